@@ -1,0 +1,52 @@
+# The two commands of the README, and what the developers use. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+ifeq ($(OS),Windows_NT)
+  BIN := $(VENV)/Scripts
+else
+  BIN := $(VENV)/bin
+endif
+# Tests open windows; where there is Xvfb, they open there.
+XVFB = $(shell command -v xvfb-run >/dev/null 2>&1 && echo "xvfb-run -a -s '-screen 0 1600x1000x24'")
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test check wheel pictures clean
+help:            ## this list
+	@grep -E '^[a-z]+:.*##' Makefile
+
+demo: $(VENV)/.base           ## segment the sample images into demo/
+	$(BIN)/nuclei-unet demo --out demo
+
+test: $(VENV)/.dev            ## run all tests
+	sh tools/system_packages.sh
+	$(XVFB) $(BIN)/python -m pytest
+
+check: $(VENV)/.dev           ## static checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/npe2 validate napari-nuclei-unet
+
+wheel: $(VENV)/.dev           ## build the wheel and try it in a clean environment
+	PYTHON=$(PYTHON) BIN=$(BIN) sh tools/try_wheel.sh
+
+pictures: $(VENV)/.dev        ## render the pictures of the docs from a real window
+	sh tools/system_packages.sh
+	$(XVFB) $(BIN)/python docs/render_pictures.py
+
+clean:           ## remove what the commands above made
+	rm -rf $(VENV) demo dist
+
+$(VENV)/.venv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.base: $(VENV)/.venv pyproject.toml constraints.txt
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.venv pyproject.toml constraints.txt
+	$(PIP) -e '.[all,dev]'
+	touch $@

@@ -1,0 +1,274 @@
+"""The command ``nuclei-unet``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.params import DEVICES, SegmentParams, TrainParams
+
+if TYPE_CHECKING:
+    from napari_nuclei_unet.core.planes import Plane
+    from napari_nuclei_unet.engine import Segmentation
+    from napari_nuclei_unet.models import Model
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; ``sys.argv`` without.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 2 after a mistake of the user's, which is told on stderr in one line,
+        or 130 after Ctrl-C.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.command(args) or 0)
+    except UserError as error:
+        print(f"nuclei-unet: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nuclei-unet: stopped; the files that were finished stay.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nuclei-unet", description="Find and separate nuclei in microscope images."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    one = commands.add_parser("segment", help="find the nuclei in image files")
+    one.add_argument(
+        "paths", nargs="+", metavar="PATH", help="TIFF, PNG, JPEG, or a folder of them"
+    )
+    one.add_argument("--out", required=True, type=Path, metavar="DIR", help="where results go")
+    one.add_argument("--model", default="nuclei", help="name or .safetensors file")
+    one.add_argument("--device", default="auto", choices=DEVICES)
+    add_flags(one, SegmentParams)
+    one.set_defaults(command=_segment)
+
+    one = commands.add_parser("evaluate", help="compare labels with annotations")
+    one.add_argument("predicted", type=Path, metavar="PREDICTED_DIR")
+    one.add_argument("true", type=Path, metavar="TRUE_DIR")
+    one.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    one.set_defaults(command=_evaluate)
+
+    one = commands.add_parser("models", help="list the models and their cards")
+    one.add_argument("--json", action="store_true", help="print JSON instead of text")
+    one.set_defaults(command=_models)
+
+    one = commands.add_parser("demo", help="segment the sample images of the package")
+    one.add_argument("--out", default=Path("nuclei-demo"), type=Path, metavar="DIR")
+    one.set_defaults(command=_demo)
+
+    one = commands.add_parser("train", help="train a model on annotated images")
+    one.add_argument("images", type=Path, metavar="IMAGES_DIR")
+    one.add_argument("labels", type=Path, metavar="LABELS_DIR")
+    one.add_argument("--out", required=True, type=Path, metavar="MODEL.safetensors")
+    one.add_argument(
+        "--groups",
+        type=Path,
+        metavar="CSV",
+        help="table with the columns id, field_group and modality, to split and balance by",
+    )
+    add_flags(one, TrainParams)
+    one.set_defaults(command=_train)
+    return parser
+
+
+def add_flags(parser: argparse.ArgumentParser, params: type) -> None:
+    """Add one flag for every field of a parameter dataclass.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    params : type
+        ``SegmentParams`` or ``TrainParams``.
+    """
+    types = get_type_hints(params)
+    for one in dataclasses.fields(params):
+        hint = types[one.name]
+        default = "the model's own" if one.default is None else one.default
+        parser.add_argument(
+            "--" + one.name.replace("_", "-"),
+            dest=one.name,
+            type=next((t for t in get_args(hint) if t is not type(None)), hint),
+            choices=one.metadata.get("choices"),
+            default=one.default,
+            metavar=None if "choices" in one.metadata else "N",
+            help=f"{one.metadata['help']} Default: {default}.".replace("%", "%%"),
+        )
+
+
+def params_of(args: argparse.Namespace, params: type) -> Any:
+    """Make the dataclass of the flags that :func:`add_flags` added."""
+    return params(**{one.name: getattr(args, one.name) for one in dataclasses.fields(params)})
+
+
+def _segment(args: argparse.Namespace) -> int:
+    from napari_nuclei_unet.files import LABELS_END, find_images, write_results
+    from napari_nuclei_unet.models import load_model
+
+    params = params_of(args, SegmentParams)
+    paths = find_images(args.paths, skip=LABELS_END)
+    model = load_model(args.model)
+    _check_writable(args.out)
+    failed = 0
+    for path in paths:
+        try:
+            result, plane = _segment_file(path, model, params, args.device)
+            write_results(args.out, _stem(path), result, plane)
+        except UserError as error:  # the other files go on
+            failed += 1
+            print(f"nuclei-unet: {path.name}: {error}", file=sys.stderr)
+            continue
+        print(f"{path.name}: {result.count} nuclei")
+    print(f"{len(paths) - failed} of {len(paths)} files written to {args.out}")
+    return 2 if failed else 0
+
+
+def _stem(path: Path) -> str:
+    from napari_nuclei_unet.files import image_stem
+
+    return image_stem(path)
+
+
+def _check_writable(folder: Path) -> None:
+    """Find out before the work that the results will have a place."""
+    from napari_nuclei_unet.writing import written
+
+    probe = folder / "probe"
+    with written(probe) as aside:
+        aside.touch()
+    probe.unlink()
+
+
+def _segment_file(
+    path: Path, model: Model, params: SegmentParams, device: str
+) -> tuple[Segmentation, Plane]:
+    from napari_nuclei_unet.core.planes import check_plane
+    from napari_nuclei_unet.files import read_image
+
+    image = read_image(path)
+    result = _with_bar(image, path.name, model, params, device)
+    for notice in result.notices:
+        print(f"{path.name}: {notice}", file=sys.stderr)
+    return result, check_plane(image)
+
+
+def _with_bar(
+    image: Any, name: str, model: Model, params: SegmentParams, device: str
+) -> Segmentation:
+    from tqdm import tqdm
+
+    from napari_nuclei_unet.engine import run, segment_steps
+    from napari_nuclei_unet.prediction import Step
+
+    with tqdm(desc=name, unit="tile", leave=False, disable=None) as bar:
+
+        def show(step: Step) -> None:
+            bar.total, bar.n = step.total, step.done
+            bar.refresh()
+
+        return run(segment_steps(image, model, params, device), show)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from napari_nuclei_unet.core.scores import by_image, count, pooled
+
+    counts = {}
+    for stem, (predicted, true) in _pairs(args.predicted, args.true).items():
+        if predicted.shape != true.shape:
+            raise UserError(
+                f"{stem}: predicted labels have the shape {predicted.shape}, "
+                f"true ones {true.shape}."
+            )
+        counts[stem] = count(true, predicted)
+    images = list(counts.values())
+    table = {"by image": by_image(images), "pooled": pooled(images)}
+    if args.json:
+        each = {stem: one.scores() for stem, one in counts.items()}
+        print(json.dumps({"images": len(images), **table, "each": each}, indent=2))
+        return 0
+    print(f"{'':10}{'by image':>10}{'pooled':>10}   ({len(images)} images)")
+    for name in table["pooled"]:
+        print(f"{name:10}{table['by image'][name]:10.3f}{table['pooled'][name]:10.3f}")
+    return 0
+
+
+def _pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]:
+    """Labels of both folders by stem; ``_labels`` at the end of a name does not count."""
+    from napari_nuclei_unet.files import find_images, read_labels
+
+    found = [
+        {_stem(path).removesuffix("_labels"): path for path in find_images([folder])}
+        for folder in (predicted, true)
+    ]
+    missing = sorted(found[1].keys() - found[0].keys())
+    if missing:
+        raise UserError(
+            f"{predicted} has no labels for {len(missing)} of the {len(found[1])} annotated "
+            f"images, the first is {missing[0]}."
+        )
+    return {stem: (read_labels(found[0][stem]), read_labels(found[1][stem])) for stem in found[1]}
+
+
+def _models(args: argparse.Namespace) -> int:
+    from napari_nuclei_unet.models import available_models, read_card
+
+    cards = [dataclasses.asdict(read_card(path)) for path in available_models().values()]
+    if args.json:
+        print(json.dumps(cards, indent=2))
+        return 0
+    for card in cards:
+        print(card["name"])
+        for key, value in card.items():
+            if key != "name" and value:
+                print(f"  {key}: {value if isinstance(value, str) else json.dumps(value)}")
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from napari_nuclei_unet.core.planes import check_plane
+    from napari_nuclei_unet.files import write_overlay, write_results
+    from napari_nuclei_unet.models import load_model
+    from napari_nuclei_unet.samples import SAMPLES, read_sample
+
+    model = load_model()
+    for name, title in SAMPLES.items():
+        image, annotation = read_sample(name)
+        plane = check_plane(image)
+        result = _with_bar(image, name, model, SegmentParams(), "auto")
+        write_results(args.out, name, result, plane)
+        write_overlay(args.out / f"{name}_overlay.png", plane, result.labels)
+        print(f"{title}: {result.count} nuclei (annotated: {len(set(annotation.flat)) - 1})")
+    print(f"Labels, tables and overlay pictures are in {args.out.resolve()}")
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    from napari_nuclei_unet.files import read_examples
+    from napari_nuclei_unet.training import train
+
+    params = params_of(args, TrainParams)
+    examples = read_examples(args.images, args.labels, args.groups)
+    card = train(examples, params, args.out, report=print)
+    print(f"{args.out}: {card.scores}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""What a network learns from: examples, targets and loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor, nn
+
+TARGETS = ("nucleus", "border", "distance")
+BORDER_WINDOW = 5
+BORDER_WEIGHT = 5.0
+
+
+class DiceBCELoss(nn.Module):
+    """Sum of the Dice loss and the binary cross-entropy.
+
+    The Dice coefficient ``2 |X * Y| / (|X| + |Y|)`` is taken for every channel over the whole
+    batch, so that a patch without a nucleus is no special case, and averaged over channels
+    (Milletari et al. 2016, doi:10.1109/3DV.2016.79).
+
+    Parameters
+    ----------
+    smooth : float
+        Added to numerator and denominator of Dice, in pixels: keeps empty masks finite.
+    """
+
+    def __init__(self, smooth: float = 1.0) -> None:
+        super().__init__()
+        self.smooth = smooth
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Compare predicted logits with a target.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (N, C, H, W)
+            Predictions before the sigmoid.
+        target : Tensor, shape (N, C, H, W), values 0 to 1
+            What they should be.
+        weight : Tensor, broadcastable to ``logits``, optional
+            Importance of each pixel; pixels of weight 0 change nothing.
+
+        Returns
+        -------
+        Tensor, scalar
+            ``(1 - Dice) + BCE``, at least 0.
+        """
+        weight = torch.ones_like(logits) if weight is None else weight.expand_as(logits)
+        bce = weighted_bce(logits, target, weight)
+        probability = torch.sigmoid(logits) * weight
+        axes = (0, 2, 3)
+        overlap = (probability * target).sum(axes)
+        total = probability.sum(axes) + (target * weight).sum(axes)
+        dice = (2 * overlap + self.smooth) / (total + self.smooth)
+        return (1 - dice).mean() + bce
+
+
+def weighted_bce(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Binary cross-entropy, averaged over pixels by weight.
+
+    Parameters
+    ----------
+    logits, target, weight : Tensor, shape (N, C, H, W)
+        As in :class:`DiceBCELoss`.
+
+    Returns
+    -------
+    Tensor, scalar
+        0 where all weights are 0.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, target, weight=weight, reduction="sum")
+    return loss / weight.sum().clamp(min=1)
+
+
+class NucleiLoss(nn.Module):
+    """DiceBCELoss on nucleus and border, cross-entropy on the graded distance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice_bce = DiceBCELoss()
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Compare logits with :func:`targets`; shapes as in :class:`DiceBCELoss`."""
+        weight = weight.expand_as(logits)
+        areas = self.dice_bce(logits[:, :2], target[:, :2], weight[:, :2])
+        return areas + weighted_bce(logits[:, 2:], target[:, 2:], weight[:, 2:])
+
+
+def targets(labels: NDArray[np.integer]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Draw what the network should predict for annotated nuclei.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), integer
+        0 is background, any other value one nucleus.
+
+    Returns
+    -------
+    target : ndarray, shape (3, Y, X), float32, values 0 to 1
+        In the order of ``TARGETS``: nucleus; border, where a window of 5x5 pixels holds two
+        nuclei; distance to the nucleus' edge, 1 at its deepest pixel.
+    weight : ndarray, shape (1, Y, X), float32
+        1, and 5 at borders, where an error joins two nuclei.
+    """
+    inside = labels > 0
+    border = _near_two(labels)
+    target = np.stack([inside, border, edge_distance(labels)]).astype(np.float32)
+    weight = np.where(border, BORDER_WEIGHT, 1.0).astype(np.float32)
+    return target, weight[None]
+
+
+def edge_distance(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Distance of each pixel to the edge of its nucleus, relative to the deepest pixel.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), integer
+
+    Returns
+    -------
+    ndarray, shape (Y, X), float32
+        0 in the background, 1 at the deepest pixel of each nucleus.
+    """
+    if not labels.any():
+        return np.zeros(labels.shape, np.float32)
+    # One distance transform serves all nuclei when pixels that touch another one are zeroed.
+    low = ndimage.minimum_filter(labels, size=3)
+    high = ndimage.maximum_filter(labels, size=3)
+    touching = (labels > 0) & (((low != labels) & (low > 0)) | (high != labels))
+    depth = ndimage.distance_transform_edt((labels > 0) & ~touching) + 0.5 * touching
+    ids, index = np.unique(labels, return_inverse=True)
+    deepest = ndimage.maximum(depth, labels, ids)
+    deepest[ids == 0] = np.inf
+    return (depth / np.maximum(deepest, 1e-6)[index].reshape(labels.shape)).astype(np.float32)
+
+
+def _near_two(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Pixels whose window holds two different nuclei."""
+    high = ndimage.maximum_filter(labels, size=BORDER_WINDOW)
+    absent = np.iinfo(np.int32).max
+    low = ndimage.minimum_filter(np.where(labels > 0, labels, absent), size=BORDER_WINDOW)
+    return (high > 0) & (low != absent) & (low != high)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One annotated image.
+
+    Attributes
+    ----------
+    name : str
+        For messages and splits.
+    image : Tensor, shape (3, Y, X), float32
+        Normalised to 0..1.
+    labels : Tensor, shape (1, Y, X), float32
+        Whole numbers: 0 is background, else the nucleus' id.
+    group : str
+        Examples of one group never stand on both sides of a split.
+    kind : str
+        Modality, such as fluorescence; may be empty.
+    """
+
+    name: str
+    image: Tensor
+    labels: Tensor
+    group: str
+    kind: str

@@ -1,0 +1,55 @@
+"""The table of nuclei."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import regionprops_table
+
+_COLUMNS = {
+    "label": "label",
+    "centroid-0": "centroid_y",
+    "centroid-1": "centroid_x",
+    "area": "area",
+    "equivalent_diameter_area": "equivalent_diameter",
+    "mean_intensity-0": "mean_intensity",
+    "eccentricity": "eccentricity",
+    "solidity": "solidity",
+    "mean_intensity-1": "confidence",
+}
+
+
+def measure(
+    labels: NDArray[np.integer], image: NDArray[np.generic], nucleus: NDArray[np.floating]
+) -> dict[str, NDArray[np.generic]]:
+    """Measure every nucleus of one plane.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), integer
+        0 is background.
+    image : ndarray, shape (Y, X) or (Y, X, C)
+        Intensities; of several channels the mean is measured.
+    nucleus : ndarray, shape (Y, X), floating, values 0 to 1
+        Predicted probability of nucleus.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n,)
+        ``label``; ``centroid_y``, ``centroid_x`` and ``equivalent_diameter`` in pixels;
+        ``area`` in pixels; ``mean_intensity``; ``eccentricity`` (0 is a circle) and
+        ``solidity`` (1 is convex), both 0 to 1; ``confidence``, the mean probability, 0 to 1.
+    """
+    grey = image if image.ndim == 2 else image.mean(axis=-1)
+    intensities = np.stack([np.nan_to_num(grey.astype(np.float64)), nucleus], axis=-1)
+    properties = (
+        "label",
+        "centroid",
+        "area",
+        "equivalent_diameter_area",
+        "mean_intensity",
+        "eccentricity",
+        "solidity",
+    )
+    table = regionprops_table(labels, intensities, properties=properties)
+    return {name: np.asarray(table[key]) for key, name in _COLUMNS.items()}

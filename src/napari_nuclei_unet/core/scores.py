@@ -1,0 +1,191 @@
+"""How well predicted nuclei agree with annotated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one image, or several summed up, adds to the scores.
+
+    Attributes
+    ----------
+    n_true, n_predicted : int
+        Nuclei annotated and found.
+    matched : ndarray, shape (10,), int
+        True positives at each of ``THRESHOLDS``.
+    matched_iou : float
+        Sum of IoU over the pairs matched at 0.5.
+    aji_intersection, aji_union : int
+        Numerator and denominator of the AJI, in pixels.
+    overlap, true_area, predicted_area : int
+        Foreground in both, in the truth, in the prediction, in pixels.
+    """
+
+    n_true: int
+    n_predicted: int
+    matched: NDArray[np.int64]
+    matched_iou: float
+    aji_intersection: int
+    aji_union: int
+    overlap: int
+    true_area: int
+    predicted_area: int
+
+    def __add__(self, other: Counts) -> Counts:
+        """Sum over two images."""
+        return Counts(*(a + b for a, b in zip(self._values(), other._values(), strict=True)))
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self.__dataclass_fields__)
+
+    def scores(self) -> dict[str, float]:
+        """Scores of these counts; an image without nuclei, found empty, scores 1.
+
+        Returns
+        -------
+        dict
+            ``AP@0.5`` to ``AP@0.95`` (TP / (TP + FP + FN)), ``mean AP``, ``F1`` and ``PQ`` at
+            IoU 0.5 (Kirillov et al. 2019, arXiv:1801.00868), ``AJI`` (Kumar et al. 2017,
+            doi:10.1109/TMI.2017.2677499), ``Dice`` and ``IoU`` of the foreground; 0 to 1.
+        """
+        found = self.n_true + self.n_predicted
+        precision = [_ratio(tp, found - tp) for tp in self.matched]
+        table = {f"AP@{t:g}": ap for t, ap in zip(THRESHOLDS, precision, strict=True)}
+        areas = self.true_area + self.predicted_area
+        return table | {
+            "mean AP": float(np.mean(precision)),
+            "F1": _ratio(2 * self.matched[0], found),
+            "PQ": _ratio(2 * self.matched_iou, found),
+            "AJI": _ratio(self.aji_intersection, self.aji_union),
+            "Dice": _ratio(2 * self.overlap, areas),
+            "IoU": _ratio(self.overlap, areas - self.overlap),
+        }
+
+
+def count(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Counts:
+    """Compare two label images of one shape.
+
+    A match is a pair of a one-to-one assignment that has as many pairs with an IoU of at
+    least the threshold as possible and, among those, the largest sum of IoU.
+
+    Parameters
+    ----------
+    true, predicted : ndarray, integer
+        0 is background, else the nucleus' id.
+
+    Returns
+    -------
+    Counts
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if true.shape != predicted.shape:
+        raise ValueError(f"shapes differ: {true.shape} and {predicted.shape}")
+    pairs = _overlaps(true, predicted)
+    matches = [_match(pairs, threshold) for threshold in THRESHOLDS]
+    intersection, union = _aji(pairs)
+    return Counts(
+        n_true=pairs.true_area.size,
+        n_predicted=pairs.predicted_area.size,
+        matched=np.array([len(m) for m in matches]),
+        matched_iou=float(matches[0].sum()),
+        aji_intersection=intersection,
+        aji_union=union,
+        overlap=int(pairs.overlap.sum()),
+        true_area=int(pairs.true_area.sum()),
+        predicted_area=int(pairs.predicted_area.sum()),
+    )
+
+
+def pooled(counts: Sequence[Counts]) -> dict[str, float]:
+    """Scores of the sums over all images: every nucleus weighs the same."""
+    total = counts[0]
+    for one in counts[1:]:
+        total = total + one
+    return total.scores()
+
+
+def by_image(counts: Sequence[Counts]) -> dict[str, float]:
+    """Mean over images of each score: every image weighs the same."""
+    table = [one.scores() for one in counts]
+    return {name: float(np.mean([row[name] for row in table])) for name in table[0]}
+
+
+@dataclass(frozen=True)
+class _Overlaps:
+    """Pairs of nuclei that share pixels, as positions in the two lists of areas."""
+
+    true: NDArray[np.intp]
+    predicted: NDArray[np.intp]
+    overlap: NDArray[np.int64]
+    true_area: NDArray[np.int64]
+    predicted_area: NDArray[np.int64]
+
+    @property
+    def union(self) -> NDArray[np.int64]:
+        return self.true_area[self.true] + self.predicted_area[self.predicted] - self.overlap
+
+    @property
+    def iou(self) -> NDArray[np.float64]:
+        return self.overlap / self.union
+
+
+def _overlaps(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> _Overlaps:
+    # background is put first, whether or not the image has any, and cut off again
+    true_ids, t = np.unique(np.append(0, true.ravel()), return_inverse=True)
+    predicted_ids, p = np.unique(np.append(0, predicted.ravel()), return_inverse=True)
+    true_area = np.bincount(t[1:], minlength=true_ids.size)[1:]
+    predicted_area = np.bincount(p[1:], minlength=predicted_ids.size)[1:]
+    both = (t > 0) & (p > 0)
+    pairs, overlap = np.unique(
+        (t[both] - 1) * max(predicted_area.size, 1) + p[both] - 1, return_counts=True
+    )
+    i, j = np.divmod(pairs, max(predicted_area.size, 1))
+    return _Overlaps(i, j, overlap, true_area, predicted_area)
+
+
+def _match(pairs: _Overlaps, threshold: float) -> NDArray[np.float64]:
+    """IoU of the matched pairs."""
+    good = pairs.iou >= threshold
+    true, predicted, iou = pairs.true[good], pairs.predicted[good], pairs.iou[good]
+    free = (np.bincount(true, minlength=1)[true] == 1) & (
+        np.bincount(predicted, minlength=1)[predicted] == 1
+    )
+    # Above 0.5 every pair is free; the assignment is solved for the few that compete.
+    rows, i = np.unique(true[~free], return_inverse=True)
+    columns, j = np.unique(predicted[~free], return_inverse=True)
+    gain = np.zeros((rows.size, columns.size))
+    gain[i, j] = 1 + iou[~free] / (rows.size + columns.size + 1)
+    chosen = linear_sum_assignment(gain, maximize=True)
+    table = np.zeros_like(gain)
+    table[i, j] = iou[~free]
+    competed = table[chosen]
+    return np.concatenate([iou[free], competed[competed > 0]])
+
+
+def _aji(pairs: _Overlaps) -> tuple[int, int]:
+    """Each true nucleus takes the prediction of highest IoU; unmatched areas join the union."""
+    order = np.lexsort((-pairs.iou, pairs.true))
+    _, first = np.unique(pairs.true[order], return_index=True)
+    best = order[first]
+    lost = np.delete(pairs.true_area, pairs.true[best]).sum()
+    unused = np.delete(pairs.predicted_area, np.unique(pairs.predicted[best])).sum()
+    union = pairs.union[best].sum() + lost + unused
+    return int(pairs.overlap[best].sum()), int(union)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else 1.0

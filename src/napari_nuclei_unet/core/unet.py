@@ -1,0 +1,177 @@
+"""The U-Net: contracting and expanding path, joined by skip concatenation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from napari_nuclei_unet.errors import UserError
+
+Padding = Literal["zeros", "reflect", "replicate"]
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Shape of a :class:`UNet`.
+
+    Attributes
+    ----------
+    in_channels : int
+        Channels of the input image, at least 1.
+    out_channels : int
+        Number of predicted maps, at least 1.
+    width : int
+        Channels after the first block; every pooling doubles them.
+    depth : int
+        Number of poolings N; height and width of an input must be divisible by 2**N.
+    padding : {"zeros", "reflect", "replicate"}
+        What the 3x3 convolutions see beyond the edge of their input.
+    stem : int
+        Edge length, in pixels, of the squares that are folded into channels before the first
+        block and unfolded by a transposed convolution after the last; 1 folds nothing. With 2
+        the network works at half the resolution, at a quarter of the cost.
+    """
+
+    in_channels: int = 3
+    out_channels: int = 3
+    width: int = 32
+    depth: int = 4
+    padding: Padding = "zeros"
+    stem: int = 1
+
+    @property
+    def divisor(self) -> int:
+        """Height and width of an input must be multiples of this many pixels."""
+        return self.stem * 2**self.depth
+
+    @property
+    def receptive_field(self) -> int:
+        """How far, in pixels, an output pixel looks in every direction, at most.
+
+        A level ``l`` works on pixels of size 2**l. It has two 3x3 convolutions on the way
+        down and two on the way up, each reaching one such pixel further; the pooling below
+        it reaches one pixel of that level more. Folding by the stem multiplies all of it.
+        """
+        levels = sum(5 * 2**level for level in range(self.depth))
+        return self.stem * (levels + 2 * 2**self.depth + 1) - 1
+
+    @property
+    def halo(self) -> int:
+        """The receptive field, rounded up to a multiple of the divisor, in pixels."""
+        return -(-self.receptive_field // self.divisor) * self.divisor
+
+
+class UNet(nn.Module):
+    """U-Net with batch normalisation.
+
+    Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image
+    Segmentation (MICCAI 2015), doi:10.1007/978-3-319-24574-4_28. Unlike the paper the
+    convolutions are padded, so that output and input have one size; the overlap-tile
+    strategy (``core.tiles``) discards what padding has touched.
+
+    Parameters
+    ----------
+    config : UNetConfig
+        Channels, width, depth and padding.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = [config.width * 2**level for level in range(config.depth + 1)]
+        inputs = [config.in_channels * config.stem**2, *widths]
+        self.down = nn.ModuleList(
+            _block(a, b, config.padding) for a, b in zip(inputs, widths, strict=False)
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in widths[:-1])
+        self.merge = nn.ModuleList(_block(2 * w, w, config.padding) for w in widths[:-1])
+        self.fold = nn.PixelUnshuffle(config.stem)
+        self.head = nn.ConvTranspose2d(
+            widths[0], config.out_channels, config.stem, stride=config.stem
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Predict one logit per pixel and output channel.
+
+        Parameters
+        ----------
+        image : Tensor, shape (N, in_channels, H, W), floating
+            Normalised images; H and W are divisible by ``config.divisor``.
+
+        Returns
+        -------
+        Tensor, shape (N, out_channels, H, W)
+            Logits, unbounded.
+
+        Raises
+        ------
+        UserError
+            If the channels or the size do not fit.
+        """
+        self._check(image)
+        skips = []
+        x = self.fold(image)
+        for block in self.down[:-1]:
+            x = block(x)
+            skips.append(x)
+            x = self.pool(x)
+        x = self.down[-1](x)
+        for level in reversed(range(self.config.depth)):
+            x = self.merge[level](torch.cat([skips.pop(), self.up[level](x)], dim=1))
+        return self.head(x)
+
+    def _check(self, image: Tensor) -> None:
+        channels, height, width = image.shape[-3:]
+        if channels != self.config.in_channels:
+            raise UserError(
+                f"This model takes {self.config.in_channels} channel(s), the image has {channels}."
+            )
+        if height % self.config.divisor or width % self.config.divisor:
+            raise UserError(
+                f"Height and width must be divisible by {self.config.divisor} for this U-Net of "
+                f"{self.config.depth} poolings; this input is {height} x {width}."
+            )
+
+
+def fused(network: UNet) -> UNet:
+    """Fold the batch normalisations of an evaluated network into its convolutions.
+
+    The predictions stay the same to rounding, with a third fewer passes over memory.
+
+    Parameters
+    ----------
+    network : UNet
+        Is put into evaluation mode and changed in place.
+
+    Returns
+    -------
+    UNet
+        The same object.
+    """
+    network.eval()
+    for block in [*network.down, *network.merge]:
+        for i in (0, 3):
+            block[i] = fuse_conv_bn_eval(block[i], block[i + 1])
+            block[i + 1] = nn.Identity()
+    return channels_last(network)
+
+
+def channels_last(network: UNet) -> UNet:
+    """Store weights as CPUs and tensor cores want them; changed in place and returned."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _block(inputs: int, outputs: int, padding: Padding) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (inputs, outputs):
+        layers += [
+            nn.Conv2d(channels, outputs, 3, padding=1, padding_mode=padding, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)

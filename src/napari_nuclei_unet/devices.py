@@ -1,0 +1,153 @@
+"""Which device runs the network, in which precision, and how much goes into it at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import psutil
+import torch
+
+from napari_nuclei_unet.core.unet import UNetConfig
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.params import DEVICES, SegmentParams
+
+SMALLEST_TILE = 128
+# On a CPU larger tiles waste less on overlap, smaller ones answer sooner to Cancel.
+CPU_TILE, GPU_TILE = 1024, 2048
+GPU_BATCH = 8
+# Share of the free memory that the activations of one batch may take.
+MEMORY_SHARE = 0.25
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a memory")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How tiles go through the network.
+
+    Attributes
+    ----------
+    device : str
+        ``cpu``, ``cuda`` or ``mps``.
+    precision : str
+        ``fp32``, ``bf16`` or ``fp16``.
+    tile : int
+        Largest edge of a tile without its halo, in pixels.
+    batch : int
+        Tiles at a time.
+    """
+
+    device: str
+    precision: str
+    tile: int
+    batch: int
+
+    def smaller(self) -> Plan | None:
+        """Halve what is in memory at once; None when this was the last resort."""
+        if self.batch > 1:
+            return replace(self, batch=self.batch // 2)
+        if self.tile > SMALLEST_TILE:
+            return replace(self, tile=max(self.tile // 2, SMALLEST_TILE))
+        if self.device != "cpu":
+            return Plan("cpu", _precision("cpu", "auto"), CPU_TILE, 1)
+        return None
+
+    def __str__(self) -> str:
+        return f"{self.batch} tile(s) of {self.tile} px at a time on {self.device.upper()}"
+
+
+def plan(params: SegmentParams, device: str, config: UNetConfig) -> Plan:
+    """Decide how a network runs on this machine.
+
+    Parameters
+    ----------
+    params : SegmentParams
+        ``tile``, ``batch`` and ``precision`` are obeyed where they are set.
+    device : {"auto", "cpu", "cuda", "mps"}
+    config : UNetConfig
+        Tells how much memory a pixel takes.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    UserError
+        If the device is not there, or cannot work in the wanted precision.
+    """
+    device = _available(device)
+    precision = _precision(device, params.precision)
+    pixels = MEMORY_SHARE * _free_memory(device) / _bytes_per_pixel(config)
+    tile, batch = params.tile, params.batch
+    if tile == 0:
+        tile = CPU_TILE if device == "cpu" else GPU_TILE
+        while tile > SMALLEST_TILE and (tile + 2 * config.halo) ** 2 > pixels:
+            tile //= 2
+    if batch == 0:
+        fitting = int(pixels // (tile + 2 * config.halo) ** 2)
+        batch = 1 if device == "cpu" else min(max(fitting, 1), GPU_BATCH)
+    return Plan(device, precision, tile, batch)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch or numpy ran out of memory, on whatever device."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)
+
+
+def _available(device: str) -> str:
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if device == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if device not in there:
+        raise UserError(f"There is no device '{device}': choose one of {', '.join(DEVICES)}.")
+    if not there[device]:
+        raise UserError(
+            f"This computer has no {device.upper()} that torch can use; choose cpu or auto."
+        )
+    return device
+
+
+def _precision(device: str, wanted: str) -> str:
+    if wanted == "fp16" and device == "cpu":
+        raise UserError("fp16 is for graphics cards; on the CPU choose auto, fp32 or bf16.")
+    if wanted != "auto":
+        return wanted
+    if device == "cuda":
+        return _cuda_precision()
+    return "bf16" if device == "cpu" and _cpu_has_bf16() else "fp32"
+
+
+@cache
+def _cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 itself; without, it is slower than fp32."""
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+
+
+@cache
+def _cuda_precision() -> str:
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16"
+    return "fp16" if torch.cuda.get_device_capability() >= (7, 0) else "fp32"
+
+
+def _free_memory(device: str) -> int:
+    """Bytes that can be had now."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    return int(psutil.virtual_memory().available)
+
+
+def _bytes_per_pixel(config: UNetConfig) -> float:
+    """Upper estimate of what one input pixel takes while it goes through the network.
+
+    The finest level holds at most its skip connection, the upsampled maps, both joined, and
+    the result of a convolution: five times its width, in fp32.
+    """
+    maps = config.in_channels + config.out_channels + 5 * config.width / config.stem**2
+    return 4 * maps

@@ -1,0 +1,225 @@
+"""What a model is: weights and card in one safetensors file, checked when it is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.writing import written
+
+if TYPE_CHECKING:
+    from napari_nuclei_unet.core.unet import UNet
+
+FORMAT = "nuclei-unet-1"
+SHIPPED = Path(str(files("napari_nuclei_unet"))) / "weights"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a model; it travels as JSON in the header of the model's file.
+
+    Attributes
+    ----------
+    name, description, licence, version, created : str
+        ``version`` is that of the plugin which trained it, ``created`` an ISO date.
+    network : dict
+        Fields of ``core.unet.UNetConfig``.
+    thresholds : dict
+        ``threshold``, ``separation`` and ``minimum_area`` as tuned for this model.
+    trained_on, training, scores : dict
+        Data, parameters, and validation scores.
+    sha256 : str
+        Of the weights: names, shapes, types and bytes in alphabetical order.
+    """
+
+    name: str
+    description: str
+    network: dict[str, Any]
+    thresholds: dict[str, Any]
+    trained_on: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    licence: str = "BSD-3-Clause"
+    version: str = ""
+    created: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network ready to predict, and its card.
+
+    Attributes
+    ----------
+    card : ModelCard
+    network : UNet
+        In evaluation mode, batch normalisation folded in, fp32, on the CPU.
+    """
+
+    card: ModelCard
+    network: UNet
+
+
+def available_models() -> dict[str, Path]:
+    """Names and files of the models that need no path; loads nothing.
+
+    Returns
+    -------
+    dict of str to Path
+    """
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+
+
+def model_path(name: str | Path) -> Path:
+    """File of a model.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name of :func:`available_models` or a path.
+
+    Raises
+    ------
+    UserError
+        If there is neither such a model nor such a file.
+    """
+    known = available_models()
+    if str(name) in known:
+        return known[str(name)]
+    path = Path(name)
+    if path.is_file():
+        return path
+    raise UserError(
+        f"There is no model '{name}': give one of {', '.join(known)} or the path of a "
+        ".safetensors file."
+    )
+
+
+def read_card(name: str | Path) -> ModelCard:
+    """Read a model's card without its weights, and without torch.
+
+    Parameters
+    ----------
+    name : str or Path
+        As in :func:`model_path`.
+
+    Raises
+    ------
+    UserError
+        If it is no model file of this plugin.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = model_path(name)
+    try:
+        with safe_open(path, framework="np") as opened:
+            header = opened.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path.name} is not a whole safetensors file; copy or download it again. ({error})"
+        ) from error
+    if header.get("format") != FORMAT:
+        raise UserError(f"{path.name} is not a model of this plugin: its header has no card.")
+    known = {one.name for one in dataclasses.fields(ModelCard)}
+    try:
+        card = json.loads(header["card"])
+        return ModelCard(**{key: value for key, value in card.items() if key in known})
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"The card of {path.name} is damaged; copy or download it again."
+        ) from error
+
+
+def load_model(name: str | Path = "nuclei") -> Model:
+    """Load a model and check its weights against the checksum in its card.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name of :func:`available_models` or the path of a ``.safetensors`` file.
+
+    Returns
+    -------
+    Model
+        The same object as long as the file does not change.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, of another architecture, or its checksum is wrong.
+    """
+    path = model_path(name)
+    return _load(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path, _changed: int) -> Model:
+    from safetensors.torch import load_file
+
+    from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
+
+    card = read_card(path)
+    weights = load_file(path)
+    if checksum(weights) != card.sha256:
+        raise UserError(
+            f"{path.name} was changed or damaged: its checksum is not that of its card."
+        )
+    try:
+        network = UNet(UNetConfig(**card.network))
+        network.load_state_dict(weights)
+    except (TypeError, RuntimeError) as error:
+        raise UserError(
+            f"{path.name} holds a network of another architecture than this version knows; "
+            "update the plugin or choose another model."
+        ) from error
+    return Model(card, fused(network))
+
+
+def save_model(path: Path, card: ModelCard, weights: Mapping[str, Any]) -> ModelCard:
+    """Write a model; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.safetensors``.
+    card : ModelCard
+        Its checksum is filled in.
+    weights : mapping of str to Tensor
+        The network's ``state_dict``.
+
+    Returns
+    -------
+    ModelCard
+        As it was written.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    card = dataclasses.replace(card, sha256=checksum(tensors))
+    header = {"format": FORMAT, "card": json.dumps(dataclasses.asdict(card))}
+    with written(path) as aside:
+        aside.write_bytes(save(tensors, metadata=header))
+    return card
+
+
+def checksum(weights: Mapping[str, Any]) -> str:
+    """SHA-256 of named tensors: names, types, shapes and bytes in alphabetical order."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        array = weights[name].numpy()
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,209 @@
+"""Parameters: the only place of a default, a bound, a label and a help text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from napari_nuclei_unet.errors import UserError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
+    """Declare a field of a parameter dataclass.
+
+    Parameters
+    ----------
+    default : object
+        Its value when nothing is set.
+    label : str
+        What the form shows.
+    help : str
+        One or two sentences for tooltip and ``--help``.
+    **bounds
+        ``min`` and ``max`` (included), ``step`` and ``zero`` (what 0 is called), or
+        ``choices``.
+    """
+    return field(default=default, metadata={"label": label, "help": help, **bounds})
+
+
+@dataclass(frozen=True)
+class SegmentParams:
+    """How an image is segmented. ``None`` means: the value that was tuned for the model."""
+
+    threshold: float | None = parameter(
+        None,
+        "Nucleus threshold",
+        "How sure the model must be that a pixel belongs to a nucleus. "
+        "Lower finds more and larger nuclei.",
+        min=0.01,
+        max=0.99,
+        step=0.01,
+    )
+    separation: float | None = parameter(
+        None,
+        "Separation",
+        "How readily touching nuclei are parted. Higher parts more, and may split one nucleus.",
+        min=0.01,
+        max=0.99,
+        step=0.01,
+    )
+    minimum_area: int | None = parameter(
+        None,
+        "Smallest nucleus (px)",
+        "Nuclei with fewer pixels are left out.",
+        min=1,
+        max=1_000_000,
+        step=1,
+    )
+    tile: int = parameter(
+        0,
+        "Tile size (px)",
+        "Edge of the squares that go through the network, without the overlap. "
+        "0: chosen from the free memory. The result does not depend on it.",
+        min=0,
+        max=16_384,
+        step=16,
+        zero="auto",
+    )
+    batch: int = parameter(
+        0,
+        "Tiles at a time",
+        "How many tiles go through the network together. 0: chosen from the device.",
+        min=0,
+        max=256,
+        step=1,
+        zero="auto",
+    )
+    precision: str = parameter(
+        "auto",
+        "Precision",
+        "Number format of the network. auto: bf16 or fp16 where this device is faster with it, "
+        "else fp32.",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class TrainParams:
+    """How a model is trained."""
+
+    width: int = parameter(
+        24,
+        "Base width",
+        "Channels of the first level of the U-Net; each level doubles them.",
+        min=1,
+        max=256,
+    )
+    depth: int = parameter(
+        3,
+        "Depth",
+        "Number of poolings of the U-Net.",
+        min=1,
+        max=7,
+    )
+    stem: int = parameter(
+        2,
+        "Stem",
+        "Edge of the pixel squares that the first block sees as one; 1: every pixel.",
+        min=1,
+        max=4,
+    )
+    epochs: int = parameter(
+        18,
+        "Epochs",
+        "Rounds of training; after each the model is validated.",
+        min=1,
+        max=10_000,
+    )
+    steps: int = parameter(
+        200,
+        "Steps an epoch",
+        "Batches of patches in one epoch.",
+        min=1,
+        max=100_000,
+    )
+    batch: int = parameter(
+        8,
+        "Batch",
+        "Patches in one step.",
+        min=1,
+        max=1024,
+    )
+    patch: int = parameter(
+        256,
+        "Patch size (px)",
+        "Edge length of a patch.",
+        min=32,
+        max=2048,
+        step=16,
+    )
+    learning_rate: float = parameter(
+        2e-3,
+        "Learning rate",
+        "Highest learning rate; it rises to it and falls to zero.",
+        min=1e-7,
+        max=1.0,
+    )
+    weight_decay: float = parameter(
+        1e-4,
+        "Weight decay",
+        "Decoupled weight decay of AdamW.",
+        min=0.0,
+        max=1.0,
+    )
+    average: float = parameter(
+        0.998,
+        "Averaging",
+        "Share of the running average of the weights that a step keeps; 0: no averaging.",
+        min=0.0,
+        max=0.99999,
+    )
+    validation: float = parameter(
+        0.1,
+        "Validation part",
+        "Share of the field groups that is held back.",
+        min=0.01,
+        max=0.9,
+    )
+    seed: int = parameter(
+        0,
+        "Seed",
+        "Same seed, data and machine: same weights.",
+        min=0,
+        max=2**31 - 1,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def check(params: Any) -> None:
+    """Refuse values out of bounds.
+
+    Parameters
+    ----------
+    params : SegmentParams or TrainParams
+
+    Raises
+    ------
+    UserError
+        Names the parameter, the value and the bounds.
+    """
+    for one in fields(params):
+        value, meta = getattr(params, one.name), one.metadata
+        if value is None and one.default is None:
+            continue
+        if "choices" in meta:
+            if value not in meta["choices"]:
+                raise UserError(f"{one.name} must be one of {', '.join(meta['choices'])}.")
+            continue
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not meta["min"] <= value <= meta["max"]:
+            raise UserError(
+                f"{one.name} must be from {meta['min']} to {meta['max']}, it is {value}."
+            )

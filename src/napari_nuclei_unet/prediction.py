@@ -1,0 +1,143 @@
+"""The maps that a network predicts for a whole plane, tile by tile."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.core.planes import Plane, normalize
+from napari_nuclei_unet.core.tiles import Tile, plan_tiles, read_tile
+from napari_nuclei_unet.core.unet import UNet
+from napari_nuclei_unet.devices import Plan, is_out_of_memory
+from napari_nuclei_unet.errors import UserError
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of a run.
+
+    Attributes
+    ----------
+    done, total : int
+        Pieces of work; ``done`` starts again from 0 when memory ran out and tiles shrink.
+    notice : str
+        A sentence for the user, mostly empty.
+    """
+
+    done: int
+    total: int
+    notice: str = ""
+
+
+def predict_steps(
+    plane: Plane, network: UNet, how: Plan, notices: list[str]
+) -> Generator[Step, None, tuple[NDArray[np.float32], Plan]]:
+    """Predict the maps of a plane, with less at a time whenever memory runs out.
+
+    Parameters
+    ----------
+    plane : Plane
+    network : UNet
+    how : Plan
+        What to try first.
+    notices : list of str
+        What had to be changed is appended, and yielded.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    maps : ndarray, shape (out_channels, Y, X), float32, values 0 to 1
+    how : Plan
+        What worked.
+
+    Raises
+    ------
+    UserError
+        If memory does not even suffice for the smallest tile on the CPU.
+    """
+    while True:
+        try:
+            maps = yield from _tile_steps(plane, network, how)
+            return maps, how
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            smaller = how.smaller()
+            if smaller is None:
+                raise UserError(
+                    "There is not enough memory for even the smallest tile; close other "
+                    "programs or crop the image."
+                ) from error
+        how = smaller
+        notices.append(f"Memory ran out; going on with {how}.")
+        yield Step(0, 1, notices[-1])
+
+
+def _tile_steps(
+    plane: Plane, network: UNet, how: Plan
+) -> Generator[Step, None, NDArray[np.float32]]:
+    config = network.config
+    tiles = plan_tiles(plane.shape, how.tile, config.halo, config.divisor)
+    maps = np.empty((config.out_channels, *plane.shape), np.float32)
+    if how.device != "cpu":  # a model is shared, so it is copied and not moved
+        network = copy.deepcopy(network).to(how.device)
+    done = 0
+    yield Step(done, len(tiles))
+    for batch in _batches(tiles, how.batch):
+        inputs = np.stack([_network_input(plane, tile) for tile in batch])
+        for tile, predicted in zip(batch, predict(network, inputs, how), strict=True):
+            maps[:, *tile.place] = predicted[:, *tile.keep]
+        done += len(batch)
+        yield Step(done, len(tiles))
+    return maps
+
+
+def _batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
+    """Up to n tiles of one shape at a time; those at the edge of the plane are smaller."""
+    for _, alike in groupby(sorted(tiles, key=lambda t: t.read_shape), lambda t: t.read_shape):
+        group = list(alike)
+        yield from (group[i : i + n] for i in range(0, len(group), n))
+
+
+def _network_input(plane: Plane, tile: Tile) -> NDArray[np.float32]:
+    """Shape (3, Y, X), normalised by the range of the whole plane."""
+    pixels = normalize(read_tile(plane.pixels, tile), plane.low, plane.high)
+    if pixels.ndim == 2:
+        return np.broadcast_to(pixels, (3, *pixels.shape))
+    return np.moveaxis(pixels, -1, 0)
+
+
+@torch.inference_mode()
+def predict(network: UNet, inputs: NDArray[np.float32], how: Plan) -> NDArray[np.float32]:
+    """Run one batch through the network.
+
+    A function of its own, because ``inference_mode`` around a ``yield`` would leak into the
+    caller of a generator.
+
+    Parameters
+    ----------
+    network : UNet
+        On the device of ``how``.
+    inputs : ndarray, shape (N, 3, Y, X), float32, values 0 to 1
+    how : Plan
+
+    Returns
+    -------
+    ndarray, shape (N, out_channels, Y, X), float32, values 0 to 1
+    """
+    images = torch.from_numpy(inputs).to(how.device, memory_format=torch.channels_last)
+    low_precision = AUTOCAST.get(how.precision)
+    with torch.autocast(how.device, dtype=low_precision, enabled=low_precision is not None):
+        logits = network(images)
+    return torch.sigmoid(logits.float()).cpu().numpy()

@@ -1,0 +1,70 @@
+"""The sample images that travel with the package.
+
+Five images of the training part of the Data Science Bowl 2018 (BBBC038, CC0; Caicedo et al.
+2019, doi:10.1038/s41592-019-0612-7), each with its annotation.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.errors import UserError
+
+SAMPLES = {
+    "fluorescence_small": "Small fluorescent nuclei",
+    "fluorescence_large": "Large fluorescent nuclei",
+    "histology_purple": "Purple histology",
+    "histology_pink_purple": "Pink and purple histology",
+    "grayscale_tissue": "Grey tissue",
+}
+FOLDER = Path(str(files("napari_nuclei_unet"))) / "sample_images"
+
+
+def read_sample(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+    """Read a sample image and its annotation.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``SAMPLES``.
+
+    Returns
+    -------
+    image : ndarray, shape (Y, X) or (Y, X, 3), uint8
+    annotation : ndarray, shape (Y, X), uint16
+        0 is background, else the nucleus' id.
+
+    Raises
+    ------
+    UserError
+        If there is no such sample.
+    """
+    if name not in SAMPLES:
+        raise UserError(f"There is no sample '{name}': choose one of {', '.join(SAMPLES)}.")
+    image = imageio.imread(FOLDER / f"{name}.png")
+    annotation = imageio.imread(FOLDER / f"{name}_annotation.png")
+    return image, annotation.astype(np.uint16)
+
+
+def sample_layers(name: str) -> list[tuple[Any, dict[str, Any], str]]:
+    """Give a sample as napari layer data: the image and its annotation."""
+    image, annotation = read_sample(name)
+    title = SAMPLES[name]
+    return [
+        (image, {"name": title, "rgb": image.ndim == 3}, "image"),
+        (annotation, {"name": f"{title} annotation", "visible": False}, "labels"),
+    ]
+
+
+fluorescence_small = partial(sample_layers, "fluorescence_small")
+fluorescence_large = partial(sample_layers, "fluorescence_large")
+histology_purple = partial(sample_layers, "histology_purple")
+histology_pink_purple = partial(sample_layers, "histology_pink_purple")
+grayscale_tissue = partial(sample_layers, "grayscale_tissue")

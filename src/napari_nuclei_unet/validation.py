@@ -1,0 +1,131 @@
+"""What a network scores on annotated images, and the thresholds that suit it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_nuclei_unet.core.instances import separate
+from napari_nuclei_unet.core.learning import Example, NucleiLoss, targets
+from napari_nuclei_unet.core.scores import Counts, by_image, count
+from napari_nuclei_unet.core.unet import UNet
+
+# While a model is trained; the final ones are tuned.
+THRESHOLDS: dict[str, Any] = {"threshold": 0.5, "separation": 0.4, "minimum_area": 10}
+GRID: dict[str, tuple[Any, ...]] = {
+    "threshold": (0.4, 0.5, 0.6),
+    "separation": (0.2, 0.3, 0.4, 0.5, 0.6),
+    "minimum_area": (10, 20),
+}
+TUNED_FOR = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9")
+
+
+@torch.inference_mode()
+def validate(network: UNet, examples: list[Example]) -> tuple[float, list[Counts]]:
+    """Loss and counts on whole images.
+
+    Parameters
+    ----------
+    network : UNet
+        In evaluation mode.
+    examples : list of Example
+
+    Returns
+    -------
+    loss : float
+        Mean over images.
+    counts : list of Counts
+        In the order of the examples.
+    """
+    loss_of = NucleiLoss()
+    losses, counts = [], []
+    for one in examples:
+        truth = _truth(one)
+        logits = predict(network, one.image)
+        target, weight = targets(truth)
+        losses.append(
+            loss_of(logits, torch.from_numpy(target)[None], torch.from_numpy(weight)[None]).item()
+        )
+        maps = torch.sigmoid(logits)[0].numpy()
+        counts.append(count(truth, separate(maps, **THRESHOLDS)))
+    return float(np.mean(losses)), counts
+
+
+def predict(network: UNet, image: Tensor) -> Tensor:
+    """Logits of a whole image, mirrored up to a size that the network takes."""
+    height, width = image.shape[1:]
+    step = network.config.divisor
+    padded = F.pad(image[None], (0, -width % step, 0, -height % step), mode="reflect")
+    return network(padded.contiguous(memory_format=torch.channels_last))[..., :height, :width]
+
+
+def tune(network: UNet, examples: list[Example]) -> dict[str, Any]:
+    """Find the thresholds with the highest mean AP at 0.5, 0.6, 0.7, 0.8 and 0.9 by image.
+
+    Parameters
+    ----------
+    network : UNet
+        In evaluation mode.
+    examples : list of Example
+
+    Returns
+    -------
+    dict
+        ``threshold``, ``separation`` and ``minimum_area``.
+    """
+    predicted = [(_maps(network, one), _truth(one)) for one in examples]
+
+    def score(values: Iterable[Any]) -> float:
+        thresholds = dict(zip(GRID, values, strict=True))
+        found = [(truth, separate(maps, **thresholds)) for maps, truth in predicted]
+        table = by_image([count(*pair) for pair in found])
+        return float(np.mean([table[name] for name in TUNED_FOR]))
+
+    return dict(zip(GRID, max(product(*GRID.values()), key=score), strict=True))
+
+
+def scores_by_kind(
+    network: UNet, examples: list[Example], thresholds: dict[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Score by image, for each kind of image and for all.
+
+    Parameters
+    ----------
+    network : UNet
+        In evaluation mode.
+    examples : list of Example
+    thresholds : dict
+        As from :func:`tune`.
+
+    Returns
+    -------
+    dict of dict
+        Scores, rounded to four digits, and ``images``, under each kind and ``all``.
+    """
+    counts: dict[str, list[Counts]] = defaultdict(list)
+    for one in examples:
+        found = separate(_maps(network, one), **thresholds)
+        for kind in dict.fromkeys((one.kind or "image", "all")):
+            counts[kind].append(count(_truth(one), found))
+    return {
+        kind: {name: round(value, 4) for name, value in by_image(some).items()}
+        | {"images": len(some)}
+        for kind, some in sorted(counts.items())
+    }
+
+
+@torch.inference_mode()
+def _maps(network: UNet, example: Example) -> NDArray[np.float32]:
+    return torch.sigmoid(predict(network, example.image))[0].numpy()
+
+
+def _truth(example: Example) -> NDArray[np.int32]:
+    return example.labels[0].numpy().astype(np.int32)

@@ -1,0 +1,97 @@
+"""Long work in a thread: the only module that knows threads.
+
+A job runs a generator. Its events and its result arrive in the GUI thread; what runs in the
+thread never touches Qt, layers or the viewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from qtpy.QtCore import QCoreApplication, QObject, Signal
+from superqt.utils import GeneratorWorker
+
+
+class _Worker(GeneratorWorker):
+    """A generator worker that loses no error and always closes its generator.
+
+    superqt (0.9.0) takes any RuntimeError for a deleted worker and says nothing; torch raises
+    it for lack of memory. And ``quit()`` leaves the generator suspended, with its ``finally``
+    blocks not run.
+    """
+
+    def work(self) -> Any:
+        try:
+            result = super().work()
+        finally:
+            self._gen.close()
+        if isinstance(result, RuntimeError):
+            raise _HiddenError(result)
+        return result
+
+
+class _HiddenError(Exception):
+    """Carries a RuntimeError past superqt."""
+
+
+class Job(QObject):
+    """Runs one generator at a time.
+
+    Signals
+    -------
+    stepped : object
+        What the generator yielded.
+    returned : object
+        What it returned; not after :meth:`cancel`.
+    failed : Exception
+        What it raised.
+    finished
+        The end, whichever it was; a new job may start.
+    """
+
+    stepped = Signal(object)
+    returned = Signal(object)
+    failed = Signal(object)
+    finished = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._worker: _Worker | None = None
+        if (app := QCoreApplication.instance()) is not None:
+            app.aboutToQuit.connect(self.cancel)
+
+    @property
+    def running(self) -> bool:
+        """Whether a generator is at work."""
+        return self._worker is not None
+
+    def start(self, steps: Callable[..., Generator[Any, None, Any]], *args: Any) -> None:
+        """Run a generator function in a thread.
+
+        Parameters
+        ----------
+        steps : generator function
+        *args
+            Are passed to it.
+        """
+        if self.running:
+            raise AssertionError("a job is running; check `running` first")
+        worker = self._worker = _Worker(steps, *args)
+        worker.yielded.connect(self.stepped)
+        worker.returned.connect(self.returned)
+        worker.errored.connect(self._pass_on)
+        worker.finished.connect(self._end)
+        worker.start()
+
+    def cancel(self, *_: object) -> None:
+        """Ask the generator to stop; it is closed after the piece it is working on."""
+        if self._worker is not None:
+            self._worker.quit()
+
+    def _pass_on(self, error: Exception) -> None:
+        self.failed.emit(error.args[0] if isinstance(error, _HiddenError) else error)
+
+    def _end(self) -> None:
+        self._worker = None
+        self.finished.emit()

@@ -1,0 +1,70 @@
+"""What the tests share: a network that is a brightness threshold, and images with known nuclei."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from skimage.draw import disk
+
+from napari_nuclei_unet.core.unet import UNet, UNetConfig
+from napari_nuclei_unet.models import Model, ModelCard, load_model, save_model
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
+
+THRESHOLDS = {"threshold": 0.5, "separation": 0.4, "minimum_area": 5}
+
+
+def bright_network() -> UNet:
+    """A real U-Net whose weights are set so that it calls bright pixels nucleus."""
+    config = UNetConfig(in_channels=3, out_channels=3, width=2, depth=1)
+    network = UNet(config)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.zero_()
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.weight.fill_(1)
+        network.down[0][0].weight[0, :, 1, 1] = 1 / 3  # channel 0: mean of the colours
+        network.down[0][3].weight[0, 0, 1, 1] = 1
+        network.merge[0][0].weight[0, 0, 1, 1] = 1
+        network.merge[0][3].weight[0, 0, 1, 1] = 1
+        network.head.weight[0, :, 0, 0] = torch.tensor([20.0, 0.0, 20.0])
+        network.head.bias[:] = torch.tensor([-10.0, -10.0, -10.0])
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def bright_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The brightness network as a model file."""
+    path = tmp_path_factory.mktemp("models") / "bright.safetensors"
+    network = bright_network()
+    card = ModelCard(
+        name="bright",
+        description="calls bright pixels nucleus",
+        network=vars(network.config),
+        thresholds=THRESHOLDS,
+    )
+    save_model(path, card, network.state_dict())
+    return path
+
+
+@pytest.fixture(scope="session")
+def bright(bright_file: Path) -> Model:
+    """The brightness network, loaded."""
+    return load_model(bright_file)
+
+
+def discs(shape: tuple[int, int], centres: list[tuple[int, int]], radius: int = 6) -> np.ndarray:
+    """Bright discs on a dark ground, 8 bit."""
+    image = np.zeros(shape, np.uint8)
+    for centre in centres:
+        image[disk(centre, radius, shape=shape)] = 200
+    return image
+
+
+@pytest.fixture
+def three_discs() -> np.ndarray:
+    return discs((60, 80), [(15, 15), (40, 30), (30, 60)])

@@ -1,0 +1,66 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from napari_nuclei_unet.core.instances import drop_small, separate
+from napari_nuclei_unet.core.learning import targets
+from napari_nuclei_unet.core.scores import count
+
+DEFAULTS = {"threshold": 0.5, "separation": 0.4, "minimum_area": 1}
+
+
+def touching_pair():
+    labels = np.zeros((40, 50), np.int32)
+    y, x = np.mgrid[:40, :50]
+    labels[(y - 20) ** 2 + (x - 16) ** 2 < 100] = 1
+    labels[(y - 20) ** 2 + (x - 33) ** 2 < 100] = 2
+    return labels
+
+
+def test_touching_nuclei_get_different_ids():
+    truth = touching_pair()
+    found = separate(targets(truth)[0], **DEFAULTS)
+    assert found.max() == 2
+    assert count(truth, found).scores()["AP@0.9"] == 1
+
+
+def test_perfect_maps_give_back_the_annotation_of_a_real_image():
+    from napari_nuclei_unet.samples import read_sample
+
+    _, truth = read_sample("fluorescence_small")
+    found = separate(targets(truth.astype(np.int32))[0], **DEFAULTS)
+    assert count(truth, found).scores()["AP@0.5"] > 0.97
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.integers(1, 30))
+@settings(max_examples=40)
+def test_labels_are_gapless_connected_large_enough_and_inside_the_mask(
+    seed, threshold, separation, minimum_area
+):
+    rng = np.random.default_rng(seed)
+    maps = ndimage.gaussian_filter(rng.random((3, 48, 40)), (0, 2, 2))
+    maps = (maps - maps.min()) / np.ptp(maps)
+    labels = separate(maps, threshold, separation, minimum_area)
+    assert set(np.unique(labels)) - {0} == set(range(1, labels.max() + 1))
+    assert (maps[0][labels > 0] > threshold).all()
+    for one in range(1, labels.max() + 1):
+        assert (labels == one).sum() >= minimum_area
+        assert ndimage.label(labels == one)[1] == 1
+
+
+def test_no_nucleus_is_an_empty_result():
+    labels = separate(np.zeros((3, 1, 7)), **DEFAULTS)
+    assert labels.shape == (1, 7)
+    assert labels.max() == 0
+
+
+def test_nuclei_without_a_seed_are_kept():
+    maps = np.zeros((3, 20, 20))
+    maps[0, 5:9, 5:9] = 0.9  # the distance stays below every seed
+    assert separate(maps, **DEFAULTS).max() == 1
+
+
+def test_small_nuclei_go_and_the_rest_is_renumbered():
+    labels = np.array([[1, 1, 0, 2, 0, 3, 3, 3]])
+    np.testing.assert_array_equal(drop_small(labels, 2), [[1, 1, 0, 0, 0, 2, 2, 2]])

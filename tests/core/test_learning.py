@@ -1,0 +1,111 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from napari_nuclei_unet.core.augment import sample_patches
+from napari_nuclei_unet.core.learning import (
+    DiceBCELoss,
+    Example,
+    NucleiLoss,
+    edge_distance,
+    targets,
+)
+from napari_nuclei_unet.core.unet import UNet, UNetConfig
+
+
+def test_dice_bce_of_four_pixels_worked_out_by_hand():
+    logits = torch.zeros(1, 1, 2, 2)  # probability one half everywhere
+    target = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
+    dice = (2 * 1.0 + 1) / (2.0 + 2.0 + 1)
+    expected = (1 - dice) + math.log(2)
+    assert DiceBCELoss(smooth=1)(logits, target).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("fill", [0.0, 1.0])
+@pytest.mark.parametrize("size", [-1e4, 1e4])
+def test_loss_is_finite_for_extreme_logits_and_empty_or_full_masks(fill, size):
+    logits = torch.full((1, 2, 4, 4), size, requires_grad=True)
+    loss = DiceBCELoss()(logits, torch.full((1, 2, 4, 4), fill))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+    right = (size > 0) == (fill > 0)
+    assert (loss.item() < 1e-3) == right
+
+
+def test_pixels_of_weight_zero_change_nothing():
+    torch.manual_seed(0)
+    weight = torch.ones(1, 1, 8, 8)
+    weight[..., 4:] = 0
+    target = (torch.rand(1, 3, 8, 8) > 0.5).float()
+    logits = torch.randn(1, 3, 8, 8)
+    changed_logits, changed_target = logits.clone(), target.clone()
+    changed_logits[..., 4:] = 50
+    changed_target[..., 4:] = 1 - target[..., 4:]
+    loss = NucleiLoss()
+    torch.testing.assert_close(
+        loss(logits, target, weight), loss(changed_logits, changed_target, weight)
+    )
+
+
+def test_targets_of_two_touching_squares():
+    labels = np.zeros((9, 14), np.int32)
+    labels[2:7, 2:7] = 4
+    labels[2:7, 7:12] = 9
+    (nucleus, border, distance), weight = targets(labels)
+    assert (nucleus == (labels > 0)).all()
+    assert border[4, 6]
+    assert border[4, 7]
+    assert not border[4, 2]
+    assert distance[4, 4] == 1
+    assert distance[4, 9] == 1
+    assert distance[4, 6] < 0.5
+    assert (weight[0] == np.where(border, 5, 1)).all()
+
+
+def test_distance_of_an_empty_image_is_zero():
+    assert (edge_distance(np.zeros((5, 6), np.int32)) == 0).all()
+
+
+@pytest.fixture
+def example(three_discs):
+    from skimage.measure import label
+
+    image = torch.from_numpy(three_discs / np.float32(255)).expand(3, -1, -1).contiguous()
+    labels = torch.from_numpy(label(three_discs > 0).astype(np.float32))[None]
+    return Example("discs", image, labels, "discs", "")
+
+
+def test_patches_are_reproducible_and_image_and_labels_move_together(example):
+    drawn = [
+        sample_patches([example], np.ones(1), 6, 64, np.random.default_rng(3)) for _ in range(2)
+    ]
+    for first, second in zip(*drawn, strict=True):
+        assert torch.equal(first, second)
+    images, wanted, weight = drawn[0]
+    assert images.shape == (6, 3, 64, 64)
+    assert wanted.shape == (6, 3, 64, 64)
+    assert weight.shape == (6, 1, 64, 64)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    for image, target in zip(images.mean(1), wanted[:, 0], strict=True):
+        inside, outside = image[target > 0].mean(), image[target == 0].mean()
+        assert abs(inside - outside) > 0.2  # inverted ones are darker inside
+
+
+def test_a_small_network_learns_one_patch_by_heart(example):
+    torch.manual_seed(0)
+    images, wanted, weight = sample_patches([example], np.ones(1), 1, 64, np.random.default_rng(0))
+    network = UNet(UNetConfig(width=8, depth=2))
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    loss_of = NucleiLoss()
+    losses = []
+    for _ in range(60):
+        loss = loss_of(network(images), wanted, weight)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from napari_nuclei_unet.core.planes import check_plane, intensity_range, normalize
+from napari_nuclei_unet.errors import UserError
+
+RAMP = np.linspace(0, 100, 400).reshape(20, 20)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["int8", "uint8", "int16", "uint16", "uint32", "int64", "float16", "float32", "float64"],
+)
+def test_every_real_type_looks_the_same_to_the_network(dtype):
+    image = RAMP.astype(dtype)
+    plane = check_plane(image)
+    seen = normalize(plane.pixels, plane.low, plane.high)
+    assert seen.dtype == np.float32
+    expected = np.clip((RAMP - 1) / (99.8 - 1), 0, 1)
+    np.testing.assert_allclose(seen, expected, atol=0.02)
+
+
+def test_bool_is_black_and_white():
+    plane = check_plane(RAMP > 50)
+    assert (plane.low, plane.high) == (0, 1)
+
+
+@pytest.mark.parametrize("offset", [0, 1e9, -1e12])
+def test_offset_and_gain_do_not_matter(offset):
+    image = RAMP * 7 + offset
+    np.testing.assert_allclose(
+        normalize(image, *intensity_range(image)),
+        normalize(RAMP, *intensity_range(RAMP)),
+        atol=1e-3,
+    )
+
+
+def test_nan_and_infinity_are_background_and_told():
+    image = RAMP.astype(np.float32)
+    image[0, :3] = [np.nan, np.inf, -np.inf]
+    plane = check_plane(image)
+    assert "3 values are NaN or infinite" in plane.notices[0]
+    assert (normalize(plane.pixels, plane.low, plane.high)[0, :3] == 0).all()
+
+
+def test_a_single_bright_pixel_is_enough_to_be_no_blank_plane():
+    image = np.zeros((100, 100))
+    assert check_plane(image).blank
+    image[3, 3] = 1
+    assert not check_plane(image).blank
+
+
+def test_alpha_is_left_out_and_told():
+    plane = check_plane(np.zeros((4, 5, 4), np.uint8))
+    assert plane.pixels.shape == (4, 5, 3)
+    assert plane.notices == ("The alpha channel was ignored.",)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((0, 5)), "empty"),
+        (np.zeros(5), "One plane is needed"),
+        (np.zeros((5, 6, 7)), "One plane is needed"),
+        (np.zeros((2, 5, 6, 3)), "One plane is needed"),
+        (np.zeros((5, 5), complex), "complex128"),
+        (np.array([["a", "b"]]), "cannot be segmented"),
+    ],
+)
+def test_what_is_no_plane_is_refused_in_one_sentence(image, words):
+    with pytest.raises(UserError, match=words):
+        check_plane(image)

@@ -1,0 +1,57 @@
+import itertools
+
+import pytest
+import torch
+
+from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
+from napari_nuclei_unet.errors import UserError
+
+SMALL = [
+    UNetConfig(in_channels=1, out_channels=2, width=4, depth=2, stem=stem, padding=padding)
+    for stem, padding in itertools.product((1, 2, 3), ("zeros", "reflect"))
+]
+
+
+@pytest.mark.parametrize("config", SMALL, ids=str)
+def test_output_has_the_size_of_the_input(config):
+    edge = 3 * config.divisor
+    assert UNet(config)(torch.zeros(2, 1, edge, 2 * edge)).shape == (2, 2, edge, 2 * edge)
+
+
+def test_five_poolings_of_the_paper_need_a_multiple_of_32():
+    network = UNet(UNetConfig(in_channels=3, out_channels=1, width=2, depth=5)).eval()
+    assert network(torch.zeros(1, 3, 128, 128)).shape == (1, 1, 128, 128)
+    with pytest.raises(UserError, match="divisible by 32"):
+        network(torch.zeros(1, 3, 128, 120))
+
+
+def test_wrong_number_of_channels_is_told():
+    with pytest.raises(UserError, match="3 channel"):
+        UNet(UNetConfig(width=2, depth=1))(torch.zeros(1, 1, 8, 8))
+
+
+@pytest.mark.parametrize("config", [c for c in SMALL if c.padding == "zeros"], ids=str)
+def test_receptive_field_bounds_what_an_output_pixel_sees(config):
+    """Every input pixel that reaches an output pixel has a gradient; none lies beyond the bound."""
+    torch.manual_seed(0)
+    network = UNet(config).eval()
+    edge = config.divisor * (2 * config.receptive_field // config.divisor + 4)
+    reach = 0
+    for place in range(edge // 2, edge // 2 + config.divisor):
+        image = torch.rand(1, 1, edge, config.divisor, requires_grad=True)
+        network(image)[0, :, place].abs().sum().backward()
+        rows = image.grad.abs().sum((0, 1, 3)).nonzero().flatten()
+        reach = max(reach, place - int(rows.min()), int(rows.max()) - place)
+    assert reach <= config.receptive_field
+    assert reach > 0.6 * config.receptive_field  # and the bound is not idle
+
+
+def test_folding_batch_normalisation_changes_no_prediction():
+    torch.manual_seed(0)
+    network = UNet(UNetConfig(width=4, depth=2))
+    network(torch.rand(4, 3, 16, 16))  # gives the running statistics a value
+    network.eval()
+    image = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        before = network(image)
+        torch.testing.assert_close(fused(network)(image), before, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,57 @@
+"""The overlap-tile strategy leaves no trace, on any image size."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from napari_nuclei_unet.core.planes import check_plane
+from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
+from napari_nuclei_unet.devices import Plan
+from napari_nuclei_unet.engine import run
+from napari_nuclei_unet.models import load_model
+from napari_nuclei_unet.prediction import predict_steps
+
+WHOLE = Plan("cpu", "fp32", tile=4096, batch=1)
+
+
+def random_network(stem: int) -> UNet:
+    torch.manual_seed(1)
+    network = UNet(UNetConfig(width=4, depth=2, stem=stem))
+    network(torch.rand(4, 3, 16 * stem, 16 * stem))
+    return fused(network)
+
+
+NETWORKS = {stem: random_network(stem) for stem in (1, 2)}
+
+
+def maps(image, network, plan):
+    return run(predict_steps(check_plane(image), network, plan, []))[0]
+
+
+@given(
+    st.tuples(st.integers(1, 130), st.integers(1, 130)),
+    st.sampled_from([16, 32, 48, 100]),
+    st.integers(1, 4),
+    st.sampled_from([1, 2]),
+)
+@example((1, 1), 16, 1, 2)
+@example((1, 130), 16, 2, 2)
+@settings(max_examples=40)
+def test_tiling_does_not_change_the_maps(shape, tile, batch, stem):
+    image = np.random.default_rng(0).random((*shape, 3))
+    image[0, 0] = 2  # never blank, not even one pixel
+    whole = maps(image, NETWORKS[stem], WHOLE)
+    tiled = maps(image, NETWORKS[stem], Plan("cpu", "fp32", tile, batch))
+    assert whole.shape == (3, *shape)
+    assert np.abs(whole - tiled).max() <= 1e-3
+
+
+@pytest.mark.parametrize("shape", [(300, 520), (257, 64)])
+def test_the_shipped_model_too(shape):
+    network = load_model("nuclei").network
+    image = np.random.default_rng(0).random(shape)
+    whole = maps(image, network, WHOLE)
+    tiled = maps(image, network, Plan("cpu", "fp32", 128, 2))
+    assert np.abs(whole - tiled).max() <= 1e-3

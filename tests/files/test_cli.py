@@ -1,0 +1,252 @@
+"""The command line, run as a user runs it: arguments in, files, text and exit code out."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+import tifffile
+from skimage.measure import regionprops
+
+from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.params import SegmentParams
+
+
+@pytest.fixture
+def images(tmp_path, three_discs):
+    """A folder with the three discs in every format."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", three_discs)
+    tifffile.imwrite(folder / "b.ome.tif", three_discs.astype(np.uint16) * 100)
+    imageio.imwrite(folder / "c.png", np.dstack([three_discs] * 3))
+    imageio.imwrite(folder / "d.JPG", three_discs, quality=95)
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def segment(*args):
+    return main(["segment", *map(str, args)])
+
+
+def one_line_about(capsys, *words):
+    """stderr is one sentence without a traceback, and stdout names no result."""
+    error = capsys.readouterr().err
+    lines = [line for line in error.splitlines() if line]
+    assert len(lines) == 1, error
+    assert lines[0].startswith("nuclei-unet: ")
+    for word in words:
+        assert word in lines[0], error
+
+
+def test_a_folder_becomes_labels_and_tables(images, tmp_path, bright_file, three_discs, capsys):
+    out = tmp_path / "results"
+    assert segment(images, "--out", out, "--model", bright_file) == 0
+    assert sorted(p.name for p in out.iterdir()) == [
+        f"{stem}_{end}" for stem in "abcd" for end in ("labels.tif", "nuclei.csv")
+    ]
+    printed = capsys.readouterr().out
+    for name in ("a.tif", "b.ome.tif", "c.png", "d.JPG"):
+        assert f"{name}: 3 nuclei" in printed
+    with tifffile.TiffFile(out / "a_labels.tif") as opened:
+        page = opened.pages[0]
+        labels = page.asarray()
+        assert page.compression.name == "ADOBE_DEFLATE"
+        record = json.loads(page.description)["napari_nuclei_unet"]
+    assert labels.dtype == np.uint16
+    assert labels.shape == three_discs.shape
+    assert record["model"] == "bright"
+    assert record["params"]["threshold"] == 0.5
+
+
+def test_the_table_measures_the_labels(images, tmp_path, bright_file, three_discs):
+    segment(images / "a.tif", "--out", tmp_path, "--model", bright_file)
+    labels = tifffile.imread(tmp_path / "a_labels.tif")
+    with (tmp_path / "a_nuclei.csv").open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert list(rows[0]) == [
+        "label", "centroid_y", "centroid_x", "area", "equivalent_diameter",
+        "mean_intensity", "eccentricity", "solidity", "confidence",
+    ]  # fmt: skip
+    for row, region in zip(rows, regionprops(labels, three_discs), strict=True):
+        assert int(row["label"]) == region.label
+        assert float(row["area"]) == region.area
+        assert float(row["centroid_y"]) == pytest.approx(region.centroid[0], rel=1e-5)
+        assert float(row["centroid_x"]) == pytest.approx(region.centroid[1], rel=1e-5)
+        assert float(row["mean_intensity"]) == pytest.approx(region.mean_intensity, rel=1e-5)
+        assert 0.5 < float(row["confidence"]) <= 1
+
+
+def test_an_image_without_nuclei_has_a_table_without_rows(tmp_path, bright_file, capsys):
+    tifffile.imwrite(tmp_path / "dark.tif", np.zeros((20, 30), np.uint16))
+    assert segment(tmp_path / "dark.tif", "--out", tmp_path, "--model", bright_file) == 0
+    assert (tmp_path / "dark_nuclei.csv").read_text().startswith("label,")
+    assert len((tmp_path / "dark_nuclei.csv").read_text().splitlines()) == 1
+    assert tifffile.imread(tmp_path / "dark_labels.tif").max() == 0
+    assert "same value" in capsys.readouterr().err
+
+
+def test_every_parameter_has_a_flag(images, tmp_path, bright_file):
+    flags = {"threshold": 0.3, "separation": 0.6, "minimum_area": 2, "tile": 32, "batch": 2,
+             "precision": "fp32"}  # fmt: skip
+    assert flags.keys() == vars(SegmentParams()).keys()
+    args = [str(part) for name, value in flags.items()
+            for part in ("--" + name.replace("_", "-"), value)]  # fmt: skip
+    assert segment(images / "a.tif", "--out", tmp_path, "--model", bright_file, *args) == 0
+    with tifffile.TiffFile(tmp_path / "a_labels.tif") as opened:
+        record = json.loads(opened.pages[0].description)["napari_nuclei_unet"]
+    assert record["params"] == flags
+
+
+def test_results_in_the_image_folder_are_not_taken_for_images(images, bright_file, capsys):
+    for _ in range(2):
+        assert segment(images, "--out", images, "--model", bright_file) == 0
+    assert capsys.readouterr().out.count("4 of 4 files") == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["nowhere.tif"], "no file or folder"),
+        (["{images}/notes.txt"], "no image"),
+        (["{images}", "--model", "nowhere.safetensors"], "no model"),
+        (["{images}", "--minimum-area", "0"], "minimum_area"),
+        (["{images}", "--device", "mps"], "MPS"),
+        (["{images}/a.tif", "{images}/../more/a.tif"], "same result files"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(images, tmp_path, capsys, args, words):
+    if "mps" in args and sys.platform == "darwin":
+        pytest.skip("this computer may have an MPS")
+    (tmp_path / "more").mkdir()
+    tifffile.imwrite(tmp_path / "more" / "a.tif", np.zeros((3, 3)))
+    args = [arg.format(images=images) for arg in args]
+    if words == "MPS":
+        args[0] += "/a.tif"
+    assert segment(*args, "--out", tmp_path / "out") == 2
+    one_line_about(capsys, words)
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\x00\x08\x00\x00\x00\xff\xff", b"hello"])
+def test_a_damaged_file_does_not_stop_the_others(images, tmp_path, bright_file, capsys, content):
+    (images / "bad.tif").write_bytes(content)
+    out = tmp_path / "out"
+    assert segment(images, "--out", out, "--model", bright_file) == 2
+    printed = capsys.readouterr()
+    assert "4 of 5 files" in printed.out
+    assert "bad.tif" in printed.err
+    assert "Traceback" not in printed.err
+    assert not list(out.glob("bad*"))
+
+
+def test_a_stack_is_refused_with_advice(tmp_path, bright_file, capsys):
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((5, 20, 20), np.uint8))
+    assert segment(tmp_path / "stack.tif", "--out", tmp_path, "--model", bright_file) == 2
+    one_line_about(capsys, "One plane is needed")
+
+
+def test_a_file_in_the_place_of_the_output_folder(images, tmp_path, bright_file, capsys):
+    (tmp_path / "taken").write_text("precious")
+    assert segment(images, "--out", tmp_path / "taken", "--model", bright_file) == 2
+    one_line_about(capsys, "cannot be written")
+    assert (tmp_path / "taken").read_text() == "precious"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits file size as Unix does")
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, bright_file):
+    """Files may not grow past 2 kB: the labels of noise do not fit."""
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "noise.tif", noise)
+    program = """
+        import resource, signal, sys
+        from napari_nuclei_unet.cli import main
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        sys.exit(main(sys.argv[1:]))
+    """
+    out = tmp_path / "out"
+    args = ["segment", tmp_path / "noise.tif", "--out", out, "--model", bright_file]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), *map(str, args), "--minimum-area", "1"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(out.iterdir()) == []
+
+
+def test_evaluate_prints_a_table_and_json(images, tmp_path, bright_file, capsys):
+    out, truth = tmp_path / "out", tmp_path / "truth"
+    segment(images / "a.tif", "--out", out, "--model", bright_file)
+    truth.mkdir()
+    labels = tifffile.imread(out / "a_labels.tif")
+    labels[labels == 3] = 0
+    imageio.imwrite(truth / "a.png", labels)
+    capsys.readouterr()
+    assert main(["evaluate", str(out), str(truth)]) == 0
+    table = capsys.readouterr().out
+    for name in ("AP@0.5", "AP@0.95", "mean AP", "F1", "PQ", "AJI", "Dice", "IoU"):
+        assert name in table
+    assert main(["evaluate", str(out), str(truth), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["pooled"]["AP@0.5"] == pytest.approx(2 / 3)
+    assert scores["by image"]["F1"] == pytest.approx(4 / 5)
+    assert scores["each"]["a"]["AP@0.5"] == pytest.approx(2 / 3)
+
+
+def test_evaluate_tells_what_is_missing_or_does_not_fit(images, tmp_path, capsys):
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    tifffile.imwrite(truth / "z.tif", np.zeros((4, 4), np.uint16))
+    assert main(["evaluate", str(images), str(truth)]) == 2
+    one_line_about(capsys, "has no labels", "z")
+    (truth / "z.tif").unlink()
+    tifffile.imwrite(truth / "a.tif", np.zeros((4, 4), np.uint16))
+    assert main(["evaluate", str(images), str(truth)]) == 2
+    one_line_about(capsys, "a: predicted labels have the shape (60, 80)")
+
+
+def test_models_lists_the_cards(capsys):
+    assert main(["models"]) == 0
+    assert "sha256" in capsys.readouterr().out
+    assert main(["models", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["name"] == "nuclei"
+
+
+def test_demo_writes_labels_tables_and_overlays(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path)]) == 0
+    names = {p.name for p in tmp_path.iterdir()}
+    assert len(names) == 15
+    overlay = imageio.imread(tmp_path / "histology_purple_overlay.png")
+    assert overlay.shape == (256, 320, 3)
+    assert "Purple histology: " in capsys.readouterr().out
+
+
+def test_train_writes_a_model_that_segments(images, tmp_path, three_discs, capsys):
+    from skimage.measure import label
+
+    data, labels = tmp_path / "train", tmp_path / "labels"
+    for folder in (data, labels):
+        folder.mkdir()
+    for i in range(4):
+        tifffile.imwrite(data / f"{i}.tif", np.roll(three_discs, 5 * i, axis=1))
+        tifffile.imwrite(
+            labels / f"{i}.tif", label(np.roll(three_discs, 5 * i, axis=1) > 0).astype(np.uint16)
+        )
+    model = tmp_path / "mine.safetensors"
+    flags = ["--epochs=1", "--steps=2", "--batch=2", "--patch=32", "--width=4", "--depth=1"]
+    assert main(["train", str(data), str(labels), "--out", str(model), *flags]) == 0
+    assert segment(images / "a.tif", "--out", tmp_path / "o", "--model", model) == 0
+    (labels / "3.tif").unlink()
+    capsys.readouterr()
+    assert main(["train", str(data), str(labels), "--out", str(model), *flags]) == 2
+    one_line_about(capsys, "no partner", "3")

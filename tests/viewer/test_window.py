@@ -1,0 +1,64 @@
+"""The plugin in a real napari window: menus, dock, click, picture."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QPushButton
+
+from napari_nuclei_unet.samples import SAMPLES
+
+pytestmark = pytest.mark.viewer
+PLUGIN = "napari-nuclei-unet"
+
+
+def actions(menu):
+    for action in menu.actions():
+        if action.menu() is not None:
+            yield from actions(action.menu())
+        else:
+            yield action
+
+
+def test_the_layers_menu_opens_the_widget(make_napari_viewer):
+    viewer = make_napari_viewer()
+    menu = viewer.window.layers_menu
+    menu.aboutToShow.emit()
+    for sub in menu.actions():
+        if sub.menu() is not None:
+            sub.menu().aboutToShow.emit()
+    (action,) = (a for a in actions(menu) if "Segment nuclei" in a.text())
+    action.trigger()
+    assert any("Segment nuclei" in name for name in viewer.window.dock_widgets)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_samples_open(make_napari_viewer, name):
+    viewer = make_napari_viewer()
+    viewer.open_sample(PLUGIN, name)
+    image, annotation = viewer.layers
+    assert image.name == SAMPLES[name]
+    assert annotation.name == f"{SAMPLES[name]} annotation"
+
+
+def test_a_click_on_a_sample_shows_nuclei(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.open_sample(PLUGIN, "fluorescence_small")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
+    before = viewer.window.screenshot(flash=False)
+    with qtbot.waitSignal(widget._job.finished, timeout=120_000):
+        QTest.mouseClick(widget.findChild(QPushButton, "segment"), Qt.MouseButton.LeftButton)
+    labels = viewer.layers["Small fluorescent nuclei nuclei"]
+    assert labels.data.max() > 50
+    after = viewer.window.screenshot(flash=False)
+    assert np.abs(after.astype(int) - before).max() > 50
+
+
+def test_closing_the_window_in_the_middle_of_a_run(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(np.random.default_rng(0).random((1024, 1024)))
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
+    job = widget._job
+    widget.start()
+    with qtbot.waitSignal(job.finished, timeout=120_000):
+        viewer.close()

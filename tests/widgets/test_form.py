@@ -1,0 +1,43 @@
+import dataclasses
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from qtpy.QtWidgets import QWidget
+
+from napari_nuclei_unet.params import SegmentParams, TrainParams
+from napari_nuclei_unet.widgets._form import ParamsForm
+
+segment_params = st.builds(
+    SegmentParams,
+    threshold=st.integers(1, 99).map(lambda n: n / 100),
+    separation=st.integers(1, 99).map(lambda n: n / 100),
+    minimum_area=st.integers(1, 1_000_000),
+    tile=st.integers(0, 1024).map(lambda n: 16 * n),
+    batch=st.integers(0, 256),
+    precision=st.sampled_from(["auto", "fp32", "bf16", "fp16"]),
+)
+
+
+@given(params=segment_params)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_what_is_set_is_got(qtbot, params):
+    form = ParamsForm(SegmentParams)
+    form.set(params)
+    assert form.get() == params
+
+
+def test_none_keeps_what_is_shown(qtbot):
+    form = ParamsForm(SegmentParams)
+    form.set(SegmentParams(threshold=0.3))
+    form.set(SegmentParams(threshold=None))
+    assert form.get().threshold == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("params", [SegmentParams, TrainParams])
+def test_every_parameter_has_a_named_control_with_label_and_tooltip(qtbot, params):
+    container = ParamsForm(params).container
+    for field, control in zip(dataclasses.fields(params), container, strict=True):
+        assert control.label == field.metadata["label"]
+        assert control.tooltip == field.metadata["help"]
+        assert container.native.findChild(QWidget, field.name) is not None

@@ -1,0 +1,101 @@
+"""Labels lie exactly on their image, whatever its geometry."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+
+from napari_nuclei_unet.widgets._layers import METADATA, plane_on_view, show_labels
+
+number = st.floats(0.1, 10)
+
+
+@given(
+    ndim=st.integers(2, 4),
+    scale=st.lists(number, min_size=4, max_size=4),
+    translate=st.lists(st.floats(-100, 100), min_size=4, max_size=4),
+    angle=st.floats(-180, 180),
+    shear=st.floats(-1, 1),
+    rgb=st.booleans(),
+)
+@settings(max_examples=40)
+def test_a_pixel_has_one_place_in_the_world(ndim, scale, translate, angle, shear, rgb):
+    shape = (3, 4, 20, 30)[-ndim:]
+    affine = np.eye(ndim + 1)
+    affine[0, -1] = 5
+    affine[-2, -3] = 0.2
+    image = Image(
+        np.zeros((*shape, 3) if rgb else shape),
+        rgb=rgb,
+        scale=scale[:ndim],
+        translate=translate[:ndim],
+        rotate=angle if ndim == 2 else None,
+        shear=[shear] if ndim == 2 else None,
+        affine=affine,
+        units=("um",) * ndim,
+        axis_labels=tuple("tzyx"[-ndim:]),
+    )
+    viewer = ViewerModel()
+    viewer.add_layer(image)
+    index = plane_on_view(viewer, image)
+    labels = show_labels(viewer, image, index, np.ones((20, 30), np.int32), {})
+    assert labels.data.shape == shape
+    assert labels.units == image.units
+    assert labels.axis_labels == image.axis_labels
+    for pixel in np.random.default_rng(0).integers(0, shape, (5, ndim)):
+        np.testing.assert_allclose(labels.data_to_world(pixel), image.data_to_world(pixel))
+
+
+@pytest.fixture
+def stack():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((5, 6, 20, 30)), scale=(1, 2, 0.5, 0.5), name="stack")
+    return viewer, image
+
+
+def test_the_plane_on_view_follows_the_sliders(stack):
+    viewer, image = stack
+    viewer.dims.set_point((0, 1), (3, 4))
+    assert plane_on_view(viewer, image) == (3, 2, slice(None), slice(None))
+
+
+def test_the_plane_on_view_follows_the_order_of_axes(stack):
+    viewer, image = stack
+    viewer.dims.order = (2, 0, 1, 3)
+    viewer.dims.set_point(2, 3.5)
+    assert plane_on_view(viewer, image) == (2, slice(None), 7, slice(None))
+
+
+def test_in_a_3d_view_the_last_two_axes_are_the_plane(stack):
+    viewer, image = stack
+    viewer.dims.ndisplay = 3
+    index = plane_on_view(viewer, image)
+    assert index[2:] == (slice(None), slice(None))
+    assert all(isinstance(i, int) for i in index[:2])
+
+
+def test_a_flat_image_beside_a_stack_is_its_own_plane(stack):
+    viewer, _ = stack
+    flat = viewer.add_image(np.zeros((8, 9)))
+    assert plane_on_view(viewer, flat) == (slice(None), slice(None))
+
+
+def test_other_planes_keep_their_labels(stack):
+    viewer, image = stack
+    for t in (0, 3):
+        show_labels(viewer, image, (t, 1, slice(None), slice(None)), np.full((20, 30), t + 1), {})
+    (labels,) = (layer for layer in viewer.layers if isinstance(layer, Labels))
+    assert labels.name == "stack nuclei"
+    assert (labels.data[0, 1] == 1).all()
+    assert (labels.data[3, 1] == 4).all()
+    assert labels.data.max() == 4
+
+
+def test_multiscale_labels_have_full_resolution():
+    viewer = ViewerModel()
+    image = viewer.add_image([np.zeros((64, 64)), np.zeros((32, 32))], multiscale=True)
+    labels = show_labels(viewer, image, plane_on_view(viewer, image), np.ones((64, 64), int), {})
+    assert labels.data.shape == (64, 64)
+    assert labels.metadata[METADATA]["image"] == str(image.unique_id)

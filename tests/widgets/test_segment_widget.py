@@ -1,0 +1,216 @@
+"""A click must become a layer."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import discs
+from napari.layers import Labels
+from qtpy.QtWidgets import QLabel, QPushButton, QWidget
+
+from napari_nuclei_unet import SegmentParams, segment
+from napari_nuclei_unet.widgets import SegmentWidget
+from napari_nuclei_unet.widgets._layers import METADATA
+from widgets.conftest import click, click_and_wait
+
+
+def labels_in(viewer):
+    return [layer for layer in viewer.layers if isinstance(layer, Labels)]
+
+
+def status(widget):
+    return widget.findChild(QLabel, "status").text()
+
+
+def many_tiles(widget):
+    """Settings with which a run takes long enough to do something during it."""
+    import dataclasses
+
+    widget._form.set(dataclasses.replace(widget._form.get(), tile=16))
+
+
+@pytest.fixture
+def big(viewer):
+    """An image of many tiles."""
+    centres = np.random.default_rng(0).integers(10, 500, (40, 2)).tolist()
+    return viewer.add_image(discs((512, 512), centres), name="big")
+
+
+def test_a_click_makes_a_labels_layer(qtbot, viewer, widget, three_discs, bright):
+    viewer.add_image(three_discs, name="cells", scale=(0.3, 0.3), units=("um", "um"))
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    assert labels.name == "cells nuclei"
+    np.testing.assert_array_equal(labels.data, segment(three_discs, bright))
+    np.testing.assert_allclose(labels.scale, (0.3, 0.3))
+    record = labels.metadata[METADATA]
+    assert record["model"] == "bright"
+    assert record["params"]["threshold"] == 0.5
+    assert status(widget).startswith("3 nuclei · ")
+    assert not widget.findChild(QPushButton, "cancel").isEnabled()
+
+
+@pytest.mark.parametrize("name", ["image", "model", "device", "threshold", "separation",
+                                  "minimum_area", "tile", "batch", "precision", "segment",
+                                  "cancel"])  # fmt: skip
+def test_every_control_has_a_name_and_a_tooltip(widget, name):
+    control = widget.findChild(QWidget, name)
+    assert control.toolTip()
+
+
+def test_the_second_run_updates_the_layer(qtbot, viewer, widget, three_discs):
+    image = viewer.add_image(three_discs, name="cells")
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    labels.name = "mine"
+    labels.opacity = 0.3
+    image.data = discs((60, 80), [(30, 40)])
+    click_and_wait(qtbot, widget)
+    assert labels_in(viewer) == [labels]
+    assert (labels.name, labels.opacity) == ("mine", 0.3)
+    assert labels.data.max() == 1
+
+
+def test_another_image_gets_its_own_layer(qtbot, viewer, widget, three_discs):
+    for name in ("one", "two"):
+        viewer.add_image(three_discs, name=name)
+        click_and_wait(qtbot, widget)
+    assert [layer.name for layer in labels_in(viewer)] == ["one nuclei", "two nuclei"]
+
+
+def test_the_list_follows_the_viewer(viewer, widget, three_discs):
+    one = viewer.add_image(three_discs, name="one")
+    two = viewer.add_image(three_discs, name="two")
+    assert widget._image.value is two
+    viewer.layers.selection.active = one
+    assert widget._image.value is one
+    one.name = "renamed"
+    assert {widget._image.native.itemText(i) for i in range(2)} == {"renamed", "two"}
+    viewer.layers.remove(one)
+    assert widget._image.value is two
+
+
+def test_rgb_and_stacks(qtbot, viewer, widget, three_discs):
+    viewer.add_image(np.dstack([three_discs] * 3), name="colour")
+    click_and_wait(qtbot, widget)
+    viewer.add_image(np.stack([three_discs * 0, three_discs]), name="stack")
+    viewer.dims.set_point(0, 1)
+    click_and_wait(qtbot, widget)
+    colour, stack = labels_in(viewer)
+    assert (colour.data.shape, colour.data.max()) == (three_discs.shape, 3)
+    assert [plane.max() for plane in stack.data] == [0, 3]
+
+
+def test_without_an_image_a_sentence(viewer, widget, messages):
+    click(widget, "segment")
+    assert messages == [("warning", "There is no image to segment: open one first (File ▸ Open).")]
+
+
+def test_one_value_only_is_an_empty_layer_and_a_sentence(qtbot, viewer, widget, messages):
+    viewer.add_image(np.full((20, 30), 7.0))
+    click_and_wait(qtbot, widget)
+    assert labels_in(viewer)[0].data.max() == 0
+    assert "same value" in messages[0][1]
+    assert status(widget).startswith("0 nuclei")
+
+
+def test_mistakes_are_sentences_and_the_next_run_works(
+    qtbot, viewer, widget, messages, three_discs
+):
+    viewer.add_image(three_discs)
+    widget._device.value = "cpu"
+    widget._form.set(SegmentParams(precision="fp16"))
+    click_and_wait(qtbot, widget)
+    assert messages[-1][0] == "error"
+    assert "fp16 is for graphics cards" in messages[-1][1]
+    assert not labels_in(viewer)
+    widget._form.set(SegmentParams(precision="auto"))
+    if not torch.cuda.is_available():
+        widget._device.value = "cuda"
+        click_and_wait(qtbot, widget)
+        assert "no CUDA" in messages[-1][1]
+    widget._device.value = "auto"
+    click_and_wait(qtbot, widget)
+    assert labels_in(viewer)[0].data.max() == 3
+
+
+def test_a_file_that_is_no_model_is_refused(widget, messages, tmp_path):
+    before = widget._model.value
+    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
+    widget.use_model_file(tmp_path / "bad.safetensors")
+    assert "not a whole safetensors file" in messages[-1][1]
+    assert widget._model.value == before
+
+
+def test_a_model_file_that_vanishes(qtbot, viewer, widget, messages, tmp_path, bright_file):
+    path = tmp_path / "gone.safetensors"
+    path.write_bytes(bright_file.read_bytes())
+    widget.use_model_file(path)
+    path.unlink()
+    viewer.add_image(discs((40, 40), [(20, 20)]))
+    click_and_wait(qtbot, widget)
+    assert "There is no model" in messages[-1][1]
+    assert not labels_in(viewer)
+
+
+def test_cancel_leaves_nothing_and_the_next_run_works(qtbot, viewer, widget, big):
+    many_tiles(widget)
+    with qtbot.waitSignal(widget._job.finished, timeout=60_000):
+        click(widget, "segment")
+        with qtbot.waitSignal(widget._job.stepped, timeout=60_000):
+            pass
+        click(widget, "cancel")
+    assert status(widget) == "Cancelled."
+    assert not labels_in(viewer)
+    click_and_wait(qtbot, widget)
+    assert len(labels_in(viewer)) == 1
+
+
+def test_a_second_click_during_a_run_changes_nothing(qtbot, viewer, widget, big):
+    many_tiles(widget)
+    with qtbot.waitSignal(widget._job.finished, timeout=60_000):
+        click(widget, "segment")
+        click(widget, "segment")
+        widget.start()
+    assert len(labels_in(viewer)) == 1
+
+
+def test_an_image_removed_during_a_run(qtbot, viewer, widget, big, messages):
+    many_tiles(widget)
+    with qtbot.waitSignal(widget._job.finished, timeout=60_000):
+        click(widget, "segment")
+        viewer.layers.remove(big)
+    assert not labels_in(viewer)
+    assert "'big' was removed while it was being segmented" in messages[-1][1]
+    viewer.add_image(discs((40, 40), [(20, 20)]))
+    click_and_wait(qtbot, widget)
+    assert len(labels_in(viewer)) == 1
+
+
+def test_an_image_renamed_during_a_run(qtbot, viewer, widget, big):
+    many_tiles(widget)
+    with qtbot.waitSignal(widget._job.finished, timeout=60_000):
+        click(widget, "segment")
+        big.name = "new name"
+    assert [layer.name for layer in labels_in(viewer)] == ["new name nuclei"]
+
+
+def test_an_image_replaced_by_a_smaller_one_during_a_run(qtbot, viewer, widget, big, messages):
+    many_tiles(widget)
+    with qtbot.waitSignal(widget._job.finished, timeout=60_000):
+        click(widget, "segment")
+        big.data = np.zeros((30, 30))
+    assert not labels_in(viewer)
+    assert "changed while it was being segmented" in messages[-1][1]
+
+
+def test_closing_the_widget_in_the_middle_of_a_run(qtbot, viewer, big, bright_file):
+    """The worker ends; the fixture fails the test if it does not."""
+    widget = SegmentWidget(viewer)
+    widget.use_model_file(bright_file)
+    many_tiles(widget)
+    click(widget, "segment")
+    job = widget._job
+    with qtbot.waitSignal(job.finished, timeout=60_000):
+        widget.deleteLater()
+    assert not labels_in(viewer)
+    viewer.add_image(discs((40, 40), [(20, 20)]))  # the dead widget is not asked
