@@ -6,8 +6,6 @@ ifeq ($(OS),Windows_NT)
 else
   BIN := $(VENV)/bin
 endif
-# Tests open windows; where there is Xvfb, they open there.
-XVFB = $(shell command -v xvfb-run >/dev/null 2>&1 && echo "xvfb-run -a -s '-screen 0 1600x1000x24'")
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help demo test check wheel pictures clean
@@ -18,8 +16,7 @@ demo: $(VENV)/.base           ## segment the sample images into demo/
 	$(BIN)/nuclei-unet demo --out demo
 
 test: $(VENV)/.dev            ## run all tests
-	sh tools/system_packages.sh
-	$(XVFB) $(BIN)/python -m pytest
+	sh tools/with_display.sh $(BIN)/python -m pytest
 
 check: $(VENV)/.dev           ## static checks
 	$(BIN)/ruff format --check .
@@ -32,8 +29,7 @@ wheel: $(VENV)/.dev           ## build the wheel and try it in a clean environme
 	PYTHON=$(PYTHON) BIN=$(BIN) sh tools/try_wheel.sh
 
 pictures: $(VENV)/.dev        ## render the pictures of the docs from a real window
-	sh tools/system_packages.sh
-	$(XVFB) $(BIN)/python docs/render_pictures.py
+	sh tools/with_display.sh $(BIN)/python docs/render_pictures.py
 
 clean:           ## remove what the commands above made
 	rm -rf $(VENV) demo dist

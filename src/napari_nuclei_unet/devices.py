@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -16,6 +17,9 @@ SMALLEST_TILE = 128
 # On a CPU larger tiles waste less on overlap, smaller ones answer sooner to Cancel.
 CPU_TILE, GPU_TILE = 1024, 2048
 GPU_BATCH = 8
+# 16 bits have to be that many times faster to be taken.
+WORTHWHILE = 1.2
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Share of the free memory that the activations of one batch may take.
 MEMORY_SHARE = 0.25
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a memory")
@@ -118,22 +122,38 @@ def _precision(device: str, wanted: str) -> str:
         raise UserError("fp16 is for graphics cards; on the CPU choose auto, fp32 or bf16.")
     if wanted != "auto":
         return wanted
-    if device == "cuda":
-        return _cuda_precision()
-    return "bf16" if device == "cpu" and _cpu_has_bf16() else "fp32"
+    candidate = _half_precision(device)
+    return candidate if candidate is not None and _gains(device, candidate) else "fp32"
 
 
-@cache
-def _cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bf16 itself; without, it is slower than fp32."""
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
-
-
-@cache
-def _cuda_precision() -> str:
-    if torch.cuda.is_bf16_supported(including_emulation=False):
+def _half_precision(device: str) -> str | None:
+    """16-bit format that the hardware says it multiplies itself."""
+    if device == "cpu":
+        own = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        return "bf16" if own else None
+    if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16"
-    return "fp16" if torch.cuda.get_device_capability() >= (7, 0) else "fp32"
+    return "fp16"
+
+
+@cache
+def _gains(device: str, precision: str) -> bool:
+    """Measure, once a process, whether a convolution is clearly faster in 16 bits."""
+    return _seconds(device, AUTOCAST[precision]) * WORTHWHILE < _seconds(device, None)
+
+
+@torch.inference_mode()
+def _seconds(device: str, dtype: torch.dtype | None) -> float:
+    """Shortest of a few runs of a convolution like those of the network."""
+    layer = torch.nn.Conv2d(48, 48, 3, padding=1).to(device)
+    image = torch.rand(1, 48, 256, 256, device=device).to(memory_format=torch.channels_last)
+    times = []
+    with torch.autocast(device, dtype=dtype, enabled=dtype is not None):
+        for _ in range(4):
+            start = time.perf_counter()
+            layer(image).sum().item()  # waits for the device
+            times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def _free_memory(device: str) -> int:

@@ -114,28 +114,28 @@ class TrainParams:
         max=4,
     )
     epochs: int = parameter(
-        18,
+        10,
         "Epochs",
         "Rounds of training; after each the model is validated.",
         min=1,
         max=10_000,
     )
     steps: int = parameter(
-        200,
+        380,
         "Steps an epoch",
         "Batches of patches in one epoch.",
         min=1,
         max=100_000,
     )
     batch: int = parameter(
-        8,
+        12,
         "Batch",
         "Patches in one step.",
         min=1,
         max=1024,
     )
     patch: int = parameter(
-        256,
+        160,
         "Patch size (px)",
         "Edge length of a patch.",
         min=32,

@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.core.planes import Plane, normalize
 from napari_nuclei_unet.core.tiles import Tile, plan_tiles, read_tile
 from napari_nuclei_unet.core.unet import UNet
-from napari_nuclei_unet.devices import Plan, is_out_of_memory
+from napari_nuclei_unet.devices import AUTOCAST, Plan, is_out_of_memory
 from napari_nuclei_unet.errors import UserError
-
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)

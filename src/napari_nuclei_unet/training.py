@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from napari_nuclei_unet.core.augment import sample_patches
 from napari_nuclei_unet.core.learning import Example, NucleiLoss
@@ -130,9 +130,7 @@ def train_steps(
     torch.manual_seed(params.seed)
     config = UNetConfig(width=params.width, depth=params.depth, stem=params.stem)
     network = channels_last(UNet(config))
-    average = AveragedModel(
-        network, multi_avg_fn=get_ema_multi_avg_fn(params.average), use_buffers=True
-    )
+    average = AveragedModel(network, avg_fn=_running_average(params.average), use_buffers=True)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
     )
@@ -163,6 +161,16 @@ def train_steps(
         )
 
 
+def _running_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Exponential average of weights that forgets the first, random ones quickly."""
+
+    def blend(old: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
+        share = min(keep, (1 + int(n)) / (10 + int(n)))
+        return share * old + (1 - share) * new
+
+    return blend
+
+
 def _learn(
     network: UNet, optimizer: torch.optim.Optimizer, images: Tensor, wanted: Tensor, weight: Tensor
 ) -> float:
@@ -173,7 +181,7 @@ def _learn(
     loss.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
     optimizer.step()
-    return float(loss)
+    return loss.item()
 
 
 def _batches(

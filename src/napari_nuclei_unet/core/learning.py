@@ -14,6 +14,8 @@ from torch import Tensor, nn
 TARGETS = ("nucleus", "border", "distance")
 BORDER_WINDOW = 5
 BORDER_WEIGHT = 5.0
+DISTANCE_WEIGHT = 2.0
+OUTSIDE_WEIGHT = 0.05
 
 
 class DiceBCELoss(nn.Module):
@@ -78,7 +80,12 @@ def weighted_bce(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 class NucleiLoss(nn.Module):
-    """DiceBCELoss on nucleus and border, cross-entropy on the graded distance."""
+    """DiceBCELoss on nucleus and border, cross-entropy on the graded distance.
+
+    The distance counts inside nuclei above all: averaged over a whole image, where most pixels
+    are background, its shape hardly weighs, and the network learns one flat value for all of a
+    nucleus (docs/decisions/0002-separation.md).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +95,8 @@ class NucleiLoss(nn.Module):
         """Compare logits with :func:`targets`; shapes as in :class:`DiceBCELoss`."""
         weight = weight.expand_as(logits)
         areas = self.dice_bce(logits[:, :2], target[:, :2], weight[:, :2])
-        return areas + weighted_bce(logits[:, 2:], target[:, 2:], weight[:, 2:])
+        inside = weight[:, 2:] * target[:, :1].clamp(min=OUTSIDE_WEIGHT)
+        return areas + DISTANCE_WEIGHT * weighted_bce(logits[:, 2:], target[:, 2:], inside)
 
 
 def targets(labels: NDArray[np.integer]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

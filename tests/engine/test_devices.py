@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from napari_nuclei_unet.core.unet import UNetConfig
+from napari_nuclei_unet.devices import Plan, is_out_of_memory, plan
+from napari_nuclei_unet.params import SegmentParams
+
+CONFIG = UNetConfig()
+
+
+def test_what_is_set_is_obeyed():
+    chosen = plan(SegmentParams(tile=48, batch=3, precision="bf16"), "cpu", CONFIG)
+    assert chosen == Plan("cpu", "bf16", 48, 3)
+
+
+def test_a_processor_without_16_bit_arithmetic_works_in_fp32():
+    own = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    precision = plan(SegmentParams(), "cpu", CONFIG).precision
+    assert precision in (("fp32", "bf16") if own else ("fp32",))
+
+
+def test_the_ladder_goes_down_to_the_smallest_tile_on_the_cpu():
+    step, seen = Plan("cuda", "fp16", 512, 4), []
+    while step is not None:
+        seen.append((step.device, step.tile, step.batch))
+        step = step.smaller()
+    assert seen == [
+        ("cuda", 512, 4), ("cuda", 512, 2), ("cuda", 512, 1), ("cuda", 256, 1), ("cuda", 128, 1),
+        ("cpu", 1024, 1), ("cpu", 512, 1), ("cpu", 256, 1), ("cpu", 128, 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (RuntimeError("MPS backend out of memory"), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+    ],
+)
+def test_what_counts_as_out_of_memory(error, answer):
+    assert is_out_of_memory(error) == answer
+
+
+def test_torch_says_what_is_looked_for_when_the_cpu_has_no_memory():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
