@@ -22,7 +22,12 @@ WORTHWHILE = 1.2
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Share of the free memory that the activations of one batch may take.
 MEMORY_SHARE = 0.25
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a memory")
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "bad_alloc",
+    "could not create a primitive",
+)
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from napari_nuclei_unet.core.scores import Counts, by_image, count
 from napari_nuclei_unet.core.unet import UNet
 
 # While a model is trained; the final ones are tuned.
-THRESHOLDS: dict[str, Any] = {"threshold": 0.5, "separation": 0.4, "minimum_area": 10}
+THRESHOLDS: dict[str, Any] = {"threshold": 0.5, "separation": 0.85, "minimum_area": 10}
 GRID: dict[str, tuple[Any, ...]] = {
     "threshold": (0.4, 0.5, 0.6),
-    "separation": (0.2, 0.3, 0.4, 0.5, 0.6),
+    "separation": (0.7, 0.75, 0.8, 0.85, 0.9),
     "minimum_area": (10, 20),
 }
 TUNED_FOR = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9")

@@ -7,7 +7,7 @@ from napari_nuclei_unet.core.instances import drop_small, separate
 from napari_nuclei_unet.core.learning import targets
 from napari_nuclei_unet.core.scores import count
 
-DEFAULTS = {"threshold": 0.5, "separation": 0.4, "minimum_area": 1}
+DEFAULTS = {"threshold": 0.5, "separation": 0.9, "minimum_area": 1}
 
 
 def touching_pair():

@@ -41,7 +41,7 @@ def maps(image, network, plan):
 @settings(max_examples=40)
 def test_tiling_does_not_change_the_maps(shape, tile, batch, stem):
     image = np.random.default_rng(0).random((*shape, 3))
-    image[0, 0] = 2  # never blank, not even one pixel
+    image[0, 0, 0] = 2  # never blank, not even one pixel
     whole = maps(image, NETWORKS[stem], WHOLE)
     tiled = maps(image, NETWORKS[stem], Plan("cpu", "fp32", tile, batch))
     assert whole.shape == (3, *shape)

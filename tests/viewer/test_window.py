@@ -54,6 +54,21 @@ def test_a_click_on_a_sample_shows_nuclei(make_napari_viewer, qtbot):
     assert np.abs(after.astype(int) - before).max() > 50
 
 
+def test_short_runs_in_a_row(make_napari_viewer, qtbot):
+    """The end of a run may arrive while napari's progress bar lets events pass."""
+    viewer = make_napari_viewer(show=True)
+    image = np.zeros((64, 80))
+    image[20:32, 30:45] = 1
+    viewer.add_image(image)
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
+    with qtbot.capture_exceptions() as exceptions:
+        for _ in range(5):
+            with qtbot.waitSignal(widget._job.finished, timeout=120_000):
+                widget.start()
+    assert exceptions == []
+    assert len(viewer.layers) == 2
+
+
 def test_closing_the_window_in_the_middle_of_a_run(make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.random.default_rng(0).random((1024, 1024)))

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.morphology import h_maxima
 from skimage.segmentation import relabel_sequential, watershed
+
+# Smooths ripples of the predicted distance away, in pixels; nuclei are several times as wide.
+SMOOTHING = 1.0
 
 
 def separate(
@@ -13,18 +17,20 @@ def separate(
 ) -> NDArray[np.int32]:
     """Turn predicted maps into labels by a watershed from one seed per nucleus.
 
-    Seeds are the parts of the predicted distance, less the predicted border, that rise above
-    ``separation``; they flood the nucleus mask downhill from the nuclei's centres. A part of
-    the mask without a seed is a nucleus of its own.
+    The predicted distance is a relief with a summit in every nucleus. Summits that rise above
+    the saddle to a higher one by ``1 - separation`` are seeds (h-maxima: Soille, Morphological
+    Image Analysis, 2003, section 6.3.4); they flood the nucleus mask downhill (Beucher and
+    Meyer 1993). A part of the mask without a seed is a nucleus of its own.
 
     Parameters
     ----------
     maps : ndarray, shape (3, Y, X), floating, values 0 to 1
-        Nucleus, border and distance, as ``core.learning.targets`` defines them.
+        Nucleus, border and distance, as ``core.learning.targets`` defines them. The border
+        helps the network to learn and is not used here: docs/decisions/0002-separation.md.
     threshold : float, 0 to 1
         Where the nucleus map is above, there is a nucleus.
     separation : float, 0 to 1
-        Height of a seed. Higher separates more.
+        How low a summit may be that still counts. Higher separates more.
     minimum_area : int
         Smaller nuclei, in pixels, are removed.
 
@@ -33,10 +39,11 @@ def separate(
     ndarray, shape (Y, X), int32
         0 is background; the nuclei are 1..n without gaps, each 4-connected.
     """
-    nucleus, border, distance = maps
-    mask = nucleus > threshold
-    height = distance - border
-    seeds, _ = ndimage.label((height > separation) & mask)
+    mask = maps[0] > threshold
+    height = ndimage.gaussian_filter(maps[2], SMOOTHING)
+    summits = h_maxima(height, 1 - separation).astype(bool) & mask
+    # summits of several pixels may hang together by corners; a seed must not
+    seeds, _ = ndimage.label(ndimage.binary_dilation(summits) & mask)
     unseeded = _components_without(mask, seeds)
     seeds[unseeded > 0] = unseeded[unseeded > 0] + seeds.max()
     labels = watershed(-height, seeds, mask=mask)

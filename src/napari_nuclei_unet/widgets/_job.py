@@ -7,7 +7,7 @@ thread never touches Qt, layers or the viewer.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, ClassVar
 
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 from superqt.utils import GeneratorWorker
@@ -50,6 +50,8 @@ class Job(QObject):
         The end, whichever it was; a new job may start.
     """
 
+    _at_work: ClassVar[set[Job]] = set()  # a job outlives its widget until it has ended
+
     stepped = Signal(object)
     returned = Signal(object)
     failed = Signal(object)
@@ -77,6 +79,7 @@ class Job(QObject):
         """
         if self.running:
             raise AssertionError("a job is running; check `running` first")
+        Job._at_work.add(self)
         worker = self._worker = _Worker(steps, *args)
         worker.yielded.connect(self.stepped)
         worker.returned.connect(self.returned)
@@ -94,4 +97,5 @@ class Job(QObject):
 
     def _end(self) -> None:
         self._worker = None
+        Job._at_work.discard(self)
         self.finished.emit()

@@ -200,28 +200,24 @@ class SegmentWidget(QWidget):
     def _on_step(self, step: Step) -> None:
         if step.notice:
             show_warning(step.notice)
-        if self._run is None:
+        if (run := self._run) is None:
             return
-        self._run.advance(step)
         self._bar.setRange(0, step.total)
         self._bar.setValue(step.done)
-        self._status.setText(self._run.words(step))
+        self._status.setText(run.words(step))
+        run.advance(step)  # last: napari's bar lets events pass, and with them the run's end
 
     def _on_result(self, result: Segmentation) -> None:
-        run = self._run
-        if run is None:
-            return
+        run = self._end_run()
         for notice in result.notices:
             show_info(notice)
         if run.image not in self._viewer.layers:
-            self._status.setText("")
             show_warning(
                 f"The image '{run.image.name}' was removed while it was being segmented, "
                 "so its nuclei were not added."
             )
             return
         if shape_of(run.image) != run.shape:
-            self._status.setText("")
             show_warning(
                 f"The image '{run.image.name}' was changed while it was being segmented, "
                 "so its nuclei were not added: segment it again."
@@ -231,21 +227,26 @@ class SegmentWidget(QWidget):
         self._status.setText(_summary(result, time.monotonic() - run.started))
 
     def _on_failure(self, error: Exception) -> None:
-        self._status.setText("")
+        self._end_run()
         if isinstance(error, UserError):
             show_error(str(error))
             return
         raise error  # a bug: napari shows its traceback
 
     def _on_finished(self) -> None:
-        if self._run is not None:
-            self._run.close()
-        self._run = None
-        if self._status.text().startswith(("Starting", "Tile")):
+        if self._run is not None:  # it gave neither a result nor an error
+            self._end_run()
             self._status.setText("Cancelled.")
         self._bar.setVisible(False)
         self._segment.setEnabled(True)
         self._cancel.setEnabled(False)
+
+    def _end_run(self) -> _Run:
+        run, self._run = self._run, None
+        assert run is not None  # a job says at most once how it ended
+        run.close()
+        self._status.setText("")
+        return run
 
 
 class _Run:
@@ -261,6 +262,8 @@ class _Run:
         self._bar.update(step.done - self._bar.n)
 
     def words(self, step: Step) -> str:
+        if step.done == step.total:
+            return "Separating nuclei …"
         if step.done == 0:
             return f"Tile 1 of {step.total}"
         left = (time.monotonic() - self.started) / step.done * (step.total - step.done)
