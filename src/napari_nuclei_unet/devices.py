@@ -22,6 +22,7 @@ WORTHWHILE = 1.2
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Share of the free memory that the activations of one batch may take.
 MEMORY_SHARE = 0.25
+# How torch and oneDNN put it, in lower case.
 OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",

@@ -2,8 +2,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from skimage.morphology import h_maxima
 
-from napari_nuclei_unet.core.instances import drop_small, separate
+from napari_nuclei_unet.core.instances import SMOOTHING, drop_small, separate
 from napari_nuclei_unet.core.learning import targets
 from napari_nuclei_unet.core.scores import count
 
@@ -47,6 +48,19 @@ def test_labels_are_gapless_connected_large_enough_and_inside_the_mask(
     for one in range(1, labels.max() + 1):
         assert (labels == one).sum() >= minimum_area
         assert ndimage.label(labels == one)[1] == 1
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.4))
+@settings(max_examples=60)
+def test_summits_that_count_are_the_h_maxima_of_the_distance(seed, depth):
+    noise = np.random.default_rng(seed).random((40, 50))
+    relief = ndimage.gaussian_filter(noise, 2)
+    relief = 0.05 + 0.9 * (relief - relief.min()) / np.ptp(relief)
+    labels = separate(np.stack([np.ones_like(relief), relief * 0, relief]), 0.5, 1 - depth, 1)
+    cross = ndimage.generate_binary_structure(2, 1)
+    summits = h_maxima(ndimage.gaussian_filter(relief, SMOOTHING), depth, footprint=cross)
+    assert labels.max() == ndimage.label(summits)[1]
+    assert labels.min() == 1
 
 
 def test_no_nucleus_is_an_empty_result():

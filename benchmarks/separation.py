@@ -1,0 +1,81 @@
+"""Compare ways to part touching nuclei, on the validation part.
+
+    python benchmarks/separation.py IMAGES LABELS GROUPS.csv [--model nuclei]
+
+The maps are predicted once; what differs is the relief (the distance, with or without the border
+taken off, smoothed or not) and how seeds are found in it (h-maxima, or above a fixed height).
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+from skimage.morphology import h_maxima
+from skimage.segmentation import watershed
+
+from napari_nuclei_unet import load_model, run, segment_steps
+from napari_nuclei_unet.core.scores import by_image, count
+from napari_nuclei_unet.files import read_examples
+from napari_nuclei_unet.training import split
+from napari_nuclei_unet.validation import TUNED_FOR
+
+VARIANTS = [
+    ("components", None, 0, 0),
+    *(("above", height, border, 0) for border in (1, 0) for height in (0.3, 0.4, 0.5, 0.6)),
+    *(("h-maxima", h, border, 1) for border in (1, 0.5, 0) for h in (0.1, 0.15, 0.2, 0.25)),
+    *(("h-maxima", 0.15, 0, sigma) for sigma in (0, 0.5, 1.5, 2)),
+]
+
+
+def labels_of(
+    maps: np.ndarray, threshold: float, seeds: str, height: float, border: float, sigma: float
+) -> np.ndarray:
+    """Separate by one of the variants."""
+    mask = maps[0] > threshold
+    if seeds == "components":
+        return ndimage.label(mask)[0]
+    relief = maps[2] - border * maps[1]
+    if sigma:
+        relief = ndimage.gaussian_filter(relief, sigma)
+    summits = relief > height if seeds == "above" else h_maxima(relief, height) > 0
+    found, _ = ndimage.label(ndimage.binary_dilation(summits & mask) & mask)
+    parts, n = ndimage.label(mask)
+    seeded = np.zeros(n + 1, bool)
+    seeded[parts[found > 0]] = True
+    alone = (parts > 0) & ~seeded[parts]
+    found[alone] = parts[alone] + found.max()
+    return watershed(-relief, found, mask=mask)
+
+
+def main() -> None:
+    """Print one row a variant."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("groups", type=Path)
+    parser.add_argument("--model", default="nuclei")
+    args = parser.parse_args()
+
+    model = load_model(args.model)
+    training = model.card.training
+    examples = read_examples(args.images, args.labels, args.groups)
+    _, validation = split(examples, training["validation"], training["seed"])
+    predicted = []
+    for one in validation:
+        image = one.image.numpy().transpose(1, 2, 0)
+        maps = run(segment_steps(image, model)).maps
+        predicted.append((maps, one.labels[0].numpy().astype(np.int32)))
+    print("| seeds | height | border taken off | smoothing | AP@0.5 | mean of .5 to .9 |")
+    print("|---|---|---|---|---|---|")
+    for variant in VARIANTS:
+        threshold = model.card.thresholds["threshold"]
+        counts = [count(truth, labels_of(maps, threshold, *variant)) for maps, truth in predicted]
+        scores = by_image(counts)
+        mean = np.mean([scores[name] for name in TUNED_FOR])
+        cells = " | ".join("" if cell is None else str(cell) for cell in variant)
+        print(f"| {cells} | {scores['AP@0.5']:.3f} | {mean:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
