@@ -15,7 +15,7 @@ from skimage.transform import resize
 
 from napari_nuclei_unet import SegmentParams, load_model, run, segment_steps
 from napari_nuclei_unet.core.scores import Counts, by_image, count, pooled
-from napari_nuclei_unet.files import read_examples
+from napari_nuclei_unet.files import find_images, image_stem, read_examples, read_image
 from napari_nuclei_unet.training import split
 
 COLUMNS = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9", "mean AP", "F1", "PQ", "AJI", "Dice")
@@ -35,13 +35,14 @@ def main() -> None:
     training = model.card.training
     examples = read_examples(args.images, args.labels, args.groups)
     _, validation = split(examples, training["validation"], training["seed"])
+    files = {image_stem(path): path for path in find_images([args.images])}
     counts: dict[str, list[Counts]] = defaultdict(list)
     for one in validation:
-        image = one.image.numpy().transpose(1, 2, 0)
+        image = read_image(files[one.name])
         truth = one.labels[0].numpy().astype(np.int32)
         if args.scale != 1:
             shape = tuple(max(1, round(edge * args.scale)) for edge in truth.shape)
-            image = resize(image, shape, order=1, anti_aliasing=args.scale < 1)
+            image = resize(image, shape, order=1, anti_aliasing=args.scale < 1, preserve_range=True)
             truth = resize(truth, shape, order=0, preserve_range=True, anti_aliasing=False)
         result = run(segment_steps(image, model, SegmentParams()))
         for kind in (one.kind, "all"):

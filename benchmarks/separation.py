@@ -16,7 +16,7 @@ from skimage.segmentation import watershed
 
 from napari_nuclei_unet import load_model, run, segment_steps
 from napari_nuclei_unet.core.scores import by_image, count
-from napari_nuclei_unet.files import read_examples
+from napari_nuclei_unet.files import find_images, image_stem, read_examples, read_image
 from napari_nuclei_unet.training import split
 from napari_nuclei_unet.validation import TUNED_FOR
 
@@ -61,10 +61,10 @@ def main() -> None:
     training = model.card.training
     examples = read_examples(args.images, args.labels, args.groups)
     _, validation = split(examples, training["validation"], training["seed"])
+    files = {image_stem(path): path for path in find_images([args.images])}
     predicted = []
     for one in validation:
-        image = one.image.numpy().transpose(1, 2, 0)
-        maps = run(segment_steps(image, model)).maps
+        maps = run(segment_steps(read_image(files[one.name]), model)).maps
         predicted.append((maps, one.labels[0].numpy().astype(np.int32)))
     print("| seeds | height | border taken off | smoothing | AP@0.5 | mean of .5 to .9 |")
     print("|---|---|---|---|---|---|")

@@ -6,17 +6,18 @@ import argparse
 import dataclasses
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import DEVICES, SegmentParams, TrainParams
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.core.planes import Plane
     from napari_nuclei_unet.engine import Segmentation
     from napari_nuclei_unet.models import Model
+    from napari_nuclei_unet.prediction import Step
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,16 +37,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         return int(args.command(args) or 0)
-    except UserError as error:
-        print(f"nuclei-unet: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        _complain(error)
         return 2
     except KeyboardInterrupt:
         print("nuclei-unet: stopped; the files that were finished stay.", file=sys.stderr)
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, without the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _complain(error: UserError | OSError, about: str = "") -> None:
+    if isinstance(error, OSError):
+        error = UserError(f"{error.filename or 'A file'}: {error.strerror or error}.")
+    print(f"nuclei-unet: {about}{error}", file=sys.stderr)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="nuclei-unet", description="Find and separate nuclei in microscope images."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -119,7 +133,13 @@ def params_of(args: argparse.Namespace, params: type) -> Any:
 
 
 def _segment(args: argparse.Namespace) -> int:
-    from napari_nuclei_unet.files import LABELS_END, find_images, write_results
+    from napari_nuclei_unet.files import (
+        LABELS_END,
+        find_images,
+        image_stem,
+        read_image,
+        write_results,
+    )
     from napari_nuclei_unet.models import load_model
 
     params = params_of(args, SegmentParams)
@@ -129,61 +149,53 @@ def _segment(args: argparse.Namespace) -> int:
     failed = 0
     for path in paths:
         try:
-            result, plane = _segment_file(path, model, params, args.device)
-            write_results(args.out, _stem(path), result, plane)
-        except UserError as error:  # the other files go on
+            result = _with_bar(read_image(path), path.name, model, params, args.device)
+            write_results(args.out, image_stem(path), result)
+        except (UserError, OSError) as error:  # the other files go on
             failed += 1
-            print(f"nuclei-unet: {path.name}: {error}", file=sys.stderr)
+            _complain(error, f"{path.name}: ")
             continue
         print(f"{path.name}: {result.count} nuclei")
     print(f"{len(paths) - failed} of {len(paths)} files written to {args.out}")
     return 2 if failed else 0
 
 
-def _stem(path: Path) -> str:
-    from napari_nuclei_unet.files import image_stem
-
-    return image_stem(path)
-
-
 def _check_writable(folder: Path) -> None:
     """Find out before the work that the results will have a place."""
-    from napari_nuclei_unet.writing import written
-
-    probe = folder / "probe"
-    with written(probe) as aside:
-        aside.touch()
-    probe.unlink()
-
-
-def _segment_file(
-    path: Path, model: Model, params: SegmentParams, device: str
-) -> tuple[Segmentation, Plane]:
-    from napari_nuclei_unet.core.planes import check_plane
-    from napari_nuclei_unet.files import read_image
-
-    image = read_image(path)
-    result = _with_bar(image, path.name, model, params, device)
-    for notice in result.notices:
-        print(f"{path.name}: {notice}", file=sys.stderr)
-    return result, check_plane(image)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{folder} cannot be written ({reason}): choose another folder.") from error
 
 
 def _with_bar(
     image: Any, name: str, model: Model, params: SegmentParams, device: str
 ) -> Segmentation:
+    """Segment with a progress bar, and say on stderr what the user has to know."""
     from tqdm import tqdm
 
     from napari_nuclei_unet.engine import run, segment_steps
-    from napari_nuclei_unet.prediction import Step
+
+    said: set[str] = set()
+
+    def say(notice: str) -> None:
+        if notice and notice not in said:
+            said.add(notice)
+            tqdm.write(f"{name}: {notice}", file=sys.stderr)
 
     with tqdm(desc=name, unit="tile", leave=False, disable=None) as bar:
 
         def show(step: Step) -> None:
+            say(step.notice)
             bar.total, bar.n = step.total, step.done
             bar.refresh()
 
-        return run(segment_steps(image, model, params, device), show)
+        result = run(segment_steps(image, model, params, device), show)
+    for notice in result.notices:
+        say(notice)
+    return result
 
 
 def _evaluate(args: argparse.Namespace) -> int:
@@ -211,10 +223,10 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]:
     """Labels of both folders by stem; ``_labels`` at the end of a name does not count."""
-    from napari_nuclei_unet.files import find_images, read_labels
+    from napari_nuclei_unet.files import find_images, image_stem, read_labels
 
     found = [
-        {_stem(path).removesuffix("_labels"): path for path in find_images([folder])}
+        {image_stem(path).removesuffix("_labels"): path for path in find_images([folder])}
         for folder in (predicted, true)
     ]
     missing = sorted(found[1].keys() - found[0].keys())
@@ -242,7 +254,6 @@ def _models(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from napari_nuclei_unet.core.planes import check_plane
     from napari_nuclei_unet.files import write_overlay, write_results
     from napari_nuclei_unet.models import load_model
     from napari_nuclei_unet.samples import SAMPLES, read_sample
@@ -250,10 +261,9 @@ def _demo(args: argparse.Namespace) -> int:
     model = load_model()
     for name, title in SAMPLES.items():
         image, annotation = read_sample(name)
-        plane = check_plane(image)
         result = _with_bar(image, name, model, SegmentParams(), "auto")
-        write_results(args.out, name, result, plane)
-        write_overlay(args.out / f"{name}_overlay.png", plane, result.labels)
+        write_results(args.out, name, result)
+        write_overlay(args.out / f"{name}_overlay.png", result.plane, result.labels)
         print(f"{title}: {result.count} nuclei (annotated: {len(set(annotation.flat)) - 1})")
     print(f"Labels, tables and overlay pictures are in {args.out.resolve()}")
     return 0

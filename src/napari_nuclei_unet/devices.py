@@ -26,6 +26,10 @@ MEMORY_SHARE = 0.25
 OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "unable to find an engine",
+    "unable to find a valid cudnn",
     "bad_alloc",
     "could not create a primitive",
 )
@@ -59,7 +63,8 @@ class Plan:
         if self.tile > SMALLEST_TILE:
             return replace(self, tile=max(self.tile // 2, SMALLEST_TILE))
         if self.device != "cpu":
-            return Plan("cpu", _precision("cpu", "auto"), CPU_TILE, 1)
+            precision = _precision("cpu", "fp32" if self.precision == "fp32" else "auto")
+            return Plan("cpu", precision, CPU_TILE, 1)
         return None
 
     def __str__(self) -> str:
@@ -135,8 +140,9 @@ def _precision(device: str, wanted: str) -> str:
 def _half_precision(device: str) -> str | None:
     """16-bit format that the hardware says it multiplies itself."""
     if device == "cpu":
-        own = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-        return "bf16" if own else None
+        # torch has no public way to ask, and what it has may go
+        tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        return "bf16" if any(getattr(torch.cpu, test, bool)() for test in tests) else None
     if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16"
     return "fp16"

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.instances import separate
-from napari_nuclei_unet.core.planes import check_plane
+from napari_nuclei_unet.core.planes import Plane, check_plane
 from napari_nuclei_unet.devices import Plan, plan
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models import Model, load_model
+from napari_nuclei_unet.models import THRESHOLDS, Model, load_model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.prediction import Step, predict_steps
 
@@ -32,6 +32,8 @@ class Segmentation:
 
     Attributes
     ----------
+    plane : Plane
+        What was segmented.
     labels : ndarray, shape (Y, X), int32
         0 is background; nuclei are 1..n, each connected.
     maps : ndarray, shape (3, Y, X), float32, values 0 to 1
@@ -44,6 +46,7 @@ class Segmentation:
         Sentences for the user: what was ignored, what was not as wished.
     """
 
+    plane: Plane
     labels: NDArray[np.int32]
     maps: NDArray[np.float32]
     record: dict[str, Any]
@@ -99,8 +102,6 @@ def segment(
     >>> labels.shape == image.shape
     True
     """
-    if not isinstance(model, Model):
-        model = load_model(model)
     result = run(segment_steps(image, model, checked_params(params), device))
     for notice in result.notices:
         warnings.warn(notice, stacklevel=2)
@@ -144,7 +145,7 @@ def run(
 
 def segment_steps(
     image: NDArray[np.generic],
-    model: Model,
+    model: str | Path | Model = "nuclei",
     params: SegmentParams | None = None,
     device: str = "auto",
 ) -> Generator[Step, None, Segmentation]:
@@ -153,7 +154,8 @@ def segment_steps(
     Parameters
     ----------
     image : ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4)
-    model : Model
+    model : str, Path or Model
+        As in :func:`segment`.
     params : SegmentParams, optional
         What is None in it is taken from the model's card.
     device : {"auto", "cpu", "cuda", "mps"}
@@ -174,6 +176,7 @@ def segment_steps(
     """
     started = time.perf_counter()
     plane = check_plane(image)
+    model = model if isinstance(model, Model) else load_model(model)
     params = params or SegmentParams()
     thresholds = thresholds_of(params, model)
     how = plan(params, device, model.network.config)
@@ -183,6 +186,8 @@ def segment_steps(
         notices.append("All pixels have the same value: there is nothing to find.")
     else:
         maps, how = yield from predict_steps(plane, model.network, how, notices)
+    if plane.invalid is not None:
+        maps[0][plane.invalid] = 0
     try:
         labels = separate(maps, **thresholds)
     except MemoryError as error:
@@ -190,13 +195,13 @@ def segment_steps(
             "There is not enough memory to separate the nuclei; crop the image."
         ) from error
     record = _record(model, params, device, how, time.perf_counter() - started)
-    return Segmentation(labels, maps, record, tuple(notices))
+    return Segmentation(plane, labels, maps, record, tuple(notices))
 
 
 def thresholds_of(params: SegmentParams, model: Model) -> dict[str, Any]:
     """Give the arguments of ``separate``: from the model's card, where they are not set."""
     tuned = model.card.thresholds
-    wanted = {name: getattr(params, name) for name in tuned}
+    wanted = {name: getattr(params, name) for name in THRESHOLDS}
     return {name: tuned[name] if value is None else value for name, value in wanted.items()}
 
 

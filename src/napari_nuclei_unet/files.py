@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as imageio
 import numpy as np
+import PIL.Image
 import tifffile
 import torch
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from skimage.segmentation import find_boundaries
 
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.measure import measure
-from napari_nuclei_unet.core.planes import Plane, check_plane, normalize
+from napari_nuclei_unet.core.planes import Plane, check_plane
 from napari_nuclei_unet.engine import Segmentation
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.writing import written
@@ -27,6 +27,7 @@ TIFF = (".tif", ".tiff")
 SUFFIXES = (*TIFF, ".png", ".jpg", ".jpeg")
 LABELS_END = "_labels.tif"
 UINT16_MAX = 65_535
+RECORD = "napari_nuclei_unet"
 
 
 def find_images(paths: Iterable[str | Path], skip: str = "") -> list[Path]:
@@ -52,11 +53,7 @@ def find_images(paths: Iterable[str | Path], skip: str = "") -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = [
-                p
-                for p in sorted(path.iterdir())
-                if p.suffix.lower() in SUFFIXES and not (skip and p.name.endswith(skip))
-            ]
+            inside = [p for p in sorted(path.iterdir()) if _is_image(p, skip)]
             if not inside:
                 raise UserError(f"The folder {path} holds no TIFF, PNG or JPEG image.")
             found += inside
@@ -69,10 +66,16 @@ def find_images(paths: Iterable[str | Path], skip: str = "") -> list[Path]:
         other = stems.setdefault(image_stem(path), path)
         if other != path:
             raise UserError(
-                f"{other} and {path} would write the same result files; "
+                f"{other} and {path} would write the same result files: "
                 "segment them into different folders."
             )
     return list(dict.fromkeys(found))
+
+
+def _is_image(path: Path, skip: str) -> bool:
+    hidden = path.name.startswith(".")  # such as what macOS leaves on foreign disks
+    wanted = path.suffix.lower() in SUFFIXES and not (skip and path.name.endswith(skip))
+    return wanted and not hidden and path.is_file()
 
 
 def image_stem(path: Path) -> str:
@@ -89,8 +92,8 @@ def read_image(path: Path) -> NDArray[np.generic]:
 
     Returns
     -------
-    ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4), or as stored in a TIFF
-        Axes of length 1 are dropped.
+    ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4), or that of a stack in a TIFF
+        Colours are last; other axes of length 1 are dropped. Palettes and CMYK become RGB.
 
     Raises
     ------
@@ -98,18 +101,40 @@ def read_image(path: Path) -> NDArray[np.generic]:
         If the file cannot be read as an image.
     """
     try:
-        image = tifffile.imread(path) if path.suffix.lower() in TIFF else imageio.imread(path)
+        return _read_tiff(path) if path.suffix.lower() in TIFF else _read_picture(path)
     except PermissionError as error:
         raise UserError(f"{path} cannot be read: permission denied.") from error
     except Exception as error:  # decoders raise all sorts, each meaning the same to the user
-        raise UserError(f"{path} is no image that can be read, or it is damaged.") from error
-    image = np.asarray(image)
-    keep = tuple(n for axis, n in enumerate(image.shape) if n > 1 or axis >= image.ndim - 2)
-    return image.reshape(keep) if image.ndim > 3 else image
+        raise UserError(
+            f"{path} cannot be read: it is no image of a known kind, or damaged ({_first(error)})."
+        ) from error
 
 
-def write_results(folder: Path, stem: str, result: Segmentation, plane: Plane) -> list[Path]:
-    """Write labels and table of one image.
+def _first(error: Exception) -> str:
+    """One line of what a library says."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _read_tiff(path: Path) -> NDArray[np.generic]:
+    with tifffile.TiffFile(path) as opened:
+        series = opened.series[0]
+        image, axes = np.asarray(series.asarray()), series.axes
+    for axis in reversed(range(image.ndim)):
+        if image.shape[axis] == 1 and axes[axis] not in "YX":
+            image = image.squeeze(axis)
+            axes = axes[:axis] + axes[axis + 1 :]
+    return np.moveaxis(image, axes.index("S"), -1) if "S" in axes else image
+
+
+def _read_picture(path: Path) -> NDArray[np.generic]:
+    with PIL.Image.open(path) as opened:
+        plain = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "PA": "RGB", "LA": "L"}
+        mode = plain.get(opened.mode)
+        return np.asarray(opened.convert(mode) if mode else opened)
+
+
+def write_results(folder: Path, stem: str, result: Segmentation) -> None:
+    """Write ``<stem>_labels.tif`` and ``<stem>_nuclei.csv`` of one image, or neither.
 
     Parameters
     ----------
@@ -117,32 +142,65 @@ def write_results(folder: Path, stem: str, result: Segmentation, plane: Plane) -
     stem : str
         Start of the files' names.
     result : Segmentation
-    plane : Plane
-        What was segmented.
 
-    Returns
-    -------
-    list of Path
-        ``<stem>_labels.tif`` (uint16, or uint32 past 65,535 nuclei; zlib; the record as JSON
-        in the description) and ``<stem>_nuclei.csv``.
+    Raises
+    ------
+    UserError
+        If a file cannot be written, or labels that are not ours stand in its place.
     """
-    labels_path, table_path = folder / f"{stem}{LABELS_END}", folder / f"{stem}_nuclei.csv"
-    dtype = np.uint16 if result.count <= UINT16_MAX else np.uint32
-    with written(labels_path) as aside:
-        tifffile.imwrite(
-            aside,
-            result.labels.astype(dtype),
-            compression="zlib",
-            description=json.dumps({"napari_nuclei_unet": result.record}),
-            metadata=None,
+    labels, table = folder / f"{stem}{LABELS_END}", folder / f"{stem}_nuclei.csv"
+    if labels.exists() and not _ours(labels):
+        raise UserError(
+            f"{labels} was not made by this program and is not overwritten: choose another folder."
         )
-    table = measure(result.labels, plane.pixels, result.maps[0])
-    with written(table_path) as aside, aside.open("w", newline="", encoding="utf-8") as out:
+    measured = measure(result.labels, result.plane.pixels, result.maps[0])
+    with written(labels) as labels_aside, written(table) as table_aside:
+        write_labels(labels_aside, result.labels, result.record)
+        write_table(table_aside, measured)
+
+
+def _ours(path: Path) -> bool:
+    try:
+        with tifffile.TiffFile(path) as opened:
+            return RECORD in opened.pages.first.description
+    except (tifffile.TiffFileError, OSError):
+        return False
+
+
+def write_labels(path: Path, labels: NDArray[np.integer], record: dict[str, Any]) -> None:
+    """Write labels as TIFF: uint16, or uint32 past 65,535 nuclei; zlib.
+
+    Parameters
+    ----------
+    path : Path
+    labels : ndarray, shape (Y, X), integer
+    record : dict
+        What made them; goes into the description as JSON.
+    """
+    dtype = np.uint16 if labels.max(initial=0) <= UINT16_MAX else np.uint32
+    tifffile.imwrite(
+        path,
+        labels.astype(dtype),
+        compression="zlib",
+        description=json.dumps({RECORD: record}),
+        metadata=None,
+    )
+
+
+def write_table(path: Path, table: dict[str, NDArray[Any]]) -> None:
+    """Write a table as CSV.
+
+    Parameters
+    ----------
+    path : Path
+    table : dict of str to ndarray, shape (n,)
+        Columns, as from ``core.measure.measure``.
+    """
+    with path.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out)
         writer.writerow(table)
         for row in zip(*table.values(), strict=True):
-            writer.writerow(f"{value:.6g}" if value.dtype.kind == "f" else value for value in row)
-    return [labels_path, table_path]
+            writer.writerow(f"{value:.9g}" if value.dtype.kind == "f" else value for value in row)
 
 
 def read_labels(path: Path) -> NDArray[Any]:
@@ -151,7 +209,7 @@ def read_labels(path: Path) -> NDArray[Any]:
     Raises
     ------
     UserError
-        If the file does not hold whole numbers, one per pixel.
+        If the file does not hold whole numbers from 0 up, one per pixel.
     """
     labels = read_image(path)
     if labels.ndim != 2 or labels.dtype.kind not in "ui":
@@ -159,6 +217,8 @@ def read_labels(path: Path) -> NDArray[Any]:
             f"{path} holds no labels: whole numbers of shape (Y, X) are needed, this is "
             f"{labels.dtype} of shape {labels.shape}."
         )
+    if labels.min(initial=0) < 0:
+        raise UserError(f"{path} holds negative numbers: 0 is background, nuclei count from 1.")
     return labels
 
 
@@ -169,14 +229,12 @@ def write_overlay(path: Path, plane: Plane, labels: NDArray[np.integer]) -> None
     ----------
     path : Path
     plane : Plane
-        Not blank.
     labels : ndarray, shape (Y, X), integer
     """
-    image = normalize(plane.pixels, plane.low, plane.high)
-    tinted = label2rgb(labels, image, alpha=0.3, bg_label=0, saturation=1)
+    tinted = label2rgb(labels, plane.normalized(), alpha=0.3, bg_label=0, saturation=1)
     tinted[find_boundaries(labels, mode="inner")] = (1.0, 0.85, 0.2)
     with written(path) as aside:
-        imageio.imwrite(aside, (255 * tinted.clip(0, 1)).astype(np.uint8))
+        PIL.Image.fromarray((255 * tinted.clip(0, 1)).astype(np.uint8)).save(aside)
 
 
 def read_examples(images: Path, labels: Path, groups: Path | None = None) -> list[Example]:
@@ -207,11 +265,18 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
         )
     rows: dict[str, dict[str, str]] = {}
     if groups is not None:
-        with groups.open(newline="", encoding="utf-8") as table:
-            rows = {row["id"]: row for row in csv.DictReader(table)}
+        rows = _read_groups(groups)
     return [
         _example(stem, path, found[1][stem], rows.get(stem, {})) for stem, path in found[0].items()
     ]
+
+
+def _read_groups(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as table:
+            return {row["id"]: row for row in csv.DictReader(table)}
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is no CSV table with a column 'id'.") from error
 
 
 def _example(stem: str, image: Path, labels: Path, row: dict[str, str]) -> Example:
@@ -219,7 +284,7 @@ def _example(stem: str, image: Path, labels: Path, row: dict[str, str]) -> Examp
     truth = read_labels(labels)
     if truth.shape != plane.shape:
         raise UserError(f"{stem}: the image has the size {plane.shape}, its labels {truth.shape}.")
-    pixels = normalize(plane.pixels, plane.low, plane.high if not plane.blank else plane.low + 1)
+    pixels = plane.normalized()
     pixels = np.stack([pixels] * 3) if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     return Example(
         name=stem,

@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.writing import written
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.core.unet import UNet
 
 FORMAT = "nuclei-unet-1"
+# Of the image, and of the maps: nucleus, border, distance.
+CHANNELS = 3
+THRESHOLDS = ("threshold", "separation", "minimum_area")
 SHIPPED = Path(str(files("napari_nuclei_unet"))) / "weights"
 
 
@@ -94,9 +98,12 @@ def model_path(name: str | Path) -> Path:
     known = available_models()
     if str(name) in known:
         return known[str(name)]
-    path = Path(name)
-    if path.is_file():
-        return path
+    path = Path(str(name))
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
     raise UserError(
         f"There is no model '{name}': give one of {', '.join(known)} or the path of a "
         ".safetensors file."
@@ -131,8 +138,10 @@ def read_card(name: str | Path) -> ModelCard:
     known = {one.name for one in dataclasses.fields(ModelCard)}
     try:
         card = json.loads(header["card"])
-        return ModelCard(**{key: value for key, value in card.items() if key in known})
-    except (KeyError, TypeError, ValueError) as error:
+        made = ModelCard(**{key: value for key, value in card.items() if key in known})
+        SegmentParams(**{name: made.thresholds[name] for name in THRESHOLDS})
+        return made
+    except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(
             f"The card of {path.name} is damaged; copy or download it again."
         ) from error
@@ -162,6 +171,7 @@ def load_model(name: str | Path = "nuclei") -> Model:
 
 @lru_cache(maxsize=4)
 def _load(path: Path, _changed: int) -> Model:
+    import torch
     from safetensors.torch import load_file
 
     from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
@@ -173,14 +183,19 @@ def _load(path: Path, _changed: int) -> Model:
             f"{path.name} was changed or damaged: its checksum is not that of its card."
         )
     try:
-        network = UNet(UNetConfig(**card.network))
+        config = UNetConfig(**card.network)
+        network = UNet(config)
         network.load_state_dict(weights)
-    except (TypeError, RuntimeError) as error:
+        network = fused(network.float())
+        network(torch.zeros(1, CHANNELS, config.divisor, config.divisor))
+        if config.out_channels != CHANNELS:
+            raise ValueError("other maps")
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, UserError) as error:
         raise UserError(
             f"{path.name} holds a network of another architecture than this version knows; "
             "update the plugin or choose another model."
         ) from error
-    return Model(card, fused(network))
+    return Model(card, network)
 
 
 def save_model(path: Path, card: ModelCard, weights: Mapping[str, Any]) -> ModelCard:
@@ -217,9 +232,11 @@ def save_model(path: Path, card: ModelCard, weights: Mapping[str, Any]) -> Model
 
 def checksum(weights: Mapping[str, Any]) -> str:
     """SHA-256 of named tensors: names, types, shapes and bytes in alphabetical order."""
+    import torch
+
     digest = hashlib.sha256()
     for name in sorted(weights):
-        array = weights[name].numpy()
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
+        tensor = weights[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

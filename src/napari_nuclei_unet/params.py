@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -183,7 +184,7 @@ class TrainParams:
 
 
 def check(params: Any) -> None:
-    """Refuse values out of bounds.
+    """Refuse values out of bounds, of the wrong type, or not among the choices.
 
     Parameters
     ----------
@@ -202,8 +203,13 @@ def check(params: Any) -> None:
             if value not in meta["choices"]:
                 raise UserError(f"{one.name} must be one of {', '.join(meta['choices'])}.")
             continue
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        whole = isinstance(meta["min"], int)
+        kind = numbers.Integral if whole else numbers.Real
+        number = isinstance(value, kind) and not isinstance(value, bool)
         if not number or not meta["min"] <= value <= meta["max"]:
             raise UserError(
-                f"{one.name} must be from {meta['min']} to {meta['max']}, it is {value}."
+                f"{one.name} must be a {'whole ' if whole else ''}number from {meta['min']} to "
+                f"{meta['max']}, it is {value}."
             )
+        # numpy's numbers become Python's, which JSON can hold
+        object.__setattr__(params, one.name, int(value) if whole else float(value))

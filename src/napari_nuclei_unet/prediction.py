@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.core.planes import Plane, normalize
+from napari_nuclei_unet.core.planes import Plane
 from napari_nuclei_unet.core.tiles import Tile, plan_tiles, read_tile
 from napari_nuclei_unet.core.unet import UNet
 from napari_nuclei_unet.devices import AUTOCAST, Plan, is_out_of_memory
@@ -64,6 +64,8 @@ def predict_steps(
     UserError
         If memory does not even suffice for the smallest tile on the CPU.
     """
+    # a plane that is smaller than a tile would only be tried again
+    how = replace(how, tile=min(how.tile, max(plane.shape)))
     while True:
         try:
             maps = yield from _tile_steps(plane, network, how)
@@ -110,7 +112,7 @@ def _batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
 
 def _network_input(plane: Plane, tile: Tile) -> NDArray[np.float32]:
     """Shape (3, Y, X), normalised by the range of the whole plane."""
-    pixels = normalize(read_tile(plane.pixels, tile), plane.low, plane.high)
+    pixels = plane.normalized(read_tile(plane.pixels, tile))
     if pixels.ndim == 2:
         return np.broadcast_to(pixels, (3, *pixels.shape))
     return np.moveaxis(pixels, -1, 0)

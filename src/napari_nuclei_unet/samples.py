@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as imageio
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
@@ -48,8 +48,8 @@ def read_sample(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     """
     if name not in SAMPLES:
         raise UserError(f"There is no sample '{name}': choose one of {', '.join(SAMPLES)}.")
-    image = imageio.imread(FOLDER / f"{name}.png")
-    annotation = imageio.imread(FOLDER / f"{name}_annotation.png")
+    image = np.asarray(PIL.Image.open(FOLDER / f"{name}.png"))
+    annotation = np.asarray(PIL.Image.open(FOLDER / f"{name}_annotation.png"))
     return image, annotation.astype(np.uint16)
 
 

@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_nuclei_unet.core.instances import separate
 from napari_nuclei_unet.core.learning import Example, NucleiLoss, targets
 from napari_nuclei_unet.core.scores import Counts, by_image, count
+from napari_nuclei_unet.core.tiles import plan_tiles, read_tile
 from napari_nuclei_unet.core.unet import UNet
 
 # While a model is trained; the final ones are tuned.
 THRESHOLDS: dict[str, Any] = {"threshold": 0.5, "separation": 0.85, "minimum_area": 10}
 GRID: dict[str, tuple[Any, ...]] = {
-    "threshold": (0.4, 0.5, 0.6),
-    "separation": (0.7, 0.75, 0.8, 0.85, 0.9),
-    "minimum_area": (10, 20),
+    "threshold": (0.4, 0.5, 0.6, 0.7),
+    "separation": (0.5, 0.6, 0.7, 0.75, 0.8, 0.85),
+    "minimum_area": (10, 20, 30),
 }
 TUNED_FOR = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9")
 
@@ -60,11 +60,22 @@ def validate(network: UNet, examples: list[Example]) -> tuple[float, list[Counts
 
 
 def predict(network: UNet, image: Tensor) -> Tensor:
-    """Logits of a whole image, mirrored up to a size that the network takes."""
-    height, width = image.shape[1:]
-    step = network.config.divisor
-    padded = F.pad(image[None], (0, -width % step, 0, -height % step), mode="reflect")
-    return network(padded.contiguous(memory_format=torch.channels_last))[..., :height, :width]
+    """Logits of a whole image, with the mirrored border that the engine gives it.
+
+    Parameters
+    ----------
+    network : UNet
+    image : Tensor, shape (3, Y, X), values 0 to 1
+
+    Returns
+    -------
+    Tensor, shape (1, out_channels, Y, X)
+    """
+    shape = (image.shape[1], image.shape[2])
+    (tile,) = plan_tiles(shape, max(shape), 0, network.config.divisor)
+    seen = torch.from_numpy(read_tile(image.permute(1, 2, 0).numpy(), tile))
+    logits: Tensor = network(seen.permute(2, 0, 1)[None])
+    return logits[:, :, *tile.keep]
 
 
 def tune(network: UNet, examples: list[Example]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from napari_nuclei_unet.errors import UserError
 
@@ -29,7 +30,7 @@ def written(path: Path) -> Iterator[Path]:
     UserError
         If the folder cannot be written or the disk is full.
     """
-    aside = path.with_name(f".{os.getpid()}-{path.name}")
+    aside = path.with_name(f".{uuid4().hex}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
@@ -40,5 +41,5 @@ def written(path: Path) -> Iterator[Path]:
             f"{path} cannot be written ({reason}): choose another folder or free some space."
         ) from error
     finally:
-        if aside.exists():
-            aside.unlink()
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)

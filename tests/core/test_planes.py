@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_nuclei_unet.core.planes import check_plane, intensity_range, normalize
+from napari_nuclei_unet.core.planes import check_plane
 from napari_nuclei_unet.errors import UserError
 
 RAMP = np.linspace(0, 100, 400).reshape(20, 20)
@@ -13,8 +13,7 @@ RAMP = np.linspace(0, 100, 400).reshape(20, 20)
 )
 def test_every_real_type_looks_the_same_to_the_network(dtype):
     image = RAMP.astype(dtype)
-    plane = check_plane(image)
-    seen = normalize(plane.pixels, plane.low, plane.high)
+    seen = check_plane(image).normalized()
     assert seen.dtype == np.float32
     expected = np.clip((RAMP - 1) / (99.8 - 1), 0, 1)
     np.testing.assert_allclose(seen, expected, atol=0.02)
@@ -29,18 +28,18 @@ def test_bool_is_black_and_white():
 def test_offset_and_gain_do_not_matter(offset):
     image = RAMP * 7 + offset
     np.testing.assert_allclose(
-        normalize(image, *intensity_range(image)),
-        normalize(RAMP, *intensity_range(RAMP)),
-        atol=1e-3,
+        check_plane(image).normalized(), check_plane(RAMP).normalized(), atol=1e-3
     )
 
 
-def test_nan_and_infinity_are_background_and_told():
+def test_nan_and_infinity_are_marked_and_told():
     image = RAMP.astype(np.float32)
     image[0, :3] = [np.nan, np.inf, -np.inf]
     plane = check_plane(image)
     assert "3 values are NaN or infinite" in plane.notices[0]
-    assert (normalize(plane.pixels, plane.low, plane.high)[0, :3] == 0).all()
+    assert plane.invalid.sum() == 3
+    assert plane.invalid[0, :3].all()
+    assert np.isfinite(plane.normalized()).all()
 
 
 def test_a_single_bright_pixel_is_enough_to_be_no_blank_plane():

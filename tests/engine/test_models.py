@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import bright_network
+from conftest import THRESHOLDS, bright_network
 
 from napari_nuclei_unet import UserError, load_model
 from napari_nuclei_unet.models import ModelCard, save_model
@@ -64,10 +64,21 @@ def test_changed_weights(bright_file, tmp_path):
     refused(path, "checksum")
 
 
-@pytest.mark.parametrize("network", [{"width": 3, "depth": 1}, {"layers": 50}])
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"width": 3, "depth": 1},
+        {"layers": 50},
+        {"width": 2, "depth": 1, "padding": "wrap"},
+        {"width": 2, "depth": 1, "stem": 0},
+        {"width": 0, "depth": 1},
+        {"width": "2", "depth": 1},
+        {"width": 2, "depth": 1, "out_channels": 1},
+    ],
+)
 def test_another_architecture(network, tmp_path):
     path = tmp_path / "other.safetensors"
-    card = ModelCard("other", "", network, {})
+    card = ModelCard("other", "", network, THRESHOLDS)
     save_model(path, card, bright_network().state_dict())
     refused(path, "another architecture")
 
@@ -79,6 +90,26 @@ def test_damaged_card(bright_file, tmp_path):
     metadata = {"format": "nuclei-unet-1", "card": json.dumps({"name": "x"})[:-2]}
     save_file(load_file(bright_file), path, metadata=metadata)
     refused(path, "card of card.safetensors is damaged")
+
+
+@pytest.mark.parametrize(
+    "thresholds", [{}, {"threshold": 0.5}, [0.5], THRESHOLDS | {"threshold": "high"}]
+)
+def test_a_card_without_good_thresholds(thresholds, tmp_path):
+    path = tmp_path / "card.safetensors"
+    card = ModelCard("other", "", {"width": 2, "depth": 1}, thresholds)
+    save_model(path, card, bright_network().state_dict())
+    refused(path, "card of card.safetensors is damaged")
+
+
+def test_weights_of_16_bits_can_be_loaded(tmp_path):
+    path = tmp_path / "half.safetensors"
+    weights = {
+        k: v.bfloat16() if v.is_floating_point() else v
+        for k, v in bright_network().state_dict().items()
+    }
+    save_model(path, ModelCard("half", "", {"width": 2, "depth": 1}, THRESHOLDS), weights)
+    assert load_model(path).card.name == "half"
 
 
 def test_a_file_that_was_replaced_is_loaded_again(bright_file, tmp_path):

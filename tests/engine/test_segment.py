@@ -49,11 +49,26 @@ def test_nan_is_background_and_said(bright, three_discs):
     np.testing.assert_array_equal(labels, segment(three_discs, bright))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_a_number_is_no_nucleus_on_bright_ground_either(value):
+    image = read_sample("histology_purple")[0].astype(np.float32)
+    image[100:160, 100:180] = value
+    with pytest.warns(UserWarning, match="NaN"):
+        labels = segment(image, precision="fp32")
+    assert labels[100:160, 100:180].max() == 0
+    assert labels.max() > 10
+
+
 def test_rgba_is_taken_without_alpha(bright, three_discs):
     rgba = np.dstack([three_discs] * 3 + [np.zeros_like(three_discs)])
     with pytest.warns(UserWarning, match="alpha"):
         labels = segment(rgba, bright)
     assert labels.max() == 3
+
+
+def test_numbers_of_numpy_are_numbers(bright, three_discs):
+    params = SegmentParams(minimum_area=np.int64(3), threshold=np.float32(0.5))
+    assert json.dumps(run(segment_steps(three_discs, bright, params)).record)
 
 
 def test_parameters_count(bright, three_discs):
@@ -63,8 +78,11 @@ def test_parameters_count(bright, three_discs):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"minimum_area": 0}, "minimum_area must be from 1"),
-        ({"threshold": 2.0}, "threshold must be from"),
+        ({"minimum_area": 0}, "minimum_area must be a whole number from 1"),
+        ({"threshold": 2.0}, "threshold must be a number from"),
+        ({"tile": 100.5}, "tile must be a whole number"),
+        ({"batch": "2"}, "batch must be a whole number"),
+        ({"model": None}, "no model 'None'"),
         ({"precision": "fp8"}, "precision must be one of"),
         ({"sharpness": 1}, "no parameter 'sharpness'"),
         ({"device": "tpu"}, "no device 'tpu'"),
@@ -101,6 +119,8 @@ def test_closing_the_generator_cancels(bright, three_discs):
     steps = segment_steps(three_discs, bright, SegmentParams(tile=16))
     next(steps)
     steps.close()
+    with pytest.raises(StopIteration):
+        next(steps)
     assert segment(three_discs, bright).max() == 3
 
 

@@ -9,11 +9,13 @@ import textwrap
 
 import imageio.v3 as imageio
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 from skimage.measure import regionprops
 
 from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.files import write_labels
 from napari_nuclei_unet.params import SegmentParams
 
 
@@ -39,7 +41,7 @@ def one_line_about(capsys, *words):
     error = capsys.readouterr().err
     lines = [line for line in error.splitlines() if line]
     assert len(lines) == 1, error
-    assert lines[0].startswith("nuclei-unet: ")
+    assert lines[0].startswith("nuclei-unet")
     for word in words:
         assert word in lines[0], error
 
@@ -76,9 +78,9 @@ def test_the_table_measures_the_labels(images, tmp_path, bright_file, three_disc
     for row, region in zip(rows, regionprops(labels, three_discs), strict=True):
         assert int(row["label"]) == region.label
         assert float(row["area"]) == region.area
-        assert float(row["centroid_y"]) == pytest.approx(region.centroid[0], rel=1e-5)
-        assert float(row["centroid_x"]) == pytest.approx(region.centroid[1], rel=1e-5)
-        assert float(row["mean_intensity"]) == pytest.approx(region.mean_intensity, rel=1e-5)
+        assert float(row["centroid_y"]) == pytest.approx(region.centroid[0], rel=1e-8)
+        assert float(row["centroid_x"]) == pytest.approx(region.centroid[1], rel=1e-8)
+        assert float(row["mean_intensity"]) == pytest.approx(region.intensity_mean, rel=1e-8)
         assert 0.5 < float(row["confidence"]) <= 1
 
 
@@ -103,6 +105,16 @@ def test_every_parameter_has_a_flag(images, tmp_path, bright_file):
     assert record["params"] == flags
 
 
+@pytest.mark.parametrize(("nuclei", "dtype"), [(65_535, np.uint16), (65_536, np.uint32)])
+def test_labels_are_stored_as_wide_as_they_need(tmp_path, nuclei, dtype):
+    labels = np.zeros((300, 300), np.int32)
+    labels.flat[:nuclei] = np.arange(1, nuclei + 1)
+    write_labels(tmp_path / "labels.tif", labels, {})
+    stored = tifffile.imread(tmp_path / "labels.tif")
+    assert stored.dtype == dtype
+    np.testing.assert_array_equal(stored, labels)
+
+
 def test_results_in_the_image_folder_are_not_taken_for_images(images, bright_file, capsys):
     for _ in range(2):
         assert segment(images, "--out", images, "--model", bright_file) == 0
@@ -114,6 +126,8 @@ def test_results_in_the_image_folder_are_not_taken_for_images(images, bright_fil
     [
         (["nowhere.tif"], "no file or folder"),
         (["{images}/notes.txt"], "no image"),
+        (["{images}", "--tile", "1.5"], "invalid int value"),
+        (["{images}", "--device", "tpu"], "invalid choice"),
         (["{images}", "--model", "nowhere.safetensors"], "no model"),
         (["{images}", "--minimum-area", "0"], "minimum_area"),
         (["{images}", "--device", "mps"], "MPS"),
@@ -128,7 +142,11 @@ def test_mistakes_are_told_in_one_line(images, tmp_path, capsys, args, words):
     args = [arg.format(images=images) for arg in args]
     if words == "MPS":
         args[0] += "/a.tif"
-    assert segment(*args, "--out", tmp_path / "out") == 2
+    try:
+        code = segment(*args, "--out", tmp_path / "out")
+    except SystemExit as stop:  # argparse ends by itself
+        code = stop.code
+    assert code == 2
     one_line_about(capsys, words)
 
 
@@ -182,6 +200,52 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, bright_file):
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(out.iterdir()) == []
+
+
+def test_what_stands_in_the_output_folder_stays(images, tmp_path, bright_file, capsys):
+    (tmp_path / "probe").write_text("precious")
+    tifffile.imwrite(tmp_path / "a_labels.tif", np.full((60, 80), 9, np.uint16))
+    assert segment(images, "--out", tmp_path, "--model", bright_file) == 2
+    assert "not made by this program" in capsys.readouterr().err
+    assert (tmp_path / "probe").read_text() == "precious"
+    assert tifffile.imread(tmp_path / "a_labels.tif").max() == 9
+    assert not (tmp_path / "a_nuclei.csv").exists()
+    assert (tmp_path / "b_labels.tif").exists()
+
+
+@pytest.mark.parametrize(
+    "kind", ["lzw", "jpeg", "one plane", "planar", "palette", "cmyk", "grey and alpha"]
+)
+def test_real_files_of_many_kinds(tmp_path, three_discs, bright_file, capsys, kind):
+    rgb = np.dstack([three_discs] * 3)
+    path = tmp_path / "image.tif"
+    if kind in ("lzw", "jpeg"):
+        tifffile.imwrite(path, rgb, compression=kind, photometric="rgb")
+    elif kind == "one plane":
+        tifffile.imwrite(path, three_discs[None])
+    elif kind == "planar":
+        tifffile.imwrite(path, np.moveaxis(rgb, -1, 0), photometric="rgb", planarconfig="separate")
+    else:
+        path = path.with_suffix(".jpg" if kind == "cmyk" else ".png")
+        mode = {"palette": "P", "cmyk": "CMYK", "grey and alpha": "LA"}[kind]
+        PIL.Image.fromarray(rgb).convert(mode).save(path)
+    assert segment(path, "--out", tmp_path, "--model", bright_file) == 0
+    printed = capsys.readouterr()
+    assert "3 nuclei" in printed.out
+    assert printed.err == ""
+
+
+def test_files_that_macos_leaves_are_no_images(images, tmp_path, bright_file, capsys):
+    (images / "._a.tif").write_bytes(b"junk")
+    (images / "folder.tif").mkdir()
+    assert segment(images, "--out", tmp_path / "out", "--model", bright_file) == 0
+    assert "4 of 4 files" in capsys.readouterr().out
+
+
+def test_negative_labels_are_refused(tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((4, 4), -1, np.int16))
+    assert main(["evaluate", str(tmp_path), str(tmp_path)]) == 2
+    one_line_about(capsys, "negative")
 
 
 def test_evaluate_prints_a_table_and_json(images, tmp_path, bright_file, capsys):

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from napari_nuclei_unet.prediction import Step
 from napari_nuclei_unet.widgets._job import Job
 
 
@@ -16,14 +17,14 @@ def count_to(n, log):
     try:
         for i in range(n):
             log.append(threading.current_thread())
-            yield i
+            yield Step(i, n)
         return "done"
     finally:
         log.append("closed")
 
 
 def fail_with(error):
-    yield 1
+    yield Step(0, 1)
     raise error
 
 
@@ -32,8 +33,8 @@ def test_events_and_result_arrive_in_order_from_another_thread(job, qtbot):
     job.stepped.connect(steps.append)
     job.returned.connect(results.append)
     with qtbot.waitSignal(job.finished):
-        job.start(count_to, 3, log)
-    assert steps == [0, 1, 2]
+        job.start("counting", count_to, 3, log)
+    assert [step.done for step in steps] == [0, 1, 2]
     assert results == ["done"]
     assert log[0] is not threading.current_thread()
     assert not job.running
@@ -44,7 +45,7 @@ def test_every_error_arrives_even_a_runtime_error(job, qtbot, error):
     failures = []
     job.failed.connect(failures.append)
     with qtbot.waitSignal(job.finished):
-        job.start(fail_with, error)
+        job.start("failing", fail_with, error)
     assert failures == [error]
     assert not job.running
 
@@ -54,7 +55,7 @@ def test_cancel_closes_the_generator_and_gives_no_result(job, qtbot):
     job.stepped.connect(job.cancel)
     job.returned.connect(results.append)
     with qtbot.waitSignal(job.finished):
-        job.start(count_to, 1_000_000, log)
+        job.start("counting", count_to, 1_000_000, log)
     assert log[-1] == "closed"
     assert results == []
 
@@ -64,5 +65,5 @@ def test_a_job_can_be_started_again_after_each_end(job, qtbot):
     job.failed.connect(failures.append)
     for start in ((fail_with, ValueError()), (count_to, 1, []), (fail_with, RuntimeError())):
         with qtbot.waitSignal(job.finished):
-            job.start(*start)
+            job.start("again", *start)
     assert len(failures) == 2

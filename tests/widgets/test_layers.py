@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
+from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets._layers import METADATA, plane_on_view, show_labels
 
 number = st.floats(0.1, 10)
@@ -59,6 +60,71 @@ def test_the_plane_on_view_follows_the_sliders(stack):
     viewer, image = stack
     viewer.dims.set_point((0, 1), (3, 4))
     assert plane_on_view(viewer, image) == (3, 2, slice(None), slice(None))
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"rotate": (20, 0, 0)},
+        {"rotate": (0, 20, 0)},
+        {"shear": [0.3, 0.2, 0.1]},
+        {"affine": [[1, 0, 0.4, 2], [0, 1, 0, 0], [0, 0.3, 1, 0], [0, 0, 0, 1]]},
+        {"scale": (3, 0.5, 0.5), "translate": (7, 1, 2)},
+    ],
+    ids=str,
+)
+def test_the_plane_on_view_is_the_one_that_napari_draws(geometry):
+    data = np.arange(12)[:, None, None] * np.ones((12, 30, 40))
+    viewer = ViewerModel()
+    image = viewer.add_image(data, **geometry)
+    seen = set()
+    for world in np.linspace(*viewer.dims.range[0][:2], 9):
+        viewer.dims.set_point(0, world)
+        drawn = np.asarray(image._slice.image.raw)
+        try:
+            index = plane_on_view(viewer, image)
+        except UserError:
+            assert drawn.size <= 1 or not drawn.any()  # napari draws nothing
+            continue
+        assert (data[index] == drawn).all()
+        seen.add(index[0])
+    assert len(seen) > 3
+
+
+def test_sliders_beyond_the_layer_and_empty_layers_are_told(stack):
+    viewer, _ = stack
+    short = viewer.add_image(np.ones((2, 6, 20, 30)), name="short")
+    viewer.dims.set_point(0, 4)
+    with pytest.raises(UserError, match="shows nothing of 'short'"):
+        plane_on_view(viewer, short)
+
+
+def test_labels_that_were_narrowed_are_widened_again(stack):
+    viewer, image = stack
+    index = (0, 1, slice(None), slice(None))
+    labels = show_labels(viewer, image, index, np.full((20, 30), 5), {})
+    labels.data = labels.data.astype(np.uint8)
+    assert show_labels(viewer, image, index, np.full((20, 30), 4095), {}) is labels
+    assert labels.data.max() == 4095
+
+
+def test_a_copy_of_the_result_is_left_alone(stack):
+    viewer, image = stack
+    index = (0, 1, slice(None), slice(None))
+    labels = show_labels(viewer, image, index, np.full((20, 30), 1), {})
+    backup = viewer.add_labels(np.full(labels.data.shape, 7), metadata=labels.metadata)
+    viewer.layers.remove(labels)
+    assert show_labels(viewer, image, index, np.full((20, 30), 2), {}) is not backup
+    assert (backup.data == 7).all()
+
+
+def test_labels_larger_than_memory_are_told():
+    viewer = ViewerModel()
+    planes = np.broadcast_to(np.zeros((1, 64, 64), np.uint8), (2_000_000_000, 64, 64))
+    image = viewer.add_image(planes, contrast_limits=(0, 1))
+    index = (3, slice(None), slice(None))
+    with pytest.raises(UserError, match="not enough memory for labels"):
+        show_labels(viewer, image, index, np.ones((64, 64), int), {})
 
 
 def test_the_plane_on_view_follows_the_order_of_axes(stack):

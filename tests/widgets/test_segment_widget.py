@@ -141,6 +141,29 @@ def test_a_file_that_is_no_model_is_refused(widget, messages, tmp_path):
     assert widget._model.value == before
 
 
+def test_choosing_a_model_keeps_the_other_settings(widget):
+    wish = SegmentParams(tile=64, batch=3, precision="fp32")
+    widget._form.set(wish)
+    widget._model.value = "nuclei"
+    shown = widget._form.get()
+    assert (shown.tile, shown.batch, shown.precision) == (64, 3, "fp32")
+
+
+def test_a_lazy_layer_that_cannot_be_read(qtbot, viewer, widget, messages):
+    import dask.array as da
+
+    def gone(block):
+        if block.size > 1:
+            raise OSError("the disk is gone")
+        return block
+
+    data = da.zeros((3, 40, 40), chunks=(1, 40, 40))
+    image = viewer.add_image(data, contrast_limits=(0, 1))
+    image._data = data.map_blocks(gone, dtype=float)
+    click_and_wait(qtbot, widget)
+    assert messages[-1] == ("error", "The image could not be read: the disk is gone")
+
+
 def test_a_model_file_that_vanishes(qtbot, viewer, widget, messages, tmp_path, bright_file):
     path = tmp_path / "gone.safetensors"
     path.write_bytes(bright_file.read_bytes())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import regionprops_table
@@ -21,7 +23,7 @@ _COLUMNS = {
 
 def measure(
     labels: NDArray[np.integer], image: NDArray[np.generic], nucleus: NDArray[np.floating]
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, NDArray[Any]]:
     """Measure every nucleus of one plane.
 
     Parameters
@@ -29,7 +31,8 @@ def measure(
     labels : ndarray, shape (Y, X), integer
         0 is background.
     image : ndarray, shape (Y, X) or (Y, X, C)
-        Intensities; of several channels the mean is measured.
+        Intensities; of several channels the mean is measured. NaN and infinity, which no
+        nucleus of ours contains, count as 0.
     nucleus : ndarray, shape (Y, X), floating, values 0 to 1
         Predicted probability of nucleus.
 
@@ -41,7 +44,9 @@ def measure(
         ``solidity`` (1 is convex), both 0 to 1; ``confidence``, the mean probability, 0 to 1.
     """
     grey = image if image.ndim == 2 else image.mean(axis=-1)
-    intensities = np.stack([np.nan_to_num(grey.astype(np.float64)), nucleus], axis=-1)
+    intensities = np.stack(
+        [np.nan_to_num(grey.astype(np.float64), posinf=0, neginf=0), nucleus], axis=-1
+    )
     properties = (
         "label",
         "centroid",
@@ -52,4 +57,5 @@ def measure(
         "solidity",
     )
     table = regionprops_table(labels, intensities, properties=properties)
-    return {name: np.asarray(table[key]) for key, name in _COLUMNS.items()}
+    columns = {name: np.asarray(table[key]) for key, name in _COLUMNS.items()}
+    return columns | {"area": columns["area"].astype(np.int64)}

@@ -23,15 +23,19 @@ class Plane:
     ----------
     pixels : ndarray, shape (Y, X) or (Y, X, 3), bool, integer or floating
         Not copied.
-    low, high : float
-        Black and white point; equal where the plane holds one value only.
+    low, middle, high : float
+        Black point, median and white point; all equal where the plane holds one value only.
+    invalid : ndarray, shape (Y, X), bool, or None
+        Where a value is NaN or infinite, if any is.
     notices : tuple of str
         Sentences about what was left out, for the user.
     """
 
     pixels: NDArray[np.generic]
     low: float
+    middle: float
     high: float
+    invalid: NDArray[np.bool_] | None = None
     notices: tuple[str, ...] = ()
 
     @property
@@ -43,6 +47,29 @@ class Plane:
     def blank(self) -> bool:
         """Whether all values are the same, so that there is nothing to find."""
         return not self.low < self.high
+
+    def normalized(self, part: NDArray[np.generic] | None = None) -> NDArray[np.float32]:
+        """Map black to 0 and white to 1, and clip what lies outside.
+
+        Parameters
+        ----------
+        part : ndarray, any shape, optional
+            Some of the plane's pixels; all of them without.
+
+        Returns
+        -------
+        ndarray, same shape, float32, values 0 to 1
+            NaN and infinity get the median, which is mostly background, on dark as on bright
+            ground. Of a blank plane all is 0.
+        """
+        part = self.pixels if part is None else part
+        # 32-bit integers and doubles need more digits than float32 has until black is taken off
+        exact = np.dtype(np.float32 if part.dtype.itemsize <= 2 else np.float64)
+        scaled: NDArray[Any] = part.astype(exact)
+        scaled[~np.isfinite(scaled)] = self.middle
+        scaled -= self.low
+        scaled /= 1 if self.blank else self.high - self.low
+        return np.clip(scaled, 0, 1).astype(np.float32, copy=False)
 
 
 def check_plane(image: NDArray[np.generic]) -> Plane:
@@ -62,7 +89,10 @@ def check_plane(image: NDArray[np.generic]) -> Plane:
     UserError
         If the array is empty, is not one plane, or holds no real numbers.
     """
-    pixels = np.asarray(image)
+    try:
+        pixels = np.asarray(image)
+    except ValueError as error:
+        raise UserError("This is no image: its rows differ in length.") from error
     if pixels.dtype.kind not in "buif":
         raise UserError(
             f"An image of type {pixels.dtype} cannot be segmented: convert it to real numbers."
@@ -76,21 +106,26 @@ def check_plane(image: NDArray[np.generic]) -> Plane:
             f"One plane is needed, of shape (Y, X) or (Y, X, 3); this array has the shape "
             f"{pixels.shape}: pass its planes one by one."
         )
-    notices = []
+    notices: list[str] = []
+    invalid: NDArray[np.bool_] | None = None
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = pixels[:, :, :3]
         notices.append("The alpha channel was ignored.")
-    if pixels.dtype.kind == "f" and (lost := int(np.count_nonzero(~np.isfinite(pixels)))):
-        notices.append(f"{lost:,} values are NaN or infinite and were treated as background.")
-    return Plane(pixels, *intensity_range(pixels), tuple(notices))
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        lost = ~np.isfinite(pixels)
+        invalid = np.asarray(lost if lost.ndim == 2 else lost.any(axis=2))
+        notices.append(
+            f"{np.count_nonzero(lost):,} values are NaN or infinite and were treated as background."
+        )
+    return Plane(pixels, *intensity_range(pixels), invalid, tuple(notices))
 
 
-def intensity_range(pixels: NDArray[np.generic]) -> tuple[float, float]:
-    """Black and white point of a whole plane.
+def intensity_range(pixels: NDArray[np.generic]) -> tuple[float, float, float]:
+    """Black point, median and white point of a whole plane.
 
-    The 1st and the 99.8th percentile of its finite values, as in StarDist (Schmidt et al.
-    2018, doi:10.1007/978-3-030-00934-2_30); over all channels together, so that colours
-    keep their ratio. Of more than four million values a regular sample is taken.
+    Black and white are the 1st and the 99.8th percentile of its finite values, as in StarDist
+    (Schmidt et al. 2018, doi:10.1007/978-3-030-00934-2_30); over all channels together, so that
+    colours keep their ratio. Of more than four million values a regular sample is taken.
 
     Parameters
     ----------
@@ -98,38 +133,15 @@ def intensity_range(pixels: NDArray[np.generic]) -> tuple[float, float]:
 
     Returns
     -------
-    low, high : float
-        Equal where the plane holds one value only; both 0 where none is finite.
+    low, middle, high : float
+        Equal where the plane holds one value only; 0 where none is finite.
     """
     step = max(1, int(np.ceil(np.sqrt(pixels.size / SAMPLE))))
     sample = pixels[::step, ::step].astype(np.float64).ravel()
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:
-        return 0.0, 0.0
-    low, high = np.percentile(sample, [LOW_PERCENTILE, HIGH_PERCENTILE])
+        return 0.0, 0.0, 0.0
+    low, middle, high = np.percentile(sample, [LOW_PERCENTILE, 50, HIGH_PERCENTILE])
     if low == high:  # a few bright or dark pixels on an even ground
         low, high = sample.min(), sample.max()
-    return float(low), float(high)
-
-
-def normalize(pixels: NDArray[np.generic], low: float, high: float) -> NDArray[np.float32]:
-    """Map black to 0 and white to 1, and clip what lies outside.
-
-    Parameters
-    ----------
-    pixels : ndarray, any shape, bool, integer or floating
-    low, high : float
-        From :func:`intensity_range`; ``low < high``.
-
-    Returns
-    -------
-    ndarray, same shape, float32, values 0 to 1
-        NaN and both infinities are 0, background.
-    """
-    # 32-bit integers and doubles need more digits than float32 has before black is subtracted
-    exact = np.dtype(np.float32 if pixels.dtype.itemsize <= 2 else np.float64)
-    scaled: NDArray[Any] = pixels.astype(exact)
-    scaled -= low
-    scaled /= high - low
-    scaled[~np.isfinite(scaled)] = 0
-    return np.clip(scaled, 0, 1).astype(np.float32, copy=False)
+    return float(low), float(middle), float(high)

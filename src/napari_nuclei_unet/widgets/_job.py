@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, ClassVar
 
+from napari.utils import progress
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 from superqt.utils import GeneratorWorker
 
@@ -60,6 +61,7 @@ class Job(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._worker: _Worker | None = None
+        self._bar: progress | None = None
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self.cancel)
 
@@ -68,20 +70,26 @@ class Job(QObject):
         """Whether a generator is at work."""
         return self._worker is not None
 
-    def start(self, steps: Callable[..., Generator[Any, None, Any]], *args: Any) -> None:
-        """Run a generator function in a thread.
+    def start(
+        self, title: str, steps: Callable[..., Generator[Any, None, Any]], *args: Any
+    ) -> None:
+        """Run a generator function in a thread, with a bar in napari's activity dock.
 
         Parameters
         ----------
+        title : str
+            What the bar is called.
         steps : generator function
+            Yields events with the fields ``done`` and ``total``.
         *args
             Are passed to it.
         """
         if self.running:
             raise AssertionError("a job is running; check `running` first")
         Job._at_work.add(self)
+        self._bar = progress(total=0, desc=title)
         worker = self._worker = _Worker(steps, *args)
-        worker.yielded.connect(self.stepped)
+        worker.yielded.connect(self._step)
         worker.returned.connect(self.returned)
         worker.errored.connect(self._pass_on)
         worker.finished.connect(self._end)
@@ -92,10 +100,20 @@ class Job(QObject):
         if self._worker is not None:
             self._worker.quit()
 
+    def _step(self, event: Any) -> None:
+        self.stepped.emit(event)
+        if self._bar is not None:
+            # last: napari's bar lets events pass, and with them perhaps the job's end
+            self._bar.total = event.total
+            self._bar.update(event.done - self._bar.n)
+
     def _pass_on(self, error: Exception) -> None:
         self.failed.emit(error.args[0] if isinstance(error, _HiddenError) else error)
 
     def _end(self) -> None:
         self._worker = None
+        if self._bar is not None:
+            bar, self._bar = self._bar, None
+            bar.close()
         Job._at_work.discard(self)
         self.finished.emit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from magicgui.widgets import ComboBox
 from napari.layers import Image
-from napari.utils import progress
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -145,7 +145,7 @@ class SegmentWidget(QWidget):
         except UserError as error:
             show_error(str(error))
         else:
-            self._form.set(SegmentParams(**card.thresholds))
+            self._form.set(dataclasses.replace(self._form.get(), **card.thresholds))
 
     def _choose_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Model file", "", "Models (*.safetensors)")
@@ -179,7 +179,11 @@ class SegmentWidget(QWidget):
         if image is None:
             show_warning("There is no image to segment: open one first (File ▸ Open).")
             return
-        index = plane_on_view(self._viewer, image)
+        try:
+            index = plane_on_view(self._viewer, image)
+        except UserError as error:
+            show_warning(str(error))
+            return
         self._run = _Run(image, index)
         self._segment.setEnabled(False)
         self._cancel.setEnabled(True)
@@ -187,6 +191,7 @@ class SegmentWidget(QWidget):
         self._bar.setVisible(True)
         self._status.setText("Starting …")
         self._job.start(
+            f"Nuclei in {image.name}",
             _segment_layer,
             pixels_of(image),
             index,
@@ -198,19 +203,20 @@ class SegmentWidget(QWidget):
     # what the job says
 
     def _on_step(self, step: Step) -> None:
-        if step.notice:
-            show_warning(step.notice)
         if (run := self._run) is None:
             return
+        if step.notice:
+            run.said.add(step.notice)
+            show_warning(step.notice)
         self._bar.setRange(0, step.total)
         self._bar.setValue(step.done)
         self._status.setText(run.words(step))
-        run.advance(step)  # last: napari's bar lets events pass, and with them the run's end
 
     def _on_result(self, result: Segmentation) -> None:
         run = self._end_run()
         for notice in result.notices:
-            show_info(notice)
+            if notice not in run.said:
+                show_info(notice)
         if run.image not in self._viewer.layers:
             show_warning(
                 f"The image '{run.image.name}' was removed while it was being segmented, "
@@ -223,7 +229,11 @@ class SegmentWidget(QWidget):
                 "so its nuclei were not added: segment it again."
             )
             return
-        show_labels(self._viewer, run.image, run.index, result.labels, result.record)
+        try:
+            show_labels(self._viewer, run.image, run.index, result.labels, result.record)
+        except UserError as error:
+            show_error(str(error))
+            return
         self._status.setText(_summary(result, time.monotonic() - run.started))
 
     def _on_failure(self, error: Exception) -> None:
@@ -244,33 +254,26 @@ class SegmentWidget(QWidget):
     def _end_run(self) -> _Run:
         run, self._run = self._run, None
         assert run is not None  # a job says at most once how it ended
-        run.close()
         self._status.setText("")
         return run
 
 
 class _Run:
-    """What is known of the run under way, and its bar in napari's activity dock."""
+    """What is known of the run under way."""
 
     def __init__(self, image: Image, index: Index) -> None:
         self.image, self.index, self.shape = image, index, shape_of(image)
-        self.started = time.monotonic()
-        self._bar = progress(total=0, desc=f"Nuclei in {image.name}")
-
-    def advance(self, step: Step) -> None:
-        self._bar.total = step.total
-        self._bar.update(step.done - self._bar.n)
+        self.started = self.tiles_from = time.monotonic()
+        self.said: set[str] = set()
 
     def words(self, step: Step) -> str:
         if step.done == step.total:
             return "Separating nuclei …"
-        if step.done == 0:
+        if step.done == 0:  # the network is loaded, or tiles start again with less memory
+            self.tiles_from = time.monotonic()
             return f"Tile 1 of {step.total}"
-        left = (time.monotonic() - self.started) / step.done * (step.total - step.done)
+        left = (time.monotonic() - self.tiles_from) / step.done * (step.total - step.done)
         return f"Tile {step.done} of {step.total} · {left:.0f} s left"
-
-    def close(self) -> None:
-        self._bar.close()
 
 
 def _segment_layer(
@@ -280,7 +283,11 @@ def _segment_layer(
     from napari_nuclei_unet.engine import segment_steps
     from napari_nuclei_unet.models import load_model
 
-    return (yield from segment_steps(np.asarray(pixels[index]), load_model(model), params, device))
+    try:
+        plane = np.asarray(pixels[index])
+    except Exception as error:  # whatever lies behind a lazy layer: a file, a server, a graph
+        raise UserError(f"The image could not be read: {error}") from error
+    return (yield from segment_steps(plane, load_model(model), params, device))
 
 
 def _summary(result: Segmentation, seconds: float) -> str:
