@@ -1,9 +1,10 @@
 # The two commands of the README, and what the developers use. `make help` lists them.
-PYTHON ?= python3
 VENV ?= .venv
 ifeq ($(OS),Windows_NT)
+  PYTHON ?= python
   BIN := $(VENV)/Scripts
 else
+  PYTHON ?= python3
   BIN := $(VENV)/bin
 endif
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -36,7 +37,7 @@ clean:           ## remove what the commands above made
 
 $(VENV)/.venv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { sh tools/apt_install.sh python3-venv && $(PYTHON) -m venv $(VENV); }
 	touch $@
 
 $(VENV)/.base: $(VENV)/.venv pyproject.toml constraints.txt

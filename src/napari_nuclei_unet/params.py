@@ -23,8 +23,7 @@ def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
     help : str
         One or two sentences for tooltip and ``--help``.
     **bounds
-        ``min`` and ``max`` (included), ``step`` and ``zero`` (what 0 is called), or
-        ``choices``.
+        ``min`` and ``max`` (included), ``step``, or ``choices``.
     """
     return field(default=default, metadata={"label": label, "help": help, **bounds})
 
@@ -60,22 +59,20 @@ class SegmentParams:
     )
     tile: int = parameter(
         0,
-        "Tile size (px)",
+        "Tile size (px, 0: auto)",
         "Edge of the squares that go through the network, without the overlap. "
         "0: chosen from the free memory. The result does not depend on it.",
         min=0,
         max=16_384,
         step=16,
-        zero="auto",
     )
     batch: int = parameter(
         0,
-        "Tiles at a time",
+        "Tiles at a time (0: auto)",
         "How many tiles go through the network together. 0: chosen from the device.",
         min=0,
         max=256,
         step=1,
-        zero="auto",
     )
     precision: str = parameter(
         "auto",

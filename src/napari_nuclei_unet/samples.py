@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.errors import UserError
 
 SAMPLES = {
-    "fluorescence_small": "Small fluorescent nuclei",
-    "fluorescence_large": "Large fluorescent nuclei",
-    "histology_purple": "Purple histology",
-    "histology_pink_purple": "Pink and purple histology",
-    "grayscale_tissue": "Grey tissue",
+    "fluorescence_small": "Fluorescence (small)",
+    "fluorescence_large": "Fluorescence (large)",
+    "histology_purple": "Histology (purple)",
+    "histology_pink_purple": "Histology (pink and purple)",
+    "grayscale_tissue": "Tissue (grey)",
 }
 FOLDER = Path(str(files("napari_nuclei_unet"))) / "sample_images"
 

@@ -21,8 +21,8 @@ from napari_nuclei_unet.core.unet import UNet
 # While a model is trained; the final ones are tuned.
 THRESHOLDS: dict[str, Any] = {"threshold": 0.5, "separation": 0.85, "minimum_area": 10}
 GRID: dict[str, tuple[Any, ...]] = {
-    "threshold": (0.4, 0.5, 0.6, 0.7),
-    "separation": (0.5, 0.6, 0.7, 0.75, 0.8, 0.85),
+    "threshold": (0.5, 0.6, 0.7),
+    "separation": (0.6, 0.7, 0.75, 0.8, 0.85),
     "minimum_area": (10, 20, 30),
 }
 TUNED_FOR = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9")
@@ -72,7 +72,7 @@ def predict(network: UNet, image: Tensor) -> Tensor:
     Tensor, shape (1, out_channels, Y, X)
     """
     shape = (image.shape[1], image.shape[2])
-    (tile,) = plan_tiles(shape, max(shape), 0, network.config.divisor)
+    (tile,) = plan_tiles(shape, max(shape), network.config.halo, network.config.divisor)
     seen = torch.from_numpy(read_tile(image.permute(1, 2, 0).numpy(), tile))
     logits: Tensor = network(seen.permute(2, 0, 1)[None])
     return logits[:, :, *tile.keep]

@@ -4,10 +4,18 @@ import torch
 from conftest import discs
 from skimage.measure import label
 
-from napari_nuclei_unet import UserError, load_model, segment
+from napari_nuclei_unet import (
+    SegmentParams,
+    UserError,
+    load_model,
+    run,
+    segment,
+    segment_steps,
+)
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.training import split, train, train_steps
+from napari_nuclei_unet.validation import predict
 
 TINY = TrainParams(width=4, depth=1, epochs=2, steps=3, batch=2, patch=32, average=0.5)
 
@@ -54,6 +62,16 @@ def test_same_seed_same_weights():
         runs.append(last)
     assert runs[0].training_loss == runs[1].training_loss
     assert runs[0].validation_loss == runs[1].validation_loss
+
+
+def test_validation_sees_what_the_engine_predicts(bright):
+    """Thresholds are tuned on the maps that users get, mirrored borders included."""
+    one = examples(1)[0]
+    image = one.image.numpy().transpose(1, 2, 0)
+    with torch.inference_mode():
+        logits = predict(bright.network, one.image)
+    maps = run(segment_steps(image, bright, SegmentParams(precision="fp32"), "cpu")).maps
+    np.testing.assert_allclose(torch.sigmoid(logits)[0].numpy(), maps, atol=1e-5)
 
 
 def test_a_trained_model_can_be_used_like_any_other(tmp_path):

@@ -292,7 +292,7 @@ def test_demo_writes_labels_tables_and_overlays(tmp_path, capsys):
     assert len(names) == 15
     overlay = imageio.imread(tmp_path / "histology_purple_overlay.png")
     assert overlay.shape == (256, 320, 3)
-    assert "Purple histology: " in capsys.readouterr().out
+    assert "Histology (purple): " in capsys.readouterr().out
 
 
 def test_train_writes_a_model_that_segments(images, tmp_path, three_discs, capsys):

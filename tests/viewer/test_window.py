@@ -48,7 +48,7 @@ def test_a_click_on_a_sample_shows_nuclei(make_napari_viewer, qtbot):
     before = viewer.window.screenshot(flash=False)
     with qtbot.waitSignal(widget._job.finished, timeout=120_000):
         QTest.mouseClick(widget.findChild(QPushButton, "segment"), Qt.MouseButton.LeftButton)
-    labels = viewer.layers["Small fluorescent nuclei nuclei"]
+    labels = viewer.layers["Fluorescence (small) nuclei"]
     assert labels.data.max() > 50
     after = viewer.window.screenshot(flash=False)
     assert np.abs(after.astype(int) - before).max() > 50

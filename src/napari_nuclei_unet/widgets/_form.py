@@ -65,6 +65,4 @@ def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
     control.tooltip = meta["help"]
     control.native.setObjectName(field.name)
     control.native.setToolTip(meta["help"])
-    if "zero" in meta:
-        control.native.setSpecialValueText(meta["zero"])
     return control
