@@ -6,18 +6,14 @@ The maps are predicted once; what differs is the relief (the distance, with or w
 taken off, smoothed or not) and how seeds are found in it (h-maxima, or above a fixed height).
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 from scipy import ndimage
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
+from validation_part import arguments, load
 
-from napari_nuclei_unet import load_model, run, segment_steps
+from napari_nuclei_unet import run, segment_steps
 from napari_nuclei_unet.core.scores import by_image, count
-from napari_nuclei_unet.files import find_images, image_stem, read_examples, read_image
-from napari_nuclei_unet.training import split
 from napari_nuclei_unet.validation import TUNED_FOR
 
 VARIANTS = [
@@ -50,22 +46,8 @@ def labels_of(
 
 def main() -> None:
     """Print one row a variant."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", type=Path)
-    parser.add_argument("labels", type=Path)
-    parser.add_argument("groups", type=Path)
-    parser.add_argument("--model", default="nuclei")
-    args = parser.parse_args()
-
-    model = load_model(args.model)
-    training = model.card.training
-    examples = read_examples(args.images, args.labels, args.groups)
-    _, validation = split(examples, training["validation"], training["seed"])
-    files = {image_stem(path): path for path in find_images([args.images])}
-    predicted = []
-    for one in validation:
-        maps = run(segment_steps(read_image(files[one.name]), model)).maps
-        predicted.append((maps, one.labels[0].numpy().astype(np.int32)))
+    model, validation = load(arguments(__doc__).parse_args())
+    predicted = [(run(segment_steps(image, model)).maps, truth) for _, image, truth in validation]
     print("| seeds | height | border taken off | smoothing | AP@0.5 | mean of .5 to .9 |")
     print("|---|---|---|---|---|---|")
     for variant in VARIANTS:
