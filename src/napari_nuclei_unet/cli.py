@@ -9,15 +9,18 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args, get_type_hints
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.params import DEVICES, SegmentParams, TrainParams
+from napari_nuclei_unet.params import DEVICES, RECIPES, SegmentParams, TrainParams
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.engine import Segmentation
     from napari_nuclei_unet.models import Model
     from napari_nuclei_unet.prediction import Step
+
+# What --help calls the default of a parameter that is None and does not come from the model.
+AUTOMATIC = {"diameter": "measured"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,13 +101,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help="table with the columns id, field_group and modality, to split and balance by",
     )
+    one.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="set of parameters, which the flags below change: default, that of the shipped "
+        "model, or seed, that of the paper (whole images of 128 x 128)",
+    )
+    one.add_argument(
+        "--from", dest="start", metavar="MODEL", help="model to begin with: name or file"
+    )
+    one.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint beside the model"
+    )
+    one.add_argument("--device", default="auto", choices=DEVICES)
     add_flags(one, TrainParams)
     one.set_defaults(command=_train)
     return parser
 
 
 def add_flags(parser: argparse.ArgumentParser, params: type) -> None:
-    """Add one flag for every field of a parameter dataclass.
+    """Add one flag for every field of a parameter dataclass; one that is not given is None.
 
     Parameters
     ----------
@@ -115,21 +131,24 @@ def add_flags(parser: argparse.ArgumentParser, params: type) -> None:
     types = get_type_hints(params)
     for one in dataclasses.fields(params):
         hint = types[one.name]
-        default = "the model's own" if one.default is None else one.default
+        default = AUTOMATIC.get(one.name, "the model's own") if one.default is None else one.default
         parser.add_argument(
             "--" + one.name.replace("_", "-"),
             dest=one.name,
             type=next((t for t in get_args(hint) if t is not type(None)), hint),
             choices=one.metadata.get("choices"),
-            default=one.default,
             metavar=None if "choices" in one.metadata else "N",
             help=f"{one.metadata['help']} Default: {default}.".replace("%", "%%"),
         )
 
 
-def params_of(args: argparse.Namespace, params: type) -> Any:
-    """Make the dataclass of the flags that :func:`add_flags` added."""
-    return params(**{one.name: getattr(args, one.name) for one in dataclasses.fields(params)})
+Params = TypeVar("Params", SegmentParams, TrainParams)
+
+
+def params_of(args: argparse.Namespace, base: Params) -> Params:
+    """Change what the flags of :func:`add_flags` say in a set of parameters."""
+    given = {one.name: getattr(args, one.name) for one in dataclasses.fields(base)}
+    return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
 
 
 def _segment(args: argparse.Namespace) -> int:
@@ -142,7 +161,7 @@ def _segment(args: argparse.Namespace) -> int:
     )
     from napari_nuclei_unet.models import load_model
 
-    params = params_of(args, SegmentParams)
+    params = params_of(args, SegmentParams())
     paths = find_images(args.paths, skip=LABELS_END)
     model = load_model(args.model)
     _check_writable(args.out)
@@ -270,14 +289,42 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
+    from napari_nuclei_unet.checkpoints import checkpoint_path, load_checkpoint
     from napari_nuclei_unet.files import read_examples
     from napari_nuclei_unet.training import train
 
-    params = params_of(args, TrainParams)
+    base = RECIPES[args.recipe or "default"]
+    if args.resume and args.recipe is None:
+        base = load_checkpoint(checkpoint_path(args.out)).params
+    params = params_of(args, base)
+    _check_model_name(args.out)
     examples = read_examples(args.images, args.labels, args.groups)
-    card = train(examples, params, args.out, report=print)
-    print(f"{args.out}: {card.scores}")
+    try:
+        card = train(
+            examples, params, args.out, start=args.start, resume=args.resume, device=args.device
+        )
+    except KeyboardInterrupt:
+        _complain(UserError(_where_it_stopped(args.out)))
+        return 130
+    print(f"{args.out}, best epoch {card.training['best_epoch']}, thresholds {card.thresholds}")
+    for kind, scores in card.scores.items():
+        print(
+            f"{kind}: AP@0.5 {scores['AP@0.5']:.3f}, mean AP {scores['mean AP']:.3f} by image "
+            f"({scores['images']} images)"
+        )
     return 0
+
+
+def _check_model_name(out: Path) -> None:
+    if out.suffix != ".safetensors":
+        raise UserError(f"--out is the file of the model: {out.with_suffix('.safetensors')}?")
+    _check_writable(out.parent)
+
+
+def _where_it_stopped(out: Path) -> str:
+    if not out.is_file():
+        return "stopped before the end of the first epoch; nothing was written."
+    return f"stopped; the best model so far is {out}. Go on with --resume."
 
 
 if __name__ == "__main__":

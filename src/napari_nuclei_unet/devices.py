@@ -91,8 +91,7 @@ def plan(params: SegmentParams, device: str, config: UNetConfig) -> Plan:
     UserError
         If the device is not there, or cannot work in the wanted precision.
     """
-    device = _available(device)
-    precision = _precision(device, params.precision)
+    device, precision = choose(device, params.precision)
     pixels = MEMORY_SHARE * _free_memory(device) / _bytes_per_pixel(config)
     tile, batch = params.tile, params.batch
     if tile == 0:
@@ -103,6 +102,28 @@ def plan(params: SegmentParams, device: str, config: UNetConfig) -> Plan:
         fitting = int(pixels // (tile + 2 * config.halo) ** 2)
         batch = 1 if device == "cpu" else min(max(fitting, 1), GPU_BATCH)
     return Plan(device, precision, tile, batch)
+
+
+def choose(device: str, precision: str) -> tuple[str, str]:
+    """Decide where a network runs and in which number format.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda", "mps"}
+    precision : {"auto", "fp32", "bf16", "fp16"}
+
+    Returns
+    -------
+    device, precision : str
+        Never ``auto``.
+
+    Raises
+    ------
+    UserError
+        If the device is not there, or cannot work in the wanted precision.
+    """
+    device = _available(device)
+    return device, _precision(device, precision)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.core.instances import separate
+from napari_nuclei_unet.core.instances import SMOOTHING, separate
 from napari_nuclei_unet.core.planes import Plane, check_plane
-from napari_nuclei_unet.devices import Plan, plan
+from napari_nuclei_unet.devices import plan
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import THRESHOLDS, Model, load_model
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.prediction import Step, predict_steps
+from napari_nuclei_unet.prediction import Step
+from napari_nuclei_unet.zooming import predict_fitting
 
 Result = TypeVar("Result")
 
@@ -36,12 +37,14 @@ class Segmentation:
         What was segmented.
     labels : ndarray, shape (Y, X), int32
         0 is background; nuclei are 1..n, each connected.
-    maps : ndarray, shape (3, Y, X), float32, values 0 to 1
-        Nucleus, border and distance as the network predicted them; ``maps[0]`` is the
-        probability of nucleus.
+    maps : ndarray, shape (n, Y, X), float32, values 0 to 1
+        As the network predicted them: nucleus, and of most models border, distance and size;
+        ``maps[0]`` is the probability of nucleus.
     record : dict
         What makes this result again, and says what made it: plugin version, model name and
-        SHA-256, every parameter, device, precision, time. JSON can hold it.
+        SHA-256, every parameter, device, precision, time, the typical ``diameter`` in pixels
+        (None where nothing was found) and the ``zoom`` at which the network saw the plane. JSON
+        can hold it.
     notices : tuple of str
         Sentences for the user: what was ignored, what was not as wished.
     """
@@ -178,44 +181,52 @@ def segment_steps(
     plane = check_plane(image)
     model = model if isinstance(model, Model) else load_model(model)
     params = params or SegmentParams()
-    thresholds = thresholds_of(params, model)
     how = plan(params, device, model.network.config)
     notices = list(plane.notices)
+    zoom, diameter = 1.0, params.diameter
     if plane.blank:
-        maps = np.zeros((3, *plane.shape), np.float32)
+        maps = np.zeros((model.network.config.out_channels, *plane.shape), np.float32)
         notices.append("All pixels have the same value: there is nothing to find.")
     else:
-        maps, how = yield from predict_steps(plane, model.network, how, notices)
+        maps, how, zoom, diameter = yield from predict_fitting(
+            plane, model, params.diameter, how, notices
+        )
     if plane.invalid is not None:
         maps[0][plane.invalid] = 0
+    thresholds = thresholds_of(params, model, zoom)
     try:
-        labels = separate(maps, **thresholds)
+        labels = separate(maps, **thresholds, smoothing=SMOOTHING / zoom)
     except MemoryError as error:
         raise UserError(
             "There is not enough memory to separate the nuclei; crop the image."
         ) from error
-    record = _record(model, params, device, how, time.perf_counter() - started)
+    record = _record(model, device) | {
+        "params": dataclasses.asdict(params) | thresholds,
+        "ran_on": dataclasses.asdict(how),
+        "diameter": None if diameter is None else round(diameter, 1),
+        "zoom": round(zoom, 4),
+        "seconds": round(time.perf_counter() - started, 3),
+    }
     return Segmentation(plane, labels, maps, record, tuple(notices))
 
 
-def thresholds_of(params: SegmentParams, model: Model) -> dict[str, Any]:
-    """Give the arguments of ``separate``: from the model's card, where they are not set."""
-    tuned = model.card.thresholds
+def thresholds_of(params: SegmentParams, model: Model, zoom: float = 1.0) -> dict[str, Any]:
+    """Give the arguments of ``separate``: from the model's card, where they are not set.
+
+    The smallest area in the card is in pixels that the network sees.
+    """
+    area = max(1, round(model.card.thresholds["minimum_area"] / zoom**2))
+    tuned = model.card.thresholds | {"minimum_area": area}
     wanted = {name: getattr(params, name) for name in THRESHOLDS}
     return {name: tuned[name] if value is None else value for name, value in wanted.items()}
 
 
-def _record(
-    model: Model, params: SegmentParams, device: str, how: Plan, seconds: float
-) -> dict[str, Any]:
+def _record(model: Model, device: str) -> dict[str, Any]:
     return {
         "plugin": "napari-nuclei-unet",
         "version": version("napari-nuclei-unet"),
         "model": model.card.name,
         "model_sha256": model.card.sha256,
         "device": device,
-        "params": dataclasses.asdict(params) | thresholds_of(params, model),
-        "ran_on": dataclasses.asdict(how),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
     }

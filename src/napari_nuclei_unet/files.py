@@ -285,10 +285,10 @@ def _example(stem: str, image: Path, labels: Path, row: dict[str, str]) -> Examp
     if truth.shape != plane.shape:
         raise UserError(f"{stem}: the image has the size {plane.shape}, its labels {truth.shape}.")
     pixels = plane.normalized()
-    pixels = np.stack([pixels] * 3) if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     return Example(
         name=stem,
-        image=torch.from_numpy(np.ascontiguousarray(pixels)),
+        image=torch.from_numpy(np.ascontiguousarray(pixels)).expand(3, -1, -1),
         labels=torch.from_numpy(truth.astype(np.float32))[None],
         group=row.get("field_group") or stem,
         kind=row.get("modality", ""),

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.core.unet import UNet
 
 FORMAT = "nuclei-unet-1"
-# Of the image, and of the maps: nucleus, border, distance.
+# Of the image.
 CHANNELS = 3
+# Numbers of maps that can be separated: the nucleus alone; with border and distance; with size.
+MAPS = (1, 3, 4)
 THRESHOLDS = ("threshold", "separation", "minimum_area")
 SHIPPED = Path(str(files("napari_nuclei_unet"))) / "weights"
 
@@ -38,6 +40,9 @@ class ModelCard:
         Fields of ``core.unet.UNetConfig``.
     thresholds : dict
         ``threshold``, ``separation`` and ``minimum_area`` as tuned for this model.
+    sizes : tuple of float
+        Smallest and largest diameter of nuclei, in pixels, that this model takes as they are;
+        images with others are zoomed. Empty: it takes any image as it is.
     trained_on, training, scores : dict
         Data, parameters, and validation scores.
     sha256 : str
@@ -48,6 +53,7 @@ class ModelCard:
     description: str
     network: dict[str, Any]
     thresholds: dict[str, Any]
+    sizes: tuple[float, ...] = ()
     trained_on: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
@@ -140,6 +146,10 @@ def read_card(name: str | Path) -> ModelCard:
         card = json.loads(header["card"])
         made = ModelCard(**{key: value for key, value in card.items() if key in known})
         SegmentParams(**{name: made.thresholds[name] for name in THRESHOLDS})
+        if made.sizes:
+            smallest, largest = made.sizes
+            SegmentParams(diameter=smallest)
+            SegmentParams(diameter=largest)
         return made
     except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(
@@ -171,11 +181,37 @@ def load_model(name: str | Path = "nuclei") -> Model:
 
 @lru_cache(maxsize=4)
 def _load(path: Path, _changed: int) -> Model:
+    from napari_nuclei_unet.core.unet import fused
+
+    card, network = read_model(path)
+    return Model(card, fused(network))
+
+
+def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
+    """Read card and network, the network as it was trained, to be trained further.
+
+    Parameters
+    ----------
+    name : str or Path
+        As in :func:`model_path`.
+
+    Returns
+    -------
+    card : ModelCard
+    network : UNet
+        In evaluation mode, fp32, on the CPU; a new object every time.
+
+    Raises
+    ------
+    UserError
+        As :func:`load_model`.
+    """
     import torch
     from safetensors.torch import load_file
 
-    from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
+    from napari_nuclei_unet.core.unet import UNet, UNetConfig
 
+    path = model_path(name)
     card = read_card(path)
     weights = load_file(path)
     if checksum(weights) != card.sha256:
@@ -186,16 +222,16 @@ def _load(path: Path, _changed: int) -> Model:
         config = UNetConfig(**card.network)
         network = UNet(config)
         network.load_state_dict(weights)
-        network = fused(network.float())
+        network = network.float().eval()
         network(torch.zeros(1, CHANNELS, config.divisor, config.divisor))
-        if config.out_channels != CHANNELS:
+        if config.out_channels not in MAPS:
             raise ValueError("other maps")
     except (TypeError, ValueError, RuntimeError, ArithmeticError, UserError) as error:
         raise UserError(
             f"{path.name} holds a network of another architecture than this version knows; "
             "update the plugin or choose another model."
         ) from error
-    return Model(card, network)
+    return card, network
 
 
 def save_model(path: Path, card: ModelCard, weights: Mapping[str, Any]) -> ModelCard:

@@ -30,8 +30,21 @@ def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
 
 @dataclass(frozen=True)
 class SegmentParams:
-    """How an image is segmented. ``None`` means: the value that was tuned for the model."""
+    """How an image is segmented.
 
+    ``None`` means: the value that was tuned for the model, or for the diameter, that it is
+    measured.
+    """
+
+    diameter: float | None = parameter(
+        None,
+        "Diameter (px)",
+        "Typical diameter of the nuclei. It is measured where it is not given; images with very "
+        "small or very large nuclei are zoomed for the network.",
+        min=1.0,
+        max=5000.0,
+        step=1.0,
+    )
     threshold: float | None = parameter(
         None,
         "Nucleus threshold",
@@ -112,17 +125,17 @@ class TrainParams:
         max=4,
     )
     epochs: int = parameter(
-        10,
+        20,
         "Epochs",
         "Rounds of training; after each the model is validated.",
         min=1,
         max=10_000,
     )
     steps: int = parameter(
-        380,
+        480,
         "Steps an epoch",
-        "Batches of patches in one epoch.",
-        min=1,
+        "Batches in one epoch; 0: as many as it takes to see every image once.",
+        min=0,
         max=100_000,
     )
     batch: int = parameter(
@@ -133,17 +146,46 @@ class TrainParams:
         max=1024,
     )
     patch: int = parameter(
-        160,
+        192,
         "Patch size (px)",
         "Edge length of a patch.",
         min=32,
         max=2048,
         step=16,
     )
+    resize: int = parameter(
+        0,
+        "Resize whole images to (px)",
+        "Learn whole images, resized to squares of this edge and mirrored at random, instead of "
+        "augmented patches; 0: patches.",
+        min=0,
+        max=2048,
+        step=16,
+    )
+    goal: str = parameter(
+        "nuclei",
+        "Goal",
+        "What the network predicts. nuclei: nucleus, border, distance to the edge, and size; "
+        "mask: nucleus or not.",
+        choices=("nuclei", "mask"),
+    )
+    normalize: str = parameter(
+        "range",
+        "Normalisation",
+        "range: black point 0, white point 1; moments: also the training images' mean is taken "
+        "off and their standard deviation divided by.",
+        choices=("range", "moments"),
+    )
+    schedule: str = parameter(
+        "cycle",
+        "Schedule",
+        "cycle: the learning rate rises in the first tenth and falls to zero; constant: it stays.",
+        choices=("cycle", "constant"),
+    )
     learning_rate: float = parameter(
         2e-3,
         "Learning rate",
-        "Highest learning rate; it rises to it and falls to zero.",
+        "Highest learning rate of the schedule.",
         min=1e-7,
         max=1.0,
     )
@@ -167,6 +209,12 @@ class TrainParams:
         "Share of the field groups that is held back.",
         min=0.01,
         max=0.9,
+    )
+    precision: str = parameter(
+        "auto",
+        "Precision",
+        "Number format of the network. auto: bf16 where this device is faster with it, else fp32.",
+        choices=("auto", "fp32", "bf16"),
     )
     seed: int = parameter(
         0,
@@ -210,3 +258,25 @@ def check(params: Any) -> None:
             )
         # numpy's numbers become Python's, which JSON can hold
         object.__setattr__(params, one.name, int(value) if whole else float(value))
+
+
+# Complete sets of training parameters. "seed" is the recipe of the paper that the project starts
+# from (docs/reference/seed.md); it leaves the base width open.
+RECIPES = {
+    "default": TrainParams(),
+    "seed": TrainParams(
+        width=16,
+        depth=5,
+        stem=1,
+        epochs=25,
+        steps=0,
+        batch=10,
+        resize=128,
+        goal="mask",
+        normalize="moments",
+        schedule="constant",
+        learning_rate=3e-4,
+        weight_decay=0.0,
+        average=0.0,
+    ),
+}

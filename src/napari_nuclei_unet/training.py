@@ -4,59 +4,80 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
+import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
-from napari_nuclei_unet.core.augment import sample_patches
-from napari_nuclei_unet.core.learning import Example, NucleiLoss
+from napari_nuclei_unet.checkpoints import (
+    Checkpoint,
+    checkpoint_path,
+    load_checkpoint,
+    save_checkpoint,
+)
+from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.scores import by_image
-from napari_nuclei_unet.core.unet import UNet, UNetConfig, channels_last
+from napari_nuclei_unet.core.unet import UNet, channels_last
+from napari_nuclei_unet.devices import choose
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models import ModelCard, save_model
+from napari_nuclei_unet.learner import Learner, batches, new_network, steps_an_epoch
+from napari_nuclei_unet.models import ModelCard, read_model, save_model
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.validation import THRESHOLDS, scores_by_kind, tune, validate
+from napari_nuclei_unet.reports import Prediction, plot_curves, plot_predictions, write_history
+from napari_nuclei_unet.validation import (
+    THRESHOLDS,
+    cases,
+    find,
+    scores_by_kind,
+    tune,
+    validate,
+)
 
-# Share of the patches that a kind of image gets, relative to one drawn by number of images.
-EVEN = 0.5
+# Validation images in predictions.png.
+SHOWN = 6
+# Diameters, in pixels, that a network trained on patches takes as they are.
+COMFORTABLE = (12.0, 48.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Epoch:
     """What one epoch gave.
 
     Attributes
     ----------
-    number, epochs : int
-        This epoch, from 1, and how many there are.
-    training_loss, validation_loss : float
-    validation_ap : float
-        AP at IoU 0.5, by image.
-    learning_rate, seconds : float
+    history : tuple of dict
+        One row for each epoch up to this one: ``epoch``, ``training_loss``,
+        ``validation_loss``, ``training_iou`` and ``validation_iou`` of the foreground,
+        ``validation_ap`` at IoU 0.5 by image, ``learning_rate``, ``seconds``.
+    epochs : int
+        How many there will be.
     network : UNet or None
         A copy, where the validation loss is the best so far.
+    checkpoint : Checkpoint
+        From which training goes on as if never stopped.
     """
 
-    number: int
+    history: tuple[dict[str, float], ...]
     epochs: int
-    training_loss: float
-    validation_loss: float
-    validation_ap: float
-    learning_rate: float
-    seconds: float
     network: UNet | None
+    checkpoint: Checkpoint
+
+    def __str__(self) -> str:
+        row = self.history[-1]
+        return (
+            f"epoch {row['epoch']}/{self.epochs}  training loss {row['training_loss']:.4f}  "
+            f"validation loss {row['validation_loss']:.4f}  IoU {row['validation_iou']:.3f}  "
+            f"AP@0.5 {row['validation_ap']:.3f}  {row['seconds']:.0f} s"
+        )
 
 
 def split(examples: list[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
@@ -108,107 +129,92 @@ def _part(examples: list[Example], held: set[str], by: str) -> tuple[list[Exampl
 
 
 def train_steps(
-    training: list[Example], validation: list[Example], params: TrainParams
+    training: list[Example],
+    validation: list[Example],
+    network: UNet,
+    params: TrainParams,
+    device: str = "auto",
+    resume: Checkpoint | None = None,
 ) -> Generator[Epoch, None, None]:
-    """Train a U-Net from scratch.
-
-    Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101), one cycle
-    of the learning rate (Smith and Topin 2019, arXiv:1708.07120), and a running average of
-    the weights, which is what is validated and kept.
+    """Train a U-Net, and validate it after every epoch.
 
     Parameters
     ----------
     training, validation : list of Example
         As from :func:`split`.
+    network : UNet
+        As from :func:`new_network`, or a model's; is trained in place.
     params : TrainParams
+    device : {"auto", "cpu", "cuda", "mps"}
+    resume : Checkpoint, optional
+        Of the same images, network and parameters; goes on after its last epoch.
 
     Yields
     ------
     Epoch
         After every epoch.
     """
-    torch.manual_seed(params.seed)
-    config = UNetConfig(width=params.width, depth=params.depth, stem=params.stem)
-    network = channels_last(UNet(config))
-    average = AveragedModel(network, avg_fn=_running_average(params.average), use_buffers=True)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, params.learning_rate, total_steps=params.epochs * params.steps, pct_start=0.1
-    )
-    best = float("inf")
-    batches = _batches(training, params)
-    for number in range(1, params.epochs + 1):
-        started, total = time.perf_counter(), 0.0
-        network.train()
-        for _ in range(params.steps):
-            total += _learn(network, optimizer, *next(batches))
-            schedule.step()
-            average.update_parameters(network)
-        averaged = cast(UNet, average.module).eval()
-        validation_loss, counts = validate(averaged, validation)
-        improved, best = validation_loss < best, min(validation_loss, best)
-        yield Epoch(
-            number=number,
-            epochs=params.epochs,
-            training_loss=total / params.steps,
-            validation_loss=validation_loss,
-            validation_ap=by_image(counts)["AP@0.5"],
-            learning_rate=float(schedule.get_last_lr()[0]),
-            seconds=time.perf_counter() - started,
-            network=copy.deepcopy(averaged) if improved else None,
-        )
+    device, precision = choose(device, params.precision)
+    learner = Learner(network, params, device, precision)
+    history = resume.history if resume else ()
+    if resume:
+        learner.restore(resume.tensors)
+    prepared = cases(validation, params.resize)
+    data, steps = fingerprint(training), steps_an_epoch(params, len(training))
+    shown = batches(training, params, len(history) * steps)
+    try:
+        for number in range(len(history) + 1, params.epochs + 1):
+            started = time.perf_counter()
+            loss, iou = learner.epoch(shown, steps, number)
+            averaged = learner.averaged()
+            validation_loss, counts = validate(averaged, prepared)
+            best = min((row["validation_loss"] for row in history), default=math.inf)
+            row = {
+                "epoch": number,
+                "training_loss": loss,
+                "validation_loss": validation_loss,
+                "training_iou": iou,
+                "validation_iou": by_image(counts)["IoU"],
+                "validation_ap": by_image(counts)["AP@0.5"],
+                "learning_rate": learner.learning_rate,
+                "seconds": time.perf_counter() - started,
+            }
+            history = (*history, row)
+            yield Epoch(
+                history=history,
+                epochs=params.epochs,
+                network=copy.deepcopy(averaged).cpu() if validation_loss < best else None,
+                checkpoint=Checkpoint(
+                    params, dataclasses.asdict(network.config), data, history, learner.state()
+                ),
+            )
+    finally:
+        shown.close()
 
 
-def _running_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Exponential average of weights that forgets the first, random ones quickly."""
-
-    def blend(old: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
-        share = min(keep, (1 + int(n)) / (10 + int(n)))
-        return share * old + (1 - share) * new
-
-    return blend
-
-
-def _learn(
-    network: UNet, optimizer: torch.optim.Optimizer, images: Tensor, wanted: Tensor, weight: Tensor
-) -> float:
-    """One step down the gradient; the loss before it."""
-    logits = network(images.contiguous(memory_format=torch.channels_last))
-    loss = NucleiLoss()(logits, wanted, weight)
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-    optimizer.step()
-    return loss.item()
-
-
-def _batches(
-    examples: list[Example], params: TrainParams
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Endless patches; the next batch is drawn while this one is learnt."""
-    rng = np.random.default_rng(params.seed)
-    drawn = (examples, _sampling(examples), params.batch, params.patch, rng)
-    with ThreadPoolExecutor(1) as aside:
-        upcoming = aside.submit(sample_patches, *drawn)
-        while True:
-            batch = upcoming.result()
-            upcoming = aside.submit(sample_patches, *drawn)
-            yield batch
-
-
-def _sampling(examples: list[Example]) -> NDArray[np.float64]:
-    """Probability of each example: half way between equal images and equal kinds."""
-    of_kind = Counter(one.kind for one in examples)
-    weights = np.array([of_kind[one.kind] ** -EVEN for one in examples])
-    return weights / weights.sum()
+def fingerprint(examples: list[Example]) -> str:
+    """Tell annotated images from others: by name, size, and sums of pixels and labels."""
+    digest = hashlib.sha256()
+    for one in examples:
+        sums = float(one.image.sum()), float(one.labels.sum())
+        digest.update(repr((one.name, tuple(one.labels.shape), sums)).encode())
+    return digest.hexdigest()
 
 
 def train(
-    examples: list[Example], params: TrainParams, out: Path, report: Callable[[str], object]
+    examples: list[Example],
+    params: TrainParams,
+    out: Path,
+    *,
+    start: str | Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    report: Callable[[str], object] = print,
 ) -> ModelCard:
     """Train a model and write it whenever its validation loss has improved.
+
+    Beside it stand, after every epoch, a checkpoint, ``history.csv`` and ``curves.png``, and in
+    the end ``predictions.png`` with images of the validation part.
 
     Parameters
     ----------
@@ -216,6 +222,12 @@ def train(
     params : TrainParams
     out : Path
         The model's file.
+    start : str or Path, optional
+        The model to begin with: its name or file. Its architecture counts, not that of
+        ``params``.
+    resume : bool
+        Go on from the checkpoint beside ``out``.
+    device : {"auto", "cpu", "cuda", "mps"}
     report : callable
         Is given one line of text after every epoch.
 
@@ -223,48 +235,120 @@ def train(
     -------
     ModelCard
         Of the best model, with its thresholds tuned on the validation part.
+
+    Raises
+    ------
+    UserError
+        If there is too little to train on, a file cannot be written, or what shall be resumed
+        was another training.
     """
     training, validation = split(examples, params.validation, params.seed)
-    best: Epoch | None = None
-    for epoch in train_steps(training, validation, params):
-        report(
-            f"epoch {epoch.number}/{epoch.epochs}  training loss {epoch.training_loss:.4f}  "
-            f"validation loss {epoch.validation_loss:.4f}  AP@0.5 {epoch.validation_ap:.3f}  "
-            f"{epoch.seconds:.0f} s"
-        )
+    _check_enough(training, params)
+    parent, network = read_model(start) if start else (None, new_network(params, training))
+    going_on = _checked(checkpoint_path(out), params, training) if resume else None
+    saved = going_on is not None
+    for epoch in train_steps(training, validation, network, params, device, going_on):
+        report(str(epoch))
         if epoch.network is not None:
-            best = epoch
-            save_model(
-                out,
-                _card(out, params, training, validation, epoch, THRESHOLDS),
-                epoch.network.state_dict(),
-            )
-    if best is None or best.network is None:
+            saved = True
+            card = _card(out, params, training, epoch)
+            if parent is not None:
+                card.training["from"] = parent.sha256
+            save_model(out, card, epoch.network.state_dict())
+        save_checkpoint(checkpoint_path(out), epoch.checkpoint)
+        write_history(out.with_name("history.csv"), epoch.history)
+        plot_curves(out.with_name("curves.png"), epoch.history)
+    if not saved:
         raise UserError("The loss never became a number; train with a lower learning rate.")
-    thresholds = tune(best.network, validation)
-    card = _card(out, params, training, validation, best, thresholds)
-    return save_model(out, card, best.network.state_dict())
+    return _finish(out, validation)
 
 
-def _card(
-    out: Path,
-    params: TrainParams,
-    training: list[Example],
-    validation: list[Example],
-    epoch: Epoch,
-    thresholds: dict[str, Any],
-) -> ModelCard:
-    network = epoch.network
-    assert network is not None  # only epochs that improved get a card
+def _check_enough(training: list[Example], params: TrainParams) -> None:
+    if not any(len(one.centres) for one in training):
+        raise UserError("None of the images to train on has a nucleus: annotate some.")
+    largest = max(one.labels.numel() for one in training)
+    if not params.resize and largest < params.patch**2:
+        edge = int(math.sqrt(largest)) // 16 * 16
+        raise UserError(
+            f"All images have fewer pixels than a patch of {params.patch} x {params.patch}: "
+            f"train with smaller patches, of {max(edge, 32)} at most, or on larger images."
+        )
+
+
+def _checked(path: Path, params: TrainParams, training: list[Example]) -> Checkpoint:
+    """Read a checkpoint, if it is one of this very training."""
+    found = load_checkpoint(path)
+    old, new = dataclasses.asdict(found.params), dataclasses.asdict(params)
+    changed = [f"{name} {old[name]}" for name in old if old[name] != new[name]]
+    if changed:
+        raise UserError(
+            f"{path} was trained with {', '.join(changed)}: resume with the same parameters, or "
+            "train without --resume."
+        )
+    if found.data != fingerprint(training):
+        raise UserError(f"{path} was trained on other images: train without --resume.")
+    return found
+
+
+def _finish(out: Path, validation: list[Example]) -> ModelCard:
+    """Tune the thresholds of the model that was saved last, which is the best, and score it."""
+    card, network = read_model(out)
+    channels_last(network)
+    thresholds = tune(network, validation)
+    plot_predictions(out.with_name("predictions.png"), _shown(network, validation, thresholds))
+    scores = scores_by_kind(network, validation, thresholds)
+    card = dataclasses.replace(card, thresholds=thresholds, scores=scores)
+    return save_model(out, card, network.state_dict())
+
+
+def _shown(
+    network: UNet, validation: list[Example], thresholds: dict[str, Any]
+) -> list[Prediction]:
+    """Find nuclei in the first validation images of each kind."""
+    by_kind: dict[str, list[Example]] = defaultdict(list)
+    for one in validation:
+        by_kind[one.kind].append(one)
+    turns = [one for turn in zip_longest(*by_kind.values()) for one in turn if one is not None]
+    return [
+        Prediction(
+            title=f"{one.kind} {one.name[:8]}",
+            image=one.image.permute(1, 2, 0).numpy(),
+            true=one.ids,
+            found=find(network, one, thresholds),
+        )
+        for one in turns[:SHOWN]
+    ]
+
+
+def _card(out: Path, params: TrainParams, training: list[Example], epoch: Epoch) -> ModelCard:
     kinds = Counter(one.kind or "image" for one in training)
+    nuclei = sum(len(one.centres) for one in training)
     return ModelCard(
         name=out.stem,
-        description="U-Net for nucleus, border and distance; separated by a seeded watershed.",
-        network=dataclasses.asdict(network.config),
-        thresholds=thresholds,
-        trained_on={"images": len(training), "kinds": dict(kinds)},
-        training=dataclasses.asdict(params) | {"best_epoch": epoch.number},
-        scores=scores_by_kind(network, validation, thresholds),
+        description="U-Net for nuclei, which a watershed separates.",
+        network=epoch.checkpoint.network,
+        thresholds=THRESHOLDS,
+        sizes=sizes_of(training, params),
+        trained_on={"images": len(training), "nuclei": nuclei, "kinds": dict(kinds)},
+        training=dataclasses.asdict(params) | {"best_epoch": len(epoch.history)},
         version=version("napari-nuclei-unet"),
         created=date.today().isoformat(),
     )
+
+
+def sizes_of(training: list[Example], params: TrainParams) -> tuple[float, ...]:
+    """Diameters that a network takes as they are.
+
+    Patches are drawn in all sizes; of whole images that were resized, the middle half.
+    """
+    if not params.resize:
+        return COMFORTABLE
+    seen = [
+        one.diameter * params.resize / math.sqrt(one.labels.numel())
+        for one in training
+        if one.diameter
+    ]
+    if not seen:
+        return ()
+    low, high = np.percentile(seen, [25, 75])
+    return float(round(low, 1)), float(round(high, 1))

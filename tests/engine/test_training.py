@@ -1,3 +1,6 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +15,11 @@ from napari_nuclei_unet import (
     segment,
     segment_steps,
 )
+from napari_nuclei_unet.checkpoints import checkpoint_path, load_checkpoint
 from napari_nuclei_unet.core.learning import Example
-from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.learner import batches, new_network
+from napari_nuclei_unet.models import read_model
+from napari_nuclei_unet.params import RECIPES, TrainParams
 from napari_nuclei_unet.training import split, train, train_steps
 from napari_nuclei_unet.validation import predict
 
@@ -55,13 +61,97 @@ def test_one_image_is_too_few():
         split(examples(1), 0.1, 0)
 
 
-def test_same_seed_same_weights():
-    runs = []
-    for _ in range(2):
-        *_, last = train_steps(*split(examples(6), 0.2, 0), TINY)
-        runs.append(last)
-    assert runs[0].training_loss == runs[1].training_loss
-    assert runs[0].validation_loss == runs[1].validation_loss
+SEED = replace(RECIPES["seed"], width=2, epochs=2, batch=3, resize=64)
+
+
+def weights(path):
+    return read_model(path)[1].state_dict()
+
+
+def assert_same_weights(first, second):
+    first, second = weights(first), weights(second)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+@pytest.mark.parametrize("params", [TINY, SEED], ids=["default", "seed"])
+def test_same_seed_same_weights_and_resumed_equals_uninterrupted(tmp_path, params):
+    """The training stops after its first epoch, as by Ctrl-C, and goes on from the checkpoint."""
+    whole, stopped = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"
+    train(examples(8), params, whole, report=lambda _: None)
+
+    def interrupt(line):
+        if line.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(examples(8), params, stopped, report=interrupt)
+    assert load_model(stopped).card.training["best_epoch"] == 1  # the best so far is kept
+    train(examples(8), params, stopped, resume=True, report=lambda _: None)
+    assert_same_weights(whole, stopped)
+    rows = [load_checkpoint(checkpoint_path(path)).history for path in (whole, stopped)]
+    for first, second in zip(*rows, strict=True):
+        assert first | {"seconds": 0} == second | {"seconds": 0}
+
+
+def test_only_an_improved_validation_loss_gives_a_network():
+    training, validation = split(examples(8), 0.2, 0)
+    params = replace(TINY, epochs=6, learning_rate=0.5)  # jumps about
+    best = math.inf
+    for epoch in train_steps(training, validation, new_network(params, training), params):
+        loss = epoch.history[-1]["validation_loss"]
+        assert (epoch.network is not None) == (loss < best)
+        best = min(best, loss)
+
+
+def test_training_goes_on_from_a_model_with_its_architecture(tmp_path):
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    train(examples(8), TINY, first, report=lambda _: None)
+    still = replace(TINY, learning_rate=1e-7, width=8, epochs=1, steps=1, average=0.0)
+    train(examples(8), still, second, start=first, report=lambda _: None)
+    before, after = weights(first), weights(second)
+    for name, value in before.items():
+        if "running" not in name and "tracked" not in name:
+            torch.testing.assert_close(after[name], value, atol=1e-5, rtol=0)
+    card = load_model(second).card
+    assert card.training["from"] == load_model(first).card.sha256
+
+
+def test_resume_refuses_other_parameters_and_other_images(tmp_path):
+    out = tmp_path / "mine.safetensors"
+    with pytest.raises(UserError, match="no checkpoint"):
+        train(examples(8), TINY, out, resume=True)
+    train(examples(8), TINY, out, report=lambda _: None)
+    with pytest.raises(UserError, match=r"epochs 2.*same parameters"):
+        train(examples(8), replace(TINY, epochs=3), out, resume=True)
+    with pytest.raises(UserError, match="other images"):
+        train(examples(9), TINY, out, resume=True)
+    checkpoint_path(out).write_bytes(b"not this")
+    with pytest.raises(UserError, match="no checkpoint of this version"):
+        train(examples(8), TINY, out, resume=True)
+
+
+def test_the_recipe_seed_shows_every_image_once_an_epoch_and_normalises_by_their_moments():
+    made = examples(7)
+    network = new_network(SEED, made)
+    pixels = torch.stack([one.image for one in made]).double()
+    mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3), correction=0)
+    torch.testing.assert_close(network.mean.flatten().double(), mean, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(network.std.flatten().double(), std, rtol=1e-4, atol=1e-6)
+    shown = batches(made, replace(SEED, resize=64), 0)
+    for _ in range(2):  # epochs
+        drawn = [next(shown)[0] for _ in range(3)]
+        assert [len(one) for one in drawn] == [3, 3, 1]
+        seen = torch.cat(drawn)
+        for one in made:
+            same = [
+                torch.allclose(image, wanted, atol=1e-5)
+                for image in seen
+                for wanted in (one.image, one.image.flip(-1))
+            ]
+            assert sum(same) == 1
+    shown.close()
 
 
 def test_validation_sees_what_the_engine_predicts(bright):
@@ -78,7 +168,7 @@ def test_validation_sees_what_the_engine_predicts(bright):
 def test_a_trained_model_can_be_used_like_any_other(tmp_path):
     lines = []
     out = tmp_path / "mine.safetensors"
-    card = train(examples(8), TINY, out, lines.append)
+    card = train(examples(8), TINY, out, report=lines.append)
     assert len(lines) == TINY.epochs
     assert card.trained_on["images"] == 7
     model = load_model(out)

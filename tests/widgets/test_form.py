@@ -10,9 +10,10 @@ from napari_nuclei_unet.widgets._form import ParamsForm
 
 segment_params = st.builds(
     SegmentParams,
+    diameter=st.none() | st.integers(1, 5000).map(float),
     threshold=st.integers(1, 99).map(lambda n: n / 100),
     separation=st.integers(1, 99).map(lambda n: n / 100),
-    minimum_area=st.integers(1, 1_000_000),
+    minimum_area=st.none() | st.integers(1, 1_000_000),
     tile=st.integers(0, 1024).map(lambda n: 16 * n),
     batch=st.integers(0, 256),
     precision=st.sampled_from(["auto", "fp32", "bf16", "fp16"]),
@@ -25,6 +26,15 @@ def test_what_is_set_is_got(qtbot, params):
     form = ParamsForm(SegmentParams)
     form.set(params)
     assert form.get() == params
+
+
+def test_none_is_shown_as_auto_where_it_can_be(qtbot):
+    form = ParamsForm(SegmentParams)
+    form.set(SegmentParams(diameter=30.0, minimum_area=7))
+    assert (form.get().diameter, form.get().minimum_area) == (30.0, 7)
+    form.set(SegmentParams())
+    assert (form.get().diameter, form.get().minimum_area) == (None, None)
+    assert form.container["diameter"].native.text() == "auto"
 
 
 def test_none_keeps_what_is_shown(qtbot):

@@ -12,6 +12,19 @@ from torch import Tensor
 
 from napari_nuclei_unet.core.learning import Example, targets
 
+# How nuclei are shrunk and enlarged. Most patches show them about as they are in their image, or
+# about as large as the engine makes those that are too small or too large for the network; the
+# rest in any size that a user may have, down to the smallest and up to the largest, in pixels.
+USUAL_ZOOM, USUAL_DIAMETER = 0.35, 24.0
+AS_IT_IS, ANY_SIZE = 0.45, 0.2
+SMALLEST, LARGEST = 8.0, 110.0
+LEAST_ZOOM, MOST_ZOOM = 0.3, 6.0
+# Share of the patches that are drawn around a nucleus, wherever it is; others fall anywhere.
+AROUND_NUCLEUS = 0.5
+# Patches may reach so far, in pixels, beyond the image, into the mirror image that the engine
+# shows the network there.
+OVERHANG = 32.0
+
 
 def sample_patches(
     examples: list[Example],
@@ -35,40 +48,103 @@ def sample_patches(
     Returns
     -------
     images : Tensor, shape (n, 3, size, size), float32
-    targets : Tensor, shape (n, 3, size, size), float32
+    targets : Tensor, shape (n, 4, size, size), float32
     weights : Tensor, shape (n, 1, size, size), float32
+        0 beyond the image, else as from ``core.learning.targets``.
+    """
+    drawn = [
+        _augmented(examples[index], size, rng)
+        for index in rng.choice(len(examples), size=n, p=weights)
+    ]
+    images, wanted, importance = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+    return images, wanted, importance
+
+
+def _augmented(
+    example: Example, size: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    zoom = _zoom(example.diameter, rng)
+    grid, inside = _places(example, size, zoom, rng)
+    image = _look_up(example.image, grid, "bilinear")
+    labels = _look_up(example.labels, grid, "nearest")[0].numpy().round().astype(np.int32)
+    target, weight = targets(labels, example.diameters * zoom)
+    return (
+        recolour(image, rng),
+        torch.from_numpy(target),
+        torch.from_numpy(weight) * inside,
+    )
+
+
+def whole_images(
+    examples: list[Example], size: int, rng: np.random.Generator | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Whole images resized to squares, as the paper of the recipe ``seed`` does.
+
+    Parameters
+    ----------
+    examples : list of Example
+    size : int
+        Edge length in pixels.
+    rng : numpy.random.Generator, optional
+        Mirrors every second image, left to right; none is mirrored without.
+
+    Returns
+    -------
+    images, targets, weights : Tensor
+        As from :func:`sample_patches`, of all examples in their order.
     """
     images, wanted, importance = [], [], []
-    for index in rng.choice(len(examples), size=n, p=weights):
-        image, labels = _warp(examples[index], size, rng)
-        target, weight = targets(labels)
-        images.append(recolour(image, rng))
+    for one in examples:
+        image, labels = resized(one, size)
+        if rng is not None and rng.random() < 0.5:
+            image, labels = image.flip(-1), labels.flip(-1)
+        target, weight = targets(labels[0].numpy().astype(np.int32))
+        images.append(image)
         wanted.append(torch.from_numpy(target))
         importance.append(torch.from_numpy(weight))
     return torch.stack(images), torch.stack(wanted), torch.stack(importance)
 
 
-def _warp(
-    example: Example, size: int, rng: np.random.Generator
-) -> tuple[Tensor, NDArray[np.int32]]:
-    """Cut a patch at a random place, zoom, quarter turn, mirroring and elastic deformation."""
-    height, width = example.image.shape[1:]
-    zoom = float(np.exp(rng.normal(0, 0.3)).clip(0.5, 2.0))
+def resized(example: Example, size: int) -> tuple[Tensor, Tensor]:
+    """Image (3, size, size) and labels (1, size, size) of an example, squeezed to a square."""
+    shape = (size, size)
+    image = F.interpolate(example.image[None], shape, mode="bilinear", antialias=True)[0]
+    return image, F.interpolate(example.labels[None], shape, mode="nearest-exact")[0]
+
+
+def _zoom(diameter: float, rng: np.random.Generator) -> float:
+    zoom, chance = float(np.exp(rng.normal(0, USUAL_ZOOM))), rng.random()
+    if diameter and chance < ANY_SIZE:
+        zoom = float(np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST)))) / diameter
+    elif diameter and chance > ANY_SIZE + AS_IT_IS:
+        zoom *= USUAL_DIAMETER / diameter
+    return min(max(zoom, LEAST_ZOOM), MOST_ZOOM)
+
+
+def _places(
+    example: Example, size: int, zoom: float, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Where a patch at a random place looks: relative positions, and whether in the image."""
     grid = _grid(size, rng) / zoom
     span = size / zoom
-    for axis, extent in ((0, width), (1, height)):
-        margin = max(extent - span, 0) / 2
-        centre = extent / 2 + rng.uniform(-margin, margin)
-        grid[..., axis] = (2 * (grid[..., axis] + centre)) / extent - 1
-    grid = grid[None]
-    image = _look_up(example.image, grid, "bilinear")
-    labels = _look_up(example.labels, grid, "nearest")[0]
-    return image, labels.numpy().round().astype(np.int32)
+    overhang = OVERHANG / zoom if rng.random() < 0.5 else 0.0
+    centre = rng.random(2) * example.labels.shape[1:]
+    if example.centres.size and rng.random() < AROUND_NUCLEUS:
+        centre = rng.choice(example.centres) + rng.uniform(-0.4, 0.4, 2) * span
+    inside = torch.ones(size, size, dtype=torch.bool)
+    for axis, extent in ((0, example.labels.shape[2]), (1, example.labels.shape[1])):
+        margin = max(extent - span, 0) / 2 + overhang
+        middle = (extent - 1) / 2
+        place = grid[..., axis] + np.clip(centre[1 - axis], middle - margin, middle + margin)
+        inside &= (place > -0.5) & (place < extent - 0.5)
+        grid[..., axis] = 2 * place / max(extent - 1, 1) - 1
+    return grid[None], inside.float()[None]
 
 
 def _look_up(image: Tensor, grid: Tensor, mode: str) -> Tensor:
+    # corners aligned: mirrored about the middle of the edge pixel, as core.tiles does
     return F.grid_sample(
-        image[None], grid, mode=mode, padding_mode="reflection", align_corners=False
+        image[None], grid, mode=mode, padding_mode="reflection", align_corners=True
     )[0]
 
 
@@ -87,7 +163,7 @@ def _grid(size: int, rng: np.random.Generator) -> Tensor:
 
 
 def recolour(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Vary what a microscope varies: colour, inversion, gamma, contrast, blur and noise.
+    """Vary what a microscope varies: colour, inversion, gamma, light, contrast, blur and noise.
 
     Parameters
     ----------
@@ -98,20 +174,39 @@ def recolour(image: Tensor, rng: np.random.Generator) -> Tensor:
     -------
     Tensor, shape (3, H, W), values 0 to 1
     """
-    if rng.random() < 0.25:
-        image = image * torch.from_numpy(rng.uniform(0.5, 1, (3, 1, 1)).astype(np.float32))
-    elif rng.random() < 0.1:
-        image = image.mean(0, keepdim=True).expand(3, -1, -1)
+    image = _tinted(image, rng)
     if rng.random() < 0.15:
         image = 1 - image
     image = image.clamp(0, 1) ** float(np.exp(rng.normal(0, 0.3)))
-    image = image * rng.uniform(0.7, 1.15) + rng.normal(0, 0.05)
+    if rng.random() < 0.2:
+        image = image * _uneven_light(image.shape[-1], rng)
+    image = image * rng.uniform(0.6, 1.25) + rng.normal(0, 0.05)
     if rng.random() < 0.25:
         image = _blurred(image, rng.uniform(0.4, 1.5))
     if rng.random() < 0.4:
         noise = torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32))
-        image = image + rng.uniform(0, 0.08) * noise
+        image = image + rng.uniform(0, 0.1) * noise
     return image.clamp(0, 1)
+
+
+def _tinted(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Other stains and cameras: channels mixed a little, scaled, or all made grey."""
+    chance = rng.random()
+    if chance < 0.25:
+        return image * torch.from_numpy(rng.uniform(0.5, 1, (3, 1, 1)).astype(np.float32))
+    if chance < 0.5:
+        mix = np.eye(3) + rng.normal(0, 0.15, (3, 3))
+        mix /= mix.sum(1, keepdims=True)  # grey stays grey
+        return torch.einsum("ij,jyx->iyx", torch.from_numpy(mix.astype(np.float32)), image)
+    if chance < 0.6:
+        return image.mean(0, keepdim=True).expand(3, -1, -1)
+    return image
+
+
+def _uneven_light(size: int, rng: np.random.Generator) -> Tensor:
+    """Light between half and full that varies smoothly, shape (1, size, size)."""
+    corners = torch.from_numpy(rng.uniform(0.5, 1, (1, 1, 2, 2)).astype(np.float32))
+    return F.interpolate(corners, (size, size), mode="bilinear", align_corners=True)[0]
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,10 +12,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
-TARGETS = ("nucleus", "border", "distance")
+from napari_nuclei_unet.core.sizes import diameters_of, size_of
+
+TARGETS = ("nucleus", "border", "distance", "size")
 BORDER_WINDOW = 5
 BORDER_WEIGHT = 5.0
 DISTANCE_WEIGHT = 2.0
+SIZE_WEIGHT = 0.5
 OUTSIDE_WEIGHT = 0.05
 
 
@@ -80,11 +84,11 @@ def weighted_bce(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 class NucleiLoss(nn.Module):
-    """DiceBCELoss on nucleus and border, cross-entropy on the graded distance.
+    """DiceBCELoss on nucleus and border, cross-entropy on the graded distance and size.
 
     The distance counts inside nuclei above all: averaged over a whole image, where most pixels
     are background, its shape hardly weighs, and the network learns one flat value for all of a
-    nucleus (docs/decisions/0002-separation.md).
+    nucleus (docs/decisions/0002-separation.md). The size counts inside nuclei only.
     """
 
     def __init__(self) -> None:
@@ -93,31 +97,57 @@ class NucleiLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Compare logits with :func:`targets`; shapes as in :class:`DiceBCELoss`."""
-        weight = weight.expand_as(logits)
-        areas = self.dice_bce(logits[:, :2], target[:, :2], weight[:, :2])
-        inside = weight[:, 2:] * target[:, :1].clamp(min=OUTSIDE_WEIGHT)
-        return areas + DISTANCE_WEIGHT * weighted_bce(logits[:, 2:], target[:, 2:], inside)
+        nucleus = target[:, :1]
+        areas = self.dice_bce(logits[:, :2], target[:, :2], weight)
+        inside = weight * nucleus.clamp(min=OUTSIDE_WEIGHT)
+        distance = weighted_bce(logits[:, 2:3], target[:, 2:3], inside)
+        size = weighted_bce(logits[:, 3:], target[:, 3:], weight * nucleus)
+        return areas + DISTANCE_WEIGHT * distance + SIZE_WEIGHT * size
 
 
-def targets(labels: NDArray[np.integer]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+class MaskLoss(nn.Module):
+    """DiceBCELoss on the nucleus alone, every pixel alike: the loss of the paper in ``seed``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice_bce = DiceBCELoss()
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Compare logits with the first of :func:`targets`; weights count as 0 or more."""
+        return self.dice_bce(logits, target[:, :1], (weight > 0).to(logits.dtype))
+
+
+def loss_for(maps: int) -> NucleiLoss | MaskLoss:
+    """Give the loss of a network that predicts so many maps."""
+    return NucleiLoss() if maps == len(TARGETS) else MaskLoss()
+
+
+def targets(
+    labels: NDArray[np.integer], diameters: NDArray[np.floating] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Draw what the network should predict for annotated nuclei.
 
     Parameters
     ----------
     labels : ndarray, shape (Y, X), integer
         0 is background, any other value one nucleus.
+    diameters : ndarray, shape (labels.max() + 1,), floating, optional
+        Equivalent diameter of each id in pixels, where ``labels`` show only parts of the
+        nuclei; from the labels without.
 
     Returns
     -------
-    target : ndarray, shape (3, Y, X), float32, values 0 to 1
+    target : ndarray, shape (4, Y, X), float32, values 0 to 1
         In the order of ``TARGETS``: nucleus; border, where a window of 5x5 pixels holds two
-        nuclei; distance to the nucleus' edge, 1 at its deepest pixel.
+        nuclei; distance to the nucleus' edge, 1 at its deepest pixel; size, see
+        ``core.sizes.size_of``, 0 in the background.
     weight : ndarray, shape (1, Y, X), float32
         1, and 5 at borders, where an error joins two nuclei.
     """
     inside = labels > 0
     border = _near_two(labels)
-    target = np.stack([inside, border, edge_distance(labels)]).astype(np.float32)
+    size = size_of(diameters_of(labels) if diameters is None else diameters)[labels] * inside
+    target = np.stack([inside, border, edge_distance(labels), size]).astype(np.float32)
     weight = np.where(border, BORDER_WEIGHT, 1.0).astype(np.float32)
     return target, weight[None]
 
@@ -163,8 +193,8 @@ class Example:
     ----------
     name : str
         For messages and splits.
-    image : Tensor, shape (3, Y, X), float32
-        Normalised to 0..1.
+    image : Tensor, shape (3, Y, X), float32, values 0 to 1
+        Normalised; the three channels of a grey image share their memory.
     labels : Tensor, shape (1, Y, X), float32
         Whole numbers: 0 is background, else the nucleus' id.
     group : str
@@ -178,3 +208,28 @@ class Example:
     labels: Tensor
     group: str
     kind: str
+
+    @cached_property
+    def ids(self) -> NDArray[np.int32]:
+        """Labels as whole numbers, shape (Y, X)."""
+        return self.labels[0].numpy().astype(np.int32)
+
+    @cached_property
+    def diameters(self) -> NDArray[np.float64]:
+        """Diameter of every id in pixels, 0 for the background and for ids that do not occur."""
+        diameters = diameters_of(self.ids)
+        diameters[0] = 0
+        return diameters
+
+    @cached_property
+    def centres(self) -> NDArray[np.float64]:
+        """Centre of mass (y, x) of each nucleus in pixels, shape (n, 2)."""
+        ids = np.flatnonzero(self.diameters)
+        centres = ndimage.center_of_mass(self.ids > 0, self.ids, ids) if ids.size else []
+        return np.array(centres, np.float64).reshape(-1, 2)
+
+    @cached_property
+    def diameter(self) -> float:
+        """Median diameter of the nuclei in pixels, 0 without any."""
+        nuclei = self.diameters[self.diameters > 0]
+        return float(np.median(nuclei)) if nuclei.size else 0.0

@@ -34,6 +34,9 @@ class UNetConfig:
         Edge length, in pixels, of the squares that are folded into channels before the first
         block and unfolded by a transposed convolution after the last; 1 folds nothing. With 2
         the network works at half the resolution, at a quarter of the cost.
+    mean, std : tuple of float
+        Of each input channel: taken off, and divided by, before the first block; 0 and 1
+        without.
     """
 
     in_channels: int = 3
@@ -42,6 +45,13 @@ class UNetConfig:
     depth: int = 4
     padding: Padding = "zeros"
     stem: int = 1
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        # JSON, in which a model's card keeps this, gives lists
+        object.__setattr__(self, "mean", tuple(self.mean) or (0.0,) * self.in_channels)
+        object.__setattr__(self, "std", tuple(self.std) or (1.0,) * self.in_channels)
 
     @property
     def divisor(self) -> int:
@@ -79,9 +89,14 @@ class UNet(nn.Module):
         Channels, width, depth and padding.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
+        self.register_buffer("mean", _per_channel(config.mean), persistent=False)
+        self.register_buffer("std", _per_channel(config.std), persistent=False)
         widths = [config.width * 2**level for level in range(config.depth + 1)]
         inputs = [config.in_channels * config.stem**2, *widths]
         self.down = nn.ModuleList(
@@ -115,7 +130,7 @@ class UNet(nn.Module):
         """
         self._check(image)
         skips = []
-        x = self.fold(image)
+        x = self.fold((image - self.mean) / self.std)
         for block in self.down[:-1]:
             x = block(x)
             skips.append(x)
@@ -136,6 +151,10 @@ class UNet(nn.Module):
                 f"Height and width must be divisible by {self.config.divisor} for this U-Net of "
                 f"{self.config.depth} poolings; this input is {height} x {width}."
             )
+
+
+def _per_channel(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values)[:, None, None]
 
 
 def fused(network: UNet) -> UNet:

@@ -10,6 +10,10 @@ from magicgui.widgets import Container, Widget, create_widget
 Params = TypeVar("Params")
 
 
+# What a spin box holds while it shows "auto"; below the least value of every such parameter.
+AUTO = 0
+
+
 class ParamsForm(Generic[Params]):
     """One control for every field of a parameter dataclass.
 
@@ -35,19 +39,24 @@ class ParamsForm(Generic[Params]):
         self.container.margins = (0, 0, 0, 0)
 
     def get(self) -> Params:
-        """Values shown, as the dataclass."""
-        return self._params(**{name: one.value for name, one in self._controls.items()})
+        """Values shown, as the dataclass; what is shown as auto is None."""
+        return self._params(
+            **{name: None if _is_auto(one) else one.value for name, one in self._controls.items()}
+        )
 
     def set(self, params: Params) -> None:
-        """Show values; a field that is None keeps what is shown.
+        """Show values; a field that is None becomes auto, or keeps what is shown where no auto is.
 
         Parameters
         ----------
         params : instance of the dataclass
         """
         for name, control in self._controls.items():
-            if (value := getattr(params, name)) is not None:
+            value = getattr(params, name)
+            if value is not None:
                 control.value = value
+            elif _has_auto(control):
+                control.value = AUTO
 
 
 def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
@@ -57,12 +66,25 @@ def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
         options["choices"] = list(options["choices"])
     elif meta["max"] <= 1:
         options["widget_type"] = "FloatSlider"
+    auto = field.default is None and "widget_type" not in options
     start = meta["min"] if field.default is None else field.default
+    if auto:
+        start = options["min"] = AUTO
     kind = next((t for t in get_args(hint) if t is not type(None)), hint)
     control = create_widget(
         name=field.name, label=meta["label"], annotation=kind, value=start, options=options
     )
+    if auto:
+        control.native.setSpecialValueText("auto")
     control.tooltip = meta["help"]
     control.native.setObjectName(field.name)
     control.native.setToolTip(meta["help"])
     return control
+
+
+def _has_auto(control: Widget) -> bool:
+    return bool(getattr(control.native, "specialValueText", str)())
+
+
+def _is_auto(control: Widget) -> bool:
+    return _has_auto(control) and control.value == AUTO

@@ -145,7 +145,8 @@ class SegmentWidget(QWidget):
         except UserError as error:
             show_error(str(error))
         else:
-            self._form.set(dataclasses.replace(self._form.get(), **card.thresholds))
+            tuned = card.thresholds | {"minimum_area": None}  # it depends on the size of nuclei
+            self._form.set(dataclasses.replace(self._form.get(), **tuned))
 
     def _choose_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Model file", "", "Models (*.safetensors)")

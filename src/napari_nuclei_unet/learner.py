@@ -1,0 +1,234 @@
+"""A network in training: where it starts, what it is shown, and how it learns from that."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from napari_nuclei_unet.core.augment import sample_patches, whole_images
+from napari_nuclei_unet.core.learning import TARGETS, Example, loss_for
+from napari_nuclei_unet.core.unet import UNet, UNetConfig, channels_last
+from napari_nuclei_unet.devices import AUTOCAST
+from napari_nuclei_unet.params import TrainParams
+
+# Share of the patches that a kind of image gets: 0 by number of images, 1 the same for all kinds.
+EVEN = 0.5
+# Part of a training in which the learning rate rises.
+WARM_UP = 0.1
+LARGEST_GRADIENT = 5.0
+
+
+def new_network(params: TrainParams, training: list[Example]) -> UNet:
+    """Make a network with random weights, the same for the same seed.
+
+    Parameters
+    ----------
+    params : TrainParams
+    training : list of Example
+        Their mean and standard deviation are used where ``params.normalize`` says so.
+
+    Returns
+    -------
+    UNet
+    """
+    torch.manual_seed(params.seed)
+    mean, std = _moments(training) if params.normalize == "moments" else ((), ())
+    return UNet(
+        UNetConfig(
+            out_channels=1 if params.goal == "mask" else len(TARGETS),
+            width=params.width,
+            depth=params.depth,
+            stem=params.stem,
+            mean=mean,
+            std=std,
+        )
+    )
+
+
+def _moments(training: list[Example]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over all pixels of all images."""
+    pixels = sum(one.labels.numel() for one in training)
+    mean = torch.stack([one.image.double().sum((1, 2)) for one in training]).sum(0) / pixels
+    squares = torch.stack([one.image.double().square().sum((1, 2)) for one in training])
+    square = squares.sum(0) / pixels
+    std = (square - mean**2).clamp(min=1e-6).sqrt()
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+class Learner:
+    """A network in training: its weights, their running average, and the optimizer.
+
+    Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101), one cycle
+    of the learning rate (Smith and Topin 2019, arXiv:1708.07120), and a running average of the
+    weights.
+
+    Parameters
+    ----------
+    network : UNet
+        Is trained in place.
+    params : TrainParams
+    device, precision : str
+        As from ``devices.choose``.
+    """
+
+    def __init__(self, network: UNet, params: TrainParams, device: str, precision: str) -> None:
+        self.params = params
+        self.device = device
+        self.precision = precision
+        self.network = channels_last(network).to(device)
+        self.average = AveragedModel(
+            self.network, avg_fn=_running_average(params.average), use_buffers=True
+        )
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
+        )
+        self.loss = loss_for(network.config.out_channels)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def averaged(self) -> UNet:
+        """Give the network with the averaged weights, which is what is validated and kept."""
+        return cast(UNet, self.average.module).eval()
+
+    def epoch(
+        self, batches: Iterator[tuple[Tensor, ...]], steps: int, number: int
+    ) -> tuple[float, float]:
+        """Learn for one epoch.
+
+        Parameters
+        ----------
+        batches : iterator
+            As from :func:`batches`.
+        steps : int
+            Batches in every epoch.
+        number : int
+            Of this epoch, from 1.
+
+        Returns
+        -------
+        loss, iou : float
+            Mean loss, and IoU of the foreground over all patches.
+        """
+        self.network.train()
+        total, overlap, union = 0.0, 0.0, 0.0
+        for step in range((number - 1) * steps, number * steps):
+            self.optimizer.param_groups[0]["lr"] = _learning_rate(
+                self.params, step / (self.params.epochs * steps)
+            )
+            images, wanted, weight = (part.to(self.device) for part in next(batches))
+            loss, logits = self._learn(images, wanted, weight)
+            total += loss
+            found, true = logits[:, :1] > 0, (wanted[:, :1] > 0) & (weight > 0)
+            overlap += float((found & true).sum())
+            union += float(((found & (weight > 0)) | true).sum())
+            self.average.update_parameters(self.network)
+        return total / steps, overlap / max(union, 1)
+
+    def _learn(self, images: Tensor, wanted: Tensor, weight: Tensor) -> tuple[float, Tensor]:
+        """One step down the gradient; the loss before it, and the logits."""
+        half = AUTOCAST.get(self.precision)
+        with torch.autocast(self.device, dtype=half, enabled=half is not None):
+            logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        logits = logits.float()
+        loss = self.loss(logits, wanted, weight)
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        self.optimizer.step()
+        return loss.item(), logits.detach()
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that :meth:`restore` needs, as named tensors."""
+        named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for index, values in self.optimizer.state_dict()["state"].items():
+            named |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+        return named
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go back to where :meth:`state` was called."""
+        parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in tensors.items():
+            part, rest = name.split(".", 1)
+            parts[part][rest] = value
+        self.network.load_state_dict(parts["network"])
+        self.average.load_state_dict(parts["average"])
+        state: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in parts["optimizer"].items():
+            index, rest = name.split(".", 1)
+            state[int(index)][rest] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
+
+
+def _learning_rate(params: TrainParams, done: float) -> float:
+    """Learning rate after a part ``done``, 0 to 1, of the training."""
+    if params.schedule == "constant":
+        return params.learning_rate
+    if done < WARM_UP:
+        return params.learning_rate * (0.04 + 0.96 * done / WARM_UP)
+    return params.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+
+
+def _running_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Exponential average of weights that forgets the first, random ones quickly."""
+
+    def blend(old: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
+        share = min(keep, (1 + int(n)) / (10 + int(n)))
+        return share * old + (1 - share) * new
+
+    return blend
+
+
+def steps_an_epoch(params: TrainParams, images: int) -> int:
+    """Batches in an epoch: as many as set, or as it takes to see every image once."""
+    return params.steps or -(-images // params.batch)
+
+
+def batches(
+    examples: list[Example], params: TrainParams, start: int
+) -> Generator[tuple[Tensor, Tensor, Tensor], None, None]:
+    """Endless batches from step ``start`` on; the next is drawn while this one is learnt.
+
+    Each depends on seed and step only, so that a resumed training sees what an uninterrupted
+    one would have seen.
+    """
+    chances = _sampling(examples)
+
+    def draw(step: int) -> tuple[Tensor, Tensor, Tensor]:
+        rng = np.random.default_rng((params.seed, step))
+        if not params.resize:
+            return sample_patches(examples, chances, params.batch, params.patch, rng)
+        epoch, place = divmod(step, steps_an_epoch(params, len(examples)))
+        order = np.random.default_rng((params.seed, epoch)).permutation(len(examples))
+        chosen = np.roll(order, -place * params.batch)[: params.batch]
+        if not params.steps and (place + 1) * params.batch > len(order):
+            chosen = order[place * params.batch :]  # the last batch of a whole round
+        return whole_images([examples[i] for i in chosen], params.resize, rng)
+
+    with ThreadPoolExecutor(1) as aside:
+        upcoming = aside.submit(draw, start)
+        for step in count(start + 1):
+            batch = upcoming.result()
+            upcoming = aside.submit(draw, step)
+            yield batch
+
+
+def _sampling(examples: list[Example]) -> NDArray[np.float64]:
+    """Probability of each example: half way between equal images and equal kinds."""
+    of_kind = Counter(one.kind for one in examples)
+    weights = np.array([of_kind[one.kind] ** -EVEN for one in examples])
+    return weights / weights.sum()

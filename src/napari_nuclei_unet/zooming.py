@@ -1,0 +1,169 @@
+"""At which zoom the network sees a plane: nuclei should be about as large as it learnt them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.core.instances import SMOOTHING, separate
+from napari_nuclei_unet.core.planes import Plane
+from napari_nuclei_unet.core.sizes import diameters_of, typical_diameter
+from napari_nuclei_unet.devices import Plan
+from napari_nuclei_unet.models import Model
+from napari_nuclei_unet.prediction import Step, predict_steps
+
+# Of a larger plane only the liveliest square of this edge, in pixels, is measured.
+PROBE = 1024
+# Looks at the probe: as it is, then once or twice with what the look before has found.
+LOOKS = 3
+# Zoom of a second look at a probe in which nothing was found: very large nuclei may be there.
+FAR_LOOK = 0.25
+LEAST_ZOOM, MOST_ZOOM = 1 / 16, 6.0
+# An enlarged plane has at most so many pixels, or its maps would not fit into memory.
+MOST_PIXELS = 100e6
+
+Maps = NDArray[np.float32]
+
+
+def zoom_for(diameter: float, model: Model, shape: tuple[int, int]) -> float:
+    """Zoom at which a model should see a plane; 1 where it takes the nuclei as they are.
+
+    Parameters
+    ----------
+    diameter : float
+        Of a typical nucleus in pixels of the plane.
+    model : Model
+    shape : (int, int)
+        Height and width of the plane in pixels.
+
+    Returns
+    -------
+    float
+        Pixels that the network sees for a pixel of the plane, along each axis.
+    """
+    smallest, largest = model.card.sizes
+    if smallest <= diameter <= largest:
+        return 1.0
+    most = max(1.0, min(MOST_ZOOM, math.sqrt(MOST_PIXELS / math.prod(shape))))
+    return min(max(math.sqrt(smallest * largest) / diameter, LEAST_ZOOM), most)
+
+
+def predict_fitting(
+    plane: Plane, model: Model, diameter: float | None, how: Plan, notices: list[str]
+) -> Generator[Step, None, tuple[Maps, Plan, float, float | None]]:
+    """Predict the maps of a plane at the zoom that suits its nuclei.
+
+    Parameters
+    ----------
+    plane : Plane
+    model : Model
+    diameter : float or None
+        Of a typical nucleus in pixels; None: it is measured.
+    how : Plan
+    notices : list of str
+        As in ``prediction.predict_steps``.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    maps : ndarray, shape (out_channels, Y, X), float32, values 0 to 1
+        In pixels of the plane.
+    how : Plan
+        What worked.
+    zoom : float
+        At which the network saw the plane.
+    diameter : float or None
+        As given, or as measured; None where nothing was found.
+    """
+    if not model.card.sizes:
+        maps, how = yield from _predict(plane, model, 1.0, how, notices)
+        return maps, how, 1.0, diameter
+    if diameter is not None:
+        zoom = zoom_for(diameter, model, plane.shape)
+    else:
+        probe = _probe(plane)
+        maps, how, zoom, diameter = yield from _look(probe, plane.shape, model, how, notices)
+        if probe is plane:
+            return maps, how, zoom, diameter
+    maps, how = yield from _predict(plane, model, zoom, how, notices)
+    return maps, how, zoom, diameter
+
+
+def _look(
+    probe: Plane, shape: tuple[int, int], model: Model, how: Plan, notices: list[str]
+) -> Generator[Step, None, tuple[Maps, Plan, float, float | None]]:
+    """Find the zoom for a probe of a plane; with its maps at that zoom, and the diameter."""
+    maps, how = yield from _predict(probe, model, 1.0, how, notices)
+    diameter = _measured(maps, model, 1.0)
+    if diameter is None:
+        far, how = yield from _predict(probe, model, FAR_LOOK, how, notices)
+        diameter = _measured(far, model, FAR_LOOK)
+        if diameter is None or zoom_for(diameter, model, shape) >= 1:
+            return maps, how, 1.0, None
+    zoom = 1.0
+    for _ in range(LOOKS - 1):
+        wanted = zoom_for(diameter, model, shape)
+        seen = diameter * zoom
+        if wanted == zoom or model.card.sizes[0] <= seen <= model.card.sizes[1]:
+            break
+        maps, how = yield from _predict(probe, model, wanted, how, notices)
+        zoom, diameter = wanted, _measured(maps, model, wanted) or diameter
+    return maps, how, zoom, diameter
+
+
+def _measured(maps: Maps, model: Model, zoom: float) -> float | None:
+    """Typical diameter in pixels of the plane, from maps that were predicted at a zoom."""
+    threshold = model.card.thresholds["threshold"]
+    if len(maps) > 3:
+        diameter = typical_diameter(maps[0], maps[3], threshold)
+        return None if diameter is None else diameter / zoom
+    # specks that no nucleus would be at any zoom say nothing
+    least = model.card.thresholds["minimum_area"]
+    found = separate(maps, threshold, model.card.thresholds["separation"], least, SMOOTHING / zoom)
+    return float(np.median(diameters_of(found)[1:])) if found.any() else None
+
+
+def _probe(plane: Plane) -> Plane:
+    """Cut out where brightness varies most; a small plane is its own probe."""
+    height, width = plane.shape
+    if height * width <= PROBE**2:
+        return plane
+    corners = [
+        (top, left)
+        for top in range(0, max(height - PROBE // 2, 1), PROBE)
+        for left in range(0, max(width - PROBE // 2, 1), PROBE)
+    ]
+    parts = [plane.pixels[y : y + PROBE, x : x + PROBE] for y, x in corners]
+    best = int(np.argmax([np.nanstd(part[::8, ::8].astype(np.float32)) for part in parts]))
+    return replace(plane, pixels=parts[best], invalid=None)
+
+
+def _predict(
+    plane: Plane, model: Model, zoom: float, how: Plan, notices: list[str]
+) -> Generator[Step, None, tuple[Maps, Plan]]:
+    """Predict at a zoom; the maps are in pixels of the plane."""
+    if zoom == 1:
+        return (yield from predict_steps(plane, model.network, how, notices))
+    shape = tuple(max(1, round(edge * zoom)) for edge in plane.shape)
+    pixels = plane.normalized()
+    pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    seen = _resized(pixels, shape)
+    small = Plane(seen[0] if len(seen) == 1 else np.moveaxis(seen, 0, -1), 0.0, 0.5, 1.0)
+    maps, how = yield from predict_steps(small, model.network, how, notices)
+    return _resized(maps, plane.shape), how
+
+
+def _resized(channels: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Resize (C, Y, X) by linear interpolation, over a wider window where it shrinks."""
+    source = torch.from_numpy(np.ascontiguousarray(channels))[None]
+    made = F.interpolate(source, shape, mode="bilinear", antialias=True, align_corners=False)
+    return made[0].numpy()

@@ -1,0 +1,101 @@
+"""The size of nuclei is found, and the network sees them as large as it learnt them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import discs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_nuclei_unet import SegmentParams, run, segment_steps
+from napari_nuclei_unet.core.sizes import diameter_of, size_of, typical_diameter
+from napari_nuclei_unet.models import Model
+from napari_nuclei_unet.zooming import PROBE, zoom_for
+
+
+@pytest.fixture
+def choosy(bright):
+    """Takes nuclei from 8 to 18 pixels as they are; others are made 12 pixels wide."""
+    return Model(replace(bright.card, sizes=(8.0, 18.0)), bright.network)
+
+
+def rows_of_discs(shape, radius):
+    step = 4 * radius
+    centres = [
+        (y, x)
+        for y in range(step // 2, shape[0] - radius, step)
+        for x in range(step // 2, shape[1] - radius, step)
+    ]
+    return discs(shape, centres, radius=radius), len(centres)
+
+
+@given(st.floats(4, 256))
+def test_size_and_diameter_are_inverse(diameter):
+    assert diameter_of(size_of(np.float64(diameter))) == pytest.approx(diameter)
+
+
+def test_every_nucleus_has_one_vote_whatever_its_area():
+    nucleus, size = np.zeros((2, 100, 200))
+    for i in range(3):
+        nucleus[:8, 10 * i : 10 * i + 8] = 1
+        size[:8, 10 * i : 10 * i + 8] = size_of(np.float64(8))
+    nucleus[20:84, :64] = nucleus[20:84, 80:144] = 1
+    size[20:84, :64] = size[20:84, 80:144] = size_of(np.float64(64))
+    assert typical_diameter(nucleus, size, 0.5) == pytest.approx(8)
+    assert typical_diameter(nucleus * 0, size, 0.5) is None
+
+
+@pytest.mark.parametrize(("radius", "zoom"), [(2, 12 / 4), (6, 1), (24, 12 / 48)])
+def test_nuclei_of_any_size_are_measured_and_zoomed(choosy, radius, zoom):
+    image, n = rows_of_discs((400, 500), radius)
+    result = run(segment_steps(image, choosy, SegmentParams(minimum_area=1), "cpu"))
+    assert result.record["diameter"] == pytest.approx(2 * radius, rel=0.35)
+    assert result.record["zoom"] == pytest.approx(zoom, rel=0.35)
+    assert result.count == n
+    assert result.labels.shape == image.shape
+    areas = np.bincount(result.labels.ravel())[1:]
+    assert np.median(areas) == pytest.approx(np.sum(image > 0) / n, rel=0.3)
+    # in place: the middle of every disc is inside its nucleus
+    assert (result.labels[4 * radius // 2 :: 4 * radius, 4 * radius // 2 :: 4 * radius] > 0).any()
+
+
+def test_a_given_diameter_is_obeyed_and_recorded(choosy):
+    image, _ = rows_of_discs((200, 200), 6)
+    result = run(segment_steps(image, choosy, SegmentParams(diameter=48.0), "cpu"))
+    assert result.record["zoom"] == 0.25
+    assert result.record["diameter"] == 48
+    assert result.record["params"]["diameter"] == 48
+
+
+def test_a_large_plane_is_measured_on_its_liveliest_part(choosy):
+    """Very large nuclei in one corner of an empty plane."""
+    image = np.zeros((PROBE + 600, 2 * PROBE), np.uint8)
+    part, n = rows_of_discs((500, 500), 20)
+    image[-500:, -500:] = part
+    result = run(segment_steps(image, choosy, SegmentParams(), "cpu"))
+    assert result.record["zoom"] < 0.5
+    assert result.count == n
+
+
+def test_the_smallest_area_of_the_model_counts_pixels_that_the_network_sees(choosy):
+    image, _ = rows_of_discs((300, 300), 24)
+    result = run(segment_steps(image, choosy, None, "cpu"))
+    tuned = choosy.card.thresholds["minimum_area"]
+    wanted = tuned / result.record["zoom"] ** 2
+    assert result.record["params"]["minimum_area"] == pytest.approx(wanted, rel=0.05)
+
+
+def test_a_plane_without_nuclei_is_taken_as_it_is(choosy):
+    specks = np.zeros((90, 70), np.uint8)
+    specks[::9, ::9] = 255
+    result = run(segment_steps(specks, choosy, None, "cpu"))
+    assert result.record["zoom"] == 1
+    assert result.record["diameter"] is None
+    assert result.count == 0
+
+
+def test_enlarging_is_limited_by_memory(choosy):
+    assert zoom_for(1.0, choosy, (100, 100)) == 6
+    assert zoom_for(1.0, choosy, (9_000, 9_000)) < 1.2
+    assert zoom_for(1.0, choosy, (90_000, 90_000)) == 1
