@@ -111,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
         "--from", dest="start", metavar="MODEL", help="model to begin with: name or file"
     )
     one.add_argument(
+        "--encoder-weights",
+        metavar="FILE",
+        help="ImageNet weights to start the encoder with: .pth in the layout of torchvision, or "
+        "safetensors; or random",
+    )
+    one.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint beside the model"
     )
     one.add_argument("--device", default="auto", choices=DEVICES)
@@ -301,7 +307,13 @@ def _train(args: argparse.Namespace) -> int:
     examples = read_examples(args.images, args.labels, args.groups)
     try:
         card = train(
-            examples, params, args.out, start=args.start, resume=args.resume, device=args.device
+            examples,
+            params,
+            args.out,
+            start=args.start,
+            encoder_from=args.encoder_weights,
+            resume=args.resume,
+            device=args.device,
         )
     except KeyboardInterrupt:
         _complain(UserError(_where_it_stopped(args.out)))

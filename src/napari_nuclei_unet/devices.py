@@ -22,6 +22,7 @@ WORTHWHILE = 1.2
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Share of the free memory that the activations of one batch may take.
 MEMORY_SHARE = 0.25
+BYTES = 4  # of a number in fp32
 # How torch and oneDNN put it, in lower case.
 OUT_OF_MEMORY = (
     "out of memory",
@@ -92,7 +93,7 @@ def plan(params: SegmentParams, device: str, config: UNetConfig) -> Plan:
         If the device is not there, or cannot work in the wanted precision.
     """
     device, precision = choose(device, params.precision)
-    pixels = MEMORY_SHARE * _free_memory(device) / _bytes_per_pixel(config)
+    pixels = MEMORY_SHARE * _free_memory(device) / (BYTES * config.working_channels)
     tile, batch = params.tile, params.batch
     if tile == 0:
         tile = CPU_TILE if device == "cpu" else GPU_TILE
@@ -194,13 +195,3 @@ def _free_memory(device: str) -> int:
     if device == "cuda":
         return int(torch.cuda.mem_get_info()[0])
     return int(psutil.virtual_memory().available)
-
-
-def _bytes_per_pixel(config: UNetConfig) -> float:
-    """Upper estimate of what one input pixel takes while it goes through the network.
-
-    The finest level holds at most its skip connection, the upsampled maps, both joined, and
-    the result of a convolution: five times its width, in fp32.
-    """
-    maps = config.in_channels + config.out_channels + 5 * config.width / config.stem**2
-    return 4 * maps

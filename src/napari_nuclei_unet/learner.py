@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from napari_nuclei_unet.core.augment import sample_patches, whole_images
+from napari_nuclei_unet.core.encoders import ENCODERS
 from napari_nuclei_unet.core.learning import TARGETS, Example, loss_for
 from napari_nuclei_unet.core.unet import UNet, UNetConfig, channels_last
 from napari_nuclei_unet.devices import AUTOCAST
@@ -42,9 +43,15 @@ def new_network(params: TrainParams, training: list[Example]) -> UNet:
     UNet
     """
     torch.manual_seed(params.seed)
-    mean, std = _moments(training) if params.normalize == "moments" else ((), ())
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    if params.normalize == "moments":
+        mean, std = _moments(training)
+    elif params.encoder != "plain":
+        mean, std = ENCODERS[params.encoder].mean, ENCODERS[params.encoder].std
     return UNet(
         UNetConfig(
+            encoder=params.encoder,
             out_channels=1 if params.goal == "mask" else len(TARGETS),
             width=params.width,
             depth=params.depth,

@@ -103,6 +103,13 @@ class SegmentParams:
 class TrainParams:
     """How a model is trained."""
 
+    encoder: str = parameter(
+        "plain",
+        "Encoder",
+        "Contracting path: plain, as in the paper of the U-Net, or one of those that can start "
+        "with ImageNet weights.",
+        choices=("plain", "resnet34", "efficientnet_lite0"),
+    )
     width: int = parameter(
         24,
         "Base width",

@@ -32,6 +32,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.learner import Learner, batches, new_network, steps_an_epoch
 from napari_nuclei_unet.models import ModelCard, read_model, save_model
 from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.pretrained import encoder_weights
 from napari_nuclei_unet.reports import Prediction, plot_curves, plot_predictions, write_history
 from napari_nuclei_unet.validation import (
     THRESHOLDS,
@@ -207,6 +208,7 @@ def train(
     out: Path,
     *,
     start: str | Path | None = None,
+    encoder_from: str | Path | None = None,
     resume: bool = False,
     device: str = "auto",
     report: Callable[[str], object] = print,
@@ -225,6 +227,8 @@ def train(
     start : str or Path, optional
         The model to begin with: its name or file. Its architecture counts, not that of
         ``params``.
+    encoder_from : str or Path, optional
+        Where a pretrained encoder gets its weights: ``pretrained.encoder_weights``.
     resume : bool
         Go on from the checkpoint beside ``out``.
     device : {"auto", "cpu", "cuda", "mps"}
@@ -244,7 +248,15 @@ def train(
     """
     training, validation = split(examples, params.validation, params.seed)
     _check_enough(training, params)
-    parent, network = read_model(start) if start else (None, new_network(params, training))
+    parent = None
+    if start:
+        parent, network = read_model(start)
+    else:
+        network = new_network(params, training)
+        if params.encoder != "plain" and not resume:
+            pretrained = encoder_weights(params.encoder, encoder_from)
+            if pretrained is not None:
+                network.encoder.load(pretrained)
     going_on = _checked(checkpoint_path(out), params, training) if resume else None
     saved = going_on is not None
     for epoch in train_steps(training, validation, network, params, device, going_on):

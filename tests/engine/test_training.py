@@ -118,6 +118,16 @@ def test_training_goes_on_from_a_model_with_its_architecture(tmp_path):
     assert card.training["from"] == load_model(first).card.sha256
 
 
+@pytest.mark.parametrize("encoder", ["efficientnet_lite0", "resnet34"])
+def test_a_model_with_a_pretrained_encoder_is_trained_used_and_trained_further(tmp_path, encoder):
+    params = replace(TINY, encoder=encoder, stem=2, depth=2, epochs=1)
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    train(examples(8), params, first, report=lambda _: None)
+    assert segment(discs((40, 56), [(20, 20)]), first).shape == (40, 56)
+    train(examples(8), replace(TINY, epochs=1), second, start=first, report=lambda _: None)
+    assert load_model(second).card.network["encoder"] == encoder
+
+
 def test_resume_refuses_other_parameters_and_other_images(tmp_path):
     out = tmp_path / "mine.safetensors"
     with pytest.raises(UserError, match="no checkpoint"):

