@@ -265,13 +265,20 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
         )
     rows: dict[str, dict[str, str]] = {}
     if groups is not None:
-        rows = _read_groups(groups)
+        rows = read_groups(groups)
     return [
         _example(stem, path, found[1][stem], rows.get(stem, {})) for stem, path in found[0].items()
     ]
 
 
-def _read_groups(path: Path) -> dict[str, dict[str, str]]:
+def read_groups(path: Path) -> dict[str, dict[str, str]]:
+    """Read the rows of a table by their column ``id``, the stem of an image's name.
+
+    Raises
+    ------
+    UserError
+        If it is no CSV table with such a column.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as table:
             return {row["id"]: row for row in csv.DictReader(table)}

@@ -53,6 +53,23 @@ def read_sample(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     return image, annotation.astype(np.uint16)
 
 
+def repeated_sample(edge: int = 4096) -> NDArray[np.uint8]:
+    """Repeat a fluorescence sample, mirrored so that it has no seams, to a large square.
+
+    Parameters
+    ----------
+    edge : int
+        In pixels.
+
+    Returns
+    -------
+    ndarray, shape (edge, edge), uint8
+    """
+    image, _ = read_sample("fluorescence_small")
+    height, width = image.shape
+    return np.pad(image, ((0, edge - height), (0, edge - width)), mode="symmetric")
+
+
 def sample_layers(name: str) -> list[tuple[Any, dict[str, Any], str]]:
     """Give a sample as napari layer data: the image and its annotation."""
     image, annotation = read_sample(name)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from napari_nuclei_unet.core.scores import THRESHOLDS, by_image, count, pooled
+from napari_nuclei_unet.samples import read_sample
 
 label_images = st.integers(0, 2**32 - 1).map(
     lambda seed: np.random.default_rng(seed).integers(0, 5, (2, 6, 7))
@@ -90,3 +91,22 @@ def test_pooled_and_by_image_weigh_differently():
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="shapes differ"):
         count(np.zeros((2, 2), int), np.zeros((2, 3), int))
+
+
+@pytest.mark.parametrize("name", ["fluorescence_small", "histology_purple", "grayscale_tissue"])
+@pytest.mark.parametrize("shift", [1, 3])
+def test_scores_are_those_of_stardist_to_the_third_decimal(name, shift):
+    """An independent implementation on real labels, moved, thinned and partly merged."""
+    from stardist.matching import matching
+
+    _, true = read_sample(name)
+    predicted = np.roll(true, shift, axis=1)
+    predicted[predicted % 7 == 1] = 0
+    predicted[predicted % 11 == 2] += 1
+    ours = count(true, predicted).scores()
+    for threshold in THRESHOLDS:
+        theirs = matching(true, predicted, thresh=threshold)
+        assert ours[f"AP@{threshold:g}"] == pytest.approx(theirs.accuracy, abs=5e-4)
+        if threshold == 0.5:
+            assert ours["F1"] == pytest.approx(theirs.f1, abs=5e-4)
+            assert ours["PQ"] == pytest.approx(theirs.panoptic_quality, abs=5e-4)

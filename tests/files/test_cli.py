@@ -268,6 +268,41 @@ def test_evaluate_prints_a_table_and_json(images, tmp_path, bright_file, capsys)
     assert scores["each"]["a"]["AP@0.5"] == pytest.approx(2 / 3)
 
 
+def test_evaluate_tells_modalities_and_images_apart(tmp_path, capsys):
+    labels = np.zeros((20, 20), np.uint16)
+    labels[2:9, 2:9] = 1
+    for folder in ("found", "truth"):
+        (tmp_path / folder).mkdir()
+        for name in "abc":
+            tifffile.imwrite(tmp_path / folder / f"{name}.tif", labels)
+    tifffile.imwrite(tmp_path / "found" / "c.tif", 0 * labels)
+    (tmp_path / "kinds.csv").write_text("id,modality\na,bright\nb,dark\nc,dark\n")
+    args = ["evaluate", *(str(tmp_path / f) for f in ("found", "truth"))]
+    args += ["--groups", str(tmp_path / "kinds.csv")]
+    assert main([*args, "--each"]) == 0
+    printed = capsys.readouterr().out
+    for row in ("bright (1 images), by image", "dark (2 images), pooled", "all (3 images)", "\nc "):
+        assert row in printed
+    assert main([*args, "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert table["modalities"]["bright"]["by image"]["AP@0.5"] == 1
+    assert table["modalities"]["dark"]["by image"]["AP@0.5"] == 0.5
+    assert table["images"] == 3
+
+
+def test_bench_says_how_fast_on_what(images, bright_file, capsys):
+    args = ["bench", str(images / "a.tif"), "--model", str(bright_file), "--runs", "1"]
+    assert main(args) == 0
+    printed = capsys.readouterr().out
+    for word in ("3 nuclei", "CPU", "network", "separate", "Mpx/s", "threads", "peak memory"):
+        assert word in printed
+    assert main([*args, "--json", "--precision", "fp32"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["plan"]["precision"] == "fp32"
+    assert made["megapixels_per_second"] > 0
+    assert 1e7 < made["peak_memory"] < 1e11
+
+
 def test_evaluate_tells_what_is_missing_or_does_not_fit(images, tmp_path, capsys):
     truth = tmp_path / "truth"
     truth.mkdir()
@@ -294,24 +329,3 @@ def test_demo_writes_labels_tables_and_overlays(tmp_path, capsys):
     overlay = imageio.imread(tmp_path / "histology_purple_overlay.png")
     assert overlay.shape == (256, 320, 3)
     assert "Histology (purple): " in capsys.readouterr().out
-
-
-def test_train_writes_a_model_that_segments(images, tmp_path, three_discs, capsys):
-    from skimage.measure import label
-
-    data, labels = tmp_path / "train", tmp_path / "labels"
-    for folder in (data, labels):
-        folder.mkdir()
-    for i in range(4):
-        tifffile.imwrite(data / f"{i}.tif", np.roll(three_discs, 5 * i, axis=1))
-        tifffile.imwrite(
-            labels / f"{i}.tif", label(np.roll(three_discs, 5 * i, axis=1) > 0).astype(np.uint16)
-        )
-    model = tmp_path / "mine.safetensors"
-    flags = ["--epochs=1", "--steps=2", "--batch=2", "--patch=32", "--width=4", "--depth=1"]
-    assert main(["train", str(data), str(labels), "--out", str(model), *flags]) == 0
-    assert segment(images / "a.tif", "--out", tmp_path / "o", "--model", model) == 0
-    (labels / "3.tif").unlink()
-    capsys.readouterr()
-    assert main(["train", str(data), str(labels), "--out", str(model), *flags]) == 2
-    one_line_about(capsys, "no partner", "3")

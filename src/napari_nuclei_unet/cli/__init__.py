@@ -1,0 +1,46 @@
+"""The command ``nuclei-unet``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from napari_nuclei_unet.cli import _evaluate, _segment, _train
+from napari_nuclei_unet.cli._common import Parser, complain
+from napari_nuclei_unet.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; ``sys.argv`` without.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 2 after a mistake of the user's, which is told on stderr in one line,
+        or 130 after Ctrl-C.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.command(args) or 0)
+    except (UserError, OSError) as error:
+        complain(error)
+        return 2
+    except KeyboardInterrupt:
+        print("nuclei-unet: stopped; the files that were finished stay.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="nuclei-unet", description="Find and separate nuclei in microscope images."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    for command in (_segment, _evaluate, _train):
+        command.add_to(commands)
+    return parser

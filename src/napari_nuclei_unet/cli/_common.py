@@ -1,0 +1,75 @@
+"""What all commands share: flags made of parameters, and how mistakes are told."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn, TypeAlias, TypeVar, get_args, get_type_hints
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.params import SegmentParams, TrainParams
+
+# What --help calls the default of a parameter that is None and does not come from the model.
+AUTOMATIC = {"diameter": "measured"}
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, without the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def complain(error: UserError | OSError, about: str = "") -> None:
+    """Tell a mistake on stderr, in one line."""
+    if isinstance(error, OSError):
+        error = UserError(f"{error.filename or 'A file'}: {error.strerror or error}.")
+    print(f"nuclei-unet: {about}{error}", file=sys.stderr)
+
+
+def add_flags(parser: argparse.ArgumentParser, params: type) -> None:
+    """Add one flag for every field of a parameter dataclass; one that is not given is None.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    params : type
+        ``SegmentParams`` or ``TrainParams``.
+    """
+    types = get_type_hints(params)
+    for one in dataclasses.fields(params):
+        hint = types[one.name]
+        default = AUTOMATIC.get(one.name, "the model's own") if one.default is None else one.default
+        parser.add_argument(
+            "--" + one.name.replace("_", "-"),
+            dest=one.name,
+            type=next((t for t in get_args(hint) if t is not type(None)), hint),
+            choices=one.metadata.get("choices"),
+            metavar=None if "choices" in one.metadata else "N",
+            help=f"{one.metadata['help']} Default: {default}.".replace("%", "%%"),
+        )
+
+
+Params = TypeVar("Params", SegmentParams, TrainParams)
+
+
+def params_of(args: argparse.Namespace, base: Params) -> Params:
+    """Change what the flags of :func:`add_flags` say in a set of parameters."""
+    given = {one.name: getattr(args, one.name) for one in dataclasses.fields(base)}
+    return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
+
+
+def check_writable(folder: Path) -> None:
+    """Find out before the work that the results will have a place."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{folder} cannot be written ({reason}): choose another folder.") from error

@@ -1,0 +1,206 @@
+"""``nuclei-unet train``, run as a user runs it."""
+
+import csv
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import PIL.Image
+import pytest
+import tifffile
+from skimage.measure import label
+
+from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.models import read_card
+
+SMALL = ["--epochs=2", "--steps=2", "--batch=2", "--patch=32", "--width=4", "--depth=1"]
+
+
+@pytest.fixture
+def data(tmp_path, three_discs):
+    """Four annotated images; gives the two folders."""
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    for folder in (images, labels):
+        folder.mkdir()
+    for i in range(4):
+        image = np.roll(three_discs, 5 * i, axis=1)
+        tifffile.imwrite(images / f"{i}.tif", image)
+        tifffile.imwrite(labels / f"{i}.tif", label(image > 0).astype(np.uint16))
+    return images, labels
+
+
+def train(data, out, *flags):
+    return main(["train", *map(str, data), "--out", str(out), *flags])
+
+
+def refused(capsys, *words):
+    """stderr is one sentence with these words; returns nothing, as nothing was written."""
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1, error
+    for word in words:
+        assert word in error, error
+
+
+def test_train_writes_a_model_that_segments_and_what_to_look_at(data, tmp_path, capsys):
+    out = tmp_path / "made" / "mine.safetensors"
+    assert train(data, out, *SMALL) == 0
+    assert {path.name for path in out.parent.iterdir()} == {
+        "mine.safetensors", "mine.checkpoint", "history.csv", "curves.png", "predictions.png",
+    }  # fmt: skip
+    with (out.parent / "history.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    for name in ("training_loss", "validation_loss", "training_iou", "validation_iou",
+                 "validation_ap", "learning_rate", "seconds"):  # fmt: skip
+        assert all(np.isfinite(float(row[name])) for row in rows)
+    for name in ("curves.png", "predictions.png"):
+        picture = np.asarray(PIL.Image.open(out.parent / name).convert("L"))
+        assert picture.shape[1] >= 1000
+        assert picture.std() > 5  # something is drawn
+    segmenting = ["segment", str(data[0]), "--out", str(tmp_path / "o"), "--model", str(out)]
+    assert main(segmenting) == 0
+    assert "epoch 2/2" in capsys.readouterr().out
+
+
+def test_the_recipe_of_the_paper_makes_a_model_like_any_other(data, tmp_path):
+    out = tmp_path / "seed.safetensors"
+    flags = ["--recipe=seed", "--epochs=1", "--width=2", "--resize=64"]
+    assert train(data, out, *flags) == 0
+    card = read_card(out)
+    assert card.network["out_channels"] == 1
+    assert card.network["depth"] == 5
+    assert (card.training["batch"], card.training["learning_rate"]) == (10, 3e-4)
+    segmenting = ["segment", str(data[0]), "--out", str(tmp_path / "o"), "--model", str(out)]
+    assert main(segmenting) == 0
+
+
+def test_resume_takes_the_parameters_of_the_checkpoint(data, tmp_path, capsys):
+    out = tmp_path / "mine.safetensors"
+    assert train(data, out, *SMALL) == 0
+    assert train(data, out, "--resume") == 0  # nothing left to do but the last step
+    capsys.readouterr()
+    assert train(data, out, "--resume", "--epochs=5") == 2
+    refused(capsys, "epochs 2", "same parameters")
+    assert train(data, tmp_path / "other.safetensors", "--resume") == 2
+    refused(capsys, "no checkpoint")
+
+
+def break_one(data, how):
+    labels = data[1]
+    truth = tifffile.imread(labels / "1.tif")
+    broken = {
+        "rgb": np.dstack([truth] * 3),
+        "float": truth.astype(np.float32),
+        "negative": truth.astype(np.int16) - 5,
+        "shape": truth[:-1],
+    }
+    tifffile.imwrite(labels / "1.tif", broken[how])
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("rgb", ("1.tif", "no labels")),
+        ("float", ("1.tif", "no labels")),
+        ("negative", ("1.tif", "negative")),
+        ("shape", ("1:", "size")),
+    ],
+)
+def test_labels_that_are_none_are_told(data, tmp_path, capsys, how, words):
+    break_one(data, how)
+    assert train(data, tmp_path / "out" / "m.safetensors", *SMALL) == 2
+    refused(capsys, *words)
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("missing", [0, 1], ids=["image", "labels"])
+def test_a_missing_partner_is_told(data, tmp_path, capsys, missing):
+    (data[missing] / "3.tif").unlink()
+    assert train(data, tmp_path / "m.safetensors", *SMALL) == 2
+    refused(capsys, "no partner", "3")
+
+
+def test_an_empty_folder_a_single_image_and_none_annotated_are_told(data, tmp_path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert train((empty, data[1]), tmp_path / "m.safetensors", *SMALL) == 2
+    refused(capsys, "holds no TIFF")
+    for path in [*data[0].iterdir(), *data[1].iterdir()]:
+        if path.stem != "0":
+            path.unlink()
+    assert train(data, tmp_path / "m.safetensors", *SMALL) == 2
+    refused(capsys, "at least two")
+    for i in (0, 1):
+        tifffile.imwrite(data[0] / f"{i}.tif", tifffile.imread(data[0] / "0.tif"))
+        tifffile.imwrite(data[1] / f"{i}.tif", np.zeros((60, 80), np.uint16))
+    assert train(data, tmp_path / "m.safetensors", *SMALL) == 2
+    refused(capsys, "nucleus")
+
+
+def test_an_image_without_a_nucleus_is_kept_as_background(data, tmp_path):
+    tifffile.imwrite(data[1] / "1.tif", np.zeros((60, 80), np.uint16))
+    out = tmp_path / "m.safetensors"
+    assert train(data, out, *SMALL) == 0
+    assert read_card(out).trained_on["images"] == 3
+
+
+def test_images_with_fewer_pixels_than_a_patch_are_told(data, tmp_path, capsys):
+    assert train(data, tmp_path / "m.safetensors", *SMALL, "--patch=96") == 2
+    refused(capsys, "fewer pixels than a patch of 96 x 96", "64 at most")
+
+
+def test_a_bad_name_or_value_is_told(data, tmp_path, capsys):
+    assert train(data, tmp_path / "model", *SMALL) == 2
+    refused(capsys, "model.safetensors")
+    assert train(data, tmp_path / "m.safetensors", "--epochs=0") == 2
+    refused(capsys, "epochs")
+    assert (
+        train(
+            data, tmp_path / "m.safetensors", *SMALL, "--encoder=resnet34", "--stem=2", "--depth=5"
+        )
+        == 2
+    )
+    refused(capsys, "depth of 1 to 4")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits and signals")
+def test_a_full_disk_leaves_the_last_good_checkpoint(data, tmp_path):
+    """The limit on the size of a file is a real one: the second, larger training cannot write."""
+    out = tmp_path / "m.safetensors"
+    assert train(data, out, *SMALL) == 0
+    before = {path: path.read_bytes() for path in out.parent.glob("m.*")}
+    limit = len(before[out.with_suffix(".checkpoint")]) // 2
+
+    def full():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    command = [sys.executable, "-m", "napari_nuclei_unet.cli", "train", *map(str, data)]
+    run = subprocess.run([*command, "--out", str(out), *SMALL], preexec_fn=full,
+                         capture_output=True, text=True)  # fmt: skip
+    assert run.returncode == 2, run.stderr
+    assert "cannot be written" in run.stderr
+    assert "Traceback" not in run.stderr
+    checkpoint = out.with_suffix(".checkpoint")
+    assert checkpoint.read_bytes() == before[checkpoint]
+    assert not list(out.parent.glob(".*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits and signals")
+def test_ctrl_c_keeps_the_best_model_and_says_where(data, tmp_path):
+    out = tmp_path / "m.safetensors"
+    command = [sys.executable, "-u", "-m", "napari_nuclei_unet.cli", "train", *map(str, data)]
+    flags = [*SMALL, "--epochs=10000"]
+    with subprocess.Popen([*command, "--out", str(out), *flags], text=True, env=os.environ,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:  # fmt: skip
+        assert "epoch 1/10000" in run.stdout.readline()
+        run.stdout.readline()
+        run.send_signal(signal.SIGINT)
+        _, error = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert f"the best model so far is {out}" in error
+    assert "Traceback" not in error
+    assert read_card(out).training["epochs"] == 10_000
