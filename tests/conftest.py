@@ -14,7 +14,7 @@ from napari_nuclei_unet.models import Model, ModelCard, load_model, save_model
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
-THRESHOLDS = {"threshold": 0.5, "separation": 0.9, "minimum_area": 5}
+THRESHOLDS = {"threshold": 0.5, "separation": 0.9, "confidence": 0.0, "minimum_area": 5}
 
 
 def bright_network() -> UNet:

@@ -8,11 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.engine import Segmentation, run, segment, segment_steps
+    from napari_nuclei_unet.engine import Segmentation, segment, segment_steps
     from napari_nuclei_unet.errors import UserError
     from napari_nuclei_unet.models import Model, available_models, load_model
     from napari_nuclei_unet.params import SegmentParams
-    from napari_nuclei_unet.prediction import Step
+    from napari_nuclei_unet.prediction import Step, run
 
 __all__ = [
     "Model",
@@ -35,7 +35,7 @@ _HOME = {
     "UserError": "errors",
     "available_models": "models",
     "load_model": "models",
-    "run": "engine",
+    "run": "prediction",
     "segment": "engine",
     "segment_steps": "engine",
 }

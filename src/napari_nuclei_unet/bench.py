@@ -17,9 +17,10 @@ from napari_nuclei_unet.core.instances import SMOOTHING, separate
 from napari_nuclei_unet.core.measure import measure
 from napari_nuclei_unet.core.planes import check_plane
 from napari_nuclei_unet.devices import Plan, plan
-from napari_nuclei_unet.engine import run, segment, thresholds_of
+from napari_nuclei_unet.engine import segment, thresholds_of
 from napari_nuclei_unet.models import Model
 from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.prediction import run
 from napari_nuclei_unet.zooming import predict_fitting
 
 STAGES = ("normalise", "network", "separate", "measure")

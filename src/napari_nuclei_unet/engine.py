@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,10 @@ from napari_nuclei_unet.core.instances import SMOOTHING, separate
 from napari_nuclei_unet.core.planes import Plane, check_plane
 from napari_nuclei_unet.devices import plan
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models import THRESHOLDS, Model, load_model
+from napari_nuclei_unet.models import THRESHOLDS, Model, load_model, thresholds_at
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.prediction import Step
+from napari_nuclei_unet.prediction import Step, run
 from napari_nuclei_unet.zooming import predict_fitting
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,32 +118,6 @@ def checked_params(params: dict[str, Any]) -> SegmentParams:
     return SegmentParams(**params)
 
 
-def run(
-    steps: Generator[Step, None, Result], on_step: Callable[[Step], object] | None = None
-) -> Result:
-    """Exhaust a generator of steps.
-
-    Parameters
-    ----------
-    steps : generator
-        As from :func:`segment_steps`.
-    on_step : callable, optional
-        Is given every step.
-
-    Returns
-    -------
-    object
-        What the generator returned.
-    """
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            return end.value
-        if on_step is not None:
-            on_step(step)
-
-
 def segment_steps(
     image: NDArray[np.generic],
     model: str | Path | Model = "nuclei",
@@ -211,12 +183,8 @@ def segment_steps(
 
 
 def thresholds_of(params: SegmentParams, model: Model, zoom: float = 1.0) -> dict[str, Any]:
-    """Give the arguments of ``separate``: from the model's card, where they are not set.
-
-    The smallest area in the card is in pixels that the network sees.
-    """
-    area = max(1, round(model.card.thresholds["minimum_area"] / zoom**2))
-    tuned = model.card.thresholds | {"minimum_area": area}
+    """Give the arguments of ``separate``: from the model's card, where they are not set."""
+    tuned = thresholds_at(model.card.thresholds, zoom)
     wanted = {name: getattr(params, name) for name in THRESHOLDS}
     return {name: tuned[name] if value is None else value for name, value in wanted.items()}
 

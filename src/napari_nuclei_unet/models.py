@@ -24,7 +24,7 @@ FORMAT = "nuclei-unet-1"
 CHANNELS = 3
 # Numbers of maps that can be separated: the nucleus alone; with border and distance; with size.
 MAPS = (1, 3, 4)
-THRESHOLDS = ("threshold", "separation", "minimum_area")
+THRESHOLDS = ("threshold", "separation", "confidence", "minimum_area")
 SHIPPED = Path(str(files("napari_nuclei_unet"))) / "weights"
 
 
@@ -39,7 +39,8 @@ class ModelCard:
     network : dict
         Fields of ``core.unet.UNetConfig``.
     thresholds : dict
-        ``threshold``, ``separation`` and ``minimum_area`` as tuned for this model.
+        ``threshold``, ``separation``, ``confidence`` and ``minimum_area`` as tuned for this
+        model; the area in pixels that the network sees.
     sizes : tuple of float
         Smallest and largest diameter of nuclei, in pixels, that this model takes as they are;
         images with others are zoomed. Empty: it takes any image as it is.
@@ -76,6 +77,24 @@ class Model:
 
     card: ModelCard
     network: UNet
+
+
+def thresholds_at(thresholds: dict[str, Any], zoom: float) -> dict[str, Any]:
+    """Thresholds of a card for a plane that the network saw at a zoom.
+
+    Parameters
+    ----------
+    thresholds : dict
+        Of a :class:`ModelCard`.
+    zoom : float
+
+    Returns
+    -------
+    dict
+        The same, with the smallest area in pixels of the plane.
+    """
+    area = max(1, round(thresholds["minimum_area"] / zoom**2))
+    return thresholds | {"minimum_area": area}
 
 
 def available_models() -> dict[str, Path]:
@@ -144,6 +163,7 @@ def read_card(name: str | Path) -> ModelCard:
     known = {one.name for one in dataclasses.fields(ModelCard)}
     try:
         card = json.loads(header["card"])
+        card["thresholds"] = {"confidence": 0.0} | card["thresholds"]
         made = ModelCard(**{key: value for key, value in card.items() if key in known})
         SegmentParams(**{name: made.thresholds[name] for name in THRESHOLDS})
         if made.sizes:

@@ -62,6 +62,14 @@ class SegmentParams:
         max=0.99,
         step=0.01,
     )
+    confidence: float | None = parameter(
+        None,
+        "Confidence",
+        "How sure the model must be of a nucleus as a whole. Lower keeps more doubtful ones.",
+        min=0.0,
+        max=0.99,
+        step=0.01,
+    )
     minimum_area: int | None = parameter(
         None,
         "Smallest nucleus (px)",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from napari_nuclei_unet.core.tiles import Tile, plan_tiles, read_tile
 from napari_nuclei_unet.core.unet import UNet
 from napari_nuclei_unet.devices import AUTOCAST, Plan, is_out_of_memory
 from napari_nuclei_unet.errors import UserError
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,32 @@ class Step:
     done: int
     total: int
     notice: str = ""
+
+
+def run(
+    steps: Generator[Step, None, Result], on_step: Callable[[Step], object] | None = None
+) -> Result:
+    """Exhaust a generator of steps.
+
+    Parameters
+    ----------
+    steps : generator
+        As from ``engine.segment_steps``.
+    on_step : callable, optional
+        Is given every step.
+
+    Returns
+    -------
+    object
+        What the generator returned.
+    """
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return end.value
+        if on_step is not None:
+            on_step(step)
 
 
 def predict_steps(

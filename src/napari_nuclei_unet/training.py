@@ -26,27 +26,21 @@ from napari_nuclei_unet.checkpoints import (
 )
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.scores import by_image
-from napari_nuclei_unet.core.unet import UNet, channels_last
+from napari_nuclei_unet.core.unet import UNet, fused
 from napari_nuclei_unet.devices import choose
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.learner import Learner, batches, new_network, steps_an_epoch
-from napari_nuclei_unet.models import ModelCard, read_model, save_model
+from napari_nuclei_unet.models import Model, ModelCard, read_model, save_model
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.pretrained import encoder_weights
 from napari_nuclei_unet.reports import Prediction, plot_curves, plot_predictions, write_history
-from napari_nuclei_unet.validation import (
-    THRESHOLDS,
-    cases,
-    find,
-    scores_by_kind,
-    tune,
-    validate,
-)
+from napari_nuclei_unet.tuning import Predicted, predict_all, scores_by_kind, tune
+from napari_nuclei_unet.validation import THRESHOLDS, cases, validate
 
 # Validation images in predictions.png.
 SHOWN = 6
 # Diameters, in pixels, that a network trained on patches takes as they are.
-COMFORTABLE = (12.0, 48.0)
+COMFORTABLE = (12.0, 32.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +266,7 @@ def train(
         plot_curves(out.with_name("curves.png"), epoch.history)
     if not saved:
         raise UserError("The loss never became a number; train with a lower learning rate.")
-    return _finish(out, validation)
+    return _finish(out, validation, device)
 
 
 def _check_enough(training: list[Example], params: TrainParams) -> None:
@@ -302,31 +296,29 @@ def _checked(path: Path, params: TrainParams, training: list[Example]) -> Checkp
     return found
 
 
-def _finish(out: Path, validation: list[Example]) -> ModelCard:
+def _finish(out: Path, validation: list[Example], device: str) -> ModelCard:
     """Tune the thresholds of the model that was saved last, which is the best, and score it."""
     card, network = read_model(out)
-    channels_last(network)
-    thresholds = tune(network, validation)
-    plot_predictions(out.with_name("predictions.png"), _shown(network, validation, thresholds))
-    scores = scores_by_kind(network, validation, thresholds)
-    card = dataclasses.replace(card, thresholds=thresholds, scores=scores)
-    return save_model(out, card, network.state_dict())
+    weights = copy.deepcopy(network.state_dict())
+    predicted = predict_all(Model(card, fused(network)), validation, device)
+    thresholds = tune(predicted, card.thresholds)
+    plot_predictions(out.with_name("predictions.png"), _shown(predicted, thresholds))
+    scores = scores_by_kind(predicted, thresholds)
+    return save_model(out, dataclasses.replace(card, thresholds=thresholds, scores=scores), weights)
 
 
-def _shown(
-    network: UNet, validation: list[Example], thresholds: dict[str, Any]
-) -> list[Prediction]:
+def _shown(predicted: list[Predicted], thresholds: dict[str, Any]) -> list[Prediction]:
     """Find nuclei in the first validation images of each kind."""
-    by_kind: dict[str, list[Example]] = defaultdict(list)
-    for one in validation:
-        by_kind[one.kind].append(one)
+    by_kind: dict[str, list[Predicted]] = defaultdict(list)
+    for one in predicted:
+        by_kind[one.example.kind].append(one)
     turns = [one for turn in zip_longest(*by_kind.values()) for one in turn if one is not None]
     return [
         Prediction(
-            title=f"{one.kind} {one.name[:8]}",
-            image=one.image.permute(1, 2, 0).numpy(),
-            true=one.ids,
-            found=find(network, one, thresholds),
+            title=f"{one.example.kind} {one.example.name[:8]}",
+            image=one.example.image.permute(1, 2, 0).numpy(),
+            true=one.example.ids,
+            found=one.find(thresholds),
         )
         for one in turns[:SHOWN]
     ]

@@ -122,13 +122,12 @@ def _look(
 
 def _measured(maps: Maps, model: Model, zoom: float) -> float | None:
     """Typical diameter in pixels of the plane, from maps that were predicted at a zoom."""
-    threshold = model.card.thresholds["threshold"]
+    thresholds = model.card.thresholds
     if len(maps) > 3:
-        diameter = typical_diameter(maps[0], maps[3], threshold)
+        diameter = typical_diameter(maps[0], maps[3], thresholds["threshold"])
         return None if diameter is None else diameter / zoom
-    # specks that no nucleus would be at any zoom say nothing
-    least = model.card.thresholds["minimum_area"]
-    found = separate(maps, threshold, model.card.thresholds["separation"], least, SMOOTHING / zoom)
+    # the smallest area as it is: specks that are no nucleus at any zoom say nothing
+    found = separate(maps, **thresholds, smoothing=SMOOTHING / zoom)
     return float(np.median(diameters_of(found)[1:])) if found.any() else None
 
 

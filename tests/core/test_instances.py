@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.morphology import h_maxima
 
-from napari_nuclei_unet.core.instances import SMOOTHING, drop_small, separate
+from napari_nuclei_unet.core.instances import SMOOTHING, keep_likely, separate
 from napari_nuclei_unet.core.learning import targets
 from napari_nuclei_unet.core.scores import count
 
@@ -75,6 +75,9 @@ def test_nuclei_without_a_seed_are_kept():
     assert separate(maps, **DEFAULTS).max() == 1
 
 
-def test_small_nuclei_go_and_the_rest_is_renumbered():
-    labels = np.array([[1, 1, 0, 2, 0, 3, 3, 3]])
-    np.testing.assert_array_equal(drop_small(labels, 2), [[1, 1, 0, 0, 0, 2, 2, 2]])
+def test_small_and_doubtful_nuclei_go_and_the_rest_is_renumbered():
+    labels = np.array([[1, 1, 0, 2, 0, 3, 3, 3, 4, 4]])
+    sure = np.array([[0.9, 0.9, 0, 0.9, 0, 0.9, 0.8, 1, 0.7, 0.8]])
+    kept = keep_likely(labels, sure, 2, 0.8)
+    np.testing.assert_array_equal(kept, [[1, 1, 0, 0, 0, 2, 2, 2, 0, 0]])
+    np.testing.assert_array_equal(keep_likely(labels, sure, 1, 0.0), labels)

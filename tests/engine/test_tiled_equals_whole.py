@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from napari_nuclei_unet.core.planes import check_plane
 from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
 from napari_nuclei_unet.devices import Plan
-from napari_nuclei_unet.engine import run
 from napari_nuclei_unet.models import load_model
-from napari_nuclei_unet.prediction import predict_steps
+from napari_nuclei_unet.prediction import predict_steps, run
 
 WHOLE = Plan("cpu", "fp32", tile=4096, batch=1)
 

@@ -13,6 +13,7 @@ segment_params = st.builds(
     diameter=st.none() | st.integers(1, 5000).map(float),
     threshold=st.integers(1, 99).map(lambda n: n / 100),
     separation=st.integers(1, 99).map(lambda n: n / 100),
+    confidence=st.integers(0, 99).map(lambda n: n / 100),
     minimum_area=st.none() | st.integers(1, 1_000_000),
     tile=st.integers(0, 1024).map(lambda n: 16 * n),
     batch=st.integers(0, 256),

@@ -89,7 +89,8 @@ def _with_bar(
     """Segment with a progress bar, and say on stderr what the user has to know."""
     from tqdm import tqdm
 
-    from napari_nuclei_unet.engine import run, segment_steps
+    from napari_nuclei_unet.engine import segment_steps
+    from napari_nuclei_unet.prediction import run
 
     said: set[str] = set()
 

@@ -19,6 +19,7 @@ def separate(
     threshold: float,
     separation: float,
     minimum_area: int,
+    confidence: float = 0.0,
     smoothing: float = SMOOTHING,
 ) -> NDArray[np.int32]:
     """Turn predicted maps into labels by a watershed with one summit per nucleus.
@@ -42,6 +43,9 @@ def separate(
         How low a summit may be that still counts. Higher separates more.
     minimum_area : int
         Smaller nuclei, in pixels, are removed.
+    confidence : float, 0 to 1
+        Nuclei over which the nucleus map is lower on average are removed: most of them are
+        none (docs/decisions/0004-model.md).
     smoothing : float
         Standard deviation, in pixels, of the Gaussian that smooths the distance.
 
@@ -54,7 +58,8 @@ def separate(
     distance = maps[2] if len(maps) > 1 else _depth(mask)
     height = np.where(mask, ndimage.gaussian_filter(distance, smoothing), 0)
     basins, summits = _basins(height, mask)
-    return drop_small(_join(basins, height, summits, 1 - separation), minimum_area)
+    labels = _join(basins, height, summits, 1 - separation)
+    return keep_likely(labels, maps[0], minimum_area, confidence)
 
 
 def _basins(
@@ -146,21 +151,33 @@ def _saddles(
     return first.tolist(), second.tolist(), saddle[order].tolist()
 
 
-def drop_small(labels: NDArray[np.integer], minimum_area: int) -> NDArray[np.int32]:
-    """Remove small nuclei and number the rest 1..n in reading order of their ids.
+def keep_likely(
+    labels: NDArray[np.integer],
+    nucleus: NDArray[np.floating],
+    minimum_area: int,
+    confidence: float,
+) -> NDArray[np.int32]:
+    """Remove what is too small or too doubtful, and number the rest 1..n in order of their ids.
 
     Parameters
     ----------
-    labels : ndarray, integer
+    labels : ndarray, shape (Y, X), integer
+    nucleus : ndarray, shape (Y, X), floating, values 0 to 1
+        Predicted probability of nucleus.
     minimum_area : int
         In pixels.
+    confidence : float, 0 to 1
+        Least mean of ``nucleus`` over the pixels of a nucleus.
 
     Returns
     -------
-    ndarray, same shape, int32
+    ndarray, shape (Y, X), int32
     """
-    area = np.bincount(labels.ravel())
-    small = area < minimum_area
-    small[0] = True
-    kept = np.where(small[labels], 0, labels)
+    inside = labels > 0
+    ids = labels[inside]
+    area = np.bincount(ids, minlength=1)
+    sure = np.bincount(ids, nucleus[inside], minlength=1) >= confidence * area
+    likely = sure & (area >= minimum_area)
+    likely[0] = False
+    kept = np.where(likely[labels], labels, 0)
     return relabel_sequential(kept)[0].astype(np.int32, copy=False)

@@ -1,0 +1,119 @@
+"""The thresholds that suit a model, and what it scores with them, as users will get it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.core.instances import SMOOTHING, separate
+from napari_nuclei_unet.core.learning import Example
+from napari_nuclei_unet.core.planes import Plane
+from napari_nuclei_unet.core.scores import Counts, by_image, count
+from napari_nuclei_unet.devices import plan
+from napari_nuclei_unet.models import Model, thresholds_at
+from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.prediction import run
+from napari_nuclei_unet.zooming import predict_fitting
+
+GRID: dict[str, tuple[Any, ...]] = {
+    "confidence": (0.0, 0.8, 0.84, 0.86, 0.88, 0.9, 0.92),
+    "threshold": (0.5, 0.6, 0.65, 0.7, 0.75, 0.8),
+    "separation": (0.65, 0.7, 0.75, 0.8, 0.85),
+    "minimum_area": (10, 20, 30, 40, 50),
+}
+# One parameter after the other, so often; the second round rarely changes anything.
+ROUNDS = 2
+TUNED_FOR = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9")
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """An annotated image with the maps that a model predicts for it.
+
+    Attributes
+    ----------
+    example : Example
+    maps : ndarray, shape (n, Y, X), float32, values 0 to 1
+    zoom : float
+        At which the network saw the image.
+    """
+
+    example: Example
+    maps: NDArray[np.float32]
+    zoom: float
+
+    def find(self, thresholds: dict[str, Any]) -> NDArray[np.int32]:
+        """Separate the nuclei with the thresholds of a model's card; labels (Y, X)."""
+        scaled = thresholds_at(thresholds, self.zoom)
+        return separate(self.maps, **scaled, smoothing=SMOOTHING / self.zoom)
+
+
+def predict_all(model: Model, examples: list[Example], device: str = "auto") -> list[Predicted]:
+    """Predict the maps of examples, at the zoom that the engine chooses."""
+    how = plan(SegmentParams(), device, model.network.config)
+    made = []
+    for one in examples:
+        plane = Plane(one.image.permute(1, 2, 0).numpy(), 0.0, 0.5, 1.0)
+        maps, _, zoom, _ = run(predict_fitting(plane, model, None, how, []))
+        made.append(Predicted(one, maps, zoom))
+    return made
+
+
+def tune(predicted: list[Predicted], start: dict[str, Any]) -> dict[str, Any]:
+    """Find the thresholds with the highest mean AP at 0.5, 0.6, 0.7, 0.8 and 0.9 by image.
+
+    Parameters
+    ----------
+    predicted : list of Predicted
+    start : dict
+        Thresholds to begin with; each in turn takes the best value of ``GRID``.
+
+    Returns
+    -------
+    dict
+        As ``start``.
+    """
+
+    def score(thresholds: dict[str, Any]) -> float:
+        table = by_image([count(one.example.ids, one.find(thresholds)) for one in predicted])
+        return float(np.mean([table[name] for name in TUNED_FOR]))
+
+    best, highest = dict(start), score(start)
+    for name in list(GRID) * ROUNDS:
+        for value in GRID[name]:
+            trial = best | {name: value}
+            if trial != best and (reached := score(trial)) > highest:
+                best, highest = trial, reached
+    return best
+
+
+def scores_by_kind(
+    predicted: list[Predicted], thresholds: dict[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Score by image, for each kind of image and for all.
+
+    Parameters
+    ----------
+    predicted : list of Predicted
+    thresholds : dict
+        As from :func:`tune`.
+
+    Returns
+    -------
+    dict of dict
+        Scores, rounded to four digits, and ``images``, under each kind and ``all``.
+    """
+    counts: dict[str, list[Counts]] = defaultdict(list)
+    for one in predicted:
+        scored = count(one.example.ids, one.find(thresholds))
+        for kind in dict.fromkeys((one.example.kind or "image", "all")):
+            counts[kind].append(scored)
+    return {
+        kind: {name: round(value, 4) for name, value in by_image(some).items()}
+        | {"images": len(some)}
+        for kind, some in sorted(counts.items())
+    }
