@@ -1,17 +1,25 @@
 """Score a model on the validation part, by modality, through the engine that users run.
 
-    python benchmarks/accuracy.py IMAGES LABELS GROUPS.csv [--model nuclei] [--scale 1.0]
+    python benchmarks/accuracy.py IMAGES LABELS GROUPS.csv [--model nuclei]
+        [--scale 1.0] [--diameter 8 100] [--disturbed] [--confidence 0.9]
 
 The validation part is the one that ``nuclei-unet train`` held back with the seed of the model's
-card. ``--scale`` resizes images and annotations first, to see what size of nuclei a model takes.
+card. ``--scale`` resizes images and annotations first, to see what size of nuclei a model takes;
+``--diameter`` leaves out images whose median nucleus is then smaller or larger, in pixels.
+``--disturbed`` changes colour, contrast, light, sharpness and noise as the training does, to see
+what a model makes of other microscopes.
 """
 
 from collections import defaultdict
 
+import numpy as np
+import torch
 from skimage.transform import resize
 from validation_part import arguments, load
 
 from napari_nuclei_unet import SegmentParams, run, segment_steps
+from napari_nuclei_unet.core.augment import recolour
+from napari_nuclei_unet.core.planes import check_plane
 from napari_nuclei_unet.core.scores import Counts, by_image, count, pooled
 
 COLUMNS = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9", "mean AP", "F1", "PQ", "AJI", "Dice")
@@ -21,16 +29,25 @@ def main() -> None:
     """Print one table by image and one pooled."""
     parser = arguments(__doc__)
     parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--diameter", type=float, nargs=2, default=(0, np.inf))
+    parser.add_argument("--disturbed", action="store_true")
+    parser.add_argument("--confidence", type=float)
     args = parser.parse_args()
 
     model, validation = load(args)
     counts: dict[str, list[Counts]] = defaultdict(list)
-    for kind, image, truth in validation:
+    for number, (kind, image, truth) in enumerate(validation):
+        if args.disturbed:
+            image = disturbed(image, np.random.default_rng(number))
         if args.scale != 1:
             shape = tuple(max(1, round(edge * args.scale)) for edge in truth.shape)
             image = resize(image, shape, order=1, anti_aliasing=args.scale < 1, preserve_range=True)
             truth = resize(truth, shape, order=0, preserve_range=True, anti_aliasing=False)
-        result = run(segment_steps(image, model, SegmentParams()))
+        areas = np.bincount(truth.ravel())[1:]
+        diameter = np.sqrt(4 / np.pi * np.median(areas[areas > 0])) if truth.any() else 0
+        if not args.diameter[0] <= diameter <= args.diameter[1]:
+            continue
+        result = run(segment_steps(image, model, SegmentParams(confidence=args.confidence)))
         for name in (kind, "all"):
             counts[name].append(count(truth, result.labels))
     how = result.record["ran_on"]
@@ -43,6 +60,17 @@ def main() -> None:
             nuclei = sum(c.n_true for c in some)
             cells = " | ".join(f"{scores[column]:.3f}" for column in COLUMNS)
             print(f"| {kind} | {len(some)} | {nuclei} | {cells} |")
+
+
+def disturbed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Give an image as another microscope might have taken it."""
+    pixels = check_plane(image).normalized()
+    pixels = np.dstack([pixels] * 3) if pixels.ndim == 2 else pixels
+    height, width = pixels.shape[:2]
+    edge = max(height, width)
+    square = torch.zeros(3, edge, edge)
+    square[:, :height, :width] = torch.from_numpy(pixels).permute(2, 0, 1)
+    return recolour(square, rng)[:, :height, :width].permute(1, 2, 0).numpy()
 
 
 if __name__ == "__main__":

@@ -293,8 +293,13 @@ def _segment_layer(
 
 def _summary(result: Segmentation, seconds: float) -> str:
     how = result.record["ran_on"]
-    nuclei = "1 nucleus" if result.count == 1 else f"{result.count:,} nuclei"
-    return f"{nuclei} · {seconds:.1f} s on {how['device'].upper()}, {how['precision']}"
+    parts = ["1 nucleus" if result.count == 1 else f"{result.count:,} nuclei"]
+    if diameter := result.record["diameter"]:
+        zoom = result.record["zoom"]
+        seen = "" if zoom == 1 else f" (network: zoom {zoom:.2g})"
+        parts.append(f"{diameter:.0f} px across{seen}")
+    parts.append(f"{seconds:.1f} s on {how['device'].upper()}, {how['precision']}")
+    return " · ".join(parts)
 
 
 def _combo(name: str, tooltip: str, choices: Any) -> ComboBox:
