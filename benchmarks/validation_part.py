@@ -7,7 +7,7 @@ import numpy as np
 
 from napari_nuclei_unet import Model, load_model
 from napari_nuclei_unet.files import find_images, image_stem, read_examples, read_image
-from napari_nuclei_unet.training import split
+from napari_nuclei_unet.splitting import split
 
 
 def arguments(doc: str) -> argparse.ArgumentParser:

@@ -34,6 +34,8 @@ class Checkpoint:
         One row an epoch, as in ``history.csv``.
     tensors : dict of str to Tensor
         Weights, their running average and the state of the optimizer.
+    parent : str
+        Checksum of the model that the training began with, if it began with one.
     """
 
     params: TrainParams
@@ -41,6 +43,7 @@ class Checkpoint:
     data: str
     history: tuple[dict[str, float], ...]
     tensors: dict[str, Tensor]
+    parent: str = ""
 
 
 def checkpoint_path(model: Path) -> Path:
@@ -88,6 +91,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             data=card["data"],
             history=tuple(card["history"]),
             tensors=tensors,
+            parent=card.get("parent", ""),
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(

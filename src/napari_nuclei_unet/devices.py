@@ -15,7 +15,7 @@ from napari_nuclei_unet.params import DEVICES, SegmentParams
 
 SMALLEST_TILE = 128
 # On a CPU larger tiles waste less on overlap, smaller ones answer sooner to Cancel.
-CPU_TILE, GPU_TILE = 1024, 2048
+CPU_TILE, GPU_TILE = 1536, 2048
 GPU_BATCH = 8
 # 16 bits have to be that many times faster to be taken.
 WORTHWHILE = 1.2

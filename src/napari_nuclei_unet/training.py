@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import math
 import time
 from collections import Counter, defaultdict
@@ -26,14 +25,15 @@ from napari_nuclei_unet.checkpoints import (
 )
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.scores import by_image
-from napari_nuclei_unet.core.unet import UNet, fused
-from napari_nuclei_unet.devices import choose
+from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
+from napari_nuclei_unet.devices import choose, is_out_of_memory
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.learner import Learner, batches, new_network, steps_an_epoch
 from napari_nuclei_unet.models import Model, ModelCard, read_model, save_model
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.pretrained import encoder_weights
 from napari_nuclei_unet.reports import Prediction, plot_curves, plot_predictions, write_history
+from napari_nuclei_unet.splitting import fingerprint, split
 from napari_nuclei_unet.tuning import Predicted, predict_all, scores_by_kind, tune
 from napari_nuclei_unet.validation import THRESHOLDS, cases, validate
 
@@ -75,54 +75,6 @@ class Epoch:
         )
 
 
-def split(examples: list[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """Split by group, within each kind of image, into a training and a validation part.
-
-    A kind with a single group is trained on; when that leaves nothing to validate, one
-    example is held back.
-
-    Parameters
-    ----------
-    examples : list of Example
-        At least two.
-    share : float, 0 to 1
-        Part of each kind's groups that is held back, at least one group.
-    seed : int
-
-    Returns
-    -------
-    training, validation : list of Example
-        Neither is empty.
-
-    Raises
-    ------
-    UserError
-        If there are fewer than two examples.
-    """
-    if len(examples) < 2:
-        raise UserError(
-            "Training needs at least two annotated images: one is held back to validate."
-        )
-    rng = np.random.default_rng(seed)
-    groups: dict[str, set[str]] = defaultdict(set)
-    for one in examples:
-        groups[one.kind].add(one.group)
-    held: set[str] = set()
-    for kind in sorted(groups):
-        names = sorted(groups[kind] - held)
-        if len(names) > 1:
-            held.update(rng.permutation(names)[: max(1, round(share * len(names)))].tolist())
-    if not held:
-        held = {examples[int(rng.integers(len(examples)))].name}
-        return _part(examples, held, "name")
-    return _part(examples, held, "group")
-
-
-def _part(examples: list[Example], held: set[str], by: str) -> tuple[list[Example], list[Example]]:
-    kept = [one for one in examples if getattr(one, by) not in held]
-    return kept, [one for one in examples if getattr(one, by) in held]
-
-
 def train_steps(
     training: list[Example],
     validation: list[Example],
@@ -136,9 +88,9 @@ def train_steps(
     Parameters
     ----------
     training, validation : list of Example
-        As from :func:`split`.
+        As from ``splitting.split``.
     network : UNet
-        As from :func:`new_network`, or a model's; is trained in place.
+        As from ``learner.new_network``, or a model's; is trained in place.
     params : TrainParams
     device : {"auto", "cpu", "cuda", "mps"}
     resume : Checkpoint, optional
@@ -163,7 +115,8 @@ def train_steps(
             loss, iou = learner.epoch(shown, steps, number)
             averaged = learner.averaged()
             validation_loss, counts = validate(averaged, prepared)
-            best = min((row["validation_loss"] for row in history), default=math.inf)
+            losses = [row["validation_loss"] for row in history]
+            best = min(filter(math.isfinite, losses), default=math.inf)
             row = {
                 "epoch": number,
                 "training_loss": loss,
@@ -185,15 +138,6 @@ def train_steps(
             )
     finally:
         shown.close()
-
-
-def fingerprint(examples: list[Example]) -> str:
-    """Tell annotated images from others: by name, size, and sums of pixels and labels."""
-    digest = hashlib.sha256()
-    for one in examples:
-        sums = float(one.image.sum()), float(one.labels.sum())
-        digest.update(repr((one.name, tuple(one.labels.shape), sums)).encode())
-    return digest.hexdigest()
 
 
 def train(
@@ -242,31 +186,50 @@ def train(
     """
     training, validation = split(examples, params.validation, params.seed)
     _check_enough(training, params)
-    parent = None
-    if start:
-        parent, network = read_model(start)
-    else:
-        network = new_network(params, training)
-        if params.encoder != "plain" and not resume:
-            pretrained = encoder_weights(params.encoder, encoder_from)
-            if pretrained is not None:
-                network.encoder.load(pretrained)
     going_on = _checked(checkpoint_path(out), params, training) if resume else None
+    if going_on is not None:
+        parent, network = going_on.parent, UNet(UNetConfig(**going_on.network))
+    else:
+        parent, network = _first_network(params, training, start, encoder_from)
     saved = going_on is not None
-    for epoch in train_steps(training, validation, network, params, device, going_on):
-        report(str(epoch))
-        if epoch.network is not None:
-            saved = True
-            card = _card(out, params, training, epoch)
-            if parent is not None:
-                card.training["from"] = parent.sha256
-            save_model(out, card, epoch.network.state_dict())
-        save_checkpoint(checkpoint_path(out), epoch.checkpoint)
-        write_history(out.with_name("history.csv"), epoch.history)
-        plot_curves(out.with_name("curves.png"), epoch.history)
+    try:
+        for epoch in train_steps(training, validation, network, params, device, going_on):
+            report(str(epoch))
+            if epoch.network is not None:
+                saved = True
+                card = _card(out, params, training, epoch, parent)
+                save_model(out, card, epoch.network.state_dict())
+            checkpoint = dataclasses.replace(epoch.checkpoint, parent=parent)
+            save_checkpoint(checkpoint_path(out), checkpoint)
+            write_history(out.with_name("history.csv"), epoch.history)
+            plot_curves(out.with_name("curves.png"), epoch.history)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            "There is not enough memory to train: make --batch or --patch smaller."
+        ) from error
     if not saved:
         raise UserError("The loss never became a number; train with a lower learning rate.")
     return _finish(out, validation, device)
+
+
+def _first_network(
+    params: TrainParams,
+    training: list[Example],
+    start: str | Path | None,
+    encoder_from: str | Path | None,
+) -> tuple[str, UNet]:
+    """Make the network that training begins with; before it the checksum of its parent, if any."""
+    if start:
+        card, network = read_model(start)
+        return card.sha256, network
+    network = new_network(params, training)
+    if params.encoder != "plain":
+        pretrained = encoder_weights(params.encoder, encoder_from)
+        if pretrained is not None:
+            network.encoder.load(pretrained)
+    return "", network
 
 
 def _check_enough(training: list[Example], params: TrainParams) -> None:
@@ -324,7 +287,9 @@ def _shown(predicted: list[Predicted], thresholds: dict[str, Any]) -> list[Predi
     ]
 
 
-def _card(out: Path, params: TrainParams, training: list[Example], epoch: Epoch) -> ModelCard:
+def _card(
+    out: Path, params: TrainParams, training: list[Example], epoch: Epoch, parent: str
+) -> ModelCard:
     kinds = Counter(one.kind or "image" for one in training)
     nuclei = sum(len(one.centres) for one in training)
     return ModelCard(
@@ -334,7 +299,9 @@ def _card(out: Path, params: TrainParams, training: list[Example], epoch: Epoch)
         thresholds=THRESHOLDS,
         sizes=sizes_of(training, params),
         trained_on={"images": len(training), "nuclei": nuclei, "kinds": dict(kinds)},
-        training=dataclasses.asdict(params) | {"best_epoch": len(epoch.history)},
+        training=dataclasses.asdict(params)
+        | {"best_epoch": len(epoch.history)}
+        | ({"from": parent} if parent else {}),
         version=version("napari-nuclei-unet"),
         created=date.today().isoformat(),
     )

@@ -26,7 +26,7 @@ LOOKS = 3
 FAR_LOOK = 0.25
 LEAST_ZOOM, MOST_ZOOM = 1 / 16, 6.0
 # An enlarged plane has at most so many pixels, or its maps would not fit into memory.
-MOST_PIXELS = 100e6
+MOST_PIXELS = 64e6
 
 Maps = NDArray[np.float32]
 

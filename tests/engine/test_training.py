@@ -20,7 +20,8 @@ from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.learner import batches, new_network
 from napari_nuclei_unet.models import read_model
 from napari_nuclei_unet.params import RECIPES, TrainParams
-from napari_nuclei_unet.training import split, train, train_steps
+from napari_nuclei_unet.splitting import split
+from napari_nuclei_unet.training import train, train_steps
 from napari_nuclei_unet.validation import predict
 
 TINY = TrainParams(width=4, depth=1, epochs=2, steps=3, batch=2, patch=32, average=0.5)
@@ -114,8 +115,10 @@ def test_training_goes_on_from_a_model_with_its_architecture(tmp_path):
     for name, value in before.items():
         if "running" not in name and "tracked" not in name:
             torch.testing.assert_close(after[name], value, atol=1e-5, rtol=0)
-    card = load_model(second).card
-    assert card.training["from"] == load_model(first).card.sha256
+    for flags in ({"start": first}, {"resume": True}):
+        train(examples(8), still, second, report=lambda _: None, **flags)
+        card = load_model(second).card
+        assert card.training["from"] == load_model(first).card.sha256
 
 
 @pytest.mark.parametrize("encoder", ["efficientnet_lite0", "resnet34"])

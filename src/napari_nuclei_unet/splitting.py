@@ -1,0 +1,68 @@
+"""Which annotated images are held back to validate, and how a set of images is told from others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+
+import numpy as np
+
+from napari_nuclei_unet.core.learning import Example
+from napari_nuclei_unet.errors import UserError
+
+
+def split(examples: list[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """Split by group, within each kind of image, into a training and a validation part.
+
+    A kind with a single group is trained on; when that leaves nothing to validate, one
+    example is held back.
+
+    Parameters
+    ----------
+    examples : list of Example
+        At least two.
+    share : float, 0 to 1
+        Part of each kind's groups that is held back, at least one group.
+    seed : int
+
+    Returns
+    -------
+    training, validation : list of Example
+        Neither is empty.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two examples.
+    """
+    if len(examples) < 2:
+        raise UserError(
+            "Training needs at least two annotated images: one is held back to validate."
+        )
+    rng = np.random.default_rng(seed)
+    groups: dict[str, set[str]] = defaultdict(set)
+    for one in examples:
+        groups[one.kind].add(one.group)
+    held: set[str] = set()
+    for kind in sorted(groups):
+        names = sorted(groups[kind] - held)
+        if len(names) > 1:
+            held.update(rng.permutation(names)[: max(1, round(share * len(names)))].tolist())
+    if not held:
+        held = {examples[int(rng.integers(len(examples)))].name}
+        return _part(examples, held, "name")
+    return _part(examples, held, "group")
+
+
+def _part(examples: list[Example], held: set[str], by: str) -> tuple[list[Example], list[Example]]:
+    kept = [one for one in examples if getattr(one, by) not in held]
+    return kept, [one for one in examples if getattr(one, by) in held]
+
+
+def fingerprint(examples: list[Example]) -> str:
+    """Tell annotated images from others: by name, size, and sums of pixels and labels."""
+    digest = hashlib.sha256()
+    for one in examples:
+        sums = float(one.image.sum()), float(one.labels.sum())
+        digest.update(repr((one.name, tuple(one.labels.shape), sums)).encode())
+    return digest.hexdigest()
