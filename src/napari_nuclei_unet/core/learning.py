@@ -171,10 +171,10 @@ def edge_distance(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     high = ndimage.maximum_filter(labels, size=3)
     touching = (labels > 0) & (((low != labels) & (low > 0)) | (high != labels))
     depth = ndimage.distance_transform_edt((labels > 0) & ~touching) + 0.5 * touching
-    ids, index = np.unique(labels, return_inverse=True)
-    deepest = ndimage.maximum(depth, labels, ids)
-    deepest[ids == 0] = np.inf
-    return (depth / np.maximum(deepest, 1e-6)[index].reshape(labels.shape)).astype(np.float32)
+    deepest = np.full(labels.max() + 1, 1e-6)
+    inside = labels > 0
+    np.maximum.at(deepest, labels[inside], depth[inside])
+    return np.where(inside, depth / deepest[labels], 0).astype(np.float32)
 
 
 def _near_two(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
