@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ LEAST_ZOOM, MOST_ZOOM = 1 / 16, 6.0
 MOST_PIXELS = 64e6
 
 Maps = NDArray[np.float32]
+Result = TypeVar("Result")
 
 
 def zoom_for(diameter: float, model: Model, shape: tuple[int, int]) -> float:
@@ -91,11 +93,22 @@ def predict_fitting(
         zoom = zoom_for(diameter, model, plane.shape)
     else:
         probe = _probe(plane)
-        maps, how, zoom, diameter = yield from _look(probe, plane.shape, model, how, notices)
+        look = _look(probe, plane.shape, model, how, notices)
         if probe is plane:
-            return maps, how, zoom, diameter
+            return (yield from look)
+        _, how, zoom, diameter = yield from _before_work(look)
     maps, how = yield from _predict(plane, model, zoom, how, notices)
     return maps, how, zoom, diameter
+
+
+def _before_work(steps: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
+    """Pass steps on as ones that have not done anything yet of the work that is counted."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield replace(step, done=0)
 
 
 def _look(

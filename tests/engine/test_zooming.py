@@ -73,9 +73,12 @@ def test_a_large_plane_is_measured_on_its_liveliest_part(choosy):
     image = np.zeros((PROBE + 600, 2 * PROBE), np.uint8)
     part, n = rows_of_discs((500, 500), 20)
     image[-500:, -500:] = part
-    result = run(segment_steps(image, choosy, SegmentParams(), "cpu"))
+    seen = []
+    result = run(segment_steps(image, choosy, SegmentParams(), "cpu"), seen.append)
     assert result.record["zoom"] < 0.5
     assert result.count == n
+    done = [step.done for step in seen]
+    assert done == sorted(done)  # measuring is no progress that would be taken back
 
 
 def test_the_smallest_area_of_the_model_counts_pixels_that_the_network_sees(choosy):
