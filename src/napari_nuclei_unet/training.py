@@ -40,7 +40,7 @@ from napari_nuclei_unet.validation import THRESHOLDS, cases, validate
 # Validation images in predictions.png.
 SHOWN = 6
 # Diameters, in pixels, that a network trained on patches takes as they are.
-COMFORTABLE = (12.0, 32.0)
+COMFORTABLE = (12.0, 48.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,7 +96,7 @@ def predict_fitting(
         look = _look(probe, plane.shape, model, how, notices)
         if probe is plane:
             return (yield from look)
-        _, how, zoom, diameter = yield from _before_work(look)
+        _, _, zoom, diameter = yield from _before_work(look)
     maps, how = yield from _predict(plane, model, zoom, how, notices)
     return maps, how, zoom, diameter
 
@@ -135,12 +135,11 @@ def _look(
 
 def _measured(maps: Maps, model: Model, zoom: float) -> float | None:
     """Typical diameter in pixels of the plane, from maps that were predicted at a zoom."""
-    thresholds = model.card.thresholds
     if len(maps) > 3:
-        diameter = typical_diameter(maps[0], maps[3], thresholds["threshold"])
+        diameter = typical_diameter(maps[0], maps[3])
         return None if diameter is None else diameter / zoom
     # the smallest area as it is: specks that are no nucleus at any zoom say nothing
-    found = separate(maps, **thresholds, smoothing=SMOOTHING / zoom)
+    found = separate(maps, **model.card.thresholds, smoothing=SMOOTHING / zoom)
     return float(np.median(diameters_of(found)[1:])) if found.any() else None
 
 

@@ -42,8 +42,8 @@ def test_every_nucleus_has_one_vote_whatever_its_area():
         size[:8, 10 * i : 10 * i + 8] = size_of(np.float64(8))
     nucleus[20:84, :64] = nucleus[20:84, 80:144] = 1
     size[20:84, :64] = size[20:84, 80:144] = size_of(np.float64(64))
-    assert typical_diameter(nucleus, size, 0.5) == pytest.approx(8)
-    assert typical_diameter(nucleus * 0, size, 0.5) is None
+    assert typical_diameter(nucleus, size) == pytest.approx(8)
+    assert typical_diameter(nucleus * 0, size) is None
 
 
 @pytest.mark.parametrize(("radius", "zoom"), [(2, 12 / 4), (6, 1), (24, 12 / 48)])

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 # The size map goes from 0 to 1 for diameters from the smallest up by so many doublings.
 SMALLEST_DIAMETER, DOUBLINGS = 4.0, 6.0
-# Fewer pixels than this that are surely nucleus tell nothing about size.
+LIKELY = 0.5
+# Fewer pixels than this that are likely nucleus tell nothing about size.
 FEW_PIXELS = 20
 
 
@@ -27,9 +28,7 @@ def diameter_of(size: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(SMALLEST_DIAMETER * 2.0 ** (DOUBLINGS * size), np.float64)
 
 
-def typical_diameter(
-    nucleus: NDArray[np.floating], size: NDArray[np.floating], threshold: float
-) -> float | None:
+def typical_diameter(nucleus: NDArray[np.floating], size: NDArray[np.floating]) -> float | None:
     """Median diameter of the nuclei in predicted maps, every nucleus counted once.
 
     A nucleus has as many pixels as the square of its diameter; dividing by that makes one vote
@@ -38,16 +37,15 @@ def typical_diameter(
     Parameters
     ----------
     nucleus, size : ndarray, shape (Y, X), floating, values 0 to 1
-        Maps of a network, as ``core.learning.targets`` defines them.
-    threshold : float, 0 to 1
-        Pixels whose nucleus value is above count.
+        Maps of a network, as ``core.learning.targets`` defines them. Only where a nucleus is
+        likely, the size counts.
 
     Returns
     -------
     float or None
         In pixels; None where there is next to no nucleus.
     """
-    found = np.sort(diameter_of(size[nucleus > threshold].astype(np.float64)))
+    found = np.sort(diameter_of(size[nucleus > LIKELY].astype(np.float64)))
     if found.size < FEW_PIXELS:
         return None
     votes = np.cumsum(found**-2)
