@@ -20,9 +20,9 @@ from validation_part import arguments, load
 from napari_nuclei_unet import SegmentParams, run, segment_steps
 from napari_nuclei_unet.core.augment import recolour
 from napari_nuclei_unet.core.planes import check_plane
-from napari_nuclei_unet.core.scores import Counts, by_image, count, pooled
+from napari_nuclei_unet.core.scores import THRESHOLDS, Counts, by_image, count, pooled
 
-COLUMNS = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9", "mean AP", "F1", "PQ", "AJI", "Dice")
+COLUMNS = (*(f"AP@{t:g}" for t in THRESHOLDS), "mean AP", "F1", "PQ", "AJI", "Dice")
 
 
 def main() -> None:

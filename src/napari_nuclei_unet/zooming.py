@@ -154,8 +154,13 @@ def _probe(plane: Plane) -> Plane:
         for left in range(0, max(width - PROBE // 2, 1), PROBE)
     ]
     parts = [plane.pixels[y : y + PROBE, x : x + PROBE] for y, x in corners]
-    best = int(np.argmax([np.nanstd(part[::8, ::8].astype(np.float32)) for part in parts]))
+    best = int(np.argmax([_liveliness(part) for part in parts]))
     return replace(plane, pixels=parts[best], invalid=None)
+
+
+def _liveliness(part: NDArray[np.generic]) -> float:
+    seen = part[::8, ::8].astype(np.float64)
+    return float(np.where(np.isfinite(seen), seen, 0).std())
 
 
 def _predict(

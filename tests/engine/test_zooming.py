@@ -70,7 +70,8 @@ def test_a_given_diameter_is_obeyed_and_recorded(choosy):
 
 def test_a_large_plane_is_measured_on_its_liveliest_part(choosy):
     """Very large nuclei in one corner of an empty plane."""
-    image = np.zeros((PROBE + 600, 2 * PROBE), np.uint8)
+    image = np.zeros((PROBE + 600, 2 * PROBE), np.float32)
+    image[:PROBE, :PROBE] = np.nan  # and another in which nothing can be measured
     part, n = rows_of_discs((500, 500), 20)
     image[-500:, -500:] = part
     seen = []
