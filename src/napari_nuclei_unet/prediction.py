@@ -21,6 +21,10 @@ from napari_nuclei_unet.errors import UserError
 Result = TypeVar("Result")
 
 
+class OutOfMemoryError(UserError):
+    """Not even the smallest tile, or the maps of the whole plane, fit into memory."""
+
+
 @dataclass(frozen=True)
 class Step:
     """Progress of a run.
@@ -104,7 +108,7 @@ def predict_steps(
                 raise
             smaller = how.smaller()
             if smaller is None:
-                raise UserError(
+                raise OutOfMemoryError(
                     "There is not enough memory for even the smallest tile; close other "
                     "programs or crop the image."
                 ) from error

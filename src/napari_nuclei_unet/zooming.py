@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.core.instances import SMOOTHING, separate
 from napari_nuclei_unet.core.planes import Plane
 from napari_nuclei_unet.core.sizes import diameters_of, typical_diameter
-from napari_nuclei_unet.devices import Plan
+from napari_nuclei_unet.devices import Plan, is_out_of_memory
 from napari_nuclei_unet.models import Model
-from napari_nuclei_unet.prediction import Step, predict_steps
+from napari_nuclei_unet.prediction import OutOfMemoryError, Step, predict_steps
 
 # Of a larger plane only the liveliest square of this edge, in pixels, is measured.
 PROBE = 1024
@@ -25,9 +25,10 @@ PROBE = 1024
 LOOKS = 3
 # Zoom of a second look at a probe in which nothing was found: very large nuclei may be there.
 FAR_LOOK = 0.25
-LEAST_ZOOM, MOST_ZOOM = 1 / 16, 6.0
+LEAST_ZOOM, MOST_ZOOM = 1 / 16, 3.0
 # An enlarged plane has at most so many pixels, or its maps would not fit into memory.
 MOST_PIXELS = 64e6
+NO_MEMORY_TO_ZOOM = "There is not enough memory to enlarge the image; small nuclei may be missed."
 
 Maps = NDArray[np.float32]
 Result = TypeVar("Result")
@@ -128,7 +129,12 @@ def _look(
         seen = diameter * zoom
         if wanted == zoom or model.card.sizes[0] <= seen <= model.card.sizes[1]:
             break
-        maps, how = yield from _predict(probe, model, wanted, how, notices)
+        try:
+            maps, how = yield from _predict(probe, model, wanted, how, notices)
+        except OutOfMemoryError:
+            notices.append(NO_MEMORY_TO_ZOOM)
+            yield Step(0, 1, NO_MEMORY_TO_ZOOM)
+            break
         zoom, diameter = wanted, _measured(maps, model, wanted) or diameter
     return maps, how, zoom, diameter
 
@@ -172,10 +178,17 @@ def _predict(
     shape = tuple(max(1, round(edge * zoom)) for edge in plane.shape)
     pixels = plane.normalized()
     pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-    seen = _resized(pixels, shape)
-    small = Plane(seen[0] if len(seen) == 1 else np.moveaxis(seen, 0, -1), 0.0, 0.5, 1.0)
-    maps, how = yield from predict_steps(small, model.network, how, notices)
-    return _resized(maps, plane.shape), how
+    try:
+        seen = _resized(pixels, shape)
+        zoomed = Plane(seen[0] if len(seen) == 1 else np.moveaxis(seen, 0, -1), 0.0, 0.5, 1.0)
+        maps, how = yield from predict_steps(zoomed, model.network, how, notices)
+        return _resized(maps, plane.shape), how
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            "There is not enough memory to enlarge the image; crop it, or give a diameter."
+        ) from error
 
 
 def _resized(channels: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -100,6 +100,6 @@ def test_a_plane_without_nuclei_is_taken_as_it_is(choosy):
 
 
 def test_enlarging_is_limited_by_memory(choosy):
-    assert zoom_for(1.0, choosy, (100, 100)) == 6
+    assert zoom_for(1.0, choosy, (100, 100)) == 3
     assert zoom_for(1.0, choosy, (7_500, 7_500)) < 1.2
     assert zoom_for(1.0, choosy, (90_000, 90_000)) == 1
