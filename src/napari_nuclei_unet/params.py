@@ -72,7 +72,7 @@ class SegmentParams:
     )
     minimum_area: int | None = parameter(
         None,
-        "Smallest nucleus (px)",
+        "Smallest nucleus (px, 0: auto)",
         "Nuclei with fewer pixels are left out.",
         min=1,
         max=1_000_000,
