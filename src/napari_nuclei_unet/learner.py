@@ -23,7 +23,7 @@ from napari_nuclei_unet.devices import AUTOCAST
 from napari_nuclei_unet.params import TrainParams
 
 # Share of the patches that a kind of image gets: 0 by number of images, 1 the same for all kinds.
-EVEN = 0.5
+EVEN = 0.6
 # Part of a training in which the learning rate rises.
 WARM_UP = 0.1
 LARGEST_GRADIENT = 5.0
@@ -56,6 +56,7 @@ def new_network(params: TrainParams, training: list[Example]) -> UNet:
             width=params.width,
             depth=params.depth,
             stem=params.stem,
+            detail=params.detail,
             mean=mean,
             std=std,
         )

@@ -119,7 +119,7 @@ class TrainParams:
         choices=("plain", "resnet34", "efficientnet_lite0"),
     )
     width: int = parameter(
-        24,
+        40,
         "Base width",
         "Channels of the first level of the U-Net; each level doubles them.",
         min=1,
@@ -138,6 +138,13 @@ class TrainParams:
         "Edge of the pixel squares that the first block sees as one; 1: every pixel.",
         min=1,
         max=4,
+    )
+    detail: int = parameter(
+        16,
+        "Detail",
+        "Channels of a level at full resolution around a stem of 2 or more; 0: none.",
+        min=0,
+        max=256,
     )
     epochs: int = parameter(
         20,
@@ -283,6 +290,7 @@ RECIPES = {
         width=16,
         depth=5,
         stem=1,
+        detail=0,
         epochs=25,
         steps=0,
         batch=10,

@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
-from napari_nuclei_unet.core.augment import sample_patches
+from napari_nuclei_unet.core.augment import _crowded, _relit, sample_patches
 from napari_nuclei_unet.core.learning import (
     DiceBCELoss,
     Example,
@@ -52,21 +53,31 @@ def test_pixels_of_weight_zero_change_nothing():
 
 
 def test_targets_of_two_touching_squares():
-    labels = np.zeros((9, 14), np.int32)
-    labels[2:7, 2:7] = 4
-    labels[2:7, 7:12] = 9
+    labels = np.zeros((13, 18), np.int32)
+    labels[4:9, 4:9] = 4
+    labels[4:9, 9:14] = 9
     (nucleus, border, distance, size), weight = targets(labels)
     assert (nucleus == (labels > 0)).all()
-    assert border[4, 6]
-    assert border[4, 7]
-    assert not border[4, 2]
-    assert distance[4, 4] == 1
-    assert distance[4, 9] == 1
-    assert distance[4, 6] < 0.5
-    assert (weight[0] == np.where(border, 5, 1)).all()
+    assert border[6, 8]
+    assert border[6, 9]
+    assert not border[6, 4]
+    assert distance[6, 6] == 1
+    assert distance[6, 11] == 1
+    assert distance[6, 8] < 0.5
+    near = np.zeros(labels.shape, bool)
+    near[2:11, 2:16] = True  # two pixels around the squares, which are small: three times
+    assert (weight[0] == np.where(near, 3, 1) * np.where(border, 5, 1)).all()
     diameter = np.sqrt(4 / np.pi * 25)
     np.testing.assert_allclose(diameter_of(size[nucleus > 0]), diameter, rtol=1e-5)
     assert (size[nucleus == 0] == 0).all()
+
+
+def test_large_nuclei_weigh_as_background_does():
+    labels = np.zeros((60, 60), np.int32)
+    labels[10:50, 10:50] = 1
+    assert (targets(labels)[1] == 1).all()
+    # what is cut off a large nucleus is no small one
+    assert (targets(labels[:, :14], np.array([0.0, 45.0]))[1] == 1).all()
 
 
 def test_distance_of_an_empty_image_is_zero():
@@ -99,6 +110,29 @@ def test_patches_are_reproducible_and_image_and_labels_move_together(example):
     for image, target in zip(images.mean(1)[full], wanted[full, 0], strict=True):
         inside, outside = image[target > 0].mean(), image[target == 0].mean()
         assert abs(inside - outside) > 0.05  # inverted ones are darker inside
+
+
+def test_crowding_adds_whole_nuclei_where_there_is_room():
+    labels = np.zeros((20, 30), np.int32)
+    labels[2:6, 2:6] = 1  # turned it lies at 14:18, 24:28, where there is room
+    labels[8:12, 10:16] = 2  # turned it lies on itself
+    image = torch.from_numpy(np.where(labels > 0, 0.8, 0.1).astype(np.float32)).expand(3, -1, -1)
+    shown, both = _crowded(image, labels, 3)
+    expected = labels.copy()
+    expected[14:18, 24:28] = 3 + 1
+    np.testing.assert_array_equal(both, expected)
+    assert torch.equal(shown[0] > 0.5, torch.from_numpy(both > 0))
+    dark, _ = _crowded(1 - image, labels, 3)
+    assert torch.equal(dark[0] < 0.5, torch.from_numpy(both > 0))
+
+
+def test_relighting_changes_nuclei_and_not_the_ground(example):
+    labels = example.ids
+    image = _relit(example.image, labels, np.random.default_rng(0))
+    levels = [float(image[0][torch.from_numpy(labels == i)].median()) for i in (1, 2, 3)]
+    assert len({round(level, 2) for level in levels}) == 3
+    far = ~ndimage.binary_dilation(labels > 0, iterations=8)
+    torch.testing.assert_close(image[:, far], example.image[:, far])
 
 
 def test_a_small_network_learns_one_patch_by_heart(example):

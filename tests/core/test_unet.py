@@ -7,8 +7,10 @@ from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
 from napari_nuclei_unet.errors import UserError
 
 SMALL = [
-    UNetConfig(in_channels=1, out_channels=2, width=4, depth=2, stem=stem, padding=padding)
-    for stem, padding in itertools.product((1, 2, 3), ("zeros", "reflect"))
+    UNetConfig(1, 2, width=4, depth=2, padding=padding, stem=stem, detail=detail)
+    for (stem, detail), padding in itertools.product(
+        [(1, 0), (2, 0), (3, 0), (2, 3)], ("zeros", "reflect")
+    )
 ]
 
 
@@ -46,9 +48,10 @@ def test_receptive_field_bounds_what_an_output_pixel_sees(config):
     assert reach > 0.6 * config.receptive_field  # and the bound is not idle
 
 
-def test_folding_batch_normalisation_changes_no_prediction():
+@pytest.mark.parametrize("detail", [0, 4])
+def test_folding_batch_normalisation_changes_no_prediction(detail):
     torch.manual_seed(0)
-    network = UNet(UNetConfig(width=4, depth=2))
+    network = UNet(UNetConfig(width=4, depth=2, stem=2, detail=detail))
     network(torch.rand(4, 3, 16, 16))  # gives the running statistics a value
     network.eval()
     image = torch.rand(1, 3, 16, 16)

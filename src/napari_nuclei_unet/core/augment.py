@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from napari_nuclei_unet.core.learning import Example, targets
@@ -21,6 +22,11 @@ SMALLEST, LARGEST = 8.0, 110.0
 LEAST_ZOOM, MOST_ZOOM = 0.3, 6.0
 # Share of the patches that are drawn around a nucleus, wherever it is; others fall anywhere.
 AROUND_NUCLEUS = 0.5
+# Share of the patches that are crowded with nuclei of their own mirror image, and of those in
+# which every nucleus gets a brightness of its own.
+CROWDED, RELIT = 0.2, 0.25
+# A nucleus is not added where others would hide more of it than this part.
+MOST_HIDDEN = 0.3
 # Patches may reach so far, in pixels, beyond the image, into the mirror image that the engine
 # shows the network there.
 OVERHANG = 32.0
@@ -67,7 +73,14 @@ def _augmented(
     grid, inside = _places(example, size, zoom, rng)
     image = _look_up(example.image, grid, "bilinear")
     labels = _look_up(example.labels, grid, "nearest")[0].numpy().round().astype(np.int32)
-    target, weight = targets(labels, example.diameters * zoom)
+    diameters = example.diameters * zoom
+    if labels.any():
+        if rng.random() < CROWDED:
+            image, labels = _crowded(image, labels, len(diameters))
+            diameters = np.tile(diameters, 2)
+        if rng.random() < RELIT:
+            image = _relit(image, labels, rng)
+    target, weight = targets(labels, diameters)
     return (
         recolour(image, rng),
         torch.from_numpy(target),
@@ -162,6 +175,38 @@ def _grid(size: int, rng: np.random.Generator) -> Tensor:
     return torch.rot90(grid, int(rng.integers(4)), (0, 1))
 
 
+def _crowded(image: Tensor, labels: NDArray[np.int32], n: int) -> tuple[Tensor, NDArray[np.int32]]:
+    """Add the nuclei of the patch turned upside down, ids from ``n`` on: many touch then.
+
+    Where nuclei are brighter than what is around them the brighter of both images shows, else
+    the darker one, as overlapping nuclei add up or absorb. Of two in one place the first stays.
+    """
+    turned = np.ascontiguousarray(labels[::-1, ::-1])
+    area = np.bincount(turned.ravel(), minlength=n)
+    hidden = np.bincount(turned.ravel(), labels.ravel() > 0, minlength=n)
+    fits = hidden <= MOST_HIDDEN * area
+    fits[0] = False
+    added = fits[turned]
+    both = np.where((labels == 0) & added, turned + n, labels)
+    inside = torch.from_numpy(labels > 0)
+    brighter = image[:, inside].mean() > image[:, ~inside].mean() if not inside.all() else True
+    blend = torch.maximum if brighter else torch.minimum
+    shown = torch.from_numpy(ndimage.binary_dilation(added, iterations=2))
+    return torch.where(shown, blend(image, image.flip(1, 2)), image), both
+
+
+def _relit(image: Tensor, labels: NDArray[np.int32], rng: np.random.Generator) -> Tensor:
+    """Give every nucleus a contrast of its own: dim ones beside bright ones."""
+    outside = torch.from_numpy(labels == 0)
+    if not outside.any():
+        return image
+    ground = image[:, outside].median(dim=1).values[:, None, None]
+    change = rng.normal(0, 0.45, labels.max() + 1).astype(np.float32)
+    change[0] = 0
+    soft = ndimage.gaussian_filter(ndimage.grey_dilation(change[labels], 3), 1.0)
+    return ground + (image - ground) * torch.from_numpy(np.exp(soft))
+
+
 def recolour(image: Tensor, rng: np.random.Generator) -> Tensor:
     """Vary what a microscope varies: colour, inversion, gamma, light, contrast, blur and noise.
 
@@ -174,12 +219,14 @@ def recolour(image: Tensor, rng: np.random.Generator) -> Tensor:
     -------
     Tensor, shape (3, H, W), values 0 to 1
     """
-    image = _tinted(image, rng)
+    image = _tinted(image.clamp(0, 1), rng)
     if rng.random() < 0.15:
         image = 1 - image
     image = image.clamp(0, 1) ** float(np.exp(rng.normal(0, 0.3)))
     if rng.random() < 0.2:
         image = image * _uneven_light(image.shape[-1], rng)
+    if rng.random() < 0.2:
+        image = image + _clouds(image.shape[-1], rng)
     image = image * rng.uniform(0.6, 1.25) + rng.normal(0, 0.05)
     if rng.random() < 0.25:
         image = _blurred(image, rng.uniform(0.4, 1.5))
@@ -190,17 +237,48 @@ def recolour(image: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _tinted(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Other stains and cameras: channels mixed a little, scaled, or all made grey."""
+    """Other stains and cameras."""
     chance = rng.random()
-    if chance < 0.25:
+    if chance < 0.2:
         return image * torch.from_numpy(rng.uniform(0.5, 1, (3, 1, 1)).astype(np.float32))
+    if chance < 0.4:
+        return _mixed(image, 0.15, rng)
     if chance < 0.5:
-        mix = np.eye(3) + rng.normal(0, 0.15, (3, 3))
-        mix /= mix.sum(1, keepdims=True)  # grey stays grey
-        return torch.einsum("ij,jyx->iyx", torch.from_numpy(mix.astype(np.float32)), image)
-    if chance < 0.6:
         return image.mean(0, keepdim=True).expand(3, -1, -1)
+    if chance < 0.65:
+        return _two_colours(image, rng)
+    if chance < 0.8:
+        # stains absorb: they add up, and vary, in the logarithm of the light that comes through
+        absorbed = _mixed(-image.clamp(min=1 / 255).log(), 0.1, rng)
+        strength = np.exp(rng.normal(0, 0.25, (3, 1, 1))).astype(np.float32)
+        return (-absorbed * torch.from_numpy(strength)).exp()
     return image
+
+
+def _mixed(image: Tensor, amount: float, rng: np.random.Generator) -> Tensor:
+    """Let each channel show a little of the others; grey stays grey."""
+    mix = np.eye(3) + rng.normal(0, amount, (3, 3))
+    mix /= mix.sum(1, keepdims=True)
+    return torch.einsum("ij,jyx->iyx", torch.from_numpy(mix.astype(np.float32)), image)
+
+
+def _two_colours(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Paint dark and bright, and what is between, in two colours that differ in brightness."""
+    while True:
+        dark, bright = rng.uniform(0, 1, (2, 3, 1, 1)).astype(np.float32)
+        if abs(dark.mean() - bright.mean()) > 0.25:
+            break
+    grey = image.mean(0, keepdim=True)
+    return torch.from_numpy(dark) + torch.from_numpy(bright - dark) * grey
+
+
+def _clouds(size: int, rng: np.random.Generator) -> Tensor:
+    """Patches of a faint colour, coarse or fine, that are no nuclei; shape (3, size, size)."""
+    n = int(rng.integers(4, max(size // 8, 5)))
+    cells = torch.from_numpy(rng.normal(0, 1, (1, 1, n, n)).astype(np.float32))
+    field = F.interpolate(cells, (size, size), mode="bilinear", align_corners=True)[0]
+    colour = rng.uniform(-1, 1, (3, 1, 1)) if rng.random() < 0.5 else np.ones((3, 1, 1))
+    return field * torch.from_numpy((colour * rng.uniform(0, 0.12)).astype(np.float32))
 
 
 def _uneven_light(size: int, rng: np.random.Generator) -> Tensor:

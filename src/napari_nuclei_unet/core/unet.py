@@ -35,6 +35,10 @@ class UNetConfig:
         Edge length, in pixels, of the squares that are folded into channels before the first
         block and unfolded by a transposed convolution after the last; 1 folds nothing. With 2
         the network works at half the resolution, at a quarter of the cost.
+    detail : int
+        Channels of a level of its own at full resolution: one convolution before the folding
+        and one after the unfolding, joined like any other level; 0: none. It draws the edges
+        that half a resolution blurs.
     mean, std : tuple of float
         Of each input channel: taken off, and divided by, before the first block; 0 and 1
         without.
@@ -49,6 +53,7 @@ class UNetConfig:
     depth: int = 4
     padding: Padding = "zeros"
     stem: int = 1
+    detail: int = 0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     encoder: str = "plain"
@@ -81,11 +86,12 @@ class UNetConfig:
         down and two on the way up, each reaching one such pixel further; the pooling below
         it reaches one pixel of that level more. Folding by the stem multiplies all of it.
         """
+        detail = 1 if self.detail else 0
         if self.encoder != "plain":
             up = sum(2 * 2 ** (level + 1) for level in range(self.depth))
-            return up + ENCODERS[self.encoder].reach(self.depth + 1) + self.divisor
+            return up + ENCODERS[self.encoder].reach(self.depth + 1) + self.divisor + detail
         levels = sum(5 * 2**level for level in range(self.depth))
-        return self.stem * (levels + 2 * 2**self.depth + 1) - 1
+        return self.stem * (levels + 2 * 2**self.depth + 1) - 1 + detail
 
     @property
     def working_channels(self) -> float:
@@ -97,7 +103,8 @@ class UNetConfig:
         finest = 5 * self.width
         if self.encoder != "plain":
             finest = max(finest, 3 * ENCODERS[self.encoder].widest)
-        return self.in_channels + self.out_channels + finest / self.stem**2
+        folded = finest / self.stem**2
+        return self.in_channels + self.out_channels + max(folded, 5 * self.detail) + self.detail
 
     @property
     def halo(self) -> int:
@@ -147,9 +154,14 @@ class UNet(nn.Module):
         self.merge = nn.ModuleList(
             _block(s + w, w, config.padding) for s, w in zip(skips, widths[:-1], strict=False)
         )
-        self.head = nn.ConvTranspose2d(
-            widths[0], config.out_channels, config.stem, stride=config.stem
-        )
+        unfolded = config.detail or config.out_channels
+        self.head = nn.ConvTranspose2d(widths[0], unfolded, config.stem, stride=config.stem)
+        if config.detail:
+            self.detail = _convolution(config.in_channels, config.detail, config.padding)
+            self.draw = nn.Sequential(
+                *_convolution(2 * config.detail, config.detail, config.padding),
+                nn.Conv2d(config.detail, config.out_channels, 1),
+            )
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict one logit per pixel and output channel.
@@ -170,11 +182,13 @@ class UNet(nn.Module):
             If the channels or the size do not fit.
         """
         self._check(image)
-        skips = self._contract((image - self.mean) / self.std)
+        image = (image - self.mean) / self.std
+        skips = self._contract(image)
         x = skips.pop()
         for level in reversed(range(self.config.depth)):
             x = self.merge[level](torch.cat([skips.pop(), self.up[level](x)], dim=1))
-        return self.head(x)
+        x = self.head(x)
+        return self.draw(torch.cat([self.detail(image), x], dim=1)) if self.config.detail else x
 
     def _contract(self, image: Tensor) -> list[Tensor]:
         """Go down the contracting path; the maps of every level, the finest first."""
@@ -233,11 +247,13 @@ def channels_last(network: UNet) -> UNet:
 
 
 def _block(inputs: int, outputs: int, padding: Padding) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for channels in (inputs, outputs):
-        layers += [
-            nn.Conv2d(channels, outputs, 3, padding=1, padding_mode=padding, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
+    first, second = (_convolution(n, outputs, padding) for n in (inputs, outputs))
+    return nn.Sequential(*first, *second)
+
+
+def _convolution(inputs: int, outputs: int, padding: Padding) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode=padding, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
