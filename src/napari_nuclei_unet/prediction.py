@@ -145,11 +145,9 @@ def _batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
 
 
 def _network_input(plane: Plane, tile: Tile) -> NDArray[np.float32]:
-    """Shape (3, Y, X), normalised by the range of the whole plane."""
+    """Shape (Y, X, 3), normalised by the range of the whole plane."""
     pixels = plane.normalized(read_tile(plane.pixels, tile))
-    if pixels.ndim == 2:
-        return np.broadcast_to(pixels, (3, *pixels.shape))
-    return np.moveaxis(pixels, -1, 0)
+    return pixels if pixels.ndim == 3 else np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
 
 
 @torch.inference_mode()
@@ -163,14 +161,15 @@ def predict(network: UNet, inputs: NDArray[np.float32], how: Plan) -> NDArray[np
     ----------
     network : UNet
         On the device of ``how``.
-    inputs : ndarray, shape (N, 3, Y, X), float32, values 0 to 1
+    inputs : ndarray, shape (N, Y, X, 3), float32, values 0 to 1
     how : Plan
 
     Returns
     -------
     ndarray, shape (N, out_channels, Y, X), float32, values 0 to 1
     """
-    images = torch.from_numpy(inputs).to(how.device, memory_format=torch.channels_last)
+    # colours last is how CPUs and tensor cores want them, so that nothing is copied
+    images = torch.from_numpy(inputs).permute(0, 3, 1, 2).to(how.device)
     low_precision = AUTOCAST.get(how.precision)
     with torch.autocast(how.device, dtype=low_precision, enabled=low_precision is not None):
         logits = network(images)

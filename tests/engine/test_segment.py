@@ -137,20 +137,25 @@ def test_the_record_makes_the_same_labels_again(bright, three_discs):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
 def test_running_out_of_memory_ends_with_a_result():
-    """A real shortage: the process may take 300 MB more than it has when torch is loaded."""
+    """A real shortage: the process may take 650 MB more than it has when torch is loaded.
+
+    The first tile needs over a gigabyte, and what fails is one large array, which torch reports;
+    where memory is so short that small ones fail, libraries abort. The C library is told to
+    return arrays to the system when they are freed, as the limit counts what it keeps, too.
+    """
     program = """
         import resource, numpy as np, psutil
         from napari_nuclei_unet import SegmentParams, load_model, run, segment_steps
         model = load_model("nuclei")
         from napari_nuclei_unet.samples import repeated_sample
-        image = repeated_sample(1500)
+        image = repeated_sample(2400)
         small = run(segment_steps(image[:64, :64], model, device="cpu"))
         taken = psutil.Process().memory_info().vms
-        resource.setrlimit(resource.RLIMIT_AS, (taken + 300_000_000,) * 2)
-        wish = SegmentParams(tile=2048, batch=2, precision="fp32")
+        resource.setrlimit(resource.RLIMIT_AS, (taken + 650_000_000,) * 2)
+        wish = SegmentParams(tile=2400, batch=2, precision="fp32")
         steps = []
         result = run(segment_steps(image, model, wish, "cpu"), steps.append)
-        print(result.labels.shape, result.record["ran_on"]["tile"] < 2048)
+        print(result.labels.shape, result.record["ran_on"]["tile"] < 2400)
         print(any("Memory ran out" in n for n in result.notices))
         print(any("Memory ran out" in s.notice for s in steps))
     """
@@ -158,10 +163,16 @@ def test_running_out_of_memory_ends_with_a_result():
         [sys.executable, "-c", textwrap.dedent(program)],
         capture_output=True,
         text=True,
-        env={"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "PATH": ""},
+        env={
+            "OMP_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "1",
+            "MALLOC_MMAP_THRESHOLD_": "200000",
+            "PATH": "",
+        },
         check=False,
     )
-    assert done.stdout.split("\n")[:3] == ["(1500, 1500) True", "True", "True"], done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["(2400, 2400) True", "True", "True"]
 
 
 def test_labels_do_not_depend_on_the_tile():

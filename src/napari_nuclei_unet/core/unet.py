@@ -99,12 +99,14 @@ class UNetConfig:
 
         The finest level holds at most its skip connection, the upsampled maps, both joined, and
         the result of a convolution: five times its width. A pretrained encoder is widest before.
+        The level of detail holds both joined, and the result.
         """
         finest = 5 * self.width
         if self.encoder != "plain":
             finest = max(finest, 3 * ENCODERS[self.encoder].widest)
-        folded = finest / self.stem**2
-        return self.in_channels + self.out_channels + max(folded, 5 * self.detail) + self.detail
+        folded = self.stem**2
+        detail = 3 * self.detail + self.width / folded
+        return self.in_channels + self.out_channels + max(finest / folded, detail)
 
     @property
     def halo(self) -> int:
@@ -132,6 +134,7 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
+        self.shifted = any(config.mean) or set(config.std) != {1.0}
         self.register_buffer("mean", _per_channel(config.mean), persistent=False)
         self.register_buffer("std", _per_channel(config.std), persistent=False)
         widths = [config.width * 2**level for level in range(config.depth + 1)]
@@ -182,13 +185,29 @@ class UNet(nn.Module):
             If the channels or the size do not fit.
         """
         self._check(image)
-        image = (image - self.mean) / self.std
+        if self.shifted:
+            image = (image - self.mean) / self.std
         skips = self._contract(image)
         x = skips.pop()
         for level in reversed(range(self.config.depth)):
             x = self.merge[level](torch.cat([skips.pop(), self.up[level](x)], dim=1))
-        x = self.head(x)
-        return self.draw(torch.cat([self.detail(image), x], dim=1)) if self.config.detail else x
+        return self.draw(self._unfolded(image, x)) if self.config.detail else self.head(x)
+
+    def _unfolded(self, image: Tensor, x: Tensor) -> Tensor:
+        """Join the level at full resolution with what was unfolded.
+
+        That takes most memory of all. Without gradients, the one is given back before the other
+        is made.
+        """
+        if torch.is_grad_enabled():
+            return torch.cat([self.detail(image), self.head(x)], dim=1)
+        part = self.detail(image)
+        n, channels, height, width = part.shape
+        both: Tensor = part.new_empty((n, height, width, 2 * channels)).permute(0, 3, 1, 2)
+        both[:, :channels] = part
+        del part
+        both[:, channels:] = self.head(x)
+        return both
 
     def _contract(self, image: Tensor) -> list[Tensor]:
         """Go down the contracting path; the maps of every level, the finest first."""
