@@ -34,6 +34,8 @@ class Checkpoint:
         One row an epoch, as in ``history.csv``.
     tensors : dict of str to Tensor
         Weights, their running average and the state of the optimizer.
+    precision : str
+        Number format in which it ran.
     parent : str
         Checksum of the model that the training began with, if it began with one.
     """
@@ -43,6 +45,7 @@ class Checkpoint:
     data: str
     history: tuple[dict[str, float], ...]
     tensors: dict[str, Tensor]
+    precision: str
     parent: str = ""
 
 
@@ -91,6 +94,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             data=card["data"],
             history=tuple(card["history"]),
             tensors=tensors,
+            precision=card["precision"],
             parent=card.get("parent", ""),
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, UserError) as error:

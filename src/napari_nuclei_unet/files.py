@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -263,40 +263,68 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
             f"Every image needs labels of the same name; {len(odd)} have no partner, "
             f"the first is {odd[0]}."
         )
-    rows: dict[str, dict[str, str]] = {}
+    rows: dict[str, dict[str, str]] = {stem: {} for stem in found[0]}
     if groups is not None:
-        rows = read_groups(groups)
-    return [
-        _example(stem, path, found[1][stem], rows.get(stem, {})) for stem, path in found[0].items()
-    ]
+        rows = read_groups(groups, found[0], ("field_group", "modality"))
+    return [_example(stem, path, found[1][stem], rows[stem]) for stem, path in found[0].items()]
 
 
-def read_groups(path: Path) -> dict[str, dict[str, str]]:
-    """Read the rows of a table by their column ``id``, the stem of an image's name.
+def read_groups(
+    path: Path, stems: Iterable[str], columns: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """Read what a table says of images.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV table with a column ``id``, the stem of an image's name.
+    stems : iterable of str
+        The images.
+    columns : sequence of str
+        What else is read.
+
+    Returns
+    -------
+    dict of dict
+        For each stem the columns; empty text where a cell is missing.
 
     Raises
     ------
     UserError
-        If it is no CSV table with such a column.
+        If it is no such table, or has no row for an image.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as table:
-            return {row["id"]: row for row in csv.DictReader(table)}
+        with path.open(newline="", encoding="utf-8-sig") as table:
+            rows = {
+                row["id"]: {name: row[name] or "" for name in columns}
+                for row in csv.DictReader(table)
+            }
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no CSV table with a column 'id'.") from error
+        wanted = ", ".join(("id", *columns))
+        raise UserError(f"{path} is no CSV table with the columns {wanted}.") from error
+    if missing := [stem for stem in stems if stem not in rows]:
+        raise UserError(
+            f"{path} has no row for {len(missing)} of the images, the first is {missing[0]}."
+        )
+    return rows
 
 
 def _example(stem: str, image: Path, labels: Path, row: dict[str, str]) -> Example:
-    plane = check_plane(read_image(image))
+    try:
+        plane = check_plane(read_image(image))
+    except UserError as error:
+        raise UserError(f"{stem}: {error}") from error
     truth = read_labels(labels)
     if truth.shape != plane.shape:
         raise UserError(f"{stem}: the image has the size {plane.shape}, its labels {truth.shape}.")
+    # numbered anew: ids may be larger than float32 can tell apart; 0 stays 0
+    ids = np.unique(np.append(0, truth), return_inverse=True)[1][1:].reshape(truth.shape)
     pixels = plane.normalized()
     pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     return Example(
         name=stem,
         image=torch.from_numpy(np.ascontiguousarray(pixels)).expand(3, -1, -1),
-        labels=torch.from_numpy(truth.astype(np.float32))[None],
+        labels=torch.from_numpy(ids.astype(np.float32))[None],
         group=row.get("field_group") or stem,
         kind=row.get("modality", ""),
     )

@@ -26,7 +26,6 @@ from napari_nuclei_unet.params import TrainParams
 EVEN = 0.6
 # Part of a training in which the learning rate rises.
 WARM_UP = 0.1
-LARGEST_GRADIENT = 5.0
 
 
 def new_network(params: TrainParams, training: list[Example]) -> UNet:
@@ -154,7 +153,8 @@ class Learner:
         loss = self.loss(logits, wanted, weight)
         self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        if self.params.clip:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip)
         self.optimizer.step()
         return loss.item(), logits.detach()
 
@@ -236,7 +236,7 @@ def batches(
 
 
 def _sampling(examples: list[Example]) -> NDArray[np.float64]:
-    """Probability of each example: half way between equal images and equal kinds."""
+    """Probability of each example: between equal images and equal kinds, as ``EVEN`` says."""
     of_kind = Counter(one.kind for one in examples)
     weights = np.array([of_kind[one.kind] ** -EVEN for one in examples])
     return weights / weights.sum()

@@ -44,6 +44,9 @@ class ModelCard:
     sizes : tuple of float
         Smallest and largest diameter of nuclei, in pixels, that this model takes as they are;
         images with others are zoomed. Empty: it takes any image as it is.
+    ideal : float or None
+        Diameter to which the nuclei of those images are zoomed; the geometric mean of ``sizes``
+        where it is not given.
     trained_on, training, scores : dict
         Data, parameters, and validation scores.
     sha256 : str
@@ -55,6 +58,7 @@ class ModelCard:
     network: dict[str, Any]
     thresholds: dict[str, Any]
     sizes: tuple[float, ...] = ()
+    ideal: float | None = None
     trained_on: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
@@ -170,6 +174,7 @@ def read_card(name: str | Path) -> ModelCard:
             smallest, largest = made.sizes
             SegmentParams(diameter=smallest)
             SegmentParams(diameter=largest)
+            SegmentParams(diameter=made.ideal)
         return made
     except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(

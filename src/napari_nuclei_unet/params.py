@@ -218,6 +218,13 @@ class TrainParams:
         min=0.0,
         max=1.0,
     )
+    clip: float = parameter(
+        5.0,
+        "Largest gradient",
+        "Gradients of a larger norm are shortened to it; 0: never.",
+        min=0.0,
+        max=1e6,
+    )
     average: float = parameter(
         0.998,
         "Averaging",
@@ -282,6 +289,9 @@ def check(params: Any) -> None:
         object.__setattr__(params, one.name, int(value) if whole else float(value))
 
 
+# Training parameters that say what the network is, and not how it learns.
+ARCHITECTURE = ("encoder", "width", "depth", "stem", "detail", "goal", "normalize")
+
 # Complete sets of training parameters. "seed" is the recipe of the paper that the project starts
 # from (docs/reference/seed.md); it leaves the base width open.
 RECIPES = {
@@ -300,6 +310,7 @@ RECIPES = {
         schedule="constant",
         learning_rate=3e-4,
         weight_decay=0.0,
+        clip=0.0,
         average=0.0,
     ),
 }

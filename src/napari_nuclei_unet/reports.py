@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
         As in ``training.Epoch``.
     """
     epochs = [row["epoch"] for row in history]
-    best = min(history, key=lambda row: row["validation_loss"])["epoch"]
+    best = min(history, key=_validation_loss)["epoch"]
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axes, name, title in zip(
         figure.subplots(1, 2), ("loss", "iou"), ("Loss", "IoU of the foreground"), strict=True
@@ -78,6 +79,12 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
         axes.legend()
     with written(path) as aside:
         figure.savefig(aside, dpi=120)
+
+
+def _validation_loss(row: dict[str, float]) -> float:
+    """Of an epoch; one that is no number is the worst."""
+    loss = row["validation_loss"]
+    return loss if math.isfinite(loss) else math.inf
 
 
 def plot_predictions(path: Path, predictions: Sequence[Prediction]) -> None:

@@ -14,15 +14,15 @@ from napari_nuclei_unet.errors import UserError
 def split(examples: list[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
     """Split by group, within each kind of image, into a training and a validation part.
 
-    A kind with a single group is trained on; when that leaves nothing to validate, one
-    example is held back.
+    A kind with a single group is trained on. When that leaves nothing to validate, one group is
+    held back, and of a single group one example.
 
     Parameters
     ----------
     examples : list of Example
         At least two.
     share : float, 0 to 1
-        Part of each kind's groups that is held back, at least one group.
+        Part of each kind's groups that is held back, at least one group, but not all.
     seed : int
 
     Returns
@@ -47,7 +47,10 @@ def split(examples: list[Example], share: float, seed: int) -> tuple[list[Exampl
     for kind in sorted(groups):
         names = sorted(groups[kind] - held)
         if len(names) > 1:
-            held.update(rng.permutation(names)[: max(1, round(share * len(names)))].tolist())
+            n = min(max(1, round(share * len(names))), len(names) - 1)
+            held.update(rng.permutation(names)[:n].tolist())
+    if not held and len(all_groups := sorted({one.group for one in examples})) > 1:
+        held = {all_groups[int(rng.integers(len(all_groups)))]}
     if not held:
         held = {examples[int(rng.integers(len(examples)))].name}
         return _part(examples, held, "name")
@@ -60,10 +63,10 @@ def _part(examples: list[Example], held: set[str], by: str) -> tuple[list[Exampl
 
 
 def fingerprint(examples: list[Example]) -> str:
-    """Tell annotated images from others: by name, size, and sums of pixels and labels."""
+    """Tell annotated images from others: by name, group, size, and sums of pixels and labels."""
     digest = hashlib.sha256()
     for one in examples:
         # numpy's sum, unlike torch's, does not depend on the number of threads
         sums = [float(part.numpy().sum(dtype=np.float64)) for part in (one.image, one.labels)]
-        digest.update(repr((one.name, tuple(one.labels.shape), sums)).encode())
+        digest.update(repr((one.name, one.group, one.kind, one.labels.shape, sums)).encode())
     return digest.hexdigest()

@@ -6,17 +6,14 @@ import copy
 import dataclasses
 import math
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from napari_nuclei_unet.cards import card_of
 from napari_nuclei_unet.checkpoints import (
     Checkpoint,
     checkpoint_path,
@@ -35,12 +32,10 @@ from napari_nuclei_unet.pretrained import encoder_weights
 from napari_nuclei_unet.reports import Prediction, plot_curves, plot_predictions, write_history
 from napari_nuclei_unet.splitting import fingerprint, split
 from napari_nuclei_unet.tuning import Predicted, predict_all, scores_by_kind, tune
-from napari_nuclei_unet.validation import THRESHOLDS, cases, validate
+from napari_nuclei_unet.validation import cases, validate
 
 # Validation images in predictions.png.
 SHOWN = 6
-# Diameters, in pixels, that a network trained on patches takes as they are.
-COMFORTABLE = (12.0, 48.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +96,16 @@ def train_steps(
     Epoch
         After every epoch.
     """
-    device, precision = choose(device, params.precision)
+    device, precision = choose(device, resume.precision if resume else params.precision)
+    if precision == "fp16":  # whose small range would need the loss to be scaled
+        precision = "fp32"
     learner = Learner(network, params, device, precision)
     history = resume.history if resume else ()
     if resume:
         learner.restore(resume.tensors)
     prepared = cases(validation, params.resize)
-    data, steps = fingerprint(training), steps_an_epoch(params, len(training))
+    data = fingerprint([*training, *validation])
+    steps = steps_an_epoch(params, len(training))
     shown = batches(training, params, len(history) * steps)
     try:
         for number in range(len(history) + 1, params.epochs + 1):
@@ -133,7 +131,12 @@ def train_steps(
                 epochs=params.epochs,
                 network=copy.deepcopy(averaged).cpu() if validation_loss < best else None,
                 checkpoint=Checkpoint(
-                    params, dataclasses.asdict(network.config), data, history, learner.state()
+                    params,
+                    dataclasses.asdict(network.config),
+                    data,
+                    history,
+                    learner.state(),
+                    precision,
                 ),
             )
     finally:
@@ -186,32 +189,32 @@ def train(
     """
     training, validation = split(examples, params.validation, params.seed)
     _check_enough(training, params)
-    going_on = _checked(checkpoint_path(out), params, training) if resume else None
+    going_on = _checked(out, params, [*training, *validation]) if resume else None
     if going_on is not None:
         parent, network = going_on.parent, UNet(UNetConfig(**going_on.network))
     else:
         parent, network = _first_network(params, training, start, encoder_from)
+    _check_patches(network.config, params, len(training))
     saved = going_on is not None
     try:
         for epoch in train_steps(training, validation, network, params, device, going_on):
             report(str(epoch))
+            checkpoint = dataclasses.replace(epoch.checkpoint, parent=parent)
             if epoch.network is not None:
                 saved = True
-                card = _card(out, params, training, epoch, parent)
-                save_model(out, card, epoch.network.state_dict())
-            checkpoint = dataclasses.replace(epoch.checkpoint, parent=parent)
+                save_model(out, card_of(out, training, checkpoint), epoch.network.state_dict())
             save_checkpoint(checkpoint_path(out), checkpoint)
             write_history(out.with_name("history.csv"), epoch.history)
             plot_curves(out.with_name("curves.png"), epoch.history)
+        if not saved:
+            raise UserError("The loss never became a number; train with a lower learning rate.")
+        return _finish(out, validation, device)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         raise UserError(
             "There is not enough memory to train: make --batch or --patch smaller."
         ) from error
-    if not saved:
-        raise UserError("The loss never became a number; train with a lower learning rate.")
-    return _finish(out, validation, device)
 
 
 def _first_network(
@@ -221,6 +224,11 @@ def _first_network(
     encoder_from: str | Path | None,
 ) -> tuple[str, UNet]:
     """Make the network that training begins with; before it the checksum of its parent, if any."""
+    if encoder_from and (start or params.encoder == "plain"):
+        raise UserError(
+            "Weights of an encoder go with one of the pretrained encoders, and not with a model "
+            "to begin with: --encoder resnet34 --encoder-weights FILE."
+        )
     if start:
         card, network = read_model(start)
         return card.sha256, network
@@ -238,14 +246,32 @@ def _check_enough(training: list[Example], params: TrainParams) -> None:
     largest = max(one.labels.numel() for one in training)
     if not params.resize and largest < params.patch**2:
         edge = int(math.sqrt(largest)) // 16 * 16
+        smaller = f"with smaller patches, of {edge} at most, or " if edge >= 32 else ""
         raise UserError(
             f"All images have fewer pixels than a patch of {params.patch} x {params.patch}: "
-            f"train with smaller patches, of {max(edge, 32)} at most, or on larger images."
+            f"train {smaller}on larger images."
         )
 
 
-def _checked(path: Path, params: TrainParams, training: list[Example]) -> Checkpoint:
-    """Read a checkpoint, if it is one of this very training."""
+def _check_patches(config: UNetConfig, params: TrainParams, images: int) -> None:
+    """Refuse what the network cannot learn from: patches that do not fit, or too little at once."""
+    name = "resize" if params.resize else "patch"
+    edge = params.resize or params.patch
+    if edge % config.divisor:
+        raise UserError(
+            f"--{name} {edge} does not fit this network: take a multiple of {config.divisor}."
+        )
+    last = images % params.batch if params.resize and not params.steps else 0
+    if edge == config.divisor and 1 in (params.batch, last):
+        raise UserError(
+            f"At its deepest level this network would see a single value of a batch: train with a "
+            f"larger --{name} or another --batch."
+        )
+
+
+def _checked(out: Path, params: TrainParams, examples: list[Example]) -> Checkpoint:
+    """Read the checkpoint of a model, if it is one of this very training."""
+    path = checkpoint_path(out)
     found = load_checkpoint(path)
     old, new = dataclasses.asdict(found.params), dataclasses.asdict(params)
     changed = [f"{name} {old[name]}" for name in old if old[name] != new[name]]
@@ -254,8 +280,12 @@ def _checked(path: Path, params: TrainParams, training: list[Example]) -> Checkp
             f"{path} was trained with {', '.join(changed)}: resume with the same parameters, or "
             "train without --resume."
         )
-    if found.data != fingerprint(training):
-        raise UserError(f"{path} was trained on other images: train without --resume.")
+    if found.data != fingerprint(examples):
+        raise UserError(
+            f"{path} was trained on other images, or with other --groups: train without --resume."
+        )
+    if not out.is_file():
+        raise UserError(f"The best model so far, {out}, is gone: train without --resume.")
     return found
 
 
@@ -285,41 +315,3 @@ def _shown(predicted: list[Predicted], thresholds: dict[str, Any]) -> list[Predi
         )
         for one in turns[:SHOWN]
     ]
-
-
-def _card(
-    out: Path, params: TrainParams, training: list[Example], epoch: Epoch, parent: str
-) -> ModelCard:
-    kinds = Counter(one.kind or "image" for one in training)
-    nuclei = sum(len(one.centres) for one in training)
-    return ModelCard(
-        name=out.stem,
-        description="U-Net for nuclei, which a watershed separates.",
-        network=epoch.checkpoint.network,
-        thresholds=THRESHOLDS,
-        sizes=sizes_of(training, params),
-        trained_on={"images": len(training), "nuclei": nuclei, "kinds": dict(kinds)},
-        training=dataclasses.asdict(params)
-        | {"best_epoch": len(epoch.history)}
-        | ({"from": parent} if parent else {}),
-        version=version("napari-nuclei-unet"),
-        created=date.today().isoformat(),
-    )
-
-
-def sizes_of(training: list[Example], params: TrainParams) -> tuple[float, ...]:
-    """Diameters that a network takes as they are.
-
-    Patches are drawn in all sizes; of whole images that were resized, the middle half.
-    """
-    if not params.resize:
-        return COMFORTABLE
-    seen = [
-        one.diameter * params.resize / math.sqrt(one.labels.numel())
-        for one in training
-        if one.diameter
-    ]
-    if not seen:
-        return ()
-    low, high = np.percentile(seen, [25, 75])
-    return float(round(low, 1)), float(round(high, 1))

@@ -16,6 +16,7 @@ from napari_nuclei_unet.core.learning import Example, loss_for, targets
 from napari_nuclei_unet.core.scores import Counts, count
 from napari_nuclei_unet.core.tiles import plan_tiles, read_tile
 from napari_nuclei_unet.core.unet import UNet
+from napari_nuclei_unet.devices import CPU_TILE
 
 # While a model is trained; the final ones are tuned.
 THRESHOLDS: dict[str, Any] = {
@@ -94,7 +95,7 @@ def validate(network: UNet, validation: list[Case]) -> tuple[float, list[Counts]
 
 
 def predict(network: UNet, image: Tensor) -> Tensor:
-    """Logits of a whole image, with the mirrored border that the engine gives it.
+    """Logits of a whole image, tiled and with a mirrored border as the engine has it.
 
     Parameters
     ----------
@@ -105,9 +106,11 @@ def predict(network: UNet, image: Tensor) -> Tensor:
     -------
     Tensor, shape (1, out_channels, Y, X)
     """
+    config, device = network.config, next(network.parameters()).device
+    pixels = image.permute(1, 2, 0).numpy()
     shape = (image.shape[1], image.shape[2])
-    (tile,) = plan_tiles(shape, max(shape), network.config.halo, network.config.divisor)
-    seen = torch.from_numpy(read_tile(image.permute(1, 2, 0).numpy(), tile))
-    device = next(network.parameters()).device
-    logits: Tensor = network(seen.permute(2, 0, 1)[None].to(device)).cpu()
-    return logits[:, :, *tile.keep]
+    logits = torch.empty(1, config.out_channels, *shape)
+    for tile in plan_tiles(shape, CPU_TILE, config.halo, config.divisor):
+        seen = torch.from_numpy(read_tile(pixels, tile)).permute(2, 0, 1)[None]
+        logits[:, :, *tile.place] = network(seen.to(device)).cpu()[:, :, *tile.keep]
+    return logits

@@ -54,7 +54,8 @@ def zoom_for(diameter: float, model: Model, shape: tuple[int, int]) -> float:
     if smallest <= diameter <= largest:
         return 1.0
     most = max(1.0, min(MOST_ZOOM, math.sqrt(MOST_PIXELS / math.prod(shape))))
-    return min(max(math.sqrt(smallest * largest) / diameter, LEAST_ZOOM), most)
+    ideal = model.card.ideal or math.sqrt(smallest * largest)
+    return min(max(ideal / diameter, LEAST_ZOOM), most)
 
 
 def predict_fitting(

@@ -117,9 +117,10 @@ def test_weights_that_do_not_fit_are_told(tmp_path):
     with pytest.raises(UserError, match="another shape"):
         ResNet34(3).load(torchvision_layout() | {"conv1.weight": torch.zeros(64, 1, 7, 7)})
     bad = tmp_path / "bad.pth"
-    bad.write_bytes(b"no weights")
-    with pytest.raises(UserError, match="read safely"):
-        encoder_weights("resnet34", bad)
+    for text in (b"no weights", b"hi\n"):
+        bad.write_bytes(text)
+        with pytest.raises(UserError, match="read safely"):
+            encoder_weights("resnet34", bad)
     with pytest.raises(UserError, match="cannot be read"):
         encoder_weights("resnet34", tmp_path / "none.pth")
     torch.save(print, bad)  # anything but tensors is refused, not run

@@ -17,6 +17,7 @@ from napari_nuclei_unet import (
 )
 from napari_nuclei_unet.checkpoints import checkpoint_path, load_checkpoint
 from napari_nuclei_unet.core.learning import Example
+from napari_nuclei_unet.devices import CPU_TILE
 from napari_nuclei_unet.learner import batches, new_network
 from napari_nuclei_unet.models import read_model
 from napari_nuclei_unet.params import RECIPES, TrainParams
@@ -55,6 +56,17 @@ def test_groups_are_never_split_and_every_kind_is_validated(seed):
 def test_a_single_group_still_holds_one_image_back():
     training, validation = split(examples(4, groups=1), 0.1, 0)
     assert (len(training), len(validation)) == (3, 1)
+
+
+def test_of_kinds_with_a_single_group_each_a_whole_group_is_held_back():
+    training, validation = split(examples(9, kinds=3, groups=3), 0.1, 0)
+    assert (len(training), len(validation)) == (6, 3)
+    assert not {e.group for e in training} & {e.group for e in validation}
+
+
+def test_a_large_share_leaves_something_to_train_on():
+    training, _ = split(examples(6, groups=2), 0.9, 0)
+    assert len(training) == 3
 
 
 def test_one_image_is_too_few():
@@ -118,6 +130,8 @@ def test_training_goes_on_from_a_model_with_its_architecture(tmp_path):
     for flags in ({"start": first}, {"resume": True}):
         train(examples(8), still, second, report=lambda _: None, **flags)
         card = load_model(second).card
+        assert card.training["width"] == TINY.width  # of the network, not of the parameters
+        assert card.training["ran_in"] in ("fp32", "bf16")
         assert card.training["from"] == load_model(first).card.sha256
 
 
@@ -168,8 +182,8 @@ def test_the_recipe_seed_shows_every_image_once_an_epoch_and_normalises_by_their
 
 
 def test_validation_sees_what_the_engine_predicts(bright):
-    """Thresholds are tuned on the maps that users get, mirrored borders included."""
-    image = examples(1)[0].image
+    """Thresholds are tuned on the maps that users get, mirrored borders and tiles included."""
+    image = examples(1)[0].image.repeat(1, 1, 2 + CPU_TILE // 64)
     image = image / image.max()  # as read_examples would have normalised it
     with torch.inference_mode():
         logits = predict(bright.network, image)

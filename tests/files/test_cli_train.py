@@ -14,6 +14,7 @@ import tifffile
 from skimage.measure import label
 
 from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.files import read_examples
 from napari_nuclei_unet.models import read_card
 
 SMALL = ["--epochs=2", "--steps=2", "--batch=2", "--patch=32", "--width=4", "--depth=1"]
@@ -153,8 +154,13 @@ def test_images_with_fewer_pixels_than_a_patch_are_told(data, tmp_path, capsys):
 
 
 def test_a_bad_name_or_value_is_told(data, tmp_path, capsys):
-    assert train(data, tmp_path / "model", *SMALL) == 2
-    refused(capsys, "model.safetensors")
+    for name in ("model", "."):
+        assert train(data, tmp_path / name, *SMALL) == 2
+        refused(capsys, "the file of the model", ".safetensors")
+    folder = tmp_path / "folder.safetensors"
+    folder.mkdir()
+    assert train(data, folder, *SMALL) == 2
+    refused(capsys, "the file of the model")
     assert train(data, tmp_path / "m.safetensors", "--epochs=0") == 2
     refused(capsys, "epochs")
     assert (
@@ -164,6 +170,88 @@ def test_a_bad_name_or_value_is_told(data, tmp_path, capsys):
         == 2
     )
     refused(capsys, "depth of 1 to 4")
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("id,field_group\n0,a\n", ("columns id, field_group, modality",)),
+        ("id,field_group,modality\n0.tif,a,b\n", ("no row for 4", "first is 0")),
+    ],
+)
+def test_a_table_of_groups_that_says_nothing_of_the_images_is_told(
+    data, tmp_path, capsys, table, words
+):
+    groups = tmp_path / "groups.csv"
+    groups.write_text(table)
+    flags = [*SMALL, "--groups", str(groups)]
+    assert train(data, tmp_path / "m.safetensors", *flags) == 2
+    refused(capsys, "groups.csv", *words)
+
+
+def test_a_table_of_groups_as_a_spreadsheet_writes_it_is_read(data, tmp_path):
+    groups = tmp_path / "groups.csv"
+    rows = ["id,field_group,modality", "0,left,dark", "1,left,dark", "2,right,dark", "3,right"]
+    groups.write_text("\n".join(rows), encoding="utf-8-sig")  # with a byte order mark
+    out = tmp_path / "m.safetensors"
+    assert train(data, out, *SMALL, "--groups", str(groups)) == 0
+    assert read_card(out).trained_on["images"] == 2  # a whole group is held back
+
+
+def test_flags_that_would_be_without_effect_are_told(data, tmp_path, capsys):
+    out = tmp_path / "m.safetensors"
+    assert train(data, out, *SMALL) == 0
+    capsys.readouterr()
+    for flags, words in (
+        (["--resume", "--from", "nuclei"], ["--resume", "leave --from"]),
+        (["--from", str(out), "--width=9", "--goal=mask"], ["leave --width and --goal out"]),
+        ([*SMALL, "--encoder-weights=no.pth"], ["--encoder resnet34 --encoder-weights FILE"]),
+    ):
+        assert train(data, out, *flags) == 2
+        refused(capsys, *words)
+
+
+def test_resume_needs_the_same_validation_images_and_the_best_model(data, tmp_path, capsys):
+    out = tmp_path / "m.safetensors"
+    assert train(data, out, *SMALL) == 0
+    for path in data[1].iterdir():
+        truth = tifffile.imread(path)
+        tifffile.imwrite(path, np.where(truth == 1, 0, truth))
+        capsys.readouterr()
+        assert train(data, out, "--resume") == 2
+        refused(capsys, "other images")
+        tifffile.imwrite(path, truth)
+    out.unlink()
+    assert train(data, out, "--resume") == 2
+    refused(capsys, str(out), "is gone")
+
+
+def test_patches_that_do_not_fit_the_network_are_told(data, tmp_path, capsys):
+    out = tmp_path / "m.safetensors"
+    assert train(data, out, *SMALL, "--depth=6") == 2
+    refused(capsys, "--patch 32", "multiple of 128")
+    assert train(data, out, *SMALL, "--depth=4", "--batch=1") == 2
+    refused(capsys, "larger --patch or another --batch")
+
+
+def test_ids_of_any_size_are_nuclei_of_their_own(data, tmp_path):
+    path = data[1] / "1.tif"
+    truth = tifffile.imread(path).astype(np.uint32)
+    tifffile.imwrite(path, np.where(truth > 0, truth + 4_000_000_000, 0).astype(np.uint32))
+    (changed,) = [one for one in read_examples(*data) if one.name == "1"]
+    np.testing.assert_array_equal(changed.ids, truth)
+
+
+def test_whole_images_with_tiny_nuclei_make_a_model_that_can_be_read(data, tmp_path):
+    """Squeezed into a small square, nuclei are less than a pixel wide."""
+    for i in range(4):
+        image = np.zeros((600, 600), np.uint8)
+        image[10 * i + 40 :: 50, 40::50] = 200
+        tifffile.imwrite(data[0] / f"{i}.tif", image)
+        tifffile.imwrite(data[1] / f"{i}.tif", label(image > 0).astype(np.uint16))
+    out = tmp_path / "m.safetensors"
+    assert train(data, out, "--recipe=seed", "--epochs=1", "--width=2", "--resize=64") == 0
+    assert read_card(out).sizes == [1, 1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits and signals")
@@ -200,7 +288,7 @@ def test_ctrl_c_keeps_the_best_model_and_says_where(data, tmp_path):
         run.stdout.readline()
         run.send_signal(signal.SIGINT)
         _, error = run.communicate(timeout=60)
-    assert run.returncode == 130
+    assert run.returncode == 2
     assert f"the best model so far is {out}" in error
     assert "Traceback" not in error
     assert read_card(out).training["epochs"] == 10_000

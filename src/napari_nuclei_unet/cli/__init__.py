@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         Exit code: 0, or 2 after a mistake of the user's, which is told on stderr in one line,
-        or 130 after Ctrl-C.
+        or 130 after Ctrl-C. A training that Ctrl-C stops says where its best model is: 2.
     """
     args = _parser().parse_args(argv)
     try:

@@ -38,9 +38,10 @@ def evaluate(args: argparse.Namespace) -> int:
     from napari_nuclei_unet.core.scores import by_image, count, pooled
     from napari_nuclei_unet.files import read_groups
 
-    groups = read_groups(args.groups) if args.groups else {}
+    pairs = _pairs(args.predicted, args.true)
+    groups = read_groups(args.groups, pairs, ("modality",)) if args.groups else {}
     counts, parts = {}, defaultdict(list)
-    for stem, (predicted, true) in _pairs(args.predicted, args.true).items():
+    for stem, (predicted, true) in pairs.items():
         if predicted.shape != true.shape:
             raise UserError(
                 f"{stem}: predicted labels have the shape {predicted.shape}, "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from napari_nuclei_unet.cli._common import Commands, add_flags, check_writable, complain, params_of
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.params import DEVICES, RECIPES, TrainParams
+from napari_nuclei_unet.params import ARCHITECTURE, DEVICES, RECIPES, TrainParams
 
 
 def add_to(commands: Commands) -> None:
@@ -51,13 +52,15 @@ def train(args: argparse.Namespace) -> int:
     from napari_nuclei_unet.files import read_examples
     from napari_nuclei_unet.training import train as run
 
+    _check_model_name(args.out)
+    _check_beginning(args)
     base = RECIPES[args.recipe or "default"]
     if args.resume and args.recipe is None:
         base = load_checkpoint(checkpoint_path(args.out)).params
     params = params_of(args, base)
-    _check_model_name(args.out)
-    examples = read_examples(args.images, args.labels, args.groups)
+    before = _changed(args.out)
     try:
+        examples = read_examples(args.images, args.labels, args.groups)
         card = run(
             examples,
             params,
@@ -66,10 +69,12 @@ def train(args: argparse.Namespace) -> int:
             encoder_from=args.encoder_weights,
             resume=args.resume,
             device=args.device,
+            report=partial(print, flush=True),
         )
     except KeyboardInterrupt:
-        complain(UserError(_where_it_stopped(args.out)))
-        return 130
+        saved = args.out.is_file() and (args.resume or _changed(args.out) != before)
+        complain(UserError(_where_it_stopped(args.out, saved)))
+        return 2
     print(f"{args.out}, best epoch {card.training['best_epoch']}, thresholds {card.thresholds}")
     for kind, scores in card.scores.items():
         print(
@@ -80,12 +85,31 @@ def train(args: argparse.Namespace) -> int:
 
 
 def _check_model_name(out: Path) -> None:
+    if out.is_dir():
+        raise UserError(f"--out is the file of the model, such as {out / 'nuclei.safetensors'}.")
     if out.suffix != ".safetensors":
-        raise UserError(f"--out is the file of the model: {out.with_suffix('.safetensors')}?")
+        raise UserError(f"--out is the file of the model, such as {out}.safetensors.")
     check_writable(out.parent)
 
 
-def _where_it_stopped(out: Path) -> str:
-    if not out.is_file():
-        return "stopped before the end of the first epoch; nothing was written."
+def _check_beginning(args: argparse.Namespace) -> None:
+    """Refuse flags that would be without effect."""
+    if args.resume and (args.start or args.encoder_weights):
+        raise UserError(
+            "--resume goes on with the weights of its checkpoint: leave --from and "
+            "--encoder-weights out."
+        )
+    given = [name for name in ARCHITECTURE if getattr(args, name) is not None]
+    if args.start and given:
+        raise UserError(f"--from takes the network as it is: leave --{' and --'.join(given)} out.")
+
+
+def _changed(path: Path) -> int:
+    """When a file was changed last; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+def _where_it_stopped(out: Path, saved: bool) -> str:
+    if not saved:
+        return "stopped before there was a model; none was written."
     return f"stopped; the best model so far is {out}. Go on with --resume."

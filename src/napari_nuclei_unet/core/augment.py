@@ -99,7 +99,7 @@ def whole_images(
     size : int
         Edge length in pixels.
     rng : numpy.random.Generator, optional
-        Mirrors every second image, left to right; none is mirrored without.
+        Mirrors about half of the images, left to right; none is mirrored without.
 
     Returns
     -------

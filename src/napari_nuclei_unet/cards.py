@@ -1,0 +1,87 @@
+"""What the card of a trained model says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_nuclei_unet.checkpoints import Checkpoint
+from napari_nuclei_unet.core.learning import Example
+from napari_nuclei_unet.models import ModelCard
+from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.validation import THRESHOLDS
+
+# Diameters, in pixels, that a network trained on patches takes as they are, and the one to which
+# it gets others zoomed (docs/decisions/0005-size.md).
+COMFORTABLE, IDEAL = (12.0, 40.0), 28.0
+
+
+def card_of(out: Path, training: list[Example], checkpoint: Checkpoint) -> ModelCard:
+    """Write the card of the network that a checkpoint has as its best so far.
+
+    Parameters
+    ----------
+    out : Path
+        The model's file, which gives the name.
+    training : list of Example
+    checkpoint : Checkpoint
+
+    Returns
+    -------
+    ModelCard
+        Thresholds are not tuned yet, and there are no scores.
+    """
+    params, network = checkpoint.params, checkpoint.network
+    kinds = Counter(one.kind or "image" for one in training)
+    sizes, ideal = sizes_of(training, params)
+    return ModelCard(
+        name=out.stem,
+        description="U-Net for nuclei, which a watershed separates.",
+        network=network,
+        thresholds=THRESHOLDS,
+        sizes=sizes,
+        ideal=ideal,
+        trained_on={
+            "images": len(training),
+            "nuclei": sum(len(one.centres) for one in training),
+            "kinds": dict(kinds),
+        },
+        training=dataclasses.asdict(params)
+        # of a model that was trained further, its own architecture counts
+        | {name: network[name] for name in ("encoder", "width", "depth", "stem", "detail")}
+        | {
+            "best_epoch": len(checkpoint.history),
+            "ran_in": checkpoint.precision,
+            "threads": torch.get_num_threads(),
+        }
+        | ({"from": checkpoint.parent} if checkpoint.parent else {}),
+        version=version("napari-nuclei-unet"),
+        created=date.today().isoformat(),
+    )
+
+
+def sizes_of(
+    training: list[Example], params: TrainParams
+) -> tuple[tuple[float, ...], float | None]:
+    """Diameters that a network takes as they are, and the one to which others are zoomed.
+
+    Patches are drawn in all sizes; of whole images that were resized, the middle half.
+    """
+    if not params.resize:
+        return COMFORTABLE, IDEAL
+    seen = [
+        one.diameter * params.resize / math.sqrt(one.labels.numel())
+        for one in training
+        if one.diameter
+    ]
+    if not seen:
+        return (), None
+    low, high = np.percentile(seen, [25, 75])
+    return (max(1.0, float(round(low, 1))), max(1.0, float(round(high, 1)))), None
