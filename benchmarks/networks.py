@@ -3,9 +3,9 @@
     python benchmarks/networks.py [--threads 2] [--train]
 
 Training: 8 patches of 256 x 256, bf16, forward, backward and optimizer. Predicting: one plane of
-1024 x 1024 in bf16 and fp32; ``ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2`` before the command
-shows the fp32 of processors without 16-bit arithmetic (their bf16 takes very long). The shortest of
-four runs each.
+1024 x 1024 in bf16 and fp32; ``ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2`` before it shows
+the fp32 of processors without 16-bit arithmetic (their bf16 takes very long). The shortest of four
+runs each.
 """
 
 import argparse

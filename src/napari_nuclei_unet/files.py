@@ -13,6 +13,7 @@ import PIL.Image
 import tifffile
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from skimage.color import label2rgb
 from skimage.segmentation import find_boundaries
 
@@ -257,16 +258,50 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
     UserError
         If a file of a pair is missing, cannot be read, or their sizes differ.
     """
-    found = [{image_stem(p): p for p in find_images([folder])} for folder in (images, labels)]
-    if odd := sorted(found[0].keys() ^ found[1].keys()):
-        raise UserError(
-            f"Every image needs labels of the same name; {len(odd)} have no partner, "
-            f"the first is {odd[0]}."
-        )
+    found = [{image_stem(p): p for p in find_images([images])}, _labels_by_stem(labels)]
+    for here, there, what in ((0, 1, "labels"), (1, 0, "an image")):
+        if odd := sorted(found[here].keys() - found[there].keys()):
+            raise UserError(
+                f"Every image needs labels of the same name, and the reverse: "
+                f"{(images, labels)[there]} has no partner for {len(odd)} files of "
+                f"{(images, labels)[here]}, the first is {odd[0]}, which needs {what}."
+            )
     rows: dict[str, dict[str, str]] = {stem: {} for stem in found[0]}
     if groups is not None:
         rows = read_groups(groups, found[0], ("field_group", "modality"))
-    return [_example(stem, path, found[1][stem], rows[stem]) for stem, path in found[0].items()]
+    examples = [_example(stem, path, found[1][stem], rows[stem]) for stem, path in found[0].items()]
+    refuse_masks(one.ids for one in examples)
+    return examples
+
+
+def _labels_by_stem(folder: Path) -> dict[str, Path]:
+    """Label files by the stem of their image: what ``segment`` wrote counts, too."""
+    ending = LABELS_END.removesuffix(".tif")
+    return {image_stem(path).removesuffix(ending): path for path in find_images([folder])}
+
+
+def refuse_masks(annotations: Iterable[NDArray[np.integer]]) -> None:
+    """Refuse labels that say where nuclei are, but not which pixels are one nucleus.
+
+    Parameters
+    ----------
+    annotations : iterable of ndarray, shape (Y, X), integer
+
+    Raises
+    ------
+    UserError
+        If none holds more than one id, and an id lies in separate places.
+    """
+    pieces = 0
+    for labels in annotations:
+        if np.unique(labels[labels > 0]).size > 1:
+            return
+        pieces = max(pieces, ndimage.label(labels > 0)[1])
+    if pieces > 1:
+        raise UserError(
+            "The labels are masks: every nucleus needs a number of its own; "
+            "skimage.measure.label(mask) gives one to each connected part."
+        )
 
 
 def read_groups(

@@ -308,7 +308,7 @@ def _shown(predicted: list[Predicted], thresholds: dict[str, Any]) -> list[Predi
     turns = [one for turn in zip_longest(*by_kind.values()) for one in turn if one is not None]
     return [
         Prediction(
-            title=f"{one.example.kind} {one.example.name[:8]}",
+            title=f"{one.example.kind} {one.example.name[:24]}",
             image=one.example.image.permute(1, 2, 0).numpy(),
             true=one.example.ids,
             found=one.find(thresholds),

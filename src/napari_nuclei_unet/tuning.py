@@ -21,9 +21,9 @@ from napari_nuclei_unet.prediction import run
 from napari_nuclei_unet.zooming import predict_fitting
 
 GRID: dict[str, tuple[Any, ...]] = {
-    "threshold": (0.5, 0.6, 0.7, 0.8),
-    "confidence": (0.0, 0.8, 0.85, 0.88, 0.9, 0.92),
-    "separation": (0.65, 0.7, 0.75, 0.8, 0.85),
+    "threshold": (0.5, 0.6, 0.65, 0.7, 0.8),
+    "confidence": (0.0, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96),
+    "separation": (0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
     "minimum_area": (10, 20, 30, 45),
 }
 # What is tuned together, in this order: a higher threshold makes what is left more confident.

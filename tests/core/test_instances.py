@@ -81,3 +81,16 @@ def test_small_and_doubtful_nuclei_go_and_the_rest_is_renumbered():
     kept = keep_likely(labels, sure, 2, 0.8)
     np.testing.assert_array_equal(kept, [[1, 1, 0, 0, 0, 2, 2, 2, 0, 0]])
     np.testing.assert_array_equal(keep_likely(labels, sure, 1, 0.0), labels)
+
+
+def test_a_lower_threshold_makes_no_nucleus_doubtful():
+    maps = np.zeros((3, 30, 30))
+    maps[0, 5:25, 5:25] = 0.3  # a wide, faint rim
+    maps[0, 10:20, 10:20] = 0.95
+    maps[2, 10:20, 10:20] = 0.8
+    for threshold in (0.2, 0.5, 0.8):
+        found = separate(maps, **DEFAULTS | {"threshold": threshold, "confidence": 0.9})
+        assert found.max() == 1
+    maps[0] = np.minimum(maps[0], 0.5)  # nowhere likely: only without a confidence
+    assert separate(maps, **DEFAULTS | {"threshold": 0.2, "confidence": 0.1}).max() == 0
+    assert separate(maps, **DEFAULTS | {"threshold": 0.2, "confidence": 0.0}).max() == 1

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from importlib.metadata import version
 
 import imageio.v3 as imageio
 import numpy as np
@@ -330,3 +331,19 @@ def test_demo_writes_labels_tables_and_overlays(tmp_path, capsys):
     overlay = imageio.imread(tmp_path / "histology_purple_overlay.png")
     assert overlay.shape == (256, 320, 3)
     assert "Histology (purple): " in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.strip() == version("napari-nuclei-unet")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_reader_that_has_seen_enough_is_no_mistake():
+    command = [sys.executable, "-m", "napari_nuclei_unet.cli", "models", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        run.stdout.close()  # before anything is printed
+        assert run.stderr.read() == b""
+    assert run.returncode == 0

@@ -205,7 +205,10 @@ def test_flags_that_would_be_without_effect_are_told(data, tmp_path, capsys):
     for flags, words in (
         (["--resume", "--from", "nuclei"], ["--resume", "leave --from"]),
         (["--from", str(out), "--width=9", "--goal=mask"], ["leave --width and --goal out"]),
-        ([*SMALL, "--encoder-weights=no.pth"], ["--encoder resnet34 --encoder-weights FILE"]),
+        (
+            [*SMALL, "--overwrite", "--encoder-weights=no.pth"],
+            ["--encoder resnet34 --encoder-weights FILE"],
+        ),
     ):
         assert train(data, out, *flags) == 2
         refused(capsys, *words)
@@ -224,6 +227,33 @@ def test_resume_needs_the_same_validation_images_and_the_best_model(data, tmp_pa
     out.unlink()
     assert train(data, out, "--resume") == 2
     refused(capsys, str(out), "is gone")
+
+
+def test_a_model_is_replaced_on_wish_only(data, tmp_path, capsys):
+    out = tmp_path / "m.safetensors"
+    assert train(data, out, *SMALL) == 0
+    before = out.read_bytes()
+    capsys.readouterr()
+    assert train(data, out, *SMALL, "--seed=1") == 2
+    refused(capsys, str(out), "--resume", "--overwrite")
+    assert out.read_bytes() == before
+    assert train(data, out, *SMALL, "--seed=1", "--overwrite") == 0
+    assert out.read_bytes() != before
+
+
+def test_masks_are_no_labels(data, tmp_path, capsys):
+    for path in data[1].iterdir():
+        tifffile.imwrite(path, np.where(tifffile.imread(path) > 0, 255, 0).astype(np.uint8))
+    assert train(data, tmp_path / "m.safetensors", *SMALL) == 2
+    refused(capsys, "masks", "label(mask)")
+    assert main(["evaluate", str(data[1]), str(data[1])]) == 2
+    refused(capsys, "masks")
+
+
+def test_labels_that_segment_wrote_are_found_by_their_image(data):
+    for path in list(data[1].iterdir()):
+        path.rename(path.with_name(f"{path.stem}_labels.tif"))
+    assert [one.name for one in read_examples(*data)] == ["0", "1", "2", "3"]
 
 
 def test_patches_that_do_not_fit_the_network_are_told(data, tmp_path, capsys):
@@ -267,7 +297,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(data, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     command = [sys.executable, "-m", "napari_nuclei_unet.cli", "train", *map(str, data)]
-    run = subprocess.run([*command, "--out", str(out), *SMALL], preexec_fn=full,
+    run = subprocess.run([*command, "--out", str(out), *SMALL, "--overwrite"], preexec_fn=full,
                          capture_output=True, text=True)  # fmt: skip
     assert run.returncode == 2, run.stderr
     assert "cannot be written" in run.stderr

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from napari_nuclei_unet.cli import _evaluate, _segment, _train
 from napari_nuclei_unet.cli._common import Parser, complain
@@ -26,7 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
-        return int(args.command(args) or 0)
+        done = int(args.command(args) or 0)
+        sys.stdout.flush()
+        return done
+    except BrokenPipeError:  # who reads what is printed has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (UserError, OSError) as error:
         complain(error)
         return 2
@@ -39,6 +46,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="nuclei-unet", description="Find and separate nuclei in microscope images."
     )
+    parser.add_argument("--version", action="version", version=version("napari-nuclei-unet"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     for command in (_segment, _evaluate, _train):

@@ -41,6 +41,9 @@ def add_to(commands: Commands) -> None:
     one.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint beside the model"
     )
+    one.add_argument(
+        "--overwrite", action="store_true", help="replace the model and checkpoint of that name"
+    )
     one.add_argument("--device", default="auto", choices=DEVICES)
     add_flags(one, TrainParams)
     one.set_defaults(command=train)
@@ -54,6 +57,8 @@ def train(args: argparse.Namespace) -> int:
 
     _check_model_name(args.out)
     _check_beginning(args)
+    if not (args.resume or args.overwrite) and args.out.is_file():
+        raise UserError(f"{args.out} exists: go on with --resume, or replace it with --overwrite.")
     base = RECIPES[args.recipe or "default"]
     if args.resume and args.recipe is None:
         base = load_checkpoint(checkpoint_path(args.out)).params

@@ -11,6 +11,8 @@ from scipy import ndimage
 # Smooths ripples of the predicted distance away, in pixels that the network saw; nuclei are
 # several times as wide.
 SMOOTHING = 1.0
+# Pixels of a nucleus count in how sure it is where the nucleus map is above.
+COUNTED = 0.6
 
 
 def separate(
@@ -44,7 +46,7 @@ def separate(
         Smaller nuclei, in pixels, are removed.
     confidence : float, 0 to 1
         Nuclei over which the nucleus map is lower on average are removed: most of them are
-        none (docs/decisions/0004-model.md).
+        none (docs/decisions/0004-model.md). Pixels of 0.6 and less do not count in that.
     smoothing : float
         Standard deviation, in pixels, of the Gaussian that smooths the distance.
 
@@ -166,7 +168,8 @@ def keep_likely(
     minimum_area : int
         In pixels.
     confidence : float, 0 to 1
-        Least mean of ``nucleus`` over the pixels of a nucleus.
+        Least mean of ``nucleus`` over the pixels of a nucleus where it is above 0.6, so that a
+        lower threshold, which lets nuclei grow, does not make them doubtful.
 
     Returns
     -------
@@ -175,7 +178,10 @@ def keep_likely(
     inside = labels > 0
     ids = labels[inside]
     area = np.bincount(ids, minlength=1)
-    sure = np.bincount(ids, nucleus[inside], minlength=1) >= confidence * area
+    counted = inside & (nucleus > COUNTED)
+    n = np.bincount(labels[counted], minlength=area.size)
+    total = np.bincount(labels[counted], nucleus[counted], minlength=area.size)
+    sure = (total >= confidence * n) & ((n > 0) | (confidence == 0))
     likely = sure & (area >= minimum_area)
     likely[0] = False
     numbers = np.where(likely, np.cumsum(likely), 0).astype(np.int32)
