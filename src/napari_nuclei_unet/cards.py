@@ -20,7 +20,7 @@ from napari_nuclei_unet.validation import THRESHOLDS
 
 # Diameters, in pixels, that a network trained on patches takes as they are, and the one to which
 # it gets others zoomed (docs/decisions/0005-size.md).
-COMFORTABLE, IDEAL = (14.0, 40.0), 28.0
+COMFORTABLE, IDEAL = (12.0, 40.0), 28.0
 
 
 def card_of(out: Path, training: list[Example], checkpoint: Checkpoint) -> ModelCard:

@@ -219,7 +219,9 @@ def batches(
     def draw(step: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng((params.seed, step))
         if not params.resize:
-            return sample_patches(examples, chances, params.batch, params.patch, rng)
+            return sample_patches(
+                examples, chances, params.batch, params.patch, rng, params.augment
+            )
         epoch, place = divmod(step, steps_an_epoch(params, len(examples)))
         order = np.random.default_rng((params.seed, epoch)).permutation(len(examples))
         chosen = np.roll(order, -place * params.batch)[: params.batch]

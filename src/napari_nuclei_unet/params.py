@@ -175,6 +175,14 @@ class TrainParams:
         max=2048,
         step=16,
     )
+    augment: float = parameter(
+        1.0,
+        "Augmentation",
+        "How often, and how much, nuclei and colours of patches are changed; 0: only their places, "
+        "directions and sizes.",
+        min=0.0,
+        max=1.0,
+    )
     resize: int = parameter(
         0,
         "Resize whole images to (px)",

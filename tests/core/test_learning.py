@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 
 from napari_nuclei_unet.core.augment import _crowded, _relit, sample_patches
@@ -110,6 +111,16 @@ def test_patches_are_reproducible_and_image_and_labels_move_together(example):
     for image, target in zip(images.mean(1)[full], wanted[full, 0], strict=True):
         inside, outside = image[target > 0].mean(), image[target == 0].mean()
         assert abs(inside - outside) > 0.05  # inverted ones are darker inside
+
+
+def test_without_augmentation_only_places_and_sizes_change(example):
+    rng = np.random.default_rng(0)
+    images, wanted, weight = sample_patches([example], np.ones(1), 12, 64, rng, strength=0.0)
+    bright = float(example.image.max())
+    sure = (F.avg_pool2d(wanted[:, :1], 15, 1, 7) * weight) == 1  # not at an edge
+    assert sure.any()
+    torch.testing.assert_close(images[:, :1][sure], torch.full((int(sure.sum()),), bright))
+    assert torch.equal(images[:, 0], images[:, 2])
 
 
 def test_crowding_adds_whole_nuclei_where_there_is_room():

@@ -38,6 +38,7 @@ def sample_patches(
     n: int,
     size: int,
     rng: np.random.Generator,
+    strength: float = 1.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw augmented patches with their targets.
 
@@ -50,6 +51,9 @@ def sample_patches(
         Number of patches and their edge length in pixels.
     rng : numpy.random.Generator
         Decides everything.
+    strength : float, 0 to 1
+        How often, and how much, nuclei and colours are changed; places, directions and sizes
+        are drawn in any case.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def sample_patches(
         0 beyond the image, else as from ``core.learning.targets``.
     """
     drawn = [
-        _augmented(examples[index], size, rng)
+        _augmented(examples[index], size, rng, strength)
         for index in rng.choice(len(examples), size=n, p=weights)
     ]
     images, wanted, importance = (torch.stack(parts) for parts in zip(*drawn, strict=True))
@@ -67,7 +71,7 @@ def sample_patches(
 
 
 def _augmented(
-    example: Example, size: int, rng: np.random.Generator
+    example: Example, size: int, rng: np.random.Generator, strength: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     zoom = _zoom(example.diameter, rng)
     grid, inside = _places(example, size, zoom, rng)
@@ -75,14 +79,14 @@ def _augmented(
     labels = _look_up(example.labels, grid, "nearest")[0].numpy().round().astype(np.int32)
     diameters = example.diameters * zoom
     if labels.any():
-        if rng.random() < CROWDED:
+        if rng.random() < CROWDED * strength:
             image, labels = _crowded(image, labels, len(diameters))
             diameters = np.tile(diameters, 2)
-        if rng.random() < RELIT:
+        if rng.random() < RELIT * strength:
             image = _relit(image, labels, rng)
     target, weight = targets(labels, diameters)
     return (
-        recolour(image, rng),
+        recolour(image, rng, strength),
         torch.from_numpy(target),
         torch.from_numpy(weight) * inside,
     )
@@ -207,38 +211,45 @@ def _relit(image: Tensor, labels: NDArray[np.int32], rng: np.random.Generator) -
     return ground + (image - ground) * torch.from_numpy(np.exp(soft))
 
 
-def recolour(image: Tensor, rng: np.random.Generator) -> Tensor:
+def recolour(image: Tensor, rng: np.random.Generator, strength: float = 1.0) -> Tensor:
     """Vary what a microscope varies: colour, inversion, gamma, light, contrast, blur and noise.
 
     Parameters
     ----------
     image : Tensor, shape (3, H, W), values 0 to 1
     rng : numpy.random.Generator
+    strength : float, 0 to 1
+        As in :func:`sample_patches`.
 
     Returns
     -------
     Tensor, shape (3, H, W), values 0 to 1
     """
-    image = _tinted(image.clamp(0, 1), rng)
-    if rng.random() < 0.15:
+
+    def happens(chance: float) -> bool:
+        return bool(rng.random() < chance * strength)
+
+    image = _tinted(image.clamp(0, 1), rng, strength)
+    if happens(0.15):
         image = 1 - image
-    image = image.clamp(0, 1) ** float(np.exp(rng.normal(0, 0.3)))
-    if rng.random() < 0.2:
+    image = image.clamp(0, 1) ** float(np.exp(rng.normal(0, 0.3) * strength))
+    if happens(0.2):
         image = image * _uneven_light(image.shape[-1], rng)
-    if rng.random() < 0.2:
+    if happens(0.2):
         image = image + _clouds(image.shape[-1], rng)
-    image = image * rng.uniform(0.6, 1.25) + rng.normal(0, 0.05)
-    if rng.random() < 0.25:
+    contrast, brightness = rng.uniform(0.6, 1.25), rng.normal(0, 0.05)
+    image = image * contrast**strength + brightness * strength
+    if happens(0.25):
         image = _blurred(image, rng.uniform(0.4, 1.5))
-    if rng.random() < 0.4:
+    if happens(0.4):
         noise = torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32))
         image = image + rng.uniform(0, 0.1) * noise
     return image.clamp(0, 1)
 
 
-def _tinted(image: Tensor, rng: np.random.Generator) -> Tensor:
+def _tinted(image: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
     """Other stains and cameras."""
-    chance = rng.random()
+    chance = rng.random() / strength if strength else 1.0
     if chance < 0.2:
         return image * torch.from_numpy(rng.uniform(0.5, 1, (3, 1, 1)).astype(np.float32))
     if chance < 0.4:
@@ -250,8 +261,8 @@ def _tinted(image: Tensor, rng: np.random.Generator) -> Tensor:
     if chance < 0.8:
         # stains absorb: they add up, and vary, in the logarithm of the light that comes through
         absorbed = _mixed(-image.clamp(min=1 / 255).log(), 0.1, rng)
-        strength = np.exp(rng.normal(0, 0.25, (3, 1, 1))).astype(np.float32)
-        return (-absorbed * torch.from_numpy(strength)).exp()
+        amount = np.exp(rng.normal(0, 0.25, (3, 1, 1))).astype(np.float32)
+        return (-absorbed * torch.from_numpy(amount)).exp()
     return image
 
 
