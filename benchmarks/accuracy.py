@@ -18,7 +18,8 @@ from skimage.transform import resize
 from validation_part import arguments, load
 
 from napari_nuclei_unet import SegmentParams, run, segment_steps
-from napari_nuclei_unet.core.augment import recolour
+from napari_nuclei_unet.core.augment import disturbed
+from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.planes import check_plane
 from napari_nuclei_unet.core.scores import THRESHOLDS, Counts, by_image, count, pooled
 
@@ -36,9 +37,9 @@ def main() -> None:
 
     model, validation = load(args)
     counts: dict[str, list[Counts]] = defaultdict(list)
-    for number, (kind, image, truth) in enumerate(validation):
+    for seed, (kind, image, truth) in enumerate(validation):
         if args.disturbed:
-            image = disturbed(image, np.random.default_rng(number))
+            image = as_another_microscope(image, seed)
         if args.scale != 1:
             shape = tuple(max(1, round(edge * args.scale)) for edge in truth.shape)
             image = resize(image, shape, order=1, anti_aliasing=args.scale < 1, preserve_range=True)
@@ -62,15 +63,12 @@ def main() -> None:
             print(f"| {kind} | {len(some)} | {nuclei} | {cells} |")
 
 
-def disturbed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give an image as another microscope might have taken it."""
-    pixels = check_plane(image).normalized()
-    pixels = np.dstack([pixels] * 3) if pixels.ndim == 2 else pixels
-    height, width = pixels.shape[:2]
-    edge = max(height, width)
-    square = torch.zeros(3, edge, edge)
-    square[:, :height, :width] = torch.from_numpy(pixels).permute(2, 0, 1)
-    return recolour(square, rng)[:, :height, :width].permute(1, 2, 0).numpy()
+def as_another_microscope(image: np.ndarray, seed: int) -> np.ndarray:
+    """Disturb an image as the training does."""
+    pixels = torch.from_numpy(np.atleast_3d(check_plane(image).normalized())).permute(2, 0, 1)
+    labels = torch.zeros(1, *pixels.shape[1:])
+    changed = disturbed(Example("", pixels.expand(3, -1, -1), labels, "", ""), seed)
+    return changed.image.permute(1, 2, 0).numpy()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_nuclei_unet import Model, load_model
-from napari_nuclei_unet.files import find_images, image_stem, read_examples, read_image
+from napari_nuclei_unet.annotations import read_examples
+from napari_nuclei_unet.files import find_images, image_stem, read_image
 from napari_nuclei_unet.splitting import split
 
 

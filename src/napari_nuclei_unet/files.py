@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import tifffile
-import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from skimage.color import label2rgb
 from skimage.segmentation import find_boundaries
 
-from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.measure import measure
-from napari_nuclei_unet.core.planes import Plane, check_plane
+from napari_nuclei_unet.core.planes import Plane
 from napari_nuclei_unet.engine import Segmentation
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.writing import written
@@ -236,130 +233,3 @@ def write_overlay(path: Path, plane: Plane, labels: NDArray[np.integer]) -> None
     tinted[find_boundaries(labels, mode="inner")] = (1.0, 0.85, 0.2)
     with written(path) as aside:
         PIL.Image.fromarray((255 * tinted.clip(0, 1)).astype(np.uint8)).save(aside)
-
-
-def read_examples(images: Path, labels: Path, groups: Path | None = None) -> list[Example]:
-    """Read annotated images.
-
-    Parameters
-    ----------
-    images, labels : Path
-        Folders; labels have the stem of their image.
-    groups : Path, optional
-        CSV with the columns ``id`` (the stem), ``field_group`` and ``modality``; both may be
-        empty. Images of a field group are split together; modalities are balanced.
-
-    Returns
-    -------
-    list of Example
-
-    Raises
-    ------
-    UserError
-        If a file of a pair is missing, cannot be read, or their sizes differ.
-    """
-    found = [{image_stem(p): p for p in find_images([images])}, _labels_by_stem(labels)]
-    for here, there, what in ((0, 1, "labels"), (1, 0, "an image")):
-        if odd := sorted(found[here].keys() - found[there].keys()):
-            raise UserError(
-                f"Every image needs labels of the same name, and the reverse: "
-                f"{(images, labels)[there]} has no partner for {len(odd)} files of "
-                f"{(images, labels)[here]}, the first is {odd[0]}, which needs {what}."
-            )
-    rows: dict[str, dict[str, str]] = {stem: {} for stem in found[0]}
-    if groups is not None:
-        rows = read_groups(groups, found[0], ("field_group", "modality"))
-    examples = [_example(stem, path, found[1][stem], rows[stem]) for stem, path in found[0].items()]
-    refuse_masks(one.ids for one in examples)
-    return examples
-
-
-def _labels_by_stem(folder: Path) -> dict[str, Path]:
-    """Label files by the stem of their image: what ``segment`` wrote counts, too."""
-    ending = LABELS_END.removesuffix(".tif")
-    return {image_stem(path).removesuffix(ending): path for path in find_images([folder])}
-
-
-def refuse_masks(annotations: Iterable[NDArray[np.integer]]) -> None:
-    """Refuse labels that say where nuclei are, but not which pixels are one nucleus.
-
-    Parameters
-    ----------
-    annotations : iterable of ndarray, shape (Y, X), integer
-
-    Raises
-    ------
-    UserError
-        If none holds more than one id, and an id lies in separate places.
-    """
-    pieces = 0
-    for labels in annotations:
-        if np.unique(labels[labels > 0]).size > 1:
-            return
-        pieces = max(pieces, ndimage.label(labels > 0)[1])
-    if pieces > 1:
-        raise UserError(
-            "The labels are masks: every nucleus needs a number of its own; "
-            "skimage.measure.label(mask) gives one to each connected part."
-        )
-
-
-def read_groups(
-    path: Path, stems: Iterable[str], columns: Sequence[str]
-) -> dict[str, dict[str, str]]:
-    """Read what a table says of images.
-
-    Parameters
-    ----------
-    path : Path
-        A CSV table with a column ``id``, the stem of an image's name.
-    stems : iterable of str
-        The images.
-    columns : sequence of str
-        What else is read.
-
-    Returns
-    -------
-    dict of dict
-        For each stem the columns; empty text where a cell is missing.
-
-    Raises
-    ------
-    UserError
-        If it is no such table, or has no row for an image.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as table:
-            rows = {
-                row["id"]: {name: row[name] or "" for name in columns}
-                for row in csv.DictReader(table)
-            }
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        wanted = ", ".join(("id", *columns))
-        raise UserError(f"{path} is no CSV table with the columns {wanted}.") from error
-    if missing := [stem for stem in stems if stem not in rows]:
-        raise UserError(
-            f"{path} has no row for {len(missing)} of the images, the first is {missing[0]}."
-        )
-    return rows
-
-
-def _example(stem: str, image: Path, labels: Path, row: dict[str, str]) -> Example:
-    try:
-        plane = check_plane(read_image(image))
-    except UserError as error:
-        raise UserError(f"{stem}: {error}") from error
-    truth = read_labels(labels)
-    if truth.shape != plane.shape:
-        raise UserError(f"{stem}: the image has the size {plane.shape}, its labels {truth.shape}.")
-    # numbered anew: ids may be larger than float32 can tell apart; 0 stays 0
-    ids = np.unique(np.append(0, truth), return_inverse=True)[1][1:].reshape(truth.shape)
-    pixels = plane.normalized()
-    pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-    return Example(
-        name=stem,
-        image=torch.from_numpy(np.ascontiguousarray(pixels)).expand(3, -1, -1),
-        labels=torch.from_numpy(ids.astype(np.float32))[None],
-        group=row.get("field_group") or stem,
-        kind=row.get("modality", ""),
-    )

@@ -20,6 +20,7 @@ from napari_nuclei_unet.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
+from napari_nuclei_unet.core.augment import disturbed
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.scores import by_image
 from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
@@ -290,11 +291,18 @@ def _checked(out: Path, params: TrainParams, examples: list[Example]) -> Checkpo
 
 
 def _finish(out: Path, validation: list[Example], device: str) -> ModelCard:
-    """Tune the thresholds of the model that was saved last, which is the best, and score it."""
+    """Tune the thresholds of the model that was saved last, which is the best, and score it.
+
+    A model that learnt from disturbed patches is also tuned on disturbed images, or the thresholds
+    would suit none but the microscopes that it has seen.
+    """
     card, network = read_model(out)
     weights = copy.deepcopy(network.state_dict())
-    predicted = predict_all(Model(card, fused(network)), validation, device)
-    thresholds = tune(predicted, card.thresholds)
+    model = Model(card, fused(network))
+    predicted, others = predict_all(model, validation, device), []
+    if not card.training["resize"] and card.training["augment"]:
+        others = [disturbed(one, seed) for seed, one in enumerate(validation)]
+    thresholds = tune(predicted + predict_all(model, others, device), card.thresholds)
     plot_predictions(out.with_name("predictions.png"), _shown(predicted, thresholds))
     scores = scores_by_kind(predicted, thresholds)
     return save_model(out, dataclasses.replace(card, thresholds=thresholds, scores=scores), weights)

@@ -35,8 +35,8 @@ def add_to(commands: Commands) -> None:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Print how well labels agree with annotations."""
+    from napari_nuclei_unet.annotations import read_groups, refuse_masks
     from napari_nuclei_unet.core.scores import by_image, count, pooled
-    from napari_nuclei_unet.files import read_groups, refuse_masks
 
     pairs = _pairs(args.predicted, args.true)
     refuse_masks(true for _, true in pairs.values())

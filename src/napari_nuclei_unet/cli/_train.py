@@ -51,8 +51,8 @@ def add_to(commands: Commands) -> None:
 
 def train(args: argparse.Namespace) -> int:
     """Train a model."""
+    from napari_nuclei_unet.annotations import read_examples
     from napari_nuclei_unet.checkpoints import checkpoint_path, load_checkpoint
-    from napari_nuclei_unet.files import read_examples
     from napari_nuclei_unet.training import train as run
 
     _check_model_name(args.out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -245,6 +246,26 @@ def recolour(image: Tensor, rng: np.random.Generator, strength: float = 1.0) -> 
         noise = torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32))
         image = image + rng.uniform(0, 0.1) * noise
     return image.clamp(0, 1)
+
+
+def disturbed(example: Example, seed: int) -> Example:
+    """Give a whole example as another microscope might have taken it.
+
+    Parameters
+    ----------
+    example : Example
+    seed : int
+
+    Returns
+    -------
+    Example
+        Places and sizes are as they were.
+    """
+    height, width = example.ids.shape
+    square = torch.zeros(3, *(2 * [max(height, width)]))
+    square[:, :height, :width] = example.image
+    changed = recolour(square, np.random.default_rng(seed))
+    return replace(example, image=changed[:, :height, :width].contiguous())
 
 
 def _tinted(image: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
