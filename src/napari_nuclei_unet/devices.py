@@ -5,8 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -18,7 +17,8 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import DEVICES, SegmentParams
 
 SMALLEST_TILE = 128
-# On a CPU larger tiles waste less on overlap, smaller ones answer sooner to Cancel.
+# On a CPU larger tiles waste less on overlap; smaller ones take less memory and answer sooner to
+# Cancel (docs/decisions/0003-network-and-precision.md).
 CPU_TILE, GPU_TILE = 832, 2048
 GPU_BATCH = 8
 # 16 bits that the hardware claims to multiply are refused where they take so many times longer.
@@ -28,8 +28,6 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Share of the free memory that the activations of one batch may take.
 MEMORY_SHARE = 0.25
 BYTES = 4  # of a number in fp32
-# Parameters of glibc's mallopt.
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 # How torch and oneDNN put it, in lower case.
 OUT_OF_MEMORY = (
     "out of memory",
@@ -140,34 +138,25 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)
 
 
-@contextmanager
-def memory_kept() -> Iterator[None]:
-    """Let large arrays reuse memory that others gave up, and return it to the system in the end.
-
-    glibc gets every array of more than 32 MB from the system and returns it at once: the network
-    then waits for new pages at each layer, a third of its time. Elsewhere nothing is changed.
-    """
-    library = _glibc()
-    if library is None:
-        yield
-        return
-    library.mallopt(MMAP_THRESHOLD, 2**30)
-    library.mallopt(TRIM_THRESHOLD, 2**31 - 1)
-    try:
-        yield
-    finally:
-        library.mallopt(MMAP_THRESHOLD, 2**25)
-        library.mallopt(TRIM_THRESHOLD, 2**26)
-        library.malloc_trim(0)
-
-
 @cache
-def _glibc() -> ctypes.CDLL | None:
-    """Give the C library, where it is that of most Linux systems."""
+def _trim() -> Callable[[int], int] | None:
+    """Ask the C library of Linux for its way to give memory back; others do so by themselves."""
     if sys.platform != "linux":
         return None
-    library = ctypes.CDLL(None)
-    return library if hasattr(library, "malloc_trim") and hasattr(library, "mallopt") else None
+    try:
+        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):  # another C library than glibc
+        return None
+    return trim
+
+
+def give_back_memory() -> None:
+    """Give memory that is free back to the system.
+
+    glibc keeps what large temporary arrays leave behind: of a 4096 x 4096 plane 0.9 GB.
+    """
+    if (trim := _trim()) is not None:
+        trim(0)
 
 
 def _available(device: str) -> str:

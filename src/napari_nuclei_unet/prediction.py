@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.core.planes import Plane
 from napari_nuclei_unet.core.tiles import Tile, plan_tiles, read_tile
 from napari_nuclei_unet.core.unet import UNet
-from napari_nuclei_unet.devices import AUTOCAST, Plan, is_out_of_memory, memory_kept
+from napari_nuclei_unet.devices import AUTOCAST, Plan, give_back_memory, is_out_of_memory
 from napari_nuclei_unet.errors import UserError
 
 Result = TypeVar("Result")
@@ -127,13 +127,13 @@ def _tile_steps(
         network = copy.deepcopy(network).to(how.device)
     done = 0
     yield Step(done, len(tiles))
-    with memory_kept():
-        for batch in _batches(tiles, how.batch):
-            inputs = np.stack([_network_input(plane, tile) for tile in batch])
-            for tile, predicted in zip(batch, predict(network, inputs, how), strict=True):
-                maps[:, *tile.place] = predicted[:, *tile.keep]
-            done += len(batch)
-            yield Step(done, len(tiles))
+    for batch in _batches(tiles, how.batch):
+        inputs = np.stack([_network_input(plane, tile) for tile in batch])
+        for tile, predicted in zip(batch, predict(network, inputs, how), strict=True):
+            maps[:, *tile.place] = predicted[:, *tile.keep]
+        done += len(batch)
+        yield Step(done, len(tiles))
+    give_back_memory()  # in the end only: the next tile needs what this one took
     return maps
 
 
