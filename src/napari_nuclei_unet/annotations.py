@@ -37,7 +37,7 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
     UserError
         If a file of a pair is missing, cannot be read, or their sizes differ.
     """
-    found = [{image_stem(p): p for p in find_images([images])}, _labels_by_stem(labels)]
+    found = [{image_stem(p): p for p in find_images([images])}, labels_by_stem(labels)]
     for here, there, what in ((0, 1, "labels"), (1, 0, "an image")):
         if odd := sorted(found[here].keys() - found[there].keys()):
             raise UserError(
@@ -53,8 +53,8 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
     return examples
 
 
-def _labels_by_stem(folder: Path) -> dict[str, Path]:
-    """Label files by the stem of their image: what ``segment`` wrote counts, too."""
+def labels_by_stem(folder: Path) -> dict[str, Path]:
+    """Find label files by the stem of their image: what ``segment`` wrote counts, too."""
     ending = LABELS_END.removesuffix(".tif")
     return {image_stem(path).removesuffix(ending): path for path in find_images([folder])}
 

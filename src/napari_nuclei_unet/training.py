@@ -105,7 +105,7 @@ def train_steps(
     if resume:
         learner.restore(resume.tensors)
     prepared = cases(validation, params.resize)
-    data = fingerprint([*training, *validation])
+    data = resume.data if resume else fingerprint([*training, *validation])
     steps = steps_an_epoch(params, len(training))
     shown = batches(training, params, len(history) * steps)
     try:

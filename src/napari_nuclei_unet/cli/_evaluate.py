@@ -80,12 +80,10 @@ def _print_scores(rows: dict[str, dict[str, float]]) -> None:
 
 def _pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]:
     """Labels of both folders by stem; ``_labels`` at the end of a name does not count."""
-    from napari_nuclei_unet.files import find_images, image_stem, read_labels
+    from napari_nuclei_unet.annotations import labels_by_stem
+    from napari_nuclei_unet.files import read_labels
 
-    found = [
-        {image_stem(path).removesuffix("_labels"): path for path in find_images([folder])}
-        for folder in (predicted, true)
-    ]
+    found = [labels_by_stem(folder) for folder in (predicted, true)]
     missing = sorted(found[1].keys() - found[0].keys())
     if missing:
         raise UserError(
