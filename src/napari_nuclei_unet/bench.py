@@ -100,9 +100,11 @@ def _once(image: NDArray[np.generic], model: Model, params: SegmentParams, devic
         plane = check_plane(image)
     with timed("network"):
         how = plan(params, device, model.network.config)
-        maps, how, zoom, _ = run(predict_fitting(plane, model, params.diameter, how, []))
+        seen, zoom, _ = run(predict_fitting(plane, model, params.diameter, how, []))
+    maps, how = seen.values, seen.plan
     with timed("separate"):
-        labels = separate(maps, **thresholds_of(params, model, zoom), smoothing=SMOOTHING / zoom)
+        thresholds = thresholds_of(params, model.card, zoom)
+        labels = separate(maps, **thresholds, smoothing=SMOOTHING / zoom)
     with timed("measure"):
         measure(labels, plane.pixels, maps[0])
     return Bench(

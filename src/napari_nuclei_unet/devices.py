@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -17,9 +16,6 @@ from napari_nuclei_unet.core.unet import UNetConfig
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import DEVICES, SegmentParams
 
-# Linux then gives large arrays in pages of 2 MB instead of 4 kB, which saves a fifth of the
-# network's time; torch reads this when it makes its first array.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 SMALLEST_TILE = 128
 # On a CPU larger tiles waste less on overlap; smaller ones take less memory and answer sooner to
 # Cancel (docs/decisions/0003-network-and-precision.md).

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.planes import Plane
+from napari_nuclei_unet.core.regions import Box
 from napari_nuclei_unet.core.tiles import Tile, plan_tiles, read_tile
 from napari_nuclei_unet.core.unet import UNet
 from napari_nuclei_unet.devices import AUTOCAST, Plan, give_back_memory, is_out_of_memory
@@ -42,8 +43,31 @@ class Step:
     notice: str = ""
 
 
+# What a run is sent, or told by a true value, to stop early and to return what is finished.
+Wish = bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """What a network predicted for a plane.
+
+    Attributes
+    ----------
+    values : ndarray, shape (out_channels, Y, X), float32, values 0 to 1
+        0 where nothing was predicted.
+    plan : Plan
+        What worked.
+    finished : ndarray, shape (Y, X), bool, or None
+        Where something was predicted before the run was stopped; None: it was not.
+    """
+
+    values: NDArray[np.float32]
+    plan: Plan
+    finished: NDArray[np.bool_] | None = None
+
+
 def run(
-    steps: Generator[Step, None, Result], on_step: Callable[[Step], object] | None = None
+    steps: Generator[Step, Wish, Result], on_step: Callable[[Step], object] | None = None
 ) -> Result:
     """Exhaust a generator of steps.
 
@@ -52,25 +76,25 @@ def run(
     steps : generator
         As from ``engine.segment_steps``.
     on_step : callable, optional
-        Is given every step.
+        Is given every step. If it returns True, the run stops early, and returns what is finished.
 
     Returns
     -------
     object
         What the generator returned.
     """
+    wish: Wish = None
     while True:
         try:
-            step = next(steps)
+            step = steps.send(wish)
         except StopIteration as end:
             return end.value
-        if on_step is not None:
-            on_step(step)
+        wish = on_step is not None and on_step(step) is True
 
 
 def predict_steps(
-    plane: Plane, network: UNet, how: Plan, notices: list[str]
-) -> Generator[Step, None, tuple[NDArray[np.float32], Plan]]:
+    plane: Plane, network: UNet, how: Plan, notices: list[str], box: Box | None = None
+) -> Generator[Step, Wish, Maps]:
     """Predict the maps of a plane, with less at a time whenever memory runs out.
 
     Parameters
@@ -81,16 +105,17 @@ def predict_steps(
         What to try first.
     notices : list of str
         What had to be changed is appended, and yielded.
+    box : (slice, slice), optional
+        Part of the plane that is needed; the whole plane without.
 
     Yields
     ------
     Step
+        Sent True, the run stops, and what is finished is returned.
 
     Returns
     -------
-    maps : ndarray, shape (out_channels, Y, X), float32, values 0 to 1
-    how : Plan
-        What worked.
+    Maps
 
     Raises
     ------
@@ -101,8 +126,7 @@ def predict_steps(
     how = replace(how, tile=min(how.tile, max(plane.shape)))
     while True:
         try:
-            maps = yield from _tile_steps(plane, network, how)
-            return maps, how
+            return (yield from _tile_steps(plane, network, how, box))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -118,23 +142,27 @@ def predict_steps(
 
 
 def _tile_steps(
-    plane: Plane, network: UNet, how: Plan
-) -> Generator[Step, None, NDArray[np.float32]]:
+    plane: Plane, network: UNet, how: Plan, box: Box | None
+) -> Generator[Step, Wish, Maps]:
     config = network.config
-    tiles = plan_tiles(plane.shape, how.tile, config.halo, config.divisor)
-    maps = np.empty((config.out_channels, *plane.shape), np.float32)
+    tiles = plan_tiles(plane.shape, how.tile, config.halo, config.divisor, box)
+    maps = np.zeros((config.out_channels, *plane.shape), np.float32)
+    finished = np.zeros(plane.shape, bool)
     if how.device != "cpu":  # a model is shared, so it is copied and not moved
         network = copy.deepcopy(network).to(how.device)
     done = 0
-    yield Step(done, len(tiles))
+    stop = yield Step(done, len(tiles))
     for batch in _batches(tiles, how.batch):
+        if stop:
+            break
         inputs = np.stack([_network_input(plane, tile) for tile in batch])
         for tile, predicted in zip(batch, predict(network, inputs, how), strict=True):
             maps[:, *tile.place] = predicted[:, *tile.keep]
+            finished[tile.place] = True
         done += len(batch)
-        yield Step(done, len(tiles))
+        stop = yield Step(done, len(tiles))
     give_back_memory()  # in the end only: the next tile needs what this one took
-    return maps
+    return Maps(maps, how, None if done == len(tiles) else finished)
 
 
 def _batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:

@@ -59,8 +59,8 @@ def predict_all(model: Model, examples: list[Example], device: str = "auto") -> 
     made = []
     for one in examples:
         plane = Plane(one.image.permute(1, 2, 0).numpy(), 0.0, 0.5, 1.0)
-        maps, _, zoom, _ = run(predict_fitting(plane, model, None, how, []))
-        made.append(Predicted(one, maps, zoom))
+        maps, zoom, _ = run(predict_fitting(plane, model, None, how, []))
+        made.append(Predicted(one, maps.values, zoom))
     return made
 
 

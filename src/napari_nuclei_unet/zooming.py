@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.instances import SMOOTHING, separate
 from napari_nuclei_unet.core.planes import Plane
+from napari_nuclei_unet.core.regions import Box, widened
 from napari_nuclei_unet.core.sizes import diameters_of, typical_diameter
 from napari_nuclei_unet.devices import Plan, is_out_of_memory
 from napari_nuclei_unet.models import Model
-from napari_nuclei_unet.prediction import OutOfMemoryError, Step, predict_steps
+from napari_nuclei_unet.prediction import Maps, OutOfMemoryError, Step, Wish, predict_steps
 
 # Of a larger plane only the liveliest square of this edge, in pixels, is measured.
 PROBE = 1024
+# So much around what is wanted of a plane is predicted with it, in pixels that the network sees:
+# more than two typical nuclei, so that those inside are found as in the whole plane.
+CONTEXT = 64
 # Looks at the probe: as it is, then once or twice with what the look before has found.
 LOOKS = 3
 # Zoom of a second look at a probe in which nothing was found: very large nuclei may be there.
@@ -30,7 +34,6 @@ LEAST_ZOOM, MOST_ZOOM = 1 / 16, 3.0
 MOST_PIXELS = 64e6
 NO_MEMORY_TO_ZOOM = "There is not enough memory to enlarge the image; small nuclei may be missed."
 
-Maps = NDArray[np.float32]
 Result = TypeVar("Result")
 
 
@@ -58,9 +61,19 @@ def zoom_for(diameter: float, model: Model, shape: tuple[int, int]) -> float:
     return min(max(ideal / diameter, LEAST_ZOOM), most)
 
 
+def context(zoom: float) -> int:
+    """How far around a box maps are predicted with it, in pixels of the plane."""
+    return round(CONTEXT / zoom)
+
+
 def predict_fitting(
-    plane: Plane, model: Model, diameter: float | None, how: Plan, notices: list[str]
-) -> Generator[Step, None, tuple[Maps, Plan, float, float | None]]:
+    plane: Plane,
+    model: Model,
+    diameter: float | None,
+    how: Plan,
+    notices: list[str],
+    box: Box | None = None,
+) -> Generator[Step, Wish, tuple[Maps, float, float | None]]:
     """Predict the maps of a plane at the zoom that suits its nuclei.
 
     Parameters
@@ -71,7 +84,9 @@ def predict_fitting(
         Of a typical nucleus in pixels; None: it is measured.
     how : Plan
     notices : list of str
-        As in ``prediction.predict_steps``.
+    box : (slice, slice), optional
+        Part of the plane that is needed; it is predicted with its context. The zoom suits the
+        whole plane all the same, so that its parts are seen as the whole would be.
 
     Yields
     ------
@@ -79,18 +94,15 @@ def predict_fitting(
 
     Returns
     -------
-    maps : ndarray, shape (out_channels, Y, X), float32, values 0 to 1
+    maps : Maps
         In pixels of the plane.
-    how : Plan
-        What worked.
     zoom : float
         At which the network saw the plane.
     diameter : float or None
         As given, or as measured; None where nothing was found.
     """
     if not model.card.sizes:
-        maps, how = yield from _predict(plane, model, 1.0, how, notices)
-        return maps, how, 1.0, diameter
+        return (yield from _predict(plane, model, 1.0, how, notices, box)), 1.0, diameter
     if diameter is not None:
         zoom = zoom_for(diameter, model, plane.shape)
     else:
@@ -98,32 +110,42 @@ def predict_fitting(
         look = _look(probe, plane.shape, model, how, notices)
         if probe is plane:
             return (yield from look)
-        _, _, zoom, diameter = yield from _before_work(look)
-    maps, how = yield from _predict(plane, model, zoom, how, notices)
-    return maps, how, zoom, diameter
+        seen, zoom, diameter = yield from _before_work(look)
+        if seen.finished is not None:
+            return _nothing(plane, seen), zoom, diameter
+    return (yield from _predict(plane, model, zoom, how, notices, box)), zoom, diameter
 
 
-def _before_work(steps: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
+def _nothing(plane: Plane, seen: Maps) -> Maps:
+    """Make maps of a plane whose run was stopped before it began."""
+    values = np.zeros((len(seen.values), *plane.shape), np.float32)
+    return Maps(values, seen.plan, np.zeros(plane.shape, bool))
+
+
+def _before_work(steps: Generator[Step, Wish, Result]) -> Generator[Step, Wish, Result]:
     """Pass steps on as ones that have not done anything yet of the work that is counted."""
+    wish: Wish = None
     while True:
         try:
-            step = next(steps)
+            step = steps.send(wish)
         except StopIteration as end:
             return end.value
-        yield replace(step, done=0)
+        wish = yield replace(step, done=0)
 
 
 def _look(
     probe: Plane, shape: tuple[int, int], model: Model, how: Plan, notices: list[str]
-) -> Generator[Step, None, tuple[Maps, Plan, float, float | None]]:
+) -> Generator[Step, Wish, tuple[Maps, float, float | None]]:
     """Find the zoom for a probe of a plane; with its maps at that zoom, and the diameter."""
-    maps, how = yield from _predict(probe, model, 1.0, how, notices)
+    maps = yield from _predict(probe, model, 1.0, how, notices)
     diameter = _measured(maps, model, 1.0)
+    if maps.finished is not None:
+        return maps, 1.0, diameter
     if diameter is None:
-        far, how = yield from _predict(probe, model, FAR_LOOK, how, notices)
+        far = yield from _predict(probe, model, FAR_LOOK, maps.plan, notices)
         diameter = _measured(far, model, FAR_LOOK)
         if diameter is None or zoom_for(diameter, model, shape) >= 1:
-            return maps, how, 1.0, None
+            return maps, 1.0, None
     zoom = 1.0
     for _ in range(LOOKS - 1):
         wanted = zoom_for(diameter, model, shape)
@@ -131,17 +153,20 @@ def _look(
         if wanted == zoom or model.card.sizes[0] <= seen <= model.card.sizes[1]:
             break
         try:
-            maps, how = yield from _predict(probe, model, wanted, how, notices)
+            maps = yield from _predict(probe, model, wanted, maps.plan, notices)
         except OutOfMemoryError:
             notices.append(NO_MEMORY_TO_ZOOM)
             yield Step(0, 1, NO_MEMORY_TO_ZOOM)
             break
         zoom, diameter = wanted, _measured(maps, model, wanted) or diameter
-    return maps, how, zoom, diameter
+        if maps.finished is not None:
+            break
+    return maps, zoom, diameter
 
 
-def _measured(maps: Maps, model: Model, zoom: float) -> float | None:
+def _measured(seen: Maps, model: Model, zoom: float) -> float | None:
     """Typical diameter in pixels of the plane, from maps that were predicted at a zoom."""
+    maps = seen.values
     if len(maps) > 3:
         diameter = typical_diameter(maps[0], maps[3])
         return None if diameter is None else diameter / zoom
@@ -171,25 +196,45 @@ def _liveliness(part: NDArray[np.generic]) -> float:
 
 
 def _predict(
-    plane: Plane, model: Model, zoom: float, how: Plan, notices: list[str]
-) -> Generator[Step, None, tuple[Maps, Plan]]:
+    plane: Plane,
+    model: Model,
+    zoom: float,
+    how: Plan,
+    notices: list[str],
+    box: Box | None = None,
+) -> Generator[Step, Wish, Maps]:
     """Predict at a zoom; the maps are in pixels of the plane."""
+    if box is not None:
+        box = widened(box, context(zoom), plane.shape)
     if zoom == 1:
-        return (yield from predict_steps(plane, model.network, how, notices))
+        return (yield from predict_steps(plane, model.network, how, notices, box))
     shape = tuple(max(1, round(edge * zoom)) for edge in plane.shape)
     pixels = plane.normalized()
     pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     try:
         seen = _resized(pixels, shape)
         zoomed = Plane(seen[0] if len(seen) == 1 else np.moveaxis(seen, 0, -1), 0.0, 0.5, 1.0)
-        maps, how = yield from predict_steps(zoomed, model.network, how, notices)
-        return _resized(maps, plane.shape), how
+        place = None if box is None else _zoomed_box(box, plane.shape, zoomed.shape)
+        maps = yield from predict_steps(zoomed, model.network, how, notices, place)
+        finished = maps.finished
+        if finished is not None:  # a pixel is finished where all that it is made of is
+            finished = _resized(finished[None].astype(np.float32), plane.shape)[0] > 1 - 1e-4
+        return Maps(_resized(maps.values, plane.shape), maps.plan, finished)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(
             "There is not enough memory to enlarge the image; crop it, or give a diameter."
         ) from error
+
+
+def _zoomed_box(box: Box, shape: tuple[int, int], zoomed: tuple[int, int]) -> Box:
+    """Box of the zoomed plane that holds all that resizing needs for a box of the plane."""
+    spans = []
+    for part, old, new in zip(box, shape, zoomed, strict=True):
+        ratio = new / old
+        spans.append(slice(math.floor(part.start * ratio), math.ceil(part.stop * ratio)))
+    return widened((spans[0], spans[1]), 2, zoomed)
 
 
 def _resized(channels: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ NETWORKS = {kind: random_network(*kind) for kind in ((1, 0), (2, 0), (2, 4))}
 
 
 def maps(image, network, plan):
-    return run(predict_steps(check_plane(image), network, plan, []))[0]
+    return run(predict_steps(check_plane(image), network, plan, [])).values
 
 
 @given(

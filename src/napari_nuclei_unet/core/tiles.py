@@ -73,8 +73,14 @@ class Tile:
         )
 
 
-def plan_tiles(shape: tuple[int, int], size: int, halo: int, divisor: int) -> list[Tile]:
-    """Cover a plane with tiles whose kept parts neither overlap nor leave a gap.
+def plan_tiles(
+    shape: tuple[int, int],
+    size: int,
+    halo: int,
+    divisor: int,
+    box: tuple[slice, slice] | None = None,
+) -> list[Tile]:
+    """Cover a plane, or a box of it, with tiles whose kept parts neither overlap nor leave a gap.
 
     The plane is thought of as continued by its mirror image on all sides. A tile sees its own
     part and ``halo`` pixels around it, but no further than two divisors beyond the plane, where
@@ -92,22 +98,30 @@ def plan_tiles(shape: tuple[int, int], size: int, halo: int, divisor: int) -> li
         Context around the kept part, in pixels; rounded up to the divisor.
     divisor : int
         Heights and widths of what tiles read are multiples of it.
+    box : (slice, slice), optional
+        Part of the plane that is needed; tiles may answer for a little more.
 
     Returns
     -------
     list of Tile
         In reading order.
     """
-    rows, columns = (list(_spans(extent, size, halo, divisor)) for extent in shape)
+    parts = box or (slice(0, shape[0]), slice(0, shape[1]))
+    rows, columns = (
+        list(_spans(extent, part, size, halo, divisor))
+        for extent, part in zip(shape, parts, strict=True)
+    )
     return [Tile(row, column) for row in rows for column in columns]
 
 
-def _spans(extent: int, size: int, halo: int, divisor: int) -> Iterator[Span]:
+def _spans(extent: int, part: slice, size: int, halo: int, divisor: int) -> Iterator[Span]:
     margin = 2 * divisor
     end = _up(extent + margin, divisor)
-    step = _up(-(-extent // -(-extent // _up(size, divisor))), divisor)
-    for start in range(0, extent, step):
-        stop = min(start + step, extent)
+    first = part.start // divisor * divisor
+    length = part.stop - first
+    step = _up(-(-length // -(-length // _up(size, divisor))), divisor)
+    for start in range(first, part.stop, step):
+        stop = min(start + step, part.stop)
         read_start = max(-margin, start - _up(halo, divisor))
         read_stop = min(end, _up(stop + halo, divisor))
         yield Span(start, stop, read_start, read_stop)

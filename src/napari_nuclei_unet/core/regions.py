@@ -1,0 +1,174 @@
+"""Parts of a plane: what is segmented, and how it is put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.draw import polygon as pixels_inside
+from skimage.measure import label
+
+from napari_nuclei_unet.errors import UserError
+
+Box = tuple[slice, slice]
+Vertices = tuple[tuple[float, float], ...]
+Polygons = Iterable[Sequence[Sequence[float]]]
+
+
+@dataclass(frozen=True)
+class Region:
+    """The union of polygons, in pixels of a plane: whole numbers are pixel centres.
+
+    Attributes
+    ----------
+    polygons : tuple of tuple of (y, x)
+        Three vertices or more each.
+    """
+
+    polygons: tuple[Vertices, ...]
+
+    @classmethod
+    def of(cls, polygons: Polygons) -> Region:
+        """Make a region of any nested numbers.
+
+        Raises
+        ------
+        UserError
+            If a polygon has fewer than three vertices, or they are no pairs of numbers.
+        """
+        try:
+            made = tuple(tuple((float(y), float(x)) for y, x in one) for one in polygons)
+        except (TypeError, ValueError) as error:
+            raise UserError("A region is a list of polygons of (y, x) in pixels.") from error
+        if not made or min(map(len, made)) < 3 or not np.isfinite(np.concatenate(made)).all():
+            raise UserError("A polygon of a region needs three vertices (y, x) or more.")
+        return cls(made)
+
+    @classmethod
+    def rectangle(cls, box: Box) -> Region:
+        """All pixels of a box, as a region."""
+        (top, bottom), (left, right) = ((part.start - 0.5, part.stop - 0.5) for part in box)
+        return cls((((top, left), (top, right), (bottom, right), (bottom, left)),))
+
+    def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Pixels of a plane whose centres lie inside.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Of the plane, in pixels.
+
+        Returns
+        -------
+        ndarray, shape (Y, X), bool
+
+        Raises
+        ------
+        UserError
+            If there are none.
+        """
+        mask = np.zeros(shape, bool)
+        for polygon in self.polygons:
+            if (box := _upright(polygon, shape)) is not None:
+                mask[box] = True  # without a list of all its pixels
+            else:
+                rows, columns = np.transpose(polygon)
+                mask[pixels_inside(rows, columns, shape)] = True
+        if not mask.any():
+            raise UserError(
+                "The region covers no pixel of the image: draw it over what is to be segmented."
+            )
+        return mask
+
+
+def _upright(polygon: Vertices, shape: tuple[int, int]) -> Box | None:
+    """Box of the pixels inside, if the polygon is a rectangle along the axes."""
+    low, high = np.min(polygon, axis=0), np.max(polygon, axis=0)
+    corners = {(low[0], low[1]), (low[0], high[1]), (high[0], high[1]), (high[0], low[1])}
+    turns = zip(polygon, polygon[1:] + polygon[:1], strict=True)
+    straight = all((a[0] == b[0]) != (a[1] == b[1]) for a, b in turns)
+    if len(polygon) != 4 or set(polygon) != corners or not straight:
+        return None
+    start = np.clip(np.ceil(low), 0, shape).astype(int)
+    stop = np.clip(np.floor(high) + 1, start, shape).astype(int)
+    return slice(start[0], stop[0]), slice(start[1], stop[1])
+
+
+def box_around(mask: NDArray[np.bool_], margin: int = 0) -> Box:
+    """Smallest box that holds all pixels of a mask, and some more on every side.
+
+    Parameters
+    ----------
+    mask : ndarray, shape (Y, X), bool
+        Has at least one pixel.
+    margin : int
+        In pixels; cut where the plane ends.
+
+    Returns
+    -------
+    (slice, slice)
+    """
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    return widened(box, margin, mask.shape)
+
+
+def widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
+    """Box with a margin on every side, cut where a plane of some shape ends."""
+    rows, columns = (
+        slice(max(part.start - margin, 0), min(part.stop + margin, extent))
+        for part, extent in zip(box, shape, strict=True)
+    )
+    return rows, columns
+
+
+def cut(labels: NDArray[np.int32], inside: NDArray[np.bool_], minimum_area: int) -> Any:
+    """Keep what lies inside; nuclei that are cut fall into connected pieces of some size.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), int32
+    inside : ndarray, shape (Y, X), bool
+    minimum_area : int
+        Smaller pieces, in pixels, are removed; whole nuclei stay.
+
+    Returns
+    -------
+    ndarray, shape (Y, X), int32
+        Nuclei and pieces are 1..n without gaps, each 4-connected.
+    """
+    within = np.where(inside, labels, 0)
+    pieces = label(within, connectivity=1)
+    area = np.bincount(pieces.ravel())
+    id_of = np.zeros(area.size, np.int64)
+    id_of[pieces.ravel()] = within.ravel()
+    whole = np.bincount(labels.ravel())[id_of] == area
+    kept = whole | (area >= minimum_area)
+    kept[0] = False
+    return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[pieces]
+
+
+def paste(
+    labels: NDArray[np.int32], inside: NDArray[np.bool_] | None, onto: NDArray[np.int32]
+) -> None:
+    """Put labels into others, in place; the ids stay unique, and the rest stays as it was.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), int32
+        0 outside of ``inside``.
+    inside : ndarray, shape (Y, X), bool, or None
+        Where ``onto`` is replaced; None: everywhere.
+    onto : ndarray, shape (Y, X), int32
+        New nuclei get ids above the largest that is left of it.
+    """
+    if inside is None:
+        onto[...] = labels
+        return
+    above = int(onto.max(initial=0, where=~inside))
+    box = box_around(inside)
+    new = labels[box]
+    np.copyto(onto[box], np.where(new > 0, new + above, 0), where=inside[box], casting="same_kind")

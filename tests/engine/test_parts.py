@@ -1,0 +1,76 @@
+"""Part of a plane is segmented as the whole would be, and a stopped run keeps what is finished."""
+
+import numpy as np
+import pytest
+from conftest import discs
+
+from napari_nuclei_unet import SegmentParams, UserError, predict_plane_steps, retune, run, segment
+from napari_nuclei_unet.samples import read_sample
+
+
+@pytest.fixture
+def many():
+    centres = [(y, x) for y in range(20, 400, 40) for x in range(20, 400, 40)]
+    return discs((400, 400), centres)
+
+
+def test_inside_a_region_is_what_the_whole_has_there(many, bright):
+    whole = segment(many, bright)
+    part = segment(many, bright, region=[[(90, 90), (90, 250), (210, 250), (210, 90)]])
+    inside = np.zeros(many.shape, bool)
+    inside[90:211, 90:251] = True
+    assert part.shape == many.shape
+    assert not part[~inside].any()
+    np.testing.assert_array_equal(part[inside] > 0, whole[inside] > 0)
+    assert 1 < part.max() < whole.max()
+
+
+def test_of_real_nuclei_too():
+    image, _ = read_sample("fluorescence_small")
+    height, width = image.shape[:2]
+    whole = segment(image, device="cpu")
+    box = np.s_[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4]
+    y, x = ((part.start, part.stop - 1) for part in box)
+    polygon = [(y[0], x[0]), (y[0], x[1]), (y[1], x[1]), (y[1], x[0])]
+    part = segment(image, device="cpu", region=[polygon])
+    inner = whole[box].copy()
+    cut_off = np.unique(np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]]))
+    inner[np.isin(inner, cut_off)] = 0
+    nuclei = np.unique(inner[inner > 0])
+    assert len(nuclei) > 3
+    for one in nuclei:
+        (other,) = np.unique(part[box][inner == one])
+        assert ((part[box] == other) == (inner == one)).all()
+
+
+def test_an_empty_region_is_told(many, bright):
+    with pytest.raises(UserError, match="covers no pixel"):
+        segment(many, bright, region=[[(500, 500), (500, 600), (600, 600)]])
+
+
+def test_tuning_again_is_segmenting_again(many, bright):
+    predicted = run(predict_plane_steps(many, bright, device="cpu"))
+    for wish in ({}, {"threshold": 0.8}, {"minimum_area": 200}, {"separation": 0.9}):
+        again = retune(predicted, SegmentParams(**wish))
+        np.testing.assert_array_equal(again.labels, segment(many, bright, device="cpu", **wish))
+        assert again.record["params"]["threshold"] == wish.get("threshold", 0.5)
+
+
+def test_a_stopped_run_keeps_what_is_finished(many, bright):
+    whole = segment(many, bright)
+    params = SegmentParams(tile=64)
+    predicted = run(
+        predict_plane_steps(many, bright, params, "cpu"),
+        lambda step: 0 < step.total // 2 < step.done,
+    )
+    assert predicted.record["stopped"]
+    finished = predicted.inside
+    assert 0.4 < finished.mean() < 0.7
+    labels = retune(predicted, params).labels
+    np.testing.assert_array_equal(labels > 0, (whole > 0) & finished)
+
+
+def test_a_run_stopped_at_once_keeps_nothing(many, bright):
+    predicted = run(predict_plane_steps(many, bright, device="cpu"), lambda _: True)
+    assert not predicted.inside.any()
+    assert not retune(predicted).labels.any()
