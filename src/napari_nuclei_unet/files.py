@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageMode
 import tifffile
 from numpy.typing import NDArray
 from skimage.color import label2rgb
@@ -24,6 +25,8 @@ from napari_nuclei_unet.writing import written
 TIFF = (".tif", ".tiff")
 SUFFIXES = (*TIFF, ".png", ".jpg", ".jpeg")
 LABELS_END = "_labels.tif"
+# What pictures of these modes become.
+PLAIN = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "PA": "RGB", "LA": "L"}
 UINT16_MAX = 65_535
 RECORD = "napari_nuclei_unet"
 
@@ -81,12 +84,14 @@ def image_stem(path: Path) -> str:
     return path.stem.removesuffix(".ome")
 
 
-def read_image(path: Path) -> NDArray[np.generic]:
+def read_image(path: str | Path, level: int = 0) -> NDArray[np.generic]:
     """Read a TIFF, OME-TIFF, PNG or JPEG file.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
+    level : int
+        Of a pyramid in a TIFF; 0 is full resolution.
 
     Returns
     -------
@@ -96,10 +101,17 @@ def read_image(path: Path) -> NDArray[np.generic]:
     Raises
     ------
     UserError
-        If the file cannot be read as an image.
+        If the file cannot be read as an image, or does not have this level.
     """
+    path = Path(path)
     try:
-        return _read_tiff(path) if path.suffix.lower() in TIFF else _read_picture(path)
+        if path.suffix.lower() in TIFF:
+            return _read_tiff(path, level)
+        if level:
+            raise UserError(f"{path} holds one resolution only: there is no level {level}.")
+        return _read_picture(path)
+    except UserError:
+        raise
     except PermissionError as error:
         raise UserError(f"{path} cannot be read: permission denied.") from error
     except Exception as error:  # decoders raise all sorts, each meaning the same to the user
@@ -113,10 +125,33 @@ def _first(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _read_tiff(path: Path) -> NDArray[np.generic]:
+def read_shape(path: str | Path, level: int = 0) -> tuple[int, ...] | None:
+    """Shape that :func:`read_image` would give, without reading pixels; None where it cannot."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() in TIFF:
+            with tifffile.TiffFile(path) as opened:
+                series = opened.series[0]
+                return _in_order(np.broadcast_to(0, series.levels[level].shape), series.axes).shape
+        if level or not _is_image(path, ""):
+            return None
+        with PIL.Image.open(path) as picture:
+            bands = PIL.ImageMode.getmode(PLAIN.get(picture.mode, picture.mode)).bands
+            return (picture.height, picture.width, *([len(bands)] if len(bands) > 1 else []))
+    except Exception:  # whatever a decoder raises; who reads the file will say it
+        return None
+
+
+def _read_tiff(path: Path, level: int) -> NDArray[np.generic]:
     with tifffile.TiffFile(path) as opened:
         series = opened.series[0]
-        image, axes = np.asarray(series.asarray()), series.axes
+        if not 0 <= level < len(series.levels):
+            raise UserError(f"{path} has the levels 0 to {len(series.levels) - 1}, and no {level}.")
+        return _in_order(np.asarray(series.levels[level].asarray()), series.axes)
+
+
+def _in_order(image: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
+    """Drop axes of length 1 beside those of the plane, and put colours last."""
     for axis in reversed(range(image.ndim)):
         if image.shape[axis] == 1 and axes[axis] not in "YX":
             image = image.squeeze(axis)
@@ -126,8 +161,7 @@ def _read_tiff(path: Path) -> NDArray[np.generic]:
 
 def _read_picture(path: Path) -> NDArray[np.generic]:
     with PIL.Image.open(path) as opened:
-        plain = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "PA": "RGB", "LA": "L"}
-        mode = plain.get(opened.mode)
+        mode = PLAIN.get(opened.mode)
         return np.asarray(opened.convert(mode) if mode else opened)
 
 

@@ -108,7 +108,12 @@ def available_models() -> dict[str, Path]:
     -------
     dict of str to Path
     """
-    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+    return {path.stem: path for path in models_in(SHIPPED)}
+
+
+def models_in(folder: str | Path) -> list[Path]:
+    """Model files that stand directly in a folder, in order of their names; loads nothing."""
+    return sorted(Path(folder).expanduser().glob("*.safetensors"))
 
 
 def model_path(name: str | Path) -> Path:

@@ -23,7 +23,8 @@ def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
     help : str
         One or two sentences for tooltip and ``--help``.
     **bounds
-        ``min`` and ``max`` (included), ``step``, or ``choices``.
+        ``min`` and ``max`` (included), ``step``, or ``choices``; ``slider``, how far a slider
+        goes as long as no larger value is set.
     """
     return field(default=default, metadata={"label": label, "help": help, **bounds})
 
@@ -72,11 +73,12 @@ class SegmentParams:
     )
     minimum_area: int | None = parameter(
         None,
-        "Smallest nucleus (px, 0: auto)",
-        "Nuclei with fewer pixels are left out.",
+        "Smallest area (px)",
+        "Nuclei with fewer pixels are left out. 0 in the form: the model's own.",
         min=1,
         max=1_000_000,
         step=1,
+        slider=500,
     )
     tile: int = parameter(
         0,

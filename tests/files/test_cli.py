@@ -168,7 +168,7 @@ def test_a_damaged_file_does_not_stop_the_others(images, tmp_path, bright_file, 
 def test_a_stack_is_refused_with_advice(tmp_path, bright_file, capsys):
     tifffile.imwrite(tmp_path / "stack.tif", np.zeros((5, 20, 20), np.uint8))
     assert segment(tmp_path / "stack.tif", "--out", tmp_path, "--model", bright_file) == 2
-    one_line_about(capsys, "One plane is needed")
+    one_line_about(capsys, "--planes")
 
 
 def test_a_file_in_the_place_of_the_output_folder(images, tmp_path, bright_file, capsys):

@@ -7,10 +7,18 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
+from napari_nuclei_unet.core.axes import Cut
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets._layers import METADATA, plane_on_view, show_labels
+from napari_nuclei_unet.widgets._layers import METADATA, plane_on_view
+from napari_nuclei_unet.widgets._layers import show_labels as show_in
 
 number = st.floats(0.1, 10)
+
+
+def show_labels(viewer, image, index, labels, record):
+    """Labels of the plane with an index of numpy."""
+    cut = Cut(tuple(None if isinstance(at, slice) else at for at in index))
+    return show_in(viewer, image, cut, np.asarray(labels, np.int32), None, record)
 
 
 @given(

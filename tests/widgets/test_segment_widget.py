@@ -80,19 +80,20 @@ def test_another_image_gets_its_own_layer(qtbot, viewer, widget, three_discs):
 def test_the_list_follows_the_viewer(viewer, widget, three_discs):
     one = viewer.add_image(three_discs, name="one")
     two = viewer.add_image(three_discs, name="two")
-    assert widget._image.value is two
+    assert widget._where.image.value is two
     viewer.layers.selection.active = one
-    assert widget._image.value is one
+    assert widget._where.image.value is one
     one.name = "renamed"
-    assert {widget._image.native.itemText(i) for i in range(2)} == {"renamed", "two"}
+    assert {widget._where.image.native.itemText(i) for i in range(2)} == {"renamed", "two"}
     viewer.layers.remove(one)
-    assert widget._image.value is two
+    assert widget._where.image.value is two
 
 
 def test_rgb_and_stacks(qtbot, viewer, widget, three_discs):
     viewer.add_image(np.dstack([three_discs] * 3), name="colour")
     click_and_wait(qtbot, widget)
-    viewer.add_image(np.stack([three_discs * 0, three_discs]), name="stack")
+    stack = np.stack([three_discs * 0, three_discs])
+    viewer.add_image(stack, name="stack", axis_labels=("t", "y", "x"))
     viewer.dims.set_point(0, 1)
     click_and_wait(qtbot, widget)
     colour, stack = labels_in(viewer)
@@ -117,7 +118,7 @@ def test_mistakes_are_sentences_and_the_next_run_works(
     qtbot, viewer, widget, messages, three_discs
 ):
     viewer.add_image(three_discs)
-    widget._device.value = "cpu"
+    widget._model.device.value = "cpu"
     widget._form.set(SegmentParams(precision="fp16"))
     click_and_wait(qtbot, widget)
     assert messages[-1][0] == "error"
@@ -125,26 +126,26 @@ def test_mistakes_are_sentences_and_the_next_run_works(
     assert not labels_in(viewer)
     widget._form.set(SegmentParams(precision="auto"))
     if not torch.cuda.is_available():
-        widget._device.value = "cuda"
+        widget._model.device.value = "cuda"
         click_and_wait(qtbot, widget)
         assert "no CUDA" in messages[-1][1]
-    widget._device.value = "auto"
+    widget._model.device.value = "auto"
     click_and_wait(qtbot, widget)
     assert labels_in(viewer)[0].data.max() == 3
 
 
 def test_a_file_that_is_no_model_is_refused(widget, messages, tmp_path):
-    before = widget._model.value
+    before = widget._model.model.value
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
     widget.use_model_file(tmp_path / "bad.safetensors")
     assert "not a whole safetensors file" in messages[-1][1]
-    assert widget._model.value == before
+    assert widget._model.model.value == before
 
 
 def test_choosing_a_model_keeps_the_other_settings(widget):
     wish = SegmentParams(tile=64, batch=3, precision="fp32")
     widget._form.set(wish)
-    widget._model.value = "nuclei"
+    widget._model.model.value = "nuclei"
     shown = widget._form.get()
     assert (shown.tile, shown.batch, shown.precision) == (64, 3, "fp32")
 

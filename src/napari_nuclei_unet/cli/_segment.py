@@ -20,6 +20,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import DEVICES, SegmentParams
 
 if TYPE_CHECKING:
+    from napari_nuclei_unet.core.regions import Region
     from napari_nuclei_unet.engine import Segmentation
     from napari_nuclei_unet.models import Model
     from napari_nuclei_unet.prediction import Step
@@ -35,6 +36,25 @@ def add_to(commands: Commands) -> None:
     one.add_argument("--model", default="nuclei", help="name or .safetensors file")
     one.add_argument("--device", default="auto", choices=DEVICES)
     add_flags(one, SegmentParams)
+    where = one.add_argument_group("which part of the image")
+    where.add_argument(
+        "--axes", metavar="LETTERS",
+        help="a letter for each axis of a stack: Y and X for the plane, C for channels. "
+        "Default: TZYX, TZCYX with --channel, as many as there are.",
+    )  # fmt: skip
+    where.add_argument(
+        "--planes", type=_positions, default=(), metavar="N,N",
+        help="position, from 0, on each axis beside plane and channel",
+    )  # fmt: skip
+    where.add_argument("--channel", type=_channel, metavar="N", help="channel, from 0, or: mean")
+    where.add_argument(
+        "--level", type=int, default=0, metavar="N",
+        help="of a pyramid; 0 is full resolution, which the labels have in any case",
+    )  # fmt: skip
+    where.add_argument(
+        "--region", type=_polygon, action="append", metavar="'Y,X Y,X Y,X'",
+        help="polygon in pixels of which nuclei are wanted; may be given more than once",
+    )  # fmt: skip
     one.set_defaults(command=segment)
 
     one = commands.add_parser("demo", help="segment the sample images of the package")
@@ -54,25 +74,33 @@ def add_to(commands: Commands) -> None:
     one.set_defaults(command=bench)
 
 
+def _positions(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _channel(text: str) -> int | str:
+    return text if text == "mean" else int(text)
+
+
+def _polygon(text: str) -> list[list[float]]:
+    return [[float(part) for part in pair.split(",")] for pair in text.split()]
+
+
 def segment(args: argparse.Namespace) -> int:
     """Segment files, one after the other; a bad one does not stop the rest."""
-    from napari_nuclei_unet.files import (
-        LABELS_END,
-        find_images,
-        image_stem,
-        read_image,
-        write_results,
-    )
+    from napari_nuclei_unet.core.regions import Region
+    from napari_nuclei_unet.files import LABELS_END, find_images, image_stem, write_results
     from napari_nuclei_unet.models import load_model
 
     params = params_of(args, SegmentParams())
     paths = find_images(args.paths, skip=LABELS_END)
     model = load_model(args.model)
+    region = Region.of(args.region) if args.region else None
     check_writable(args.out)
     failed = 0
     for path in paths:
         try:
-            result = _with_bar(read_image(path), path.name, model, params, args.device)
+            result = _segmented(path, args, model, params, region)
             write_results(args.out, image_stem(path), result)
         except (UserError, OSError) as error:  # the other files go on
             failed += 1
@@ -83,8 +111,33 @@ def segment(args: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
+def _segmented(
+    path: Path, args: argparse.Namespace, model: Model, params: SegmentParams, region: Region | None
+) -> Segmentation:
+    """Segment the plane of a file that the flags say."""
+    from napari_nuclei_unet.core.axes import default_cut
+    from napari_nuclei_unet.files import read_image
+    from napari_nuclei_unet.repeating import at_full_resolution, source_of
+
+    image = read_image(path, args.level)
+    cut, axes = default_cut(image.shape, args.axes, args.planes, args.channel)
+    plane = cut.read(image)
+    full = cut.read(read_image(path)) if args.level else plane
+    if region is not None:
+        region = region.scaled(full.shape, plane.shape)
+    result = _with_bar(plane, path.name, model, params, args.device, region)
+    result = at_full_resolution(result, full)
+    result.record["source"] = source_of(cut, axes, str(path), args.level, image.dtype)
+    return result
+
+
 def _with_bar(
-    image: Any, name: str, model: Model, params: SegmentParams, device: str
+    image: Any,
+    name: str,
+    model: Model,
+    params: SegmentParams,
+    device: str,
+    region: Region | None = None,
 ) -> Segmentation:
     """Segment with a progress bar, and say on stderr what the user has to know."""
     from tqdm import tqdm
@@ -106,7 +159,7 @@ def _with_bar(
             bar.total, bar.n = step.total, step.done
             bar.refresh()
 
-        result = run(segment_steps(image, model, params, device), show)
+        result = run(segment_steps(image, model, params, device, region), show)
     for notice in result.notices:
         say(notice)
     return result

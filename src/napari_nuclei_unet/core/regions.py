@@ -83,6 +83,49 @@ class Region:
             )
         return mask
 
+    def scaled(self, shape: Sequence[int], onto: Sequence[int]) -> Region:
+        """Give the region in pixels of another resolution of the same plane.
+
+        Parameters
+        ----------
+        shape, onto : (int, int)
+            Heights and widths of the plane, now and then. Edges of the planes coincide, and not
+            the centres of their first pixels.
+        """
+        if tuple(shape[:2]) == tuple(onto[:2]):
+            return self
+        (height, width), (to_height, to_width) = shape[:2], onto[:2]
+        y_ratio, x_ratio = to_height / height, to_width / width
+        return Region(
+            tuple(
+                tuple(((y + 0.5) * y_ratio - 0.5, (x + 0.5) * x_ratio - 0.5) for y, x in polygon)
+                for polygon in self.polygons
+            )
+        )
+
+
+def enlarged(plane: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
+    """Give a plane the pixels of another resolution: each that of the nearest.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (Y, X)
+    shape : (int, int)
+        Wanted height and width.
+
+    Returns
+    -------
+    ndarray, shape (Y, X)
+        The same object where the shape is the same.
+    """
+    if plane.shape == tuple(shape[:2]):
+        return plane
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(shape[:2], plane.shape, strict=True)
+    )
+    return plane[np.ix_(rows, columns)]
+
 
 def _upright(polygon: Vertices, shape: tuple[int, int]) -> Box | None:
     """Box of the pixels inside, if the polygon is a rectangle along the axes."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
-from magicgui.widgets import Container, Widget, create_widget
+from magicgui.widgets import Slider, Widget, create_widget
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFormLayout, QWidget
 
 Params = TypeVar("Params")
 
 
-# What a spin box holds while it shows "auto"; below the least value of every such parameter.
+# What a control holds while it means "auto"; below the least value of every such parameter.
 AUTO = 0
 
 
-class ParamsForm(Generic[Params]):
+class ParamsForm(QObject, Generic[Params]):
     """One control for every field of a parameter dataclass.
 
     Parameters
@@ -22,21 +25,39 @@ class ParamsForm(Generic[Params]):
     params : type
         ``SegmentParams`` or ``TrainParams``.
 
-    Attributes
-    ----------
-    container : magicgui.widgets.Container
-        The controls; each has its parameter's name as objectName.
+    Signals
+    -------
+    changed : str
+        Name of a parameter that the user, or :meth:`set`, has changed.
     """
 
+    changed = Signal(str)
+
     def __init__(self, params: type[Params]) -> None:
+        super().__init__()
         self._params = params
         hints = get_type_hints(params)
         self._controls = {
             one.name: _control(one, hints[one.name])
             for one in dataclasses.fields(params)  # type: ignore[arg-type]
         }
-        self.container = Container(widgets=list(self._controls.values()))
-        self.container.margins = (0, 0, 0, 0)
+        for name, control in self._controls.items():
+            control.changed.connect(partial(self._on_changed, name))
+
+    def container(self, *names: str) -> QWidget:
+        """Lay out some of the controls, one below the other; each is named like its parameter.
+
+        Parameters
+        ----------
+        *names : str
+            Of parameters; every control has one place.
+        """
+        made = QWidget()
+        layout = QFormLayout(made)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for name in names:
+            layout.addRow(self._controls[name].label, self._controls[name].native)
+        return made
 
     def get(self) -> Params:
         """Values shown, as the dataclass; what is shown as auto is None."""
@@ -54,9 +75,14 @@ class ParamsForm(Generic[Params]):
         for name, control in self._controls.items():
             value = getattr(params, name)
             if value is not None:
+                if isinstance(control, Slider):  # it goes as far as its values
+                    control.max = max(control.max, value)
                 control.value = value
-            elif _has_auto(control):
+            elif control.auto:
                 control.value = AUTO
+
+    def _on_changed(self, name: str, _: Any) -> None:
+        self.changed.emit(name)
 
 
 def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
@@ -66,7 +92,9 @@ def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
         options["choices"] = list(options["choices"])
     elif meta["max"] <= 1:
         options["widget_type"] = "FloatSlider"
-    auto = field.default is None and "widget_type" not in options
+    elif "slider" in meta:
+        options |= {"widget_type": "Slider", "max": meta["slider"]}
+    auto = field.default is None and options.get("widget_type") != "FloatSlider"
     start = meta["min"] if field.default is None else field.default
     if auto:
         start = options["min"] = AUTO
@@ -74,17 +102,14 @@ def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
     control = create_widget(
         name=field.name, label=meta["label"], annotation=kind, value=start, options=options
     )
-    if auto:
+    if auto and "widget_type" not in options:
         control.native.setSpecialValueText("auto")
+    control.auto = auto
     control.tooltip = meta["help"]
     control.native.setObjectName(field.name)
     control.native.setToolTip(meta["help"])
     return control
 
 
-def _has_auto(control: Widget) -> bool:
-    return bool(getattr(control.native, "specialValueText", str)())
-
-
 def _is_auto(control: Widget) -> bool:
-    return _has_auto(control) and control.value == AUTO
+    return control.auto and control.value == AUTO

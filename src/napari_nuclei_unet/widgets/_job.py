@@ -78,7 +78,7 @@ class Job(QObject):
         Parameters
         ----------
         title : str
-            What the bar is called.
+            What the bar is called; empty: no bar.
         steps : generator function
             Yields events with the fields ``done`` and ``total``.
         *args
@@ -87,7 +87,7 @@ class Job(QObject):
         if self.running:
             raise AssertionError("a job is running; check `running` first")
         Job._at_work.add(self)
-        self._bar = progress(total=0, desc=title)
+        self._bar = progress(total=0, desc=title) if title else None
         worker = self._worker = _Worker(steps, *args)
         worker.yielded.connect(self._step)
         worker.returned.connect(self.returned)
@@ -99,6 +99,11 @@ class Job(QObject):
         """Ask the generator to stop; it is closed after the piece it is working on."""
         if self._worker is not None:
             self._worker.quit()
+
+    def stop(self) -> None:
+        """Ask the generator to return what is finished, after the piece it is working on."""
+        if self._worker is not None:
+            self._worker.send(True)
 
     def _step(self, event: Any) -> None:
         self.stepped.emit(event)

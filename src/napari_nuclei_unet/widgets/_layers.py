@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.core.axes import Cut
+from napari_nuclei_unet.core.regions import paste
 from napari_nuclei_unet.errors import UserError
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 METADATA = "napari_nuclei_unet"
+# Marks the layer that shows the probability map of an image.
+PROBABILITY = "napari_nuclei_unet_probability_of"
 GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 Index = tuple[slice | int, ...]
@@ -29,7 +34,7 @@ def shape_of(image: Image) -> tuple[int, ...]:
     return tuple(pixels_of(image).shape[: image.ndim])
 
 
-def plane_on_view(viewer: ViewerModel, image: Image) -> Index:
+def plane_on_view(viewer: ViewerModel, image: Image, channel_axis: int | None = None) -> Index:
     """Index of the plane of a layer that the viewer shows.
 
     Parameters
@@ -37,6 +42,8 @@ def plane_on_view(viewer: ViewerModel, image: Image) -> Index:
     viewer : napari.components.ViewerModel
     image : napari.layers.Image
         Of two or more dimensions; of a 3-D view the plane of the last two axes is taken.
+    channel_axis : int, optional
+        Is no axis of the plane, even if it is shown as one.
 
     Returns
     -------
@@ -52,12 +59,16 @@ def plane_on_view(viewer: ViewerModel, image: Image) -> Index:
     if 0 in shape:
         raise UserError(f"The image '{image.name}' is empty: its shape is {shape}.")
     offset = viewer.dims.ndim - image.ndim
-    shown = [axis - offset for axis in viewer.dims.displayed if axis >= offset]
+    able = [axis for axis in range(image.ndim) if axis != channel_axis]
+    shown = [axis - offset for axis in viewer.dims.displayed if axis - offset in able]
     if len(shown) != 2:
-        shown = [image.ndim - 2, image.ndim - 1]
+        shown = able[-2:]
     index: list[slice | int] = [slice(None)] * image.ndim
     hidden = [axis for axis in range(image.ndim) if axis not in shown]
-    for axis, position in zip(hidden, _positions(viewer, image, hidden), strict=True):
+    point = np.asarray(viewer.dims.point, float)[-image.ndim :]
+    for axis, position in zip(hidden, positions(image, hidden, point), strict=True):
+        if axis == channel_axis and axis + offset in viewer.dims.displayed:
+            position = 0
         if not 0 <= position < shape[axis]:
             raise UserError(
                 f"The view shows nothing of '{image.name}': move the sliders to one of its planes."
@@ -66,28 +77,130 @@ def plane_on_view(viewer: ViewerModel, image: Image) -> Index:
     return tuple(index)
 
 
-def _positions(viewer: ViewerModel, image: Image, axes: list[int]) -> list[int]:
-    """Where the sliders of some axes stand, in pixels of a layer.
+def positions(image: Image, axes: list[int], point: NDArray[np.floating]) -> list[int]:
+    """Where a point of the world lies along some axes, in pixels of a layer.
 
     As napari slices: these axes are inverted by themselves, so that in a rotated or sheared
     layer the place in the other ones plays no part.
     """
     if not axes:
         return []
-    origin = np.asarray(image.data_to_world([0] * image.ndim))
-    columns = [image.data_to_world(unit) - origin for unit in np.eye(image.ndim)]
-    inverse = np.linalg.inv(np.array(columns).T)
-    point = np.asarray(viewer.dims.point[-image.ndim :])
+    origin, linear = world_of(image)
+    inverse = np.linalg.inv(linear)
     place = inverse[np.ix_(axes, axes)] @ point[axes] - (inverse @ origin)[axes]
     return np.round(place).astype(int).tolist()
 
 
-def labels_of(viewer: ViewerModel, image: Image) -> Labels | None:
+def world_of(image: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Place of pixel 0 in the world, and the matrix whose columns are steps of one pixel."""
+    origin = np.asarray(image.data_to_world(np.zeros(image.ndim)), float)
+    steps = [np.asarray(image.data_to_world(unit), float) - origin for unit in np.eye(image.ndim)]
+    return origin, np.array(steps).T
+
+
+def check_invertible(image: Image) -> None:
+    """Refuse a layer that is flattened.
+
+    Raises
+    ------
+    UserError
+        If pixels have no place of their own in the world.
+    """
+    origin, linear = world_of(image)
+    known = np.isfinite(origin).all() and np.isfinite(linear).all()
+    if not known or np.linalg.matrix_rank(linear) < image.ndim:
+        raise UserError(
+            f"The image '{image.name}' is flattened by its scale or affine, so that its pixels "
+            "have no place of their own: give it one that can be inverted."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where results of one plane of an image belong: in an array, and that in the world.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the array: that of the image, without channels.
+    index : tuple
+        Of the plane in it.
+    geometry : dict
+        Scale, translate, rotate, shear, affine, units and axis labels of its layer.
+    """
+
+    shape: tuple[int, ...]
+    index: Index
+    geometry: dict[str, Any]
+
+
+def place_of(image: Image, cut: Cut) -> Place:
+    """Say where the results of a plane belong.
+
+    An axis of channels is left out if it is the first. Elsewhere that would move other axes
+    beside those of the image, so it stays, one pixel long and as wide as all channels.
+
+    Parameters
+    ----------
+    image : napari.layers.Image
+    cut : Cut
+    """
+    geometry = {name: getattr(image, name) for name in GEOMETRY}
+    shape, index = shape_of(image), cut.slices
+    axis = cut.channel_axis
+    if axis is None:
+        return Place(shape, index, geometry)
+    _, linear = world_of(image)
+    off_axis = linear[0, 1:].any() or linear[1:, 0].any()
+    if axis == 0 and not off_axis:
+        return Place(shape[1:], index[1:], _without_first(geometry))
+    width = np.ones(image.ndim)
+    width[axis] = shape[axis]
+    # the middle of all channels becomes the middle of the one pixel
+    physical = image.affine.inverse(image.data_to_world((width - 1) / 2))
+    start = image.affine.inverse(image.data_to_world(np.zeros(image.ndim)))
+    geometry["scale"] = np.asarray(image.scale) * width
+    geometry["translate"] = np.asarray(image.translate) + np.subtract(physical, start)
+    shape = tuple(1 if one == axis else length for one, length in enumerate(shape))
+    return Place(shape, (*index[:axis], 0, *index[axis + 1 :]), geometry)
+
+
+def _without_first(geometry: dict[str, Any]) -> dict[str, Any]:
+    """Geometry of a layer without its first axis, which must not be mixed with the others."""
+    left = {name: geometry[name][1:] for name in ("scale", "translate", "units", "axis_labels")}
+    shear = np.asarray(geometry["shear"])
+    if shear.ndim == 1:  # the upper triangle, row by row
+        ndim = len(geometry["scale"])
+        rows, _ = np.triu_indices(ndim, 1)
+        shear = shear[rows > 0]
+    else:
+        shear = shear[1:, 1:]
+    affine = np.asarray(geometry["affine"])
+    return left | {
+        "rotate": geometry["rotate"][1:, 1:],
+        "shear": shear,
+        "affine": affine[1:, 1:],
+    }
+
+
+def labels_of(viewer: ViewerModel, image: Image, ndim: int) -> Labels | None:
     """Find the labels layer that holds the nuclei of an image layer; a copy of it does not."""
     for layer in viewer.layers:
         record = layer.metadata.get(METADATA, {})
         ours = (record.get("image"), record.get("layer"))
-        if isinstance(layer, Labels) and ours == (str(image.unique_id), str(layer.unique_id)):
+        same = ours == (str(image.unique_id), str(layer.unique_id))
+        if isinstance(layer, Labels) and same and layer.ndim == ndim:
+            return layer
+    return None
+
+
+def result_on_view(viewer: ViewerModel, image: Image | None) -> Labels | None:
+    """Find a labels layer with a record: the selected one, or that of an image layer."""
+    active = viewer.layers.selection.active
+    if isinstance(active, Labels) and METADATA in active.metadata:
+        return active
+    for ndim in () if image is None else (image.ndim, image.ndim - 1):
+        if (layer := labels_of(viewer, image, ndim)) is not None:
             return layer
     return None
 
@@ -95,8 +208,9 @@ def labels_of(viewer: ViewerModel, image: Image) -> Labels | None:
 def show_labels(
     viewer: ViewerModel,
     image: Image,
-    index: Index,
-    labels: NDArray[np.integer],
+    cut: Cut,
+    labels: NDArray[np.int32],
+    inside: NDArray[np.bool_] | None,
     record: dict[str, Any],
 ) -> Labels:
     """Put the labels of one plane into the labels layer of an image.
@@ -106,9 +220,11 @@ def show_labels(
     viewer : napari.components.ViewerModel
     image : napari.layers.Image
         What was segmented.
-    index : tuple
-        Which plane of it, as from :func:`plane_on_view`.
-    labels : ndarray, shape of the plane, integer
+    cut : Cut
+        Which plane of it.
+    labels : ndarray, shape of the plane, int32
+    inside : ndarray, shape of the plane, bool, or None
+        Where they are written; None: everywhere.
     record : dict
         What made them; kept under ``metadata["napari_nuclei_unet"]``.
 
@@ -123,26 +239,31 @@ def show_labels(
     UserError
         If there is not enough memory for labels of the image's shape.
     """
-    layer = labels_of(viewer, image)
+    place = place_of(image, cut)
+    layer = labels_of(viewer, image, len(place.shape))
     try:
-        data = _room(shape_of(image), layer)
+        data = _room(place.shape, layer)
     except MemoryError as error:
         raise UserError(
             f"There is not enough memory for labels of the shape of '{image.name}': "
             "open fewer of its planes."
         ) from error
-    data[index] = labels
-    geometry = {name: getattr(image, name) for name in GEOMETRY}
+    paste(labels, inside, data[place.index])
     if layer is None:
-        layer = viewer.add_labels(data, name=f"{image.name} nuclei", **geometry)
+        layer = viewer.add_labels(data, name=f"{image.name} nuclei", **place.geometry)
     else:
         layer.data = data  # also forgets the undo steps, which belong to the old labels
-        for name, value in geometry.items():
+        for name, value in place.geometry.items():
             setattr(layer, name, value)
-    places = {"image": str(image.unique_id), "layer": str(layer.unique_id)}
-    plane = [None if isinstance(part, slice) else part for part in index]
-    layer.metadata = {**layer.metadata, METADATA: record | places | {"plane": plane}}
+    write_record(layer, image, place, record)
     return layer
+
+
+def write_record(layer: Labels, image: Image, place: Place, record: dict[str, Any]) -> None:
+    """Keep with a labels layer what made it."""
+    places = {"image": str(image.unique_id), "layer": str(layer.unique_id)}
+    plane = [None if isinstance(part, slice) else part for part in place.index]
+    layer.metadata = {**layer.metadata, METADATA: record | places | {"plane": plane}}
 
 
 def _room(shape: tuple[int, ...], layer: Labels | None) -> NDArray[np.int32]:

@@ -1,0 +1,192 @@
+"""Which plane, and which channel, of an array with more axes is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.core.tiles import ArrayLike
+from napari_nuclei_unet.errors import UserError
+
+CHANNEL_NAMES = ("c", "ch", "channel", "channels")
+# An axis without a name is taken for channels up to this length, if all others are longer.
+MOST_CHANNELS = 5
+Channel = int | Literal["mean"]
+
+
+def guess_channel_axis(shape: Sequence[int], names: Sequence[str] = ()) -> int | None:
+    """Guess which axis of an array holds channels: by its name, else by its length.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Without the colours of RGB.
+    names : sequence of str, optional
+        Of the axes; what napari calls them by default, such as "-1", says nothing.
+
+    Returns
+    -------
+    int or None
+        Never leaves fewer than two axes.
+    """
+    if len(shape) < 3:
+        return None
+    for axis, name in enumerate(names):
+        if name.strip().lower() in CHANNEL_NAMES:
+            return axis
+    if any(name.strip().isalpha() for name in names):
+        return None  # the others have names, and none is a channel
+    shortest = int(np.argmin(shape))
+    others = [length for axis, length in enumerate(shape) if axis != shortest]
+    likely = 2 <= shape[shortest] <= MOST_CHANNELS < min(others)
+    return shortest if likely else None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a plane is cut out of an array.
+
+    Attributes
+    ----------
+    index : tuple of int or None
+        For every axis but the colours of RGB its position; None for the two axes of the plane,
+        and for that of channels, if their mean is wanted.
+    channel_axis : int, optional
+    """
+
+    index: tuple[int | None, ...]
+    channel_axis: int | None = None
+
+    @property
+    def mean(self) -> bool:
+        """Whether the plane is the mean of all channels."""
+        return self.channel_axis is not None and self.index[self.channel_axis] is None
+
+    @property
+    def slices(self) -> tuple[int | slice, ...]:
+        """Index of numpy."""
+        return tuple(slice(None) if at is None else at for at in self.index)
+
+    @property
+    def mean_axis(self) -> int:
+        """Axis of channels in what ``slices`` leave of the array."""
+        return self.index[: self.channel_axis].count(None)
+
+    def read(self, pixels: ArrayLike) -> NDArray[Any]:
+        """Read the plane, and nothing else.
+
+        Parameters
+        ----------
+        pixels : array-like
+            Is only sliced.
+
+        Returns
+        -------
+        ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4)
+            Of the array's type; a mean is floating.
+        """
+        part = np.asarray(pixels[self.slices])
+        if not self.mean:
+            return part
+        exact = np.float32 if part.dtype.itemsize <= 2 else np.float64
+        return np.asarray(part.mean(axis=self.mean_axis, dtype=exact))
+
+
+def cut_of(shape: Sequence[int], axes: str, planes: Sequence[int], channel: Channel | None) -> Cut:
+    """Cut that the names of axes say.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the array, without the colours of RGB.
+    axes : str
+        One letter an axis; Y and X are the plane, C are channels.
+    planes : sequence of int
+        Position on every other axis, in their order; none where all have length 1.
+    channel : int, "mean" or None
+        None: the only channel.
+
+    Returns
+    -------
+    Cut
+
+    Raises
+    ------
+    UserError
+        If these do not fit together.
+    """
+    axes = axes.upper()
+    if len(axes) != len(shape) or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
+        raise UserError(
+            f"The axes '{axes}' do not fit an image of shape {tuple(shape)}: one letter for each, "
+            "with Y and X for the plane and C for channels."
+        )
+    free = [axis for axis, name in enumerate(axes) if name not in "CYX"]
+    if not planes and all(shape[axis] == 1 for axis in free):
+        planes = [0] * len(free)
+    if len(planes) != len(free):
+        names = ", ".join(axes[axis] for axis in free) or "none"
+        raise UserError(
+            f"This image of axes {axes} and shape {tuple(shape)} needs a position on each of its "
+            f"axes beside plane and channel ({names}): give {len(free)} with --planes."
+        )
+    index: list[int | None] = [None] * len(shape)
+    for axis, position in zip(free, planes, strict=True):
+        index[axis] = _checked(position, shape[axis], f"plane {position} on axis {axes[axis]}")
+    where = axes.find("C")
+    if where < 0 and channel is not None:
+        raise UserError(f"An image of axes {axes} has no channels to choose from.")
+    if where < 0:
+        return Cut(tuple(index))
+    if channel is None and shape[where] > 1:
+        raise UserError(
+            f"This image has {shape[where]} channels: choose one, from 0 on, or their mean, with "
+            "--channel."
+        )
+    if channel != "mean":
+        index[where] = _checked(channel or 0, shape[where], f"channel {channel}")
+    return Cut(tuple(index), where)
+
+
+def default_cut(
+    shape: tuple[int, ...], axes: str | None, planes: Sequence[int], channel: Channel | None
+) -> tuple[Cut, str]:
+    """Cut an array of a file, as far as the user has said how.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The last may be the colours of RGB or RGBA.
+    axes : str or None
+        As in :func:`cut_of`; one letter less where the last axis holds colours. None: T, Z, C if
+        there is a channel, Y and X, as many as there are.
+    planes, channel
+        As in :func:`cut_of`.
+
+    Returns
+    -------
+    cut : Cut
+    axes : str
+
+    Raises
+    ------
+    UserError
+        As :func:`cut_of`.
+    """
+    plain = channel is None and not planes and axes is None
+    if plain and (len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))):
+        return Cut((None, None)), "YX"
+    if axes is None:
+        axes = ("PTZYX" if channel is None else "PTZCYX")[-len(shape) :]
+    coloured = len(shape) == len(axes) + 1 and shape[-1] in (3, 4)
+    return cut_of(shape[:-1] if coloured else shape, axes, planes, channel), axes
+
+
+def _checked(position: int, length: int, what: str) -> int:
+    if not 0 <= position < length:
+        raise UserError(f"There is no {what}: they count from 0 to {length - 1}.")
+    return position

@@ -1,0 +1,190 @@
+"""What makes a result again: the command line, and Python, that its record says."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.core.axes import Cut
+from napari_nuclei_unet.core.planes import check_plane
+from napari_nuclei_unet.core.regions import enlarged
+from napari_nuclei_unet.errors import UserError
+
+if TYPE_CHECKING:
+    from napari_nuclei_unet.engine import Segmentation
+
+# What a record says of the network's run; without it 16 bits or 32 could be taken elsewhere.
+RAN_ON = ("device", "precision", "tile", "batch")
+
+
+def source_of(
+    cut: Cut, axes: str, path: str | None, level: int, dtype: np.dtype[Any]
+) -> dict[str, Any]:
+    """Say in a record which image it is of, so that the others here understand it.
+
+    Parameters
+    ----------
+    cut : Cut
+        Which plane of the image.
+    axes : str
+        A letter for every axis of the cut.
+    path : str or None
+        File that holds the image, if it does and ``files.read_image`` gives the same array.
+    level : int
+        Of a pyramid.
+    dtype : dtype
+        Of the image.
+    """
+    exact = "float32" if dtype.itemsize <= 2 else "float64"
+    free = [axis for axis, name in enumerate(axes) if name not in "CYX"]
+    channel = None if cut.channel_axis is None else cut.index[cut.channel_axis]
+    return {
+        "path": path,
+        "axes": axes,
+        "planes": [cut.index[axis] for axis in free],
+        "channel": "mean" if cut.mean else channel,
+        "level": level,
+        "index": list(cut.index),
+        "channel_axis": cut.channel_axis,
+        "mean_dtype": exact,
+    }
+
+
+def at_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:
+    """Give a result of a lower level of a pyramid the pixels of the full image.
+
+    Parameters
+    ----------
+    result : Segmentation
+    plane : ndarray, shape (Y, X) or (Y, X, C)
+        The same plane at full resolution.
+
+    Returns
+    -------
+    Segmentation
+        The same where it has these pixels already.
+    """
+    if result.labels.shape == plane.shape[:2]:
+        return result
+    inside = None if result.inside is None else enlarged(result.inside, plane.shape)
+    return dataclasses.replace(
+        result,
+        plane=check_plane(plane),
+        labels=enlarged(result.labels, plane.shape),
+        maps=np.stack([enlarged(one, plane.shape) for one in result.maps]),
+        inside=inside,
+    )
+
+
+def as_command(record: dict[str, Any]) -> str:
+    """Write the command that makes a result again.
+
+    Parameters
+    ----------
+    record : dict
+        Of the result, with its ``source``: the image's ``path``, ``axes``, ``planes``,
+        ``channel`` and ``level``.
+
+    Returns
+    -------
+    str
+        For a POSIX shell, one line.
+
+    Raises
+    ------
+    UserError
+        If the image is in no file, or the run was stopped.
+    """
+    source = _source(record)
+    if source["path"] is None:
+        raise UserError(
+            "The command line needs a file, and this image is in none that it can read: save the "
+            "image first, open it, and segment that."
+        )
+    words = ["nuclei-unet", "segment", source["path"], "--out", "results"]
+    words += ["--model", record.get("model_file") or record["model"]]
+    for name, value in _settings(record).items():
+        words += ["--" + name.replace("_", "-"), str(value)]
+    if len(source["axes"]) > 2:
+        words += ["--axes", source["axes"]]
+    if source["planes"]:
+        words += ["--planes", ",".join(map(str, source["planes"]))]
+    if source["channel"] is not None:
+        words += ["--channel", str(source["channel"])]
+    if source["level"]:
+        words += ["--level", str(source["level"])]
+    for polygon in record["region"] or []:
+        words += ["--region", " ".join(f"{y!r},{x!r}" for y, x in polygon)]
+    return shlex.join(words)
+
+
+def as_python(record: dict[str, Any]) -> str:
+    """Write the Python that makes a result again, as ``labels``.
+
+    Parameters
+    ----------
+    record : dict
+        As in :func:`as_command`. Without a file the image is taken from napari's viewer, so that
+        the code runs in its console.
+
+    Returns
+    -------
+    str
+        Lines of Python.
+
+    Raises
+    ------
+    UserError
+        If the run was stopped.
+    """
+    source = _source(record)
+    level = source["level"]
+    lines = ["from napari_nuclei_unet import segment"]
+    if source["path"] is not None:
+        lines += [
+            "from napari_nuclei_unet.files import read_image",
+            "",
+            f"image = read_image({source['path']!r}{f', level={level}' if level else ''})",
+        ]
+    else:
+        data = f"viewer.layers[{source['layer']!r}].data"
+        lines += ["", f"image = {data}[{level}]" if source["multiscale"] else f"image = {data}"]
+    arguments = {"model": record.get("model_file") or record["model"]} | _settings(record)
+    if record["region"]:
+        arguments["region"] = record["region"]
+    lines += ["labels = segment(", f"    {_plane(source)},"]
+    lines += [f"    {name}={value!r}," for name, value in arguments.items()]
+    return "\n".join([*lines, ")", ""])
+
+
+def _source(record: dict[str, Any]) -> dict[str, Any]:
+    source: dict[str, Any] | None = record.get("source")
+    if source is None:
+        raise UserError("This record does not say which image it is of.")
+    if record.get("stopped"):
+        raise UserError(
+            "This run was stopped before it was finished, so it cannot be repeated exactly: "
+            "segment again, then copy."
+        )
+    return source
+
+
+def _settings(record: dict[str, Any]) -> dict[str, Any]:
+    ran_on = {name: record["ran_on"][name] for name in RAN_ON}
+    return {name: value for name, value in record["params"].items() if value is not None} | ran_on
+
+
+def _plane(source: dict[str, Any]) -> str:
+    """Index of the plane in the array ``image``."""
+    cut = Cut(tuple(source["index"]), source["channel_axis"])
+    parts = [":" if at is None else str(at) for at in cut.index]
+    while parts and parts[-1] == ":":
+        parts.pop()
+    text = f"image[{', '.join(parts)}]" if parts else "image"
+    if not cut.mean:
+        return text
+    return f'{text}.mean(axis={cut.mean_axis}, dtype="{source["mean_dtype"]}")'

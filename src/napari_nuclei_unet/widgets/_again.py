@@ -1,0 +1,97 @@
+"""Buttons for what makes a result again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets._layers import METADATA, result_on_view
+from napari_nuclei_unet.widgets._parts import button
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_nuclei_unet.widgets._where import Where
+
+
+class Again(QWidget):
+    """Copies what makes a result again, or sets the form to it.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    where : Where
+        Says which image is chosen.
+    use : callable
+        Is given the record that the form shall be set to.
+
+    Signals
+    -------
+    said : str
+        A sentence for the user.
+    """
+
+    said = Signal(str)
+
+    def __init__(
+        self, viewer: ViewerModel, where: Where, use: Callable[[dict[str, Any]], object]
+    ) -> None:
+        super().__init__()
+        self._viewer, self._where, self._use = viewer, where, use
+        command = button(
+            "copy_command", "Copy as command", "Copy the command line that makes this result again."
+        )
+        python = button(
+            "copy_python", "Copy as Python", "Copy the Python code that makes this result again."
+        )
+        restore = button(
+            "restore",
+            "Use its settings",
+            "Set the form to what made the selected labels layer, or the result of the image.",
+        )
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for one in (command, python, restore):
+            layout.addWidget(one)
+        command.clicked.connect(self._copy_command)
+        python.clicked.connect(self._copy_python)
+        restore.clicked.connect(self._restore)
+
+    def _copy_command(self, *_: object) -> None:
+        from napari_nuclei_unet.repeating import as_command
+
+        self._copy(as_command, "command")
+
+    def _copy_python(self, *_: object) -> None:
+        from napari_nuclei_unet.repeating import as_python
+
+        self._copy(as_python, "Python code")
+
+    def _copy(self, written: Callable[[dict[str, Any]], str], what: str) -> None:
+        if (record := self._record()) is None:
+            return
+        try:
+            text = written(record)
+        except UserError as error:
+            show_warning(str(error))
+            return
+        QGuiApplication.clipboard().setText(text)
+        self.said.emit(f"The {what} is on the clipboard.")
+
+    def _restore(self, *_: object) -> None:
+        if (record := self._record()) is not None:
+            self._use(record)
+
+    def _record(self) -> dict[str, Any] | None:
+        layer = result_on_view(self._viewer, self._where.image.value)
+        if layer is None:
+            show_warning("There is no result yet: click Segment, or select its labels layer.")
+            return None
+        record: dict[str, Any] = layer.metadata[METADATA]
+        return record

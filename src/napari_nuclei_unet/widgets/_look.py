@@ -1,0 +1,123 @@
+"""How a result is shown: outlines, and the probability map as a layer of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+
+from napari_nuclei_unet.core.regions import enlarged
+from napari_nuclei_unet.widgets._layers import PROBABILITY, Place, result_on_view
+from napari_nuclei_unet.widgets._live import Kept
+from napari_nuclei_unet.widgets._parts import check_box
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_nuclei_unet.widgets._where import Where
+
+# Width of outlines in pixels.
+OUTLINE = 2
+
+
+class Look(QWidget):
+    """Boxes to tick: outlines, probability map.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    where : Where
+        Says which image is chosen.
+
+    Signals
+    -------
+    probability_wanted
+        The map shall be shown; :meth:`show_map` can.
+    """
+
+    probability_wanted = Signal()
+
+    def __init__(self, viewer: ViewerModel, where: Where) -> None:
+        super().__init__()
+        self._viewer, self._where = viewer, where
+        self._outlines = check_box(
+            "outlines", "Outlines", "Draw the nuclei as outlines instead of filling them."
+        )
+        self._probability = check_box(
+            "probability", "Probability map", "Show how sure the network is, pixel by pixel."
+        )
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._outlines)
+        layout.addWidget(self._probability)
+        self._outlines.toggled.connect(self._on_outlines)
+        self._probability.toggled.connect(self._on_probability)
+
+    def apply(self, layer: Labels) -> None:
+        """Draw the nuclei of a new labels layer as outlines, or filled."""
+        layer.contour = OUTLINE if self._outlines.isChecked() else 0
+
+    def show_map(self, kept: Kept) -> None:
+        """Show the probability map of a prediction, if it is wanted."""
+        if self._probability.isChecked():
+            whole = enlarged(kept.prediction.maps[0], kept.source.shape)
+            show_probability(self._viewer, kept.source.image, kept.place, whole)
+
+    def _on_outlines(self, _: bool) -> None:
+        if (layer := result_on_view(self._viewer, self._where.image.value)) is not None:
+            self.apply(layer)
+
+    def _on_probability(self, wanted: bool) -> None:
+        image = self._where.image.value
+        if wanted:
+            self.probability_wanted.emit()
+        elif image is not None and (shown := probability_of(self._viewer, image)) is not None:
+            self._viewer.layers.remove(shown)
+
+
+def probability_of(viewer: ViewerModel, image: Image) -> Image | None:
+    """Find the layer that shows the probability map of an image layer."""
+    for layer in viewer.layers:
+        if layer.metadata.get(PROBABILITY) == str(image.unique_id):
+            return layer
+    return None
+
+
+def show_probability(
+    viewer: ViewerModel, image: Image, place: Place, probability: NDArray[np.float32]
+) -> Image:
+    """Show the probability of nucleus of one plane above its image; other planes stay.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    image : napari.layers.Image
+    place : Place
+    probability : ndarray, shape of the plane, float32, values 0 to 1
+    """
+    layer = probability_of(viewer, image)
+    if layer is not None and layer.data.shape == place.shape:
+        layer.data[place.index] = probability
+        layer.refresh()
+        return layer
+    if layer is not None:
+        viewer.layers.remove(layer)
+    data = np.zeros(place.shape, np.float32)
+    data[place.index] = probability
+    active = viewer.layers.selection.active
+    made = Image(
+        data,
+        name=f"{image.name} probability",
+        colormap="magma",
+        blending="additive",
+        contrast_limits=(0, 1),
+        metadata={PROBABILITY: str(image.unique_id)},
+        **place.geometry,
+    )
+    viewer.layers.insert(viewer.layers.index(image) + 1, made)
+    viewer.layers.selection.active = active  # or the form would turn to the map
+    return made

@@ -1,0 +1,94 @@
+"""The part of the form that says which model segments, and where it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QWidget
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models import ModelCard, available_models, models_in, read_card
+from napari_nuclei_unet.params import DEVICES
+from napari_nuclei_unet.widgets._parts import button, combo, row
+from napari_nuclei_unet.widgets._preferences import preference
+
+
+class ModelChoice(QObject):
+    """Chooses a model, shipped, from the user's folder, or any file; and a device.
+
+    Signals
+    -------
+    changed
+        Another model is chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._files: list[str] = []
+        self.model = combo("model", "The network that finds the nuclei.", self._models)
+        self.device = combo(
+            "device",
+            "Where the network runs. auto takes a graphics card if there is one.",
+            lambda _: DEVICES,
+        )
+        self.device.value = preference("device")
+        self._browse = button("model_file", "…", "Choose a model file (.safetensors).")
+        self._browse.setMaximumWidth(32)
+        self._browse.clicked.connect(self._choose_file)
+        self.model.changed.connect(self._say)
+
+    def fill(self, form: QFormLayout) -> None:
+        """Put the controls into a form."""
+        form.addRow("Model", row(self.model.native, self._browse))
+        form.addRow("Device", self.device.native)
+
+    def card(self) -> ModelCard | None:
+        """Read the card of the chosen model; None, with a message, if its file is gone."""
+        try:
+            return read_card(self.model.value)
+        except UserError as error:
+            show_error(str(error))
+            return None
+
+    def use_file(self, path: str | Path) -> None:
+        """Offer a model file and choose it; a file that is no model is refused."""
+        try:
+            read_card(path)
+        except UserError as error:
+            show_error(str(error))
+            return
+        if str(path) not in self.model.choices:
+            self._files.append(str(path))
+            self.model.reset_choices()
+        self.model.value = str(path)
+
+    def use_record(self, record: dict[str, Any]) -> bool:
+        """Choose what made a result; False where its model is not here any more."""
+        if record.get("device") in DEVICES:
+            self.device.value = record["device"]
+        model = record.get("model_file") or record.get("model") or ""
+        if model in self.model.choices:
+            self.model.value = model
+        elif Path(model).is_file():
+            self.use_file(model)
+        return bool(self.model.value == model)
+
+    def _models(self, _: Any) -> list[str]:
+        folder = preference("model_folder")
+        mine = [str(path) for path in models_in(folder)] if folder else []
+        return [*available_models(), *mine, *(one for one in self._files if one not in mine)]
+
+    def _choose_file(self) -> None:
+        parent = self.model.native
+        assert isinstance(parent, QWidget)
+        path, _ = QFileDialog.getOpenFileName(parent, "Model file", "", "Models (*.safetensors)")
+        if path:
+            self.use_file(path)
+
+    def _say(self, _: Any = None) -> None:
+        self.changed.emit()

@@ -1,0 +1,41 @@
+"""What Preferences ▸ Nuclei U-Net holds; the manifest declares it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PLUGIN = "napari-nuclei-unet"
+# What holds where napari knows nothing of the plugin, and where nothing was set.
+DEFAULTS: dict[str, Any] = {
+    "device": "auto",
+    "model_folder": "",
+    "threads_free": 0,
+    "offline": False,
+    "on_cancel": "ask",
+}
+
+
+def preference(name: str) -> Any:
+    """Value that the user has set, or the default.
+
+    Parameters
+    ----------
+    name : str
+        One of ``DEFAULTS``.
+    """
+    return getattr(_settings(), name, DEFAULTS[name])
+
+
+def set_preference(name: str, value: Any) -> None:
+    """Remember a value; napari writes it to its settings."""
+    if (settings := _settings()) is not None:
+        setattr(settings, name, value)
+
+
+def _settings() -> Any:
+    try:
+        from napari.settings import get_plugin_settings
+
+        return get_plugin_settings(PLUGIN).segment
+    except (ImportError, KeyError, AttributeError):  # an older napari, or not installed in it
+        return None

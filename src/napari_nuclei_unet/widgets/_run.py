@@ -1,0 +1,164 @@
+"""One run of the network on a layer: what goes into the thread, and what comes out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.widgets._layers import shape_of, world_of
+from napari_nuclei_unet.widgets._live import Answer, content_of
+from napari_nuclei_unet.widgets._preferences import preference
+from napari_nuclei_unet.widgets._source import Source, plane_axes
+
+if TYPE_CHECKING:
+    from napari_nuclei_unet.engine import Prediction
+    from napari_nuclei_unet.prediction import Step, Wish
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the form says, when Segment is clicked."""
+
+    source: Source
+    model: str
+    device: str
+    params: SegmentParams
+    threads_free: int
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """What the thread returns."""
+
+    prediction: Prediction
+    answer: Answer
+    content: int
+
+
+class Run:
+    """What is known of the run under way."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.shape = shape_of(wanted.source.image)
+        self.started = self.tiles_from = time.monotonic()
+        self.said: set[str] = set()
+        self.stopping = False
+
+    @property
+    def seconds(self) -> float:
+        """Since the click."""
+        return time.monotonic() - self.started
+
+    def words(self, step: Step) -> str:
+        """Say how far it is."""
+        if self.stopping:
+            return "Stopping …"
+        if step.done == step.total:
+            return "Separating nuclei …"
+        if step.done == 0:  # the network is loaded, or tiles start again with less memory
+            self.tiles_from = time.monotonic()
+            return f"Tile 1 of {step.total}"
+        left = (time.monotonic() - self.tiles_from) / step.done * (step.total - step.done)
+        return f"Tile {step.done} of {step.total} · {left:.0f} s left"
+
+
+def check_offline(source: Source) -> None:
+    """Refuse an image of the network where Preferences forbid that."""
+    address = str(source.image.source.path or "")
+    if preference("offline") and "://" in address:
+        raise UserError(
+            f"The image '{source.image.name}' comes from the network ({address}), which is "
+            "switched off in Preferences ▸ Nuclei U-Net ▸ Offline."
+        )
+
+
+def segment_source(wanted: Wanted) -> Generator[Step, Wish, Finished]:
+    """Run in the thread; torch is imported here, not when the widget opens."""
+    import torch
+
+    from napari_nuclei_unet.engine import predict_plane_steps, retune
+    from napari_nuclei_unet.models import load_model
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - wanted.threads_free))
+    source = wanted.source
+    try:
+        plane = source.cut_at_level.read(source.pixels)
+        content = content_of(plane)
+    except Exception as error:  # whatever lies behind a lazy layer: a file, a server, a graph
+        raise UserError(f"The image could not be read: {error}") from error
+    prediction = yield from predict_plane_steps(
+        plane, load_model(wanted.model), wanted.params, wanted.device, source.region_at_level
+    )
+    prediction.record.update(_origin(wanted))
+    return Finished(prediction, Answer.of(retune(prediction, wanted.params), source), content)
+
+
+def _origin(wanted: Wanted) -> dict[str, Any]:
+    """Say in the record which model file and image it was, for ``repeating``."""
+    from napari_nuclei_unet.files import read_shape
+    from napari_nuclei_unet.models import available_models
+    from napari_nuclei_unet.repeating import source_of
+
+    source = wanted.source
+    path = source.path
+    if path is not None and read_shape(path, source.level) != tuple(source.pixels.shape):
+        path = None  # another reader has opened it, in another way
+    made = source_of(
+        source.cut_at_level,
+        source.axes,
+        None if path is None else str(path),
+        source.level,
+        np.dtype(source.pixels.dtype),
+    )
+    extra = {"layer": source.image.name, "multiscale": bool(source.image.multiscale)}
+    own = wanted.model in available_models()
+    region = source.region
+    return {
+        "model_file": None if own else wanted.model,
+        "source": made | extra,
+        "region": None if region is None else [list(map(list, one)) for one in region.polygons],
+    }
+
+
+def summary(answer: Answer, source: Source, seconds: float | None) -> str:
+    """Say in words what was found.
+
+    Parameters
+    ----------
+    answer : Answer
+    source : Source
+    seconds : float or None
+        None: it was only tuned.
+    """
+    record = answer.result.record
+    areas = np.bincount(answer.labels.ravel())[1:]
+    areas = areas[areas > 0]
+    parts = ["1 nucleus" if len(areas) == 1 else f"{len(areas):,} nuclei"]
+    if len(areas):
+        parts.append(f"median area {_area(float(np.median(areas)), source)}")
+    if record["zoom"] != 1:
+        parts.append(f"network zoom {record['zoom']:.2g}")
+    if seconds is not None:
+        ran = record["ran_on"]
+        parts.append(f"{seconds:.1f} s on {ran['device'].upper()}, {ran['precision']}")
+    return " · ".join(parts)
+
+
+def _area(pixels: float, source: Source) -> str:
+    """Area in the layer's units, or in pixels where it has none or several."""
+    axes = list(plane_axes(source.cut))
+    units = [source.image.units[axis] for axis in axes]
+    unit, size = "px", 1.0
+    if units[0] == units[1] and str(units[0]) != "pixel":
+        _, linear = world_of(source.image)
+        unit, size = f"{units[0]:~P}", abs(float(np.linalg.det(linear[np.ix_(axes, axes)])))
+    value = pixels * size
+    return f"{value:,.0f} {unit}²" if value >= 100 else f"{value:.3g} {unit}²"

@@ -1,0 +1,145 @@
+"""After one run everything is live: sliders move labels, and nothing of the user's is lost."""
+
+import numpy as np
+import pytest
+from conftest import discs
+from napari.layers import Labels
+from qtpy.QtWidgets import QLabel
+from scipy import ndimage
+
+from napari_nuclei_unet import segment
+from napari_nuclei_unet.widgets._layers import METADATA
+from widgets.conftest import click, click_and_wait
+
+
+def slide(qtbot, widget, **values):
+    """Move sliders and wait until nothing is under way any more."""
+    for name, value in values.items():
+        widget._form._controls[name].value = value
+    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+
+
+def status(widget):
+    return widget.findChild(QLabel, "status").text()
+
+
+@pytest.fixture
+def shaded():
+    """Blurred discs, whose area depends on the threshold."""
+    image = discs((120, 160), [(30, 40), (30, 110), (90, 40), (95, 115)], 14).astype(float)
+    return ndimage.gaussian_filter(image, 5)
+
+
+@pytest.fixture
+def result(qtbot, viewer, widget, shaded):
+    viewer.add_image(shaded, name="cells")
+    click_and_wait(qtbot, widget)
+    return next(layer for layer in viewer.layers if isinstance(layer, Labels))
+
+
+def test_a_slider_labels_again_in_place(qtbot, viewer, widget, result, shaded, bright):
+    result.name, result.opacity = "mine", 0.4
+    result.selected_label = 3
+    viewer.layers.selection.active = result
+    slide(qtbot, widget, threshold=0.7, minimum_area=30)
+    expected = segment(shaded, bright, threshold=0.7, minimum_area=30)
+    np.testing.assert_array_equal(result.data, expected)
+    assert [layer for layer in viewer.layers if isinstance(layer, Labels)] == [result]
+    assert (result.name, result.opacity, result.selected_label) == ("mine", 0.4, 3)
+    assert viewer.layers.selection.active is result
+    assert result.metadata[METADATA]["params"]["threshold"] == 0.7
+    assert status(widget).startswith(f"{expected.max()} nuclei")
+
+
+def test_the_last_of_many_moves_counts(qtbot, widget, result, shaded, bright):
+    for value in np.linspace(0.2, 0.9, 15):
+        widget._form._controls["threshold"].value = float(value)
+        qtbot.wait(5)
+    slide(qtbot, widget, threshold=0.35)
+    np.testing.assert_array_equal(result.data, segment(shaded, bright, threshold=0.35))
+
+
+def test_reset_returns_to_the_models_own_values(qtbot, widget, result, shaded, bright):
+    before = result.data.copy()
+    slide(qtbot, widget, threshold=0.9, separation=0.1, minimum_area=400)
+    assert (result.data != before).any()
+    click(widget, "reset")
+    slide(qtbot, widget)
+    np.testing.assert_array_equal(result.data, before)
+
+
+def test_the_cache_survives_clicking_around(qtbot, viewer, widget, result, shaded, bright):
+    image = viewer.layers["cells"]
+    viewer.add_points([[1, 1]])
+    viewer.add_image(np.zeros((30, 30)), name="other")
+    viewer.layers.selection.active = image
+    slide(qtbot, widget, threshold=0.7)
+    np.testing.assert_array_equal(result.data, segment(shaded, bright, threshold=0.7))
+
+
+def test_labels_edited_by_hand_are_left_alone(qtbot, widget, result):
+    result.paint((5, 5), 77)
+    edited = result.data.copy()
+    slide(qtbot, widget, threshold=0.7)
+    np.testing.assert_array_equal(result.data, edited)
+    assert "edited by hand" in status(widget)
+    result.undo()
+    slide(qtbot, widget, threshold=0.75)
+    assert 77 not in result.data
+    assert result.metadata[METADATA]["params"]["threshold"] == 0.75
+
+
+@pytest.mark.parametrize("how", ["replaced", "in place"])
+def test_the_cache_does_not_answer_for_other_pixels(qtbot, viewer, widget, result, how):
+    image, before = viewer.layers["cells"], result.data.copy()
+    if how == "replaced":
+        image.data = np.ascontiguousarray(image.data[::-1])
+    else:
+        image.data[:] = image.data[::-1].copy()
+        image.refresh()
+    slide(qtbot, widget, threshold=0.9)
+    np.testing.assert_array_equal(result.data, before)
+
+
+def test_another_model_ends_it(qtbot, widget, result):
+    before = result.data.copy()
+    widget._model.model.value = "nuclei"
+    slide(qtbot, widget, threshold=0.9)
+    np.testing.assert_array_equal(result.data, before)
+
+
+@pytest.mark.parametrize("name", ["cells", "cells nuclei"])
+def test_a_layer_removed_while_tuning(qtbot, viewer, widget, result, name):
+    widget._form._controls["threshold"].value = 0.9
+    viewer.layers.remove(name)
+    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    widget._form._controls["threshold"].value = 0.8
+    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    assert not [one for one in viewer.layers if one.name == name]
+
+
+def test_each_plane_of_a_stack_is_tuned_by_itself(qtbot, viewer, widget, shaded, bright):
+    stack = np.stack([shaded, shaded[::-1], shaded])
+    viewer.add_image(stack, name="stack", axis_labels=("z", "y", "x"))
+    viewer.dims.set_point(0, 0)
+    click_and_wait(qtbot, widget)
+    viewer.dims.set_point(0, 1)
+    click_and_wait(qtbot, widget)
+    viewer.dims.set_point(0, 0)
+    slide(qtbot, widget, threshold=0.7)
+    labels = next(layer for layer in viewer.layers if isinstance(layer, Labels))
+    np.testing.assert_array_equal(labels.data[0], segment(shaded, bright, threshold=0.7))
+    np.testing.assert_array_equal(labels.data[1], segment(shaded[::-1], bright))
+    assert not labels.data[2].any()
+
+
+def test_closing_the_widget_while_it_tunes(qtbot, viewer, bright_file, shaded):
+    from napari_nuclei_unet.widgets import SegmentWidget
+
+    viewer.add_image(shaded)
+    made = SegmentWidget(viewer)
+    made.use_model_file(bright_file)
+    click_and_wait(qtbot, made)
+    made._form._controls["threshold"].value = 0.9
+    with qtbot.waitSignal(made.destroyed):
+        made.deleteLater()
