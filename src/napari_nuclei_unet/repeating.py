@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.axes import Cut
 from napari_nuclei_unet.core.planes import check_plane
-from napari_nuclei_unet.core.regions import enlarged
+from napari_nuclei_unet.core.regions import Region, enlarged
 from napari_nuclei_unet.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ RAN_ON = ("device", "precision", "tile", "batch")
 
 
 def source_of(
-    cut: Cut, axes: str, path: str | None, level: int, dtype: np.dtype[Any]
+    cut: Cut,
+    axes: str,
+    path: str | None,
+    level: int,
+    dtype: np.dtype[Any],
+    shapes: tuple[tuple[int, int], tuple[int, int]],
 ) -> dict[str, Any]:
     """Say in a record which image it is of, so that the others here understand it.
 
@@ -38,6 +43,8 @@ def source_of(
         Of a pyramid.
     dtype : dtype
         Of the image.
+    shapes : two of (int, int)
+        Heights and widths of the plane: at full resolution, and at the level.
     """
     exact = "float32" if dtype.itemsize <= 2 else "float64"
     free = [axis for axis, name in enumerate(axes) if name not in "CYX"]
@@ -48,6 +55,9 @@ def source_of(
         "planes": [cut.index[axis] for axis in free],
         "channel": "mean" if cut.mean else channel,
         "level": level,
+        # not "shape", by which tifffile would know its own metadata in a description
+        "size": list(shapes[0]),
+        "level_size": list(shapes[1]),
         "index": list(cut.index),
         "channel_axis": cut.channel_axis,
         "mean_dtype": exact,
@@ -154,11 +164,17 @@ def as_python(record: dict[str, Any]) -> str:
         data = f"viewer.layers[{source['layer']!r}].data"
         lines += ["", f"image = {data}[{level}]" if source["multiscale"] else f"image = {data}"]
     arguments = {"model": record.get("model_file") or record["model"]} | _settings(record)
+    shapes = source["size"], source["level_size"]
     if record["region"]:
-        arguments["region"] = record["region"]
+        region = Region.of(record["region"]).scaled(*shapes)
+        arguments["region"] = [list(polygon) for polygon in region.polygons]
     lines += ["labels = segment(", f"    {_plane(source)},"]
     lines += [f"    {name}={value!r}," for name, value in arguments.items()]
-    return "\n".join([*lines, ")", ""])
+    lines += [")"]
+    if shapes[0] != shapes[1]:
+        lines.insert(1, "from napari_nuclei_unet.core.regions import enlarged")
+        lines += [f"labels = enlarged(labels, {tuple(shapes[0])})"]
+    return "\n".join([*lines, ""])
 
 
 def _source(record: dict[str, Any]) -> dict[str, Any]:

@@ -123,11 +123,12 @@ def _segmented(
     cut, axes = default_cut(image.shape, args.axes, args.planes, args.channel)
     plane = cut.read(image)
     full = cut.read(read_image(path)) if args.level else plane
-    if region is not None:
-        region = region.scaled(full.shape, plane.shape)
-    result = _with_bar(plane, path.name, model, params, args.device, region)
+    shapes = full.shape[:2], plane.shape[:2]
+    there = None if region is None else region.scaled(*shapes)
+    result = _with_bar(plane, path.name, model, params, args.device, there)
     result = at_full_resolution(result, full)
-    result.record["source"] = source_of(cut, axes, str(path), args.level, image.dtype)
+    result.record["source"] = source_of(cut, axes, str(path), args.level, image.dtype, shapes)
+    result.record["region"] = None if region is None else region.polygons
     return result
 
 

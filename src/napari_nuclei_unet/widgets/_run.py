@@ -117,6 +117,7 @@ def _origin(wanted: Wanted) -> dict[str, Any]:
         None if path is None else str(path),
         source.level,
         np.dtype(source.pixels.dtype),
+        (source.shape, source.shape_at_level),
     )
     extra = {"layer": source.image.name, "multiscale": bool(source.image.multiscale)}
     own = wanted.model in available_models()

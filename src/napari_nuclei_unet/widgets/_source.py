@@ -83,11 +83,13 @@ class Source:
     @property
     def region_at_level(self) -> Region | None:
         """The region in pixels of the plane at the level."""
-        if self.region is None:
-            return None
+        return None if self.region is None else self.region.scaled(self.shape, self.shape_at_level)
+
+    @property
+    def shape_at_level(self) -> tuple[int, int]:
+        """Height and width of the plane in ``pixels``."""
         rows, columns = plane_axes(self.cut)
-        here = self.pixels.shape[rows], self.pixels.shape[columns]
-        return self.region.scaled(self.shape, here)
+        return self.pixels.shape[rows], self.pixels.shape[columns]
 
     @property
     def axes(self) -> str:

@@ -1,0 +1,133 @@
+"""Measure how alive napari's window stays while nuclei are segmented and tuned.
+
+    xvfb-run -a python benchmarks/responsiveness.py [--size 2048] [--moves 12]
+
+A timer of 10 ms runs in the window; the gaps between its ticks are what a user feels. Measured: the
+time that opening the widget takes, the first segmentation of the small sample with torch still to
+be loaded, the next, one of a large image, moves of a slider on it, and a cancelled run.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import napari
+import numpy as np
+from qtpy.QtCore import QEventLoop, Qt, QTimer
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QPushButton
+
+from napari_nuclei_unet.samples import repeated_sample
+
+TICK = 0.010
+
+
+@dataclass
+class Ticks:
+    """Gaps between the ticks of a timer of 10 ms in the window's thread."""
+
+    def __post_init__(self) -> None:
+        self.gaps: list[float] = []
+        self._last = time.perf_counter()
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.setInterval(round(1000 * TICK))
+        self._timer.timeout.connect(self._tick)
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.gaps.append(now - self._last)
+        self._last = now
+
+    def during(self, start: Callable[[], object], until: Callable[[], bool]) -> float:
+        """Do something and let the window live until it has ended; the seconds it took."""
+        self._timer.start()
+        self._last = begun = time.perf_counter()
+        start()
+        while not until():
+            pause(2)
+        seconds = time.perf_counter() - begun
+        pause(50)  # a stall in the end counts, too
+        self._timer.stop()
+        return seconds
+
+    def __str__(self) -> str:
+        gaps = np.array(self.gaps) * 1000
+        over = np.mean(gaps < 50)
+        return (
+            f"{len(gaps)} gaps: 99 % under {np.percentile(gaps, 99):.0f} ms, longest "
+            f"{gaps.max():.0f} ms, {100 * over:.1f} % under 50 ms"
+        )
+
+
+def pause(milliseconds: int) -> None:
+    """Let the window live."""
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
+def main() -> None:
+    """Print what was measured, line by line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=2048)
+    parser.add_argument("--moves", type=int, default=12)
+    args = parser.parse_args()
+    viewer = napari.Viewer(show=False)
+    viewer.window.resize(1280, 860)
+    viewer.window._qt_window.show()
+    viewer.open_sample("napari-nuclei-unet", "fluorescence_small")
+    pause(500)
+    begun = time.perf_counter()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Segment nuclei")
+    print(
+        f"opening the widget: {time.perf_counter() - begun:.2f} s, torch loaded: {'torch' in sys.modules}"
+    )
+    pause(500)
+    click = lambda name: QTest.mouseClick(  # noqa: E731
+        widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton
+    )
+    idle = lambda: not widget._job.running  # noqa: E731
+    for what in ("first click, torch to be loaded", "second click"):
+        ticks = Ticks()
+        seconds = ticks.during(lambda: click("segment"), idle)
+        print(f"512 x 512, {what}: {seconds:.2f} s; {ticks}")
+    for layer in list(viewer.layers):
+        viewer.layers.remove(layer)
+    tuned(viewer, widget, click, idle, 1024, args.moves)
+    tuned(viewer, widget, click, idle, args.size, args.moves)
+    cancelled(viewer, widget, click, idle)
+    viewer.close()
+
+
+def tuned(viewer, widget, click, idle, size: int, moves: int) -> None:
+    """Segment an image and move a slider on the result."""
+    viewer.add_image(repeated_sample()[:size, :size], name=f"{size}")
+    pause(500)
+    ticks = Ticks()
+    seconds = ticks.during(lambda: click("segment"), idle)
+    print(f"{size} x {size}, segmented: {seconds:.2f} s; {ticks}")
+    slider = widget._form._controls["threshold"]
+    seconds, ticks = [], Ticks()
+    for value in np.linspace(0.3, 0.8, moves):
+        move = lambda value=float(value): setattr(slider, "value", value)  # noqa: E731
+        seconds.append(ticks.during(move, lambda: not widget._live.busy))
+    print(f"{size} x {size}, tuned: at most {max(seconds):.2f} s a move; {ticks}")
+
+
+def cancelled(viewer, widget, click, idle) -> None:
+    """Cancel in the middle of a run."""
+    viewer.add_image(repeated_sample(), name="4096")
+    pause(500)
+    click("segment")
+    while widget._bar.value() < 3:
+        pause(10)
+    ticks = Ticks()
+    seconds = ticks.during(lambda: click("cancel"), idle)
+    print(f"4096 x 4096, cancelled: ends after {seconds:.2f} s; {ticks}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,307 @@
+"""What a result was made of can be copied, run, and set in the form again."""
+
+import os
+import shlex
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from conftest import discs
+from napari.layers import Image, Labels
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QCheckBox, QMessageBox
+
+from napari_nuclei_unet import SegmentParams, run, segment
+from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.params import DEVICES
+from napari_nuclei_unet.widgets._layers import METADATA
+from napari_nuclei_unet.widgets._preferences import DEFAULTS, PLUGIN
+from napari_nuclei_unet.widgets._run import Wanted, segment_source
+from widgets.conftest import click, click_and_wait
+
+SHAPES = [[[5.0, 3.0], [5.0, 70.0], [52.0, 60.0], [40.0, 3.0]]]
+
+
+@pytest.fixture
+def six():
+    return discs((80, 120), [(20, 20), (20, 60), (20, 100), (60, 20), (60, 60), (60, 100)])
+
+
+def result(viewer):
+    return next(layer for layer in viewer.layers if isinstance(layer, Labels))
+
+
+def plain(six):
+    return six
+
+
+def colours(six):
+    return np.dstack([six, six // 2, six // 3])
+
+
+def stack(six):
+    return np.stack([np.stack([six // 2, six[::-1]]), np.stack([six, six[:, ::-1]])] * 8)
+
+
+def floats(six):
+    return (six / 7 - 3).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("make", "channel"),
+    [
+        (plain, "on view"),
+        (colours, "on view"),
+        (floats, "on view"),
+        (stack, "on view"),
+        (stack, "mean"),
+    ],
+)
+@pytest.mark.parametrize("region", [False, True], ids=["whole", "region"])
+def test_command_and_python_make_the_same_labels(
+    qtbot, viewer, widget, six, tmp_path, make, region, channel
+):
+    path = tmp_path / "some image.tif"
+    tifffile.imwrite(path, make(six), photometric="rgb" if make is colours else "minisblack")
+    viewer.open(path, plugin="napari")
+    viewer.dims.set_point(range(viewer.dims.ndim - 2), (5, 1)[: viewer.dims.ndim - 2])
+    if region:
+        shapes = viewer.add_shapes(SHAPES, shape_type="polygon")
+        widget._where.region.value = shapes
+    if make is stack:
+        widget._where.axis.value = 1
+        widget._where.channel.value = channel
+    widget._form.set(SegmentParams(threshold=0.37, minimum_area=20, tile=32))
+    click_and_wait(qtbot, widget)
+    labels = result(viewer).data
+    plane = labels[5, 0] if make is stack else labels
+    assert plane.max() > 1
+
+    click(widget, "copy_command")
+    words = shlex.split(QGuiApplication.clipboard().text())
+    assert words[0] == "nuclei-unet"
+    words[words.index("--out") + 1] = str(tmp_path / "out")
+    assert main(words[1:]) == 0
+    written = tifffile.imread(tmp_path / "out" / "some image_labels.tif")
+    np.testing.assert_array_equal(written, plane)
+
+    click(widget, "copy_python")
+    names = {}
+    exec(QGuiApplication.clipboard().text(), names)
+    np.testing.assert_array_equal(names["labels"], plane)
+
+
+@pytest.mark.parametrize("region", [False, True], ids=["whole", "region"])
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_level_of_a_pyramid_too(qtbot, viewer, widget, six, tmp_path, level, region):
+    path = tmp_path / "pyramid.tif"
+    big = np.kron(six, np.ones((4, 4), six.dtype))
+    with tifffile.TiffWriter(path) as out:
+        out.write(big, subifds=1, tile=(64, 64))
+        out.write(big[::2, ::2], subfiletype=1, tile=(64, 64))
+    image = Image([big, big[::2, ::2]], multiscale=True, name="pyramid")
+    image._source = image.source.model_copy(update={"path": str(path)})
+    viewer.add_layer(image)
+    widget._where.level.value = level
+    if region:
+        corners = 4 * np.array(SHAPES)
+        widget._where.region.value = viewer.add_shapes(corners, shape_type="polygon")
+    click_and_wait(qtbot, widget)
+    click(widget, "copy_command")
+    words = shlex.split(QGuiApplication.clipboard().text())
+    words[words.index("--out") + 1] = str(tmp_path / "out")
+    assert main(words[1:]) == 0
+    written = tifffile.imread(tmp_path / "out" / "pyramid_labels.tif")
+    np.testing.assert_array_equal(written, result(viewer).data)
+    click(widget, "copy_python")
+    names = {}
+    exec(QGuiApplication.clipboard().text(), names)
+    np.testing.assert_array_equal(names["labels"], result(viewer).data)
+
+
+def test_without_a_file_python_takes_the_layer_and_the_command_is_refused(
+    qtbot, viewer, widget, six, messages
+):
+    viewer.add_image(six, name="cells")
+    click(widget, "copy_command")
+    assert "no result yet" in messages[-1][1]
+    click_and_wait(qtbot, widget)
+    click(widget, "copy_command")
+    assert "save the image first" in messages[-1][1]
+    click(widget, "copy_python")
+    names = {"viewer": viewer}
+    exec(QGuiApplication.clipboard().text(), names)
+    np.testing.assert_array_equal(names["labels"], result(viewer).data)
+
+
+def test_a_tuned_result_is_copied_as_it_is_tuned(qtbot, viewer, widget, six, tmp_path):
+    viewer.add_image(six.astype(float), name="cells")
+    click_and_wait(qtbot, widget)
+    widget._form._controls["minimum_area"].value = 200
+    qtbot.waitUntil(lambda: not widget._live.busy)
+    click(widget, "copy_python")
+    assert "minimum_area=200" in QGuiApplication.clipboard().text()
+    assert not result(viewer).data.any()
+
+
+def test_the_form_goes_back_to_a_record(qtbot, viewer, widget, six):
+    viewer.add_image(np.stack([six, six, six]), name="cells")
+    wish = SegmentParams(
+        threshold=0.3, separation=0.7, confidence=0.1, minimum_area=900, diameter=40.0, tile=48,
+        batch=2, precision="fp32",
+    )  # fmt: skip
+    widget._form.set(wish)
+    widget._where.channel.value = 2
+    widget._model.device.value = "cpu"
+    shapes = viewer.add_shapes(SHAPES, shape_type="polygon")
+    widget._where.region.value = shapes
+    click_and_wait(qtbot, widget)
+    record = result(viewer).metadata[METADATA]
+    viewer.layers.remove(shapes)
+    widget._form.set(SegmentParams(threshold=0.9, minimum_area=5, tile=0, batch=0))
+    widget._where.channel.value = "mean"
+    widget._model.device.value = "auto"
+    assert widget._where.region.value == "whole image"
+    click(widget, "restore")
+    assert widget._form.get() == wish
+    assert widget._model.device.value == "cpu"
+    assert widget._where.channel.value == 2
+    before = result(viewer).data.copy()
+    click_and_wait(qtbot, widget)
+    np.testing.assert_array_equal(result(viewer).data, before)
+    assert result(viewer).metadata[METADATA]["region"] == record["region"]
+
+
+def test_the_record_of_a_model_that_is_gone(qtbot, viewer, widget, six, messages, bright_file):
+    labels = viewer.add_labels(np.zeros((9, 9), int))
+    params = {"threshold": 0.25, "separation": 0.7}
+    labels.metadata = {METADATA: {"model": "mine", "model_file": "/no/mine.st", "params": params}}
+    viewer.layers.selection.active = labels
+    click(widget, "restore")
+    assert "'mine' of these labels is not here" in messages[-1][1]
+    assert widget._model.model.value == str(bright_file)
+    assert widget._form.get().threshold == 0.25
+    labels.metadata = {METADATA: {"params": {"threshold": "high"}}}
+    click(widget, "restore")
+    assert "damaged" in messages[-1][1]
+
+
+# stopping
+
+
+@pytest.fixture
+def big(viewer):
+    centres = np.random.default_rng(0).integers(10, 500, (40, 2)).tolist()
+    return viewer.add_image(discs((512, 512), centres), name="big")
+
+
+def cancel_in_the_middle(qtbot, widget):
+    widget._form.set(SegmentParams(tile=32))
+    with qtbot.waitSignal(widget._job.finished, timeout=60_000):
+        click(widget, "segment")
+        qtbot.waitUntil(lambda: widget._bar.value() > 20, timeout=60_000)
+        click(widget, "cancel")
+
+
+@pytest.mark.parametrize("wish", ["Keep", "Discard"])
+def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish, preferences):
+    cancel_in_the_middle(qtbot, widget)
+    box = widget.findChild(QMessageBox, "keep_finished")
+    button = next(one for one in box.buttons() if one.text() == wish)
+    with qtbot.waitSignal(box.finished):
+        button.click()
+    assert preferences.on_cancel == wish.lower()
+    made = [layer for layer in viewer.layers if isinstance(layer, Labels)]
+    if wish == "Discard":
+        assert not made
+    else:
+        whole = segment(big.data, bright)
+        rows = np.flatnonzero(made[0].data.any(axis=1))
+        assert rows.size
+        assert not made[0].data[rows.max() + 1 :].any()
+        known = (made[0].data > 0) & (whole == 0)
+        assert not known.any()
+    cancel_in_the_middle(qtbot, widget)  # not asked again
+    assert widget.findChild(QMessageBox, "keep_finished") is None
+    click_and_wait(qtbot, widget)
+    np.testing.assert_array_equal(result(viewer).data > 0, segment(big.data, bright) > 0)
+
+
+# preferences
+
+
+@pytest.fixture
+def preferences():
+    """The plugin's page in Preferences, as it is in a fresh napari; put back in the end."""
+    from napari.settings import get_plugin_settings
+
+    page = get_plugin_settings(PLUGIN).segment
+    before = page.model_dump()
+    yield page
+    for name, value in before.items():
+        setattr(page, name, value)
+
+
+def test_the_manifest_declares_what_the_code_reads(preferences):
+    assert preferences.model_dump() == DEFAULTS
+
+
+def test_preferences_fill_the_form(qtbot, viewer, preferences, bright_file):
+    from napari_nuclei_unet.widgets import SegmentWidget
+
+    preferences.device = DEVICES[1]
+    preferences.model_folder = str(bright_file.parent)
+    widget = SegmentWidget(viewer)
+    qtbot.addWidget(widget)
+    assert widget._model.device.value == DEVICES[1]
+    assert str(bright_file) in widget._model.model.choices
+
+
+def test_offline_refuses_what_comes_from_the_network(viewer, widget, six, messages, preferences):
+    preferences.offline = True
+    image = Image(six, name="far")
+    image._source = image.source.model_copy(update={"path": "https://example.org/far.zarr"})
+    viewer.add_layer(image)
+    click(widget, "segment")
+    assert "comes from the network" in messages[-1][1]
+
+
+@pytest.mark.parametrize(("free", "left"), [(256, 1), (0, os.cpu_count())])
+def test_threads_are_left_free(viewer, widget, six, free, left):
+    viewer.add_image(six)
+    before = torch.get_num_threads()
+    source = widget._where.source()
+    model = widget._model.model.value
+    run(segment_source(Wanted(source, model, "cpu", SegmentParams(), free)))
+    assert torch.get_num_threads() == left  # of this thread
+    torch.set_num_threads(before)
+
+
+# look
+
+
+def test_outlines_and_probability(qtbot, viewer, widget, six):
+    image = viewer.add_image(six, name="cells", scale=(2, 2))
+    click_and_wait(qtbot, widget)
+    for name in ("outlines", "probability"):
+        widget.findChild(QCheckBox, name).click()
+    assert result(viewer).contour > 0
+    shown = viewer.layers["cells probability"]
+    np.testing.assert_array_equal(shown.data > 0.5, result(viewer).data > 0)
+    np.testing.assert_array_equal(shown.scale, image.scale)
+    assert widget._where.image.value is image
+    assert shown not in widget._where.image.choices
+    for name in ("outlines", "probability"):
+        widget.findChild(QCheckBox, name).click()
+    assert result(viewer).contour == 0
+    assert "cells probability" not in [layer.name for layer in viewer.layers]
+
+
+def test_the_line_says_what_was_found_in_the_units_of_the_layer(qtbot, viewer, widget, six):
+    viewer.add_image(six, scale=(0.5, 0.5), units=("um", "um"))
+    click_and_wait(qtbot, widget)
+    text = widget._status.text()
+    area = np.median(np.bincount(result(viewer).data.ravel())[1:]) * 0.25
+    assert f"6 nuclei · median area {area:.3g} µm²" in text
+    assert "s on CPU, " in text
