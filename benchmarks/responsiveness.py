@@ -82,9 +82,8 @@ def main() -> None:
     pause(500)
     begun = time.perf_counter()
     _, widget = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Segment nuclei")
-    print(
-        f"opening the widget: {time.perf_counter() - begun:.2f} s, torch loaded: {'torch' in sys.modules}"
-    )
+    seconds, loaded = time.perf_counter() - begun, "torch" in sys.modules
+    print(f"opening the widget: {seconds:.2f} s, torch loaded: {loaded}")
     pause(500)
     click = lambda name: QTest.mouseClick(  # noqa: E731
         widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton
@@ -94,8 +93,6 @@ def main() -> None:
         ticks = Ticks()
         seconds = ticks.during(lambda: click("segment"), idle)
         print(f"512 x 512, {what}: {seconds:.2f} s; {ticks}")
-    for layer in list(viewer.layers):
-        viewer.layers.remove(layer)
     tuned(viewer, widget, click, idle, 1024, args.moves)
     tuned(viewer, widget, click, idle, args.size, args.moves)
     cancelled(viewer, widget, click, idle)
@@ -104,8 +101,7 @@ def main() -> None:
 
 def tuned(viewer, widget, click, idle, size: int, moves: int) -> None:
     """Segment an image and move a slider on the result."""
-    viewer.add_image(repeated_sample()[:size, :size], name=f"{size}")
-    pause(500)
+    show_only(viewer, repeated_sample()[:size, :size])
     ticks = Ticks()
     seconds = ticks.during(lambda: click("segment"), idle)
     print(f"{size} x {size}, segmented: {seconds:.2f} s; {ticks}")
@@ -117,12 +113,20 @@ def tuned(viewer, widget, click, idle, size: int, moves: int) -> None:
     print(f"{size} x {size}, tuned: at most {max(seconds):.2f} s a move; {ticks}")
 
 
+def show_only(viewer, image: np.ndarray) -> None:
+    """Open an image; the others are hidden, as removing all makes software OpenGL crash."""
+    for layer in viewer.layers:
+        layer.visible = False
+    viewer.add_image(image)
+    viewer.reset_view()
+    pause(500)
+
+
 def cancelled(viewer, widget, click, idle) -> None:
     """Cancel in the middle of a run."""
-    viewer.add_image(repeated_sample(), name="4096")
-    pause(500)
+    show_only(viewer, repeated_sample())
     click("segment")
-    while widget._bar.value() < 3:
+    while widget._progress._bar.value() < 3:
         pause(10)
     ticks = Ticks()
     seconds = ticks.during(lambda: click("cancel"), idle)

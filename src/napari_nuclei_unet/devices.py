@@ -19,7 +19,7 @@ from napari_nuclei_unet.params import DEVICES, SegmentParams
 SMALLEST_TILE = 128
 # On a CPU larger tiles waste less on overlap; smaller ones take less memory and answer sooner to
 # Cancel (docs/decisions/0003-network-and-precision.md).
-CPU_TILE, GPU_TILE = 832, 2048
+CPU_TILE, GPU_TILE = 1024, 2048
 GPU_BATCH = 8
 # 16 bits that the hardware claims to multiply are refused where they take so many times longer.
 TOLERATED = 1.5

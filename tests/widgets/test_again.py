@@ -200,7 +200,7 @@ def cancel_in_the_middle(qtbot, widget):
     widget._form.set(SegmentParams(tile=32))
     with qtbot.waitSignal(widget._job.finished, timeout=60_000):
         click(widget, "segment")
-        qtbot.waitUntil(lambda: widget._bar.value() > 20, timeout=60_000)
+        qtbot.waitUntil(lambda: widget._progress._bar.value() > 20, timeout=60_000)
         click(widget, "cancel")
 
 
@@ -211,6 +211,7 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
     button = next(one for one in box.buttons() if one.text() == wish)
     with qtbot.waitSignal(box.finished):
         button.click()
+    qtbot.waitUntil(lambda: not widget._job.running, timeout=20_000)
     assert preferences.on_cancel == wish.lower()
     made = [layer for layer in viewer.layers if isinstance(layer, Labels)]
     if wish == "Discard":
@@ -224,6 +225,7 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
         assert not known.any()
     cancel_in_the_middle(qtbot, widget)  # not asked again
     assert widget.findChild(QMessageBox, "keep_finished") is None
+    qtbot.waitUntil(lambda: not widget._job.running, timeout=20_000)
     click_and_wait(qtbot, widget)
     np.testing.assert_array_equal(result(viewer).data > 0, segment(big.data, bright) > 0)
 
@@ -301,7 +303,7 @@ def test_outlines_and_probability(qtbot, viewer, widget, six):
 def test_the_line_says_what_was_found_in_the_units_of_the_layer(qtbot, viewer, widget, six):
     viewer.add_image(six, scale=(0.5, 0.5), units=("um", "um"))
     click_and_wait(qtbot, widget)
-    text = widget._status.text()
+    text = widget._progress._text.text()
     area = np.median(np.bincount(result(viewer).data.ravel())[1:]) * 0.25
     assert f"6 nuclei · median area {area:.3g} µm²" in text
     assert "s on CPU, " in text

@@ -254,7 +254,8 @@ def show_labels(
     else:
         layer.data = data  # also forgets the undo steps, which belong to the old labels
         for name, value in place.geometry.items():
-            setattr(layer, name, value)
+            if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
+                setattr(layer, name, value)  # draws everything again
     write_record(layer, image, place, record)
     return layer
 

@@ -13,10 +13,10 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_nuclei_unet.core.regions import box_around, enlarged
+from napari_nuclei_unet.core.regions import box_around, enlarged, paste
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.widgets._job import Job
-from napari_nuclei_unet.widgets._layers import Place
+from napari_nuclei_unet.widgets._layers import Place, write_record
 from napari_nuclei_unet.widgets._source import Source
 
 if TYPE_CHECKING:
@@ -44,17 +44,21 @@ class Answer:
     labels : ndarray, shape (Y, X), int32
     inside : ndarray, shape (Y, X), bool, or None
         Where they are wanted; None: everywhere.
+    areas : ndarray, shape (n,), integer
+        Of the nuclei, in pixels.
     """
 
     result: Segmentation
     labels: NDArray[np.int32]
     inside: NDArray[np.bool_] | None
+    areas: NDArray[np.integer]
 
     @classmethod
     def of(cls, result: Segmentation, source: Source) -> Answer:
         """Enlarge a result to the full plane, where it is smaller."""
         inside = None if result.inside is None else enlarged(result.inside, source.shape)
-        return cls(result, enlarged(result.labels, source.shape), inside)
+        labels = enlarged(result.labels, source.shape)
+        return cls(result, labels, inside, np.bincount(labels.ravel())[1:])
 
 
 @dataclass(eq=False)
@@ -100,10 +104,20 @@ class Kept:
         """Take what the layer shows now for what was written."""
         self.written = self.shown().copy()
 
+    def update(self, answer: Answer) -> None:
+        """Write other labels in place of those that were written."""
+        paste(answer.labels, answer.inside, self.shown())
+        self.layer.refresh(extent=False)
+        write_record(self.layer, self.source.image, self.place, answer.result.record)
+        self.remember()
+
     def untouched(self) -> bool:
         """Whether the labels are still those that were written."""
         shown = self.shown()
-        if self.written is None or shown.shape != self.written.shape:
+        if self.written is None or (shown.shape, shown.dtype) != (
+            self.written.shape,
+            self.written.dtype,
+        ):
             return False
         if self.inside is None:
             return np.array_equal(shown, self.written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Generator
@@ -35,10 +36,19 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """What the thread returns."""
+    """What the thread returns.
+
+    Attributes
+    ----------
+    prediction : Prediction
+    answer : Answer or None
+        None: the run was stopped before all was finished.
+    content : int
+        Checksum of the plane's pixels.
+    """
 
     prediction: Prediction
-    answer: Answer
+    answer: Answer | None
     content: int
 
 
@@ -84,7 +94,7 @@ def segment_source(wanted: Wanted) -> Generator[Step, Wish, Finished]:
     """Run in the thread; torch is imported here, not when the widget opens."""
     import torch
 
-    from napari_nuclei_unet.engine import predict_plane_steps, retune
+    from napari_nuclei_unet.engine import predict_plane_steps
     from napari_nuclei_unet.models import load_model
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - wanted.threads_free))
@@ -98,7 +108,20 @@ def segment_source(wanted: Wanted) -> Generator[Step, Wish, Finished]:
         plane, load_model(wanted.model), wanted.params, wanted.device, source.region_at_level
     )
     prediction.record.update(_origin(wanted))
-    return Finished(prediction, Answer.of(retune(prediction, wanted.params), source), content)
+    finished = Finished(prediction, None, content)
+    if prediction.record["stopped"]:
+        return finished
+    return (yield from separate_source(wanted, finished))
+
+
+def separate_source(wanted: Wanted, finished: Finished) -> Generator[Step, Wish, Finished]:
+    """Run in the thread: find nuclei in what the network said."""
+    from napari_nuclei_unet.engine import retune
+    from napari_nuclei_unet.prediction import Step
+
+    yield Step(1, 1)
+    made = retune(finished.prediction, wanted.params)
+    return dataclasses.replace(finished, answer=Answer.of(made, wanted.source))
 
 
 def _origin(wanted: Wanted) -> dict[str, Any]:
@@ -140,11 +163,10 @@ def summary(answer: Answer, source: Source, seconds: float | None) -> str:
         None: it was only tuned.
     """
     record = answer.result.record
-    areas = np.bincount(answer.labels.ravel())[1:]
-    areas = areas[areas > 0]
-    parts = ["1 nucleus" if len(areas) == 1 else f"{len(areas):,} nuclei"]
-    if len(areas):
-        parts.append(f"median area {_area(float(np.median(areas)), source)}")
+    count = len(answer.areas)
+    parts = ["1 nucleus" if count == 1 else f"{count:,} nuclei"]
+    if count:
+        parts.append(f"median area {_area(float(np.median(answer.areas)), source)}")
     if record["zoom"] != 1:
         parts.append(f"network zoom {record['zoom']:.2g}")
     if seconds is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,6 @@ from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFormLayout,
-    QLabel,
-    QProgressBar,
     QVBoxLayout,
     QWidget,
 )
@@ -29,14 +28,16 @@ from napari_nuclei_unet.widgets._layers import place_of, shape_of, show_labels
 from napari_nuclei_unet.widgets._live import Answer, Kept, Live
 from napari_nuclei_unet.widgets._look import Look
 from napari_nuclei_unet.widgets._model import ModelChoice
-from napari_nuclei_unet.widgets._parts import button, row
+from napari_nuclei_unet.widgets._parts import button
 from napari_nuclei_unet.widgets._preferences import preference
+from napari_nuclei_unet.widgets._progress import Progress
 from napari_nuclei_unet.widgets._run import (
     Finished,
     Run,
     Wanted,
     check_offline,
     segment_source,
+    separate_source,
     summary,
 )
 from napari_nuclei_unet.widgets._source import VIEW, WHOLE, Source
@@ -65,6 +66,7 @@ class SegmentWidget(QWidget):
         self._job = Job()
         self._live = Live()
         self._run: Run | None = None
+        self._part: tuple[Run, Finished] | None = None  # of a cancelled run
         self._build()
         self._watch()
         self._show_thresholds()
@@ -75,16 +77,7 @@ class SegmentWidget(QWidget):
         self._where = Where(self._viewer)
         self._model = ModelChoice()
         self._form = ParamsForm(SegmentParams)
-        self._segment = button("segment", "Segment", "Find the nuclei in the plane on view.")
-        self._preview = button(
-            "preview", "Preview", "Find the nuclei in what the view shows, before the long run."
-        )
-        self._cancel = button("cancel", "Cancel", "Stop after the tile at work.")
-        self._cancel.setEnabled(False)
-        self._bar = QProgressBar(objectName="progress")
-        self._bar.setVisible(False)
-        self._status = QLabel("", objectName="status")
-        self._status.setWordWrap(True)
+        self._progress = Progress()
         self._look = Look(self._viewer, self._where)
         self._again = Again(self._viewer, self._where, self.use_record)
         layout = QVBoxLayout(self)
@@ -92,9 +85,7 @@ class SegmentWidget(QWidget):
         layout.addLayout(self._top())
         layout.addWidget(self._tuning())
         layout.addWidget(self._settings())
-        layout.addWidget(row(self._segment, self._preview, self._cancel))
-        layout.addWidget(self._bar)
-        layout.addWidget(self._status)
+        layout.addWidget(self._progress)
         layout.addWidget(self._look)
         layout.addWidget(self._again)
 
@@ -123,12 +114,12 @@ class SegmentWidget(QWidget):
     # what happens elsewhere
 
     def _watch(self) -> None:
-        self._segment.clicked.connect(self.start)
-        self._preview.clicked.connect(self.preview)
-        self._cancel.clicked.connect(self._on_cancel)
+        self._progress.segment.clicked.connect(self.start)
+        self._progress.preview.clicked.connect(self.preview)
+        self._progress.cancel.clicked.connect(self._on_cancel)
         self._reset.clicked.connect(self._show_thresholds)
         self._look.probability_wanted.connect(self._on_probability)
-        self._again.said.connect(self._status.setText)
+        self._again.said.connect(self._progress.say)
         self._model.changed.connect(self._on_model)
         self._form.changed.connect(self._on_tuned)
         self._viewer.layers.events.removed.connect(self._on_removed)
@@ -136,7 +127,7 @@ class SegmentWidget(QWidget):
         for layer in self._viewer.layers:
             self._watch_content(layer)
         self._live.retuned.connect(self._on_retuned)
-        self._live.said.connect(self._status.setText)
+        self._live.said.connect(self._progress.say)
         self._live.failed.connect(self._tell)
         self._job.stepped.connect(self._on_step)
         self._job.returned.connect(self._on_result)
@@ -225,14 +216,12 @@ class SegmentWidget(QWidget):
             self._form.get(),
             preference("threads_free"),
         )
-        self._run = Run(wanted)
-        for one in (self._segment, self._preview):
-            one.setEnabled(False)
-        self._cancel.setEnabled(True)
-        self._bar.setRange(0, 0)  # busy, until the first step says how much there is
-        self._bar.setVisible(True)
-        self._status.setText("Starting …")
-        self._job.start(f"Nuclei in {source.image.name}", segment_source, wanted)
+        self._work(Run(wanted), "Starting …", segment_source, wanted)
+
+    def _work(self, run: Run, words: str, steps: Any, *args: Any) -> None:
+        self._run = run
+        self._progress.begin(words)
+        self._job.start(f"Nuclei in {run.wanted.source.image.name}", steps, *args)
 
     def _on_cancel(self, *_: object) -> None:
         if preference("on_cancel") == "discard":
@@ -241,7 +230,7 @@ class SegmentWidget(QWidget):
             self._job.stop()
             if self._run is not None:
                 self._run.stopping = True
-        self._status.setText("Stopping …")
+        self._progress.say("Stopping …")
 
     # what the job says
 
@@ -251,25 +240,37 @@ class SegmentWidget(QWidget):
         if step.notice:
             run.said.add(step.notice)
             show_warning(step.notice)
-        self._bar.setRange(0, step.total)
-        self._bar.setValue(step.done)
-        self._status.setText(run.words(step))
+        self._progress.step(step.done, step.total, run.words(step))
 
     def _on_result(self, finished: Finished) -> None:
         run = self._end_run()
-        for notice in finished.answer.result.notices:
+        for notice in finished.prediction.notices:
             if notice not in run.said:
                 show_info(notice)
         inside = finished.prediction.inside
-        if not finished.prediction.record["stopped"]:
-            self._add(run, finished)
-        elif inside is None or not inside.any():
-            self._status.setText("Cancelled.")
-        else:
-            self._status.setText("Cancelled.")
-            ask_to_keep(self, lambda: self._add(run, finished))
+        if finished.answer is not None:
+            self._add(run, finished, finished.answer)
+            return
+        self._progress.say("Cancelled.")
+        if inside is not None and inside.any():
+            self._part = run, finished
 
-    def _add(self, run: Run, finished: Finished) -> None:
+    def _on_finished(self) -> None:
+        if self._run is not None:  # it gave neither a result nor an error
+            self._end_run()
+            self._progress.say("Cancelled.")
+        self._progress.end()
+        if self._part is not None:
+            part, self._part = self._part, None
+            ask_to_keep(self, partial(self._keep_part, *part))
+
+    def _keep_part(self, run: Run, finished: Finished) -> None:
+        """Find nuclei in what a cancelled run has finished."""
+        if not self._job.running:
+            run.stopping = False
+            self._work(run, "Separating nuclei …", separate_source, run.wanted, finished)
+
+    def _add(self, run: Run, finished: Finished, answer: Answer) -> None:
         """Show what a run has found, and keep what the network said for the sliders."""
         source = run.wanted.source
         name = source.image.name
@@ -279,13 +280,12 @@ class SegmentWidget(QWidget):
                 "not added."
             )
             return
-        if self._changed(run):
+        if shape_of(source.image) != run.shape:
             show_warning(
                 f"The image '{name}' was changed while it was being segmented, so its nuclei were "
                 "not added: segment it again."
             )
             return
-        answer = finished.answer
         try:
             layer = self._show(source, answer)
         except UserError as error:
@@ -297,11 +297,10 @@ class SegmentWidget(QWidget):
         )  # fmt: skip
         kept.remember()
         self._live.keep(kept)
-        self._status.setText(summary(answer, source, run.seconds))
+        self._progress.say(summary(answer, source, run.seconds))
+        if (params := self._form.get()) != run.wanted.params:  # sliders were moved meanwhile
+            self._live.tune(kept, params)
         self._look.show_map(kept)
-
-    def _changed(self, run: Run) -> bool:
-        return shape_of(run.wanted.source.image) != run.shape
 
     def _show(self, source: Source, answer: Answer) -> Labels:
         layer = show_labels(
@@ -320,25 +319,18 @@ class SegmentWidget(QWidget):
         self._end_run()
         self._tell(error)
 
-    def _on_finished(self) -> None:
-        if self._run is not None:  # it gave neither a result nor an error
-            self._end_run()
-            self._status.setText("Cancelled.")
-        self._bar.setVisible(False)
-        for one in (self._segment, self._preview):
-            one.setEnabled(True)
-        self._cancel.setEnabled(False)
-
     def _end_run(self) -> Run:
         run, self._run = self._run, None
         assert run is not None  # a job says at most once how it ended
-        self._status.setText("")
+        self._progress.say("")
         return run
 
     # live tuning
 
     def _on_tuned(self, name: str) -> None:
-        if name in THRESHOLDS and (kept := self._kept()) is not None:
+        if self._job.running or name not in THRESHOLDS:
+            return
+        if (kept := self._kept()) is not None:
             self._live.tune(kept, self._form.get())
 
     def _kept(self) -> Kept | None:
@@ -354,6 +346,5 @@ class SegmentWidget(QWidget):
             self._look.show_map(kept)
 
     def _on_retuned(self, kept: Kept, answer: Answer) -> None:
-        self._show(kept.source, answer)
-        kept.remember()
-        self._status.setText(summary(answer, kept.source, None))
+        kept.update(answer)
+        self._progress.say(summary(answer, kept.source, None))
