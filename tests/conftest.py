@@ -1,5 +1,7 @@
 """What the tests share: a network that is a brightness threshold, and images with known nuclei."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,9 @@ from skimage.draw import disk
 
 from napari_nuclei_unet.core.unet import UNet, UNetConfig
 from napari_nuclei_unet.models import Model, ModelCard, load_model, save_model
+
+# the user's own settings of napari are neither read nor written
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")

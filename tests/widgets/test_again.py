@@ -16,7 +16,7 @@ from napari_nuclei_unet import SegmentParams, run, segment
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.params import DEVICES
 from napari_nuclei_unet.widgets._layers import METADATA
-from napari_nuclei_unet.widgets._preferences import DEFAULTS, PLUGIN
+from napari_nuclei_unet.widgets._preferences import DEFAULTS
 from napari_nuclei_unet.widgets._run import Wanted, segment_source
 from widgets.conftest import click, click_and_wait
 
@@ -231,18 +231,6 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
 
 
 # preferences
-
-
-@pytest.fixture
-def preferences():
-    """The plugin's page in Preferences, as it is in a fresh napari; put back in the end."""
-    from napari.settings import get_plugin_settings
-
-    page = get_plugin_settings(PLUGIN).segment
-    before = page.model_dump()
-    yield page
-    for name, value in before.items():
-        setattr(page, name, value)
 
 
 def test_the_manifest_declares_what_the_code_reads(preferences):
