@@ -73,12 +73,27 @@ def test_pieces_are_connected_and_whole_nuclei_stay(labels, inside, least):
 
 
 @given(labels_of, labels_of, masks)
-def test_the_rest_stays_as_it_was_and_ids_stay_unique(old, found, inside):
+def test_the_rest_stays_as_it_was_and_nuclei_stay_apart(old, found, inside):
     new = np.where(inside, found, 0)
     onto = old.copy()
     paste(new, inside, onto)
     np.testing.assert_array_equal(onto[~inside], old[~inside])
     assert ((onto > 0) == np.where(inside, new > 0, old > 0)).all()
-    assert not set(onto[inside]) & set(onto[~inside]) - {0}
     pairs = set(zip(new[inside], onto[inside], strict=True))
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+    for shared in set(onto[inside]) & set(onto[~inside]) - {0}:
+        piece = ndimage.binary_dilation((onto == shared) & inside)
+        assert ((onto == shared) & ~inside & piece).any()  # they touch
+
+
+def test_a_nucleus_cut_by_the_region_stays_one():
+    whole = np.zeros((20, 40), np.int32)
+    whole[2:8, 10:30], whole[12:18, 5:15], whole[12:18, 15:35] = 1, 2, 3
+    inside = np.zeros(whole.shape, bool)
+    inside[:, 18:] = True
+    onto = whole.copy()
+    paste(cut(whole, inside, 1), inside, onto)
+    np.testing.assert_array_equal(onto, whole)
+    onto = np.where(inside, 0, whole)  # and where nothing was before
+    paste(cut(whole, inside, 1), inside, onto)
+    np.testing.assert_array_equal(onto, whole)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,7 +197,7 @@ def cut(labels: NDArray[np.int32], inside: NDArray[np.bool_], minimum_area: int)
 def paste(
     labels: NDArray[np.int32], inside: NDArray[np.bool_] | None, onto: NDArray[np.int32]
 ) -> None:
-    """Put labels into others, in place; the ids stay unique, and the rest stays as it was.
+    """Put labels into others, in place; the rest stays as it was.
 
     Parameters
     ----------
@@ -206,12 +206,40 @@ def paste(
     inside : ndarray, shape (Y, X), bool, or None
         Where ``onto`` is replaced; None: everywhere.
     onto : ndarray, shape (Y, X), int32
-        New nuclei get ids above the largest that is left of it.
+        New nuclei get ids above the largest that is left of it. A piece of a nucleus that was cut
+        where ``inside`` ends, and whose other piece lies beyond, gets the id of that one.
     """
     if inside is None:
         onto[...] = labels
         return
     above = int(onto.max(initial=0, where=~inside))
-    box = box_around(inside)
-    new = labels[box]
-    np.copyto(onto[box], np.where(new > 0, new + above, 0), where=inside[box], casting="same_kind")
+    box = box_around(inside, 1)
+    new, within, old = labels[box], inside[box], onto[box]
+    ids = np.arange(above, above + int(new.max(initial=0)) + 1, dtype=np.int32)
+    ids[0] = 0
+    for one, other in _other_pieces(new, np.where(within, 0, old), within):
+        ids[one] = other
+    np.copyto(old, ids[new], where=within)
+
+
+def _other_pieces(
+    new: NDArray[np.int32], old: NDArray[np.int32], inside: NDArray[np.bool_]
+) -> Iterator[tuple[int, int]]:
+    """Pairs of pieces of one nucleus: they meet along most of the cut, each only with the other."""
+    here, there = [], []
+    for first, second in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        for a, b in ((first, second), (second, first)):
+            crossing = inside[a] & ~inside[b] & (new[a] > 0)
+            here.append(new[a][crossing])
+            there.append(old[b][crossing])
+    ours, theirs = np.concatenate(here), np.concatenate(there)
+    if not theirs.any():
+        return
+    length = np.bincount(ours)
+    pairs, contact = np.unique(np.stack([ours, theirs])[:, theirs > 0], axis=1, return_counts=True)
+    taken: set[int] = set()
+    for index in np.argsort(-contact, kind="stable"):
+        one, other = int(pairs[0, index]), int(pairs[1, index])
+        if 2 * contact[index] > length[one] and other not in taken:
+            taken.add(other)
+            yield one, other
