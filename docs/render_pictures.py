@@ -1,7 +1,7 @@
 """Render the pictures of the documentation from a real napari window.
 
 Run it where a window system is, for instance ``xvfb-run -a python docs/render_pictures.py``.
-It opens a sample, docks "Segment nuclei", clicks the button and takes a screenshot.
+It opens samples, docks "Segment nuclei", clicks its buttons and takes screenshots.
 """
 
 from pathlib import Path
@@ -9,42 +9,87 @@ from pathlib import Path
 import napari
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QPushButton
+from qtpy.QtWidgets import QAbstractButton, QApplication, QCheckBox, QPushButton, QWidget
 from superqt import QCollapsible
 
 IMAGES = Path(__file__).parent / "images"
 
 
-def segment_picture(sample: str, name: str, *, settings: bool) -> None:
-    """Segment a sample by a click and save the window.
-
-    Parameters
-    ----------
-    sample : str
-        Key of the sample.
-    name : str
-        File name without suffix.
-    settings : bool
-        Whether the settings are unfolded.
-    """
+def opened(sample: str) -> tuple[napari.Viewer, QWidget]:
+    """Open napari with a sample and "Segment nuclei" beside it."""
     viewer = napari.Viewer(show=False)
     viewer.window.resize(1280, 800)
     viewer.window._qt_window.show()
     viewer.open_sample("napari-nuclei-unet", sample)
     _, widget = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Segment nuclei")
-    if settings:
-        widget.findChild(QCollapsible, "settings").expand(animate=False)
     QApplication.processEvents()
-    QTest.mouseClick(widget.findChild(QPushButton, "segment"), Qt.MouseButton.LeftButton)
-    wait_for_end(widget)
-    labels = viewer.layers.selection.active
-    labels.contour = 2
-    labels.opacity = 1
+    return viewer, widget
+
+
+def click(widget: QWidget, name: str, kind: type[QAbstractButton] = QPushButton) -> None:
+    """Click a button of the widget."""
+    QTest.mouseClick(widget.findChild(kind, name), Qt.MouseButton.LeftButton)
+
+
+def save(viewer: napari.Viewer, name: str) -> None:
+    """Save a picture of the window and close it."""
     viewer.reset_view()
     pause(800)
     IMAGES.mkdir(exist_ok=True)
     viewer.window.screenshot(str(IMAGES / f"{name}.png"), canvas_only=False, flash=False)
     viewer.close()
+
+
+def segmented() -> None:
+    """Show a sample after one click, the nuclei outlined."""
+    viewer, widget = opened("fluorescence_small")
+    widget.findChild(QCheckBox, "outlines").click()
+    click(widget, "segment")
+    wait_for_end(widget)
+    viewer.layers.selection.active.opacity = 1
+    save(viewer, "segment_nuclei")
+
+
+def settings() -> None:
+    """Show purple histology, with the settings unfolded."""
+    viewer, widget = opened("histology_purple")
+    widget.findChild(QCheckBox, "outlines").click()
+    widget.findChild(QCollapsible, "settings").expand(animate=False)
+    click(widget, "segment")
+    wait_for_end(widget)
+    viewer.layers.selection.active.opacity = 1
+    save(viewer, "segment_histology")
+
+
+def tuned() -> None:
+    """Show a sample after a move of a slider, with its probability map."""
+    viewer, widget = opened("fluorescence_large")
+    for name in ("outlines", "probability"):
+        widget.findChild(QCheckBox, name).click()
+    click(widget, "segment")
+    wait_for_end(widget)
+    widget._form._controls["threshold"].value = 0.8
+    pause(1500)
+    save(viewer, "tuned")
+
+
+def region() -> None:
+    """Show what was found inside two shapes."""
+    viewer, widget = opened("histology_pink_purple")
+    image = viewer.layers.selection.active
+    height, width = image.data.shape[:2]
+    box = [[0.1, 0.08], [0.1, 0.5], [0.6, 0.5], [0.6, 0.08]]
+    triangle = [[0.35, 0.62], [0.9, 0.95], [0.95, 0.45]]
+    shapes = viewer.add_shapes(
+        [[(height * y, width * x) for y, x in one] for one in (box, triangle)],
+        shape_type="polygon", face_color="transparent", edge_color="black", edge_width=2,
+        name="finished areas",
+    )  # fmt: skip
+    viewer.layers.selection.active = image
+    widget._where.region.value = shapes
+    click(widget, "segment")
+    wait_for_end(widget)
+    save(viewer, "region")
 
 
 def wait_for_end(widget: object) -> None:
@@ -63,5 +108,5 @@ def pause(milliseconds: int) -> None:
 
 
 if __name__ == "__main__":
-    segment_picture("fluorescence_small", "segment_nuclei", settings=False)
-    segment_picture("histology_purple", "segment_histology", settings=True)
+    for picture in (segmented, settings, tuned, region):
+        picture()

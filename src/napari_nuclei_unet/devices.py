@@ -182,7 +182,14 @@ def _precision(device: str, wanted: str) -> str:
     if wanted != "auto":
         return wanted
     candidate = _half_precision(device)
-    return candidate if candidate is not None and _gains(device, candidate) else "fp32"
+    if candidate is None:
+        return "fp32"
+    return candidate if _sure(device) or _gains(device, candidate) else "fp32"
+
+
+def _sure(device: str) -> bool:
+    """Whether 16 bits need no measurement, in which other busy programs might decide."""
+    return device == "cpu" and bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
 def _half_precision(device: str) -> str | None:

@@ -112,8 +112,9 @@ def show_probability(
     made = Image(
         data,
         name=f"{image.name} probability",
-        colormap="magma",
+        colormap="inferno",
         blending="additive",
+        opacity=0.5,
         contrast_limits=(0, 1),
         metadata={PROBABILITY: str(image.unique_id)},
         **place.geometry,
