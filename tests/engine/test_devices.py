@@ -26,7 +26,7 @@ def test_the_ladder_goes_down_to_the_smallest_tile_on_the_cpu():
         step = step.smaller()
     assert seen == [
         ("cuda", 512, 4), ("cuda", 512, 2), ("cuda", 512, 1), ("cuda", 256, 1), ("cuda", 128, 1),
-        ("cpu", 832, 1), ("cpu", 416, 1), ("cpu", 208, 1),
+        ("cpu", 1024, 1), ("cpu", 512, 1), ("cpu", 256, 1),
         ("cpu", 128, 1),
     ]  # fmt: skip
 
