@@ -6,12 +6,9 @@ import copy
 import dataclasses
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from napari_nuclei_unet.cards import card_of
 from napari_nuclei_unet.checkpoints import (
@@ -22,7 +19,7 @@ from napari_nuclei_unet.checkpoints import (
 )
 from napari_nuclei_unet.core.augment import disturbed
 from napari_nuclei_unet.core.learning import Example
-from napari_nuclei_unet.core.scores import by_image
+from napari_nuclei_unet.core.scores import Counts, by_image
 from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
 from napari_nuclei_unet.devices import choose, is_out_of_memory
 from napari_nuclei_unet.errors import UserError
@@ -30,13 +27,10 @@ from napari_nuclei_unet.learner import Learner, batches, new_network, steps_an_e
 from napari_nuclei_unet.models import Model, ModelCard, read_model, save_model
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.pretrained import encoder_weights
-from napari_nuclei_unet.reports import Prediction, plot_curves, plot_predictions, write_history
+from napari_nuclei_unet.reports import plot_curves, plot_predictions, write_history
 from napari_nuclei_unet.splitting import fingerprint, split
-from napari_nuclei_unet.tuning import Predicted, predict_all, scores_by_kind, tune
+from napari_nuclei_unet.tuning import predict_all, scores_by_kind, shown, tune
 from napari_nuclei_unet.validation import cases, validate
-
-# Validation images in predictions.png.
-SHOWN = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,30 +101,19 @@ def train_steps(
     prepared = cases(validation, params.resize)
     data = resume.data if resume else fingerprint([*training, *validation])
     steps = steps_an_epoch(params, len(training))
-    shown = batches(training, params, len(history) * steps)
+    patches = batches(training, params, len(history) * steps)
     try:
         for number in range(len(history) + 1, params.epochs + 1):
             started = time.perf_counter()
-            loss, iou = learner.epoch(shown, steps, number)
-            averaged = learner.averaged()
-            validation_loss, counts = validate(averaged, prepared)
-            losses = [row["validation_loss"] for row in history]
-            best = min(filter(math.isfinite, losses), default=math.inf)
-            row = {
-                "epoch": number,
-                "training_loss": loss,
-                "validation_loss": validation_loss,
-                "training_iou": iou,
-                "validation_iou": by_image(counts)["IoU"],
-                "validation_ap": by_image(counts)["AP@0.5"],
-                "learning_rate": learner.learning_rate,
-                "seconds": time.perf_counter() - started,
-            }
+            loss, iou = learner.epoch(patches, steps, number)
+            row = _row(number, (loss, iou), validate(learner.averaged(), prepared), learner)
+            row["seconds"] = time.perf_counter() - started
+            improved = _improves(history, row)
             history = (*history, row)
             yield Epoch(
                 history=history,
                 epochs=params.epochs,
-                network=copy.deepcopy(averaged).cpu() if validation_loss < best else None,
+                network=copy.deepcopy(learner.averaged()).cpu() if improved else None,
                 checkpoint=Checkpoint(
                     params,
                     dataclasses.asdict(network.config),
@@ -141,17 +124,59 @@ def train_steps(
                 ),
             )
     finally:
-        shown.close()
+        patches.close()
+
+
+def _row(
+    number: int,
+    learnt: tuple[float, float],
+    validated: tuple[float, list[Counts]],
+    learner: Learner,
+) -> dict[str, float]:
+    """Row of the history, but for the seconds."""
+    (loss, iou), (validation_loss, counts) = learnt, validated
+    scores = by_image(counts)
+    return {
+        "epoch": number,
+        "training_loss": loss,
+        "validation_loss": validation_loss,
+        "training_iou": iou,
+        "validation_iou": scores["IoU"],
+        "validation_ap": scores["AP@0.5"],
+        "learning_rate": learner.learning_rate,
+    }
+
+
+def _improves(history: tuple[dict[str, float], ...], row: dict[str, float]) -> bool:
+    losses = [one["validation_loss"] for one in history]
+    return row["validation_loss"] < min(filter(math.isfinite, losses), default=math.inf)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where a training begins; random weights without.
+
+    Attributes
+    ----------
+    model : str or Path, optional
+        The model to begin with: its name or file. Its architecture counts, not that of the
+        parameters.
+    encoder_weights : str or Path, optional
+        Where a pretrained encoder gets its weights: ``pretrained.encoder_weights``.
+    resume : bool
+        Go on from the checkpoint beside the model's file.
+    """
+
+    model: str | Path | None = None
+    encoder_weights: str | Path | None = None
+    resume: bool = False
 
 
 def train(
     examples: list[Example],
     params: TrainParams,
     out: Path,
-    *,
-    start: str | Path | None = None,
-    encoder_from: str | Path | None = None,
-    resume: bool = False,
+    begin: Beginning = Beginning(),
     device: str = "auto",
     report: Callable[[str], object] = print,
 ) -> ModelCard:
@@ -166,13 +191,7 @@ def train(
     params : TrainParams
     out : Path
         The model's file.
-    start : str or Path, optional
-        The model to begin with: its name or file. Its architecture counts, not that of
-        ``params``.
-    encoder_from : str or Path, optional
-        Where a pretrained encoder gets its weights: ``pretrained.encoder_weights``.
-    resume : bool
-        Go on from the checkpoint beside ``out``.
+    begin : Beginning
     device : {"auto", "cpu", "cuda", "mps"}
     report : callable
         Is given one line of text after every epoch.
@@ -190,23 +209,17 @@ def train(
     """
     training, validation = split(examples, params.validation, params.seed)
     _check_enough(training, params)
-    going_on = _checked(out, params, [*training, *validation]) if resume else None
+    going_on = _checked(out, params, [*training, *validation]) if begin.resume else None
     if going_on is not None:
         parent, network = going_on.parent, UNet(UNetConfig(**going_on.network))
     else:
-        parent, network = _first_network(params, training, start, encoder_from)
+        parent, network = _first_network(params, training, begin)
     _check_patches(network.config, params, len(training))
     saved = going_on is not None
     try:
         for epoch in train_steps(training, validation, network, params, device, going_on):
             report(str(epoch))
-            checkpoint = dataclasses.replace(epoch.checkpoint, parent=parent)
-            if epoch.network is not None:
-                saved = True
-                save_model(out, card_of(out, training, checkpoint), epoch.network.state_dict())
-            save_checkpoint(checkpoint_path(out), checkpoint)
-            write_history(out.with_name("history.csv"), epoch.history)
-            plot_curves(out.with_name("curves.png"), epoch.history)
+            saved |= _write_epoch(out, epoch, training, parent)
         if not saved:
             raise UserError("The loss never became a number; train with a lower learning rate.")
         return _finish(out, validation, device)
@@ -218,24 +231,32 @@ def train(
         ) from error
 
 
+def _write_epoch(out: Path, epoch: Epoch, training: list[Example], parent: str) -> bool:
+    """Write all that an epoch leaves behind; whether the model is among it."""
+    checkpoint = dataclasses.replace(epoch.checkpoint, parent=parent)
+    if epoch.network is not None:
+        save_model(out, card_of(out, training, checkpoint), epoch.network.state_dict())
+    save_checkpoint(checkpoint_path(out), checkpoint)
+    write_history(out.with_name("history.csv"), epoch.history)
+    plot_curves(out.with_name("curves.png"), epoch.history)
+    return epoch.network is not None
+
+
 def _first_network(
-    params: TrainParams,
-    training: list[Example],
-    start: str | Path | None,
-    encoder_from: str | Path | None,
+    params: TrainParams, training: list[Example], begin: Beginning
 ) -> tuple[str, UNet]:
     """Make the network that training begins with; before it the checksum of its parent, if any."""
-    if encoder_from and (start or params.encoder == "plain"):
+    if begin.encoder_weights and (begin.model or params.encoder == "plain"):
         raise UserError(
             "Weights of an encoder go with one of the pretrained encoders, and not with a model "
             "to begin with: --encoder resnet34 --encoder-weights FILE."
         )
-    if start:
-        card, network = read_model(start)
+    if begin.model:
+        card, network = read_model(begin.model)
         return card.sha256, network
     network = new_network(params, training)
     if params.encoder != "plain":
-        pretrained = encoder_weights(params.encoder, encoder_from)
+        pretrained = encoder_weights(params.encoder, begin.encoder_weights)
         if pretrained is not None:
             network.encoder.load(pretrained)
     return "", network
@@ -303,23 +324,6 @@ def _finish(out: Path, validation: list[Example], device: str) -> ModelCard:
     if not card.training["resize"] and card.training["augment"]:
         others = [disturbed(one, seed) for seed, one in enumerate(validation)]
     thresholds = tune(predicted + predict_all(model, others, device), card.thresholds)
-    plot_predictions(out.with_name("predictions.png"), _shown(predicted, thresholds))
+    plot_predictions(out.with_name("predictions.png"), shown(predicted, thresholds))
     scores = scores_by_kind(predicted, thresholds)
     return save_model(out, dataclasses.replace(card, thresholds=thresholds, scores=scores), weights)
-
-
-def _shown(predicted: list[Predicted], thresholds: dict[str, Any]) -> list[Prediction]:
-    """Find nuclei in the first validation images of each kind."""
-    by_kind: dict[str, list[Predicted]] = defaultdict(list)
-    for one in predicted:
-        by_kind[one.example.kind].append(one)
-    turns = [one for turn in zip_longest(*by_kind.values()) for one in turn if one is not None]
-    return [
-        Prediction(
-            title=f"{one.example.kind} {one.example.name[:24]}",
-            image=one.example.image.permute(1, 2, 0).numpy(),
-            true=one.example.ids,
-            found=one.find(thresholds),
-        )
-        for one in turns[:SHOWN]
-    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, zip_longest
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from napari_nuclei_unet.devices import plan
 from napari_nuclei_unet.models import Model, thresholds_at
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.prediction import run
+from napari_nuclei_unet.reports import Prediction
 from napari_nuclei_unet.zooming import predict_fitting
 
 GRID: dict[str, tuple[Any, ...]] = {
@@ -28,6 +29,8 @@ GRID: dict[str, tuple[Any, ...]] = {
 }
 # What is tuned together, in this order: a higher threshold makes what is left more confident.
 PASSES = (("threshold", "confidence"), ("separation",), ("minimum_area",)) * 2
+# Validation images in predictions.png.
+SHOWN = 6
 TUNED_FOR = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9")
 
 
@@ -118,3 +121,20 @@ def scores_by_kind(
         | {"images": len(some)}
         for kind, some in sorted(counts.items())
     }
+
+
+def shown(predicted: list[Predicted], thresholds: dict[str, Any]) -> list[Prediction]:
+    """Find nuclei in the first validation images of each kind."""
+    by_kind: dict[str, list[Predicted]] = defaultdict(list)
+    for one in predicted:
+        by_kind[one.example.kind].append(one)
+    turns = [one for turn in zip_longest(*by_kind.values()) for one in turn if one is not None]
+    return [
+        Prediction(
+            title=f"{one.example.kind} {one.example.name[:24]}",
+            image=one.example.image.permute(1, 2, 0).numpy(),
+            true=one.example.ids,
+            found=one.find(thresholds),
+        )
+        for one in turns[:SHOWN]
+    ]

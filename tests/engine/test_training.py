@@ -22,7 +22,7 @@ from napari_nuclei_unet.learner import batches, new_network
 from napari_nuclei_unet.models import read_model
 from napari_nuclei_unet.params import RECIPES, TrainParams
 from napari_nuclei_unet.splitting import split
-from napari_nuclei_unet.training import train, train_steps
+from napari_nuclei_unet.training import Beginning, train, train_steps
 from napari_nuclei_unet.validation import predict
 
 TINY = TrainParams(width=4, depth=1, epochs=2, steps=3, batch=2, patch=32, average=0.5)
@@ -101,7 +101,7 @@ def test_same_seed_same_weights_and_resumed_equals_uninterrupted(tmp_path, param
     with pytest.raises(KeyboardInterrupt):
         train(examples(8), params, stopped, report=interrupt)
     assert load_model(stopped).card.training["best_epoch"] == 1  # the best so far is kept
-    train(examples(8), params, stopped, resume=True, report=lambda _: None)
+    train(examples(8), params, stopped, begin=Beginning(resume=True), report=lambda _: None)
     assert_same_weights(whole, stopped)
     rows = [load_checkpoint(checkpoint_path(path)).history for path in (whole, stopped)]
     for first, second in zip(*rows, strict=True):
@@ -122,13 +122,13 @@ def test_training_goes_on_from_a_model_with_its_architecture(tmp_path):
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     train(examples(8), TINY, first, report=lambda _: None)
     still = replace(TINY, learning_rate=1e-7, width=8, epochs=1, steps=1, average=0.0)
-    train(examples(8), still, second, start=first, report=lambda _: None)
+    train(examples(8), still, second, begin=Beginning(first), report=lambda _: None)
     before, after = weights(first), weights(second)
     for name, value in before.items():
         if "running" not in name and "tracked" not in name:
             torch.testing.assert_close(after[name], value, atol=1e-5, rtol=0)
-    for flags in ({"start": first}, {"resume": True}):
-        train(examples(8), still, second, report=lambda _: None, **flags)
+    for begin in (Beginning(first), Beginning(resume=True)):
+        train(examples(8), still, second, begin, report=lambda _: None)
         card = load_model(second).card
         assert card.training["width"] == TINY.width  # of the network, not of the parameters
         assert card.training["ran_in"] in ("fp32", "bf16")
@@ -141,22 +141,24 @@ def test_a_model_with_a_pretrained_encoder_is_trained_used_and_trained_further(t
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     train(examples(8), params, first, report=lambda _: None)
     assert segment(discs((40, 56), [(20, 20)]), first).shape == (40, 56)
-    train(examples(8), replace(TINY, epochs=1), second, start=first, report=lambda _: None)
+    train(
+        examples(8), replace(TINY, epochs=1), second, begin=Beginning(first), report=lambda _: None
+    )
     assert load_model(second).card.network["encoder"] == encoder
 
 
 def test_resume_refuses_other_parameters_and_other_images(tmp_path):
     out = tmp_path / "mine.safetensors"
     with pytest.raises(UserError, match="no checkpoint"):
-        train(examples(8), TINY, out, resume=True)
+        train(examples(8), TINY, out, Beginning(resume=True))
     train(examples(8), TINY, out, report=lambda _: None)
     with pytest.raises(UserError, match=r"epochs 2.*same parameters"):
-        train(examples(8), replace(TINY, epochs=3), out, resume=True)
+        train(examples(8), replace(TINY, epochs=3), out, Beginning(resume=True))
     with pytest.raises(UserError, match="other images"):
-        train(examples(9), TINY, out, resume=True)
+        train(examples(9), TINY, out, Beginning(resume=True))
     checkpoint_path(out).write_bytes(b"not this")
     with pytest.raises(UserError, match="no checkpoint of this version"):
-        train(examples(8), TINY, out, resume=True)
+        train(examples(8), TINY, out, Beginning(resume=True))
 
 
 def test_the_recipe_seed_shows_every_image_once_an_epoch_and_normalises_by_their_moments():

@@ -14,7 +14,7 @@ from napari_nuclei_unet.core.axes import Cut
 from napari_nuclei_unet.core.regions import Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets._layers import place_of, show_labels
-from napari_nuclei_unet.widgets._source import VIEW, source_on_view
+from napari_nuclei_unet.widgets._source import VIEW, Choice, source_on_view
 from widgets.conftest import click, click_and_wait
 
 CENTRES = [(20, 20), (20, 60), (20, 100), (60, 20), (60, 60), (60, 100)]
@@ -216,8 +216,8 @@ def test_a_turned_layer_has_its_shapes_where_they_are_drawn():
     corners = np.array([[10, 10], [10, 40], [30, 40], [30, 10]], float)
     drawn = np.array([image.data_to_world(corner) for corner in corners])
     shapes = viewer.add_shapes([drawn], shape_type="polygon")
-    source = source_on_view(viewer, image, where=shapes)
+    source = source_on_view(viewer, image, Choice(where=shapes))
     np.testing.assert_allclose(source.region.polygons[0], corners, atol=1e-4)
     viewer.dims.ndisplay = 3
     with pytest.raises(UserError, match="3-D view"):
-        source_on_view(viewer, image, where=VIEW)
+        source_on_view(viewer, image, Choice(where=VIEW))

@@ -53,6 +53,7 @@ def train(args: argparse.Namespace) -> int:
     """Train a model."""
     from napari_nuclei_unet.annotations import read_examples
     from napari_nuclei_unet.checkpoints import checkpoint_path, load_checkpoint
+    from napari_nuclei_unet.training import Beginning
     from napari_nuclei_unet.training import train as run
 
     _check_model_name(args.out)
@@ -70,11 +71,9 @@ def train(args: argparse.Namespace) -> int:
             examples,
             params,
             args.out,
-            start=args.start,
-            encoder_from=args.encoder_weights,
-            resume=args.resume,
-            device=args.device,
-            report=partial(print, flush=True),
+            Beginning(args.start, args.encoder_weights, args.resume),
+            args.device,
+            partial(print, flush=True),
         )
     except KeyboardInterrupt:
         saved = args.out.is_file() and (args.resume or _changed(args.out) != before)

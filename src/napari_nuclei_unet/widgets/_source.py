@@ -124,14 +124,28 @@ def likely_channel_axis(image: Image) -> int | None:
     return guess_channel_axis(shape_of(image), image.axis_labels)
 
 
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What the form says of an image.
+
+    Attributes
+    ----------
+    channel_axis : int, optional
+    channel : int, "mean" or None
+        None: the one on view.
+    level : int
+    where : str or napari.layers.Shapes
+        ``WHOLE``, ``VIEW``, or a layer of rectangles and polygons.
+    """
+
+    channel_axis: int | None = None
+    channel: Channel | None = None
+    level: int = 0
+    where: str | Shapes = WHOLE
+
+
 def source_on_view(
-    viewer: ViewerModel,
-    image: Image,
-    channel_axis: int | None = None,
-    channel: Channel | None = None,
-    level: int = 0,
-    where: str | Shapes = WHOLE,
-    canvas: Canvas = None,
+    viewer: ViewerModel, image: Image, choice: Choice, canvas: Canvas = None
 ) -> Source:
     """Find out what a layer, the view and the form say that shall be segmented.
 
@@ -139,12 +153,7 @@ def source_on_view(
     ----------
     viewer : napari.components.ViewerModel
     image : napari.layers.Image
-    channel_axis : int, optional
-    channel : int, "mean" or None
-        None: the one on view.
-    level : int
-    where : str or napari.layers.Shapes
-        ``WHOLE``, ``VIEW``, or a layer of rectangles and polygons.
+    choice : Choice
     canvas : (int, int), optional
         Height and width of the canvas; without a window what napari remembers is taken.
 
@@ -158,8 +167,8 @@ def source_on_view(
         If that is nothing.
     """
     check_invertible(image)
-    cut = _cut_on_view(viewer, image, channel_axis, channel)
-    source = Source(image, cut, level, None)
+    cut, where = _cut_on_view(viewer, image, choice.channel_axis, choice.channel), choice.where
+    source = Source(image, cut, choice.level, None)
     if where == WHOLE:
         return source
     if isinstance(where, Shapes):
@@ -176,7 +185,7 @@ def source_on_view(
             if where == VIEW
             else f"The shapes of {what} cover no pixel of '{image.name}': draw them on the image."
         ) from error
-    return Source(image, cut, level, region)
+    return Source(image, cut, choice.level, region)
 
 
 def _cut_on_view(

@@ -16,6 +16,7 @@ from napari_nuclei_unet.widgets._parts import combo, row
 from napari_nuclei_unet.widgets._source import (
     VIEW,
     WHOLE,
+    Choice,
     Source,
     likely_channel_axis,
     shapes_of,
@@ -101,15 +102,9 @@ class Where(QObject):
         image = self.image.value
         if image is None:
             raise UserError("There is no image to segment: open one first (File ▸ Open).")
-        return source_on_view(
-            self._viewer,
-            image,
-            self.axis.value,
-            self._channel,
-            self.level.value or 0,
-            self.region.value if where is None else where,
-            self._canvas(),
-        )
+        region = self.region.value if where is None else where
+        choice = Choice(self.axis.value, self._channel, self.level.value or 0, region)
+        return source_on_view(self._viewer, image, choice, self._canvas())
 
     def _canvas(self) -> tuple[int, int] | None:
         """Height and width of napari's canvas; only its window knows."""
