@@ -192,11 +192,17 @@ def write_results(folder: Path, stem: str, result: Segmentation) -> None:
 
 
 def _ours(path: Path) -> bool:
+    return read_record(path) is not None
+
+
+def read_record(path: str | Path) -> dict[str, Any] | None:
+    """Read what made the labels of a TIFF of this program; None of any other file."""
     try:
         with tifffile.TiffFile(path) as opened:
-            return RECORD in opened.pages.first.description
-    except (tifffile.TiffFileError, OSError):
-        return False
+            record = json.loads(opened.pages.first.description)[RECORD]
+    except (tifffile.TiffFileError, OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def write_labels(path: Path, labels: NDArray[np.integer], record: dict[str, Any]) -> None:

@@ -173,6 +173,22 @@ def test_the_form_goes_back_to_a_record(qtbot, viewer, widget, six):
     assert result(viewer).metadata[METADATA]["region"] == record["region"]
 
 
+def test_labels_from_a_file_bring_their_record(viewer, widget, six, tmp_path, bright_file):
+    tifffile.imwrite(tmp_path / "cells.tif", six)
+    words = ["--threshold", "0.31", "--diameter", "12.5", "--region", "2,2 2,60 60,60"]
+    path, out = tmp_path / "cells.tif", tmp_path / "out"
+    assert main(["segment", str(path), "--out", str(out), "--model", str(bright_file), *words]) == 0
+    viewer.open(path, plugin="napari")
+    (labels,) = viewer.open(out / "cells_labels.tif", plugin="napari", layer_type="labels")
+    widget._model.model.value = "nuclei"
+    viewer.layers.selection.active = labels
+    click(widget, "restore")
+    assert widget._form.get().threshold == 0.31
+    assert widget._form.get().diameter == 12.5
+    assert widget._model.model.value == str(bright_file)
+    assert widget._where.source().region.polygons == (((2, 2), (2, 60), (60, 60)),)
+
+
 def test_the_record_of_a_model_that_is_gone(qtbot, viewer, widget, six, messages, bright_file):
     labels = viewer.add_labels(np.zeros((9, 9), int))
     params = {"threshold": 0.25, "separation": 0.7}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QGuiApplication
@@ -89,6 +90,13 @@ class Again(QWidget):
             self._use(record)
 
     def _record(self) -> dict[str, Any] | None:
+        """Find the record of the selected labels, of their file, or of the image's result."""
+        active = self._viewer.layers.selection.active
+        if isinstance(active, Labels) and METADATA not in active.metadata and active.source.path:
+            from napari_nuclei_unet.files import read_record
+
+            if (found := read_record(active.source.path)) is not None:
+                return found
         layer = result_on_view(self._viewer, self._where.image.value)
         if layer is None:
             show_warning("There is no result yet: click Segment, or select its labels layer.")
