@@ -22,7 +22,7 @@ from napari_nuclei_unet.devices import plan
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import THRESHOLDS, Model, ModelCard, load_model, thresholds_at
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.prediction import Maps, Step, Wish, run
+from napari_nuclei_unet.prediction import Maps, Step, Wish, run, sticky
 from napari_nuclei_unet.zooming import context, predict_fitting
 
 
@@ -226,8 +226,8 @@ def predict_plane_steps(
         notices.append("All pixels have the same value: there is nothing to find.")
     else:
         box = None if inside is None else box_around(inside)
-        maps, zoom, diameter = yield from predict_fitting(
-            plane, model, params.diameter, how, notices, box
+        maps, zoom, diameter = yield from sticky(
+            predict_fitting(plane, model, params.diameter, how, notices, box)
         )
     if plane.invalid is not None:
         maps.values[0][plane.invalid] = 0

@@ -92,6 +92,17 @@ def run(
         wish = on_step is not None and on_step(step) is True
 
 
+def sticky(steps: Generator[Step, Wish, Result]) -> Generator[Step, Wish, Result]:
+    """Pass on that a run shall stop until it does, wherever it was when it was told so."""
+    wish: Wish = None
+    while True:
+        try:
+            step = steps.send(wish)
+        except StopIteration as end:
+            return end.value
+        wish = (yield step) or wish
+
+
 def predict_steps(
     plane: Plane, network: UNet, how: Plan, notices: list[str], box: Box | None = None
 ) -> Generator[Step, Wish, Maps]:

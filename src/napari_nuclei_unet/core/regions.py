@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import polygon as pixels_inside
 from skimage.measure import label
 
 from napari_nuclei_unet.errors import UserError
@@ -39,6 +39,8 @@ class Region:
         UserError
             If a polygon has fewer than three vertices, or they are no pairs of numbers.
         """
+        if isinstance(polygons, Region):
+            return polygons
         try:
             made = tuple(tuple((float(y), float(x)) for y, x in one) for one in polygons)
         except (TypeError, ValueError) as error:
@@ -47,11 +49,12 @@ class Region:
             raise UserError("A polygon of a region needs three vertices (y, x) or more.")
         return cls(made)
 
-    @classmethod
-    def rectangle(cls, box: Box) -> Region:
-        """All pixels of a box, as a region."""
-        (top, bottom), (left, right) = ((part.start - 0.5, part.stop - 0.5) for part in box)
-        return cls((((top, left), (top, right), (bottom, right), (bottom, left)),))
+    def meets(self, shape: tuple[int, int]) -> bool:
+        """Whether the box of a polygon has a pixel of the plane; :meth:`mask` knows exactly."""
+        return any(
+            bool((np.max(one, axis=0) >= 0).all() and (np.min(one, axis=0) < shape).all())
+            for one in self.polygons
+        )
 
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Pixels of a plane whose centres lie inside.
@@ -72,11 +75,7 @@ class Region:
         """
         mask = np.zeros(shape, bool)
         for polygon in self.polygons:
-            if (box := _upright(polygon, shape)) is not None:
-                mask[box] = True  # without a list of all its pixels
-            else:
-                rows, columns = np.transpose(polygon)
-                mask[pixels_inside(rows, columns, shape)] = True
+            _fill(polygon, mask)
         if not mask.any():
             raise UserError(
                 "The region covers no pixel of the image: draw it over what is to be segmented."
@@ -127,7 +126,36 @@ def enlarged(plane: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
     return plane[np.ix_(rows, columns)]
 
 
-def _upright(polygon: Vertices, shape: tuple[int, int]) -> Box | None:
+def _fill(polygon: Vertices, mask: NDArray[np.bool_]) -> None:
+    """Set the pixels of a mask whose centres lie inside, row by row between its edges.
+
+    Of a rectangle along the axes all edges count as inside; else those at the top.
+    """
+    if (box := _upright(polygon, mask.shape)) is not None:
+        mask[box] = True
+        return
+    rows, places = [], []
+    for (y1, x1), (y2, x2) in zip(polygon, polygon[1:] + polygon[:1], strict=True):
+        low, high = sorted((y1, y2))
+        crossed = np.arange(max(math.ceil(low), 0), min(math.ceil(high), mask.shape[0]))
+        if crossed.size:
+            rows.append(crossed)
+            places.append(x1 + (crossed - y1) * (x2 - x1) / (y2 - y1))
+    if not rows:
+        return
+    row, place = np.concatenate(rows), np.concatenate(places)
+    order = np.lexsort((place, row))  # in each row edges come in pairs: in, out
+    row, start, stop = row[order][::2], place[order][::2], place[order][1::2]
+    first = np.clip(np.ceil(start), 0, mask.shape[1]).astype(int)
+    last = np.clip(np.floor(stop) + 1, first, mask.shape[1]).astype(int)
+    top = int(row.min())
+    steps = np.zeros((int(row.max()) + 1 - top, mask.shape[1] + 1), np.int16)
+    np.add.at(steps, (row - top, first), 1)
+    np.add.at(steps, (row - top, last), -1)
+    mask[top : top + len(steps)] |= np.cumsum(steps, axis=1, dtype=np.int16)[:, :-1] > 0
+
+
+def _upright(polygon: Vertices, shape: tuple[int, ...]) -> Box | None:
     """Box of the pixels inside, if the polygon is a rectangle along the axes."""
     low, high = np.min(polygon, axis=0), np.max(polygon, axis=0)
     corners = {(low[0], low[1]), (low[0], high[1]), (high[0], high[1]), (high[0], low[1])}

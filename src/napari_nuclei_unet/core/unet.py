@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, TypeGuard, cast
 
 import torch
@@ -294,6 +295,12 @@ def _can_fuse_relu(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     return there and plain
 
 
+@cache
+def _has_bf16() -> bool:
+    """Whether oneDNN multiplies 16-bit numbers on this processor; elsewhere torch does."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 class _ConvReLU(nn.Module):
     """Convolution and ReLU in one pass over memory on a CPU: oneDNN can, torch does not ask it to.
 
@@ -306,11 +313,12 @@ class _ConvReLU(nn.Module):
         self.conv = conv
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or torch.is_grad_enabled():
-            return self.conv(x).relu_()
         conv, dtype = self.conv, x.dtype
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")
+        half = dtype != torch.float32
+        if x.device.type != "cpu" or torch.is_grad_enabled() or (half and not _has_bf16()):
+            return self.conv(x).relu_()
         weight, bias = (None if p is None else p.to(dtype) for p in (conv.weight, conv.bias))
         joined: Tensor = torch.ops.mkldnn._convolution_pointwise(
             x.to(dtype), weight, bias, conv.padding, conv.stride, conv.dilation, 1, "relu", [], ""

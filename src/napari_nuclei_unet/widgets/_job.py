@@ -22,6 +22,13 @@ class _Worker(GeneratorWorker):
     blocks not run.
     """
 
+    stop_wanted = False
+
+    def _next_value(self) -> bool | None:
+        """Tell the generator at each step, but not before its first, whether it shall stop."""
+        begun, self._begun = getattr(self, "_begun", False), True
+        return True if begun and self.stop_wanted else None
+
     def work(self) -> Any:
         try:
             result = super().work()
@@ -103,7 +110,7 @@ class Job(QObject):
     def stop(self) -> None:
         """Ask the generator to return what is finished, after the piece it is working on."""
         if self._worker is not None:
-            self._worker.send(True)
+            self._worker.stop_wanted = True
 
     def _step(self, event: Any) -> None:
         self.stepped.emit(event)
