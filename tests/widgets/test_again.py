@@ -1,6 +1,5 @@
 """What a result was made of can be copied, run, and set in the form again."""
 
-import os
 import shlex
 
 import numpy as np
@@ -273,7 +272,7 @@ def test_offline_refuses_what_comes_from_the_network(viewer, widget, six, messag
     assert "comes from the network" in messages[-1][1]
 
 
-@pytest.mark.parametrize(("free", "left"), [(256, 1), (0, os.cpu_count())])
+@pytest.mark.parametrize(("free", "left"), [(256, 1), (0, torch.get_num_threads())])
 def test_threads_are_left_free(viewer, widget, six, free, left):
     viewer.add_image(six)
     before = torch.get_num_threads()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.axes import Cut
@@ -65,7 +65,7 @@ def plane_on_view(viewer: ViewerModel, image: Image, channel_axis: int | None = 
         shown = able[-2:]
     index: list[slice | int] = [slice(None)] * image.ndim
     hidden = [axis for axis in range(image.ndim) if axis not in shown]
-    point = np.asarray(viewer.dims.point, float)[-image.ndim :]
+    point = np.asarray(viewer.dims.point, float)[-image.ndim :] * units_of(viewer, image)
     for axis, position in zip(hidden, positions(image, hidden, point), strict=True):
         if axis == channel_axis and axis + offset in viewer.dims.displayed:
             position = 0
@@ -77,8 +77,21 @@ def plane_on_view(viewer: ViewerModel, image: Image, channel_axis: int | None = 
     return tuple(index)
 
 
+def units_of(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64]:
+    """Length of the viewer's unit along each axis of a layer, in the units of the layer.
+
+    The sliders and the camera of napari count in units that all layers share; what a layer says of
+    itself, such as ``data_to_world``, is in its own.
+    """
+    shared = getattr(viewer.layers, "units", None)
+    if shared is None or len(shared) < layer.ndim:
+        return np.ones(layer.ndim)
+    pairs = zip(shared[-layer.ndim :], layer.units, strict=True)
+    return np.array([1.0 if a == b else (1 * a).to(b).magnitude for a, b in pairs])
+
+
 def positions(image: Image, axes: list[int], point: NDArray[np.floating]) -> list[int]:
-    """Where a point of the world lies along some axes, in pixels of a layer.
+    """Where a point of the world, in the layer's units, lies along some axes, in its pixels.
 
     As napari slices: these axes are inverted by themselves, so that in a rotated or sheared
     layer the place in the other ones plays no part.

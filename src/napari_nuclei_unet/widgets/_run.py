@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.widgets._layers import shape_of, world_of
+from napari_nuclei_unet.widgets._layers import world_of
 from napari_nuclei_unet.widgets._live import Answer, content_of
 from napari_nuclei_unet.widgets._preferences import preference
 from napari_nuclei_unet.widgets._source import Source, plane_axes
@@ -57,7 +58,6 @@ class Run:
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
-        self.shape = shape_of(wanted.source.image)
         self.started = self.tiles_from = time.monotonic()
         self.said: set[str] = set()
         self.stopping = False
@@ -97,7 +97,7 @@ def segment_source(wanted: Wanted) -> Generator[Step, Wish, Finished]:
     from napari_nuclei_unet.engine import predict_plane_steps
     from napari_nuclei_unet.models import load_model
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - wanted.threads_free))
+    torch.set_num_threads(max(1, _default_threads() - wanted.threads_free))
     source = wanted.source
     try:
         plane = source.cut_at_level.read(source.pixels)
@@ -107,11 +107,19 @@ def segment_source(wanted: Wanted) -> Generator[Step, Wish, Finished]:
     prediction = yield from predict_plane_steps(
         plane, load_model(wanted.model), wanted.params, wanted.device, source.region_at_level
     )
-    prediction.record.update(_origin(wanted))
+    prediction.record.update(_origin(wanted, content))
     finished = Finished(prediction, None, content)
     if prediction.record["stopped"]:
         return finished
     return (yield from separate_source(wanted, finished))
+
+
+@cache
+def _default_threads() -> int:
+    """As many threads as torch takes by itself, before the number was changed."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 def separate_source(wanted: Wanted, finished: Finished) -> Generator[Step, Wish, Finished]:
@@ -124,20 +132,17 @@ def separate_source(wanted: Wanted, finished: Finished) -> Generator[Step, Wish,
     return dataclasses.replace(finished, answer=Answer.of(made, wanted.source))
 
 
-def _origin(wanted: Wanted) -> dict[str, Any]:
+def _origin(wanted: Wanted, content: int) -> dict[str, Any]:
     """Say in the record which model file and image it was, for ``repeating``."""
-    from napari_nuclei_unet.files import read_shape
     from napari_nuclei_unet.models import available_models
     from napari_nuclei_unet.repeating import source_of
 
     source = wanted.source
     path = source.path
-    if path is not None and read_shape(path, source.level) != tuple(source.pixels.shape):
-        path = None  # another reader has opened it, in another way
     made = source_of(
         source.cut_at_level,
         source.axes,
-        None if path is None else str(path),
+        str(path.resolve()) if path is not None and _holds(path, source, content) else None,
         source.level,
         np.dtype(source.pixels.dtype),
         (source.shape, source.shape_at_level),
@@ -150,6 +155,18 @@ def _origin(wanted: Wanted) -> dict[str, Any]:
         "source": made | extra,
         "region": None if region is None else [list(map(list, one)) for one in region.polygons],
     }
+
+
+def _holds(path: Path, source: Source, content: int) -> bool:
+    """Whether our reader gets the same plane from a file: others may order its axes differently."""
+    from napari_nuclei_unet.files import read_image, read_shape
+
+    if read_shape(path, source.level) != tuple(source.pixels.shape):
+        return False
+    try:
+        return content_of(source.cut_at_level.read(read_image(path, source.level))) == content
+    except UserError:
+        return False
 
 
 def summary(answer: Answer, source: Source, seconds: float | None) -> str:

@@ -21,6 +21,7 @@ from napari_nuclei_unet.widgets._layers import (
     plane_on_view,
     positions,
     shape_of,
+    units_of,
     world_of,
 )
 
@@ -40,6 +41,8 @@ class Source:
     Attributes
     ----------
     image : napari.layers.Image
+    data : array, or list of arrays
+        Of the layer when it was clicked; it may be given another one while a thread reads.
     cut : Cut
         The plane, at full resolution.
     level : int
@@ -49,6 +52,7 @@ class Source:
     """
 
     image: Image
+    data: Any
     cut: Cut
     level: int
     region: Region | None
@@ -59,21 +63,29 @@ class Source:
         return str(self.image.unique_id), self.cut, self.level
 
     @property
+    def current(self) -> bool:
+        """Whether the layer still has the array that was taken."""
+        return self.image.data is self.data
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the full plane in pixels."""
         rows, columns = plane_axes(self.cut)
-        shape = shape_of(self.image)
-        return shape[rows], shape[columns]
+        return self._full.shape[rows], self._full.shape[columns]
+
+    @property
+    def _full(self) -> Any:
+        return self.data[0] if self.image.multiscale else self.data
 
     @property
     def pixels(self) -> Any:
         """The layer's array at the level; only to be sliced."""
-        return self.image.data[self.level] if self.image.multiscale else self.image.data
+        return self.data[self.level] if self.image.multiscale else self.data
 
     @property
     def cut_at_level(self) -> Cut:
         """The plane in ``pixels``: other axes may be coarser, too."""
-        full, here = shape_of(self.image), self.pixels.shape
+        full, here = self._full.shape, self.pixels.shape
         index = tuple(
             None if at is None else at * new // old
             for at, old, new in zip(self.cut.index, full, here, strict=False)
@@ -168,7 +180,7 @@ def source_on_view(
     """
     check_invertible(image)
     cut, where = _cut_on_view(viewer, image, choice.channel_axis, choice.channel), choice.where
-    source = Source(image, cut, choice.level, None)
+    source = Source(image, image.data, cut, choice.level, None)
     if where == WHOLE:
         return source
     if isinstance(where, Shapes):
@@ -176,16 +188,13 @@ def source_on_view(
     else:
         polygons = [_seen(viewer, image, cut, canvas)]
     region = Region.of(polygons)
-    try:
-        region.mask(source.shape)
-    except UserError as error:
-        what = f"'{where.name}'" if isinstance(where, Shapes) else "The view"
+    if not region.meets(source.shape):  # cheap; the thread finds out exactly
         raise UserError(
-            f"{what} shows no pixel of '{image.name}': move it over what is to be segmented."
+            f"The view shows no pixel of '{image.name}': move it over what is to be segmented."
             if where == VIEW
-            else f"The shapes of {what} cover no pixel of '{image.name}': draw them on the image."
-        ) from error
-    return Source(image, cut, choice.level, region)
+            else f"The shapes of '{where}' cover no pixel of '{image.name}': draw them on the image."
+        )
+    return Source(image, source.data, cut, choice.level, region)
 
 
 def _cut_on_view(
@@ -221,7 +230,7 @@ def _seen(viewer: ViewerModel, image: Image, cut: Cut, canvas: Canvas) -> Iterab
     displayed = list(viewer.dims.displayed)
     world = np.tile(np.asarray(viewer.dims.point, float), (4, 1))
     world[:, displayed] = corners
-    return _in_plane(image, shown, world).tolist()
+    return _in_plane(image, shown, world[:, -image.ndim :] * units_of(viewer, image)).tolist()
 
 
 def _drawn(viewer: ViewerModel, image: Image, cut: Cut, shapes: Shapes) -> list[Any]:
@@ -240,10 +249,11 @@ def _drawn(viewer: ViewerModel, image: Image, cut: Cut, shapes: Shapes) -> list[
     for corners, kind in zip(shapes.data, shapes.shape_type, strict=True):
         outline = _rounded(corners) if kind == "ellipse" else np.asarray(corners, float)
         world = np.array([shapes.data_to_world(corner) for corner in outline])
-        if _on_plane(viewer, image, cut, shapes, world):
-            full = np.tile(np.asarray(viewer.dims.point, float), (len(world), 1))
-            full[:, -world.shape[1] :] = world
-            made.append(_in_plane(image, list(plane_axes(cut)), full).tolist())
+        full = np.tile(np.asarray(viewer.dims.point, float), (len(world), 1))
+        full[:, -shapes.ndim :] = world / units_of(viewer, shapes)
+        here = full[:, -image.ndim :] * units_of(viewer, image)
+        if _on_plane(image, cut, shapes.ndim, here[0]):
+            made.append(_in_plane(image, list(plane_axes(cut)), here).tolist())
     if not made:
         raise UserError(f"'{shapes.name}' has no shape on the plane that the view shows.")
     return made
@@ -273,28 +283,22 @@ def _rounded(corners: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(centre + np.cos(turns) * one / 2 + np.sin(turns) * other / 2)
 
 
-def _on_plane(
-    viewer: ViewerModel, image: Image, cut: Cut, shapes: Shapes, world: NDArray[np.floating]
-) -> bool:
-    """Whether a shape lies on the plane; one without these axes lies on all."""
+def _on_plane(image: Image, cut: Cut, ndim: int, point: NDArray[np.floating]) -> bool:
+    """Whether a point of a shape lies on the plane; one without these axes lies on all."""
     hidden = [
-        axis for axis, at in enumerate(cut.index) if at is not None and axis != cut.channel_axis
+        axis
+        for axis, at in enumerate(cut.index)
+        if at is not None and axis != cut.channel_axis and axis - image.ndim + ndim >= 0
     ]
-    there = [axis for axis in hidden if axis - image.ndim + shapes.ndim >= 0]
-    if not there:
-        return True
-    full = np.asarray(viewer.dims.point, float)[-image.ndim :].copy()
-    count = min(shapes.ndim, image.ndim)
-    full[-count:] = world[0, -count:]
-    return positions(image, there, full) == [cut.index[axis] for axis in there]
+    return positions(image, hidden, point) == [cut.index[axis] for axis in hidden]
 
 
 def _in_plane(image: Image, axes: list[int], world: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Places of the world in pixels along two axes of a layer; the other axes play no part.
+    """Places of the world, in the layer's units, in pixels along two axes; others play no part.
 
     napari draws a plane of a layer as if the other axes were not there.
     """
     origin, linear = world_of(image)
     forward = linear[np.ix_(axes, axes)]
-    offsets = (world[:, -image.ndim :] - origin)[:, axes]
+    offsets = (world - origin)[:, axes]
     return np.asarray(np.linalg.solve(forward, offsets.T).T, np.float64)

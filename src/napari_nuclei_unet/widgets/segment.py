@@ -24,7 +24,7 @@ from napari_nuclei_unet.widgets._again import Again
 from napari_nuclei_unet.widgets._asking import ask_to_keep
 from napari_nuclei_unet.widgets._form import ParamsForm
 from napari_nuclei_unet.widgets._job import Job
-from napari_nuclei_unet.widgets._layers import place_of, shape_of, show_labels
+from napari_nuclei_unet.widgets._layers import place_of, show_labels
 from napari_nuclei_unet.widgets._live import Answer, Kept, Live
 from napari_nuclei_unet.widgets._look import Look
 from napari_nuclei_unet.widgets._model import ModelChoice
@@ -280,7 +280,7 @@ class SegmentWidget(QWidget):
                 "not added."
             )
             return
-        if shape_of(source.image) != run.shape:
+        if not source.current:
             show_warning(
                 f"The image '{name}' was changed while it was being segmented, so its nuclei were "
                 "not added: segment it again."
