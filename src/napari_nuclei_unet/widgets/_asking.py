@@ -30,7 +30,8 @@ def ask_to_keep(parent: QWidget, keep: Callable[[], object]) -> None:
     box.setText("Keep the nuclei of the tiles that are finished?")
     box.setInformativeText("The rest of the labels stays as it is.")
     yes = box.addButton("Keep", QMessageBox.ButtonRole.AcceptRole)
-    box.addButton("Discard", QMessageBox.ButtonRole.RejectRole)
+    # a role by which Escape answers nothing: what is remembered must have been meant
+    box.addButton("Discard", QMessageBox.ButtonRole.DestructiveRole)
     remember = QCheckBox("Do not ask again (Preferences ▸ Nuclei U-Net)", checked=True)
     box.setCheckBox(remember)
 

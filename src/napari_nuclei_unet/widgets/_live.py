@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from napari.layers import Labels
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_nuclei_unet.core.regions import box_around, enlarged, paste
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models import model_path
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.widgets._job import Job
 from napari_nuclei_unet.widgets._layers import Place, write_record
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.engine import Prediction, Segmentation
     from napari_nuclei_unet.prediction import Step
 
+Result = TypeVar("Result")
 # After the last move of a slider, in milliseconds.
 DEBOUNCE = 40
 # What is kept of all images together, in bytes; the plane tuned last is kept in any case.
@@ -71,8 +74,8 @@ class Kept:
     prediction : Prediction
     content : int
         Checksum of the plane's pixels.
-    model : str
-        As chosen in the form.
+    model : tuple
+        Which one, and in which state: :func:`model_stamp`.
     layer : napari.layers.Labels
     place : Place
         Of the plane in the layer.
@@ -85,7 +88,7 @@ class Kept:
     source: Source
     prediction: Prediction
     content: int
-    model: str
+    model: tuple[str, int]
     layer: Labels
     place: Place
     inside: NDArray[np.bool_] | None
@@ -97,8 +100,11 @@ class Kept:
         return int(self.prediction.maps.nbytes)
 
     def shown(self) -> NDArray[np.int32]:
-        """Give the plane of the layer, not a copy."""
-        return np.asarray(self.layer.data[self.place.index])
+        """Give the plane of the layer, not a copy; nothing of a layer that has it no more."""
+        try:
+            return np.asarray(self.layer.data[self.place.index])
+        except IndexError:
+            return np.zeros((0, 0), np.int32)
 
     def remember(self) -> None:
         """Take what the layer shows now for what was written."""
@@ -161,16 +167,42 @@ class Live(QObject):
         return self._timer.isActive() or self._job.running
 
     def keep(self, kept: Kept) -> None:
-        """Remember a prediction; the oldest ones go when there are too many."""
-        self._kept.pop(kept.source.key, None)
-        self._kept[kept.source.key] = kept
+        """Remember a prediction; those used least lately go when there are too many."""
+        key = kept.source.key, kept.source.region
+        self._kept.pop(key, None)
+        self._kept[key] = kept
         while len(self._kept) > 1 and sum(one.size for one in self._kept.values()) > MOST_KEPT:
             self._kept.popitem(last=False)
 
-    def find(self, key: Any, model: str) -> Kept | None:
-        """Give what is kept of a plane, if the model is still the one that looked at it."""
-        kept = self._kept.get(key)
-        return kept if kept is not None and kept.model == model else None
+    def find(self, source: Source, model: str) -> Kept | None:
+        """Give what is kept of a plane, if it is of this model.
+
+        That of the same region, or else the latest of the plane.
+        """
+        stamp = model_stamp(model)
+        mine = [
+            key
+            for key, kept in self._kept.items()
+            if key[0] == source.key and kept.model == stamp and kept.source.current
+        ]
+        if not mine:
+            return None
+        same = (source.key, source.region)
+        key = same if same in mine else mine[-1]
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def writing(self, layer: Labels | None, place: Place, write: Callable[[], Result]) -> Result:
+        """Write into a plane of labels; what others have written there does not look edited."""
+        beside = [
+            kept
+            for kept in self._kept.values()
+            if kept.layer is layer and kept.place.index == place.index and kept.untouched()
+        ]
+        made = write()
+        for kept in beside:
+            kept.remember()
+        return made
 
     def forget(self, layer: Any) -> None:
         """Drop what belongs to an image or labels layer that is gone, or has other content."""
@@ -179,12 +211,6 @@ class Live(QObject):
                 del self._kept[key]
                 if self._wish is not None and self._wish[0] is kept:
                     self._wish = None
-
-    def forget_other_models(self, model: str) -> None:
-        """Drop what another model said."""
-        for key, kept in list(self._kept.items()):
-            if kept.model != model:
-                del self._kept[key]
 
     def tune(self, kept: Kept, params: SegmentParams) -> None:
         """Find nuclei again, soon; a wish that is not answered yet is replaced by this one."""
@@ -211,7 +237,7 @@ class Live(QObject):
         kept, self._at_work = self._at_work, None
         if kept is None or self._wish is not None:
             return  # stale
-        if self._kept.get(kept.source.key) is not kept:
+        if kept not in self._kept.values():
             return
         if answer is None:
             self.forget(kept.source.image)
@@ -225,6 +251,14 @@ class Live(QObject):
         self._at_work = None
         if self._wish is not None and not self._timer.isActive():
             self._start()
+
+
+def model_stamp(model: str) -> tuple[str, int]:
+    """Name of a model, and when its file was changed last."""
+    try:
+        return model, model_path(model).stat().st_mtime_ns
+    except (UserError, OSError):
+        return model, 0
 
 
 def content_of(pixels: NDArray[Any]) -> int:

@@ -61,11 +61,15 @@ class Run:
         self.started = self.tiles_from = time.monotonic()
         self.said: set[str] = set()
         self.stopping = False
+        self.seconds = 0.0
 
-    @property
-    def seconds(self) -> float:
-        """Since the click."""
-        return time.monotonic() - self.started
+    def begin(self) -> None:
+        """Work from now on."""
+        self.started = time.monotonic()
+
+    def end(self) -> None:
+        """Work no more; ``seconds`` is what it took, without what questions took."""
+        self.seconds += time.monotonic() - self.started
 
     def words(self, step: Step) -> str:
         """Say how far it is."""

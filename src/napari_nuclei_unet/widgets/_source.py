@@ -192,7 +192,7 @@ def source_on_view(
         raise UserError(
             f"The view shows no pixel of '{image.name}': move it over what is to be segmented."
             if where == VIEW
-            else f"The shapes of '{where}' cover no pixel of '{image.name}': draw them on the image."
+            else f"The shapes of '{where}' cover no pixel of '{image.name}': draw them on it."
         )
     return Source(image, source.data, cut, choice.level, region)
 

@@ -24,8 +24,8 @@ from napari_nuclei_unet.widgets._again import Again
 from napari_nuclei_unet.widgets._asking import ask_to_keep
 from napari_nuclei_unet.widgets._form import ParamsForm
 from napari_nuclei_unet.widgets._job import Job
-from napari_nuclei_unet.widgets._layers import place_of, show_labels
-from napari_nuclei_unet.widgets._live import Answer, Kept, Live
+from napari_nuclei_unet.widgets._layers import labels_of, place_of, show_labels
+from napari_nuclei_unet.widgets._live import Answer, Kept, Live, model_stamp
 from napari_nuclei_unet.widgets._look import Look
 from napari_nuclei_unet.widgets._model import ModelChoice
 from napari_nuclei_unet.widgets._parts import button
@@ -66,6 +66,7 @@ class SegmentWidget(QWidget):
         self._job = Job()
         self._live = Live()
         self._run: Run | None = None
+        self._restoring = False
         self._part: tuple[Run, Finished] | None = None  # of a cancelled run
         self._build()
         self._watch()
@@ -150,7 +151,6 @@ class SegmentWidget(QWidget):
         self._live.forget(event.value)
 
     def _on_model(self) -> None:
-        self._live.forget_other_models(self._model.model.value)
         self._show_thresholds()
 
     def _show_thresholds(self, *_: object) -> None:
@@ -183,13 +183,15 @@ class SegmentWidget(QWidget):
         except (UserError, KeyError, TypeError):
             show_warning("The record of these labels is damaged, or of another version.")
             return
+        self._restoring = True  # or what is shown now would be tuned with what was used elsewhere
+        self._where.use_record(record)
         if not self._model.use_record(record):
             show_warning(
                 f"The model '{record.get('model')}' of these labels is not here any more, so "
                 f"'{self._model.model.value}' stays chosen; everything else is as it was."
             )
         self._form.set(params)  # after the model, which brought its own thresholds
-        self._where.use_record(record)
+        self._restoring = False
 
     def start(self, *_: object) -> None:
         """Segment, as a click on the button does; a run under way goes on undisturbed."""
@@ -220,6 +222,7 @@ class SegmentWidget(QWidget):
 
     def _work(self, run: Run, words: str, steps: Any, *args: Any) -> None:
         self._run = run
+        run.begin()
         self._progress.begin(words)
         self._job.start(f"Nuclei in {run.wanted.source.image.name}", steps, *args)
 
@@ -286,19 +289,22 @@ class SegmentWidget(QWidget):
                 "not added: segment it again."
             )
             return
+        place = place_of(source.image, source.cut)
+        before = labels_of(self._viewer, source.image, len(place.shape))
         try:
-            layer = self._show(source, answer)
+            layer = self._live.writing(before, place, lambda: self._show(source, answer))
         except UserError as error:
             show_error(str(error))
             return
         kept = Kept(
-            source, finished.prediction, finished.content, run.wanted.model, layer,
-            place_of(source.image, source.cut), answer.inside,
+            source, finished.prediction, finished.content, model_stamp(run.wanted.model), layer,
+            place, answer.inside,
         )  # fmt: skip
         kept.remember()
         self._live.keep(kept)
         self._progress.say(summary(answer, source, run.seconds))
-        if (params := self._form.get()) != run.wanted.params:  # sliders were moved meanwhile
+        params = self._form.get()  # sliders may have been moved meanwhile
+        if params != run.wanted.params and self._kept() is kept:
             self._live.tune(kept, params)
         self._look.show_map(kept)
 
@@ -322,13 +328,14 @@ class SegmentWidget(QWidget):
     def _end_run(self) -> Run:
         run, self._run = self._run, None
         assert run is not None  # a job says at most once how it ended
+        run.end()
         self._progress.say("")
         return run
 
     # live tuning
 
     def _on_tuned(self, name: str) -> None:
-        if self._job.running or name not in THRESHOLDS:
+        if self._job.running or self._restoring or name not in THRESHOLDS:
             return
         if (kept := self._kept()) is not None:
             self._live.tune(kept, self._form.get())
@@ -336,15 +343,18 @@ class SegmentWidget(QWidget):
     def _kept(self) -> Kept | None:
         """Give what the network said of the plane that the form and the view show."""
         try:
-            key = self._where.source(WHOLE).key
-        except UserError:
-            return None
-        return self._live.find(key, self._model.model.value)
+            source = self._where.source()
+        except UserError:  # the region may be none; the plane still is one
+            try:
+                source = self._where.source(WHOLE)
+            except UserError:
+                return None
+        return self._live.find(source, self._model.model.value)
 
     def _on_probability(self) -> None:
         if (kept := self._kept()) is not None:
             self._look.show_map(kept)
 
     def _on_retuned(self, kept: Kept, answer: Answer) -> None:
-        kept.update(answer)
+        self._live.writing(kept.layer, kept.place, lambda: kept.update(answer))
         self._progress.say(summary(answer, kept.source, None))
