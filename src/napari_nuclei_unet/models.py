@@ -113,7 +113,10 @@ def available_models() -> dict[str, Path]:
 
 def models_in(folder: str | Path) -> list[Path]:
     """Model files that stand directly in a folder, in order of their names; loads nothing."""
-    return sorted(Path(folder).expanduser().glob("*.safetensors"))
+    try:
+        return sorted(Path(folder).expanduser().glob("*.safetensors"))
+    except (RuntimeError, OSError):  # no such user, or not to be read
+        return []
 
 
 def model_path(name: str | Path) -> Path:

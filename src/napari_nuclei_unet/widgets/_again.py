@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.widgets._where import Where
 
 
+DAMAGED = "The record of these labels is damaged, or of another version."
+
+
 class Again(QWidget):
     """Copies what makes a result again, or sets the form to it.
 
@@ -78,12 +81,22 @@ class Again(QWidget):
         if (record := self._record()) is None:
             return
         try:
-            text = written(record)
+            text = written(self._named_anew(record))
         except UserError as error:
             show_warning(str(error))
             return
+        except (KeyError, TypeError, ValueError, AttributeError):
+            show_warning(DAMAGED)
+            return
         QGuiApplication.clipboard().setText(text)
         self.said.emit(f"The {what} is on the clipboard.")
+
+    def _named_anew(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Call the image layer of a record what it is called now."""
+        for layer in self._viewer.layers:
+            if str(layer.unique_id) == record.get("image") and "source" in record:
+                return record | {"source": record["source"] | {"layer": layer.name}}
+        return record
 
     def _restore(self, *_: object) -> None:
         if (record := self._record()) is not None:
@@ -101,5 +114,8 @@ class Again(QWidget):
         if layer is None:
             show_warning("There is no result yet: click Segment, or select its labels layer.")
             return None
-        record: dict[str, Any] = layer.metadata[METADATA]
+        record = layer.metadata[METADATA]
+        if not isinstance(record, dict):
+            show_warning(DAMAGED)
+            return None
         return record

@@ -61,9 +61,7 @@ class ParamsForm(QObject, Generic[Params]):
 
     def get(self) -> Params:
         """Values shown, as the dataclass; what is shown as auto is None."""
-        return self._params(
-            **{name: None if _is_auto(one) else one.value for name, one in self._controls.items()}
-        )
+        return self._params(**{name: _value(one) for name, one in self._controls.items()})
 
     def set(self, params: Params) -> None:
         """Show values; a field that is None becomes auto, or keeps what is shown where no auto is.
@@ -109,6 +107,13 @@ def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
     control.native.setObjectName(field.name)
     control.native.setToolTip(meta["help"])
     return control
+
+
+def _value(control: Widget) -> Any:
+    """Say what a control means: a click in a slider gives 0.79999 for the 0.8 that it shows."""
+    if _is_auto(control):
+        return None
+    return round(control.value, 4) if isinstance(control.value, float) else control.value
 
 
 def _is_auto(control: Widget) -> bool:

@@ -218,6 +218,20 @@ def result_on_view(viewer: ViewerModel, image: Image | None) -> Labels | None:
     return None
 
 
+def check_unlocked(labels: Labels | None) -> None:
+    """Refuse to write into labels that the user, or their array, has locked.
+
+    Raises
+    ------
+    UserError
+        Says what to do.
+    """
+    if labels is not None and not labels.editable:
+        raise UserError(
+            f"The labels '{labels.name}' are locked: unlock them, or remove or duplicate the layer."
+        )
+
+
 def show_labels(
     viewer: ViewerModel,
     image: Image,
@@ -266,11 +280,16 @@ def show_labels(
         layer = viewer.add_labels(data, name=f"{image.name} nuclei", **place.geometry)
     else:
         layer.data = data  # also forgets the undo steps, which belong to the old labels
-        for name, value in place.geometry.items():
-            if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
-                setattr(layer, name, value)  # draws everything again
+        set_geometry(layer, place)
     write_record(layer, image, place, record)
     return layer
+
+
+def set_geometry(layer: Layer, place: Place) -> None:
+    """Put a layer where it belongs, if it is not there already: that draws everything again."""
+    for name, value in place.geometry.items():
+        if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
+            setattr(layer, name, value)
 
 
 def write_record(layer: Labels, image: Image, place: Place, record: dict[str, Any]) -> None:

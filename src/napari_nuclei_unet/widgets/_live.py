@@ -18,7 +18,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import model_path
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.widgets._job import Job
-from napari_nuclei_unet.widgets._layers import Place, write_record
+from napari_nuclei_unet.widgets._layers import Place, check_unlocked, write_record
 from napari_nuclei_unet.widgets._source import Source
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ class Kept:
 
     def update(self, answer: Answer) -> None:
         """Write other labels in place of those that were written."""
+        if not self.shown().flags.writeable:  # such as a map of a file, opened to be read
+            self.layer.data = np.array(self.layer.data)
         paste(answer.labels, answer.inside, self.shown())
         self.layer.refresh(extent=False)
         write_record(self.layer, self.source.image, self.place, answer.result.record)
@@ -227,6 +229,11 @@ class Live(QObject):
         if self._job.running or self._wish is None:
             return  # the end of the job at work comes back here
         (kept, params), self._wish = self._wish, None
+        try:
+            check_unlocked(kept.layer)
+        except UserError as error:
+            self.said.emit(str(error))
+            return
         if not kept.untouched():
             self.said.emit(EDITED)
             return

@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_nuclei_unet.core.regions import enlarged
-from napari_nuclei_unet.widgets._layers import PROBABILITY, Place, result_on_view
+from napari_nuclei_unet.widgets._layers import PROBABILITY, result_on_view, set_geometry
 from napari_nuclei_unet.widgets._live import Kept
 from napari_nuclei_unet.widgets._parts import check_box
 
@@ -65,7 +65,7 @@ class Look(QWidget):
         """Show the probability map of a prediction, if it is wanted."""
         if self._probability.isChecked():
             whole = enlarged(kept.prediction.maps[0], kept.source.shape)
-            show_probability(self._viewer, kept.source.image, kept.place, whole)
+            show_probability(self._viewer, kept, whole)
 
     def _on_outlines(self, _: bool) -> None:
         if (layer := result_on_view(self._viewer, self._where.image.value)) is not None:
@@ -87,27 +87,27 @@ def probability_of(viewer: ViewerModel, image: Image) -> Image | None:
     return None
 
 
-def show_probability(
-    viewer: ViewerModel, image: Image, place: Place, probability: NDArray[np.float32]
-) -> Image:
-    """Show the probability of nucleus of one plane above its image; other planes stay.
+def show_probability(viewer: ViewerModel, kept: Kept, probability: NDArray[np.float32]) -> Image:
+    """Show the probability of nucleus of one plane above its image; the rest stays.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    image : napari.layers.Image
-    place : Place
+    kept : Kept
     probability : ndarray, shape of the plane, float32, values 0 to 1
     """
+    image, place = kept.source.image, kept.place
+    known = True if kept.inside is None else kept.inside
     layer = probability_of(viewer, image)
     if layer is not None and layer.data.shape == place.shape:
-        layer.data[place.index] = probability
+        np.copyto(layer.data[place.index], probability, where=known)
+        set_geometry(layer, place)
         layer.refresh()
         return layer
     if layer is not None:
         viewer.layers.remove(layer)
     data = np.zeros(place.shape, np.float32)
-    data[place.index] = probability
+    np.copyto(data[place.index], probability, where=known)
     active = viewer.layers.selection.active
     made = Image(
         data,

@@ -186,6 +186,8 @@ def summary(answer: Answer, source: Source, seconds: float | None) -> str:
     record = answer.result.record
     count = len(answer.areas)
     parts = ["1 nucleus" if count == 1 else f"{count:,} nuclei"]
+    if answer.inside is not None:
+        parts[0] += " in the region"
     if count:
         parts.append(f"median area {_area(float(np.median(answer.areas)), source)}")
     if record["zoom"] != 1:

@@ -224,8 +224,9 @@ def _seen(viewer: ViewerModel, image: Image, cut: Cut, canvas: Canvas) -> Iterab
         if image.multiscale:
             low, high = np.multiply((low, high), image.downsample_factors[image.data_level][shown])
         return [low.tolist(), [low[0], high[1]], high.tolist(), [high[0], low[1]]]
-    centre = np.asarray(viewer.camera.center)[-2:]
-    half = np.asarray(canvas) / viewer.camera.zoom / 2
+    camera = getattr(viewer, "scene", viewer).camera
+    centre = np.asarray(camera.center)[-2:]
+    half = np.asarray(canvas) / camera.zoom / 2
     corners = [centre + half * sign for sign in ((-1, -1), (-1, 1), (1, 1), (1, -1))]
     displayed = list(viewer.dims.displayed)
     world = np.tile(np.asarray(viewer.dims.point, float), (4, 1))

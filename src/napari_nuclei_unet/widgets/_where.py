@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Shapes
+import numpy as np
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout, QMainWindow, QWidget
 from vispy.app.base import BaseCanvasBackend
 
 from napari_nuclei_unet.core.axes import Channel
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets._layers import PROBABILITY, shape_of
+from napari_nuclei_unet.widgets._layers import METADATA, PROBABILITY, shape_of, units_of
 from napari_nuclei_unet.widgets._parts import combo, row
 from napari_nuclei_unet.widgets._source import (
     VIEW,
@@ -26,6 +28,8 @@ from napari_nuclei_unet.widgets._source import (
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+# Marks the shapes layer that shows the region of a record.
+REGION = "napari_nuclei_unet_region_of"
 ON_VIEW, MEAN, NO_AXIS = "on view", "mean", "no channels"
 
 
@@ -39,7 +43,7 @@ class Where(QObject):
     Signals
     -------
     changed
-        Something else is chosen.
+        Another image is chosen, or it has other data.
     """
 
     changed = Signal()
@@ -64,16 +68,17 @@ class Where(QObject):
             self._regions,
         )
         self._channel_row = row(self.axis.native, self.channel.native)
+        # by unique id of the image: axis of channels, and channel, that were chosen
+        self._chosen: dict[str, tuple[int | None, Any]] = {}
         self.image.changed.connect(self._on_image)
         self.axis.changed.connect(self._on_axis)
-        for one in (self.channel, self.level, self.region):
-            one.changed.connect(self._say)
+        self.channel.changed.connect(self._remember)
         layers = viewer.layers
         layers.events.inserted.connect(self._on_inserted)
         layers.events.removed.connect(self._refresh)
         layers.selection.events.active.connect(self._follow_selection)
         for layer in layers:
-            layer.events.name.connect(self._refresh)
+            self._watch(layer)
         self._follow_selection()
         self._on_image()
 
@@ -122,6 +127,11 @@ class Where(QObject):
         Parameters
         ----------
         record : dict
+
+        Raises
+        ------
+        UserError
+            If the view cannot show the plane.
         """
         for layer in self.image.choices:
             if str(layer.unique_id) == record.get("image"):
@@ -129,6 +139,7 @@ class Where(QObject):
         image, source = self.image.value, record.get("source")
         if image is None or source is None or len(source["index"]) != image.ndim:
             return
+        self._go_to(image, source)
         self.axis.value = source["channel_axis"]
         if source["channel"] in self.channel.choices:
             self.channel.value = source["channel"]
@@ -136,10 +147,27 @@ class Where(QObject):
             self.level.value = source["level"]
         self.region.value = self._drawn(image, record) if record.get("region") else WHOLE
 
+    def _go_to(self, image: Image, source: dict[str, Any]) -> None:
+        """Move the sliders to the plane of a record."""
+        level = np.asarray(image.level_shapes[source["level"]] if image.multiscale else (1,))
+        full = np.asarray(shape_of(image))
+        index = np.array([0 if at is None else at for at in source["index"]], float)
+        if image.multiscale:
+            index = index * full // level[: image.ndim]
+        world = np.asarray(image.data_to_world(index)) / units_of(self._viewer, image)
+        offset = self._viewer.dims.ndim - image.ndim
+        for axis, at in enumerate(source["index"]):
+            if at is not None:
+                self._viewer.dims.set_point(axis + offset, world[axis])
+
     def _drawn(self, image: Image, record: dict[str, Any]) -> Shapes:
-        """Draw the region of a record on its image."""
+        """Draw the region of a record on its image, in place of one drawn before."""
+        key = str(image.unique_id)
         active = self._viewer.layers.selection.active
+        for layer in [one for one in self._viewer.layers if one.metadata.get(REGION) == key]:
+            self._viewer.layers.remove(layer)
         made = shapes_of(self.source(WHOLE), record["region"], f"{image.name} region")
+        made.metadata = {REGION: key}
         self._viewer.add_layer(made)
         self._viewer.layers.selection.active = active
         return made
@@ -178,35 +206,78 @@ class Where(QObject):
         ]
 
     def _regions(self, _: Any) -> list[Any]:
-        return [WHOLE, VIEW, *(one for one in self._viewer.layers if isinstance(one, Shapes))]
+        shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        inside = [(f"inside '{layer.name}'", layer) for layer in shapes]
+        return [(WHOLE, WHOLE), (VIEW, VIEW), *inside]
 
     # what happens elsewhere
 
     def _on_inserted(self, event: Any) -> None:
-        event.value.events.name.connect(self._refresh)
+        self._watch(event.value)
         self._refresh()
 
+    def _watch(self, layer: Any) -> None:
+        layer.events.name.connect(self._refresh)
+        if isinstance(layer, Image):
+            layer.events.data.connect(self._on_data)
+            layer.events.axis_labels.connect(self._on_data)
+
     def _refresh(self, _: Any = None) -> None:
-        self.image.reset_choices()
-        self.region.reset_choices()
+        for one in (self.image, self.region):
+            self._renew(one)
+
+    def _renew(self, one: ComboBox) -> None:
+        """Offer other choices and keep the one chosen: magicgui knows choices by their text."""
+        before = one.value
+        with one.changed.blocked():
+            one.reset_choices()
+            if any(choice is before or choice == before for choice in one.choices):
+                one.value = before
+        if one.value is not before:
+            one.changed.emit(one.value)
 
     def _follow_selection(self, _: Any = None) -> None:
+        """Turn to the image that is selected, or whose nuclei are."""
         active = self._viewer.layers.selection.active
-        if isinstance(active, Image) and active in self.image.choices:
-            self.image.value = active
+        record = {} if active is None else active.metadata.get(METADATA, {})
+        wanted = record.get("image") if isinstance(record, dict) else None
+        for image in self.image.choices:
+            if image is active or (isinstance(active, Labels) and str(image.unique_id) == wanted):
+                self.image.value = image
+
+    def _on_data(self, event: Any) -> None:
+        """Look again at an image that has other axes now."""
+        self._chosen.pop(str(event.source.unique_id), None)
+        if event.source is self.image.value:
+            self._on_image()
 
     def _on_image(self, _: Any = None) -> None:
         image = self.image.value
-        self.axis.reset_choices()
-        self.level.reset_choices()
+        key = "" if image is None else str(image.unique_id)
+        guess = None if image is None else likely_channel_axis(image)
+        axis, channel = self._chosen.get(key, (guess, ON_VIEW))
+        for one in (self.axis, self.level):
+            with one.changed.blocked():
+                one.reset_choices()
+        with self.axis.changed.blocked():
+            self.axis.value = axis
         self.level.value = 0
-        self.axis.value = None if image is None else likely_channel_axis(image)
-        self._on_axis()
+        self._offer_channels(channel)
         self._show_rows()
+        self.changed.emit()
 
     def _on_axis(self, _: Any = None) -> None:
-        self.channel.reset_choices()
-        self._say()
+        self._offer_channels(ON_VIEW)
+        self._remember()
+
+    def _offer_channels(self, chosen: Any) -> None:
+        with self.channel.changed.blocked():
+            self.channel.reset_choices()
+            self.channel.value = chosen if chosen in self.channel.choices else ON_VIEW
+
+    def _remember(self, _: Any = None) -> None:
+        if (image := self.image.value) is not None:
+            self._chosen[str(image.unique_id)] = self.axis.value, self.channel.value
 
     def _show_rows(self) -> None:
         form = getattr(self, "_form", None)
@@ -214,9 +285,6 @@ class Where(QObject):
             image = self.image.value
             form.setRowVisible(self._channel_row, image is not None and image.ndim > 2)
             form.setRowVisible(self.level.native, image is not None and image.multiscale)
-
-    def _say(self, _: Any = None) -> None:
-        self.changed.emit()
 
 
 def _name(image: Image, axis: int) -> str:

@@ -20,11 +20,16 @@ from superqt import QCollapsible
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import THRESHOLDS
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.widgets._again import Again
+from napari_nuclei_unet.widgets._again import DAMAGED, Again
 from napari_nuclei_unet.widgets._asking import ask_to_keep
 from napari_nuclei_unet.widgets._form import ParamsForm
 from napari_nuclei_unet.widgets._job import Job
-from napari_nuclei_unet.widgets._layers import labels_of, place_of, show_labels
+from napari_nuclei_unet.widgets._layers import (
+    check_unlocked,
+    labels_of,
+    place_of,
+    show_labels,
+)
 from napari_nuclei_unet.widgets._live import Answer, Kept, Live, model_stamp
 from napari_nuclei_unet.widgets._look import Look
 from napari_nuclei_unet.widgets._model import ModelChoice
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
 
     from napari_nuclei_unet.prediction import Step
 
+NOT_YET = "Click Segment: what the network says of this plane is not known yet."
 SETTINGS = ("diameter", "tile", "batch", "precision")
 
 
@@ -127,6 +133,7 @@ class SegmentWidget(QWidget):
         self._viewer.layers.events.inserted.connect(self._on_inserted)
         for layer in self._viewer.layers:
             self._watch_content(layer)
+        self._where.changed.connect(self._on_where)
         self._live.retuned.connect(self._on_retuned)
         self._live.said.connect(self._progress.say)
         self._live.failed.connect(self._tell)
@@ -136,6 +143,10 @@ class SegmentWidget(QWidget):
         self._job.finished.connect(self._on_finished)
         self.destroyed.connect(self._job.cancel)
         self.destroyed.connect(self._live.stop)
+
+    def _on_where(self) -> None:
+        if not self._job.running:
+            self._progress.say("")  # what it says is of another image
 
     def _on_inserted(self, event: Any) -> None:
         self._watch_content(event.value)
@@ -178,20 +189,29 @@ class SegmentWidget(QWidget):
         record : dict
             As it is kept in ``metadata["napari_nuclei_unet"]`` of a labels layer.
         """
+        self._restoring = True  # or what is shown now would be tuned with what was used elsewhere
+        try:
+            self._use_record(record)
+        except UserError as error:
+            show_warning(str(error))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            show_warning(DAMAGED)
+        finally:
+            self._restoring = False
+
+    def _use_record(self, record: dict[str, Any]) -> None:
         try:
             params = SegmentParams(**record["params"])
-        except (UserError, KeyError, TypeError):
-            show_warning("The record of these labels is damaged, or of another version.")
-            return
-        self._restoring = True  # or what is shown now would be tuned with what was used elsewhere
+        except UserError as error:
+            raise ValueError from error
         self._where.use_record(record)
-        if not self._model.use_record(record):
+        known = self._model.use_record(record)
+        self._form.set(params)  # after the model, which brought its own thresholds
+        if not known:
             show_warning(
                 f"The model '{record.get('model')}' of these labels is not here any more, so "
                 f"'{self._model.model.value}' stays chosen; everything else is as it was."
             )
-        self._form.set(params)  # after the model, which brought its own thresholds
-        self._restoring = False
 
     def start(self, *_: object) -> None:
         """Segment, as a click on the button does; a run under way goes on undisturbed."""
@@ -207,6 +227,8 @@ class SegmentWidget(QWidget):
         try:
             source = self._where.source(where)
             check_offline(source)
+            place = place_of(source.image, source.cut)
+            check_unlocked(labels_of(self._viewer, source.image, len(place.shape)))
         except UserError as error:
             show_warning(str(error))
             return
@@ -296,6 +318,8 @@ class SegmentWidget(QWidget):
         except UserError as error:
             show_error(str(error))
             return
+        if layer is not before:
+            self._look.apply(layer)
         kept = Kept(
             source, finished.prediction, finished.content, model_stamp(run.wanted.model), layer,
             place, answer.inside,
@@ -309,12 +333,10 @@ class SegmentWidget(QWidget):
         self._look.show_map(kept)
 
     def _show(self, source: Source, answer: Answer) -> Labels:
-        layer = show_labels(
+        return show_labels(
             self._viewer, source.image, source.cut, answer.labels, answer.inside,
             answer.result.record,
         )  # fmt: skip
-        self._look.apply(layer)
-        return layer
 
     def _tell(self, error: Exception) -> None:
         if not isinstance(error, UserError):
@@ -339,6 +361,8 @@ class SegmentWidget(QWidget):
             return
         if (kept := self._kept()) is not None:
             self._live.tune(kept, self._form.get())
+        elif self._where.image.value is not None:
+            self._progress.say(NOT_YET)
 
     def _kept(self) -> Kept | None:
         """Give what the network said of the plane that the form and the view show."""
@@ -354,6 +378,8 @@ class SegmentWidget(QWidget):
     def _on_probability(self) -> None:
         if (kept := self._kept()) is not None:
             self._look.show_map(kept)
+        else:
+            self._progress.say(NOT_YET)
 
     def _on_retuned(self, kept: Kept, answer: Answer) -> None:
         self._live.writing(kept.layer, kept.place, lambda: kept.update(answer))
