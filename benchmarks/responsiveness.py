@@ -88,7 +88,7 @@ def main() -> None:
     click = lambda name: QTest.mouseClick(  # noqa: E731
         widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton
     )
-    idle = lambda: not widget._job.running  # noqa: E731
+    idle = lambda: not widget._runner.job.running  # noqa: E731
     for what in ("first click, torch to be loaded", "second click"):
         ticks = Ticks()
         seconds = ticks.during(lambda: click("segment"), idle)

@@ -95,7 +95,7 @@ def region() -> None:
 def wait_for_end(widget: object) -> None:
     """Let the window live until the job has ended."""
     loop = QEventLoop()
-    widget._job.finished.connect(loop.quit)
+    widget._runner.job.finished.connect(loop.quit)
     QTimer.singleShot(120_000, loop.quit)
     loop.exec()
 

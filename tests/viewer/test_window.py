@@ -46,7 +46,7 @@ def test_a_click_on_a_sample_shows_nuclei(make_napari_viewer, qtbot):
     viewer.open_sample(PLUGIN, "fluorescence_small")
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
     before = viewer.window.screenshot(flash=False)
-    with qtbot.waitSignal(widget._job.finished, timeout=120_000):
+    with qtbot.waitSignal(widget._runner.job.finished, timeout=120_000):
         QTest.mouseClick(widget.findChild(QPushButton, "segment"), Qt.MouseButton.LeftButton)
     labels = viewer.layers["Fluorescence (small) nuclei"]
     assert labels.data.max() > 50
@@ -63,7 +63,7 @@ def test_short_runs_in_a_row(make_napari_viewer, qtbot):
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
     with qtbot.capture_exceptions() as exceptions:
         for _ in range(5):
-            with qtbot.waitSignal(widget._job.finished, timeout=120_000):
+            with qtbot.waitSignal(widget._runner.job.finished, timeout=120_000):
                 widget.start()
     assert exceptions == []
     assert len(viewer.layers) == 2
@@ -73,7 +73,7 @@ def test_closing_the_window_in_the_middle_of_a_run(make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.random.default_rng(0).random((1024, 1024)))
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
-    job = widget._job
+    job = widget._runner.job
     widget.start()
     with qtbot.waitSignal(job.finished, timeout=120_000):
         viewer.close()

@@ -65,5 +65,5 @@ def click(widget, name):
 
 
 def click_and_wait(qtbot, widget, name="segment"):
-    with qtbot.waitSignal(widget._job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
         click(widget, name)

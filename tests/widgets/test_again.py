@@ -213,7 +213,7 @@ def big(viewer):
 
 def cancel_in_the_middle(qtbot, widget):
     widget._form.set(SegmentParams(tile=32))
-    with qtbot.waitSignal(widget._job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
         click(widget, "segment")
         qtbot.waitUntil(lambda: widget._progress._bar.value() > 20, timeout=60_000)
         click(widget, "cancel")
@@ -226,7 +226,7 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
     button = next(one for one in box.buttons() if one.text() == wish)
     with qtbot.waitSignal(box.finished):
         button.click()
-    qtbot.waitUntil(lambda: not widget._job.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._runner.job.running, timeout=20_000)
     assert preferences.on_cancel == wish.lower()
     made = [layer for layer in viewer.layers if isinstance(layer, Labels)]
     if wish == "Discard":
@@ -240,7 +240,7 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
         assert not known.any()
     cancel_in_the_middle(qtbot, widget)  # not asked again
     assert widget.findChild(QMessageBox, "keep_finished") is None
-    qtbot.waitUntil(lambda: not widget._job.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._runner.job.running, timeout=20_000)
     click_and_wait(qtbot, widget)
     np.testing.assert_array_equal(result(viewer).data > 0, segment(big.data, bright) > 0)
 

@@ -66,7 +66,7 @@ def test_random_work_leaves_the_widget_usable(qtbot, viewer, widget, preferences
     for _ in range(ACTIONS):
         actions[int(rng.integers(len(actions)))](rng, viewer, widget)
         qtbot.wait(int(rng.integers(0, 30)))
-    qtbot.waitUntil(lambda: not (widget._job.running or widget._live.busy), timeout=60_000)
+    qtbot.waitUntil(lambda: not (widget._runner.job.running or widget._live.busy), timeout=60_000)
     last = discs((50, 60), [(20, 20), (20, 45)])
     image = viewer.add_image(last, name="last")
     viewer.layers.selection.active = image

@@ -83,7 +83,7 @@ def test_shapes_that_are_no_region(viewer, widget, six, messages, draw, words):
     choose(widget, region=shapes)
     click(widget, "segment")
     assert words in messages[-1][1]
-    assert not widget._job.running
+    assert not widget._runner.job.running
     assert not labels_in(viewer)
 
 

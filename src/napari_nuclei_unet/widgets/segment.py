@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_error, show_info, show_warning
+from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFormLayout,
@@ -21,9 +20,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import THRESHOLDS
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.widgets._again import DAMAGED, Again
-from napari_nuclei_unet.widgets._asking import ask_to_keep
 from napari_nuclei_unet.widgets._form import ParamsForm
-from napari_nuclei_unet.widgets._job import Job
 from napari_nuclei_unet.widgets._layers import (
     check_unlocked,
     labels_of,
@@ -41,17 +38,14 @@ from napari_nuclei_unet.widgets._run import (
     Run,
     Wanted,
     check_offline,
-    segment_source,
-    separate_source,
     summary,
 )
+from napari_nuclei_unet.widgets._runner import Runner, tell
 from napari_nuclei_unet.widgets._source import VIEW, WHOLE, Source
 from napari_nuclei_unet.widgets._where import Where
 
 if TYPE_CHECKING:
     import napari.viewer
-
-    from napari_nuclei_unet.prediction import Step
 
 NOT_YET = "Click Segment: what the network says of this plane is not known yet."
 SETTINGS = ("diameter", "tile", "batch", "precision")
@@ -69,14 +63,13 @@ class SegmentWidget(QWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._job = Job()
         self._live = Live()
-        self._run: Run | None = None
-        self._restoring = False
-        self._part: tuple[Run, Finished] | None = None  # of a cancelled run
+        self._restoring = True  # while the form is set as a whole, nothing is tuned
         self._build()
+        self._runner = Runner(self._progress)
         self._watch()
         self._show_thresholds()
+        self._restoring = False
 
     # what is seen
 
@@ -123,11 +116,10 @@ class SegmentWidget(QWidget):
     def _watch(self) -> None:
         self._progress.segment.clicked.connect(self.start)
         self._progress.preview.clicked.connect(self.preview)
-        self._progress.cancel.clicked.connect(self._on_cancel)
         self._reset.clicked.connect(self._show_thresholds)
         self._look.probability_wanted.connect(self._on_probability)
         self._again.said.connect(self._progress.say)
-        self._model.changed.connect(self._on_model)
+        self._model.changed.connect(self._show_thresholds)
         self._form.changed.connect(self._on_tuned)
         self._viewer.layers.events.removed.connect(self._on_removed)
         self._viewer.layers.events.inserted.connect(self._on_inserted)
@@ -136,16 +128,13 @@ class SegmentWidget(QWidget):
         self._where.changed.connect(self._on_where)
         self._live.retuned.connect(self._on_retuned)
         self._live.said.connect(self._progress.say)
-        self._live.failed.connect(self._tell)
-        self._job.stepped.connect(self._on_step)
-        self._job.returned.connect(self._on_result)
-        self._job.failed.connect(self._on_failure)
-        self._job.finished.connect(self._on_finished)
-        self.destroyed.connect(self._job.cancel)
+        self._live.failed.connect(tell)
+        self._runner.found.connect(self._on_found)
+        self.destroyed.connect(self._runner.job.cancel)
         self.destroyed.connect(self._live.stop)
 
     def _on_where(self) -> None:
-        if not self._job.running:
+        if not self._runner.running:
             self._progress.say("")  # what it says is of another image
 
     def _on_inserted(self, event: Any) -> None:
@@ -160,9 +149,6 @@ class SegmentWidget(QWidget):
 
     def _on_removed(self, event: Any) -> None:
         self._live.forget(event.value)
-
-    def _on_model(self) -> None:
-        self._show_thresholds()
 
     def _show_thresholds(self, *_: object) -> None:
         """Show the values that were tuned for the chosen model."""
@@ -222,7 +208,7 @@ class SegmentWidget(QWidget):
         self._begin(VIEW)
 
     def _begin(self, where: Any) -> None:
-        if self._job.running:
+        if self._runner.running:
             return
         try:
             source = self._where.source(where)
@@ -240,64 +226,14 @@ class SegmentWidget(QWidget):
             self._form.get(),
             preference("threads_free"),
         )
-        self._work(Run(wanted), "Starting …", segment_source, wanted)
+        self._runner.start(wanted)
 
-    def _work(self, run: Run, words: str, steps: Any, *args: Any) -> None:
-        self._run = run
-        run.begin()
-        self._progress.begin(words)
-        self._job.start(f"Nuclei in {run.wanted.source.image.name}", steps, *args)
+    # what was found
 
-    def _on_cancel(self, *_: object) -> None:
-        if preference("on_cancel") == "discard":
-            self._job.cancel()
-        else:
-            self._job.stop()
-            if self._run is not None:
-                self._run.stopping = True
-        self._progress.say("Stopping …")
-
-    # what the job says
-
-    def _on_step(self, step: Step) -> None:
-        if (run := self._run) is None:
-            return
-        if step.notice:
-            run.said.add(step.notice)
-            show_warning(step.notice)
-        self._progress.step(step.done, step.total, run.words(step))
-
-    def _on_result(self, finished: Finished) -> None:
-        run = self._end_run()
-        for notice in finished.prediction.notices:
-            if notice not in run.said:
-                show_info(notice)
-        inside = finished.prediction.inside
-        if finished.answer is not None:
-            self._add(run, finished, finished.answer)
-            return
-        self._progress.say("Cancelled.")
-        if inside is not None and inside.any():
-            self._part = run, finished
-
-    def _on_finished(self) -> None:
-        if self._run is not None:  # it gave neither a result nor an error
-            self._end_run()
-            self._progress.say("Cancelled.")
-        self._progress.end()
-        if self._part is not None:
-            part, self._part = self._part, None
-            ask_to_keep(self, partial(self._keep_part, *part))
-
-    def _keep_part(self, run: Run, finished: Finished) -> None:
-        """Find nuclei in what a cancelled run has finished."""
-        if not self._job.running:
-            run.stopping = False
-            self._work(run, "Separating nuclei …", separate_source, run.wanted, finished)
-
-    def _add(self, run: Run, finished: Finished, answer: Answer) -> None:
+    def _on_found(self, run: Run, finished: Finished) -> None:
         """Show what a run has found, and keep what the network said for the sliders."""
-        source = run.wanted.source
+        source, answer = run.wanted.source, finished.answer
+        assert answer is not None
         name = source.image.name
         if source.image not in self._viewer.layers:
             show_warning(
@@ -338,26 +274,10 @@ class SegmentWidget(QWidget):
             answer.result.record,
         )  # fmt: skip
 
-    def _tell(self, error: Exception) -> None:
-        if not isinstance(error, UserError):
-            raise error  # a bug: napari shows its traceback
-        show_error(str(error))
-
-    def _on_failure(self, error: Exception) -> None:
-        self._end_run()
-        self._tell(error)
-
-    def _end_run(self) -> Run:
-        run, self._run = self._run, None
-        assert run is not None  # a job says at most once how it ended
-        run.end()
-        self._progress.say("")
-        return run
-
     # live tuning
 
     def _on_tuned(self, name: str) -> None:
-        if self._job.running or self._restoring or name not in THRESHOLDS:
+        if self._runner.running or self._restoring or name not in THRESHOLDS:
             return
         if (kept := self._kept()) is not None:
             self._live.tune(kept, self._form.get())

@@ -1,0 +1,126 @@
+"""Runs the network in a thread, says how far it is, and asks what shall become of a part."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.QtCore import QObject, Signal
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets._asking import ask_to_keep
+from napari_nuclei_unet.widgets._job import Job
+from napari_nuclei_unet.widgets._preferences import preference
+from napari_nuclei_unet.widgets._run import Finished, Run, Wanted, segment_source, separate_source
+
+if TYPE_CHECKING:
+    from napari_nuclei_unet.prediction import Step
+    from napari_nuclei_unet.widgets._progress import Progress
+
+
+def tell(error: Exception) -> None:
+    """Show a mistake of the user as a sentence; anything else is a bug, and napari shows it."""
+    if not isinstance(error, UserError):
+        raise error
+    show_error(str(error))
+
+
+class Runner(QObject):
+    """Does one run at a time.
+
+    Parameters
+    ----------
+    progress : Progress
+        Is kept up to date; its button Cancel is obeyed.
+
+    Signals
+    -------
+    found : Run, Finished
+        A run is through, with labels; not after it was cancelled, unless its part is kept.
+    """
+
+    found = Signal(object, object)
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(progress)  # ends with it; the job ends by itself
+        self._progress = progress
+        self.job = Job()
+        self._run: Run | None = None
+        self._part: tuple[Run, Finished] | None = None  # of a cancelled run
+        progress.cancel.clicked.connect(self._on_cancel)
+        self.job.stepped.connect(self._on_step)
+        self.job.returned.connect(self._on_result)
+        self.job.failed.connect(self._on_failure)
+        self.job.finished.connect(self._on_finished)
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is under way."""
+        return self.job.running
+
+    def start(self, wanted: Wanted) -> None:
+        """Begin a run."""
+        self._work(Run(wanted), "Starting …", segment_source, wanted)
+
+    def _work(self, run: Run, words: str, steps: Any, *args: Any) -> None:
+        self._run = run
+        run.begin()
+        self._progress.begin(words)
+        self.job.start(f"Nuclei in {run.wanted.source.image.name}", steps, *args)
+
+    def _on_cancel(self, *_: object) -> None:
+        if preference("on_cancel") == "discard":
+            self.job.cancel()
+        else:
+            self.job.stop()
+            if self._run is not None:
+                self._run.stopping = True
+        self._progress.say("Stopping …")
+
+    def _on_step(self, step: Step) -> None:
+        if (run := self._run) is None:
+            return
+        if step.notice:
+            run.said.add(step.notice)
+            show_warning(step.notice)
+        self._progress.step(step.done, step.total, run.words(step))
+
+    def _on_result(self, finished: Finished) -> None:
+        run = self._end_run()
+        for notice in finished.prediction.notices:
+            if notice not in run.said:
+                show_info(notice)
+        if finished.answer is not None:
+            self.found.emit(run, finished)
+            return
+        self._progress.say("Cancelled.")
+        inside = finished.prediction.inside
+        if inside is not None and inside.any():
+            self._part = run, finished
+
+    def _on_failure(self, error: Exception) -> None:
+        self._end_run()
+        tell(error)
+
+    def _on_finished(self) -> None:
+        if self._run is not None:  # it gave neither a result nor an error
+            self._end_run()
+            self._progress.say("Cancelled.")
+        self._progress.end()
+        if self._part is not None:
+            part, self._part = self._part, None
+            ask_to_keep(self._progress, partial(self._keep_part, *part))
+
+    def _keep_part(self, run: Run, finished: Finished) -> None:
+        """Find nuclei in what a cancelled run has finished."""
+        if not self.running:
+            run.stopping = False
+            self._work(run, "Separating nuclei …", separate_source, run.wanted, finished)
+
+    def _end_run(self) -> Run:
+        run, self._run = self._run, None
+        assert run is not None  # a job says at most once how it ended
+        run.end()
+        self._progress.say("")
+        return run
