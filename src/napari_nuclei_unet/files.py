@@ -142,6 +142,27 @@ def read_shape(path: str | Path, level: int = 0) -> tuple[int, ...] | None:
         return None
 
 
+def read_axes(path: str | Path) -> str | None:
+    """Letters of the axes of what :func:`read_image` gives, without colours, if the file says them.
+
+    Only of a TIFF with one letter for each axis that this program knows: T, Z, C, Y, X and others,
+    but not Q, by which tifffile means an axis without a name.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in TIFF:
+        return None
+    try:
+        with tifffile.TiffFile(path) as opened:
+            series = opened.series[0]
+            pairs = zip(series.axes, series.shape, strict=True)
+            axes = "".join(name for name, length in pairs if length > 1 or name in "YX")
+    except Exception:  # whatever a decoder raises; who reads the file will say it
+        return None
+    axes = axes.replace("S", "")
+    known = len(set(axes)) == len(axes) and {"Y", "X"} <= set(axes) and not set(axes) & set("QI")
+    return axes if known else None
+
+
 def _read_tiff(path: Path, level: int) -> NDArray[np.generic]:
     with tifffile.TiffFile(path) as opened:
         series = opened.series[0]

@@ -171,6 +171,8 @@ def as_python(record: dict[str, Any]) -> str:
     lines += ["labels = segment(", f"    {_plane(source)},"]
     lines += [f"    {name}={value!r}," for name, value in arguments.items()]
     lines += [")"]
+    if "np." in "".join(lines):
+        lines.insert(0, "import numpy as np")
     if shapes[0] != shapes[1]:
         lines.insert(1, "from napari_nuclei_unet.core.regions import enlarged")
         lines += [f"labels = enlarged(labels, {tuple(shapes[0])})"]
@@ -203,4 +205,5 @@ def _plane(source: dict[str, Any]) -> str:
     text = f"image[{', '.join(parts)}]" if parts else "image"
     if not cut.mean:
         return text
-    return f'{text}.mean(axis={cut.mean_axis}, dtype="{source["mean_dtype"]}")'
+    exact = source["mean_dtype"]
+    return f'np.asarray({text}).mean(axis={cut.mean_axis}, dtype="{exact}")'

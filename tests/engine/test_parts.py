@@ -1,5 +1,9 @@
 """Part of a plane is segmented as the whole would be, and a stopped run keeps what is finished."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from conftest import discs
@@ -74,3 +78,32 @@ def test_a_run_stopped_at_once_keeps_nothing(many, bright):
     predicted = run(predict_plane_steps(many, bright, device="cpu"), lambda _: True)
     assert not predicted.inside.any()
     assert not retune(predicted).labels.any()
+
+
+@pytest.mark.parametrize("zoomed", [False, True])
+def test_one_wish_to_stop_is_never_lost(many, choosy, zoomed):
+    """Sent once, at any step: the run ends before the next tile, even in a probe or a look."""
+    image = np.tile(many, (3, 3))  # so large that a part of it is measured first
+    if zoomed:
+        image = np.kron(image, np.ones((2, 2), image.dtype))
+    params = SegmentParams(tile=512)
+    steps = sum(1 for _ in predict_plane_steps(image, choosy, params, "cpu"))
+    for when in range(steps - 1):
+        running = predict_plane_steps(image, choosy, params, "cpu")
+        next(running)
+        for _ in range(when):
+            next(running)
+        running.send(True)
+        later = []
+        assert run(running, later.append).record["stopped"], when
+        assert len(later) <= 3
+
+
+def test_16_bits_where_the_processor_has_none(tmp_path):
+    """A command that was copied on another computer runs here, too, if slowly."""
+    code = (
+        "import numpy as np; from napari_nuclei_unet import segment; "
+        "segment(np.random.default_rng(0).random((64, 64)), precision='bf16', device='cpu')"
+    )
+    limited = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+    subprocess.run([sys.executable, "-c", code], env=limited, check=True, timeout=300)

@@ -14,12 +14,6 @@ from napari_nuclei_unet.models import Model
 from napari_nuclei_unet.zooming import PROBE, zoom_for
 
 
-@pytest.fixture
-def choosy(bright):
-    """Takes nuclei from 8 to 18 pixels as they are; others are made 12 pixels wide."""
-    return Model(replace(bright.card, sizes=(8.0, 18.0)), bright.network)
-
-
 def rows_of_discs(shape, radius):
     step = 4 * radius
     centres = [

@@ -143,3 +143,49 @@ def test_closing_the_widget_while_it_tunes(qtbot, viewer, bright_file, shaded):
     made._form._controls["threshold"].value = 0.9
     with qtbot.waitSignal(made.destroyed):
         made.deleteLater()
+
+
+def test_channels_share_a_layer_and_each_stays_live(qtbot, viewer, widget, shaded, bright):
+    channels = np.stack([shaded, shaded[::-1]])
+    viewer.add_image(channels, name="channels")
+    for channel in (0, 1):
+        viewer.dims.set_point(0, channel)
+        click_and_wait(qtbot, widget)
+    viewer.dims.set_point(0, 0)
+    slide(qtbot, widget, threshold=0.7)
+    labels = next(layer for layer in viewer.layers if isinstance(layer, Labels))
+    np.testing.assert_array_equal(labels.data, segment(shaded, bright, threshold=0.7))
+    viewer.dims.set_point(0, 1)
+    slide(qtbot, widget, threshold=0.6)
+    np.testing.assert_array_equal(labels.data, segment(shaded[::-1], bright, threshold=0.6))
+
+
+def test_after_a_part_the_whole_is_still_live(qtbot, viewer, widget, result, shaded, bright):
+    image = viewer.layers["cells"]
+    image.corner_pixels = np.array([[0, 0], [60, 80]])
+    viewer.layers.selection.active = image
+    click_and_wait(qtbot, widget, "preview")
+    assert "in the region" in status(widget)
+    slide(qtbot, widget, threshold=0.7)
+    np.testing.assert_array_equal(result.data, segment(shaded, bright, threshold=0.7))
+
+
+def test_using_the_settings_of_one_result_leaves_the_other_alone(
+    qtbot, viewer, widget, result, shaded
+):
+    viewer.add_image(shaded, name="other")
+    widget._form._controls["threshold"].value = 0.9
+    click_and_wait(qtbot, widget)
+    before = {name: viewer.layers[name].data.copy() for name in ("cells nuclei", "other nuclei")}
+    viewer.layers.selection.active = viewer.layers["cells"]
+    viewer.layers.selection.active = viewer.layers["other nuclei"]
+    click(widget, "restore")
+    qtbot.waitUntil(lambda: not widget._live.busy)
+    for name, data in before.items():
+        np.testing.assert_array_equal(viewer.layers[name].data, data)
+
+
+def test_a_slider_without_a_prediction_says_so(viewer, widget, shaded):
+    viewer.add_image(shaded)
+    widget._form._controls["threshold"].value = 0.9
+    assert status(widget).startswith("Click Segment")

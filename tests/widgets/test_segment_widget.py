@@ -238,3 +238,77 @@ def test_closing_the_widget_in_the_middle_of_a_run(qtbot, viewer, big, bright_fi
         widget.deleteLater()
     assert not labels_in(viewer)
     viewer.add_image(discs((40, 40), [(20, 20)]))  # the dead widget is not asked
+
+
+def test_cancel_right_after_segment(qtbot, viewer, widget, big, preferences):
+    """Before the thread has begun, and with the question to be asked."""
+    preferences.on_cancel = "ask"
+    many_tiles(widget)
+    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+        click(widget, "segment")
+        click(widget, "cancel")
+    assert status(widget) == "Cancelled."
+    assert not labels_in(viewer)
+    click_and_wait(qtbot, widget)
+    assert len(labels_in(viewer)) == 1
+
+
+def test_an_image_with_other_pixels_of_the_same_shape_during_a_run(
+    qtbot, viewer, widget, big, messages
+):
+    many_tiles(widget)
+    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+        click(widget, "segment")
+        big.data = big.data[::-1].copy()
+    assert not labels_in(viewer)
+    assert "changed while it was being segmented" in messages[-1][1]
+
+
+def test_locked_labels_are_not_touched(qtbot, viewer, widget, three_discs, messages):
+    viewer.add_image(three_discs, name="cells")
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    labels.editable = False
+    before = labels.data.copy()
+    click(widget, "segment")
+    assert "are locked" in messages[-1][1]
+    widget._form._controls["minimum_area"].value = 400
+    qtbot.waitUntil(lambda: not widget._live.busy)
+    assert "are locked" in status(widget)
+    np.testing.assert_array_equal(labels.data, before)
+
+
+def test_choices_follow_layers_that_are_renamed(viewer, widget, three_discs):
+    viewer.add_image(three_discs, name="first")
+    second = viewer.add_image(three_discs, name="second")
+    shapes = viewer.add_shapes([[[0, 0], [0, 9], [9, 9]]], shape_type="polygon", name="S")
+    widget._where.region.value = shapes
+    viewer.layers.selection.active = second
+    second.name = "DAPI"
+    shapes.name = "whole image"
+    assert widget._where.image.value is second
+    assert widget._where.region.value is shapes
+
+
+def test_the_form_follows_the_axes_of_its_image(viewer, widget, three_discs):
+    image = viewer.add_image(three_discs, name="cells")
+    assert widget._where.axis.choices == (None,)
+    image.data = np.stack([three_discs] * 4)
+    assert widget._where.axis.value == 0
+    assert len(widget._where.channel.choices) == 6
+    image.data = np.stack([three_discs] * 2)
+    assert len(widget._where.channel.choices) == 4
+    widget._where.channel.value = 1
+    other = viewer.add_image(three_discs, name="other")
+    viewer.layers.selection.active = other
+    viewer.layers.selection.active = image
+    assert widget._where.channel.value == 1
+
+
+def test_selecting_a_result_turns_to_its_image(qtbot, viewer, widget, three_discs):
+    first = viewer.add_image(three_discs, name="first")
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    viewer.add_image(three_discs, name="second")
+    viewer.layers.selection.active = labels
+    assert widget._where.image.value is first

@@ -221,3 +221,16 @@ def test_a_turned_layer_has_its_shapes_where_they_are_drawn():
     viewer.dims.ndisplay = 3
     with pytest.raises(UserError, match="3-D view"):
         source_on_view(viewer, image, Choice(where=VIEW))
+
+
+def test_units_of_other_layers_move_neither_plane_nor_region():
+    """napari counts sliders in the smallest unit of all layers."""
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((5, 60, 80)), scale=(2, 1, 1), units=("um",) * 3)
+    viewer.add_image(np.zeros((5, 60, 80)), units=("nm",) * 3)
+    viewer.dims.set_point(0, 6_000)
+    assert source_on_view(viewer, image, Choice()).cut.index == (3, None, None)
+    corners = np.array([[10, 10], [10, 40], [30, 40], [30, 10]], float)
+    shapes = viewer.add_shapes([corners * 1000], shape_type="polygon", units=("nm", "nm"))
+    source = source_on_view(viewer, image, Choice(where=shapes))
+    np.testing.assert_allclose(source.region.polygons[0], corners, atol=1e-3)

@@ -75,15 +75,25 @@ def add_to(commands: Commands) -> None:
 
 
 def _positions(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}': whole numbers, such as 3,0") from error
 
 
 def _channel(text: str) -> int | str:
-    return text if text == "mean" else int(text)
+    if text == "mean" or text.isdigit():
+        return text if text == "mean" else int(text)
+    raise argparse.ArgumentTypeError(f"'{text}': a whole number from 0, or mean")
 
 
 def _polygon(text: str) -> list[list[float]]:
-    return [[float(part) for part in pair.split(",")] for pair in text.split()]
+    try:
+        pairs = [pair.split(",") for pair in text.split()]
+        return [[float(y), float(x)] for y, x in pairs]
+    except ValueError as error:
+        words = f"'{text}': y,x of each corner, such as '0,0 0,99 99,99'"
+        raise argparse.ArgumentTypeError(words) from error
 
 
 def segment(args: argparse.Namespace) -> int:
@@ -116,12 +126,13 @@ def _segmented(
 ) -> Segmentation:
     """Segment the plane of a file that the flags say."""
     from napari_nuclei_unet.core.axes import default_cut
-    from napari_nuclei_unet.files import read_image
+    from napari_nuclei_unet.files import read_axes, read_image
     from napari_nuclei_unet.models import available_models
     from napari_nuclei_unet.repeating import at_full_resolution, source_of
 
     image = read_image(path, args.level)
-    cut, axes = default_cut(image.shape, args.axes, args.planes, args.channel)
+    axes = args.axes or (read_axes(path) if args.planes or args.channel is not None else None)
+    cut, axes = default_cut(image.shape, axes, args.planes, args.channel)
     plane = cut.read(image)
     full = cut.read(read_image(path)) if args.level else plane
     shapes = full.shape[:2], plane.shape[:2]

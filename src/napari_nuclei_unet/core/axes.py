@@ -182,7 +182,13 @@ def default_cut(
         return Cut((None, None)), "YX"
     if axes is None:
         axes = ("PTZYX" if channel is None else "PTZCYX")[-len(shape) :]
+    axes = axes.upper()
     coloured = len(shape) == len(axes) + 1 and shape[-1] in (3, 4)
+    if coloured and channel is not None and "C" not in axes:
+        raise UserError(
+            "This image is RGB: its colours are seen together and are no channels; leave "
+            "--channel out."
+        )
     return cut_of(shape[:-1] if coloured else shape, axes, planes, channel), axes
 
 
