@@ -89,14 +89,15 @@ def test_one_wish_to_stop_is_never_lost(many, choosy, zoomed):
     params = SegmentParams(tile=512)
     steps = sum(1 for _ in predict_plane_steps(image, choosy, params, "cpu"))
     for when in range(steps - 1):
-        running = predict_plane_steps(image, choosy, params, "cpu")
-        next(running)
-        for _ in range(when):
-            next(running)
-        running.send(True)
-        later = []
-        assert run(running, later.append).record["stopped"], when
-        assert len(later) <= 3
+        seen = []
+
+        def once(step, seen=seen, when=when):
+            seen.append(step)
+            return len(seen) == when + 1
+
+        made = run(predict_plane_steps(image, choosy, params, "cpu"), once)
+        assert made.record["stopped"], when
+        assert len(seen) <= when + 4
 
 
 def test_16_bits_where_the_processor_has_none(tmp_path):
