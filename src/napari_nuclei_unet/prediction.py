@@ -177,7 +177,13 @@ def _tile_steps(
 
 
 def _batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
-    """Up to n tiles of one shape at a time; those at the edge of the plane are smaller."""
+    """Up to n tiles of one shape at a time; those at the edge of the plane are smaller.
+
+    One by one they come in reading order, so that a run that is stopped leaves a whole part.
+    """
+    if n == 1:
+        yield from ([tile] for tile in tiles)
+        return
     for _, alike in groupby(sorted(tiles, key=lambda t: t.read_shape), lambda t: t.read_shape):
         group = list(alike)
         yield from (group[i : i + n] for i in range(0, len(group), n))

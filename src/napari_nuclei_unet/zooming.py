@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.instances import SMOOTHING, separate
 from napari_nuclei_unet.core.planes import Plane
-from napari_nuclei_unet.core.regions import Box, widened
+from napari_nuclei_unet.core.regions import Box, box_around, enlarged, widened
 from napari_nuclei_unet.core.sizes import diameters_of, typical_diameter
 from napari_nuclei_unet.devices import Plan, is_out_of_memory
 from napari_nuclei_unet.models import Model
@@ -216,16 +216,31 @@ def _predict(
         zoomed = Plane(seen[0] if len(seen) == 1 else np.moveaxis(seen, 0, -1), 0.0, 0.5, 1.0)
         place = None if box is None else _zoomed_box(box, plane.shape, zoomed.shape)
         maps = yield from predict_steps(zoomed, model.network, how, notices, place)
-        finished = maps.finished
-        if finished is not None:  # a pixel is finished where all that it is made of is
-            finished = _resized(finished[None].astype(np.float32), plane.shape)[0] > 1 - 1e-4
-        return Maps(_resized(maps.values, plane.shape), maps.plan, finished)
+        if maps.finished is not None:
+            return _part(maps, maps.finished, plane.shape)
+        return Maps(_resized(maps.values, plane.shape), maps.plan)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(
             "There is not enough memory to enlarge the image; crop it, or give a diameter."
         ) from error
+
+
+def _part(seen: Maps, finished: NDArray[np.bool_], shape: tuple[int, int]) -> Maps:
+    """Bring what a stopped run has finished to the pixels of the plane, and only that: at once."""
+    values = np.zeros((len(seen.values), *shape), np.float32)
+    known = np.zeros(shape, bool)
+    if finished.any():
+        source = box_around(finished)
+        place = tuple(
+            slice(round(part.start * new / old), max(round(part.stop * new / old), 1))
+            for part, new, old in zip(source, shape, finished.shape, strict=True)
+        )
+        size = tuple(part.stop - part.start for part in place)
+        values[:, *place] = _resized(seen.values[:, *source], size)
+        known[place] = enlarged(finished[source], size)
+    return Maps(values, seen.plan, known)
 
 
 def _zoomed_box(box: Box, shape: tuple[int, int], zoomed: tuple[int, int]) -> Box:

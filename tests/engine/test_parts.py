@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import discs
+from scipy import ndimage
 
 from napari_nuclei_unet import SegmentParams, UserError, predict_plane_steps, retune, run, segment
 from napari_nuclei_unet.samples import read_sample
@@ -108,3 +109,18 @@ def test_16_bits_where_the_processor_has_none(tmp_path):
     )
     limited = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
     subprocess.run([sys.executable, "-c", code], env=limited, check=True, timeout=300)
+
+
+def test_a_stopped_run_of_a_zoomed_plane_lies_in_place(choosy):
+    centres = [(y, x) for y in range(30, 400, 60) for x in range(30, 400, 60)]
+    image = discs((400, 400), centres, radius=20)
+    params = SegmentParams(tile=32, diameter=40.0)  # of a plane that is shrunk to 120 x 120
+    whole = segment(image, choosy, device="cpu", diameter=40.0)
+    predicted = run(
+        predict_plane_steps(image, choosy, params, "cpu"), lambda step: step.done >= 9 < step.total
+    )
+    assert predicted.zoom < 0.5
+    assert 0.3 < predicted.inside.mean() < 0.8
+    inner = ndimage.binary_erosion(predicted.inside, iterations=12)
+    found = retune(predicted, params).labels > 0
+    assert np.mean(found[inner] == (whole > 0)[inner]) > 0.99
