@@ -26,6 +26,8 @@ from napari_nuclei_unet.params import TrainParams
 EVEN = 0.6
 # Part of a training in which the learning rate rises.
 WARM_UP = 0.1
+# Part of a training, its last, in which augmentation falls.
+CALM = 0.4
 
 
 def new_network(params: TrainParams, training: list[Example]) -> UNet:
@@ -191,6 +193,23 @@ def _learning_rate(params: TrainParams, done: float) -> float:
     return params.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
 
 
+def strength(params: TrainParams, done: float) -> float:
+    """Give the strength of augmentation after a part of the training.
+
+    Parameters
+    ----------
+    params : TrainParams
+    done : float, 0 to 1
+
+    Returns
+    -------
+    float
+        ``params.augment`` at first; in the end ``params.augment_end``, if that is less.
+    """
+    fallen = min(max(0.0, (done - (1 - CALM)) / CALM), 1.0)
+    return params.augment + (min(params.augment_end, params.augment) - params.augment) * fallen
+
+
 def _running_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     """Exponential average of weights that forgets the first, random ones quickly."""
 
@@ -219,9 +238,9 @@ def batches(
     def draw(step: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng((params.seed, step))
         if not params.resize:
-            return sample_patches(
-                examples, chances, params.batch, params.patch, rng, params.augment
-            )
+            done = step / (params.epochs * steps_an_epoch(params, len(examples)))
+            how = strength(params, done)
+            return sample_patches(examples, chances, params.batch, params.patch, rng, how)
         epoch, place = divmod(step, steps_an_epoch(params, len(examples)))
         order = np.random.default_rng((params.seed, epoch)).permutation(len(examples))
         chosen = np.roll(order, -place * params.batch)[: params.batch]

@@ -149,7 +149,7 @@ class TrainParams:
         max=256,
     )
     epochs: int = parameter(
-        20,
+        24,
         "Epochs",
         "Rounds of training; after each the model is validated.",
         min=1,
@@ -182,6 +182,14 @@ class TrainParams:
         "Augmentation",
         "How often, and how much, nuclei and colours of patches are changed; 0: only their places, "
         "directions and sizes.",
+        min=0.0,
+        max=1.0,
+    )
+    augment_end: float = parameter(
+        0.3,
+        "Augmentation at the end",
+        "What augmentation falls to in the last two fifths of the training, so that the last steps "
+        "see patches nearer to images as they are.",
         min=0.0,
         max=1.0,
     )

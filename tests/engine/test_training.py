@@ -18,7 +18,7 @@ from napari_nuclei_unet import (
 from napari_nuclei_unet.checkpoints import checkpoint_path, load_checkpoint
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.devices import CPU_TILE
-from napari_nuclei_unet.learner import batches, new_network
+from napari_nuclei_unet.learner import batches, new_network, strength
 from napari_nuclei_unet.models import read_model
 from napari_nuclei_unet.params import RECIPES, TrainParams
 from napari_nuclei_unet.splitting import split
@@ -203,3 +203,9 @@ def test_a_trained_model_can_be_used_like_any_other(tmp_path):
     model = load_model(out)
     assert model.card.training["seed"] == TINY.seed
     assert segment(discs((40, 40), [(20, 20)]), model).shape == (40, 40)
+
+
+def test_augmentation_falls_in_the_end():
+    params = TrainParams(augment=0.8, augment_end=0.2)
+    assert [round(strength(params, done), 3) for done in (0, 0.6, 0.8, 1)] == [0.8, 0.8, 0.5, 0.2]
+    assert strength(TrainParams(augment=0.1, augment_end=0.3), 1) == 0.1  # it never rises

@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
 
-from napari_nuclei_unet.samples import SAMPLES
+from napari_nuclei_unet.samples import SAMPLES, read_sample
 
 pytestmark = pytest.mark.viewer
 PLUGIN = "napari-nuclei-unet"
@@ -77,3 +77,24 @@ def test_closing_the_window_in_the_middle_of_a_run(make_napari_viewer, qtbot):
     widget.start()
     with qtbot.waitSignal(job.finished, timeout=120_000):
         viewer.close()
+
+
+def test_every_new_image_is_followed_and_tuned(make_napari_viewer, qtbot):
+    """A plugin gets the layers of a window in proxies: what holds in tests must hold there."""
+    viewer = make_napari_viewer(show=True)
+    image, _ = read_sample("fluorescence_small")
+    viewer.add_image(image, name="one")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
+
+    def run(name):
+        with qtbot.waitSignal(widget._runner.job.finished, timeout=120_000):
+            QTest.mouseClick(widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton)
+
+    run("segment")
+    viewer.add_image([image, image[::2, ::2]], multiscale=True, name="two")
+    run("segment")
+    labels = viewer.layers["two nuclei"]
+    before = labels.data.copy()
+    widget._form._controls["threshold"].value = 0.8
+    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    assert (labels.data != before).any()

@@ -312,3 +312,11 @@ def test_selecting_a_result_turns_to_its_image(qtbot, viewer, widget, three_disc
     viewer.add_image(three_discs, name="second")
     viewer.layers.selection.active = labels
     assert widget._where.image.value is first
+
+
+def test_a_new_image_is_chosen_while_a_result_is_selected(qtbot, viewer, widget, three_discs):
+    viewer.add_image(three_discs, name="first")
+    click_and_wait(qtbot, widget)
+    assert viewer.layers.selection.active in labels_in(viewer)
+    second = viewer.add_image(three_discs, name="second")
+    assert widget._where.image.value is second

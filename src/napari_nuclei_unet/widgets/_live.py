@@ -199,7 +199,7 @@ class Live(QObject):
         beside = [
             kept
             for kept in self._kept.values()
-            if kept.layer is layer and kept.place.index == place.index and kept.untouched()
+            if kept.layer == layer and kept.place.index == place.index and kept.untouched()
         ]
         made = write()
         for kept in beside:

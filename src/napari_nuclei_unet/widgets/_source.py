@@ -65,7 +65,9 @@ class Source:
     @property
     def current(self) -> bool:
         """Whether the layer still has the array that was taken."""
-        return self.image.data is self.data
+        # a plugin gets layers of a window in proxies, which are new objects every time
+        now = self.image.data
+        return getattr(now, "__wrapped__", now) is getattr(self.data, "__wrapped__", self.data)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -215,6 +215,7 @@ class Where(QObject):
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)
         self._refresh()
+        self._follow_selection()  # it may have been selected before it could be chosen
 
     def _watch(self, layer: Any) -> None:
         layer.events.name.connect(self._refresh)
@@ -231,9 +232,9 @@ class Where(QObject):
         before = one.value
         with one.changed.blocked():
             one.reset_choices()
-            if any(choice is before or choice == before for choice in one.choices):
+            if before in one.choices:
                 one.value = before
-        if one.value is not before:
+        if one.value != before:
             one.changed.emit(one.value)
 
     def _follow_selection(self, _: Any = None) -> None:
@@ -242,13 +243,13 @@ class Where(QObject):
         record = {} if active is None else active.metadata.get(METADATA, {})
         wanted = record.get("image") if isinstance(record, dict) else None
         for image in self.image.choices:
-            if image is active or (isinstance(active, Labels) and str(image.unique_id) == wanted):
+            if image == active or (isinstance(active, Labels) and str(image.unique_id) == wanted):
                 self.image.value = image
 
     def _on_data(self, event: Any) -> None:
         """Look again at an image that has other axes now."""
         self._chosen.pop(str(event.source.unique_id), None)
-        if event.source is self.image.value:
+        if event.source == self.image.value:
             self._on_image()
 
     def _on_image(self, _: Any = None) -> None:

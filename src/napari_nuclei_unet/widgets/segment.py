@@ -254,7 +254,7 @@ class SegmentWidget(QWidget):
         except UserError as error:
             show_error(str(error))
             return
-        if layer is not before:
+        if layer != before:
             self._look.apply(layer)
         kept = Kept(
             source, finished.prediction, finished.content, model_stamp(run.wanted.model), layer,
