@@ -92,15 +92,20 @@ def run(
         wish = on_step is not None and on_step(step) is True
 
 
-def sticky(steps: Generator[Step, Wish, Result]) -> Generator[Step, Wish, Result]:
-    """Pass on that a run shall stop until it does, wherever it was when it was told so."""
+def sticky(
+    steps: Generator[Step, Wish, Result], shown: Callable[[Step], Step] | None = None
+) -> Generator[Step, Wish, Result]:
+    """Pass on that a run shall stop until it does, wherever it was when it was told so.
+
+    With ``shown`` its steps are passed on as that makes them.
+    """
     wish: Wish = None
     while True:
         try:
             step = steps.send(wish)
         except StopIteration as end:
             return end.value
-        wish = (yield step) or wish
+        wish = (yield step if shown is None else shown(step)) or wish
 
 
 def predict_steps(

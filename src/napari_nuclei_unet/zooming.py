@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from napari_nuclei_unet.core.regions import Box, box_around, enlarged, widened
 from napari_nuclei_unet.core.sizes import diameters_of, typical_diameter
 from napari_nuclei_unet.devices import Plan, is_out_of_memory
 from napari_nuclei_unet.models import Model
-from napari_nuclei_unet.prediction import Maps, OutOfMemoryError, Step, Wish, predict_steps
+from napari_nuclei_unet.prediction import Maps, OutOfMemoryError, Step, Wish, predict_steps, sticky
 
 # Of a larger plane only the liveliest square of this edge, in pixels, is measured.
 PROBE = 1024
@@ -33,8 +32,6 @@ LEAST_ZOOM, MOST_ZOOM = 1 / 16, 3.0
 # An enlarged plane has at most so many pixels, or its maps would not fit into memory.
 MOST_PIXELS = 64e6
 NO_MEMORY_TO_ZOOM = "There is not enough memory to enlarge the image; small nuclei may be missed."
-
-Result = TypeVar("Result")
 
 
 def zoom_for(diameter: float, model: Model, shape: tuple[int, int]) -> float:
@@ -110,7 +107,7 @@ def predict_fitting(
         look = _look(probe, plane.shape, model, how, notices)
         if probe is plane:
             return (yield from look)
-        seen, zoom, diameter = yield from _before_work(look)
+        seen, zoom, diameter = yield from sticky(look, _before_work)
         if seen.finished is not None:
             return _nothing(plane, seen), zoom, diameter
     return (yield from _predict(plane, model, zoom, how, notices, box)), zoom, diameter
@@ -122,15 +119,9 @@ def _nothing(plane: Plane, seen: Maps) -> Maps:
     return Maps(values, seen.plan, np.zeros(plane.shape, bool))
 
 
-def _before_work(steps: Generator[Step, Wish, Result]) -> Generator[Step, Wish, Result]:
-    """Pass steps on as ones that have not done anything yet of the work that is counted."""
-    wish: Wish = None
-    while True:
-        try:
-            step = steps.send(wish)
-        except StopIteration as end:
-            return end.value
-        wish = yield replace(step, done=0)
+def _before_work(step: Step) -> Step:
+    """Show a step as one that has not done anything yet of the work that is counted."""
+    return replace(step, done=0)
 
 
 def _look(
