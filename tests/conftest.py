@@ -14,8 +14,9 @@ from skimage.draw import disk
 from napari_nuclei_unet.core.unet import UNet, UNetConfig
 from napari_nuclei_unet.models import Model, ModelCard, load_model, save_model
 
-# the user's own settings of napari are neither read nor written
+# the user's own settings of napari, and models, are neither read nor written
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
+os.environ["NUCLEI_UNET_HOME"] = tempfile.mkdtemp()
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")

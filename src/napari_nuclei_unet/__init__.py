@@ -19,8 +19,10 @@ if TYPE_CHECKING:
         segment_steps,
     )
     from napari_nuclei_unet.errors import UserError
+    from napari_nuclei_unet.finetuning import fine_tune
     from napari_nuclei_unet.models import Model, available_models, load_model
-    from napari_nuclei_unet.params import SegmentParams
+    from napari_nuclei_unet.outcomes import FineTuned
+    from napari_nuclei_unet.params import SegmentParams, TrainParams
     from napari_nuclei_unet.prediction import Step, run
 
 # Linux then gives large arrays in pages of 2 MB instead of 4 kB, which saves a fifth of the
@@ -28,14 +30,17 @@ if TYPE_CHECKING:
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __all__ = [
+    "FineTuned",
     "Model",
     "Prediction",
     "Region",
     "SegmentParams",
     "Segmentation",
     "Step",
+    "TrainParams",
     "UserError",
     "available_models",
+    "fine_tune",
     "load_model",
     "predict_plane_steps",
     "retune",
@@ -45,14 +50,17 @@ __all__ = [
 ]
 
 _HOME = {
+    "FineTuned": "outcomes",
     "Model": "models",
     "Prediction": "engine",
     "Region": "core.regions",
     "SegmentParams": "params",
     "Segmentation": "engine",
     "Step": "prediction",
+    "TrainParams": "params",
     "UserError": "errors",
     "available_models": "models",
+    "fine_tune": "finetuning",
     "load_model": "models",
     "predict_plane_steps": "engine",
     "retune": "engine",

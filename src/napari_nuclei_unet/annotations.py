@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_nuclei_unet.core.learning import Example
+from napari_nuclei_unet.core.annotated import whole_of
+from napari_nuclei_unet.core.learning import Example, example_of
 from napari_nuclei_unet.core.planes import check_plane
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.files import LABELS_END, find_images, image_stem, read_image, read_labels
+from napari_nuclei_unet.lessons import Held, Pair
+from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.splitting import split
 
 
 def read_examples(images: Path, labels: Path, groups: Path | None = None) -> list[Example]:
@@ -37,6 +42,54 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
     UserError
         If a file of a pair is missing, cannot be read, or their sizes differ.
     """
+    examples = [_example(*one) for one in _files(images, labels, groups)]
+    refuse_masks(one.ids for one in examples)
+    return examples
+
+
+def read_pairs(images: Path, labels: Path, groups: Path | None, params: TrainParams) -> list[Pair]:
+    """Read annotated images to fine-tune on; arguments and errors as of :func:`read_examples`.
+
+    Parameters
+    ----------
+    images, labels : Path
+    groups : Path or None
+        With it, whole images are held back by field group; without, areas of them.
+    params : TrainParams
+        Says how much is held back.
+
+    Returns
+    -------
+    list of Pair
+    """
+    found = _files(images, labels, groups)
+    rows = [
+        _Row(stem, row.get("field_group") or stem, row.get("modality", ""))
+        for stem, *_, row in found
+    ]
+    held = {one.name for one in split(rows, params.validation, params.seed)[1]} if groups else ()
+    pairs = []
+    for stem, path, truth, _ in found:
+        image, numbers = _read(stem, path, truth)
+        boxes: Held = {(): [whole_of(numbers.shape)] if stem in held else []}
+        pairs.append(Pair(image, numbers, stem, held=boxes if groups else None))
+    refuse_masks(np.asarray(one.labels) for one in pairs)
+    return pairs
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What a table says of an image."""
+
+    name: str
+    group: str
+    kind: str
+
+
+def _files(
+    images: Path, labels: Path, groups: Path | None
+) -> list[tuple[str, Path, Path, dict[str, str]]]:
+    """Stem, image, labels, and what the table says, of each pair of files."""
     found = [{image_stem(p): p for p in find_images([images])}, labels_by_stem(labels)]
     for here, there, what in ((0, 1, "labels"), (1, 0, "an image")):
         if odd := sorted(found[here].keys() - found[there].keys()):
@@ -48,9 +101,7 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
     rows: dict[str, dict[str, str]] = {stem: {} for stem in found[0]}
     if groups is not None:
         rows = read_groups(groups, found[0], ("field_group", "modality"))
-    examples = [_example(stem, path, found[1][stem], rows[stem]) for stem, path in found[0].items()]
-    refuse_masks(one.ids for one in examples)
-    return examples
+    return [(stem, path, found[1][stem], rows[stem]) for stem, path in found[0].items()]
 
 
 def labels_by_stem(folder: Path) -> dict[str, Path]:
@@ -123,22 +174,20 @@ def read_groups(
     return rows
 
 
+def _read(stem: str, image: Path, labels: Path) -> tuple[NDArray[Any], NDArray[np.integer]]:
+    pixels, truth = read_image(image), read_labels(labels)
+    if truth.shape != pixels.shape[:2]:
+        raise UserError(
+            f"{stem}: the image has the size {pixels.shape[:2]}, its labels {truth.shape}."
+        )
+    return pixels, truth
+
+
 def _example(stem: str, image: Path, labels: Path, row: dict[str, str]) -> Example:
+    pixels, truth = _read(stem, image, labels)
     try:
-        plane = check_plane(read_image(image))
+        plane = check_plane(pixels)
     except UserError as error:
         raise UserError(f"{stem}: {error}") from error
-    truth = read_labels(labels)
-    if truth.shape != plane.shape:
-        raise UserError(f"{stem}: the image has the size {plane.shape}, its labels {truth.shape}.")
-    # numbered anew: ids may be larger than float32 can tell apart; 0 stays 0
-    ids = np.unique(np.append(0, truth), return_inverse=True)[1][1:].reshape(truth.shape)
-    pixels = plane.normalized()
-    pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-    return Example(
-        name=stem,
-        image=torch.from_numpy(np.ascontiguousarray(pixels)).expand(3, -1, -1),
-        labels=torch.from_numpy(ids.astype(np.float32))[None],
-        group=row.get("field_group") or stem,
-        kind=row.get("modality", ""),
-    )
+    group, kind = row.get("field_group") or stem, row.get("modality", "")
+    return example_of(stem, plane.normalized(), truth, group, kind)

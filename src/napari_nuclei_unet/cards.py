@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from datetime import date
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from napari_nuclei_unet.checkpoints import Checkpoint
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.models import ModelCard
 from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.reports import best_row
 from napari_nuclei_unet.validation import THRESHOLDS
 
 # Diameters, in pixels, that a network trained on patches takes as they are, and the one to which
@@ -23,13 +23,12 @@ from napari_nuclei_unet.validation import THRESHOLDS
 COMFORTABLE, IDEAL = (12.0, 40.0), 28.0
 
 
-def card_of(out: Path, training: list[Example], checkpoint: Checkpoint) -> ModelCard:
+def card_of(name: str, training: list[Example], checkpoint: Checkpoint) -> ModelCard:
     """Write the card of the network that a checkpoint has as its best so far.
 
     Parameters
     ----------
-    out : Path
-        The model's file, which gives the name.
+    name : str
     training : list of Example
     checkpoint : Checkpoint
 
@@ -41,8 +40,9 @@ def card_of(out: Path, training: list[Example], checkpoint: Checkpoint) -> Model
     params, network = checkpoint.params, checkpoint.network
     kinds = Counter(one.kind or "image" for one in training)
     sizes, ideal = sizes_of(training, params)
+    best = best_row(checkpoint.history)
     return ModelCard(
-        name=out.stem,
+        name=name,
         description="U-Net for nuclei, which a watershed separates.",
         network=network,
         thresholds=THRESHOLDS,
@@ -57,11 +57,12 @@ def card_of(out: Path, training: list[Example], checkpoint: Checkpoint) -> Model
         # of a model that was trained further, its own architecture counts
         | {name: network[name] for name in ("encoder", "width", "depth", "stem", "detail")}
         | {
-            "best_epoch": len(checkpoint.history),
+            "best_epoch": best["epoch"] if best else 0,
             "ran_in": checkpoint.precision,
             "threads": torch.get_num_threads(),
-        }
-        | ({"from": checkpoint.parent} if checkpoint.parent else {}),
+        },
+        # JSON has no number that is none: row 0 has no training loss
+        history=[{k: v for k, v in row.items() if v == v} for row in checkpoint.history],
         version=version("napari-nuclei-unet"),
         created=date.today().isoformat(),
     )

@@ -36,8 +36,6 @@ class Checkpoint:
         Weights, their running average and the state of the optimizer.
     precision : str
         Number format in which it ran.
-    parent : str
-        Checksum of the model that the training began with, if it began with one.
     """
 
     params: TrainParams
@@ -46,7 +44,6 @@ class Checkpoint:
     history: tuple[dict[str, float], ...]
     tensors: dict[str, Tensor]
     precision: str
-    parent: str = ""
 
 
 def checkpoint_path(model: Path) -> Path:
@@ -95,9 +92,46 @@ def load_checkpoint(path: Path) -> Checkpoint:
             history=tuple(card["history"]),
             tensors=tensors,
             precision=card["precision"],
-            parent=card.get("parent", ""),
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(
             f"{path} is no checkpoint of this version: train without --resume."
         ) from error
+
+
+def resumable(model: Path, params: TrainParams, data: str) -> Checkpoint:
+    """Read the checkpoint of a model, if it is one of this very training.
+
+    Parameters
+    ----------
+    model : Path
+        File of the best model so far.
+    params : TrainParams
+    data : str
+        As from ``splitting.fingerprint``.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is of another training.
+    """
+    path = checkpoint_path(model)
+    found = load_checkpoint(path)
+    old, new = dataclasses.asdict(found.params), dataclasses.asdict(params)
+    changed = [f"{name} {old[name]}" for name in old if old[name] != new[name]]
+    if changed:
+        raise UserError(
+            f"{path} was trained with {', '.join(changed)}: resume with the same parameters, or "
+            "train without --resume."
+        )
+    if found.data != data:
+        raise UserError(
+            f"{path} was trained on other images, or with other --groups: train without --resume."
+        )
+    if not model.is_file():
+        raise UserError(f"The best model so far, {model}, is gone: train without --resume.")
+    return found

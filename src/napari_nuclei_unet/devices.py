@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -148,6 +149,25 @@ def _trim() -> Callable[[int], int] | None:
     except (OSError, AttributeError):  # another C library than glibc
         return None
     return trim
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Turn a training that ran out of memory into a sentence for the user.
+
+    Raises
+    ------
+    UserError
+        Instead of what torch or numpy raise.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            "There is not enough memory to train: make --batch or --patch smaller."
+        ) from error
 
 
 def give_back_memory() -> None:

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from napari_nuclei_unet.core.augment import sample_patches, whole_images
@@ -98,8 +98,13 @@ class Learner:
         self.average = AveragedModel(
             self.network, avg_fn=_running_average(params.average), use_buffers=True
         )
+        self._frozen = contracting_path(network) if params.frozen == "encoder" else []
+        for part in self._frozen:
+            part.requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
+            [one for one in self.network.parameters() if one.requires_grad],
+            lr=params.learning_rate,
+            weight_decay=params.weight_decay,
         )
         self.loss = loss_for(network.config.out_channels)
 
@@ -114,7 +119,7 @@ class Learner:
 
     def epoch(
         self, batches: Iterator[tuple[Tensor, ...]], steps: int, number: int
-    ) -> tuple[float, float]:
+    ) -> Generator[int, bool | None, tuple[float, float] | None]:
         """Learn for one epoch.
 
         Parameters
@@ -126,12 +131,19 @@ class Learner:
         number : int
             Of this epoch, from 1.
 
+        Yields
+        ------
+        int
+            Steps done, after each. Sent True, it ends there.
+
         Returns
         -------
         loss, iou : float
-            Mean loss, and IoU of the foreground over all patches.
+            Mean loss, and IoU of the foreground over all patches; None if it was ended.
         """
         self.network.train()
+        for part in self._frozen:
+            part.eval()  # nor do the statistics of its normalisation change
         total, overlap, union = 0.0, 0.0, 0.0
         for step in range((number - 1) * steps, number * steps):
             self.optimizer.param_groups[0]["lr"] = _learning_rate(
@@ -144,6 +156,10 @@ class Learner:
             overlap += float((found & true).sum())
             union += float(((found & (weight > 0)) | true).sum())
             self.average.update_parameters(self.network)
+            if not math.isfinite(loss):  # it never comes back
+                return math.nan, overlap / max(union, 1)
+            if (yield step + 1):
+                return None
         return total / steps, overlap / max(union, 1)
 
     def _learn(self, images: Tensor, wanted: Tensor, weight: Tensor) -> tuple[float, Tensor]:
@@ -182,6 +198,12 @@ class Learner:
             state[int(index)][rest] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
+
+
+def contracting_path(network: UNet) -> list[nn.Module]:
+    """Give the parts of a network that see the image first."""
+    names = ("encoder", "down", "detail")
+    return [getattr(network, name) for name in names if hasattr(network, name)]
 
 
 def _learning_rate(params: TrainParams, done: float) -> float:
@@ -259,5 +281,5 @@ def batches(
 def _sampling(examples: list[Example]) -> NDArray[np.float64]:
     """Probability of each example: between equal images and equal kinds, as ``EVEN`` says."""
     of_kind = Counter(one.kind for one in examples)
-    weights = np.array([of_kind[one.kind] ** -EVEN for one in examples])
+    weights = np.array([one.chance * of_kind[one.kind] ** -EVEN for one in examples])
     return weights / weights.sum()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.places import model_folder
 from napari_nuclei_unet.writing import written
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.core.unet import UNet
 
+# What a later version writes, and this one does not understand, has another number.
 FORMAT = "nuclei-unet-1"
+FAMILY = re.compile(r"nuclei-unet-\d+")
 # Of the image.
 CHANNELS = 3
 # Numbers of maps that can be separated: the nucleus alone; with border and distance; with size.
@@ -47,8 +51,12 @@ class ModelCard:
     ideal : float or None
         Diameter to which the nuclei of those images are zoomed; the geometric mean of ``sizes``
         where it is not given.
+    parent : dict
+        ``name`` and ``sha256`` of the model that training began with; empty: it began at random.
     trained_on, training, scores : dict
         Data, parameters, and validation scores.
+    history : list of dict
+        One row an epoch, as in ``epochs.Epoch``; row 0 is that of the parent.
     sha256 : str
         Of the weights: names, shapes, types and bytes in alphabetical order.
     """
@@ -62,6 +70,8 @@ class ModelCard:
     trained_on: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    parent: dict[str, str] = field(default_factory=dict)
     licence: str = "BSD-3-Clause"
     version: str = ""
     created: str = ""
@@ -101,14 +111,22 @@ def thresholds_at(thresholds: dict[str, Any], zoom: float) -> dict[str, Any]:
     return thresholds | {"minimum_area": area}
 
 
+def shipped_models() -> dict[str, Path]:
+    """Names and files of the models of the package; loads nothing."""
+    return {path.stem: path for path in models_in(SHIPPED)}
+
+
 def available_models() -> dict[str, Path]:
-    """Names and files of the models that need no path; loads nothing.
+    """Names and files of the models that need no path, shipped ones first; loads nothing.
 
     Returns
     -------
     dict of str to Path
+        Of the package, and in the user's own folder (``places.model_folder``).
     """
-    return {path.stem: path for path in models_in(SHIPPED)}
+    mine = {path.stem: path for path in models_in(model_folder())}
+    shipped = shipped_models()
+    return shipped | {name: path for name, path in mine.items() if name not in shipped}
 
 
 def models_in(folder: str | Path) -> list[Path]:
@@ -170,7 +188,13 @@ def read_card(name: str | Path) -> ModelCard:
         raise UserError(
             f"{path.name} is not a whole safetensors file; copy or download it again. ({error})"
         ) from error
-    if header.get("format") != FORMAT:
+    made_by = header.get("format", "")
+    if made_by != FORMAT and FAMILY.fullmatch(made_by):
+        raise UserError(
+            f"{path.name} was made by a newer version of this plugin ({made_by}): update the "
+            "plugin to use it."
+        )
+    if made_by != FORMAT:
         raise UserError(f"{path.name} is not a model of this plugin: its header has no card.")
     known = {one.name for one in dataclasses.fields(ModelCard)}
     try:

@@ -250,10 +250,40 @@ class TrainParams:
         min=0.0,
         max=0.99999,
     )
+    frozen: str = parameter(
+        "nothing",
+        "Frozen",
+        "What stays as the model has it. encoder: the contracting path; fewer weights are learnt, "
+        "faster, and less is forgotten.",
+        choices=("nothing", "encoder"),
+    )
+    patience: int = parameter(
+        0,
+        "Patience",
+        "Epochs without a better validation loss after which training ends; 0: never.",
+        min=0,
+        max=10_000,
+    )
+    reference: float = parameter(
+        0.0,
+        "Reference images",
+        "Share of the patches that come from the reference images of the package, so that the "
+        "model does not forget other microscopes.",
+        min=0.0,
+        max=0.9,
+    )
+    margin: int = parameter(
+        0,
+        "Margin (px)",
+        "0: what is not labelled is background. Else only so many pixels around each nucleus are, "
+        "and what lies farther away is unknown and changes nothing.",
+        min=0,
+        max=1000,
+    )
     validation: float = parameter(
         0.1,
         "Validation part",
-        "Share of the field groups that is held back.",
+        "Share of the field groups, or of the annotated areas, that is held back.",
         min=0.01,
         max=0.9,
     )
@@ -310,7 +340,8 @@ def check(params: Any) -> None:
 # Training parameters that say what the network is, and not how it learns.
 ARCHITECTURE = ("encoder", "width", "depth", "stem", "detail", "goal", "normalize")
 
-# Complete sets of training parameters. "seed" is the recipe of the paper that the project starts
+# Complete sets of training parameters. "finetune" is for a few annotated images
+# (docs/decisions/0007-fine-tuning.md). "seed" is the recipe of the paper that the project starts
 # from (docs/reference/seed.md); it leaves the base width open.
 RECIPES = {
     "default": TrainParams(),
@@ -330,5 +361,16 @@ RECIPES = {
         weight_decay=0.0,
         clip=0.0,
         average=0.0,
+    ),
+    "finetune": TrainParams(
+        epochs=12,
+        steps=15,
+        batch=8,
+        learning_rate=5e-4,
+        augment=0.7,
+        augment_end=0.3,
+        average=0.95,
+        patience=6,
+        reference=0.3,
     ),
 }

@@ -65,14 +65,16 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
         As in ``training.Epoch``.
     """
     epochs = [row["epoch"] for row in history]
-    best = min(history, key=_validation_loss)["epoch"]
+    best = best_row(history)
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axes, name, title in zip(
         figure.subplots(1, 2), ("loss", "iou"), ("Loss", "IoU of the foreground"), strict=True
     ):
         for part in ("training", "validation"):
             axes.plot(epochs, [row[f"{part}_{name}"] for row in history], "o-", ms=3, label=part)
-        axes.axvline(best, color="0.6", ls=":", label=f"kept: epoch {best}")
+        if best is not None:
+            label = f"kept: epoch {best['epoch']}"
+            axes.axvline(best["epoch"], color="0.6", ls=":", label=label)
         axes.set(title=title, xlabel="Epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
@@ -81,10 +83,16 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
         figure.savefig(aside, dpi=120)
 
 
-def _validation_loss(row: dict[str, float]) -> float:
-    """Of an epoch; one that is no number is the worst."""
-    loss = row["validation_loss"]
-    return loss if math.isfinite(loss) else math.inf
+def best_row(history: Sequence[dict[str, float]]) -> dict[str, float] | None:
+    """Give the row whose weights are kept: of the lowest validation loss of all trained epochs."""
+    trained = [row for row in history if row["epoch"] and math.isfinite(row["validation_loss"])]
+    return min(trained, key=lambda row: row["validation_loss"], default=None)
+
+
+def best_loss(history: Sequence[dict[str, float]]) -> float:
+    """Give the validation loss of :func:`best_row`; infinite without one."""
+    best = best_row(history)
+    return math.inf if best is None else best["validation_loss"]
 
 
 def plot_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
@@ -102,9 +110,9 @@ def plot_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
     for axes, one in zip(figure.subplots(rows, 3, squeeze=False), predictions, strict=True):
         axes[0].imshow(one.image)
         axes[0].set_title(one.title, fontsize=9)
-        axes[1].imshow(_outlined(one.image, one.true, ANNOTATED))
+        axes[1].imshow(outlined(one.image, one.true, ANNOTATED))
         axes[1].set_title(f"annotated: {_nuclei(one.true)} nuclei", fontsize=9)
-        axes[2].imshow(_outlined(one.image, one.found, FOUND))
+        axes[2].imshow(outlined(one.image, one.found, FOUND))
         axes[2].set_title(f"found: {_nuclei(one.found)} nuclei", fontsize=9)
         for each in axes:
             each.set_axis_off()
@@ -112,9 +120,10 @@ def plot_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
         figure.savefig(aside, dpi=120)
 
 
-def _outlined(
+def outlined(
     image: NDArray[np.floating], labels: NDArray[np.integer], colour: tuple[float, ...]
 ) -> NDArray[np.floating]:
+    """Draw the outlines of labels (Y, X) into an image (Y, X, 3), in a copy."""
     return np.where(find_boundaries(labels, mode="inner")[..., None], colour, image)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -11,7 +12,26 @@ from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.errors import UserError
 
 
-def split(examples: list[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+class Grouped(Protocol):
+    """What can be split: all that counts of an example are these."""
+
+    @property
+    def name(self) -> str:
+        """Tells it from the others."""
+
+    @property
+    def group(self) -> str:
+        """Those of one group stay together."""
+
+    @property
+    def kind(self) -> str:
+        """Each is split by itself."""
+
+
+One = TypeVar("One", bound=Grouped)
+
+
+def split(examples: list[One], share: float, seed: int) -> tuple[list[One], list[One]]:
     """Split by group, within each kind of image, into a training and a validation part.
 
     A kind with a single group is trained on. When that leaves nothing to validate, one group is
@@ -57,7 +77,7 @@ def split(examples: list[Example], share: float, seed: int) -> tuple[list[Exampl
     return _part(examples, held, "group")
 
 
-def _part(examples: list[Example], held: set[str], by: str) -> tuple[list[Example], list[Example]]:
+def _part(examples: list[One], held: set[str], by: str) -> tuple[list[One], list[One]]:
     kept = [one for one in examples if getattr(one, by) not in held]
     return kept, [one for one in examples if getattr(one, by) in held]
 
@@ -69,4 +89,6 @@ def fingerprint(examples: list[Example]) -> str:
         # numpy's sum, unlike torch's, does not depend on the number of threads
         sums = [float(part.numpy().sum(dtype=np.float64)) for part in (one.image, one.labels)]
         digest.update(repr((one.name, one.group, one.kind, one.labels.shape, sums)).encode())
+        if one.known is not None:
+            digest.update(one.known.numpy().tobytes())
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nuclei_unet.core.augment import resized
+from napari_nuclei_unet.core.augment import resized, zoomed
 from napari_nuclei_unet.core.instances import separate
 from napari_nuclei_unet.core.learning import Example, loss_for, targets
-from napari_nuclei_unet.core.scores import Counts, count
+from napari_nuclei_unet.core.scores import by_image, count_known, pooled
 from napari_nuclei_unet.core.tiles import plan_tiles, read_tile
 from napari_nuclei_unet.core.unet import UNet
 from napari_nuclei_unet.devices import CPU_TILE
+from napari_nuclei_unet.reports import Prediction
 
 # While a model is trained; the final ones are tuned.
 THRESHOLDS: dict[str, Any] = {
@@ -36,62 +38,107 @@ class Case:
     image : Tensor, shape (3, Y, X), values 0 to 1
     truth : ndarray, shape (Y, X), int32
     target, weight : Tensor, shape (1, 4, Y, X) and (1, 1, Y, X)
-        As from ``core.learning.targets``.
+        As from ``core.learning.targets``; the weight is 0 where nothing is known.
+    known : ndarray, shape (Y, X), bool
+        Where what is found counts.
     """
 
     image: Tensor
     truth: NDArray[np.int32]
     target: Tensor
     weight: Tensor
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, example: Example) -> Case:
+        """Prepare an example."""
+        target, weight = (torch.from_numpy(part)[None] for part in targets(example.ids))
+        if example.known is not None:
+            weight = weight * example.known[None]
+        return cls(example.image, example.ids, target, weight, example.is_known)
 
 
-def cases(examples: list[Example], resize: int = 0) -> list[Case]:
-    """Prepare examples for :func:`validate`, once for all epochs.
+@dataclass(frozen=True, eq=False)
+class Validated:
+    """What a network scores.
+
+    Attributes
+    ----------
+    loss : float
+        Mean over images.
+    iou, ap : float
+        Of the foreground, and AP at IoU 0.5.
+    found : ndarray, shape (Y, X), int32
+        Nuclei in the image that is shown.
+    """
+
+    loss: float
+    iou: float
+    ap: float
+    found: NDArray[np.int32]
+
+
+class Validation:
+    """What a network is validated on, prepared once for all epochs.
 
     Parameters
     ----------
     examples : list of Example
-    resize : int
-        Edge of the squares that whole images become; 0: as they are.
+    thresholds : dict, optional
+        By which nuclei are found; while a model is trained from the beginning, some that suit all.
+    pool : bool
+        Whether scores are of all nuclei together, and not the mean of those of images: for areas
+        with a few nuclei each.
+    zooms : sequence of float, optional
+        At which the network sees each.
     """
-    return [_case(_resized(one, resize) if resize else one) for one in examples]
 
+    def __init__(
+        self,
+        examples: list[Example],
+        thresholds: dict[str, Any] | None = None,
+        pool: bool = False,
+        zooms: Sequence[float] = (),
+    ) -> None:
+        self.examples = examples
+        zooms = zooms or [1.0] * len(examples)
+        pairs = zip(examples, zooms, strict=True)
+        self.cases = [Case.of(one if zoom == 1 else zoomed(one, zoom)) for one, zoom in pairs]
+        self._thresholds = thresholds or THRESHOLDS
+        self._scores = pooled if pool else by_image
+        self.shown = max(range(len(examples)), key=lambda i: len(examples[i].centres))
 
-def _case(example: Example) -> Case:
-    target, weight = (torch.from_numpy(part)[None] for part in targets(example.ids))
-    return Case(example.image, example.ids, target, weight)
+    @classmethod
+    def resized(cls, examples: list[Example], size: int) -> Validation:
+        """Prepare whole images made squares of an edge of ``size`` pixels; 0: as they are."""
+        return cls([_resized(one, size) for one in examples] if size else examples)
+
+    @torch.inference_mode()
+    def validate(self, network: UNet) -> Validated:
+        """Score a network in evaluation mode."""
+        loss_of = loss_for(network.config.out_channels)
+        losses, counts, all_found = [], [], []
+        for case in self.cases:
+            logits = predict(network, case.image)
+            losses.append(loss_of(logits, case.target, case.weight).item())
+            found = separate(torch.sigmoid(logits)[0].numpy(), **self._thresholds)
+            counts.append(count_known(case.truth, found, case.known))
+            all_found.append(found)
+        scores = self._scores(counts)
+        loss = float(np.mean(losses))
+        return Validated(loss, scores["IoU"], scores["AP@0.5"], all_found[self.shown])
+
+    def picture(self, validated: Validated) -> Prediction:
+        """Give one of the images with what was annotated, and what was found in it."""
+        case = self.cases[self.shown]
+        image = case.image.permute(1, 2, 0).numpy()
+        true = np.where(case.known, case.truth, 0)
+        return Prediction(self.examples[self.shown].name, image, true, validated.found)
 
 
 def _resized(example: Example, size: int) -> Example:
     image, labels = resized(example, size)
     return replace(example, image=image, labels=labels)
-
-
-@torch.inference_mode()
-def validate(network: UNet, validation: list[Case]) -> tuple[float, list[Counts]]:
-    """Loss and counts on whole images.
-
-    Parameters
-    ----------
-    network : UNet
-        In evaluation mode.
-    validation : list of Case
-
-    Returns
-    -------
-    loss : float
-        Mean over images.
-    counts : list of Counts
-        In the order of the cases.
-    """
-    loss_of = loss_for(network.config.out_channels)
-    losses, counts = [], []
-    for case in validation:
-        logits = predict(network, case.image)
-        losses.append(loss_of(logits, case.target, case.weight).item())
-        maps = torch.sigmoid(logits)[0].numpy()
-        counts.append(count(case.truth, separate(maps, **THRESHOLDS)))
-    return float(np.mean(losses)), counts
 
 
 def predict(network: UNet, image: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from napari_nuclei_unet.core.planes import Plane
 from napari_nuclei_unet.core.regions import Box, box_around, enlarged, widened
 from napari_nuclei_unet.core.sizes import diameters_of, typical_diameter
 from napari_nuclei_unet.devices import Plan, is_out_of_memory
-from napari_nuclei_unet.models import Model
+from napari_nuclei_unet.models import Model, ModelCard
 from napari_nuclei_unet.prediction import Maps, OutOfMemoryError, Step, Wish, predict_steps, sticky
 
 # Of a larger plane only the liveliest square of this edge, in pixels, is measured.
@@ -34,14 +34,14 @@ MOST_PIXELS = 64e6
 NO_MEMORY_TO_ZOOM = "There is not enough memory to enlarge the image; small nuclei may be missed."
 
 
-def zoom_for(diameter: float, model: Model, shape: tuple[int, int]) -> float:
+def zoom_for(diameter: float, card: ModelCard, shape: tuple[int, ...]) -> float:
     """Zoom at which a model should see a plane; 1 where it takes the nuclei as they are.
 
     Parameters
     ----------
     diameter : float
         Of a typical nucleus in pixels of the plane.
-    model : Model
+    card : ModelCard
     shape : (int, int)
         Height and width of the plane in pixels.
 
@@ -50,11 +50,11 @@ def zoom_for(diameter: float, model: Model, shape: tuple[int, int]) -> float:
     float
         Pixels that the network sees for a pixel of the plane, along each axis.
     """
-    smallest, largest = model.card.sizes
+    smallest, largest = card.sizes
     if smallest <= diameter <= largest:
         return 1.0
     most = max(1.0, min(MOST_ZOOM, math.sqrt(MOST_PIXELS / math.prod(shape))))
-    ideal = model.card.ideal or math.sqrt(smallest * largest)
+    ideal = card.ideal or math.sqrt(smallest * largest)
     return min(max(ideal / diameter, LEAST_ZOOM), most)
 
 
@@ -101,7 +101,7 @@ def predict_fitting(
     if not model.card.sizes:
         return (yield from _predict(plane, model, 1.0, how, notices, box)), 1.0, diameter
     if diameter is not None:
-        zoom = zoom_for(diameter, model, plane.shape)
+        zoom = zoom_for(diameter, model.card, plane.shape)
     else:
         probe = _probe(plane)
         look = _look(probe, plane.shape, model, how, notices)
@@ -135,11 +135,11 @@ def _look(
     if diameter is None:
         far = yield from _predict(probe, model, FAR_LOOK, maps.plan, notices)
         diameter = _measured(far, model, FAR_LOOK)
-        if diameter is None or zoom_for(diameter, model, shape) >= 1:
+        if diameter is None or zoom_for(diameter, model.card, shape) >= 1:
             return maps, 1.0, None
     zoom = 1.0
     for _ in range(LOOKS - 1):
-        wanted = zoom_for(diameter, model, shape)
+        wanted = zoom_for(diameter, model.card, shape)
         seen = diameter * zoom
         if wanted == zoom or model.card.sizes[0] <= seen <= model.card.sizes[1]:
             break

@@ -10,6 +10,7 @@ from skimage.measure import label
 from napari_nuclei_unet import (
     SegmentParams,
     UserError,
+    fine_tune,
     load_model,
     run,
     segment,
@@ -18,12 +19,13 @@ from napari_nuclei_unet import (
 from napari_nuclei_unet.checkpoints import checkpoint_path, load_checkpoint
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.devices import CPU_TILE
+from napari_nuclei_unet.epochs import Epoch, train_steps
 from napari_nuclei_unet.learner import batches, new_network, strength
 from napari_nuclei_unet.models import read_model
 from napari_nuclei_unet.params import RECIPES, TrainParams
 from napari_nuclei_unet.splitting import split
-from napari_nuclei_unet.training import Beginning, train, train_steps
-from napari_nuclei_unet.validation import predict
+from napari_nuclei_unet.training import Beginning, train
+from napari_nuclei_unet.validation import Validation, predict
 
 TINY = TrainParams(width=4, depth=1, epochs=2, steps=3, batch=2, patch=32, average=0.5)
 
@@ -112,39 +114,24 @@ def test_only_an_improved_validation_loss_gives_a_network():
     training, validation = split(examples(8), 0.2, 0)
     params = replace(TINY, epochs=6, learning_rate=0.5)  # jumps about
     best = math.inf
-    for epoch in train_steps(training, validation, new_network(params, training), params):
+    network = new_network(params, training)
+    for epoch in train_steps(training, Validation(validation), network, params):
+        if not isinstance(epoch, Epoch):
+            continue
         loss = epoch.history[-1]["validation_loss"]
         assert (epoch.network is not None) == (loss < best)
         best = min(best, loss)
 
 
-def test_training_goes_on_from_a_model_with_its_architecture(tmp_path):
-    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
-    train(examples(8), TINY, first, report=lambda _: None)
-    still = replace(TINY, learning_rate=1e-7, width=8, epochs=1, steps=1, average=0.0)
-    train(examples(8), still, second, begin=Beginning(first), report=lambda _: None)
-    before, after = weights(first), weights(second)
-    for name, value in before.items():
-        if "running" not in name and "tracked" not in name:
-            torch.testing.assert_close(after[name], value, atol=1e-5, rtol=0)
-    for begin in (Beginning(first), Beginning(resume=True)):
-        train(examples(8), still, second, begin, report=lambda _: None)
-        card = load_model(second).card
-        assert card.training["width"] == TINY.width  # of the network, not of the parameters
-        assert card.training["ran_in"] in ("fp32", "bf16")
-        assert card.training["from"] == load_model(first).card.sha256
-
-
 @pytest.mark.parametrize("encoder", ["efficientnet_lite0", "resnet34"])
 def test_a_model_with_a_pretrained_encoder_is_trained_used_and_trained_further(tmp_path, encoder):
     params = replace(TINY, encoder=encoder, stem=2, depth=2, epochs=1)
-    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    first = tmp_path / "first.safetensors"
     train(examples(8), params, first, report=lambda _: None)
     assert segment(discs((40, 56), [(20, 20)]), first).shape == (40, 56)
-    train(
-        examples(8), replace(TINY, epochs=1), second, begin=Beginning(first), report=lambda _: None
-    )
-    assert load_model(second).card.network["encoder"] == encoder
+    image = discs((64, 64), [(15, 15), (15, 45), (45, 15), (45, 45)])
+    tuned = fine_tune([(image, label(image > 0))], first, epochs=1, steps=1, frozen="encoder")
+    assert tuned.card.network["encoder"] == encoder
 
 
 def test_resume_refuses_other_parameters_and_other_images(tmp_path):

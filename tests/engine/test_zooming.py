@@ -94,14 +94,14 @@ def test_a_plane_without_nuclei_is_taken_as_it_is(choosy):
 
 
 def test_a_model_says_to_what_size_nuclei_are_zoomed(choosy):
-    assert zoom_for(24.0, choosy, (100, 100)) == pytest.approx(12 / 24)  # in the middle
+    assert zoom_for(24.0, choosy.card, (100, 100)) == pytest.approx(12 / 24)  # in the middle
     picky = Model(replace(choosy.card, ideal=16.0), choosy.network)
-    assert zoom_for(32.0, picky, (100, 100)) == 0.5
-    assert zoom_for(4.0, picky, (100, 100)) == 3
-    assert zoom_for(10.0, picky, (100, 100)) == 1
+    assert zoom_for(32.0, picky.card, (100, 100)) == 0.5
+    assert zoom_for(4.0, picky.card, (100, 100)) == 3
+    assert zoom_for(10.0, picky.card, (100, 100)) == 1
 
 
 def test_enlarging_is_limited_by_memory(choosy):
-    assert zoom_for(1.0, choosy, (100, 100)) == 3
-    assert zoom_for(1.0, choosy, (7_500, 7_500)) < 1.2
-    assert zoom_for(1.0, choosy, (90_000, 90_000)) == 1
+    assert zoom_for(1.0, choosy.card, (100, 100)) == 3
+    assert zoom_for(1.0, choosy.card, (7_500, 7_500)) < 1.2
+    assert zoom_for(1.0, choosy.card, (90_000, 90_000)) == 1

@@ -1,5 +1,7 @@
 """Real widgets on a real viewer model, without a window system of its own."""
 
+from dataclasses import replace
+
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
@@ -7,7 +9,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
 from superqt.utils import WorkerBase
 
-from napari_nuclei_unet.widgets import SegmentWidget
+from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
 from napari_nuclei_unet.widgets._preferences import PLUGIN
 
 
@@ -22,6 +24,23 @@ def widget(qtbot, viewer, bright_file):
     made = SegmentWidget(viewer)
     qtbot.addWidget(made)
     made.use_model_file(bright_file)
+    return made
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch, preferences):
+    """A user's folder of its own, with nothing in it, and fresh preferences."""
+    monkeypatch.setenv("NUCLEI_UNET_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def trainer(qtbot, viewer, bright_file, home):
+    """The widget "Train nuclei model", to begin with the brightness network, and quick."""
+    made = TrainWidget(viewer)
+    qtbot.addWidget(made)
+    made._model.use_file(bright_file)
+    made._form.set(replace(made._form.get(), epochs=2, steps=3, batch=2, patch=32))
     return made
 
 

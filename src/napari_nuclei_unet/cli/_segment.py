@@ -127,7 +127,7 @@ def _segmented(
     """Segment the plane of a file that the flags say."""
     from napari_nuclei_unet.core.axes import default_cut
     from napari_nuclei_unet.files import read_axes, read_image
-    from napari_nuclei_unet.models import available_models
+    from napari_nuclei_unet.models import shipped_models
     from napari_nuclei_unet.repeating import at_full_resolution, source_of
 
     image = read_image(path, args.level)
@@ -142,7 +142,7 @@ def _segmented(
     file = str(path.resolve())
     result.record["source"] = source_of(cut, axes, file, args.level, image.dtype, shapes)
     result.record["region"] = None if region is None else region.polygons
-    own = args.model in available_models()
+    own = args.model in shipped_models()
     result.record["model_file"] = None if own else str(Path(args.model).resolve())
     return result
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_nuclei_unet.cli._common import Commands, add_flags, check_writable, complain, params_of
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import ARCHITECTURE, DEVICES, RECIPES, TrainParams
+
+if TYPE_CHECKING:
+    from napari_nuclei_unet.prediction import Step
 
 
 def add_to(commands: Commands) -> None:
@@ -27,7 +31,8 @@ def add_to(commands: Commands) -> None:
         "--recipe",
         choices=RECIPES,
         help="set of parameters, which the flags below change: default, that of the shipped "
-        "model, or seed, that of the paper (whole images of 128 x 128)",
+        "model; finetune, for a few images, which --from takes by itself; or seed, that of the "
+        "paper (whole images of 128 x 128)",
     )
     one.add_argument(
         "--from", dest="start", metavar="MODEL", help="model to begin with: name or file"
@@ -50,42 +55,96 @@ def add_to(commands: Commands) -> None:
 
 
 def train(args: argparse.Namespace) -> int:
-    """Train a model."""
-    from napari_nuclei_unet.annotations import read_examples
-    from napari_nuclei_unet.checkpoints import checkpoint_path, load_checkpoint
-    from napari_nuclei_unet.training import Beginning
-    from napari_nuclei_unet.training import train as run
-
+    """Train a model, or go on training one."""
     _check_model_name(args.out)
     _check_beginning(args)
     if not (args.resume or args.overwrite) and args.out.is_file():
         raise UserError(f"{args.out} exists: go on with --resume, or replace it with --overwrite.")
-    base = RECIPES[args.recipe or "default"]
-    if args.resume and args.recipe is None:
-        base = load_checkpoint(checkpoint_path(args.out)).params
-    params = params_of(args, base)
     before = _changed(args.out)
     try:
-        examples = read_examples(args.images, args.labels, args.groups)
-        card = run(
-            examples,
-            params,
-            args.out,
-            Beginning(args.start, args.encoder_weights, args.resume),
-            args.device,
-            partial(print, flush=True),
-        )
+        _fine_tune(args) if _begins_with_a_model(args) else _train_anew(args)
     except KeyboardInterrupt:
         saved = args.out.is_file() and (args.resume or _changed(args.out) != before)
         complain(UserError(_where_it_stopped(args.out, saved)))
         return 2
+    return 0
+
+
+def _begins_with_a_model(args: argparse.Namespace) -> bool:
+    """Whether it is a fine-tuning, by its flags or by what is resumed."""
+    from napari_nuclei_unet.models import read_card
+
+    if args.resume and args.out.is_file():
+        return bool(read_card(args.out).parent)
+    return args.start is not None
+
+
+def _params(args: argparse.Namespace, recipe: str) -> TrainParams:
+    """Take the parameters of a recipe, or of what is resumed, changed by flags."""
+    from napari_nuclei_unet.checkpoints import checkpoint_path, load_checkpoint
+
+    base = RECIPES[args.recipe or recipe]
+    if args.resume and args.recipe is None:
+        base = load_checkpoint(checkpoint_path(args.out)).params
+    return params_of(args, base)
+
+
+def _train_anew(args: argparse.Namespace) -> None:
+    from napari_nuclei_unet.annotations import read_examples
+    from napari_nuclei_unet.training import Beginning
+    from napari_nuclei_unet.training import train as run
+
+    card = run(
+        read_examples(args.images, args.labels, args.groups),
+        _params(args, "default"),
+        args.out,
+        Beginning(args.encoder_weights, args.resume),
+        args.device,
+        partial(print, flush=True),
+    )
     print(f"{args.out}, best epoch {card.training['best_epoch']}, thresholds {card.thresholds}")
     for kind, scores in card.scores.items():
         print(
             f"{kind}: AP@0.5 {scores['AP@0.5']:.3f}, mean AP {scores['mean AP']:.3f} by image "
             f"({scores['images']} images)"
         )
-    return 0
+
+
+def _fine_tune(args: argparse.Namespace) -> None:
+    from napari_nuclei_unet.annotations import read_pairs
+    from napari_nuclei_unet.finetuning import fine_tune_steps
+    from napari_nuclei_unet.lessons import lesson_of
+    from napari_nuclei_unet.prediction import run
+    from napari_nuclei_unet.reports import plot_predictions
+    from napari_nuclei_unet.tuning import predict_all, shown
+
+    params = _params(args, "finetune")
+    lesson = lesson_of(read_pairs(args.images, args.labels, args.groups, params), params)
+    steps = fine_tune_steps(lesson, args.start, params, args.device, args.out, args.resume)
+    made = run(steps, partial(_tell, args.out))
+    card = made.save(args.out)
+    predicted = predict_all(made.model, lesson.validation, args.device)
+    plot_predictions(args.out.with_name("predictions.png"), shown(predicted, card.thresholds))
+    print(f"{args.out}, best epoch {card.training['best_epoch']}, thresholds {card.thresholds}")
+    for on, after in made.after.items():
+        before = made.before.get(on, {})
+        for name, value in after.items():
+            was = f"{before[name]:.3f} -> " if name in before else ""
+            print(f"{on}: {name} {was}{value:.3f}")
+    print(made.verdict)
+
+
+def _tell(out: Path, step: Step) -> None:
+    """Print what an epoch gave, and draw it beside the model."""
+    from napari_nuclei_unet.epochs import Epoch
+    from napari_nuclei_unet.reports import plot_curves, write_history
+
+    if step.notice:
+        print(step.notice, flush=True)
+    if isinstance(step, Epoch):
+        print(step, flush=True)
+        write_history(out.with_name("history.csv"), step.history)
+        plot_curves(out.with_name("curves.png"), step.history)
 
 
 def _check_model_name(out: Path) -> None:

@@ -28,6 +28,8 @@ AROUND_NUCLEUS = 0.5
 CROWDED, RELIT = 0.2, 0.25
 # A nucleus is not added where others would hide more of it than this part.
 MOST_HIDDEN = 0.3
+# A pixel of a patch is known where nearly all that it shows is.
+ALL_BUT = 0.99
 # Patches may reach so far, in pixels, beyond the image, into the mirror image that the engine
 # shows the network there.
 OVERHANG = 32.0
@@ -86,6 +88,8 @@ def _augmented(
         if rng.random() < RELIT * strength:
             image = _relit(image, labels, rng)
     target, weight = targets(labels, diameters)
+    if example.known is not None:
+        inside = inside * (_look_up(example.known, grid, "bilinear") > ALL_BUT)
     return (
         recolour(image, rng, strength),
         torch.from_numpy(target),
@@ -130,6 +134,18 @@ def resized(example: Example, size: int) -> tuple[Tensor, Tensor]:
     return image, F.interpolate(example.labels[None], shape, mode="nearest-exact")[0]
 
 
+def zoomed(example: Example, zoom: float) -> Example:
+    """Give a whole example enlarged, or shrunk where ``zoom`` is less than 1."""
+    shape = [max(1, round(zoom * extent)) for extent in example.labels.shape[1:]]
+    known = example.known
+    return replace(
+        example,
+        image=F.interpolate(example.image[None], shape, mode="bilinear", antialias=True)[0],
+        labels=F.interpolate(example.labels[None], shape, mode="nearest-exact")[0],
+        known=None if known is None else F.interpolate(known[None], shape, mode="nearest-exact")[0],
+    )
+
+
 def _zoom(diameter: float, rng: np.random.Generator) -> float:
     zoom, chance = float(np.exp(rng.normal(0, USUAL_ZOOM))), rng.random()
     if diameter and chance < ANY_SIZE:
@@ -147,6 +163,8 @@ def _places(
     span = size / zoom
     overhang = OVERHANG / zoom if rng.random() < 0.5 else 0.0
     centre = rng.random(2) * example.labels.shape[1:]
+    if example.places.size:
+        centre = rng.choice(example.places)
     if example.centres.size and rng.random() < AROUND_NUCLEUS:
         centre = rng.choice(example.centres) + rng.uniform(-0.4, 0.4, 2) * span
     inside = torch.ones(size, size, dtype=torch.bool)

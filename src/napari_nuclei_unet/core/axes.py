@@ -92,8 +92,113 @@ class Cut:
         part = np.asarray(pixels[self.slices])
         if not self.mean:
             return part
-        exact = np.float32 if part.dtype.itemsize <= 2 else np.float64
-        return np.asarray(part.mean(axis=self.mean_axis, dtype=exact))
+        return np.asarray(part.mean(axis=self.mean_axis, dtype=_mean_type(part.dtype)))
+
+
+@dataclass(frozen=True, eq=False)
+class CutArray:
+    """A plane of an array that is read only where, and when, it is sliced.
+
+    Parameters
+    ----------
+    pixels : array-like
+        Has a ``dtype``; is only sliced.
+    cut : Cut
+        Which plane.
+    """
+
+    pixels: Any
+    cut: Cut
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(Y, X), and the number of colours of RGB."""
+        n = len(self.cut.index)
+        return tuple(self.pixels.shape[axis] for axis in (*self._plane, *range(n, self._ndim)))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of what is read; a mean is floating."""
+        own = np.dtype(self.pixels.dtype)
+        return _mean_type(own) if self.cut.mean else own
+
+    @property
+    def _ndim(self) -> int:
+        return len(self.pixels.shape)
+
+    @property
+    def _plane(self) -> list[int]:
+        index, channel = self.cut.index, self.cut.channel_axis
+        return [axis for axis, at in enumerate(index) if at is None and axis != channel]
+
+    def __getitem__(self, part: tuple[slice, slice]) -> NDArray[Any]:
+        """Read rows and columns of the plane.
+
+        Raises
+        ------
+        UserError
+            If what lies behind the array fails.
+        """
+        index = list(self.cut.slices)
+        for axis, wanted in zip(self._plane, part, strict=True):
+            index[axis] = wanted
+        try:
+            read = np.asarray(self.pixels[tuple(index)])
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever lies behind it: a file, a server, a graph
+            raise UserError(f"The image could not be read: {error}") from error
+        if not self.cut.mean:
+            return read
+        return np.asarray(read.mean(axis=self.cut.mean_axis, dtype=self.dtype))
+
+
+def _mean_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
+
+
+def annotated_cuts(
+    shape: Sequence[int], labels: Sequence[int], channel_axis: int | None, channel: Channel | None
+) -> list[tuple[Cut, Cut]]:
+    """Say which plane of a stack belongs to which plane of its labels.
+
+    Parameters
+    ----------
+    shape, labels : sequence of int
+        Of the image, without the colours of RGB, and of its labels; these have no axis of
+        channels, or one of length 1. Planes are the last two axes beside it.
+    channel_axis : int, optional
+    channel : int, "mean" or None
+        None: the first.
+
+    Returns
+    -------
+    list of (Cut, Cut)
+        For every plane, of the image and of the labels.
+
+    Raises
+    ------
+    UserError
+        If the shapes do not belong together.
+    """
+    axes = [axis for axis in range(len(shape)) if axis != channel_axis]
+    plain = tuple(shape[axis] for axis in axes)
+    kept = len(labels) == len(shape) and channel_axis is not None and labels[channel_axis] == 1
+    if plain != (tuple(labels[axis] for axis in axes) if kept else tuple(labels)):
+        raise UserError(
+            f"Image and labels do not fit: their shapes are {tuple(shape)} and {tuple(labels)}."
+        )
+    made = []
+    for place in np.ndindex(*plain[:-2]):
+        full = dict(zip(axes, (*place, None, None), strict=True))
+        image: list[int | None] = [full.get(axis) for axis in range(len(shape))]
+        truth = list(image) if kept else [full[axis] for axis in axes]
+        if channel_axis is not None:
+            image[channel_axis] = None if channel == "mean" else channel or 0
+            if kept:
+                truth[channel_axis] = 0
+        made.append((Cut(tuple(image), channel_axis), Cut(tuple(truth))))
+    return made
 
 
 def cut_of(shape: Sequence[int], axes: str, planes: Sequence[int], channel: Channel | None) -> Cut:

@@ -23,6 +23,8 @@ SMALL, SMALL_WEIGHT = 20.0, 3.0
 DISTANCE_WEIGHT = 2.0
 SIZE_WEIGHT = 0.5
 OUTSIDE_WEIGHT = 0.05
+# Places of an example that is known in parts only, around which patches are drawn.
+MOST_PLACES = 4096
 
 
 class DiceBCELoss(nn.Module):
@@ -104,8 +106,10 @@ class NucleiLoss(nn.Module):
         areas = self.dice_bce(logits[:, :2], target[:, :2], weight)
         inside = weight * nucleus.clamp(min=OUTSIDE_WEIGHT)
         distance = weighted_bce(logits[:, 2:3], target[:, 2:3], inside)
-        size = weighted_bce(logits[:, 3:], target[:, 3:], weight * nucleus)
-        return areas + DISTANCE_WEIGHT * distance + SIZE_WEIGHT * size
+        loss = areas + DISTANCE_WEIGHT * distance
+        if logits.shape[1] == 3:  # of a model that knows no sizes
+            return loss
+        return loss + SIZE_WEIGHT * weighted_bce(logits[:, 3:], target[:, 3:], weight * nucleus)
 
 
 class MaskLoss(nn.Module):
@@ -122,7 +126,7 @@ class MaskLoss(nn.Module):
 
 def loss_for(maps: int) -> NucleiLoss | MaskLoss:
     """Give the loss of a network that predicts so many maps."""
-    return NucleiLoss() if maps == len(TARGETS) else MaskLoss()
+    return MaskLoss() if maps == 1 else NucleiLoss()
 
 
 def targets(
@@ -208,6 +212,11 @@ class Example:
         Examples of one group never stand on both sides of a split.
     kind : str
         Modality, such as fluorescence; may be empty.
+    known : Tensor, shape (1, Y, X), float32, or None
+        1 where the annotation says what a pixel is, 0 where it does not, which then changes
+        nothing; None: 1 everywhere.
+    chance : float
+        How often patches are drawn from it, compared with others of its kind.
     """
 
     name: str
@@ -215,6 +224,8 @@ class Example:
     labels: Tensor
     group: str
     kind: str
+    known: Tensor | None = None
+    chance: float = 1.0
 
     @cached_property
     def ids(self) -> NDArray[np.int32]:
@@ -229,9 +240,25 @@ class Example:
         return diameters
 
     @cached_property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Where the annotation counts, shape (Y, X)."""
+        if self.known is None:
+            return np.ones(self.labels.shape[1:], bool)
+        return np.asarray(self.known[0].numpy() > 0)
+
+    @cached_property
+    def places(self) -> NDArray[np.float64]:
+        """Some of the known pixels (y, x), all over them, shape (n, 2); none where all are."""
+        if self.known is None:
+            return np.empty((0, 2))
+        places = np.argwhere(self.is_known)
+        return places[:: max(1, len(places) // MOST_PLACES)].astype(np.float64)
+
+    @cached_property
     def centres(self) -> NDArray[np.float64]:
-        """Centre of mass (y, x) of each nucleus in pixels, shape (n, 2)."""
-        ids = np.flatnonzero(self.diameters)
+        """Centre of mass (y, x) of each nucleus that is known, in pixels, shape (n, 2)."""
+        ids = np.unique(np.where(self.is_known, self.ids, 0))
+        ids = ids[ids > 0]
         centres = ndimage.center_of_mass(self.ids > 0, self.ids, ids) if ids.size else []
         return np.array(centres, np.float64).reshape(-1, 2)
 
@@ -240,3 +267,37 @@ class Example:
         """Median diameter of the nuclei in pixels, 0 without any."""
         nuclei = self.diameters[self.diameters > 0]
         return float(np.median(nuclei)) if nuclei.size else 0.0
+
+
+def example_of(
+    name: str,
+    pixels: NDArray[np.float32],
+    labels: NDArray[np.integer],
+    group: str = "",
+    kind: str = "",
+) -> Example:
+    """Make an example of arrays.
+
+    Parameters
+    ----------
+    name : str
+    pixels : ndarray, shape (Y, X) or (Y, X, C up to 3), float32, values 0 to 1
+        Normalised.
+    labels : ndarray, shape (Y, X), integer
+        Are numbered anew: ids may be larger than float32 can tell apart.
+    group, kind : str
+        Without a group the name is one.
+
+    Returns
+    -------
+    Example
+    """
+    ids = np.unique(np.append(0, labels), return_inverse=True)[1][1:]  # 0 stays 0
+    seen = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    return Example(
+        name=name,
+        image=torch.from_numpy(np.ascontiguousarray(seen)).expand(3, -1, -1),
+        labels=torch.from_numpy(ids.reshape(labels.shape).astype(np.float32))[None],
+        group=group or name,
+        kind=kind,
+    )

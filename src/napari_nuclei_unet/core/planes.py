@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.core.tiles import ArrayLike
 from napari_nuclei_unet.errors import UserError
 
 LOW_PERCENTILE = 1.0
@@ -93,19 +94,9 @@ def check_plane(image: NDArray[np.generic]) -> Plane:
         pixels = np.asarray(image)
     except ValueError as error:
         raise UserError("This is no image: its rows differ in length.") from error
-    if pixels.dtype.kind not in "buif":
-        raise UserError(
-            f"An image of type {pixels.dtype} cannot be segmented: convert it to real numbers."
-        )
-    if pixels.size == 0:
-        raise UserError(f"The image is empty: its shape is {pixels.shape}.")
+    _check_type_and_shape(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
-    if pixels.ndim != 2 and not (pixels.ndim == 3 and pixels.shape[2] in (3, 4)):
-        raise UserError(
-            f"One plane is needed, of shape (Y, X) or (Y, X, 3); this array has the shape "
-            f"{pixels.shape}: pass its planes one by one."
-        )
     notices: list[str] = []
     invalid: NDArray[np.bool_] | None = None
     if pixels.ndim == 3 and pixels.shape[2] == 4:
@@ -120,7 +111,45 @@ def check_plane(image: NDArray[np.generic]) -> Plane:
     return Plane(pixels, *intensity_range(pixels), invalid, tuple(notices))
 
 
-def intensity_range(pixels: NDArray[np.generic]) -> tuple[float, float, float]:
+def lazy_plane(pixels: ArrayLike) -> Plane:
+    """Accept what can be sliced as one plane, of which only a sample is read.
+
+    Parameters
+    ----------
+    pixels : array-like, shape (Y, X), (Y, X, 3) or (Y, X, 4)
+        Has a ``dtype``, too.
+
+    Returns
+    -------
+    Plane
+        Normalised as :func:`check_plane` would have it; ``pixels`` is kept as it is, and nothing
+        is known of NaN and infinity in it.
+
+    Raises
+    ------
+    UserError
+        As :func:`check_plane`.
+    """
+    _check_type_and_shape(pixels)
+    return Plane(pixels, *intensity_range(pixels))  # type: ignore[arg-type]
+
+
+def _check_type_and_shape(pixels: Any) -> None:
+    shape = tuple(pixels.shape)
+    if np.dtype(pixels.dtype).kind not in "buif":
+        raise UserError(
+            f"An image of type {pixels.dtype} cannot be segmented: convert it to real numbers."
+        )
+    if 0 in shape:
+        raise UserError(f"The image is empty: its shape is {shape}.")
+    if len(shape) != 2 and not (len(shape) == 3 and shape[2] in (1, 3, 4)):
+        raise UserError(
+            f"One plane is needed, of shape (Y, X) or (Y, X, 3); this array has the shape "
+            f"{shape}: pass its planes one by one."
+        )
+
+
+def intensity_range(pixels: ArrayLike) -> tuple[float, float, float]:
     """Black point, median and white point of a whole plane.
 
     Black and white are the 1st and the 99.8th percentile of its finite values, as in StarDist
@@ -129,15 +158,19 @@ def intensity_range(pixels: NDArray[np.generic]) -> tuple[float, float, float]:
 
     Parameters
     ----------
-    pixels : ndarray, shape (Y, X) or (Y, X, C), bool, integer or floating
+    pixels : array-like, shape (Y, X) or (Y, X, C), bool, integer or floating
+        Of a fourth channel, transparency, nothing is looked at.
 
     Returns
     -------
     low, middle, high : float
         Equal where the plane holds one value only; 0 where none is finite.
     """
-    step = max(1, int(np.ceil(np.sqrt(pixels.size / SAMPLE))))
-    sample = pixels[::step, ::step].astype(np.float64).ravel()
+    colours = min(pixels.shape[2], 3) if len(pixels.shape) == 3 else 1
+    size = pixels.shape[0] * pixels.shape[1] * colours
+    step = max(1, int(np.ceil(np.sqrt(size / SAMPLE))))
+    sample = np.asarray(pixels[::step, ::step])
+    sample = (sample[..., :3] if sample.ndim == 3 else sample).astype(np.float64).ravel()
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:
         return 0.0, 0.0, 0.0

@@ -82,6 +82,14 @@ class Region:
             )
         return mask
 
+    def part(self, box: Box) -> NDArray[np.bool_]:
+        """Pixels of a box of the plane whose centres lie inside, maybe none."""
+        mask = np.zeros([one.stop - one.start for one in box], bool)
+        top, left = (one.start for one in box)
+        for polygon in self.polygons:
+            _fill(tuple((y - top, x - left) for y, x in polygon), mask)
+        return mask
+
     def scaled(self, shape: Sequence[int], onto: Sequence[int]) -> Region:
         """Give the region in pixels of another resolution of the same plane.
 

@@ -10,14 +10,22 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models import ModelCard, available_models, models_in, read_card
+from napari_nuclei_unet.models import ModelCard, models_in, read_card, shipped_models
 from napari_nuclei_unet.params import DEVICES
 from napari_nuclei_unet.widgets._parts import button, combo, row
 from napari_nuclei_unet.widgets._preferences import preference
+from napari_nuclei_unet.widgets._shelf import SHELF, folder
+
+RANDOM = "random weights"
 
 
 class ModelChoice(QObject):
     """Chooses a model, shipped, from the user's folder, or any file; and a device.
+
+    Parameters
+    ----------
+    at_random : bool
+        Whether random weights may be chosen, to train from.
 
     Signals
     -------
@@ -27,9 +35,10 @@ class ModelChoice(QObject):
 
     changed = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, at_random: bool = False) -> None:
         super().__init__()
         self._files: list[str] = []
+        self._at_random = at_random
         self.model = combo("model", "The network that finds the nuclei.", self._models)
         self.device = combo(
             "device",
@@ -41,14 +50,22 @@ class ModelChoice(QObject):
         self._browse.setMaximumWidth(32)
         self._browse.clicked.connect(self._choose_file)
         self.model.changed.connect(self._say)
+        self._take(preference("model"))
+        SHELF.changed.connect(self._refresh)
+        SHELF.chosen.connect(self._take)
+        self.model.native.destroyed.connect(self._leave)  # the shelf lives longer
 
     def fill(self, form: QFormLayout) -> None:
         """Put the controls into a form."""
-        form.addRow("Model", row(self.model.native, self._browse))
+        form.addRow(
+            "Start from" if self._at_random else "Model", row(self.model.native, self._browse)
+        )
         form.addRow("Device", self.device.native)
 
     def card(self) -> ModelCard | None:
         """Read the card of the chosen model; None, with a message, if its file is gone."""
+        if self.model.value == RANDOM:
+            return None
         try:
             return read_card(self.model.value)
         except UserError as error:
@@ -78,10 +95,35 @@ class ModelChoice(QObject):
             self.use_file(model)
         return bool(self.model.value == model)
 
-    def _models(self, _: Any) -> list[str]:
-        folder = preference("model_folder")
-        mine = [str(path) for path in models_in(folder)] if folder else []
-        return [*available_models(), *mine, *(one for one in self._files if one not in mine)]
+    def _models(self, _: Any) -> list[tuple[str, str]]:
+        mine = [str(path) for path in models_in(folder())]
+        files = [*mine, *(one for one in self._files if one not in mine)]
+        shipped = [(name, name) for name in shipped_models()]
+        random = [(RANDOM, RANDOM)] if self._at_random else []
+        return [*shipped, *((self._title(path), path) for path in files), *random]
+
+    def _leave(self) -> None:
+        SHELF.changed.disconnect(self._refresh)
+        SHELF.chosen.disconnect(self._take)
+
+    def _title(self, path: str) -> str:
+        """Name of a file; with its folder, where that is not the user's own."""
+        return Path(path).stem if Path(path).parent == folder() else path
+
+    def _refresh(self) -> None:
+        """Offer what there is now, and keep the choice where it still is."""
+        before = self.model.value
+        with self.model.changed.blocked():
+            self.model.reset_choices()
+            if before in self.model.choices:
+                self.model.value = before
+        if self.model.value != before:
+            self._say()
+
+    def _take(self, model: str) -> None:
+        """Choose a model, if it is offered."""
+        if model in self.model.choices:
+            self.model.value = model
 
     def _choose_file(self) -> None:
         parent = self.model.native

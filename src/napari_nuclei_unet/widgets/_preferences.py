@@ -9,6 +9,7 @@ PLUGIN = "napari-nuclei-unet"
 DEFAULTS: dict[str, Any] = {
     "device": "auto",
     "model_folder": "",
+    "model": "nuclei",
     "threads_free": 0,
     "offline": False,
     "on_cancel": "ask",

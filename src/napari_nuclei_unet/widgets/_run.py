@@ -96,12 +96,10 @@ def check_offline(source: Source) -> None:
 
 def segment_source(wanted: Wanted) -> Generator[Step, Wish, Finished]:
     """Run in the thread; torch is imported here, not when the widget opens."""
-    import torch
-
     from napari_nuclei_unet.engine import predict_plane_steps
     from napari_nuclei_unet.models import load_model
 
-    torch.set_num_threads(max(1, _default_threads() - wanted.threads_free))
+    use_threads(wanted.threads_free)
     source = wanted.source
     try:
         plane = source.cut_at_level.read(source.pixels)
@@ -116,6 +114,13 @@ def segment_source(wanted: Wanted) -> Generator[Step, Wish, Finished]:
     if prediction.record["stopped"]:
         return finished
     return (yield from separate_source(wanted, finished))
+
+
+def use_threads(free: int) -> None:
+    """Let torch take all processor threads but so many; at least one works."""
+    import torch
+
+    torch.set_num_threads(max(1, _default_threads() - free))
 
 
 @cache
@@ -138,7 +143,7 @@ def separate_source(wanted: Wanted, finished: Finished) -> Generator[Step, Wish,
 
 def _origin(wanted: Wanted, content: int) -> dict[str, Any]:
     """Say in the record which model file and image it was, for ``repeating``."""
-    from napari_nuclei_unet.models import available_models
+    from napari_nuclei_unet.models import shipped_models
     from napari_nuclei_unet.repeating import source_of
 
     source = wanted.source
@@ -152,7 +157,7 @@ def _origin(wanted: Wanted, content: int) -> dict[str, Any]:
         (source.shape, source.shape_at_level),
     )
     extra = {"layer": source.image.name, "multiscale": bool(source.image.multiscale)}
-    own = wanted.model in available_models()
+    own = wanted.model in shipped_models()
     region = source.region
     return {
         "model_file": None if own else wanted.model,

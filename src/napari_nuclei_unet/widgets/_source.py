@@ -250,7 +250,7 @@ def _drawn(viewer: ViewerModel, image: Image, cut: Cut, shapes: Shapes) -> list[
         )
     made = []
     for corners, kind in zip(shapes.data, shapes.shape_type, strict=True):
-        outline = _rounded(corners) if kind == "ellipse" else np.asarray(corners, float)
+        outline = outline_of(corners, kind)
         world = np.array([shapes.data_to_world(corner) for corner in outline])
         full = np.tile(np.asarray(viewer.dims.point, float), (len(world), 1))
         full[:, -shapes.ndim :] = world / units_of(viewer, shapes)
@@ -276,6 +276,11 @@ def shapes_of(source: Source, polygons: Sequence[Any], name: str) -> Shapes:
         outlines, shape_type="polygon", name=name, face_color="transparent", edge_color="yellow",
         **place.geometry,
     )  # fmt: skip
+
+
+def outline_of(corners: Any, kind: str) -> NDArray[np.float64]:
+    """Corners of a shape; of an ellipse so many that they are as good as round."""
+    return _rounded(corners) if kind == "ellipse" else np.asarray(corners, float)
 
 
 def _rounded(corners: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -1,0 +1,69 @@
+"""What a training has brought: scores before and after, side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+
+ROWS = ("AP@0.5", "mean AP", "count error")
+# Of these less is better.
+ERRORS = ("count error",)
+TITLES = {"held back": "held back", "reference images": "reference"}
+
+
+class Outcome(QWidget):
+    """A small table of scores, and the verdict below it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("outcome")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._table = QTableWidget(len(ROWS), len(TITLES), objectName="scores")
+        self._table.setVerticalHeaderLabels(ROWS)
+        self._table.setHorizontalHeaderLabels(list(TITLES.values()))
+        self._table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self._table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self._table.setToolTip(
+            "Before and after, on the annotation that was held back and on reference images of the "
+            "package. Count error: nuclei too many or too few, as part of those there are."
+        )
+        self._verdict = QLabel("", objectName="verdict")
+        self._verdict.setWordWrap(True)
+        layout.addWidget(self._table)
+        layout.addWidget(self._verdict)
+        self.setVisible(False)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.setVisible(False)
+
+    def show_scores(self, scores: dict[str, Any], verdict: str) -> None:
+        """Show the scores of a card, ``before`` and ``after``, and a sentence.
+
+        Parameters
+        ----------
+        scores : dict
+            As ``outcomes.FineTuned`` has them.
+        verdict : str
+        """
+        before, after = scores.get("before", {}), scores.get("after", {})
+        for column, on in enumerate(TITLES):
+            for line, name in enumerate(ROWS):
+                was, now = before.get(on, {}).get(name), after.get(on, {}).get(name)
+                self._table.setItem(line, column, QTableWidgetItem(_words(name, was, now)))
+        rows = sum(self._table.rowHeight(line) for line in range(len(ROWS)))
+        self._table.setFixedHeight(rows + self._table.horizontalHeader().height() + 4)
+        self._verdict.setText(verdict)
+        self.setVisible(True)
+
+
+def _words(name: str, was: float | None, now: float | None) -> str:
+    if now is None:
+        return "-"
+    if was is None:
+        return f"{now:.2f}"
+    change = (was - now) if name in ERRORS else (now - was)
+    mark = " ▲" if change > 0.005 else " ▼" if change < -0.005 else ""
+    return f"{was:.2f} → {now:.2f}{mark}"
