@@ -23,7 +23,7 @@ from validation_part import arguments
 from napari_nuclei_unet import load_model, run
 from napari_nuclei_unet.annotations import read_examples
 from napari_nuclei_unet.core.learning import Example
-from napari_nuclei_unet.core.scores import by_image
+from napari_nuclei_unet.core.scores import by_image, pooled
 from napari_nuclei_unet.epochs import Epoch
 from napari_nuclei_unet.files import find_images, image_stem, read_image
 from napari_nuclei_unet.finetuning import fine_tune_steps
@@ -63,12 +63,13 @@ def main() -> None:
         tuned, seconds = fine_tuned(crops, files, args.base, params)
         print(f"seed {seed}: fine-tuned in {seconds:.0f} s, {tuned.verdict}")
         for name, some in (("other histology", unseen), ("fluorescence", fluorescence)):
-            before, after = scored(model, some), scored(tuned.model, some)
-            print(
-                f"{name:16} {len(some):3} images  AP@0.5 {before['AP@0.5']:.3f} -> "
-                f"{after['AP@0.5']:.3f}  mean AP {before['mean AP']:.3f} -> {after['mean AP']:.3f}",
-                flush=True,
-            )
+            table = zip(scored(model, some), scored(tuned.model, some), strict=True)
+            for way, (before, after) in zip(("by image", "pooled"), table, strict=True):
+                changes = "  ".join(
+                    f"{score} {before[score]:.3f} -> {after[score]:.3f}"
+                    for score in ("AP@0.5", "mean AP")
+                )
+                print(f"{name:16} {len(some):3} images, {way}  {changes}", flush=True)
 
 
 def changed(params: TrainParams, settings: list[str]) -> TrainParams:
@@ -108,9 +109,10 @@ def fine_tuned(crops: list[Example], files: dict[str, Path], base: Path, params:
     return run(fine_tune_steps(lesson, base, params), show), time.perf_counter() - started
 
 
-def scored(model: Model, examples: list[Example]) -> dict[str, float]:
-    """Score by image, as users get it."""
-    return by_image([one.count(model.card.thresholds) for one in predict_all(model, examples)])
+def scored(model: Model, examples: list[Example]) -> tuple[dict[str, float], dict[str, float]]:
+    """Score by image and pooled, as users get it."""
+    counts = [one.count(model.card.thresholds) for one in predict_all(model, examples)]
+    return by_image(counts), pooled(counts)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ Run it where a window system is, for instance ``xvfb-run -a python docs/render_p
 It opens samples, docks "Segment nuclei", clicks its buttons and takes screenshots.
 """
 
+import os
+import tempfile
 from pathlib import Path
 
 import napari
@@ -15,13 +17,13 @@ from superqt import QCollapsible
 IMAGES = Path(__file__).parent / "images"
 
 
-def opened(sample: str) -> tuple[napari.Viewer, QWidget]:
-    """Open napari with a sample and "Segment nuclei" beside it."""
+def opened(sample: str, name: str = "Segment nuclei") -> tuple[napari.Viewer, QWidget]:
+    """Open napari with a sample and a widget beside it."""
     viewer = napari.Viewer(show=False)
     viewer.window.resize(1280, 800)
     viewer.window._qt_window.show()
     viewer.open_sample("napari-nuclei-unet", sample)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Segment nuclei")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", name)
     QApplication.processEvents()
     return viewer, widget
 
@@ -92,6 +94,30 @@ def region() -> None:
     save(viewer, "region")
 
 
+def trained() -> None:
+    """Show a training in its middle, and what it has brought."""
+    viewer, widget = opened("histology_purple", "Train nuclei model")
+    viewer.window.resize(1400, 1060)
+    _, labels = viewer.layers
+    labels.visible, labels.contour, labels.opacity = True, 2, 1
+    click(widget, "add_all_pairs")
+    pause(2500)
+    viewer.reset_view()
+    click(widget, "train")
+    course = widget._course
+    while not course._last or course._last.history[-1]["epoch"] < 7:
+        pause(100)
+    viewer.window.screenshot(str(IMAGES / "training.png"), canvas_only=False, flash=False)
+    while course.running:
+        pause(100)
+    widget.findChild(QCollapsible, "models").expand(animate=False)
+    bar = widget.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    pause(500)
+    widget.grab().save(str(IMAGES / "trained.png"))
+    viewer.close()
+
+
 def wait_for_end(widget: object) -> None:
     """Let the window live until the job has ended."""
     loop = QEventLoop()
@@ -108,5 +134,7 @@ def pause(milliseconds: int) -> None:
 
 
 if __name__ == "__main__":
-    for picture in (segmented, settings, tuned, region):
-        picture()
+    with tempfile.TemporaryDirectory() as home:  # a user without models, who keeps none of these
+        os.environ["NUCLEI_UNET_HOME"] = home
+        for picture in (segmented, settings, tuned, region, trained):
+            picture()

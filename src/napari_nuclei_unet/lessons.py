@@ -165,7 +165,10 @@ class Lesson:
                 rows.append([part, one.name, one.group, one.kind, one.chance])
         header = {"format": FORMAT, "lesson": json.dumps({"rows": rows, "images": self.images})}
         with written(path) as aside:
-            save_file(tensors, aside, metadata=header)
+            try:
+                save_file(tensors, aside, metadata=header)
+            except SafetensorError as error:  # by which it means a disk that is full
+                raise OSError(str(error)) from error
 
     @classmethod
     def load(cls, path: Path) -> Lesson:

@@ -15,7 +15,7 @@ from napari_nuclei_unet.core.unet import UNet, fused
 from napari_nuclei_unet.lessons import Lesson
 from napari_nuclei_unet.models import Model, ModelCard, save_model
 from napari_nuclei_unet.prediction import Step, Wish
-from napari_nuclei_unet.tuning import ONE_BY_ONE, predict_all, tune
+from napari_nuclei_unet.tuning import ONE_BY_ONE, WIDE_GRID, predict_all, tune
 
 HELD, REFERENCE = "held back", "reference images"
 # A fall of AP@0.5 on the reference images by more than this is told.
@@ -104,11 +104,14 @@ def _change(before: Scores, after: Scores, on: str) -> str:
 
 
 def tuned_thresholds(model: Model, lesson: Lesson, device: str) -> dict[str, Any]:
-    """Find the thresholds of a model's card that suit what was annotated, and was mixed in."""
-    own = [one for one in lesson.own if len(one.centres)][:MOST_TUNED]
-    mixed = [one for one in lesson.training if one.known is None][: max(1, len(own) // 2)]
-    predicted = predict_all(model, [*own, *lesson.validation, *mixed], device)
-    return tune(predicted, model.card.thresholds, ONE_BY_ONE)
+    """Find the thresholds of a model's card that suit what was annotated, and what was mixed in.
+
+    Both count the same: a few nuclei alone would make thresholds that suit nothing else.
+    """
+    own = [*[one for one in lesson.own if len(one.centres)][:MOST_TUNED], *lesson.validation]
+    mixed = [one for one in lesson.training if one.known is None]
+    groups = [predict_all(model, some, device) for some in (own, mixed) if some]
+    return tune(groups, model.card.thresholds, ONE_BY_ONE, WIDE_GRID)
 
 
 def scored(

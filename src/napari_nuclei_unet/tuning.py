@@ -28,6 +28,11 @@ GRID: dict[str, tuple[Any, ...]] = {
     "separation": (0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
     "minimum_area": (10, 20, 30, 45),
 }
+# For other stains and cameras than a model was trained with: it is less sure there.
+WIDE_GRID = GRID | {
+    "threshold": (0.4, *GRID["threshold"]),
+    "confidence": (0.0, 0.7, 0.8, *GRID["confidence"][1:]),
+}
 # What is tuned together, in this order: a higher threshold makes what is left more confident.
 PASSES = (("threshold", "confidence"), ("separation",), ("minimum_area",)) * 2
 # The same, quicker.
@@ -75,19 +80,23 @@ def predict_all(model: Model, examples: list[Example], device: str = "auto") -> 
 
 
 def tune(
-    predicted: list[Predicted],
+    groups: Sequence[Sequence[Predicted]],
     start: dict[str, Any],
     passes: Sequence[tuple[str, ...]] = PASSES,
+    grid: dict[str, tuple[Any, ...]] = GRID,
 ) -> dict[str, Any]:
     """Find the thresholds with the highest mean AP at 0.5, 0.6, 0.7, 0.8 and 0.9 by image.
 
     Parameters
     ----------
-    predicted : list of Predicted
+    groups : sequence of sequence of Predicted
+        Each counts the same, whatever the number of its images.
     start : dict
         Thresholds to begin with.
     passes : sequence of tuple of str
         What is tuned together, in their order.
+    grid : dict of tuple
+        Values of each.
 
     Returns
     -------
@@ -96,12 +105,12 @@ def tune(
     """
 
     def score(thresholds: dict[str, Any]) -> float:
-        table = by_image([one.count(thresholds) for one in predicted])
-        return float(np.mean([table[name] for name in TUNED_FOR]))
+        tables = [by_image([one.count(thresholds) for one in group]) for group in groups]
+        return float(np.mean([table[name] for table in tables for name in TUNED_FOR]))
 
     best, highest = dict(start), score(start)
     for names in passes:
-        for values in product(*(GRID[name] for name in names)):
+        for values in product(*(grid[name] for name in names)):
             trial = best | dict(zip(names, values, strict=True))
             if trial != best and (reached := score(trial)) > highest:
                 best, highest = trial, reached

@@ -53,7 +53,8 @@ def test_the_manifest_is_valid_and_complete():
 
     manifest = PluginManifest.from_distribution("napari-nuclei-unet")
     manifest.validate_imports()
-    assert [w.display_name for w in manifest.contributions.widgets] == ["Segment nuclei"]
+    widgets = [one.display_name for one in manifest.contributions.widgets]
+    assert widgets == ["Segment nuclei", "Train nuclei model"]
     assert {s.key for s in manifest.contributions.sample_data} == set(SAMPLES)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-import tempfile
-from pathlib import Path
 from typing import NoReturn, TypeAlias, TypeVar, get_args, get_type_hints
 
 from napari_nuclei_unet.errors import UserError
@@ -63,13 +61,3 @@ def params_of(args: argparse.Namespace, base: Params) -> Params:
     """Change what the flags of :func:`add_flags` say in a set of parameters."""
     given = {one.name: getattr(args, one.name) for one in dataclasses.fields(base)}
     return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
-
-
-def check_writable(folder: Path) -> None:
-    """Find out before the work that the results will have a place."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{folder} cannot be written ({reason}): choose another folder.") from error

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from napari_nuclei_unet.cli._common import (
     Commands,
     add_flags,
-    check_writable,
     complain,
     params_of,
 )
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import DEVICES, SegmentParams
+from napari_nuclei_unet.writing import check_writable
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.core.regions import Region

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_nuclei_unet.cli._common import Commands, add_flags, check_writable, complain, params_of
+from napari_nuclei_unet.cli._common import Commands, add_flags, complain, params_of
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import ARCHITECTURE, DEVICES, RECIPES, TrainParams
+from napari_nuclei_unet.writing import check_writable
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.prediction import Step

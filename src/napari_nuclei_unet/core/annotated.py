@@ -134,7 +134,13 @@ def annotated(
         raise UserError(
             f"{name}: the image has the size {plane.shape}, its labels {tuple(labels.shape)}."
         )
-    return Annotated(name, plane, labels, nuclei_of(labels), finished, margin or None)
+    nuclei = nuclei_of(labels)
+    if plane.blank and len(nuclei):
+        raise UserError(
+            f"{name}: all pixels of the image have the same value where nuclei are labelled: are "
+            "the labels on the wrong plane?"
+        )
+    return Annotated(name, plane, labels, nuclei, finished, margin or None)
 
 
 def hold_back(planes: Sequence[Annotated], share: float, seed: int) -> list[list[Box]]:

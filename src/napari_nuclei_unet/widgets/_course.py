@@ -38,6 +38,7 @@ class Course(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.job = Job()
+        self._last: Any = None  # epoch
         self.train = button("train", "Train", "Learn from the listed images.")
         self._stop = button("stop", "Stop and keep", "End now, and keep the best model so far.")
         self._cancel = button("cancel_training", "Cancel", "End now; nothing is kept.")
@@ -67,7 +68,7 @@ class Course(QWidget):
     def start(self, wanted: Training) -> None:
         """Begin a training."""
         self._ending = ""
-        self._last: Any = None
+        self._last = None
         self._began = time.monotonic()
         self._begun_at = 0
         self._enable(idle=False)

@@ -84,25 +84,27 @@ class _Plot(pg.PlotWidget):
         super().__init__(background=GROUND)
         self.setFixedHeight(130)
         item = self.getPlotItem()
-        item.setTitle(title, color=TEXT, size="9pt")
+        # a legend inside would cover the curves
+        legend = "".join(
+            f" &nbsp; <span style='color:{c}'>● {name}</span>" for _, name, c in curves
+        )
+        item.setTitle(title + legend, color=TEXT, size="9pt")
         item.setMenuEnabled(False)
         item.hideButtons()
         item.showGrid(y=True, alpha=0.2)
-        item.addLegend(offset=(-5, 5), labelTextColor=TEXT, labelTextSize="8pt")
         for side in ("left", "bottom"):
             item.getAxis(side).setTextPen(TEXT)
             item.getAxis(side).setPen(TEXT)
         self.setMouseEnabled(x=False, y=False)
         self._curves = {
             column: item.plot(
-                name=name,
                 pen=pg.mkPen(colour, width=2),
                 symbol="o",
                 symbolSize=5,
                 symbolBrush=colour,
                 symbolPen=None,
             )
-            for column, name, colour in curves
+            for column, _, colour in curves
         }
         self._best = pg.InfiniteLine(
             pen=pg.mkPen(TEXT, style=Qt.PenStyle.DotLine),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.places import unfinished_folder
+from napari_nuclei_unet.writing import check_writable
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.core.regions import Box
@@ -46,6 +47,8 @@ def look_at(pairs: Sequence[Pair], params: TrainParams) -> Generator[Step, Wish,
     from napari_nuclei_unet.core.annotated import hold_back
     from napari_nuclei_unet.prediction import Step
 
+    if not pairs:
+        return Looked([], [])
     nuclei, places, planes = [0] * len(pairs), [], []
     held: list[dict[Place, list[Box]]] = [{} for _ in pairs]
     try:
@@ -120,7 +123,7 @@ def train(wanted: Training) -> Generator[Step, Wish, Learnt]:
     use_threads(wanted.threads_free)
     yield Step(0, 1)
     out, kept = unfinished_folder() / UNFINISHED, lesson_path()
-    free_path(wanted.folder, wanted.name)  # a name that cannot be one is told before the work
+    check_writable(wanted.folder)  # told before the work, and not after
     if wanted.resume:
         lesson = Lesson.load(kept)
     else:

@@ -66,7 +66,7 @@ class TrainWidget(QScrollArea):
         super().__init__()
         self._viewer = napari_viewer
         self._looking = Job()
-        self._look_again = False
+        self._look_again = self._start_then = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE)
@@ -248,12 +248,13 @@ class TrainWidget(QScrollArea):
             self._look_again = True
             return
         self._looked = list(self._pairs.pairs)
-        if not self._looked or self._course.running:
+        if self._course.running:
             return
         try:
             arrays = self._arrays(self._looked, {})
         except UserError as error:
             self._course.say(str(error))
+            self._start_then = False
             return
         self._looking.start("", look_at, arrays, self._params())
 
@@ -275,11 +276,20 @@ class TrainWidget(QScrollArea):
         if self._look_again:
             self._look_again = False
             self._look()
+        elif self._start_then:
+            self._start_then = False
+            self.start()
 
     # training
 
     def start(self, *_: object) -> None:
         """Train, as a click on the button does; a training under way goes on undisturbed."""
+        if self._looking.running or self._timer.isActive():
+            # so that what is held back is seen before it is
+            self._start_then = True
+            self._timer.stop()
+            self._look()
+            return
         pairs = list(self._pairs.pairs)
         try:
             if not pairs:

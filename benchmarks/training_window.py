@@ -1,0 +1,95 @@
+"""Measure how the window fares while a model is fine-tuned in it.
+
+    xvfb-run -a python benchmarks/training_window.py
+
+Opens five annotated crops of 256 x 256, docks "Train nuclei model" and clicks its buttons.
+Measured: opening the widget, the time from the click on Train to the first trained epoch on the
+plot, gaps between the ticks of a timer of 10 ms in the window's thread, what Stop and keep, and
+Cancel, take, and a whole training. Models go into a folder that is removed in the end.
+"""
+
+import os
+import tempfile
+import time
+
+import napari
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QPushButton
+from responsiveness import Ticks, pause
+
+from napari_nuclei_unet.references import references
+
+
+def main() -> None:
+    """Print what was measured, line by line."""
+    viewer = napari.Viewer(show=False)
+    viewer.window.resize(1400, 1000)
+    viewer.window._qt_window.show()
+    for index, one in enumerate(references("learn")[:5]):
+        where = {"translate": (0, 270 * index)}
+        image = one.image.permute(1, 2, 0).numpy()
+        viewer.add_image(image, rgb=True, name=one.name, **where)
+        viewer.add_labels(one.ids, name=f"{one.name} nuclei", **where)
+    viewer.reset_view()
+    pause(500)
+    begun = time.perf_counter()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Train nuclei model")
+    pause(1)
+    print(f"opening the widget: {time.perf_counter() - begun:.2f} s")
+    course = widget._course
+
+    def click(name: str) -> None:
+        QTest.mouseClick(widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton)
+
+    def epoch(number: int) -> bool:
+        last = getattr(course, "_last", None)
+        return last is not None and last.history[-1]["epoch"] >= number
+
+    click("add_all_pairs")
+    while widget._timer.isActive() or widget._looking.running:
+        pause(20)
+    ticks = Ticks()
+    seconds = ticks.during(lambda: click("train"), lambda: epoch(1))
+    print(f"from click to the first epoch, torch to be loaded: {seconds:.1f} s; {ticks}")
+    ticks = Ticks()
+    seconds = ticks.during(lambda: None, lambda: epoch(4))
+    print(f"three more epochs: {seconds:.1f} s; {ticks}")
+    model = len(models())
+    began = time.perf_counter()
+    ticks = Ticks()
+    stopped = []
+
+    def over() -> bool:
+        if not stopped and course._text.text().startswith("Tuning"):
+            stopped.append(time.perf_counter() - began)
+        return not course.running
+
+    seconds = ticks.during(lambda: click("stop"), over)
+    print(f"stop and keep: {seconds:.1f} s to a model with scores; {ticks}")
+    assert len(models()) == model + 1
+    ticks = Ticks()
+    seconds = ticks.during(lambda: click("train"), lambda: epoch(1))
+    print(f"from click to the first epoch, the second time: {seconds:.1f} s; {ticks}")
+    ticks = Ticks()
+    seconds = ticks.during(lambda: click("cancel_training"), lambda: not course.running)
+    print(f"cancel: {seconds:.1f} s; {ticks}")
+    ticks = Ticks()
+    seconds = ticks.during(lambda: click("train"), lambda: course.running)
+    seconds = ticks.during(lambda: None, lambda: not course.running)
+    print(f"a whole training: {seconds:.0f} s; {ticks}")
+    viewer.window.screenshot("training_window.png", canvas_only=False, flash=False)
+    viewer.close()
+
+
+def models() -> list[str]:
+    """Names of the user's models."""
+    folder = os.path.join(os.environ["NUCLEI_UNET_HOME"], "models")
+    return os.listdir(folder) if os.path.isdir(folder) else []
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["NUCLEI_UNET_HOME"] = home
+        os.environ["NAPARI_CONFIG"] = os.path.join(home, "settings.yaml")
+        main()
