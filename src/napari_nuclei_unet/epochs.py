@@ -16,7 +16,7 @@ from napari_nuclei_unet.devices import choose, give_back_memory, is_out_of_memor
 from napari_nuclei_unet.learner import Learner, batches, steps_an_epoch
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.prediction import Step, Wish
-from napari_nuclei_unet.reports import Prediction, best_loss, best_row
+from napari_nuclei_unet.reports import Prediction, best_row
 from napari_nuclei_unet.splitting import fingerprint
 from napari_nuclei_unet.validation import Validated, Validation
 
@@ -35,11 +35,12 @@ class Epoch(Step):
     history : tuple of dict
         One row for each epoch up to this one: ``epoch``, ``training_loss``,
         ``validation_loss``, ``training_iou`` and ``validation_iou`` of the foreground,
-        ``validation_ap`` at IoU 0.5 by image, ``learning_rate``, ``seconds``.
+        ``validation_ap`` at IoU 0.5 by image, ``learning_rate``, ``seconds``, and ``kept``: 1
+        where the weights were the best so far.
     epochs : int
         How many there will be.
     network : UNet or None
-        A copy, where the validation loss is the best so far.
+        A copy, where it is the best so far.
     checkpoint : Checkpoint
         From which training goes on as if never stopped.
     picture : reports.Prediction
@@ -109,12 +110,12 @@ def train_steps(
         row = _row(number, learnt, validated, learner)
         row["seconds"] = time.perf_counter() - started
         started = time.perf_counter()
-        improved = row["validation_loss"] < best_loss(history)
+        row["kept"] = float(_is_best(history, row, params))
         history = (*history, row)
         yield Epoch(
             history=history,
             epochs=params.epochs,
-            network=copy.deepcopy(learner.averaged()).cpu() if improved else None,
+            network=copy.deepcopy(learner.averaged()).cpu() if row["kept"] else None,
             checkpoint=Checkpoint(
                 params,
                 dataclasses.asdict(network.config),
@@ -208,6 +209,20 @@ def _epochs(history: tuple[dict[str, float], ...]) -> int:
     return int(history[-1]["epoch"]) if history else 0
 
 
+def _is_best(
+    history: tuple[dict[str, float], ...], row: dict[str, float], params: TrainParams
+) -> bool:
+    """Whether the weights after an epoch are better than all before; the parent's do not count.
+
+    Within the tolerance the later are: the learning rate has fallen, and with a few nuclei the
+    loss is not that exact.
+    """
+    losses = [one["validation_loss"] for one in history if one["epoch"]]
+    lowest = min(filter(math.isfinite, losses), default=math.inf)
+    loss = row["validation_loss"]
+    return loss < lowest or loss <= lowest * (1 + params.tolerance) < math.inf
+
+
 def _is_over(history: tuple[dict[str, float], ...], params: TrainParams) -> bool:
     """Whether validation has not improved for as long as patience lasts."""
     if not params.patience or not history:
@@ -232,4 +247,5 @@ def _row(
         "validation_iou": validated.iou,
         "validation_ap": validated.ap,
         "learning_rate": learner.learning_rate,
+        "kept": 0.0,
     }

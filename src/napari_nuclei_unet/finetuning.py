@@ -94,6 +94,8 @@ def _fine_tuned(
     start = _Start.of(lesson, model, params, out if resume else None)
     total = start.params.epochs * steps_an_epoch(start.params, len(lesson.training))
     known, before = references("score"), start.before
+    if lesson.notice:
+        yield Step(0, total, lesson.notice)
     if start.parent is not None and not before:
         as_it_is = Model(start.parent, fused(copy.deepcopy(start.network)))
         before = yield from scored(as_it_is, lesson, known, device, Step(0, total))

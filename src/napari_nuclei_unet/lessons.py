@@ -143,6 +143,13 @@ class Lesson:
         """The crops to learn from that are the user's."""
         return [one for one in self.training if one.known is not None]
 
+    @property
+    def notice(self) -> str:
+        """Say what was left out, if anything was."""
+        if not any(one.invalid for one in (*self.training, *self.validation)):
+            return ""
+        return "Some pixels are NaN or infinite: they were left out of training."
+
     def save(self, path: Path) -> None:
         """Write all of it, so that a training can go on when the images are gone.
 

@@ -264,6 +264,14 @@ class TrainParams:
         min=0,
         max=10_000,
     )
+    tolerance: float = parameter(
+        0.0,
+        "Tolerance",
+        "Of epochs whose validation loss is higher than the lowest by no more than this part, the "
+        "last is kept.",
+        min=0.0,
+        max=1.0,
+    )
     reference: float = parameter(
         0.0,
         "Reference images",
@@ -363,14 +371,15 @@ RECIPES = {
         average=0.0,
     ),
     "finetune": TrainParams(
-        epochs=12,
+        epochs=15,
         steps=20,
         batch=4,
-        learning_rate=1e-3,
+        learning_rate=5e-4,
         augment=0.4,
         augment_end=0.2,
         average=0.95,
         patience=6,
+        tolerance=0.02,
         reference=0.2,
     ),
 }

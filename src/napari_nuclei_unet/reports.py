@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,15 +83,9 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
 
 
 def best_row(history: Sequence[dict[str, float]]) -> dict[str, float] | None:
-    """Give the row whose weights are kept: of the lowest validation loss of all trained epochs."""
-    trained = [row for row in history if row["epoch"] and math.isfinite(row["validation_loss"])]
-    return min(trained, key=lambda row: row["validation_loss"], default=None)
-
-
-def best_loss(history: Sequence[dict[str, float]]) -> float:
-    """Give the validation loss of :func:`best_row`; infinite without one."""
-    best = best_row(history)
-    return math.inf if best is None else best["validation_loss"]
+    """Give the row of the epoch whose weights are kept, if there is one."""
+    kept = [row for row in history if row["kept"]]
+    return kept[-1] if kept else None
 
 
 def plot_predictions(path: Path, predictions: Sequence[Prediction]) -> None:

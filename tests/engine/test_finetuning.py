@@ -224,6 +224,14 @@ def test_what_cannot_be_learnt_from_is_told(bright_file, pairs, words):
     assert "\n" not in str(caught.value)
 
 
+def test_nan_is_left_out_and_that_is_said(bright_file):
+    image, truth = annotated_pair()
+    image[:4] = np.nan
+    notices = []
+    fine_tune([(image, truth)], bright_file, **QUICK, on_step=lambda s: notices.append(s.notice))
+    assert "Some pixels are NaN or infinite: they were left out of training." in notices
+
+
 def test_a_tiny_image_and_a_parameter_that_does_not_exist_are_told():
     image = discs((14, 90), [(7, 7), (7, 80)], 4)
     tiny = image[:, :28], label(image > 0)[:, :28]

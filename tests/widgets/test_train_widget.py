@@ -330,6 +330,8 @@ def test_what_changes_during_training_is_said_and_plays_no_part(qtbot, viewer, t
     slowly(trainer)
     click(trainer, "train")
     wait_for_epoch(qtbot, trainer, 1)
+    image.name = "other"
+    assert "'other' now" in text(trainer, "training_note")
     labels.fill((16, 16), 0)
     assert "what it started with" in text(trainer, "training_note")
     viewer.layers.remove(image)

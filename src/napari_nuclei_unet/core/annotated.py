@@ -291,9 +291,8 @@ def _crop(
         outside = np.ones(labels.shape, bool)
         outside[_inside(only, box)] = False
         known &= ~outside | np.isin(labels, plane.nuclei.ids[inner])
-    if pixels.dtype.kind == "f":
-        finite = np.isfinite(pixels)
-        known &= finite if finite.ndim == 2 else finite.all(axis=2)
+    finite = np.asarray(np.isfinite(pixels).reshape(*labels.shape, -1).all(axis=-1))
+    known &= finite
     labels = np.where(np.isin(labels, plane.nuclei.ids[plane.counted]), labels, 0)
     seen = plane.plane.normalized(pixels[..., :3] if pixels.ndim == 3 else pixels)
     return replace(
@@ -301,6 +300,7 @@ def _crop(
         known=torch.from_numpy(known.astype(np.float32))[None],
         # crops with more nuclei are shown more often, but not by as much
         chance=math.sqrt(1 + int(inner.sum())),
+        invalid=not finite.all(),
     )
 
 

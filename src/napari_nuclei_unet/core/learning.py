@@ -217,6 +217,8 @@ class Example:
         nothing; None: 1 everywhere.
     chance : float
         How often patches are drawn from it, compared with others of its kind.
+    invalid : bool
+        Whether some of its pixels are NaN or infinite, and therefore not known.
     """
 
     name: str
@@ -226,6 +228,7 @@ class Example:
     kind: str
     known: Tensor | None = None
     chance: float = 1.0
+    invalid: bool = False
 
     @cached_property
     def ids(self) -> NDArray[np.int32]:

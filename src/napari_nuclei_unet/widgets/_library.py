@@ -144,7 +144,7 @@ class Library(QWidget):
         made, layout = QWidget(), QVBoxLayout()
         made.setLayout(layout)
         curves, outcome = Curves(), Outcome()
-        curves.show_history(card.history or [{"epoch": 0.0}])
+        curves.show_history(card.history)
         layout.addWidget(curves)
         if "after" in card.scores:
             outcome.show_scores(card.scores, "" if card.history else "Its curves are not known.")

@@ -198,6 +198,8 @@ class TrainWidget(QScrollArea):
             pair.labels.events.set_data.connect(self._on_painted)
             pair.labels.events.paint.connect(self._on_painted)
             pair.image.events.data.connect(self._on_painted)
+            for layer in (pair.image, pair.labels):
+                layer.events.name.connect(self._on_renamed)
         if self._course.running:
             self._course.note(f"The list was changed. {GONE_ON}")
         self._clear_held()
@@ -208,6 +210,10 @@ class TrainWidget(QScrollArea):
         if self._course.running and event.source in mine:
             self._course.note(f"'{event.source.name}' was changed. {GONE_ON}")
         self._timer.start()
+
+    def _on_renamed(self, event: Any) -> None:
+        if self._course.running:
+            self._course.note(f"A layer is '{event.source.name}' now. {GONE_ON}")
 
     def _on_setting(self, name: str) -> None:
         if name in ("validation", "seed"):
