@@ -47,7 +47,7 @@ def main() -> None:
         return last is not None and last.history[-1]["epoch"] >= number
 
     click("add_all_pairs")
-    while widget._timer.isActive() or widget._looking.running:
+    while widget._material.busy:
         pause(20)
     ticks = Ticks()
     seconds = ticks.during(lambda: click("train"), lambda: epoch(1))

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shutil
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,6 +29,7 @@ from napari_nuclei_unet.core.learning import TARGETS
 from napari_nuclei_unet.core.planes import HIGH_PERCENTILE, LOW_PERCENTILE, check_plane
 from napari_nuclei_unet.core.unet import UNet, UNetConfig
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.library import path_for_copy
 from napari_nuclei_unet.models import CHANNELS, ModelCard, model_path, read_card, read_model
 from napari_nuclei_unet.samples import repeated_sample
 from napari_nuclei_unet.writing import written
@@ -169,7 +168,7 @@ def import_bioimage(path: Path, folder: Path) -> Path:
             ) from error
         model = _first_of_ours(found, path)
         read_model(model)
-        target = _free(Path(folder), model.stem)
+        target = path_for_copy(Path(folder), model.stem)
         with written(target) as aside:
             shutil.copyfile(model, aside)
     return target
@@ -341,10 +340,3 @@ def _first_of_ours(found: list[Path], package: Path) -> Path:
             continue
         return one
     raise UserError(f"{package.name} holds no model of this plugin: choose another package.")
-
-
-def _free(folder: Path, name: str) -> Path:
-    """Find a name that no file has; os.path.exists does not mind a folder that cannot be read."""
-    names = chain([name], (f"{name} {number}" for number in count(2)))
-    paths = (folder / f"{one}{SUFFIX}" for one in names)
-    return next(path for path in paths if not os.path.exists(path))

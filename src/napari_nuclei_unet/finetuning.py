@@ -200,8 +200,8 @@ def _finished(
     card, network = seen.card(), seen.network
     assert network is not None
     model = Model(card, fused(copy.deepcopy(network.eval())))
-    yield step
-    thresholds = tuned_thresholds(model, seen.lesson, device)
+    hasty = bool((yield step))  # it was stopped
+    thresholds = yield from tuned_thresholds(model, seen.lesson, device, step, hasty)
     card = dataclasses.replace(card, thresholds=thresholds)
     after = yield from scored(
         dataclasses.replace(model, card=card), seen.lesson, known, device, step
@@ -271,6 +271,8 @@ def _params(given: dict[str, Any]) -> TrainParams:
 
 def _fitting(params: TrainParams, lesson: Lesson, config: UNetConfig) -> TrainParams:
     """Make patches no larger than the images, and as the network takes them."""
+    if params.resize:
+        raise UserError("Fine-tuning learns patches, not whole images: leave --resize at 0.")
     least = 2 * config.divisor
     largest = max(max(one.labels.shape[1:]) for one in lesson.own)
     if largest < least:

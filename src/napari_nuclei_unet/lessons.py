@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from napari_nuclei_unet.core.annotated import (
+    MOST_CROPS,
     Annotated,
     annotated,
     held_from,
@@ -81,6 +82,12 @@ class Pair:
         region = None if finished is None else Region.of(finished)
         return cls(_array(image), _array(labels), f"image {number}", finished=region)
 
+    @property
+    def _keeps_channels(self) -> bool:
+        """Whether the labels have an axis of channels, one pixel long, where the image has it."""
+        axis, shape = self.channel_axis, self.labels.shape
+        return axis is not None and axis < len(shape) and shape[axis] == 1 and axis > 0
+
     def planes(self, margin: int = 0) -> list[tuple[Place, Annotated]]:
         """Find the planes that have labels.
 
@@ -100,7 +107,9 @@ class Pair:
         """
         if self.image is self.labels:
             raise UserError(f"{self.name}: an image cannot be its own labels.")
-        coloured = self.channel_axis is None and len(self.image.shape) > len(self.labels.shape)
+        ndim, dropped = len(self.labels.shape), self.channel_axis is not None
+        coloured = len(self.image.shape) > ndim + dropped
+        coloured |= dropped and len(self.image.shape) == ndim + 1 and self._keeps_channels
         shape = tuple(self.image.shape)[: -1 if coloured else None]
         try:
             cuts = annotated_cuts(shape, self.labels.shape, self.channel_axis, self.channel)
@@ -117,7 +126,7 @@ class Pair:
             name = f"{self.name} {list(place)}" if len(cuts) > 1 else self.name
             truth = CutArray(self.labels, labels)
             one = annotated(name, CutArray(self.image, image), truth, finished, margin)
-            if len(one.nuclei):
+            if one is not None:
                 made.append((place, one))
         return made
 
@@ -235,8 +244,8 @@ def lesson_of(
     planes, held = planes_of(pairs, params)
     training, validation, images = [], [], []
     for one, boxes in zip(planes, held, strict=True):
-        learnt = learnt_from(one, boxes)
-        kept = [held_from(one, box) for box in boxes]
+        learnt = learnt_from(one, boxes, max(4, MOST_CROPS // len(planes)))
+        kept = [piece for box in boxes for piece in held_from(one, box)]
         training += learnt
         validation += [example for example in kept if len(example.centres)]
         images.append(_image_of(one, [*learnt, *kept]))

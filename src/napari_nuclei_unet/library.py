@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import shutil
+import struct
 from itertools import count
 from pathlib import Path
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models import read_card, read_model, save_model, shipped_models
+from napari_nuclei_unet.models import ModelCard, read_card, read_model, shipped_models
 from napari_nuclei_unet.writing import written
 
 SUFFIX = ".safetensors"
+# Beside models a name for none: to train from the beginning.
+RANDOM = "random weights"
 LONGEST = 80
 # What file systems do not take in a name, and what a name cannot begin or end with.
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]|^[. ]|[. ]$')
@@ -39,8 +43,8 @@ def check_name(name: str) -> str:
             f"'{name}' cannot be the name of a model: take letters, digits, spaces, - and _, at "
             f"most {LONGEST}."
         )
-    if name in shipped_models():
-        raise UserError(f"'{name}' is a model of the package: choose another name.")
+    if name.lower() in {one.lower() for one in (*shipped_models(), RANDOM)}:
+        raise UserError(f"'{name}' is not a name for a model of yours: choose another name.")
     return name
 
 
@@ -102,11 +106,24 @@ def rename(path: Path, name: str) -> Path:
     to = path.with_name(f"{name}{SUFFIX}")
     if _taken(path.parent, name) and name.lower() != path.stem.lower():
         raise UserError(f"There is a model '{name}' already: choose another name.")
-    card, network = read_model(path)
-    save_model(to, dataclasses.replace(card, name=name), network.state_dict())
+    card = read_card(path)
+    with written(to) as aside:
+        _with_card(path, dataclasses.replace(card, name=name), aside)
     if not (to.exists() and path.exists() and to.samefile(path)):
         delete(path)
     return to
+
+
+def _with_card(path: Path, card: ModelCard, to: Path) -> None:
+    """Copy a model with another card, and its weights byte for byte."""
+    with path.open("rb") as model, to.open("wb") as out:
+        (size,) = struct.unpack("<Q", model.read(8))
+        header = json.loads(model.read(size))
+        header["__metadata__"]["card"] = json.dumps(dataclasses.asdict(card))
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)  # weights begin at a multiple of 8 bytes
+        out.write(struct.pack("<Q", len(text)) + text)
+        shutil.copyfileobj(model, out)
 
 
 def delete(path: Path) -> None:
@@ -143,9 +160,17 @@ def copy_in(path: Path, folder: Path) -> Path:
         If it is no model, or cannot be written.
     """
     read_model(path)
-    to = free_path(folder, f"{path.stem} copy" if path.stem in shipped_models() else path.stem)
+    to = path_for_copy(folder, path.stem)
     copy_out(path, to)
     return to
+
+
+def path_for_copy(folder: Path, name: str) -> Path:
+    """Give the file for a model that is brought in, whatever it is called."""
+    try:
+        return free_path(folder, name)
+    except UserError:  # it is called like one of the package, or as no file can be
+        return free_path(folder, f"{FORBIDDEN.sub('', name)[: LONGEST - 10] or 'model'} copy")
 
 
 def copy_out(path: Path, to: Path) -> None:

@@ -15,13 +15,14 @@ from napari_nuclei_unet.core.unet import UNet, fused
 from napari_nuclei_unet.lessons import Lesson
 from napari_nuclei_unet.models import Model, ModelCard, save_model
 from napari_nuclei_unet.prediction import Step, Wish
-from napari_nuclei_unet.tuning import ONE_BY_ONE, WIDE_GRID, predict_all, tune
+from napari_nuclei_unet.tuning import ONE_BY_ONE, WIDE_GRID, Predicted, predict_all, tune_steps
 
 HELD, REFERENCE = "held back", "reference images"
 # A fall of AP@0.5 on the reference images by more than this is told.
 FORGOTTEN = 0.05
-# Crops on which thresholds are tuned.
-MOST_TUNED = 10
+# Crops of the user's, and reference images, on which thresholds are tuned: about so many of each;
+# and if somebody waits.
+MOST_TUNED, HASTY = 10, 3
 
 Scores = dict[str, dict[str, float]]
 
@@ -54,6 +55,11 @@ class FineTuned:
     def worse(self) -> bool:
         """Whether AP@0.5 on what was held back has fallen."""
         return bool(self.before) and self._gain(HELD) < 0
+
+    @property
+    def better(self) -> bool:
+        """Whether it may take the place of the model it began with; without one it may not."""
+        return bool(self.before) and not self.worse
 
     @property
     def forgets(self) -> bool:
@@ -103,15 +109,45 @@ def _change(before: Scores, after: Scores, on: str) -> str:
     return f"{before[on]['AP@0.5']:.2f} → {new}" if before else new
 
 
-def tuned_thresholds(model: Model, lesson: Lesson, device: str) -> dict[str, Any]:
-    """Find the thresholds of a model's card that suit what was annotated, and what was mixed in.
+def tuned_thresholds(
+    model: Model, lesson: Lesson, device: str, step: Step, hasty: bool
+) -> Generator[Step, Wish, dict[str, Any]]:
+    """Find the thresholds of a model's card that suit what was learnt from.
 
-    Both count the same: a few nuclei alone would make thresholds that suit nothing else.
+    The user's crops and the images that are mixed in count the same: a few nuclei alone would make
+    thresholds that suit nothing else. What is held back plays no part.
+
+    Parameters
+    ----------
+    model : Model
+    lesson : Lesson
+    device : {"auto", "cpu", "cuda", "mps"}
+    step : Step
+        Is yielded again and again.
+    hasty : bool
+        Somebody waits: be content with fewer crops, and with one pass.
+
+    Returns
+    -------
+    dict
     """
-    own = [*[one for one in lesson.own if len(one.centres)][:MOST_TUNED], *lesson.validation]
+    own = [one for one in lesson.own if len(one.centres)]
     mixed = [one for one in lesson.training if one.known is None]
-    groups = [predict_all(model, some, device) for some in (own, mixed) if some]
-    return tune(groups, model.card.thresholds, ONE_BY_ONE, WIDE_GRID)
+    groups: list[list[Predicted]] = []
+    for some in (own, mixed):
+        some = some[:: max(1, len(some) // (HASTY if hasty else MOST_TUNED))]
+        predicted = []
+        for one in some:
+            yield step
+            predicted += predict_all(model, [one], device)
+        groups += [predicted] if predicted else []
+    trials = tune_steps(groups, model.card.thresholds, ONE_BY_ONE * (2 - hasty), WIDE_GRID)
+    while True:
+        try:
+            next(trials)
+        except StopIteration as end:
+            return end.value
+        yield step
 
 
 def scored(

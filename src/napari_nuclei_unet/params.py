@@ -24,7 +24,8 @@ def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
         One or two sentences for tooltip and ``--help``.
     **bounds
         ``min`` and ``max`` (included), ``step``, or ``choices``; ``slider``, how far a slider
-        goes as long as no larger value is set.
+        goes as long as no larger value is set; ``decimals`` of a number that is typed, and not
+        slid, as its order of magnitude counts.
     """
     return field(default=default, metadata={"label": label, "help": help, **bounds})
 
@@ -228,6 +229,7 @@ class TrainParams:
         "Highest learning rate of the schedule.",
         min=1e-7,
         max=1.0,
+        decimals=6,
     )
     weight_decay: float = parameter(
         1e-4,
@@ -235,6 +237,7 @@ class TrainParams:
         "Decoupled weight decay of AdamW.",
         min=0.0,
         max=1.0,
+        decimals=6,
     )
     clip: float = parameter(
         5.0,
@@ -348,6 +351,9 @@ def check(params: Any) -> None:
 # Training parameters that say what the network is, and not how it learns.
 ARCHITECTURE = ("encoder", "width", "depth", "stem", "detail", "goal", "normalize")
 
+# Those that only a fine-tuning understands.
+FINE_TUNING = ("reference", "margin")
+
 # Complete sets of training parameters. "finetune" is for a few annotated images
 # (docs/decisions/0007-fine-tuning.md). "seed" is the recipe of the paper that the project starts
 # from (docs/reference/seed.md); it leaves the base width open.
@@ -375,8 +381,8 @@ RECIPES = {
         steps=20,
         batch=4,
         learning_rate=5e-4,
-        augment=0.4,
-        augment_end=0.2,
+        augment=0.2,
+        augment_end=0.1,
         average=0.95,
         patience=6,
         tolerance=0.02,

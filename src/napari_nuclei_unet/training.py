@@ -168,7 +168,7 @@ def _finish(out: Path, validation: list[Example], device: str) -> ModelCard:
     predicted, others = predict_all(model, validation, device), []
     if not card.training["resize"] and card.training["augment"]:
         others = [disturbed(one, seed) for seed, one in enumerate(validation)]
-    thresholds = tune([predicted + predict_all(model, others, device)], card.thresholds)
+    thresholds = tune(predicted + predict_all(model, others, device), card.thresholds)
     plot_predictions(out.with_name("predictions.png"), shown(predicted, thresholds))
     scores = scores_by_kind(predicted, thresholds)
     return save_model(out, dataclasses.replace(card, thresholds=thresholds, scores=scores), weights)

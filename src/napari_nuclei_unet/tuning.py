@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import product, zip_longest
 from typing import Any
@@ -36,7 +36,7 @@ WIDE_GRID = GRID | {
 # What is tuned together, in this order: a higher threshold makes what is left more confident.
 PASSES = (("threshold", "confidence"), ("separation",), ("minimum_area",)) * 2
 # The same, quicker.
-ONE_BY_ONE = (("threshold",), ("confidence",), ("separation",), ("minimum_area",)) * 2
+ONE_BY_ONE = (("threshold",), ("confidence",), ("separation",), ("minimum_area",))
 # Validation images in predictions.png.
 SHOWN = 6
 TUNED_FOR = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9")
@@ -79,13 +79,35 @@ def predict_all(model: Model, examples: list[Example], device: str = "auto") -> 
     return made
 
 
-def tune(
+def tune(predicted: Sequence[Predicted], start: dict[str, Any]) -> dict[str, Any]:
+    """Find the thresholds with the highest mean AP at 0.5, 0.6, 0.7, 0.8 and 0.9 by image.
+
+    Parameters
+    ----------
+    predicted : sequence of Predicted
+    start : dict
+        Thresholds to begin with.
+
+    Returns
+    -------
+    dict
+        As ``start``.
+    """
+    trials = tune_steps([predicted], start, PASSES, GRID)
+    while True:
+        try:
+            next(trials)
+        except StopIteration as end:
+            return end.value
+
+
+def tune_steps(
     groups: Sequence[Sequence[Predicted]],
     start: dict[str, Any],
-    passes: Sequence[tuple[str, ...]] = PASSES,
-    grid: dict[str, tuple[Any, ...]] = GRID,
-) -> dict[str, Any]:
-    """Find the thresholds with the highest mean AP at 0.5, 0.6, 0.7, 0.8 and 0.9 by image.
+    passes: Sequence[tuple[str, ...]],
+    grid: dict[str, tuple[Any, ...]],
+) -> Generator[None, None, dict[str, Any]]:
+    """Do what :func:`tune` does, piece by piece.
 
     Parameters
     ----------
@@ -97,6 +119,11 @@ def tune(
         What is tuned together, in their order.
     grid : dict of tuple
         Values of each.
+
+    Yields
+    ------
+    None
+        After every trial.
 
     Returns
     -------
@@ -114,6 +141,7 @@ def tune(
             trial = best | dict(zip(names, values, strict=True))
             if trial != best and (reached := score(trial)) > highest:
                 best, highest = trial, reached
+            yield
     return best
 
 

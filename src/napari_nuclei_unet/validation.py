@@ -29,6 +29,10 @@ THRESHOLDS: dict[str, Any] = {
 }
 
 
+# Largest edge of the picture of a validation image, in pixels: its middle is shown.
+PICTURE = 320
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """One validation image as the network sees it.
@@ -131,9 +135,13 @@ class Validation:
     def picture(self, validated: Validated) -> Prediction:
         """Give one of the images with what was annotated, and what was found in it."""
         case = self.cases[self.shown]
-        image = case.image.permute(1, 2, 0).numpy()
-        true = np.where(case.known, case.truth, 0)
-        return Prediction(self.examples[self.shown].name, image, true, validated.found)
+        box = tuple(
+            slice(max(0, (extent - PICTURE) // 2), max(0, (extent - PICTURE) // 2) + PICTURE)
+            for extent in case.truth.shape
+        )
+        image = case.image[:, *box].permute(1, 2, 0).numpy()
+        true = np.where(case.known, case.truth, 0)[box]
+        return Prediction(self.examples[self.shown].name, image, true, validated.found[box])
 
 
 def _resized(example: Example, size: int) -> Example:

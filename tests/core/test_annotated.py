@@ -56,9 +56,11 @@ def test_no_pixel_and_no_nucleus_is_both_learnt_and_held_back(centres, seed, sha
     for one in learnt_from(plane, boxes):
         learnt[_where(one)] |= one.is_known
     for box in boxes:
-        one = held_from(plane, box)
-        held[_where(one)] |= one.is_known
-        assert len(one.centres)  # areas with nuclei only are held back
+        pieces = held_from(plane, box)
+        assert pieces  # areas with nuclei only are held back
+        for one in pieces:
+            assert len(one.centres)
+            held[_where(one)] |= one.is_known
     assert not (learnt & held).any()
     for number in np.unique(plane.labels)[1:]:
         nucleus = plane.labels == number
@@ -129,11 +131,25 @@ def test_a_large_plane_is_never_read_whole(margin):
     labels = Recorded(truth)
     plane = annotated("large", image, labels, margin=margin)
     (boxes,) = hold_back([plane], 0.1, 0)
-    crops = [*learnt_from(plane, boxes), *(held_from(plane, box) for box in boxes)]
+    crops = [*learnt_from(plane, boxes), *(one for box in boxes for one in held_from(plane, box))]
     places = [one.centres + [part.start for part in _where(one)] for one in crops]
     assert len(np.unique(np.concatenate(places).round(), axis=0)) == len(plane.nuclei)
     assert max(image.most, labels.most) <= 4_000_000
     assert sum(one.labels.numel() for one in crops) < 50e6
+
+
+def test_a_large_area_is_held_back_in_pieces():
+    centres = [(y, x) for y in range(40, 1500, 90) for x in range(40, 1500, 90)]
+    plane = plane_of((1500, 1500), centres, 12)
+    pieces = held_from(plane, (slice(0, 1500), slice(0, 1500)))
+    assert len(pieces) > 1
+    assert max(one.labels.numel() for one in pieces) < 700**2
+
+
+def test_of_a_plane_without_labels_not_a_pixel_is_read():
+    image = Recorded(np.zeros((100, 100)))
+    assert annotated("one", image, np.zeros((100, 100), int)) is None
+    assert image.most == 0
 
 
 @pytest.mark.parametrize(
@@ -145,8 +161,9 @@ def test_a_large_plane_is_never_read_whole(margin):
     ],
 )
 def test_too_little_is_told(centres, words):
+    planes = [one for one in [plane_of((64, 64), centres)] if one is not None]
     with pytest.raises(UserError, match=words):
-        hold_back([plane_of((64, 64), centres)], 0.1, 0)
+        hold_back(planes, 0.1, 0)
 
 
 def test_two_nuclei_side_by_side_cannot_be_parted():
@@ -158,7 +175,7 @@ def test_two_nuclei_side_by_side_cannot_be_parted():
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (np.zeros((5, 6), int), "labels"),
+        (np.ones((5, 6), int), "labels"),
         (np.zeros((5, 5)), "whole numbers"),
         (np.full((5, 5), -1), "negative"),
     ],

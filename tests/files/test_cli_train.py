@@ -205,6 +205,9 @@ def test_flags_that_would_be_without_effect_are_told(data, tmp_path, capsys):
     for flags, words in (
         (["--resume", "--from", "nuclei"], ["--resume", "leave --from"]),
         (["--from", str(out), "--width=9", "--goal=mask"], ["leave --width and --goal out"]),
+        (["--from=nuclei", "--encoder-weights=x", "--overwrite"], ["leave --encoder-weights out"]),
+        (["--margin=3", "--overwrite"], ["--margin", "add --from"]),
+        (["--from=nuclei", "--resize=64", "--overwrite"], ["leave --resize at 0"]),
         (
             [*SMALL, "--overwrite", "--encoder-weights=no.pth"],
             ["--encoder resnet34 --encoder-weights FILE"],

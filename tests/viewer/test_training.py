@@ -30,13 +30,15 @@ def test_paint_train_segment_in_a_window(
     trainer._model.use_file(bright_file)
     trainer._form.set(replace(trainer._form.get(), epochs=2, steps=3, batch=2, patch=32))
     click(trainer, "add_all_pairs")
-    looked = lambda: not trainer._timer.isActive() and not trainer._looking.running  # noqa: E731
+    looked = lambda: not trainer._material.busy  # noqa: E731
     qtbot.waitUntil(looked, timeout=30_000)
     assert "Nothing is annotated" in trainer.findChild(QLabel, "training_status").text()
     for number, place in enumerate(GRID, 1):  # as with a brush, one nucleus after the other
         labels.brush_size = 14
         labels.paint(place, number)
-    qtbot.waitUntil(lambda: "16 nuclei" in trainer._pairs._list.item(0).text(), timeout=30_000)
+    qtbot.waitUntil(
+        lambda: "16 nuclei" in trainer._material.list._list.item(0).text(), timeout=30_000
+    )
     assert [layer.name for layer in viewer.layers][-1] == "cells held back"
     with qtbot.waitSignal(trainer._course.learnt, timeout=120_000):
         click(trainer, "train")

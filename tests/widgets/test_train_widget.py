@@ -13,9 +13,11 @@ from skimage.measure import label
 
 from napari_nuclei_unet import fine_tune, load_model
 from napari_nuclei_unet.lessons import Pair
+from napari_nuclei_unet.library import RANDOM
 from napari_nuclei_unet.models import read_card, read_model
 from napari_nuclei_unet.params import RECIPES
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
+from napari_nuclei_unet.widgets._draft import Draft, interrupted
 from napari_nuclei_unet.widgets._held import HELD, held_layer, read_held
 
 from .conftest import click
@@ -35,13 +37,11 @@ def add_pair(viewer, name="cells", seed=0, **how):
 
 def looked(qtbot, trainer):
     """Wait until the labels were looked at."""
-    qtbot.waitUntil(
-        lambda: not trainer._timer.isActive() and not trainer._looking.running, timeout=30_000
-    )
+    qtbot.waitUntil(lambda: not trainer._material.busy, timeout=30_000)
 
 
 def listed(trainer):
-    entries = trainer._pairs._list
+    entries = trainer._material.list._list
     return [entries.item(row).text() for row in range(entries.count())]
 
 
@@ -80,7 +80,7 @@ def test_the_selected_pair_is_added_and_removed_and_renamed(qtbot, viewer, train
     looked(qtbot, trainer)
     image.name = "renamed"
     assert listed(trainer) == ["renamed · 16 nuclei in cells nuclei"]
-    trainer._pairs._list.item(0).setSelected(True)
+    trainer._material.list._list.item(0).setSelected(True)
     click(trainer, "remove_pair")
     assert listed(trainer) == []
     looked(qtbot, trainer)
@@ -125,11 +125,11 @@ def test_channels_are_chosen(qtbot, viewer, trainer):
     viewer.add_labels(label(clean > 0), name="cells nuclei")
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
-    assert trainer._pairs.pairs[0].channel == 0
-    trainer._pairs.channel.value = 1
+    assert trainer._material.pairs[0].channel == 0
+    trainer._material.list.channel.value = 1
     looked(qtbot, trainer)
-    (pair,) = trainer._arrays(trainer._pairs.pairs, {})
-    (_, plane) = pair.planes()[0]
+    (arguments,) = trainer._material.arrays()
+    ((_, plane),) = Pair(**arguments).planes()
     np.testing.assert_array_equal(plane.plane.pixels[0:128, 0:128], clean)
 
 
@@ -143,7 +143,7 @@ def test_what_is_held_back_lies_exactly_on_the_labels_and_can_be_moved(qtbot, vi
     layer = held_layer(viewer, labels)
     for name in ("scale", "translate"):
         np.testing.assert_array_equal(getattr(layer, name), getattr(labels, name))
-    (pair,) = trainer._pairs.pairs
+    (pair,) = trainer._material.pairs
     before = read_held(viewer, [pair])[pair.key][()]
     assert all(one.stop <= 128 for box in before for one in box)
     layer.data = [np.add(corners, (3, 0)) for corners in layer.data]
@@ -157,6 +157,45 @@ def test_what_is_held_back_lies_exactly_on_the_labels_and_can_be_moved(qtbot, vi
     assert len(read_held(viewer, [pair])[pair.key][()]) > len(after)
 
 
+def test_what_is_held_back_grows_with_what_is_painted(qtbot, viewer, trainer):
+    """The first two nuclei that are painted must not stay the only ones that judge."""
+    clean = discs((128, 128), GRID, 7)
+    viewer.add_image(clean.astype(float), name="cells")
+    labels = viewer.add_labels(np.zeros((128, 128), int), name="cells nuclei")
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    for number, place in enumerate(GRID[:2], 1):
+        labels.brush_size = 14
+        labels.paint(place, number)
+    looked(qtbot, trainer)
+    (pair,) = trainer._material.pairs
+    few = read_held(viewer, [pair])[pair.key]
+    for number, place in enumerate(GRID[2:], 3):
+        labels.paint(place, number)
+    looked(qtbot, trainer)
+    assert read_held(viewer, [pair])[pair.key] != few
+
+
+def test_moving_the_slider_of_a_stack_is_no_painting(qtbot, viewer, trainer):
+    clean = discs((128, 128), GRID, 7)
+    truth = np.zeros((4, 128, 128), int)
+    truth[2] = label(clean > 0)
+    viewer.add_image(np.stack([clean] * 4).astype(float), name="stack")
+    labels = viewer.add_labels(truth, name="stack nuclei")
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    slowly(trainer)
+    click(trainer, "train")
+    wait_for_epoch(qtbot, trainer, 1)
+    viewer.dims.set_point(0, 3)
+    viewer.dims.set_point(0, 2)
+    labels.visible = False
+    labels.contour = 2
+    assert text(trainer, "training_note") == ""
+    trained(qtbot, trainer, "cancel_training")
+    looked(qtbot, trainer)
+
+
 def test_planes_of_a_stack_are_held_back_where_they_are(qtbot, viewer, trainer):
     clean = discs((128, 128), GRID, 7)
     truth = np.zeros((4, 128, 128), int)
@@ -166,7 +205,7 @@ def test_planes_of_a_stack_are_held_back_where_they_are(qtbot, viewer, trainer):
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
     assert "16 nuclei" in listed(trainer)[0]
-    (pair,) = trainer._pairs.pairs
+    (pair,) = trainer._material.pairs
     assert set(read_held(viewer, [pair])[pair.key]) == {(2,)}
     assert all((corners[:, 0] == 2).all() for corners in held_layer(viewer, labels).data)
 
@@ -176,7 +215,7 @@ def test_finished_areas_are_taken_from_shapes_in_the_world(qtbot, viewer, traine
     click(trainer, "add_all_pairs")
     upper = [[0, 0], [0, 255], [120, 255], [120, 0]]  # in the world: the upper half
     shapes = viewer.add_shapes([upper], shape_type="polygon", name="finished")
-    trainer._unlabelled.value = shapes
+    trainer._material.unlabelled.value = shapes
     looked(qtbot, trainer)
     assert "8 nuclei" in listed(trainer)[0]
     viewer.layers.remove(shapes)
@@ -206,6 +245,7 @@ def test_a_click_makes_a_model_that_both_widgets_offer(qtbot, viewer, trainer, w
     path = home / "models" / "my nuclei.safetensors"
     assert load_model(path).card.name == "my nuclei"
     assert list((home / "unfinished").iterdir()) == []
+    looked(qtbot, trainer)
     assert "AP@0.5" in text(trainer, "verdict")
     table = trainer.findChild(QTableWidget, "scores")
     assert "→" in table.item(0, 0).text()
@@ -301,8 +341,9 @@ def test_after_a_closed_window_a_training_goes_on_without_its_layers(
     viewer.layers.clear()
     again = TrainWidget(viewer)
     qtbot.addWidget(again)
-    assert "interrupted after epoch 1 of 2" in text(again, "halted")
-    assert "'bright'" in text(again, "halted")
+    assert "of 'my nuclei', from 'bright', was interrupted" in text(again, "halted")
+    assert "after epoch 1 of 2" in text(again, "halted")
+    again.findChild(QLineEdit, "model_name").setText("another")  # it keeps the name it had
     trained(qtbot, again, "resume")
     card = read_card(home / "models" / "my nuclei.safetensors")
     assert [row["epoch"] for row in card.history] == [0, 1, 2]
@@ -341,6 +382,67 @@ def test_what_changes_during_training_is_said_and_plays_no_part(qtbot, viewer, t
     looked(qtbot, trainer)
 
 
+def test_two_interrupted_trainings_do_not_disturb_each_other(qtbot, viewer, trainer, home):
+    add_pair(viewer)
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    for name in ("first", "second"):
+        trainer.findChild(QLineEdit, "model_name").setText(name)
+        click(trainer, "train")
+        wait_for_epoch(qtbot, trainer, 1)
+        assert interrupted() is None or interrupted().draft.name == "first"  # not the one that runs
+        with qtbot.waitSignal(trainer._course.job.finished, timeout=60_000):
+            trainer._course.job.cancel()
+        looked(qtbot, trainer)
+    assert "'second'" in text(trainer, "halted")
+    trained(qtbot, trainer, "resume")
+    looked(qtbot, trainer)
+    assert (home / "models" / "second.safetensors").is_file()
+    assert "'first'" in text(trainer, "halted")
+
+
+def test_a_model_from_random_weights_is_not_made_the_default(qtbot, viewer, trainer, home):
+    add_pair(viewer)
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    trainer._model.model.value = RANDOM
+    trainer._form.set(replace(trainer._form.get(), width=4, depth=1))
+    trained(qtbot, trainer)
+    looked(qtbot, trainer)
+    assert (home / "models" / "my nuclei.safetensors").is_file()
+    assert trainer._model.model.value == RANDOM
+
+
+def test_the_learning_rate_can_be_small(trainer):
+    for rate in (5e-4, 2.5e-5, 1e-6):
+        trainer._form.set(replace(trainer._form.get(), learning_rate=rate))
+        assert trainer._form.get().learning_rate == rate
+
+
+def test_what_was_unknown_does_not_become_background(qtbot, viewer, trainer):
+    add_pair(viewer)
+    click(trainer, "add_all_pairs")
+    shapes = viewer.add_shapes([[[0, 0], [60, 127]]], shape_type="rectangle", name="finished")
+    trainer._material.unlabelled.value = shapes
+    viewer.layers.remove(shapes)
+    assert trainer._material.params().margin > 0
+    looked(qtbot, trainer)
+
+
+def test_segment_and_training_agree_on_the_channel(qtbot, viewer, trainer, widget):
+    """Labels that were made of channel 1 are learnt with channel 1, though nothing names it."""
+    clean = discs((128, 128), GRID, 7)
+    viewer.add_image(np.stack([np.zeros_like(clean)] * 6 + [clean]).astype(float), name="cells")
+    widget._where.axis.value = 0
+    widget._where.channel.value = 6
+    click(widget, "segment")
+    qtbot.waitUntil(lambda: not widget._runner.running, timeout=60_000)
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    (pair,) = trainer._material.pairs
+    assert (pair.channel_axis, pair.channel) == (0, 6)
+
+
 # bad input
 
 
@@ -364,6 +466,7 @@ def test_a_folder_that_cannot_be_written_is_told(qtbot, viewer, trainer, message
     home.parent.mkdir(exist_ok=True)
     home.write_text("a file where the folder should be")
     trained(qtbot, trainer)
+    looked(qtbot, trainer)
     assert "cannot be written" in messages[-1][1]
     assert trainer.findChild(QPushButton, "train").isEnabled()
 
@@ -378,14 +481,11 @@ def test_a_lazy_image_that_cannot_be_read_is_told(qtbot, viewer, trainer, messag
         fail, dtype=np.float32, meta=np.zeros((0, 0), np.float32)
     )
     truth = label(discs((128, 128), GRID, 7) > 0)
-    pair = Pair(image, truth, "lazy")
-    viewer.add_image(np.zeros((128, 128)), name="lazy")
-    viewer.add_labels(truth, name="lazy nuclei")
-    click(trainer, "add_all_pairs")
-    looked(qtbot, trainer)
+    pair = {"image": image, "labels": truth, "name": "lazy"}
     with qtbot.waitSignal(trainer._course.job.finished, timeout=60_000):
-        trainer._begin((pair,), RECIPES["finetune"], str(trainer._model.model.value))
+        trainer._begin((pair,), RECIPES["finetune"], Draft.new("lazy"))
     assert "could not be read: the server is gone" in messages[-1][1]
+    looked(qtbot, trainer)
 
 
 # models
@@ -396,10 +496,15 @@ def chosen(trainer):
 
 
 @pytest.fixture
-def with_model(trainer, bright_file, home):
+def with_model(qtbot, trainer, bright_file, home):
     """The widget with the brightness network among the user's models."""
-    trainer._library.bring_in_file(bright_file)
+    bring_in(qtbot, trainer, bright_file)
     return trainer
+
+
+def bring_in(qtbot, trainer, path):
+    with qtbot.waitSignal(trainer._library._job.finished, timeout=60_000):
+        trainer._library.bring_in_file(path)
 
 
 def test_models_are_imported_renamed_shown_exported_and_deleted(
@@ -410,7 +515,7 @@ def test_models_are_imported_renamed_shown_exported_and_deleted(
     library.rename_to("brighter")
     assert load_model(chosen(with_model)).card.name == "brighter"
     assert not (home / "models" / "bright.safetensors").exists()
-    library.bring_in_file(bright_file)
+    bring_in(qtbot, with_model, bright_file)
     library.rename_to("brighter")
     assert "already" in messages[-1][1]
     library.choose(home / "models" / "brighter.safetensors")
@@ -426,10 +531,10 @@ def test_models_are_imported_renamed_shown_exported_and_deleted(
     assert str(home / "models" / "brighter.safetensors") not in library.model.choices
 
 
-def test_what_is_no_model_is_not_imported(with_model, tmp_path, messages, home):
+def test_what_is_no_model_is_not_imported(qtbot, with_model, tmp_path, messages, home):
     wrong = tmp_path / "wrong.safetensors"
     wrong.write_bytes(b"not this")
-    with_model._library.bring_in_file(wrong)
+    bring_in(qtbot, with_model, wrong)
     assert "not a whole safetensors file" in messages[-1][1]
     assert len(list((home / "models").iterdir())) == 1
 
@@ -440,13 +545,13 @@ def test_a_bioimage_package_goes_out_and_comes_in(qtbot, with_model, tmp_path, h
     with qtbot.waitSignal(with_model._library._job.finished, timeout=120_000):
         with_model._library.export_package_to(out)
     assert out.is_file(), messages
-    with_model._library.bring_in_file(out)
+    bring_in(qtbot, with_model, out)
     assert chosen(with_model).name == "bright 2.safetensors"
 
 
 def test_settings_are_those_of_the_recipe(qtbot, viewer, home):
     made = TrainWidget(viewer)
     qtbot.addWidget(made)
-    assert replace(made._params(), margin=0) == RECIPES["finetune"]
+    assert replace(made._material.params(), margin=0) == RECIPES["finetune"]
     assert isinstance(viewer.add_image(np.zeros((4, 4))), Image)
     assert isinstance(viewer.add_labels(np.zeros((4, 4), int)), Labels)

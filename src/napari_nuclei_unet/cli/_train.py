@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_nuclei_unet.cli._common import Commands, add_flags, complain, params_of
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.params import ARCHITECTURE, DEVICES, RECIPES, TrainParams
+from napari_nuclei_unet.params import ARCHITECTURE, DEVICES, FINE_TUNING, RECIPES, TrainParams
 from napari_nuclei_unet.writing import check_writable
 
 if TYPE_CHECKING:
@@ -163,6 +163,11 @@ def _check_beginning(args: argparse.Namespace) -> None:
             "--resume goes on with the weights of its checkpoint: leave --from and "
             "--encoder-weights out."
         )
+    if args.start and args.encoder_weights:
+        raise UserError("--from takes the network as it is: leave --encoder-weights out.")
+    idle = [name for name in FINE_TUNING if getattr(args, name) is not None]
+    if idle and not (args.start or args.resume):
+        raise UserError(f"--{' and --'.join(idle)} go with a model to begin with: add --from.")
     given = [name for name in ARCHITECTURE if getattr(args, name) is not None]
     if args.start and given:
         raise UserError(f"--from takes the network as it is: leave --{' and --'.join(given)} out.")

@@ -31,6 +31,8 @@ DIAMETERS = 3.0
 # these that are kept in memory, of which this part at most has no nucleus.
 CROP, CONTEXT = 512, 64
 MOST_CROPS, EMPTY_CROPS = 96, 0.25
+# Pieces of an area that is held back.
+MOST_HELD = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ def annotated(
     labels: ArrayLike,
     finished: Region | None = None,
     margin: int = 0,
-) -> Annotated:
+) -> Annotated | None:
     """Look at an annotated plane, and at nothing of its pixels but a sample.
 
     Parameters
@@ -117,25 +119,28 @@ def annotated(
 
     Returns
     -------
-    Annotated
+    Annotated or None
+        None: it has no labels.
 
     Raises
     ------
     UserError
         If the shapes differ, or one of the two is not what it should be.
     """
+    if np.dtype(labels.dtype).kind not in "ui":  # type: ignore[attr-defined]
+        raise UserError(f"{name}: labels are whole numbers, one for each nucleus.")
+    nuclei = nuclei_of(labels)
+    if not len(nuclei):
+        return None  # and not a pixel of the image is read
     try:
         plane = lazy_plane(image)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
-    if np.dtype(labels.dtype).kind not in "ui":  # type: ignore[attr-defined]
-        raise UserError(f"{name}: labels are whole numbers, one for each nucleus.")
     if tuple(labels.shape) != plane.shape:
         raise UserError(
             f"{name}: the image has the size {plane.shape}, its labels {tuple(labels.shape)}."
         )
-    nuclei = nuclei_of(labels)
-    if plane.blank and len(nuclei):
+    if plane.blank:
         raise UserError(
             f"{name}: all pixels of the image have the same value where nuclei are labelled: are "
             "the labels on the wrong plane?"
@@ -211,7 +216,7 @@ def _areas(planes: Sequence[Annotated], share: float) -> list[tuple[int, Box]]:
     return best
 
 
-def learnt_from(plane: Annotated, held: Sequence[Box]) -> list[Example]:
+def learnt_from(plane: Annotated, held: Sequence[Box], most: int = MOST_CROPS) -> list[Example]:
     """Cut out what is learnt from: everything known, but what is held back.
 
     Parameters
@@ -219,6 +224,8 @@ def learnt_from(plane: Annotated, held: Sequence[Box]) -> list[Example]:
     plane : Annotated
     held : sequence of (slice, slice)
         Areas that are held back; a nucleus that reaches into one plays no part.
+    most : int
+        Crops, about; of more some are taken, from all over the plane.
 
     Returns
     -------
@@ -237,15 +244,25 @@ def learnt_from(plane: Annotated, held: Sequence[Box]) -> list[Example]:
             full.append(_widened_to(square, plane, here))
         elif plane.margin is None:
             empty.append(widened(square, CONTEXT, shape))
-    chosen = [*_some(full, MOST_CROPS), *_some(empty, round(EMPTY_CROPS * MOST_CROPS))]
+    chosen = [*_some(full, most), *_some(empty, max(1, round(EMPTY_CROPS * most)))]
     made = [_crop(plane, box, own, held) for box in chosen]
     return [one for one in made if one.is_known.any()]
 
 
-def held_from(plane: Annotated, box: Box) -> Example:
-    """Cut out an area that is held back, with some context."""
-    own = plane.counted & plane.nuclei.in_box(box)
-    return _crop(plane, _widened_to(box, plane, own), own, (), only=box)
+def held_from(plane: Annotated, held: Box) -> list[Example]:
+    """Cut out an area that is held back, with some context; in pieces, where it is large."""
+    top, left = (one.start for one in held)
+    extent = [one.stop - one.start for one in held]
+    made = []
+    for rows, columns in _some(list(squares(extent, CROP)), MOST_HELD):
+        box = (
+            slice(rows.start + top, rows.stop + top),
+            slice(columns.start + left, columns.stop + left),
+        )
+        own = plane.counted & plane.nuclei.in_box(box)
+        if own.any():
+            made.append(_crop(plane, _widened_to(box, plane, own), own, (), only=box))
+    return made
 
 
 def _some(boxes: list[Box], most: int) -> list[Box]:

@@ -147,7 +147,7 @@ class CutArray:
         except MemoryError:
             raise
         except Exception as error:  # whatever lies behind it: a file, a server, a graph
-            raise UserError(f"The image could not be read: {error}") from error
+            raise UserError(f"Image or labels could not be read: {error}") from error
         if not self.cut.mean:
             return read
         return np.asarray(read.mean(axis=self.cut.mean_axis, dtype=self.dtype))

@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_nuclei_unet.widgets._job import Job
-from napari_nuclei_unet.widgets._lesson import Training, forget_unfinished, train
+from napari_nuclei_unet.widgets._lesson import Training, train
 from napari_nuclei_unet.widgets._parts import button, row
 from napari_nuclei_unet.widgets._runner import tell
 
@@ -67,6 +67,7 @@ class Course(QWidget):
 
     def start(self, wanted: Training) -> None:
         """Begin a training."""
+        self._wanted = wanted
         self._ending = ""
         self._last = None
         self._began = time.monotonic()
@@ -75,7 +76,7 @@ class Course(QWidget):
         self._bar.setRange(0, 0)
         self.note("")
         self.say("Reading images and labels …")
-        self.job.start(f"Training {wanted.name}", train, wanted)
+        self.job.start(f"Training {wanted.draft.name}", train, wanted)
 
     def say(self, words: str) -> None:
         """Write the line that says what is going on."""
@@ -111,8 +112,9 @@ class Course(QWidget):
         self._bar.setRange(0, step.total)
         self._bar.setValue(step.done)
         if hasattr(step, "history"):
+            if self._last is None:
+                self._begun_at = step.done
             self._last = step
-            self._begun_at = self._begun_at or step.done
             self.epoch.emit(step)
         if not self._ending:
             self.say(self._words(step))
@@ -121,7 +123,9 @@ class Course(QWidget):
         """Say how far it is."""
         if self._last is None:
             self._began = time.monotonic()
-            return "Scoring the model as it is …" if step.total > 1 else "Reading …"
+            if step.total == 1:
+                return "Reading images and labels …"
+            return "Scoring the model as it is …" if step.done == 0 else "First epoch …"
         if step.done >= step.total:
             return "Tuning thresholds and scoring …"
         row = self._last.history[-1]
@@ -135,7 +139,7 @@ class Course(QWidget):
     def _on_finished(self) -> None:
         self._enable(idle=True)
         if self._ending == "Cancelled.":
-            forget_unfinished()
+            self._wanted.draft.forget()
             self.say("Cancelled; nothing was kept.")
         elif self._text.text():
             self.say("")

@@ -88,6 +88,8 @@ def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
     options = {key: meta[key] for key in ("min", "max", "step", "choices") if key in meta}
     if "choices" in options:
         options["choices"] = list(options["choices"])
+    elif "decimals" in meta:
+        options |= {"widget_type": "FloatSpinBox", "step": 10.0 ** -meta["decimals"]}
     elif meta["max"] <= 1:
         options["widget_type"] = "FloatSlider"
     elif "slider" in meta:
@@ -103,6 +105,7 @@ def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
     if auto and "widget_type" not in options:
         control.native.setSpecialValueText("auto")
     control.auto = auto
+    control.digits = meta.get("decimals", 4)
     control.tooltip = meta["help"]
     control.native.setObjectName(field.name)
     control.native.setToolTip(meta["help"])
@@ -113,7 +116,8 @@ def _value(control: Widget) -> Any:
     """Say what a control means: a click in a slider gives 0.79999 for the 0.8 that it shows."""
     if _is_auto(control):
         return None
-    return round(control.value, 4) if isinstance(control.value, float) else control.value
+    value = control.value
+    return round(value, control.digits) if isinstance(value, float) else value
 
 
 def _is_auto(control: Widget) -> bool:

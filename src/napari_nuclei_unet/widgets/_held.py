@@ -51,7 +51,7 @@ def draw_held(viewer: ViewerModel, pair: LayerPair, held: dict[Place, list[Box]]
         layer.data = []
         layer.add(corners, shape_type="rectangle")
         return
-    active = viewer.layers.selection.active
+    selected = list(viewer.layers.selection)
     geometry = {name: getattr(pair.labels, name) for name in GEOMETRY}
     viewer.add_shapes(
         corners,
@@ -63,7 +63,7 @@ def draw_held(viewer: ViewerModel, pair: LayerPair, held: dict[Place, list[Box]]
         metadata={HELD: str(pair.labels.unique_id)},
         **geometry,
     )
-    viewer.layers.selection.active = active
+    viewer.layers.selection = selected
 
 
 def _plane_axes(pair: LayerPair) -> list[int]:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.places import unfinished_folder
+from napari_nuclei_unet.widgets._draft import Draft
 from napari_nuclei_unet.writing import check_writable
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.core.regions import Box
-    from napari_nuclei_unet.lessons import Pair, Place
+    from napari_nuclei_unet.lessons import Place
     from napari_nuclei_unet.outcomes import FineTuned
     from napari_nuclei_unet.prediction import Step, Wish
-
-UNFINISHED = "training.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +38,13 @@ class Looked:
     problem: str = ""
 
 
-def look_at(pairs: Sequence[Pair], params: TrainParams) -> Generator[Step, Wish, Looked]:
+def look_at(arrays: Sequence[dict[str, Any]], params: TrainParams) -> Generator[Step, Wish, Looked]:
     """Run in the thread: count nuclei, and choose what is held back."""
     from napari_nuclei_unet.core.annotated import hold_back
+    from napari_nuclei_unet.lessons import Pair
     from napari_nuclei_unet.prediction import Step
 
+    pairs = [Pair(**one) for one in arrays]
     if not pairs:
         return Looked([], [])
     nuclei, places, planes = [0] * len(pairs), [], []
@@ -73,27 +71,28 @@ class Training:
 
     Attributes
     ----------
-    pairs : tuple of Pair
+    arrays : tuple of dict
+        Arguments of ``lessons.Pair``.
     model : str
         Where it begins: name or file; empty: random weights.
     params : TrainParams
     device : str
-    name : str
-        Of the result.
     folder : Path
         Where models are kept.
     threads_free : int
+    draft : Draft
+        Where what it needs to go on is kept; has the name of the new model.
     resume : bool
-        Go on with what was interrupted, instead of the pairs.
+        Go on with what is there, instead of the arrays.
     """
 
-    pairs: tuple[Pair, ...]
+    arrays: tuple[dict[str, Any], ...]
     model: str
     params: TrainParams
     device: str
-    name: str
     folder: Path
     threads_free: int
+    draft: Draft
     resume: bool = False
 
 
@@ -114,84 +113,34 @@ class Learnt:
 
 def train(wanted: Training) -> Generator[Step, Wish, Learnt]:
     """Run in the thread; torch is imported here, not when the widget opens."""
+    with wanted.draft.in_use():
+        learnt = yield from _train(wanted)
+        wanted.draft.forget()
+    return learnt
+
+
+def _train(wanted: Training) -> Generator[Step, Wish, Learnt]:
+    from napari_nuclei_unet.devices import memory_told
     from napari_nuclei_unet.finetuning import fine_tune_steps
-    from napari_nuclei_unet.lessons import Lesson, lesson_of
+    from napari_nuclei_unet.lessons import Lesson, Pair, lesson_of
     from napari_nuclei_unet.library import free_path
     from napari_nuclei_unet.prediction import Step
     from napari_nuclei_unet.widgets._run import use_threads
 
     use_threads(wanted.threads_free)
     yield Step(0, 1)
-    out, kept = unfinished_folder() / UNFINISHED, lesson_path()
+    draft = wanted.draft
     check_writable(wanted.folder)  # told before the work, and not after
     if wanted.resume:
-        lesson = Lesson.load(kept)
+        lesson = Lesson.load(draft.lesson)
     else:
-        lesson = lesson_of(wanted.pairs, wanted.params)
-        forget_unfinished()
-        lesson.save(kept)
-    steps = fine_tune_steps(
-        lesson, wanted.model or None, wanted.params, wanted.device, out, wanted.resume
+        with memory_told():
+            lesson = lesson_of([Pair(**one) for one in wanted.arrays], wanted.params)
+        lesson.save(draft.lesson)
+    result = yield from fine_tune_steps(
+        lesson, wanted.model or None, wanted.params, wanted.device, draft.model, wanted.resume
     )
-    result = yield from steps
-    path = free_path(wanted.folder, wanted.name)
+    yield Step(1, 1)  # the last moment to cancel
+    path = free_path(wanted.folder, draft.name)
     result.save(path)
-    forget_unfinished()
     return Learnt(result, path)
-
-
-def lesson_path() -> Path:
-    """File with what an unfinished training learns from."""
-    return unfinished_folder() / "training.lesson"
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A training that was interrupted.
-
-    Attributes
-    ----------
-    params : TrainParams
-    done : int
-        Epochs.
-    name : str
-        Of the model that it began with.
-    when : str
-        In words.
-    """
-
-    params: TrainParams
-    done: int
-    name: str
-    when: str
-
-
-def unfinished() -> Unfinished | None:
-    """Find a training that can go on, without loading torch."""
-    import json
-
-    from safetensors import SafetensorError, safe_open
-
-    from napari_nuclei_unet.models import read_card
-
-    out = unfinished_folder() / UNFINISHED
-    checkpoint = out.with_suffix(".checkpoint")
-    try:
-        if not lesson_path().is_file():
-            return None
-        with safe_open(checkpoint, framework="np") as opened:
-            card = json.loads(opened.metadata()["training"])
-        params = TrainParams(**card["params"])
-        parent = read_card(out).parent.get("name", "random weights")
-        when = time.strftime("%d %b, %H:%M", time.localtime(checkpoint.stat().st_mtime))
-        return Unfinished(params, int(card["history"][-1]["epoch"]), parent, when)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, UserError):
-        return None  # not far enough to go on, or of another version
-
-
-def forget_unfinished() -> None:
-    """Remove what an interrupted training has left."""
-    out = unfinished_folder() / UNFINISHED
-    for path in (out.with_suffix(".checkpoint"), out, lesson_path()):
-        with suppress(OSError):
-            path.unlink(missing_ok=True)

@@ -41,7 +41,7 @@ class Library(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._job = Job()
-        self._job.returned.connect(self._on_exported)
+        self._job.returned.connect(self._on_done)
         self._job.failed.connect(_tell)
         self.model = combo("own_model", "Your own models.", self._models)
         buttons = (
@@ -173,14 +173,8 @@ class Library(QWidget):
 
     def bring_in_file(self, name: str | Path) -> None:
         """Add the model of a file: one of this plugin, or a bioimage.io package with one."""
-        from napari_nuclei_unet.bioimage import import_bioimage
-
-        path = Path(name)
-        take = library.copy_in if path.suffix == library.SUFFIX else import_bioimage
-        if (made := _done(lambda: take(path, folder()))) is not None:
-            SHELF.changed.emit()
-            self.choose(made)
-            show_info(f"'{made.stem}' was added to your models.")
+        if not self._job.running:
+            self._job.start(f"Import of {Path(name).name}", _import, Path(name), folder())
 
     def export(self, *_: object) -> None:
         """Ask for a file, and copy the chosen model to it."""
@@ -201,8 +195,13 @@ class Library(QWidget):
             return
         self._job.start(f"bioimage.io: {self._path.stem}", _export, self._path, Path(name))
 
-    def _on_exported(self, path: Path) -> None:
-        show_info(f"{path} is written.")
+    def _on_done(self, path: Path) -> None:
+        if path.parent != folder():
+            show_info(f"{path} is written.")
+            return
+        SHELF.changed.emit()
+        self.choose(path)
+        show_info(f"'{path.stem}' was added to your models.")
 
     def _ask_where(self, name: str, kind: str) -> str:
         return QFileDialog.getSaveFileName(self, "Export a model", name, kind)[0]
@@ -215,6 +214,18 @@ def _export(model: Path, out: Path) -> Any:
 
     yield Step(0, 1)
     return export_bioimage(model, out)
+
+
+def _import(path: Path, to: Path) -> Any:
+    """Run in the thread: reading and checking a model loads torch."""
+    from napari_nuclei_unet.prediction import Step
+
+    yield Step(0, 1)
+    if path.suffix == library.SUFFIX:
+        return library.copy_in(path, to)
+    from napari_nuclei_unet.bioimage import import_bioimage
+
+    return import_bioimage(path, to)
 
 
 def _done(action: Callable[[], Any]) -> Any:

@@ -10,13 +10,12 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.library import RANDOM
 from napari_nuclei_unet.models import ModelCard, models_in, read_card, shipped_models
 from napari_nuclei_unet.params import DEVICES
 from napari_nuclei_unet.widgets._parts import button, combo, row
 from napari_nuclei_unet.widgets._preferences import preference
 from napari_nuclei_unet.widgets._shelf import SHELF, folder
-
-RANDOM = "random weights"
 
 
 class ModelChoice(QObject):

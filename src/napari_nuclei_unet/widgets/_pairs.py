@@ -65,13 +65,16 @@ def pair_of(image: Image, labels: Labels) -> LayerPair:
     UserError
         If their shapes differ.
     """
-    axis = likely_channel_axis(image)
-    made = LayerPair(image, labels, axis, None if axis is None else 0)
-    for one in (made, replace(made, channel_axis=None, channel=None)):
+    record = labels.metadata.get(METADATA, {})
+    source = record.get("source", {}) if isinstance(record, dict) else {}
+    tried = [(source.get("channel_axis"), source.get("channel")), (likely_channel_axis(image), 0)]
+    tried += [(None, None), *((axis, 0) for axis in range(image.ndim))]
+    for axis, channel in tried:
+        one = LayerPair(image, labels, axis, None if axis is None else channel)
         if _fits(one):
             return one
     raise UserError(
-        f"'{labels.name}' has the shape {tuple(made.truth.shape)}, which is not that of "
+        f"'{labels.name}' has the shape {tuple(labels.data.shape)}, which is not that of "
         f"'{image.name}', {shape_of(image)}: choose labels that were made for this image."
     )
 

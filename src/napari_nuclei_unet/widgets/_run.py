@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Layer
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
@@ -84,12 +85,12 @@ class Run:
         return f"Tile {step.done} of {step.total} · {left:.0f} s left"
 
 
-def check_offline(source: Source) -> None:
+def check_offline(image: Layer) -> None:
     """Refuse an image of the network where Preferences forbid that."""
-    address = str(source.image.source.path or "")
+    address = str(image.source.path or "")
     if preference("offline") and "://" in address:
         raise UserError(
-            f"The image '{source.image.name}' comes from the network ({address}), which is "
+            f"The image '{image.name}' comes from the network ({address}), which is "
             "switched off in Preferences ▸ Nuclei U-Net ▸ Offline."
         )
 

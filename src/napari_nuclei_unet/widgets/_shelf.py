@@ -31,7 +31,10 @@ SHELF = Shelf()
 def folder() -> Path:
     """Where the user's models are: as Preferences say, or where the system has such."""
     wanted = preference("model_folder")
-    return Path(wanted).expanduser() if wanted else model_folder()
+    try:
+        return Path(wanted).expanduser() if wanted else model_folder()
+    except RuntimeError:  # no such user
+        return Path(wanted)
 
 
 def make_default(path: Path) -> None:

@@ -212,7 +212,7 @@ class SegmentWidget(QWidget):
             return
         try:
             source = self._where.source(where)
-            check_offline(source)
+            check_offline(source.image)
             place = place_of(source.image, source.cut)
             check_unlocked(labels_of(self._viewer, source.image, len(place.shape)))
         except UserError as error:
