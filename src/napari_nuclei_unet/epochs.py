@@ -55,8 +55,9 @@ class Epoch(Step):
 
     def __str__(self) -> str:
         row = self.history[-1]
+        learnt = f"training loss {row['training_loss']:.4f}  " if row["epoch"] else "(before)  "
         return (
-            f"epoch {row['epoch']}/{self.epochs}  training loss {row['training_loss']:.4f}  "
+            f"epoch {row['epoch']}/{self.epochs}  {learnt}"
             f"validation loss {row['validation_loss']:.4f}  IoU {row['validation_iou']:.3f}  "
             f"AP@0.5 {row['validation_ap']:.3f}  {row['seconds']:.0f} s"
         )

@@ -32,10 +32,8 @@ from napari_nuclei_unet.splitting import fingerprint
 from napari_nuclei_unet.validation import Validation
 from napari_nuclei_unet.zooming import zoom_for
 
-NOTHING_YET = (
-    "Training ended before its first epoch, or its loss never became a number, so there is no "
-    "model to keep: give it more time, or a lower learning rate."
-)
+NO_EPOCH = "Training ended before its first epoch was over, so there is no model to keep."
+NEVER = "The loss never became a number, so there is no model to keep: lower the learning rate."
 
 
 def fine_tune_steps(
@@ -112,7 +110,8 @@ def _fine_tuned(
         seen.see,
     )
     if seen.network is None:
-        raise UserError(NOTHING_YET)
+        epochs = () if seen.checkpoint is None else seen.checkpoint.history
+        raise UserError(NO_EPOCH if all(not row["epoch"] for row in epochs) else NEVER)
     return (yield from _finished(seen, known, device, Step(total, total)))
 
 
@@ -207,7 +206,8 @@ def _finished(
         dataclasses.replace(model, card=card), seen.lesson, known, device, step
     )
     scores = {"before": seen.before, "after": after}
-    return FineTuned(dataclasses.replace(card, scores=scores), network, seen.before, after)
+    held = sum(len(one.centres) for one in seen.lesson.validation)
+    return FineTuned(dataclasses.replace(card, scores=scores), network, seen.before, after, held)
 
 
 def fine_tune(

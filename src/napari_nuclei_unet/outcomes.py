@@ -20,9 +20,11 @@ from napari_nuclei_unet.tuning import ONE_BY_ONE, WIDE_GRID, Predicted, predict_
 HELD, REFERENCE = "held back", "reference images"
 # A fall of AP@0.5 on the reference images by more than this is told.
 FORGOTTEN = 0.05
+# A fall of mean AP by less than this is not worth a word.
+SLIGHT = 0.01
 # Crops of the user's, and reference images, on which thresholds are tuned: about so many of each;
 # and if somebody waits.
-MOST_TUNED, HASTY = 10, 3
+MOST_TUNED, HASTY = 10, 2
 
 Scores = dict[str, dict[str, float]]
 
@@ -39,12 +41,15 @@ class FineTuned:
     before, after : dict of dict
         ``AP@0.5``, ``mean AP`` and ``count error`` of the model before and after, on what was
         ``held back`` and on the ``reference images``; nothing before, if it began at random.
+    held : int
+        Nuclei that were held back.
     """
 
     card: ModelCard
     network: UNet
     before: Scores
     after: Scores
+    held: int = 0
 
     @property
     def model(self) -> Model:
@@ -53,8 +58,11 @@ class FineTuned:
 
     @property
     def worse(self) -> bool:
-        """Whether AP@0.5 on what was held back has fallen."""
-        return bool(self.before) and self._gain(HELD) < 0
+        """Whether AP@0.5 on what was held back has fallen, or mean AP, if that is the same."""
+        if not self.before:
+            return False
+        gain = self._gain(HELD)
+        return gain < 0 or (gain == 0 and self._gain(HELD, "mean AP") < -SLIGHT)
 
     @property
     def better(self) -> bool:
@@ -66,19 +74,25 @@ class FineTuned:
         """Whether AP@0.5 on the reference images has fallen by more than 0.05."""
         return bool(self.before) and self._gain(REFERENCE) < -FORGOTTEN
 
-    def _gain(self, on: str) -> float:
-        return self.after[on]["AP@0.5"] - self.before[on]["AP@0.5"]
+    def _gain(self, on: str, score: str = "AP@0.5") -> float:
+        return self.after[on][score] - self.before[on][score]
 
     @property
     def verdict(self) -> str:
         """Say in a sentence or two what the training has brought."""
-        said = [f"AP@0.5 {_change(self.before, self.after, HELD)} on what was held back."]
+        nuclei = "1 nucleus" if self.held == 1 else f"{self.held} nuclei"
+        changes = ", ".join(
+            f"{score} {_change(self.before, self.after, HELD, score)}"
+            for score in ("AP@0.5", "mean AP")
+        )
+        said = [f"{changes} on what was held back ({nuclei})."]
         if self.worse:
             said.append("The model got worse there, so it was not made the default.")
         if self.forgets:
+            change = _change(self.before, self.after, REFERENCE, "AP@0.5")
             said.append(
-                f"It forgets: AP@0.5 {_change(self.before, self.after, REFERENCE)} on the "
-                "reference images; mix in more of them, or use it for images like yours only."
+                f"It forgets: AP@0.5 {change} on the reference images; mix in "
+                "more of them, or use it for images like yours only."
             )
         return " ".join(said)
 
@@ -104,9 +118,9 @@ class FineTuned:
         return save_model(path, card, self.network.state_dict())
 
 
-def _change(before: Scores, after: Scores, on: str) -> str:
-    new = f"{after[on]['AP@0.5']:.2f}"
-    return f"{before[on]['AP@0.5']:.2f} → {new}" if before else new
+def _change(before: Scores, after: Scores, on: str, score: str) -> str:
+    new = f"{after[on][score]:.2f}"
+    return f"{before[on][score]:.2f} → {new}" if before else new
 
 
 def tuned_thresholds(
@@ -125,7 +139,7 @@ def tuned_thresholds(
     step : Step
         Is yielded again and again.
     hasty : bool
-        Somebody waits: be content with fewer crops, and with one pass.
+        Somebody waits: be content with fewer crops and thresholds, and with one pass.
 
     Returns
     -------
@@ -141,7 +155,9 @@ def tuned_thresholds(
             yield step
             predicted += predict_all(model, [one], device)
         groups += [predicted] if predicted else []
-    trials = tune_steps(groups, model.card.thresholds, ONE_BY_ONE * (2 - hasty), WIDE_GRID)
+    trials = tune_steps(
+        groups, model.card.thresholds, ONE_BY_ONE[:2] if hasty else 2 * ONE_BY_ONE, WIDE_GRID
+    )
     while True:
         try:
             next(trials)

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -114,10 +115,13 @@ def plot_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
 
 
 def outlined(
-    image: NDArray[np.floating], labels: NDArray[np.integer], colour: tuple[float, ...]
+    image: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    colour: tuple[float, ...],
+    mode: Literal["inner", "outer"] = "inner",
 ) -> NDArray[np.floating]:
-    """Draw the outlines of labels (Y, X) into an image (Y, X, 3), in a copy."""
-    return np.where(find_boundaries(labels, mode="inner")[..., None], colour, image)
+    """Draw the outlines of labels (Y, X), in them or around, into a copy of an image (Y, X, 3)."""
+    return np.where(find_boundaries(labels, mode=mode)[..., None], colour, image)
 
 
 def _nuclei(labels: NDArray[np.integer]) -> int:

@@ -139,9 +139,11 @@ class Validation:
             slice(max(0, (extent - PICTURE) // 2), max(0, (extent - PICTURE) // 2) + PICTURE)
             for extent in case.truth.shape
         )
+        known = case.known[box]
         image = case.image[:, *box].permute(1, 2, 0).numpy()
-        true = np.where(case.known, case.truth, 0)[box]
-        return Prediction(self.examples[self.shown].name, image, true, validated.found[box])
+        image = np.where(known[..., None], image, 0.4 * image)  # what does not count is darker
+        true, found = (np.where(known, part[box], 0) for part in (case.truth, validated.found))
+        return Prediction(self.examples[self.shown].name, image, true, found)
 
 
 def _resized(example: Example, size: int) -> Example:

@@ -258,6 +258,11 @@ def test_a_worse_model_says_so():
     assert worse.forgets
     assert "not made the default" in worse.verdict
     assert "0.80 → 0.70" in worse.verdict
+    assert "(7 nuclei)" in FineTuned(None, None, before, after, 7).verdict
+    mean = {"held back": scores | {"mean AP": 0.45}, "reference images": scores}
+    assert FineTuned(None, None, before, mean).worse
     fine = FineTuned(None, None, before, before)
     assert not fine.worse
+    assert fine.better
+    assert not FineTuned(None, None, {}, before).better  # from random weights
     assert not fine.forgets

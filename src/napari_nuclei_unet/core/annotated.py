@@ -172,6 +172,11 @@ def hold_back(planes: Sequence[Annotated], share: float, seed: int) -> list[list
         If there are fewer than two areas with a nucleus.
     """
     total = sum(int(one.counted.sum()) for one in planes)
+    if total == 0 and planes:
+        raise UserError(
+            "No annotated nucleus has its centre in what is outlined as finished: outline whole "
+            "nuclei."
+        )
     if total == 0:
         raise UserError(
             "Nothing is annotated: paint nuclei into the labels, each with a number of its own."

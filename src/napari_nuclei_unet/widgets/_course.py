@@ -125,7 +125,7 @@ class Course(QWidget):
             self._began = time.monotonic()
             if step.total == 1:
                 return "Reading images and labels …"
-            return "Scoring the model as it is …" if step.done == 0 else "First epoch …"
+            return "Scoring the model as it is …" if step.done == 0 else "Next epoch …"
         if step.done >= step.total:
             return "Tuning thresholds and scoring …"
         row = self._last.history[-1]

@@ -48,7 +48,7 @@ class Curves(QWidget):
         self._picture.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._picture.setToolTip(
             "One of the areas that are held back: blue what you annotated, orange what the model "
-            "finds."
+            "finds. What is darker does not count."
         )
         for one in (self._loss, self._scores, self._picture):
             layout.addWidget(one)
@@ -67,7 +67,8 @@ class Curves(QWidget):
 
     def show_picture(self, picture: Prediction) -> None:
         """Draw an image with its annotation in blue and what was found in orange."""
-        drawn = outlined(outlined(picture.image, picture.true, ANNOTATED), picture.found, FOUND)
+        drawn = outlined(picture.image, picture.true, ANNOTATED, "outer")
+        drawn = outlined(drawn, picture.found, FOUND)
         pixels = np.ascontiguousarray((255 * drawn).astype(np.uint8))
         height, width, _ = pixels.shape
         image = pg.QtGui.QImage(

@@ -218,6 +218,12 @@ def result_on_view(viewer: ViewerModel, image: Image | None) -> Labels | None:
     return None
 
 
+def release(labels: Labels) -> None:
+    """Leave a labels layer to the user: the next result gets a layer of its own."""
+    record = labels.metadata[METADATA] | {"layer": None}
+    labels.metadata = {**labels.metadata, METADATA: record}
+
+
 def check_unlocked(labels: Labels | None) -> None:
     """Refuse to write into labels that the user, or their array, has locked.
 

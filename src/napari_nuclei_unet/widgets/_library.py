@@ -67,8 +67,8 @@ class Library(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.model.native)
-        layout.addWidget(row(*made[:4]))
-        layout.addWidget(row(*made[4:]))
+        for start in range(0, len(made), 3):
+            layout.addWidget(row(*made[start : start + 3]))
         SHELF.changed.connect(self._refresh)
         self._refresh()
 
@@ -146,6 +146,7 @@ class Library(QWidget):
         curves, outcome = Curves(), Outcome()
         curves.show_history(card.history)
         layout.addWidget(curves)
+        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         if "after" in card.scores:
             outcome.show_scores(card.scores, "" if card.history else "Its curves are not known.")
             layout.addWidget(outcome)

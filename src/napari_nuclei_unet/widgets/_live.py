@@ -32,7 +32,7 @@ DEBOUNCE = 40
 MOST_KEPT = 1_500_000_000
 EDITED = (
     "These labels were edited by hand, so the sliders leave them alone. "
-    "Click Segment to start over."
+    "Click Segment for others, in a layer of their own."
 )
 
 
@@ -193,6 +193,15 @@ class Live(QObject):
         key = same if same in mine else mine[-1]
         self._kept.move_to_end(key)
         return self._kept[key]
+
+    def edited(self, layer: Labels, place: Place) -> bool:
+        """Whether a plane of labels that was written is not what it was."""
+        mine = [
+            kept
+            for kept in self._kept.values()
+            if kept.layer == layer and kept.place.index == place.index
+        ]
+        return bool(mine) and not any(kept.untouched() for kept in mine)
 
     def writing(self, layer: Labels | None, place: Place, write: Callable[[], Result]) -> Result:
         """Write into a plane of labels; what others have written there does not look edited."""

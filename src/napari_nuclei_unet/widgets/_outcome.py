@@ -65,5 +65,5 @@ def _words(name: str, was: float | None, now: float | None) -> str:
     if was is None:
         return f"{now:.2f}"
     change = (was - now) if name in ERRORS else (now - was)
-    mark = " ▲" if change > 0.005 else " ▼" if change < -0.005 else ""
+    mark = " better" if change > 0.005 else " worse" if change < -0.005 else ""
     return f"{was:.2f} → {now:.2f}{mark}"

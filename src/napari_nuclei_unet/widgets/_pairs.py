@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem
 
 from napari_nuclei_unet.core.axes import Channel, annotated_cuts
@@ -68,7 +68,7 @@ def pair_of(image: Image, labels: Labels) -> LayerPair:
     record = labels.metadata.get(METADATA, {})
     source = record.get("source", {}) if isinstance(record, dict) else {}
     tried = [(source.get("channel_axis"), source.get("channel")), (likely_channel_axis(image), 0)]
-    tried += [(None, None), *((axis, 0) for axis in range(image.ndim))]
+    tried.append((None, None))
     for axis, channel in tried:
         one = LayerPair(image, labels, axis, None if axis is None else channel)
         if _fits(one):
@@ -145,7 +145,8 @@ class PairList(QObject):
         self._list = QListWidget(objectName="pairs")
         self._list.setToolTip("What the model learns from: images with their labels.")
         self._list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
-        self._list.setMaximumHeight(110)
+        self._list.setFixedHeight(90)
+        self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._add = button(
             "add_pair", "Add selected", "Add the image and the labels selected in the layer list."
         )
@@ -268,7 +269,7 @@ class PairList(QObject):
         with_channels = self._with_channels()
         axes = [(pair.image, pair.channel_axis or 0) for pair in with_channels]
         lengths = [shape_of(image)[axis] for image, axis in axes]
-        return [*range(min(lengths, default=1)), MEAN]
+        return [MEAN, *range(min(lengths, default=1))]
 
     def _on_chosen(self) -> None:
         about = self._with_channels()

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from magicgui.widgets import ComboBox
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 
 def combo(name: str, tooltip: str, choices: Any) -> ComboBox:
     """Make a list to choose from; ``choices`` as magicgui takes them."""
     made = ComboBox(name=name, choices=choices, tooltip=tooltip)
     made.native.setObjectName(name)
+    # long names of layers must not make the dock wider than the window has room for
+    made.native.setSizeAdjustPolicy(
+        QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    )
+    made.native.setMinimumContentsLength(10)
     return made
 
 
@@ -32,6 +37,7 @@ def check_box(name: str, text: str, tooltip: str) -> QCheckBox:
 def row(*widgets: QWidget) -> QWidget:
     """Lay out widgets side by side."""
     made = QWidget()
+    made.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
     layout = QHBoxLayout(made)
     layout.setContentsMargins(0, 0, 0, 0)
     for widget in widgets:

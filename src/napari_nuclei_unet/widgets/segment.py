@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_error, show_warning
+from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFormLayout,
@@ -25,6 +25,7 @@ from napari_nuclei_unet.widgets._layers import (
     check_unlocked,
     labels_of,
     place_of,
+    release,
     show_labels,
 )
 from napari_nuclei_unet.widgets._live import Answer, Kept, Live, model_stamp
@@ -249,6 +250,10 @@ class SegmentWidget(QWidget):
             return
         place = place_of(source.image, source.cut)
         before = labels_of(self._viewer, source.image, len(place.shape))
+        if before is not None and answer.inside is None and self._live.edited(before, place):
+            release(before)
+            show_info(f"What you have corrected in '{before.name}' stays as it is.")
+            before = None
         try:
             layer = self._live.writing(before, place, lambda: self._show(source, answer))
         except UserError as error:

@@ -73,10 +73,17 @@ class TrainWidget(QScrollArea):
         for one in (self._course, self._curves, self._outcome):
             layout.addWidget(one)
         layout.addWidget(self._folded("Models", "models", self._library))
+        layout.addStretch(1)  # or the parts would share what is left
         self.setWidget(inside)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setMinimumHeight(300)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
+        """As wide as the form and its scroll bar: it scrolls up and down only."""
+        bar = self.verticalScrollBar().sizeHint().width()
+        return QSize(self.widget().minimumSizeHint().width() + bar, 300)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
         """Wide enough for the form, which scrolls up and down only."""
@@ -209,6 +216,7 @@ class TrainWidget(QScrollArea):
     # what was interrupted
 
     def _on_ended(self) -> None:
+        self._course.note("")  # what goes on has ended
         self._offer_to_resume()
         self._material.wake()
 
