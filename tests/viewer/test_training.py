@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import discs
+from napari.settings import get_plugin_settings
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel, QPushButton
@@ -13,12 +14,22 @@ pytestmark = pytest.mark.viewer
 GRID = [(y, x) for y in (16, 48, 80, 112) for x in (16, 48, 80, 112)]
 
 
+@pytest.fixture
+def preferences():
+    """The plugin's page in Preferences, put back in the end: a training changes the default."""
+    page = get_plugin_settings(PLUGIN).segment
+    before = page.model_dump()
+    yield page
+    for name, value in before.items():
+        setattr(page, name, value)
+
+
 def click(widget, name):
     QTest.mouseClick(widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton)
 
 
 def test_paint_train_segment_in_a_window(
-    make_napari_viewer_proxy, qtbot, bright_file, tmp_path, monkeypatch
+    make_napari_viewer_proxy, qtbot, bright_file, tmp_path, monkeypatch, preferences
 ):
     """All layers come to the plugin in proxies here, which are new objects every time."""
     monkeypatch.setenv("NUCLEI_UNET_HOME", str(tmp_path))
@@ -51,5 +62,3 @@ def test_paint_train_segment_in_a_window(
     click(segmenter, "segment")
     qtbot.waitUntil(lambda: not segmenter._runner.running, timeout=60_000)
     assert viewer.layers["cells nuclei"].data.max() == 16
-    segmenter._model.use_file("nuclei")
-    trainer._model.model.value = "nuclei"
