@@ -10,6 +10,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel, QPushButton
 
+from napari_nuclei_unet.widgets._preferences import PLUGIN
+
 pytestmark = pytest.mark.viewer
 GRID = [(y, x) for y in (16, 48, 80, 112) for x in (16, 48, 80, 112)]
 
