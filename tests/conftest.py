@@ -81,3 +81,17 @@ def discs(shape: tuple[int, int], centres: list[tuple[int, int]], radius: int = 
 @pytest.fixture
 def three_discs() -> np.ndarray:
     return discs((60, 80), [(15, 15), (40, 30), (30, 60)])
+
+
+@pytest.fixture
+def preferences():
+    """The plugin's page in Preferences, as it is in a fresh napari; put back in the end."""
+    from napari.settings import get_plugin_settings
+
+    from napari_nuclei_unet.widgets._preferences import PLUGIN
+
+    page = get_plugin_settings(PLUGIN).segment
+    before = page.model_dump()
+    yield page
+    for name, value in before.items():
+        setattr(page, name, value)

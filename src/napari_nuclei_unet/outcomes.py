@@ -14,7 +14,7 @@ from napari_nuclei_unet.core.scores import Counts, by_image, pooled
 from napari_nuclei_unet.core.unet import UNet, fused
 from napari_nuclei_unet.lessons import Lesson
 from napari_nuclei_unet.models import Model, ModelCard, save_model
-from napari_nuclei_unet.prediction import Step, Wish
+from napari_nuclei_unet.prediction import Step, Wish, sticky
 from napari_nuclei_unet.tuning import ONE_BY_ONE, WIDE_GRID, Predicted, predict_all, tune_steps
 
 HELD, REFERENCE = "held back", "reference images"
@@ -155,15 +155,9 @@ def tuned_thresholds(
             yield step
             predicted += predict_all(model, [one], device)
         groups += [predicted] if predicted else []
-    trials = tune_steps(
-        groups, model.card.thresholds, ONE_BY_ONE[:2] if hasty else 2 * ONE_BY_ONE, WIDE_GRID
-    )
-    while True:
-        try:
-            next(trials)
-        except StopIteration as end:
-            return end.value
-        yield step
+    passes = ONE_BY_ONE[:2] if hasty else 2 * ONE_BY_ONE
+    trials = tune_steps(groups, model.card.thresholds, passes, WIDE_GRID)
+    return (yield from sticky(trials, lambda _: step))
 
 
 def scored(

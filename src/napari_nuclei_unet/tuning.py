@@ -18,7 +18,7 @@ from napari_nuclei_unet.core.scores import Counts, by_image, count_known
 from napari_nuclei_unet.devices import plan
 from napari_nuclei_unet.models import Model, thresholds_at
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.prediction import run
+from napari_nuclei_unet.prediction import Step, Wish, run
 from napari_nuclei_unet.reports import Prediction
 from napari_nuclei_unet.zooming import predict_fitting
 
@@ -93,12 +93,7 @@ def tune(predicted: Sequence[Predicted], start: dict[str, Any]) -> dict[str, Any
     dict
         As ``start``.
     """
-    trials = tune_steps([predicted], start, PASSES, GRID)
-    while True:
-        try:
-            next(trials)
-        except StopIteration as end:
-            return end.value
+    return run(tune_steps([predicted], start, PASSES, GRID))
 
 
 def tune_steps(
@@ -106,7 +101,7 @@ def tune_steps(
     start: dict[str, Any],
     passes: Sequence[tuple[str, ...]],
     grid: dict[str, tuple[Any, ...]],
-) -> Generator[None, None, dict[str, Any]]:
+) -> Generator[Step, Wish, dict[str, Any]]:
     """Do what :func:`tune` does, piece by piece.
 
     Parameters
@@ -122,7 +117,7 @@ def tune_steps(
 
     Yields
     ------
-    None
+    Step
         After every trial.
 
     Returns
@@ -136,12 +131,16 @@ def tune_steps(
         return float(np.mean([table[name] for table in tables for name in TUNED_FOR]))
 
     best, highest = dict(start), score(start)
-    for names in passes:
-        for values in product(*(grid[name] for name in names)):
-            trial = best | dict(zip(names, values, strict=True))
-            if trial != best and (reached := score(trial)) > highest:
-                best, highest = trial, reached
-            yield
+    trials = [
+        dict(zip(names, values, strict=True))
+        for names in passes
+        for values in product(*(grid[name] for name in names))
+    ]
+    for number, changes in enumerate(trials, 1):
+        trial = best | changes
+        if trial != best and (reached := score(trial)) > highest:
+            best, highest = trial, reached
+        yield Step(number, len(trials))
     return best
 
 

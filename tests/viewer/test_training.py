@@ -5,25 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import discs
-from napari.settings import get_plugin_settings
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel, QPushButton
 
-from napari_nuclei_unet.widgets._preferences import PLUGIN
-
 pytestmark = pytest.mark.viewer
 GRID = [(y, x) for y in (16, 48, 80, 112) for x in (16, 48, 80, 112)]
-
-
-@pytest.fixture
-def preferences():
-    """The plugin's page in Preferences, put back in the end: a training changes the default."""
-    page = get_plugin_settings(PLUGIN).segment
-    before = page.model_dump()
-    yield page
-    for name, value in before.items():
-        setattr(page, name, value)
 
 
 def click(widget, name):

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QPushButton
 from superqt.utils import WorkerBase
 
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
-from napari_nuclei_unet.widgets._preferences import PLUGIN
 
 
 @pytest.fixture
@@ -64,18 +63,6 @@ def messages():
     notification_manager.notification_ready.connect(keep)
     yield seen
     notification_manager.notification_ready.disconnect(keep)
-
-
-@pytest.fixture
-def preferences():
-    """The plugin's page in Preferences, as it is in a fresh napari; put back in the end."""
-    from napari.settings import get_plugin_settings
-
-    page = get_plugin_settings(PLUGIN).segment
-    before = page.model_dump()
-    yield page
-    for name, value in before.items():
-        setattr(page, name, value)
 
 
 def click(widget, name):

@@ -48,10 +48,6 @@ class Nuclei:
         """Median diameter in pixels; 0 without nuclei."""
         return float(np.median(np.sqrt(4 / np.pi * self.areas))) if len(self) else 0.0
 
-    def only(self, chosen: NDArray[np.bool_]) -> Nuclei:
-        """Keep some of them."""
-        return Nuclei(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
-
     def in_box(self, box: Box) -> NDArray[np.bool_]:
         """Which have their centre in a box."""
         places = np.floor(self.centres + 0.5)
