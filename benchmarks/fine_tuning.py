@@ -29,7 +29,8 @@ from napari_nuclei_unet.files import find_images, image_stem, read_image
 from napari_nuclei_unet.finetuning import fine_tune_steps
 from napari_nuclei_unet.lessons import Pair, lesson_of
 from napari_nuclei_unet.models import Model
-from napari_nuclei_unet.params import RECIPES, TrainParams
+from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.recipes import RECIPES
 from napari_nuclei_unet.references import references
 from napari_nuclei_unet.splitting import split
 from napari_nuclei_unet.training import train

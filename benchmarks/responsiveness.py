@@ -47,7 +47,7 @@ class Ticks:
         self._last = begun = time.perf_counter()
         start()
         while not until():
-            pause(2)
+            pause(10)  # not more often: looking takes time from what is looked at
         seconds = time.perf_counter() - begun
         pause(50)  # a stall in the end counts, too
         self._timer.stop()

@@ -21,7 +21,7 @@ from napari_nuclei_unet.core.regions import Polygons, Region, box_around, cut
 from napari_nuclei_unet.devices import plan
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import THRESHOLDS, Model, ModelCard, load_model, thresholds_at
-from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.params import SegmentParams, with_changes
 from napari_nuclei_unet.prediction import Maps, Step, Wish, run, sticky
 from napari_nuclei_unet.zooming import context, predict_fitting
 
@@ -141,19 +141,11 @@ def segment(
     True
     """
     where = None if region is None else Region.of(region)
-    result = run(segment_steps(image, model, checked_params(params), device, where))
+    wanted = with_changes(SegmentParams(), params)
+    result = run(segment_steps(image, model, wanted, device, where))
     for notice in result.notices:
         warnings.warn(notice, stacklevel=2)
     return result.labels
-
-
-def checked_params(params: dict[str, Any]) -> SegmentParams:
-    """Make parameters of keywords, and name the one that does not exist."""
-    known = [one.name for one in dataclasses.fields(SegmentParams)]
-    for name in params:
-        if name not in known:
-            raise UserError(f"There is no parameter '{name}': choose among {', '.join(known)}.")
-    return SegmentParams(**params)
 
 
 def segment_steps(

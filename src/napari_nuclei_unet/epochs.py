@@ -98,39 +98,18 @@ def train_steps(
     if resume and resume.tensors:
         learner.restore(resume.tensors)
     data = resume.data if resume else fingerprint([*training, *validation.examples])
-    steps = steps_an_epoch(params, len(training))
-    total = steps * params.epochs
-    started = time.perf_counter()
+    closing = _Closing(learner, validation, params, data, steps_an_epoch(params, len(training)))
     for number in range(1 + _epochs(history), params.epochs + 1):
         if _is_over(history, params):
             return
-        learnt = yield from _epoch(learner, training, steps, number)
+        learnt = yield from _epoch(learner, training, closing.steps, number)
         if learnt is None:
             return
-        validated = validation.validate(learner.averaged())
-        row = _row(number, learnt, validated, learner)
-        row["seconds"] = time.perf_counter() - started
-        started = time.perf_counter()
-        row["kept"] = float(_is_best(history, row, params))
-        history = (*history, row)
-        yield Epoch(
-            history=history,
-            epochs=params.epochs,
-            network=copy.deepcopy(learner.averaged()).cpu() if row["kept"] else None,
-            checkpoint=Checkpoint(
-                params,
-                dataclasses.asdict(network.config),
-                data,
-                history,
-                learner.state(),
-                precision,
-            ),
-            picture=validation.picture(validated),
-            done=number * steps,
-            total=total,
-        )
+        epoch = closing.close(number, learnt, history)
+        history = epoch.history
+        yield epoch
         if not math.isfinite(learnt[0]):
-            yield Step(number * steps, total, NO_NUMBER)
+            yield Step(epoch.done, epoch.total, NO_NUMBER)
             return
 
 
@@ -150,27 +129,70 @@ def first_epoch(
         to begin.
     """
     device, precision = _where(device, params.precision)
-    started = time.perf_counter()
     learner = Learner(copy.deepcopy(network), params, device, precision)
-    nothing = math.nan, math.nan
-    validated = validation.validate(learner.averaged())
-    row = _row(0, nothing, validated, learner)
-    row["seconds"] = time.perf_counter() - started
-    config, data = (
-        dataclasses.asdict(network.config),
-        fingerprint([*training, *validation.examples]),
-    )
-    checkpoint = Checkpoint(params, config, data, (row,), {}, precision)
-    total = params.epochs * steps_an_epoch(params, len(training))
-    return Epoch(
-        done=0,
-        total=total,
-        history=(row,),
-        epochs=params.epochs,
-        network=None,
-        checkpoint=checkpoint,
-        picture=validation.picture(validated),
-    )
+    data = fingerprint([*training, *validation.examples])
+    closing = _Closing(learner, validation, params, data, steps_an_epoch(params, len(training)))
+    return closing.close(0, (math.nan, math.nan), ())
+
+
+class _Closing:
+    """Closes epochs: validates the network, and says how it has become.
+
+    Parameters
+    ----------
+    learner : Learner
+    validation : Validation
+    params : TrainParams
+        As asked for; the learner's own may have a smaller batch.
+    data : str
+        Fingerprint of the images.
+    steps : int
+        Batches in every epoch.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        validation: Validation,
+        params: TrainParams,
+        data: str,
+        steps: int,
+    ) -> None:
+        self.learner, self.validation, self.params = learner, validation, params
+        self.data, self.steps = data, steps
+        self._since = time.perf_counter()
+
+    def close(
+        self, number: int, learnt: tuple[float, float], before: tuple[dict[str, float], ...]
+    ) -> Epoch:
+        """Close epoch ``number``, with its loss and IoU, after the rows ``before``.
+
+        Epoch 0 is the network as it was given: it is not kept, and to resume from it is to begin.
+        """
+        network = self.learner.averaged()
+        validated = self.validation.validate(network)
+        row = _row(number, learnt, validated, self.learner.learning_rate)
+        row["kept"] = float(number > 0 and _is_best(before, row, self.params))
+        now = time.perf_counter()
+        row["seconds"], self._since = now - self._since, now
+        history = (*before, row)
+        checkpoint = Checkpoint(
+            self.params,
+            dataclasses.asdict(network.config),
+            self.data,
+            history,
+            self.learner.state() if number else {},
+            self.learner.precision,
+        )
+        return Epoch(
+            history=history,
+            epochs=self.params.epochs,
+            network=copy.deepcopy(network).cpu() if row["kept"] else None,
+            checkpoint=checkpoint,
+            picture=self.validation.picture(validated),
+            done=number * self.steps,
+            total=self.params.epochs * self.steps,
+        )
 
 
 def _where(device: str, precision: str) -> tuple[str, str]:
@@ -233,12 +255,9 @@ def _is_over(history: tuple[dict[str, float], ...], params: TrainParams) -> bool
 
 
 def _row(
-    number: int,
-    learnt: tuple[float, float],
-    validated: Validated,
-    learner: Learner,
+    number: int, learnt: tuple[float, float], validated: Validated, learning_rate: float
 ) -> dict[str, float]:
-    """Row of the history, but for the seconds."""
+    """Row of the history, but for what is not yet known of it."""
     loss, iou = learnt
     return {
         "epoch": number,
@@ -247,6 +266,7 @@ def _row(
         "training_iou": iou,
         "validation_iou": validated.iou,
         "validation_ap": validated.ap,
-        "learning_rate": learner.learning_rate,
+        "learning_rate": learning_rate,
+        "seconds": 0.0,
         "kept": 0.0,
     }

@@ -25,8 +25,9 @@ from napari_nuclei_unet.learner import new_network, steps_an_epoch
 from napari_nuclei_unet.lessons import Lesson, Pair, lesson_of
 from napari_nuclei_unet.models import Model, ModelCard, read_model, save_model
 from napari_nuclei_unet.outcomes import FineTuned, Scores, scored, tuned_thresholds
-from napari_nuclei_unet.params import RECIPES, TrainParams
+from napari_nuclei_unet.params import TrainParams, with_changes
 from napari_nuclei_unet.prediction import Step, Wish, run, sticky
+from napari_nuclei_unet.recipes import RECIPES
 from napari_nuclei_unet.references import references
 from napari_nuclei_unet.splitting import fingerprint
 from napari_nuclei_unet.validation import Validation
@@ -256,17 +257,9 @@ def fine_tune(
     >>> tuned = fine_tune([(image, annotation)], epochs=1, steps=1)
     >>> labels = segment(image, tuned.model)
     """
-    wanted = _params(params)
+    wanted = with_changes(RECIPES["finetune"], params)
     lesson = lesson_of([Pair.of(one, i + 1) for i, one in enumerate(pairs)], wanted)
     return run(fine_tune_steps(lesson, model, wanted, device), on_step)
-
-
-def _params(given: dict[str, Any]) -> TrainParams:
-    known = [one.name for one in dataclasses.fields(TrainParams)]
-    for name in given:
-        if name not in known:
-            raise UserError(f"There is no parameter '{name}': choose among {', '.join(known)}.")
-    return dataclasses.replace(RECIPES["finetune"], **given)
 
 
 def _fitting(params: TrainParams, lesson: Lesson, config: UNetConfig) -> TrainParams:

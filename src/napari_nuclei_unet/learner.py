@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterator
@@ -74,6 +75,19 @@ def _moments(training: list[Example]) -> tuple[tuple[float, ...], tuple[float, .
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
+class _AdamW(torch.optim.AdamW):
+    """As torch has it, but for the compiler, which it loads for code that others may compile.
+
+    That takes 1.5 s, for nothing, as nothing is compiled here; and the window halts meanwhile.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.AdamW.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
 class Learner:
     """A network in training: its weights, their running average, and the optimizer.
 
@@ -101,7 +115,7 @@ class Learner:
         self._frozen = contracting_path(network) if params.frozen == "encoder" else []
         for part in self._frozen:
             part.requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = _AdamW(
             [one for one in self.network.parameters() if one.requires_grad],
             lr=params.learning_rate,
             weight_decay=params.weight_decay,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,7 @@ def tuned_thresholds(
     mixed = [one for one in lesson.training if one.known is None]
     groups: list[list[Predicted]] = []
     for some in (own, mixed):
-        some = some[:: max(1, len(some) // (HASTY if hasty else MOST_TUNED))]
+        some = some[:: max(1, math.ceil(len(some) / (HASTY if hasty else MOST_TUNED)))]
         predicted = []
         for one in some:
             yield step

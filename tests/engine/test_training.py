@@ -22,7 +22,8 @@ from napari_nuclei_unet.devices import CPU_TILE
 from napari_nuclei_unet.epochs import Epoch, train_steps
 from napari_nuclei_unet.learner import batches, new_network, strength
 from napari_nuclei_unet.models import read_model
-from napari_nuclei_unet.params import RECIPES, TrainParams
+from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.recipes import RECIPES
 from napari_nuclei_unet.splitting import split
 from napari_nuclei_unet.training import Beginning, train
 from napari_nuclei_unet.validation import Validation, predict

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from napari_nuclei_unet.cli._common import Commands, add_flags, complain, params_of
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.params import ARCHITECTURE, DEVICES, FINE_TUNING, RECIPES, TrainParams
+from napari_nuclei_unet.params import DEVICES, TrainParams
+from napari_nuclei_unet.recipes import ARCHITECTURE, FINE_TUNING, RECIPES
 from napari_nuclei_unet.writing import check_writable
 
 if TYPE_CHECKING:

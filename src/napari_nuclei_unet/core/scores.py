@@ -172,17 +172,25 @@ class _Overlaps:
 
 
 def _overlaps(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> _Overlaps:
-    # background is put first, whether or not the image has any, and cut off again
-    true_ids, t = np.unique(np.append(0, true.ravel()), return_inverse=True)
-    predicted_ids, p = np.unique(np.append(0, predicted.ravel()), return_inverse=True)
-    true_area = np.bincount(t[1:], minlength=true_ids.size)[1:]
-    predicted_area = np.bincount(p[1:], minlength=predicted_ids.size)[1:]
-    both = (t > 0) & (p > 0)
-    pairs, overlap = np.unique(
-        (t[both] - 1) * max(predicted_area.size, 1) + p[both] - 1, return_counts=True
-    )
-    i, j = np.divmod(pairs, max(predicted_area.size, 1))
+    true_ids, t = _numbered(true.ravel())
+    predicted_ids, p = _numbered(predicted.ravel())
+    true_area = np.bincount(t, minlength=true_ids.size)[1:]
+    predicted_area = np.bincount(p, minlength=predicted_ids.size)[1:]
+    both, columns = (t > 0) & (p > 0), max(predicted_area.size, 1)
+    pairs, place = _numbered((t[both] - 1) * columns + p[both])
+    i, j = np.divmod(pairs[1:] - 1, columns)
+    overlap = np.bincount(place, minlength=pairs.size)[1:]
     return _Overlaps(i, j, overlap, true_area, predicted_area)
+
+
+def _numbered(flat: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.intp]]:
+    """Ids in their order, background first whether or not there is any, and each pixel's place."""
+    if flat.size and flat.min() >= 0 and flat.max() <= 4 * flat.size:
+        used = np.bincount(flat) > 0  # a table is quicker than sorting
+        used[0] = True
+        return np.flatnonzero(used), (np.cumsum(used) - 1)[flat]
+    ids, place = np.unique(np.append(0, flat), return_inverse=True)
+    return ids, place[1:]
 
 
 def _match(pairs: _Overlaps, threshold: float) -> NDArray[np.float64]:
@@ -192,7 +200,8 @@ def _match(pairs: _Overlaps, threshold: float) -> NDArray[np.float64]:
     free = (np.bincount(true, minlength=1)[true] == 1) & (
         np.bincount(predicted, minlength=1)[predicted] == 1
     )
-    # Above 0.5 every pair is free; the assignment is solved for the few that compete.
+    if free.all():  # as above 0.5
+        return np.asarray(iou)
     rows, i = np.unique(true[~free], return_inverse=True)
     columns, j = np.unique(predicted[~free], return_inverse=True)
     gain = np.zeros((rows.size, columns.size))
