@@ -16,7 +16,14 @@ from napari_nuclei_unet.core.unet import UNet, fused
 from napari_nuclei_unet.lessons import Lesson
 from napari_nuclei_unet.models import Model, ModelCard, save_model
 from napari_nuclei_unet.prediction import Step, Wish, sticky
-from napari_nuclei_unet.tuning import ONE_BY_ONE, WIDE_GRID, Predicted, predict_all, tune_steps
+from napari_nuclei_unet.tuning import (
+    COARSE_GRID,
+    ONE_BY_ONE,
+    WIDE_GRID,
+    Predicted,
+    predict_all,
+    tune_steps,
+)
 
 HELD, REFERENCE = "held back", "reference images"
 # A fall of AP@0.5 on the reference images by more than this is told.
@@ -156,8 +163,8 @@ def tuned_thresholds(
             yield step
             predicted += predict_all(model, [one], device)
         groups += [predicted] if predicted else []
-    passes = ONE_BY_ONE[:2] if hasty else 2 * ONE_BY_ONE
-    trials = tune_steps(groups, model.card.thresholds, passes, WIDE_GRID)
+    passes, grid = (ONE_BY_ONE[:2], COARSE_GRID) if hasty else (2 * ONE_BY_ONE, WIDE_GRID)
+    trials = tune_steps(groups, model.card.thresholds, passes, grid)
     return (yield from sticky(trials, lambda _: step))
 
 

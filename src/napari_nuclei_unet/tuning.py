@@ -33,6 +33,11 @@ WIDE_GRID = GRID | {
     "threshold": (0.4, *GRID["threshold"]),
     "confidence": (0.0, 0.7, 0.8, *GRID["confidence"][1:]),
 }
+# The same, coarser, for somebody who waits.
+COARSE_GRID: dict[str, tuple[Any, ...]] = {
+    "threshold": (0.4, 0.5, 0.6, 0.7),
+    "confidence": (0.0, 0.8, 0.85, 0.88, 0.92),
+}
 # What is tuned together, in this order: a higher threshold makes what is left more confident.
 PASSES = (("threshold", "confidence"), ("separation",), ("minimum_area",)) * 2
 # The same, quicker.
