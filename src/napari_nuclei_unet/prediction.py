@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.planes import Plane
 from napari_nuclei_unet.core.regions import Box
-from napari_nuclei_unet.core.tiles import Tile, plan_tiles, read_tile
+from napari_nuclei_unet.core.tiles import Tile, plan_tiles, read_tile, within
 from napari_nuclei_unet.core.unet import UNet
 from napari_nuclei_unet.devices import AUTOCAST, Plan, give_back_memory, is_out_of_memory
 from napari_nuclei_unet.errors import UserError
@@ -48,13 +48,28 @@ Wish = bool | None
 
 
 @dataclass(frozen=True, eq=False)
+class Window:
+    """Part of a plane of which maps are wanted.
+
+    Attributes
+    ----------
+    box : (slice, slice)
+    is_live : callable
+        Is given a box of a tile, and says whether there may be something in it.
+    """
+
+    box: Box
+    is_live: Callable[[Box], bool]
+
+
+@dataclass(frozen=True, eq=False)
 class Maps:
     """What a network predicted for a plane.
 
     Attributes
     ----------
     values : ndarray, shape (out_channels, Y, X), float32, values 0 to 1
-        0 where nothing was predicted.
+        Of the whole plane, or of a window; 0 where nothing was predicted.
     plan : Plan
         What worked.
     finished : ndarray, shape (Y, X), bool, or None
@@ -109,7 +124,12 @@ def sticky(
 
 
 def predict_steps(
-    plane: Plane, network: UNet, how: Plan, notices: list[str], box: Box | None = None
+    plane: Plane,
+    network: UNet,
+    how: Plan,
+    notices: list[str],
+    box: Box | None = None,
+    window: Window | None = None,
 ) -> Generator[Step, Wish, Maps]:
     """Predict the maps of a plane, with less at a time whenever memory runs out.
 
@@ -123,6 +143,8 @@ def predict_steps(
         What had to be changed is appended, and yielded.
     box : (slice, slice), optional
         Part of the plane that is needed; the whole plane without.
+    window : Window, optional
+        Instead of ``box``: only its maps are given, so that the plane may be larger than memory.
 
     Yields
     ------
@@ -142,7 +164,7 @@ def predict_steps(
     how = replace(how, tile=min(how.tile, max(plane.shape)))
     while True:
         try:
-            return (yield from _tile_steps(plane, network, how, box))
+            return (yield from _tile_steps(plane, network, how, box, window))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -158,12 +180,17 @@ def predict_steps(
 
 
 def _tile_steps(
-    plane: Plane, network: UNet, how: Plan, box: Box | None
+    plane: Plane, network: UNet, how: Plan, box: Box | None, window: Window | None
 ) -> Generator[Step, Wish, Maps]:
     config = network.config
+    frame = window.box if window else (slice(0, plane.shape[0]), slice(0, plane.shape[1]))
+    box = window.box if window else box
     tiles = plan_tiles(plane.shape, how.tile, config.halo, config.divisor, box)
-    maps = np.zeros((config.out_channels, *plane.shape), np.float32)
-    finished = np.zeros(plane.shape, bool)
+    if window is not None:
+        tiles = [tile for tile in tiles if window.is_live(tile.place)]
+    shape = [part.stop - part.start for part in frame]
+    maps = np.zeros((config.out_channels, *shape), np.float32)
+    finished = np.zeros(shape, bool)
     if how.device != "cpu":  # a model is shared, so it is copied and not moved
         network = copy.deepcopy(network).to(how.device)
     done = 0
@@ -173,8 +200,9 @@ def _tile_steps(
             break
         inputs = np.stack([_network_input(plane, tile) for tile in batch])
         for tile, predicted in zip(batch, predict(network, inputs, how), strict=True):
-            maps[:, *tile.place] = predicted[:, *tile.keep]
-            finished[tile.place] = True
+            there, here = within(tile, frame)
+            maps[:, *there] = predicted[:, *here]
+            finished[there] = True
         done += len(batch)
         stop = yield Step(done, len(tiles))
     give_back_memory()  # in the end only: the next tile needs what this one took

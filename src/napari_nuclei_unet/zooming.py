@@ -104,10 +104,10 @@ def predict_fitting(
         zoom = zoom_for(diameter, model.card, plane.shape)
     else:
         probe = _probe(plane)
-        look = _look(probe, plane.shape, model, how, notices)
+        looking = look(probe, plane.shape, model, how, notices)
         if probe is plane:
-            return (yield from look)
-        seen, zoom, diameter = yield from sticky(look, _before_work)
+            return (yield from looking)
+        seen, zoom, diameter = yield from sticky(looking, _before_work)
         if seen.finished is not None:
             return _nothing(plane, seen), zoom, diameter
     return (yield from _predict(plane, model, zoom, how, notices, box)), zoom, diameter
@@ -124,10 +124,31 @@ def _before_work(step: Step) -> Step:
     return replace(step, done=0)
 
 
-def _look(
-    probe: Plane, shape: tuple[int, int], model: Model, how: Plan, notices: list[str]
+def look(
+    probe: Plane, shape: tuple[int, ...], model: Model, how: Plan, notices: list[str]
 ) -> Generator[Step, Wish, tuple[Maps, float, float | None]]:
-    """Find the zoom for a probe of a plane; with its maps at that zoom, and the diameter."""
+    """Find the zoom for a plane, and measure its nuclei, by looking at a probe of it.
+
+    Parameters
+    ----------
+    probe : Plane
+    shape : (int, int)
+        Of what will be enlarged at once.
+    model, how, notices
+        As in :func:`predict_fitting`.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    maps : Maps
+        Of the probe, at that zoom.
+    zoom : float
+    diameter : float or None
+        In pixels of the plane; None where nothing was found.
+    """
     maps = yield from _predict(probe, model, 1.0, how, notices)
     diameter = _measured(maps, model, 1.0)
     if maps.finished is not None:
@@ -171,17 +192,22 @@ def _probe(plane: Plane) -> Plane:
     height, width = plane.shape
     if height * width <= PROBE**2:
         return plane
-    corners = [
-        (top, left)
-        for top in range(0, max(height - PROBE // 2, 1), PROBE)
-        for left in range(0, max(width - PROBE // 2, 1), PROBE)
-    ]
-    parts = [plane.pixels[y : y + PROBE, x : x + PROBE] for y, x in corners]
-    best = int(np.argmax([_liveliness(part) for part in parts]))
+    parts = [plane.pixels[y : y + PROBE, x : x + PROBE] for y, x in corners(plane.shape)]
+    best = int(np.argmax([liveliness(part) for part in parts]))
     return replace(plane, pixels=parts[best], invalid=None)
 
 
-def _liveliness(part: NDArray[np.generic]) -> float:
+def corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """First pixels of the squares of a plane of which the liveliest is measured."""
+    return [
+        (top, left)
+        for top in range(0, max(shape[0] - PROBE // 2, 1), PROBE)
+        for left in range(0, max(shape[1] - PROBE // 2, 1), PROBE)
+    ]
+
+
+def liveliness(part: NDArray[np.generic]) -> float:
+    """Say how much brightness varies: its standard deviation in every eighth pixel."""
     seen = part[::8, ::8].astype(np.float64)
     return float(np.where(np.isfinite(seen), seen, 0).std())
 

@@ -59,3 +59,47 @@ def measure(
     table = regionprops_table(labels, intensities, properties=properties)
     columns = {name: np.asarray(table[key]) for key, name in _COLUMNS.items()}
     return columns | {"area": columns["area"].astype(np.int64)}
+
+
+def measure_quickly(
+    labels: NDArray[np.integer],
+    image: NDArray[np.generic],
+    nucleus: NDArray[np.floating],
+    offset: tuple[int, ...] = (0, 0),
+) -> dict[str, NDArray[Any]]:
+    """Measure what can be counted in one pass: of :func:`measure` all but the shape.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), integer
+        0 is background, nuclei are 1..n.
+    image, nucleus
+        As in :func:`measure`.
+    offset : (int, int)
+        Place of the first pixel, in pixels.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n,)
+        ``label``, ``centroid_y``, ``centroid_x``, ``area``, ``equivalent_diameter``,
+        ``mean_intensity`` and ``confidence``.
+    """
+    rows, columns = np.nonzero(labels)
+    ids = labels[rows, columns]
+    area = np.bincount(ids)[1:]
+    present = area > 0
+
+    def mean(values: NDArray[Any]) -> NDArray[np.float64]:
+        return (np.bincount(ids, values)[1:] / np.maximum(area, 1))[present]
+
+    inside = image[rows, columns]
+    grey = inside if inside.ndim == 1 else inside.mean(axis=-1)
+    return {
+        "label": np.flatnonzero(present) + 1,
+        "centroid_y": mean(rows) + offset[0],
+        "centroid_x": mean(columns) + offset[1],
+        "area": area[present].astype(np.int64),
+        "equivalent_diameter": np.sqrt(4 * area[present] / np.pi),
+        "mean_intensity": mean(np.nan_to_num(grey.astype(np.float64), posinf=0, neginf=0)),
+        "confidence": mean(nucleus[rows, columns].astype(np.float64)),
+    }

@@ -170,7 +170,12 @@ def intensity_range(pixels: ArrayLike) -> tuple[float, float, float]:
     size = pixels.shape[0] * pixels.shape[1] * colours
     step = max(1, int(np.ceil(np.sqrt(size / SAMPLE))))
     sample = np.asarray(pixels[::step, ::step])
-    sample = (sample[..., :3] if sample.ndim == 3 else sample).astype(np.float64).ravel()
+    return range_of(sample[..., :3] if sample.ndim == 3 else sample)
+
+
+def range_of(sample: NDArray[np.generic]) -> tuple[float, float, float]:
+    """Black point, median and white point of a sample of values, as :func:`intensity_range`."""
+    sample = sample.astype(np.float64).ravel()
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:
         return 0.0, 0.0, 0.0

@@ -127,6 +127,32 @@ def _spans(extent: int, part: slice, size: int, halo: int, divisor: int) -> Iter
         yield Span(start, stop, read_start, read_stop)
 
 
+def within(
+    tile: Tile, frame: tuple[slice, slice]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Say where the result of a tile belongs in a frame of the plane, as far as it lies in it.
+
+    Parameters
+    ----------
+    tile : Tile
+    frame : (slice, slice)
+        Of the plane, in pixels; the tile reaches into it.
+
+    Returns
+    -------
+    there : (slice, slice)
+        In pixels of the frame.
+    here : (slice, slice)
+        In what the network returns for the tile.
+    """
+    there, here = [], []
+    for span, part in zip((tile.rows, tile.columns), frame, strict=True):
+        start, stop = max(span.start, part.start), min(span.stop, part.stop)
+        there.append(slice(start - part.start, stop - part.start))
+        here.append(slice(start - span.read_start, stop - span.read_start))
+    return (there[0], there[1]), (here[0], here[1])
+
+
 def _up(value: int, divisor: int) -> int:
     return -(-value // divisor) * divisor
 

@@ -1,0 +1,62 @@
+"""Where the pixels of labels are, and how NGFF says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+# On zarr 2: what QuPath, Fiji and napari-ome-zarr all read.
+NGFF = "0.4"
+TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the pixels of labels are.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    axes : str
+        A letter for each axis, Y and X among them. NGFF wants the order T, C, Z, Y, X.
+    scale : tuple of float
+        Size of a pixel along each axis.
+    units : tuple of (str or None)
+        Of the scale: names of UDUNITS, such as "micrometer".
+    """
+
+    shape: tuple[int, ...]
+    axes: str
+    scale: tuple[float, ...]
+    units: tuple[str | None, ...]
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.shape), len(self.axes), len(self.scale), len(self.units)}
+        if len(lengths) > 1 or not {"Y", "X"} <= set(self.axes):
+            raise ValueError(f"These do not fit together: {self}")
+
+    def chunks(self, edge: int) -> tuple[int, ...]:
+        """Chunks of one plane, of at most ``edge`` pixels in Y and X."""
+        pairs = zip(self.axes, self.shape, strict=True)
+        return tuple(max(1, min(edge, n)) if axis in "YX" else 1 for axis, n in pairs)
+
+    def level(self, level: int) -> tuple[int, ...]:
+        """Shape when every second pixel in Y and X is taken, ``level`` times."""
+        pairs = zip(self.axes, self.shape, strict=True)
+        return tuple(-(-n // 2**level) if axis in "YX" else n for axis, n in pairs)
+
+    def described(self, name: str, levels: int) -> dict[str, Any]:
+        """Metadata of NGFF of an image with so many levels."""
+        axes = []
+        for letter, unit in zip(self.axes, self.units, strict=True):
+            kind = {"type": TYPES[letter]} if letter in TYPES else {}
+            axes.append({"name": letter.lower(), **kind, **({"unit": unit} if unit else {})})
+        datasets = []
+        for level in range(levels):
+            # no translation: a pixel of a level has the middle of the pixel it was taken from
+            pairs = zip(self.axes, self.scale, strict=True)
+            scale = [size * 2**level if axis in "YX" else size for axis, size in pairs]
+            step = {"type": "scale", "scale": scale}
+            datasets.append({"path": str(level), "coordinateTransformations": [step]})
+        image = {"version": NGFF, "name": name, "axes": axes, "datasets": datasets}
+        return {"multiscales": [{**image, "type": "nearest"}], "image-label": {"version": NGFF}}

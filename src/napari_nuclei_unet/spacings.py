@@ -1,0 +1,78 @@
+"""Size of a pixel, as TIFF files say it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import tifffile
+
+# Names of UDUNITS, as NGFF wants them, for what OME-XML and ImageJ write.
+UNITS = {
+    "m": "meter", "cm": "centimeter", "mm": "millimeter", "nm": "nanometer", "pm": "picometer",
+    "\u00b5m": "micrometer", "\u03bcm": "micrometer", "\\u00B5m": "micrometer", "um": "micrometer",
+    "micron": "micrometer", "microns": "micrometer", "micrometer": "micrometer",
+    "\u00c5": "angstrom", "inch": "inch", "nanometer": "nanometer", "millimeter": "millimeter",
+    "s": "second", "sec": "second", "ms": "millisecond", "min": "minute", "h": "hour",
+}  # fmt: skip
+NO_SIZE = (1.0, None)
+Spacings = dict[str, tuple[float, str | None]]
+
+
+def read_spacings(opened: Any) -> Spacings:
+    """Read the size and unit of a pixel along the axes for which a TIFF says them.
+
+    Parameters
+    ----------
+    opened : tifffile.TiffFile
+        OME-TIFF, of ImageJ, or with a resolution in centimeters.
+
+    Returns
+    -------
+    dict of str to (float, str or None)
+        By letter of the axis; units are names of UDUNITS, None where unknown.
+    """
+    if opened.is_ome:
+        return _ome_spacings(opened.ome_metadata)
+    tags = opened.pages.first.tags
+    across = {"X": tags.valueof("XResolution"), "Y": tags.valueof("YResolution")}
+    sizes = {axis: pair[1] / pair[0] for axis, pair in across.items() if pair and pair[0]}
+    if opened.is_imagej:
+        about = opened.imagej_metadata or {}
+        unit = UNITS.get(str(about.get("unit")))
+        found = {axis: _size(size, unit) for axis, size in sizes.items()}
+        if "spacing" in about:
+            found["Z"] = _size(about["spacing"], unit)
+        if "finterval" in about:
+            found["T"] = _size(about["finterval"], UNITS.get(str(about.get("tunit", "sec"))))
+        return found
+    # microscopes write centimeters; dots per inch come from what printers and scanners are told
+    if tags.valueof("ResolutionUnit") == tifffile.RESUNIT.CENTIMETER:
+        return {axis: _size(1e4 * size, "micrometer") for axis, size in sizes.items()}
+    return {}
+
+
+def _ome_spacings(xml: str) -> Spacings:
+    try:
+        pixels = ET.fromstring(xml).find(".//{*}Pixels")
+    except ET.ParseError:
+        pixels = None
+    found: Spacings = {}
+    if pixels is not None:
+        for axis, key, default in (
+            *((axis, f"PhysicalSize{axis}", "\u00b5m") for axis in "XYZ"),
+            ("T", "TimeIncrement", "s"),
+        ):
+            if key in pixels.attrib:
+                found[axis] = _size(pixels.get(key), UNITS.get(pixels.get(f"{key}Unit", default)))
+    return found
+
+
+def _size(value: Any, unit: str | None) -> tuple[float, str | None]:
+    """Size and unit; 1 without a unit where the file says nonsense."""
+    try:
+        size = float(value)
+    except (TypeError, ValueError):
+        return NO_SIZE
+    return (size, unit) if math.isfinite(size) and size > 0 else NO_SIZE

@@ -1,0 +1,243 @@
+"""Many planes of one array: each segmented as it would be alone, with one common total."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_nuclei_unet.core.axes import Cut
+from napari_nuclei_unet.core.regions import Region
+from napari_nuclei_unet.core.tiles import ArrayLike
+from napari_nuclei_unet.engine import Prediction, Segmentation, predict_plane_steps, retune
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models import Model, load_model
+from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.prediction import Step, Wish, sticky
+
+# What one plane adds to the total of a run: planes may have different numbers of tiles.
+PER_PLANE = 1000
+
+
+@dataclass(frozen=True)
+class PlaneStep(Step):
+    """Progress of a run over many planes.
+
+    Attributes
+    ----------
+    plane, planes : int
+        The one at work, from 0, and how many there are.
+    tile, tiles : int
+        Of this plane, done and in all.
+    """
+
+    plane: int = 0
+    planes: int = 1
+    tile: int = 0
+    tiles: int = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PlaneFound(PlaneStep):
+    """A plane is finished.
+
+    Attributes
+    ----------
+    cut : Cut
+        Which one.
+    prediction : Prediction
+        What the network said of it, for ``engine.retune``.
+    result : Segmentation
+        Its nuclei, numbered from 1 in every plane.
+    """
+
+    cut: Cut
+    prediction: Prediction
+    result: Segmentation
+
+
+@dataclass(frozen=True)
+class Planes:
+    """How a run over many planes has ended.
+
+    Attributes
+    ----------
+    found : tuple of Cut
+        Planes that were finished.
+    failed : dict of Cut to str
+        Planes that could not be read or segmented, and why.
+    stopped : bool
+        Whether it was told to stop before the last.
+    """
+
+    found: tuple[Cut, ...]
+    failed: dict[Cut, str]
+    stopped: bool
+
+
+def all_cuts(
+    shape: Sequence[int], like: Cut, ranges: Sequence[Sequence[int] | None] | None = None
+) -> list[Cut]:
+    """List planes of an array, in order.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the array, without the colours of RGB.
+    like : Cut
+        Says which axes the plane has, and which channel is taken.
+    ranges : sequence, optional
+        For every axis of the array the positions that are wanted; None, for an axis or
+        without: all of it. Those of plane and channel are not looked at.
+
+    Returns
+    -------
+    list of Cut
+        The last axis runs fastest.
+
+    Raises
+    ------
+    UserError
+        If there are none, or a position does not exist.
+    """
+    positions: list[Sequence[int | None]] = []
+    for axis, at in enumerate(like.index):
+        wanted = None if ranges is None else ranges[axis]
+        if at is None or axis == like.channel_axis:
+            positions.append([at])
+            continue
+        positions.append(range(shape[axis]) if wanted is None else wanted)
+        wrong = [one for one in positions[-1] if one is None or not 0 <= one < shape[axis]]
+        if wrong:
+            raise UserError(
+                f"There is no plane {wrong[0]} on axis {axis}: they count from 0 to "
+                f"{shape[axis] - 1}."
+            )
+    cuts = [Cut(tuple(index), like.channel_axis) for index in itertools.product(*positions)]
+    if not cuts:
+        raise UserError(f"There is no plane to segment in an array of shape {tuple(shape)}.")
+    return cuts
+
+
+def segment_planes_steps(
+    pixels: ArrayLike,
+    cuts: Sequence[Cut],
+    model: str | Path | Model = "nuclei",
+    params: SegmentParams | None = None,
+    device: str = "auto",
+    region: Region | None = None,
+) -> Generator[Step, Wish, Planes]:
+    """Segment planes of an array, one after the other; closing the generator cancels the run.
+
+    Every plane is normalised and measured by itself, so that its nuclei are those of
+    ``engine.segment_steps`` alone.
+
+    Parameters
+    ----------
+    pixels : array-like
+        Is only sliced, plane by plane.
+    cuts : sequence of Cut
+    model, params, device
+        As in ``engine.segment``.
+    region : Region, optional
+        What is segmented of every plane.
+
+    Yields
+    ------
+    PlaneStep
+        After each batch of tiles. Sent True, the run stops: planes that are finished count, the
+        one at work is dropped.
+    PlaneFound
+        After each plane.
+    Step
+        With the notice that a plane could not be read; it goes on with the next.
+
+    Returns
+    -------
+    Planes
+
+    Raises
+    ------
+    UserError
+        If model, device or a parameter cannot be used, or no plane could be segmented.
+    """
+    model = model if isinstance(model, Model) else load_model(model)
+    params = params or SegmentParams()
+    found: list[Cut] = []
+    failed: dict[Cut, str] = {}
+    for number, cut in enumerate(cuts):
+        count = _Count(number, len(cuts))
+        stop = yield count.show(Step(0, 1))
+        if stop:
+            return Planes(tuple(found), failed, True)
+        try:
+            event = yield from _plane_steps(pixels, cut, (model, params, device, region), count)
+        except UserError as error:
+            failed[cut] = str(error)
+            yield Step((number + 1) * PER_PLANE, len(cuts) * PER_PLANE, _told(cut, error))
+            continue
+        if event is None:
+            return Planes(tuple(found), failed, True)
+        found.append(cut)
+        if (yield event) and number + 1 < len(cuts):
+            return Planes(tuple(found), failed, True)
+    if failed and not found:
+        raise UserError(next(iter(failed.values())))
+    return Planes(tuple(found), failed, False)
+
+
+def _told(cut: Cut, error: UserError) -> str:
+    place = ", ".join(str(at) for at in cut.index if at is not None)
+    return f"Plane {place} was left out: {error}"
+
+
+@dataclass(frozen=True)
+class _Count:
+    """Counts the steps of one plane among those of all."""
+
+    plane: int
+    planes: int
+
+    def show(self, step: Step) -> Step:
+        done = self.plane * PER_PLANE + PER_PLANE * step.done // max(step.total, 1)
+        total = self.planes * PER_PLANE
+        return PlaneStep(
+            done, total, step.notice, self.plane, self.planes, step.done, max(step.total, 1)
+        )
+
+
+def _plane_steps(
+    pixels: ArrayLike, cut: Cut, how: tuple[Model, SegmentParams, str, Region | None], count: _Count
+) -> Generator[Step, Wish, PlaneFound | None]:
+    """Segment one plane; None if it was told to stop."""
+    model, params, device, region = how
+    started = time.perf_counter()
+    steps = predict_plane_steps(_read(pixels, cut), model, params, device, region)
+    prediction = yield from sticky(steps, count.show)
+    if prediction.record["stopped"]:
+        return None
+    result = retune(prediction, params)
+    result.record["seconds"] = round(time.perf_counter() - started, 3)
+    return PlaneFound(
+        done=(count.plane + 1) * PER_PLANE,
+        total=count.planes * PER_PLANE,
+        plane=count.plane,
+        planes=count.planes,
+        tile=1,
+        tiles=1,
+        cut=cut,
+        prediction=prediction,
+        result=result,
+    )
+
+
+def _read(pixels: ArrayLike, cut: Cut) -> Any:
+    try:
+        return cut.read(pixels)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever lies behind it: a file, a server, a graph
+        raise UserError(f"it could not be read: {error}") from error

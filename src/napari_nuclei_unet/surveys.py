@@ -1,0 +1,217 @@
+"""What has to be known of a whole plane before its blocks are looked at one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.core.planes import SAMPLE, Plane, range_of
+from napari_nuclei_unet.core.regions import Box
+from napari_nuclei_unet.core.tiles import ArrayLike
+from napari_nuclei_unet.core.zoomed import as_fraction
+from napari_nuclei_unet.devices import Plan
+from napari_nuclei_unet.models import Model
+from napari_nuclei_unet.prediction import Step, Wish
+from napari_nuclei_unet.zooming import PROBE, corners, liveliness, look, zoom_for
+
+# Edge, in pixels, of the squares that may be empty.
+CELL = 256
+# Means of so many pixels squared are compared, so that noise of single pixels plays no part.
+POOL = 4
+# A square is empty where they differ by no more than this part of the range from black to white.
+EMPTY = 0.05
+# Rows and columns that are read at once.
+BAND, WIDE = PROBE, 8 * PROBE
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What blocks of a plane have in common.
+
+    Attributes
+    ----------
+    low, middle, high : float
+        As of ``core.planes.Plane``.
+    zoom : Fraction
+        At which the network looks at the plane.
+    diameter : float or None
+        Typical one of a nucleus, in pixels; None where nothing was found.
+    live : ndarray, shape (Y / 256, X / 256), bool
+        Squares of 256 pixels in which there may be nuclei.
+    """
+
+    low: float
+    middle: float
+    high: float
+    zoom: Fraction
+    diameter: float | None
+    live: NDArray[np.bool_]
+
+    def is_live(self, box: Box) -> bool:
+        """Whether there may be nuclei in a box of the plane."""
+        return bool(self.live[*_cells(box)].any())
+
+    def dead(self, box: Box) -> NDArray[np.bool_]:
+        """Pixels of a box that lie in empty squares; shape of the box."""
+        rows, columns = (np.arange(part.start, part.stop) // CELL for part in box)
+        return ~self.live[np.ix_(rows, columns)]
+
+
+def _cells(box: Box) -> Box:
+    rows, columns = (slice(part.start // CELL, -(-part.stop // CELL)) for part in box)
+    return rows, columns
+
+
+def survey_steps(
+    pixels: ArrayLike, model: Model, diameter: float | None, how: Plan, notices: list[str]
+) -> Generator[Step, Wish, Survey]:
+    """Look at a plane once, part by part: its brightness, where it is empty, how large nuclei are.
+
+    Black point and white point are those of ``core.planes.check_plane``, and nuclei are measured in
+    the same square of the plane as in memory, so that a plane means the same either way.
+
+    Parameters
+    ----------
+    pixels : array-like, shape (Y, X), (Y, X, 3) or (Y, X, 4)
+        Is only sliced.
+    model : Model
+    diameter : float or None
+        Of a typical nucleus, in pixels; None: it is measured.
+    how : Plan
+    notices : list of str
+        What could not be read is appended.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    Survey
+    """
+    seen = _Seen(pixels.shape)
+    parts = list(_parts(pixels.shape))
+    for done, box in enumerate(parts):
+        yield Step(done, len(parts))
+        try:
+            seen.add(box, _read(pixels, box))
+        except _UnreadableError as error:
+            notices.append(f"A part of the image could not be read: {error}")
+            for square in _squares(box):
+                with suppress(_UnreadableError):
+                    seen.add(square, _read(pixels, square))
+    low, middle, high = range_of(seen.sample())
+    live = seen.live(high - low)
+    zoom = 1.0
+    if model.card.sizes and seen.probe is not None and low < high:
+        if diameter is None:
+            probe = Plane(seen.probe, low, middle, high)
+            looked = yield from look(probe, pixels.shape[:2], model, how, notices)
+            zoom, diameter = looked[1], looked[2]
+        else:
+            zoom = zoom_for(diameter, model.card, (1, 1))
+    return Survey(low, middle, high, as_fraction(zoom), diameter, live)
+
+
+def _parts(shape: tuple[int, ...]) -> Iterator[Box]:
+    for top in range(0, shape[0], BAND):
+        for left in range(0, shape[1], WIDE):
+            yield (
+                slice(top, min(top + BAND, shape[0])),
+                slice(left, min(left + WIDE, shape[1])),
+            )
+
+
+def _squares(box: Box) -> Iterator[Box]:
+    """Cells of a box."""
+    rows, columns = (range(part.start, part.stop, CELL) for part in box)
+    for top in rows:
+        for left in columns:
+            yield (
+                slice(top, min(top + CELL, box[0].stop)),
+                slice(left, min(left + CELL, box[1].stop)),
+            )
+
+
+class _UnreadableError(Exception):
+    """A part could not be read."""
+
+
+def _read(pixels: ArrayLike, box: Box) -> NDArray[np.generic]:
+    """Read a box without transparency."""
+    try:
+        part = np.asarray(pixels[box])
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever lies behind it; its block will say so again
+        raise _UnreadableError(str(error)) from error
+    return part[..., :3] if part.ndim == 3 else part
+
+
+class _Seen:
+    """Gathers what parts of a plane tell."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        colours = min(shape[2], 3) if len(shape) == 3 else 1
+        size = math.prod(shape[:2]) * colours
+        self.step = max(1, math.ceil(math.sqrt(size / SAMPLE)))  # as in intensity_range
+        cells = [-(-edge // CELL) for edge in shape[:2]]
+        self.lowest, self.highest = np.full(cells, np.inf), np.full(cells, -np.inf)
+        self._samples: list[NDArray[np.generic]] = []
+        self.probe: NDArray[np.generic] | None = None
+        self._liveliest = -1.0
+
+    def add(self, box: Box, part: NDArray[np.generic]) -> None:
+        rows, columns = (-one.start % self.step for one in box)
+        self._samples.append(part[rows :: self.step, columns :: self.step].ravel())
+        self._look_for_probe(box, part)
+        self._pool(box, part)
+
+    def _look_for_probe(self, box: Box, part: NDArray[np.generic]) -> None:
+        for top, left in corners(self.shape):
+            if box[0].start != top or not box[1].start <= left < box[1].stop:
+                continue
+            square = part[:PROBE, left - box[1].start :][:, :PROBE]
+            if (lively := liveliness(square)) > self._liveliest:
+                self._liveliest, self.probe = lively, square.copy()
+
+    def _pool(self, box: Box, part: NDArray[np.generic]) -> None:
+        """Lowest and highest mean of a few pixels in every cell."""
+        grey = part if part.ndim == 2 else part.mean(axis=2, dtype=np.float32)
+        top, left = box[0].start // CELL, box[1].start // CELL
+        for row in range(0, grey.shape[0], CELL):
+            strip = _pooled(np.nan_to_num(grey[row : row + CELL].astype(np.float32)))
+            for column in range(0, strip.shape[1], CELL // POOL):
+                cell = strip[:, column : column + CELL // POOL]
+                at = top + row // CELL, left + column * POOL // CELL
+                self.lowest[at], self.highest[at] = cell.min(), cell.max()
+
+    def sample(self) -> NDArray[np.generic]:
+        """Regular sample of all values."""
+        return np.concatenate(self._samples) if self._samples else np.zeros(0)
+
+    def live(self, span: float) -> NDArray[np.bool_]:
+        """Cells that are not empty, and those beside them: nuclei reach over edges."""
+        with np.errstate(invalid="ignore"):
+            full = self.highest - self.lowest > EMPTY * span
+        full |= ~np.isfinite(self.highest)  # not read: its block shall try
+        wide = np.pad(full, 1)
+        shifts = [
+            wide[y : y + full.shape[0], x : x + full.shape[1]] for y in range(3) for x in range(3)
+        ]
+        return np.any(shifts, axis=0)
+
+
+def _pooled(strip: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of ``POOL`` x ``POOL`` pixels; the edge is repeated."""
+    missing = [(0, -edge % POOL) for edge in strip.shape]
+    whole = np.pad(strip, missing, mode="edge")
+    height, width = whole.shape
+    return np.asarray(whole.reshape(height // POOL, POOL, width // POOL, POOL).mean(axis=(1, 3)))

@@ -1,0 +1,91 @@
+"""A real scheduler with two workers on the loopback interface."""
+
+import os
+import signal
+from itertools import count
+
+import numpy as np
+import pytest
+import tifffile
+from test_streaming import begin, mosaic, stream
+
+import napari_nuclei_unet.blockwise as blockwise
+from napari_nuclei_unet import UserError, run
+from napari_nuclei_unet.blockwise import Wanted
+from napari_nuclei_unet.cluster import FilePlane, computing_on
+from napari_nuclei_unet.core.axes import Cut
+from napari_nuclei_unet.streaming import Layer, stream_steps
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture
+def image(tmp_path, monkeypatch):
+    """Blocks are planned here, so that their size is that of this process."""
+    monkeypatch.setattr(blockwise, "BLOCK", 256)
+    pixels = mosaic("fluorescence_small", (700, 700))
+    tifffile.imwrite(tmp_path / "image.tif", pixels, tile=(128, 128))
+    (tmp_path / "here").mkdir()
+    return pixels
+
+
+@pytest.fixture
+def cluster():
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1",
+        env={"OMP_NUM_THREADS": "1"},
+    ) as made:  # fmt: skip
+        yield made
+
+
+def on_cluster(address, folder, on_step=None):
+    store, journal = begin(folder, (700, 700))
+    layers = [Layer(FilePlane(str(folder / "image.tif"), 0, Cut((None, None))))]
+    with computing_on(address, "nuclei") as compute:
+        progress = run(stream_steps(layers, store, journal, Wanted("nuclei"), compute), on_step)
+    return progress, store.labels[:]
+
+
+def test_a_worker_that_dies_costs_nothing_but_time(tmp_path, image, cluster):
+    _, expected = stream(image, tmp_path / "here")
+    turns = count()
+    victims = [worker.pid for worker in cluster.workers.values()]
+
+    def kill(step):
+        if step.done and next(turns) == 1:
+            os.kill(victims[0], signal.SIGKILL)
+
+    progress, labels = on_cluster(cluster.scheduler_address, tmp_path, kill)
+    assert next(turns) > 1
+    assert progress.plane == 1
+    assert np.array_equal(labels, expected)
+
+
+def test_processes_of_this_machine_can_be_asked_for(tmp_path, image):
+    _, expected = stream(image, tmp_path / "here")
+    progress, labels = on_cluster("local:2", tmp_path)
+    assert not progress.failed
+    assert np.array_equal(labels, expected)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [("local:none", "number of processes"), ("tcp://127.0.0.1:9", "cannot be reached")],
+)
+def test_a_scheduler_that_is_none_is_told(tmp_path, image, address, words, monkeypatch):
+    monkeypatch.setattr("napari_nuclei_unet.cluster.PATIENCE", 1)
+    with pytest.raises(UserError, match=words):
+        on_cluster(address, tmp_path)
+
+
+def test_a_worker_of_another_version_is_refused(tmp_path, image, cluster):
+    with distributed.Client(cluster, set_as_default=False) as client:
+        client.run(_pretend_to_be_old, workers=[next(iter(client.scheduler_info()["workers"]))])
+    with pytest.raises(UserError, match=r"version 0\.0\.1 .* this computer"):
+        on_cluster(cluster.scheduler_address, tmp_path)
+
+
+def _pretend_to_be_old():
+    import napari_nuclei_unet.cluster as there
+
+    there.version = lambda _: "0.0.1"

@@ -1,0 +1,213 @@
+"""Planes larger than memory: seams leave no trace, and a run that was broken off goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import count as count_from
+
+import numpy as np
+import pytest
+import zarr
+
+import napari_nuclei_unet.blockwise as blockwise
+from napari_nuclei_unet import UserError, run, segment
+from napari_nuclei_unet.blockwise import Held, Wanted
+from napari_nuclei_unet.core.regions import Region
+from napari_nuclei_unet.core.scores import count
+from napari_nuclei_unet.grids import Grid
+from napari_nuclei_unet.journals import Journal
+from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.stores import LabelsStore
+from napari_nuclei_unet.streaming import BlockStep, Layer, stream_steps
+
+
+def mosaic(name, shape):
+    """A sample, mirrored again and again, so that nothing is cut where it meets itself."""
+    image, _ = read_sample(name)
+    reach = [(0, max(wanted - have, 0)) for wanted, have in zip(shape, image.shape, strict=False)]
+    wide = np.pad(image, [*reach, (0, 0)][: image.ndim], mode="symmetric")
+    return wide[: shape[0], : shape[1]]
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(blockwise, "BLOCK", 256)
+
+
+def begin(folder, shape, wish=None):
+    store = LabelsStore.create(folder / "out.zarr", Grid(shape, "YX", (1, 1), (None, None)), "i4")
+    journal = Journal(folder / "out.zarr" / "journal.json", folder / "out.csv", wish or {})
+    journal.begin()
+    return store, journal
+
+
+def stream(image, folder, wanted=None, on_step=None):
+    store, journal = begin(folder, image.shape[:2])
+    steps = stream_steps([Layer(Held(image))], store, journal, wanted or Wanted("nuclei"))
+    return run(steps, on_step), store.labels[:]
+
+
+@pytest.mark.parametrize("name", ["fluorescence_small", "histology_purple"])
+def test_blocks_give_the_nuclei_of_the_whole_plane(tmp_path, small_blocks, name):
+    image = mosaic(name, (700, 830))
+    progress, labels = stream(image, tmp_path)
+    whole = segment(image)
+    assert count(whole, labels).scores()["AP@0.9"] >= 0.99
+    assert progress.nuclei == labels.max() == len(np.unique(labels)) - 1
+    assert not progress.failed
+
+
+def test_no_nucleus_is_cut_along_a_seam(tmp_path, small_blocks):
+    """Of the nuclei that reach over a seam, the other way round: each has one partner."""
+    image = mosaic("fluorescence_small", (600, 800))
+    _, labels = stream(image, tmp_path)
+    whole = segment(image)
+    for seam in (256, 512):
+        for ours, theirs in ((labels, whole), (labels.T, whole.T)):
+            here, there = ours[seam - 1 : seam + 1], theirs[seam - 1 : seam + 1]
+            assert np.array_equal(here[0] == here[1], there[0] == there[1])
+            crossing = np.unique(there[0][(there[0] == there[1]) & (there[0] > 0)])
+            assert len(crossing) > 5 or seam >= ours.shape[0]
+            for nucleus in crossing:
+                assert len(np.unique(ours[theirs == nucleus])) == 1
+
+
+def test_zoomed_nuclei_are_found_as_in_the_whole_plane(tmp_path, monkeypatch):
+    monkeypatch.setattr(blockwise, "BLOCK", 512)
+    image = np.kron(mosaic("fluorescence_small", (400, 400)), np.ones((3, 3), np.uint8))
+    _, labels = stream(image, tmp_path)
+    assert count(segment(image), labels).scores()["AP@0.5"] > 0.95
+
+
+def test_the_table_tells_every_nucleus_once(tmp_path, small_blocks):
+    image = mosaic("fluorescence_small", (520, 520))
+    progress, labels = stream(image, tmp_path)
+    table = np.genfromtxt(tmp_path / "out.csv", delimiter=",", names=True)
+    assert table["label"].tolist() == list(range(1, progress.nuclei + 1))
+    assert np.array_equal(table["area"], np.bincount(labels.ravel())[1:])
+    places = np.round([table["centroid_y"], table["centroid_x"]]).astype(int)
+    assert (labels[*places] == table["label"]).mean() > 0.95
+
+
+def test_empty_squares_are_skipped_and_change_nothing(tmp_path, small_blocks):
+    image = np.full((1100, 1300), 8, np.uint8)
+    image[40:400, 60:440] = mosaic("fluorescence_small", (360, 380))
+    steps = []
+    _, labels = stream(image, tmp_path, on_step=lambda step: steps.append(step) or False)
+    assert count(segment(image), labels).scores()["AP@0.9"] >= 0.99
+    tiles = [one for one in steps if isinstance(one, BlockStep) and one.done % 1 == 0]
+    assert len(tiles) < 80
+
+
+def test_stopped_and_gone_on_with_equals_uninterrupted(tmp_path, small_blocks):
+    image = mosaic("fluorescence_small", (600, 600))
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    _, expected = stream(image, tmp_path / "whole")
+    for turns in range(1, 20):
+        events = count_from(1)
+        progress, labels = stream(
+            image, tmp_path / "parts", on_step=lambda _, events=events: next(events) > 8
+        )
+        if progress.plane == 1:
+            break
+    assert turns > 3
+    assert np.array_equal(labels, expected)
+    tables = [(tmp_path / which / "out.csv").read_text() for which in ("whole", "parts")]
+    assert tables[0] == tables[1]
+
+
+KILLED = """
+import sys, numpy as np
+from pathlib import Path
+import napari_nuclei_unet.blockwise as blockwise
+blockwise.BLOCK = 256
+sys.path.insert(0, {tests!r})
+from test_streaming import mosaic, stream
+stream(mosaic("fluorescence_small", (600, 600)), Path({folder!r}))
+"""
+
+
+def test_killed_at_any_moment_and_gone_on_with_equals_uninterrupted(tmp_path, small_blocks):
+    image = mosaic("fluorescence_small", (600, 600))
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    _, expected = stream(image, tmp_path / "whole")
+    program = KILLED.format(tests=os.path.dirname(__file__), folder=str(tmp_path / "parts"))
+    journal = tmp_path / "parts" / "out.zarr" / "journal.json"
+    for wanted in (1, 4):
+        child = subprocess.Popen([sys.executable, "-c", program])
+        until = time.monotonic() + 60
+        while time.monotonic() < until and child.poll() is None:
+            if journal.is_file() and json.loads(journal.read_text())["progress"]["block"] >= wanted:
+                break
+            time.sleep(0.002)
+        child.send_signal(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+    _, labels = stream(image, tmp_path / "parts")
+    assert np.array_equal(labels, expected)
+
+
+class Broken:
+    """A plane of which one part cannot be read."""
+
+    def __init__(self, pixels):
+        self.pixels, self.shape, self.dtype = pixels, pixels.shape, pixels.dtype
+
+    def __getitem__(self, part):
+        rows, columns = part
+        if rows.start < 300 < (rows.stop or 0) and columns.stop > 500:
+            raise OSError("chunk 1.2 is damaged")
+        return self.pixels[part]
+
+
+def test_a_block_that_cannot_be_read_is_left_empty_and_told(tmp_path, small_blocks):
+    image = mosaic("fluorescence_small", (700, 700))
+    said = []
+    store, journal = begin(tmp_path, image.shape)
+    steps = stream_steps([Layer(Held(Broken(image)))], store, journal, Wanted("nuclei"))
+    progress = run(steps, lambda step: said.append(step.notice) and False)
+    assert progress.plane == 1
+    assert any("chunk 1.2 is damaged" in one for one in progress.failed)
+    assert any("could not be read" in one for one in said)
+    assert progress.nuclei > 50
+
+
+def test_another_wish_does_not_go_on_with_a_run(tmp_path):
+    begin(tmp_path, (64, 64), {"model": "one"})
+    with pytest.raises(UserError, match="another model"):
+        begin(tmp_path, (64, 64), {"model": "two"})
+
+
+def test_a_region_and_nan_are_left_out(tmp_path, small_blocks, bright_file):
+    image = mosaic("fluorescence_small", (600, 600)).astype(np.float32)
+    image[100:140, 100:140] = np.nan
+    box = [[0, 0], [0, 300], [400, 300], [400, 0]]
+    wanted = Wanted("nuclei", SegmentParams(), "auto", Region.of([box]))
+    _, labels = stream(image, tmp_path, wanted)
+    assert labels[:, 301:].max() == 0
+    assert labels[:300, :300].max() > 0
+    assert not labels[105:135, 105:135].any()
+
+
+def test_a_zarr_is_only_sliced_and_planes_follow_one_another(tmp_path, small_blocks):
+    stack = np.stack([mosaic("fluorescence_small", (300, 300)), np.zeros((300, 300), np.uint8)])
+    array = zarr.create_array(tmp_path / "image.zarr", shape=stack.shape, chunks=(1, 128, 128),
+                              dtype=stack.dtype)  # fmt: skip
+    array[:] = stack
+    grid = Grid((2, 300, 300), "ZYX", (1, 1, 1), (None, None, None))
+    store = LabelsStore.create(tmp_path / "out.zarr", grid, "i4")
+    journal = Journal(tmp_path / "journal.json", tmp_path / "out.csv", {})
+    journal.begin()
+    layers = [Layer(Held(stack[z]), (z,), {"z": z}) for z in range(2)]
+    progress = run(stream_steps(layers, store, journal, Wanted("nuclei")))
+    assert progress.plane == 2
+    assert store.labels[0].max() == progress.nuclei > 10
+    assert store.labels[1].max() == 0
+    header, first = (tmp_path / "out.csv").read_text().splitlines()[:2]
+    assert header.startswith("z,label,")
+    assert first.startswith("0,1,")
