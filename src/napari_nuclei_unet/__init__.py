@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.outcomes import FineTuned
     from napari_nuclei_unet.params import SegmentParams, TrainParams
     from napari_nuclei_unet.prediction import Step, run
+    from napari_nuclei_unet.stacks import segment_stack
 
 # Linux then gives large arrays in pages of 2 MB instead of 4 kB, which saves a fifth of the
 # network's time. torch reads it when it makes its first array, so it is set before that.
@@ -46,6 +47,7 @@ __all__ = [
     "retune",
     "run",
     "segment",
+    "segment_stack",
     "segment_steps",
 ]
 
@@ -66,6 +68,7 @@ _HOME = {
     "retune": "engine",
     "run": "prediction",
     "segment": "engine",
+    "segment_stack": "stacks",
     "segment_steps": "engine",
 }
 

@@ -18,7 +18,7 @@ from napari_nuclei_unet.core.measure import measure_quickly
 from napari_nuclei_unet.core.planes import Plane
 from napari_nuclei_unet.core.regions import Box, Region, box_around, cut
 from napari_nuclei_unet.core.tiles import ArrayLike
-from napari_nuclei_unet.core.zoomed import Zoomed, resized
+from napari_nuclei_unet.core.zoomed import Zoomed, restored
 from napari_nuclei_unet.devices import Plan, plan
 from napari_nuclei_unet.engine import thresholds_of
 from napari_nuclei_unet.errors import UserError
@@ -226,10 +226,8 @@ def _map_steps(
     box = _scaled(seen, zoom)
     window = Window(box, lambda tile: survey.is_live(_scaled(tile, 1 / zoom, pixels.shape)))
     maps = yield from predict_steps(zoomed, model.network, how, notices, window=window)
-    missing = [(0, -edge % zoom.numerator) for edge in maps.values.shape[1:]]
-    whole = np.pad(maps.values, [(0, 0), *missing], mode="edge")
-    height, width = task.block.shape
-    return Maps(resized(whole, 1 / zoom)[:, :height, :width], maps.plan, maps.finished)
+    values = restored(maps.values, zoom, task.block.shape)
+    return Maps(values, maps.plan, maps.finished)
 
 
 def _scaled(box: Box, zoom: Fraction, within: tuple[int, ...] | None = None) -> Box:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,17 +30,17 @@ LABELS_END = "_labels.tif"
 PLAIN = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "PA": "RGB", "LA": "L"}
 UINT16_MAX = 65_535
 RECORD = "napari_nuclei_unet"
+# Labels of more bytes, before they are compressed, are written as BigTIFF.
+LARGE_TIFF = 2**31
 
 
-def find_images(paths: Iterable[str | Path], skip: str = "") -> list[Path]:
+def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """List image files; of a folder those that stand directly in it, in order of their names.
 
     Parameters
     ----------
     paths : iterable of str or Path
         Files and folders.
-    skip : str, optional
-        Files of folders whose names end so are left out.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def find_images(paths: Iterable[str | Path], skip: str = "") -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = [p for p in sorted(path.iterdir()) if _is_image(p, skip)]
+            inside = [p for p in sorted(path.iterdir()) if _is_image(p)]
             if not inside:
                 raise UserError(f"The folder {path} holds no TIFF, PNG or JPEG image.")
             found += inside
@@ -73,10 +74,9 @@ def find_images(paths: Iterable[str | Path], skip: str = "") -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _is_image(path: Path, skip: str) -> bool:
+def _is_image(path: Path) -> bool:
     hidden = path.name.startswith(".")  # such as what macOS leaves on foreign disks
-    wanted = path.suffix.lower() in SUFFIXES and not (skip and path.name.endswith(skip))
-    return wanted and not hidden and path.is_file()
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
 def image_stem(path: Path) -> str:
@@ -133,7 +133,7 @@ def read_shape(path: str | Path, level: int = 0) -> tuple[int, ...] | None:
             with tifffile.TiffFile(path) as opened:
                 series = opened.series[0]
                 return _in_order(np.broadcast_to(0, series.levels[level].shape), series.axes).shape
-        if level or not _is_image(path, ""):
+        if level or not _is_image(path):
             return None
         with PIL.Image.open(path) as picture:
             bands = PIL.ImageMode.getmode(PLAIN.get(picture.mode, picture.mode)).bands
@@ -202,18 +202,24 @@ def write_results(folder: Path, stem: str, result: Segmentation) -> None:
         If a file cannot be written, or labels that are not ours stand in its place.
     """
     labels, table = folder / f"{stem}{LABELS_END}", folder / f"{stem}_nuclei.csv"
-    if labels.exists() and not _ours(labels):
-        raise UserError(
-            f"{labels} was not made by this program and is not overwritten: choose another folder."
-        )
+    refuse_foreign(labels)
     measured = measure(result.labels, result.plane.pixels, result.maps[0])
     with written(labels) as labels_aside, written(table) as table_aside:
         write_labels(labels_aside, result.labels, result.record)
         write_table(table_aside, measured)
 
 
-def _ours(path: Path) -> bool:
-    return read_record(path) is not None
+def refuse_foreign(labels: Path) -> None:
+    """Refuse to overwrite labels that this program did not make.
+
+    Raises
+    ------
+    UserError
+    """
+    if labels.exists() and read_record(labels) is None:
+        raise UserError(
+            f"{labels} was not made by this program and is not overwritten: choose another folder."
+        )
 
 
 def read_record(path: str | Path) -> dict[str, Any] | None:
@@ -243,6 +249,41 @@ def write_labels(path: Path, labels: NDArray[np.integer], record: dict[str, Any]
         compression="zlib",
         description=json.dumps({RECORD: record}),
         metadata=None,
+    )
+
+
+def write_stack(
+    path: Path,
+    planes: Iterable[NDArray[np.integer]],
+    like: tuple[tuple[int, ...], str],
+    most: int,
+    record: dict[str, Any],
+) -> None:
+    """Write labels of many planes as TIFF, plane by plane: zlib, with the letters of their axes.
+
+    Parameters
+    ----------
+    path : Path
+    planes : iterable of ndarray, shape (Y, X), integer
+        In order, the last axis fastest.
+    like : (tuple of int, str)
+        Shape of all labels, and a letter for each axis.
+    most : int
+        Largest label: uint16, or uint32 past 65,535.
+    record : dict
+        As in :func:`write_labels`.
+    """
+    shape, axes = like
+    dtype = np.dtype(np.uint16 if most <= UINT16_MAX else np.uint32)
+    tifffile.imwrite(
+        path,
+        (plane.astype(dtype) for plane in planes),
+        shape=shape,
+        dtype=dtype,
+        bigtiff=math.prod(shape) * dtype.itemsize > LARGE_TIFF,
+        compression="zlib",
+        photometric="minisblack",
+        metadata={"axes": axes, RECORD: record},
     )
 
 

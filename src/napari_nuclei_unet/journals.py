@@ -42,6 +42,15 @@ class Progress:
     table_bytes: int = 0
 
 
+def wish_of(path: Path) -> dict[str, Any] | None:
+    """Read what the run of a journal is of; None where there is no journal."""
+    try:
+        wish: dict[str, Any] = json.loads(path.read_text())["wish"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return wish
+
+
 @dataclass(eq=False)
 class Journal:
     """Writes down what is finished, and the table of nuclei.

@@ -24,3 +24,8 @@ def model_folder() -> Path:
 def unfinished_folder() -> Path:
     """Folder of trainings that were interrupted; it need not exist."""
     return home() / "unfinished"
+
+
+def results_folder() -> Path:
+    """Folder of labels that are too large for memory; it need not exist."""
+    return home() / "results"

@@ -13,6 +13,7 @@ from napari_nuclei_unet.core.axes import Cut
 from napari_nuclei_unet.core.planes import check_plane
 from napari_nuclei_unet.core.regions import Region, enlarged
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.picking import Positions
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.engine import Segmentation
@@ -127,6 +128,12 @@ def as_command(record: dict[str, Any]) -> str:
         words += ["--channel", str(source["channel"])]
     if source["level"]:
         words += ["--level", str(source["level"])]
+    if record.get("join"):
+        words += ["--join", record["join"]]
+    if record.get("track"):
+        words += ["--track"]
+    if record.get("format") == "zarr":
+        words += ["--format", "zarr"]
     for polygon in record["region"] or []:
         words += ["--region", " ".join(f"{y!r},{x!r}" for y, x in polygon)]
     return shlex.join(words)
@@ -149,9 +156,11 @@ def as_python(record: dict[str, Any]) -> str:
     Raises
     ------
     UserError
-        If the run was stopped.
+        If the run was stopped, or nuclei were tracked.
     """
     source = _source(record)
+    if _is_stack(source):
+        return _stack_as_python(record, source)
     level = source["level"]
     lines = ["from napari_nuclei_unet import segment"]
     if source["path"] is not None:
@@ -176,6 +185,50 @@ def as_python(record: dict[str, Any]) -> str:
     if shapes[0] != shapes[1]:
         lines.insert(1, "from napari_nuclei_unet.core.regions import enlarged")
         lines += [f"labels = enlarged(labels, {tuple(shapes[0])})"]
+    return "\n".join([*lines, ""])
+
+
+def _is_stack(source: dict[str, Any]) -> bool:
+    """Whether there are many planes: ranges, or all, of an axis."""
+    return any(isinstance(part, str) for part in source["planes"])
+
+
+def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
+    """Write the Python that makes labels of many planes of a file again."""
+    if source["path"] is None or record.get("track"):
+        raise UserError("Only the command line makes this result again: copy the command.")
+    planes: list[Positions] = []
+    for part in source["planes"]:
+        first, _, last = str(part).partition("-")
+        some = None if part == "all" else range(int(first), int(last or first) + 1)
+        planes.append(some if isinstance(part, str) else part)
+    arguments: dict[str, Any] = {"channel": source["channel"], "planes": planes}
+    arguments |= {"join": record.get("join")}
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    arguments |= {"model": record.get("model_file") or record["model"]} | _settings(record)
+    shapes = source["size"], source["level_size"]
+    if record["region"]:
+        region = Region.of(record["region"]).scaled(*shapes)
+        arguments["region"] = [list(polygon) for polygon in region.polygons]
+    lines = [
+        "from napari_nuclei_unet import segment_stack",
+        "from napari_nuclei_unet.lazy import open_lazily",
+        "",
+        f"image = open_lazily({source['path']!r}, {source['level']}).pixels",
+        "labels = segment_stack(",
+        "    image,",
+        f"    {source['axes']!r},",
+        *(f"    {name}={value!r}," for name, value in arguments.items()),
+        ")",
+    ]
+    if shapes[0] != shapes[1] and record.get("format") != "zarr":
+        lines.insert(0, "import numpy as np")
+        lines.insert(2, "from napari_nuclei_unet.core.regions import enlarged")
+        lines += [
+            "planes = labels.reshape(-1, *labels.shape[-2:])",
+            f"planes = np.stack([enlarged(plane, {tuple(shapes[0])}) for plane in planes])",
+            "labels = planes.reshape(*labels.shape[:-2], *planes.shape[1:])",
+        ]
     return "\n".join([*lines, ""])
 
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import itertools
 import time
+import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_nuclei_unet.core.axes import Cut
-from napari_nuclei_unet.core.regions import Region
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.core.axes import Channel, Cut
+from napari_nuclei_unet.core.regions import Polygons, Region
 from napari_nuclei_unet.core.tiles import ArrayLike
 from napari_nuclei_unet.engine import Prediction, Segmentation, predict_plane_steps, retune
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.linking import check_link, join_steps, link, numbered
 from napari_nuclei_unet.models import Model, load_model
-from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.prediction import Step, Wish, sticky
+from napari_nuclei_unet.params import SegmentParams, with_changes
+from napari_nuclei_unet.picking import Positions, pick
+from napari_nuclei_unet.prediction import Step, Wish, run, sticky
 
 # What one plane adds to the total of a run: planes may have different numbers of tiles.
 PER_PLANE = 1000
@@ -76,6 +82,97 @@ class Planes:
     found: tuple[Cut, ...]
     failed: dict[Cut, str]
     stopped: bool
+
+
+def segment_stack(
+    image: ArrayLike,
+    axes: str | None = None,
+    *,
+    channel: Channel | None = None,
+    planes: Sequence[Positions] | None = None,
+    model: str | Path | Model = "nuclei",
+    device: str = "auto",
+    join: str | None = None,
+    region: Polygons | None = None,
+    **params: Any,
+) -> NDArray[np.int32]:
+    """Find and separate the nuclei of many planes, each as ``segment`` would alone.
+
+    Parameters
+    ----------
+    image : array-like
+        Of numpy, dask or zarr; is only sliced, plane by plane. Colours of RGB are last.
+    axes : str, optional
+        A letter for each axis but that of colours, such as "TZCYX": Y and X are the plane, C are
+        channels. Default: TZYX, TZCYX with a channel, as many as there are.
+    channel : int or "mean", optional
+        Which channel is segmented; one must be given if there are several.
+    planes : sequence, optional
+        What is wanted of every axis beside plane and channel, in their order: a position, a
+        sequence of positions, or None for all. Default: all planes.
+    model, device
+        As in ``segment``.
+    join : str, optional
+        Letter of the axis along which cross sections are joined to nuclei, such as "z".
+    region : sequence of polygons, optional
+        As in ``segment``: what is segmented of every plane.
+    **params
+        Fields of :class:`~napari_nuclei_unet.SegmentParams`.
+
+    Returns
+    -------
+    ndarray, shape (..., Y, X), int32
+        0 is background; nuclei are 1..n, and no id is in two planes unless they are joined. The
+        axis of channels, and those of which one position was given, are gone.
+
+    Raises
+    ------
+    UserError
+        If image, model or a parameter cannot be used; the message says what to do.
+
+    Warns
+    -----
+    UserWarning
+        Where something was ignored, or a plane could not be read and is empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_nuclei_unet import segment_stack
+    >>> from napari_nuclei_unet.samples import read_sample
+    >>> image, annotation = read_sample("fluorescence_small")
+    >>> stack = np.stack([image, image])
+    >>> labels = segment_stack(stack, "ZYX", join="z")
+    >>> labels.shape == stack.shape, bool((labels[0] == labels[1]).all())
+    (True, True)
+    """
+    picked = pick(image.shape, axes, planes or (), channel)
+    check_link(picked.lead, join, False)
+    where = None if region is None else Region.of(region)
+    wanted = with_changes(SegmentParams(), params)
+    labels = np.zeros((len(picked.cuts), *picked.size), np.int32)
+    numbers = {cut: number for number, cut in enumerate(picked.cuts)}
+    said: dict[str, None] = {}
+
+    def take(step: Step) -> None:
+        if isinstance(step, PlaneFound):
+            labels[numbers[step.cut]] = step.result.labels
+            said.update(dict.fromkeys(step.result.notices))
+        elif step.notice:
+            said[step.notice] = None
+
+    run(segment_planes_steps(image, picked.cuts, model, wanted, device, where), take)
+    for notice in said:
+        warnings.warn(notice, stacklevel=2)
+    if join is None:
+        linked = numbered([int(plane.max(initial=0)) for plane in labels])
+    else:
+        linked = link(
+            join_steps(labels.__getitem__, picked.lengths, picked.lead.index(join.upper()))
+        )
+    for plane, ids in zip(labels, linked.ids, strict=True):
+        plane[...] = ids[plane]
+    return labels.reshape(picked.shape)
 
 
 def all_cuts(

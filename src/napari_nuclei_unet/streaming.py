@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.blockwise import Found, Source, Task, Wanted, blocks_of, find_steps
 from napari_nuclei_unet.core.blocks import place
-from napari_nuclei_unet.devices import plan
+from napari_nuclei_unet.devices import give_back_memory, plan
 from napari_nuclei_unet.journals import Journal, Progress
 from napari_nuclei_unet.models import load_model
 from napari_nuclei_unet.prediction import Step, Wish, sticky
@@ -210,6 +210,7 @@ class _Run:
             seconds=before.seconds + seconds,
         )
         self.journal.add(rows, after)
+        give_back_memory()
         notice = f"{UNREADABLE} ({failed[0]})." if failed else " ".join(found.notices)
         shown = self.show(number, block + 1, blocks, Step(0, 1, notice))
         return replace(shown, written=written)

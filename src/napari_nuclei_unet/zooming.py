@@ -15,6 +15,7 @@ from napari_nuclei_unet.core.instances import SMOOTHING, separate
 from napari_nuclei_unet.core.planes import Plane
 from napari_nuclei_unet.core.regions import Box, box_around, enlarged, widened
 from napari_nuclei_unet.core.sizes import diameters_of, typical_diameter
+from napari_nuclei_unet.core.zoomed import Zoomed, as_fraction, restored
 from napari_nuclei_unet.devices import Plan, is_out_of_memory
 from napari_nuclei_unet.models import Model, ModelCard
 from napari_nuclei_unet.prediction import Maps, OutOfMemoryError, Step, Wish, predict_steps, sticky
@@ -55,7 +56,7 @@ def zoom_for(diameter: float, card: ModelCard, shape: tuple[int, ...]) -> float:
         return 1.0
     most = max(1.0, min(MOST_ZOOM, math.sqrt(MOST_PIXELS / math.prod(shape))))
     ideal = card.ideal or math.sqrt(smallest * largest)
-    return min(max(ideal / diameter, LEAST_ZOOM), most)
+    return float(as_fraction(min(max(ideal / diameter, LEAST_ZOOM), most)))
 
 
 def context(zoom: float) -> int:
@@ -225,17 +226,16 @@ def _predict(
         box = widened(box, context(zoom), plane.shape)
     if zoom == 1:
         return (yield from predict_steps(plane, model.network, how, notices, box))
-    shape = tuple(max(1, round(edge * zoom)) for edge in plane.shape)
-    pixels = plane.normalized()
-    pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    fraction = as_fraction(zoom)  # as planes that are seen block by block must have it
     try:
-        seen = _resized(pixels, shape)
-        zoomed = Plane(seen[0] if len(seen) == 1 else np.moveaxis(seen, 0, -1), 0.0, 0.5, 1.0)
+        pixels = Zoomed(plane.normalized(), fraction)
+        height, width = pixels.shape[:2]
+        zoomed = Plane(pixels[slice(0, height), slice(0, width)], 0.0, 0.5, 1.0)
         place = None if box is None else _zoomed_box(box, plane.shape, zoomed.shape)
         maps = yield from predict_steps(zoomed, model.network, how, notices, place)
         if maps.finished is not None:
             return _part(maps, maps.finished, plane.shape)
-        return Maps(_resized(maps.values, plane.shape), maps.plan)
+        return Maps(restored(maps.values, fraction, plane.shape), maps.plan)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -50,9 +50,8 @@ def one_line_about(capsys, *words):
 def test_a_folder_becomes_labels_and_tables(images, tmp_path, bright_file, three_discs, capsys):
     out = tmp_path / "results"
     assert segment(images, "--out", out, "--model", bright_file) == 0
-    assert sorted(p.name for p in out.iterdir()) == [
-        f"{stem}_{end}" for stem in "abcd" for end in ("labels.tif", "nuclei.csv")
-    ]
+    written = [f"{stem}_{end}" for stem in "abcd" for end in ("labels.tif", "nuclei.csv")]
+    assert sorted(p.name for p in out.iterdir()) == [*written, "nuclei_summary.csv"]
     printed = capsys.readouterr().out
     for name in ("a.tif", "b.ome.tif", "c.png", "d.JPG"):
         assert f"{name}: 3 nuclei" in printed
@@ -165,10 +164,13 @@ def test_a_damaged_file_does_not_stop_the_others(images, tmp_path, bright_file, 
     assert not list(out.glob("bad*"))
 
 
-def test_a_stack_is_refused_with_advice(tmp_path, bright_file, capsys):
+def test_planes_that_do_not_fit_a_stack_are_refused_with_advice(tmp_path, bright_file, capsys):
     tifffile.imwrite(tmp_path / "stack.tif", np.zeros((5, 20, 20), np.uint8))
-    assert segment(tmp_path / "stack.tif", "--out", tmp_path, "--model", bright_file) == 2
-    one_line_about(capsys, "--planes")
+    args = ["--out", tmp_path, "--model", bright_file, "--planes"]
+    assert segment(tmp_path / "stack.tif", *args, "0,0") == 2
+    one_line_about(capsys, "give 1 with --planes")
+    assert segment(tmp_path / "stack.tif", *args, "5") == 2
+    one_line_about(capsys, "no plane 5 on axis Z", "0 to 4")
 
 
 def test_a_file_in_the_place_of_the_output_folder(images, tmp_path, bright_file, capsys):
@@ -202,7 +204,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, bright_file):
     assert done.returncode == 2, done.stderr
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
-    assert list(out.iterdir()) == []
+    assert [path.name for path in out.iterdir()] == ["nuclei_summary.csv"]
 
 
 def test_what_stands_in_the_output_folder_stays(images, tmp_path, bright_file, capsys):

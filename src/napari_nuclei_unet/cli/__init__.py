@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from napari_nuclei_unet.cli import _evaluate, _segment, _train
+from napari_nuclei_unet.cli import _bench, _evaluate, _segment, _train
 from napari_nuclei_unet.cli._common import Parser, complain
 from napari_nuclei_unet.errors import UserError
 
@@ -49,6 +49,6 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=version("napari-nuclei-unet"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for command in (_segment, _evaluate, _train):
+    for command in (_segment, _bench, _evaluate, _train):
         command.add_to(commands)
     return parser

@@ -26,9 +26,14 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 def complain(error: UserError | OSError, about: str = "") -> None:
     """Tell a mistake on stderr, in one line."""
+    print(f"nuclei-unet: {about}{sentence(error)}", file=sys.stderr)
+
+
+def sentence(error: UserError | OSError) -> str:
+    """Say a mistake in one sentence."""
     if isinstance(error, OSError):
-        error = UserError(f"{error.filename or 'A file'}: {error.strerror or error}.")
-    print(f"nuclei-unet: {about}{error}", file=sys.stderr)
+        return f"{error.filename or 'A file'}: {error.strerror or error}."
+    return str(error)
 
 
 def add_flags(parser: argparse.ArgumentParser, params: type) -> None:

@@ -1,84 +1,118 @@
-"""``segment``, ``demo`` and ``bench``."""
+"""``segment``."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
-import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_nuclei_unet.cli._common import (
-    Commands,
-    add_flags,
-    complain,
-    params_of,
-)
+from napari_nuclei_unet.cli._bar import with_bar
+from napari_nuclei_unet.cli._common import Commands, add_flags, complain, params_of, sentence
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import DEVICES, SegmentParams
 from napari_nuclei_unet.writing import check_writable
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.core.regions import Region
-    from napari_nuclei_unet.engine import Segmentation
-    from napari_nuclei_unet.models import Model
-    from napari_nuclei_unet.prediction import Step
+    from napari_nuclei_unet.batches import Row
+    from napari_nuclei_unet.inputs import Input
+    from napari_nuclei_unet.jobs import Settings
+    from napari_nuclei_unet.picking import Positions
+    from napari_nuclei_unet.results import Wanted
+    from napari_nuclei_unet.streaming import Compute
+
+FILES = (".tif", ".tiff", ".zarr")
 
 
 def add_to(commands: Commands) -> None:
-    """Add the commands ``segment``, ``demo`` and ``bench``."""
+    """Add the command ``segment``."""
     one = commands.add_parser("segment", help="find the nuclei in image files")
     one.add_argument(
-        "paths", nargs="+", metavar="PATH", help="TIFF, PNG, JPEG, or a folder of them"
-    )
-    one.add_argument("--out", required=True, type=Path, metavar="DIR", help="where results go")
+        "paths", nargs="+", metavar="PATH",
+        help="TIFF, PNG, JPEG, OME-Zarr image or plate, a folder of these, or a pattern such as "
+        "'day*/*.tif'",
+    )  # fmt: skip
+    one.add_argument(
+        "--out", required=True, type=Path, metavar="DIR",
+        help="where results go; of a single image it may be a file: .tif or .zarr",
+    )  # fmt: skip
     one.add_argument("--model", default="nuclei", help="name or .safetensors file")
     one.add_argument("--device", default="auto", choices=DEVICES)
     add_flags(one, SegmentParams)
-    where = one.add_argument_group("which part of the image")
+    _add_where(one)
+    _add_how(one)
+    one.set_defaults(command=segment)
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_argument_group("which part of the image")
     where.add_argument(
         "--axes", metavar="LETTERS",
         help="a letter for each axis of a stack: Y and X for the plane, C for channels. "
-        "Default: TZYX, TZCYX with --channel, as many as there are.",
+        "Default: as the file says, else TZYX, TZCYX with --channel, as many as there are.",
     )  # fmt: skip
     where.add_argument(
-        "--planes", type=_positions, default=(), metavar="N,N",
-        help="position, from 0, on each axis beside plane and channel",
+        "--planes", type=_planes, default=(), metavar="N,N",
+        help="for each axis beside plane and channel a position from 0, a range such as 0-9, or "
+        "all. Default: all planes.",
     )  # fmt: skip
     where.add_argument("--channel", type=_channel, metavar="N", help="channel, from 0, or: mean")
     where.add_argument(
         "--level", type=int, default=0, metavar="N",
-        help="of a pyramid; 0 is full resolution, which the labels have in any case",
+        help="of a pyramid; 0 is full resolution, which labels in TIFF have in any case; in "
+        "OME-Zarr they have that of the level",
     )  # fmt: skip
     where.add_argument(
         "--region", type=_polygon, action="append", metavar="'Y,X Y,X Y,X'",
         help="polygon in pixels of which nuclei are wanted; may be given more than once",
     )  # fmt: skip
-    one.set_defaults(command=segment)
 
-    one = commands.add_parser("demo", help="segment the sample images of the package")
-    one.add_argument("--out", default=Path("nuclei-demo"), type=Path, metavar="DIR")
-    one.set_defaults(command=demo)
 
-    one = commands.add_parser("bench", help="measure how fast this computer segments")
-    one.add_argument(
-        "image", nargs="?", type=Path, metavar="IMAGE",
-        help="without, a sample repeated to 4096 x 4096 pixels",
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_argument_group("stacks, large images and many files")
+    how.add_argument(
+        "--join", metavar="AXIS",
+        help="join cross sections along this axis, such as z, to nuclei with one id",
     )  # fmt: skip
-    one.add_argument("--model", default="nuclei", help="name or .safetensors file")
-    one.add_argument("--device", default="auto", choices=DEVICES)
-    one.add_argument("--runs", type=int, default=3, metavar="N", help="the fastest of N counts")
-    one.add_argument("--json", action="store_true", help="print JSON instead of text")
-    add_flags(one, SegmentParams)
-    one.set_defaults(command=bench)
+    how.add_argument(
+        "--track", action="store_true",
+        help="follow nuclei along axis T: they keep their id, and a table of tracks is written",
+    )  # fmt: skip
+    how.add_argument(
+        "--format", choices=("tiff", "zarr"),
+        help="of the labels. Default: tiff; zarr where a plane has more than 64 million pixels, "
+        "and with --scheduler. A run into zarr that was broken off goes on where it was.",
+    )  # fmt: skip
+    how.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="compute on a cluster of dask.distributed: tcp://host:port, a scheduler file, or "
+        "local:N for N processes on this computer",
+    )  # fmt: skip
+    how.add_argument(
+        "--overwrite", action="store_true",
+        help="segment again what is done already; without, it is skipped",
+    )  # fmt: skip
 
 
-def _positions(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{text}': whole numbers, such as 3,0") from error
+def _planes(text: str) -> tuple[Positions, ...]:
+    return tuple(_positions(part.strip(), text) for part in text.split(","))
+
+
+def _positions(part: str, text: str) -> Positions:
+    first, dash, last = part.partition("-")
+    if part == "all":
+        return None
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise argparse.ArgumentTypeError(
+            f"'{text}': whole numbers from 0, ranges such as 0-9, or all, with commas between axes"
+        )
+    if not dash:
+        return int(first)
+    if int(last) < int(first):
+        raise argparse.ArgumentTypeError(f"'{part}': a range goes up, such as {last}-{first}")
+    return range(int(first), int(last) + 1)
 
 
 def _channel(text: str) -> int | str:
@@ -98,129 +132,114 @@ def _polygon(text: str) -> list[list[float]]:
 
 def segment(args: argparse.Namespace) -> int:
     """Segment files, one after the other; a bad one does not stop the rest."""
+    from napari_nuclei_unet.batches import SUMMARY, Summary
+    from napari_nuclei_unet.inputs import find_inputs
+
+    settings = _settings(args)
+    inputs = find_inputs(args.paths)
+    wanted = _wanted(args, len(inputs))
+    folder = args.out.parent if wanted.is_file else args.out
+    check_writable(folder)
+    summary = Summary(None if wanted.is_file else folder / SUMMARY)
+    with _computing(args.scheduler, settings) as compute:
+        for item in inputs:
+            try:
+                row = _segmented(item, settings, wanted, (args.overwrite, compute))
+            except KeyboardInterrupt:
+                summary.add(_row(item, "stopped"))
+                raise
+            summary.add(row)
+    return _told(summary.rows, args.out)
+
+
+def _told(rows: list[Row], out: Path) -> int:
+    """Say how a run has ended; its exit code."""
+    count = {s: sum(row.status == s for row in rows) for s in ("failed", "skipped")}
+    before = f", {count['skipped']} of them before" if count["skipped"] else ""
+    print(f"{len(rows) - count['failed']} of {len(rows)} files written to {out}{before}")
+    return 2 if count["failed"] else 0
+
+
+def _settings(args: argparse.Namespace) -> Settings:
     from napari_nuclei_unet.core.regions import Region
-    from napari_nuclei_unet.files import LABELS_END, find_images, image_stem, write_results
+    from napari_nuclei_unet.jobs import Settings
     from napari_nuclei_unet.models import load_model
 
-    params = params_of(args, SegmentParams())
-    paths = find_images(args.paths, skip=LABELS_END)
-    model = load_model(args.model)
-    region = Region.of(args.region) if args.region else None
-    check_writable(args.out)
-    failed = 0
-    for path in paths:
-        try:
-            result = _segmented(path, args, model, params, region)
-            write_results(args.out, image_stem(path), result)
-        except (UserError, OSError) as error:  # the other files go on
-            failed += 1
-            complain(error, f"{path.name}: ")
-            continue
-        print(f"{path.name}: {result.count} nuclei")
-    print(f"{len(paths) - failed} of {len(paths)} files written to {args.out}")
-    return 2 if failed else 0
+    is_file = args.model.endswith(".safetensors")
+    return Settings(
+        model=load_model(args.model),
+        model_name=str(Path(args.model).resolve()) if is_file else args.model,
+        params=params_of(args, SegmentParams()),
+        device=args.device,
+        axes=args.axes,
+        planes=args.planes,
+        channel=args.channel,
+        level=args.level,
+        region=Region.of(args.region) if args.region else None,
+        join=args.join,
+        follow=args.track,
+    )
+
+
+def _wanted(args: argparse.Namespace, count: int) -> Wanted:
+    """Say where results go, and refuse flags that contradict one another."""
+    from napari_nuclei_unet.results import Wanted
+
+    out, suffix, kind = args.out, args.out.suffix.lower(), args.format
+    is_file = suffix in FILES and (suffix == ".zarr" or not out.is_dir())
+    if is_file and count > 1:
+        raise UserError(f"--out {out} is one file for {count} images: give a folder.")
+    if is_file:
+        written = "zarr" if suffix == ".zarr" else "tiff"
+        if kind not in (None, written):
+            raise UserError(f"--out {out} is no {kind}: leave --format out, or name a folder.")
+        kind = written
+    if args.scheduler and kind == "tiff":
+        raise UserError("A cluster writes OME-Zarr: with --scheduler take --format zarr.")
+    return Wanted(out, is_file, kind, bool(args.scheduler))
+
+
+@contextmanager
+def _computing(address: str | None, settings: Settings) -> Iterator[Compute | None]:
+    if address is None:
+        yield None
+        return
+    from napari_nuclei_unet.cluster import computing_on
+
+    with computing_on(address, settings.model_name) as compute:
+        yield compute
 
 
 def _segmented(
-    path: Path, args: argparse.Namespace, model: Model, params: SegmentParams, region: Region | None
-) -> Segmentation:
-    """Segment the plane of a file that the flags say."""
-    from napari_nuclei_unet.core.axes import default_cut
-    from napari_nuclei_unet.files import read_axes, read_image
-    from napari_nuclei_unet.models import shipped_models
-    from napari_nuclei_unet.repeating import at_full_resolution, source_of
+    item: Input, settings: Settings, wanted: Wanted, how: tuple[bool, Compute | None]
+) -> Row:
+    """Segment an image, and say how it went; a failure is told, and the other files go on."""
+    from napari_nuclei_unet.batches import failures, segment_job_steps
+    from napari_nuclei_unet.jobs import open_job
 
-    image = read_image(path, args.level)
-    axes = args.axes or (read_axes(path) if args.planes or args.channel is not None else None)
-    cut, axes = default_cut(image.shape, axes, args.planes, args.channel)
-    plane = cut.read(image)
-    full = cut.read(read_image(path)) if args.level else plane
-    shapes = full.shape[:2], plane.shape[:2]
-    there = None if region is None else region.scaled(*shapes)
-    result = _with_bar(plane, path.name, model, params, args.device, there)
-    result = at_full_resolution(result, full)
-    file = str(path.resolve())
-    result.record["source"] = source_of(cut, axes, file, args.level, image.dtype, shapes)
-    result.record["region"] = None if region is None else region.polygons
-    own = args.model in shipped_models()
-    result.record["model_file"] = None if own else str(Path(args.model).resolve())
-    return result
-
-
-def _with_bar(
-    image: Any,
-    name: str,
-    model: Model,
-    params: SegmentParams,
-    device: str,
-    region: Region | None = None,
-) -> Segmentation:
-    """Segment with a progress bar, and say on stderr what the user has to know."""
-    from tqdm import tqdm
-
-    from napari_nuclei_unet.engine import segment_steps
-    from napari_nuclei_unet.prediction import run
-
-    said: set[str] = set()
-
-    def say(notice: str) -> None:
-        if notice and notice not in said:
-            said.add(notice)
-            tqdm.write(f"{name}: {notice}", file=sys.stderr)
-
-    with tqdm(desc=name, unit="tile", leave=False, disable=None) as bar:
-
-        def show(step: Step) -> None:
-            say(step.notice)
-            bar.total, bar.n = step.total, step.done
-            bar.refresh()
-
-        result = run(segment_steps(image, model, params, device, region), show)
-    for notice in result.notices:
-        say(notice)
-    return result
+    since = time.monotonic()
+    try:
+        job = open_job(item, settings, wanted)
+        ended = with_bar(segment_job_steps(job, *how), item.title)
+    except (UserError, OSError) as error:  # the other files go on
+        complain(error, f"{item.title}: ")
+        return _row(item, "failed", error=sentence(error), seconds=_seconds(since))
+    done = {"result": str(job.results.labels), "planes": ended.planes, "nuclei": ended.nuclei}
+    if ended.failed:
+        some = UserError(f"Parts could not be read, and have no nuclei: {failures(ended)}")
+        complain(some, f"{item.title}: ")
+        return _row(item, "failed", error=str(some), seconds=_seconds(since), **done)
+    planes = f" in {ended.planes} planes" if ended.planes > 1 else ""
+    before = " (done before)" if ended.skipped else ""
+    print(f"{item.title}: {ended.nuclei} nuclei{planes}{before}", flush=True)
+    return _row(item, "skipped" if ended.skipped else "done", seconds=_seconds(since), **done)
 
 
-def demo(args: argparse.Namespace) -> int:
-    """Segment the samples of the package."""
-    from napari_nuclei_unet.files import write_overlay, write_results
-    from napari_nuclei_unet.models import load_model
-    from napari_nuclei_unet.samples import SAMPLES, read_sample
-
-    model = load_model()
-    for name, title in SAMPLES.items():
-        image, annotation = read_sample(name)
-        result = _with_bar(image, name, model, SegmentParams(), "auto")
-        write_results(args.out, name, result)
-        write_overlay(args.out / f"{name}_overlay.png", result.plane, result.labels)
-        print(f"{title}: {result.count} nuclei (annotated: {len(set(annotation.flat)) - 1})")
-    print(f"Labels, tables and overlay pictures are in {args.out.resolve()}")
-    return 0
+def _seconds(since: float) -> float:
+    return round(time.monotonic() - since, 3)
 
 
-def bench(args: argparse.Namespace) -> int:
-    """Print how fast this computer segments."""
-    from napari_nuclei_unet.bench import bench as measured
-    from napari_nuclei_unet.files import read_image
-    from napari_nuclei_unet.models import load_model
-    from napari_nuclei_unet.samples import repeated_sample
+def _row(item: Input, status: str, **about: Any) -> Row:
+    from napari_nuclei_unet.batches import Row
 
-    params = params_of(args, SegmentParams())
-    if args.runs < 1:
-        raise UserError("--runs must be at least 1.")
-    image = read_image(args.image) if args.image else repeated_sample()
-    model = load_model(args.model)
-    made = measured(image, model, params, args.device, args.runs)
-    if args.json:
-        speed = {"megapixels_per_second": made.megapixels / made.end_to_end}
-        print(json.dumps(dataclasses.asdict(made) | speed | {"model_sha256": model.card.sha256}))
-        return 0
-    print(
-        f"{model.card.name} {model.card.sha256[:12]}: {made.megapixels:.1f} Mpx, "
-        f"{made.nuclei} nuclei, zoom {made.zoom:g}"
-    )
-    print(f"{made.plan}, {made.plan.precision}, {made.threads} threads, fastest of {args.runs}")
-    for stage, seconds in [*made.seconds.items(), ("end to end*", made.end_to_end)]:
-        print(f"{stage:12} {seconds:8.2f} s {made.megapixels / seconds:8.2f} Mpx/s")
-    print(f"peak memory  {made.peak_memory / 1e9:8.2f} GB    (* without measure)")
-    return 0
+    return Row(str(item.path), status=status, **about)

@@ -231,7 +231,10 @@ def cut(labels: NDArray[np.int32], inside: NDArray[np.bool_], minimum_area: int)
 
 
 def paste(
-    labels: NDArray[np.int32], inside: NDArray[np.bool_] | None, onto: NDArray[np.int32]
+    labels: NDArray[np.int32],
+    inside: NDArray[np.bool_] | None,
+    onto: NDArray[np.int32],
+    above: int = 0,
 ) -> None:
     """Put labels into others, in place; the rest stays as it was.
 
@@ -244,11 +247,14 @@ def paste(
     onto : ndarray, shape (Y, X), int32
         New nuclei get ids above the largest that is left of it. A piece of a nucleus that was cut
         where ``inside`` ends, and whose other piece lies beyond, gets the id of that one.
+    above : int
+        New nuclei get ids above this one, too.
     """
     if inside is None:
-        onto[...] = labels
+        np.multiply(labels > 0, above, out=onto, casting="unsafe")
+        onto += labels
         return
-    above = int(onto.max(initial=0, where=~inside))
+    above = max(above, int(onto.max(initial=0, where=~inside)))
     box = box_around(inside, 1)
     new, within, old = labels[box], inside[box], onto[box]
     ids = np.arange(above, above + int(new.max(initial=0)) + 1, dtype=np.int32)

@@ -97,3 +97,26 @@ def resized(channels: NDArray[np.float32], zoom: Fraction) -> NDArray[np.float32
         source, (height, width), mode="bilinear", antialias=True, align_corners=False
     )
     return made[0].numpy()
+
+
+def restored(
+    maps: NDArray[np.float32], zoom: Fraction, shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Bring maps of a zoomed plane, or of a part of it, back to the pixels of the plane.
+
+    Parameters
+    ----------
+    maps : ndarray, shape (C, Y, X), float32
+        Begin where a pixel of the plane begins.
+    zoom : Fraction
+        At which they were predicted.
+    shape : (int, int)
+        Height and width in pixels of the plane.
+
+    Returns
+    -------
+    ndarray, shape (C, *shape), float32
+    """
+    missing = [(0, -edge % zoom.numerator) for edge in maps.shape[1:]]
+    whole = np.pad(maps, [(0, 0), *missing], mode="edge")
+    return resized(whole, 1 / zoom)[:, : shape[0], : shape[1]]

@@ -34,6 +34,8 @@ class Again(QWidget):
         Says which image is chosen.
     use : callable
         Is given the record that the form shall be set to.
+    on_view : callable
+        Gives what the record of labels says otherwise of the plane on view, if that is known.
 
     Signals
     -------
@@ -44,10 +46,14 @@ class Again(QWidget):
     said = Signal(str)
 
     def __init__(
-        self, viewer: ViewerModel, where: Where, use: Callable[[dict[str, Any]], object]
+        self,
+        viewer: ViewerModel,
+        where: Where,
+        use: Callable[[dict[str, Any]], object],
+        on_view: Callable[[Labels], dict[str, Any] | None],
     ) -> None:
         super().__init__()
-        self._viewer, self._where, self._use = viewer, where, use
+        self._viewer, self._where, self._use, self._on_view = viewer, where, use, on_view
         command = button(
             "copy_command", "Copy as command", "Copy the command line that makes this result again."
         )
@@ -118,4 +124,4 @@ class Again(QWidget):
         if not isinstance(record, dict):
             show_warning(DAMAGED)
             return None
-        return record
+        return record | (self._on_view(layer) or {})

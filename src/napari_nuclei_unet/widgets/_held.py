@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.regions import Box, Region
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets._layers import GEOMETRY, units_of
+from napari_nuclei_unet.widgets._layers import GEOMETRY
 from napari_nuclei_unet.widgets._pairs import LayerPair
 from napari_nuclei_unet.widgets._source import outline_of
+from napari_nuclei_unet.widgets._view import units_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

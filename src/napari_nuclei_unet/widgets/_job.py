@@ -6,12 +6,16 @@ thread never touches Qt, layers or the viewer.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from typing import Any, ClassVar
 
 from napari.utils import progress
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 from superqt.utils import GeneratorWorker
+
+# Steps that follow each other faster are not all shown; in seconds.
+SHOWN_EVERY = 0.1
 
 
 class _Worker(GeneratorWorker):
@@ -41,6 +45,21 @@ class _Worker(GeneratorWorker):
 
 class _HiddenError(Exception):
     """Carries a RuntimeError past superqt."""
+
+
+class Often:
+    """Says which steps are shown: drawing the window for each would slow down fast ones."""
+
+    def __init__(self) -> None:
+        self._last = -SHOWN_EVERY
+
+    def due(self, step: Any) -> bool:
+        """Whether the last one shown is long enough ago; the first and last are always shown."""
+        now = time.monotonic()
+        if 0 < step.done < step.total and now - self._last < SHOWN_EVERY:
+            return False
+        self._last = now
+        return True
 
 
 class Job(QObject):
@@ -95,6 +114,7 @@ class Job(QObject):
             raise AssertionError("a job is running; check `running` first")
         Job._at_work.add(self)
         self._bar = progress(total=0, desc=title) if title else None
+        self._often = Often()
         worker = self._worker = _Worker(steps, *args)
         worker.yielded.connect(self._step)
         worker.returned.connect(self.returned)
@@ -114,7 +134,7 @@ class Job(QObject):
 
     def _step(self, event: Any) -> None:
         self.stepped.emit(event)
-        if self._bar is not None:
+        if self._bar is not None and self._often.due(event):
             # last: napari's bar lets events pass, and with them perhaps the job's end
             self._bar.total = event.total
             self._bar.update(event.done - self._bar.n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.axes import Cut
-from napari_nuclei_unet.core.regions import paste
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets._ids import Ids, Index, ids_of, use_ids
+from napari_nuclei_unet.widgets._view import shape_of, world_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -20,112 +22,6 @@ METADATA = "napari_nuclei_unet"
 # Marks the layer that shows the probability map of an image.
 PROBABILITY = "napari_nuclei_unet_probability_of"
 GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-
-Index = tuple[slice | int, ...]
-
-
-def pixels_of(image: Image) -> Any:
-    """Full resolution of an image layer, as it is stored: never copied, never computed here."""
-    return image.data[0] if image.multiscale else image.data
-
-
-def shape_of(image: Image) -> tuple[int, ...]:
-    """Shape of an image layer without its colour axis."""
-    return tuple(pixels_of(image).shape[: image.ndim])
-
-
-def plane_on_view(viewer: ViewerModel, image: Image, channel_axis: int | None = None) -> Index:
-    """Index of the plane of a layer that the viewer shows.
-
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel
-    image : napari.layers.Image
-        Of two or more dimensions; of a 3-D view the plane of the last two axes is taken.
-    channel_axis : int, optional
-        Is no axis of the plane, even if it is shown as one.
-
-    Returns
-    -------
-    tuple of slice and int, one for each axis of the layer
-        Two slices, whole axes, and for the others the position of the sliders.
-
-    Raises
-    ------
-    UserError
-        If the layer is empty, or the sliders stand beyond it.
-    """
-    shape = shape_of(image)
-    if 0 in shape:
-        raise UserError(f"The image '{image.name}' is empty: its shape is {shape}.")
-    offset = viewer.dims.ndim - image.ndim
-    able = [axis for axis in range(image.ndim) if axis != channel_axis]
-    shown = [axis - offset for axis in viewer.dims.displayed if axis - offset in able]
-    if len(shown) != 2:
-        shown = able[-2:]
-    index: list[slice | int] = [slice(None)] * image.ndim
-    hidden = [axis for axis in range(image.ndim) if axis not in shown]
-    point = np.asarray(viewer.dims.point, float)[-image.ndim :] * units_of(viewer, image)
-    for axis, position in zip(hidden, positions(image, hidden, point), strict=True):
-        if axis == channel_axis and axis + offset in viewer.dims.displayed:
-            position = 0
-        if not 0 <= position < shape[axis]:
-            raise UserError(
-                f"The view shows nothing of '{image.name}': move the sliders to one of its planes."
-            )
-        index[axis] = position
-    return tuple(index)
-
-
-def units_of(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64]:
-    """Length of the viewer's unit along each axis of a layer, in the units of the layer.
-
-    The sliders and the camera of napari count in units that all layers share; what a layer says of
-    itself, such as ``data_to_world``, is in its own.
-    """
-    shared = getattr(viewer.layers, "units", None)
-    if shared is None or len(shared) < layer.ndim:
-        return np.ones(layer.ndim)
-    pairs = zip(shared[-layer.ndim :], layer.units, strict=True)
-    return np.array([1.0 if a == b else (1 * a).to(b).magnitude for a, b in pairs])
-
-
-def positions(image: Image, axes: list[int], point: NDArray[np.floating]) -> list[int]:
-    """Where a point of the world, in the layer's units, lies along some axes, in its pixels.
-
-    As napari slices: these axes are inverted by themselves, so that in a rotated or sheared
-    layer the place in the other ones plays no part.
-    """
-    if not axes:
-        return []
-    origin, linear = world_of(image)
-    inverse = np.linalg.inv(linear)
-    place = inverse[np.ix_(axes, axes)] @ point[axes] - (inverse @ origin)[axes]
-    return np.round(place).astype(int).tolist()
-
-
-def world_of(image: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Place of pixel 0 in the world, and the matrix whose columns are steps of one pixel."""
-    origin = np.asarray(image.data_to_world(np.zeros(image.ndim)), float)
-    steps = [np.asarray(image.data_to_world(unit), float) - origin for unit in np.eye(image.ndim)]
-    return origin, np.array(steps).T
-
-
-def check_invertible(image: Image) -> None:
-    """Refuse a layer that is flattened.
-
-    Raises
-    ------
-    UserError
-        If pixels have no place of their own in the world.
-    """
-    origin, linear = world_of(image)
-    known = np.isfinite(origin).all() and np.isfinite(linear).all()
-    if not known or np.linalg.matrix_rank(linear) < image.ndim:
-        raise UserError(
-            f"The image '{image.name}' is flattened by its scale or affine, so that its pixels "
-            "have no place of their own: give it one that can be inverted."
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,21 +170,42 @@ def show_labels(
     """
     place = place_of(image, cut)
     layer = labels_of(viewer, image, len(place.shape))
-    try:
-        data = _room(place.shape, layer)
-    except MemoryError as error:
-        raise UserError(
-            f"There is not enough memory for labels of the shape of '{image.name}': "
-            "open fewer of its planes."
-        ) from error
-    paste(labels, inside, data[place.index])
+    data, ids = _room(image, place.shape, layer)
+    ids.write(data, place.index, labels, inside)
     if layer is None:
         layer = viewer.add_labels(data, name=f"{image.name} nuclei", **place.geometry)
     else:
         layer.data = data  # also forgets the undo steps, which belong to the old labels
         set_geometry(layer, place)
+    use_ids(layer, ids)
     write_record(layer, image, place, record)
     return layer
+
+
+def write_labels(
+    layer: Labels,
+    place: Place,
+    labels: NDArray[np.int32],
+    inside: NDArray[np.bool_] | None,
+    refresh: bool,
+) -> None:
+    """Put the labels of another plane into a layer; as cheap as it can be.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels
+    place : Place
+    labels, inside
+        As in :func:`show_labels`.
+    refresh : bool
+        Whether the plane is on view, and to be drawn.
+    """
+    data = layer.data
+    if not isinstance(data, np.ndarray) or not data.flags.writeable:  # such as a map of a file
+        layer.data = data = np.array(data)
+    ids_of(layer).write(data, place.index, labels, inside)
+    if refresh:
+        layer.refresh(extent=False)
 
 
 def set_geometry(layer: Layer, place: Place) -> None:
@@ -298,17 +215,65 @@ def set_geometry(layer: Layer, place: Place) -> None:
             setattr(layer, name, value)
 
 
-def write_record(layer: Labels, image: Image, place: Place, record: dict[str, Any]) -> None:
-    """Keep with a labels layer what made it."""
-    places = {"image": str(image.unique_id), "layer": str(layer.unique_id)}
-    plane = [None if isinstance(part, slice) else part for part in place.index]
-    layer.metadata = {**layer.metadata, METADATA: record | places | {"plane": plane}}
+def write_record(
+    layer: Labels,
+    image: Image,
+    place: Place,
+    record: dict[str, Any],
+    others: Sequence[Place] = (),
+) -> None:
+    """Keep with a labels layer what made it; napari draws its window again for that.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels
+    image : napari.layers.Image
+    place : Place
+        That was written last.
+    record : dict
+        Of it.
+    others : sequence of Place
+        Written before, and not recorded yet.
+    """
+    planes = [
+        [None if isinstance(part, slice) else part for part in one.index]
+        for one in (*others, place)
+    ]
+    ours = {"image": str(image.unique_id), "layer": str(layer.unique_id), "plane": planes[-1]}
+    made = record | ours
+    if len(planes[-1]) > 2:
+        before = layer.metadata.get(METADATA, {}).get("planes_written", [])
+        made["planes_written"] = before + [plane for plane in planes if plane not in before]
+    layer.metadata = {**layer.metadata, METADATA: made}
 
 
-def _room(shape: tuple[int, ...], layer: Labels | None) -> NDArray[np.int32]:
-    """Labels to write into: those of a layer, made wide enough, or new ones."""
-    if layer is None or layer.data.shape != shape:
-        return np.zeros(shape, np.int32)
-    data = layer.data
-    ready = isinstance(data, np.ndarray) and data.dtype == np.int32 and data.flags.writeable
-    return data if ready else np.array(data, np.int32)
+def check_room(image: Image, place: Place, layer: Labels | None) -> None:
+    """Refuse what needs labels that memory has no room for.
+
+    Raises
+    ------
+    UserError
+        Says what to do.
+    """
+    _room(image, place.shape, layer)
+
+
+def _room(
+    image: Image, shape: tuple[int, ...], layer: Labels | None
+) -> tuple[NDArray[np.int32], Ids]:
+    """Labels to write into: those of a layer, made wide enough, or new ones; and their ids."""
+    try:
+        if layer is None or layer.data.shape != shape:
+            data = np.zeros(shape, np.int32)
+            return data, Ids(data, 0)
+        data = layer.data
+        ready = isinstance(data, np.ndarray) and data.dtype == np.int32 and data.flags.writeable
+        if ready:
+            return data, ids_of(layer)
+        data = np.array(data, np.int32)
+        return data, Ids(data)
+    except (MemoryError, ValueError) as error:  # ValueError: no array can be as large
+        raise UserError(
+            f"There is not enough memory for labels of the shape of '{image.name}': "
+            "open fewer of its planes."
+        ) from error

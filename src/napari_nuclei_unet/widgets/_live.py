@@ -2,136 +2,36 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from napari.layers import Labels
-from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_nuclei_unet.core.regions import box_around, enlarged, paste
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models import model_path
 from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.widgets._ids import Index, ids_of
 from napari_nuclei_unet.widgets._job import Job
-from napari_nuclei_unet.widgets._layers import Place, check_unlocked, write_record
+from napari_nuclei_unet.widgets._kept import Answer, Kept, content_of, model_stamp
+from napari_nuclei_unet.widgets._layers import Place, check_unlocked
 from napari_nuclei_unet.widgets._source import Source
+from napari_nuclei_unet.widgets._spill import Spill
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.engine import Prediction, Segmentation
     from napari_nuclei_unet.prediction import Step
 
 Result = TypeVar("Result")
 # After the last move of a slider, in milliseconds.
 DEBOUNCE = 40
-# What is kept of all images together, in bytes; the plane tuned last is kept in any case.
+# What is kept in memory of all images together, in bytes, and of the plane used last in any case;
+# the rest goes into files.
 MOST_KEPT = 1_500_000_000
 EDITED = (
     "These labels were edited by hand, so the sliders leave them alone. "
     "Click Segment for others, in a layer of their own."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """A result, and its labels in pixels of the full plane.
-
-    Attributes
-    ----------
-    result : Segmentation
-        In pixels of the level that the network saw.
-    labels : ndarray, shape (Y, X), int32
-    inside : ndarray, shape (Y, X), bool, or None
-        Where they are wanted; None: everywhere.
-    areas : ndarray, shape (n,), integer
-        Of the nuclei, in pixels.
-    """
-
-    result: Segmentation
-    labels: NDArray[np.int32]
-    inside: NDArray[np.bool_] | None
-    areas: NDArray[np.integer]
-
-    @classmethod
-    def of(cls, result: Segmentation, source: Source) -> Answer:
-        """Enlarge a result to the full plane, where it is smaller."""
-        inside = None if result.inside is None else enlarged(result.inside, source.shape)
-        labels = enlarged(result.labels, source.shape)
-        return cls(result, labels, inside, np.bincount(labels.ravel())[1:])
-
-
-@dataclass(eq=False)
-class Kept:
-    """A prediction, and the labels layer that shows what was found in it.
-
-    Attributes
-    ----------
-    source : Source
-    prediction : Prediction
-    content : int
-        Checksum of the plane's pixels.
-    model : tuple
-        Which one, and in which state: :func:`model_stamp`.
-    layer : napari.layers.Labels
-    place : Place
-        Of the plane in the layer.
-    inside : ndarray, shape of the plane, bool, or None
-        Where labels were written.
-    written : ndarray, shape of the plane, int32
-        The labels, as they were written; see :meth:`remember`.
-    """
-
-    source: Source
-    prediction: Prediction
-    content: int
-    model: tuple[str, int]
-    layer: Labels
-    place: Place
-    inside: NDArray[np.bool_] | None
-    written: NDArray[np.int32] | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory."""
-        return int(self.prediction.maps.nbytes)
-
-    def shown(self) -> NDArray[np.int32]:
-        """Give the plane of the layer, not a copy; nothing of a layer that has it no more."""
-        try:
-            return np.asarray(self.layer.data[self.place.index])
-        except IndexError:
-            return np.zeros((0, 0), np.int32)
-
-    def remember(self) -> None:
-        """Take what the layer shows now for what was written."""
-        self.written = self.shown().copy()
-
-    def update(self, answer: Answer) -> None:
-        """Write other labels in place of those that were written."""
-        if not self.shown().flags.writeable:  # such as a map of a file, opened to be read
-            self.layer.data = np.array(self.layer.data)
-        paste(answer.labels, answer.inside, self.shown())
-        self.layer.refresh(extent=False)
-        write_record(self.layer, self.source.image, self.place, answer.result.record)
-        self.remember()
-
-    def untouched(self) -> bool:
-        """Whether the labels are still those that were written."""
-        shown = self.shown()
-        if self.written is None or (shown.shape, shown.dtype) != (
-            self.written.shape,
-            self.written.dtype,
-        ):
-            return False
-        if self.inside is None:
-            return np.array_equal(shown, self.written)
-        box = box_around(self.inside)
-        same = (shown[box] == self.written[box]) | ~self.inside[box]
-        return bool(same.all())
 
 
 class Live(QObject):
@@ -162,6 +62,8 @@ class Live(QObject):
         self._job.returned.connect(self._on_result)
         self._job.failed.connect(self.failed)
         self._job.finished.connect(self._on_finished)
+        self._spill = Spill()
+        self._spill.failed.connect(self._drop)
 
     @property
     def busy(self) -> bool:
@@ -169,12 +71,17 @@ class Live(QObject):
         return self._timer.isActive() or self._job.running
 
     def keep(self, kept: Kept) -> None:
-        """Remember a prediction; those used least lately go when there are too many."""
+        """Remember a prediction; those used least lately go into files when there are too many."""
         key = kept.source.key, kept.source.region
         self._kept.pop(key, None)
         self._kept[key] = kept
-        while len(self._kept) > 1 and sum(one.size for one in self._kept.values()) > MOST_KEPT:
-            self._kept.popitem(last=False)
+        staying = [one for one in self._kept.values() if one.size and not self._spill.takes(one)]
+        too_much = sum(one.size for one in staying) - MOST_KEPT
+        for one in staying[:-1]:
+            if too_much <= 0:
+                break
+            too_much -= one.size
+            self._spill.put(one)
 
     def find(self, source: Source, model: str) -> Kept | None:
         """Give what is kept of a plane, if it is of this model.
@@ -194,26 +101,64 @@ class Live(QObject):
         self._kept.move_to_end(key)
         return self._kept[key]
 
-    def edited(self, layer: Labels, place: Place) -> bool:
-        """Whether a plane of labels that was written is not what it was."""
-        mine = [
+    def planes_like(self, source: Source, model: str) -> list[Kept]:
+        """Give what is kept of the planes of a stack: same image, channel, level and model."""
+        stamp, like = model_stamp(model), _alike(source)
+        mine = {
+            kept.source.key: kept  # of several regions the one used last
+            for kept in self._kept.values()
+            if _alike(kept.source) == like and kept.model == stamp
+        }
+        return [kept for kept in mine.values() if kept.source.current]
+
+    def record_of(self, layer: Labels, index: Index) -> dict[str, Any] | None:
+        """Give the record of a plane of labels, if it is kept."""
+        mine = self._of(layer, index)
+        return mine[-1].record or None if mine else None
+
+    def _of(self, layer: Labels | None, index: Index) -> list[Kept]:
+        return [
             kept
             for kept in self._kept.values()
-            if kept.layer == layer and kept.place.index == place.index
+            if kept.place.index == index and kept.layer == layer
         ]
-        return bool(mine) and not any(kept.untouched() for kept in mine)
+
+    def edited(self, layer: Labels, place: Place) -> bool:
+        """Whether a plane of labels is not what was written, or was painted by the user alone."""
+        if mine := self._of(layer, place.index):
+            return not any(kept.untouched() for kept in mine)
+        data = layer.data
+        known = isinstance(data, np.ndarray) and data.shape == place.shape
+        return known and ids_of(layer).unwritten(place.index) and bool(data[place.index].any())
 
     def writing(self, layer: Labels | None, place: Place, write: Callable[[], Result]) -> Result:
         """Write into a plane of labels; what others have written there does not look edited."""
-        beside = [
-            kept
-            for kept in self._kept.values()
-            if kept.layer == layer and kept.place.index == place.index and kept.untouched()
-        ]
+        beside = [kept for kept in self._of(layer, place.index) if kept.untouched()]
         made = write()
         for kept in beside:
             kept.remember()
         return made
+
+    def writing_all(self, layer: Labels, write: Callable[[], None]) -> None:
+        """Write into all planes of labels; those that look as they were written still do."""
+        mine = [one for one in self._kept.values() if one.layer == layer and one.untouched()]
+        write()
+        for kept in mine:
+            kept.remember()
+
+    def keeps(self, kept: Kept) -> bool:
+        """Whether a prediction was not forgotten meanwhile."""
+        return self._kept.get((kept.source.key, kept.source.region)) is kept
+
+    def close(self, *_: object) -> None:
+        """Drop everything, and the files."""
+        self.stop()
+        self._kept.clear()
+        self._spill.close()
+
+    def _drop(self, kept: Kept) -> None:
+        if self.keeps(kept):
+            del self._kept[kept.source.key, kept.source.region]
 
     def forget(self, layer: Any) -> None:
         """Drop what belongs to an image or labels layer that is gone, or has other content."""
@@ -253,7 +198,7 @@ class Live(QObject):
         kept, self._at_work = self._at_work, None
         if kept is None or self._wish is not None:
             return  # stale
-        if kept not in self._kept.values():
+        if not self.keeps(kept):
             return
         if answer is None:
             self.forget(kept.source.image)
@@ -269,30 +214,29 @@ class Live(QObject):
             self._start()
 
 
-def model_stamp(model: str) -> tuple[str, int]:
-    """Name of a model, and when its file was changed last."""
-    try:
-        return model, model_path(model).stat().st_mtime_ns
-    except (UserError, OSError):
-        return model, 0
+def _alike(source: Source) -> tuple[Any, ...]:
+    """Say which stack a plane is of."""
+    axis, index = source.cut.channel_axis, source.cut.index
+    channel = None if axis is None else index[axis]
+    return source.key[0], source.level, axis, channel, tuple(at is None for at in index)
 
 
-def content_of(pixels: NDArray[Any]) -> int:
-    """Checksum by which changed pixels are told, at gigabytes a second."""
-    return zlib.crc32(np.ascontiguousarray(pixels).view(np.uint8).data)
-
-
-def _retune_steps(kept: Kept, params: SegmentParams) -> Generator[Step, None, Answer | None]:
-    """Run in the thread; None where the image has other pixels by now."""
+def retune_kept(kept: Kept, params: SegmentParams) -> Answer | None:
+    """Find nuclei again, in the thread; None where the image has other pixels by now."""
     from napari_nuclei_unet.engine import retune
-    from napari_nuclei_unet.prediction import Step
 
-    yield Step(0, 1)
     pixels = kept.source.pixels
     # what is read lazily is too slow to be read for every move
     in_memory = isinstance(pixels, np.ndarray)
     if in_memory and content_of(kept.source.cut_at_level.read(pixels)) != kept.content:
         return None
-    made = retune(kept.prediction, params)
+    return Answer.of(retune(kept.prediction, params), kept.source)
+
+
+def _retune_steps(kept: Kept, params: SegmentParams) -> Generator[Step, None, Answer | None]:
+    from napari_nuclei_unet.prediction import Step
+
+    yield Step(0, 1)
+    made = retune_kept(kept, params)
     yield Step(1, 1)
-    return Answer.of(made, kept.source)
+    return made

@@ -11,8 +11,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_nuclei_unet.core.regions import enlarged
+from napari_nuclei_unet.widgets._kept import Kept
 from napari_nuclei_unet.widgets._layers import PROBABILITY, result_on_view, set_geometry
-from napari_nuclei_unet.widgets._live import Kept
 from napari_nuclei_unet.widgets._parts import check_box
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ class Look(QWidget):
         """Draw the nuclei of a new labels layer as outlines, or filled."""
         layer.contour = OUTLINE if self._outlines.isChecked() else 0
 
-    def show_map(self, kept: Kept) -> None:
-        """Show the probability map of a prediction, if it is wanted."""
+    def show_map(self, kept: Kept, refresh: bool = True) -> None:
+        """Show the probability map of a prediction, if it is wanted; draw it if it is on view."""
         if self._probability.isChecked():
             whole = enlarged(kept.prediction.maps[0], kept.source.shape)
-            show_probability(self._viewer, kept, whole)
+            show_probability(self._viewer, kept, whole, refresh)
 
     def _on_outlines(self, _: bool) -> None:
         if (layer := result_on_view(self._viewer, self._where.image.value)) is not None:
@@ -87,7 +87,9 @@ def probability_of(viewer: ViewerModel, image: Image) -> Image | None:
     return None
 
 
-def show_probability(viewer: ViewerModel, kept: Kept, probability: NDArray[np.float32]) -> Image:
+def show_probability(
+    viewer: ViewerModel, kept: Kept, probability: NDArray[np.float32], refresh: bool = True
+) -> Image:
     """Show the probability of nucleus of one plane above its image; the rest stays.
 
     Parameters
@@ -95,6 +97,8 @@ def show_probability(viewer: ViewerModel, kept: Kept, probability: NDArray[np.fl
     viewer : napari.components.ViewerModel
     kept : Kept
     probability : ndarray, shape of the plane, float32, values 0 to 1
+    refresh : bool
+        Whether it is on view, and to be drawn.
     """
     image, place = kept.source.image, kept.place
     known = True if kept.inside is None else kept.inside
@@ -102,7 +106,8 @@ def show_probability(viewer: ViewerModel, kept: Kept, probability: NDArray[np.fl
     if layer is not None and layer.data.shape == place.shape:
         np.copyto(layer.data[place.index], probability, where=known)
         set_geometry(layer, place)
-        layer.refresh()
+        if refresh:
+            layer.refresh(extent=False)
         return layer
     if layer is not None:
         viewer.layers.remove(layer)

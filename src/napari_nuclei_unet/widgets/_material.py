@@ -15,11 +15,11 @@ from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.widgets._form import ParamsForm
 from napari_nuclei_unet.widgets._held import HELD, draw_held, finished_of, read_held
 from napari_nuclei_unet.widgets._job import Job
-from napari_nuclei_unet.widgets._layers import pixels_of
 from napari_nuclei_unet.widgets._lesson import Looked, look_at
 from napari_nuclei_unet.widgets._pairs import LayerPair, PairList
 from napari_nuclei_unet.widgets._parts import combo
 from napari_nuclei_unet.widgets._run import check_offline
+from napari_nuclei_unet.widgets._view import pixels_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

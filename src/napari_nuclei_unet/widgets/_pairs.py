@@ -12,9 +12,10 @@ from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem
 
 from napari_nuclei_unet.core.axes import Channel, annotated_cuts
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets._layers import METADATA, PROBABILITY, shape_of
+from napari_nuclei_unet.widgets._layers import METADATA, PROBABILITY
 from napari_nuclei_unet.widgets._parts import button, combo, row
 from napari_nuclei_unet.widgets._source import likely_channel_axis
+from napari_nuclei_unet.widgets._view import shape_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

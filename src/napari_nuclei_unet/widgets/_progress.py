@@ -13,16 +13,24 @@ class Progress(QWidget):
     Attributes
     ----------
     segment, preview, cancel : QPushButton
+    more : QPushButton
+        Continue; only shown where something is left to be done.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.segment = button("segment", "Segment", "Find the nuclei in the plane on view.")
+        self.segment = button(
+            "segment", "Segment", "Find the nuclei in the plane on view, or in the planes chosen."
+        )
         self.preview = button(
             "preview", "Preview", "Find the nuclei in what the view shows, before the long run."
         )
         self.cancel = button("cancel", "Cancel", "Stop after the tile at work.")
         self.cancel.setEnabled(False)
+        self.more = button(
+            "continue_planes", "Continue", "Do the planes that are left, with the same settings."
+        )
+        self.more.setVisible(False)
         self._bar = QProgressBar(objectName="progress")
         self._bar.setVisible(False)
         self._text = QLabel("", objectName="status")
@@ -30,6 +38,7 @@ class Progress(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(row(self.segment, self.preview, self.cancel))
+        layout.addWidget(self.more)
         layout.addWidget(self._bar)
         layout.addWidget(self._text)
 
@@ -56,5 +65,6 @@ class Progress(QWidget):
     def _enable(self, idle: bool) -> None:
         self.segment.setEnabled(idle)
         self.preview.setEnabled(idle)
+        self.more.setEnabled(idle)
         self.cancel.setEnabled(not idle)
         self._bar.setVisible(not idle)

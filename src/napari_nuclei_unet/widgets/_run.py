@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Layer
+from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.widgets._layers import world_of
-from napari_nuclei_unet.widgets._live import Answer, content_of
+from napari_nuclei_unet.widgets._kept import Answer, content_of, lean
 from napari_nuclei_unet.widgets._preferences import preference
 from napari_nuclei_unet.widgets._source import Source, plane_axes
+from napari_nuclei_unet.widgets._view import world_of
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.engine import Prediction
@@ -55,7 +56,15 @@ class Finished:
 
 
 class Run:
-    """What is known of the run under way."""
+    """What is known of the run under way.
+
+    Attributes
+    ----------
+    whole : bool
+        Whether what it has finished is whole, so that nobody is asked what shall become of it.
+    """
+
+    whole = False
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
@@ -72,6 +81,16 @@ class Run:
         """Work no more; ``seconds`` is what it took, without what questions took."""
         self.seconds += time.monotonic() - self.started
 
+    def hears(self, notice: str) -> bool:
+        """Take note of a notice; whether it is to be shown."""
+        self.said.add(notice)
+        return True
+
+    def left(self, step: Step) -> str:
+        """Say how much time is left, if it goes on as it has since ``tiles_from``."""
+        left = (time.monotonic() - self.tiles_from) / step.done * (step.total - step.done)
+        return f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
+
     def words(self, step: Step) -> str:
         """Say how far it is."""
         if self.stopping:
@@ -81,8 +100,7 @@ class Run:
         if step.done == 0:  # the network is loaded, or tiles start again with less memory
             self.tiles_from = time.monotonic()
             return f"Tile 1 of {step.total}"
-        left = (time.monotonic() - self.tiles_from) / step.done * (step.total - step.done)
-        return f"Tile {step.done} of {step.total} · {left:.0f} s left"
+        return f"Tile {step.done} of {step.total} · {self.left(step)}"
 
 
 def check_offline(image: Layer) -> None:
@@ -110,8 +128,8 @@ def segment_source(wanted: Wanted) -> Generator[Step, Wish, Finished]:
     prediction = yield from predict_plane_steps(
         plane, load_model(wanted.model), wanted.params, wanted.device, source.region_at_level
     )
-    prediction.record.update(_origin(wanted, content))
-    finished = Finished(prediction, None, content)
+    prediction.record.update(origin(wanted, source, file_of(source, content)))
+    finished = Finished(lean(prediction, source), None, content)
     if prediction.record["stopped"]:
         return finished
     return (yield from separate_source(wanted, finished))
@@ -142,17 +160,15 @@ def separate_source(wanted: Wanted, finished: Finished) -> Generator[Step, Wish,
     return dataclasses.replace(finished, answer=Answer.of(made, wanted.source))
 
 
-def _origin(wanted: Wanted, content: int) -> dict[str, Any]:
-    """Say in the record which model file and image it was, for ``repeating``."""
+def origin(wanted: Wanted, source: Source, file: str | None) -> dict[str, Any]:
+    """Say in the record which model file, image and plane it was, for ``repeating``."""
     from napari_nuclei_unet.models import shipped_models
     from napari_nuclei_unet.repeating import source_of
 
-    source = wanted.source
-    path = source.path
     made = source_of(
         source.cut_at_level,
         source.axes,
-        str(path.resolve()) if path is not None and _holds(path, source, content) else None,
+        file,
         source.level,
         np.dtype(source.pixels.dtype),
         (source.shape, source.shape_at_level),
@@ -165,6 +181,12 @@ def _origin(wanted: Wanted, content: int) -> dict[str, Any]:
         "source": made | extra,
         "region": None if region is None else [list(map(list, one)) for one in region.polygons],
     }
+
+
+def file_of(source: Source, content: int) -> str | None:
+    """Give the file that holds the image, if our reader gets the same plane from it."""
+    path = source.path
+    return str(path.resolve()) if path is not None and _holds(path, source, content) else None
 
 
 def _holds(path: Path, source: Source, content: int) -> bool:
@@ -190,18 +212,22 @@ def summary(answer: Answer, source: Source, seconds: float | None) -> str:
         None: it was only tuned.
     """
     record = answer.result.record
-    count = len(answer.areas)
-    parts = ["1 nucleus" if count == 1 else f"{count:,} nuclei"]
+    parts = parts_of_summary(answer.areas, source)
     if answer.inside is not None:
         parts[0] += " in the region"
-    if count:
-        parts.append(f"median area {_area(float(np.median(answer.areas)), source)}")
     if record["zoom"] != 1:
         parts.append(f"network zoom {record['zoom']:.2g}")
     if seconds is not None:
         ran = record["ran_on"]
         parts.append(f"{seconds:.1f} s on {ran['device'].upper()}, {ran['precision']}")
     return " · ".join(parts)
+
+
+def parts_of_summary(areas: NDArray[np.integer], source: Source) -> list[str]:
+    """Say how many nuclei there are, and how large."""
+    count = len(areas)
+    parts = ["1 nucleus" if count == 1 else f"{count:,} nuclei"]
+    return parts + ([f"median area {_area(float(np.median(areas)), source)}"] if count else [])
 
 
 def _area(pixels: float, source: Source) -> str:

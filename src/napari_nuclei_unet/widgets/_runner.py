@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets._asking import ask_to_keep
-from napari_nuclei_unet.widgets._job import Job
+from napari_nuclei_unet.widgets._job import Job, Often
 from napari_nuclei_unet.widgets._preferences import preference
 from napari_nuclei_unet.widgets._run import Finished, Run, Wanted, segment_source, separate_source
 
@@ -38,9 +38,15 @@ class Runner(QObject):
     -------
     found : Run, Finished
         A run is through, with labels; not after it was cancelled, unless its part is kept.
+    stepped : Run, event
+        Of a run whose finished planes are whole.
+    ended : Run, object
+        Such a run is over; None instead of what it returned: it failed, or was cut off.
     """
 
     found = Signal(object, object)
+    stepped = Signal(object, object)
+    ended = Signal(object, object)
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(progress)  # ends with it; the job ends by itself
@@ -61,16 +67,19 @@ class Runner(QObject):
 
     def start(self, wanted: Wanted) -> None:
         """Begin a run."""
-        self._work(Run(wanted), "Starting …", segment_source, wanted)
+        self.work(Run(wanted), "Starting …", segment_source, wanted)
 
-    def _work(self, run: Run, words: str, steps: Any, *args: Any) -> None:
+    def work(self, run: Run, words: str, steps: Any, *args: Any) -> None:
+        """Begin a run of any kind: ``steps`` is called with the arguments, in the thread."""
         self._run = run
+        self._often = Often()
         run.begin()
         self._progress.begin(words)
         self.job.start(f"Nuclei in {run.wanted.source.image.name}", steps, *args)
 
     def _on_cancel(self, *_: object) -> None:
-        if preference("on_cancel") == "discard":
+        whole = self._run is not None and self._run.whole
+        if preference("on_cancel") == "discard" and not whole:
             self.job.cancel()
         else:
             self.job.stop()
@@ -81,13 +90,19 @@ class Runner(QObject):
     def _on_step(self, step: Step) -> None:
         if (run := self._run) is None:
             return
-        if step.notice:
-            run.said.add(step.notice)
+        if step.notice and run.hears(step.notice):
             show_warning(step.notice)
-        self._progress.step(step.done, step.total, run.words(step))
+        if run.whole:
+            self.stepped.emit(run, step)
+        words = run.words(step)
+        if self._often.due(step):
+            self._progress.step(step.done, step.total, words)
 
-    def _on_result(self, finished: Finished) -> None:
+    def _on_result(self, finished: Any) -> None:
         run = self._end_run()
+        if run.whole:
+            self.ended.emit(run, finished)
+            return
         for notice in finished.prediction.notices:
             if notice not in run.said:
                 show_info(notice)
@@ -100,13 +115,17 @@ class Runner(QObject):
             self._part = run, finished
 
     def _on_failure(self, error: Exception) -> None:
-        self._end_run()
+        run = self._end_run()
+        if run.whole:
+            self.ended.emit(run, None)
         tell(error)
 
     def _on_finished(self) -> None:
         if self._run is not None:  # it gave neither a result nor an error
-            self._end_run()
+            run = self._end_run()
             self._progress.say("Cancelled.")
+            if run.whole:
+                self.ended.emit(run, None)
         self._progress.end()
         if self._part is not None:
             part, self._part = self._part, None
@@ -116,7 +135,7 @@ class Runner(QObject):
         """Find nuclei in what a cancelled run has finished."""
         if not self.running:
             run.stopping = False
-            self._work(run, "Separating nuclei …", separate_source, run.wanted, finished)
+            self.work(run, "Separating nuclei …", separate_source, run.wanted, finished)
 
     def _end_run(self) -> Run:
         run, self._run = self._run, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.core.axes import Channel, Cut, guess_channel_axis
 from napari_nuclei_unet.core.regions import Region
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets._layers import (
+from napari_nuclei_unet.widgets._layers import place_of
+from napari_nuclei_unet.widgets._view import (
     check_invertible,
-    place_of,
     plane_on_view,
     positions,
     shape_of,
@@ -68,6 +69,10 @@ class Source:
         # a plugin gets layers of a window in proxies, which are new objects every time
         now = self.image.data
         return getattr(now, "__wrapped__", now) is getattr(self.data, "__wrapped__", self.data)
+
+    def at(self, cut: Cut) -> Source:
+        """Give another plane of the same array, at the same level, and of the same region."""
+        return dataclasses.replace(self, cut=cut)
 
     @property
     def shape(self) -> tuple[int, int]:

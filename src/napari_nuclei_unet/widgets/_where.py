@@ -13,8 +13,9 @@ from vispy.app.base import BaseCanvasBackend
 
 from napari_nuclei_unet.core.axes import Channel
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets._layers import METADATA, PROBABILITY, shape_of, units_of
+from napari_nuclei_unet.widgets._layers import METADATA, PROBABILITY
 from napari_nuclei_unet.widgets._parts import combo, row
+from napari_nuclei_unet.widgets._planes import THIS, PlaneChoice, axis_name, stack_axes
 from napari_nuclei_unet.widgets._source import (
     VIEW,
     WHOLE,
@@ -24,6 +25,7 @@ from napari_nuclei_unet.widgets._source import (
     shapes_of,
     source_on_view,
 )
+from napari_nuclei_unet.widgets._view import shape_of, units_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -57,6 +59,7 @@ class Where(QObject):
             "The axis of the image that holds channels; guessed from names and lengths.",
             self._axes,
         )
+        self.axis.null_value = NO_AXIS  # or magicgui would not tell that None was chosen
         self.channel = combo("channel", "The channel that shows nuclei.", self._channels)
         self.level = combo(
             "level", "Resolution of a multiscale image that the network sees.", self._levels
@@ -67,12 +70,16 @@ class Where(QObject):
             "and polygons of a shapes layer. The rest of the labels stays as it is.",
             self._regions,
         )
+        self.planes = PlaneChoice()
         self._channel_row = row(self.axis.native, self.channel.native)
         # by unique id of the image: axis of channels, and channel, that were chosen
         self._chosen: dict[str, tuple[int | None, Any]] = {}
         self.image.changed.connect(self._on_image)
         self.axis.changed.connect(self._on_axis)
         self.channel.changed.connect(self._remember)
+        dims = viewer.dims.events
+        for event in (dims.order, dims.ndisplay, dims.ndim):
+            event.connect(self._offer_planes)
         layers = viewer.layers
         layers.events.inserted.connect(self._on_inserted)
         layers.events.removed.connect(self._refresh)
@@ -87,6 +94,7 @@ class Where(QObject):
         self._form = form
         form.addRow("Image", self.image.native)
         form.addRow("Channel", self._channel_row)
+        form.addRow("Planes", self.planes.row)
         form.addRow("Level", self.level.native)
         form.addRow("Region", self.region.native)
         self._show_rows()
@@ -140,6 +148,7 @@ class Where(QObject):
         if image is None or source is None or len(source["index"]) != image.ndim:
             return
         self._go_to(image, source)
+        self.planes.kind.value = THIS
         self.axis.value = source["channel_axis"]
         if source["channel"] in self.channel.choices:
             self.channel.value = source["channel"]
@@ -187,7 +196,7 @@ class Where(QObject):
         if image is None or image.ndim < 3:
             return [(NO_AXIS, None)]
         lengths = enumerate(shape_of(image))
-        names = [(f"{_name(image, axis)} ({length})", axis) for axis, length in lengths]
+        names = [(f"{axis_name(image, axis)} ({length})", axis) for axis, length in lengths]
         return [(NO_AXIS, None), *names]
 
     def _channels(self, _: Any) -> list[Any]:
@@ -264,17 +273,22 @@ class Where(QObject):
             self.axis.value = axis
         self.level.value = 0
         self._offer_channels(channel)
-        self._show_rows()
+        self._offer_planes(anew=True)
         self.changed.emit()
 
     def _on_axis(self, _: Any = None) -> None:
         self._offer_channels(ON_VIEW)
+        self._offer_planes()
         self._remember()
 
     def _offer_channels(self, chosen: Any) -> None:
         with self.channel.changed.blocked():
             self.channel.reset_choices()
             self.channel.value = chosen if chosen in self.channel.choices else ON_VIEW
+
+    def _offer_planes(self, _: Any = None, anew: bool = False) -> None:
+        self.planes.offer(stack_axes(self._viewer, self.image.value, self.axis.value), anew)
+        self._show_rows()
 
     def _remember(self, _: Any = None) -> None:
         if (image := self.image.value) is not None:
@@ -285,10 +299,5 @@ class Where(QObject):
         if form is not None:
             image = self.image.value
             form.setRowVisible(self._channel_row, image is not None and image.ndim > 2)
+            form.setRowVisible(self.planes.row, bool(self.planes.axes))
             form.setRowVisible(self.level.native, image is not None and image.multiscale)
-
-
-def _name(image: Image, axis: int) -> str:
-    """Give the axis a name that the user has given it, or its number."""
-    name = image.axis_labels[axis]
-    return name if name.isalpha() else f"axis {axis}"

@@ -19,19 +19,24 @@ from superqt import QCollapsible
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import THRESHOLDS
 from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.widgets._across import Across
 from napari_nuclei_unet.widgets._again import DAMAGED, Again
 from napari_nuclei_unet.widgets._form import ParamsForm
+from napari_nuclei_unet.widgets._kept import Answer, Kept, model_stamp
+from napari_nuclei_unet.widgets._large import Large, is_large
 from napari_nuclei_unet.widgets._layers import (
+    check_room,
     check_unlocked,
     labels_of,
     place_of,
     release,
     show_labels,
 )
-from napari_nuclei_unet.widgets._live import Answer, Kept, Live, model_stamp
+from napari_nuclei_unet.widgets._live import Live
 from napari_nuclei_unet.widgets._look import Look
 from napari_nuclei_unet.widgets._model import ModelChoice
-from napari_nuclei_unet.widgets._parts import button
+from napari_nuclei_unet.widgets._onview import OnView
+from napari_nuclei_unet.widgets._parts import button, row
 from napari_nuclei_unet.widgets._preferences import preference
 from napari_nuclei_unet.widgets._progress import Progress
 from napari_nuclei_unet.widgets._run import (
@@ -42,7 +47,9 @@ from napari_nuclei_unet.widgets._run import (
     summary,
 )
 from napari_nuclei_unet.widgets._runner import Runner, tell
-from napari_nuclei_unet.widgets._source import VIEW, WHOLE, Source
+from napari_nuclei_unet.widgets._source import VIEW, Source
+from napari_nuclei_unet.widgets._stacker import Stacker
+from napari_nuclei_unet.widgets._tuneall import TuneAll
 from napari_nuclei_unet.widgets._where import Where
 
 if TYPE_CHECKING:
@@ -68,6 +75,10 @@ class SegmentWidget(QWidget):
         self._restoring = True  # while the form is set as a whole, nothing is tuned
         self._build()
         self._runner = Runner(self._progress)
+        parts = (napari_viewer, self._live, self._runner, self._progress)
+        self._stacker = Stacker(*parts, self._look)
+        self._tune_all = TuneAll(*parts)
+        self._large = Large(napari_viewer, self._runner, self._progress, self._look)
         self._watch()
         self._show_thresholds()
         self._restoring = False
@@ -78,9 +89,11 @@ class SegmentWidget(QWidget):
         self._where = Where(self._viewer)
         self._model = ModelChoice()
         self._form = ParamsForm(SegmentParams)
+        self._on_view = OnView(self._where, self._model, self._live)
         self._progress = Progress()
         self._look = Look(self._viewer, self._where)
-        self._again = Again(self._viewer, self._where, self.use_record)
+        self._across = Across(self._viewer, self._where, self._live.writing_all)
+        self._again = Again(self._viewer, self._where, self.use_record, self._on_view.record)
         layout = QVBoxLayout(self)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addLayout(self._top())
@@ -88,6 +101,7 @@ class SegmentWidget(QWidget):
         layout.addWidget(self._settings())
         layout.addWidget(self._progress)
         layout.addWidget(self._look)
+        layout.addWidget(self._across)
         layout.addWidget(self._again)
 
     def _top(self) -> QFormLayout:
@@ -99,11 +113,15 @@ class SegmentWidget(QWidget):
     def _tuning(self) -> QWidget:
         """Sliders that act at once on what the network has said."""
         self._reset = button("reset", "Reset", "Back to the values that were tuned for the model.")
+        self._all = button(
+            "tune_all", "Tune all planes", "Use these values in all planes that were segmented."
+        )
+        self._all.setVisible(False)
         made = QWidget()
         layout = QVBoxLayout(made)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._form.container(*THRESHOLDS))
-        layout.addWidget(self._reset, alignment=Qt.AlignmentFlag.AlignRight)
+        layout.addWidget(row(self._all, self._reset), alignment=Qt.AlignmentFlag.AlignRight)
         return made
 
     def _settings(self) -> QCollapsible:
@@ -119,6 +137,7 @@ class SegmentWidget(QWidget):
         self._progress.preview.clicked.connect(self.preview)
         self._reset.clicked.connect(self._show_thresholds)
         self._look.probability_wanted.connect(self._on_probability)
+        self._across.said.connect(self._progress.say)
         self._again.said.connect(self._progress.say)
         self._model.changed.connect(self._show_thresholds)
         self._form.changed.connect(self._on_tuned)
@@ -131,12 +150,18 @@ class SegmentWidget(QWidget):
         self._live.said.connect(self._progress.say)
         self._live.failed.connect(tell)
         self._runner.found.connect(self._on_found)
+        self._stacker.kept.connect(self._on_kept)
+        self._stacker.ended.connect(self._catch_up)
+        self._all.clicked.connect(self.tune_all)
+        self._tune_all.ended.connect(self._catch_up)
+        self._model.changed.connect(self._offer_all)
         self.destroyed.connect(self._runner.job.cancel)
-        self.destroyed.connect(self._live.stop)
+        self.destroyed.connect(self._live.close)
 
     def _on_where(self) -> None:
         if not self._runner.running:
             self._progress.say("")  # what it says is of another image
+        self._offer_all()
 
     def _on_inserted(self, event: Any) -> None:
         self._watch_content(event.value)
@@ -146,10 +171,15 @@ class SegmentWidget(QWidget):
             layer.events.data.connect(self._on_data)
 
     def _on_data(self, event: Any) -> None:
-        self._live.forget(event.source)
+        self._forget(event.source)
 
     def _on_removed(self, event: Any) -> None:
-        self._live.forget(event.value)
+        self._forget(event.value)
+
+    def _forget(self, layer: Any) -> None:
+        self._live.forget(layer)
+        self._stacker.check()
+        self._offer_all()
 
     def _show_thresholds(self, *_: object) -> None:
         """Show the values that were tuned for the chosen model."""
@@ -208,26 +238,42 @@ class SegmentWidget(QWidget):
         """Segment only what the view shows."""
         self._begin(VIEW)
 
+    def tune_all(self, *_: object) -> None:
+        """Tune all planes that are kept of the stack on view."""
+        planes = self._on_view.planes()
+        if planes and not self._runner.running:
+            self._live.stop()
+            self._tune_all.start(self._wanted(planes[-1].source), planes)
+
     def _begin(self, where: Any) -> None:
         if self._runner.running:
             return
         try:
             source = self._where.source(where)
             check_offline(source.image)
+            cuts = None if where == VIEW else self._where.planes.cuts(source.cut)
+            if where != VIEW and is_large(source):
+                self._large.start(self._wanted(source), cuts or [source.cut])
+                return
             place = place_of(source.image, source.cut)
-            check_unlocked(labels_of(self._viewer, source.image, len(place.shape)))
+            before = labels_of(self._viewer, source.image, len(place.shape))
+            check_unlocked(before)
+            check_room(source.image, place, before)
         except UserError as error:
             show_warning(str(error))
             return
         self._live.stop()
-        wanted = Wanted(
-            source,
-            self._model.model.value,
-            self._model.device.value,
-            self._form.get(),
+        self._stacker.drop()
+        if cuts is None:
+            self._runner.start(self._wanted(source))
+        else:
+            self._stacker.start(self._wanted(source), cuts)
+
+    def _wanted(self, source: Source) -> Wanted:
+        return Wanted(
+            source, self._model.model.value, self._model.device.value, self._form.get(),
             preference("threads_free"),
-        )
-        self._runner.start(wanted)
+        )  # fmt: skip
 
     # what was found
 
@@ -263,15 +309,25 @@ class SegmentWidget(QWidget):
             self._look.apply(layer)
         kept = Kept(
             source, finished.prediction, finished.content, model_stamp(run.wanted.model), layer,
-            place, answer.inside,
+            place, answer.inside, answer.result.record,
         )  # fmt: skip
         kept.remember()
         self._live.keep(kept)
         self._progress.say(summary(answer, source, run.seconds))
-        params = self._form.get()  # sliders may have been moved meanwhile
-        if params != run.wanted.params and self._kept() is kept:
-            self._live.tune(kept, params)
+        if self._on_view.kept() is kept:
+            self._catch_up(run.wanted)
         self._look.show_map(kept)
+        self._offer_all()
+
+    def _catch_up(self, wanted: Wanted) -> None:
+        """Tune the plane on view, if sliders were moved while a run was under way."""
+        params = self._form.get()
+        if params != wanted.params and (kept := self._on_view.kept()) is not None:
+            self._live.tune(kept, params)
+
+    def _on_kept(self, _: Kept) -> None:
+        if self._all.isHidden():
+            self._offer_all()
 
     def _show(self, source: Source, answer: Answer) -> Labels:
         return show_labels(
@@ -284,24 +340,16 @@ class SegmentWidget(QWidget):
     def _on_tuned(self, name: str) -> None:
         if self._runner.running or self._restoring or name not in THRESHOLDS:
             return
-        if (kept := self._kept()) is not None:
+        if (kept := self._on_view.kept()) is not None:
             self._live.tune(kept, self._form.get())
         elif self._where.image.value is not None:
             self._progress.say(NOT_YET)
 
-    def _kept(self) -> Kept | None:
-        """Give what the network said of the plane that the form and the view show."""
-        try:
-            source = self._where.source()
-        except UserError:  # the region may be none; the plane still is one
-            try:
-                source = self._where.source(WHOLE)
-            except UserError:
-                return None
-        return self._live.find(source, self._model.model.value)
+    def _offer_all(self, *_: object) -> None:
+        self._all.setVisible(len(self._on_view.planes()) > 1)
 
     def _on_probability(self) -> None:
-        if (kept := self._kept()) is not None:
+        if (kept := self._on_view.kept()) is not None:
             self._look.show_map(kept)
         else:
             self._progress.say(NOT_YET)

@@ -1,0 +1,78 @@
+"""``demo`` and ``bench``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+from napari_nuclei_unet.cli._bar import with_bar
+from napari_nuclei_unet.cli._common import Commands, add_flags, params_of
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.params import DEVICES, SegmentParams
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands ``demo`` and ``bench``."""
+    one = commands.add_parser("demo", help="segment the sample images of the package")
+    one.add_argument("--out", default=Path("nuclei-demo"), type=Path, metavar="DIR")
+    one.set_defaults(command=demo)
+
+    one = commands.add_parser("bench", help="measure how fast this computer segments")
+    one.add_argument(
+        "image", nargs="?", type=Path, metavar="IMAGE",
+        help="without, a sample repeated to 4096 x 4096 pixels",
+    )  # fmt: skip
+    one.add_argument("--model", default="nuclei", help="name or .safetensors file")
+    one.add_argument("--device", default="auto", choices=DEVICES)
+    one.add_argument("--runs", type=int, default=3, metavar="N", help="the fastest of N counts")
+    one.add_argument("--json", action="store_true", help="print JSON instead of text")
+    add_flags(one, SegmentParams)
+    one.set_defaults(command=bench)
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Segment the samples of the package."""
+    from napari_nuclei_unet.engine import segment_steps
+    from napari_nuclei_unet.files import write_overlay, write_results
+    from napari_nuclei_unet.models import load_model
+    from napari_nuclei_unet.samples import SAMPLES, read_sample
+
+    model = load_model()
+    for name, title in SAMPLES.items():
+        image, annotation = read_sample(name)
+        result = with_bar(segment_steps(image, model), name)
+        write_results(args.out, name, result)
+        write_overlay(args.out / f"{name}_overlay.png", result.plane, result.labels)
+        print(f"{title}: {result.count} nuclei (annotated: {len(set(annotation.flat)) - 1})")
+    print(f"Labels, tables and overlay pictures are in {args.out.resolve()}")
+    return 0
+
+
+def bench(args: argparse.Namespace) -> int:
+    """Print how fast this computer segments."""
+    from napari_nuclei_unet.bench import bench as measured
+    from napari_nuclei_unet.files import read_image
+    from napari_nuclei_unet.models import load_model
+    from napari_nuclei_unet.samples import repeated_sample
+
+    params = params_of(args, SegmentParams())
+    if args.runs < 1:
+        raise UserError("--runs must be at least 1.")
+    image = read_image(args.image) if args.image else repeated_sample()
+    model = load_model(args.model)
+    made = measured(image, model, params, args.device, args.runs)
+    if args.json:
+        speed = {"megapixels_per_second": made.megapixels / made.end_to_end}
+        print(json.dumps(dataclasses.asdict(made) | speed | {"model_sha256": model.card.sha256}))
+        return 0
+    print(
+        f"{model.card.name} {model.card.sha256[:12]}: {made.megapixels:.1f} Mpx, "
+        f"{made.nuclei} nuclei, zoom {made.zoom:g}"
+    )
+    print(f"{made.plan}, {made.plan.precision}, {made.threads} threads, fastest of {args.runs}")
+    for stage, seconds in [*made.seconds.items(), ("end to end*", made.end_to_end)]:
+        print(f"{stage:12} {seconds:8.2f} s {made.megapixels / seconds:8.2f} Mpx/s")
+    print(f"peak memory  {made.peak_memory / 1e9:8.2f} GB    (* without measure)")
+    return 0

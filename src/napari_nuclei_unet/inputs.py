@@ -1,0 +1,203 @@
+"""Images that are asked for by files, folders and patterns, and how they are opened."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.files import LABELS_END, SUFFIXES, TIFF, image_stem, read_image
+from napari_nuclei_unet.lazy import WHOLE_ONLY, images_in, is_zarr, open_lazily
+
+STORE_END = "_labels.ome.zarr"
+# Files of a folder of zarr that are looked at to see whether it has changed.
+MOST_FILES = 20_000
+Stamp = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Input:
+    """An image that is asked for.
+
+    Attributes
+    ----------
+    path : Path
+        A file, or the folder of an OME-Zarr image.
+    stem : str
+        How names of its results begin.
+    title : str
+        What the user calls it.
+    """
+
+    path: Path
+    stem: str
+    title: str
+
+
+def find_inputs(given: Iterable[str | Path]) -> list[Input]:
+    """List images; of a folder those that stand directly in it, in order of their names.
+
+    Parameters
+    ----------
+    given : iterable of str or Path
+        TIFF, PNG and JPEG files; OME-Zarr images, plates and collections; folders of all these;
+        patterns such as ``"day*/*.tif"``, if no file is called so. What this program wrote, and
+        hidden files, are left out of folders and of patterns.
+
+    Returns
+    -------
+    list of Input
+        One for each image of a plate.
+
+    Raises
+    ------
+    UserError
+        If a path does not exist, a folder holds no image, a pattern fits none, or two images would
+        write the same results.
+    """
+    found: dict[Path, Input] = {}
+    for text in given:
+        path = Path(text)
+        if path.exists():
+            inside = list(_listed(path))
+            if not inside:
+                raise UserError(f"The folder {path} holds no TIFF, PNG, JPEG or OME-Zarr image.")
+        elif glob.has_magic(str(text)):
+            fits = [Path(one) for one in sorted(glob.glob(str(text), recursive=True))]
+            inside = [one for fit in fits if _is_wanted(fit) for one in _of(fit)]
+            if not inside:
+                raise UserError(f"No image fits the pattern {text}.")
+        else:
+            raise UserError(f"There is no file or folder {path}.")
+        found.update((one.path, one) for one in inside)
+    _refuse_clashes(found.values())
+    return list(found.values())
+
+
+def _refuse_clashes(inputs: Iterable[Input]) -> None:
+    stems: dict[str, Input] = {}
+    for one in inputs:
+        other = stems.setdefault(one.stem, one)
+        if other is not one:
+            raise UserError(
+                f"{other.path} and {one.path} would write the same result files: "
+                "segment them into different folders."
+            )
+
+
+def _listed(path: Path) -> Iterator[Input]:
+    """Images of something that was named: a file, whatever it is, or a folder."""
+    if not path.is_dir() or is_zarr(path):
+        yield from _of(path)
+        return
+    for one in sorted(path.iterdir()):
+        if _is_wanted(one):
+            yield from _of(one)
+
+
+def _is_wanted(path: Path) -> bool:
+    """Whether what stands in a folder is an image, and not one that this program wrote."""
+    if path.name.startswith(".") or path.name.endswith((LABELS_END, STORE_END)):
+        return False
+    return is_zarr(path) if path.is_dir() else path.suffix.lower() in SUFFIXES
+
+
+def _of(path: Path) -> Iterator[Input]:
+    """Images of a file, or of an OME-Zarr."""
+    if not path.is_dir():
+        yield Input(path, image_stem(path), path.name)
+        return
+    try:
+        inside = images_in(path)
+    except UserError:  # who opens it will say why
+        inside = [(image_stem(path), path)]
+    for name, at in inside:
+        if at == path:
+            yield Input(at, name, path.name)
+        else:
+            stem = f"{image_stem(path)}_{name.replace('/', '_')}"
+            yield Input(at, stem, f"{path.name}/{name}")
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """An image that can be sliced.
+
+    Attributes
+    ----------
+    pixels : array-like
+        Has shape and dtype; of most files only what is sliced is read.
+    axes : str or None
+        As the file says them.
+    scale, units
+        Of its axes, as in ``lazy.Lazy``.
+    in_parts : bool
+        Whether it is read in parts.
+    """
+
+    pixels: Any
+    axes: str | None
+    scale: tuple[float, ...]
+    units: tuple[str | None, ...]
+    in_parts: bool = True
+
+
+def open_image(path: Path, level: int = 0) -> Opened:
+    """Open an image, in parts if its file allows.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or does not have this level.
+    """
+    if path.suffix.lower() in WHOLE_ONLY:
+        pixels = read_image(path, level)
+    else:
+        try:
+            found = open_lazily(path, level)
+            return Opened(found.pixels, found.axes, found.scale, found.units)
+        except UserError as error:
+            if path.suffix.lower() not in TIFF or not path.is_file():
+                raise
+            try:  # some can be read, but not in parts
+                pixels = read_image(path, level)
+            except UserError:
+                raise error from None
+    ndim = pixels.ndim
+    return Opened(pixels, None, (1.0,) * ndim, (None,) * ndim, in_parts=False)
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Say when, and how large, an image was written, so that one that has changed is told.
+
+    Of a folder of zarr the newest of its first files counts, for there may be millions.
+
+    Raises
+    ------
+    OSError
+        If it is gone.
+    """
+    if not path.is_dir():
+        about = path.stat()
+        return about.st_mtime_ns, about.st_size
+    newest = size = count = 0
+    for one in _files(path):
+        about = one.stat()
+        newest, size = max(newest, about.st_mtime_ns), size + about.st_size
+        count += 1
+        if count == MOST_FILES:
+            break
+    return newest, size, count
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for one in sorted(entries, key=lambda entry: entry.name):
+            if one.is_dir():
+                yield from _files(Path(one.path))
+            else:
+                yield one

@@ -1,0 +1,88 @@
+"""Where the results of an image file go, and how it has ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from napari_nuclei_unet.files import LABELS_END, image_stem
+from napari_nuclei_unet.inputs import STORE_END
+
+Format = Literal["tiff", "zarr"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Files that are written of one image.
+
+    Attributes
+    ----------
+    labels, table, tracks : Path
+        The last only of tracked nuclei.
+    """
+
+    labels: Path
+    table: Path
+    tracks: Path
+
+    @property
+    def is_store(self) -> bool:
+        """Whether labels are written as OME-Zarr."""
+        return self.labels.suffix.lower() == ".zarr"
+
+
+def results_in(folder: Path, stem: str, store: bool) -> Results:
+    """Name the results of an image after it."""
+    labels = folder / f"{stem}{STORE_END if store else LABELS_END}"
+    return Results(labels, folder / f"{stem}_nuclei.csv", folder / f"{stem}_tracks.csv")
+
+
+def results_as(labels: Path) -> Results:
+    """Name the tables after a file of labels that the user has named."""
+    stem = image_stem(labels).removesuffix("_labels")
+    return Results(
+        labels, labels.with_name(f"{stem}_nuclei.csv"), labels.with_name(f"{stem}_tracks.csv")
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an image has ended.
+
+    Attributes
+    ----------
+    planes, nuclei : int
+        How many there are.
+    failed : tuple of str
+        Parts that could not be read, and are empty, and why.
+    skipped : bool
+        Whether it was done before.
+    """
+
+    planes: int
+    nuclei: int
+    failed: tuple[str, ...] = ()
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How, and where to, results of images are written.
+
+    Attributes
+    ----------
+    out : Path
+        A folder; or a file of labels, of a single image.
+    is_file : bool
+        Which of the two.
+    format : {"tiff", "zarr"} or None
+        None: TIFF, but of planes that are too large for it OME-Zarr.
+    elsewhere : bool
+        Whether blocks are computed on a cluster, which can only write OME-Zarr.
+    """
+
+    out: Path
+    is_file: bool = False
+    format: Format | None = None
+    elsewhere: bool = False

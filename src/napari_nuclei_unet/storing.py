@@ -1,0 +1,216 @@
+"""Segmenting an image block by block, into OME-Zarr."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import shutil
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.blockwise import Held, Wanted
+from napari_nuclei_unet.cluster import FilePlane
+from napari_nuclei_unet.core.axes import Cut, CutArray
+from napari_nuclei_unet.devices import plan
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.grids import Grid
+from napari_nuclei_unet.jobs import Job, about, linked_steps, write_tracks
+from napari_nuclei_unet.journals import Journal
+from napari_nuclei_unet.prediction import Step, Wish, sticky
+from napari_nuclei_unet.results import Outcome
+from napari_nuclei_unet.stores import LabelsStore
+from napari_nuclei_unet.streaming import BlockStep, Compute, Layer, find_all_steps, stream_steps
+from napari_nuclei_unet.writing import written
+
+JOURNAL = "nuclei_unet_journal.json"
+# Bytes that linking takes for each pixel of a plane: labels, numbers of the slices held, ids.
+LINKING = 60
+
+
+@dataclass(frozen=True)
+class Storing:
+    """Segments an image into an OME-Zarr.
+
+    Linked labels are written in a second pass from a store of its own, which is hidden and deleted
+    in the end: a pass that is broken off has changed nothing of what it reads, and begins again.
+
+    Attributes
+    ----------
+    job : Job
+    overwrite : bool
+        Whether what is there is done again.
+    compute : callable or None
+        As in ``streaming.stream_steps``; if given, for machines that open the image themselves.
+    """
+
+    job: Job
+    overwrite: bool
+    compute: Compute | None
+
+    @property
+    def links(self) -> bool:
+        """Whether ids shall hold over planes."""
+        return bool(self.job.settings.join or self.job.settings.follow)
+
+    def steps(self) -> Generator[Step, Wish, Outcome]:
+        """Segment, link, and finish."""
+        job, results = self.job, self.job.results
+        if self.links:
+            _check_memory(job.picked.size)
+        store, journal = self._begin(results.labels, results.table)
+        if store.finished:
+            return self._outcome(journal, store.record["nuclei"], True)
+        if not self.links:
+            yield from self._segment_steps(store, journal)
+            nuclei = journal.progress.nuclei
+        else:
+            hidden = results.labels.with_name(f".{results.table.stem}_unlinked.ome.zarr")
+            table = hidden.with_suffix("").with_suffix(".csv")
+            work, kept = self._begin(hidden, table)
+            yield from self._segment_steps(work, kept)
+            nuclei = yield from self._link_steps((work, kept), store)
+            size = results.table.stat().st_size
+            journal.commit(dataclasses.replace(kept.progress, nuclei=nuclei, table_bytes=size))
+        for done, total in store.build_pyramid():
+            yield Step(done, total)
+        job.check_unchanged()
+        store.write_record(_store_record(job, nuclei, journal))
+        store.finish()
+        if self.links:
+            shutil.rmtree(hidden, ignore_errors=True)
+            table.unlink(missing_ok=True)
+        return self._outcome(journal, nuclei, False)
+
+    def _outcome(self, journal: Journal, nuclei: int, skipped: bool) -> Outcome:
+        return Outcome(len(self.job.picked.cuts), nuclei, journal.progress.failed, skipped)
+
+    def _begin(self, path: Path, table: Path) -> tuple[LabelsStore, Journal]:
+        """Open a store with its journal: a new one, or one to go on with."""
+        fresh = self.overwrite or not path.exists()
+        store = LabelsStore.create(path, _grid(self.job), "i4", overwrite=self.overwrite)
+        journal = Journal(path / JOURNAL, table, self.job.wish)
+        if not fresh and not journal.path.exists() and (store.finished or store.record):
+            raise UserError(
+                f"{path} holds labels of another run: choose another name, or --overwrite them."
+            )
+        journal.begin()
+        size = table.stat().st_size if table.is_file() else 0
+        # of an unfinished run there may be rows that the journal does not know
+        more = size - journal.progress.table_bytes
+        if more < 0 or (more and store.finished):
+            raise UserError(
+                f"{table}, the table of {path}, is gone or was changed: put it back, or --overwrite"
+                " both."
+            )
+        return store, journal
+
+    def _segment_steps(self, store: LabelsStore, journal: Journal) -> Generator[Step, Wish, None]:
+        """Segment what is left, as long as the image stays the same."""
+        job, settings = self.job, self.job.settings
+        picked = job.picked
+        wanted = Wanted(settings.model_name, settings.params, settings.device, job.region)
+        places = zip(picked.cuts, picked.indices, picked.columns, strict=True)
+        layers = [Layer(self._source(cut), index, columns) for cut, index, columns in places]
+
+        def checked(step: Step) -> Step:
+            if isinstance(step, BlockStep) and step.written and job.path.is_file():
+                job.check_unchanged()
+            return step
+
+        steps = stream_steps(layers, store, journal, wanted, self.compute or find_all_steps)
+        yield from sticky(steps, checked)
+        job.check_unchanged()
+        if journal.progress.plane < len(layers):
+            raise UserError(f"{job.path} was stopped: run it again to go on.")
+
+    def _source(self, cut: Cut) -> Held | FilePlane:
+        job = self.job
+        if self.compute is not None:
+            return FilePlane(str(job.path), job.settings.level, cut)
+        return Held(CutArray(job.opened.pixels, cut))
+
+    def _link_steps(
+        self, work: tuple[LabelsStore, Journal], store: LabelsStore
+    ) -> Generator[Step, Wish, int]:
+        """Write labels and table anew with ids that hold over planes; how many there are."""
+        job, indices = self.job, self.job.picked.indices
+
+        def read(number: int) -> NDArray[np.int32]:
+            plane = np.asarray(work[0].labels[indices[number]])
+            # ids of a plane follow one another, so that they become 1..n
+            before = int(plane.min(initial=np.iinfo(np.int32).max, where=plane > 0)) - 1
+            return np.where(plane > 0, plane - before, 0).astype(np.int32)
+
+        linked = yield from linked_steps(job, read, [0] * len(indices))
+        for number, index in enumerate(indices):
+            store.write(index, linked.ids[number][read(number)])
+            yield Step(number + 1, len(indices))
+        with written(job.results.table) as aside:
+            _renumber(work[1].table, aside, np.concatenate([ids[1:] for ids in linked.ids]))
+        write_tracks(job, linked)
+        return linked.count
+
+
+def _renumber(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
+    """Copy a table row by row; its labels, which are 1..n, become ids."""
+    with (
+        old.open(newline="", encoding="utf-8") as lines,
+        new.open("w", newline="", encoding="utf-8") as out,
+    ):
+        rows, writer = csv.reader(lines), csv.writer(out)
+        header = next(rows)
+        column = header.index("label")
+        writer.writerow(header)
+        for row in rows:
+            row[column] = str(ids[int(row[column]) - 1])
+            writer.writerow(row)
+
+
+def _check_memory(size: tuple[int, int]) -> None:
+    """Refuse to link planes that do not fit into memory."""
+    need, have = LINKING * size[0] * size[1], psutil.virtual_memory().available
+    if need > have:
+        raise UserError(
+            f"Joining and tracking look at whole planes, and these need {need / 1e9:.1f} GB of "
+            f"memory, of which {have / 1e9:.1f} GB are free: leave --join and --track out, or "
+            "choose a smaller --level."
+        )
+
+
+def _grid(job: Job) -> Grid:
+    """Where the labels' pixels are: those of the image."""
+    picked, opened = job.picked, job.opened
+    axes = [picked.axes.index(name) for name in picked.label_axes]
+    return Grid(
+        picked.shape,
+        picked.label_axes,
+        tuple(opened.scale[axis] for axis in axes),
+        tuple(opened.units[axis] for axis in axes),
+    )
+
+
+def _store_record(job: Job, nuclei: int, journal: Journal) -> dict[str, Any]:
+    """Say in the store what made it."""
+    settings = job.settings
+    how = plan(settings.params, settings.device, settings.model.network.config)
+    record = {
+        "plugin": "napari-nuclei-unet",
+        "version": version("napari-nuclei-unet"),
+        "model": settings.model.card.name,
+        "model_sha256": settings.model.card.sha256,
+        "params": dataclasses.asdict(settings.params),
+        "device": settings.device,
+        "ran_on": dataclasses.asdict(how),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(journal.progress.seconds, 3),
+        "stopped": False,
+    }
+    return record | about(job, nuclei) | {"failed": list(journal.progress.failed)}

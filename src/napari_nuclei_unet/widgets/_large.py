@@ -1,0 +1,295 @@
+"""Planes that are too large for memory: block by block into an OME-Zarr, which becomes a layer."""
+
+from __future__ import annotations
+
+import re
+import time
+import zlib
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QObject
+
+from napari_nuclei_unet.core.axes import Cut, CutArray
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models import read_card
+from napari_nuclei_unet.places import results_folder
+from napari_nuclei_unet.widgets._layers import METADATA, Place, place_of, release, write_record
+from napari_nuclei_unet.widgets._run import Run, Wanted, use_threads
+from napari_nuclei_unet.widgets._source import Source
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_nuclei_unet.journals import Progress as Journaled
+    from napari_nuclei_unet.prediction import Step, Wish
+    from napari_nuclei_unet.widgets._look import Look
+    from napari_nuclei_unet.widgets._progress import Progress
+    from napari_nuclei_unet.widgets._runner import Runner
+
+# Planes of more pixels go block by block.
+LARGE = 64_000_000
+# Labels of larger planes are shown as a pyramid: napari would read the whole plane at every look.
+PAINTABLE = 300_000_000
+JOURNAL = "nuclei_unet_journal.json"
+# Squares of this edge, at so many places along each axis, tell an image from another.
+PATCH, PATCHES = 64, 4
+
+
+def is_large(source: Source) -> bool:
+    """Whether a plane has to go block by block."""
+    height, width = source.shape
+    return source.level == 0 and height * width > LARGE
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """What the thread returns.
+
+    Attributes
+    ----------
+    path : Path
+        Of the store.
+    progress : Journaled
+    whole : bool
+        Whether all planes are finished.
+    record : dict
+    """
+
+    path: Path
+    progress: Journaled
+    whole: bool
+    record: dict[str, Any]
+
+
+class LargeRun(Run):
+    """What is known of the run under way."""
+
+    whole = True
+
+    def words(self, step: Any) -> str:
+        """Say how far it is."""
+        if self.stopping:
+            return "Stopping …"
+        if not hasattr(step, "blocks"):
+            return "Making the pyramid …" if step.done else "Looking at the image …"
+        words = f"Block {step.block + 1} of {step.blocks} · {step.nuclei:,} nuclei"
+        if step.planes > 1:
+            words = f"Plane {step.plane + 1} of {step.planes} · {words}"
+        if step.block == 0 and step.done * step.blocks < step.total:
+            self.tiles_from = time.monotonic()
+            return words
+        return f"{words} · {self.left(step)}" if step.done else words
+
+
+class Large(QObject):
+    """Runs over planes that do not fit, and shows their labels.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    runner : Runner
+    progress : Progress
+    look : Look
+    """
+
+    def __init__(self, viewer: ViewerModel, runner: Runner, progress: Progress, look: Look) -> None:
+        super().__init__(progress)
+        self._viewer, self._runner, self._progress, self._look = viewer, runner, progress, look
+        runner.ended.connect(self._on_ended)
+
+    def start(self, wanted: Wanted, cuts: Sequence[Cut]) -> None:
+        """Begin, or go on with what was stopped.
+
+        Raises
+        ------
+        UserError
+            If the plane's axes are not the last of its labels.
+        """
+        place = place_of(wanted.source.image, wanted.source.cut)
+        if [isinstance(at, slice) for at in place.index[-2:]] != [True, True]:
+            raise UserError(
+                "A plane as large as this must lie along the last two axes of the image: "
+                "change their order with numpy.moveaxis, or choose a part of it as region."
+            )
+        self._runner.work(LargeRun(wanted), "Looking at the image …", stream, wanted, cuts, place)
+
+    def _on_ended(self, run: Any, result: Streamed | None) -> None:
+        if not isinstance(run, LargeRun) or result is None:
+            return
+        if not result.whole:
+            self._progress.say(
+                f"Stopped after {result.progress.nuclei:,} nuclei; Segment goes on from there."
+            )
+            return
+        source = run.wanted.source
+        if source.image not in self._viewer.layers:
+            show_warning(
+                f"The image '{source.image.name}' was removed meanwhile; its nuclei are in "
+                f"{result.path}."
+            )
+            return
+        self._show(source, result)
+        self._progress.say(_summary(result))
+
+    def _show(self, source: Source, result: Streamed) -> None:
+        """Add the store as a layer, in place of one that shows it already."""
+        from napari_nuclei_unet.stores import LabelsStore
+
+        store, key = LabelsStore.open_existing(result.path), str(result.path)
+        for layer in list(self._viewer.layers):
+            if layer.metadata.get(METADATA, {}).get("store") == key:
+                self._viewer.layers.remove(layer)
+        place = place_of(source.image, source.cut)
+        height, width = source.shape
+        paintable = height * width <= PAINTABLE or len(store.levels) == 1
+        layer = self._viewer.add_labels(
+            store.labels if paintable else store.levels,
+            name=f"{source.image.name} nuclei",
+            multiscale=not paintable,
+            **place.geometry,
+        )
+        write_record(layer, source.image, place, result.record | {"store": key})
+        release(layer)  # later results of a part get a layer of their own, and memory
+        self._look.apply(layer)
+
+
+def _summary(result: Streamed) -> str:
+    nuclei = result.progress.nuclei
+    words = [
+        "1 nucleus" if nuclei == 1 else f"{nuclei:,} nuclei",
+        f"{result.progress.seconds:.0f} s",
+        f"labels and table are in {result.path.parent}",
+    ]
+    if failed := len(result.progress.failed):
+        words.insert(1, f"{failed} {'block' if failed == 1 else 'blocks'} could not be read")
+    return " · ".join(words)
+
+
+def stream(wanted: Wanted, cuts: Sequence[Cut], place: Place) -> Generator[Step, Wish, Streamed]:
+    """Run in the thread: segment planes into a store, or do what is left of them."""
+    from napari_nuclei_unet.blockwise import Held
+    from napari_nuclei_unet.blockwise import Wanted as WantedOfBlocks
+    from napari_nuclei_unet.journals import Journal
+    from napari_nuclei_unet.prediction import Step, sticky
+    from napari_nuclei_unet.stores import LabelsStore
+    from napari_nuclei_unet.streaming import Layer, stream_steps
+
+    use_threads(wanted.threads_free)
+    source = wanted.source
+    wish = _wish(wanted, cuts)
+    path = _path(source.image.name, wish)
+    store = LabelsStore.create(path, _grid(source, place), np.int32)
+    table = path.with_name(f"{path.name.removesuffix('.ome.zarr')}.csv")
+    journal = Journal(path / JOURNAL, table, wish)
+    journal.begin()
+    planes = [source.at(cut) for cut in cuts]
+    layers = [
+        Layer(Held(CutArray(source.pixels, one.cut)), _index(one), _columns(one)) for one in planes
+    ]
+    how = WantedOfBlocks(wanted.model, wanted.params, wanted.device, source.region)
+    progress = yield from sticky(stream_steps(layers, store, journal, how))
+    whole = progress.plane == len(layers)
+    record = _record(wanted)
+    if whole and not store.finished:
+        store.write_record(record)
+        for done, total in store.build_pyramid():
+            if (yield Step(done, total)):
+                return Streamed(path, progress, False, record)
+        store.finish()
+    return Streamed(path, progress, whole, record)
+
+
+def _index(source: Source) -> tuple[int, ...]:
+    """Place of a plane on the axes of its labels before the last two."""
+    return tuple(at for at in place_of(source.image, source.cut).index if not isinstance(at, slice))
+
+
+def _columns(source: Source) -> dict[str, int]:
+    """Say for the table where a plane is."""
+    names = zip(source.axes.lower(), source.cut.index, strict=True)
+    return {name: at for name, at in names if name not in "cyx" and at is not None}
+
+
+def _grid(source: Source, place: Place) -> Any:
+    from napari_nuclei_unet.grids import Grid
+
+    letters = source.axes
+    if len(place.shape) < len(letters):  # the first axis was that of channels
+        letters = letters[1:]
+    units = [str(unit) for unit in place.geometry["units"]]
+    return Grid(
+        place.shape,
+        letters,
+        tuple(float(one) for one in place.geometry["scale"]),
+        tuple(None if unit == "pixel" else unit for unit in units),
+    )
+
+
+def _record(wanted: Wanted) -> dict[str, Any]:
+    """Say what made the labels, as far as it can be said of all planes."""
+    from napari_nuclei_unet.models import shipped_models
+
+    card, region = read_card(wanted.model), wanted.source.region
+    return {
+        "plugin": "napari-nuclei-unet",
+        "version": version("napari-nuclei-unet"),
+        "model": card.name,
+        "model_sha256": card.sha256,
+        "model_file": None if wanted.model in shipped_models() else wanted.model,
+        "device": wanted.device,
+        "params": dict(vars(wanted.params)),
+        "region": None if region is None else [list(map(list, one)) for one in region.polygons],
+        "stopped": False,
+    }
+
+
+def _wish(wanted: Wanted, cuts: Sequence[Cut]) -> dict[str, Any]:
+    """All that makes another result, so that only the same is gone on with."""
+    source = wanted.source
+    region = source.region
+    return {
+        "model": read_card(wanted.model).sha256,
+        "params": {name: value for name, value in vars(wanted.params).items() if name != "batch"},
+        "region": None if region is None else [list(map(list, one)) for one in region.polygons],
+        "image": source.image.name,
+        "shape": list(source.pixels.shape),
+        "content": _fingerprint(source.at(cuts[0])),
+        "planes": [list(cut.index) for cut in cuts],
+    }
+
+
+def _fingerprint(source: Source) -> int:
+    """Checksum of a few squares of a plane: an image that has changed is another."""
+    pixels, made = CutArray(source.pixels, source.cut), 0
+    rows, columns = (
+        [int(at * max(edge - PATCH, 0) / (PATCHES - 1)) for at in range(PATCHES)]
+        for edge in source.shape
+    )
+    for top in rows:
+        for left in columns:
+            try:
+                square = pixels[top : top + PATCH, left : left + PATCH]
+            except UserError:  # a block that cannot be read is told later
+                continue
+            made = zlib.crc32(np.ascontiguousarray(square).tobytes(), made)
+    return made
+
+
+def _path(name: str, wish: dict[str, Any]) -> Path:
+    """Store of this wish, or the first name that is free."""
+    from napari_nuclei_unet.journals import wish_of
+
+    bare = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(" .")[:80] or "image"
+    for number in count(1):
+        end = "" if number == 1 else f" {number}"
+        path = results_folder() / f"{bare} nuclei{end}.ome.zarr"
+        if not path.exists() or wish_of(path / JOURNAL) == wish:
+            return path
+    raise AssertionError("there is always another number")

@@ -1,0 +1,59 @@
+"""What is known of the plane, and the stack, that form and view show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets._kept import Kept
+from napari_nuclei_unet.widgets._layers import place_of
+from napari_nuclei_unet.widgets._source import WHOLE, Source
+
+if TYPE_CHECKING:
+    from napari_nuclei_unet.widgets._live import Live
+    from napari_nuclei_unet.widgets._model import ModelChoice
+    from napari_nuclei_unet.widgets._where import Where
+
+
+class OnView:
+    """Looks up what is kept.
+
+    Parameters
+    ----------
+    where : Where
+    model : ModelChoice
+    live : Live
+    """
+
+    def __init__(self, where: Where, model: ModelChoice, live: Live) -> None:
+        self._where, self._model, self._live = where, model, live
+
+    def kept(self) -> Kept | None:
+        """Give what the network said of the plane."""
+        try:
+            source = self._where.source()
+        except UserError:  # the region may be none; the plane still is one
+            if (whole := self._whole()) is None:
+                return None
+            source = whole
+        return self._live.find(source, self._model.model.value)
+
+    def planes(self) -> list[Kept]:
+        """Give what the network said of all planes of the stack."""
+        source = self._whole() if self._where.planes.axes else None
+        return [] if source is None else self._live.planes_like(source, self._model.model.value)
+
+    def record(self, layer: Labels) -> dict[str, Any] | None:
+        """Give the record of the plane of labels, which those of other planes may follow."""
+        source = self._whole()
+        if source is None:
+            return None
+        return self._live.record_of(layer, place_of(source.image, source.cut).index)
+
+    def _whole(self) -> Source | None:
+        try:
+            return self._where.source(WHOLE)
+        except UserError:
+            return None

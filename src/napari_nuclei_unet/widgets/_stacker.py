@@ -1,0 +1,228 @@
+"""Puts the planes of a stack into its labels layer as they are finished; goes on after a cancel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QObject, Signal
+
+from napari_nuclei_unet.core.axes import Cut
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets._kept import Kept, model_stamp
+from napari_nuclei_unet.widgets._layers import (
+    Place,
+    check_unlocked,
+    labels_of,
+    place_of,
+    set_geometry,
+    show_labels,
+    write_labels,
+    write_record,
+)
+from napari_nuclei_unet.widgets._run import Finished, Wanted
+from napari_nuclei_unet.widgets._stack import PlaneDone, Stack, StackRun, stack_steps
+from napari_nuclei_unet.widgets._view import is_on_view
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_nuclei_unet.widgets._live import Live
+    from napari_nuclei_unet.widgets._look import Look
+    from napari_nuclei_unet.widgets._progress import Progress
+    from napari_nuclei_unet.widgets._runner import Runner
+
+
+class Stacker(QObject):
+    """Runs over the planes of a stack.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    live : Live
+        Keeps what the network says of every plane.
+    runner : Runner
+    progress : Progress
+        Its button Continue does the rest of a run that was cancelled.
+    look : Look
+
+    Signals
+    -------
+    kept : Kept
+        A plane was written.
+    ended : Wanted
+        A run is over, and has left planes.
+    """
+
+    kept = Signal(object)
+    ended = Signal(object)
+
+    def __init__(
+        self, viewer: ViewerModel, live: Live, runner: Runner, progress: Progress, look: Look
+    ) -> None:
+        super().__init__(progress)
+        self._viewer, self._live, self._runner = viewer, live, runner
+        self._progress, self._look = progress, look
+        self._stack: Stack | None = None  # the one at work, or whose rest is offered
+        self._run: StackRun | None = None
+        progress.more.clicked.connect(self._on_more)
+        runner.stepped.connect(self._on_step)
+        runner.ended.connect(self._on_ended)
+
+    def start(self, wanted: Wanted, cuts: list[Cut]) -> None:
+        """Begin with planes of an image."""
+        self._begin(Stack(wanted, cuts))
+
+    def drop(self) -> None:
+        """Offer to continue no more."""
+        if self._run is None:
+            self._stack = None
+            self._progress.more.setVisible(False)
+
+    def check(self, *_: object) -> None:
+        """End a run, or the offer to continue it, that has lost its image or labels."""
+        if self._stack is None or not (reason := self._gone(self._stack)):
+            return
+        if self._run is None:
+            self.drop()
+        elif not self._run.over:
+            self._end(reason, show_warning)
+
+    def _begin(self, stack: Stack) -> None:
+        self._stack, self._run = stack, StackRun(stack)
+        self._progress.more.setVisible(False)
+        cuts = [stack.cuts[number] for number in self._run.numbers]
+        self._runner.work(self._run, "Starting …", stack_steps, stack.wanted, cuts)
+
+    def _on_more(self, *_: object) -> None:
+        stack = self._stack
+        if stack is None or self._runner.running:
+            return
+        try:
+            check_unlocked(stack.layer)
+        except UserError as error:
+            show_warning(str(error))
+            return
+        self._live.stop()
+        self._begin(stack)
+
+    def _gone(self, stack: Stack) -> str:
+        """Say why planes cannot be written any more; empty: they can."""
+        source, layer = stack.wanted.source, stack.layer
+        done = f"Planes that were finished before stay ({len(stack.areas):,})."
+        if source.image not in self._viewer.layers:
+            return f"The image '{source.image.name}' was removed, so its run has ended. {done}"
+        if not source.current:
+            return f"The image '{source.image.name}' was changed, so its run has ended. {done}"
+        if layer is None:
+            return ""
+        if layer not in self._viewer.layers:
+            return f"The labels '{layer.name}' were removed, so their run has ended."
+        if layer.data.shape != place_of(source.image, source.cut).shape:
+            return f"The labels '{layer.name}' have another shape now, so their run has ended."
+        return (
+            "" if layer.editable else f"The labels '{layer.name}' were locked: the run has ended."
+        )
+
+    def _end(self, reason: str, show: Any) -> None:
+        assert self._run is not None
+        self._run.over = True
+        self._runner.job.cancel()
+        show(reason)
+
+    # what comes out of the thread
+
+    def _on_step(self, run: Any, step: Any) -> None:
+        if not isinstance(run, StackRun) or not isinstance(step, PlaneDone) or run.over:
+            return
+        self.check()
+        if run.over:
+            return
+        try:
+            self._add(run.stack, run.numbers[step.plane], step.finished)
+        except UserError as error:
+            self._end(str(error), show_error)
+
+    def _add(self, stack: Stack, number: int, finished: Finished) -> None:
+        """Write one plane, as cheaply as it can be."""
+        source, answer = stack.wanted.source.at(stack.cuts[number]), finished.answer
+        assert answer is not None
+        place = place_of(source.image, source.cut)
+        layer = stack.layer or labels_of(self._viewer, source.image, len(place.shape))
+        if layer is not None and answer.inside is None and self._live.edited(layer, place):
+            stack.edited.add(number)
+            return
+        seen = is_on_view(self._viewer, source.image, source.cut)
+        if stack.layer is None:
+            check_unlocked(layer)
+            stack.layer = self._live.writing(
+                layer,
+                place,
+                lambda: show_labels(
+                    self._viewer, source.image, source.cut, answer.labels, answer.inside,
+                    answer.result.record,
+                ),
+            )  # fmt: skip
+            if stack.layer != layer:
+                self._look.apply(stack.layer)
+        else:
+            self._live.writing(
+                layer,
+                place,
+                lambda: write_labels(stack.layer, place, answer.labels, answer.inside, seen),
+            )
+        stack.areas[number] = answer.areas
+        stack.record = answer.result.record
+        stack.places.append(place)
+        kept = Kept(
+            source, finished.prediction, finished.content, model_stamp(stack.wanted.model),
+            stack.layer, place, answer.inside, answer.result.record,
+        )  # fmt: skip
+        kept.remember()
+        self._live.keep(kept)
+        self._look.show_map(kept, seen)
+        self.kept.emit(kept)
+
+    def _on_ended(self, run: Any, result: Any) -> None:
+        if not isinstance(run, StackRun):
+            return
+        stack, self._run = run.stack, None
+        stack.seconds += run.seconds
+        if result is not None:
+            sources = {n: stack.wanted.source.at(stack.cuts[n]) for n in run.numbers}
+            stack.failed |= {
+                n for n, one in sources.items()
+                if n not in stack.areas and one.cut_at_level in result.failed
+            }  # fmt: skip
+        rest = stack.rest
+        done = len(stack.areas) + len(stack.edited)
+        if run.over or not rest:
+            self._progress.say(stack.summary() if done else "")
+        elif done:
+            self._progress.say(
+                f"Cancelled: {len(stack.cuts) - len(rest):,} of {len(stack.cuts):,} planes are "
+                "done. Continue does the rest."
+            )
+        else:
+            self._progress.say("Cancelled.")
+        if run.over or not rest or not done:
+            self.drop()
+        else:
+            self._progress.more.setVisible(True)
+        self._draw(stack)
+        if stack.areas:
+            self.ended.emit(stack.wanted)
+
+    def _draw(self, stack: Stack) -> None:
+        """Show and record all that was written: for every plane that would be too slow."""
+        layer, source = stack.layer, stack.wanted.source
+        if layer is None or layer not in self._viewer.layers:
+            return
+        if stack.places:
+            *others, last = stack.places
+            write_record(layer, source.image, last, stack.record, others)
+            stack.places = []
+        if source.image in self._viewer.layers and source.current:
+            place: Place = place_of(source.image, source.cut)
+            set_geometry(layer, place)
+        layer.refresh(extent=False)

@@ -1,0 +1,647 @@
+"""Stacks, large images and many files on the command line, in real files and real processes."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from conftest import discs
+
+import napari_nuclei_unet.blockwise as blockwise
+from napari_nuclei_unet import UserError, segment, segment_stack
+from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.files import read_record
+from napari_nuclei_unet.lazy import open_lazily
+from napari_nuclei_unet.repeating import as_command, as_python
+from napari_nuclei_unet.stores import LabelsStore
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
+MICRO = {"type": "space", "unit": "micrometer"}
+KINDS = {"t": {"type": "time", "unit": "second"}, "c": {"type": "channel"}}
+
+
+def moving(steps=3, shift=3):
+    """Three discs that move to the right; in the second plane one of them is missing."""
+    centres = [(15, 15), (40, 30), (30, 60)]
+    planes = [discs((60, 80), [(y, x + shift * t) for y, x in centres]) for t in range(steps)]
+    planes[1][:25, :30] = 0
+    return np.stack(planes)
+
+
+def write_tiff(path, pixels, axes):
+    tifffile.imwrite(path, pixels, metadata={"axes": axes}, photometric="minisblack")
+    return path
+
+
+def write_zarr(path, pixels, axes, scale=None, chunks=None):
+    """An OME-Zarr image as other programs write it."""
+    named = [{"name": name, **KINDS.get(name, MICRO)} for name in axes.lower()]
+    steps = [{"type": "scale", "scale": list(scale or [1] * len(axes))}]
+    datasets = [{"path": "0", "coordinateTransformations": steps}]
+    about = {"multiscales": [{"version": "0.4", "axes": named, "datasets": datasets}]}
+    group = zarr.create_group(path, zarr_format=2, attributes=about)
+    group.create_array("0", shape=pixels.shape, dtype=pixels.dtype, chunks=chunks or "auto",
+                       chunk_key_encoding={"name": "v2", "separator": "/"})[:] = pixels  # fmt: skip
+    return path
+
+
+@pytest.fixture(name="segment")
+def segment_command(tmp_path, bright_file):
+    def run_command(*args, out=None):
+        out = out or tmp_path / "out"
+        try:
+            return main(["segment", *map(str, args), "--out", str(out), "--model", str(bright_file),
+                         "--diameter", "12"])  # fmt: skip
+        except SystemExit as end:  # argparse ends by itself
+            return end.code
+
+    return run_command
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as opened:
+        return list(csv.DictReader(opened))
+
+
+def summary(folder):
+    return {os.path.basename(row["image"]): row for row in rows_of(folder / "nuclei_summary.csv")}
+
+
+def told(capsys, *words):
+    """stderr is one sentence, and no traceback."""
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("nuclei-unet")
+    for word in words:
+        assert word in lines[0], lines
+
+
+def alike(one, other):
+    """The same nuclei, whatever their ids are."""
+    pairs = np.unique(np.stack([one.ravel(), other.ravel()]), axis=1)
+    return len(pairs[0]) == len(np.unique(one)) == len(np.unique(other))
+
+
+# planes, axes and channels
+
+
+def test_a_stack_becomes_one_file_with_unique_ids(tmp_path, segment, capsys):
+    path = write_tiff(tmp_path / "stack.tif", moving(), "TYX")
+    assert segment(path) == 0
+    assert "stack.tif: 8 nuclei in 3 planes" in capsys.readouterr().out
+    with tifffile.TiffFile(tmp_path / "out" / "stack_labels.tif") as opened:
+        assert opened.series[0].axes == "TYX"
+        assert opened.pages[0].compression.name == "ADOBE_DEFLATE"
+        labels = opened.asarray()
+    assert labels.dtype == np.uint16
+    assert labels.shape == (3, 60, 80)
+    ids = [set(np.unique(plane)) - {0} for plane in labels]
+    assert list(map(len, ids)) == [3, 2, 3]
+    assert set.union(*ids) == set(range(1, 9))
+    rows = rows_of(tmp_path / "out" / "stack_nuclei.csv")
+    assert list(rows[0])[:3] == ["t", "label", "centroid_y"]
+    assert [(int(row["t"]), int(row["label"])) for row in rows] == [
+        (t, label) for t, some in enumerate(ids) for label in sorted(some)
+    ]
+    for row in rows:
+        plane = labels[int(row["t"])]
+        assert int(row["area"]) == (plane == int(row["label"])).sum()
+    record = read_record(tmp_path / "out" / "stack_labels.tif")
+    assert record["source"]["planes"] == ["all"]
+    assert record["nuclei"] == 8
+
+
+def test_planes_and_channels_are_chosen(tmp_path, segment):
+    stack = moving(4)
+    both = np.stack([stack * 0, stack], axis=1)
+    path = write_tiff(tmp_path / "a.tif", np.stack([both, both], axis=1), "TZCYX")
+    assert segment(path, "--channel", 1, "--planes", "2-3,1", out=tmp_path / "a") == 0
+    labels = tifffile.imread(tmp_path / "a" / "a_labels.tif")
+    assert labels.shape == (2, 60, 80)
+    rows = rows_of(tmp_path / "a" / "a_nuclei.csv")
+    assert {row["t"] for row in rows} == {"2", "3"}
+    assert "z" not in rows[0]
+    assert segment(path, "--channel", 1, "--planes", "0,all", out=tmp_path / "b") == 0
+    assert tifffile.imread(tmp_path / "b" / "a_labels.tif").shape == (2, 60, 80)
+    assert segment(path, "--channel", 1, "--planes", "1,0", out=tmp_path / "c") == 0
+    single = tifffile.imread(tmp_path / "c" / "a_labels.tif")
+    assert single.shape == (60, 80)
+    assert single.max() == 2
+    assert segment(path, "--channel", "mean", out=tmp_path / "d") == 0
+    assert tifffile.imread(tmp_path / "d" / "a_labels.tif").shape == (4, 2, 60, 80)
+
+
+def test_seven_dimensions_are_not_too_many(tmp_path, segment, capsys):
+    pixels = moving().reshape(1, 1, 3, 1, 1, 60, 80) + np.zeros((2, 1, 1, 1, 2, 1, 1), np.uint8)
+    path = write_zarr(tmp_path / "seven.zarr", pixels, "abtdzyx")
+    assert segment(path) == 0
+    labels = tifffile.imread(tmp_path / "out" / "seven_labels.tif", squeeze=False)
+    assert labels.size == pixels.size
+    assert labels.max() == 4 * 8
+    assert segment(path, "--format", "zarr") == 2
+    told(capsys, "no place for labels of the axes ABTDZYX", "--format tiff")
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--planes", "3-1"], "goes up, such as 1-3"),
+        (["--planes", "-1"], "whole numbers"),
+        (["--planes", "1-"], "whole numbers"),
+        (["--axes", "TZYX"], "do not fit an image of shape (3, 60, 80)"),
+        (["--axes", "TTX"], "do not fit"),
+        (["--join", "y"], "cannot be joined along Y"),
+        (["--join", "q"], "cannot be joined along Q"),
+        (["--join", "t", "--track"], "leave out one of --join and --track"),
+        (["--track", "--axes", "ZYX"], "no axis T"),
+        (["--channel", "0"], "no channels"),
+        (["--scheduler", "local:1", "--format", "tiff"], "--format zarr"),
+        (["--scheduler", "local:none"], "number of processes"),
+        (["--level", "3"], "no level 3"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(tmp_path, segment, capsys, args, words):
+    path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    assert segment(path, *args) == 2
+    told(capsys, words)
+
+
+def test_an_axis_of_length_0_is_told(tmp_path, segment, capsys):
+    path = write_zarr(tmp_path / "none.zarr", np.zeros((0, 20, 20), np.uint8), "zyx")
+    assert segment(path) == 2
+    told(capsys, "none.zarr", "empty", "(0, 20, 20)")
+
+
+# files
+
+
+def test_patterns_folders_zarr_and_plates_are_images(tmp_path, segment, capsys):
+    folder = tmp_path / "images"
+    (folder / "day1").mkdir(parents=True)
+    plane = moving()[0]
+    tifffile.imwrite(folder / "day1" / "a.tif", plane)
+    tifffile.imwrite(folder / "day1" / "old_labels.tif", plane)
+    imageio.imwrite(folder / "day1" / "b.png", plane)
+    write_zarr(folder / "day1" / "c.ome.zarr", plane, "yx")
+    plate = zarr.create_group(folder / "plate.zarr", zarr_format=2, attributes={
+        "plate": {"wells": [{"path": "A/1"}]}})  # fmt: skip
+    plate.create_group("A/1", attributes={"well": {"images": [{"path": "0"}, {"path": "1"}]}})
+    for field in "01":
+        write_zarr(folder / "plate.zarr" / "A" / "1" / field, plane, "yx")
+    assert segment(folder / "day*" / "*", folder / "plate.zarr") == 0
+    printed = capsys.readouterr().out
+    assert "plate.zarr/A/1/1: 3 nuclei" in printed
+    assert "5 of 5 files" in printed
+    stems = ("a", "b", "c", "plate_A_1_0", "plate_A_1_1")
+    for stem in stems:
+        assert tifffile.imread(tmp_path / "out" / f"{stem}_labels.tif").max() == 3
+    assert segment(folder / "day1", "--format", "zarr", out=folder / "day1") == 0
+    assert segment(folder / "day1", "--format", "zarr", out=folder / "day1") == 0
+    assert "3 of 3 files" in capsys.readouterr().out.splitlines()[-1]
+    assert segment(folder / "night*") == 2
+    told(capsys, "No image fits the pattern")
+
+
+def test_one_bad_file_is_reported_and_the_rest_is_done(tmp_path, segment, capsys):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    write_tiff(folder / "a.tif", moving(), "TYX")
+    (folder / "bad.tif").write_bytes(b"II*\x00\x08\x00\x00\x00\xff\xff")
+    tifffile.imwrite(folder / "z.tif", moving()[0])
+    (folder / "broken.zarr").mkdir()
+    (folder / "broken.zarr" / "zarr.json").write_text("{")
+    assert segment(folder) == 2
+    printed = capsys.readouterr()
+    assert "2 of 4 files" in printed.out
+    assert len(printed.err.splitlines()) == 2
+    rows = summary(tmp_path / "out")
+    assert list(rows) == ["a.tif", "bad.tif", "broken.zarr", "z.tif"]
+    assert [row["status"] for row in rows.values()] == ["done", "failed", "failed", "done"]
+    assert (rows["a.tif"]["planes"], rows["a.tif"]["nuclei"]) == ("3", "8")
+    assert float(rows["a.tif"]["seconds"]) > 0
+    assert rows["z.tif"]["result"].endswith("z_labels.tif")
+    assert "damaged" in rows["bad.tif"]["error"]
+    assert rows["z.tif"]["error"] == ""
+
+
+def test_what_is_done_is_skipped_until_something_changes(tmp_path, segment, capsys):
+    path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    labels = tmp_path / "out" / "a_labels.tif"
+
+    def status(*args):
+        assert segment(path, *args) == 0
+        return summary(tmp_path / "out")["a.tif"]["status"]
+
+    assert status() == "done"
+    before = labels.stat().st_mtime_ns
+    assert status() == "skipped"
+    assert status("--batch", 2) == "skipped"  # changes nothing
+    assert "8 nuclei in 3 planes (done before)" in capsys.readouterr().out
+    assert labels.stat().st_mtime_ns == before
+    assert summary(tmp_path / "out")["a.tif"]["nuclei"] == "8"
+    assert status("--overwrite") == "done"
+    assert status("--planes", "0-1") == "done"
+    assert status("--planes", "0-1") == "skipped"
+    write_tiff(path, moving(4), "TYX")
+    assert status("--planes", "0-1") == "done"
+    (tmp_path / "out" / "a_nuclei.csv").unlink()
+    assert status("--planes", "0-1") == "done"
+
+
+def test_a_single_image_may_be_written_under_any_name(tmp_path, segment, capsys):
+    path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    assert segment(path, out=tmp_path / "x" / "mine_labels.tif") == 0
+    assert sorted(os.listdir(tmp_path / "x")) == ["mine_labels.tif", "mine_nuclei.csv"]
+    assert segment(path, out=tmp_path / "y" / "mine.ome.zarr") == 0
+    assert sorted(os.listdir(tmp_path / "y")) == ["mine.ome.zarr", "mine_nuclei.csv"]
+    assert segment(path, "--format", "tiff", out=tmp_path / "z.zarr") == 2
+    told(capsys, "is no tiff")
+    assert segment(path, path.with_name("b.tif"), out=tmp_path / "x.tif") == 2
+    told(capsys, "no file or folder")
+    shutil.copy(path, tmp_path / "b.tif")
+    assert segment(path, tmp_path / "b.tif", out=tmp_path / "x.tif") == 2
+    told(capsys, "one file for 2 images")
+
+
+@POSIX
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_a_file_that_changes_while_it_is_read_fails(tmp_path, bright_file, kind):
+    """It is touched as soon as the process has mapped it into memory."""
+    path = write_tiff(tmp_path / "a.tif", np.tile(moving(), (40, 4, 4)), "TYX")
+    args = ["segment", path, "--out", tmp_path / "out", "--model", bright_file, "--format", kind]
+    command = [sys.executable, "-m", "napari_nuclei_unet.cli", *map(str, args)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=one_thread()) as run:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and run.poll() is None:
+            if opens(run.pid, path):
+                os.utime(path)
+                break
+            time.sleep(0.001)
+        error = run.stderr.read()
+    assert run.returncode == 2, error
+    assert "changed while it was read" in error
+    assert not (tmp_path / "out" / "a_labels.tif").exists()
+    assert summary(tmp_path / "out")["a.tif"]["status"] == "failed"
+
+
+def opens(pid, path):
+    """Whether a process has mapped a file into memory."""
+    try:
+        with open(f"/proc/{pid}/maps") as maps:
+            return str(path) in maps.read()
+    except OSError:
+        return False
+
+
+def one_thread():
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+# nuclei over planes
+
+
+def test_joined_nuclei_have_one_id_in_all_their_planes(tmp_path, segment, capsys):
+    stack = moving(3, shift=1)
+    two = np.stack([stack, stack])
+    path = write_tiff(tmp_path / "a.tif", two, "TZYX")
+    assert segment(path, "--join", "z") == 0
+    assert "6 nuclei in 6 planes" in capsys.readouterr().out
+    labels = tifffile.imread(tmp_path / "out" / "a_labels.tif")
+    for t, ids in enumerate([{1, 2, 3}, {4, 5, 6}]):
+        assert set(np.unique(labels[t])) - {0} == ids
+        assert labels[t, 0, 15, 15] == labels[t, 2, 15, 17]  # over the slice where it is missing
+    rows = rows_of(tmp_path / "out" / "a_nuclei.csv")
+    assert list(rows[0])[:3] == ["t", "z", "label"]
+    assert len(rows) == 16
+    assert sum(row["label"] == "1" for row in rows) == 2
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_tracked_nuclei_keep_their_id_and_make_a_table(tmp_path, segment, kind):
+    path = write_tiff(tmp_path / "a.tif", moving(4), "TYX")
+    assert segment(path, "--track", "--format", kind) == 0
+    if kind == "tiff":
+        labels = tifffile.imread(tmp_path / "out" / "a_labels.tif")
+    else:
+        labels = LabelsStore.open_existing(tmp_path / "out" / "a_labels.ome.zarr").labels[:]
+    for t in range(4):
+        assert labels[t, 40, 30 + 3 * t] == labels[0, 40, 30]
+    assert labels[2, 15, 21] == labels[0, 15, 15]
+    assert labels.max() == 3
+    rows = rows_of(tmp_path / "out" / "a_tracks.csv")
+    assert list(rows[0]) == ["track", "t", "y", "x", "parent"]
+    assert len(rows) == 11
+    for row in rows:
+        assert labels[int(row["t"]), round(float(row["y"])), round(float(row["x"]))] == int(
+            row["track"]
+        )
+    assert {row["parent"] for row in rows} == {"0"}
+    nuclei = rows_of(tmp_path / "out" / "a_nuclei.csv")
+    assert sorted((r["t"], r["label"]) for r in nuclei) == sorted(
+        (r["t"], r["track"]) for r in rows
+    )
+
+
+def test_planes_too_large_to_be_linked_are_refused(tmp_path, segment, monkeypatch, capsys):
+    monkeypatch.setattr("napari_nuclei_unet.storing.LINKING", 10**12)
+    path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    assert segment(path, "--join", "t", "--format", "zarr") == 2
+    told(capsys, "GB of memory", "leave --join and --track out")
+
+
+# OME-Zarr
+
+
+def test_zarr_holds_what_tiff_holds_where_the_image_has_it(tmp_path, segment):
+    stack = moving(4).reshape(2, 2, 60, 80)
+    both = np.stack([stack * 0, stack], axis=2)
+    path = write_zarr(tmp_path / "a.zarr", both, "tzcyx", scale=[2, 3, 1, 0.5, 0.25])
+    assert segment(path, "--channel", 1) == 0
+    assert segment(path, "--channel", 1, "--format", "zarr") == 0
+    opened = open_lazily(tmp_path / "out" / "a_labels.ome.zarr")
+    assert opened.axes == "TZYX"
+    assert opened.scale == (2, 3, 0.5, 0.25)
+    assert opened.units == ("second", *["micrometer"] * 3)
+    expected = tifffile.imread(tmp_path / "out" / "a_labels.tif")
+    assert alike(opened.pixels[...], expected)
+    store = LabelsStore.open_existing(tmp_path / "out" / "a_labels.ome.zarr")
+    assert store.finished
+    assert store.record["nuclei"] == expected.max()
+    assert store.record["source"]["planes"] == ["all", "all"]
+    rows = rows_of(tmp_path / "out" / "a_nuclei.csv")
+    assert list(rows[0])[:3] == ["t", "z", "label"]
+    assert len(rows) == expected.max()
+
+
+def test_a_table_that_another_format_has_replaced_is_noticed(tmp_path, segment, capsys):
+    path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    for kind in ("tiff", "zarr", "tiff"):
+        assert segment(path, "--format", kind) == 0
+        assert summary(tmp_path / "out")["a.tif"]["status"] == "done"
+    assert "solidity" in rows_of(tmp_path / "out" / "a_nuclei.csv")[0]
+    assert segment(path, "--format", "zarr") == 2
+    told(capsys, "gone or was changed", "--overwrite")
+
+
+def test_the_axes_of_labels_in_zarr_are_in_the_order_that_ngff_wants(tmp_path, segment):
+    path = write_tiff(tmp_path / "a.tif", moving(4).reshape(2, 2, 60, 80), "ZTYX")
+    assert segment(path) == 0
+    assert segment(path, "--format", "zarr") == 0
+    opened = open_lazily(tmp_path / "out" / "a_labels.ome.zarr")
+    assert opened.axes == "TZYX"
+    turned = np.swapaxes(tifffile.imread(tmp_path / "out" / "a_labels.tif"), 0, 1)
+    assert alike(opened.pixels[...], turned)
+
+
+def test_labels_in_zarr_are_skipped_redone_or_refused(tmp_path, segment, capsys):
+    path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    args = (path, "--format", "zarr")
+    assert segment(*args) == 0
+    assert segment(*args) == 0
+    assert "8 nuclei in 3 planes (done before)" in capsys.readouterr().out
+    assert segment(*args, "--threshold", 0.4) == 2
+    told(capsys, "begun with another parameters", "--overwrite")
+    assert segment(*args, "--threshold", 0.4, "--overwrite") == 0
+    (tmp_path / "out" / "a_nuclei.csv").unlink()
+    assert segment(*args, "--threshold", 0.4) == 2
+    told(capsys, "a_nuclei.csv", "--overwrite")
+    shutil.rmtree(tmp_path / "out" / "a_labels.ome.zarr")
+    (tmp_path / "out" / "a_labels.ome.zarr").mkdir()
+    (tmp_path / "out" / "a_labels.ome.zarr" / "mine").write_text("precious")
+    assert segment(*args, "--overwrite") == 2
+    told(capsys, "holds something else")
+    assert (tmp_path / "out" / "a_labels.ome.zarr" / "mine").read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_a_chunk_that_cannot_be_read_is_reported_and_the_rest_is_done(
+    tmp_path, segment, capsys, kind
+):
+    path = write_zarr(tmp_path / "a.zarr", moving(), "tyx", chunks=(1, 60, 80))
+    (path / "0" / "2" / "0" / "0").write_bytes(b"damaged")
+    for _ in range(2):
+        assert segment(path, "--format", kind) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert "Parts could not be read" in error
+        row = summary(tmp_path / "out")["a.zarr"]
+        assert (row["status"], row["nuclei"]) == ("failed", "5")
+        assert "damaged" in row["error"]
+    labels = tmp_path / "out" / f"a_labels.{'tif' if kind == 'tiff' else 'ome.zarr'}"
+    found = tifffile.imread(labels) if kind == "tiff" else open_lazily(labels).pixels[...]
+    assert found[:2].max() == 5
+    assert found[2].max() == 0
+
+
+def test_large_planes_go_to_zarr_by_themselves(tmp_path, segment, monkeypatch, capsys):
+    monkeypatch.setattr("napari_nuclei_unet.jobs.LARGE", 4000)
+    monkeypatch.setattr(blockwise, "BLOCK", 64)
+    tifffile.imwrite(tmp_path / "a.tif", moving()[0])
+    imageio.imwrite(tmp_path / "b.png", moving()[0])
+    assert segment(tmp_path) == 0
+    for stem in "ab":
+        labels = open_lazily(tmp_path / "out" / f"{stem}_labels.ome.zarr").pixels
+        assert labels.shape == (60, 80)
+        assert labels[...].max() == 3
+    assert segment(tmp_path / "a.tif", "--format", "tiff") == 0
+    assert tifffile.imread(tmp_path / "out" / "a_labels.tif").max() == 3
+
+
+def test_levels_and_regions_of_stacks(tmp_path, segment):
+    stack = np.kron(moving(), np.ones((1, 2, 2), np.uint8))
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as out:
+        about = {"axes": "TYX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
+        out.write(stack, subifds=1, metadata=about, photometric="minisblack")
+        out.write(moving(), subfiletype=1, photometric="minisblack")
+    box = "0,0 0,80 120,80 120,0"
+    assert segment(tmp_path / "a.ome.tif", "--level", 1, "--region", box) == 0
+    labels = tifffile.imread(tmp_path / "out" / "a_labels.tif")
+    assert labels.shape == (3, 120, 160)
+    assert labels[:, :, 82:].max() == 0
+    assert len(np.unique(labels[0])) == 3
+    args = ("--level", 1, "--region", box, "--format", "zarr")
+    assert segment(tmp_path / "a.ome.tif", *args) == 0
+    opened = open_lazily(tmp_path / "out" / "a_labels.ome.zarr")
+    assert opened.pixels.shape == (3, 60, 80)
+    assert opened.scale[2] == 1
+    assert alike(opened.pixels[...], labels[:, ::2, ::2])
+
+
+# broken off, and on other machines
+
+
+def command_of(*args):
+    return [sys.executable, "-m", "napari_nuclei_unet.cli", "segment", *map(str, args)]
+
+
+def wait_for(journal, planes, run):
+    """Wait until so many planes are finished."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until and run.poll() is None:
+        try:
+            if json.loads(journal.read_text())["progress"]["plane"] >= planes:
+                return
+        except (OSError, ValueError):
+            pass
+        time.sleep(0.002)
+
+
+@POSIX
+@pytest.mark.parametrize("flags", [(), ("--join", "t")], ids=["plain", "joined"])
+def test_killed_and_run_again_equals_uninterrupted(tmp_path, bright_file, flags):
+    path = write_tiff(tmp_path / "a.tif", moving(40, shift=1), "TYX")
+    args = [path, "--model", bright_file, "--diameter", 12, "--format", "zarr", *flags]
+    assert main(["segment", *map(str, args), "--out", str(tmp_path / "whole")]) == 0
+    out = tmp_path / "parts"
+    hidden = ".a_nuclei_unlinked.ome.zarr" if flags else "a_labels.ome.zarr"
+    for planes in (2, 40 if flags else 20):
+        run = subprocess.Popen(command_of(*args, "--out", out), env=one_thread())
+        wait_for(out / hidden / "nuclei_unet_journal.json", planes, run)
+        run.send_signal(signal.SIGKILL)
+        assert run.wait() == -signal.SIGKILL
+    assert not LabelsStore.open_existing(out / "a_labels.ome.zarr").finished
+    assert main(["segment", *map(str, args), "--out", str(out)]) == 0
+    stores = [
+        LabelsStore.open_existing(folder / "a_labels.ome.zarr")
+        for folder in (tmp_path / "whole", out)
+    ]
+    np.testing.assert_array_equal(stores[0].labels[:], stores[1].labels[:])
+    assert all(store.finished for store in stores)
+    tables = [(f / "a_nuclei.csv").read_text() for f in (tmp_path / "whole", out)]
+    assert tables[0] == tables[1]
+    assert summary(out)["a.tif"]["status"] == "done"
+    names = {"a_labels.ome.zarr", "a_nuclei.csv", "nuclei_summary.csv"}
+    assert set(os.listdir(out)) == names
+
+
+@POSIX
+def test_ctrl_c_keeps_what_is_finished(tmp_path, bright_file):
+    write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    write_tiff(tmp_path / "b.tif", moving(100), "TYX")
+    args = [tmp_path / "*.tif", "--model", bright_file, "--format", "zarr"]
+    out = tmp_path / "out"
+    command = command_of(*args, "--out", out)
+    with subprocess.Popen(command, env=one_thread(), stderr=subprocess.PIPE, text=True) as run:
+        wait_for(out / "b_labels.ome.zarr" / "nuclei_unet_journal.json", 2, run)
+        run.send_signal(signal.SIGINT)
+        _, error = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert error.splitlines()[-1].startswith("nuclei-unet: stopped")
+    assert "Traceback" not in error
+    assert [row["status"] for row in summary(out).values()] == ["done", "stopped"]
+    assert LabelsStore.open_existing(out / "a_labels.ome.zarr").finished
+    journal = json.loads((out / "b_labels.ome.zarr" / "nuclei_unet_journal.json").read_text())
+    assert 2 <= journal["progress"]["plane"] < 100
+
+
+@POSIX
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_a_full_disk_is_told_and_leaves_nothing_that_passes_for_finished(
+    tmp_path, bright_file, kind
+):
+    """Files may not grow past 2 kB: the labels of noise do not fit."""
+    noise = np.random.default_rng(0).integers(0, 255, (2, 200, 200), dtype=np.uint8)
+    path = write_tiff(tmp_path / "noise.tif", noise, "TYX")
+    program = """
+        import resource, signal, sys
+        from napari_nuclei_unet.cli import main
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        sys.exit(main(sys.argv[1:]))
+    """
+    args = ["segment", path, "--out", tmp_path / "out", "--model", bright_file, "--format", kind]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), *map(str, args), "--minimum-area", "1"],
+        capture_output=True, text=True, env=one_thread(), check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert summary(tmp_path / "out")["noise.tif"]["status"] == "failed"
+    if kind == "tiff":
+        assert os.listdir(tmp_path / "out") == ["nuclei_summary.csv"]
+    else:
+        assert not LabelsStore.open_existing(tmp_path / "out" / "noise_labels.ome.zarr").finished
+
+
+def test_a_cluster_gives_what_this_computer_gives(tmp_path, segment, monkeypatch, capsys):
+    pytest.importorskip("distributed")
+    path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    imageio.imwrite(tmp_path / "b.png", moving()[0])
+    assert segment(path, "--format", "zarr", out=tmp_path / "here") == 0
+    capsys.readouterr()
+    assert segment(path, tmp_path / "b.png", "--scheduler", "local:2", out=tmp_path / "there") == 2
+    assert "b.png can only be read whole" in capsys.readouterr().err
+    here, there = (
+        LabelsStore.open_existing(tmp_path / where / "a_labels.ome.zarr").labels[:]
+        for where in ("here", "there")
+    )
+    np.testing.assert_array_equal(here, there)
+    monkeypatch.setattr("napari_nuclei_unet.cluster.PATIENCE", 1)
+    assert segment(path, "--scheduler", "tcp://127.0.0.1:9") == 2
+    assert "cannot be reached" in capsys.readouterr().err
+
+
+# Python
+
+
+def test_a_stack_in_python_is_that_of_the_command_line(tmp_path, segment, bright_file):
+    both = np.stack([moving() * 0, moving()], axis=-1)
+    path = write_tiff(tmp_path / "a.tif", both, "TYXC")
+    how = {"model": bright_file, "diameter": 12.0}
+    for flags, arguments in [
+        ((), {}),
+        (("--join", "t"), {"join": "t"}),
+        (("--planes", "1-2"), {"planes": [range(1, 3)]}),
+        (("--planes", "2"), {"planes": [2]}),
+    ]:
+        assert segment(path, "--channel", 1, *flags) == 0
+        labels = segment_stack(both, "TYXC", channel=1, **arguments, **how)
+        assert labels.dtype == np.int32
+        np.testing.assert_array_equal(
+            labels, tifffile.imread(tmp_path / "out" / "a_labels.tif", squeeze=False).reshape(
+                labels.shape
+            )
+        )  # fmt: skip
+
+
+def test_a_stack_in_python_is_colours_planes_or_one(bright_file):
+    stack = moving()
+    how = {"model": bright_file, "diameter": 12.0}
+    colours = np.stack([stack] * 3, axis=-1)
+    np.testing.assert_array_equal(segment_stack(colours, "TYX", **how), segment_stack(stack, **how))
+    np.testing.assert_array_equal(segment_stack(stack[0], **how), segment(stack[0], **how))
+    with pytest.raises(UserError, match="along Q"):
+        segment_stack(stack, join="q", **how)
+    with pytest.raises(UserError, match="empty"):
+        segment_stack(stack[:0], **how)
+    with pytest.warns(UserWarning, match="NaN"):
+        segment_stack(np.where(stack > 0, stack, np.nan), **how)
+
+
+def test_the_record_of_a_stack_makes_it_again(tmp_path, segment, monkeypatch, capsys):
+    import shlex
+
+    monkeypatch.chdir(tmp_path)
+    path = write_tiff(tmp_path / "a.tif", np.stack([moving(), moving()]), "ZTYX")
+    assert segment(path, "--planes", "0,0-1", "--join", "t") == 0
+    expected = tifffile.imread(tmp_path / "out" / "a_labels.tif")
+    record = read_record(tmp_path / "out" / "a_labels.tif")
+    space = {}
+    exec(as_python(record), space)
+    np.testing.assert_array_equal(space["labels"], expected)
+    assert main(shlex.split(as_command(record))[1:]) == 0
+    np.testing.assert_array_equal(tifffile.imread("results/a_labels.tif"), expected)
+    assert segment(path, "--planes", "0,all", "--format", "zarr", out=tmp_path / "z") == 0
+    record = LabelsStore.open_existing(tmp_path / "z" / "a_labels.ome.zarr").record
+    assert main(shlex.split(as_command(record))[1:]) == 0
+    assert open_lazily(tmp_path / "results" / "a_labels.ome.zarr").axes == "TYX"
