@@ -6,7 +6,6 @@ import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.core.blocks import Block, owned, plan_blocks
 from napari_nuclei_unet.core.instances import SMOOTHING, separate
 from napari_nuclei_unet.core.measure import measure_quickly
-from napari_nuclei_unet.core.planes import Plane
+from napari_nuclei_unet.core.planes import Plane, seen_colours
 from napari_nuclei_unet.core.regions import Box, Region, box_around, cut
 from napari_nuclei_unet.core.tiles import ArrayLike
 from napari_nuclei_unet.core.zoomed import Zoomed, restored
@@ -122,11 +121,6 @@ def blocks_of(shape: tuple[int, ...], zoom: Fraction) -> list[Block]:
     return plan_blocks((shape[0], shape[1]), size, math.ceil(HALO / zoom), 64 * zoom.denominator)
 
 
-@lru_cache(maxsize=2)
-def _model(name: str) -> Model:
-    return load_model(name)
-
-
 def find_steps(task: Task) -> Generator[Step, Wish, Found | None]:
     """Find the nuclei that a block answers for.
 
@@ -149,9 +143,12 @@ def find_steps(task: Task) -> Generator[Step, Wish, Found | None]:
     UserError
         If memory does not suffice, or a parameter cannot be used.
     """
-    if not task.survey.is_live(task.block.seen):
+    region = task.wanted.region
+    if not task.survey.is_live(task.block.seen) or (
+        region is not None and not region.part(task.block.seen).any()
+    ):
         return nothing(task.block)
-    model = _model(task.wanted.model)
+    model = load_model(task.wanted.model)  # is read once, and again when its file has changed
     how = plan(task.wanted.params, task.wanted.device, model.network.config)
     notices: list[str] = []
     pixels = _Read(task.source.open())
@@ -185,7 +182,7 @@ class _Read:
     @property
     def shape(self) -> tuple[int, ...]:
         height, width, *colours = self.pixels.shape
-        return height, width, *(min(n, 3) for n in colours)
+        return height, width, *(min(n, 3) for n in colours if n > 1)
 
     def __getitem__(self, part: Box) -> NDArray[np.generic]:
         try:
@@ -196,7 +193,7 @@ class _Read:
             raise _UnreadableError(str(error).splitlines()[0] if str(error) else repr(error)) from (
                 error
             )
-        return read[..., :3] if read.ndim == 3 else read
+        return seen_colours(read)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from asyncio import CancelledError
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ MISSING = (
     "Computing on a cluster needs dask.distributed: install it with "
     "pip install 'napari-nuclei-unet[cluster]'."
 )
+GONE = "The scheduler is gone: start it, then run it again to go on."
 LOCAL = "local:"
 # Seconds in which a scheduler must answer.
 PATIENCE = 15
@@ -190,6 +192,8 @@ def _ready(client: Client, future: Future[Any]) -> bool:
             wait([future], timeout=POLL)
     except TimeoutError:
         return False
+    except CancelledError as error:
+        raise UserError(GONE) from error
     return True
 
 
@@ -198,6 +202,8 @@ def _result(future: Future[Any]) -> Any:
 
     try:
         return future.result()
+    except CancelledError as error:
+        raise UserError(GONE) from error
     except KilledWorker as error:
         raise UserError(
             "A block has ended several workers, mostly for lack of memory: give workers more of it."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -205,7 +206,8 @@ def open_job(item: Input, settings: Settings, wanted: Wanted) -> Job:
     if wanted.is_file:
         results = results_as(wanted.out)
     else:
-        large = picked.size[0] * picked.size[1] > LARGE
+        # of a lower level, too: labels in TIFF have full resolution
+        large = max(math.prod(picked.size), _plane_pixels(full, picked)) > LARGE
         store = wanted.format == "zarr" or (wanted.format is None and (large or wanted.elsewhere))
         results = results_in(wanted.out, item.stem, store)
     if results.is_store:
@@ -216,6 +218,12 @@ def open_job(item: Input, settings: Settings, wanted: Wanted) -> Job:
             "or leave --scheduler out."
         )
     return Job(path, opened, full, picked, settings, results, stamp)
+
+
+def _plane_pixels(opened: Opened, picked: Picked) -> int:
+    """Pixels of a plane."""
+    lengths = zip(picked.axes, opened.pixels.shape, strict=False)
+    return math.prod(length for name, length in lengths if name in "YX")
 
 
 def _for_store(picked: Picked) -> Picked:

@@ -32,6 +32,8 @@ class Progress:
         That it took so far.
     table_bytes : int
         Length of the table so far.
+    survey : dict or None
+        Of the plane that is not finished, so that its other blocks see it alike; JSON.
     """
 
     plane: int = 0
@@ -40,6 +42,7 @@ class Progress:
     failed: tuple[str, ...] = ()
     seconds: float = 0.0
     table_bytes: int = 0
+    survey: dict[str, Any] | None = None
 
 
 def wish_of(path: Path) -> dict[str, Any] | None:
@@ -80,9 +83,11 @@ class Journal:
         """
         try:
             kept = json.loads(self.path.read_text())
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             self.commit(Progress())
             return False
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be read ({error.strerror or error}).") from error
         wish = json.loads(json.dumps(self.wish))
         changed = sorted(k for k in wish.keys() | kept["wish"].keys()
                          if wish.get(k) != kept["wish"].get(k))  # fmt: skip

@@ -174,7 +174,7 @@ def check_link(lead: str, join: str | None, follow: bool) -> None:
         raise UserError(
             "Joining and tracking at once is not possible: leave out one of --join and --track."
         )
-    if join is not None and join.upper() not in lead:
+    if join is not None and join.upper() not in list(lead):
         have = f"axes {', '.join(lead)}" if lead else "no other axis, as they are one plane"
         raise UserError(
             f"Nuclei cannot be joined along {join.upper()}: beside Y and X these planes have "

@@ -155,7 +155,9 @@ def _is_plane(shape: tuple[int, ...], said: str | None) -> bool:
 
 def _unnamed(shape: tuple[int, ...], channels: bool) -> str:
     letters = UNNAMED_CHANNELS if channels else UNNAMED
-    return letters[-len(shape) :]
+    # nobody has planes three or four pixels wide: these are the colours of RGB
+    coloured = len(shape) > 3 and shape[-1] in (3, 4) and not channels
+    return letters[-(len(shape) - coloured) :]
 
 
 def _places(want: Positions, length: int, letter: str) -> tuple[int, ...]:

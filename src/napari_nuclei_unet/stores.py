@@ -87,9 +87,11 @@ class LabelsStore:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _make(aside, path.stem.removesuffix(".ome"), grid, np.dtype(dtype), chunk)
+                old = path.with_name(f".{uuid4().hex}.zarr")
                 if path.exists():
-                    shutil.rmtree(path)
+                    os.replace(path, old)  # at once: half of it could pass for the whole
                 os.replace(aside, path)
+                shutil.rmtree(old, ignore_errors=True)
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
             return cls(path)

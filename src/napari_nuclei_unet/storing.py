@@ -63,9 +63,9 @@ class Storing:
     def steps(self) -> Generator[Step, Wish, Outcome]:
         """Segment, link, and finish."""
         job, results = self.job, self.job.results
-        if self.links:
-            _check_memory(job.picked.size)
         store, journal = self._begin(results.labels, results.table)
+        if self.links and not store.finished:
+            _check_memory(job.picked.size)
         if store.finished:
             return self._outcome(journal, store.record["nuclei"], True)
         if not self.links:

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.blockwise import Found, Source, Task, Wanted, blocks_of, find_steps
-from napari_nuclei_unet.core.blocks import place
+from napari_nuclei_unet.core.blocks import place, surviving
+from napari_nuclei_unet.core.planes import check_type_and_shape
 from napari_nuclei_unet.devices import give_back_memory, plan
 from napari_nuclei_unet.journals import Journal, Progress
 from napari_nuclei_unet.models import load_model
 from napari_nuclei_unet.prediction import Step, Wish, sticky
-from napari_nuclei_unet.surveys import survey_steps
+from napari_nuclei_unet.surveys import Survey, survey_steps
 
 # What one plane adds to the total of a run.
 PER_PLANE = 10_000
@@ -137,12 +138,20 @@ def stream_steps(
     how = plan(wanted.params, wanted.device, model.network.config)
     run = _Run(layers, store, journal)
     for number in range(journal.progress.plane, len(layers)):
-        notices: list[str] = []
         pixels = layers[number].source.open()
-        steps = survey_steps(pixels, model, wanted.params.diameter, how, notices)
-        survey = yield from sticky(steps, partial(run.wait, number))
-        for notice in notices:
-            yield Step(0, 1, notice)
+        check_type_and_shape(pixels)
+        if (kept := journal.progress.survey) is not None:
+            survey = Survey.from_json(kept)
+        else:
+            notices: list[str] = []
+            steps = survey_steps(pixels, model, wanted.params.diameter, how, notices)
+            looked = yield from sticky(steps, partial(run.wait, number))
+            if looked is None:
+                break
+            survey = looked
+            journal.commit(replace(journal.progress, survey=survey.as_json()))
+            for notice in notices:
+                yield Step(0, 1, notice)
         blocks = blocks_of(pixels.shape, survey.zoom)
         tasks = [Task(layers[number].source, one, survey, wanted) for one in blocks]
         if (yield from _plane_steps(run, number, tasks, compute)):
@@ -156,6 +165,7 @@ def _plane_steps(
     """Segment what is left of one plane; whether it was stopped before the end."""
     block, blocks = run.journal.progress.block, len(tasks)
     wish = yield run.show(number, block, blocks, Step(0, 1))
+    run.clear(number, tasks[block])
     work, since = compute(tasks[block:]), time.monotonic()
     try:
         step = None if wish else next(work, None)
@@ -195,6 +205,7 @@ class _Run:
         if found.labels.size:
             written = (*layer.index, found.at[0], found.at[1])
             window = np.asarray(self.store.labels[written])
+            found = _surviving(found, window)
             place(found.labels, window, before.nuclei + 1)
             self.store.write(written, window)
         count = len(found.table["label"])
@@ -207,6 +218,7 @@ class _Run:
             block=0 if last else block + 1,
             nuclei=before.nuclei + count,
             failed=before.failed + failed,
+            survey=None if last else before.survey,
             seconds=before.seconds + seconds,
         )
         self.journal.add(rows, after)
@@ -214,6 +226,16 @@ class _Run:
         notice = f"{UNREADABLE} ({failed[0]})." if failed else " ".join(found.notices)
         shown = self.show(number, block + 1, blocks, Step(0, 1, notice))
         return replace(shown, written=written)
+
+    def clear(self, number: int, task: Task) -> None:
+        """Remove what a run that was broken off has left of the block that is next."""
+        rows, columns = task.block.seen
+        place_of: tuple[int | slice, ...] = (*self.layers[number].index, rows, columns)
+        window = np.asarray(self.store.labels[place_of])
+        left = window > self.journal.progress.nuclei
+        if left.any():
+            window[left] = 0
+            self.store.write(place_of, window)
 
     def wait(self, number: int, step: Step) -> BlockStep:
         """Show that a plane is looked at before its blocks are counted."""
@@ -232,6 +254,17 @@ class _Run:
             blocks=blocks,
             nuclei=self.journal.progress.nuclei,
         )
+
+
+def _surviving(found: Found, window: NDArray[Any]) -> Found:
+    """Leave out nuclei of which earlier blocks have taken every pixel."""
+    ids = surviving(found.labels, window)
+    if np.count_nonzero(ids) + 1 == ids.size:
+        return found
+    rows = np.flatnonzero(ids) - 1
+    table = {name: column[rows] for name, column in found.table.items()}
+    table["label"] = np.arange(1, rows.size + 1)
+    return replace(found, labels=ids[found.labels], table=table)
 
 
 def _where(layer: Layer, block: int) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.core.planes import SAMPLE, Plane, range_of
+from napari_nuclei_unet.core.planes import SAMPLE, Plane, range_of, seen_colours
 from napari_nuclei_unet.core.regions import Box
 from napari_nuclei_unet.core.tiles import ArrayLike
 from napari_nuclei_unet.core.zoomed import as_fraction
@@ -53,6 +54,20 @@ class Survey:
     diameter: float | None
     live: NDArray[np.bool_]
 
+    def as_json(self) -> dict[str, Any]:
+        """Give it as JSON can hold it."""
+        made = {name: getattr(self, name) for name in ("low", "middle", "high", "diameter")}
+        rows = [np.packbits(row).tobytes().hex() for row in self.live]
+        return made | {"zoom": str(self.zoom), "live": rows, "columns": self.live.shape[1]}
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Survey:
+        """Make it again of what :meth:`as_json` gave."""
+        packed = [np.frombuffer(bytes.fromhex(row), np.uint8) for row in told["live"]]
+        live = np.array([np.unpackbits(row, count=told["columns"]) for row in packed], bool)
+        low, middle, high = told["low"], told["middle"], told["high"]
+        return cls(low, middle, high, Fraction(told["zoom"]), told["diameter"], live)
+
     def is_live(self, box: Box) -> bool:
         """Whether there may be nuclei in a box of the plane."""
         return bool(self.live[*_cells(box)].any())
@@ -70,7 +85,7 @@ def _cells(box: Box) -> Box:
 
 def survey_steps(
     pixels: ArrayLike, model: Model, diameter: float | None, how: Plan, notices: list[str]
-) -> Generator[Step, Wish, Survey]:
+) -> Generator[Step, Wish, Survey | None]:
     """Look at a plane once, part by part: its brightness, where it is empty, how large nuclei are.
 
     Black point and white point are those of ``core.planes.check_plane``, and nuclei are measured in
@@ -93,12 +108,14 @@ def survey_steps(
 
     Returns
     -------
-    Survey
+    Survey or None
+        None: it was told to stop.
     """
     seen = _Seen(pixels.shape)
     parts = list(_parts(pixels.shape))
     for done, box in enumerate(parts):
-        yield Step(done, len(parts))
+        if (yield Step(done, len(parts))):
+            return None
         try:
             seen.add(box, _read(pixels, box))
         except _UnreadableError as error:
@@ -112,7 +129,7 @@ def survey_steps(
     if model.card.sizes and seen.probe is not None and low < high:
         if diameter is None:
             probe = Plane(seen.probe, low, middle, high)
-            looked = yield from look(probe, pixels.shape[:2], model, how, notices)
+            looked = yield from look(probe, (1, 1), model, how, notices)  # blocks shrink, not zooms
             zoom, diameter = looked[1], looked[2]
         else:
             zoom = zoom_for(diameter, model.card, (1, 1))
@@ -151,7 +168,7 @@ def _read(pixels: ArrayLike, box: Box) -> NDArray[np.generic]:
         raise
     except Exception as error:  # whatever lies behind it; its block will say so again
         raise _UnreadableError(str(error)) from error
-    return part[..., :3] if part.ndim == 3 else part
+    return seen_colours(part)
 
 
 class _Seen:
@@ -184,10 +201,12 @@ class _Seen:
 
     def _pool(self, box: Box, part: NDArray[np.generic]) -> None:
         """Lowest and highest mean of a few pixels in every cell."""
-        grey = part if part.ndim == 2 else part.mean(axis=2, dtype=np.float32)
+        # as in Plane.normalized: large numbers need more digits
+        exact = np.dtype(np.float32 if part.dtype.itemsize <= 2 else np.float64)
+        grey = part if part.ndim == 2 else part.mean(axis=2, dtype=exact)
         top, left = box[0].start // CELL, box[1].start // CELL
         for row in range(0, grey.shape[0], CELL):
-            strip = _pooled(np.nan_to_num(grey[row : row + CELL].astype(np.float32)))
+            strip = _pooled(np.nan_to_num(grey[row : row + CELL].astype(exact)))
             for column in range(0, strip.shape[1], CELL // POOL):
                 cell = strip[:, column : column + CELL // POOL]
                 at = top + row // CELL, left + column * POOL // CELL
@@ -209,7 +228,7 @@ class _Seen:
         return np.any(shifts, axis=0)
 
 
-def _pooled(strip: NDArray[np.float32]) -> NDArray[np.float32]:
+def _pooled(strip: NDArray[np.floating]) -> NDArray[np.floating]:
     """Means of ``POOL`` x ``POOL`` pixels; the edge is repeated."""
     missing = [(0, -edge % POOL) for edge in strip.shape]
     whole = np.pad(strip, missing, mode="edge")

@@ -15,6 +15,7 @@ import zarr
 import napari_nuclei_unet.blockwise as blockwise
 from napari_nuclei_unet import UserError, run, segment
 from napari_nuclei_unet.blockwise import Held, Wanted
+from napari_nuclei_unet.core.blocks import surviving
 from napari_nuclei_unet.core.regions import Region
 from napari_nuclei_unet.core.scores import count
 from napari_nuclei_unet.grids import Grid
@@ -212,3 +213,37 @@ def test_a_zarr_is_only_sliced_and_planes_follow_one_another(tmp_path, small_blo
     header, first = (tmp_path / "out.csv").read_text().splitlines()[:2]
     assert header.startswith("z,label,")
     assert first.startswith("0,1,")
+
+
+def test_what_a_killed_run_has_left_of_a_block_is_removed(tmp_path, small_blocks):
+    image = mosaic("fluorescence_small", (600, 600))
+    (tmp_path / "whole").mkdir()
+    _, expected = stream(image, tmp_path / "whole")
+    store, _ = begin(tmp_path, image.shape)
+    store.labels[0:300, 0:300] = 77
+    _, labels = stream(image, tmp_path)
+    assert np.array_equal(labels, expected)
+
+
+def test_a_run_that_goes_on_sees_the_plane_as_before(tmp_path, small_blocks):
+    """What was found out of the plane is kept with what is done."""
+    image = mosaic("fluorescence_small", (600, 600))
+    turns = count_from(1)
+    stream(image, tmp_path, on_step=lambda _: next(turns) > 6)
+    kept = json.loads((tmp_path / "out.zarr" / "journal.json").read_text())["progress"]["survey"]
+    assert kept["high"] == pytest.approx(np.percentile(image, 99.8))
+    store, journal = begin(tmp_path, image.shape)
+    run(stream_steps([Layer(Held(image))], store, journal, Wanted("nuclei")))
+    assert journal.progress.survey is None
+
+
+def test_large_numbers_on_a_large_offset_are_seen(tmp_path, small_blocks):
+    image = mosaic("fluorescence_small", (400, 400)).astype(np.uint32) + 3_000_000_000
+    _, labels = stream(image, tmp_path)
+    assert count(segment(image), labels).scores()["AP@0.9"] >= 0.99
+
+
+def test_nuclei_that_earlier_blocks_have_covered_have_no_id():
+    found = np.array([[1, 1, 0], [2, 2, 3]], np.int32)
+    window = np.array([[0, 0, 0], [9, 9, 0]], np.int32)
+    assert surviving(found, window).tolist() == [0, 1, 0, 2]

@@ -645,3 +645,10 @@ def test_the_record_of_a_stack_makes_it_again(tmp_path, segment, monkeypatch, ca
     record = LabelsStore.open_existing(tmp_path / "z" / "a_labels.ome.zarr").record
     assert main(shlex.split(as_command(record))[1:]) == 0
     assert open_lazily(tmp_path / "results" / "a_labels.ome.zarr").axes == "TYX"
+
+
+def test_planes_of_a_stack_in_colours_are_no_axes(tmp_path, segment):
+    colours = np.repeat(moving()[..., None], 3, axis=-1)
+    tifffile.imwrite(tmp_path / "rgb.tif", colours, photometric="rgb")
+    assert segment(tmp_path / "rgb.tif") == 0
+    assert tifffile.imread(tmp_path / "out" / "rgb_labels.tif").shape == (3, 60, 80)

@@ -221,6 +221,10 @@ def _segmented(
     try:
         job = open_job(item, settings, wanted)
         ended = with_bar(segment_job_steps(job, *how), item.title)
+    except MemoryError:
+        short = UserError("There is not enough memory: close other programs, or use --format zarr.")
+        complain(short, f"{item.title}: ")
+        return _row(item, "failed", error=str(short), seconds=_seconds(since))
     except (UserError, OSError) as error:  # the other files go on
         complain(error, f"{item.title}: ")
         return _row(item, "failed", error=sentence(error), seconds=_seconds(since))

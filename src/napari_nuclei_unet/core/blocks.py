@@ -98,6 +98,24 @@ def owned(labels: NDArray[np.int32], block: Block) -> NDArray[np.bool_]:
     return mine
 
 
+def surviving(found: NDArray[np.int32], window: NDArray[Any]) -> NDArray[np.int32]:
+    """Give numbers to the nuclei of a block that have a pixel where no earlier block has written.
+
+    Parameters
+    ----------
+    found, window
+        As in :func:`place`.
+
+    Returns
+    -------
+    ndarray, shape (n + 1,), int32
+        For every label its number, 1..m; 0 for those that have none.
+    """
+    alive = np.bincount(found[window == 0], minlength=int(found.max(initial=0)) + 1) > 0
+    alive[0] = False
+    return np.where(alive, np.cumsum(alive), 0).astype(np.int32)
+
+
 def place(
     found: NDArray[np.int32], window: NDArray[Any], first: int, at: Box | None = None
 ) -> None:

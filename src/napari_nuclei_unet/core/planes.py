@@ -94,7 +94,7 @@ def check_plane(image: NDArray[np.generic]) -> Plane:
         pixels = np.asarray(image)
     except ValueError as error:
         raise UserError("This is no image: its rows differ in length.") from error
-    _check_type_and_shape(pixels)
+    check_type_and_shape(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     notices: list[str] = []
@@ -130,11 +130,29 @@ def lazy_plane(pixels: ArrayLike) -> Plane:
     UserError
         As :func:`check_plane`.
     """
-    _check_type_and_shape(pixels)
+    check_type_and_shape(pixels)
     return Plane(pixels, *intensity_range(pixels))  # type: ignore[arg-type]
 
 
-def _check_type_and_shape(pixels: Any) -> None:
+def seen_colours(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Leave transparency out, and an axis of colours that has one only."""
+    if pixels.ndim == 2:
+        return pixels
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]
+
+
+def check_type_and_shape(pixels: Any) -> None:
+    """Refuse what is no plane of real numbers; nothing is read.
+
+    Parameters
+    ----------
+    pixels : array-like
+        Has ``shape`` and ``dtype``.
+
+    Raises
+    ------
+    UserError
+    """
     shape = tuple(pixels.shape)
     if np.dtype(pixels.dtype).kind not in "buif":
         raise UserError(

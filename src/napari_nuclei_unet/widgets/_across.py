@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 TRACKS = "napari_nuclei_unet_tracks_of"
 DEPTH, TIME = ("z", "depth", "slice"), ("t", "time", "frame")
 NO_STACK = "Joining and linking need labels of a stack: segment all planes of one first."
+IN_A_FILE = (
+    "Labels that are in a file cannot be joined or linked here: use the command line with --join "
+    "or --track, or duplicate the layer into memory."
+)
 CHANGED = "The labels were changed meanwhile, so their ids stay as they are: do it again."
 
 
@@ -173,6 +177,8 @@ class Across(QWidget):
             if layer is None or self._axis.value is None:
                 raise UserError(NO_STACK)
             check_unlocked(layer)
+            if not isinstance(layer.data, np.ndarray):
+                raise UserError(IN_A_FILE)
             if over_time and self._axis.value != 0:
                 raise UserError(
                     "napari draws tracks along the first axis only: choose that, or put time first."

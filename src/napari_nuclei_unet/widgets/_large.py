@@ -255,6 +255,7 @@ def _wish(wanted: Wanted, cuts: Sequence[Cut]) -> dict[str, Any]:
     source = wanted.source
     region = source.region
     return {
+        "version": version("napari-nuclei-unet"),
         "model": read_card(wanted.model).sha256,
         "params": {name: value for name, value in vars(wanted.params).items() if name != "batch"},
         "region": None if region is None else [list(map(list, one)) for one in region.polygons],
