@@ -47,19 +47,22 @@ class FilePlane:
     path : str
     level : int
     cut : Cut
+    stamp : tuple of int
+        Tells a file from the one that it has replaced.
     """
 
     path: str
     level: int
     cut: Cut
+    stamp: tuple[int, ...] = ()
 
     def open(self) -> ArrayLike:
         """Give it; a file is opened once a process."""
-        return CutArray(_pixels(self.path, self.level), self.cut)
+        return CutArray(_pixels(self.path, self.level, self.stamp), self.cut)
 
 
 @lru_cache(maxsize=4)
-def _pixels(path: str, level: int) -> LazyPixels:
+def _pixels(path: str, level: int, _: tuple[int, ...]) -> LazyPixels:
     return open_lazily(path, level).pixels
 
 

@@ -81,7 +81,7 @@ def find_inputs(given: Iterable[str | Path]) -> list[Input]:
 def _refuse_clashes(inputs: Iterable[Input]) -> None:
     stems: dict[str, Input] = {}
     for one in inputs:
-        other = stems.setdefault(one.stem, one)
+        other = stems.setdefault(one.stem.casefold(), one)  # as file systems may compare
         if other is not one:
             raise UserError(
                 f"{other.path} and {one.path} would write the same result files: "

@@ -134,7 +134,7 @@ class Storing:
     def _source(self, cut: Cut) -> Held | FilePlane:
         job = self.job
         if self.compute is not None:
-            return FilePlane(str(job.path), job.settings.level, cut)
+            return FilePlane(str(job.path), job.settings.level, cut, job.stamp)
         return Held(CutArray(job.opened.pixels, cut))
 
     def _link_steps(
