@@ -18,7 +18,7 @@ from napari_nuclei_unet.engine import segment_steps
 from napari_nuclei_unet.models import Model, load_model
 from napari_nuclei_unet.prediction import run
 from napari_nuclei_unet.samples import repeated_sample
-from napari_nuclei_unet.stacks import PlaneFound, all_cuts, segment_planes_steps
+from napari_nuclei_unet.stacks import PlaneFound, segment_planes_steps
 
 TARGET = 1.2
 
@@ -67,7 +67,7 @@ def as_stack(stack: NDArray[np.uint8], model: Model) -> int:
         nonlocal nuclei
         nuclei += step.result.count if isinstance(step, PlaneFound) else 0
 
-    cuts = all_cuts(stack.shape, Cut((0, None, None)))
+    cuts = [Cut((number, None, None)) for number in range(len(stack))]
     run(segment_planes_steps(stack, cuts, model), add)
     return nuclei
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from napari_nuclei_unet.core.axes import Channel
+from napari_nuclei_unet.core.blocks import LARGE
 from napari_nuclei_unet.core.regions import Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.files import read_record, write_table
@@ -27,8 +28,6 @@ from napari_nuclei_unet.repeating import source_of
 from napari_nuclei_unet.results import Results, Wanted, results_as, results_in
 from napari_nuclei_unet.writing import written
 
-# Planes of more pixels are segmented block by block.
-LARGE = 64_000_000
 # What the letters of labels in OME-Zarr may be, in their order: NGFF has one more axis than these.
 NGFF_ORDER = "TZYX"
 

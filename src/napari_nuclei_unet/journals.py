@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.writing import written
 
+# Name of the file, in the folder of the labels.
+JOURNAL = "nuclei_unet_journal.json"
+
 
 @dataclass(frozen=True)
 class Progress:

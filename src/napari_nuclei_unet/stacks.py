@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 import warnings
 from collections.abc import Generator, Sequence
@@ -173,50 +172,6 @@ def segment_stack(
     for plane, ids in zip(labels, linked.ids, strict=True):
         plane[...] = ids[plane]
     return labels.reshape(picked.shape)
-
-
-def all_cuts(
-    shape: Sequence[int], like: Cut, ranges: Sequence[Sequence[int] | None] | None = None
-) -> list[Cut]:
-    """List planes of an array, in order.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Of the array, without the colours of RGB.
-    like : Cut
-        Says which axes the plane has, and which channel is taken.
-    ranges : sequence, optional
-        For every axis of the array the positions that are wanted; None, for an axis or
-        without: all of it. Those of plane and channel are not looked at.
-
-    Returns
-    -------
-    list of Cut
-        The last axis runs fastest.
-
-    Raises
-    ------
-    UserError
-        If there are none, or a position does not exist.
-    """
-    positions: list[Sequence[int | None]] = []
-    for axis, at in enumerate(like.index):
-        wanted = None if ranges is None else ranges[axis]
-        if at is None or axis == like.channel_axis:
-            positions.append([at])
-            continue
-        positions.append(range(shape[axis]) if wanted is None else wanted)
-        wrong = [one for one in positions[-1] if one is None or not 0 <= one < shape[axis]]
-        if wrong:
-            raise UserError(
-                f"There is no plane {wrong[0]} on axis {axis}: they count from 0 to "
-                f"{shape[axis] - 1}."
-            )
-    cuts = [Cut(tuple(index), like.channel_axis) for index in itertools.product(*positions)]
-    if not cuts:
-        raise UserError(f"There is no plane to segment in an array of shape {tuple(shape)}.")
-    return cuts
 
 
 def segment_planes_steps(

@@ -23,14 +23,13 @@ from napari_nuclei_unet.devices import plan
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.grids import Grid
 from napari_nuclei_unet.jobs import Job, about, linked_steps, write_tracks
-from napari_nuclei_unet.journals import Journal
+from napari_nuclei_unet.journals import JOURNAL, Journal
 from napari_nuclei_unet.prediction import Step, Wish, sticky
 from napari_nuclei_unet.results import Outcome
 from napari_nuclei_unet.stores import LabelsStore
 from napari_nuclei_unet.streaming import BlockStep, Compute, Layer, find_all_steps, stream_steps
 from napari_nuclei_unet.writing import written
 
-JOURNAL = "nuclei_unet_journal.json"
 # Bytes that linking takes for each pixel of a plane: labels, numbers of the slices held, ids.
 LINKING = 60
 

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.regions import Box, widened
 
+# Planes of more pixels are segmented block by block.
+LARGE = 64_000_000
+
 
 @dataclass(frozen=True)
 class Block:
@@ -116,24 +119,19 @@ def surviving(found: NDArray[np.int32], window: NDArray[Any]) -> NDArray[np.int3
     return np.where(alive, np.cumsum(alive), 0).astype(np.int32)
 
 
-def place(
-    found: NDArray[np.int32], window: NDArray[Any], first: int, at: Box | None = None
-) -> None:
+def place(found: NDArray[np.int32], window: NDArray[Any], first: int) -> None:
     """Write nuclei of a block into labels, where no earlier block has written.
 
     Parameters
     ----------
     found : ndarray, shape (Y, X), int32
         Nuclei of one block, 1..n; 0 elsewhere.
-    window : ndarray, integer
+    window : ndarray, shape (Y, X), integer
         Labels; is changed in place. What a run that was broken off has left of this block, or of
         later ones, is removed.
     first : int
         Id of the first of them; all ids below stand for nuclei of earlier blocks.
-    at : (slice, slice), optional
-        Where in ``window`` the block lies; by default they have the same shape.
     """
-    part = window if at is None else window[at]
-    part[part >= first] = 0
-    free = (found > 0) & (part == 0)
-    part[free] = found[free].astype(part.dtype) + (first - 1)
+    window[window >= first] = 0
+    free = (found > 0) & (window == 0)
+    window[free] = found[free].astype(window.dtype) + (first - 1)

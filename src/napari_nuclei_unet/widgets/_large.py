@@ -17,7 +17,9 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject
 
 from napari_nuclei_unet.core.axes import Cut, CutArray
+from napari_nuclei_unet.core.blocks import LARGE
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.journals import JOURNAL
 from napari_nuclei_unet.models import read_card
 from napari_nuclei_unet.places import results_folder
 from napari_nuclei_unet.widgets._layers import METADATA, Place, place_of, release, write_record
@@ -33,11 +35,8 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.widgets._progress import Progress
     from napari_nuclei_unet.widgets._runner import Runner
 
-# Planes of more pixels go block by block.
-LARGE = 64_000_000
 # Labels of larger planes are shown as a pyramid: napari would read the whole plane at every look.
 PAINTABLE = 300_000_000
-JOURNAL = "nuclei_unet_journal.json"
 # Squares of this edge, at so many places along each axis, tell an image from another.
 PATCH, PATCHES = 64, 4
 
