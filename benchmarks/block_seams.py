@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import napari_nuclei_unet.blockwise as blockwise
+import napari_nuclei_unet.large.blockwise as blockwise
 from napari_nuclei_unet import load_model, run, segment_steps
-from napari_nuclei_unet.blockwise import Held, Task, Wanted
 from napari_nuclei_unet.core.scores import count
-from napari_nuclei_unet.grids import Grid
-from napari_nuclei_unet.journals import Journal
+from napari_nuclei_unet.large.blockwise import Held, Task, Wanted
+from napari_nuclei_unet.large.grids import Grid
+from napari_nuclei_unet.large.journals import Journal
+from napari_nuclei_unet.large.stores import LabelsStore
+from napari_nuclei_unet.large.streaming import Layer, find_all_steps, stream_steps
 from napari_nuclei_unet.samples import SAMPLES, read_sample
-from napari_nuclei_unet.stores import LabelsStore
-from napari_nuclei_unet.streaming import Layer, find_all_steps, stream_steps
 
 IOU = 0.9
 

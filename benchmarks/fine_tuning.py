@@ -21,20 +21,20 @@ import torch
 from validation_part import arguments
 
 from napari_nuclei_unet import load_model, run
-from napari_nuclei_unet.annotations import read_examples
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.scores import by_image, pooled
-from napari_nuclei_unet.epochs import Epoch
 from napari_nuclei_unet.files import find_images, image_stem, read_image
-from napari_nuclei_unet.finetuning import fine_tune_steps
-from napari_nuclei_unet.lessons import Pair, lesson_of
+from napari_nuclei_unet.learning.annotations import read_examples
+from napari_nuclei_unet.learning.epochs import Epoch
+from napari_nuclei_unet.learning.finetuning import fine_tune_steps
+from napari_nuclei_unet.learning.lessons import Pair, lesson_of
+from napari_nuclei_unet.learning.recipes import RECIPES
+from napari_nuclei_unet.learning.references import references
+from napari_nuclei_unet.learning.splitting import split
+from napari_nuclei_unet.learning.training import train
+from napari_nuclei_unet.learning.tuning import predict_all
 from napari_nuclei_unet.models import Model
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.recipes import RECIPES
-from napari_nuclei_unet.references import references
-from napari_nuclei_unet.splitting import split
-from napari_nuclei_unet.training import train
-from napari_nuclei_unet.tuning import predict_all
 
 CROPS, EDGE = 5, 256
 

@@ -156,13 +156,13 @@ def child(what: str, size: int, image: str) -> None:
 
 def stream(image: Path) -> tuple[int, str]:
     """Segment a zarr block by block, with all that the command line writes of it."""
-    from napari_nuclei_unet.blockwise import Held, Wanted
-    from napari_nuclei_unet.grids import Grid
-    from napari_nuclei_unet.journals import Journal
-    from napari_nuclei_unet.lazy import open_lazily
+    from napari_nuclei_unet.large.blockwise import Held, Wanted
+    from napari_nuclei_unet.large.grids import Grid
+    from napari_nuclei_unet.large.journals import Journal
+    from napari_nuclei_unet.large.lazy import open_lazily
+    from napari_nuclei_unet.large.stores import LabelsStore
+    from napari_nuclei_unet.large.streaming import BlockStep, Layer, stream_steps
     from napari_nuclei_unet.prediction import run
-    from napari_nuclei_unet.stores import LabelsStore
-    from napari_nuclei_unet.streaming import BlockStep, Layer, stream_steps
 
     pixels = open_lazily(image).pixels
     grid = Grid(pixels.shape, "YX", (1.0, 1.0), (None, None))

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
         segment_steps,
     )
     from napari_nuclei_unet.errors import UserError
-    from napari_nuclei_unet.finetuning import fine_tune
+    from napari_nuclei_unet.learning.finetuning import fine_tune
+    from napari_nuclei_unet.learning.outcomes import FineTuned
     from napari_nuclei_unet.models import Model, available_models, load_model
-    from napari_nuclei_unet.outcomes import FineTuned
     from napari_nuclei_unet.params import SegmentParams, TrainParams
     from napari_nuclei_unet.prediction import Step, run
     from napari_nuclei_unet.stacks import segment_stack
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "FineTuned": "outcomes",
+    "FineTuned": "learning.outcomes",
     "Model": "models",
     "Prediction": "engine",
     "Region": "core.regions",
@@ -62,7 +62,7 @@ _HOME = {
     "TrainParams": "params",
     "UserError": "errors",
     "available_models": "models",
-    "fine_tune": "finetuning",
+    "fine_tune": "learning.finetuning",
     "load_model": "models",
     "predict_plane_steps": "engine",
     "retune": "engine",

@@ -11,12 +11,12 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from napari_nuclei_unet.checkpoints import Checkpoint
 from napari_nuclei_unet.core.learning import Example
+from napari_nuclei_unet.learning.checkpoints import Checkpoint
+from napari_nuclei_unet.learning.reports import best_row
+from napari_nuclei_unet.learning.validation import THRESHOLDS
 from napari_nuclei_unet.models import ModelCard
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.reports import best_row
-from napari_nuclei_unet.validation import THRESHOLDS
 
 # Diameters, in pixels, that a network trained on patches takes as they are, and the one to which
 # it gets others zoomed (docs/decisions/0005-size.md).

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.batch.picking import Positions
 from napari_nuclei_unet.core.axes import Cut
 from napari_nuclei_unet.core.planes import check_plane
 from napari_nuclei_unet.core.regions import Region, enlarged
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.picking import Positions
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.engine import Segmentation
@@ -212,7 +212,7 @@ def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
         arguments["region"] = [list(polygon) for polygon in region.polygons]
     lines = [
         "from napari_nuclei_unet import segment_stack",
-        "from napari_nuclei_unet.lazy import open_lazily",
+        "from napari_nuclei_unet.large.lazy import open_lazily",
         "",
         f"image = open_lazily({source['path']!r}, {source['level']}).pixels",
         "labels = segment_stack(",

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.batch.linking import check_link, join_steps, link, numbered
+from napari_nuclei_unet.batch.picking import Positions, pick
 from napari_nuclei_unet.core.axes import Channel, Cut
 from napari_nuclei_unet.core.regions import Polygons, Region
 from napari_nuclei_unet.core.tiles import ArrayLike
 from napari_nuclei_unet.engine import Prediction, Segmentation, predict_plane_steps, retune
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.linking import check_link, join_steps, link, numbered
 from napari_nuclei_unet.models import Model, load_model
 from napari_nuclei_unet.params import SegmentParams, with_changes
-from napari_nuclei_unet.picking import Positions, pick
 from napari_nuclei_unet.prediction import Step, Wish, run, sticky
 
 # What one plane adds to the total of a run: planes may have different numbers of tiles.

@@ -9,7 +9,7 @@ from skimage import data
 from napari_nuclei_unet.core.encoders import ENCODERS, EfficientNetLite0, ResNet34
 from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.pretrained import encoder_weights
+from napari_nuclei_unet.learning.pretrained import encoder_weights
 
 BOTH = sorted(ENCODERS)
 

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import zarr
 
-import napari_nuclei_unet.blockwise as blockwise
+import napari_nuclei_unet.large.blockwise as blockwise
 from napari_nuclei_unet import UserError, run, segment
-from napari_nuclei_unet.blockwise import Held, Wanted
 from napari_nuclei_unet.core.blocks import surviving
 from napari_nuclei_unet.core.regions import Region
 from napari_nuclei_unet.core.scores import count
-from napari_nuclei_unet.grids import Grid
-from napari_nuclei_unet.journals import Journal
+from napari_nuclei_unet.large.blockwise import Held, Wanted
+from napari_nuclei_unet.large.grids import Grid
+from napari_nuclei_unet.large.journals import Journal
+from napari_nuclei_unet.large.stores import LabelsStore
+from napari_nuclei_unet.large.streaming import BlockStep, Layer, stream_steps
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.samples import read_sample
-from napari_nuclei_unet.stores import LabelsStore
-from napari_nuclei_unet.streaming import BlockStep, Layer, stream_steps
 
 
 def mosaic(name, shape):
@@ -126,7 +126,7 @@ def test_stopped_and_gone_on_with_equals_uninterrupted(tmp_path, small_blocks):
 KILLED = """
 import sys, numpy as np
 from pathlib import Path
-import napari_nuclei_unet.blockwise as blockwise
+import napari_nuclei_unet.large.blockwise as blockwise
 blockwise.BLOCK = 256
 sys.path.insert(0, {tests!r})
 from test_streaming import mosaic, stream

@@ -17,13 +17,13 @@ import tifffile
 import zarr
 from conftest import discs
 
-import napari_nuclei_unet.blockwise as blockwise
+import napari_nuclei_unet.large.blockwise as blockwise
 from napari_nuclei_unet import UserError, segment, segment_stack
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.files import read_record
-from napari_nuclei_unet.lazy import open_lazily
+from napari_nuclei_unet.large.lazy import open_lazily
+from napari_nuclei_unet.large.stores import LabelsStore
 from napari_nuclei_unet.repeating import as_command, as_python
-from napari_nuclei_unet.stores import LabelsStore
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 MICRO = {"type": "space", "unit": "micrometer"}
@@ -353,7 +353,7 @@ def test_tracked_nuclei_keep_their_id_and_make_a_table(tmp_path, segment, kind):
 
 
 def test_planes_too_large_to_be_linked_are_refused(tmp_path, segment, monkeypatch, capsys):
-    monkeypatch.setattr("napari_nuclei_unet.storing.LINKING", 10**12)
+    monkeypatch.setattr("napari_nuclei_unet.batch.storing.LINKING", 10**12)
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
     assert segment(path, "--join", "t", "--format", "zarr") == 2
     told(capsys, "GB of memory", "leave --join and --track out")
@@ -443,7 +443,7 @@ def test_a_chunk_that_cannot_be_read_is_reported_and_the_rest_is_done(
 
 
 def test_large_planes_go_to_zarr_by_themselves(tmp_path, segment, monkeypatch, capsys):
-    monkeypatch.setattr("napari_nuclei_unet.jobs.LARGE", 4000)
+    monkeypatch.setattr("napari_nuclei_unet.batch.jobs.LARGE", 4000)
     monkeypatch.setattr(blockwise, "BLOCK", 64)
     tifffile.imwrite(tmp_path / "a.tif", moving()[0])
     imageio.imwrite(tmp_path / "b.png", moving()[0])
@@ -586,7 +586,7 @@ def test_a_cluster_gives_what_this_computer_gives(tmp_path, segment, monkeypatch
         for where in ("here", "there")
     )
     np.testing.assert_array_equal(here, there)
-    monkeypatch.setattr("napari_nuclei_unet.cluster.PATIENCE", 1)
+    monkeypatch.setattr("napari_nuclei_unet.large.cluster.PATIENCE", 1)
     assert segment(path, "--scheduler", "tcp://127.0.0.1:9") == 2
     assert "cannot be reached" in capsys.readouterr().err
 

@@ -102,7 +102,7 @@ def test_without_memory_batches_are_halved_and_that_is_said(data, tmp_path):
         "import resource, sys, torch\n"
         "from napari_nuclei_unet.cli import main\n"
         "from napari_nuclei_unet.models import load_model\n"
-        "import napari_nuclei_unet.finetuning, scipy.ndimage, matplotlib.figure\n"
+        "import napari_nuclei_unet.learning.finetuning, scipy.ndimage, matplotlib.figure\n"
         "torch.set_num_threads(1)\n"
         "torch.nn.functional.conv2d(torch.zeros(1, 3, 64, 64), torch.zeros(8, 3, 3, 3))\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"

@@ -11,9 +11,9 @@ import tifffile
 import zarr
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.grids import Grid
-from napari_nuclei_unet.lazy import images_in, is_zarr, open_lazily
-from napari_nuclei_unet.stores import LabelsStore
+from napari_nuclei_unet.large.grids import Grid
+from napari_nuclei_unet.large.lazy import images_in, is_zarr, open_lazily
+from napari_nuclei_unet.large.stores import LabelsStore
 
 UM = "micrometer"
 PLANE = Grid((60, 80), "YX", (0.5, 0.5), (UM, UM))

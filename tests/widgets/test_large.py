@@ -7,11 +7,11 @@ import zarr
 from conftest import discs
 from qtpy.QtWidgets import QLabel
 
-import napari_nuclei_unet.blockwise as blockwise
+import napari_nuclei_unet.large.blockwise as blockwise
 import napari_nuclei_unet.widgets._large as large
 from napari_nuclei_unet import segment
 from napari_nuclei_unet.core.scores import count
-from napari_nuclei_unet.stores import LabelsStore
+from napari_nuclei_unet.large.stores import LabelsStore
 from napari_nuclei_unet.widgets._layers import METADATA
 from widgets.conftest import click, click_and_wait
 
@@ -81,7 +81,7 @@ def test_another_image_of_the_same_name_gets_its_own_store(qtbot, viewer, widget
 
 def test_a_very_large_plane_is_shown_as_a_pyramid(qtbot, viewer, widget, plane, monkeypatch):
     monkeypatch.setattr(large, "PAINTABLE", 20_000)
-    monkeypatch.setattr("napari_nuclei_unet.stores.CHUNK", 128)
+    monkeypatch.setattr("napari_nuclei_unet.large.stores.CHUNK", 128)
     viewer.add_image(plane, name="slide")
     click_and_wait(qtbot, widget)
     assert viewer.layers["slide nuclei"].multiscale

@@ -12,10 +12,10 @@ from qtpy.QtWidgets import QLabel, QLineEdit, QMessageBox, QPushButton, QTableWi
 from skimage.measure import label
 
 from napari_nuclei_unet import fine_tune, load_model
-from napari_nuclei_unet.lessons import Pair
+from napari_nuclei_unet.learning.lessons import Pair
+from napari_nuclei_unet.learning.recipes import RECIPES
 from napari_nuclei_unet.library import RANDOM
 from napari_nuclei_unet.models import read_card, read_model
-from napari_nuclei_unet.recipes import RECIPES
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
 from napari_nuclei_unet.widgets._draft import Draft, interrupted
 from napari_nuclei_unet.widgets._held import HELD, held_layer, read_held

@@ -35,8 +35,8 @@ def add_to(commands: Commands) -> None:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Print how well labels agree with annotations."""
-    from napari_nuclei_unet.annotations import read_groups, refuse_masks
     from napari_nuclei_unet.core.scores import by_image, count, pooled
+    from napari_nuclei_unet.learning.annotations import read_groups, refuse_masks
 
     pairs = _pairs(args.predicted, args.true)
     refuse_masks(true for _, true in pairs.values())
@@ -80,8 +80,8 @@ def _print_scores(rows: dict[str, dict[str, float]]) -> None:
 
 def _pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]:
     """Labels of both folders by stem; ``_labels`` at the end of a name does not count."""
-    from napari_nuclei_unet.annotations import labels_by_stem
     from napari_nuclei_unet.files import read_labels
+    from napari_nuclei_unet.learning.annotations import labels_by_stem
 
     found = [labels_by_stem(folder) for folder in (predicted, true)]
     missing = sorted(found[1].keys() - found[0].keys())

@@ -16,12 +16,12 @@ from napari_nuclei_unet.params import DEVICES, SegmentParams
 from napari_nuclei_unet.writing import check_writable
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.batches import Row
-    from napari_nuclei_unet.inputs import Input
-    from napari_nuclei_unet.jobs import Settings
-    from napari_nuclei_unet.picking import Positions
-    from napari_nuclei_unet.results import Wanted
-    from napari_nuclei_unet.streaming import Compute
+    from napari_nuclei_unet.batch.batches import Row
+    from napari_nuclei_unet.batch.inputs import Input
+    from napari_nuclei_unet.batch.jobs import Settings
+    from napari_nuclei_unet.batch.picking import Positions
+    from napari_nuclei_unet.batch.results import Wanted
+    from napari_nuclei_unet.large.streaming import Compute
 
 FILES = (".tif", ".tiff", ".zarr")
 
@@ -132,8 +132,8 @@ def _polygon(text: str) -> list[list[float]]:
 
 def segment(args: argparse.Namespace) -> int:
     """Segment files, one after the other; a bad one does not stop the rest."""
-    from napari_nuclei_unet.batches import SUMMARY, Summary
-    from napari_nuclei_unet.inputs import find_inputs
+    from napari_nuclei_unet.batch.batches import SUMMARY, Summary
+    from napari_nuclei_unet.batch.inputs import find_inputs
 
     settings = _settings(args)
     inputs = find_inputs(args.paths)
@@ -161,8 +161,8 @@ def _told(rows: list[Row], out: Path) -> int:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
+    from napari_nuclei_unet.batch.jobs import Settings
     from napari_nuclei_unet.core.regions import Region
-    from napari_nuclei_unet.jobs import Settings
     from napari_nuclei_unet.models import load_model
 
     is_file = args.model.endswith(".safetensors")
@@ -183,7 +183,7 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 def _wanted(args: argparse.Namespace, count: int) -> Wanted:
     """Say where results go, and refuse flags that contradict one another."""
-    from napari_nuclei_unet.results import Wanted
+    from napari_nuclei_unet.batch.results import Wanted
 
     out, suffix, kind = args.out, args.out.suffix.lower(), args.format
     is_file = suffix in FILES and (suffix == ".zarr" or not out.is_dir())
@@ -204,7 +204,7 @@ def _computing(address: str | None, settings: Settings) -> Iterator[Compute | No
     if address is None:
         yield None
         return
-    from napari_nuclei_unet.cluster import computing_on
+    from napari_nuclei_unet.large.cluster import computing_on
 
     with computing_on(address, settings.model_name) as compute:
         yield compute
@@ -214,8 +214,8 @@ def _segmented(
     item: Input, settings: Settings, wanted: Wanted, how: tuple[bool, Compute | None]
 ) -> Row:
     """Segment an image, and say how it went; a failure is told, and the other files go on."""
-    from napari_nuclei_unet.batches import failures, segment_job_steps
-    from napari_nuclei_unet.jobs import open_job
+    from napari_nuclei_unet.batch.batches import failures, segment_job_steps
+    from napari_nuclei_unet.batch.jobs import open_job
 
     since = time.monotonic()
     try:
@@ -244,6 +244,6 @@ def _seconds(since: float) -> float:
 
 
 def _row(item: Input, status: str, **about: Any) -> Row:
-    from napari_nuclei_unet.batches import Row
+    from napari_nuclei_unet.batch.batches import Row
 
     return Row(str(item.path), status=status, **about)

@@ -23,7 +23,7 @@ from napari_nuclei_unet.widgets._runner import tell
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.linking import Linked
+    from napari_nuclei_unet.batch.linking import Linked
     from napari_nuclei_unet.prediction import Step, Wish
     from napari_nuclei_unet.widgets._where import Where
 
@@ -56,7 +56,7 @@ class Followed:
 
 def follow(labels: Any, axis: int, over_time: bool) -> Generator[Step, Wish, Followed]:
     """Run in the thread: give nuclei ids that hold across the planes of a stack."""
-    from napari_nuclei_unet.linking import follow_steps, join_steps
+    from napari_nuclei_unet.batch.linking import follow_steps, join_steps
     from napari_nuclei_unet.prediction import Step
 
     lengths = labels.shape[:-2]

@@ -11,10 +11,10 @@ import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_nuclei_unet.reports import ANNOTATED, FOUND, best_row, outlined
+from napari_nuclei_unet.learning.reports import ANNOTATED, FOUND, best_row, outlined
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.reports import Prediction
+    from napari_nuclei_unet.learning.reports import Prediction
 
 # Blue and orange, which all kinds of colour vision tell apart; on a dark ground.
 LEARNT, HELD, SECOND = "#56b4e9", "#e69f00", "#cc79a7"

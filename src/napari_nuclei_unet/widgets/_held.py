@@ -18,7 +18,7 @@ from napari_nuclei_unet.widgets._view import units_of
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.lessons import Place
+    from napari_nuclei_unet.learning.lessons import Place
 
 # Marks the shapes layer that shows what is held back of a labels layer.
 HELD = "napari_nuclei_unet_held_back_of"

@@ -19,7 +19,7 @@ from qtpy.QtCore import QObject
 from napari_nuclei_unet.core.axes import Cut, CutArray
 from napari_nuclei_unet.core.blocks import LARGE
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.journals import JOURNAL
+from napari_nuclei_unet.large.journals import JOURNAL
 from napari_nuclei_unet.models import read_card
 from napari_nuclei_unet.places import results_folder
 from napari_nuclei_unet.widgets._layers import METADATA, Place, place_of, release, write_record
@@ -29,7 +29,7 @@ from napari_nuclei_unet.widgets._source import Source
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.journals import Progress as Journaled
+    from napari_nuclei_unet.large.journals import Progress as Journaled
     from napari_nuclei_unet.prediction import Step, Wish
     from napari_nuclei_unet.widgets._look import Look
     from napari_nuclei_unet.widgets._progress import Progress
@@ -139,7 +139,7 @@ class Large(QObject):
 
     def _show(self, source: Source, result: Streamed) -> None:
         """Add the store as a layer, in place of one that shows it already."""
-        from napari_nuclei_unet.stores import LabelsStore
+        from napari_nuclei_unet.large.stores import LabelsStore
 
         store, key = LabelsStore.open_existing(result.path), str(result.path)
         for layer in list(self._viewer.layers):
@@ -173,12 +173,12 @@ def _summary(result: Streamed) -> str:
 
 def stream(wanted: Wanted, cuts: Sequence[Cut], place: Place) -> Generator[Step, Wish, Streamed]:
     """Run in the thread: segment planes into a store, or do what is left of them."""
-    from napari_nuclei_unet.blockwise import Held
-    from napari_nuclei_unet.blockwise import Wanted as WantedOfBlocks
-    from napari_nuclei_unet.journals import Journal
+    from napari_nuclei_unet.large.blockwise import Held
+    from napari_nuclei_unet.large.blockwise import Wanted as WantedOfBlocks
+    from napari_nuclei_unet.large.journals import Journal
+    from napari_nuclei_unet.large.stores import LabelsStore
+    from napari_nuclei_unet.large.streaming import Layer, stream_steps
     from napari_nuclei_unet.prediction import Step, sticky
-    from napari_nuclei_unet.stores import LabelsStore
-    from napari_nuclei_unet.streaming import Layer, stream_steps
 
     use_threads(wanted.threads_free)
     source = wanted.source
@@ -217,7 +217,7 @@ def _columns(source: Source) -> dict[str, int]:
 
 
 def _grid(source: Source, place: Place) -> Any:
-    from napari_nuclei_unet.grids import Grid
+    from napari_nuclei_unet.large.grids import Grid
 
     letters = source.axes
     if len(place.shape) < len(letters):  # the first axis was that of channels
@@ -284,7 +284,7 @@ def _fingerprint(source: Source) -> int:
 
 def _path(name: str, wish: dict[str, Any]) -> Path:
     """Store of this wish, or the first name that is free."""
-    from napari_nuclei_unet.journals import wish_of
+    from napari_nuclei_unet.large.journals import wish_of
 
     bare = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(" .")[:80] or "image"
     for number in count(1):

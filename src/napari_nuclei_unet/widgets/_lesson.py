@@ -14,8 +14,8 @@ from napari_nuclei_unet.writing import check_writable
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.core.regions import Box
-    from napari_nuclei_unet.lessons import Place
-    from napari_nuclei_unet.outcomes import FineTuned
+    from napari_nuclei_unet.learning.lessons import Place
+    from napari_nuclei_unet.learning.outcomes import FineTuned
     from napari_nuclei_unet.prediction import Step, Wish
 
 
@@ -41,7 +41,7 @@ class Looked:
 def look_at(arrays: Sequence[dict[str, Any]], params: TrainParams) -> Generator[Step, Wish, Looked]:
     """Run in the thread: count nuclei, and choose what is held back."""
     from napari_nuclei_unet.core.annotated import hold_back
-    from napari_nuclei_unet.lessons import Pair
+    from napari_nuclei_unet.learning.lessons import Pair
     from napari_nuclei_unet.prediction import Step
 
     pairs = [Pair(**one) for one in arrays]
@@ -121,8 +121,8 @@ def train(wanted: Training) -> Generator[Step, Wish, Learnt]:
 
 def _train(wanted: Training) -> Generator[Step, Wish, Learnt]:
     from napari_nuclei_unet.devices import memory_told
-    from napari_nuclei_unet.finetuning import fine_tune_steps
-    from napari_nuclei_unet.lessons import Lesson, Pair, lesson_of
+    from napari_nuclei_unet.learning.finetuning import fine_tune_steps
+    from napari_nuclei_unet.learning.lessons import Lesson, Pair, lesson_of
     from napari_nuclei_unet.library import free_path
     from napari_nuclei_unet.prediction import Step
     from napari_nuclei_unet.widgets._run import use_threads

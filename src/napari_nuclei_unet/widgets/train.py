@@ -11,9 +11,9 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QLineEdit, QScrollArea, QVBoxLay
 from superqt import QCollapsible
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.learning.recipes import RECIPES
 from napari_nuclei_unet.library import RANDOM, check_name
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.recipes import RECIPES
 from napari_nuclei_unet.widgets._course import Course
 from napari_nuclei_unet.widgets._curves import Curves
 from napari_nuclei_unet.widgets._draft import Draft, interrupted

@@ -13,19 +13,26 @@ from typing import Any
 
 import numpy as np
 
+from napari_nuclei_unet.batch.inputs import Input, Opened, Stamp, open_image, stamp_of
+from napari_nuclei_unet.batch.linking import (
+    Linked,
+    Read,
+    check_link,
+    follow_steps,
+    join_steps,
+    numbered,
+)
+from napari_nuclei_unet.batch.picking import Picked, Positions, pick
+from napari_nuclei_unet.batch.results import Results, Wanted, results_as, results_in
 from napari_nuclei_unet.core.axes import Channel
 from napari_nuclei_unet.core.blocks import LARGE
 from napari_nuclei_unet.core.regions import Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.files import read_record, write_table
-from napari_nuclei_unet.inputs import Input, Opened, Stamp, open_image, stamp_of
-from napari_nuclei_unet.linking import Linked, Read, check_link, follow_steps, join_steps, numbered
 from napari_nuclei_unet.models import Model, shipped_models
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.picking import Picked, Positions, pick
 from napari_nuclei_unet.prediction import Step, Wish
 from napari_nuclei_unet.repeating import source_of
-from napari_nuclei_unet.results import Results, Wanted, results_as, results_in
 from napari_nuclei_unet.writing import written
 
 # What the letters of labels in OME-Zarr may be, in their order: NGFF has one more axis than these.

@@ -13,10 +13,8 @@ from typing import Any
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.scores import Counts, by_image, pooled
 from napari_nuclei_unet.core.unet import UNet, fused
-from napari_nuclei_unet.lessons import Lesson
-from napari_nuclei_unet.models import Model, ModelCard, save_model
-from napari_nuclei_unet.prediction import Step, Wish, sticky
-from napari_nuclei_unet.tuning import (
+from napari_nuclei_unet.learning.lessons import Lesson
+from napari_nuclei_unet.learning.tuning import (
     COARSE_GRID,
     ONE_BY_ONE,
     WIDE_GRID,
@@ -24,6 +22,8 @@ from napari_nuclei_unet.tuning import (
     predict_all,
     tune_steps,
 )
+from napari_nuclei_unet.models import Model, ModelCard, save_model
+from napari_nuclei_unet.prediction import Step, Wish, sticky
 
 HELD, REFERENCE = "held back", "reference images"
 # A fall of AP@0.5 on the reference images by more than this is told.

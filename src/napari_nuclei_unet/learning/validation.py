@@ -18,7 +18,7 @@ from napari_nuclei_unet.core.scores import by_image, count_known, pooled
 from napari_nuclei_unet.core.tiles import plan_tiles, read_tile
 from napari_nuclei_unet.core.unet import UNet
 from napari_nuclei_unet.devices import CPU_TILE
-from napari_nuclei_unet.reports import Prediction
+from napari_nuclei_unet.learning.reports import Prediction
 
 # While a model is trained; the final ones are tuned.
 THRESHOLDS: dict[str, Any] = {

@@ -12,14 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_nuclei_unet.blockwise import Found, Task, find_steps
 from napari_nuclei_unet.core.axes import Cut, CutArray
 from napari_nuclei_unet.core.tiles import ArrayLike
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.lazy import LazyPixels, open_lazily
+from napari_nuclei_unet.large.blockwise import Found, Task, find_steps
+from napari_nuclei_unet.large.lazy import LazyPixels, open_lazily
+from napari_nuclei_unet.large.streaming import Answer, Compute
 from napari_nuclei_unet.models import load_model
 from napari_nuclei_unet.prediction import Step, Wish, run
-from napari_nuclei_unet.streaming import Answer, Compute
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_nuclei_unet.cards import card_of
-from napari_nuclei_unet.checkpoints import checkpoint_path, resumable, save_checkpoint
 from napari_nuclei_unet.core.augment import disturbed
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
 from napari_nuclei_unet.devices import memory_told
-from napari_nuclei_unet.epochs import Epoch, train_steps
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.learner import new_network
+from napari_nuclei_unet.learning.checkpoints import checkpoint_path, resumable, save_checkpoint
+from napari_nuclei_unet.learning.epochs import Epoch, train_steps
+from napari_nuclei_unet.learning.learner import new_network
+from napari_nuclei_unet.learning.pretrained import encoder_weights
+from napari_nuclei_unet.learning.reports import plot_curves, plot_predictions, write_history
+from napari_nuclei_unet.learning.splitting import fingerprint, split
+from napari_nuclei_unet.learning.tuning import predict_all, scores_by_kind, shown, tune
+from napari_nuclei_unet.learning.validation import Validation
 from napari_nuclei_unet.models import Model, ModelCard, read_model, save_model
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.pretrained import encoder_weights
-from napari_nuclei_unet.reports import plot_curves, plot_predictions, write_history
-from napari_nuclei_unet.splitting import fingerprint, split
-from napari_nuclei_unet.tuning import predict_all, scores_by_kind, shown, tune
-from napari_nuclei_unet.validation import Validation
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.planes import Plane
 from napari_nuclei_unet.core.scores import Counts, by_image, count_known
 from napari_nuclei_unet.devices import plan
+from napari_nuclei_unet.learning.reports import Prediction
 from napari_nuclei_unet.models import Model, thresholds_at
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.prediction import Step, Wish, run
-from napari_nuclei_unet.reports import Prediction
 from napari_nuclei_unet.zooming import predict_fitting
 
 GRID: dict[str, tuple[Any, ...]] = {

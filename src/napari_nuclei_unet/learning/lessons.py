@@ -28,8 +28,8 @@ from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.regions import Box, Polygons, Region
 from napari_nuclei_unet.core.tiles import ArrayLike
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.learning.references import references
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.references import references
 from napari_nuclei_unet.writing import written
 
 FORMAT = "nuclei-unet-lesson-1"

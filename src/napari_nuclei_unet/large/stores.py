@@ -16,7 +16,7 @@ import zarr
 from numpy.typing import DTypeLike, NDArray
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.grids import Grid
+from napari_nuclei_unet.large.grids import Grid
 
 RECORD = "napari_nuclei_unet"
 CHUNK = 1024

@@ -9,16 +9,16 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from napari_nuclei_unet.checkpoints import Checkpoint
 from napari_nuclei_unet.core.learning import Example
 from napari_nuclei_unet.core.unet import UNet
 from napari_nuclei_unet.devices import choose, give_back_memory, is_out_of_memory
-from napari_nuclei_unet.learner import Learner, batches, steps_an_epoch
+from napari_nuclei_unet.learning.checkpoints import Checkpoint
+from napari_nuclei_unet.learning.learner import Learner, batches, steps_an_epoch
+from napari_nuclei_unet.learning.reports import Prediction, best_row
+from napari_nuclei_unet.learning.splitting import fingerprint
+from napari_nuclei_unet.learning.validation import Validated, Validation
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.prediction import Step, Wish
-from napari_nuclei_unet.reports import Prediction, best_row
-from napari_nuclei_unet.splitting import fingerprint
-from napari_nuclei_unet.validation import Validated, Validation
 
 NO_NUMBER = (
     "The loss is no number any more, so training ended; the best model so far is kept. Try a lower "

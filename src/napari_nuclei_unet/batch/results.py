@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from napari_nuclei_unet.batch.inputs import STORE_END
 from napari_nuclei_unet.files import LABELS_END, image_stem
-from napari_nuclei_unet.inputs import STORE_END
 
 Format = Literal["tiff", "zarr"]
 

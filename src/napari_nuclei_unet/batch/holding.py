@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.batch.jobs import Job, about, linked_steps, write_tracks
+from napari_nuclei_unet.batch.linking import Linked
+from napari_nuclei_unet.batch.results import Outcome
 from napari_nuclei_unet.core.measure import measure
 from napari_nuclei_unet.devices import plan
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.files import refuse_foreign, write_labels, write_stack, write_table
-from napari_nuclei_unet.jobs import Job, about, linked_steps, write_tracks
-from napari_nuclei_unet.linking import Linked
 from napari_nuclei_unet.prediction import Step, Wish, sticky
 from napari_nuclei_unet.repeating import at_full_resolution
-from napari_nuclei_unet.results import Outcome
 from napari_nuclei_unet.stacks import PlaneFound, PlaneStep, segment_planes_steps
 from napari_nuclei_unet.writing import written
 

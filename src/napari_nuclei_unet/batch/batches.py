@@ -7,12 +7,12 @@ from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from napari_nuclei_unet.holding import hold_steps
-from napari_nuclei_unet.jobs import Job
+from napari_nuclei_unet.batch.holding import hold_steps
+from napari_nuclei_unet.batch.jobs import Job
+from napari_nuclei_unet.batch.results import Outcome
+from napari_nuclei_unet.batch.storing import Storing
+from napari_nuclei_unet.large.streaming import Compute
 from napari_nuclei_unet.prediction import Step, Wish
-from napari_nuclei_unet.results import Outcome
-from napari_nuclei_unet.storing import Storing
-from napari_nuclei_unet.streaming import Compute
 from napari_nuclei_unet.writing import written
 
 SUMMARY = "nuclei_summary.csv"

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.batch.tracking import Tracks, track
 from napari_nuclei_unet.core.joining import Joiner
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.tracking import Tracks, track
 
 # Gives labels of a plane, 1..n, by its number.
 Read = Callable[[int], NDArray[np.integer]]

@@ -16,18 +16,24 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.blockwise import Held, Wanted
-from napari_nuclei_unet.cluster import FilePlane
+from napari_nuclei_unet.batch.jobs import Job, about, linked_steps, write_tracks
+from napari_nuclei_unet.batch.results import Outcome
 from napari_nuclei_unet.core.axes import Cut, CutArray
 from napari_nuclei_unet.devices import plan
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.grids import Grid
-from napari_nuclei_unet.jobs import Job, about, linked_steps, write_tracks
-from napari_nuclei_unet.journals import JOURNAL, Journal
+from napari_nuclei_unet.large.blockwise import Held, Wanted
+from napari_nuclei_unet.large.cluster import FilePlane
+from napari_nuclei_unet.large.grids import Grid
+from napari_nuclei_unet.large.journals import JOURNAL, Journal
+from napari_nuclei_unet.large.stores import LabelsStore
+from napari_nuclei_unet.large.streaming import (
+    BlockStep,
+    Compute,
+    Layer,
+    find_all_steps,
+    stream_steps,
+)
 from napari_nuclei_unet.prediction import Step, Wish, sticky
-from napari_nuclei_unet.results import Outcome
-from napari_nuclei_unet.stores import LabelsStore
-from napari_nuclei_unet.streaming import BlockStep, Compute, Layer, find_all_steps, stream_steps
 from napari_nuclei_unet.writing import written
 
 # Bytes that linking takes for each pixel of a plane: labels, numbers of the slices held, ids.

@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from napari_nuclei_unet.cards import card_of
-from napari_nuclei_unet.checkpoints import (
+from napari_nuclei_unet.core.learning import Example
+from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
+from napari_nuclei_unet.devices import memory_told
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.learning.checkpoints import (
     Checkpoint,
     checkpoint_path,
     resumable,
     save_checkpoint,
 )
-from napari_nuclei_unet.core.learning import Example
-from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
-from napari_nuclei_unet.devices import memory_told
-from napari_nuclei_unet.epochs import Epoch, first_epoch, train_steps
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.learner import new_network, steps_an_epoch
-from napari_nuclei_unet.lessons import Lesson, Pair, lesson_of
+from napari_nuclei_unet.learning.epochs import Epoch, first_epoch, train_steps
+from napari_nuclei_unet.learning.learner import new_network, steps_an_epoch
+from napari_nuclei_unet.learning.lessons import Lesson, Pair, lesson_of
+from napari_nuclei_unet.learning.outcomes import FineTuned, Scores, scored, tuned_thresholds
+from napari_nuclei_unet.learning.recipes import RECIPES
+from napari_nuclei_unet.learning.references import references
+from napari_nuclei_unet.learning.splitting import fingerprint
+from napari_nuclei_unet.learning.validation import Validation
 from napari_nuclei_unet.models import Model, ModelCard, read_model, save_model
-from napari_nuclei_unet.outcomes import FineTuned, Scores, scored, tuned_thresholds
 from napari_nuclei_unet.params import TrainParams, with_changes
 from napari_nuclei_unet.prediction import Step, Wish, run, sticky
-from napari_nuclei_unet.recipes import RECIPES
-from napari_nuclei_unet.references import references
-from napari_nuclei_unet.splitting import fingerprint
-from napari_nuclei_unet.validation import Validation
 from napari_nuclei_unet.zooming import zoom_for
 
 NO_EPOCH = "Training ended before its first epoch was over, so there is no model to keep."

@@ -11,14 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.blockwise import Found, Source, Task, Wanted, blocks_of, find_steps
 from napari_nuclei_unet.core.blocks import place, surviving
 from napari_nuclei_unet.core.planes import check_type_and_shape
 from napari_nuclei_unet.devices import give_back_memory, plan
-from napari_nuclei_unet.journals import Journal, Progress
+from napari_nuclei_unet.large.blockwise import Found, Source, Task, Wanted, blocks_of, find_steps
+from napari_nuclei_unet.large.journals import Journal, Progress
+from napari_nuclei_unet.large.surveys import Survey, survey_steps
 from napari_nuclei_unet.models import load_model
 from napari_nuclei_unet.prediction import Step, Wish, sticky
-from napari_nuclei_unet.surveys import Survey, survey_steps
 
 # What one plane adds to the total of a run.
 PER_PLANE = 10_000

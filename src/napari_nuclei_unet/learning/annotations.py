@@ -17,9 +17,9 @@ from napari_nuclei_unet.core.learning import Example, example_of
 from napari_nuclei_unet.core.planes import check_plane
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.files import LABELS_END, find_images, image_stem, read_image, read_labels
-from napari_nuclei_unet.lessons import Held, Pair
+from napari_nuclei_unet.learning.lessons import Held, Pair
+from napari_nuclei_unet.learning.splitting import split
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.splitting import split
 
 
 def read_examples(images: Path, labels: Path, groups: Path | None = None) -> list[Example]:

@@ -21,10 +21,10 @@ from napari_nuclei_unet.core.zoomed import Zoomed, restored
 from napari_nuclei_unet.devices import Plan, plan
 from napari_nuclei_unet.engine import thresholds_of
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.large.surveys import Survey
 from napari_nuclei_unet.models import Model, load_model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.prediction import Maps, Step, Window, Wish, predict_steps, sticky
-from napari_nuclei_unet.surveys import Survey
 
 # Edge of what a block answers for, in pixels: larger ones see less twice and take more memory.
 BLOCK = 4096

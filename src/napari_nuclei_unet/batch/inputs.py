@@ -11,7 +11,7 @@ from typing import Any
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.files import LABELS_END, SUFFIXES, TIFF, image_stem, read_image
-from napari_nuclei_unet.lazy import WHOLE_ONLY, images_in, is_zarr, open_lazily
+from napari_nuclei_unet.large.lazy import WHOLE_ONLY, images_in, is_zarr, open_lazily
 
 STORE_END = "_labels.ome.zarr"
 # Files of a folder of zarr that are looked at to see whether it has changed.

@@ -1,0 +1,1 @@
+"""Images larger than memory: opened lazily, segmented block by block, kept in a store."""

@@ -1,0 +1,1 @@
+"""Training and fine-tuning: annotated images in, a model out."""
