@@ -1,0 +1,298 @@
+"""Corrections of one plane of labels, by a point or a stroke: which pixels get which ids."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.draw import line
+
+from napari_nuclei_unet.errors import UserError
+
+# A stroke reaches so many pixels further at both ends: hands end it just before the edge.
+REACH = 3
+# What a cut leaves on one side counts as a piece from so many pixels on.
+SLIVER = 5
+# A nucleus is added where the probability is at least this; half of its peak is its edge.
+WEAK = 0.05
+# How far from the click the peak may be, in pixels.
+SNAP = 3
+# An added nucleus has no pixel further away from the click than so many typical diameters.
+WIDEST = 1.5
+
+BACKGROUND = "There is no nucleus: click on one."
+ONE_ONLY = "The stroke runs over one nucleus only: draw it across two or more."
+NONE_HERE = "The stroke runs over no nucleus."
+NOT_CUT = "The stroke does not cut through a nucleus: begin and end it outside."
+TAKEN = "There is a nucleus already: click beside it, or split it."
+NOTHING_THERE = "The network sees nothing there: paint the nucleus, with M for a new id."
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """Pixels of a plane that get other ids.
+
+    Attributes
+    ----------
+    rows, columns : ndarray, shape (n,), int
+    values : ndarray, shape (n,), integer
+    ids : tuple of int
+        Of the nuclei that this leaves, or makes.
+    """
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    values: NDArray[np.integer]
+    ids: tuple[int, ...] = ()
+
+
+def delete(labels: NDArray[np.integer], point: NDArray[np.floating]) -> Edit:
+    """Remove the nucleus at a point.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), integer
+    point : ndarray, shape (2,), floating
+        Row and column, in pixels.
+
+    Returns
+    -------
+    Edit
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    return remove(labels, id_at(labels, point))
+
+
+def remove(labels: NDArray[np.integer], nucleus: int) -> Edit:
+    """Remove a nucleus by its id."""
+    rows, columns = np.nonzero(labels == nucleus)
+    return Edit(rows, columns, np.zeros(rows.size, labels.dtype))
+
+
+def id_at(labels: NDArray[np.integer], point: NDArray[np.floating]) -> int:
+    """Give the id of the nucleus at a point.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    row, column = np.round(point).astype(int)
+    inside = 0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]
+    if not inside or not labels[row, column]:
+        raise UserError(BACKGROUND)
+    return int(labels[row, column])
+
+
+def merge(labels: NDArray[np.integer], stroke: NDArray[np.floating]) -> Edit:
+    """Make one nucleus of all that a stroke runs over.
+
+    The largest keeps its id. Where there is background between them, the stroke becomes a bridge,
+    so that the nucleus is in one piece.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), integer
+    stroke : ndarray, shape (n, 2), floating
+        Rows and columns of its points, in pixels.
+
+    Returns
+    -------
+    Edit
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two nuclei under it.
+    """
+    rows, columns = _pixels(stroke, labels.shape)
+    under = labels[rows, columns]
+    ids = np.unique(under[under > 0])
+    if ids.size < 2:
+        raise UserError(ONE_ONLY if ids.size else NONE_HERE)
+    members = np.isin(labels, ids)
+    area = np.bincount(np.searchsorted(ids, labels[members]))
+    kept = ids[area.argmax()]
+    first, *_, last = np.flatnonzero(under)
+    bridge = np.zeros(labels.shape, bool)
+    between = np.flatnonzero(under == 0)
+    between = between[(between > first) & (between < last)]
+    bridge[rows[between], columns[between]] = True
+    bridge = ndimage.binary_dilation(bridge, np.ones((3, 3))) & (labels == 0)
+    changed = (members & (labels != kept)) | bridge
+    rows, columns = np.nonzero(changed)
+    return Edit(rows, columns, np.full(rows.size, kept, labels.dtype), (int(kept),))
+
+
+def split(labels: NDArray[np.integer], stroke: NDArray[np.floating], free: int) -> Edit:
+    """Cut every nucleus that a stroke runs through.
+
+    The largest part keeps the id; pixels under the stroke go to the part that is nearest.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), integer
+    stroke : ndarray, shape (n, 2), floating
+        Rows and columns of its points, in pixels.
+    free : int
+        Lowest of the ids that may be given; all from it on are free.
+
+    Returns
+    -------
+    Edit
+
+    Raises
+    ------
+    UserError
+        If it cuts none.
+    """
+    rows, columns = _pixels(_longer(stroke), labels.shape)
+    under = labels[rows, columns]
+    ids = np.unique(under[under > 0])
+    if not ids.size:
+        raise UserError(NONE_HERE)
+    cut = np.zeros(labels.shape, bool)
+    cut[rows, columns] = True
+    made: list[Edit] = []
+    for nucleus in ids.tolist():
+        one = _halved(labels, cut, nucleus, free)
+        if one.ids:
+            made.append(one)
+            free += len(one.ids) - 1
+    if not made:
+        raise UserError(NOT_CUT)
+    return Edit(
+        np.concatenate([one.rows for one in made]),
+        np.concatenate([one.columns for one in made]),
+        np.concatenate([one.values for one in made]),
+        tuple(nucleus for one in made for nucleus in one.ids),
+    )
+
+
+def _halved(labels: NDArray[np.integer], cut: NDArray[np.bool_], nucleus: int, free: int) -> Edit:
+    """Cut one nucleus; an edit of nothing if it stays whole."""
+    at = np.nonzero(labels == nucleus)
+    top, left = (int(one.min()) for one in at)
+    box = tuple(slice(int(one.min()), int(one.max()) + 1) for one in at)
+    mask = labels[box] == nucleus
+    before = ndimage.label(mask)[1]
+    parts, count = ndimage.label(mask & ~cut[box])
+    area = np.bincount(parts.ravel())[1:]
+    large = np.flatnonzero(area >= SLIVER) + 1
+    if large.size <= before:
+        none = np.zeros(0, np.intp)
+        return Edit(none, none, np.zeros(0, labels.dtype))
+    large = large[np.argsort(-area[large - 1], kind="stable")]
+    ids = np.zeros(count + 1, labels.dtype)
+    ids[large] = [nucleus, *range(free, free + large.size - 1)]
+    seeds = ids[parts]
+    nearest = ndimage.distance_transform_edt(
+        seeds == 0, return_distances=False, return_indices=True
+    )
+    values = seeds[tuple(nearest)]
+    changed = mask & (values != nucleus)
+    rows, columns = np.nonzero(changed)
+    return Edit(rows + top, columns + left, values[changed], tuple(ids[large].tolist()))
+
+
+def grow(
+    labels: NDArray[np.integer],
+    probability: NDArray[np.floating],
+    point: NDArray[np.floating],
+    diameter: float,
+    free: int,
+) -> Edit:
+    """Add the nucleus that a prediction has only weakly at a point.
+
+    It is the connected background around the point in which the probability is at least half of
+    its peak there, without holes, and within a circle.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), integer
+    probability : ndarray, shape (Y, X), floating, values 0 to 1
+    point : ndarray, shape (2,), floating
+        Row and column, in pixels.
+    diameter : float
+        Of a typical nucleus, in pixels.
+    free : int
+        Its id.
+
+    Returns
+    -------
+    Edit
+
+    Raises
+    ------
+    UserError
+        If the point is outside or on a nucleus, or the prediction has nothing there.
+    """
+    row, column = np.round(point).astype(int)
+    if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
+        raise UserError(NOTHING_THERE)
+    if labels[row, column]:
+        raise UserError(TAKEN)
+    reach = max(int(WIDEST * diameter), SNAP + 1)
+    top, left = max(row - reach, 0), max(column - reach, 0)
+    box = slice(top, row + reach + 1), slice(left, column + reach + 1)
+    row, column = row - top, column - left
+    free_here = labels[box] == 0
+    seen = np.where(free_here, probability[box], 0)
+    near = seen[max(row - SNAP, 0) : row + SNAP + 1, max(column - SNAP, 0) : column + SNAP + 1]
+    peak = float(near.max(initial=0))
+    if peak < WEAK:
+        raise UserError(NOTHING_THERE)
+    y, x = np.ogrid[: seen.shape[0], : seen.shape[1]]
+    likely = (seen >= peak / 2) & ((y - row) ** 2 + (x - column) ** 2 <= reach**2)
+    parts, _ = ndimage.label(likely)
+    own = parts[_nearest(parts, row, column)]
+    mask = ndimage.binary_fill_holes(parts == own) & free_here
+    if not own or mask.sum() < SLIVER:
+        raise UserError(NOTHING_THERE)
+    rows, columns = np.nonzero(mask)
+    values = np.full(rows.size, free, labels.dtype)
+    return Edit(rows + top, columns + left, values, (free,))
+
+
+def _nearest(parts: NDArray[np.integer], row: int, column: int) -> tuple[int, int]:
+    """Place of the pixel of any part that is nearest to a place, and near."""
+    rows, columns = np.nonzero(parts)
+    distance = (rows - row) ** 2 + (columns - column) ** 2
+    if not distance.size or distance.min() > 2 * SNAP**2:
+        return row, column
+    best = distance.argmin()
+    return int(rows[best]), int(columns[best])
+
+
+def _longer(stroke: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Stroke that reaches a little further at both ends, the way it runs there."""
+    stroke = np.array(stroke, np.float64)
+    apart = np.linalg.norm(np.diff(stroke, axis=0), axis=1) > 0
+    stroke = stroke[np.concatenate([[True], apart])]
+    if len(stroke) < 2:
+        return stroke
+    ends = [
+        end + REACH * (end - before) / np.linalg.norm(end - before)
+        for end, before in ((stroke[0], stroke[1]), (stroke[-1], stroke[-2]))
+    ]
+    return np.vstack([ends[0], stroke, ends[1]])
+
+
+def _pixels(
+    stroke: NDArray[np.floating], shape: tuple[int, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pixels under a stroke, in its order, of those that there are."""
+    points = np.round(np.asarray(stroke, np.float64)).astype(int)
+    if len(points) == 1:
+        points = np.vstack([points, points])
+    pieces = [np.array(line(*a, *b)) for a, b in itertools.pairwise(points)]
+    rows, columns = np.concatenate(pieces, axis=1)
+    inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
+    return rows[inside], columns[inside]
