@@ -75,6 +75,21 @@ def tuned() -> None:
     save(viewer, "tuned")
 
 
+def review() -> None:
+    """Show ten mistakes in four colours, beside the widget that corrects them."""
+    viewer, widget = opened("fluorescence_errors", "Review nuclei")
+    widget.findChild(QCollapsible, "compare_section").expand(animate=False)
+    pause(500)
+    click(widget, "compare")
+    for _ in range(100):
+        pause(100)
+        if not widget._compare.job.running:
+            break
+    viewer.layers[-1].opacity = 1
+    viewer.layers[-2].opacity = 0.35
+    save(viewer, "review")
+
+
 def region() -> None:
     """Show what was found inside two shapes."""
     viewer, widget = opened("histology_pink_purple")
@@ -136,5 +151,5 @@ def pause(milliseconds: int) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:  # a user without models, who keeps none of these
         os.environ["NUCLEI_UNET_HOME"] = home
-        for picture in (segmented, settings, tuned, region, trained):
+        for picture in (segmented, settings, tuned, region, review, trained):
             picture()

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import PIL.Image
@@ -226,10 +227,17 @@ def read_record(path: str | Path) -> dict[str, Any] | None:
     """Read what made the labels of a TIFF of this program; None of any other file."""
     try:
         with tifffile.TiffFile(path) as opened:
-            record = json.loads(opened.pages.first.description)[RECORD]
-    except (tifffile.TiffFileError, OSError, ValueError, KeyError, TypeError):
+            about = opened.pages.first.description
+            record = _annotated(about) if opened.is_ome else json.loads(about)[RECORD]
+    except (tifffile.TiffFileError, ET.ParseError, OSError, ValueError, KeyError, TypeError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def _annotated(xml: str) -> Any:
+    """Read the record in an annotation of OME-XML."""
+    found = ET.fromstring(xml).find(f".//{{*}}MapAnnotation//{{*}}M[@K='{RECORD}']")
+    return None if found is None else json.loads(found.text or "")
 
 
 def write_labels(path: Path, labels: NDArray[np.integer], record: dict[str, Any]) -> None:
@@ -300,7 +308,7 @@ def write_table(path: Path, table: dict[str, NDArray[Any]]) -> None:
         writer = csv.writer(out)
         writer.writerow(table)
         for row in zip(*table.values(), strict=True):
-            writer.writerow(f"{value:.9g}" if value.dtype.kind == "f" else value for value in row)
+            writer.writerow(f"{one:.9g}" if isinstance(one, np.floating) else one for one in row)
 
 
 def read_labels(path: Path) -> NDArray[Any]:

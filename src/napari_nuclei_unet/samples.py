@@ -15,6 +15,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.core.planting import plant_errors
 from napari_nuclei_unet.errors import UserError
 
 SAMPLES = {
@@ -78,6 +79,13 @@ def sample_layers(name: str) -> list[tuple[Any, dict[str, Any], str]]:
         (image, {"name": title, "rgb": image.ndim == 3}, "image"),
         (annotation, {"name": f"{title} annotation", "visible": False}, "labels"),
     ]
+
+
+def fluorescence_errors() -> list[tuple[Any, dict[str, Any], str]]:
+    """Give a sample with ten mistakes to be corrected, as napari layer data."""
+    image, annotation = sample_layers("fluorescence_small")
+    title = f"{SAMPLES['fluorescence_small']} to correct"
+    return [image, annotation, (plant_errors(annotation[0]), {"name": title}, "labels")]
 
 
 fluorescence_small = partial(sample_layers, "fluorescence_small")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 from napari_nuclei_unet.errors import UserError
+
+# Bytes that are read at once.
+PART = 2**20
 
 
 @contextmanager
@@ -44,6 +48,25 @@ def written(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+def checksum(path: Path, start: int = 0, stop: int | None = None, before: int = 0) -> int:
+    """CRC-32 of a file, or of a part of it.
+
+    Parameters
+    ----------
+    path : Path
+    start, stop : int, optional
+        Of the part, in bytes.
+    before : int, optional
+        Checksum of what comes before the part: the result is that of both.
+    """
+    with path.open("rb") as opened:
+        opened.seek(start)
+        left = path.stat().st_size - start if stop is None else stop - start
+        while left > 0 and (part := opened.read(min(left, PART))):
+            before, left = zlib.crc32(part, before), left - len(part)
+    return before
 
 
 def check_writable(folder: Path) -> None:

@@ -17,11 +17,15 @@ from napari_nuclei_unet import UserError, run, segment
 from napari_nuclei_unet.core.blocks import surviving
 from napari_nuclei_unet.core.regions import Region
 from napari_nuclei_unet.core.scores import count
+from napari_nuclei_unet.devices import plan
+from napari_nuclei_unet.engine import predict_plane_steps
 from napari_nuclei_unet.large.blockwise import Held, Wanted
 from napari_nuclei_unet.large.grids import Grid
 from napari_nuclei_unet.large.journals import Journal
 from napari_nuclei_unet.large.stores import LabelsStore
-from napari_nuclei_unet.large.streaming import BlockStep, Layer, stream_steps
+from napari_nuclei_unet.large.streaming import BlockStep, Layer, find_all_steps, stream_steps
+from napari_nuclei_unet.large.surveys import survey_steps
+from napari_nuclei_unet.models import load_model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.samples import read_sample
 
@@ -155,14 +159,17 @@ def test_killed_at_any_moment_and_gone_on_with_equals_uninterrupted(tmp_path, sm
 
 
 class Broken:
-    """A plane of which one part cannot be read."""
+    """A plane of which one part, or all, cannot be read as long as it is broken."""
 
-    def __init__(self, pixels):
+    def __init__(self, pixels, everywhere=False, broken=True):
         self.pixels, self.shape, self.dtype = pixels, pixels.shape, pixels.dtype
+        self.everywhere, self.broken = everywhere, broken
 
     def __getitem__(self, part):
         rows, columns = part
-        if rows.start < 300 < (rows.stop or 0) and columns.stop > 500:
+        if self.broken and (
+            self.everywhere or (rows.start < 300 < (rows.stop or 0) and columns.stop > 500)
+        ):
             raise OSError("chunk 1.2 is damaged")
         return self.pixels[part]
 
@@ -173,10 +180,140 @@ def test_a_block_that_cannot_be_read_is_left_empty_and_told(tmp_path, small_bloc
     store, journal = begin(tmp_path, image.shape)
     steps = stream_steps([Layer(Held(Broken(image)))], store, journal, Wanted("nuclei"))
     progress = run(steps, lambda step: said.append(step.notice) and False)
-    assert progress.plane == 1
-    assert any("chunk 1.2 is damaged" in one for one in progress.failed)
+    assert progress.next_plane(1) is None
+    assert any("chunk 1.2 is damaged" in one.told for one in progress.failed)
     assert any("could not be read" in one for one in said)
     assert progress.nuclei > 50
+
+
+def alike(one, other):
+    """The same nuclei, whatever their ids are."""
+    pairs = np.unique(np.stack([one.ravel(), other.ravel()]), axis=1)
+    return len(pairs[0]) == len(np.unique(one)) == len(np.unique(other))
+
+
+def check_table(folder, labels, progress):
+    table = np.genfromtxt(folder / "out.csv", delimiter=",", names=True)
+    assert table["label"].tolist() == list(range(1, progress.nuclei + 1))
+    assert np.array_equal(table["area"], np.bincount(labels.ravel())[1:])
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["at once", "stopped meanwhile"])
+def test_blocks_that_could_not_be_read_are_tried_again_by_the_next_run(
+    tmp_path, small_blocks, stops
+):
+    """The disk is gone for a while after the plane was looked at."""
+    image = mosaic("fluorescence_small", (700, 700))
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    whole, expected = stream(image, tmp_path / "whole")
+    plane = Broken(image, broken=False)
+    store, journal = begin(tmp_path / "parts", image.shape)
+
+    def leave(step):
+        plane.broken = getattr(step, "blocks", 1) > 1
+
+    first = run(stream_steps([Layer(Held(plane))], store, journal, Wanted("nuclei")), leave)
+    failed = {one.block for one in first.failed}
+    assert failed == {1, 2, 4, 5, 7, 8}  # all that see the part, or need it for what they see
+    assert 0 < first.nuclei < whole.nuclei
+
+    plane.broken = False
+    tried = []
+
+    def compute(tasks):
+        tried.extend(task.block.own for task in tasks)
+        yield from find_all_steps(tasks)
+
+    progress = None
+    while progress is None or progress.next_plane(1) is not None:
+        store, journal = begin(tmp_path / "parts", image.shape)
+        if stops:  # and what a killed run would have left of the block that is next
+            top, left = (256 * at for at in divmod(journal.progress.again[0].block, 3))
+            window = store.labels[top : top + 90, left : left + 90]
+            store.labels[top : top + 90, left : left + 90] = np.where(window, window, 10**6)
+        events = count_from(1)
+        steps = stream_steps([Layer(Held(plane))], store, journal, Wanted("nuclei"), compute)
+        progress = run(steps, lambda _, events=events: stops and next(events) > 3)
+    assert len(set(map(str, tried))) == len(failed)
+    assert (len(tried) > len(failed)) == stops
+    assert not progress.failed + progress.again
+    assert not progress.surveys
+    assert progress.nuclei == whole.nuclei
+    labels = store.labels[:]
+    assert alike(labels, expected)
+    before = labels[labels <= first.nuclei].max()
+    assert before == first.nuclei  # nothing that was there has another id
+    check_table(tmp_path / "parts", labels, progress)
+
+
+def test_a_plane_of_which_nothing_can_be_read_is_tried_again_as_a_whole(tmp_path, small_blocks):
+    image = mosaic("fluorescence_small", (400, 400))
+    (tmp_path / "whole").mkdir()
+    _, expected = stream(image, tmp_path / "whole")
+    plane = Broken(image, everywhere=True)
+    grid = Grid((2, 400, 400), "ZYX", (1, 1, 1), (None, None, None))
+    layers = [Layer(Held(plane), (0,), {"z": 0}), Layer(Held(image), (1,), {"z": 1})]
+
+    def again():
+        store = LabelsStore.create(tmp_path / "out.zarr", grid, "i4")
+        journal = Journal(tmp_path / "journal.json", tmp_path / "out.csv", {})
+        journal.begin()
+        return run(stream_steps(layers, store, journal, Wanted("nuclei"))), store.labels[:]
+
+    for _ in range(2):
+        progress, labels = again()
+        assert [(one.plane, one.block) for one in progress.failed] == [(0, None)]
+        assert progress.failed[0].told == "z 0: chunk 1.2 is damaged"
+        assert np.array_equal(labels[1], expected)
+    plane.broken = False
+    progress, labels = again()
+    assert progress.next_plane(2) is None
+    assert not progress.failed
+    assert alike(labels[0], expected)
+    assert np.array_equal(labels[1], expected)
+    assert labels[0][labels[0] > 0].min() == expected.max() + 1
+    check_table(tmp_path, labels, progress)
+
+
+def test_an_image_that_is_gone_ends_the_run_and_nothing_is_believed(tmp_path, small_blocks):
+    """What is read of a zarr that is gone is black, which the check of the image finds out."""
+    image = mosaic("fluorescence_small", (400, 400))
+    (tmp_path / "whole").mkdir()
+    _, expected = stream(image, tmp_path / "whole")
+    array = zarr.create_array(tmp_path / "image.zarr", data=image, chunks=(128, 128))
+
+    def check(_):
+        if not (tmp_path / "image.zarr").exists():
+            raise UserError("It is gone.")
+
+    def leave(step):
+        if getattr(step, "block", 0) == 2 and (tmp_path / "image.zarr").exists():
+            (tmp_path / "image.zarr").rename(tmp_path / "elsewhere")
+
+    how = [Layer(Held(array))], *begin(tmp_path, image.shape), Wanted("nuclei")
+    with pytest.raises(UserError, match="gone"):
+        run(stream_steps(*how, check=check), leave)
+    assert how[2].progress.block == 2
+    assert not how[2].progress.failed
+    (tmp_path / "elsewhere").rename(tmp_path / "image.zarr")
+    store, journal = begin(tmp_path, image.shape)
+    run(stream_steps([Layer(Held(array))], store, journal, Wanted("nuclei"), check=check))
+    assert np.array_equal(store.labels[:], expected)
+
+
+@pytest.mark.parametrize("shape", [(200, 3000), (3000, 200), (1024, 1024), (1500, 600)])
+def test_a_plane_is_measured_in_the_same_pixels_as_in_memory(tmp_path, shape):
+    """Large nuclei lie in one part of it, and small ones, that are livelier, in another."""
+    image = mosaic("fluorescence_small", shape) // 2
+    large = np.kron(mosaic("fluorescence_small", shape), np.ones((3, 3), np.uint8))
+    half = tuple(slice(0, edge // 2) if edge == max(shape) else slice(None) for edge in shape)
+    image[half] = large[: shape[0], : shape[1]][half]
+    how = plan(SegmentParams(), "auto", load_model("nuclei").network.config)
+    survey = run(survey_steps(image, load_model("nuclei"), None, how, []))
+    record = run(predict_plane_steps(image)).record
+    assert round(survey.diameter, 1) == record["diameter"]
+    assert round(float(survey.zoom), 4) == record["zoom"]
 
 
 def test_another_wish_does_not_go_on_with_a_run(tmp_path):
@@ -230,11 +367,13 @@ def test_a_run_that_goes_on_sees_the_plane_as_before(tmp_path, small_blocks):
     image = mosaic("fluorescence_small", (600, 600))
     turns = count_from(1)
     stream(image, tmp_path, on_step=lambda _: next(turns) > 6)
-    kept = json.loads((tmp_path / "out.zarr" / "journal.json").read_text())["progress"]["survey"]
+    kept = json.loads((tmp_path / "out.zarr" / "journal.json").read_text())["progress"]["surveys"][
+        "0"
+    ]
     assert kept["high"] == pytest.approx(np.percentile(image, 99.8))
     store, journal = begin(tmp_path, image.shape)
     run(stream_steps([Layer(Held(image))], store, journal, Wanted("nuclei")))
-    assert journal.progress.survey is None
+    assert not journal.progress.surveys
 
 
 def test_large_numbers_on_a_large_offset_are_seen(tmp_path, small_blocks):

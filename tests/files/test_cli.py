@@ -72,8 +72,9 @@ def test_the_table_measures_the_labels(images, tmp_path, bright_file, three_disc
     with (tmp_path / "a_nuclei.csv").open(newline="") as opened:
         rows = list(csv.DictReader(opened))
     assert list(rows[0]) == [
-        "label", "centroid_y", "centroid_x", "area", "equivalent_diameter",
-        "mean_intensity", "eccentricity", "solidity", "confidence",
+        "label", "centroid_y", "centroid_x", "area", "perimeter", "equivalent_diameter",
+        "major_axis", "minor_axis", "eccentricity", "solidity", "mean_intensity",
+        "min_intensity", "max_intensity", "std_intensity", "confidence", "touches_border",
     ]  # fmt: skip
     for row, region in zip(rows, regionprops(labels, three_discs), strict=True):
         assert int(row["label"]) == region.label

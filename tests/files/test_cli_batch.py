@@ -18,11 +18,16 @@ import zarr
 from conftest import discs
 
 import napari_nuclei_unet.large.blockwise as blockwise
-from napari_nuclei_unet import UserError, segment, segment_stack
+from napari_nuclei_unet import SegmentParams, UserError, run, segment, segment_stack
+from napari_nuclei_unet.batch.batches import segment_job_steps
+from napari_nuclei_unet.batch.inputs import find_inputs
+from napari_nuclei_unet.batch.jobs import Settings, open_job
+from napari_nuclei_unet.batch.results import Wanted
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.files import read_record
 from napari_nuclei_unet.large.lazy import open_lazily
 from napari_nuclei_unet.large.stores import LabelsStore
+from napari_nuclei_unet.models import load_model
 from napari_nuclei_unet.repeating import as_command, as_python
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
@@ -250,12 +255,31 @@ def test_what_is_done_is_skipped_until_something_changes(tmp_path, segment, caps
     assert labels.stat().st_mtime_ns == before
     assert summary(tmp_path / "out")["a.tif"]["nuclei"] == "8"
     assert status("--overwrite") == "done"
-    assert status("--planes", "0-1") == "done"
+    assert status("--planes", "0-1", "--overwrite") == "done"
     assert status("--planes", "0-1") == "skipped"
-    write_tiff(path, moving(4), "TYX")
-    assert status("--planes", "0-1") == "done"
     (tmp_path / "out" / "a_nuclei.csv").unlink()
     assert status("--planes", "0-1") == "done"
+
+
+def test_results_made_with_other_flags_are_not_replaced(tmp_path, segment, capsys):
+    """In TIFF as in OME-Zarr; the other files go on."""
+    path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    assert segment(path) == 0
+    labels = tmp_path / "out" / "a_labels.tif"
+    before = labels.read_bytes()
+    other = write_tiff(tmp_path / "b.tif", moving(), "TYX")
+    capsys.readouterr()
+    assert segment(path, other, "--threshold", 0.4, "--track") == 2
+    told(capsys, "a.tif", "made with another --threshold and --track:", "--overwrite")
+    assert labels.read_bytes() == before
+    rows = summary(tmp_path / "out")
+    assert [row["status"] for row in rows.values()] == ["failed", "done"]
+    assert "another --threshold" in rows["a.tif"]["error"]
+    write_tiff(path, moving(4), "TYX")
+    assert segment(path) == 2
+    told(capsys, "made with another image:")
+    assert segment(path, "--overwrite") == 0
+    assert tifffile.imread(labels).shape == (4, 60, 80)
 
 
 def test_a_single_image_may_be_written_under_any_name(tmp_path, segment, capsys):
@@ -383,14 +407,18 @@ def test_zarr_holds_what_tiff_holds_where_the_image_has_it(tmp_path, segment):
     assert len(rows) == expected.max()
 
 
-def test_a_table_that_another_format_has_replaced_is_noticed(tmp_path, segment, capsys):
+def test_a_table_that_was_changed_is_noticed(tmp_path, segment, capsys):
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
-    for kind in ("tiff", "zarr", "tiff"):
+    table = tmp_path / "out" / "a_nuclei.csv"
+    for kind in ("tiff", "zarr"):
         assert segment(path, "--format", kind) == 0
-        assert summary(tmp_path / "out")["a.tif"]["status"] == "done"
-    assert "solidity" in rows_of(tmp_path / "out" / "a_nuclei.csv")[0]
+        before = table.read_text()
+        table.write_text(before[::-1])  # as long as before
     assert segment(path, "--format", "zarr") == 2
     told(capsys, "gone or was changed", "--overwrite")
+    assert segment(path) == 0
+    assert summary(tmp_path / "out")["a.tif"]["status"] == "done"
+    assert table.read_text() == before
 
 
 def test_the_axes_of_labels_in_zarr_are_in_the_order_that_ngff_wants(tmp_path, segment):
@@ -410,7 +438,7 @@ def test_labels_in_zarr_are_skipped_redone_or_refused(tmp_path, segment, capsys)
     assert segment(*args) == 0
     assert "8 nuclei in 3 planes (done before)" in capsys.readouterr().out
     assert segment(*args, "--threshold", 0.4) == 2
-    told(capsys, "begun with another parameters", "--overwrite")
+    told(capsys, "begun with another --threshold:", "--overwrite")
     assert segment(*args, "--threshold", 0.4, "--overwrite") == 0
     (tmp_path / "out" / "a_nuclei.csv").unlink()
     assert segment(*args, "--threshold", 0.4) == 2
@@ -440,6 +468,180 @@ def test_a_chunk_that_cannot_be_read_is_reported_and_the_rest_is_done(
     found = tifffile.imread(labels) if kind == "tiff" else open_lazily(labels).pixels[...]
     assert found[:2].max() == 5
     assert found[2].max() == 0
+
+
+def job_of(path, out, bright_file, kind="zarr", **settings):
+    """What the command ``segment`` of these tests does of one image."""
+    made = Settings(
+        load_model(bright_file), str(bright_file), SegmentParams(diameter=12.0), **settings
+    )
+    return open_job(find_inputs([path])[0], made, Wanted(out, format=kind))
+
+
+def spoil(chunk, content):
+    """Write other bytes, and leave size and time as they are."""
+    about = chunk.stat()
+    chunk.write_bytes(content.ljust(about.st_size, b"-"))
+    os.utime(chunk, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+@pytest.mark.parametrize("join", [None, "t"], ids=["plain", "joined"])
+def test_what_could_not_be_read_for_a_while_is_tried_again(tmp_path, bright_file, segment, join):
+    flags = ("--join", join) if join else ()
+    path = write_zarr(tmp_path / "a.zarr", moving(5), "tyx", chunks=(1, 60, 80))
+    assert segment(path, "--format", "zarr", *flags, out=tmp_path / "whole") == 0
+    chunk = path / "0" / "2" / "0" / "0"
+    good = chunk.read_bytes()
+    spoil(chunk, b"damaged")
+    out = tmp_path / "out"
+    ended = run(segment_job_steps(job_of(path, out, bright_file, join=join)))
+    assert [one.split(":")[0] for one in ended.failed] == ["t 2"]
+    for _ in range(2):
+        assert segment(path, "--format", "zarr", *flags) == 2
+        row = summary(out)["a.zarr"]
+        assert (row["status"], row["nuclei"]) == ("failed", str(ended.nuclei))
+    store = LabelsStore.open_existing(out / "a_labels.ome.zarr")
+    assert not store.finished
+    assert len(store.record["failed"]) == 1
+    spoil(chunk, good)
+    assert segment(path, "--format", "zarr", *flags) == 0
+    assert summary(out)["a.zarr"]["status"] == "done"
+    store, whole = (
+        LabelsStore.open_existing(folder / "a_labels.ome.zarr")
+        for folder in (out, tmp_path / "whole")
+    )
+    assert store.finished
+    assert store.record["failed"] == []
+    assert alike(store.labels[:], whole.labels[:])
+    rows = rows_of(out / "a_nuclei.csv")
+    assert len(rows) == len(rows_of(tmp_path / "whole" / "a_nuclei.csv"))
+    for row in rows:
+        plane = store.labels[int(row["t"])]
+        assert int(row["area"]) == (plane == int(row["label"])).sum()
+    assert segment(path, "--format", "zarr", *flags) == 0
+    assert summary(out)["a.zarr"]["status"] == "skipped"
+    assert set(os.listdir(out)) == {"a_labels.ome.zarr", "a_nuclei.csv", "nuclei_summary.csv"}
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_an_image_that_is_gone_ends_the_run_which_goes_on_later(
+    tmp_path, bright_file, segment, kind
+):
+    """zarr would read it as black."""
+    path = write_zarr(tmp_path / "a.zarr", moving(5), "tyx", chunks=(1, 60, 80))
+    out, away = tmp_path / "out", tmp_path / "elsewhere"
+    assert segment(path, "--format", kind, out=tmp_path / "whole") == 0
+
+    def leave(step):
+        if getattr(step, "plane", 0) == 2 and path.exists():
+            path.rename(away)
+
+    with pytest.raises(UserError, match=r"a\.zarr cannot be opened any more.*run it again.*\.$"):
+        run(segment_job_steps(job_of(path, out, bright_file, kind)), leave)
+    if kind == "zarr":
+        about = json.loads((out / "a_labels.ome.zarr" / "nuclei_unet_journal.json").read_text())
+        assert about["progress"]["plane"] == 2
+        assert about["progress"]["failed"] == []
+    away.rename(path)
+    assert segment(path, "--format", kind) == 0
+    for folder in (out, tmp_path / "whole"):
+        assert summary(folder)["a.zarr"]["status"] == "done"
+    tables = [(f / "a_nuclei.csv").read_text() for f in (out, tmp_path / "whole")]
+    assert tables[0] == tables[1]
+
+
+def test_a_hidden_store_that_a_killed_run_has_left_is_removed(tmp_path, segment):
+    path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    out = tmp_path / "out"
+    args = (path, "--format", "zarr", "--join", "t")
+    assert segment(*args) == 0
+    names = set(os.listdir(out))
+    hidden = out / ".a_nuclei_unlinked.ome.zarr"
+    for flags in ((), ("--overwrite",)):
+        shutil.copytree(out / "a_labels.ome.zarr", hidden)
+        shutil.copy(out / "a_nuclei.csv", out / ".a_nuclei_unlinked.csv")
+        assert segment(*args[: -2 if flags else None], *flags) == 0
+        assert set(os.listdir(out)) == names
+
+
+@POSIX
+def test_one_program_at_a_time_writes_into_a_folder(tmp_path, bright_file, segment, capsys):
+    path = write_tiff(tmp_path / "a.tif", moving(100), "TYX")
+    out = tmp_path / "out"
+    args = [path, "--model", bright_file, "--diameter", 12, "--format", "zarr", "--out", out]
+    other = subprocess.Popen(command_of(*args), env=one_thread())
+    journal = out / "a_labels.ome.zarr" / "nuclei_unet_journal.json"
+    wait_for(journal, 1, other)
+    assert segment(path, "--format", "zarr") == 2
+    told(capsys, "nuclei_summary.csv is being written by another program: wait")
+    with pytest.raises(UserError, match=r"a_labels\.ome\.zarr is being written"):
+        run(segment_job_steps(job_of(path, out, bright_file)))
+    other.send_signal(signal.SIGKILL)
+    assert other.wait() == -signal.SIGKILL
+    assert segment(path, "--format", "zarr") == 0
+    assert set(os.listdir(out)) == {"a_labels.ome.zarr", "a_nuclei.csv", "nuclei_summary.csv"}
+
+
+# images in several files
+
+OME = """<?xml version="1.0" encoding="UTF-8"?>
+<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{own}">{inside}
+</OME>"""
+
+
+def write_ome_files(folder, planes, describe="all"):
+    """One file for each plane; all of them, or only the first, describe the image."""
+    folder.mkdir(exist_ok=True)
+    names = [f"m_{t}.ome.tif" for t in range(len(planes))]
+    places = "".join(
+        f'<TiffData IFD="0" FirstT="{t}" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{t}</UUID>'
+        "</TiffData>"
+        for t, name in enumerate(names)
+    )
+    height, width = planes[0].shape
+    image = (
+        f'<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeC="1" '
+        f'SizeX="{width}" SizeY="{height}" SizeZ="1" SizeT="{len(planes)}">'
+        f'<Channel ID="Channel:0:0" SamplesPerPixel="1"/>{places}</Pixels></Image>'
+    )
+    refer = f'<BinaryOnly MetadataFile="{names[0]}" UUID="urn:uuid:0"/>'
+    for t, name in enumerate(names):
+        xml = OME.format(own=t, inside=image if describe == "all" or t == 0 else refer)
+        tifffile.imwrite(folder / name, planes[t], description=xml, metadata=None)
+    return [folder / name for name in names]
+
+
+@pytest.mark.parametrize("describe", ["all", "first"])
+def test_an_ome_tiff_in_several_files_is_one_image(tmp_path, segment, describe, capsys):
+    paths = write_ome_files(tmp_path / "images", moving(), describe)
+    write_tiff(tmp_path / "images" / "b.ome.tif", moving()[0], "YX")
+    assert segment(tmp_path / "images") == 0
+    assert list(summary(tmp_path / "out")) == ["b.ome.tif", "m_0.ome.tif"]
+    write_tiff(tmp_path / "one.tif", moving(), "TYX")
+    assert segment(tmp_path / "one.tif") == 0
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "out" / "m_0_labels.tif"),
+        tifffile.imread(tmp_path / "out" / "one_labels.tif"),
+    )
+    assert segment(*reversed(paths), out=tmp_path / "named") == 0
+    first = "m_2.ome.tif" if describe == "all" else "m_0.ome.tif"
+    assert list(summary(tmp_path / "named")) == [first]
+    capsys.readouterr()
+    os.utime(paths[1])  # the image has changed
+    assert segment(paths[0]) == 2
+    told(capsys, "made with another image:")
+
+
+def test_a_file_of_several_that_is_missing_is_told(tmp_path, segment, capsys):
+    paths = write_ome_files(tmp_path / "images", moving())
+    paths[1].unlink()
+    assert segment(paths[0]) == 2
+    told(capsys, "m_0.ome.tif is one of 3 files of an image, and", "m_1.ome.tif is missing")
+    renamed = paths[2].rename(tmp_path / "images" / "single.ome.tif")
+    (alone,) = write_ome_files(tmp_path / "alone", moving()[:1])
+    alone = alone.rename(alone.with_name("renamed.ome.tif"))  # it still knows itself
+    assert segment(alone) == 0
+    assert segment(renamed) == 2
 
 
 def test_large_planes_go_to_zarr_by_themselves(tmp_path, segment, monkeypatch, capsys):
@@ -604,7 +806,7 @@ def test_a_stack_in_python_is_that_of_the_command_line(tmp_path, segment, bright
         (("--planes", "1-2"), {"planes": [range(1, 3)]}),
         (("--planes", "2"), {"planes": [2]}),
     ]:
-        assert segment(path, "--channel", 1, *flags) == 0
+        assert segment(path, "--channel", 1, "--overwrite", *flags) == 0
         labels = segment_stack(both, "TYXC", channel=1, **arguments, **how)
         assert labels.dtype == np.int32
         np.testing.assert_array_equal(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import napari_nuclei_unet
-from napari_nuclei_unet.samples import SAMPLES, sample_layers
+from napari_nuclei_unet.core.comparing import compare
+from napari_nuclei_unet.samples import SAMPLES, fluorescence_errors, sample_layers
 
 
 def python(program: str) -> str:
@@ -54,8 +55,15 @@ def test_the_manifest_is_valid_and_complete():
     manifest = PluginManifest.from_distribution("napari-nuclei-unet")
     manifest.validate_imports()
     widgets = [one.display_name for one in manifest.contributions.widgets]
-    assert widgets == ["Segment nuclei", "Train nuclei model"]
-    assert {s.key for s in manifest.contributions.sample_data} == set(SAMPLES)
+    assert widgets == ["Segment nuclei", "Train nuclei model", "Review nuclei"]
+    samples = {sample.key for sample in manifest.contributions.sample_data}
+    assert samples == {*SAMPLES, "fluorescence_errors"}
+
+
+def test_the_sample_with_ten_errors_has_ten():
+    _, (truth, *_), (labels, *_) = fluorescence_errors()
+    numbers = compare(truth, labels).numbers
+    assert numbers == {"missed": 2, "false": 2, "split": 3, "merged": 3}
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -13,6 +13,7 @@ import zarr
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.large.grids import Grid
 from napari_nuclei_unet.large.lazy import images_in, is_zarr, open_lazily
+from napari_nuclei_unet.large.locks import locked
 from napari_nuclei_unet.large.stores import LabelsStore
 
 UM = "micrometer"
@@ -435,6 +436,22 @@ def test_nothing_of_others_is_deleted(tmp_path, pixels, overwrite):
     np.testing.assert_array_equal(open_lazily(image).pixels, pixels)
     (tmp_path / "new").mkdir()
     LabelsStore.create(tmp_path / "new", PLANE, np.uint16, overwrite=overwrite)
+
+
+def test_a_lock_keeps_others_out_until_it_is_over_and_leaves_nothing(tmp_path):
+    path = tmp_path / "deep" / "a.zarr"
+    refused = told("a.zarr", "another program", "choose another folder")
+    with locked(path), locked(path.with_name("b.zarr")), refused, locked(path):
+        pass
+    with pytest.raises(ZeroDivisionError), locked(path):
+        raise ZeroDivisionError
+    (path.parent / ".a.zarr.lock").write_text("")  # of a program that was killed
+    with locked(path):
+        pass
+    assert not list(path.parent.iterdir())
+    (tmp_path / "file").write_text("")
+    with locked(tmp_path / "file" / "a.zarr"):  # no lock is possible there: who writes will tell
+        pass
 
 
 def test_a_place_that_cannot_be_written(tmp_path):

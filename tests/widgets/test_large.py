@@ -1,8 +1,11 @@
 """Planes larger than memory: a click makes a store, the store a layer that can be painted."""
 
+import json
+
 import dask.array as da
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from conftest import discs
 from qtpy.QtWidgets import QLabel
@@ -10,7 +13,11 @@ from qtpy.QtWidgets import QLabel
 import napari_nuclei_unet.large.blockwise as blockwise
 import napari_nuclei_unet.widgets._large as large
 from napari_nuclei_unet import segment
+from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.core.scores import count
+from napari_nuclei_unet.files import read_record
+from napari_nuclei_unet.large.journals import JOURNAL
+from napari_nuclei_unet.large.locks import locked
 from napari_nuclei_unet.large.stores import LabelsStore
 from napari_nuclei_unet.widgets._layers import METADATA
 from widgets.conftest import click, click_and_wait
@@ -85,3 +92,99 @@ def test_a_very_large_plane_is_shown_as_a_pyramid(qtbot, viewer, widget, plane, 
     viewer.add_image(plane, name="slide")
     click_and_wait(qtbot, widget)
     assert viewer.layers["slide nuclei"].multiscale
+
+
+class Watched:
+    """A plane that does something before it is read."""
+
+    def __init__(self, pixels, before):
+        self.pixels, self.shape, self.dtype = pixels, pixels.shape, pixels.dtype
+        self.ndim, self.before = pixels.ndim, before
+
+    def __getitem__(self, part):
+        self.before(part)
+        return self.pixels[part]
+
+
+def progress_in(store):
+    """What the journal says; nothing before there is one."""
+    path = store / JOURNAL
+    return json.loads(path.read_text())["progress"] if path.exists() else {"surveys": {}}
+
+
+def test_what_could_not_be_read_is_tried_again_by_the_next_click(
+    qtbot, viewer, widget, plane, tmp_path
+):
+    path, repaired = tmp_path / "results" / "slide nuclei.ome.zarr", []
+
+    def fail(part):
+        if progress_in(path)["surveys"] and part[1].stop > 380 and not repaired:
+            raise OSError("chunk 0.3 is damaged")
+
+    viewer.add_image(da.from_array(Watched(plane, fail), chunks=100), name="slide")
+    click_and_wait(qtbot, widget)
+    assert "parts could not be read; Segment tries again" in status(widget)
+    before = len(np.unique(viewer.layers["slide nuclei"].data[:])) - 1
+    assert 0 < before < len(CENTRES)
+    assert not LabelsStore.open_existing(path).finished
+    repaired.append(True)
+    click_and_wait(qtbot, widget)
+    assert status(widget).startswith(f"{len(CENTRES)} nuclei")
+    assert len(np.unique(viewer.layers["slide nuclei"].data[:])) == len(CENTRES) + 1
+    assert LabelsStore.open_existing(path).finished
+    assert [one.name for one in viewer.layers] == ["slide", "slide nuclei"]
+
+
+def test_a_zarr_whose_disk_is_gone_is_not_taken_for_black(
+    qtbot, viewer, widget, plane, tmp_path, messages
+):
+    home, away = tmp_path / "slide.zarr", tmp_path / "elsewhere"
+    array = zarr.create_array(home, data=plane, chunks=(100, 100))
+    path, gone = tmp_path / "results" / "slide nuclei.ome.zarr", []
+
+    def leave(_):
+        if not gone and progress_in(path).get("block", 0) >= 3:
+            gone.append(home.rename(away))
+
+    image = viewer.add_image(da.from_array(Watched(array, leave), chunks=100), name="slide")
+    image._source = image.source.model_copy(update={"path": str(home)})
+    click_and_wait(qtbot, widget)
+    assert any("slide.zarr cannot be opened any more" in text for _, text in messages)
+    assert progress_in(path)["block"] == 3
+    away.rename(home)
+    click_and_wait(qtbot, widget)
+    assert len(np.unique(viewer.layers["slide nuclei"].data[:])) == len(CENTRES) + 1
+
+
+def test_one_program_at_a_time_writes_a_store(qtbot, viewer, widget, plane, tmp_path, messages):
+    viewer.add_image(plane, name="slide")
+    with locked(tmp_path / "results" / "slide nuclei.ome.zarr"):
+        click_and_wait(qtbot, widget)
+    assert any("is being written by another program" in text for _, text in messages)
+    click_and_wait(qtbot, widget)
+    assert status(widget).startswith(f"{len(CENTRES)} nuclei")
+
+
+def test_the_record_of_a_stack_in_tiff_sets_the_form(
+    qtbot, viewer, widget, bright_file, tmp_path, messages
+):
+    """Its zooms and diameters are lists, and its planes words."""
+    stack = np.stack([discs((80, 100), [(20, 20), (50, 60)])] * 3)
+    path, out = tmp_path / "stack.tif", tmp_path / "out"
+    tifffile.imwrite(path, stack, metadata={"axes": "ZYX"}, photometric="minisblack")
+    args = ["--model", bright_file, "--threshold", 0.3, "--region", "0,0 0,99 40,99 40,0"]
+    assert main(["segment", *map(str, [path, "--out", out, *args])]) == 0
+    labels = out / "stack_labels.tif"
+    assert isinstance(read_record(labels)["zoom"], list)
+    viewer.open(path, plugin="napari")
+    viewer.open(labels, plugin="napari", layer_type="labels")
+    assert viewer.layers.selection.active.name == "stack_labels"
+    click(widget, "restore")
+    assert widget._form.get().threshold == 0.3
+    assert not messages
+    click_and_wait(qtbot, widget)
+    assert status(widget).startswith("1 nucleus in the region")
+    viewer.layers.selection.active = viewer.layers["stack_labels"]
+    for name in ("copy_command", "copy_python"):
+        click(widget, name)
+    assert not messages

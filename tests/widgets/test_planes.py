@@ -1,6 +1,7 @@
 """Planes of an opened stack: the same click, and every one of them stays live."""
 
 import dataclasses
+import tempfile
 import threading
 
 import dask.array as da
@@ -323,6 +324,27 @@ def test_a_folder_that_cannot_be_written_costs_only_tuning(qtbot, viewer, widget
     qtbot.waitUntil(lambda: not widget._live._spill.busy)
     assert len(labels_in(viewer)[0].metadata[METADATA]["planes_written"]) == 4
     assert len(widget._live._kept) == 1
+
+
+def test_without_a_folder_for_files_nothing_waits_in_memory(
+    qtbot, viewer, widget, monkeypatch, tmp_path
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))  # no folder can be made in it
+    monkeypatch.setattr(_live, "MOST_KEPT", 1)
+    add(viewer, stack_of(4))
+    choose(widget, "all")
+    click_and_wait(qtbot, widget)
+    spill, left = widget._live._spill, list(widget._live._kept.values())
+    assert spill.folder is None
+    assert len(left) == 1  # the one on view; of the others tuning is lost
+    assert len(labels_in(viewer)[0].metadata[METADATA]["planes_written"]) == 4
+    failed = []
+    spill.failed.connect(failed.append)
+    spill._waiting.extend(left * 2)
+    spill.put(left[0])
+    assert not spill.busy
+    assert failed == left * 3
 
 
 def test_tune_all_planes(qtbot, viewer, widget, bright):

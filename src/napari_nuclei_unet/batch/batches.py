@@ -44,8 +44,9 @@ def segment_job_steps(
     Raises
     ------
     UserError
-        If something cannot be used or written, the image changes meanwhile, or the run is told to
-        stop. What is finished of an OME-Zarr is kept, and the next run goes on there.
+        If something cannot be used or written, labels that are there were made with other flags,
+        the image changes meanwhile or is gone, or the run is told to stop. What is finished of an
+        OME-Zarr is kept, and the next run goes on there.
     """
     if job.results.is_store:
         return (yield from Storing(job, overwrite, compute).steps())

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.batch.jobs import Job, about, linked_steps, write_tracks
+from napari_nuclei_unet.batch.finishing import about, linked_steps, write_tracks
+from napari_nuclei_unet.batch.jobs import Job
 from napari_nuclei_unet.batch.linking import Linked
 from napari_nuclei_unet.batch.results import Outcome
 from napari_nuclei_unet.core.measure import measure
@@ -20,7 +21,7 @@ from napari_nuclei_unet.files import refuse_foreign, write_labels, write_stack, 
 from napari_nuclei_unet.prediction import Step, Wish, sticky
 from napari_nuclei_unet.repeating import at_full_resolution
 from napari_nuclei_unet.stacks import PlaneFound, PlaneStep, segment_planes_steps
-from napari_nuclei_unet.writing import written
+from napari_nuclei_unet.writing import checksum, written
 
 Table = dict[str, NDArray[Any]]
 
@@ -71,6 +72,7 @@ class _Found:
         if not isinstance(step, PlaneFound):
             if isinstance(step, PlaneStep) or not step.notice:
                 return step
+            self.job.check_there(True)
             self.failed.append(step.notice)
             # of a single plane it is not a notice, but the error in which the run ends
             return step if len(self.numbers) > 1 else Step(step.done, step.total)
@@ -100,7 +102,7 @@ class _Found:
         results = job.results
         with written(results.labels) as labels, written(results.table) as table:
             write_table(table, self._table(linked))
-            record["table_bytes"] = table.stat().st_size
+            record["table_crc"] = checksum(table)
             if len(shape) == 2:
                 write_labels(labels, next(planes), record)
             else:
@@ -123,7 +125,5 @@ class _Found:
             record["seconds"] = round(sum(one["seconds"] for one in self.records), 3)
             record |= {name: [one[name] for one in self.records] for name in ("diameter", "zoom")}
         if self.failed:
-            record["failed"] = self.failed
-        else:  # only a whole result is taken for done
-            record["wish"] = self.job.wish
-        return record
+            record["failed"] = self.failed  # is not taken for done
+        return record | {"wish": self.job.wish}

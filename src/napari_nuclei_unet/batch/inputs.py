@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from napari_nuclei_unet.batch.parts import parts_of
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.files import LABELS_END, SUFFIXES, TIFF, image_stem, read_image
 from napari_nuclei_unet.large.lazy import WHOLE_ONLY, images_in, is_zarr, open_lazily
 
 STORE_END = "_labels.ome.zarr"
+# How files are called that may hold a part of an image.
+OME_TIFF = (".ome.tif", ".ome.tiff")
 # Files of a folder of zarr that are looked at to see whether it has changed.
 MOST_FILES = 20_000
 Stamp = tuple[int, ...]
@@ -51,7 +55,7 @@ def find_inputs(given: Iterable[str | Path]) -> list[Input]:
     Returns
     -------
     list of Input
-        One for each image of a plate.
+        One for each image of a plate, and one for all files of an OME-TIFF of several.
 
     Raises
     ------
@@ -74,8 +78,22 @@ def find_inputs(given: Iterable[str | Path]) -> list[Input]:
         else:
             raise UserError(f"There is no file or folder {path}.")
         found.update((one.path, one) for one in inside)
-    _refuse_clashes(found.values())
-    return list(found.values())
+    inputs = list(_whole(found))
+    _refuse_clashes(inputs)
+    return inputs
+
+
+def _whole(found: Mapping[Path, Input]) -> Iterator[Input]:
+    """Leave out files whose image is read by another one of these."""
+    taken: set[Path] = set()
+    for path, one in found.items():
+        if not path.name.lower().endswith(OME_TIFF):
+            yield one
+        elif path not in taken:
+            parts = parts_of(path)
+            if parts[0] == path or parts[0] not in found:
+                taken.update(parts)
+                yield one
 
 
 def _refuse_clashes(inputs: Iterable[Input]) -> None:
@@ -171,33 +189,36 @@ def open_image(path: Path, level: int = 0) -> Opened:
     return Opened(pixels, None, (1.0,) * ndim, (None,) * ndim, in_parts=False)
 
 
-def stamp_of(path: Path) -> Stamp:
+def stamp_of(*paths: Path) -> Stamp:
     """Say when, and how large, an image was written, so that one that has changed is told.
 
-    Of a folder of zarr the newest of its first files counts, for there may be millions.
+    Of several files, as in a folder of zarr, the newest counts, and only of the first, for there
+    may be millions.
 
     Raises
     ------
     OSError
-        If it is gone.
+        If one is gone.
     """
-    if not path.is_dir():
-        about = path.stat()
+    if len(paths) == 1 and not paths[0].is_dir():
+        about = paths[0].stat()
         return about.st_mtime_ns, about.st_size
     newest = size = count = 0
-    for one in _files(path):
+    for one in islice(_files(paths), MOST_FILES):
         about = one.stat()
         newest, size = max(newest, about.st_mtime_ns), size + about.st_size
         count += 1
-        if count == MOST_FILES:
-            break
     return newest, size, count
 
 
-def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        for one in sorted(entries, key=lambda entry: entry.name):
-            if one.is_dir():
-                yield from _files(Path(one.path))
-            else:
-                yield one
+def _files(paths: Iterable[Path]) -> Iterator[Path | os.DirEntry[str]]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        with os.scandir(path) as entries:
+            for one in sorted(entries, key=lambda entry: entry.name):
+                if one.is_dir():
+                    yield from _files([Path(one.path)])
+                else:
+                    yield one

@@ -5,35 +5,27 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_nuclei_unet.batch.inputs import Input, Opened, Stamp, open_image, stamp_of
-from napari_nuclei_unet.batch.linking import (
-    Linked,
-    Read,
-    check_link,
-    follow_steps,
-    join_steps,
-    numbered,
-)
+from napari_nuclei_unet.batch.linking import check_link
+from napari_nuclei_unet.batch.parts import all_parts
 from napari_nuclei_unet.batch.picking import Picked, Positions, pick
 from napari_nuclei_unet.batch.results import Results, Wanted, results_as, results_in
 from napari_nuclei_unet.core.axes import Channel
 from napari_nuclei_unet.core.blocks import LARGE
 from napari_nuclei_unet.core.regions import Region
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.files import read_record, write_table
-from napari_nuclei_unet.models import Model, shipped_models
+from napari_nuclei_unet.files import read_record
+from napari_nuclei_unet.large.journals import differences
+from napari_nuclei_unet.large.lazy import is_zarr
+from napari_nuclei_unet.models import Model
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.prediction import Step, Wish
-from napari_nuclei_unet.repeating import source_of
-from napari_nuclei_unet.writing import written
+from napari_nuclei_unet.writing import checksum
 
 # What the letters of labels in OME-Zarr may be, in their order: NGFF has one more axis than these.
 NGFF_ORDER = "TZYX"
@@ -81,8 +73,8 @@ class Job:
 
     Attributes
     ----------
-    path : Path
-        Absolute.
+    files : tuple of Path
+        Absolute; more than one of an OME-TIFF in several files, which is opened by the first.
     opened : Opened
         At the level that is wanted.
     full : Opened
@@ -95,13 +87,18 @@ class Job:
         Of the image, before anything of it was read.
     """
 
-    path: Path
+    files: tuple[Path, ...]
     opened: Opened
     full: Opened
     picked: Picked
     settings: Settings
     results: Results
     stamp: Stamp
+
+    @property
+    def path(self) -> Path:
+        """By which the image is opened."""
+        return self.files[0]
 
     @property
     def region(self) -> Region | None:
@@ -128,20 +125,19 @@ class Job:
         settings = self.settings
         params = dataclasses.asdict(settings.params)
         del params["batch"]  # how many tiles are seen at once changes nothing
-        wish = {
+        wish = {f"--{name.replace('_', '-')}": value for name, value in params.items()} | {
             "version": version("napari-nuclei-unet"),
-            "model": settings.model.card.sha256,
-            "parameters": params,
+            "--model": settings.model.card.sha256,
             "image": [str(self.path), self.stamp],
-            "size": self.opened.pixels.shape,
-            "type": str(self.opened.pixels.dtype),
-            "axes": self.picked.axes,
-            "planes": [self.picked.lead, self.picked.positions, self.picked.like.index],
-            "channel": settings.channel,
-            "level": settings.level,
-            "region": None if settings.region is None else settings.region.polygons,
-            "join": settings.join and settings.join.upper(),
-            "track": settings.follow,
+            "image size": self.opened.pixels.shape,
+            "image type": str(self.opened.pixels.dtype),
+            "--axes": self.picked.axes,
+            "--planes": [self.picked.lead, self.picked.positions, self.picked.like.index],
+            "--channel": settings.channel,
+            "--level": settings.level,
+            "--region": None if settings.region is None else settings.region.polygons,
+            "--join": settings.join and settings.join.upper(),
+            "--track": settings.follow,
         }
         return dict(json.loads(json.dumps(wish)))
 
@@ -168,26 +164,73 @@ class Job:
         UserError
         """
         try:
-            same = stamp_of(self.path) == self.stamp
-        except OSError:
-            same = False
+            same = stamp_of(*self.files) == self.stamp
+        except OSError as error:
+            raise self._gone from error
         if not same:
             raise UserError(
                 f"{self.path} changed while it was read, so its result is not kept: wait until it "
                 "is complete, then run it again with --overwrite."
             )
 
+    def check_there(self, failed: bool) -> None:
+        """Refuse to go on with an image that is gone, or has changed.
+
+        A folder of zarr that is gone would be read as black, for chunks may be missing.
+
+        Parameters
+        ----------
+        failed : bool
+            Whether reading has failed, so that it is worth while to open it anew.
+
+        Raises
+        ------
+        UserError
+        """
+        if self.path.is_dir():
+            if not is_zarr(self.path):
+                raise self._gone
+        elif failed or len(self.files) == 1:  # it takes a while to look at many
+            self.check_unchanged()
+        if failed and self.opened.in_parts:
+            try:
+                open_image(self.path, self.settings.level)
+            except UserError as error:
+                raise self._gone from error
+
+    @property
+    def _gone(self) -> UserError:
+        return UserError(
+            f"{self.path} cannot be opened any more: see that its disk or server is there, then "
+            "run it again to go on."
+        )
+
     def done_before(self) -> dict[str, Any] | None:
-        """Record of the same result in a TIFF, if that and its tables are there."""
-        if not self.results.labels.is_file() or not self.results.table.is_file():
+        """Record of the same result in a TIFF, if that and its tables are there.
+
+        Raises
+        ------
+        UserError
+            If the TIFF is of another image, or was made with other flags.
+        """
+        labels = self.results.labels
+        record = read_record(labels) if labels.is_file() else None
+        if record is None:
             return None
-        if self.settings.follow and not self.results.tracks.is_file():
-            return None
-        record = read_record(self.results.labels)
-        if record is None or record.get("wish") != self.wish:
+        if not isinstance(wish := record.get("wish"), dict):
+            raise UserError(
+                f"{labels} holds labels of another run: choose another name, or --overwrite them."
+            )
+        if changed := differences(self.wish, wish):
+            raise UserError(
+                f"{labels} was made with another {changed}: choose another folder, or --overwrite "
+                "it."
+            )
+        tables = [self.results.table, *([self.results.tracks] if self.settings.follow else [])]
+        if record.get("failed") or not all(one.is_file() for one in tables):
             return None
         # labels in OME-Zarr have a table of the same name
-        same = self.results.table.stat().st_size == record["table_bytes"]
+        same = checksum(self.results.table) == record["table_crc"]
         return record if same else None
 
 
@@ -200,8 +243,9 @@ def open_job(item: Input, settings: Settings, wanted: Wanted) -> Job:
         If it cannot be read, or what is wanted does not fit it.
     """
     path = item.path.resolve()
+    files = all_parts(path)
     try:
-        stamp = stamp_of(path)
+        stamp = stamp_of(*files)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     opened = open_image(path, settings.level)
@@ -223,7 +267,7 @@ def open_job(item: Input, settings: Settings, wanted: Wanted) -> Job:
             f"{path} can only be read whole, which a cluster cannot: save it as TIFF or OME-Zarr, "
             "or leave --scheduler out."
         )
-    return Job(path, opened, full, picked, settings, results, stamp)
+    return Job(files, opened, full, picked, settings, results, stamp)
 
 
 def _plane_pixels(opened: Opened, picked: Picked) -> int:
@@ -242,54 +286,3 @@ def _for_store(picked: Picked) -> Picked:
         )
     order = "T" * ("T" in picked.lead) + "".join(others) + "Z" * ("Z" in picked.lead)
     return picked.ordered(order)
-
-
-def about(job: Job, nuclei: int) -> dict[str, Any]:
-    """Say what the record of a result says of its image, beside the run."""
-    settings, picked = job.settings, job.picked
-    own = settings.model_name in shipped_models()
-    shapes = job.full_size, picked.size
-    dtype = np.dtype(job.opened.pixels.dtype)
-    source = source_of(picked.like, picked.axes, str(job.path), settings.level, dtype, shapes)
-    return {
-        "source": source | {"planes": job.planes_text},
-        "region": None if settings.region is None else settings.region.polygons,
-        "model_file": None if own else str(Path(settings.model_name).resolve()),
-        "join": settings.join and settings.join.upper(),
-        "track": settings.follow,
-        "format": "zarr" if job.results.is_store else "tiff",
-        "nuclei": nuclei,
-    }
-
-
-def linked_steps(job: Job, read: Read, counts: Sequence[int]) -> Generator[Step, Wish, Linked]:
-    """Give ids that hold over all planes.
-
-    Parameters
-    ----------
-    job : Job
-    read : callable
-        Gives labels of a plane, 1..n.
-    counts : sequence of int
-        How many nuclei each plane has; looked at if they are not linked.
-    """
-    picked, settings = job.picked, job.settings
-    if settings.join:
-        steps = join_steps(read, picked.lengths, picked.lead.index(settings.join.upper()))
-    elif settings.follow:
-        steps = follow_steps(read, picked.columns, picked.lengths, picked.lead.index("T"))
-    else:
-        return numbered(counts)
-    while True:
-        try:
-            yield Step(next(steps), len(counts))
-        except StopIteration as end:
-            linked: Linked = end.value
-            return linked
-
-
-def write_tracks(job: Job, linked: Linked) -> None:
-    """Write the table of tracks, if nuclei were followed."""
-    if job.settings.follow:
-        with written(job.results.tracks) as aside:
-            write_table(aside, linked.tracks)

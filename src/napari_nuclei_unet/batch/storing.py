@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import shutil
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.batch.jobs import Job, about, linked_steps, write_tracks
+from napari_nuclei_unet.batch.finishing import about, linked_steps, write_tracks
+from napari_nuclei_unet.batch.jobs import Job
 from napari_nuclei_unet.batch.results import Outcome
 from napari_nuclei_unet.core.axes import Cut, CutArray
 from napari_nuclei_unet.devices import plan
@@ -24,17 +25,12 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.large.blockwise import Held, Wanted
 from napari_nuclei_unet.large.cluster import FilePlane
 from napari_nuclei_unet.large.grids import Grid
-from napari_nuclei_unet.large.journals import JOURNAL, Journal
+from napari_nuclei_unet.large.journals import JOURNAL, Journal, Progress
+from napari_nuclei_unet.large.locks import locked
 from napari_nuclei_unet.large.stores import LabelsStore
-from napari_nuclei_unet.large.streaming import (
-    BlockStep,
-    Compute,
-    Layer,
-    find_all_steps,
-    stream_steps,
-)
+from napari_nuclei_unet.large.streaming import Compute, Layer, find_all_steps, stream_steps
 from napari_nuclei_unet.prediction import Step, Wish, sticky
-from napari_nuclei_unet.writing import written
+from napari_nuclei_unet.writing import checksum, written
 
 # Bytes that linking takes for each pixel of a plane: labels, numbers of the slices held, ids.
 LINKING = 60
@@ -46,6 +42,7 @@ class Storing:
 
     Linked labels are written in a second pass from a store of its own, which is hidden and deleted
     in the end: a pass that is broken off has changed nothing of what it reads, and begins again.
+    A store of which parts could not be read is not finished, and that one stays.
 
     Attributes
     ----------
@@ -66,36 +63,48 @@ class Storing:
         return bool(self.job.settings.join or self.job.settings.follow)
 
     def steps(self) -> Generator[Step, Wish, Outcome]:
-        """Segment, link, and finish."""
+        """Segment, link, and finish; what could not be read is tried again by the next run."""
+        with locked(self.job.results.labels):
+            return (yield from self._steps())
+
+    def _steps(self) -> Generator[Step, Wish, Outcome]:
         job, results = self.job, self.job.results
         store, journal = self._begin(results.labels, results.table)
-        if self.links and not store.finished:
-            _check_memory(job.picked.size)
+        if store.finished or not self.links:
+            self._remove_hidden()  # a run that was killed may have left it
         if store.finished:
             return self._outcome(journal, store.record["nuclei"], True)
-        if not self.links:
+        if self.links:
+            nuclei = yield from self._linked_steps(store, journal)
+        else:
             yield from self._segment_steps(store, journal)
             nuclei = journal.progress.nuclei
-        else:
-            hidden = results.labels.with_name(f".{results.table.stem}_unlinked.ome.zarr")
-            table = hidden.with_suffix("").with_suffix(".csv")
-            work, kept = self._begin(hidden, table)
-            yield from self._segment_steps(work, kept)
-            nuclei = yield from self._link_steps((work, kept), store)
-            size = results.table.stat().st_size
-            journal.commit(dataclasses.replace(kept.progress, nuclei=nuclei, table_bytes=size))
-        for done, total in store.build_pyramid():
-            yield Step(done, total)
-        job.check_unchanged()
-        store.write_record(_store_record(job, nuclei, journal))
-        store.finish()
-        if self.links:
-            shutil.rmtree(hidden, ignore_errors=True)
-            table.unlink(missing_ok=True)
+        made = _store_record(job, nuclei, journal)
+        if any(store.record.get(name) != made[name] for name in ("nuclei", "failed")):
+            for done, total in store.build_pyramid():
+                yield Step(done, total)
+            job.check_unchanged()
+            store.write_record(made)
+        if not made["failed"]:
+            store.finish()
+            self._remove_hidden()
         return self._outcome(journal, nuclei, False)
 
     def _outcome(self, journal: Journal, nuclei: int, skipped: bool) -> Outcome:
-        return Outcome(len(self.job.picked.cuts), nuclei, journal.progress.failed, skipped)
+        failed = tuple(one.told for one in journal.progress.failed)
+        return Outcome(len(self.job.picked.cuts), nuclei, failed, skipped)
+
+    @property
+    def _hidden(self) -> tuple[Path, Path]:
+        """Store of labels that are not linked yet, and its table."""
+        results = self.job.results
+        name = f".{results.table.stem}_unlinked"
+        return results.labels.with_name(f"{name}.ome.zarr"), results.labels.with_name(f"{name}.csv")
+
+    def _remove_hidden(self) -> None:
+        labels, table = self._hidden
+        shutil.rmtree(labels, ignore_errors=True)
+        table.unlink(missing_ok=True)
 
     def _begin(self, path: Path, table: Path) -> tuple[LabelsStore, Journal]:
         """Open a store with its journal: a new one, or one to go on with."""
@@ -108,9 +117,12 @@ class Storing:
             )
         journal.begin()
         size = table.stat().st_size if table.is_file() else 0
+        known = journal.progress.table_bytes
+        same = size >= known and (
+            not known or checksum(table, stop=known) == journal.progress.table_crc
+        )
         # of an unfinished run there may be rows that the journal does not know
-        more = size - journal.progress.table_bytes
-        if more < 0 or (more and store.finished):
+        if not same or (size > known and store.finished):
             raise UserError(
                 f"{table}, the table of {path}, is gone or was changed: put it back, or --overwrite"
                 " both."
@@ -124,16 +136,11 @@ class Storing:
         wanted = Wanted(settings.model_name, settings.params, settings.device, job.region)
         places = zip(picked.cuts, picked.indices, picked.columns, strict=True)
         layers = [Layer(self._source(cut), index, columns) for cut, index, columns in places]
-
-        def checked(step: Step) -> Step:
-            if isinstance(step, BlockStep) and step.written and job.path.is_file():
-                job.check_unchanged()
-            return step
-
-        steps = stream_steps(layers, store, journal, wanted, self.compute or find_all_steps)
-        yield from sticky(steps, checked)
+        compute = self.compute or find_all_steps
+        steps = stream_steps(layers, store, journal, wanted, compute, job.check_there)
+        yield from sticky(steps)
         job.check_unchanged()
-        if journal.progress.plane < len(layers):
+        if journal.progress.next_plane(len(layers)) is not None:
             raise UserError(f"{job.path} was stopped: run it again to go on.")
 
     def _source(self, cut: Cut) -> Held | FilePlane:
@@ -142,30 +149,56 @@ class Storing:
             return FilePlane(str(job.path), job.settings.level, cut, job.stamp)
         return Held(CutArray(job.opened.pixels, cut))
 
+    def _linked_steps(self, store: LabelsStore, journal: Journal) -> Generator[Step, Wish, int]:
+        """Segment into a hidden store, and write labels with ids that hold over planes."""
+        _check_memory(self.job.picked.size)
+        work, kept = self._begin(*self._hidden)
+        yield from self._segment_steps(work, kept)
+        journal.commit(Progress())  # the table is replaced: its length is known afterwards
+        nuclei = yield from self._link_steps((work, kept), store)
+        table = self.job.results.table
+        size, crc = table.stat().st_size, checksum(table)
+        after = replace(
+            kept.progress, nuclei=nuclei, table_bytes=size, table_crc=crc, surveys={}
+        )  # fmt: skip
+        journal.commit(after)
+        return nuclei
+
     def _link_steps(
         self, work: tuple[LabelsStore, Journal], store: LabelsStore
     ) -> Generator[Step, Wish, int]:
         """Write labels and table anew with ids that hold over planes; how many there are."""
         job, indices = self.job, self.job.picked.indices
 
-        def read(number: int) -> NDArray[np.int32]:
-            plane = np.asarray(work[0].labels[indices[number]])
-            # ids of a plane follow one another, so that they become 1..n
-            before = int(plane.min(initial=np.iinfo(np.int32).max, where=plane > 0)) - 1
-            return np.where(plane > 0, plane - before, 0).astype(np.int32)
+        def read(number: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+            return _ranked(np.asarray(work[0].labels[indices[number]]))
 
-        linked = yield from linked_steps(job, read, [0] * len(indices))
+        linked = yield from linked_steps(job, lambda number: read(number)[0], [0] * len(indices))
+        ids = np.zeros(work[1].progress.nuclei + 1, np.int32)
         for number, index in enumerate(indices):
-            store.write(index, linked.ids[number][read(number)])
+            labels, before = read(number)
+            store.write(index, linked.ids[number][labels])
+            ids[before] = linked.ids[number][1:]
             yield Step(number + 1, len(indices))
         with written(job.results.table) as aside:
-            _renumber(work[1].table, aside, np.concatenate([ids[1:] for ids in linked.ids]))
+            _renumber(work[1].table, aside, ids)
         write_tracks(job, linked)
         return linked.count
 
 
+def _ranked(plane: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Give the nuclei of a plane the labels 1..n, and say which ids they had, in this order."""
+    most = int(plane.max(initial=0))
+    least = int(plane.min(initial=most, where=plane > 0))
+    places = np.where(plane > 0, plane - least + 1, 0)
+    there = np.zeros(most - least + 2, bool)
+    there[places] = True
+    there[0] = False
+    return np.cumsum(there, dtype=np.int32)[places], np.flatnonzero(there) + least - 1
+
+
 def _renumber(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
-    """Copy a table row by row; its labels, which are 1..n, become ids."""
+    """Copy a table row by row, with other ids in place of its labels."""
     with (
         old.open(newline="", encoding="utf-8") as lines,
         new.open("w", newline="", encoding="utf-8") as out,
@@ -175,7 +208,7 @@ def _renumber(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
         column = header.index("label")
         writer.writerow(header)
         for row in rows:
-            row[column] = str(ids[int(row[column]) - 1])
+            row[column] = str(ids[int(row[column])])
             writer.writerow(row)
 
 
@@ -218,4 +251,4 @@ def _store_record(job: Job, nuclei: int, journal: Journal) -> dict[str, Any]:
         "seconds": round(journal.progress.seconds, 3),
         "stopped": False,
     }
-    return record | about(job, nuclei) | {"failed": list(journal.progress.failed)}
+    return record | about(job, nuclei) | {"failed": [one.told for one in journal.progress.failed]}

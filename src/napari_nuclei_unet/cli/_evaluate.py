@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_nuclei_unet.cli._common import Commands
 from napari_nuclei_unet.errors import UserError
@@ -33,40 +33,70 @@ def add_to(commands: Commands) -> None:
     one.set_defaults(command=models)
 
 
+class _Compared(NamedTuple):
+    """What is kept of the comparison of an image: its counts, and how many errors of each kind."""
+
+    counts: Counts
+    errors: dict[str, int]
+
+
 def evaluate(args: argparse.Namespace) -> int:
     """Print how well labels agree with annotations."""
-    from napari_nuclei_unet.core.scores import by_image, count, pooled
     from napari_nuclei_unet.learning.annotations import read_groups, refuse_masks
 
     pairs = _pairs(args.predicted, args.true)
     refuse_masks(true for _, true in pairs.values())
     groups = read_groups(args.groups, pairs, ("modality",)) if args.groups else {}
-    counts, parts = {}, defaultdict(list)
+    made, parts = {}, defaultdict(list)
     for stem, (predicted, true) in pairs.items():
-        if predicted.shape != true.shape:
-            raise UserError(
-                f"{stem}: predicted labels have the shape {predicted.shape}, "
-                f"true ones {true.shape}."
-            )
-        counts[stem] = count(true, predicted)
+        made[stem] = _compared(stem, predicted, true)
         if modality := groups.get(stem, {}).get("modality"):
-            parts[modality].append(counts[stem])
-
-    def tables(some: list[Counts]) -> dict[str, Any]:
-        return {"images": len(some), "by image": by_image(some), "pooled": pooled(some)}
-
-    modalities = {name: tables(some) for name, some in sorted(parts.items())}
-    everything = tables(list(counts.values()))
-    each = {stem: one.scores() for stem, one in counts.items()}
+            parts[modality].append(made[stem])
+    modalities = {name: _table(some) for name, some in sorted(parts.items())}
+    everything = _table(list(made.values()))
+    each = {stem: one.counts.scores() for stem, one in made.items()}
     if args.json:
-        print(json.dumps({**everything, "modalities": modalities, "each": each}, indent=2))
+        rows = {stem: {**each[stem], "errors": one.errors} for stem, one in made.items()}
+        print(json.dumps({**everything, "modalities": modalities, "each": rows}, indent=2))
         return 0
     for name, table in [*modalities.items(), ("all", everything)]:
         title = f"{name} ({table['images']} images)"
         _print_scores({f"{title}, {way}": table[way] for way in ("by image", "pooled")})
     if args.each:
         _print_scores(each)
+    _print_errors(everything)
     return 0
+
+
+def _compared(stem: str, predicted: Any, true: Any) -> _Compared:
+    from napari_nuclei_unet.core.comparing import compare
+
+    if predicted.shape != true.shape:
+        raise UserError(
+            f"{stem}: predicted labels have the shape {predicted.shape}, true ones {true.shape}."
+        )
+    made = compare(true, predicted)
+    return _Compared(made.counts, made.numbers)
+
+
+def _table(some: list[_Compared]) -> dict[str, Any]:
+    """Scores of some images, and their nuclei and errors together."""
+    from napari_nuclei_unet.core.scores import by_image, pooled
+
+    counts = [one.counts for one in some]
+    return {
+        "images": len(some),
+        "annotated": sum(one.n_true for one in counts),
+        "found": sum(one.n_predicted for one in counts),
+        "errors": {kind: sum(one.errors[kind] for one in some) for kind in some[0].errors},
+        "by image": by_image(counts),
+        "pooled": pooled(counts),
+    }
+
+
+def _print_errors(table: dict[str, Any]) -> None:
+    errors = ", ".join(f"{number:,} {kind}" for kind, number in table["errors"].items())
+    print(f"{table['annotated']:,} nuclei annotated, {table['found']:,} found: {errors}")
 
 
 def _print_scores(rows: dict[str, dict[str, float]]) -> None:

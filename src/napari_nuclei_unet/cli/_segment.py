@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +134,7 @@ def segment(args: argparse.Namespace) -> int:
     """Segment files, one after the other; a bad one does not stop the rest."""
     from napari_nuclei_unet.batch.batches import SUMMARY, Summary
     from napari_nuclei_unet.batch.inputs import find_inputs
+    from napari_nuclei_unet.large.locks import locked
 
     settings = _settings(args)
     inputs = find_inputs(args.paths)
@@ -141,7 +142,8 @@ def segment(args: argparse.Namespace) -> int:
     folder = args.out.parent if wanted.is_file else args.out
     check_writable(folder)
     summary = Summary(None if wanted.is_file else folder / SUMMARY)
-    with _computing(args.scheduler, settings) as compute:
+    alone = nullcontext() if summary.path is None else locked(summary.path)
+    with alone, _computing(args.scheduler, settings) as compute:
         for item in inputs:
             try:
                 row = _segmented(item, settings, wanted, (args.overwrite, compute))

@@ -111,7 +111,7 @@ class Region:
         )
 
 
-def enlarged(plane: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
+def enlarged(plane: NDArray[Any], shape: Sequence[int], box: Box | None = None) -> NDArray[Any]:
     """Give a plane the pixels of another resolution: each that of the nearest.
 
     Parameters
@@ -119,17 +119,20 @@ def enlarged(plane: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
     plane : ndarray, shape (Y, X)
     shape : (int, int)
         Wanted height and width.
+    box : (slice, slice), optional
+        Only this part of the wanted plane.
 
     Returns
     -------
     ndarray, shape (Y, X)
-        The same object where the shape is the same.
+        The same object, or a view of it, where the shape is the same.
     """
     if plane.shape == tuple(shape[:2]):
-        return plane
+        return plane if box is None else plane[box]
+    whole = (slice(0, shape[0]), slice(0, shape[1]))
     rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int)
-        for new, old in zip(shape[:2], plane.shape, strict=True)
+        ((np.arange(part.start, part.stop) + 0.5) * old / new).astype(int)
+        for part, new, old in zip(box or whole, shape[:2], plane.shape, strict=True)
     )
     return plane[np.ix_(rows, columns)]
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
+# Places of so many pixels still fit into 32 bits.
+LARGEST = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,19 @@ def count(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Counts:
     """
     if true.shape != predicted.shape:
         raise ValueError(f"shapes differ: {true.shape} and {predicted.shape}")
-    pairs = _overlaps(true, predicted)
-    matches = [_match(pairs, threshold) for threshold in THRESHOLDS]
+    (_, t), (_, p) = numbered(true.ravel()), numbered(predicted.ravel())
+    return count_pairs(overlaps(t, p))
+
+
+def count_pairs(pairs: Overlaps) -> Counts:
+    """Give the counts of two label images whose overlaps are known."""
+    matches = [match(pairs, threshold) for threshold in THRESHOLDS]
     intersection, union = _aji(pairs)
     return Counts(
         n_true=pairs.true_area.size,
         n_predicted=pairs.predicted_area.size,
         matched=np.array([len(m) for m in matches]),
-        matched_iou=float(matches[0].sum()),
+        matched_iou=float(pairs.iou[matches[0]].sum()),
         aji_intersection=intersection,
         aji_union=union,
         overlap=int(pairs.overlap.sum()),
@@ -152,9 +159,19 @@ def by_image(counts: Sequence[Counts]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in table])) for name in table[0]}
 
 
-@dataclass(frozen=True)
-class _Overlaps:
-    """Pairs of nuclei that share pixels, as positions in the two lists of areas."""
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    """Pairs of nuclei that share pixels.
+
+    Attributes
+    ----------
+    true, predicted : ndarray, shape (n,), int
+        Of each pair, positions in the two lists of areas.
+    overlap : ndarray, shape (n,), int
+        What the pair shares, in pixels.
+    true_area, predicted_area : ndarray, int
+        Of all nuclei, in the order of their ids, in pixels.
+    """
 
     true: NDArray[np.intp]
     predicted: NDArray[np.intp]
@@ -164,56 +181,83 @@ class _Overlaps:
 
     @property
     def union(self) -> NDArray[np.int64]:
+        """What either of the pair covers, in pixels."""
         return self.true_area[self.true] + self.predicted_area[self.predicted] - self.overlap
 
     @property
     def iou(self) -> NDArray[np.float64]:
+        """Intersection over union of each pair, 0 to 1."""
         return self.overlap / self.union
 
 
-def _overlaps(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> _Overlaps:
-    true_ids, t = _numbered(true.ravel())
-    predicted_ids, p = _numbered(predicted.ravel())
-    true_area = np.bincount(t, minlength=true_ids.size)[1:]
-    predicted_area = np.bincount(p, minlength=predicted_ids.size)[1:]
+def overlaps(t: NDArray[np.integer], p: NDArray[np.integer]) -> Overlaps:
+    """Find the pairs of nuclei that share pixels.
+
+    Parameters
+    ----------
+    t, p : ndarray, shape (n,), integer
+        Place of every pixel of the truth and of the prediction, as :func:`numbered` gives it.
+
+    Returns
+    -------
+    Overlaps
+    """
+    true_area, predicted_area = np.bincount(t, minlength=1)[1:], np.bincount(p, minlength=1)[1:]
     both, columns = (t > 0) & (p > 0), max(predicted_area.size, 1)
-    pairs, place = _numbered((t[both] - 1) * columns + p[both])
-    i, j = np.divmod(pairs[1:] - 1, columns)
-    overlap = np.bincount(place, minlength=pairs.size)[1:]
-    return _Overlaps(i, j, overlap, true_area, predicted_area)
+    pixels = (t[both].astype(np.int64) - 1) * columns + p[both]
+    # neighbours are mostly of the same pair: runs of them are fewer to sort
+    starts = np.flatnonzero(np.diff(pixels, prepend=0))
+    pairs, place = np.unique(pixels[starts], return_inverse=True)
+    overlap = np.bincount(place, np.diff(starts, append=pixels.size)).astype(np.int64)
+    i, j = np.divmod(pairs - 1, columns)
+    return Overlaps(i, j, overlap, true_area, predicted_area)
 
 
-def _numbered(flat: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.intp]]:
-    """Ids in their order, background first whether or not there is any, and each pixel's place."""
+def numbered(flat: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Give the ids of a label image numbers.
+
+    Parameters
+    ----------
+    flat : ndarray, shape (n,), integer
+        0 is background, and none is negative.
+
+    Returns
+    -------
+    ids : ndarray, shape (m,), integer
+        In their order, background first whether or not there is any.
+    places : ndarray, shape (n,), integer
+        Of each pixel in ``ids``.
+    """
     if flat.size and flat.min() >= 0 and flat.max() <= 4 * flat.size:
-        used = np.bincount(flat) > 0  # a table is quicker than sorting
+        used = np.bincount(flat.astype(np.intp, copy=False)) > 0  # quicker than sorting
         used[0] = True
-        return np.flatnonzero(used), (np.cumsum(used) - 1)[flat]
-    ids, place = np.unique(np.append(0, flat), return_inverse=True)
+        kind = np.int32 if flat.size < LARGEST else np.int64
+        return np.flatnonzero(used), (np.cumsum(used, dtype=kind) - 1)[flat]
+    ids, place = np.unique(np.append(flat.dtype.type(0), flat), return_inverse=True)
     return ids, place[1:]
 
 
-def _match(pairs: _Overlaps, threshold: float) -> NDArray[np.float64]:
-    """IoU of the matched pairs."""
-    good = pairs.iou >= threshold
-    true, predicted, iou = pairs.true[good], pairs.predicted[good], pairs.iou[good]
+def match(pairs: Overlaps, threshold: float) -> NDArray[np.intp]:
+    """Match nuclei one to one, as :func:`count` says; positions of the pairs that are matches."""
+    iou = pairs.iou
+    good = np.flatnonzero(iou >= threshold)
+    true, predicted = pairs.true[good], pairs.predicted[good]
     free = (np.bincount(true, minlength=1)[true] == 1) & (
         np.bincount(predicted, minlength=1)[predicted] == 1
     )
     if free.all():  # as above 0.5
-        return np.asarray(iou)
+        return good
     rows, i = np.unique(true[~free], return_inverse=True)
     columns, j = np.unique(predicted[~free], return_inverse=True)
     gain = np.zeros((rows.size, columns.size))
-    gain[i, j] = 1 + iou[~free] / (rows.size + columns.size + 1)
-    chosen = linear_sum_assignment(gain, maximize=True)
-    table = np.zeros_like(gain)
-    table[i, j] = iou[~free]
-    competed = table[chosen]
-    return np.concatenate([iou[free], competed[competed > 0]])
+    gain[i, j] = 1 + iou[good[~free]] / (rows.size + columns.size + 1)
+    table = np.full(gain.shape, -1)
+    table[i, j] = good[~free]
+    chosen = table[linear_sum_assignment(gain, maximize=True)]
+    return np.concatenate([good[free], chosen[chosen >= 0]])
 
 
-def _aji(pairs: _Overlaps) -> tuple[int, int]:
+def _aji(pairs: Overlaps) -> tuple[int, int]:
     """Each true nucleus takes the prediction of highest IoU; unmatched areas join the union."""
     order = np.lexsort((-pairs.iou, pairs.true))
     _, first = np.unique(pairs.true[order], return_index=True)

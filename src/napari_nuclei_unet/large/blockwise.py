@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.blocks import Block, owned, plan_blocks
 from napari_nuclei_unet.core.instances import SMOOTHING, separate
-from napari_nuclei_unet.core.measure import measure_quickly
+from napari_nuclei_unet.core.measure import Frame, measure
 from napari_nuclei_unet.core.planes import Plane, seen_colours
 from napari_nuclei_unet.core.regions import Box, Region, box_around, cut
 from napari_nuclei_unet.core.tiles import ArrayLike
@@ -92,7 +92,7 @@ class Found:
     at : (slice, slice)
         Where in the plane; may reach over the edge of the block.
     table : dict of str to ndarray, shape (n,)
-        As from ``core.measure.measure_quickly``, in pixels of the plane.
+        As from ``core.measure.measure``, in pixels of the plane.
     notices : tuple of str
         Sentences for the user.
     error : str
@@ -143,29 +143,30 @@ def find_steps(task: Task) -> Generator[Step, Wish, Found | None]:
     UserError
         If memory does not suffice, or a parameter cannot be used.
     """
-    region = task.wanted.region
+    region, pixels = task.wanted.region, _Read(task.source.open())
     if not task.survey.is_live(task.block.seen) or (
         region is not None and not region.part(task.block.seen).any()
     ):
-        return nothing(task.block)
+        return nothing(task.block, pixels.shape)
     model = load_model(task.wanted.model)  # is read once, and again when its file has changed
     how = plan(task.wanted.params, task.wanted.device, model.network.config)
     notices: list[str] = []
-    pixels = _Read(task.source.open())
     try:
         maps = yield from sticky(_map_steps(pixels, task, model, how, notices))
         if maps.finished is not None:
             return None
-        return _found(pixels[task.block.seen], maps.values, task, model, tuple(notices))
+        return _found(pixels, maps.values, task, model, tuple(notices))
     except _UnreadableError as error:
-        return nothing(task.block, str(error))
+        return nothing(task.block, pixels.shape, str(error))
 
 
-def nothing(block: Block, error: str = "") -> Found:
-    """Give what is found where there is nothing, or what is there cannot be read."""
+def nothing(block: Block, shape: tuple[int, ...], error: str = "") -> Found:
+    """Give what is found where there is nothing, or what is there cannot be read.
+
+    The table has the columns of all others, as many as a plane of that shape has colours.
+    """
     top, left = (part.start for part in block.own)
-    empty = np.zeros((0, 0))
-    table = measure_quickly(np.zeros((0, 0), np.int32), empty, empty)
+    table = measure(np.zeros((0, 0), np.int32), np.zeros((0, 0, *shape[2:])))
     return Found(np.zeros((0, 0), np.int32), (slice(top, top), slice(left, left)), table, (), error)
 
 
@@ -240,7 +241,7 @@ def _scaled(box: Box, zoom: Fraction, within: tuple[int, ...] | None = None) -> 
 
 
 def _found(
-    pixels: NDArray[np.generic],
+    read: _Read,
     maps: NDArray[np.float32],
     task: Task,
     model: Model,
@@ -248,6 +249,7 @@ def _found(
 ) -> Found:
     """Separate nuclei in the maps of a block, and take its own."""
     survey, block, zoom = task.survey, task.block, float(task.survey.zoom)
+    pixels = read[block.seen]
     dead = survey.dead(block.seen)
     if pixels.dtype.kind == "f":
         lost = ~np.isfinite(pixels)
@@ -268,12 +270,12 @@ def _found(
     ids = np.where(mine, np.cumsum(mine), 0).astype(np.int32)
     own = ids[labels]
     if not own.any():
-        return nothing(block)
+        return nothing(block, read.shape)
     box = box_around(own > 0)
-    offset = tuple(seen.start + part.start for seen, part in zip(block.seen, box, strict=True))
-    table = measure_quickly(own[box], pixels[box], maps[0][box], offset)
     rows, columns = (
         slice(seen.start + part.start, seen.start + part.stop)
         for seen, part in zip(block.seen, box, strict=True)
     )
+    frame = Frame(offset=(rows.start, columns.start), shape=(read.shape[0], read.shape[1]))
+    table = measure(own[box], pixels[box], maps[0][box], frame)
     return Found(own[box].copy(), (rows, columns), table, notices)

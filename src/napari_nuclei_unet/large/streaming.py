@@ -5,24 +5,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.core.blocks import place, surviving
+from napari_nuclei_unet.core.blocks import Block, place, surviving
 from napari_nuclei_unet.core.planes import check_type_and_shape
 from napari_nuclei_unet.devices import give_back_memory, plan
-from napari_nuclei_unet.large.blockwise import Found, Source, Task, Wanted, blocks_of, find_steps
-from napari_nuclei_unet.large.journals import Journal, Progress
-from napari_nuclei_unet.large.surveys import Survey, survey_steps
+from napari_nuclei_unet.large.blockwise import (
+    Found,
+    Source,
+    Task,
+    Wanted,
+    blocks_of,
+    find_steps,
+    nothing,
+)
+from napari_nuclei_unet.large.journals import Failure, Journal, Progress
+from napari_nuclei_unet.large.surveys import Survey, UnreadableError, survey_steps
 from napari_nuclei_unet.models import load_model
 from napari_nuclei_unet.prediction import Step, Wish, sticky
 
 # What one plane adds to the total of a run.
 PER_PLANE = 10_000
-UNREADABLE = "A block could not be read and is empty"
+UNREADABLE = "A part could not be read and is empty"
+Place = tuple[int | slice, ...]
 
 
 class Writable(Protocol):
@@ -30,7 +38,7 @@ class Writable(Protocol):
 
     labels: Any
 
-    def write(self, place: tuple[int | slice, ...], values: NDArray[np.integer]) -> None:
+    def write(self, place: Place, values: NDArray[np.integer]) -> None:
         """Write labels."""
 
 
@@ -71,11 +79,13 @@ class BlockStep(Step):
     block: int = 0
     blocks: int = 1
     nuclei: int = 0
-    written: tuple[int | slice, ...] | None = None
+    written: Place | None = None
 
 
 # Finds the nuclei of tasks and yields them in their order, as ``Answer``, between steps.
 Compute = Callable[[Sequence[Task]], Generator[Step, Wish, None]]
+# Is told whether reading has failed; raises where that is no wonder, as the image is gone.
+Check = Callable[[bool], None]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -93,18 +103,24 @@ def find_all_steps(tasks: Sequence[Task]) -> Generator[Step, Wish, None]:
             return
 
 
+def _trust(_: bool) -> None:
+    """Take the image to be there."""
+
+
 def stream_steps(
     layers: Sequence[Layer],
     store: Writable,
     journal: Journal,
     wanted: Wanted,
     compute: Compute = find_all_steps,
+    check: Check = _trust,
 ) -> Generator[Step, Wish, Progress]:
     """Segment planes into a store; what the journal says is finished is not done again.
 
     Blocks are written in their order, wherever they are computed, and each nucleus by the one block
     that has its centre. So a run that was broken off, or was done on many machines, gives the same
-    labels as any other.
+    labels as any other. What an earlier run could not read is tried again in the end, and its
+    nuclei get ids above all others.
 
     Parameters
     ----------
@@ -115,6 +131,9 @@ def stream_steps(
     wanted : Wanted
     compute : callable, optional
         Computes blocks, here or elsewhere.
+    check : callable, optional
+        Is called before anything that was read is believed, and told whether reading has failed. It
+        raises a UserError if the image is gone.
 
     Yields
     ------
@@ -127,53 +146,81 @@ def stream_steps(
     Returns
     -------
     Progress
-        Its ``plane`` is less than the number of planes if the run was stopped.
+        Its ``next_plane`` is not None if the run was stopped.
 
     Raises
     ------
     UserError
         If something cannot be used or written; the journal stays as it is.
     """
-    model = load_model(wanted.model)
-    how = plan(wanted.params, wanted.device, model.network.config)
-    run = _Run(layers, store, journal)
-    for number in range(journal.progress.plane, len(layers)):
-        pixels = layers[number].source.open()
-        check_type_and_shape(pixels)
-        if (kept := journal.progress.survey) is not None:
-            survey = Survey.from_json(kept)
+    run = _Run(layers, store, journal, check)
+    while (number := journal.progress.next_plane(len(layers))) is not None:
+        if str(number) not in journal.progress.surveys:
+            stopped = yield from _survey_steps(run, number, wanted)
         else:
-            notices: list[str] = []
-            steps = survey_steps(pixels, model, wanted.params.diameter, how, notices)
-            looked = yield from sticky(steps, partial(run.wait, number))
-            if looked is None:
-                break
-            survey = looked
-            journal.commit(replace(journal.progress, survey=survey.as_json()))
-            for notice in notices:
-                yield Step(0, 1, notice)
-        blocks = blocks_of(pixels.shape, survey.zoom)
-        tasks = [Task(layers[number].source, one, survey, wanted) for one in blocks]
-        if (yield from _plane_steps(run, number, tasks, compute)):
+            stopped = yield from _plane_steps(run, number, wanted, compute)
+        if stopped:
             break
     return journal.progress
 
 
+def _survey_steps(run: _Run, number: int, wanted: Wanted) -> Generator[Step, Wish, bool]:
+    """Look at a plane before its blocks; whether it was stopped before the end."""
+    model = load_model(wanted.model)
+    how = plan(wanted.params, wanted.device, model.network.config)
+    pixels, notices = run.layers[number].source.open(), list[str]()
+    check_type_and_shape(pixels)
+
+    def checked(step: Step) -> BlockStep:
+        run.check(bool(notices))
+        return run.show(number, 0, 1, Step(0, 1, step.notice))
+
+    try:
+        steps = survey_steps(pixels, model, wanted.params.diameter, how, notices)
+        survey = yield from sticky(steps, checked)
+    except UnreadableError as error:
+        notice, _ = run.take(number, None, _unread(pixels.shape, str(error)), 0.0, True)
+        return bool((yield run.show(number, 1, 1, Step(0, 1, notice))))
+    if survey is None:
+        return True
+    run.check(bool(notices))
+    run.keep(number, survey, len(blocks_of(pixels.shape, survey.zoom)))
+    for notice in notices:
+        yield Step(0, 1, notice)
+    return False
+
+
+def _unread(shape: tuple[int, ...], error: str) -> Found:
+    """Give what is found in a plane of which nothing could be read."""
+    height, width, *colours = shape
+    whole = slice(0, height), slice(0, width)
+    seen = (height, width, *(min(n, 3) for n in colours if n > 1))
+    return nothing(Block(whole, whole), seen, error)
+
+
 def _plane_steps(
-    run: _Run, number: int, tasks: list[Task], compute: Compute
+    run: _Run, number: int, wanted: Wanted, compute: Compute
 ) -> Generator[Step, Wish, bool]:
-    """Segment what is left of one plane; whether it was stopped before the end."""
-    block, blocks = run.journal.progress.block, len(tasks)
+    """Segment what is left of a plane that was looked at; whether it was stopped before the end."""
+    progress, source = run.journal.progress, run.layers[number].source
+    survey = Survey.from_json(progress.surveys[str(number)])
+    tasks = [
+        Task(source, one, survey, wanted) for one in blocks_of(source.open().shape, survey.zoom)
+    ]
+    left = progress.left(number, len(tasks))
+    blocks = len(left) if number < progress.plane else len(tasks)
+    block = first = blocks - len(left)
     wish = yield run.show(number, block, blocks, Step(0, 1))
-    run.clear(number, tasks[block])
-    work, since = compute(tasks[block:]), time.monotonic()
+    run.clear(number, tasks[left[0]])
+    work, since = compute([tasks[one] for one in left]), time.monotonic()
     try:
         step = None if wish else next(work, None)
         while step is not None:
             if isinstance(step, Answer):
-                now = time.monotonic()
-                shown = run.take(number, block, blocks, step.found, now - since)
+                now, at, last = time.monotonic(), left[block - first], block + 1 == blocks
+                notice, written = run.take(number, at, step.found, now - since, last)
                 block, since = block + 1, now
+                shown = run.show(number, block, blocks, Step(0, 1, notice), written)
             else:
                 shown = run.show(number, block, blocks, step)
             wish = (yield shown) or wish
@@ -197,11 +244,26 @@ class _Run:
     layers: Sequence[Layer]
     store: Writable
     journal: Journal
+    check: Check
 
-    def take(self, number: int, block: int, blocks: int, found: Found, seconds: float) -> BlockStep:
-        """Write what was found in a block: first labels, then the table, then the journal."""
+    def keep(self, number: int, survey: Survey, blocks: int) -> None:
+        """Write down what was seen of a plane."""
+        before = self.journal.progress
+        if number < before.plane:
+            before = before.spread(blocks)
+        surveys = before.surveys | {str(number): survey.as_json()}
+        self.journal.commit(replace(before, surveys=surveys))
+
+    def take(
+        self, number: int, block: int | None, found: Found, seconds: float, last: bool
+    ) -> tuple[str, Place | None]:
+        """Write what was found: first labels, then the table, then the journal.
+
+        What the user has to know, and where labels were written.
+        """
+        self.check(bool(found.error))
         layer, before = self.layers[number], self.journal.progress
-        written: tuple[int | slice, ...] | None = None
+        written: Place | None = None
         if found.labels.size:
             written = (*layer.index, found.at[0], found.at[1])
             window = np.asarray(self.store.labels[written])
@@ -211,37 +273,27 @@ class _Run:
         count = len(found.table["label"])
         rows = {name: np.full(count, at) for name, at in layer.columns.items()} | found.table
         rows["label"] = rows["label"] + before.nuclei
-        last = block + 1 == blocks
-        failed = (f"{_where(layer, block)}: {found.error}",) if found.error else ()
-        after = Progress(
-            plane=number + last,
-            block=0 if last else block + 1,
-            nuclei=before.nuclei + count,
-            failed=before.failed + failed,
-            survey=None if last else before.survey,
-            seconds=before.seconds + seconds,
-        )
-        self.journal.add(rows, after)
+        told = f"{_where(layer, block)}: {found.error}"
+        failed = (Failure(number, block, told),) if found.error else ()
+        after = before.past(number, last, failed)
+        nuclei, seconds = before.nuclei + count, before.seconds + seconds
+        self.journal.add(rows, replace(after, nuclei=nuclei, seconds=seconds))
         give_back_memory()
-        notice = f"{UNREADABLE} ({failed[0]})." if failed else " ".join(found.notices)
-        shown = self.show(number, block + 1, blocks, Step(0, 1, notice))
-        return replace(shown, written=written)
+        return f"{UNREADABLE} ({told})." if failed else " ".join(found.notices), written
 
     def clear(self, number: int, task: Task) -> None:
         """Remove what a run that was broken off has left of the block that is next."""
         rows, columns = task.block.seen
-        place_of: tuple[int | slice, ...] = (*self.layers[number].index, rows, columns)
+        place_of: Place = (*self.layers[number].index, rows, columns)
         window = np.asarray(self.store.labels[place_of])
         left = window > self.journal.progress.nuclei
         if left.any():
             window[left] = 0
             self.store.write(place_of, window)
 
-    def wait(self, number: int, step: Step) -> BlockStep:
-        """Show that a plane is looked at before its blocks are counted."""
-        return self.show(number, 0, 1, Step(0, 1, step.notice))
-
-    def show(self, number: int, block: int, blocks: int, step: Step) -> BlockStep:
+    def show(
+        self, number: int, block: int, blocks: int, step: Step, written: Place | None = None
+    ) -> BlockStep:
         """Count a step among those of all."""
         part = (block + step.done / max(step.total, 1)) / blocks
         return BlockStep(
@@ -253,6 +305,7 @@ class _Run:
             block=min(block, blocks - 1),
             blocks=blocks,
             nuclei=self.journal.progress.nuclei,
+            written=written,
         )
 
 
@@ -267,6 +320,8 @@ def _surviving(found: Found, window: NDArray[Any]) -> Found:
     return replace(found, labels=ids[found.labels], table=table)
 
 
-def _where(layer: Layer, block: int) -> str:
-    plane = "".join(f"{name} {at}, " for name, at in layer.columns.items())
-    return f"{plane}block {block}"
+def _where(layer: Layer, block: int | None) -> str:
+    parts = [f"{name} {at}" for name, at in layer.columns.items()]
+    if block is not None:
+        parts.append(f"block {block}")
+    return ", ".join(parts) or "the whole plane"

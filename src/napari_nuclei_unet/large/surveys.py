@@ -89,7 +89,7 @@ def survey_steps(
     """Look at a plane once, part by part: its brightness, where it is empty, how large nuclei are.
 
     Black point and white point are those of ``core.planes.check_plane``, and nuclei are measured in
-    the same square of the plane as in memory, so that a plane means the same either way.
+    the same pixels of the plane as in memory, so that a plane means the same either way.
 
     Parameters
     ----------
@@ -110,19 +110,27 @@ def survey_steps(
     -------
     Survey or None
         None: it was told to stop.
+
+    Raises
+    ------
+    UnreadableError
+        If nothing of it could be read.
     """
-    seen = _Seen(pixels.shape)
+    seen, reason = _Seen(pixels.shape), ""
     parts = list(_parts(pixels.shape))
     for done, box in enumerate(parts):
         if (yield Step(done, len(parts))):
             return None
         try:
             seen.add(box, _read(pixels, box))
-        except _UnreadableError as error:
-            notices.append(f"A part of the image could not be read: {error}")
+        except UnreadableError as error:
+            reason = str(error)
+            notices.append(f"A part of the image could not be read: {reason}")
             for square in _squares(box):
-                with suppress(_UnreadableError):
+                with suppress(UnreadableError):
                     seen.add(square, _read(pixels, square))
+    if seen.nothing:
+        raise UnreadableError(reason)
     low, middle, high = range_of(seen.sample())
     live = seen.live(high - low)
     zoom = 1.0
@@ -156,8 +164,8 @@ def _squares(box: Box) -> Iterator[Box]:
             )
 
 
-class _UnreadableError(Exception):
-    """A part could not be read."""
+class UnreadableError(Exception):
+    """A part, or all, of a plane could not be read."""
 
 
 def _read(pixels: ArrayLike, box: Box) -> NDArray[np.generic]:
@@ -167,7 +175,7 @@ def _read(pixels: ArrayLike, box: Box) -> NDArray[np.generic]:
     except MemoryError:
         raise
     except Exception as error:  # whatever lies behind it; its block will say so again
-        raise _UnreadableError(str(error)) from error
+        raise UnreadableError((str(error).splitlines() or [repr(error)])[0]) from error
     return seen_colours(part)
 
 
@@ -184,6 +192,7 @@ class _Seen:
         self._samples: list[NDArray[np.generic]] = []
         self.probe: NDArray[np.generic] | None = None
         self._liveliest = -1.0
+        self._small = math.prod(shape[:2]) <= PROBE**2  # is its own probe, whatever its shape
 
     def add(self, box: Box, part: NDArray[np.generic]) -> None:
         rows, columns = (-one.start % self.step for one in box)
@@ -192,6 +201,12 @@ class _Seen:
         self._pool(box, part)
 
     def _look_for_probe(self, box: Box, part: NDArray[np.generic]) -> None:
+        """Take what is looked at in memory: the liveliest square, or all of a small plane."""
+        if self._small:
+            if self.probe is None:
+                self.probe = np.zeros((*self.shape[:2], *part.shape[2:]), part.dtype)
+            self.probe[box] = part
+            return
         for top, left in corners(self.shape):
             if box[0].start != top or not box[1].start <= left < box[1].stop:
                 continue
@@ -211,6 +226,11 @@ class _Seen:
                 cell = strip[:, column : column + CELL // POOL]
                 at = top + row // CELL, left + column * POOL // CELL
                 self.lowest[at], self.highest[at] = cell.min(), cell.max()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no part could be read."""
+        return not self._samples
 
     def sample(self) -> NDArray[np.generic]:
         """Regular sample of all values."""

@@ -1,16 +1,17 @@
 """The dock widgets: the only part that knows napari and Qt."""
 
+from importlib import import_module
 from typing import Any
 
 from napari_nuclei_unet.widgets.segment import SegmentWidget
 
-__all__ = ["SegmentWidget", "TrainWidget"]
+__all__ = ["ReviewWidget", "SegmentWidget", "TrainWidget"]
+
+_LATER = {"ReviewWidget": "review", "TrainWidget": "train"}
 
 
 def __getattr__(name: str) -> Any:
-    """Load the training widget, with what draws its curves, when it is first opened."""
-    if name != "TrainWidget":
+    """Load the other widgets, with what they need, when they are first opened."""
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from napari_nuclei_unet.widgets.train import TrainWidget
-
-    return TrainWidget
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

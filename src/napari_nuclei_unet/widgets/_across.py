@@ -19,6 +19,7 @@ from napari_nuclei_unet.widgets._job import Job
 from napari_nuclei_unet.widgets._layers import GEOMETRY, check_unlocked, result_on_view
 from napari_nuclei_unet.widgets._parts import button, combo
 from napari_nuclei_unet.widgets._runner import tell
+from napari_nuclei_unet.widgets._table import table_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -244,9 +245,11 @@ class Across(QWidget):
 
 
 def _write(layer: Labels, followed: Followed) -> None:
-    data = layer.data
+    data, table = layer.data, table_of(layer)
     for index, ids in zip(followed.planes, followed.linked.ids, strict=True):
         data[index] = ids[np.asarray(data[index])]
+        table.relabel((*index, slice(None), slice(None)), ids)
+    table.publish()
     ids_of(layer).raise_to(followed.linked.count)
     layer.refresh()
 

@@ -41,7 +41,17 @@ class Ids:
 
     def unwritten(self, index: Index) -> bool:
         """Whether a plane is known to hold nothing that :meth:`write` has put there."""
-        return self._largest is not None and _key(index) not in self._own
+        return self._largest is not None and key_of(index) not in self._own
+
+    def above(self, index: Index) -> int:
+        """Give what was added to the numbers of the nuclei of a plane, when it was written."""
+        return self._own[key_of(index)][0]
+
+    def free(self, data: NDArray[Any]) -> int:
+        """Lowest id above all others; those of undone steps are not given again."""
+        if self._largest is None:
+            self._largest = int(data.max(initial=0))
+        return self._largest + 1
 
     def raise_to(self, used: int) -> None:
         """Take note of an id that somebody else has used."""
@@ -75,7 +85,7 @@ class Ids:
         onto, count = data[index], int(labels.max(initial=0))
         if self._largest is None:
             self._largest = _largest_elsewhere(data, onto)
-        first, room = self._own.get(_key(index), (self._largest, 0))
+        first, room = self._own.get(key_of(index), (self._largest, 0))
         left = 0 if inside is None else int(onto.max(initial=0, where=~inside))
         above = max(first, left)
         if above + count > first + room:
@@ -84,12 +94,13 @@ class Ids:
             room = above + count - first
         if first + room > LARGEST:
             raise UserError("These labels have used up all ids: segment into a new layer.")
-        self._own[_key(index)] = first, room
+        self._own[key_of(index)] = first, room
         self._largest = max(self._largest, first + room)
         paste(labels, inside, onto, above)
 
 
-def _key(index: Index) -> tuple[int | None, ...]:
+def key_of(index: Index) -> tuple[int | None, ...]:
+    """Say which plane an index is of, as something that can be a key."""
     return tuple(None if isinstance(at, slice) else at for at in index)
 
 
@@ -107,7 +118,7 @@ _known: weakref.WeakKeyDictionary[Labels, Ids] = weakref.WeakKeyDictionary()
 
 def ids_of(layer: Labels) -> Ids:
     """Give the ids of a layer whose data is an array in memory; new ones, if it got other data."""
-    layer = _bare(layer)
+    layer = bare(layer)
     found = _known.get(layer)
     if found is None or not found.of(layer.data):
         found = Ids(layer.data)
@@ -117,19 +128,19 @@ def ids_of(layer: Labels) -> Ids:
 
 def use_ids(layer: Labels, ids: Ids) -> None:
     """Let a layer have these ids, and take note of those that the user paints with."""
-    layer = _bare(layer)
+    layer = bare(layer)
     if layer not in _known:
         layer.events.paint.connect(_on_paint)
     _known[layer] = ids
 
 
-def _bare(layer: Labels) -> Labels:
+def bare(layer: Labels) -> Labels:
     """Give the layer itself: a plugin gets it in a proxy, which is another one every time."""
     return getattr(layer, "__wrapped__", layer)
 
 
 def _on_paint(event: Any) -> None:
-    layer = _bare(event.source)
+    layer = bare(event.source)
     new = [getattr(atom, "new_value", atom[-1]) for atom in event.value]  # masked, or a triple
     used = max((int(np.max(value, initial=0)) for value in new), default=0)
     if layer in _known:

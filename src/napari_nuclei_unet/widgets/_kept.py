@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import zlib
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,16 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.core.axes import CutArray
-from napari_nuclei_unet.core.regions import box_around, enlarged
+from napari_nuclei_unet.core.axes import Cut, CutArray
+from napari_nuclei_unet.core.regions import Box, box_around, enlarged
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import model_path
+from napari_nuclei_unet.widgets._behind import Found, Maps, behind_source, measured, whole
+from napari_nuclei_unet.widgets._content import content_of
+from napari_nuclei_unet.widgets._ids import ids_of
 from napari_nuclei_unet.widgets._layers import Place, write_labels, write_record
 from napari_nuclei_unet.widgets._source import Source
+from napari_nuclei_unet.widgets._table import table_of
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.engine import Prediction, Segmentation
@@ -35,19 +39,29 @@ class Answer:
         Where they are wanted; None: everywhere.
     areas : ndarray, shape (n,), integer
         Of the nuclei, in pixels.
+    found : tuple
+        Their measurements, as from ``_behind.measured``.
     """
 
     result: Segmentation
     labels: NDArray[np.int32]
     inside: NDArray[np.bool_] | None
     areas: NDArray[np.integer]
+    found: Found
 
     @classmethod
-    def of(cls, result: Segmentation, source: Source) -> Answer:
-        """Enlarge a result to the full plane, where it is smaller."""
+    def of(cls, result: Segmentation, source: Source, plane: NDArray[Any] | None = None) -> Answer:
+        """Enlarge a result to the full plane, where it is smaller, and measure it.
+
+        ``plane`` is what was read of the image, so that it is not read again.
+        """
         inside = None if result.inside is None else enlarged(result.inside, source.shape)
         labels = enlarged(result.labels, source.shape)
-        return cls(result, labels, inside, np.bincount(labels.ravel())[1:])
+        behind = behind_source(source, lambda: result.maps)
+        if plane is not None and source.cut.channel_axis is None and source.level == 0:
+            behind = dataclasses.replace(behind, pixels=lambda: plane, cut=Cut((None, None)))
+        found = measured(behind, labels, whole(source.shape))
+        return cls(result, labels, inside, np.bincount(labels.ravel())[1:], found)
 
 
 @dataclass(eq=False)
@@ -89,6 +103,10 @@ class Kept:
         maps = self.prediction.maps
         return 0 if isinstance(maps, np.memmap) else int(maps.nbytes)
 
+    def probability(self, box: Box) -> NDArray[np.float32]:
+        """Predicted probability of nucleus, in a box of the full plane."""
+        return enlarged(self.prediction.maps[0], self.source.shape, box)
+
     def shown(self) -> NDArray[np.int32]:
         """Give the plane of the layer, not a copy; nothing of a layer that has it no more."""
         try:
@@ -114,6 +132,32 @@ class Kept:
         if refresh:
             write_record(self.layer, self.source.image, self.place, self.record)
         self.remember()
+        self.tabulate(answer, refresh)
+
+    def tabulate(self, answer: Answer, publish: bool = True) -> None:
+        """Put the measurements of what was just written into the table of the layer."""
+        table, index = table_of(self.layer), self.place.index
+        behind = behind_source(self.source, self.maps)
+        if answer.inside is None:
+            table.take(index, behind, answer.found, ids_of(self.layer).above(index))
+        elif table.plane(index) is not None:
+            table.recheck(index, box_around(answer.inside))
+        else:  # labels that were there before have not been measured
+            shape = self.source.shape
+            table.take(index, behind, measured(behind, self.shown(), whole(shape)))
+        if publish:
+            table.publish()
+
+    @property
+    def maps(self) -> Maps:
+        """Gives the maps, as long as this is kept."""
+        me = weakref.ref(self)
+
+        def given() -> NDArray[np.float32] | None:
+            kept = me()
+            return None if kept is None else kept.prediction.maps
+
+        return given
 
     def untouched(self) -> bool:
         """Whether the labels are still those that were written."""
@@ -141,8 +185,3 @@ def model_stamp(model: str) -> tuple[str, int]:
         return model, model_path(model).stat().st_mtime_ns
     except (UserError, OSError):
         return model, 0
-
-
-def content_of(pixels: NDArray[Any]) -> int:
-    """Checksum by which changed pixels are told, at gigabytes a second."""
-    return zlib.crc32(np.ascontiguousarray(pixels).view(np.uint8).data) if pixels.size else 0

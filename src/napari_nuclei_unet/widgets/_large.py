@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -167,12 +168,26 @@ def _summary(result: Streamed) -> str:
         f"labels and table are in {result.path.parent}",
     ]
     if failed := len(result.progress.failed):
-        words.insert(1, f"{failed} {'block' if failed == 1 else 'blocks'} could not be read")
+        some = "1 part" if failed == 1 else f"{failed} parts"
+        words.insert(1, f"{some} could not be read; Segment tries again")
     return " · ".join(words)
 
 
 def stream(wanted: Wanted, cuts: Sequence[Cut], place: Place) -> Generator[Step, Wish, Streamed]:
     """Run in the thread: segment planes into a store, or do what is left of them."""
+    from napari_nuclei_unet.large.locks import locked
+
+    use_threads(wanted.threads_free)
+    wish = _wish(wanted, cuts)
+    path = _path(wanted.source.image.name, wish)
+    with locked(path):
+        return (yield from _stream_steps(wanted, cuts, place, path, wish))
+
+
+def _stream_steps(
+    wanted: Wanted, cuts: Sequence[Cut], place: Place, path: Path, wish: dict[str, Any]
+) -> Generator[Step, Wish, Streamed]:
+    """Segment planes into a store, whatever is left of them."""
     from napari_nuclei_unet.large.blockwise import Held
     from napari_nuclei_unet.large.blockwise import Wanted as WantedOfBlocks
     from napari_nuclei_unet.large.journals import Journal
@@ -180,10 +195,7 @@ def stream(wanted: Wanted, cuts: Sequence[Cut], place: Place) -> Generator[Step,
     from napari_nuclei_unet.large.streaming import Layer, stream_steps
     from napari_nuclei_unet.prediction import Step, sticky
 
-    use_threads(wanted.threads_free)
     source = wanted.source
-    wish = _wish(wanted, cuts)
-    path = _path(source.image.name, wish)
     store = LabelsStore.create(path, _grid(source, place), np.int32)
     table = path.with_name(f"{path.name.removesuffix('.ome.zarr')}.csv")
     journal = Journal(path / JOURNAL, table, wish)
@@ -193,16 +205,36 @@ def stream(wanted: Wanted, cuts: Sequence[Cut], place: Place) -> Generator[Step,
         Layer(Held(CutArray(source.pixels, one.cut)), _index(one), _columns(one)) for one in planes
     ]
     how = WantedOfBlocks(wanted.model, wanted.params, wanted.device, source.region)
-    progress = yield from sticky(stream_steps(layers, store, journal, how))
-    whole = progress.plane == len(layers)
+    check = partial(_check_there, _home(source))
+    progress = yield from sticky(stream_steps(layers, store, journal, how, check=check))
+    whole = progress.next_plane(len(layers)) is None
     record = _record(wanted)
     if whole and not store.finished:
         store.write_record(record)
         for done, total in store.build_pyramid():
             if (yield Step(done, total)):
                 return Streamed(path, progress, False, record)
-        store.finish()
+        if not progress.failed:
+            store.finish()
     return Streamed(path, progress, whole, record)
+
+
+def _home(source: Source) -> Path | None:
+    """File or folder that is read while the run goes on, if it is known."""
+    path, lazy = source.path, not isinstance(source.pixels, np.ndarray)
+    return path if lazy and path is not None and path.exists() else None
+
+
+def _check_there(home: Path | None, _: bool) -> None:
+    """Refuse to go on with an image that is gone: zarr would be read as black."""
+    try:
+        if home is not None:
+            home.stat()
+    except OSError as error:
+        raise UserError(
+            f"{home} cannot be opened any more: see that its disk or server is there, then click "
+            "Segment to go on."
+        ) from error
 
 
 def _index(source: Source) -> tuple[int, ...]:

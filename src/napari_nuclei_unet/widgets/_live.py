@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,9 +13,10 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.widgets._content import content_of
 from napari_nuclei_unet.widgets._ids import Index, ids_of
 from napari_nuclei_unet.widgets._job import Job
-from napari_nuclei_unet.widgets._kept import Answer, Kept, content_of, model_stamp
+from napari_nuclei_unet.widgets._kept import Answer, Kept, model_stamp
 from napari_nuclei_unet.widgets._layers import Place, check_unlocked
 from napari_nuclei_unet.widgets._source import Source
 from napari_nuclei_unet.widgets._spill import Spill
@@ -64,6 +66,7 @@ class Live(QObject):
         self._job.finished.connect(self._on_finished)
         self._spill = Spill()
         self._spill.failed.connect(self._drop)
+        _every.add(self)
 
     @property
     def busy(self) -> bool:
@@ -110,6 +113,15 @@ class Live(QObject):
             if _alike(kept.source) == like and kept.model == stamp
         }
         return [kept for kept in mine.values() if kept.source.current]
+
+    def predicted(self, image: Any, index: Index) -> Kept | None:
+        """Give what was predicted last of a plane, by whichever model."""
+        mine = [
+            kept
+            for kept in self._kept.values()
+            if kept.source.image == image and kept.place.index == index and kept.source.current
+        ]
+        return mine[-1] if mine else None
 
     def record_of(self, layer: Labels, index: Index) -> dict[str, Any] | None:
         """Give the record of a plane of labels, if it is kept."""
@@ -212,6 +224,15 @@ class Live(QObject):
         self._at_work = None
         if self._wish is not None and not self._timer.isActive():
             self._start()
+
+
+_every: weakref.WeakSet[Live] = weakref.WeakSet()
+
+
+def predicted(image: Any, index: Index) -> Kept | None:
+    """Give what any widget keeps of a plane of an image; ``index`` is that of its labels."""
+    found = (live.predicted(image, index) for live in _every)
+    return next((kept for kept in found if kept is not None), None)
 
 
 def _alike(source: Source) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem
 
 from napari_nuclei_unet.core.axes import Channel, annotated_cuts
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets._comparing import ERRORS
 from napari_nuclei_unet.widgets._layers import METADATA, PROBABILITY
 from napari_nuclei_unet.widgets._parts import button, combo, row
 from napari_nuclei_unet.widgets._source import likely_channel_axis
@@ -96,7 +97,11 @@ def images_of(viewer: ViewerModel) -> list[Image]:
 
 def pairs_on(viewer: ViewerModel) -> list[LayerPair]:
     """Pair every image with labels of its shape: by what made them, by name, then in order."""
-    labels = [layer for layer in viewer.layers if isinstance(layer, Labels)]
+    labels = [
+        layer
+        for layer in viewer.layers
+        if isinstance(layer, Labels) and ERRORS not in layer.metadata
+    ]
     made: list[LayerPair] = []
     for likely in (_was_made_of, _is_named_after, lambda *_: True):
         for image in images_of(viewer):

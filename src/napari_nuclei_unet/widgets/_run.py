@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.widgets._kept import Answer, content_of, lean
+from napari_nuclei_unet.widgets._content import content_of
+from napari_nuclei_unet.widgets._kept import Answer, lean
 from napari_nuclei_unet.widgets._preferences import preference
 from napari_nuclei_unet.widgets._source import Source, plane_axes
 from napari_nuclei_unet.widgets._view import world_of
@@ -132,7 +133,7 @@ def segment_source(wanted: Wanted) -> Generator[Step, Wish, Finished]:
     finished = Finished(lean(prediction, source), None, content)
     if prediction.record["stopped"]:
         return finished
-    return (yield from separate_source(wanted, finished))
+    return (yield from separate_source(wanted, finished, plane))
 
 
 def use_threads(free: int) -> None:
@@ -150,14 +151,16 @@ def _default_threads() -> int:
     return torch.get_num_threads()
 
 
-def separate_source(wanted: Wanted, finished: Finished) -> Generator[Step, Wish, Finished]:
-    """Run in the thread: find nuclei in what the network said."""
+def separate_source(
+    wanted: Wanted, finished: Finished, plane: NDArray[Any] | None = None
+) -> Generator[Step, Wish, Finished]:
+    """Run in the thread: find nuclei in what the network said; ``plane`` is what it saw."""
     from napari_nuclei_unet.engine import retune
     from napari_nuclei_unet.prediction import Step
 
     yield Step(1, 1)
     made = retune(finished.prediction, wanted.params)
-    return dataclasses.replace(finished, answer=Answer.of(made, wanted.source))
+    return dataclasses.replace(finished, answer=Answer.of(made, wanted.source, plane))
 
 
 def origin(wanted: Wanted, source: Source, file: str | None) -> dict[str, Any]:

@@ -78,10 +78,11 @@ class Source:
     def shape(self) -> tuple[int, int]:
         """Height and width of the full plane in pixels."""
         rows, columns = plane_axes(self.cut)
-        return self._full.shape[rows], self._full.shape[columns]
+        return self.full.shape[rows], self.full.shape[columns]
 
     @property
-    def _full(self) -> Any:
+    def full(self) -> Any:
+        """The layer's array at full resolution; only to be sliced."""
         return self.data[0] if self.image.multiscale else self.data
 
     @property
@@ -92,7 +93,7 @@ class Source:
     @property
     def cut_at_level(self) -> Cut:
         """The plane in ``pixels``: other axes may be coarser, too."""
-        full, here = self._full.shape, self.pixels.shape
+        full, here = self.full.shape, self.pixels.shape
         index = tuple(
             None if at is None else at * new // old
             for at, old, new in zip(self.cut.index, full, here, strict=False)

@@ -84,20 +84,25 @@ class Spill(QObject):
             self._remove()
 
     def _next(self) -> None:
-        if self._job.running or not self._waiting:
-            return
-        self._at_work = kept = self._waiting.popleft()
-        self._count += 1
-        try:
-            if self._folder is None:
+        while self._waiting and not self._job.running:
+            self._at_work = kept = self._waiting.popleft()
+            self._count += 1
+            if (folder := self._made()) is None:
+                self._on_written(None)
+            else:
+                path = os.path.join(folder, f"{self._count}.npy")
+                self._job.start("", _write_steps, path, kept.prediction.maps)
+
+    def _made(self) -> str | None:
+        """Give the folder, which is made when it is needed; None where that is not possible."""
+        if self._folder is None:
+            try:
                 self._folder = tempfile.TemporaryDirectory(
                     prefix="napari-nuclei-unet-", ignore_cleanup_errors=True
                 )
-        except OSError:
-            self._on_written(None)
-            return
-        path = os.path.join(self._folder.name, f"{self._count}.npy")
-        self._job.start("", _write_steps, path, kept.prediction.maps)
+            except OSError:
+                return None
+        return self._folder.name
 
     def _on_written(self, maps: NDArray[Any] | None) -> None:
         kept, self._at_work = self._at_work, None

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.core.axes import Cut
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets._kept import Answer, content_of, lean
+from napari_nuclei_unet.widgets._content import content_of
+from napari_nuclei_unet.widgets._kept import Answer, lean
 from napari_nuclei_unet.widgets._layers import Place
 from napari_nuclei_unet.widgets._run import (
     Finished,
@@ -210,4 +211,5 @@ def _finished(wanted: Wanted, source: Source, found: PlaneFound, file: str | Non
     made = origin(wanted, source, file)
     found.prediction.record.update(made)
     found.result.record.update(made)
-    return Finished(lean(found.prediction, source), Answer.of(found.result, source), content)
+    answer = Answer.of(found.result, source, np.asarray(found.result.plane.pixels))
+    return Finished(lean(found.prediction, source), answer, content)

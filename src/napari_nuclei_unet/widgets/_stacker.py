@@ -22,6 +22,7 @@ from napari_nuclei_unet.widgets._layers import (
 )
 from napari_nuclei_unet.widgets._run import Finished, Wanted
 from napari_nuclei_unet.widgets._stack import PlaneDone, Stack, StackRun, stack_steps
+from napari_nuclei_unet.widgets._table import table_of
 from napari_nuclei_unet.widgets._view import is_on_view
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ class Stacker(QObject):
             stack.layer, place, answer.inside, answer.result.record,
         )  # fmt: skip
         kept.remember()
+        kept.tabulate(answer, publish=False)
         self._live.keep(kept)
         self._look.show_map(kept, seen)
         self.kept.emit(kept)
@@ -222,6 +224,7 @@ class Stacker(QObject):
             *others, last = stack.places
             write_record(layer, source.image, last, stack.record, others)
             stack.places = []
+            table_of(layer).publish()
         if source.image in self._viewer.layers and source.current:
             place: Place = place_of(source.image, source.cut)
             set_geometry(layer, place)

@@ -14,6 +14,7 @@ from napari_nuclei_unet.widgets._kept import Answer, Kept
 from napari_nuclei_unet.widgets._layers import write_record
 from napari_nuclei_unet.widgets._live import retune_kept
 from napari_nuclei_unet.widgets._run import Run, Wanted
+from napari_nuclei_unet.widgets._table import table_of
 from napari_nuclei_unet.widgets._view import is_on_view
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class TuneAll(QObject):
         if isinstance(run, TuneRun):
             if (last := run.last) is not None:
                 write_record(last.layer, last.source.image, last.place, last.record)
+                table_of(last.layer).publish()
             self._progress.say(run.summary(result is True))
             self.ended.emit(run.wanted)
 

@@ -8,11 +8,11 @@ import numpy as np
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QFormLayout, QMainWindow, QWidget
-from vispy.app.base import BaseCanvasBackend
+from qtpy.QtWidgets import QFormLayout
 
 from napari_nuclei_unet.core.axes import Channel
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets._canvas import canvas_of
 from napari_nuclei_unet.widgets._layers import METADATA, PROBABILITY
 from napari_nuclei_unet.widgets._parts import combo, row
 from napari_nuclei_unet.widgets._planes import THIS, PlaneChoice, axis_name, stack_axes
@@ -121,13 +121,8 @@ class Where(QObject):
 
     def _canvas(self) -> tuple[int, int] | None:
         """Height and width of napari's canvas; only its window knows."""
-        window = self.image.native.window()
-        middle = window.centralWidget() if isinstance(window, QMainWindow) else None
-        children = [] if middle is None else middle.findChildren(QWidget)
-        for one in children:
-            if isinstance(one, BaseCanvasBackend):
-                return one.height(), one.width()
-        return None
+        canvas = canvas_of(self.image.native)
+        return None if canvas is None else (canvas.height(), canvas.width())
 
     def use_record(self, record: dict[str, Any]) -> None:
         """Choose what a result was made of; its region comes back as a shapes layer.

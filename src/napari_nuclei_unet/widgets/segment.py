@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels
+from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -22,6 +22,7 @@ from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.widgets._across import Across
 from napari_nuclei_unet.widgets._again import DAMAGED, Again
 from napari_nuclei_unet.widgets._form import ParamsForm
+from napari_nuclei_unet.widgets._gone import Gone
 from napari_nuclei_unet.widgets._kept import Answer, Kept, model_stamp
 from napari_nuclei_unet.widgets._large import Large, is_large
 from napari_nuclei_unet.widgets._layers import (
@@ -49,6 +50,7 @@ from napari_nuclei_unet.widgets._run import (
 from napari_nuclei_unet.widgets._runner import Runner, tell
 from napari_nuclei_unet.widgets._source import VIEW, Source
 from napari_nuclei_unet.widgets._stacker import Stacker
+from napari_nuclei_unet.widgets._toreview import ToReview
 from napari_nuclei_unet.widgets._tuneall import TuneAll
 from napari_nuclei_unet.widgets._where import Where
 
@@ -101,6 +103,7 @@ class SegmentWidget(QWidget):
         layout.addWidget(self._settings())
         layout.addWidget(self._progress)
         layout.addWidget(self._look)
+        layout.addWidget(ToReview(self._viewer))
         layout.addWidget(self._across)
         layout.addWidget(self._again)
 
@@ -141,10 +144,7 @@ class SegmentWidget(QWidget):
         self._again.said.connect(self._progress.say)
         self._model.changed.connect(self._show_thresholds)
         self._form.changed.connect(self._on_tuned)
-        self._viewer.layers.events.removed.connect(self._on_removed)
-        self._viewer.layers.events.inserted.connect(self._on_inserted)
-        for layer in self._viewer.layers:
-            self._watch_content(layer)
+        Gone(self._viewer, self).gone.connect(self._forget)
         self._where.changed.connect(self._on_where)
         self._live.retuned.connect(self._on_retuned)
         self._live.said.connect(self._progress.say)
@@ -162,19 +162,6 @@ class SegmentWidget(QWidget):
         if not self._runner.running:
             self._progress.say("")  # what it says is of another image
         self._offer_all()
-
-    def _on_inserted(self, event: Any) -> None:
-        self._watch_content(event.value)
-
-    def _watch_content(self, layer: Any) -> None:
-        if isinstance(layer, Image):
-            layer.events.data.connect(self._on_data)
-
-    def _on_data(self, event: Any) -> None:
-        self._forget(event.source)
-
-    def _on_removed(self, event: Any) -> None:
-        self._forget(event.value)
 
     def _forget(self, layer: Any) -> None:
         self._live.forget(layer)
@@ -312,6 +299,7 @@ class SegmentWidget(QWidget):
             place, answer.inside, answer.result.record,
         )  # fmt: skip
         kept.remember()
+        kept.tabulate(answer)
         self._live.keep(kept)
         self._progress.say(summary(answer, source, run.seconds))
         if self._on_view.kept() is kept:

@@ -1,0 +1,93 @@
+"""Outlines as GeoJSON (RFC 7946) in pixels, as QuPath 0.4 and later reads them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from napari_nuclei_unet.core.contours import Contour, Ring, contours
+from napari_nuclei_unet.export.result import Position, Result
+
+# The plane of a feature without a position, as QuPath has it.
+ANY_CHANNEL = {"c": -1, "z": 0, "t": 0}
+
+
+def write_geojson(path: Path, result: Result) -> None:
+    """Write a feature for each nucleus and plane.
+
+    Parameters
+    ----------
+    path : Path
+    result : Result
+        Numbers of its table become measurements, text becomes metadata; what is not finite is left
+        out, as JSON knows none of it.
+    """
+    with path.open("w", encoding="utf-8") as out:
+        out.write('{"type":"FeatureCollection","features":[')
+        for number, feature in enumerate(_features(result)):
+            out.write(",\n" if number else "\n")
+            out.write(json.dumps(feature, separators=(",", ":"), allow_nan=False))
+        out.write("\n]}\n")
+
+
+def _features(result: Result) -> Iterator[dict[str, Any]]:
+    rows = _rows_of(result)
+    names = [name for name in result.lead if name in result.table]
+    for position, plane in result.planes():
+        for contour in contours(plane):
+            row = rows.get((*(position[name] for name in names), contour.label), {})
+            key = "/".join(map(str, (result.name, *position.values(), contour.label)))
+            yield {
+                "type": "Feature",
+                "id": str(uuid5(NAMESPACE_OID, key)),
+                "geometry": _geometry(contour, position),
+                "properties": _properties({"label": contour.label, **position, **row}),
+            }
+
+
+def _rows_of(result: Result) -> dict[tuple[int, ...], dict[str, Any]]:
+    """Rows of the table, by where they belong."""
+    table = {name: column.tolist() for name, column in result.table.items()}
+    if "label" not in table:
+        return {}
+    keys = zip(*(table[name] for name in (*result.lead, "label") if name in table), strict=True)
+    rows = (dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True))
+    return {tuple(map(int, key)): row for key, row in zip(keys, rows, strict=True)}
+
+
+def _geometry(contour: Contour, position: Position) -> dict[str, Any]:
+    pieces = [[_closed(ring) for ring in rings] for rings in contour.pieces]
+    whole = len(pieces) == 1
+    return {
+        "type": "Polygon" if whole else "MultiPolygon",
+        "coordinates": pieces[0] if whole else pieces,
+        **({"plane": ANY_CHANNEL | _known(position)} if position else {}),
+    }
+
+
+def _closed(ring: Ring) -> list[list[int]]:
+    corners: list[list[int]] = ring.tolist()
+    return [*corners, corners[0]]
+
+
+def _known(position: Position) -> Position:
+    return {name: at for name, at in position.items() if name in ANY_CHANNEL}
+
+
+def _properties(row: dict[str, Any]) -> dict[str, Any]:
+    text = {name: value for name, value in row.items() if isinstance(value, str)}
+    numbers = {
+        name: +value  # QuPath wants 1, not true
+        for name, value in row.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
+    return {
+        "objectType": "detection",
+        "name": str(row["label"]),
+        "measurements": numbers,
+        **({"metadata": text} if text else {}),
+    }

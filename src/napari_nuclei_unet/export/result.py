@@ -1,0 +1,91 @@
+"""What is saved: labels, what was measured of them, and where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.errors import UserError
+
+Position = dict[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Nuclei of an image.
+
+    Attributes
+    ----------
+    labels : ndarray, shape (..., Y, X), integer
+        0 is background. May be of dask or zarr: it is only sliced, plane by plane.
+    table : dict of str to ndarray, shape (n,)
+        A row for each nucleus and plane, found by ``label`` and, as far as there are such columns,
+        the names of the axes before Y and X in lower case. Empty: nothing was measured.
+    axes : str
+        A letter for each axis, such as "TZYX".
+    spacing : tuple of float
+        Size of a pixel along each axis; empty if unknown.
+    units : tuple of (str or None)
+        Of the spacing, by their names in UDUNITS, such as "micrometer"; empty if unknown.
+    record : dict
+        What made the labels, as ``files.read_record`` gives it.
+    name : str
+        Of the image or the layer.
+
+    Raises
+    ------
+    UserError
+        If the labels are no whole numbers, or axes, spacing and labels do not go together.
+    """
+
+    labels: NDArray[np.integer]
+    table: dict[str, NDArray[Any]]
+    axes: str = "YX"
+    spacing: tuple[float, ...] = ()
+    units: tuple[str | None, ...] = ()
+    record: dict[str, Any] = field(default_factory=dict)
+    name: str = "nuclei"
+
+    def __post_init__(self) -> None:
+        n = len(self.labels.shape)
+        if self.labels.dtype.kind not in "ui":
+            raise UserError(f"Labels must be whole numbers to be saved, not {self.labels.dtype}.")
+        if len(self.axes) != n or len(set(self.axes)) != n or self.axes[-2:] != "YX":
+            raise UserError(
+                f"Give each of {n} axes of labels a letter, ending in YX, not '{self.axes}'."
+            )
+        if any(len(given) not in (0, n) for given in (self.spacing, self.units)):
+            raise UserError(
+                f"Give the pixel size and its unit for each of the {n} axes, or neither."
+            )
+
+    @property
+    def lead(self) -> str:
+        """Names of the axes before Y and X, as the table has them."""
+        return self.axes[:-2].lower()
+
+    def planes(self) -> Iterator[tuple[Position, NDArray[np.integer]]]:
+        """Read one plane after the other.
+
+        Yields
+        ------
+        position : dict of str to int
+            Of the plane on every axis before Y and X, by its name in lower case.
+        labels : ndarray, shape (Y, X), integer
+
+        Raises
+        ------
+        UserError
+            If a label is negative.
+        """
+        for index in np.ndindex(*self.labels.shape[:-2]):
+            plane = np.asarray(self.labels[index] if index else self.labels)
+            if plane.min(initial=0) < 0:
+                raise UserError(
+                    "Labels must not be negative: 0 is background, nuclei count from 1."
+                )
+            yield dict(zip(self.lead, index, strict=True)), plane

@@ -1,0 +1,99 @@
+"""Formats for labels in napari's own save dialog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.core.measure import Frame, measure
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.export.result import Result
+from napari_nuclei_unet.export.saving import is_ome_tiff, save
+from napari_nuclei_unet.files import RECORD
+
+# Letters of axes without names, the last of these.
+UNNAMED = "QTZYX"
+
+
+def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save a labels layer.
+
+    Parameters
+    ----------
+    path : str
+        Its extension chooses the format, see ``export.save``.
+    data : ndarray, shape (..., Y, X), integer
+        Or a list of these, full resolution first, if ``multiscale``.
+    attributes : dict
+        Of the layer. Its features are what was measured; without any, shapes are.
+
+    Returns
+    -------
+    list of str
+        The file.
+
+    Raises
+    ------
+    UserError
+        As from ``export.save``, or if there are too many axes.
+    """
+    labels = data[0] if attributes.get("multiscale") else data
+    units = (str(unit) for unit in attributes.get("units", ()))
+    result = Result(
+        labels,
+        {},
+        _axes_of(attributes.get("axis_labels", ()), len(labels.shape)),
+        tuple(abs(float(size)) for size in attributes.get("scale", ())),
+        tuple(None if unit == "pixel" else unit for unit in units),
+        attributes.get("metadata", {}).get(RECORD, {}),
+        attributes.get("name", "nuclei"),
+    )
+    if not is_ome_tiff(path):
+        table = _table_of(attributes.get("features")) or _shapes(result)
+        result = replace(result, table=table)
+    return [str(save(path, result))]
+
+
+def _axes_of(names: Sequence[str], n: int) -> str:
+    """Letters of axes: first letters of their names, if those are good."""
+    letters = "".join(name[:1].upper() for name in names)
+    if len(set(letters)) == n and letters.isalpha() and letters.endswith("YX"):
+        return letters
+    if n > len(UNNAMED):
+        raise UserError(f"Labels of at most {len(UNNAMED)} axes can be saved, not of {n}.")
+    return UNNAMED[-n:]
+
+
+def _table_of(features: Any) -> dict[str, NDArray[Any]]:
+    """Columns of a layer's features; rows belong to their label, their index or their place."""
+    if features is None or not len(features.columns):
+        return {}
+    columns = {str(name): _plain(features[name]) for name in features.columns}
+    if "label" in columns and columns["label"].dtype.kind not in "iuf":
+        columns["label_text"] = columns.pop("label")
+    columns = {"label": columns.pop("index", np.arange(len(features)))} | columns
+    nuclei = columns["label"] > 0  # neither background nor NaN
+    return {name: column[nuclei] for name, column in columns.items()}
+
+
+def _plain(column: Any) -> NDArray[Any]:
+    """Numbers as they are, all else as text."""
+    values = np.asarray(column)
+    return values if values.dtype.kind in "biuf" else values.astype(str)
+
+
+def _shapes(result: Result) -> dict[str, NDArray[Any]]:
+    """Measure what needs no image."""
+    spacing = result.spacing[-2:] or (1.0, 1.0)
+    parts = []
+    for position, plane in result.planes():
+        table = measure(plane, None, None, Frame((spacing[0], spacing[1])))
+        del table["confidence"]
+        n = len(table["label"])
+        parts.append({name: np.full(n, at) for name, at in position.items()} | table)
+    names = parts[0] if parts else ()
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}

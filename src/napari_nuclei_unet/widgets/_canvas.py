@@ -1,0 +1,57 @@
+"""The canvas of napari's window: how large it is, and a trail that is drawn over it."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
+from qtpy.QtWidgets import QMainWindow, QWidget
+from vispy.app.base import BaseCanvasBackend
+
+WIDTH = 3
+COLOUR = QColor(255, 230, 0)
+
+
+def canvas_of(widget: QWidget) -> QWidget | None:
+    """Find the canvas of the window that a widget is docked in, if it is in one."""
+    window = widget.window()
+    middle = window.centralWidget() if isinstance(window, QMainWindow) else None
+    for one in [] if middle is None else middle.findChildren(QWidget):
+        if isinstance(one, BaseCanvasBackend):
+            return one
+    return None
+
+
+class Trail(QWidget):
+    """Draws where the mouse went, over a canvas, which gets all events as before.
+
+    Parameters
+    ----------
+    canvas : QWidget
+    """
+
+    def __init__(self, canvas: QWidget) -> None:
+        super().__init__(canvas)
+        self.setObjectName("trail")
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._points: list[QPointF] = []
+        self.setGeometry(canvas.rect())
+        self.show()
+        self.raise_()
+
+    def add(self, x: float, y: float) -> None:
+        """Draw on to a place, in pixels of the canvas."""
+        self._points.append(QPointF(x, y))
+        self.update()
+
+    def end(self) -> None:
+        """Draw nothing any more."""
+        self.hide()
+        self.deleteLater()
+
+    def paintEvent(self, _: QPaintEvent) -> None:  # noqa: N802
+        """Draw the trail; called by Qt."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(COLOUR, WIDTH))
+        painter.drawPolyline(self._points)
+        painter.end()

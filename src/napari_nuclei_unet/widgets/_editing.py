@@ -1,0 +1,227 @@
+"""One correction of a labels layer: from a stroke in the window to pixels of the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.core import corrections
+from napari_nuclei_unet.core.corrections import Edit
+from napari_nuclei_unet.core.regions import Box, widened
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets._behind import whole
+from napari_nuclei_unet.widgets._ids import LARGEST, Index, ids_of
+from napari_nuclei_unet.widgets._layers import check_unlocked
+from napari_nuclei_unet.widgets._live import predicted
+from napari_nuclei_unet.widgets._rows import meeting, spread
+from napari_nuclei_unet.widgets._table import table_of, within
+from napari_nuclei_unet.widgets._view import plane_on_view, units_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+# Around a stroke and its nuclei, in pixels: bridges and cuts look a little further.
+MARGIN = 8
+# Of a nucleus, in pixels, where none is known.
+USUAL = 20.0
+NO_PREDICTION = (
+    "The network has not seen this plane: click Segment, or paint the nucleus, with M for a new id."
+)
+FLAT_ONLY = "Corrections are made in a 2-D view: switch off the 3-D one."
+PYRAMID = "These labels have several resolutions, which cannot be changed: open the largest alone."
+Point = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Spot:
+    """Where in a labels layer a correction is made.
+
+    Attributes
+    ----------
+    layer : napari.layers.Labels
+    index : tuple of int and slice
+        Of the plane on view.
+    stroke : ndarray, shape (n, 2), floating
+        In pixels of the plane.
+    """
+
+    layer: Labels
+    index: Index
+    stroke: Point
+
+    @classmethod
+    def of(cls, viewer: ViewerModel, layer: Labels, positions: Point) -> Spot:
+        """Find the place of what the mouse has drawn.
+
+        Raises
+        ------
+        UserError
+            If the layer cannot be changed there.
+        """
+        index = plane_to_edit(viewer, layer)
+        world = positions[:, -layer.ndim :] * units_of(viewer, layer)
+        places = np.array([layer.world_to_data(one) for one in world])
+        axes = [axis for axis, at in enumerate(index) if isinstance(at, slice)]
+        return cls(layer, index, places[:, axes])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the plane, in pixels."""
+        pairs = zip(self.layer.data.shape, self.index, strict=True)
+        rows, columns = (n for n, at in pairs if isinstance(at, slice))
+        return rows, columns
+
+    def box(self, margin: float) -> Box:
+        """Pixels around the stroke, and all of the nuclei there."""
+        low = np.floor(self.stroke.min(axis=0)).astype(int)
+        high = np.ceil(self.stroke.max(axis=0)).astype(int) + 1
+        low, high = (np.clip(one, 0, self.shape) for one in (low, high))
+        near = widened(
+            (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))),
+            int(margin),
+            self.shape,
+        )
+        if (plane := table_of(self.layer).plane(self.index)) is None:
+            return whole(self.shape)  # where nuclei are is not known
+        return widened(spread(near, plane.boxes[meeting(plane.boxes, near)]), 1, self.shape)
+
+
+def plane_to_edit(viewer: ViewerModel, layer: Labels) -> Index:
+    """Index of the plane on view of labels that can be changed.
+
+    Raises
+    ------
+    UserError
+        If they cannot.
+    """
+    if layer.multiscale:
+        raise UserError(PYRAMID)
+    check_unlocked(layer)
+    data = layer.data
+    fixed = not data.flags.writeable if isinstance(data, np.ndarray) else hasattr(data, "dask")
+    if fixed or getattr(data, "read_only", False):
+        raise UserError(f"The labels '{layer.name}' cannot be written: duplicate the layer.")
+    if viewer.dims.ndisplay != 2:
+        raise UserError(FLAT_ONLY)
+    return plane_on_view(viewer, layer)
+
+
+def delete(spot: Spot, _: Image | None) -> str:
+    """Remove the nucleus that was clicked."""
+    labels, box = _read(spot, 0)
+    nucleus = corrections.id_at(labels, _shifted(spot, box)[-1])
+    _write(spot, box, corrections.remove(labels, nucleus))
+    return f"Nucleus {nucleus} deleted."
+
+
+def remove(layer: Labels, index: Index, nucleus: int, box: Box) -> str:
+    """Remove a nucleus by its id, from a box of a plane."""
+    spot = Spot(layer, index, np.zeros((1, 2)))
+    labels = np.asarray(layer.data[within(index, box)])
+    _write(spot, box, corrections.remove(labels, nucleus))
+    return f"Nucleus {nucleus} deleted."
+
+
+def merge(spot: Spot, _: Image | None) -> str:
+    """Merge the nuclei under the stroke."""
+    labels, box = _read(spot, MARGIN)
+    edit = corrections.merge(labels, _shifted(spot, box))
+    _write(spot, box, edit)
+    return f"Merged into nucleus {edit.ids[0]}."
+
+
+def split(spot: Spot, _: Image | None) -> str:
+    """Split the nuclei that the stroke runs through."""
+    labels, box = _read(spot, MARGIN)
+    edit = corrections.split(labels, _shifted(spot, box), _free(spot))
+    _write(spot, box, edit)
+    return f"Split into {_listed(edit.ids)}."
+
+
+def add(spot: Spot, image: Image | None) -> str:
+    """Add the nucleus that was clicked, as the network sees it."""
+    kept = None if image is None else predicted(image, spot.index)
+    if kept is None:
+        raise UserError(NO_PREDICTION)
+    diameter = _typical(spot)
+    labels, box = _read(spot, 2 * corrections.WIDEST * diameter)
+    probability = kept.probability(box)
+    edit = corrections.grow(
+        labels, probability, _shifted(spot, box)[-1], diameter, _free(spot)
+    )  # fmt: skip
+    _write(spot, box, edit)
+    return f"Nucleus {edit.ids[0]} added."
+
+
+Tool = Callable[[Spot, "Image | None"], str]
+
+
+def _listed(ids: tuple[int, ...]) -> str:
+    *others, last = map(str, ids)
+    return f"{', '.join(others)} and {last}"
+
+
+def _read(spot: Spot, margin: float) -> tuple[NDArray[Any], Box]:
+    box = spot.box(margin)
+    return np.asarray(spot.layer.data[within(spot.index, box)]), box
+
+
+def _shifted(spot: Spot, box: Box) -> Point:
+    return spot.stroke - [box[0].start, box[1].start]
+
+
+def _typical(spot: Spot) -> float:
+    """Diameter of a typical nucleus of the plane, in pixels."""
+    plane = table_of(spot.layer).plane(spot.index)
+    if plane is None or not len(plane.boxes):
+        return USUAL
+    top, left, bottom, right = plane.boxes.T
+    return float(np.median(np.maximum(bottom - top, right - left)))
+
+
+def _free(spot: Spot) -> int:
+    """Lowest id above all others.
+
+    Raises
+    ------
+    UserError
+        If the labels have no room for it.
+    """
+    layer = spot.layer
+    if isinstance(layer.data, np.ndarray):
+        free = ids_of(layer).free(layer.data)
+    else:
+        free = (table_of(layer).largest or _largest(layer.data)) + 1
+    most = min(np.iinfo(layer.data.dtype).max, LARGEST)
+    if free + MARGIN > most:
+        raise UserError(
+            f"Labels of type {layer.data.dtype} have no id left: convert the layer to int32."
+        )
+    return free
+
+
+def _largest(data: Any) -> int:
+    """Largest id of an array that may be in a file, plane by plane."""
+    planes = np.ndindex(*data.shape[:-2])
+    return max((int(np.asarray(data[index]).max(initial=0)) for index in planes), default=0)
+
+
+def _write(spot: Spot, box: Box, edit: Edit) -> None:
+    """Write through napari, so that its undo knows of it."""
+    axes = [axis for axis, at in enumerate(spot.index) if isinstance(at, slice)]
+    parts: list[Any] = [np.full(edit.rows.size, 0 if axis in axes else at)
+                        for axis, at in enumerate(spot.index)]  # fmt: skip
+    parts[axes[0]] = edit.rows + box[0].start
+    parts[axes[1]] = edit.columns + box[1].start
+    try:
+        spot.layer.data_setitem(tuple(parts), edit.values)
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+        raise UserError(
+            f"The labels '{spot.layer.name}' cannot be written ({error}): duplicate the layer."
+        ) from error

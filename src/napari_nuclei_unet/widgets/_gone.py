@@ -1,0 +1,48 @@
+"""Tells when a layer is removed, or an image gets other pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+class Gone(QObject):
+    """Watches the layers of a viewer.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    parent : QObject
+
+    Signals
+    -------
+    gone : napari.layers.Layer
+        It was removed, or is an image that has other pixels now.
+    """
+
+    gone = Signal(object)
+
+    def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
+        super().__init__(parent)
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        for layer in viewer.layers:
+            self._watch(layer)
+
+    def _on_inserted(self, event: Any) -> None:
+        self._watch(event.value)
+
+    def _watch(self, layer: Any) -> None:
+        if isinstance(layer, Image):
+            layer.events.data.connect(self._on_data)
+
+    def _on_data(self, event: Any) -> None:
+        self.gone.emit(event.source)
+
+    def _on_removed(self, event: Any) -> None:
+        self.gone.emit(event.value)

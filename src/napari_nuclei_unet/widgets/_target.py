@@ -1,0 +1,122 @@
+"""Which labels are reviewed, and of which image they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFormLayout
+
+from napari_nuclei_unet.widgets._comparing import ERRORS
+from napari_nuclei_unet.widgets._layers import METADATA, PROBABILITY
+from napari_nuclei_unet.widgets._parts import combo
+from napari_nuclei_unet.widgets._view import shape_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+NO_IMAGE = "none"
+
+
+class Target(QObject):
+    """Chooses labels and their image; follows the viewer.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+
+    Signals
+    -------
+    changed
+        Other labels, or another image, are chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._labels = combo("review_labels", "The nuclei that are reviewed.", self._results)
+        self._image = combo(
+            "review_image", "The image they are of: its intensities are measured.", self._images
+        )
+        self._image.null_value = NO_IMAGE
+        self._labels.changed.connect(self._on_labels)
+        self._image.changed.connect(self._tell)
+        layers = viewer.layers
+        for event in (layers.events.inserted, layers.events.removed, layers.events.reordered):
+            event.connect(self.renew)
+        layers.selection.events.active.connect(self._on_active)
+        self.renew()
+        self._on_active()
+
+    def fill(self, form: QFormLayout) -> None:
+        """Put the lists into a form."""
+        form.addRow("Nuclei", self._labels.native)
+        form.addRow("Image", self._image.native)
+
+    @property
+    def labels(self) -> Labels | None:
+        """The labels that are chosen."""
+        layer: Labels | None = self._labels.value
+        return layer
+
+    @property
+    def image(self) -> Image | None:
+        """Their image, if there is one."""
+        layer: Image | None = self._image.value
+        return layer
+
+    def renew(self, *_: object) -> None:
+        """Offer the layers that there are now."""
+        before = self.labels, self.image
+        self._labels.reset_choices()
+        self._image.reset_choices()
+        if self.labels != before[0]:
+            self._on_labels()
+            return
+        if self.image is None:
+            self._image.value = self._likely()
+        if self.image != before[1]:
+            self._tell()
+
+    def _on_active(self, *_: object) -> None:
+        active = self._viewer.layers.selection.active
+        if active in self._labels.choices and active != self.labels:
+            self._labels.value = active
+
+    def _on_labels(self, *_: object) -> None:
+        self._image.reset_choices()
+        self._image.value = self._likely()
+        self._tell()
+
+    def _tell(self, *_: object) -> None:
+        self.changed.emit()
+
+    def _likely(self) -> Image | None:
+        """Image that the chosen labels were made of, or else the topmost one of their shape."""
+        labels = self.labels
+        images = [image for image in self._image.choices if image is not None]
+        if labels is None or not images:
+            return None
+        key = labels.metadata.get(METADATA, {}).get("image")
+        made_of = [image for image in images if str(image.unique_id) == key]
+        alike = [image for image in images if _fits(labels, image)]
+        return (made_of or alike[::-1] or [None])[0]
+
+    def _results(self, _: Any) -> list[Labels]:
+        labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
+        return [layer for layer in labels if ERRORS not in layer.metadata]
+
+    def _images(self, _: Any) -> list[tuple[str, Image | None]]:
+        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        shown = [layer for layer in images if PROBABILITY not in layer.metadata]
+        return [(NO_IMAGE, None), *((layer.name, layer) for layer in shown)]
+
+
+def _fits(labels: Labels, image: Image) -> bool:
+    """Whether an image has the shape of labels, perhaps with channels besides."""
+    own = labels.data[0].shape if labels.multiscale else labels.data.shape
+    return shape_of(image)[-2:] == tuple(own[-2:])

@@ -1,0 +1,129 @@
+"""The dock widget "Review nuclei"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_nuclei_unet.widgets._compare import Compare
+from napari_nuclei_unet.widgets._correct import Correct
+from napari_nuclei_unet.widgets._files import Files
+from napari_nuclei_unet.widgets._ids import bare
+from napari_nuclei_unet.widgets._parts import button, row
+from napari_nuclei_unet.widgets._queue import Queue
+from napari_nuclei_unet.widgets._target import Target
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+
+class ReviewWidget(QWidget):
+    """Corrects, reviews, measures, saves and compares the nuclei of a labels layer.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        A ``napari.components.ViewerModel`` will do.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._target = Target(napari_viewer)
+        self._correct = Correct(napari_viewer, self._target)
+        self._queue = Queue(napari_viewer, self._target)
+        self._files = Files(napari_viewer, self._target, self)
+        self._compare = Compare(napari_viewer)
+        self._text = QLabel("", objectName="review_status")
+        self._text.setWordWrap(True)
+        self._bound: Labels | None = None
+        self._build()
+        for part in (self._correct, self._queue, self._files, self._compare):
+            part.said.connect(self._text.setText)
+        self._keys: dict[str, Callable[..., None]] = self._correct.keys | self._queue.keys
+        self._make_shortcuts()
+        self._target.changed.connect(self._bind)
+        self.destroyed.connect(self._unbind)
+        self._bind()
+
+    def _build(self) -> None:
+        top = QFormLayout()
+        self._target.fill(top)
+        layout = QVBoxLayout(self)
+        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(top)
+        layout.addWidget(_group("Correct", self._correct))
+        layout.addWidget(_group("Review", self._queue))
+        layout.addWidget(self._text)
+        layout.addWidget(self._buttons())
+        compare = QCollapsible("Compare with another layer")
+        compare.setObjectName("compare_section")
+        compare.addWidget(self._compare)
+        layout.addWidget(compare)
+
+    def _buttons(self) -> QWidget:
+        measure = button(
+            "measure", "Measure", "Fill the features table of the labels, from labels and image."
+        )
+        save = button(
+            "save",
+            "Save …",
+            "A table, outlines for QuPath or Fiji, or the labels as OME-TIFF.",
+        )
+        measure.clicked.connect(self.measure)
+        save.clicked.connect(self._files.ask)
+        return row(measure, save)
+
+    # the public face, for scripts and tests
+
+    def measure(self, *_: object) -> None:
+        """Measure all nuclei, as a click on the button does."""
+        self._files.measure()
+
+    def save(self, path: Any) -> None:
+        """Save to a file; its extension says what: ``export.FORMATS``.
+
+        Parameters
+        ----------
+        path : str or Path
+        """
+        self._files.save(path)
+
+    # keys
+
+    def _make_shortcuts(self) -> None:
+        """Let keys work when the dock has the focus; on the canvas they are the layer's."""
+        for key, act in self._keys.items():
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(act)
+
+    def _bind(self) -> None:
+        """Let keys work on the canvas while the labels are selected."""
+        self._unbind()
+        layer = self._target.labels
+        if layer is None:
+            return
+        self._bound = bare(layer)
+        for key, act in self._keys.items():
+            self._bound.bind_key(key, lambda _, act=act: act(), overwrite=True)
+
+    def _unbind(self, *_: object) -> None:
+        layer, self._bound = self._bound, None
+        if layer is not None:
+            for key in self._keys:
+                layer.bind_key(key, None)
+
+
+def _group(title: str, inside: QWidget) -> QGroupBox:
+    made = QGroupBox(title)
+    layout = QVBoxLayout(made)
+    layout.setContentsMargins(6, 6, 6, 6)
+    layout.addWidget(inside)
+    return made

@@ -1,0 +1,275 @@
+"""Two labels layers compared by clicks: what is shown, and what is refused."""
+
+import dask.array as da
+import numpy as np
+import pytest
+from conftest import discs
+from napari.layers import Labels
+from napari.utils._proxies import PublicOnlyProxy
+from qtpy.QtGui import QTextDocument
+from qtpy.QtWidgets import QLabel, QPushButton
+from skimage.measure import label
+
+from napari_nuclei_unet.core.comparing import KINDS, compare
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.widgets._compare import TOO_FEW, Compare
+from napari_nuclei_unet.widgets._comparing import CHANGED, COLOURS, ERRORS, MOST, compare_steps
+from napari_nuclei_unet.widgets._layers import METADATA
+from widgets.conftest import click
+
+
+def pair():
+    """A result and an annotation: one nucleus is missed, one false, one split, two are merged."""
+    true = label(discs((40, 100), [(20, 10), (20, 30), (20, 50), (20, 72), (20, 86)]) > 0)
+    found = 10 * true
+    found[true == 2] = 0
+    found[30:36, 34:40] = 99
+    found[:, 50:][true[:, 50:] == 3] = 31
+    found[np.isin(true, (4, 5))] = 40
+    found[18:23, 78:81] = 40
+    return found, true
+
+
+@pytest.fixture(params=["model", "proxy"])
+def given(request, viewer):
+    """What a widget is given: a viewer, and in a real window a proxy of one."""
+    return viewer if request.param == "model" else PublicOnlyProxy(viewer)
+
+
+@pytest.fixture
+def part(qtbot, given):
+    made = Compare(given)
+    qtbot.addWidget(made)
+    made.words = []
+    made.said.connect(made.words.append)
+    return made
+
+
+@pytest.fixture
+def layers(viewer, part):
+    """An annotation, and a result that says that it was segmented."""
+    found, true = pair()
+    annotation = viewer.add_labels(true, name="annotation", scale=(0.5, 0.5))
+    result = viewer.add_labels(
+        found, name="cells nuclei", scale=(0.5, 0.5), metadata={METADATA: {"image": "x"}}
+    )
+    return result, annotation
+
+
+def compared(qtbot, part):
+    with qtbot.waitSignal(part.job.finished, timeout=60_000):
+        click(part, "compare")
+    assert part.findChild(QPushButton, "compare").isEnabled()
+
+
+def text(part, name):
+    read = QTextDocument()
+    read.setHtml(part.findChild(QLabel, name).text())
+    return read.toPlainText()
+
+
+def errors_on(viewer):
+    return [layer for layer in viewer.layers if ERRORS in layer.metadata]
+
+
+def test_counts_scores_and_errors_are_shown(qtbot, viewer, part, layers):
+    result, annotation = layers
+    assert (part._result.value, part._annotation.value) == layers
+    compared(qtbot, part)
+    made = compare(annotation.data, result.data)
+    counts, scores = text(part, "compare_counts"), text(part, "compare_scores")
+    assert "cells nuclei compared with annotation: 5 annotated, 5 found" in counts
+    assert f"{made.counts.matched[0]} right" in counts
+    legend = " ".join(text(part, "compare_legend").split())
+    assert legend == "■ 1 missed ■ 1 false ■ 1 split ■ 1 merged"
+    shown = made.counts.scores()
+    for name in ("AP@0.5", "AP@0.75", "AP@0.95", "mean AP", "F1", "PQ"):
+        assert name in scores
+        assert f"{shown[name]:.3f}" in scores
+    (layer,) = errors_on(viewer)
+    assert np.array_equal(layer.data, made.errors)
+    assert part.words[-1] == f"{made.counts.matched[0]} of 5 annotated nuclei are right."
+
+
+def test_the_error_layer_lies_on_the_result_in_colours_of_the_legend(qtbot, viewer, part, layers):
+    viewer.layers.selection.active = layers[0]
+    compared(qtbot, part)
+    (layer,) = errors_on(viewer)
+    assert layer.name == "cells nuclei errors"
+    assert viewer.layers[-1] == layer
+    assert viewer.layers.selection.active == layers[0]
+    np.testing.assert_allclose(layer.scale, layers[0].scale)
+    assert layer.get_color(0) is None
+    for value, kind in enumerate(KINDS, 1):
+        red, green, blue = (round(255 * one) for one in layer.get_color(value)[:3])
+        assert f"#{red:02x}{green:02x}{blue:02x}" == COLOURS[kind]
+        assert COLOURS[kind] in part.findChild(QLabel, "compare_legend").text()
+
+
+def test_again_the_same_layer_is_updated_and_a_copy_of_it_is_not(qtbot, viewer, part, layers):
+    result, annotation = layers
+    compared(qtbot, part)
+    (layer,) = errors_on(viewer)
+    data, state, kind = layer.as_layer_data_tuple()
+    copy = viewer._add_layer_from_data(data.copy(), {**state, "name": "copy"}, kind)[0]
+    before = copy.data.copy()
+    result.data = annotation.data.copy()
+    result.translate = annotation.translate = (3, 3)
+    compared(qtbot, part)
+    assert errors_on(viewer) == [layer, copy]
+    assert not layer.data.any()
+    np.testing.assert_allclose(layer.translate, (3, 3))
+    assert np.array_equal(copy.data, before)
+    assert list(part._result.choices) == [annotation, result]
+
+
+def test_another_result_gets_errors_of_its_own(qtbot, viewer, part, layers):
+    compared(qtbot, part)
+    other = viewer.add_labels(layers[1].data.copy(), name="other", scale=(0.5, 0.5))
+    part._result.value = other
+    compared(qtbot, part)
+    assert [layer.name for layer in errors_on(viewer)] == ["cells nuclei errors", "other errors"]
+
+
+def test_choices_by_hand_stay_and_follow_names(viewer, part, layers):
+    result, annotation = layers
+    part._result.value, part._annotation.value = annotation, result
+    viewer.add_labels(result.data, name="third", metadata={METADATA: {}})
+    annotation.name = "drawn"
+    assert (part._result.value, part._annotation.value) == (annotation, result)
+    assert part._result.native.currentText() == "drawn"
+    viewer.layers.remove(annotation)
+    assert part._result.value.name == "third"
+
+
+def test_labels_of_another_shape_are_not_guessed(viewer, part):
+    viewer.add_labels(np.zeros((5, 5), int), name="small")
+    viewer.add_labels(np.zeros((6, 6), int), name="drawn")
+    viewer.add_labels(np.zeros((6, 6), int), name="found")
+    assert (part._result.value.name, part._annotation.value.name) == ("found", "drawn")
+
+
+def test_stacks_and_pyramids_are_compared_at_full_resolution(qtbot, viewer, part):
+    found, true = (np.stack([one, np.zeros_like(one)]) for one in pair())
+    viewer.add_labels(true, name="annotation")
+    viewer.add_labels([da.from_array(found), da.from_array(found[:, ::2, ::2])], name="found")
+    compared(qtbot, part)
+    (layer,) = errors_on(viewer)
+    assert np.array_equal(layer.data, compare(true, found).errors)
+    assert not layer.multiscale
+
+
+def refused(part):
+    click(part, "compare")
+    assert not part.job.running
+    sentence = part.words[-1]
+    assert sentence.endswith(".")
+    return sentence
+
+
+def test_what_cannot_be_compared_is_refused(viewer, part):
+    assert refused(part) == TOO_FEW
+    one = viewer.add_labels(np.zeros((6, 6), int), name="one")
+    assert refused(part) == TOO_FEW
+    two = viewer.add_labels(np.zeros((6, 7), int), name="two")
+    assert "differ in shape, (6, 7) and (6, 6)" in refused(part)
+    part._annotation.value = part._result.value = two
+    assert "'two' is chosen twice" in refused(part)
+    part._annotation.value = one
+    for layer in (one, two):
+        layer.visible = False  # napari cannot draw it
+        layer.data = np.zeros((0, 7), int)
+    assert "no pixels" in refused(part)
+    edge = int(MOST**0.5) + 1
+    for layer in (one, two):
+        layer.data = da.zeros((edge, edge), dtype=int, chunks=1000)
+    assert "300 million" in refused(part)
+
+
+def test_layers_that_do_not_lie_on_each_other_are_refused(viewer, part, layers):
+    result, _ = layers
+    result.translate = (0.3, 0)
+    assert "the same translate." in refused(part)
+    result.scale = (0.25, 0.5)
+    assert "the same scale and translate." in refused(part)
+    result.scale, result.translate = (0.5, 0.5), (0, 0)
+    result.rotate = 10
+    assert "the same rotate." in refused(part)
+
+
+def test_less_than_half_a_pixel_is_no_other_place(qtbot, viewer, part, layers):
+    layers[0].translate = (0.1, 0.2)
+    compared(qtbot, part)
+    assert errors_on(viewer)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [((0, 0), "Neither layer has a nucleus"), ((-1, 1), "must not be negative")],
+)
+def test_what_only_the_pixels_say_is_told_too(qtbot, viewer, part, values, sentence):
+    for name, value in zip("ab", values, strict=True):
+        viewer.add_labels(np.full((6, 6), value), name=name)
+    compared(qtbot, part)
+    assert sentence in part.words[-1]
+    assert not errors_on(viewer)
+
+
+def test_labels_that_cannot_be_read_are_told(qtbot, viewer, part):
+    def broken(block):
+        if block.size:
+            raise OSError("disk is gone")
+        return block
+
+    lazy = da.zeros((600, 600), dtype=int, chunks=300)
+    viewer.add_labels(lazy, name="good")
+    bad = viewer.add_labels(lazy, name="bad")
+    bad.visible = False
+    bad.data = lazy.map_blocks(broken, meta=np.zeros((0, 0), int))
+    compared(qtbot, part)
+    assert "could not be read: disk is gone" in part.words[-1]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_layer_removed_meanwhile_is_told(qtbot, viewer, part, layers, which):
+    with qtbot.waitSignal(part.job.finished, timeout=60_000):
+        click(part, "compare")
+        viewer.layers.remove(layers[which])
+    assert part.words[-1] == f"'{layers[which].name}' was removed while it was compared."
+    assert not errors_on(viewer)
+
+
+def test_a_layer_with_other_data_meanwhile_is_told(qtbot, viewer, part, layers):
+    with qtbot.waitSignal(part.job.finished, timeout=60_000):
+        click(part, "compare")
+        layers[0].data = layers[0].data.copy()
+    assert part.words[-1] == CHANGED
+    assert not errors_on(viewer)
+
+
+def test_labels_painted_while_the_thread_works_are_told():
+    _, true = read_sample("fluorescence_small")
+    found = true.copy()
+    steps = compare_steps(true, found)
+    while next(steps).done < 2:
+        pass
+    found[0, 0] += 1
+    with pytest.raises(UserError, match="changed while they were compared"):
+        next(steps)
+
+
+def test_a_second_click_does_not_disturb(qtbot, viewer, part, layers):
+    with qtbot.waitSignal(part.job.finished, timeout=60_000):
+        click(part, "compare")
+        part.start()
+    assert len(errors_on(viewer)) == 1
+
+
+def test_the_widget_may_go_while_the_thread_works(qtbot, viewer, layers, given):
+    made = Compare(given)
+    made.start()
+    job = made.job
+    made.deleteLater()
+    qtbot.waitUntil(lambda: not job.running, timeout=60_000)
+    assert isinstance(viewer.layers[0], Labels)

@@ -1,0 +1,523 @@
+"""The widget "Review nuclei": tools, queue, table and files, on real layers and real threads."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from napari.components import ViewerModel
+from napari.layers import Labels
+from qtpy.QtWidgets import QLabel, QPushButton
+from skimage.measure import regionprops_table
+
+from napari_nuclei_unet.core.comparing import compare
+from napari_nuclei_unet.core.planting import plant_errors
+from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.widgets import ReviewWidget
+from napari_nuclei_unet.widgets._correct import TOOLS
+from napari_nuclei_unet.widgets._table import Table
+from widgets.conftest import click, click_and_wait
+
+DELETE, MERGE, SPLIT, ADD = TOOLS
+
+
+@pytest.fixture
+def review(qtbot, viewer):
+    made = ReviewWidget(viewer)
+    qtbot.addWidget(made)
+    return made
+
+
+@pytest.fixture
+def labels(qtbot, viewer, widget, review, disc_image):
+    """Three discs that were segmented, on an image with pixels that are no squares."""
+    viewer.add_image(disc_image, name="cells", scale=(0.5, 0.25), translate=(3, 4))
+    click_and_wait(qtbot, widget)
+    return viewer.layers["cells nuclei"]
+
+
+@pytest.fixture
+def disc_image(make_discs):
+    return make_discs((90, 120), [(20, 25), (20, 80), (65, 50)])
+
+
+@pytest.fixture
+def make_discs():
+    from conftest import discs
+
+    return discs
+
+
+def said(review):
+    return review.findChild(QLabel, "review_status").text()
+
+
+def world(layer, *points):
+    return np.array([layer.data_to_world(point) for point in points])
+
+
+def use(review, tool, layer, *points):
+    review._correct.correct(tool, layer, world(layer, *points))
+    return said(review)
+
+
+def measure(qtbot, review):
+    with qtbot.waitSignal(review._files.job.finished, timeout=60_000):
+        click(review, "measure")
+
+
+def save(qtbot, review, path):
+    with qtbot.waitSignal(review._files.saving.finished, timeout=60_000):
+        review.save(path)
+
+
+def rows(layer):
+    return layer.features.set_index("index").sort_index()
+
+
+def state(layer):
+    """Labels and table, to be compared."""
+    return layer.data.copy(), layer.features.copy()
+
+
+def same(one, other):
+    return np.array_equal(one[0], other[0]) and one[1].equals(other[1])
+
+
+# the table
+
+
+def test_a_result_fills_the_table_in_the_units_of_the_layer(labels):
+    table = rows(labels)
+    assert table.index.tolist() == [1, 2, 3]
+    props = regionprops_table(
+        labels.data,
+        spacing=(0.5, 0.25),
+        properties=["label", "area", "axis_major_length", "axis_minor_length", "centroid"],
+    )
+    np.testing.assert_allclose(table["area"], props["area"], rtol=1e-6)
+    np.testing.assert_allclose(table["major_axis"], props["axis_major_length"], rtol=1e-6)
+    np.testing.assert_allclose(table["minor_axis"], props["axis_minor_length"], rtol=1e-6)
+    np.testing.assert_allclose(table["centroid_y"], props["centroid-0"] + 3, rtol=1e-6)
+    np.testing.assert_allclose(table["centroid_x"], props["centroid-1"] + 4, rtol=1e-6)
+    assert (table["confidence"] > 0.5).all()
+    assert not table["touches_border"].any()
+    assert labels.get_status(labels.data_to_world((20, 25)), world=True)["coordinates"]
+
+
+def test_sliders_keep_the_table_in_step(qtbot, widget, labels):
+    widget._form._controls["minimum_area"].value = 500
+    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    assert not labels.data.any()
+    assert len(labels.features) == 0
+
+
+def test_channels_and_colours_are_measured_one_by_one(qtbot, viewer, review, make_discs):
+    grey = make_discs((60, 60), [(30, 30)])
+    mask = (grey > grey.mean()).astype(np.int32)
+    viewer.add_image(np.stack([grey, 2.0 * grey]), name="two")
+    layer = viewer.add_labels(mask, name="mask")
+    measure(qtbot, review)
+    table = rows(layer)
+    np.testing.assert_allclose(table["mean_intensity_1"], 2 * table["mean_intensity_0"])
+    viewer.layers.remove("two")
+    viewer.add_image(np.stack([grey] * 3, axis=-1).astype(np.uint8), name="rgb", rgb=True)
+    measure(qtbot, review)
+    assert {"mean_intensity_red", "std_intensity_blue"} <= set(layer.features)
+
+
+def test_a_stack_has_a_row_for_each_nucleus_and_plane(qtbot, viewer, widget, review, disc_image):
+    viewer.add_image(np.stack([disc_image] * 6), name="stack")
+    widget._where.planes.kind.value = "all"
+    click_and_wait(qtbot, widget)
+    layer = viewer.layers["stack nuclei"]
+    assert len(layer.features) == 18
+    assert layer.features["z"].tolist() == np.repeat(range(6), 3).tolist()
+    viewer.dims.set_point(0, 1)
+    use(review, DELETE, layer, (1, 20, 25))
+    assert layer.features["z"].value_counts().to_dict() == {0: 3, 1: 2, 2: 3, 3: 3, 4: 3, 5: 3}
+    layer.undo()
+    assert len(layer.features) == 18
+
+
+# the tools
+
+
+def test_each_tool_does_and_undoes_labels_and_table(labels, review):
+    steps = [
+        (DELETE, [(20, 25)], "Nucleus 1 deleted"),
+        (MERGE, [(20, 80), (65, 50)], "Merged into nucleus"),
+        (SPLIT, [(20, 68), (20, 92)], "Split into"),
+        (ADD, [(20, 25)], "added"),
+    ]
+    past = [state(labels)]
+    for tool, points, words in steps:
+        assert words in use(review, tool, labels, *points)
+        past.append(state(labels))
+        assert set(np.unique(labels.data)) - {0} == set(labels.features["index"])
+    assert len({len(one[1]) for one in past}) > 1
+    for before in past[-2::-1]:
+        labels.undo()
+        assert same(state(labels), before)
+    for after in past[1:]:
+        labels.redo()
+        assert same(state(labels), after)
+
+
+def test_ids_are_never_given_twice(labels, review):
+    use(review, SPLIT, labels, (5, 25), (35, 25))
+    use(review, DELETE, labels, (20, 80))
+    use(review, ADD, labels, (20, 80))
+    assert len(np.unique(labels.data)) == 5
+    assert labels.data[20, 80] == 5  # above 4, which the cut has made
+
+
+def test_what_is_painted_is_in_the_table_and_undone(labels):
+    before = state(labels)
+    labels.mode = "paint"
+    labels.brush_size = 8
+    labels.paint((50, 100), 9)
+    assert rows(labels).loc[9, "state"] == "edited"
+    labels.paint((20, 25), 9)  # in two pieces, and a hole in nucleus 1
+    table = rows(labels)
+    assert table.loc[9, "solidity"] < 0.5
+    assert table.loc[1, "state"] == "edited"
+    for _ in range(2):
+        labels.undo()
+    assert same(state(labels), before)
+
+
+@pytest.mark.parametrize(
+    ("tool", "points", "words"),
+    [
+        (DELETE, [(50, 100)], "no nucleus"),
+        (DELETE, [(-40, 500)], "no nucleus"),
+        (MERGE, [(20, 20), (20, 30)], "one nucleus only"),
+        (MERGE, [(50, 100), (55, 110)], "no nucleus"),
+        (SPLIT, [(20, 24), (20, 26)], "does not cut"),
+        (ADD, [(50, 110)], "sees nothing"),
+        (ADD, [(20, 25)], "nucleus already"),
+    ],
+)
+def test_mistakes_are_told_and_change_nothing(labels, review, tool, points, words):
+    before = state(labels)
+    assert words in use(review, tool, labels, *points)
+    assert same(state(labels), before)
+    labels.undo()  # there is nothing to undo
+    assert same(state(labels), before)
+
+
+def test_nothing_is_grown_on_a_plane_that_was_not_predicted(viewer, review, disc_image):
+    viewer.add_image(disc_image, name="cells")
+    layer = viewer.add_labels(np.zeros(disc_image.shape, np.int32))
+    assert "click Segment" in use(review, ADD, layer, (20, 25))
+
+
+def test_annotated_labels_can_be_corrected_with_the_prediction_of_their_image(
+    viewer, labels, review
+):
+    layer = viewer.add_labels(np.zeros(labels.data.shape, np.uint16), name="by hand",
+                              scale=labels.scale, translate=labels.translate)  # fmt: skip
+    use(review, ADD, layer, (65, 50))
+    assert layer.data[65, 50] == 1
+    assert np.abs((layer.data > 0).sum() - (labels.data == labels.data[65, 50]).sum()) < 60
+
+
+def test_labels_that_have_no_id_left_are_refused(viewer, review, disc_image):
+    data = (disc_image > disc_image.mean()).astype(np.uint8) * 255
+    layer = viewer.add_labels(data, name="mask")
+    assert "no id left" in use(review, SPLIT, layer, (5, 25), (35, 25))
+    assert set(np.unique(layer.data)) == {0, 255}
+
+
+def test_locked_labels_and_files_that_cannot_be_written_are_refused(
+    viewer, review, messages, labels, tmp_path
+):
+    labels.editable = False
+    click(review, "tool_delete")
+    assert "locked" in messages[-1][1]
+    assert not review.findChild(QPushButton, "tool_delete").isChecked()
+    zarr.save_array(tmp_path / "a.zarr", labels.data)
+    layer = viewer.add_labels(zarr.open_array(tmp_path / "a.zarr", mode="r"), name="file")
+    assert "cannot be written" in use(review, DELETE, layer, (20, 25))
+    assert layer.data[20, 25] == 1
+
+
+def test_labels_in_a_file_are_corrected_in_the_file(viewer, review, labels, tmp_path):
+    zarr.save_array(tmp_path / "a.zarr", labels.data)
+    layer = viewer.add_labels(zarr.open_array(tmp_path / "a.zarr", mode="r+"), name="file")
+    use(review, DELETE, layer, (20, 25))
+    use(review, SPLIT, layer, (20, 68), (20, 92))
+    stored = zarr.open_array(tmp_path / "a.zarr", mode="r")[:]
+    assert set(np.unique(stored)) == {0, 2, 3, 4}
+    layer.undo()
+    layer.undo()
+    np.testing.assert_array_equal(
+        zarr.open_array(tmp_path / "a.zarr", mode="r")[:], labels.data
+    )  # fmt: skip
+
+
+def test_the_image_may_go_while_labels_stay(viewer, labels, review):
+    viewer.layers.remove("cells")
+    assert "no image" not in use(review, DELETE, labels, (20, 25))
+    assert "click Segment" in use(review, ADD, labels, (20, 25))
+    use(review, SPLIT, labels, (20, 68), (20, 92))
+    assert len(labels.features) == 3
+    labels.undo()
+    labels.undo()
+    assert len(labels.features) == 3
+
+
+def test_a_tool_takes_the_mouse_and_gives_it_back(viewer, labels, review):
+    click(review, "tool_split")
+    assert not labels.mouse_pan
+    assert len(labels.mouse_drag_callbacks) == 1 + len(Labels(labels.data).mouse_drag_callbacks)
+    click(review, "tool_merge")  # another one instead
+    assert not review.findChild(QPushButton, "tool_split").isChecked()
+    labels.mode = "paint"  # napari's own
+    assert not review.findChild(QPushButton, "tool_merge").isChecked()
+    assert "paint" in str(labels.mode)
+    click(review, "tool_merge")
+    viewer.layers.selection.active = viewer.layers["cells"]
+    assert labels.mouse_pan
+    assert not review.findChild(QPushButton, "tool_merge").isChecked()
+
+
+def test_keys_are_the_layers_while_it_is_chosen(viewer, labels, review):
+    keys = {str(key) for key in labels.keymap}
+    assert {"N", "Y", "D", "J", "S", "A"} <= keys
+    other = viewer.add_labels(np.zeros_like(labels.data), name="other")
+    assert not {"N", "D"} & {str(key) for key in labels.keymap}
+    assert "N" in {str(key) for key in other.keymap}
+
+
+# the queue
+
+
+def test_the_least_confident_come_first_and_their_state_is_kept(viewer, labels, review):
+    order = rows(labels)["confidence"].sort_values().index.tolist()
+    click(review, "next_doubtful")
+    assert labels.selected_label == order[0]
+    centre = rows(labels).loc[order[0], ["centroid_y", "centroid_x"]]
+    np.testing.assert_allclose(viewer.camera.center[-2:], centre, atol=0.5)
+    click(review, "accept")
+    assert rows(labels).loc[order[0], "state"] == "accepted"
+    assert labels.selected_label == order[1]
+    click(review, "remove")
+    assert order[1] not in rows(labels).index
+    assert labels.selected_label == order[2]
+    labels.undo()
+    assert rows(labels).loc[order[0], "state"] == "accepted"
+    click(review, "next_doubtful")
+    assert labels.selected_label == order[1]
+    click(review, "accept")
+    click(review, "accept")
+    assert "have been reviewed" in said(review)
+
+
+def test_a_nucleus_that_was_corrected_needs_no_review(labels, review):
+    use(review, SPLIT, labels, (5, 25), (35, 25))
+    seen = set()
+    for _ in range(2):
+        click(review, "next_doubtful")
+        seen.add(labels.selected_label)
+    assert seen == {2, 3}
+
+
+def test_the_queue_says_what_is_missing(viewer, review):
+    click(review, "next_doubtful")
+    assert "Measure" in said(review)
+    click(review, "accept")
+    assert "press N" in said(review)
+
+
+# files
+
+
+def test_everything_is_saved(qtbot, labels, review, tmp_path):
+    click(review, "next_doubtful")
+    click(review, "accept")
+    for name in ("a.csv", "a.geojson", "a.zip", "a.ome.tif"):
+        save(qtbot, review, tmp_path / name)
+        assert said(review) == f"Saved {name}"
+    table = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert len(table) == 3
+    assert {row["state"] for row in table} == {"accepted", ""}
+    assert len(json.loads((tmp_path / "a.geojson").read_text())["features"]) == 3
+
+
+def test_labels_by_hand_are_measured_before_they_are_saved(qtbot, viewer, review, tmp_path):
+    viewer.add_labels(np.eye(30, dtype=np.int32).repeat(2, 0), name="a/b?")
+    with qtbot.waitSignal(review._files.saving.finished, timeout=60_000):
+        review.save(tmp_path / "a.csv")
+    assert len(list(csv.DictReader((tmp_path / "a.csv").open()))) == 1
+
+
+def test_no_nucleus_at_all_gives_empty_files(qtbot, viewer, review, tmp_path):
+    layer = viewer.add_labels(np.zeros((40, 40), np.int32), name="none")
+    measure(qtbot, review)
+    assert len(layer.features) == 0
+    for name in ("a.csv", "a.geojson", "a.zip", "a.ome.tif"):
+        save(qtbot, review, tmp_path / name)
+        assert (tmp_path / name).stat().st_size
+    assert json.loads((tmp_path / "a.geojson").read_text())["features"] == []
+
+
+@pytest.mark.parametrize("name", ["a", "a.png", "no/such/folder\0.csv"])
+def test_a_file_that_cannot_be_saved_is_told(qtbot, labels, review, messages, tmp_path, name):
+    save(qtbot, review, f"{tmp_path}/{name}")
+    assert messages[-1][0] == "error"
+    assert not list(tmp_path.glob("a*"))
+
+
+def test_labels_of_another_shape_than_the_image_are_told(qtbot, viewer, review, disc_image):
+    viewer.add_image(disc_image[:-1], name="cells")
+    viewer.add_labels(np.ones(disc_image.shape, np.int32))
+    review._target._image.value = viewer.layers["cells"]
+    click(review, "measure")
+    assert "the image that they belong to" in said(review)
+
+
+# ten errors, corrected with the tools
+
+
+def test_ten_planted_errors_are_corrected_with_the_tools(qtbot, viewer, widget, review):
+    image, truth = read_sample("fluorescence_small")
+    viewer.add_image(image, name="cells")
+    click_and_wait_for_prediction(qtbot, widget)
+    layer = viewer.add_labels(plant_errors(truth), name="with errors")
+    before = compare(truth, layer.data)
+    assert before.numbers == {"missed": 2, "false": 2, "split": 3, "merged": 3}
+    measure(qtbot, review)
+    for nucleus in before.false:
+        use(review, DELETE, layer, middle(layer.data == nucleus))
+    for parts in before.split.values():
+        use(review, MERGE, layer, *(middle(layer.data == part) for part in parts))
+    for members in before.merged.values():
+        words = use(review, SPLIT, layer, *between(*(truth == one for one in members)))
+        assert words.startswith("Split into")
+    for nucleus in before.missed:
+        use(review, ADD, layer, middle(truth == nucleus))
+    assert sum(compare(truth, layer.data).numbers.values()) == 0
+
+
+def click_and_wait_for_prediction(qtbot, widget):
+    widget._model.use_file(next(iter(widget._model.model.choices)))
+    with qtbot.waitSignal(widget._runner.job.finished, timeout=120_000):
+        click(widget, "segment")
+
+
+def middle(mask):
+    rows, columns = np.nonzero(mask)
+    best = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
+    return rows[best], columns[best]
+
+
+def between(one, other):
+    """Ends of a line where two nuclei meet, as somebody would draw it who looks at them."""
+    a, b = (np.stack(np.nonzero(mask), 1).astype(float) for mask in (one, other))
+    gaps = np.linalg.norm(a[:, None] - b[None], axis=2)
+    i, j = np.nonzero(gaps < gaps.min() + 3)
+    seam = (a[i] + b[j]) / 2
+    _, _, directions = np.linalg.svd(seam - seam.mean(axis=0), full_matrices=False)
+    reach = np.abs((seam - seam.mean(axis=0)) @ directions[0]).max() + 12
+    return seam.mean(axis=0) - reach * directions[0], seam.mean(axis=0) + reach * directions[0]
+
+
+# any sequence
+
+
+moves = st.lists(
+    st.tuples(
+        st.sampled_from(["delete", "merge", "split", "add", "paint", "erase", "undo", "redo"]),
+        st.tuples(st.integers(0, 89), st.integers(0, 119)),
+        st.tuples(st.integers(0, 89), st.integers(0, 119)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(moves=moves)
+def test_after_any_sequence_the_table_is_that_of_the_labels(qtbot, viewer, labels, review, moves):
+    """Tools, napari's own brush, undo and redo: the table is what measuring anew would give."""
+    start, place = labels.data.copy(), {"scale": labels.scale, "translate": labels.translate}
+    layer = viewer.add_labels(start.copy(), name="example", **place)
+    measure(qtbot, review)
+    try:
+        play(layer, review, moves)
+        for _ in moves:
+            layer.undo()
+        np.testing.assert_array_equal(layer.data, start)
+        check_table(layer)
+        assert not layer.features["state"].any()
+    finally:
+        viewer.layers.remove(layer)
+
+
+def play(labels, review, moves):
+    """Make moves; whatever is undone, or done again, is as it was."""
+    tools = {"delete": DELETE, "merge": MERGE, "split": SPLIT, "add": ADD}
+    history, future = [state(labels)], []
+    for name, one, other in moves:
+        if name == "undo":
+            labels.undo()
+            if len(history) > 1:
+                future.append(history.pop())
+            assert same(state(labels), history[-1])
+        elif name == "redo":
+            labels.redo()
+            if future:
+                history.append(future.pop())
+            assert same(state(labels), history[-1])
+        else:
+            if name in tools:
+                use(review, tools[name], labels, one, other)
+            else:
+                labels.paint(one, int(labels.data.max()) + 1 if name == "paint" else 0)
+            if not np.array_equal(labels.data, history[-1][0]):
+                history.append(state(labels))
+                future = []
+        check_table(labels)
+
+
+def check_table(layer):
+    props = regionprops_table(
+        layer.data,
+        spacing=(0.5, 0.25),
+        properties=["label", "area", "centroid", "axis_major_length"],
+    )
+    table = layer.features
+    np.testing.assert_array_equal(table["index"], props["label"])
+    np.testing.assert_allclose(table["area"], props["area"])
+    np.testing.assert_allclose(table["centroid_y"], props["centroid-0"] + 3)
+    np.testing.assert_allclose(table["major_axis"], props["axis_major_length"], atol=1e-6)
+
+
+def test_a_table_does_not_keep_its_layer(viewer):
+    import gc
+    import weakref
+
+    layer = Labels(np.ones((4, 4), np.int32))
+    table, ref = Table(layer), weakref.ref(layer)
+    del layer
+    gc.collect()
+    assert ref() is None
+    assert table.largest == 0
+
+
+def test_a_viewer_without_labels_is_no_mistake(qtbot, messages):
+    made = ReviewWidget(ViewerModel())
+    qtbot.addWidget(made)
+    for button in made.findChildren(QPushButton):
+        if button.objectName() not in ("save", ""):
+            button.click()
+    assert all(severity != "error" for severity, _ in messages)
