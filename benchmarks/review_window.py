@@ -4,7 +4,7 @@
 
 The annotation of a fluorescence sample, repeated until there are as many nuclei, lies on its image
 in a real napari window. Each row is the median, and the longest, of some actions; an action ends
-when labels, table and window are up to date. All is done by the functions that keys and clicks call.
+when labels, table and window are up to date. Done by the functions that keys and clicks call.
 """
 
 import argparse
