@@ -19,6 +19,8 @@ from napari_nuclei_unet.files import read_record
 from napari_nuclei_unet.large.journals import JOURNAL
 from napari_nuclei_unet.large.locks import locked
 from napari_nuclei_unet.large.stores import LabelsStore
+from napari_nuclei_unet.widgets import ReviewWidget
+from napari_nuclei_unet.widgets._correct import TOOLS
 from napari_nuclei_unet.widgets._layers import METADATA
 from widgets.conftest import click, click_and_wait
 
@@ -57,6 +59,39 @@ def test_a_click_makes_a_store_that_can_be_painted(qtbot, viewer, widget, plane,
     assert store.grid.units == ("micrometer", "micrometer")
     table = (tmp_path / "results" / "slide nuclei.csv").read_text().splitlines()
     assert len(table) == len(CENTRES) + 1
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_nuclei_of_a_store_have_a_table_and_are_corrected(
+    qtbot, viewer, widget, plane, tmp_path, measured
+):
+    viewer.add_image(plane, name="slide", scale=(0.5, 0.5))
+    click_and_wait(qtbot, widget)
+    labels = viewer.layers["slide nuclei"]
+    assert len(labels.features) == len(CENTRES)
+    area = (labels.data[:] > 0).sum() / len(CENTRES) / 4
+    np.testing.assert_allclose(labels.features["area"], area)
+    if not measured:  # such as a store that was opened by hand
+        viewer.layers.remove(labels)
+        labels = viewer.add_labels(labels.data, scale=(0.5, 0.5), name="slide nuclei")
+    review = ReviewWidget(viewer)
+    qtbot.addWidget(review)
+    before = labels.data[:]
+    for tool, points in [("Delete", [(16, 16)]), ("Split", [(16, 40), (16, 56)]),
+                         ("Merge", [(48, 16), (48, 48)])]:  # fmt: skip
+        chosen = next(one for one in TOOLS if one.name == tool)
+        positions = np.array([labels.data_to_world(point) for point in points])
+        review._correct.correct(chosen, labels, positions)
+    assert labels.data[16, 16] == 0
+    assert labels.data[48, 16] == labels.data[48, 48] == labels.data[48, 32]
+    assert labels.data[16, 48] == len(CENTRES) + 1 or labels.data[18, 48] == len(CENTRES) + 1
+    if measured:
+        assert set(labels.features["index"]) == set(np.unique(labels.data[:])) - {0}
+    for _ in range(3):
+        labels.undo()
+    np.testing.assert_array_equal(labels.data[:], before)
+    if measured:
+        assert len(labels.features) == len(CENTRES)
 
 
 def test_cancelled_and_clicked_again_it_goes_on(qtbot, viewer, widget, plane, tmp_path):

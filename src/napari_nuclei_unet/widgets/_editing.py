@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 # Around a stroke and its nuclei, in pixels: bridges and cuts look a little further.
 MARGIN = 8
+# Around it where nothing was measured, at first.
+REACH = 128
+# Edge of the parts in which labels in a file are read.
+PART = 4096
 # Of a nucleus, in pixels, where none is known.
 USUAL = 20.0
 NO_PREDICTION = (
@@ -81,15 +86,27 @@ class Spot:
         """Pixels around the stroke, and all of the nuclei there."""
         low = np.floor(self.stroke.min(axis=0)).astype(int)
         high = np.ceil(self.stroke.max(axis=0)).astype(int) + 1
-        low, high = (np.clip(one, 0, self.shape) for one in (low, high))
-        near = widened(
-            (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))),
-            int(margin),
-            self.shape,
-        )
+        top, left = np.clip(low, 0, self.shape).tolist()
+        bottom, right = np.clip(high, 0, self.shape).tolist()
+        near = widened((slice(top, bottom), slice(left, right)), int(margin), self.shape)
         if (plane := table_of(self.layer).plane(self.index)) is None:
-            return whole(self.shape)  # where nuclei are is not known
+            return self._grown(near)  # where nuclei end is not known
         return widened(spread(near, plane.boxes[meeting(plane.boxes, near)]), 1, self.shape)
+
+    def _grown(self, near: Box) -> Box:
+        """Box around another that holds all of the nuclei there, as far as these are connected."""
+        reach = REACH
+        while True:
+            box = widened(near, reach, self.shape)
+            labels = np.asarray(self.layer.data[within(self.index, box)])
+            top, left = near[0].start - box[0].start, near[1].start - box[1].start
+            inside = labels[top : top + near[0].stop - near[0].start,
+                            left : left + near[1].stop - near[1].start]  # fmt: skip
+            edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+            cut_off = np.setdiff1d(np.intersect1d(inside, edge), [0]).size
+            if not cut_off or box == whole(self.shape):
+                return box
+            reach *= 4
 
 
 def plane_to_edit(viewer: ViewerModel, layer: Labels) -> Index:
@@ -197,7 +214,10 @@ def _free(spot: Spot) -> int:
     if isinstance(layer.data, np.ndarray):
         free = ids_of(layer).free(layer.data)
     else:
-        free = (table_of(layer).largest or _largest(layer.data)) + 1
+        table = table_of(layer)
+        if not table.planes and not table.used:
+            table.used = _largest(layer.data)
+        table.used = free = table.largest + 1  # the next one is above it, even after an undo
     most = min(np.iinfo(layer.data.dtype).max, LARGEST)
     if free + MARGIN > most:
         raise UserError(
@@ -207,9 +227,16 @@ def _free(spot: Spot) -> int:
 
 
 def _largest(data: Any) -> int:
-    """Largest id of an array that may be in a file, plane by plane."""
-    planes = np.ndindex(*data.shape[:-2])
-    return max((int(np.asarray(data[index]).max(initial=0)) for index in planes), default=0)
+    """Largest id of an array that may be in a file, part by part."""
+    steps = [*(1 for _ in data.shape[:-2]), PART, PART]
+    corners = itertools.product(
+        *(range(0, n, step) for n, step in zip(data.shape, steps, strict=True))
+    )
+    parts = (
+        tuple(slice(at, at + step) for at, step in zip(corner, steps, strict=True))
+        for corner in corners
+    )
+    return max((int(np.asarray(data[part]).max(initial=0)) for part in parts), default=0)
 
 
 def _write(spot: Spot, box: Box, edit: Edit) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject
 
@@ -23,9 +24,12 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.large.journals import JOURNAL
 from napari_nuclei_unet.models import read_card
 from napari_nuclei_unet.places import results_folder
+from napari_nuclei_unet.widgets._behind import behind_source
 from napari_nuclei_unet.widgets._layers import METADATA, Place, place_of, release, write_record
 from napari_nuclei_unet.widgets._run import Run, Wanted, use_threads
 from napari_nuclei_unet.widgets._source import Source
+from napari_nuclei_unet.widgets._streamedtable import read_table, rows_of
+from napari_nuclei_unet.widgets._table import table_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -60,18 +64,25 @@ class Streamed:
     whole : bool
         Whether all planes are finished.
     record : dict
+    table : pandas.DataFrame or None
+        Of all nuclei, if all planes are finished.
     """
 
     path: Path
     progress: Journaled
     whole: bool
     record: dict[str, Any]
+    table: Any = None
 
 
 class LargeRun(Run):
     """What is known of the run under way."""
 
     whole = True
+
+    def __init__(self, wanted: Wanted, cuts: Sequence[Cut]) -> None:
+        super().__init__(wanted)
+        self.cuts = cuts
 
     def words(self, step: Any) -> str:
         """Say how far it is."""
@@ -118,7 +129,8 @@ class Large(QObject):
                 "A plane as large as this must lie along the last two axes of the image: "
                 "change their order with numpy.moveaxis, or choose a part of it as region."
             )
-        self._runner.work(LargeRun(wanted), "Looking at the image …", stream, wanted, cuts, place)
+        run = LargeRun(wanted, cuts)
+        self._runner.work(run, "Looking at the image …", stream, wanted, cuts, place)
 
     def _on_ended(self, run: Any, result: Streamed | None) -> None:
         if not isinstance(run, LargeRun) or result is None:
@@ -135,10 +147,10 @@ class Large(QObject):
                 f"{result.path}."
             )
             return
-        self._show(source, result)
+        self._show(source, run.cuts, result)
         self._progress.say(_summary(result))
 
-    def _show(self, source: Source, result: Streamed) -> None:
+    def _show(self, source: Source, cuts: Sequence[Cut], result: Streamed) -> None:
         """Add the store as a layer, in place of one that shows it already."""
         from napari_nuclei_unet.large.stores import LabelsStore
 
@@ -158,6 +170,17 @@ class Large(QObject):
         write_record(layer, source.image, place, result.record | {"store": key})
         release(layer)  # later results of a part get a layer of their own, and memory
         self._look.apply(layer)
+        _tabulate(layer, [source.at(cut) for cut in cuts], result.table)
+
+
+def _tabulate(layer: Labels, planes: Sequence[Source], table: Any) -> None:
+    """Fill the table of the layer."""
+    kept = table_of(layer)
+    for plane in planes:
+        behind = behind_source(plane, lambda: None)
+        index = place_of(plane.image, plane.cut).index
+        kept.take(index, behind, rows_of(table, _columns(plane), plane.shape, behind.spacing))
+    kept.publish()
 
 
 def _summary(result: Streamed) -> str:
@@ -216,7 +239,7 @@ def _stream_steps(
                 return Streamed(path, progress, False, record)
         if not progress.failed:
             store.finish()
-    return Streamed(path, progress, whole, record)
+    return Streamed(path, progress, whole, record, read_table(table) if whole else None)
 
 
 def _home(source: Source) -> Path | None:

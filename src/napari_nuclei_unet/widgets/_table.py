@@ -83,11 +83,14 @@ class Table:
     ----------
     planes : dict
         What was measured.
+    used : int
+        An id up to which others may have been given.
     """
 
     def __init__(self, layer: Labels) -> None:
         self._layer = weakref.ref(layer)
         self.planes: dict[tuple[int | None, ...], Plane] = {}
+        self.used = 0
         self._data = weakref.ref(layer.data)
         in_memory = isinstance(layer.data, np.ndarray)
         self._touched: deque[_Touched] = deque(maxlen=STEPS if in_memory else STEPS_IN_FILES)
@@ -108,9 +111,9 @@ class Table:
 
     @property
     def largest(self) -> int:
-        """Largest id that is known to be in use; 0 without any."""
+        """Largest id that is known to be, or have been, in use; 0 without any."""
         each = (plane.rows["label"].max(initial=0) for plane in self.planes.values())
-        return int(max(each, default=0))
+        return int(max(*each, self.used, 0))
 
     def plane(self, index: Index) -> Plane | None:
         """Give what was measured of a plane."""
