@@ -12,21 +12,12 @@ from pathlib import Path
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import ModelCard, read_card, read_model, shipped_models
+from napari_nuclei_unet.places import LONGEST, plain_name
 from napari_nuclei_unet.writing import written
 
 SUFFIX = ".safetensors"
 # Beside models a name for none: to train from the beginning.
 RANDOM = "random weights"
-LONGEST = 80
-# What file systems do not take in a name, and what a name cannot begin or end with.
-FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]|^[. ]|[. ]$')
-RESERVED = {
-    "con",
-    "prn",
-    "aux",
-    "nul",
-    *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
-}
 
 
 def check_name(name: str) -> str:
@@ -38,7 +29,7 @@ def check_name(name: str) -> str:
         If no file can be called so, or a model of the package is.
     """
     name = name.strip()
-    if not name or len(name) > LONGEST or FORBIDDEN.search(name) or name.lower() in RESERVED:
+    if plain_name(name, "") != name or not name:
         raise UserError(
             f"'{name}' cannot be the name of a model: take letters, digits, spaces, - and _, at "
             f"most {LONGEST}."
@@ -170,7 +161,7 @@ def path_for_copy(folder: Path, name: str) -> Path:
     try:
         return free_path(folder, name)
     except UserError:  # it is called like one of the package, or as no file can be
-        return free_path(folder, f"{FORBIDDEN.sub('', name)[: LONGEST - 10] or 'model'} copy")
+        return free_path(folder, f"{plain_name(name, 'model')[: LONGEST - 10]} copy")
 
 
 def copy_out(path: Path, to: Path) -> None:

@@ -1,13 +1,24 @@
-"""Where the files of a user are that no one has to look for."""
+"""Where the files of a user are that no one has to look for, and what files can be called."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from platformdirs import user_data_path
 
 HOME = "NUCLEI_UNET_HOME"
+# What Windows, or a disk made for it, refuses.
+REFUSED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
+LONGEST = 80
+
+
+def plain_name(name: str, otherwise: str) -> str:
+    """Give a name that every file system takes; ``otherwise`` where nothing is left of it."""
+    plain = REFUSED.sub("_", name).strip(" .")[:LONGEST].strip(" .")
+    return otherwise if not plain or RESERVED.fullmatch(plain) else plain
 
 
 def home() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from napari_nuclei_unet.export.ometiff import write_ome_tiff
 from napari_nuclei_unet.export.result import Result
 from napari_nuclei_unet.export.rois import write_rois
 from napari_nuclei_unet.files import write_table
+from napari_nuclei_unet.places import REFUSED, RESERVED
 from napari_nuclei_unet.writing import written
 
 FORMATS = {
@@ -24,9 +24,6 @@ FORMATS = {
     ".zip": "Outlines for ImageJ and Fiji (ROI archive)",
     ".ome.tif": "Labels (OME-TIFF)",
 }
-# What Windows, or a disk made for it, refuses.
-REFUSED = re.compile(r'[<>:"|?*\\\x00-\x1f]')
-RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
 
 
 def save(path: str | Path, result: Result) -> Path:

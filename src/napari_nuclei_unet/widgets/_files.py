@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.places import plain_name
 from napari_nuclei_unet.widgets._behind import (
     Behind,
     Found,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 # Pixels of labels that are measured in a window; more take minutes, and their table memory.
 LARGEST = 300_000_000
+# What a file is called that a layer has no name for.
+USUAL = "nuclei"
 NO_LABELS = "Choose a labels layer first."
 TOO_LARGE = "These labels are too large to be measured here: their table is beside their store."
 CHANGED = "The labels were changed while they were measured: measure them again."
@@ -183,7 +186,7 @@ class Files(QObject):
             return
         kinds = [f"{title} (*{ending})" for ending, title in FORMATS.items()]
         path, kind = QFileDialog.getSaveFileName(
-            self._parent, "Save nuclei", f"{plain_name(layer.name)}.csv", ";;".join(kinds)
+            self._parent, "Save nuclei", f"{plain_name(layer.name, USUAL)}.csv", ";;".join(kinds)
         )
         if path:
             ending = next(iter(e for e, t in FORMATS.items() if kind.startswith(t)), "")
@@ -237,12 +240,6 @@ def plane_axes_of(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
     return rows, columns
 
 
-def plain_name(name: str) -> str:
-    """Give a name that every file system takes."""
-    kept = "".join("_" if letter in '<>:"/\\|?*' or ord(letter) < 32 else letter for letter in name)
-    return kept.strip(" .") or "nuclei"
-
-
 def result_of(viewer: ViewerModel, layer: Labels) -> Result:
     """Give labels, their table and where they are, with the axes of planes last."""
     from napari_nuclei_unet.export import Result
@@ -267,5 +264,5 @@ def result_of(viewer: ViewerModel, layer: Labels) -> Result:
         spacing=tuple(float(np.linalg.norm(linear[:, axis])) for axis in order),
         units=tuple(units),
         record=dict(layer.metadata.get(METADATA, {})),
-        name=plain_name(layer.name),
+        name=plain_name(layer.name, USUAL),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import zlib
 from collections.abc import Generator, Sequence
@@ -23,7 +22,7 @@ from napari_nuclei_unet.core.blocks import LARGE
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.large.journals import JOURNAL
 from napari_nuclei_unet.models import read_card
-from napari_nuclei_unet.places import results_folder
+from napari_nuclei_unet.places import plain_name, results_folder
 from napari_nuclei_unet.widgets._behind import behind_source
 from napari_nuclei_unet.widgets._layers import METADATA, Place, place_of, release, write_record
 from napari_nuclei_unet.widgets._run import Run, Wanted, use_threads
@@ -341,7 +340,7 @@ def _path(name: str, wish: dict[str, Any]) -> Path:
     """Store of this wish, or the first name that is free."""
     from napari_nuclei_unet.large.journals import wish_of
 
-    bare = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(" .")[:80] or "image"
+    bare = plain_name(name, "image")
     for number in count(1):
         end = "" if number == 1 else f" {number}"
         path = results_folder() / f"{bare} nuclei{end}.ome.zarr"
