@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 # What a record says of the network's run; without it 16 bits or 32 could be taken elsewhere.
 RAN_ON = ("device", "precision", "tile", "batch")
+# Letters of axes that are neither time, depth, channels nor the plane.
+SPARE = "PQRSUVW"
 
 
 def source_of(
@@ -170,8 +174,7 @@ def as_python(record: dict[str, Any]) -> str:
             f"image = read_image({source['path']!r}{f', level={level}' if level else ''})",
         ]
     else:
-        data = f"viewer.layers[{source['layer']!r}].data"
-        lines += ["", f"image = {data}[{level}]" if source["multiscale"] else f"image = {data}"]
+        lines += ["", _of_layer(source)]
     arguments = {"model": record.get("model_file") or record["model"]} | _settings(record)
     shapes = source["size"], source["level_size"]
     if record["region"]:
@@ -188,14 +191,71 @@ def as_python(record: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
+def of_stack(record: dict[str, Any]) -> dict[str, Any] | None:
+    """Let the record of one plane speak of all that were written into its labels.
+
+    Parameters
+    ----------
+    record : dict
+        As a labels layer of the window has it: ``planes_written`` are indices of planes of the
+        labels, with None for the axes of the plane; ``along`` is the axis of ids that were joined
+        or linked.
+
+    Returns
+    -------
+    dict or None
+        Its source has all planes. The same record, where it is of one plane only; None, where
+        the planes are no ranges, which neither the command line nor ``segment_stack`` can say.
+    """
+    written, source = record.get("planes_written") or [], record.get("source")
+    if source is None or len(written) < 2:
+        return record
+    lengths, axes, along = source.get("lengths"), source["axes"], _along(record)
+    lead = len(axes) - len(written[0])  # 1: the labels have no axis of channels
+    free = [axis - lead for axis, name in enumerate(axes) if name not in "CYX"]
+    places = [sorted({plane[axis] for plane in written}) for axis in free]
+    ranges = all(some[-1] - some[0] == len(some) - 1 for some in places)
+    if lengths is None or not ranges or math.prod(map(len, places)) != len(written):
+        return None
+    planes = [
+        some[0] if len(some) == 1 and axis != along else _range(some, length)
+        for axis, some, length in zip(free, places, lengths, strict=True)
+    ]
+    made = record | {"source": source | {"planes": planes}}
+    if along is not None:
+        letter = "T" if record.get("track") else record["join"].upper()
+        made["source"]["axes"] = _named(axes, along + lead, letter)
+    return made
+
+
+def _along(record: dict[str, Any]) -> int | None:
+    along: int | None = record.get("along")
+    return along if record.get("join") or record.get("track") else None
+
+
+def _range(places: Sequence[int], length: int) -> str:
+    return "all" if len(places) == length else f"{places[0]}-{places[-1]}"
+
+
+def _named(axes: str, axis: int, letter: str) -> str:
+    """Give an axis a letter, and its own to the axis that had that one; slices are not tracked."""
+    names = list(axes)
+    if letter in names:
+        names[names.index(letter)] = names[axis]
+    names[axis] = letter
+    if letter == "T" and "Z" in names:
+        names[names.index("Z")] = next(one for one in SPARE if one not in names)
+    return "".join(names)
+
+
 def _is_stack(source: dict[str, Any]) -> bool:
     """Whether there are many planes: ranges, or all, of an axis."""
     return any(isinstance(part, str) for part in source["planes"])
 
 
 def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
-    """Write the Python that makes labels of many planes of a file again."""
-    if source["path"] is None or record.get("track"):
+    """Write the Python that makes labels of many planes again."""
+    if record.get("track"):
         raise UserError("Only the command line makes this result again: copy the command.")
     planes: list[Positions] = []
     for part in source["planes"]:
@@ -212,9 +272,7 @@ def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
         arguments["region"] = [list(polygon) for polygon in region.polygons]
     lines = [
         "from napari_nuclei_unet import segment_stack",
-        "from napari_nuclei_unet.large.lazy import open_lazily",
-        "",
-        f"image = open_lazily({source['path']!r}, {source['level']}).pixels",
+        *_opened(source),
         "labels = segment_stack(",
         "    image,",
         f"    {source['axes']!r},",
@@ -230,6 +288,23 @@ def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
             "labels = planes.reshape(*labels.shape[:-2], *planes.shape[1:])",
         ]
     return "\n".join([*lines, ""])
+
+
+def _opened(source: dict[str, Any]) -> list[str]:
+    """Lines that give the image of a stack, plane by plane."""
+    if source["path"] is None:
+        return ["", _of_layer(source)]
+    return [
+        "from napari_nuclei_unet.large.lazy import open_lazily",
+        "",
+        f"image = open_lazily({source['path']!r}, {source['level']}).pixels",
+    ]
+
+
+def _of_layer(source: dict[str, Any]) -> str:
+    """Take the image from the viewer."""
+    level = f"[{source['level']}]" if source["multiscale"] else ""
+    return f"image = viewer.layers[{source['layer']!r}].data{level}"
 
 
 def _source(record: dict[str, Any]) -> dict[str, Any]:

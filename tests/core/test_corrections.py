@@ -6,7 +6,7 @@ from scipy import ndimage
 from skimage.draw import disk
 
 from napari_nuclei_unet.core import corrections
-from napari_nuclei_unet.core.corrections import Edit, delete, grow, merge, split
+from napari_nuclei_unet.core.corrections import Edit, grow, id_at, merge, remove, split
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.samples import read_sample
 
@@ -32,7 +32,7 @@ def pieces(labels, nucleus):
 
 def test_delete_removes_one_nucleus_only():
     labels = disks((20, 20), (20, 50))
-    made = done(labels, delete(labels, np.array([22.4, 18.7])))
+    made = done(labels, remove(labels, id_at(labels, np.array([22.4, 18.7]))))
     assert set(np.unique(made)) == {0, 2}
     np.testing.assert_array_equal(made == 2, labels == 2)
 
@@ -40,7 +40,7 @@ def test_delete_removes_one_nucleus_only():
 @pytest.mark.parametrize("point", [(50, 70), (-3, 20), (20, 200)])
 def test_a_click_on_no_nucleus_is_refused(point):
     with pytest.raises(UserError, match="no nucleus"):
-        delete(disks((20, 20)), np.array(point, float))
+        id_at(disks((20, 20)), np.array(point, float))
 
 
 def test_merge_keeps_the_largest_and_bridges_the_gap():

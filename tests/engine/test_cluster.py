@@ -1,7 +1,15 @@
 """A real scheduler with two workers on the loopback interface."""
 
+import json
 import os
 import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
 import numpy as np
@@ -70,12 +78,84 @@ def test_processes_of_this_machine_can_be_asked_for(tmp_path, image):
 
 @pytest.mark.parametrize(
     ("address", "words"),
-    [("local:none", "number of processes"), ("tcp://127.0.0.1:9", "cannot be reached")],
+    [
+        ("local:none", "number of processes"),
+        ("local", "local:N"),
+        ("foo", "tcp://host:port"),
+        ("/no/such.json", "scheduler file that is there"),
+        ("tcp://foo", "cannot be reached"),
+        ("tcp://127.0.0.1:9", "cannot be reached"),
+    ],
 )
 def test_a_scheduler_that_is_none_is_told(tmp_path, image, address, words, monkeypatch):
     monkeypatch.setattr("napari_nuclei_unet.large.cluster.PATIENCE", 1)
     with pytest.raises(UserError, match=words):
         on_cluster(address, tmp_path)
+
+
+@contextmanager
+def silent():
+    """A port that takes connections, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def web():
+    """A web server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def talkative():
+    """A port at which something else speaks first, in such a way that its bytes make a length."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet():
+            with suppress(OSError):
+                while True:
+                    listener.accept()[0].sendall(b"220 mail\x7f\x00\x00\x00\x00\x00")
+
+        threading.Thread(target=greet, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("server", [silent, web, talkative])
+def test_what_is_no_scheduler_is_told_in_time(tmp_path, server):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((64, 64), np.uint8))
+    with server() as port:
+        command = [
+            *(sys.executable, "-m", "napari_nuclei_unet.cli", "segment", str(tmp_path / "a.tif")),
+            *("--out", str(tmp_path / "out"), "--scheduler", f"tcp://127.0.0.1:{port}"),
+        ]
+        since = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        took = time.monotonic() - since
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "cannot be reached: check its address, and that it runs." in line
+    assert took < 45  # most of which a busy computer takes to begin
+
+
+def test_a_scheduler_file_is_read(tmp_path, image, cluster):
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": cluster.scheduler_address}))
+    with computing_on(str(file), "nuclei") as compute:
+        assert callable(compute)
+    file.write_text("[]")
+    with pytest.raises(UserError, match="no scheduler file"), computing_on(str(file), "nuclei"):
+        pass
+
+
+def test_a_worker_is_no_scheduler(image, cluster):
+    address = next(iter(cluster.scheduler.workers))
+    with pytest.raises(UserError, match="cannot be reached"), computing_on(address, "nuclei"):
+        pass
 
 
 def test_a_worker_of_another_version_is_refused(tmp_path, image, cluster):

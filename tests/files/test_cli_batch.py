@@ -1,5 +1,6 @@
 """Stacks, large images and many files on the command line, in real files and real processes."""
 
+import contextlib
 import csv
 import json
 import os
@@ -413,7 +414,8 @@ def test_a_table_that_was_changed_is_noticed(tmp_path, segment, capsys):
     for kind in ("tiff", "zarr"):
         assert segment(path, "--format", kind) == 0
         before = table.read_text()
-        table.write_text(before[::-1])  # as long as before
+        header, _, rows = before.partition("\n")
+        table.write_text(f"{header}\n{rows[::-1]}")  # as long as before
     assert segment(path, "--format", "zarr") == 2
     told(capsys, "gone or was changed", "--overwrite")
     assert segment(path) == 0
@@ -739,10 +741,15 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, bright_file):
     assert run.returncode == 130
     assert error.splitlines()[-1].startswith("nuclei-unet: stopped")
     assert "Traceback" not in error
-    assert [row["status"] for row in summary(out).values()] == ["done", "stopped"]
+    assert "the same command goes on from there" in error
+    rows = summary(out)
+    assert [row["status"] for row in rows.values()] == ["done", "stopped"]
     assert LabelsStore.open_existing(out / "a_labels.ome.zarr").finished
     journal = json.loads((out / "b_labels.ome.zarr" / "nuclei_unet_journal.json").read_text())
     assert 2 <= journal["progress"]["plane"] < 100
+    assert rows["b.tif"]["planes"] == str(journal["progress"]["plane"])
+    assert rows["b.tif"]["nuclei"] == str(journal["progress"]["nuclei"])
+    assert rows["b.tif"]["result"].endswith("b_labels.ome.zarr")
 
 
 @POSIX
@@ -791,6 +798,160 @@ def test_a_cluster_gives_what_this_computer_gives(tmp_path, segment, monkeypatch
     monkeypatch.setattr("napari_nuclei_unet.large.cluster.PATIENCE", 1)
     assert segment(path, "--scheduler", "tcp://127.0.0.1:9") == 2
     assert "cannot be reached" in capsys.readouterr().err
+
+
+# what is no channel
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A folder with three discs in grey, in colours and in the second of two channels."""
+    folder, plane = tmp_path / "mixed", moving()[0]
+    folder.mkdir()
+    rgb = np.dstack([plane] * 3)
+    imageio.imwrite(folder / "grey.png", plane)
+    imageio.imwrite(folder / "rgb.png", rgb)
+    imageio.imwrite(folder / "rgba.png", np.dstack([rgb, np.full_like(plane, 255)]))
+    imageio.imwrite(folder / "photo.jpg", rgb, quality=95)
+    tifffile.imwrite(folder / "colours.tif", rgb, photometric="rgb")
+    zarr.save_array(folder / "unnamed.zarr", rgb)
+    write_tiff(folder / "two.tif", np.stack([0 * plane, plane]), "CYX")
+    return folder
+
+
+@pytest.mark.parametrize("channel", ["0", "200", "mean"])
+@pytest.mark.parametrize(
+    "name", ["rgb.png", "rgba.png", "photo.jpg", "colours.tif", "unnamed.zarr"]
+)
+def test_colours_are_no_channels(mixed, tmp_path, segment, capsys, name, channel):
+    """Nor is what was found in them without --channel replaced."""
+    assert segment(mixed / name) == 0
+    labels = next((tmp_path / "out").glob("*_labels.tif"))
+    before = labels.read_bytes()
+    capsys.readouterr()
+    assert segment(mixed / name, "--channel", channel, "--overwrite") == 2
+    told(capsys, "RGB", "leave --channel out")
+    assert labels.read_bytes() == before
+
+
+def test_of_a_folder_only_images_with_channels_ask_for_one(mixed, tmp_path, segment, capsys):
+    for name in ("grey.png", "rgb.png"):
+        assert segment(mixed / name) == 0
+    assert segment(mixed, "--channel", 1) == 0
+    assert capsys.readouterr().err == "rgba.png: The alpha channel was ignored.\n"
+    rows = summary(tmp_path / "out")
+    assert len(rows) == 7
+    assert {row["nuclei"] for row in rows.values()} == {"3"}
+    before = {name for name, row in rows.items() if row["status"] == "skipped"}
+    assert before == {"grey.png", "rgb.png"}  # the flag makes no other result of them
+    for labels in (tmp_path / "out").glob("*_labels.tif"):
+        assert tifffile.imread(labels).shape == (60, 80)
+    assert segment(mixed / "grey.png", "--channel", 1) == 2
+    told(capsys, "no channels to choose from")
+
+
+def test_a_channel_that_is_not_there_is_told_in_a_folder_too(mixed, tmp_path, segment, capsys):
+    (mixed / "rgba.png").unlink()  # of which a notice is given
+    assert segment(mixed, "--channel", 2) == 2
+    told(capsys, "two.tif", "no channel 2")
+
+
+# what is the user's
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+@pytest.mark.parametrize("name", ["a_nuclei.csv", "a_tracks.csv"])
+def test_tables_of_the_user_are_not_overwritten(tmp_path, segment, capsys, kind, name):
+    pytest.importorskip("laptrack")
+    for one in "ab":
+        write_tiff(tmp_path / f"{one}.tif", moving(), "TYX")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("sample;count\nmine;3\n")
+    for more in ((), ("--overwrite",)):
+        assert segment(tmp_path / "*.tif", "--track", "--format", kind, *more) == 2
+        told(capsys, name, "not made by this program", "choose another folder")
+        assert (out / name).read_text() == "sample;count\nmine;3\n"
+        assert next(row["status"] for row in summary(out).values()) == "failed"
+    assert sorted(p.name for p in out.glob("a_*")) == [name]
+    (out / name).unlink()
+    assert segment(tmp_path / "*.tif", "--track", "--format", kind) == 0
+    assert segment(tmp_path / "*.tif", "--track", "--format", kind, "--overwrite") == 0
+
+
+def test_a_summary_of_the_user_stops_the_run_before_it_begins(tmp_path, segment, capsys):
+    write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "nuclei_summary.csv").write_text("my notes\n")
+    assert segment(tmp_path / "a.tif", "--overwrite") == 2
+    told(capsys, "nuclei_summary.csv", "not made by this program")
+    assert os.listdir(out) == ["nuclei_summary.csv"]
+    assert (out / "nuclei_summary.csv").read_text() == "my notes\n"
+
+
+@pytest.mark.parametrize(("out", "words"), [("res.png", "is no folder"), ("", "is empty")])
+def test_an_out_that_can_be_no_folder_is_refused(
+    tmp_path, bright_file, capsys, monkeypatch, out, words
+):
+    monkeypatch.chdir(tmp_path)
+    write_tiff(tmp_path / "a.tif", moving()[0], "YX")
+    try:
+        code = main(["segment", "a.tif", "--model", str(bright_file), "--out", out])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    told(capsys, words)
+    assert {p.name for p in tmp_path.iterdir()} <= {"a.tif", bright_file.name}
+
+
+def test_a_damaged_tiff_is_told_once_and_plainly(tmp_path, bright_file):
+    (tmp_path / "bad.tif").write_bytes(b"II*\x00\xff\x08\x00\x00\xff\xff")
+    command = command_of(tmp_path / "bad.tif", "--model", bright_file, "--out", tmp_path / "out")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("is damaged or no TIFF.")
+
+
+def on_a_terminal(command, size):
+    """What a command shows on a terminal of so many rows and columns; 0: it does not say."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+    shown = bytearray()
+    with subprocess.Popen(command, env=one_thread(), stdout=theirs, stderr=theirs) as run:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # how Linux says that nobody writes any more
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    assert run.returncode == 0
+    return [line for line in shown.decode().split("\r") if line.strip()]
+
+
+@POSIX
+@pytest.mark.parametrize("size", [(24, 100), (0, 0)], ids=["usual", "unknown"])
+def test_the_bar_of_a_large_plane_moves_within_its_blocks(tmp_path, bright_file, size):
+    at = range(20, 690, 40)
+    path = write_tiff(tmp_path / "a.tif", discs((700, 700), [(y, x) for y in at for x in at]), "YX")
+    program = """
+        import sys
+        import napari_nuclei_unet.large.blockwise as blockwise
+        from napari_nuclei_unet.cli import main
+        blockwise.BLOCK = 512
+        sys.exit(main(sys.argv[1:]))
+    """
+    args = ["segment", path, "--out", tmp_path / "out", "--model", bright_file, "--tile", 256]
+    command = [sys.executable, "-c", textwrap.dedent(program), *map(str, args), "--format", "zarr"]
+    lines = on_a_terminal(command, size)
+    assert lines[0].startswith("a.tif, looking at the image")
+    first = {line for line in lines if "block 1 of " in line}
+    assert len({line.partition("%")[0] for line in first}) > 2, lines
 
 
 # Python

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from conftest import discs
 from napari.layers import Tracks
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QLabel, QPushButton
 
-from napari_nuclei_unet.widgets._planes import ALL
+from napari_nuclei_unet.widgets._layers import METADATA
+from napari_nuclei_unet.widgets._planes import ALL, RANGE
 from widgets.conftest import click
 
 pytest.importorskip("laptrack")
@@ -28,9 +29,22 @@ def segment_all(qtbot, widget):
         click(widget, "segment")
 
 
+def slide(qtbot, widget, value):
+    widget._form._controls["threshold"].value = value
+    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+
+
+def status(widget):
+    return widget.findChild(QLabel, "status").text()
+
+
+def tracks_in(viewer):
+    return [layer for layer in viewer.layers if isinstance(layer, Tracks)]
+
+
 @pytest.fixture
 def labels(qtbot, viewer, widget):
-    viewer.add_image(moving(6), name="cells", scale=(2.0, 0.5, 0.5))
+    viewer.add_image(moving(6), name="cells", scale=(2.0, 0.5, 0.5), axis_labels=tuple("tyx"))
     segment_all(qtbot, widget)
     return viewer.layers["cells nuclei"]
 
@@ -41,13 +55,15 @@ def test_joined_sections_of_a_nucleus_have_one_id(qtbot, widget, labels):
     followed(qtbot, widget, "join_slices")
     assert np.unique(labels.data).tolist() == [0, 1, 2]
     assert np.array_equal(labels.data > 0, before)
+    assert status(widget) == "2 nuclei joined along t"
 
 
 def test_linked_nuclei_keep_their_id_and_get_tracks_that_lie_on_them(qtbot, viewer, widget, labels):
     for _ in range(2):  # again is no other
         followed(qtbot, widget, "link_frames")
     assert np.unique(labels.data).tolist() == [0, 1, 2]
-    (tracks,) = [layer for layer in viewer.layers if isinstance(layer, Tracks)]
+    (tracks,) = tracks_in(viewer)
+    assert status(widget) == "2 tracks along t"
     np.testing.assert_allclose(tracks.scale, labels.scale)
     for track, t, y, x in tracks.data:
         assert labels.data[int(t), round(y), round(x)] == track
@@ -55,8 +71,7 @@ def test_linked_nuclei_keep_their_id_and_get_tracks_that_lie_on_them(qtbot, view
 
 def test_joined_planes_can_still_be_tuned_and_joined_again(qtbot, viewer, widget, labels):
     followed(qtbot, widget, "join_slices")
-    widget._form._controls["threshold"].value = 0.9
-    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    slide(qtbot, widget, 0.9)
     assert len(np.unique(labels.data)) > 3  # the plane on view has ids of its own again
     followed(qtbot, widget, "join_slices")
     assert np.unique(labels.data).tolist() == [0, 1, 2]
@@ -65,3 +80,66 @@ def test_joined_planes_can_still_be_tuned_and_joined_again(qtbot, viewer, widget
 def test_a_single_plane_offers_nothing_to_follow(viewer, widget, three_discs):
     viewer.add_image(three_discs)
     assert widget.findChild(QPushButton, "join_slices").parent().isHidden()
+
+
+@pytest.mark.parametrize("how", ["slider", "tune_all", "segment", "this one"])
+def test_ids_that_hold_no_more_are_told(qtbot, viewer, widget, labels, how):
+    followed(qtbot, widget, "link_frames")
+    assert labels.metadata[METADATA]["track"]
+    if how == "slider":
+        for value in (0.8, 0.9):  # it is still said after the second move
+            slide(qtbot, widget, value)
+    elif how == "this one":
+        widget._where.planes.kind.value = how
+        with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+            click(widget, "segment")
+    else:
+        with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+            click(widget, how)
+    one = how in ("slider", "this one")
+    told = "ids of this plane are new: link again" if one else "ids are new: link again"
+    assert status(widget).endswith(told)
+    assert not labels.metadata[METADATA].get("track")
+    assert len(tracks_in(viewer)) == (how != "segment")  # after it no nucleus has the old id
+    followed(qtbot, widget, "join_slices")
+    assert labels.metadata[METADATA]["join"] == "t"
+    assert not tracks_in(viewer)
+    slide(qtbot, widget, 0.7)
+    assert status(widget).endswith("ids of this plane are new: join again")
+
+
+def test_a_run_over_some_planes_leaves_the_tracks(qtbot, viewer, widget, labels):
+    followed(qtbot, widget, "link_frames")
+    widget._where.planes.kind.value = RANGE
+    widget._where.planes.range.setText("0-2")
+    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+        click(widget, "segment")
+    assert status(widget).endswith("ids are new: link again")
+    assert tracks_in(viewer)
+
+
+@pytest.mark.parametrize("names", [("t", "z", "y", "x"), None])
+def test_with_two_axes_frames_are_linked_over_time_at_once(qtbot, viewer, widget, names):
+    data = np.stack([moving(4), moving(4)], axis=1)
+    viewer.add_image(data, name="cells", axis_labels=names)
+    widget._where.axis.value = None
+    segment_all(qtbot, widget)
+    labels = viewer.layers["cells nuclei"]
+    assert widget._across._axis.value == 1
+    followed(qtbot, widget, "link_frames")
+    assert len(np.unique(labels.data)) == 5  # two nuclei in each of two slices
+    (tracks,) = tracks_in(viewer)
+    for track, t, z, y, x in tracks.data:
+        assert labels.data[int(t), int(z), round(y), round(x)] == track
+    followed(qtbot, widget, "join_slices")
+    assert status(widget).endswith(f"nuclei joined along {names[1] if names else 'axis 1'}")
+    assert (labels.data[:, 0] == labels.data[:, 1]).all()
+
+
+def test_time_that_is_not_first_cannot_be_linked(qtbot, viewer, widget, messages):
+    data = np.stack([moving(3)] * 2)
+    viewer.add_image(data, name="cells", axis_labels=("z", "time", "y", "x"))
+    segment_all(qtbot, widget)
+    click(widget, "link_frames")
+    assert not widget._across.job.running
+    assert "the time of these labels is another" in messages[-1][1]

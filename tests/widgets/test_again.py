@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QCheckBox, QMessageBox
 from napari_nuclei_unet import SegmentParams, run, segment
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.params import DEVICES
+from napari_nuclei_unet.repeating import of_stack
 from napari_nuclei_unet.widgets._layers import METADATA
 from napari_nuclei_unet.widgets._preferences import DEFAULTS
 from napari_nuclei_unet.widgets._run import Wanted, segment_source
@@ -89,6 +90,132 @@ def test_command_and_python_make_the_same_labels(
     names = {}
     exec(QGuiApplication.clipboard().text(), names)
     np.testing.assert_array_equal(names["labels"], plane)
+
+
+def followed(qtbot, widget, name):
+    with qtbot.waitSignal(widget._across.job.finished, timeout=60_000):
+        click(widget, name)
+
+
+def copied(widget, name):
+    QGuiApplication.clipboard().clear()
+    click(widget, name)
+    return QGuiApplication.clipboard().text()
+
+
+def run_command(widget, out):
+    words = shlex.split(copied(widget, "copy_command"))
+    words[words.index("--out") + 1] = str(out)
+    assert main(words[1:]) == 0
+    (written,) = out.glob("*_labels.tif")
+    return words, tifffile.imread(written)
+
+
+def exec_python(widget, viewer):
+    names = {"viewer": viewer}
+    exec(copied(widget, "copy_python"), names)
+    return names["labels"]
+
+
+@pytest.mark.parametrize(
+    ("planes", "how", "flags"),
+    [
+        ("all", None, {"--planes": "all"}),
+        ("all", "join_slices", {"--planes": "all", "--join": "z"}),
+        ("1-4", "join_slices", {"--planes": "1-4", "--join": "z"}),
+        ("0-3", "link_frames", {"--planes": "0-3"}),
+    ],
+)
+@pytest.mark.parametrize("saved", [True, False])
+def test_command_and_python_make_all_planes_again(
+    qtbot, viewer, widget, six, tmp_path, planes, how, flags, saved
+):
+    if how == "link_frames":
+        pytest.importorskip("laptrack")
+    data = np.stack([np.roll(six, 2 * n, axis=1) for n in range(6)])
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, data, photometric="minisblack")
+    if saved:
+        viewer.open(path, plugin="napari")
+    else:
+        viewer.add_image(data, name="stack")
+    viewer.layers["stack"].axis_labels = tuple("zyx")
+    widget._where.planes.kind.value = "all" if planes == "all" else "range"
+    widget._where.planes.range.setText(planes)
+    click_and_wait(qtbot, widget)
+    if how:
+        followed(qtbot, widget, how)
+    first, last = (0, 5) if planes == "all" else map(int, planes.split("-"))
+    expected = result(viewer).data[first : last + 1]
+    if saved:
+        words, written = run_command(widget, tmp_path / "out")
+        np.testing.assert_array_equal(written, expected)
+        assert ("--track" in words) == (how == "link_frames")
+        for flag, value in flags.items():
+            assert words[words.index(flag) + 1].lower() == value
+    if how != "link_frames":
+        np.testing.assert_array_equal(exec_python(widget, viewer), expected)
+    widget._where.planes.kind.value = "this one"
+    click(widget, "restore")
+    assert widget._where.planes.kind.value == ("all" if planes == "all" else "range")
+    assert planes == "all" or widget._where.planes.range.text() == planes
+
+
+@pytest.mark.parametrize("how", ["join_slices", "link_frames"])
+def test_time_and_depth_are_made_again_along_the_axis_that_was_joined(
+    qtbot, viewer, widget, six, tmp_path, how
+):
+    pytest.importorskip("laptrack")
+    frames = np.stack([np.roll(six, 2 * n, axis=1) for n in range(3)])
+    path = tmp_path / "tz.tif"
+    tifffile.imwrite(path, np.stack([frames, frames], axis=1), photometric="minisblack")
+    (image,) = viewer.open(path, plugin="napari")
+    image.axis_labels = tuple("tzyx")
+    widget._where.planes.kind.value = "all"
+    click_and_wait(qtbot, widget)
+    followed(qtbot, widget, how)
+    words, written = run_command(widget, tmp_path / "out")
+    assert words[words.index("--planes") + 1] == "all,all"
+    np.testing.assert_array_equal(written.reshape(result(viewer).data.shape), result(viewer).data)
+    if how == "join_slices":
+        np.testing.assert_array_equal(exec_python(widget, viewer), result(viewer).data)
+
+
+def test_planes_of_different_settings_or_without_a_range_are_told(
+    qtbot, viewer, widget, six, tmp_path
+):
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.stack([six] * 6), photometric="minisblack")
+    (image,) = viewer.open(path, plugin="napari")
+    image.axis_labels = tuple("zyx")
+    for at in (0, 3):
+        viewer.dims.set_point(0, at)
+        click_and_wait(qtbot, widget)
+    words = shlex.split(copied(widget, "copy_command"))
+    assert words[words.index("--planes") + 1] == "3"
+    assert "no range" in widget._progress._text.text()
+    widget._where.planes.kind.value = "all"
+    click_and_wait(qtbot, widget)
+    assert "--planes all" in copied(widget, "copy_command")
+    assert widget._progress._text.text().endswith("is on the clipboard.")
+    widget._form._controls["minimum_area"].value = 50
+    qtbot.waitUntil(lambda: not widget._live.busy)
+    text = copied(widget, "copy_python")
+    assert "planes=[None]" in text
+    assert "minimum_area=50" in text
+    assert "different settings" in widget._progress._text.text()
+    click(widget, "restore")
+    assert widget._progress._text.text().startswith("Planes were made with different settings")
+
+
+def test_planes_of_a_coarser_level_are_not_counted_as_those_of_the_image():
+    source = {"axes": "TYX", "planes": [1], "lengths": None}
+    record = {"source": source, "planes_written": [[at, None, None] for at in range(4)]}
+    assert of_stack(record) is None
+    whole = of_stack(record | {"source": source | {"lengths": [4]}})
+    assert whole["source"]["planes"] == ["all"]
+    one = record | {"planes_written": [[1, None, None]]}
+    assert of_stack(one) is one
 
 
 @pytest.mark.parametrize("region", [False, True], ids=["whole", "region"])
@@ -235,6 +362,7 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
         whole = segment(big.data, bright)
         rows = np.flatnonzero(made[0].data.any(axis=1))
         assert rows.size
+        assert "nuclei in the part that was finished" in widget._progress._text.text()
         assert not made[0].data[rows.max() + 1 :].any()
         known = (made[0].data > 0) & (whole == 0)
         assert not known.any()

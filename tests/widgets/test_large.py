@@ -1,6 +1,7 @@
 """Planes larger than memory: a click makes a store, the store a layer that can be painted."""
 
 import json
+import shlex
 
 import dask.array as da
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tifffile
 import zarr
 from conftest import discs
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QLabel
 
 import napari_nuclei_unet.large.blockwise as blockwise
@@ -218,8 +220,49 @@ def test_the_record_of_a_stack_in_tiff_sets_the_form(
     assert widget._form.get().threshold == 0.3
     assert not messages
     click_and_wait(qtbot, widget)
-    assert status(widget).startswith("1 nucleus in the region")
+    assert status(widget).startswith("3 nuclei in the region in 3 planes")
     viewer.layers.selection.active = viewer.layers["stack_labels"]
     for name in ("copy_command", "copy_python"):
         click(widget, name)
     assert not messages
+
+
+def test_what_was_painted_stays_and_is_said_to(qtbot, viewer, widget, plane):
+    viewer.add_image(plane, name="slide")
+    click_and_wait(qtbot, widget)
+    assert "was painted" not in status(widget)
+    labels = viewer.layers["slide nuclei"]
+    labels.selected_label = 9999
+    labels.paint((0, 0), 9999)
+    viewer.layers.selection.active = viewer.layers["slide"]
+    click_and_wait(qtbot, widget)
+    assert "what was painted since stays" in status(widget)
+    assert viewer.layers["slide nuclei"].data[0, 0] == 9999
+
+
+def test_sliders_say_that_they_do_not_act_on_it(qtbot, viewer, widget, plane):
+    viewer.add_image(plane, name="slide")
+    click_and_wait(qtbot, widget)
+    widget._form._controls["threshold"].value = 0.9
+    assert "do not act on planes as large as this" in status(widget)
+
+
+@pytest.mark.parametrize("held", ["file", "other file", "array"])
+def test_the_command_makes_a_large_plane_again(
+    qtbot, viewer, widget, plane, tmp_path, messages, held
+):
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, plane if held == "file" else plane[::-1])
+    image = viewer.add_image(plane, name="slide")
+    if held != "array":
+        image._source = image.source.model_copy(update={"path": str(path)})
+    click_and_wait(qtbot, widget)
+    click(widget, "copy_command")
+    if held != "file":
+        assert "save the image first" in messages[-1][1]
+        return
+    words = shlex.split(QGuiApplication.clipboard().text())
+    words[words.index("--out") + 1] = str(tmp_path / "again")
+    assert main(words[1:]) == 0
+    again = LabelsStore.open_existing(tmp_path / "again" / "slide_labels.ome.zarr")
+    np.testing.assert_array_equal(again.labels[:], viewer.layers["slide nuclei"].data[:])

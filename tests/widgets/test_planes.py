@@ -362,7 +362,8 @@ def test_tune_all_planes(qtbot, viewer, widget, bright):
     others = [0, 1, 2, 4, 5]
     check_planes(labels.data[others], data[others], bright, threshold=0.7)
     np.testing.assert_array_equal(labels.data[3], edited)
-    assert status(widget) == "5 planes tuned · 1 edited by hand left alone"
+    count = sum(len(np.unique(labels.data[at])) - 1 for at in others)
+    assert status(widget) == f"5 planes tuned · {count} nuclei · 1 edited by hand left alone"
     viewer.layers.remove("stack")
     assert button(widget, "tune_all").isHidden()
 
@@ -430,6 +431,8 @@ def test_what_is_lost_during_the_run(qtbot, viewer, widget, messages, what):
     click_and_wait(qtbot, widget)
     assert len(seen) == 2
     assert len([text for _, text in messages if "run has ended" in text]) == 1
+    assert "run has ended" in status(widget)
+    assert "nuclei in 2 of 30 planes" in status(widget)
     if what != "labels removed":
         (labels,) = labels_in(viewer)
         assert labels.data[:2].any(axis=(1, 2)).all()
@@ -502,5 +505,22 @@ def test_the_record_is_that_of_the_plane_on_view(qtbot, viewer, widget):
         viewer.dims.set_current_step(0, step)
         assert widget._again._record()["source"]["planes"] == [step]
     click(widget, "restore")
-    assert widget._where.planes.kind.value == "this one"
+    assert widget._where.planes.kind.value == "all"  # that is how it was made
     assert viewer.dims.current_step[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("planes", "kind", "text"),
+    [
+        (["all", "all", 0], "all", ""),
+        (["all", 2, 0], "range", "0-2, 2, 0"),
+        (["0-1", "1-3", "all"], "range", "0-1, 1-3, 0-0"),
+        ([1, 2, 0], "this one", ""),
+        (["all"], "this one", ""),
+    ],
+)
+def test_planes_of_a_record_are_chosen(viewer, widget, planes, kind, text):
+    viewer.add_image(stack_of(3, 4, 1), axis_labels=tuple("tzpyx"))
+    widget._where.planes.use(planes)
+    assert widget._where.planes.kind.value == kind
+    assert widget._where.planes.range.text() == text

@@ -18,6 +18,7 @@ from napari_nuclei_unet.core.planting import plant_errors
 from napari_nuclei_unet.samples import read_sample
 from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets._correct import TOOLS
+from napari_nuclei_unet.widgets._files import with_ending
 from napari_nuclei_unet.widgets._table import Table
 from widgets.conftest import click, click_and_wait
 
@@ -229,7 +230,7 @@ def test_annotated_labels_can_be_corrected_with_the_prediction_of_their_image(
 def test_labels_that_have_no_id_left_are_refused(viewer, review, disc_image):
     data = (disc_image > disc_image.mean()).astype(np.uint8) * 255
     layer = viewer.add_labels(data, name="mask")
-    assert "no id left" in use(review, SPLIT, layer, (5, 25), (35, 25))
+    assert "used up all ids" in use(review, SPLIT, layer, (5, 25), (35, 25))
     assert set(np.unique(layer.data)) == {0, 255}
 
 
@@ -251,9 +252,15 @@ def test_labels_in_a_file_are_corrected_in_the_file(viewer, review, labels, tmp_
     layer = viewer.add_labels(zarr.open_array(tmp_path / "a.zarr", mode="r+"), name="file")
     use(review, DELETE, layer, (20, 25))
     use(review, SPLIT, layer, (20, 68), (20, 92))
+    use(review, SPLIT, layer, (65, 38), (65, 62))
+    layer.paint((80, 100), 17)
     stored = zarr.open_array(tmp_path / "a.zarr", mode="r")[:]
-    assert set(np.unique(stored)) == {0, 2, 3, 4}
-    layer.undo()
+    assert set(np.unique(stored)) == {0, 2, 3, 4, 5, 17}
+    use(review, SPLIT, layer, (14, 75), (14, 85))  # cuts nothing
+    use(review, SPLIT, layer, (8, 80), (32, 80))
+    assert 18 in layer.data[:]
+    for _ in range(5):
+        layer.undo()
     layer.undo()
     np.testing.assert_array_equal(
         zarr.open_array(tmp_path / "a.zarr", mode="r")[:], labels.data
@@ -292,6 +299,101 @@ def test_keys_are_the_layers_while_it_is_chosen(viewer, labels, review):
     other = viewer.add_labels(np.zeros_like(labels.data), name="other")
     assert not {"N", "D"} & {str(key) for key in labels.keymap}
     assert "N" in {str(key) for key in other.keymap}
+
+
+def test_escape_is_ours_only_while_a_tool_is_in_use(labels, review):
+    click(review, "tool_split")
+    assert "Escape" in {str(key) for key in labels.keymap}
+    next(act for key, act in labels.keymap.items() if str(key) == "Escape")(labels)
+    assert not review.findChild(QPushButton, "tool_split").isChecked()
+    assert "Escape" not in {str(key) for key in labels.keymap}  # napari's polygon needs it
+
+
+def test_hidden_labels_are_not_corrected(labels, review):
+    labels.visible = False
+    assert "hidden" in use(review, DELETE, labels, (20, 25))
+    assert labels.data[20, 25]
+
+
+def test_columns_of_others_stay(labels, review):
+    labels.features = labels.features.assign(kind=["a", "b", "c"])
+    use(review, DELETE, labels, (20, 80))
+    kinds = rows(labels)["kind"]
+    assert kinds.loc[1] == "a"
+    assert kinds.loc[3] == "c"
+
+
+# undo, hammered
+
+
+def test_what_was_edited_before_measuring_is_noticed_when_it_is_undone(
+    qtbot, viewer, labels, review
+):
+    layer = viewer.add_labels(labels.data.copy(), name="copy", scale=labels.scale)
+    use(review, DELETE, layer, (20, 25))
+    measure(qtbot, review)
+    assert len(layer.features) == 2
+    layer.undo()
+    assert len(layer.features) == 3
+    use(review, DELETE, layer, (20, 25))
+    assert not (layer.data == 1).any()
+
+
+def test_many_long_strokes_are_all_undone(labels):
+    before = state(labels)
+    for stroke in range(5):
+        with labels.block_history():  # as napari does it while the mouse is dragged
+            for dab in range(60):
+                labels.paint((30 + 12 * stroke, 20 + dab), 10 + stroke)
+    assert len(labels.features) > 3
+    for _ in range(5):
+        labels.undo()
+    assert same(state(labels), before)
+
+
+def test_an_undo_of_hidden_labels_is_noticed_later(labels, review):
+    before = state(labels)
+    use(review, DELETE, labels, (20, 25))
+    labels.visible = False
+    labels.undo()
+    labels.paint((80, 110), 9)
+    labels.visible = True
+    assert {1, 9} <= set(labels.features["index"])
+    labels.undo()
+    assert same(state(labels), before)
+
+
+def test_steps_that_belong_to_other_labels_are_dropped(qtbot, widget, labels, review):
+    use(review, DELETE, labels, (20, 25))
+    labels.undo()
+    widget._form._controls["minimum_area"].value = 5
+    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    after = state(labels)
+    assert not labels.features["state"].any()
+    labels.redo()
+    assert same(state(labels), after)
+
+
+def test_filling_the_background_is_undone_quickly(viewer, labels):
+    before = state(labels)
+    for number in range(3):
+        labels.fill((50, 100), 50 + number)
+        assert 50 + number in set(labels.features["index"])
+    for _ in range(3):
+        labels.undo()
+    assert same(state(labels), before)
+
+
+def test_three_dimensional_edits_of_a_stack(qtbot, viewer, review, labels):
+    stack = viewer.add_labels(np.stack([labels.data] * 6), name="stack")
+    measure(qtbot, review)
+    before = state(stack)
+    stack.n_edit_dimensions = 3
+    stack.brush_size = 5
+    stack.paint((3, 20, 25), 77)
+    assert set(stack.features.loc[stack.features["index"] == 77, "z"]) == {1, 2, 3, 4, 5}
+    stack.undo()
+    assert same(state(stack), before)
 
 
 # the queue
@@ -334,6 +436,47 @@ def test_the_queue_says_what_is_missing(viewer, review):
     assert "press N" in said(review)
 
 
+def test_a_nucleus_of_labels_that_are_no_more_is_not_touched(qtbot, widget, labels, review):
+    click(review, "next_doubtful")
+    widget._form._controls["minimum_area"].value = 5
+    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    after = state(labels)
+    click(review, "accept")
+    assert "press N" in said(review)
+    click(review, "remove")
+    assert same(state(labels), after)
+
+
+def test_the_state_survives_measuring_again(qtbot, labels, review):
+    use(review, SPLIT, labels, (5, 25), (35, 25))
+    click(review, "next_doubtful")
+    click(review, "accept")
+    before = rows(labels)
+    measure(qtbot, review)
+    assert rows(labels)["state"].equals(before["state"])
+
+
+# the end of it
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_a_widget_that_goes_leaves_keys_and_mouse_as_they_were(qtbot, viewer, labels, close):
+    first, second = ReviewWidget(viewer), ReviewWidget(viewer)
+    qtbot.addWidget(first)
+    keys = set(labels.keymap)
+    click(second, "tool_split")
+    assert not labels.mouse_pan
+    if close:
+        with qtbot.waitSignal(second.destroyed):
+            second.deleteLater()
+    else:
+        click(second, "tool_split")
+    assert labels.mouse_pan
+    assert set(labels.keymap) == keys
+    next(act for key, act in labels.keymap.items() if str(key) == "N")(labels)
+    assert labels.selected_label in {1, 2, 3}
+
+
 # files
 
 
@@ -354,6 +497,60 @@ def test_labels_by_hand_are_measured_before_they_are_saved(qtbot, viewer, review
     with qtbot.waitSignal(review._files.saving.finished, timeout=60_000):
         review.save(tmp_path / "a.csv")
     assert len(list(csv.DictReader((tmp_path / "a.csv").open()))) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "chosen", "expected"),
+    [
+        ("a", ".csv", "a.csv"),
+        ("a.tif", ".ome.tif", "a.tif"),
+        ("a.ome.tiff", ".csv", "a.ome.tiff"),
+        ("a.tif", ".csv", "a.tif.csv"),
+        ("a.GeoJSON", ".csv", "a.GeoJSON"),
+    ],
+)
+def test_the_extension_of_a_dialog(path, chosen, expected):
+    assert with_ending(path, chosen) == expected
+
+
+def test_a_save_waits_for_what_is_being_measured(qtbot, labels, review, tmp_path):
+    with qtbot.waitSignal(review._files.saving.finished, timeout=60_000):
+        click(review, "measure")
+        review.save(tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").exists()
+
+
+def test_what_a_script_wrote_is_measured_before_it_is_saved(qtbot, labels, review, tmp_path):
+    labels.data[20, 25] = 0
+    labels.data[labels.data == 2] = 0
+    labels.data[80:85, 100:110] = 7
+    save(qtbot, review, tmp_path / "a.csv")
+    assert [row["label"] for row in csv.DictReader((tmp_path / "a.csv").open())] == ["1", "3", "7"]
+    use(review, SPLIT, labels, (5, 25), (35, 25))
+    assert set(np.unique(labels.data)) == {0, 1, 3, 7, 8}
+
+
+def test_planes_of_a_film_keep_their_own_measurements(qtbot, viewer, review, tmp_path):
+    data = np.zeros((2, 40, 40), np.int32)
+    data[0, 5:9, 5:9] = data[1, 5:25, 5:25] = 1
+    viewer.add_labels(data, name="film", axis_labels=("time", "y", "x"))
+    save(qtbot, review, tmp_path / "a.geojson")
+    told = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    assert [one["properties"]["measurements"]["area"] for one in told] == [16, 400]
+    save(qtbot, review, tmp_path / "a.csv")
+    assert [row["t"] for row in csv.DictReader((tmp_path / "a.csv").open())] == ["0", "1"]
+
+
+def test_axes_in_another_order_are_saved(qtbot, viewer, review, tmp_path):
+    data = np.zeros((30, 4, 40), np.int32)
+    data[5:9, 2, 5:9] = 1
+    viewer.add_labels(data, axis_labels=("y", "z", "x"), name="rolled")
+    viewer.dims.order = (1, 0, 2)
+    viewer.dims.set_point(1, 2)
+    for name in ("a.csv", "a.geojson", "a.ome.tif"):
+        save(qtbot, review, tmp_path / name)
+        assert said(review) == f"Saved {name}"
+    assert next(csv.DictReader((tmp_path / "a.csv").open()))["z"] == "2"
 
 
 def test_no_nucleus_at_all_gives_empty_files(qtbot, viewer, review, tmp_path):
@@ -511,7 +708,7 @@ def test_a_table_does_not_keep_its_layer(viewer):
     del layer
     gc.collect()
     assert ref() is None
-    assert table.largest == 0
+    assert not table.planes
 
 
 def test_a_viewer_without_labels_is_no_mistake(qtbot, messages):

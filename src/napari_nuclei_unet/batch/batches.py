@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_nuclei_unet.batch.holding import hold_steps
 from napari_nuclei_unet.batch.jobs import Job
+from napari_nuclei_unet.batch.owning import foreign, header_of
 from napari_nuclei_unet.batch.results import Outcome
 from napari_nuclei_unet.batch.storing import Storing
 from napari_nuclei_unet.large.streaming import Compute
@@ -56,6 +57,11 @@ def segment_job_steps(
     return (yield from hold_steps(job))
 
 
+def stopped_at(job: Job) -> Outcome | None:
+    """Say how far a run came that was stopped; None where nothing of it is kept."""
+    return Storing(job, False, None).so_far() if job.results.is_store else None
+
+
 @dataclass(frozen=True)
 class Row:
     """What the summary says of an image.
@@ -94,6 +100,17 @@ class Summary:
 
     path: Path | None
     rows: list[Row] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Refuse to replace a file that is no summary.
+
+        Raises
+        ------
+        UserError
+        """
+        header = [] if self.path is None else header_of(self.path)
+        if self.path is not None and header not in ([], list(Row.__dataclass_fields__)):
+            raise foreign(self.path)
 
     def add(self, row: Row) -> None:
         """Add a row, and replace the file.

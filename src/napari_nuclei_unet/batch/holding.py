@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.batch.finishing import about, linked_steps, write_tracks
 from napari_nuclei_unet.batch.jobs import Job
 from napari_nuclei_unet.batch.linking import Linked
+from napari_nuclei_unet.batch.owning import refuse_foreign_tables
 from napari_nuclei_unet.batch.results import Outcome
 from napari_nuclei_unet.core.measure import measure
 from napari_nuclei_unet.devices import plan
@@ -32,6 +33,7 @@ def hold_steps(job: Job) -> Generator[Step, Wish, Outcome]:
     Arguments, steps and errors as in ``batches.segment_job_steps``.
     """
     refuse_foreign(job.results.labels)
+    refuse_foreign_tables(*job.tables)
     found, settings = _Found(job), job.settings
     # what fits no plane is told once
     plan(settings.params, settings.device, settings.model.network.config)

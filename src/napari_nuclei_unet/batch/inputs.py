@@ -10,9 +10,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from napari_nuclei_unet.batch.parts import parts_of
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.batch.parts import held_back, parts_of
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.files import LABELS_END, SUFFIXES, TIFF, image_stem, read_image
+from napari_nuclei_unet.files import (
+    LABELS_END,
+    SUFFIXES,
+    TIFF,
+    image_stem,
+    read_axes,
+    read_image,
+)
 from napari_nuclei_unet.large.lazy import WHOLE_ONLY, images_in, is_zarr, open_lazily
 
 STORE_END = "_labels.ome.zarr"
@@ -173,8 +183,8 @@ def open_image(path: Path, level: int = 0) -> Opened:
         If it cannot be read, or does not have this level.
     """
     if path.suffix.lower() in WHOLE_ONLY:
-        pixels = read_image(path, level)
-    else:
+        return _whole_image(read_image(path, level), "YX")
+    with held_back():
         try:
             found = open_lazily(path, level)
             return Opened(found.pixels, found.axes, found.scale, found.units)
@@ -182,11 +192,21 @@ def open_image(path: Path, level: int = 0) -> Opened:
             if path.suffix.lower() not in TIFF or not path.is_file():
                 raise
             try:  # some can be read, but not in parts
-                pixels = read_image(path, level)
+                return _whole_image(read_image(path, level), read_axes(path))
             except UserError:
-                raise error from None
+                raise _plain(error, path) from None
+
+
+def _whole_image(pixels: NDArray[np.generic], axes: str | None) -> Opened:
     ndim = pixels.ndim
-    return Opened(pixels, None, (1.0,) * ndim, (None,) * ndim, in_parts=False)
+    return Opened(pixels, axes, (1.0,) * ndim, (None,) * ndim, in_parts=False)
+
+
+def _plain(error: UserError, path: Path) -> UserError:
+    """Say what a decoder means that has found no page."""
+    if not isinstance(error.__cause__, IndexError):
+        return error
+    return UserError(f"{path} cannot be read: it is damaged or no TIFF.")
 
 
 def stamp_of(*paths: Path) -> Stamp:

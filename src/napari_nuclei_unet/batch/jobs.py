@@ -14,7 +14,7 @@ from typing import Any
 from napari_nuclei_unet.batch.inputs import Input, Opened, Stamp, open_image, stamp_of
 from napari_nuclei_unet.batch.linking import check_link
 from napari_nuclei_unet.batch.parts import all_parts
-from napari_nuclei_unet.batch.picking import Picked, Positions, pick
+from napari_nuclei_unet.batch.picking import Picked, Positions, has_channels, pick
 from napari_nuclei_unet.batch.results import Results, Wanted, results_as, results_in
 from napari_nuclei_unet.core.axes import Channel
 from napari_nuclei_unet.core.blocks import LARGE
@@ -52,6 +52,9 @@ class Settings:
         Letter of the axis along which nuclei are joined.
     follow : bool
         Whether nuclei are followed over time.
+    mixed : bool
+        Whether images without channels may be among them: for these, ``channel`` plays no part.
+        Otherwise they are refused if it is given.
     """
 
     model: Model
@@ -65,6 +68,7 @@ class Settings:
     region: Region | None = None
     join: str | None = None
     follow: bool = False
+    mixed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +109,11 @@ class Job:
         """What is wanted of every plane, in pixels of the level."""
         region = self.settings.region
         return None if region is None else region.scaled(self.full_size, self.picked.size)
+
+    @property
+    def tables(self) -> list[Path]:
+        """Tables that are written beside the labels."""
+        return [self.results.table, *([self.results.tracks] if self.settings.follow else [])]
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -226,8 +235,7 @@ class Job:
                 f"{labels} was made with another {changed}: choose another folder, or --overwrite "
                 "it."
             )
-        tables = [self.results.table, *([self.results.tracks] if self.settings.follow else [])]
-        if record.get("failed") or not all(one.is_file() for one in tables):
+        if record.get("failed") or not all(one.is_file() for one in self.tables):
             return None
         # labels in OME-Zarr have a table of the same name
         same = checksum(self.results.table) == record["table_crc"]
@@ -251,6 +259,8 @@ def open_job(item: Input, settings: Settings, wanted: Wanted) -> Job:
     opened = open_image(path, settings.level)
     full = open_image(path) if settings.level else opened
     shape = opened.pixels.shape
+    if settings.mixed and not has_channels(shape, settings.axes, opened.axes):
+        settings = dataclasses.replace(settings, channel=None)
     picked = pick(shape, settings.axes, settings.planes, settings.channel, opened.axes)
     check_link(picked.lead, settings.join, settings.follow)
     if wanted.is_file:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -27,7 +30,7 @@ def parts_of(path: Path) -> list[Path]:
     if path.suffix.lower() not in TIFF or not path.is_file():
         return [path]
     try:
-        with tifffile.TiffFile(path) as opened:
+        with held_back(for_good=True), tifffile.TiffFile(path) as opened:
             xml = opened.ome_metadata
         root = None if xml is None else ET.fromstring(xml)
     except Exception:  # whatever a decoder raises; who opens it will say why
@@ -39,6 +42,30 @@ def parts_of(path: Path) -> list[Path]:
         others = parts_of(first) if first != path and first.is_file() else []
         return others if path in others else [path]
     return list(dict.fromkeys([path, *(path.parent / name for name in _named(root))]))
+
+
+@contextmanager
+def held_back(for_good: bool = False) -> Iterator[None]:
+    """Hold back what tifffile logs, and let it pass in the end, unless an error says it all.
+
+    Parameters
+    ----------
+    for_good : bool, optional
+        Never let it pass: who opens the file later will hear it.
+    """
+    log, kept = logging.getLogger("tifffile"), list[logging.LogRecord]()
+
+    def keep(record: logging.LogRecord) -> bool:
+        kept.append(record)
+        return False
+
+    log.addFilter(keep)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep)
+    for record in () if for_good else kept:
+        log.handle(record)
 
 
 def _named(root: ET.Element) -> list[str]:

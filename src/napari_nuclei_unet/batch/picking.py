@@ -121,7 +121,7 @@ def pick(
         raise UserError(f"The image is empty: its shape is {shape}.")
     if axes is None and not planes and channel is None and _is_plane(shape, said):
         return Picked("YX", Cut((None, None)), "", (), (shape[0], shape[1]))
-    letters = (axes or said or _unnamed(shape, channel is not None)).upper()
+    letters = _letters(shape, axes or said, channel is not None)
     free = [axis for axis, name in enumerate(letters) if name not in "CYX"]
     # whether axes and channel fit is found out with the first plane, whichever are wanted
     first, _ = default_cut(shape, letters, [0] * len(free), channel)
@@ -153,10 +153,25 @@ def _is_plane(shape: tuple[int, ...], said: str | None) -> bool:
     return len(shape) == 2
 
 
-def _unnamed(shape: tuple[int, ...], channels: bool) -> str:
-    letters = UNNAMED_CHANNELS if channels else UNNAMED
+def has_channels(shape: Sequence[int], axes: str | None, said: str | None) -> bool:
+    """Whether there are channels to choose from; grey and RGB images have none.
+
+    Parameters
+    ----------
+    shape, axes, said
+        As in :func:`pick`.
+    """
+    where = _letters(tuple(shape), axes or said, True).find("C")
+    return 0 <= where < len(shape) and shape[where] > 1
+
+
+def _letters(shape: tuple[int, ...], named: str | None, channels: bool) -> str:
+    """Give a letter for each axis but that of colours, whether or not somebody has named them."""
+    if named:
+        return named.upper()
     # nobody has planes three or four pixels wide: these are the colours of RGB
-    coloured = len(shape) > 3 and shape[-1] in (3, 4) and not channels
+    coloured = len(shape) > 2 and shape[-1] in (3, 4)
+    letters = UNNAMED_CHANNELS if channels and not coloured else UNNAMED
     return letters[-(len(shape) - coloured) :]
 
 

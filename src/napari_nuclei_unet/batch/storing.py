@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import shutil
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.batch.finishing import about, linked_steps, write_tracks
 from napari_nuclei_unet.batch.jobs import Job
+from napari_nuclei_unet.batch.owning import refuse_foreign_tables
 from napari_nuclei_unet.batch.results import Outcome
 from napari_nuclei_unet.core.axes import Cut, CutArray
 from napari_nuclei_unet.devices import plan
@@ -69,6 +71,8 @@ class Storing:
 
     def _steps(self) -> Generator[Step, Wish, Outcome]:
         job, results = self.job, self.job.results
+        if self.overwrite or not (results.labels / JOURNAL).exists():
+            refuse_foreign_tables(*job.tables)
         store, journal = self._begin(results.labels, results.table)
         if store.finished or not self.links:
             self._remove_hidden()  # a run that was killed may have left it
@@ -89,6 +93,17 @@ class Storing:
             store.finish()
             self._remove_hidden()
         return self._outcome(journal, nuclei, False)
+
+    def so_far(self) -> Outcome | None:
+        """Say how far a run came that was stopped; None where it had not begun."""
+        labels = self.job.results.labels
+        for path in (self._hidden[0], labels) if self.links else (labels,):
+            try:
+                progress = json.loads((path / JOURNAL).read_text())["progress"]
+                return Outcome(progress["plane"], progress["nuclei"])
+            except (OSError, ValueError, KeyError):
+                continue
+        return None
 
     def _outcome(self, journal: Journal, nuclei: int, skipped: bool) -> Outcome:
         failed = tuple(one.told for one in journal.progress.failed)

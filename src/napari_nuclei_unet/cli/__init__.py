@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from napari_nuclei_unet.cli import _bench, _evaluate, _segment, _train
-from napari_nuclei_unet.cli._common import Parser, complain
+from napari_nuclei_unet.cli._common import Parser, complain, told_stopped
 from napari_nuclei_unet.errors import UserError
 
 
@@ -38,8 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(error)
         return 2
     except KeyboardInterrupt:
-        print("nuclei-unet: stopped; the files that were finished stay.", file=sys.stderr)
-        return 130
+        return told_stopped()
 
 
 def _parser() -> Parser:

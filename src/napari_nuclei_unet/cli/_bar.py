@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.prediction import Step, Wish
 
 Result = TypeVar("Result")
+LOOKING = "looking at the image"
 
 
 def with_bar(steps: Generator[Step, Wish, Result], name: str) -> Result:
@@ -33,12 +35,12 @@ def with_bar(steps: Generator[Step, Wish, Result], name: str) -> Result:
             said.add(notice)
             tqdm.write(f"{name}: {notice}", file=sys.stderr)
 
-    with tqdm(desc=name, leave=False, disable=None) as bar:
+    with tqdm(desc=f"{name}, {LOOKING}", leave=False, disable=None, **_size()) as bar:
 
         def show(step: Step) -> None:
             say(step.notice)
-            bar.unit, bar.n, bar.total, plane = _shown(step)
-            bar.set_description_str(f"{name}{plane}", refresh=False)
+            bar.unit, bar.n, bar.total, place = _shown(step)
+            bar.set_description_str(f"{name}{place}", refresh=False)
             bar.refresh()
 
         result = run(steps, show)
@@ -47,12 +49,30 @@ def with_bar(steps: Generator[Step, Wish, Result], name: str) -> Result:
     return result
 
 
-def _shown(step: Any) -> tuple[str, int, int, str]:
-    """Say the unit, how many are done and in all, and which plane is at work."""
+def _size() -> dict[str, int]:
+    """Size of a terminal that does not say it; tqdm would show nothing there."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # no terminal
+        return {}
+    return {} if columns else {"ncols": 79, "nrows": 24}
+
+
+def _shown(step: Any) -> tuple[str, float, int, str]:
+    """Say the unit, how many are done and in all, and which plane and block are at work."""
     planes = getattr(step, "planes", 1)
     plane = f", plane {step.plane + 1} of {planes}" if planes > 1 else ""
     if hasattr(step, "tiles"):
         return "tile", step.tile, step.tiles, plane
-    if hasattr(step, "blocks"):
-        return "block", step.block, step.blocks, plane
+    if hasattr(step, "blocks"):  # a block takes minutes, and its tiles count
+        percent = round(100 * step.done / max(step.total, 1), 1)
+        return "%", percent, 100, f"{plane}, {_block(step)}"
     return "part", step.done, step.total, plane
+
+
+def _block(step: Any) -> str:
+    """Say which block is at work; how many there are is known once the plane was looked at."""
+    begins = step.done * step.planes == step.plane * step.total
+    if begins and step.blocks == 1:
+        return LOOKING
+    return f"block {step.block + 1} of {step.blocks}"

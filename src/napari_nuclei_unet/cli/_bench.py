@@ -34,12 +34,14 @@ def add_to(commands: Commands) -> None:
 
 def demo(args: argparse.Namespace) -> int:
     """Segment the samples of the package."""
+    from napari_nuclei_unet.batch.owning import refuse_foreign_tables
     from napari_nuclei_unet.engine import segment_steps
     from napari_nuclei_unet.files import write_overlay, write_results
     from napari_nuclei_unet.models import load_model
     from napari_nuclei_unet.samples import SAMPLES, read_sample
 
     model = load_model()
+    refuse_foreign_tables(*(args.out / f"{name}_nuclei.csv" for name in SAMPLES))
     for name, title in SAMPLES.items():
         image, annotation = read_sample(name)
         result = with_bar(segment_steps(image, model), name)

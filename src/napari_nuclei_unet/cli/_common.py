@@ -29,6 +29,17 @@ def complain(error: UserError | OSError, about: str = "") -> None:
     print(f"nuclei-unet: {about}{sentence(error)}", file=sys.stderr)
 
 
+def told_stopped(goes_on: bool = False) -> int:
+    """Say what Ctrl-C has left, and whether the same command goes on with it; the exit code."""
+    left = (
+        "what is finished stays, and the same command goes on from there"
+        if goes_on
+        else "the files that were finished stay"
+    )
+    print(f"nuclei-unet: stopped; {left}.", file=sys.stderr)
+    return 130
+
+
 def sentence(error: UserError | OSError) -> str:
     """Say a mistake in one sentence."""
     if isinstance(error, OSError):

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_nuclei_unet.cli._bar import with_bar
-from napari_nuclei_unet.cli._common import Commands, add_flags, complain, params_of, sentence
+from napari_nuclei_unet.cli._common import (
+    Commands,
+    add_flags,
+    complain,
+    params_of,
+    sentence,
+    told_stopped,
+)
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import DEVICES, SegmentParams
 from napari_nuclei_unet.writing import check_writable
@@ -18,12 +25,17 @@ from napari_nuclei_unet.writing import check_writable
 if TYPE_CHECKING:
     from napari_nuclei_unet.batch.batches import Row
     from napari_nuclei_unet.batch.inputs import Input
-    from napari_nuclei_unet.batch.jobs import Settings
+    from napari_nuclei_unet.batch.jobs import Job, Settings
     from napari_nuclei_unet.batch.picking import Positions
-    from napari_nuclei_unet.batch.results import Wanted
+    from napari_nuclei_unet.batch.results import Outcome, Wanted
     from napari_nuclei_unet.large.streaming import Compute
 
 FILES = (".tif", ".tiff", ".zarr")
+# No folder is called so: a file was meant.
+NO_RESULTS = (
+    ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".csv", ".json", ".npy", ".npz", ".h5", ".hdf5",
+    ".ome", ".zip",
+)  # fmt: skip
 
 
 def add_to(commands: Commands) -> None:
@@ -35,7 +47,7 @@ def add_to(commands: Commands) -> None:
         "'day*/*.tif'",
     )  # fmt: skip
     one.add_argument(
-        "--out", required=True, type=Path, metavar="DIR",
+        "--out", required=True, type=_out, metavar="DIR",
         help="where results go; of a single image it may be a file: .tif or .zarr",
     )  # fmt: skip
     one.add_argument("--model", default="nuclei", help="name or .safetensors file")
@@ -58,7 +70,11 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         help="for each axis beside plane and channel a position from 0, a range such as 0-9, or "
         "all. Default: all planes.",
     )  # fmt: skip
-    where.add_argument("--channel", type=_channel, metavar="N", help="channel, from 0, or: mean")
+    where.add_argument(
+        "--channel", type=_channel, metavar="N",
+        help="channel, from 0, or: mean. Of several images, those in grey or RGB have none, and "
+        "are segmented as they are",
+    )  # fmt: skip
     where.add_argument(
         "--level", type=int, default=0, metavar="N",
         help="of a pyramid; 0 is full resolution, which labels in TIFF have in any case; in "
@@ -94,6 +110,12 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true",
         help="segment again what is done already; without, it is skipped",
     )  # fmt: skip
+
+
+def _out(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: give a folder, such as results")
+    return Path(text)
 
 
 def _planes(text: str) -> tuple[Positions, ...]:
@@ -136,21 +158,21 @@ def segment(args: argparse.Namespace) -> int:
     from napari_nuclei_unet.batch.inputs import find_inputs
     from napari_nuclei_unet.large.locks import locked
 
-    settings = _settings(args)
     inputs = find_inputs(args.paths)
+    mixed = len(args.paths) > 1 or Path(args.paths[0]) != inputs[0].path
+    settings = _settings(args, mixed)
     wanted = _wanted(args, len(inputs))
     folder = args.out.parent if wanted.is_file else args.out
-    check_writable(folder)
     summary = Summary(None if wanted.is_file else folder / SUMMARY)
+    summary.check()
+    check_writable(folder)
     alone = nullcontext() if summary.path is None else locked(summary.path)
     with alone, _computing(args.scheduler, settings) as compute:
         for item in inputs:
-            try:
-                row = _segmented(item, settings, wanted, (args.overwrite, compute))
-            except KeyboardInterrupt:
-                summary.add(_row(item, "stopped"))
-                raise
+            row = _segmented(item, settings, wanted, (args.overwrite, compute))
             summary.add(row)
+            if row.status == "stopped":
+                return told_stopped(goes_on=bool(row.result))
     return _told(summary.rows, args.out)
 
 
@@ -162,7 +184,7 @@ def _told(rows: list[Row], out: Path) -> int:
     return 2 if count["failed"] else 0
 
 
-def _settings(args: argparse.Namespace) -> Settings:
+def _settings(args: argparse.Namespace, mixed: bool) -> Settings:
     from napari_nuclei_unet.batch.jobs import Settings
     from napari_nuclei_unet.core.regions import Region
     from napari_nuclei_unet.models import load_model
@@ -180,6 +202,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         region=Region.of(args.region) if args.region else None,
         join=args.join,
         follow=args.track,
+        mixed=mixed,
     )
 
 
@@ -189,6 +212,10 @@ def _wanted(args: argparse.Namespace, count: int) -> Wanted:
 
     out, suffix, kind = args.out, args.out.suffix.lower(), args.format
     is_file = suffix in FILES and (suffix == ".zarr" or not out.is_dir())
+    if suffix in NO_RESULTS and not out.is_dir():
+        raise UserError(
+            f"--out {out} is no folder: give one, or a file .tif or .zarr for the labels."
+        )
     if is_file and count > 1:
         raise UserError(f"--out {out} is one file for {count} images: give a folder.")
     if is_file:
@@ -216,10 +243,11 @@ def _segmented(
     item: Input, settings: Settings, wanted: Wanted, how: tuple[bool, Compute | None]
 ) -> Row:
     """Segment an image, and say how it went; a failure is told, and the other files go on."""
-    from napari_nuclei_unet.batch.batches import failures, segment_job_steps
+    from napari_nuclei_unet.batch.batches import failures, segment_job_steps, stopped_at
     from napari_nuclei_unet.batch.jobs import open_job
 
     since = time.monotonic()
+    job: Job | None = None
     try:
         job = open_job(item, settings, wanted)
         ended = with_bar(segment_job_steps(job, *how), item.title)
@@ -230,7 +258,11 @@ def _segmented(
     except (UserError, OSError) as error:  # the other files go on
         complain(error, f"{item.title}: ")
         return _row(item, "failed", error=sentence(error), seconds=_seconds(since))
-    done = {"result": str(job.results.labels), "planes": ended.planes, "nuclei": ended.nuclei}
+    except KeyboardInterrupt:
+        kept = stopped_at(job) if job else None
+        some_done = _result(job, kept) if job and kept else {}
+        return _row(item, "stopped", seconds=_seconds(since), **some_done)
+    done = _result(job, ended)
     if ended.failed:
         some = UserError(f"Parts could not be read, and have no nuclei: {failures(ended)}")
         complain(some, f"{item.title}: ")
@@ -239,6 +271,10 @@ def _segmented(
     before = " (done before)" if ended.skipped else ""
     print(f"{item.title}: {ended.nuclei} nuclei{planes}{before}", flush=True)
     return _row(item, "skipped" if ended.skipped else "done", seconds=_seconds(since), **done)
+
+
+def _result(job: Job, ended: Outcome) -> dict[str, Any]:
+    return {"result": str(job.results.labels), "planes": ended.planes, "nuclei": ended.nuclei}
 
 
 def _seconds(since: float) -> float:

@@ -15,6 +15,8 @@ from napari_nuclei_unet.errors import UserError
 CHANNEL_NAMES = ("c", "ch", "channel", "channels")
 # An axis without a name is taken for channels up to this length, if all others are longer.
 MOST_CHANNELS = 5
+# Letters of axes without names, from the last one up.
+UNNAMED = "ZTQPRSUVWABCDEFGHIJKLMNO"
 Channel = int | Literal["mean"]
 
 
@@ -44,6 +46,34 @@ def guess_channel_axis(shape: Sequence[int], names: Sequence[str] = ()) -> int |
     others = [length for axis, length in enumerate(shape) if axis != shortest]
     likely = 2 <= shape[shortest] <= MOST_CHANNELS < min(others)
     return shortest if likely else None
+
+
+def axis_letters(names: Sequence[str], plane: tuple[int, int]) -> str:
+    """Give every axis of labels a letter of its own.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the axes; what napari calls them by default, such as "-1", says nothing.
+    plane : (int, int)
+        The two axes of a plane: these are Y and X.
+
+    Returns
+    -------
+    str
+        Of the others the first letter of a name, or else Z for the last, T for the one before.
+    """
+    letters = {plane[0]: "Y", plane[1]: "X"}
+    others = [axis for axis in range(len(names)) if axis not in plane]
+    for axis in others:
+        letter = names[axis].strip()[:1].upper()
+        if letter.isalpha() and letter.isascii() and letter not in {"Y", "X", *letters.values()}:
+            letters[axis] = letter
+    free = (letter for letter in UNNAMED if letter not in letters.values())
+    for axis in reversed(others):
+        if axis not in letters:
+            letters[axis] = next(free)
+    return "".join(letters[axis] for axis in range(len(names)))
 
 
 @dataclass(frozen=True)

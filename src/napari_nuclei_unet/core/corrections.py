@@ -49,27 +49,6 @@ class Edit:
     ids: tuple[int, ...] = ()
 
 
-def delete(labels: NDArray[np.integer], point: NDArray[np.floating]) -> Edit:
-    """Remove the nucleus at a point.
-
-    Parameters
-    ----------
-    labels : ndarray, shape (Y, X), integer
-    point : ndarray, shape (2,), floating
-        Row and column, in pixels.
-
-    Returns
-    -------
-    Edit
-
-    Raises
-    ------
-    UserError
-        If there is none.
-    """
-    return remove(labels, id_at(labels, point))
-
-
 def remove(labels: NDArray[np.integer], nucleus: int) -> Edit:
     """Remove a nucleus by its id."""
     rows, columns = np.nonzero(labels == nucleus)

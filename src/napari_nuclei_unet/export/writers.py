@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.core.axes import axis_letters
 from napari_nuclei_unet.core.measure import Frame, measure
-from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.export.result import Result
 from napari_nuclei_unet.export.saving import is_ome_tiff, save
 from napari_nuclei_unet.files import RECORD
-
-# Letters of axes without names, the last of these.
-UNNAMED = "QTZYX"
 
 
 def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -39,14 +35,16 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     Raises
     ------
     UserError
-        As from ``export.save``, or if there are too many axes.
+        As from ``export.save``.
     """
     labels = data[0] if attributes.get("multiscale") else data
+    ndim = len(labels.shape)
+    names = attributes.get("axis_labels") or [""] * ndim
     units = (str(unit) for unit in attributes.get("units", ()))
     result = Result(
         labels,
         {},
-        _axes_of(attributes.get("axis_labels", ()), len(labels.shape)),
+        axis_letters(names, (ndim - 2, ndim - 1)),
         tuple(abs(float(size)) for size in attributes.get("scale", ())),
         tuple(None if unit == "pixel" else unit for unit in units),
         attributes.get("metadata", {}).get(RECORD, {}),
@@ -56,16 +54,6 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         table = _table_of(attributes.get("features")) or _shapes(result)
         result = replace(result, table=table)
     return [str(save(path, result))]
-
-
-def _axes_of(names: Sequence[str], n: int) -> str:
-    """Letters of axes: first letters of their names, if those are good."""
-    letters = "".join(name[:1].upper() for name in names)
-    if len(set(letters)) == n and letters.isalpha() and letters.endswith("YX"):
-        return letters
-    if n > len(UNNAMED):
-        raise UserError(f"Labels of at most {len(UNNAMED)} axes can be saved, not of {n}.")
-    return UNNAMED[-n:]
 
 
 def _table_of(features: Any) -> dict[str, NDArray[Any]]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import re
 from asyncio import CancelledError
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +34,8 @@ MISSING = (
 )
 GONE = "The scheduler is gone: start it, then run it again to go on."
 LOCAL = "local:"
+# With a port, or with what may have none, such as inproc.
+ADDRESS = re.compile(r"\w+://.+|[^/]+:\d+")
 # Seconds in which a scheduler must answer.
 PATIENCE = 15
 # Blocks under way, or waiting to be written, for each worker.
@@ -117,16 +123,45 @@ def _client(address: str) -> Iterator[Client]:
         ):
             yield client
         return
-    file = Path(address)
-    where = {"scheduler_file": str(file)} if file.is_file() else {"address": address}
+    where = _where(address)
     try:
-        client = Client(**where, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
+        with ThreadPoolExecutor(1) as aside:  # there may be a loop of asyncio in this thread
+            aside.submit(asyncio.run, _greet(where)).result()
+        client = Client(where, timeout=PATIENCE, set_as_default=False)
+    except Exception as error:  # whatever comes of reading what something else has sent
         raise UserError(
             f"The scheduler {address} cannot be reached: check its address, and that it runs."
         ) from error
     with client:
         yield client
+
+
+def _where(address: str) -> str:
+    """Address of a scheduler that is given by it, or by a file."""
+    file = Path(address)
+    if file.is_file():
+        try:
+            return str(json.loads(file.read_text(encoding="utf-8"))["address"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{file} is no scheduler file: give one that dask wrote.") from error
+    if not ADDRESS.fullmatch(address):
+        raise UserError(
+            f"'{address}' is no scheduler: give tcp://host:port, a scheduler file that is there, "
+            "or local:N for N processes on this computer."
+        )
+    return address
+
+
+async def _greet(address: str) -> None:
+    """Refuse, in time, what does not answer as a scheduler does; a client might wait for ever."""
+    from distributed.core import rpc
+    from distributed.security import Security
+
+    how = Security().get_connection_args("client")
+    async with asyncio.timeout(PATIENCE), rpc(address, connection_args=how) as scheduler:
+        told = await scheduler.identity()
+    if told["type"] != "Scheduler":
+        raise ValueError(f"{address} is a {told['type']}")
 
 
 def _check_workers(client: Client, address: str, model: str) -> None:

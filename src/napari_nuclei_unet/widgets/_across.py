@@ -16,7 +16,12 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets._ids import ids_of
 from napari_nuclei_unet.widgets._job import Job
-from napari_nuclei_unet.widgets._layers import GEOMETRY, check_unlocked, result_on_view
+from napari_nuclei_unet.widgets._layers import (
+    GEOMETRY,
+    METADATA,
+    check_unlocked,
+    result_on_view,
+)
 from napari_nuclei_unet.widgets._parts import button, combo
 from napari_nuclei_unet.widgets._runner import tell
 from napari_nuclei_unet.widgets._table import table_of
@@ -30,11 +35,18 @@ if TYPE_CHECKING:
 
 # Marks the layer that shows the tracks of a labels layer.
 TRACKS = "napari_nuclei_unet_tracks_of"
+# Says how ids of a labels layer came to hold across planes, "join" or "link"; beside its record,
+# as that is replaced when a plane is written.
+FOLLOWED = "napari_nuclei_unet_followed"
 DEPTH, TIME = ("z", "depth", "slice"), ("t", "time", "frame")
 NO_STACK = "Joining and linking need labels of a stack: segment all planes of one first."
 IN_A_FILE = (
     "Labels that are in a file cannot be joined or linked here: use the command line with --join "
     "or --track, or duplicate the layer into memory."
+)
+NOT_FIRST = (
+    "napari draws tracks along the first axis only, and the time of these labels is another: put "
+    "it first, with numpy.moveaxis, and segment again."
 )
 CHANGED = "The labels were changed meanwhile, so their ids stay as they are: do it again."
 
@@ -109,8 +121,9 @@ class Across(QWidget):
         self._viewer, self._where, self._writing = viewer, where, writing
         self._layer: Labels | None = None
         self._before = 0
+        self._along = 0, False  # which axis, and whether it is time
         self.job = Job()
-        self._axis = combo("follow_axis", "The axis along which nuclei are followed.", self._axes)
+        self._axis = combo("follow_axis", "The axis along which slices are joined.", self._axes)
         self._join = button(
             "join_slices",
             "Join slices",
@@ -119,8 +132,8 @@ class Across(QWidget):
         self._link = button(
             "link_frames",
             "Link over time",
-            "A nucleus keeps its id from frame to frame, and a layer shows its track. "
-            "Needs LapTrack.",
+            "A nucleus keeps its id from frame to frame along the axis of time, and a layer shows "
+            "its track. Needs LapTrack.",
         )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -177,24 +190,29 @@ class Across(QWidget):
         try:
             if layer is None or self._axis.value is None:
                 raise UserError(NO_STACK)
+            axis = self._time_axis(layer) if over_time else self._axis.value
             check_unlocked(layer)
             if not isinstance(layer.data, np.ndarray):
                 raise UserError(IN_A_FILE)
-            if over_time and self._axis.value != 0:
-                raise UserError(
-                    "napari draws tracks along the first axis only: choose that, or put time first."
-                )
+            if over_time and axis != 0:
+                raise UserError(NOT_FIRST)
         except UserError as error:
             show_warning(str(error))
             return
         if self.job.running:
             return
-        self._layer, self._before = layer, id(layer.data)
+        self._layer, self._before, self._along = layer, id(layer.data), (axis, over_time)
         layer.editable = False  # what is painted meanwhile would be lost
         self._enable(False)
         words = "Linking" if over_time else "Joining"
         self.said.emit(f"{words} …")
-        self.job.start(f"{words} {layer.name}", follow, layer.data, self._axis.value, over_time)
+        self.job.start(f"{words} {layer.name}", follow, layer.data, axis, over_time)
+
+    def _time_axis(self, layer: Labels) -> int:
+        """Give the axis that is called time, or else the first."""
+        axes = sorted(axis for _, axis in self._axes(None))
+        named = [axis for axis in axes if _name(layer, axis).lower() in TIME]
+        return (named or axes)[0]
 
     def _enable(self, idle: bool) -> None:
         for one in (self._join, self._link):
@@ -212,11 +230,13 @@ class Across(QWidget):
             show_warning(CHANGED)
             return
         self._writing(layer, lambda: _write(layer, followed))
-        linked = followed.linked
-        if linked.tracks:
+        linked, (axis, over_time) = followed.linked, self._along
+        drop_tracks(self._viewer, layer)  # their ids are those of before
+        _mark(layer, axis, over_time)
+        if over_time:
             self._show_tracks(layer, linked)
-        what = "tracks" if linked.tracks else "nuclei across all slices"
-        self.said.emit(f"{linked.count:,} {what}")
+        what = "tracks" if over_time else "nuclei joined"
+        self.said.emit(f"{linked.count:,} {what} along {_name(layer, axis)}")
 
     def _on_finished(self) -> None:
         layer, self._layer = self._layer, None
@@ -225,10 +245,6 @@ class Across(QWidget):
         self._enable(True)
 
     def _show_tracks(self, labels: Labels, linked: Linked) -> None:
-        """Show the tracks, in place of those of before."""
-        key = str(labels.unique_id)
-        for layer in [one for one in self._viewer.layers if one.metadata.get(TRACKS) == key]:
-            self._viewer.layers.remove(layer)
         data, graph = _as_napari(linked)
         if not len(data):  # napari takes no empty tracks
             return
@@ -237,11 +253,39 @@ class Across(QWidget):
             data,
             graph=graph,
             name=f"{labels.name} tracks",
-            metadata={TRACKS: key},
+            metadata={TRACKS: str(labels.unique_id)},
             **{name: getattr(labels, name) for name in GEOMETRY},
         )
         self._viewer.add_layer(made)
         self._viewer.layers.selection.active = active
+
+
+def drop_tracks(viewer: ViewerModel, labels: Labels) -> None:
+    """Remove the tracks of labels whose ids are all others now."""
+    key = str(labels.unique_id)
+    for layer in [one for one in viewer.layers if one.metadata.get(TRACKS) == key]:
+        viewer.layers.remove(layer)
+    if FOLLOWED in labels.metadata:
+        labels.metadata = {name: v for name, v in labels.metadata.items() if name != FOLLOWED}
+
+
+def broken(labels: Labels, which: str = " of this plane") -> str:
+    """Say that ids do not hold across planes any more, as some were written anew; else nothing."""
+    how, record = labels.metadata.get(FOLLOWED), labels.metadata.get(METADATA, {})
+    if how is None or record.get("join") or record.get("track"):
+        return ""
+    return f" · ids{which} are new: {how} again"
+
+
+def _mark(layer: Labels, axis: int, over_time: bool) -> None:
+    """Say in the record of labels how their ids were made."""
+    made = {**layer.metadata, FOLLOWED: "link" if over_time else "join"}
+    if isinstance(record := layer.metadata.get(METADATA), dict):
+        name = layer.axis_labels[axis].lower()
+        letter = name if len(name) == 1 and name.isalpha() and name not in "cyx" else "z"
+        how = {"join": None if over_time else letter, "track": over_time, "along": axis}
+        made[METADATA] = record | how
+    layer.metadata = made
 
 
 def _write(layer: Labels, followed: Followed) -> None:

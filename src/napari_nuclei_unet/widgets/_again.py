@@ -18,10 +18,16 @@ from napari_nuclei_unet.widgets._parts import button
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_nuclei_unet.widgets._onview import OnView
     from napari_nuclei_unet.widgets._where import Where
 
 
 DAMAGED = "The record of these labels is damaged, or of another version."
+MIXED = "planes were made with different settings, and these are those of the plane on view"
+NO_RANGE = (
+    "it makes the plane on view only, as those that were segmented are no range, or fewer at the "
+    "level"
+)
 
 
 class Again(QWidget):
@@ -34,8 +40,8 @@ class Again(QWidget):
         Says which image is chosen.
     use : callable
         Is given the record that the form shall be set to.
-    on_view : callable
-        Gives what the record of labels says otherwise of the plane on view, if that is known.
+    on_view : OnView
+        Knows what the record of labels says otherwise of the plane on view.
 
     Signals
     -------
@@ -50,7 +56,7 @@ class Again(QWidget):
         viewer: ViewerModel,
         where: Where,
         use: Callable[[dict[str, Any]], object],
-        on_view: Callable[[Labels], dict[str, Any] | None],
+        on_view: OnView,
     ) -> None:
         super().__init__()
         self._viewer, self._where, self._use, self._on_view = viewer, where, use, on_view
@@ -87,15 +93,27 @@ class Again(QWidget):
         if (record := self._record()) is None:
             return
         try:
-            text = written(self._named_anew(record))
+            made, note = self._of_all(record)
+            text = written(self._named_anew(made))
         except UserError as error:
             show_warning(str(error))
             return
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             show_warning(DAMAGED)
             return
         QGuiApplication.clipboard().setText(text)
-        self.said.emit(f"The {what} is on the clipboard.")
+        self.said.emit(f"The {what} is on the clipboard{note}.")
+
+    def _of_all(self, record: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """Let a record of the plane on view speak of all planes of its labels; and say of that."""
+        from napari_nuclei_unet.repeating import of_stack
+
+        if (made := of_stack(record)) is None:
+            alone = {name: one for name, one in record.items() if name not in ("join", "track")}
+            return alone, f": {NO_RANGE}"
+        layer = result_on_view(self._viewer, self._where.image.value)
+        mixed = made is not record and layer is not None and self._on_view.mixed(layer)
+        return made, f": {MIXED}" if mixed else ""
 
     def _named_anew(self, record: dict[str, Any]) -> dict[str, Any]:
         """Call the image layer of a record what it is called now."""
@@ -105,8 +123,16 @@ class Again(QWidget):
         return record
 
     def _restore(self, *_: object) -> None:
-        if (record := self._record()) is not None:
-            self._use(record)
+        if (record := self._record()) is None:
+            return
+        try:
+            made, note = self._of_all(record)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            show_warning(DAMAGED)
+            return
+        self._use(made)
+        if MIXED in note:
+            self.said.emit(f"{MIXED.capitalize()}.")
 
     def _record(self) -> dict[str, Any] | None:
         """Find the record of the selected labels, of their file, or of the image's result."""
@@ -124,4 +150,4 @@ class Again(QWidget):
         if not isinstance(record, dict):
             show_warning(DAMAGED)
             return None
-        return record | (self._on_view(layer) or {})
+        return record | (self._on_view.record(layer) or {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -18,12 +18,8 @@ from napari_nuclei_unet.core.regions import Box, enlarged
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets._ids import Index
 from napari_nuclei_unet.widgets._rows import Rows
-from napari_nuclei_unet.widgets._source import likely_channel_axis, plane_axes
+from napari_nuclei_unet.widgets._source import Source, likely_channel_axis, plane_axes
 from napari_nuclei_unet.widgets._view import pixels_of, shape_of, world_of
-
-if TYPE_CHECKING:
-    from napari_nuclei_unet.widgets._rows import Rows
-from napari_nuclei_unet.widgets._source import Source
 
 # Gives the maps of a plane, shape (n, Y, X), as long as they are kept.
 Maps = Callable[[], NDArray[np.float32] | None]

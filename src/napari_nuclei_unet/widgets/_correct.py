@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets import _editing
 from napari_nuclei_unet.widgets._editing import Spot, plane_to_edit
+from napari_nuclei_unet.widgets._keys import Keys
 from napari_nuclei_unet.widgets._parts import button
 from napari_nuclei_unet.widgets._strokes import Strokes
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_nuclei_unet.widgets._target import Target
 
+ESCAPE = "Escape"
 NO_LABELS = "Choose a labels layer first."
 
 
@@ -80,6 +82,7 @@ class Correct(QWidget):
         self._viewer, self._target = viewer, target
         self._strokes = Strokes(self)
         self._tool: Tool | None = None
+        self._escape = Keys({ESCAPE: self.put_back})
         self._buttons: dict[str, QPushButton] = {}
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -93,12 +96,13 @@ class Correct(QWidget):
         self._strokes.lost.connect(self.put_back)
         target.changed.connect(self.put_back)
         viewer.layers.selection.events.active.connect(self._on_active)
-        self.destroyed.connect(self._strokes.give_back)
+        # Qt calls no method of an object that dies, and strokes die with this
+        self.destroyed.connect(partial(_let_go, self._strokes, self._escape))
 
     @property
     def keys(self) -> dict[str, Callable[[], None]]:
         """What keys do."""
-        return {tool.key: partial(self.use, tool) for tool in TOOLS} | {"Escape": self.put_back}
+        return {tool.key: partial(self.use, tool) for tool in TOOLS}
 
     def use(self, tool: Tool, *_: object) -> None:
         """Take a tool; the one that is in use is put back."""
@@ -117,6 +121,7 @@ class Correct(QWidget):
             return
         self._viewer.layers.selection.active = layer
         self._strokes.take(layer)
+        self._escape.bind(layer)
         self._tool = tool
         self._buttons[tool.name].setChecked(True)
         self.said.emit(tool.hint)
@@ -127,6 +132,7 @@ class Correct(QWidget):
             return
         self._buttons[self._tool.name].setChecked(False)
         self._tool = None
+        self._escape.bind(None)  # napari's own tools need it
         self._strokes.give_back()
         self.said.emit("")
 
@@ -148,3 +154,8 @@ class Correct(QWidget):
             return
         self.said.emit(f"{words} Ctrl+Z undoes.")
         self.corrected.emit()
+
+
+def _let_go(strokes: Strokes, escape: Keys, *_: object) -> None:
+    strokes.give_back()
+    escape.bind(None)

@@ -16,7 +16,7 @@ from napari_nuclei_unet.core.corrections import Edit
 from napari_nuclei_unet.core.regions import Box, widened
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets._behind import whole
-from napari_nuclei_unet.widgets._ids import LARGEST, Index, ids_of
+from napari_nuclei_unet.widgets._ids import LARGEST, Index
 from napari_nuclei_unet.widgets._layers import check_unlocked
 from napari_nuclei_unet.widgets._live import predicted
 from napari_nuclei_unet.widgets._rows import meeting, spread
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MARGIN = 8
 # Around it where nothing was measured, at first.
 REACH = 128
+# Ids that have to be left.
+ROOM = 32
 # Edge of the parts in which labels in a file are read.
 PART = 4096
 # Of a nucleus, in pixels, where none is known.
@@ -121,9 +123,13 @@ def plane_to_edit(viewer: ViewerModel, layer: Labels) -> Index:
         raise UserError(PYRAMID)
     check_unlocked(layer)
     data = layer.data
+    if isinstance(data, np.ndarray) and not data.dtype.isnative:
+        raise UserError(f"The labels '{layer.name}' are of type {data.dtype}: convert to int32.")
     fixed = not data.flags.writeable if isinstance(data, np.ndarray) else hasattr(data, "dask")
     if fixed or getattr(data, "read_only", False):
         raise UserError(f"The labels '{layer.name}' cannot be written: duplicate the layer.")
+    if not layer.visible:
+        raise UserError(f"The labels '{layer.name}' are hidden: show them to correct them.")
     if viewer.dims.ndisplay != 2:
         raise UserError(FLAT_ONLY)
     return plane_on_view(viewer, layer)
@@ -137,12 +143,10 @@ def delete(spot: Spot, _: Image | None) -> str:
     return f"Nucleus {nucleus} deleted."
 
 
-def remove(layer: Labels, index: Index, nucleus: int, box: Box) -> str:
+def remove(layer: Labels, index: Index, nucleus: int, box: Box) -> None:
     """Remove a nucleus by its id, from a box of a plane."""
-    spot = Spot(layer, index, np.zeros((1, 2)))
     labels = np.asarray(layer.data[within(index, box)])
-    _write(spot, box, corrections.remove(labels, nucleus))
-    return f"Nucleus {nucleus} deleted."
+    _write(Spot(layer, index, np.zeros((1, 2))), box, corrections.remove(labels, nucleus))
 
 
 def merge(spot: Spot, _: Image | None) -> str:
@@ -203,27 +207,25 @@ def _typical(spot: Spot) -> float:
 
 
 def _free(spot: Spot) -> int:
-    """Lowest id above all others.
+    """Lowest id above all others, those of undone steps among them.
 
     Raises
     ------
     UserError
         If the labels have no room for it.
     """
-    layer = spot.layer
+    layer, history = spot.layer, table_of(spot.layer).history
     if isinstance(layer.data, np.ndarray):
-        free = ids_of(layer).free(layer.data)
-    else:
-        table = table_of(layer)
-        if not table.planes and not table.used:
-            table.used = _largest(layer.data)
-        table.used = free = table.largest + 1  # the next one is above it, even after an undo
-    most = min(np.iinfo(layer.data.dtype).max, LARGEST)
-    if free + MARGIN > most:
+        history.used = max(history.used, int(layer.data.max(initial=0)))
+    elif not history.complete:  # looked for once: what is painted from now on, history knows
+        history.used, history.complete = max(history.used, _largest(layer.data)), True
+    used = history.used
+    if used + ROOM > min(int(np.iinfo(layer.data.dtype).max), LARGEST):
         raise UserError(
-            f"Labels of type {layer.data.dtype} have no id left: convert the layer to int32."
+            f"These labels ({layer.data.dtype}) have used up all ids: renumber them, in a layer of "
+            "type int32."
         )
-    return free
+    return used + 1
 
 
 def _largest(data: Any) -> int:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
+from napari_nuclei_unet.core.axes import axis_letters
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.places import plain_name
 from napari_nuclei_unet.widgets._behind import (
@@ -19,7 +20,6 @@ from napari_nuclei_unet.widgets._behind import (
     Found,
     behind_image,
     measured,
-    spacing_of,
     whole,
 )
 from napari_nuclei_unet.widgets._content import content_of
@@ -28,8 +28,8 @@ from napari_nuclei_unet.widgets._job import Job
 from napari_nuclei_unet.widgets._layers import METADATA
 from napari_nuclei_unet.widgets._live import predicted
 from napari_nuclei_unet.widgets._runner import tell
-from napari_nuclei_unet.widgets._table import axis_letter, table_of
-from napari_nuclei_unet.widgets._view import hidden_axes, pixels_of, shape_of, world_of
+from napari_nuclei_unet.widgets._table import table_of
+from napari_nuclei_unet.widgets._view import hidden_axes, pixels_of, world_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -44,6 +44,7 @@ LARGEST = 300_000_000
 USUAL = "nuclei"
 NO_LABELS = "Choose a labels layer first."
 TOO_LARGE = "These labels are too large to be measured here: their table is beside their store."
+GONE = "The labels were removed while they were measured."
 CHANGED = "The labels were changed while they were measured: measure them again."
 
 
@@ -72,13 +73,16 @@ def measure_steps(
     return made
 
 
-def save_steps(path: str, result: Result) -> Generator[Step, Wish, Path]:
-    """Run in the thread: write a file."""
+def save_steps(path: str, result: Result) -> Generator[Step, Wish, tuple[Path, bool]]:
+    """Run in the thread: write a file; and whether labels stayed the same all the time."""
     from napari_nuclei_unet.export import save
     from napari_nuclei_unet.prediction import Step
 
     yield Step(0, 1)
-    return save(path, result)
+    in_memory = isinstance(result.labels, np.ndarray)
+    before = content_of(result.labels) if in_memory else 0
+    saved = save(path, result)
+    return saved, not in_memory or content_of(result.labels) == before
 
 
 class Files(QObject):
@@ -103,6 +107,7 @@ class Files(QObject):
         super().__init__(parent)
         self._viewer, self._target, self._parent = viewer, target, parent
         self._layer: Labels | None = None
+        self._data: Any = None
         self._after: Callable[[], None] | None = None
         self.job, self.saving = Job(), Job()
         self.job.returned.connect(self._on_measured)
@@ -122,9 +127,10 @@ class Files(QObject):
         after : callable, optional
             Is called when they are measured.
         """
-        if self.job.running:
-            return
         layer = self._target.labels
+        if self.job.running:
+            self._after = after or self._after
+            return
         try:
             if layer is None:
                 raise UserError(NO_LABELS)
@@ -132,9 +138,9 @@ class Files(QObject):
         except UserError as error:
             self.said.emit(str(error))
             return
-        self._layer, self._after = layer, after
+        self._layer, self._data, self._after = layer, pixels_of(layer), after
         self.said.emit("Measuring …")
-        self.job.start(f"Measuring {layer.name}", measure_steps, pixels_of(layer), planes)
+        self.job.start(f"Measuring {layer.name}", measure_steps, self._data, planes)
 
     def _planes(self, layer: Labels) -> list[tuple[Index, Behind]]:
         shape, image = pixels_of(layer).shape, self._target.image
@@ -153,14 +159,17 @@ class Files(QObject):
     def _on_measured(self, planes: list[_Measured]) -> None:
         layer, after = self._layer, self._after
         if layer is None or layer not in self._viewer.layers:
+            self.said.emit(GONE)
             return
-        data = pixels_of(layer)
-        if any(content_of(np.asarray(data[one.index])) != one.content for one in planes):
+        if not _same_array(pixels_of(layer), self._data) or _changed(self._data, planes):
             self.said.emit(CHANGED)
             return
         table = table_of(layer)
+        axes = {axis for axis, at in enumerate(planes[0].index) if isinstance(at, slice)}
+        for key in [key for key in table.planes if _axes(key) != axes]:
+            del table.planes[key]  # planes across these, of an earlier view
         for one in planes:
-            table.take(one.index, one.behind, one.found)
+            table.take(one.index, one.behind, one.found, anew=False)
         table.publish()
         count = sum(one.found[0]["label"].size for one in planes)
         self.said.emit(f"{count:,} nuclei measured")
@@ -168,7 +177,7 @@ class Files(QObject):
             after()
 
     def _on_finished(self) -> None:
-        self._layer = self._after = None
+        self._layer = self._data = self._after = None
 
     def _on_failed(self, error: Exception) -> None:
         self.said.emit("")
@@ -188,13 +197,22 @@ class Files(QObject):
         path, kind = QFileDialog.getSaveFileName(
             self._parent, "Save nuclei", f"{plain_name(layer.name, USUAL)}.csv", ";;".join(kinds)
         )
-        if path:
-            ending = next(iter(e for e, t in FORMATS.items() if kind.startswith(t)), "")
-            named = any(path.lower().endswith(one) for one in FORMATS)
-            self.save(path if named else path + ending)
+        if not path:
+            return
+        ending = next((one for one, title in FORMATS.items() if kind.startswith(title)), "")
+        named = with_ending(path, ending)
+        if named == path or not Path(named).exists() or self._replaces(named):
+            self.save(named)
+
+    def _replaces(self, path: str) -> bool:
+        """Ask whether a file shall be replaced, which the dialog did not see."""
+        answer = QMessageBox.question(
+            self._parent, "Save nuclei", f"{Path(path).name} exists. Replace it?"
+        )
+        return answer == QMessageBox.StandardButton.Yes
 
     def save(self, path: str | Path) -> None:
-        """Save the labels, or their table; it is measured first where it is not up to date.
+        """Save the labels, or their table, once they are measured as they are now.
 
         Parameters
         ----------
@@ -204,30 +222,58 @@ class Files(QObject):
         layer = self._target.labels
         if layer is None:
             self.said.emit(NO_LABELS)
-        elif self._is_measured(layer):
-            self._save(layer, str(path))
+        elif np.prod(pixels_of(layer).shape, dtype=float) > LARGEST:
+            self._save(layer, str(path))  # their table was made when they were
         else:
             self.measure(after=lambda: self._save(layer, str(path)))
 
-    def _is_measured(self, layer: Labels) -> bool:
-        """Whether all planes were measured, in the units that the layer has now."""
-        planes = table_of(layer).planes.values()
-        shape = pixels_of(layer).shape
-        if not planes:
-            return False
-        axes = plane_axes_of(self._viewer, layer)
-        count = int(np.prod([n for axis, n in enumerate(shape) if axis not in axes]))
-        spacing = spacing_of(layer, axes)
-        return len(planes) == count and all(one.behind.spacing == spacing for one in planes)
-
     def _save(self, layer: Labels, path: str) -> None:
         if self.saving.running:
+            self.said.emit("Another file is being saved: save again when that is done.")
+            return
+        try:
+            result = result_of(self._viewer, layer)
+        except UserError as error:
+            self.said.emit(str(error))
             return
         self.said.emit("Saving …")
-        self.saving.start(f"Saving {layer.name}", save_steps, path, result_of(self._viewer, layer))
+        self.saving.start(f"Saving {layer.name}", save_steps, path, result)
 
-    def _on_saved(self, path: Path) -> None:
-        self.said.emit(f"Saved {path.name}")
+    def _on_saved(self, saved: tuple[Path, bool]) -> None:
+        path, still = saved
+        self.said.emit(
+            f"Saved {path.name}"
+            if still
+            else f"The labels were changed while {path.name} was saved: save it again."
+        )
+
+
+def with_ending(path: str, ending: str) -> str:
+    """Give a path the extension that was chosen, where it has none that says another format.
+
+    Dialogs change .csv into .tif where .ome.tif is chosen.
+    """
+    lower = path.lower()
+    if ending.endswith(".tif") and lower.endswith((".tif", ".tiff")):
+        return path
+    if any(lower.endswith(one) for one in (".csv", ".geojson", ".zip", ".ome.tif", ".ome.tiff")):
+        return path
+    return path + ending
+
+
+def _same_array(one: Any, other: Any) -> bool:
+    return getattr(one, "__wrapped__", one) is getattr(other, "__wrapped__", other)
+
+
+def _changed(data: Any, planes: list[_Measured]) -> bool:
+    """Whether labels in memory are other ones than those that were measured."""
+    return isinstance(data, np.ndarray) and any(
+        content_of(data[one.index]) != one.content for one in planes
+    )
+
+
+def _axes(key: tuple[int | None, ...]) -> set[int]:
+    return {axis for axis, at in enumerate(key) if at is None}
 
 
 def plane_axes_of(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
@@ -246,21 +292,19 @@ def result_of(viewer: ViewerModel, layer: Labels) -> Result:
 
     axes = plane_axes_of(viewer, layer)
     order = [axis for axis in range(layer.ndim) if axis not in axes] + list(axes)
-    data, shape = pixels_of(layer), shape_of(layer)
+    data = pixels_of(layer)
     moved = order != sorted(order)
     labels = np.asarray(data).transpose(order) if moved else data
     _, linear = world_of(layer)
-    letters = {axes[0]: "Y", axes[1]: "X"}
-    names = [letters.get(axis) or axis_letter(layer, axis).upper()[:1] for axis in order]
+    letters = axis_letters(layer.axis_labels, axes)
     units = [None if str(layer.units[axis]) == "pixel" else str(layer.units[axis])
              for axis in order]  # fmt: skip
     columns = table_of(layer).columns()
     table = {"label" if name == "index" else name: column for name, column in columns.items()}
-    assert len(names) == len(shape)
     return Result(
         labels=labels,
         table=table,
-        axes="".join(names),
+        axes="".join(letters[axis] for axis in order),
         spacing=tuple(float(np.linalg.norm(linear[:, axis])) for axis in order),
         units=tuple(units),
         record=dict(layer.metadata.get(METADATA, {})),

@@ -47,12 +47,6 @@ class Ids:
         """Give what was added to the numbers of the nuclei of a plane, when it was written."""
         return self._own[key_of(index)][0]
 
-    def free(self, data: NDArray[Any]) -> int:
-        """Lowest id above all others; those of undone steps are not given again."""
-        if self._largest is None:
-            self._largest = int(data.max(initial=0))
-        return self._largest + 1
-
     def raise_to(self, used: int) -> None:
         """Take note of an id that somebody else has used."""
         if self._largest is not None:

@@ -18,9 +18,9 @@ from napari_nuclei_unet.models import model_path
 from napari_nuclei_unet.widgets._behind import Found, Maps, behind_source, measured, whole
 from napari_nuclei_unet.widgets._content import content_of
 from napari_nuclei_unet.widgets._ids import ids_of
-from napari_nuclei_unet.widgets._layers import Place, write_labels, write_record
+from napari_nuclei_unet.widgets._layers import Place, forget_steps, write_labels, write_record
 from napari_nuclei_unet.widgets._source import Source
-from napari_nuclei_unet.widgets._table import table_of
+from napari_nuclei_unet.widgets._table import UNSEEN, table_of
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.engine import Prediction, Segmentation
@@ -137,11 +137,15 @@ class Kept:
     def tabulate(self, answer: Answer, publish: bool = True) -> None:
         """Put the measurements of what was just written into the table of the layer."""
         table, index = table_of(self.layer), self.place.index
+        if table.history.crosses(index):
+            forget_steps(self.layer)
+            table.history.clear()
         behind = behind_source(self.source, self.maps)
         if answer.inside is None:
             table.take(index, behind, answer.found, ids_of(self.layer).above(index))
         elif table.plane(index) is not None:
-            table.recheck(index, box_around(answer.inside))
+            table.history.settle()
+            table.recheck(index, box_around(answer.inside), state=UNSEEN)
         else:  # labels that were there before have not been measured
             shape = self.source.shape
             table.take(index, behind, measured(behind, self.shown(), whole(shape)))

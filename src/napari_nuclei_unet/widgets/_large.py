@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-import zlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,14 @@ from napari_nuclei_unet.models import read_card
 from napari_nuclei_unet.places import plain_name, results_folder
 from napari_nuclei_unet.widgets._behind import behind_source
 from napari_nuclei_unet.widgets._layers import METADATA, Place, place_of, release, write_record
-from napari_nuclei_unet.widgets._run import Run, Wanted, use_threads
+from napari_nuclei_unet.widgets._run import (
+    Run,
+    Wanted,
+    file_like,
+    fingerprint,
+    origin,
+    use_threads,
+)
 from napari_nuclei_unet.widgets._source import Source
 from napari_nuclei_unet.widgets._streamedtable import read_table, rows_of
 from napari_nuclei_unet.widgets._table import table_of
@@ -41,8 +48,7 @@ if TYPE_CHECKING:
 
 # Labels of larger planes are shown as a pyramid: napari would read the whole plane at every look.
 PAINTABLE = 300_000_000
-# Squares of this edge, at so many places along each axis, tell an image from another.
-PATCH, PATCHES = 64, 4
+BEFORE = "segmented before with the same settings; what was painted since stays"
 
 
 def is_large(source: Source) -> bool:
@@ -65,6 +71,8 @@ class Streamed:
     record : dict
     table : pandas.DataFrame or None
         Of all nuclei, if all planes are finished.
+    before : bool
+        Whether all was finished before, so that nothing was written.
     """
 
     path: Path
@@ -72,6 +80,7 @@ class Streamed:
     whole: bool
     record: dict[str, Any]
     table: Any = None
+    before: bool = False
 
 
 class LargeRun(Run):
@@ -166,7 +175,8 @@ class Large(QObject):
             multiscale=not paintable,
             **place.geometry,
         )
-        write_record(layer, source.image, place, result.record | {"store": key})
+        *others, last = [place_of(source.image, cut) for cut in cuts]
+        write_record(layer, source.image, last, result.record | {"store": key}, others)
         release(layer)  # later results of a part get a layer of their own, and memory
         self._look.apply(layer)
         _tabulate(layer, [source.at(cut) for cut in cuts], result.table)
@@ -186,7 +196,7 @@ def _summary(result: Streamed) -> str:
     nuclei = result.progress.nuclei
     words = [
         "1 nucleus" if nuclei == 1 else f"{nuclei:,} nuclei",
-        f"{result.progress.seconds:.0f} s",
+        BEFORE if result.before else f"{result.progress.seconds:.0f} s",
         f"labels and table are in {result.path.parent}",
     ]
     if failed := len(result.progress.failed):
@@ -222,6 +232,7 @@ def _stream_steps(
     table = path.with_name(f"{path.name.removesuffix('.ome.zarr')}.csv")
     journal = Journal(path / JOURNAL, table, wish)
     journal.begin()
+    before = store.finished
     planes = [source.at(cut) for cut in cuts]
     layers = [
         Layer(Held(CutArray(source.pixels, one.cut)), _index(one), _columns(one)) for one in planes
@@ -238,7 +249,7 @@ def _stream_steps(
                 return Streamed(path, progress, False, record)
         if not progress.failed:
             store.finish()
-    return Streamed(path, progress, whole, record, read_table(table) if whole else None)
+    return Streamed(path, progress, whole, record, read_table(table) if whole else None, before)
 
 
 def _home(source: Source) -> Path | None:
@@ -287,20 +298,22 @@ def _grid(source: Source, place: Place) -> Any:
 
 def _record(wanted: Wanted) -> dict[str, Any]:
     """Say what made the labels, as far as it can be said of all planes."""
-    from napari_nuclei_unet.models import shipped_models
+    from napari_nuclei_unet.devices import plan
+    from napari_nuclei_unet.models import load_model
 
-    card, region = read_card(wanted.model), wanted.source.region
+    model = load_model(wanted.model)
+    card, how = model.card, plan(wanted.params, wanted.device, model.network.config)
     return {
         "plugin": "napari-nuclei-unet",
         "version": version("napari-nuclei-unet"),
         "model": card.name,
         "model_sha256": card.sha256,
-        "model_file": None if wanted.model in shipped_models() else wanted.model,
         "device": wanted.device,
         "params": dict(vars(wanted.params)),
-        "region": None if region is None else [list(map(list, one)) for one in region.polygons],
+        "ran_on": dataclasses.asdict(how),
+        "format": "zarr",
         "stopped": False,
-    }
+    } | origin(wanted, wanted.source, file_like(wanted.source))
 
 
 def _wish(wanted: Wanted, cuts: Sequence[Cut]) -> dict[str, Any]:
@@ -314,26 +327,9 @@ def _wish(wanted: Wanted, cuts: Sequence[Cut]) -> dict[str, Any]:
         "region": None if region is None else [list(map(list, one)) for one in region.polygons],
         "image": source.image.name,
         "shape": list(source.pixels.shape),
-        "content": _fingerprint(source.at(cuts[0])),
+        "content": fingerprint(source.at(cuts[0])),
         "planes": [list(cut.index) for cut in cuts],
     }
-
-
-def _fingerprint(source: Source) -> int:
-    """Checksum of a few squares of a plane: an image that has changed is another."""
-    pixels, made = CutArray(source.pixels, source.cut), 0
-    rows, columns = (
-        [int(at * max(edge - PATCH, 0) / (PATCHES - 1)) for at in range(PATCHES)]
-        for edge in source.shape
-    )
-    for top in rows:
-        for left in columns:
-            try:
-                square = pixels[top : top + PATCH, left : left + PATCH]
-            except UserError:  # a block that cannot be read is told later
-                continue
-            made = zlib.crc32(np.ascontiguousarray(square).tobytes(), made)
-    return made
 
 
 def _path(name: str, wish: dict[str, Any]) -> Path:

@@ -134,6 +134,12 @@ def check_unlocked(labels: Labels | None) -> None:
         )
 
 
+def forget_steps(labels: Labels) -> None:
+    """Drop what napari could undo, as it belongs to other labels; locking a layer does that."""
+    labels.editable = False
+    labels.editable = True
+
+
 def show_labels(
     viewer: ViewerModel,
     image: Image,

@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.widgets._content import content_of
-from napari_nuclei_unet.widgets._ids import Index, ids_of
+from napari_nuclei_unet.widgets._ids import Index, ids_of, key_of
 from napari_nuclei_unet.widgets._job import Job
 from napari_nuclei_unet.widgets._kept import Answer, Kept, model_stamp
 from napari_nuclei_unet.widgets._layers import Place, check_unlocked
@@ -127,6 +127,11 @@ class Live(QObject):
         """Give the record of a plane of labels, if it is kept."""
         mine = self._of(layer, index)
         return mine[-1].record or None if mine else None
+
+    def records_of(self, layer: Labels) -> list[dict[str, Any]]:
+        """Give the records of all planes of labels that are kept."""
+        mine = {key_of(one.place.index): one for one in self._kept.values() if one.layer == layer}
+        return [kept.record for kept in mine.values() if kept.record]
 
     def _of(self, layer: Labels | None, index: Index) -> list[Kept]:
         return [

@@ -8,6 +8,7 @@ from napari.layers import Labels
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets._kept import Kept
+from napari_nuclei_unet.widgets._large import is_large
 from napari_nuclei_unet.widgets._layers import place_of
 from napari_nuclei_unet.widgets._source import WHOLE, Source
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.widgets._live import Live
     from napari_nuclei_unet.widgets._model import ModelChoice
     from napari_nuclei_unet.widgets._where import Where
+
+NOT_YET = "Click Segment: what the network says of this plane is not known yet."
+TOO_LARGE = (
+    "Sliders and probability map do not act on planes as large as this: set the sliders before "
+    "Segment, or try them on a Preview."
+)
 
 
 class OnView:
@@ -52,8 +59,25 @@ class OnView:
             return None
         return self._live.record_of(layer, place_of(source.image, source.cut).index)
 
+    def missing(self) -> str:
+        """Say why nothing is kept of the plane."""
+        source = self._whole()
+        return TOO_LARGE if source is not None and is_large(source) else NOT_YET
+
+    def mixed(self, layer: Labels) -> bool:
+        """Whether planes of labels are known to be of different settings."""
+        records = self._live.records_of(layer)
+        return len({_settings(record) for record in records}) > 1
+
     def _whole(self) -> Source | None:
         try:
             return self._where.source(WHOLE)
         except UserError:
             return None
+
+
+def _settings(record: dict[str, Any]) -> str:
+    """Give what of a record is the same for all planes that one run has made."""
+    source = record.get("source") or {}
+    same = [record.get(name) for name in ("model", "model_sha256", "params", "region")]
+    return repr([*same, source.get("channel"), source.get("level")])

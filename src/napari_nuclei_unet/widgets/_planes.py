@@ -106,6 +106,18 @@ class PlaneChoice(QObject):
         )
         self._show()
 
+    def use(self, planes: Sequence[int | str]) -> None:
+        """Choose the planes of a record, if it is of several: "all" or a range for some axis."""
+        if len(planes) != len(self._axes) or not any(isinstance(one, str) for one in planes):
+            return
+        pairs = list(zip(planes, self._axes, strict=True))
+        if all(one == "all" or axis.length == 1 for one, axis in pairs):
+            self.kind.value = ALL
+            return
+        parts = [f"0-{axis.length - 1}" if one == "all" else str(one) for one, axis in pairs]
+        self.kind.value = RANGE
+        self.range.setText(", ".join(parts))
+
     def cuts(self, like: Cut) -> list[Cut] | None:
         """Say which planes are chosen, in order; None: only that of ``like``, which is on view.
 

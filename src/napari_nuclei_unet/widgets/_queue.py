@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets import _editing
+from napari_nuclei_unet.widgets._ids import key_of
 from napari_nuclei_unet.widgets._looking import look_at
 from napari_nuclei_unet.widgets._parts import button
 from napari_nuclei_unet.widgets._table import (
@@ -57,7 +58,7 @@ class Queue(QWidget):
         self._viewer, self._target = viewer, target
         self._at: tuple[Plane, int] | None = None
         # ids by plane that were shown, and left as they are
-        self._passed: defaultdict[int, list[int]] = defaultdict(list)
+        self._passed: defaultdict[Any, list[int]] = defaultdict(list)
         next_ = button(
             "next_doubtful", "Next doubtful (N)", "Go to the least confident nucleus not reviewed."
         )
@@ -99,7 +100,7 @@ class Queue(QWidget):
             self.said.emit(NONE_LEFT)
             return
         plane, label = found
-        self._passed[id(plane)].append(label)
+        self._passed[key_of(plane.index)].append(label)
         self._show(layer, table, plane, label)
 
     def accept(self, *_: object) -> None:
@@ -129,9 +130,10 @@ class Queue(QWidget):
         """Nucleus on view, if it is still there."""
         layer = self._target.labels
         if layer is not None and self._at is not None:
-            plane, label = self._at
-            if plane.row(label) is not None:
-                return table_of(layer), plane, label
+            (plane, label), table = self._at, table_of(layer)
+            # a plane that was segmented or measured again is another one
+            if table.plane(plane.index) is plane and plane.row(label) is not None:
+                return table, plane, label
         self.said.emit(NO_CURRENT)
         return None
 
@@ -139,7 +141,9 @@ class Queue(QWidget):
         best: tuple[float, Plane, int] | None = None
         for plane in table.planes.values():
             rows = plane.rows
-            open_ = (rows[STATE] == UNSEEN) & ~np.isin(rows["label"], self._passed[id(plane)])
+            open_ = (rows[STATE] == UNSEEN) & ~np.isin(
+                rows["label"], self._passed[key_of(plane.index)]
+            )
             if not open_.any():
                 continue
             sure = np.where(np.isnan(rows[CONFIDENCE]), np.inf, rows[CONFIDENCE])

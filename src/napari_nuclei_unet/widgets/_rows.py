@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ def joined(one: Rows, other: Rows) -> tuple[Rows, NDArray[np.intp]]:
         ]
         made[name] = np.concatenate(parts)[order]
     return made, order
+
+
+def as_boxes(parts: Sequence[Box]) -> NDArray[np.int64]:
+    """Give boxes as rows: first row and column, and those after the last."""
+    return np.array([[r.start, c.start, r.stop, c.stop] for r, c in parts], np.int64)
 
 
 def meeting(boxes: NDArray[np.int64], box: Box) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import zlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ import numpy as np
 from napari.layers import Layer
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.core.axes import CutArray
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.widgets._content import content_of
@@ -25,6 +27,9 @@ from napari_nuclei_unet.widgets._view import world_of
 if TYPE_CHECKING:
     from napari_nuclei_unet.engine import Prediction
     from napari_nuclei_unet.prediction import Step, Wish
+
+# Squares of this edge, at so many places along each axis, tell an image from another.
+PATCH, PATCHES = 64, 4
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,14 @@ def origin(wanted: Wanted, source: Source, file: str | None) -> dict[str, Any]:
         np.dtype(source.pixels.dtype),
         (source.shape, source.shape_at_level),
     )
-    extra = {"layer": source.image.name, "multiscale": bool(source.image.multiscale)}
+    free = [axis for axis, name in enumerate(source.axes) if name not in "CYX"]
+    lengths = [[int(one.shape[axis]) for axis in free] for one in (source.full, source.pixels)]
+    extra = {
+        "layer": source.image.name,
+        "multiscale": bool(source.image.multiscale),
+        # of the axes of "planes"; where a level has fewer, its planes count otherwise
+        "lengths": lengths[0] if lengths[0] == lengths[1] else None,
+    }
     own = wanted.model in shipped_models()
     region = source.region
     return {
@@ -204,6 +216,39 @@ def _holds(path: Path, source: Source, content: int) -> bool:
         return False
 
 
+def file_like(source: Source) -> str | None:
+    """Give the file that holds the image, if our reader finds the same few squares in it."""
+    from napari_nuclei_unet.large.lazy import open_lazily
+
+    if (path := source.path) is None:
+        return None
+    try:
+        pixels = open_lazily(path).pixels
+        same = pixels.shape == tuple(source.full.shape)
+        there = dataclasses.replace(source, data=[pixels] if source.image.multiscale else pixels)
+        same = same and fingerprint(there) == fingerprint(source)
+    except (UserError, OSError):
+        return None
+    return str(path.resolve()) if same else None
+
+
+def fingerprint(source: Source) -> int:
+    """Checksum of a few squares of a plane: an image that has changed is another."""
+    pixels, made = CutArray(source.pixels, source.cut), 0
+    rows, columns = (
+        [int(at * max(edge - PATCH, 0) / (PATCHES - 1)) for at in range(PATCHES)]
+        for edge in source.shape
+    )
+    for top in rows:
+        for left in columns:
+            try:
+                square = pixels[top : top + PATCH, left : left + PATCH]
+            except UserError:  # a block that cannot be read is told later
+                continue
+            made = zlib.crc32(np.ascontiguousarray(square).tobytes(), made)
+    return made
+
+
 def summary(answer: Answer, source: Source, seconds: float | None) -> str:
     """Say in words what was found.
 
@@ -216,7 +261,9 @@ def summary(answer: Answer, source: Source, seconds: float | None) -> str:
     """
     record = answer.result.record
     parts = parts_of_summary(answer.areas, source)
-    if answer.inside is not None:
+    if record.get("stopped"):
+        parts[0] += " in the part that was finished"
+    elif answer.inside is not None:
         parts[0] += " in the region"
     if record["zoom"] != 1:
         parts.append(f"network zoom {record['zoom']:.2g}")

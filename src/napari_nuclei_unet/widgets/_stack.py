@@ -98,6 +98,11 @@ class Stack:
         over = self.areas.keys() | self.failed | self.edited
         return [number for number in range(len(self.cuts)) if number not in over]
 
+    @property
+    def done(self) -> int:
+        """How many planes were looked at, without those that could not be."""
+        return len(self.areas) + len(self.edited)
+
     def summary(self) -> str:
         """Say in words what was found."""
         done, planes = len(self.areas), len(self.cuts)
@@ -125,15 +130,20 @@ class StackRun(Run):
     stack : Stack
     numbers : list of int
         Of the planes that it does.
-    over : bool
-        Whether what it does is of no use any more.
+    reason : str
+        Why it has ended early; empty: it has not.
     """
 
     whole = True
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack.wanted)
-        self.stack, self.numbers, self.over = stack, stack.rest, False
+        self.stack, self.numbers, self.reason = stack, stack.rest, ""
+
+    @property
+    def over(self) -> bool:
+        """Whether what it does is of no use any more."""
+        return bool(self.reason)
 
     def hears(self, notice: str) -> bool:
         """Take note of a notice; whether it is to be shown."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_warning
@@ -9,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_nuclei_unet.core.axes import Cut
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets._across import broken, drop_tracks
 from napari_nuclei_unet.widgets._kept import Kept, model_stamp
 from napari_nuclei_unet.widgets._layers import (
     Place,
@@ -110,7 +112,7 @@ class Stacker(QObject):
     def _gone(self, stack: Stack) -> str:
         """Say why planes cannot be written any more; empty: they can."""
         source, layer = stack.wanted.source, stack.layer
-        done = f"Planes that were finished before stay ({len(stack.areas):,})."
+        done = "Planes that were finished before stay."
         if source.image not in self._viewer.layers:
             return f"The image '{source.image.name}' was removed, so its run has ended. {done}"
         if not source.current:
@@ -127,7 +129,7 @@ class Stacker(QObject):
 
     def _end(self, reason: str, show: Any) -> None:
         assert self._run is not None
-        self._run.over = True
+        self._run.reason = reason
         self._runner.job.cancel()
         show(reason)
 
@@ -196,24 +198,26 @@ class Stacker(QObject):
                 n for n, one in sources.items()
                 if n not in stack.areas and one.cut_at_level in result.failed
             }  # fmt: skip
-        rest = stack.rest
-        done = len(stack.areas) + len(stack.edited)
-        if run.over or not rest:
-            self._progress.say(stack.summary() if done else "")
-        elif done:
-            self._progress.say(
-                f"Cancelled: {len(stack.cuts) - len(rest):,} of {len(stack.cuts):,} planes are "
-                "done. Continue does the rest."
-            )
-        else:
-            self._progress.say("Cancelled.")
-        if run.over or not rest or not done:
+        self._draw(stack)
+        self._progress.say(_words(run) + self._ids_said(stack))
+        if run.over or not stack.rest or not stack.done:
             self.drop()
         else:
             self._progress.more.setVisible(True)
-        self._draw(stack)
         if stack.areas:
             self.ended.emit(stack.wanted)
+
+    def _ids_said(self, stack: Stack) -> str:
+        """Say that ids hold across planes no more; tracks go if no plane has the old ones."""
+        if (layer := stack.layer) is None or layer not in self._viewer.layers:
+            return ""
+        place = place_of(stack.wanted.source.image, stack.wanted.source.cut)
+        at = zip(place.shape, place.index, strict=True)
+        planes = [length for length, one in at if not isinstance(one, slice)]
+        words = broken(layer, "")
+        if words and len(stack.areas) == math.prod(planes):
+            drop_tracks(self._viewer, layer)
+        return words
 
     def _draw(self, stack: Stack) -> None:
         """Show and record all that was written: for every plane that would be too slow."""
@@ -229,3 +233,14 @@ class Stacker(QObject):
             place: Place = place_of(source.image, source.cut)
             set_geometry(layer, place)
         layer.refresh(extent=False)
+
+
+def _words(run: StackRun) -> str:
+    """Say how a run has ended, and what there is."""
+    stack, planes = run.stack, len(run.stack.cuts)
+    if run.over or not stack.rest:
+        return " ".join(filter(None, [run.reason, stack.summary() if stack.done else ""]))
+    if not stack.done:
+        return "Cancelled."
+    done = planes - len(stack.rest)
+    return f"Cancelled: {done:,} of {planes:,} planes are done. Continue does the rest."

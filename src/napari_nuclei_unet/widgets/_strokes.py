@@ -39,6 +39,7 @@ class Strokes(QObject):
         super().__init__(widget)
         self._widget = widget
         self._layer: Labels | None = None
+        self._taken = 0
 
     def take(self, layer: Labels) -> None:
         """Begin with a layer; that of before gets its mouse back."""
@@ -51,6 +52,7 @@ class Strokes(QObject):
 
     def give_back(self) -> None:
         """Leave the mouse to napari."""
+        self._taken += 1
         layer, self._layer = self._layer, None
         if layer is None:
             return
@@ -67,7 +69,7 @@ class Strokes(QObject):
         """Follow the mouse from press to release; napari calls it for every event."""
         if event.button != 1:
             return
-        canvas = canvas_of(self._widget)
+        taken, canvas = self._taken, canvas_of(self._widget)
         trail = None if canvas is None else Trail(canvas)
         try:
             points = [_place(event, trail)]
@@ -79,7 +81,8 @@ class Strokes(QObject):
         finally:
             if trail is not None:
                 trail.end()
-        self.drawn.emit(np.array(points))
+        if taken == self._taken:  # else another tool is in use by now
+            self.drawn.emit(np.array(points))
 
 
 def _place(event: Any, trail: Trail | None) -> NDArray[np.float64]:

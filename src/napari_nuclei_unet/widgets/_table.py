@@ -1,14 +1,9 @@
-"""The table of a labels layer: one row a nucleus, which follows what happens to the labels.
-
-napari has no event for undo and redo. So the places of edits are remembered, with a checksum each,
-and looked at again when the layer was drawn anew.
-"""
+"""The table of a labels layer: one row a nucleus, which follows what happens to the labels."""
 
 from __future__ import annotations
 
 import weakref
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +11,14 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.core.axes import axis_letters
 from napari_nuclei_unet.core.regions import Box
 from napari_nuclei_unet.widgets._behind import Behind, Found, measured
-from napari_nuclei_unet.widgets._content import content_of
+from napari_nuclei_unet.widgets._history import Edit, History, crosses
 from napari_nuclei_unet.widgets._ids import Index, bare, key_of
-from napari_nuclei_unet.widgets._rows import Rows, joined, meeting, spread, taken
+from napari_nuclei_unet.widgets._rows import Rows, as_boxes, joined, meeting, spread, taken
 from napari_nuclei_unet.widgets._view import world_of
 
-# What napari can undo, and redo; fewer where each look reads a file.
-STEPS, STEPS_IN_FILES = 200, 20
 UNSEEN, ACCEPTED, EDITED = "", "accepted", "edited"
 # Columns that are no measurements of pixels.
 STATE, CONFIDENCE = "state", "confidence"
@@ -62,15 +56,6 @@ class Plane:
         return slice(top, bottom), slice(left, right)
 
 
-@dataclass(eq=False)
-class _Touched:
-    """A place that was edited, and what is there now."""
-
-    index: Index
-    box: Box
-    content: int
-
-
 class Table:
     """Keeps ``features`` of a labels layer in step with its labels.
 
@@ -83,23 +68,18 @@ class Table:
     ----------
     planes : dict
         What was measured.
-    used : int
-        An id up to which others may have been given.
+    history : History
+        Of the labels.
     """
 
     def __init__(self, layer: Labels) -> None:
         self._layer = weakref.ref(layer)
         self.planes: dict[tuple[int | None, ...], Plane] = {}
-        self.used = 0
+        self.history = History(layer, self._on_changed)
         self._data = weakref.ref(layer.data)
-        in_memory = isinstance(layer.data, np.ndarray)
-        self._touched: deque[_Touched] = deque(maxlen=STEPS if in_memory else STEPS_IN_FILES)
         # rows of nuclei as they were, so that undo brings back all of them
         self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
-        self._awaited: list[_Touched] = []
-        layer.events.paint.connect(self._on_paint)
-        layer.events.labels_update.connect(self._on_updated)
-        layer.events.set_data.connect(self._on_drawn)
+        self._own: set[str] = set()  # columns that were published
         layer.events.data.connect(self._on_data)
 
     @property
@@ -109,19 +89,15 @@ class Table:
         assert layer is not None
         return layer
 
-    @property
-    def largest(self) -> int:
-        """Largest id that is known to be, or have been, in use; 0 without any."""
-        each = (plane.rows["label"].max(initial=0) for plane in self.planes.values())
-        return int(max(*each, self.used, 0))
-
     def plane(self, index: Index) -> Plane | None:
         """Give what was measured of a plane."""
         return self.planes.get(key_of(index))
 
     # what is measured
 
-    def take(self, index: Index, behind: Behind, found: Found, above: int = 0) -> None:
+    def take(
+        self, index: Index, behind: Behind, found: Found, above: int = 0, anew: bool = True
+    ) -> None:
         """Take the measurements of all nuclei of a plane; :meth:`publish` shows them.
 
         Parameters
@@ -132,17 +108,36 @@ class Table:
             As from :func:`measured`.
         above : int, optional
             Is added to the labels.
+        anew : bool, optional
+            Whether the labels are new: else what is known of nuclei that are as they were, and
+            cannot be measured, stays.
         """
         rows, places = found
         states = np.full(rows["label"].size, UNSEEN, object)
         made = {**rows, "label": rows["label"] + above, STATE: states}
         before, plane = self.plane(index), Plane(index, behind, made, places)
-        if before is not None and (before.rows[STATE] != UNSEEN).any():
-            old = dict(zip(self._marks(before, before.rows), before.rows[STATE], strict=True))
-            for row, mark in enumerate(self._marks(plane, made)):
-                states[row] = old.get(mark, UNSEEN)
         self.planes[key_of(index)] = plane
         self._known.clear()  # the image may be another one
+        if before is not None:
+            plane.rows = self._kept(before, plane, anew)
+        self.history.settle()
+
+    def _kept(self, before: Plane, plane: Plane, anew: bool) -> Rows:
+        """Give rows of a plane the state, and lost measurements, of those of before."""
+        rows, old = plane.rows, before.rows
+        if anew and not (old[STATE] == ACCEPTED).any():
+            return rows
+        known = {mark: row for row, mark in enumerate(self._marks(before, old))}
+        lost = [] if anew else [name for name in old if name not in rows or _unknown(rows[name])]
+        rows = {**rows, **{name: np.full(rows["label"].size, np.nan) for name in lost}}
+        for row, mark in enumerate(self._marks(plane, rows)):
+            if (at := known.get(mark)) is None:
+                continue
+            if not anew or old[STATE][at] == ACCEPTED:
+                rows[STATE][row] = old[STATE][at]
+            for name in lost:
+                rows[name][row] = old[name][at]
+        return rows
 
     def set_state(self, plane: Plane, label: int, state: str) -> None:
         """Say what has become of a nucleus."""
@@ -159,30 +154,43 @@ class Table:
         plane.rows = taken({**plane.rows, "label": labels}, order)
         plane.boxes = plane.boxes[order]
 
-    def recheck(self, index: Index, box: Box) -> None:
-        """Measure again what is, or was, in a box of a plane that has been measured."""
+    def recheck(
+        self, index: Index, box: Box, ids: NDArray[np.integer] | None = None, state: str = EDITED
+    ) -> None:
+        """Measure nuclei of a plane again, if it has been measured.
+
+        Parameters
+        ----------
+        index : tuple of int and slice
+        box : (slice, slice)
+            Around what has changed, in pixels of the plane.
+        ids : ndarray, integer, optional
+            Which nuclei; without, all that are, or were, in the box.
+        state : str, optional
+            Of those that are not as they were.
+        """
         plane = self.plane(index)
         if plane is None:
             return
-        now = np.unique(self._read(index, box))
-        near = plane.rows["label"][meeting(plane.boxes, box)]
-        affected = np.union1d(now[now > 0], near)
-        old = np.isin(plane.rows["label"], affected)
+        if ids is None:
+            now = np.unique(self._read(index, box))
+            ids = np.union1d(now[now > 0], plane.rows["label"][meeting(plane.boxes, box)])
+        old = np.isin(plane.rows["label"], ids)
         region = spread(box, plane.boxes[old])
         labels = self._read(index, region)
-        labels = np.where(np.isin(labels, affected), labels, 0)
+        labels = np.where(np.isin(labels, ids), labels, 0)
         rows, places = measured(plane.behind, labels, region)
-        rows = self._carried(plane, taken(plane.rows, old), rows)
+        rows = self._carried(plane, taken(plane.rows, old), rows, state)
         plane.rows, order = joined(taken(plane.rows, ~old), rows)
         plane.boxes = np.concatenate([plane.boxes[~old], places])[order]
 
-    def _carried(self, plane: Plane, old: Rows, new: Rows) -> Rows:
+    def _carried(self, plane: Plane, old: Rows, new: Rows, state: str) -> Rows:
         """Give rows that were measured again what is not measured, and what was known before."""
         for row, mark in enumerate(self._marks(plane, old)):
             self._known[mark] = {name: column[row] for name, column in old.items()}
         sure = dict(zip(old["label"].tolist(), old[CONFIDENCE], strict=True))
         new = {name: column.copy() for name, column in new.items()}
-        new[STATE] = np.full(new["label"].size, EDITED, object)
+        new[STATE] = np.full(new["label"].size, state, object)
         for name in old.keys() - new.keys():  # the image is gone
             new[name] = np.full(new["label"].size, np.nan)
         for row, mark in enumerate(self._marks(plane, new)):
@@ -207,9 +215,18 @@ class Table:
     # what is shown
 
     def publish(self) -> None:
-        """Fill ``features`` of the layer, if anything has been measured."""
-        if self.planes:
-            self.layer.features = self.columns()
+        """Fill ``features`` of the layer, if anything has been measured; columns of others stay."""
+        if not self.planes:
+            return
+        layer, made = self.layer, self.columns()
+        before = layer.features
+        others = [name for name in before if name not in made and name not in self._own]
+        self._own = set(made)
+        if others and "index" in before:
+            rows = before.drop_duplicates("index").set_index("index")[others]
+            found = rows.reindex(made["index"])
+            made |= {name: found[name].to_numpy() for name in others}
+        layer.features = made
 
     def columns(self) -> Rows:
         """Give the table: ``index`` first, then the place on axes of planes, then measurements.
@@ -243,8 +260,9 @@ class Table:
         world = place @ linear.T + origin
         rows["centroid_y"], rows["centroid_x"] = world[:, axes[0]], world[:, axes[1]]
         shape = self.layer.data.shape
+        letters = axis_letters(self.layer.axis_labels, (axes[0], axes[1])).lower()
         where = {
-            axis_letter(self.layer, axis): np.full(labels.size, plane.index[axis])
+            letters[axis]: np.full(labels.size, plane.index[axis])
             for axis in hidden
             if shape[axis] > 1
         }
@@ -252,40 +270,15 @@ class Table:
 
     # what happens to the labels
 
-    def _on_paint(self, event: Any) -> None:
-        """Take note of an edit; napari may tell of it before it is made."""
-        new = [
-            _Touched(index, box, content_of(self._read(index, box)))
-            for atom in event.value
-            for index, box in places_of(atom, [plane.index for plane in self.planes.values()])
-        ]
-        made = all(_is_made(self.layer.data, atom) for atom in event.value)
-        self._touched.extend(new)
-        if made:
-            self._check(new)
-        else:
-            self._awaited.extend(new)
-
-    def _on_updated(self, _: Any) -> None:
-        if self._awaited:
-            new, self._awaited = self._awaited, []
-            self._check(new)
-
-    def _on_drawn(self, _: Any) -> None:
-        """Look whether something was undone, or done again."""
-        changed = [one for one in (*self._touched, *self._awaited) if self._differs(one)]
-        self._awaited = []
-        if changed:
-            self._check(changed)
-
-    def _differs(self, one: _Touched) -> bool:
-        return content_of(self._read(one.index, one.box)) != one.content
-
-    def _check(self, some: list[_Touched]) -> None:
-        for one in some:
-            self.recheck(one.index, one.box)
-        for one in self._touched:  # boxes overlap
-            one.content = content_of(self._read(one.index, one.box))
+    def _on_changed(self, edits: Sequence[Edit]) -> None:
+        """Measure again what was edited, undone, or done again."""
+        for plane in list(self.planes.values()):
+            crossing = [edit for edit in edits if crosses(edit.box, plane.index)]
+            if not crossing:
+                continue
+            ids = np.array(sorted(frozenset().union(*(edit.ids for edit in crossing))))
+            parts = [_in_plane(edit.box, plane.index) for edit in crossing]
+            self.recheck(plane.index, spread(parts[0], as_boxes(parts)), ids[ids > 0])
         self.publish()
 
     def _on_data(self, _: Any) -> None:
@@ -293,11 +286,16 @@ class Table:
         if self.layer.data is self._data():
             return
         self._data = weakref.ref(self.layer.data)
-        self._touched.clear()
-        self._awaited = []
+        self.history.clear()
         if self.planes:
             self.planes.clear()
             self.layer.features = self.columns()
+
+
+def _in_plane(box: tuple[slice, ...], index: Index) -> Box:
+    pairs = zip(box, index, strict=True)
+    rows, columns = (part for part, at in pairs if isinstance(at, slice))
+    return rows, columns
 
 
 def within(index: Index, box: Box) -> Index:
@@ -306,36 +304,8 @@ def within(index: Index, box: Box) -> Index:
     return tuple(next(parts) if isinstance(at, slice) else at for at in index)
 
 
-def axis_letter(layer: Labels, axis: int) -> str:
-    """Give an axis its own name, or the letter that the command line would give it."""
-    name = layer.axis_labels[axis]
-    if name.isalpha():
-        return str(name).lower()
-    return "tzpqrsuvw"[axis if layer.ndim > 3 else axis + 1]
-
-
-def places_of(atom: Any, planes: list[Index]) -> Iterator[tuple[Index, Box]]:
-    """Say which boxes of which planes a step of napari's history is of."""
-    if hasattr(atom, "slice_key"):
-        parts = atom.slice_key
-    else:
-        parts = [slice(int(np.min(at)), int(np.max(at)) + 1) for at in atom[0]]
-    for index in planes:
-        box = tuple(part for part, at in zip(parts, index, strict=True) if isinstance(at, slice))
-        crossed = all(
-            isinstance(at, slice) or part.start <= at < part.stop
-            for part, at in zip(parts, index, strict=True)
-        )
-        if crossed:
-            yield index, (box[0], box[1])
-
-
-def _is_made(data: Any, atom: Any) -> bool:
-    """Whether a step of napari's history is in the labels already."""
-    if hasattr(atom, "slice_key"):
-        here = np.asarray(data[atom.slice_key])
-        return bool((here[... if atom.mask is None else atom.mask] == atom.new_value).all())
-    return bool((np.asarray(data[atom[0]]) == atom[2]).all())
+def _unknown(column: NDArray[Any]) -> bool:
+    return column.dtype.kind == "f" and bool(np.isnan(column).all()) and column.size > 0
 
 
 _tables: weakref.WeakKeyDictionary[Labels, Table] = weakref.WeakKeyDictionary()

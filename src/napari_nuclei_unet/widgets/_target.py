@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFormLayout
 from napari_nuclei_unet.widgets._comparing import ERRORS
 from napari_nuclei_unet.widgets._layers import METADATA, PROBABILITY
 from napari_nuclei_unet.widgets._parts import combo
+from napari_nuclei_unet.widgets._source import likely_channel_axis
 from napari_nuclei_unet.widgets._view import shape_of
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class Target(QObject):
             self._labels.value = active
 
     def _on_labels(self, *_: object) -> None:
+        if self.labels is not None and self._viewer.layers.selection.active != self.labels:
+            self._viewer.layers.selection.active = self.labels  # keys are those of this layer
         self._image.reset_choices()
         self._image.value = self._likely()
         self._tell()
@@ -103,8 +106,9 @@ class Target(QObject):
             return None
         key = labels.metadata.get(METADATA, {}).get("image")
         made_of = [image for image in images if str(image.unique_id) == key]
-        alike = [image for image in images if _fits(labels, image)]
-        return (made_of or alike[::-1] or [None])[0]
+        exact = [image for image in images if shape_of(image) == shape_of(labels)]
+        wider = [image for image in images if _has_channels(labels, image)]
+        return [None, *wider, *exact, *made_of][-1]
 
     def _results(self, _: Any) -> list[Labels]:
         labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
@@ -116,7 +120,8 @@ class Target(QObject):
         return [(NO_IMAGE, None), *((layer.name, layer) for layer in shown)]
 
 
-def _fits(labels: Labels, image: Image) -> bool:
-    """Whether an image has the shape of labels, perhaps with channels besides."""
-    own = labels.data[0].shape if labels.multiscale else labels.data.shape
-    return shape_of(image)[-2:] == tuple(own[-2:])
+def _has_channels(labels: Labels, image: Image) -> bool:
+    """Whether an image has the shape of labels, and channels besides."""
+    own, shape = shape_of(labels), shape_of(image)
+    channel = likely_channel_axis(image)
+    return channel is not None and own == (*shape[:channel], *shape[channel + 1 :])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.widgets._across import broken
 from napari_nuclei_unet.widgets._kept import Answer, Kept
 from napari_nuclei_unet.widgets._layers import write_record
 from napari_nuclei_unet.widgets._live import retune_kept
@@ -44,7 +45,7 @@ class TuneRun(Run):
 
     def __init__(self, wanted: Wanted) -> None:
         super().__init__(wanted)
-        self.tuned = self.edited = self.stale = 0
+        self.tuned = self.edited = self.stale = self.nuclei = 0
         self.last: Kept | None = None
 
     def words(self, step: Any) -> str:
@@ -61,6 +62,8 @@ class TuneRun(Run):
         """Say in words what was done."""
         planes = "1 plane" if self.tuned == 1 else f"{self.tuned:,} planes"
         words = [f"{planes} tuned"] if all_done else [f"Cancelled: {planes} tuned"]
+        if self.tuned:
+            words.append("1 nucleus" if self.nuclei == 1 else f"{self.nuclei:,} nuclei")
         if self.edited:
             words.append(f"{self.edited:,} edited by hand left alone")
         if self.stale:
@@ -108,6 +111,7 @@ class TuneAll(QObject):
             seen = is_on_view(self._viewer, kept.source.image, kept.source.cut)
             self._live.writing(kept.layer, kept.place, lambda: kept.update(answer, seen))
             run.tuned += 1
+            run.nuclei += len(answer.areas)
             run.last = kept
 
     def _on_ended(self, run: Any, result: Any) -> None:
@@ -115,7 +119,8 @@ class TuneAll(QObject):
             if (last := run.last) is not None:
                 write_record(last.layer, last.source.image, last.place, last.record)
                 table_of(last.layer).publish()
-            self._progress.say(run.summary(result is True))
+            new = "" if last is None else broken(last.layer, "")
+            self._progress.say(run.summary(result is True) + new)
             self.ended.emit(run.wanted)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout, QWidget
@@ -14,9 +14,10 @@ from superqt import QCollapsible
 from napari_nuclei_unet.widgets._compare import Compare
 from napari_nuclei_unet.widgets._correct import Correct
 from napari_nuclei_unet.widgets._files import Files
-from napari_nuclei_unet.widgets._ids import bare
+from napari_nuclei_unet.widgets._keys import Keys
 from napari_nuclei_unet.widgets._parts import button, row
 from napari_nuclei_unet.widgets._queue import Queue
+from napari_nuclei_unet.widgets._table import table_of
 from napari_nuclei_unet.widgets._target import Target
 
 if TYPE_CHECKING:
@@ -42,14 +43,15 @@ class ReviewWidget(QWidget):
         self._compare = Compare(napari_viewer)
         self._text = QLabel("", objectName="review_status")
         self._text.setWordWrap(True)
-        self._bound: Labels | None = None
         self._build()
         for part in (self._correct, self._queue, self._files, self._compare):
             part.said.connect(self._text.setText)
-        self._keys: dict[str, Callable[..., None]] = self._correct.keys | self._queue.keys
-        self._make_shortcuts()
+        acts = self._correct.keys | self._queue.keys
+        self._keys = Keys(acts)
+        self._make_shortcuts(acts)
         self._target.changed.connect(self._bind)
-        self.destroyed.connect(self._unbind)
+        # Qt calls no method of an object that dies
+        self.destroyed.connect(partial(Keys.bind, self._keys, None))
         self._bind()
 
     def _build(self) -> None:
@@ -97,28 +99,19 @@ class ReviewWidget(QWidget):
 
     # keys
 
-    def _make_shortcuts(self) -> None:
+    def _make_shortcuts(self, acts: dict[str, Callable[..., None]]) -> None:
         """Let keys work when the dock has the focus; on the canvas they are the layer's."""
-        for key, act in self._keys.items():
+        for key, act in acts.items():
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(act)
 
     def _bind(self) -> None:
-        """Let keys work on the canvas while the labels are selected."""
-        self._unbind()
+        """Let keys work on the canvas while the labels are selected, and follow their edits."""
         layer = self._target.labels
-        if layer is None:
-            return
-        self._bound = bare(layer)
-        for key, act in self._keys.items():
-            self._bound.bind_key(key, lambda _, act=act: act(), overwrite=True)
-
-    def _unbind(self, *_: object) -> None:
-        layer, self._bound = self._bound, None
-        if layer is not None:
-            for key in self._keys:
-                layer.bind_key(key, None)
+        self._keys.bind(layer)
+        if layer is not None and not layer.multiscale:
+            table_of(layer)
 
 
 def _group(title: str, inside: QWidget) -> QGroupBox:

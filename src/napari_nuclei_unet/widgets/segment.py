@@ -19,7 +19,7 @@ from superqt import QCollapsible
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import THRESHOLDS
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.widgets._across import Across
+from napari_nuclei_unet.widgets._across import Across, broken
 from napari_nuclei_unet.widgets._again import DAMAGED, Again
 from napari_nuclei_unet.widgets._form import ParamsForm
 from napari_nuclei_unet.widgets._gone import Gone
@@ -57,7 +57,6 @@ from napari_nuclei_unet.widgets._where import Where
 if TYPE_CHECKING:
     import napari.viewer
 
-NOT_YET = "Click Segment: what the network says of this plane is not known yet."
 SETTINGS = ("diameter", "tile", "batch", "precision")
 
 
@@ -95,7 +94,7 @@ class SegmentWidget(QWidget):
         self._progress = Progress()
         self._look = Look(self._viewer, self._where)
         self._across = Across(self._viewer, self._where, self._live.writing_all)
-        self._again = Again(self._viewer, self._where, self.use_record, self._on_view.record)
+        self._again = Again(self._viewer, self._where, self.use_record, self._on_view)
         layout = QVBoxLayout(self)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addLayout(self._top())
@@ -209,6 +208,7 @@ class SegmentWidget(QWidget):
         except UserError as error:
             raise ValueError from error
         self._where.use_record(record)
+        self._where.planes.use((record.get("source") or {}).get("planes", ()))
         known = self._model.use_record(record)
         self._form.set(params)  # after the model, which brought its own thresholds
         if not known:
@@ -301,7 +301,7 @@ class SegmentWidget(QWidget):
         kept.remember()
         kept.tabulate(answer)
         self._live.keep(kept)
-        self._progress.say(summary(answer, source, run.seconds))
+        self._progress.say(summary(answer, source, run.seconds) + broken(layer))
         if self._on_view.kept() is kept:
             self._catch_up(run.wanted)
         self._look.show_map(kept)
@@ -331,7 +331,7 @@ class SegmentWidget(QWidget):
         if (kept := self._on_view.kept()) is not None:
             self._live.tune(kept, self._form.get())
         elif self._where.image.value is not None:
-            self._progress.say(NOT_YET)
+            self._progress.say(self._on_view.missing())
 
     def _offer_all(self, *_: object) -> None:
         self._all.setVisible(len(self._on_view.planes()) > 1)
@@ -340,8 +340,8 @@ class SegmentWidget(QWidget):
         if (kept := self._on_view.kept()) is not None:
             self._look.show_map(kept)
         else:
-            self._progress.say(NOT_YET)
+            self._progress.say(self._on_view.missing())
 
     def _on_retuned(self, kept: Kept, answer: Answer) -> None:
         self._live.writing(kept.layer, kept.place, lambda: kept.update(answer))
-        self._progress.say(summary(answer, kept.source, None))
+        self._progress.say(summary(answer, kept.source, None) + broken(kept.layer))

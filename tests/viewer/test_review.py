@@ -1,0 +1,108 @@
+"""Nuclei corrected in a real napari window, with mouse and keys."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from widgets.test_review_widget import between, middle
+
+from napari_nuclei_unet.core.comparing import compare
+from napari_nuclei_unet.widgets._canvas import canvas_of
+
+pytestmark = pytest.mark.viewer
+PLUGIN = "napari-nuclei-unet"
+LEFT = Qt.MouseButton.LeftButton
+
+
+class Hand:
+    """Clicks, draws and types on the canvas of a window, in pixels of a layer."""
+
+    def __init__(self, qtbot, viewer, widget, layer):
+        self.qtbot, self.viewer, self.layer = qtbot, viewer, layer
+        self.canvas = canvas_of(widget)
+
+    def at(self, place):
+        world = np.asarray(self.layer.data_to_world(place))
+        half = np.array([self.canvas.height(), self.canvas.width()]) / 2
+        y, x = (world - self.viewer.camera.center[-2:]) * self.viewer.camera.zoom + half
+        return QPoint(round(x), round(y))
+
+    def key(self, letter, modifier=Qt.KeyboardModifier.NoModifier):
+        QTest.keyClick(self.canvas, letter, modifier)
+        self.qtbot.wait(20)
+
+    def click(self, place):
+        QTest.mouseClick(self.canvas, LEFT, pos=self.at(place))
+        self.qtbot.wait(20)
+
+    def stroke(self, start, stop):
+        QTest.mousePress(self.canvas, LEFT, pos=self.at(start))
+        for part in np.linspace(0, 1, 9):
+            QTest.mouseMove(self.canvas, self.at(np.add(start, part * np.subtract(stop, start))))
+            self.qtbot.wait(10)
+        QTest.mouseRelease(self.canvas, LEFT, pos=self.at(stop))
+        self.qtbot.wait(20)
+
+    def undo(self):
+        self.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+
+
+@pytest.fixture
+def opened(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.open_sample(PLUGIN, "fluorescence_errors")
+    image, truth, layer = list(viewer.layers)
+    _, segment = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
+    viewer.layers.selection.active = image
+    with qtbot.waitSignal(segment._runner.job.finished, timeout=120_000):
+        segment.start()
+    viewer.layers[-1].visible = False  # what the network found; its prediction is kept
+    _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review nuclei", tabify=True)
+    viewer.layers.selection.active = layer
+    viewer.reset_view()
+    qtbot.wait(200)
+    return viewer, review, truth.data, layer
+
+
+def test_ten_errors_are_corrected_by_mouse_and_keys_and_undone_by_keys(qtbot, opened):
+    viewer, review, truth, layer = opened
+    with qtbot.waitSignal(review._files.job.finished, timeout=60_000):
+        review.measure()
+    start, table = layer.data.copy(), layer.features.copy()
+    hand, found = Hand(qtbot, viewer, review, layer), compare(truth, layer.data)
+    hand.key(Qt.Key.Key_D)
+    for nucleus in found.false:
+        hand.click(middle(layer.data == nucleus))
+    hand.key(Qt.Key.Key_J)
+    for parts in found.split.values():
+        hand.stroke(*(middle(layer.data == part) for part in parts[:2]))
+    hand.key(Qt.Key.Key_S)
+    for members in found.merged.values():
+        hand.stroke(*between(*(truth == one for one in members)))
+    hand.key(Qt.Key.Key_A)
+    for nucleus in found.missed:
+        hand.click(middle(truth == nucleus))
+    assert sum(compare(truth, layer.data).numbers.values()) == 0
+    assert set(layer.features["index"]) == set(np.unique(layer.data)) - {0}
+    assert (layer.features["state"] == "edited").sum() >= 8
+    for _ in range(10):
+        hand.undo()
+    np.testing.assert_array_equal(layer.data, start)
+    assert layer.features.equals(table)
+
+
+def test_the_queue_is_walked_by_keys(qtbot, opened):
+    viewer, review, _, layer = opened
+    with qtbot.waitSignal(review._files.job.finished, timeout=60_000):
+        review.measure()
+    hand = Hand(qtbot, viewer, review, layer)
+    least = layer.features.sort_values("confidence")["index"].tolist()
+    hand.key(Qt.Key.Key_N)
+    assert layer.selected_label == least[0]
+    hand.key(Qt.Key.Key_Y)
+    hand.key(Qt.Key.Key_Backspace)
+    states = layer.features.set_index("index")["state"]
+    assert states[least[0]] == "accepted"
+    assert least[1] not in states.index
+    hand.undo()
+    assert least[1] in set(layer.features["index"])
