@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import numbers
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.fields import check, parameter
 
 P = TypeVar("P", "SegmentParams", "TrainParams")
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-
-
-def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
-    """Declare a field of a parameter dataclass.
-
-    Parameters
-    ----------
-    default : object
-        Its value when nothing is set.
-    label : str
-        What the form shows.
-    help : str
-        One or two sentences for tooltip and ``--help``.
-    **bounds
-        ``min`` and ``max`` (included), ``step``, or ``choices``; ``slider``, how far a slider
-        goes as long as no larger value is set; ``decimals`` of a number that is typed, and not
-        slid, as its order of magnitude counts.
-    """
-    return field(default=default, metadata={"label": label, "help": help, **bounds})
 
 
 @dataclass(frozen=True)
@@ -316,38 +297,6 @@ class TrainParams:
 
     def __post_init__(self) -> None:
         check(self)
-
-
-def check(params: Any) -> None:
-    """Refuse values out of bounds, of the wrong type, or not among the choices.
-
-    Parameters
-    ----------
-    params : SegmentParams or TrainParams
-
-    Raises
-    ------
-    UserError
-        Names the parameter, the value and the bounds.
-    """
-    for one in fields(params):
-        value, meta = getattr(params, one.name), one.metadata
-        if value is None and one.default is None:
-            continue
-        if "choices" in meta:
-            if value not in meta["choices"]:
-                raise UserError(f"{one.name} must be one of {', '.join(meta['choices'])}.")
-            continue
-        whole = isinstance(meta["min"], int)
-        kind = numbers.Integral if whole else numbers.Real
-        number = isinstance(value, kind) and not isinstance(value, bool)
-        if not number or not meta["min"] <= value <= meta["max"]:
-            raise UserError(
-                f"{one.name} must be a {'whole ' if whole else ''}number from {meta['min']} to "
-                f"{meta['max']}, it is {value}."
-            )
-        # numpy's numbers become Python's, which JSON can hold
-        object.__setattr__(params, one.name, int(value) if whole else float(value))
 
 
 def with_changes(params: P, changes: dict[str, Any]) -> P:

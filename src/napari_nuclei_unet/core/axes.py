@@ -183,59 +183,6 @@ class CutArray:
         return np.asarray(read.mean(axis=self.cut.mean_axis, dtype=self.dtype))
 
 
-@dataclass(frozen=True, eq=False)
-class AllChannels:
-    """A plane of an array with all its channels, which are read only where it is sliced.
-
-    Parameters
-    ----------
-    pixels : array-like
-        Is only sliced.
-    cut : Cut
-        Which plane; its channel plays no part.
-    """
-
-    pixels: Any
-    cut: Cut
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(Y, X), and the number of colours of RGB."""
-        return CutArray(self.pixels, self.cut).shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of what is read."""
-        return np.dtype(self.pixels.dtype)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the channels; none, where the plane is grey."""
-        axis = self.cut.channel_axis
-        if axis is not None:
-            return tuple(str(channel) for channel in range(self.pixels.shape[axis]))
-        colours = self.pixels.shape[len(self.cut.index) :]
-        return ("red", "green", "blue") if colours and colours[0] >= 3 else ()
-
-    def __getitem__(self, part: tuple[slice, slice]) -> NDArray[Any]:
-        """Read rows and columns, shape (Y, X) or (Y, X, C); without transparency.
-
-        Raises
-        ------
-        UserError
-            If what lies behind the array fails.
-        """
-        index, axis = list(self.cut.index), self.cut.channel_axis
-        if axis is None:
-            read = CutArray(self.pixels, self.cut)[part]
-            return read[..., :3] if read.ndim == 3 and read.shape[2] >= 3 else read
-        each = [
-            CutArray(self.pixels, Cut((*index[:axis], channel, *index[axis + 1 :]), axis))[part]
-            for channel in range(self.pixels.shape[axis])
-        ]
-        return np.stack(each, axis=-1)
-
-
 def _mean_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
 

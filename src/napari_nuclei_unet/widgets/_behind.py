@@ -11,7 +11,8 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.core.axes import AllChannels, Cut
+from napari_nuclei_unet.core.axes import Cut
+from napari_nuclei_unet.core.channels import AllChannels
 from napari_nuclei_unet.core.measure import Frame, boxes, measure
 from napari_nuclei_unet.core.planes import check_type_and_shape
 from napari_nuclei_unet.core.regions import Box, enlarged
