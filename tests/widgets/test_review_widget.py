@@ -270,7 +270,7 @@ def test_labels_in_a_file_are_corrected_in_the_file(viewer, review, labels, tmp_
 def test_the_image_may_go_while_labels_stay(viewer, labels, review):
     viewer.layers.remove("cells")
     assert "no image" not in use(review, DELETE, labels, (20, 25))
-    assert "click Segment" in use(review, ADD, labels, (20, 25))
+    assert "under Image" in use(review, ADD, labels, (20, 25))
     use(review, SPLIT, labels, (20, 68), (20, 92))
     assert len(labels.features) == 3
     labels.undo()
@@ -431,9 +431,40 @@ def test_a_nucleus_that_was_corrected_needs_no_review(labels, review):
 
 def test_the_queue_says_what_is_missing(viewer, review):
     click(review, "next_doubtful")
+    assert "Choose a labels layer" in said(review)
+    viewer.add_labels(np.ones((9, 9), np.int32))
+    click(review, "next_doubtful")
     assert "Measure" in said(review)
     click(review, "accept")
     assert "press N" in said(review)
+
+
+def test_back_takes_back_what_was_accepted(labels, review):
+    click(review, "back")
+    assert "No other" in said(review)
+    click(review, "next_doubtful")
+    first = labels.selected_label
+    click(review, "accept")
+    click(review, "accept")
+    click(review, "back")
+    click(review, "back")
+    assert labels.selected_label == first
+    assert not rows(labels)["state"].any()
+
+
+def test_what_is_said_does_not_outlive_an_undo(labels, review):
+    assert "deleted" in use(review, DELETE, labels, (20, 25))
+    labels.undo()
+    assert said(review) == ""
+
+
+def test_comparing_judges_the_nuclei_that_are_reviewed(viewer, labels, review):
+    viewer.add_labels(labels.data.copy(), name="truth")
+    viewer.add_labels(labels.data.copy(), name="other")
+    assert review._compare._result.value == viewer.layers["other"]
+    review._target._labels.value = labels
+    assert review._compare._result.value == labels
+    assert review._compare._annotation.value != labels
 
 
 def test_a_nucleus_of_labels_that_are_no_more_is_not_touched(qtbot, widget, labels, review):

@@ -25,7 +25,7 @@ WIDEST = 1.5
 
 BACKGROUND = "There is no nucleus: click on one."
 ONE_ONLY = "The stroke runs over one nucleus only: draw it across two or more."
-NONE_HERE = "The stroke runs over no nucleus."
+NONE_HERE = "The stroke runs over no nucleus: draw it over some."
 NOT_CUT = "The stroke does not cut through a nucleus: begin and end it outside."
 TAKEN = "There is a nucleus already: click beside it, or split it."
 NOTHING_THERE = "The network sees nothing there: paint the nucleus, with M for a new id."

@@ -59,6 +59,7 @@ class Compare(QWidget):
         super().__init__()
         self._viewer = viewer
         self._taken: tuple[tuple[Labels, Any], ...] = ()  # layers at work, each with its array
+        self._compared: tuple[Labels, ...] = ()  # whose scores are shown
         self._chosen: set[str] = set()  # lists in which the user has chosen
         self.job = Job()
         self._build()
@@ -111,11 +112,23 @@ class Compare(QWidget):
 
     def renew(self, *_: object) -> None:
         """Offer the labels layers there are; what was not chosen by hand is guessed anew."""
+        if any(layer not in self._viewer.layers for layer in self._compared):
+            self._clear()
         result = self._renewed(self._result)
         if result is None:
             result = self._set(self._result, self._likely_result())
         if self._renewed(self._annotation) is None:
             self._set(self._annotation, self._likely_annotation(result))
+
+    def judge(self, layer: Labels) -> None:
+        """Take a layer for the result, as if it was chosen."""
+        self.renew()  # it may be new
+        if layer not in self._offered(None) or layer == self._result.value:
+            return
+        self._set(self._result, layer)
+        self._chosen.add(self._result.name)
+        if self._annotation.value == layer or self._annotation.name not in self._chosen:
+            self._set(self._annotation, self._likely_annotation(layer))
 
     def _renewed(self, one: ComboBox) -> Labels | None:
         """Offer other choices; the one that was chosen by hand, if it is still there."""
@@ -180,6 +193,7 @@ class Compare(QWidget):
                 self.said.emit(CHANGED)
                 return
         show_errors(self._viewer, result, made.errors)
+        self._compared = annotation, result
         counts, right = made.counts, int(made.counts.matched[0])
         self._counts.setText(
             f"<b>{escape(result.name)}</b> compared with <b>{escape(annotation.name)}</b>: "
@@ -188,6 +202,12 @@ class Compare(QWidget):
         self._legend.setText(_legend(made.numbers))
         self._scores.setText(_table(counts.scores()))
         self.said.emit(f"{right:,} of {counts.n_true:,} annotated nuclei are right.")
+
+    def _clear(self) -> None:
+        self._compared = ()
+        self._counts.setText("")
+        self._scores.setText("")
+        self._legend.setText(_legend(dict.fromkeys(KINDS)))
 
     def _on_failed(self, error: Exception) -> None:
         if not isinstance(error, UserError):

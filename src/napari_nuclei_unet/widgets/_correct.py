@@ -117,6 +117,7 @@ class Correct(QWidget):
             plane_to_edit(self._viewer, layer)
         except UserError as error:
             self._buttons[tool.name].setChecked(False)
+            self.said.emit(str(error))
             show_warning(str(error))
             return
         self._viewer.layers.selection.active = layer

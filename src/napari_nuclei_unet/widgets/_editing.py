@@ -40,6 +40,7 @@ USUAL = 20.0
 NO_PREDICTION = (
     "The network has not seen this plane: click Segment, or paint the nucleus, with M for a new id."
 )
+NO_IMAGE = "Choose the image of these labels under Image, or paint the nucleus, with M for an id."
 FLAT_ONLY = "Corrections are made in a 2-D view: switch off the 3-D one."
 PYRAMID = "These labels have several resolutions, which cannot be changed: open the largest alone."
 Point = NDArray[np.floating]
@@ -167,7 +168,9 @@ def split(spot: Spot, _: Image | None) -> str:
 
 def add(spot: Spot, image: Image | None) -> str:
     """Add the nucleus that was clicked, as the network sees it."""
-    kept = None if image is None else predicted(image, spot.index)
+    if image is None:
+        raise UserError(NO_IMAGE)
+    kept = predicted(image, spot.index)
     if kept is None:
         raise UserError(NO_PREDICTION)
     diameter = _typical(spot)

@@ -172,7 +172,7 @@ class Files(QObject):
             table.take(one.index, one.behind, one.found, anew=False)
         table.publish()
         count = sum(one.found[0]["label"].size for one in planes)
-        self.said.emit(f"{count:,} nuclei measured")
+        self.said.emit(f"{count:,} nuclei measured, in {_unit(layer, axes)}")
         if after is not None:
             after()
 
@@ -180,7 +180,7 @@ class Files(QObject):
         self._layer = self._data = self._after = None
 
     def _on_failed(self, error: Exception) -> None:
-        self.said.emit("")
+        self.said.emit(str(error) if isinstance(error, UserError) else "")
         tell(error)
 
     # saving
@@ -246,6 +246,15 @@ class Files(QObject):
             if still
             else f"The labels were changed while {path.name} was saved: save it again."
         )
+
+
+def _unit(layer: Labels, axes: set[int]) -> str:
+    """Name of the unit of lengths; pixels, where the layer has none and its size is 1."""
+    names = {str(layer.units[axis]) for axis in axes}
+    scaled = any(layer.scale[axis] != 1 for axis in axes)
+    if names == {"pixel"}:
+        return "units of its scale" if scaled else "pixels"
+    return " and ".join(sorted(names))
 
 
 def with_ending(path: str, ending: str) -> str:

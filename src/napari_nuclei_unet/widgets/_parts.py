@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from magicgui.widgets import ComboBox
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QWidget,
+)
 
 
 def combo(name: str, tooltip: str, choices: Any) -> ComboBox:
@@ -43,3 +52,24 @@ def row(*widgets: QWidget) -> QWidget:
     for widget in widgets:
         layout.addWidget(widget)
     return made
+
+
+class Scrolled(QScrollArea):
+    """A form that scrolls up and down only: it is always as wide as it has to be."""
+
+    def hold(self, inside: QWidget) -> None:
+        """Show a form."""
+        self.setWidget(inside)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setMinimumHeight(300)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
+        """As wide as the form and its scroll bar."""
+        bar = self.verticalScrollBar().sizeHint().width()
+        return QSize(self.widget().minimumSizeHint().width() + bar, 300)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
+        """Wide enough for the form."""
+        return QSize(self.widget().sizeHint().width() + 20, 640)

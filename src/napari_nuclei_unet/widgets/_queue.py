@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.widgets._target import Target
 
 NOT_MEASURED = "Nothing is known of these nuclei yet: click Measure."
+NO_LABELS = "Choose a labels layer first."
+NO_OTHER = "No other nucleus was shown before."
 NONE_LEFT = "All nuclei have been reviewed."
 NO_CURRENT = "No nucleus is being reviewed: press N for the next doubtful one."
 
@@ -57,6 +59,7 @@ class Queue(QWidget):
         super().__init__()
         self._viewer, self._target = viewer, target
         self._at: tuple[Plane, int] | None = None
+        self._shown: list[tuple[Plane, int]] = []  # before that, the last one at the end
         # ids by plane that were shown, and left as they are
         self._passed: defaultdict[Any, list[int]] = defaultdict(list)
         next_ = button(
@@ -66,10 +69,15 @@ class Queue(QWidget):
         remove = button("remove", "Delete (Backspace)", "Delete this nucleus; go to the next.")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(next_, 0, 0, 1, 2)
+        back = button(
+            "back", "Back (U)", "Go back to the nucleus of before; it is not accepted any more."
+        )
+        layout.addWidget(next_, 0, 0)
+        layout.addWidget(back, 0, 1)
         layout.addWidget(accept, 1, 0)
         layout.addWidget(remove, 1, 1)
         next_.clicked.connect(self.next)
+        back.clicked.connect(self.back)
         accept.clicked.connect(self.accept)
         remove.clicked.connect(self.delete)
         target.changed.connect(self.start_over)
@@ -77,11 +85,12 @@ class Queue(QWidget):
     @property
     def keys(self) -> dict[str, Callable[..., None]]:
         """What keys do."""
-        return {"N": self.next, "Y": self.accept, "Backspace": self.delete}
+        return {"N": self.next, "U": self.back, "Y": self.accept, "Backspace": self.delete}
 
     def start_over(self, *_: object) -> None:
         """Forget which nucleus is shown, and which were passed over."""
         self._at = None
+        self._shown.clear()
         self._passed.clear()
 
     def next(self, *_: object) -> None:
@@ -89,8 +98,10 @@ class Queue(QWidget):
         layer = self._target.labels
         table = None if layer is None else table_of(layer)
         if layer is None or table is None or not table.planes:
-            self.said.emit(NOT_MEASURED)
+            self.said.emit(NO_LABELS if layer is None else NOT_MEASURED)
             return
+        if self._at is not None:
+            self._shown.append(self._at)
         found = self._least(table)
         if found is None and any(self._passed.values()):
             self._passed.clear()  # those that were passed over come again
@@ -102,6 +113,21 @@ class Queue(QWidget):
         plane, label = found
         self._passed[key_of(plane.index)].append(label)
         self._show(layer, table, plane, label)
+
+    def back(self, *_: object) -> None:
+        """Show the nucleus of before once more, and take back that it was accepted."""
+        layer = self._target.labels
+        while layer is not None and self._shown:
+            (plane, label), table = self._shown.pop(), table_of(layer)
+            row = plane.row(label)
+            if table.plane(plane.index) is not plane or row is None:
+                continue
+            if plane.rows[STATE][row] == ACCEPTED:
+                table.set_state(plane, label, UNSEEN)
+            self._at = plane, label
+            self._show(layer, table, plane, label)
+            return
+        self.said.emit(NO_OTHER)
 
     def accept(self, *_: object) -> None:
         """Say that the nucleus on view is right, and go on."""

@@ -26,6 +26,8 @@ class ToReview(QPushButton):
         self.clicked.connect(self._open)
 
     def _open(self, *_: object) -> None:
-        self._viewer.window.add_plugin_dock_widget(
+        dock, _ = self._viewer.window.add_plugin_dock_widget(
             "napari-nuclei-unet", "Review nuclei", tabify=True
         )
+        dock.show()
+        dock.raise_()  # it may be open, behind another tab

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout, QWidget
@@ -14,8 +15,9 @@ from superqt import QCollapsible
 from napari_nuclei_unet.widgets._compare import Compare
 from napari_nuclei_unet.widgets._correct import Correct
 from napari_nuclei_unet.widgets._files import Files
+from napari_nuclei_unet.widgets._ids import bare
 from napari_nuclei_unet.widgets._keys import Keys
-from napari_nuclei_unet.widgets._parts import button, row
+from napari_nuclei_unet.widgets._parts import Scrolled, button, row
 from napari_nuclei_unet.widgets._queue import Queue
 from napari_nuclei_unet.widgets._table import table_of
 from napari_nuclei_unet.widgets._target import Target
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 
-class ReviewWidget(QWidget):
+class ReviewWidget(Scrolled):
     """Corrects, reviews, measures, saves and compares the nuclei of a labels layer.
 
     Parameters
@@ -41,6 +43,7 @@ class ReviewWidget(QWidget):
         self._queue = Queue(napari_viewer, self._target)
         self._files = Files(napari_viewer, self._target, self)
         self._compare = Compare(napari_viewer)
+        self._followed: Labels | None = None
         self._text = QLabel("", objectName="review_status")
         self._text.setWordWrap(True)
         self._build()
@@ -57,7 +60,8 @@ class ReviewWidget(QWidget):
     def _build(self) -> None:
         top = QFormLayout()
         self._target.fill(top)
-        layout = QVBoxLayout(self)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addLayout(top)
         layout.addWidget(_group("Correct", self._correct))
@@ -68,6 +72,8 @@ class ReviewWidget(QWidget):
         compare.setObjectName("compare_section")
         compare.addWidget(self._compare)
         layout.addWidget(compare)
+        layout.addStretch(1)
+        self.hold(inside)
 
     def _buttons(self) -> QWidget:
         measure = button(
@@ -110,8 +116,17 @@ class ReviewWidget(QWidget):
         """Let keys work on the canvas while the labels are selected, and follow their edits."""
         layer = self._target.labels
         self._keys.bind(layer)
-        if layer is not None and not layer.multiscale:
-            table_of(layer)
+        if self._followed is not None:
+            self._followed.events.features.disconnect(self._on_features)
+        self._followed = None if layer is None else bare(layer)
+        if layer is not None:
+            layer.events.features.connect(self._on_features)
+            self._compare.judge(layer)
+            if not layer.multiscale:
+                table_of(layer)
+
+    def _on_features(self, _: Any) -> None:
+        self._text.setText("")  # what it says is of before: an undo, for instance
 
 
 def _group(title: str, inside: QWidget) -> QGroupBox:

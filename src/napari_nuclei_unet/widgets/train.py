@@ -6,8 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QFormLayout, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFormLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_nuclei_unet.errors import UserError
@@ -23,7 +23,7 @@ from napari_nuclei_unet.widgets._library import Library
 from napari_nuclei_unet.widgets._material import Material
 from napari_nuclei_unet.widgets._model import ModelChoice
 from napari_nuclei_unet.widgets._outcome import Outcome
-from napari_nuclei_unet.widgets._parts import button, row
+from napari_nuclei_unet.widgets._parts import Scrolled, button, row
 from napari_nuclei_unet.widgets._preferences import preference
 from napari_nuclei_unet.widgets._shelf import SHELF, folder, make_default
 
@@ -40,7 +40,7 @@ DEFAULT_MARGIN = 8
 GONE_ON = "Training goes on with what it started with."
 
 
-class TrainWidget(QScrollArea):
+class TrainWidget(Scrolled):
     """Makes a model that suits the images on view, from nuclei that were corrected or painted.
 
     Parameters
@@ -75,20 +75,7 @@ class TrainWidget(QScrollArea):
             layout.addWidget(one)
         layout.addWidget(self._folded("Models", "models", self._library))
         layout.addStretch(1)  # or the parts would share what is left
-        self.setWidget(inside)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.setMinimumHeight(300)
-
-    def minimumSizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
-        """As wide as the form and its scroll bar: it scrolls up and down only."""
-        bar = self.verticalScrollBar().sizeHint().width()
-        return QSize(self.widget().minimumSizeHint().width() + bar, 300)
-
-    def sizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
-        """Wide enough for the form, which scrolls up and down only."""
-        return QSize(self.widget().sizeHint().width() + 20, 640)
+        self.hold(inside)
 
     def _top(self) -> QFormLayout:
         top = QFormLayout()
