@@ -17,7 +17,7 @@ from napari_nuclei_unet.core.measure import Frame, boxes, measure
 from napari_nuclei_unet.core.planes import check_type_and_shape
 from napari_nuclei_unet.core.regions import Box, enlarged
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets._ids import Index
+from napari_nuclei_unet.widgets._ids import Index, axes_of
 from napari_nuclei_unet.widgets._rows import Rows
 from napari_nuclei_unet.widgets._source import Source, likely_channel_axis, plane_axes
 from napari_nuclei_unet.widgets._view import pixels_of, shape_of, world_of
@@ -148,10 +148,10 @@ def behind_image(labels: Labels, index: Index, image: Image | None, maps: Maps |
     UserError
         If the image is not of the shape of the labels.
     """
-    axes = [axis for axis, at in enumerate(index) if isinstance(at, slice)]
+    axes = axes_of(index)
     shape = pixels_of(labels).shape
     plane = shape[axes[0]], shape[axes[1]]
-    spacing = spacing_of(labels, (axes[0], axes[1]))
+    spacing = spacing_of(labels, axes)
     if image is None:
         return Behind(plane, spacing, maps=maps)
     cut = _cut_behind(shape, index, image)

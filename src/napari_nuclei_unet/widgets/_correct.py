@@ -19,14 +19,12 @@ from napari_nuclei_unet.widgets._editing import Spot, plane_to_edit
 from napari_nuclei_unet.widgets._keys import Keys
 from napari_nuclei_unet.widgets._parts import button
 from napari_nuclei_unet.widgets._strokes import Strokes
+from napari_nuclei_unet.widgets._target import NO_LABELS, Target
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.widgets._target import Target
-
 ESCAPE = "Escape"
-NO_LABELS = "Choose a labels layer first."
 
 
 @dataclass(frozen=True)
@@ -70,12 +68,9 @@ class Correct(QWidget):
     -------
     said : str
         A sentence for the user.
-    corrected
-        Labels were changed.
     """
 
     said = Signal(str)
-    corrected = Signal()
 
     def __init__(self, viewer: ViewerModel, target: Target) -> None:
         super().__init__()
@@ -154,7 +149,6 @@ class Correct(QWidget):
             self.said.emit(str(error))
             return
         self.said.emit(f"{words} Ctrl+Z undoes.")
-        self.corrected.emit()
 
 
 def _let_go(strokes: Strokes, escape: Keys, *_: object) -> None:

@@ -16,7 +16,7 @@ from napari_nuclei_unet.core.corrections import Edit
 from napari_nuclei_unet.core.regions import Box, widened
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets._behind import whole
-from napari_nuclei_unet.widgets._ids import LARGEST, Index
+from napari_nuclei_unet.widgets._ids import LARGEST, Index, axes_of
 from napari_nuclei_unet.widgets._layers import check_unlocked
 from napari_nuclei_unet.widgets._live import predicted
 from napari_nuclei_unet.widgets._rows import meeting, spread
@@ -75,15 +75,13 @@ class Spot:
         index = plane_to_edit(viewer, layer)
         world = positions[:, -layer.ndim :] * units_of(viewer, layer)
         places = np.array([layer.world_to_data(one) for one in world])
-        axes = [axis for axis, at in enumerate(index) if isinstance(at, slice)]
-        return cls(layer, index, places[:, axes])
+        return cls(layer, index, places[:, axes_of(index)])
 
     @property
     def shape(self) -> tuple[int, int]:
         """Of the plane, in pixels."""
-        pairs = zip(self.layer.data.shape, self.index, strict=True)
-        rows, columns = (n for n, at in pairs if isinstance(at, slice))
-        return rows, columns
+        rows, columns = axes_of(self.index)
+        return self.layer.data.shape[rows], self.layer.data.shape[columns]
 
     def box(self, margin: float) -> Box:
         """Pixels around the stroke, and all of the nuclei there."""
@@ -246,7 +244,7 @@ def _largest(data: Any) -> int:
 
 def _write(spot: Spot, box: Box, edit: Edit) -> None:
     """Write through napari, so that its undo knows of it."""
-    axes = [axis for axis, at in enumerate(spot.index) if isinstance(at, slice)]
+    axes = axes_of(spot.index)
     parts: list[Any] = [np.full(edit.rows.size, 0 if axis in axes else at)
                         for axis, at in enumerate(spot.index)]  # fmt: skip
     parts[axes[0]] = edit.rows + box[0].start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,26 +24,25 @@ from napari_nuclei_unet.widgets._behind import (
     whole,
 )
 from napari_nuclei_unet.widgets._content import content_of
-from napari_nuclei_unet.widgets._ids import Index
+from napari_nuclei_unet.widgets._ids import Index, axes_of
 from napari_nuclei_unet.widgets._job import Job
 from napari_nuclei_unet.widgets._layers import METADATA
 from napari_nuclei_unet.widgets._live import predicted
 from napari_nuclei_unet.widgets._runner import tell
 from napari_nuclei_unet.widgets._table import table_of
-from napari_nuclei_unet.widgets._view import hidden_axes, pixels_of, world_of
+from napari_nuclei_unet.widgets._target import NO_LABELS, Target
+from napari_nuclei_unet.widgets._view import hidden_axes, pixels_of, same_array, world_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_nuclei_unet.export import Result
     from napari_nuclei_unet.prediction import Step, Wish
-    from napari_nuclei_unet.widgets._target import Target
 
 # Pixels of labels that are measured in a window; more take minutes, and their table memory.
 LARGEST = 300_000_000
 # What a file is called that a layer has no name for.
 USUAL = "nuclei"
-NO_LABELS = "Choose a labels layer first."
 TOO_LARGE = "These labels are too large to be measured here: their table is beside their store."
 GONE = "The labels were removed while they were measured."
 CHANGED = "The labels were changed while they were measured: measure them again."
@@ -144,7 +144,7 @@ class Files(QObject):
 
     def _planes(self, layer: Labels) -> list[tuple[Index, Behind]]:
         shape, image = pixels_of(layer).shape, self._target.image
-        if np.prod(shape, dtype=float) > LARGEST:
+        if _is_too_large(layer):
             raise UserError(TOO_LARGE)
         axes = plane_axes_of(self._viewer, layer)
         lengths = [1 if axis in axes else length for axis, length in enumerate(shape)]
@@ -161,12 +161,12 @@ class Files(QObject):
         if layer is None or layer not in self._viewer.layers:
             self.said.emit(GONE)
             return
-        if not _same_array(pixels_of(layer), self._data) or _changed(self._data, planes):
+        if not same_array(pixels_of(layer), self._data) or _changed(self._data, planes):
             self.said.emit(CHANGED)
             return
         table = table_of(layer)
-        axes = {axis for axis, at in enumerate(planes[0].index) if isinstance(at, slice)}
-        for key in [key for key in table.planes if _axes(key) != axes]:
+        axes = axes_of(planes[0].index)
+        for key in [key for key, one in table.planes.items() if axes_of(one.index) != axes]:
             del table.planes[key]  # planes across these, of an earlier view
         for one in planes:
             table.take(one.index, one.behind, one.found, anew=False)
@@ -222,7 +222,7 @@ class Files(QObject):
         layer = self._target.labels
         if layer is None:
             self.said.emit(NO_LABELS)
-        elif np.prod(pixels_of(layer).shape, dtype=float) > LARGEST:
+        elif _is_too_large(layer):
             self._save(layer, str(path))  # their table was made when they were
         else:
             self.measure(after=lambda: self._save(layer, str(path)))
@@ -248,7 +248,11 @@ class Files(QObject):
         )
 
 
-def _unit(layer: Labels, axes: set[int]) -> str:
+def _is_too_large(layer: Labels) -> bool:
+    return math.prod(pixels_of(layer).shape) > LARGEST
+
+
+def _unit(layer: Labels, axes: tuple[int, int]) -> str:
     """Name of the unit of lengths; pixels, where the layer has none and its size is 1."""
     names = {str(layer.units[axis]) for axis in axes}
     scaled = any(layer.scale[axis] != 1 for axis in axes)
@@ -262,16 +266,14 @@ def with_ending(path: str, ending: str) -> str:
 
     Dialogs change .csv into .tif where .ome.tif is chosen.
     """
+    from napari_nuclei_unet.export import FORMATS
+
     lower = path.lower()
     if ending.endswith(".tif") and lower.endswith((".tif", ".tiff")):
         return path
-    if any(lower.endswith(one) for one in (".csv", ".geojson", ".zip", ".ome.tif", ".ome.tiff")):
+    if any(lower.endswith(one) for one in (*FORMATS, ".ome.tiff")):
         return path
     return path + ending
-
-
-def _same_array(one: Any, other: Any) -> bool:
-    return getattr(one, "__wrapped__", one) is getattr(other, "__wrapped__", other)
 
 
 def _changed(data: Any, planes: list[_Measured]) -> bool:
@@ -281,15 +283,10 @@ def _changed(data: Any, planes: list[_Measured]) -> bool:
     )
 
 
-def _axes(key: tuple[int | None, ...]) -> set[int]:
-    return {axis for axis, at in enumerate(key) if at is None}
-
-
 def plane_axes_of(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
     """Give the axes of the planes that were measured, or else are on view."""
     for plane in table_of(layer).planes.values():
-        rows, columns = (axis for axis, at in enumerate(plane.index) if isinstance(at, slice))
-        return rows, columns
+        return axes_of(plane.index)
     hidden = hidden_axes(viewer, layer)
     rows, columns = (axis for axis in range(layer.ndim) if axis not in hidden)
     return rows, columns

@@ -93,6 +93,12 @@ class Ids:
         paste(labels, inside, onto, above)
 
 
+def axes_of(index: Index) -> tuple[int, int]:
+    """Give the two axes of the plane that an index is of."""
+    rows, columns = (axis for axis, at in enumerate(index) if isinstance(at, slice))
+    return rows, columns
+
+
 def key_of(index: Index) -> tuple[int | None, ...]:
     """Say which plane an index is of, as something that can be a key."""
     return tuple(None if isinstance(at, slice) else at for at in index)

@@ -26,14 +26,12 @@ from napari_nuclei_unet.widgets._table import (
     Table,
     table_of,
 )
+from napari_nuclei_unet.widgets._target import NO_LABELS, Target
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.widgets._target import Target
-
 NOT_MEASURED = "Nothing is known of these nuclei yet: click Measure."
-NO_LABELS = "Choose a labels layer first."
 NO_OTHER = "No other nucleus was shown before."
 NONE_LEFT = "All nuclei have been reviewed."
 NO_CURRENT = "No nucleus is being reviewed: press N for the next doubtful one."

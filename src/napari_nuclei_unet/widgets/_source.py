@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.core.axes import Channel, Cut, guess_channel_axis
 from napari_nuclei_unet.core.regions import Region
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets._ids import axes_of
 from napari_nuclei_unet.widgets._layers import place_of
 from napari_nuclei_unet.widgets._view import (
     check_invertible,
     plane_on_view,
     positions,
+    same_array,
     shape_of,
     units_of,
     world_of,
@@ -66,9 +68,7 @@ class Source:
     @property
     def current(self) -> bool:
         """Whether the layer still has the array that was taken."""
-        # a plugin gets layers of a window in proxies, which are new objects every time
-        now = self.image.data
-        return getattr(now, "__wrapped__", now) is getattr(self.data, "__wrapped__", self.data)
+        return same_array(self.image.data, self.data)
 
     def at(self, cut: Cut) -> Source:
         """Give another plane of the same array, at the same level, and of the same region."""
@@ -275,8 +275,7 @@ def shapes_of(source: Source, polygons: Sequence[Any], name: str) -> Shapes:
     for polygon in polygons:
         outline = np.zeros((len(polygon), len(place.shape)))
         outline[:] = [0 if isinstance(at, slice) else at for at in place.index]
-        axes = [axis for axis, at in enumerate(place.index) if isinstance(at, slice)]
-        outline[:, axes] = polygon
+        outline[:, axes_of(place.index)] = polygon
         outlines.append(outline)
     return Shapes(
         outlines, shape_type="polygon", name=name, face_color="transparent", edge_color="yellow",

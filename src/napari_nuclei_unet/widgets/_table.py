@@ -15,7 +15,7 @@ from napari_nuclei_unet.core.axes import axis_letters
 from napari_nuclei_unet.core.regions import Box
 from napari_nuclei_unet.widgets._behind import Behind, Found, measured
 from napari_nuclei_unet.widgets._history import Edit, History, crosses
-from napari_nuclei_unet.widgets._ids import Index, bare, key_of
+from napari_nuclei_unet.widgets._ids import Index, axes_of, bare, key_of
 from napari_nuclei_unet.widgets._rows import Rows, as_boxes, joined, meeting, spread, taken
 from napari_nuclei_unet.widgets._view import world_of
 
@@ -250,20 +250,19 @@ class Table:
     ) -> Rows:
         rows = dict(plane.rows)
         labels = rows.pop("label")
-        hidden = [axis for axis, at in enumerate(plane.index) if not isinstance(at, slice)]
-        axes = [axis for axis, at in enumerate(plane.index) if isinstance(at, slice)]
+        axes = axes_of(plane.index)
+        hidden = {axis: at for axis, at in enumerate(plane.index) if not isinstance(at, slice)}
         place = np.zeros((labels.size, len(plane.index)))
-        for axis, at in enumerate(plane.index):
-            if not isinstance(at, slice):
-                place[:, axis] = at
+        for axis, at in hidden.items():
+            place[:, axis] = at
         place[:, axes] = np.stack([rows["centroid_y"], rows["centroid_x"]], axis=1)
         world = place @ linear.T + origin
         rows["centroid_y"], rows["centroid_x"] = world[:, axes[0]], world[:, axes[1]]
         shape = self.layer.data.shape
-        letters = axis_letters(self.layer.axis_labels, (axes[0], axes[1])).lower()
+        letters = axis_letters(self.layer.axis_labels, axes).lower()
         where = {
-            letters[axis]: np.full(labels.size, plane.index[axis])
-            for axis in hidden
+            letters[axis]: np.full(labels.size, at)
+            for axis, at in hidden.items()
             if shape[axis] > 1
         }
         return {"index": labels, **where, **rows}
@@ -272,14 +271,17 @@ class Table:
 
     def _on_changed(self, edits: Sequence[Edit]) -> None:
         """Measure again what was edited, undone, or done again."""
+        crossed = False
         for plane in list(self.planes.values()):
             crossing = [edit for edit in edits if crosses(edit.box, plane.index)]
             if not crossing:
                 continue
+            crossed = True
             ids = np.array(sorted(frozenset().union(*(edit.ids for edit in crossing))))
             parts = [_in_plane(edit.box, plane.index) for edit in crossing]
             self.recheck(plane.index, spread(parts[0], as_boxes(parts)), ids[ids > 0])
-        self.publish()
+        if crossed:
+            self.publish()
 
     def _on_data(self, _: Any) -> None:
         """Forget everything about labels that were replaced."""
@@ -293,9 +295,8 @@ class Table:
 
 
 def _in_plane(box: tuple[slice, ...], index: Index) -> Box:
-    pairs = zip(box, index, strict=True)
-    rows, columns = (part for part, at in pairs if isinstance(at, slice))
-    return rows, columns
+    rows, columns = axes_of(index)
+    return box[rows], box[columns]
 
 
 def within(index: Index, box: Box) -> Index:

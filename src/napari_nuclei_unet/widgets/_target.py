@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 NO_IMAGE = "none"
+NO_LABELS = "Choose a labels layer first."
 
 
 class Target(QObject):

@@ -21,6 +21,11 @@ def pixels_of(image: Image) -> Any:
     return image.data[0] if image.multiscale else image.data
 
 
+def same_array(one: Any, other: Any) -> bool:
+    """Whether two are one array; in a window a plugin gets proxies, which are new every time."""
+    return getattr(one, "__wrapped__", one) is getattr(other, "__wrapped__", other)
+
+
 def shape_of(image: Image) -> tuple[int, ...]:
     """Shape of an image layer without its colour axis."""
     return tuple(pixels_of(image).shape[: image.ndim])
