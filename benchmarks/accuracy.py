@@ -18,10 +18,10 @@ from skimage.transform import resize
 from validation_part import arguments, load
 
 from napari_nuclei_unet import SegmentParams, run, segment_steps
-from napari_nuclei_unet.core.augment import disturbed
-from napari_nuclei_unet.core.learning import Example
-from napari_nuclei_unet.core.planes import check_plane
-from napari_nuclei_unet.core.scores import THRESHOLDS, Counts, by_image, count, pooled
+from napari_nuclei_unet.metrics.matching import THRESHOLDS, Counts, by_image, count, pooled
+from napari_nuclei_unet.segmentation.normalization import check_plane
+from napari_nuclei_unet.training.augmentation import disturbed
+from napari_nuclei_unet.training.example import Example
 
 COLUMNS = (*(f"AP@{t:g}" for t in THRESHOLDS), "mean AP", "F1", "PQ", "AJI", "Dice")
 

@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import napari_nuclei_unet.large.blockwise as blockwise
+import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import load_model, run, segment_steps
-from napari_nuclei_unet.core.scores import count
-from napari_nuclei_unet.large.blockwise import Held, Task, Wanted
-from napari_nuclei_unet.large.grids import Grid
-from napari_nuclei_unet.large.journals import Journal
-from napari_nuclei_unet.large.stores import LabelsStore
-from napari_nuclei_unet.large.streaming import Layer, find_all_steps, stream_steps
-from napari_nuclei_unet.samples import SAMPLES, read_sample
+from napari_nuclei_unet.blockwise.block import Held, Task, Wanted
+from napari_nuclei_unet.blockwise.journal import Journal
+from napari_nuclei_unet.blockwise.run import Layer, find_all_steps, stream_steps
+from napari_nuclei_unet.io.ngff import Grid
+from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.samples.images import SAMPLES, read_sample
 
 IOU = 0.9
 

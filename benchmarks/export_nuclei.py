@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
-from napari_nuclei_unet.core.contours import contours
-from napari_nuclei_unet.core.measure import measure
 from napari_nuclei_unet.export import FORMATS, Result, save
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.labels.contours import contours
+from napari_nuclei_unet.labels.regionprops import measure
+from napari_nuclei_unet.samples.images import read_sample
 
 
 def main() -> None:

@@ -21,20 +21,20 @@ import torch
 from validation_part import arguments
 
 from napari_nuclei_unet import load_model, run
-from napari_nuclei_unet.core.learning import Example
-from napari_nuclei_unet.core.scores import by_image, pooled
-from napari_nuclei_unet.files import find_images, image_stem, read_image
-from napari_nuclei_unet.learning.annotations import read_examples
-from napari_nuclei_unet.learning.epochs import Epoch
-from napari_nuclei_unet.learning.finetuning import fine_tune_steps
-from napari_nuclei_unet.learning.lessons import Pair, lesson_of
-from napari_nuclei_unet.learning.recipes import RECIPES
-from napari_nuclei_unet.learning.references import references
-from napari_nuclei_unet.learning.splitting import split
-from napari_nuclei_unet.learning.training import train
-from napari_nuclei_unet.learning.tuning import predict_all
-from napari_nuclei_unet.models import Model
+from napari_nuclei_unet.io.images import find_images, image_stem, read_image
+from napari_nuclei_unet.metrics.matching import by_image, pooled
+from napari_nuclei_unet.models.model import Model
 from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.training.dataset import read_examples
+from napari_nuclei_unet.training.example import Example
+from napari_nuclei_unet.training.finetune import fine_tune_steps
+from napari_nuclei_unet.training.finetune_data import Pair, lesson_of
+from napari_nuclei_unet.training.loop import Epoch
+from napari_nuclei_unet.training.presets import RECIPES
+from napari_nuclei_unet.training.reference_images import references
+from napari_nuclei_unet.training.split import split
+from napari_nuclei_unet.training.threshold_tuning import predict_all
+from napari_nuclei_unet.training.train import train
 
 CROPS, EDGE = 5, 256
 

@@ -15,7 +15,7 @@ import dask.array as da
 import numpy as np
 
 from napari_nuclei_unet import fine_tune
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.samples.images import read_sample
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import psutil
 import zarr
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.samples.images import read_sample
 
 CHUNK = 1024
 POLL = 0.05
@@ -137,8 +137,8 @@ def write_image(path: Path, size: int) -> None:
 
 def child(what: str, size: int, image: str) -> None:
     """Segment, and print one line of JSON; what the process that is measured does."""
-    from napari_nuclei_unet.engine import segment
-    from napari_nuclei_unet.models import load_model
+    from napari_nuclei_unet.models.model import load_model
+    from napari_nuclei_unet.segmentation.segment import segment
 
     corner = slice(0, 512)
     segment(mirrored(corner, corner), load_model())
@@ -156,13 +156,13 @@ def child(what: str, size: int, image: str) -> None:
 
 def stream(image: Path) -> tuple[int, str]:
     """Segment a zarr block by block, with all that the command line writes of it."""
-    from napari_nuclei_unet.large.blockwise import Held, Wanted
-    from napari_nuclei_unet.large.grids import Grid
-    from napari_nuclei_unet.large.journals import Journal
-    from napari_nuclei_unet.large.lazy import open_lazily
-    from napari_nuclei_unet.large.stores import LabelsStore
-    from napari_nuclei_unet.large.streaming import BlockStep, Layer, stream_steps
-    from napari_nuclei_unet.prediction import run
+    from napari_nuclei_unet.blockwise.block import Held, Wanted
+    from napari_nuclei_unet.blockwise.journal import Journal
+    from napari_nuclei_unet.blockwise.run import BlockStep, Layer, stream_steps
+    from napari_nuclei_unet.io.lazy_images import open_lazily
+    from napari_nuclei_unet.io.ngff import Grid
+    from napari_nuclei_unet.io.ome_zarr import LabelsStore
+    from napari_nuclei_unet.progress import run
 
     pixels = open_lazily(image).pixels
     grid = Grid(pixels.shape, "YX", (1.0, 1.0), (None, None))
@@ -186,9 +186,9 @@ def stream(image: Path) -> tuple[int, str]:
 
 def whole(pixels: NDArray[np.uint16]) -> tuple[int, str]:
     """Segment a plane in memory."""
-    from napari_nuclei_unet.engine import segment_steps
-    from napari_nuclei_unet.models import load_model
-    from napari_nuclei_unet.prediction import run
+    from napari_nuclei_unet.models.model import load_model
+    from napari_nuclei_unet.progress import run
+    from napari_nuclei_unet.segmentation.segment import segment_steps
 
     made = run(segment_steps(pixels, load_model()))
     ran = made.record["ran_on"]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 
-from napari_nuclei_unet.core.unet import UNet, UNetConfig, channels_last, fused
+from napari_nuclei_unet.network.unet import UNet, UNetConfig, channels_last, fused
 
 # width, depth, stem, detail
 SHAPES = [

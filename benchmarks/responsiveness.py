@@ -19,7 +19,7 @@ from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
 
-from napari_nuclei_unet.samples import repeated_sample
+from napari_nuclei_unet.samples.images import repeated_sample
 
 TICK = 0.010
 

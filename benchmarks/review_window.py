@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.samples.images import read_sample
 
 RUNS = 9
 WANTED = {"table": 3.0, "correction": 0.2}
@@ -90,7 +90,7 @@ def repeated(count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 
 def corrections(review: object, layer: object) -> dict[str, list[Callable[[], None]]]:
     """Give what each tool is timed with."""
-    from napari_nuclei_unet.widgets._correct import TOOLS
+    from napari_nuclei_unet.widgets.review.tools import TOOLS
 
     tools = {tool.name: tool for tool in TOOLS}
     rng = np.random.default_rng(0)

@@ -13,8 +13,8 @@ from skimage.segmentation import watershed
 from validation_part import arguments, load
 
 from napari_nuclei_unet import run, segment_steps
-from napari_nuclei_unet.core.scores import by_image, count
-from napari_nuclei_unet.learning.tuning import TUNED_FOR
+from napari_nuclei_unet.metrics.matching import by_image, count
+from napari_nuclei_unet.training.threshold_tuning import TUNED_FOR
 
 VARIANTS = [
     ("components", None, 0, 0),

@@ -13,12 +13,12 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.core.axes import Cut
-from napari_nuclei_unet.engine import segment_steps
-from napari_nuclei_unet.models import Model, load_model
-from napari_nuclei_unet.prediction import run
-from napari_nuclei_unet.samples import repeated_sample
-from napari_nuclei_unet.stacks import PlaneFound, segment_planes_steps
+from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.models.model import Model, load_model
+from napari_nuclei_unet.progress import run
+from napari_nuclei_unet.samples.images import repeated_sample
+from napari_nuclei_unet.segmentation.segment import segment_steps
+from napari_nuclei_unet.segmentation.stack import PlaneFound, segment_planes_steps
 
 TARGET = 1.2
 

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.samples.images import read_sample
 
 WANTED = 1.2
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import regionprops_table
 
-from napari_nuclei_unet.core.measure import measure
-from napari_nuclei_unet.samples import SAMPLES, read_sample
+from napari_nuclei_unet.labels.regionprops import measure
+from napari_nuclei_unet.samples.images import SAMPLES, read_sample
 
 NUCLEI = 10_000
 # Seconds, for the table in all.

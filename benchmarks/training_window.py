@@ -18,7 +18,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
 from responsiveness import Ticks, pause
 
-from napari_nuclei_unet.learning.references import references
+from napari_nuclei_unet.training.reference_images import references
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from napari_nuclei_unet import Model, load_model
-from napari_nuclei_unet.files import find_images, image_stem, read_image
-from napari_nuclei_unet.learning.annotations import read_examples
-from napari_nuclei_unet.learning.splitting import split
+from napari_nuclei_unet.io.images import find_images, image_stem, read_image
+from napari_nuclei_unet.training.dataset import read_examples
+from napari_nuclei_unet.training.split import split
 
 
 def arguments(doc: str) -> argparse.ArgumentParser:

@@ -11,8 +11,8 @@ import torch
 from hypothesis import settings
 from skimage.draw import disk
 
-from napari_nuclei_unet.core.unet import UNet, UNetConfig
-from napari_nuclei_unet.models import Model, ModelCard, load_model, save_model
+from napari_nuclei_unet.models.model import Model, ModelCard, load_model, save_model
+from napari_nuclei_unet.network.unet import UNet, UNetConfig
 
 # the user's own settings of napari, and models, are neither read nor written
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
@@ -88,7 +88,7 @@ def preferences():
     """The plugin's page in Preferences, as it is in a fresh napari; put back in the end."""
     from napari.settings import get_plugin_settings
 
-    from napari_nuclei_unet.widgets._preferences import PLUGIN
+    from napari_nuclei_unet.widgets.common.preferences import PLUGIN
 
     page = get_plugin_settings(PLUGIN).segment
     before = page.model_dump()

@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from validation_part import arguments
 
 from napari_nuclei_unet import load_model
-from napari_nuclei_unet.core.learning import Example
-from napari_nuclei_unet.files import find_images, image_stem, read_image
-from napari_nuclei_unet.learning.annotations import read_examples
-from napari_nuclei_unet.learning.references import FOLDER
-from napari_nuclei_unet.learning.splitting import split
+from napari_nuclei_unet.io.images import find_images, image_stem, read_image
+from napari_nuclei_unet.training.dataset import read_examples
+from napari_nuclei_unet.training.example import Example
+from napari_nuclei_unet.training.reference_images import FOLDER
+from napari_nuclei_unet.training.split import split
 
 EDGE = 256
 WANTED = {

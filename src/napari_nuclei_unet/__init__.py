@@ -9,8 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.core.regions import Region
-    from napari_nuclei_unet.engine import (
+    from napari_nuclei_unet.arrays.boxes import Region
+    from napari_nuclei_unet.errors import UserError
+    from napari_nuclei_unet.models.model import Model, available_models, load_model
+    from napari_nuclei_unet.params import SegmentParams, TrainParams
+    from napari_nuclei_unet.progress import Step, run
+    from napari_nuclei_unet.segmentation.segment import (
         Prediction,
         Segmentation,
         predict_plane_steps,
@@ -18,13 +22,9 @@ if TYPE_CHECKING:
         segment,
         segment_steps,
     )
-    from napari_nuclei_unet.errors import UserError
-    from napari_nuclei_unet.learning.finetuning import fine_tune
-    from napari_nuclei_unet.learning.outcomes import FineTuned
-    from napari_nuclei_unet.models import Model, available_models, load_model
-    from napari_nuclei_unet.params import SegmentParams, TrainParams
-    from napari_nuclei_unet.prediction import Step, run
-    from napari_nuclei_unet.stacks import segment_stack
+    from napari_nuclei_unet.segmentation.stack import segment_stack
+    from napari_nuclei_unet.training.evaluation import FineTuned
+    from napari_nuclei_unet.training.finetune import fine_tune
 
 # Linux then gives large arrays in pages of 2 MB instead of 4 kB, which saves a fifth of the
 # network's time. torch reads it when it makes its first array, so it is set before that.
@@ -52,24 +52,24 @@ __all__ = [
 ]
 
 _HOME = {
-    "FineTuned": "learning.outcomes",
-    "Model": "models",
-    "Prediction": "engine",
-    "Region": "core.regions",
+    "FineTuned": "training.evaluation",
+    "Model": "models.model",
+    "Prediction": "segmentation.segment",
+    "Region": "arrays.boxes",
     "SegmentParams": "params",
-    "Segmentation": "engine",
-    "Step": "prediction",
+    "Segmentation": "segmentation.segment",
+    "Step": "progress",
     "TrainParams": "params",
     "UserError": "errors",
-    "available_models": "models",
-    "fine_tune": "learning.finetuning",
-    "load_model": "models",
-    "predict_plane_steps": "engine",
-    "retune": "engine",
-    "run": "prediction",
-    "segment": "engine",
-    "segment_stack": "stacks",
-    "segment_steps": "engine",
+    "available_models": "models.model",
+    "fine_tune": "training.finetune",
+    "load_model": "models.model",
+    "predict_plane_steps": "segmentation.segment",
+    "retune": "segmentation.segment",
+    "run": "progress",
+    "segment": "segmentation.segment",
+    "segment_stack": "segmentation.stack",
+    "segment_steps": "segmentation.segment",
 }
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from skimage.measure import label, regionprops
 
 from napari_nuclei_unet import UserError
-from napari_nuclei_unet.core.annotated import annotated, held_from, hold_back, learnt_from
-from napari_nuclei_unet.core.nuclei import nuclei_of
-from napari_nuclei_unet.core.regions import Region
+from napari_nuclei_unet.arrays.boxes import Region
+from napari_nuclei_unet.labels.centroids import nuclei_of
+from napari_nuclei_unet.training.annotation import annotated, held_from, hold_back, learnt_from
 
 
 def plane_of(shape, centres, radius=6, **how):

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from skimage.measure import label
 
-from napari_nuclei_unet.core.comparing import KINDS, compare
-from napari_nuclei_unet.core.scores import count
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.metrics.error_types import KINDS, compare
+from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.samples.images import read_sample
 
 MISSED, FALSE, SPLIT, MERGED = (KINDS.index(kind) + 1 for kind in KINDS)
 

@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import arrays
 from skimage.draw import disk
 from skimage.measure import label
 
-from napari_nuclei_unet.core.contours import contours
-from napari_nuclei_unet.samples import SAMPLES, read_sample
+from napari_nuclei_unet.labels.contours import contours
+from napari_nuclei_unet.samples.images import SAMPLES, read_sample
 
 small_planes = arrays(
     np.int32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 2)

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.draw import disk
 
-from napari_nuclei_unet.core import corrections
-from napari_nuclei_unet.core.corrections import Edit, grow, id_at, merge, remove, split
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.labels import editing as corrections
+from napari_nuclei_unet.labels.editing import Edit, grow, id_at, merge, remove, split
+from napari_nuclei_unet.samples.images import read_sample
 
 SHAPE = (60, 80)
 

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from skimage import data
 
-from napari_nuclei_unet.core.encoders import ENCODERS, EfficientNetLite0, ResNet34
-from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.learning.pretrained import encoder_weights
+from napari_nuclei_unet.network.encoders import ENCODERS, EfficientNetLite0, ResNet34
+from napari_nuclei_unet.network.pretrained import encoder_weights
+from napari_nuclei_unet.network.unet import UNet, UNetConfig, fused
 
 BOTH = sorted(ENCODERS)
 

@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.morphology import h_maxima
 
-from napari_nuclei_unet.core.instances import SMOOTHING, keep_likely, separate
-from napari_nuclei_unet.core.learning import targets
-from napari_nuclei_unet.core.scores import count
+from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.segmentation.watershed import SMOOTHING, keep_likely, separate
+from napari_nuclei_unet.training.example import targets
 
 DEFAULTS = {"threshold": 0.5, "separation": 0.9, "minimum_area": 1}
 
@@ -27,7 +27,7 @@ def test_touching_nuclei_get_different_ids():
 
 
 def test_perfect_maps_give_back_the_annotation_of_a_real_image():
-    from napari_nuclei_unet.samples import read_sample
+    from napari_nuclei_unet.samples.images import read_sample
 
     _, truth = read_sample("fluorescence_small")
     found = separate(targets(truth.astype(np.int32))[0], **DEFAULTS)

@@ -11,8 +11,8 @@ from skimage.draw import disk
 from skimage.measure import label
 
 from napari_nuclei_unet import UserError
-from napari_nuclei_unet.core.joining import Joiner, join_slices
-from napari_nuclei_unet.core.scores import count
+from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.tracking.stitching import Joiner, join_slices
 
 
 def ball(shape, centre, radii):

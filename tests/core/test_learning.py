@@ -6,16 +6,16 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from napari_nuclei_unet.core.augment import _crowded, _relit, sample_patches
-from napari_nuclei_unet.core.learning import (
+from napari_nuclei_unet.labels.diameter import diameter_of
+from napari_nuclei_unet.network.unet import UNet, UNetConfig
+from napari_nuclei_unet.training.augmentation import _crowded, _relit, sample_patches
+from napari_nuclei_unet.training.example import (
     DiceBCELoss,
     Example,
     NucleiLoss,
     edge_distance,
     targets,
 )
-from napari_nuclei_unet.core.sizes import diameter_of
-from napari_nuclei_unet.core.unet import UNet, UNetConfig
 
 
 def test_dice_bce_of_four_pixels_worked_out_by_hand():

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.measure import regionprops_table
 
-from napari_nuclei_unet.core import outlines, runs
-from napari_nuclei_unet.core.measure import Frame, boxes, measure
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.labels import run_lengths as runs
+from napari_nuclei_unet.labels import shape as outlines
+from napari_nuclei_unet.labels.regionprops import Frame, boxes, measure
+from napari_nuclei_unet.samples.images import read_sample
 
 SHAPES = {
     "area": "area",

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from napari_nuclei_unet.core.planes import check_plane
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.segmentation.normalization import check_plane
 
 RAMP = np.linspace(0, 100, 400).reshape(20, 20)
 

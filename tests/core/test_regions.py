@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_nuclei_unet.core.regions import Region, box_around, cut, paste
+from napari_nuclei_unet.arrays.boxes import Region, box_around, cut, paste
 from napari_nuclei_unet.errors import UserError
 
 edge = st.integers(0, 12)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from napari_nuclei_unet.core.scores import THRESHOLDS, by_image, count, pooled
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.metrics.matching import THRESHOLDS, by_image, count, pooled
+from napari_nuclei_unet.samples.images import read_sample
 
 label_images = st.integers(0, 2**32 - 1).map(
     lambda seed: np.random.default_rng(seed).integers(0, 5, (2, 6, 7))

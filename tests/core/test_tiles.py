@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_nuclei_unet.core.tiles import plan_tiles, read_tile
+from napari_nuclei_unet.arrays.tiling import plan_tiles, read_tile
 
 extent = st.integers(1, 150)
 plans = st.fixed_dictionaries(

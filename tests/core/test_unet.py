@@ -3,8 +3,8 @@ import itertools
 import pytest
 import torch
 
-from napari_nuclei_unet.core.unet import STRIP, UNet, UNetConfig, fused
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.network.unet import STRIP, UNet, UNetConfig, fused
 
 SMALL = [
     UNetConfig(1, 2, width=4, depth=2, padding=padding, stem=stem, detail=detail)

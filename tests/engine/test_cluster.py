@@ -17,12 +17,12 @@ import pytest
 import tifffile
 from test_streaming import begin, mosaic, stream
 
-import napari_nuclei_unet.large.blockwise as blockwise
+import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import UserError, run
-from napari_nuclei_unet.core.axes import Cut
-from napari_nuclei_unet.large.blockwise import Wanted
-from napari_nuclei_unet.large.cluster import FilePlane, computing_on
-from napari_nuclei_unet.large.streaming import Layer, stream_steps
+from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.blockwise.block import Wanted
+from napari_nuclei_unet.blockwise.cluster import FilePlane, computing_on
+from napari_nuclei_unet.blockwise.run import Layer, stream_steps
 
 distributed = pytest.importorskip("distributed")
 
@@ -88,7 +88,7 @@ def test_processes_of_this_machine_can_be_asked_for(tmp_path, image):
     ],
 )
 def test_a_scheduler_that_is_none_is_told(tmp_path, image, address, words, monkeypatch):
-    monkeypatch.setattr("napari_nuclei_unet.large.cluster.PATIENCE", 1)
+    monkeypatch.setattr("napari_nuclei_unet.blockwise.cluster.PATIENCE", 1)
     with pytest.raises(UserError, match=words):
         on_cluster(address, tmp_path)
 
@@ -166,6 +166,6 @@ def test_a_worker_of_another_version_is_refused(tmp_path, image, cluster):
 
 
 def _pretend_to_be_old():
-    import napari_nuclei_unet.large.cluster as there
+    import napari_nuclei_unet.blockwise.cluster as there
 
     there.version = lambda _: "0.0.1"

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from napari_nuclei_unet.core.unet import UNetConfig
-from napari_nuclei_unet.devices import Plan, is_out_of_memory, plan
+from napari_nuclei_unet.network.unet import UNetConfig
 from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.segmentation.device import Plan, is_out_of_memory, plan
 
 CONFIG = UNetConfig()
 

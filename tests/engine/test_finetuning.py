@@ -11,14 +11,14 @@ from conftest import bright_network, discs
 from skimage.measure import label
 
 from napari_nuclei_unet import UserError, fine_tune, load_model, run, segment
-from napari_nuclei_unet.learning.checkpoints import checkpoint_path
-from napari_nuclei_unet.learning.epochs import NO_NUMBER, Epoch
-from napari_nuclei_unet.learning.finetuning import fine_tune_steps
-from napari_nuclei_unet.learning.learner import _sampling, contracting_path
-from napari_nuclei_unet.learning.lessons import Lesson, Pair, lesson_of
-from napari_nuclei_unet.learning.outcomes import FineTuned
-from napari_nuclei_unet.learning.recipes import RECIPES
-from napari_nuclei_unet.models import read_model, save_model
+from napari_nuclei_unet.models.model import read_model, save_model
+from napari_nuclei_unet.training.checkpoint import checkpoint_path
+from napari_nuclei_unet.training.evaluation import FineTuned
+from napari_nuclei_unet.training.finetune import fine_tune_steps
+from napari_nuclei_unet.training.finetune_data import Lesson, Pair, lesson_of
+from napari_nuclei_unet.training.loop import NO_NUMBER, Epoch
+from napari_nuclei_unet.training.presets import RECIPES
+from napari_nuclei_unet.training.trainer import _sampling, contracting_path
 
 QUICK = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32}
 PARAMS = replace(RECIPES["finetune"], **QUICK)

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from napari_nuclei_unet import UserError, available_models, load_model
-from napari_nuclei_unet.library import copy_in, copy_out, delete, free_path, rename
+from napari_nuclei_unet.models.library import copy_in, copy_out, delete, free_path, rename
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from conftest import THRESHOLDS, bright_network
 
 from napari_nuclei_unet import UserError, load_model
-from napari_nuclei_unet.models import ModelCard, save_model
+from napari_nuclei_unet.models.model import ModelCard, save_model
 
 
 def test_saving_and_loading_give_the_same_predictions(bright, bright_file):

@@ -10,7 +10,7 @@ from conftest import discs
 from scipy import ndimage
 
 from napari_nuclei_unet import SegmentParams, UserError, predict_plane_steps, retune, run, segment
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.samples.images import read_sample
 
 
 @pytest.fixture

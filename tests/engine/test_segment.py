@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_nuclei_unet import SegmentParams, UserError, run, segment, segment_steps
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.samples.images import read_sample
 
 
 def test_three_discs_are_three_nuclei(bright, three_discs):
@@ -147,7 +147,7 @@ def test_running_out_of_memory_ends_with_a_result():
         import resource, numpy as np, psutil
         from napari_nuclei_unet import SegmentParams, load_model, run, segment_steps
         model = load_model("nuclei")
-        from napari_nuclei_unet.samples import repeated_sample
+        from napari_nuclei_unet.samples.images import repeated_sample
         image = repeated_sample(2400)
         small = run(segment_steps(image[:64, :64], model, device="cpu"))
         taken = psutil.Process().memory_info().vms

@@ -3,9 +3,9 @@
 import pytest
 
 from napari_nuclei_unet import available_models, segment
-from napari_nuclei_unet.core.scores import by_image, count
-from napari_nuclei_unet.models import SHIPPED, read_card
-from napari_nuclei_unet.samples import SAMPLES, read_sample
+from napari_nuclei_unet.metrics.matching import by_image, count
+from napari_nuclei_unet.models.model import SHIPPED, read_card
+from napari_nuclei_unet.samples.images import SAMPLES, read_sample
 
 
 def test_the_shipped_model_says_what_it_is():

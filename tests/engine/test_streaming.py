@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 import zarr
 
-import napari_nuclei_unet.large.blockwise as blockwise
+import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import UserError, run, segment
-from napari_nuclei_unet.core.blocks import surviving
-from napari_nuclei_unet.core.regions import Region
-from napari_nuclei_unet.core.scores import count
-from napari_nuclei_unet.devices import plan
-from napari_nuclei_unet.engine import predict_plane_steps
-from napari_nuclei_unet.large.blockwise import Held, Wanted
-from napari_nuclei_unet.large.grids import Grid
-from napari_nuclei_unet.large.journals import Journal
-from napari_nuclei_unet.large.stores import LabelsStore
-from napari_nuclei_unet.large.streaming import BlockStep, Layer, find_all_steps, stream_steps
-from napari_nuclei_unet.large.surveys import survey_steps
-from napari_nuclei_unet.models import load_model
+from napari_nuclei_unet.arrays.blocks import surviving
+from napari_nuclei_unet.arrays.boxes import Region
+from napari_nuclei_unet.blockwise.block import Held, Wanted
+from napari_nuclei_unet.blockwise.journal import Journal
+from napari_nuclei_unet.blockwise.run import BlockStep, Layer, find_all_steps, stream_steps
+from napari_nuclei_unet.blockwise.survey import survey_steps
+from napari_nuclei_unet.io.ngff import Grid
+from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.samples.images import read_sample
+from napari_nuclei_unet.segmentation.device import plan
+from napari_nuclei_unet.segmentation.segment import predict_plane_steps
 
 
 def mosaic(name, shape):
@@ -130,7 +130,7 @@ def test_stopped_and_gone_on_with_equals_uninterrupted(tmp_path, small_blocks):
 KILLED = """
 import sys, numpy as np
 from pathlib import Path
-import napari_nuclei_unet.large.blockwise as blockwise
+import napari_nuclei_unet.blockwise.block as blockwise
 blockwise.BLOCK = 256
 sys.path.insert(0, {tests!r})
 from test_streaming import mosaic, stream

@@ -6,11 +6,12 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from napari_nuclei_unet.core.planes import check_plane
-from napari_nuclei_unet.core.unet import UNet, UNetConfig, fused
-from napari_nuclei_unet.devices import Plan
-from napari_nuclei_unet.models import load_model
-from napari_nuclei_unet.prediction import predict_steps, run
+from napari_nuclei_unet.models.model import load_model
+from napari_nuclei_unet.network.unet import UNet, UNetConfig, fused
+from napari_nuclei_unet.progress import run
+from napari_nuclei_unet.segmentation.device import Plan
+from napari_nuclei_unet.segmentation.normalization import check_plane
+from napari_nuclei_unet.segmentation.predict import predict_steps
 
 WHOLE = Plan("cpu", "fp32", tile=4096, batch=1)
 

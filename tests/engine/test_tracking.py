@@ -7,7 +7,7 @@ import pytest
 from skimage.draw import disk
 
 from napari_nuclei_unet import UserError
-from napari_nuclei_unet.batch.tracking import track
+from napari_nuclei_unet.tracking.laptrack import track
 
 pytest.importorskip("laptrack")
 

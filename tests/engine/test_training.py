@@ -16,17 +16,17 @@ from napari_nuclei_unet import (
     segment,
     segment_steps,
 )
-from napari_nuclei_unet.core.learning import Example
-from napari_nuclei_unet.devices import CPU_TILE
-from napari_nuclei_unet.learning.checkpoints import checkpoint_path, load_checkpoint
-from napari_nuclei_unet.learning.epochs import Epoch, train_steps
-from napari_nuclei_unet.learning.learner import batches, new_network, strength
-from napari_nuclei_unet.learning.recipes import RECIPES
-from napari_nuclei_unet.learning.splitting import split
-from napari_nuclei_unet.learning.training import Beginning, train
-from napari_nuclei_unet.learning.validation import Validation, predict
-from napari_nuclei_unet.models import read_model
+from napari_nuclei_unet.models.model import read_model
 from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.segmentation.device import CPU_TILE
+from napari_nuclei_unet.training.checkpoint import checkpoint_path, load_checkpoint
+from napari_nuclei_unet.training.example import Example
+from napari_nuclei_unet.training.loop import Epoch, train_steps
+from napari_nuclei_unet.training.presets import RECIPES
+from napari_nuclei_unet.training.split import split
+from napari_nuclei_unet.training.train import Beginning, train
+from napari_nuclei_unet.training.trainer import batches, new_network, strength
+from napari_nuclei_unet.training.validation import Validation, predict
 
 TINY = TrainParams(width=4, depth=1, epochs=2, steps=3, batch=2, patch=32, average=0.5)
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_nuclei_unet import SegmentParams, run, segment_steps
-from napari_nuclei_unet.core.sizes import diameter_of, size_of, typical_diameter
-from napari_nuclei_unet.models import Model
-from napari_nuclei_unet.zooming import PROBE, zoom_for
+from napari_nuclei_unet.labels.diameter import diameter_of, size_of, typical_diameter
+from napari_nuclei_unet.models.model import Model
+from napari_nuclei_unet.segmentation.scale import PROBE, zoom_for
 
 
 def rows_of_discs(shape, radius):

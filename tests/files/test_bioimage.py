@@ -15,13 +15,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from napari_nuclei_unet.bioimage import LARGEST, export_bioimage, import_bioimage
-from napari_nuclei_unet.core.learning import TARGETS
-from napari_nuclei_unet.core.planes import check_plane
-from napari_nuclei_unet.core.unet import UNet, UNetConfig
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models import Model, ModelCard, load_model, model_path, save_model
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.export.bioimageio import LARGEST, export_bioimage, import_bioimage
+from napari_nuclei_unet.models.model import Model, ModelCard, load_model, model_path, save_model
+from napari_nuclei_unet.network.unet import TARGETS, UNet, UNetConfig
+from napari_nuclei_unet.samples.images import read_sample
+from napari_nuclei_unet.segmentation.normalization import check_plane
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 THRESHOLDS = {"threshold": 0.5, "separation": 0.9, "confidence": 0.0, "minimum_area": 5}
@@ -269,7 +268,7 @@ def test_without_bioimageio_export_says_what_to_install_and_import_works(
     program = (
         "import sys; sys.modules['bioimageio'] = None\n"
         "from pathlib import Path\n"
-        "from napari_nuclei_unet.bioimage import export_bioimage, import_bioimage\n"
+        "from napari_nuclei_unet.export.bioimageio import export_bioimage, import_bioimage\n"
         "from napari_nuclei_unet.errors import UserError\n"
         "model, package, folder = map(Path, sys.argv[1:])\n"
         "print(import_bioimage(package, folder).name)\n"

@@ -16,7 +16,7 @@ import tifffile
 from skimage.measure import regionprops
 
 from napari_nuclei_unet.cli import main
-from napari_nuclei_unet.files import write_labels
+from napari_nuclei_unet.io.labels import write_labels
 from napari_nuclei_unet.params import SegmentParams
 
 

@@ -18,18 +18,18 @@ import tifffile
 import zarr
 from conftest import discs
 
-import napari_nuclei_unet.large.blockwise as blockwise
+import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import SegmentParams, UserError, run, segment, segment_stack
-from napari_nuclei_unet.batch.batches import segment_job_steps
 from napari_nuclei_unet.batch.inputs import find_inputs
-from napari_nuclei_unet.batch.jobs import Settings, open_job
-from napari_nuclei_unet.batch.results import Wanted
+from napari_nuclei_unet.batch.job import Settings, open_job
+from napari_nuclei_unet.batch.outputs import Wanted
+from napari_nuclei_unet.batch.run import segment_job_steps
 from napari_nuclei_unet.cli import main
-from napari_nuclei_unet.files import read_record
-from napari_nuclei_unet.large.lazy import open_lazily
-from napari_nuclei_unet.large.stores import LabelsStore
-from napari_nuclei_unet.models import load_model
-from napari_nuclei_unet.repeating import as_command, as_python
+from napari_nuclei_unet.io.labels import read_record
+from napari_nuclei_unet.io.lazy_images import open_lazily
+from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.models.model import load_model
+from napari_nuclei_unet.provenance.reproduce import as_command, as_python
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 MICRO = {"type": "space", "unit": "micrometer"}
@@ -378,7 +378,7 @@ def test_tracked_nuclei_keep_their_id_and_make_a_table(tmp_path, segment, kind):
 
 
 def test_planes_too_large_to_be_linked_are_refused(tmp_path, segment, monkeypatch, capsys):
-    monkeypatch.setattr("napari_nuclei_unet.batch.storing.LINKING", 10**12)
+    monkeypatch.setattr("napari_nuclei_unet.batch.out_of_core.LINKING", 10**12)
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
     assert segment(path, "--join", "t", "--format", "zarr") == 2
     told(capsys, "GB of memory", "leave --join and --track out")
@@ -647,7 +647,7 @@ def test_a_file_of_several_that_is_missing_is_told(tmp_path, segment, capsys):
 
 
 def test_large_planes_go_to_zarr_by_themselves(tmp_path, segment, monkeypatch, capsys):
-    monkeypatch.setattr("napari_nuclei_unet.batch.jobs.LARGE", 4000)
+    monkeypatch.setattr("napari_nuclei_unet.batch.job.LARGE", 4000)
     monkeypatch.setattr(blockwise, "BLOCK", 64)
     tifffile.imwrite(tmp_path / "a.tif", moving()[0])
     imageio.imwrite(tmp_path / "b.png", moving()[0])
@@ -795,7 +795,7 @@ def test_a_cluster_gives_what_this_computer_gives(tmp_path, segment, monkeypatch
         for where in ("here", "there")
     )
     np.testing.assert_array_equal(here, there)
-    monkeypatch.setattr("napari_nuclei_unet.large.cluster.PATIENCE", 1)
+    monkeypatch.setattr("napari_nuclei_unet.blockwise.cluster.PATIENCE", 1)
     assert segment(path, "--scheduler", "tcp://127.0.0.1:9") == 2
     assert "cannot be reached" in capsys.readouterr().err
 
@@ -941,7 +941,7 @@ def test_the_bar_of_a_large_plane_moves_within_its_blocks(tmp_path, bright_file,
     path = write_tiff(tmp_path / "a.tif", discs((700, 700), [(y, x) for y in at for x in at]), "YX")
     program = """
         import sys
-        import napari_nuclei_unet.large.blockwise as blockwise
+        import napari_nuclei_unet.blockwise.block as blockwise
         from napari_nuclei_unet.cli import main
         blockwise.BLOCK = 512
         sys.exit(main(sys.argv[1:]))

@@ -16,7 +16,7 @@ from skimage.measure import label
 
 from napari_nuclei_unet import fine_tune
 from napari_nuclei_unet.cli import main
-from napari_nuclei_unet.models import read_card, read_model
+from napari_nuclei_unet.models.model import read_card, read_model
 
 QUICK = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32}
 FLAGS = [f"--{name}={value}" for name, value in QUICK.items()]
@@ -101,8 +101,8 @@ def test_without_memory_batches_are_halved_and_that_is_said(data, tmp_path):
     program = (
         "import resource, sys, torch\n"
         "from napari_nuclei_unet.cli import main\n"
-        "from napari_nuclei_unet.models import load_model\n"
-        "import napari_nuclei_unet.learning.finetuning, scipy.ndimage, matplotlib.figure\n"
+        "from napari_nuclei_unet.models.model import load_model\n"
+        "import napari_nuclei_unet.training.finetune, scipy.ndimage, matplotlib.figure\n"
         "torch.set_num_threads(1)\n"
         "torch.nn.functional.conv2d(torch.zeros(1, 3, 64, 64), torch.zeros(8, 3, 3, 3))\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"

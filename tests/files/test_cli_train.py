@@ -14,8 +14,8 @@ import tifffile
 from skimage.measure import label
 
 from napari_nuclei_unet.cli import main
-from napari_nuclei_unet.learning.annotations import read_examples
-from napari_nuclei_unet.models import read_card
+from napari_nuclei_unet.models.model import read_card
+from napari_nuclei_unet.training.dataset import read_examples
 
 SMALL = ["--epochs=2", "--steps=2", "--batch=2", "--patch=32", "--width=4", "--depth=1"]
 

@@ -22,12 +22,13 @@ from hypothesis.extra.numpy import arrays
 from roifile import ROI_TYPE, roiread
 
 from napari_nuclei_unet import UserError
-from napari_nuclei_unet.core.measure import measure
-from napari_nuclei_unet.core.scores import count
 from napari_nuclei_unet.export import FORMATS, Result, save
-from napari_nuclei_unet.files import read_image, read_record, refuse_foreign
-from napari_nuclei_unet.samples import SAMPLES, read_sample
-from napari_nuclei_unet.spacings import read_spacings
+from napari_nuclei_unet.io.images import read_image
+from napari_nuclei_unet.io.labels import read_record, refuse_foreign
+from napari_nuclei_unet.io.pixel_size import read_spacings
+from napari_nuclei_unet.labels.regionprops import measure
+from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.samples.images import SAMPLES, read_sample
 
 UM = "micrometer"
 small_planes = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)))
@@ -391,9 +392,9 @@ def test_a_full_disk_leaves_what_was_there(end, tmp_path):
     program = """
         import resource, signal, sys
         from napari_nuclei_unet import UserError
-        from napari_nuclei_unet.core.measure import measure
+        from napari_nuclei_unet.labels.regionprops import measure
         from napari_nuclei_unet.export import Result, save
-        from napari_nuclei_unet.samples import read_sample
+        from napari_nuclei_unet.samples.images import read_sample
         labels = read_sample("fluorescence_large")[1]
         result = Result(labels, measure(labels, None))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import napari_nuclei_unet
-from napari_nuclei_unet.core.comparing import compare
-from napari_nuclei_unet.samples import SAMPLES, fluorescence_errors, sample_layers
+from napari_nuclei_unet.metrics.error_types import compare
+from napari_nuclei_unet.samples.images import SAMPLES, fluorescence_errors, sample_layers
 
 
 def python(program: str) -> str:

@@ -11,10 +11,10 @@ import tifffile
 import zarr
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.large.grids import Grid
-from napari_nuclei_unet.large.lazy import images_in, is_zarr, open_lazily
-from napari_nuclei_unet.large.locks import locked
-from napari_nuclei_unet.large.stores import LabelsStore
+from napari_nuclei_unet.io.lazy_images import images_in, is_zarr, open_lazily
+from napari_nuclei_unet.io.locks import locked
+from napari_nuclei_unet.io.ngff import Grid
+from napari_nuclei_unet.io.ome_zarr import LabelsStore
 
 UM = "micrometer"
 PLANE = Grid((60, 80), "YX", (0.5, 0.5), (UM, UM))

@@ -6,8 +6,8 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from widgets.test_review_widget import between, middle
 
-from napari_nuclei_unet.core.comparing import compare
-from napari_nuclei_unet.widgets._canvas import canvas_of
+from napari_nuclei_unet.metrics.error_types import compare
+from napari_nuclei_unet.widgets.common.canvas import canvas_of
 
 pytestmark = pytest.mark.viewer
 PLUGIN = "napari-nuclei-unet"

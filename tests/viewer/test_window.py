@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
 
-from napari_nuclei_unet.samples import SAMPLES, read_sample
+from napari_nuclei_unet.samples.images import SAMPLES, read_sample
 
 pytestmark = pytest.mark.viewer
 PLUGIN = "napari-nuclei-unet"

@@ -6,8 +6,8 @@ from conftest import discs
 from napari.layers import Tracks
 from qtpy.QtWidgets import QLabel, QPushButton
 
-from napari_nuclei_unet.widgets._layers import METADATA
-from napari_nuclei_unet.widgets._planes import ALL, RANGE
+from napari_nuclei_unet.widgets.layers.keys import METADATA
+from napari_nuclei_unet.widgets.segment.plane_form import ALL, RANGE
 from widgets.conftest import click
 
 pytest.importorskip("laptrack")

@@ -14,10 +14,10 @@ from qtpy.QtWidgets import QCheckBox, QMessageBox
 from napari_nuclei_unet import SegmentParams, run, segment
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.params import DEVICES
-from napari_nuclei_unet.repeating import of_stack
-from napari_nuclei_unet.widgets._layers import METADATA
-from napari_nuclei_unet.widgets._preferences import DEFAULTS
-from napari_nuclei_unet.widgets._run import Wanted, segment_source
+from napari_nuclei_unet.provenance.reproduce import of_stack
+from napari_nuclei_unet.widgets.common.preferences import DEFAULTS
+from napari_nuclei_unet.widgets.layers.keys import METADATA
+from napari_nuclei_unet.widgets.segment.plane_task import Wanted, segment_source
 from widgets.conftest import click, click_and_wait
 
 SHAPES = [[[5.0, 3.0], [5.0, 70.0], [52.0, 60.0], [40.0, 3.0]]]

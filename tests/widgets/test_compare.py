@@ -10,12 +10,12 @@ from qtpy.QtGui import QTextDocument
 from qtpy.QtWidgets import QLabel, QPushButton
 from skimage.measure import label
 
-from napari_nuclei_unet.core.comparing import KINDS, compare
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.samples import read_sample
-from napari_nuclei_unet.widgets._compare import TOO_FEW, Compare
-from napari_nuclei_unet.widgets._comparing import CHANGED, COLOURS, ERRORS, MOST, compare_steps
-from napari_nuclei_unet.widgets._layers import METADATA
+from napari_nuclei_unet.metrics.error_types import KINDS, compare
+from napari_nuclei_unet.samples.images import read_sample
+from napari_nuclei_unet.widgets.layers.keys import ERRORS, METADATA
+from napari_nuclei_unet.widgets.review.compare import TOO_FEW, Compare
+from napari_nuclei_unet.widgets.review.comparison import CHANGED, COLOURS, MOST, compare_steps
 from widgets.conftest import click
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_nuclei_unet.params import SegmentParams, TrainParams
-from napari_nuclei_unet.widgets._form import ParamsForm
+from napari_nuclei_unet.widgets.common.params_form import ParamsForm
 
 segment_params = st.builds(
     SegmentParams,

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from napari_nuclei_unet.prediction import Step
-from napari_nuclei_unet.widgets._job import Job
+from napari_nuclei_unet.progress import Step
+from napari_nuclei_unet.widgets.common.job import Job
 
 
 @pytest.fixture

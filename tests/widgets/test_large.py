@@ -12,18 +12,18 @@ from conftest import discs
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QLabel
 
-import napari_nuclei_unet.large.blockwise as blockwise
-import napari_nuclei_unet.widgets._large as large
+import napari_nuclei_unet.blockwise.block as blockwise
+import napari_nuclei_unet.widgets.segment.blockwise_task as large
 from napari_nuclei_unet import segment
+from napari_nuclei_unet.blockwise.journal import JOURNAL
 from napari_nuclei_unet.cli import main
-from napari_nuclei_unet.core.scores import count
-from napari_nuclei_unet.files import read_record
-from napari_nuclei_unet.large.journals import JOURNAL
-from napari_nuclei_unet.large.locks import locked
-from napari_nuclei_unet.large.stores import LabelsStore
+from napari_nuclei_unet.io.labels import read_record
+from napari_nuclei_unet.io.locks import locked
+from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.metrics.matching import count
 from napari_nuclei_unet.widgets import ReviewWidget
-from napari_nuclei_unet.widgets._correct import TOOLS
-from napari_nuclei_unet.widgets._layers import METADATA
+from napari_nuclei_unet.widgets.layers.keys import METADATA
+from napari_nuclei_unet.widgets.review.tools import TOOLS
 from widgets.conftest import click, click_and_wait
 
 CENTRES = [(y, x) for y in range(16, 300, 32) for x in range(16, 400, 32)]
@@ -125,7 +125,7 @@ def test_another_image_of_the_same_name_gets_its_own_store(qtbot, viewer, widget
 
 def test_a_very_large_plane_is_shown_as_a_pyramid(qtbot, viewer, widget, plane, monkeypatch):
     monkeypatch.setattr(large, "PAINTABLE", 20_000)
-    monkeypatch.setattr("napari_nuclei_unet.large.stores.CHUNK", 128)
+    monkeypatch.setattr("napari_nuclei_unet.io.ome_zarr.CHUNK", 128)
     viewer.add_image(plane, name="slide")
     click_and_wait(qtbot, widget)
     assert viewer.layers["slide nuclei"].multiscale

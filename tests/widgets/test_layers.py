@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
-from napari_nuclei_unet.core.axes import Cut
+from napari_nuclei_unet.arrays.axes import Cut
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets._layers import METADATA
-from napari_nuclei_unet.widgets._layers import show_labels as show_in
-from napari_nuclei_unet.widgets._view import plane_on_view
+from napari_nuclei_unet.widgets.layers.geometry import plane_on_view
+from napari_nuclei_unet.widgets.layers.keys import METADATA
+from napari_nuclei_unet.widgets.layers.labels_layer import show_labels as show_in
 
 number = st.floats(0.1, 10)
 

@@ -14,9 +14,10 @@ from scipy import ndimage
 
 from napari_nuclei_unet import segment
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets import SegmentWidget, _live
-from napari_nuclei_unet.widgets._layers import METADATA
-from napari_nuclei_unet.widgets._planes import Axis, parse_range
+from napari_nuclei_unet.widgets import SegmentWidget
+from napari_nuclei_unet.widgets.layers.keys import METADATA
+from napari_nuclei_unet.widgets.segment.plane_form import Axis, parse_range
+from napari_nuclei_unet.widgets.session import predictions as _live
 from widgets.conftest import click, click_and_wait
 
 SHAPE = (48, 64)

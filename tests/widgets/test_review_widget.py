@@ -13,13 +13,13 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QLabel, QPushButton
 from skimage.measure import regionprops_table
 
-from napari_nuclei_unet.core.comparing import compare
-from napari_nuclei_unet.core.planting import plant_errors
-from napari_nuclei_unet.samples import read_sample
+from napari_nuclei_unet.metrics.error_types import compare
+from napari_nuclei_unet.samples.images import read_sample
+from napari_nuclei_unet.samples.planted_errors import plant_errors
 from napari_nuclei_unet.widgets import ReviewWidget
-from napari_nuclei_unet.widgets._correct import TOOLS
-from napari_nuclei_unet.widgets._files import with_ending
-from napari_nuclei_unet.widgets._table import Table
+from napari_nuclei_unet.widgets.layers.features import Table
+from napari_nuclei_unet.widgets.review.save import with_ending
+from napari_nuclei_unet.widgets.review.tools import TOOLS
 from widgets.conftest import click, click_and_wait
 
 DELETE, MERGE, SPLIT, ADD = TOOLS

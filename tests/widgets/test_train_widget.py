@@ -12,13 +12,14 @@ from qtpy.QtWidgets import QLabel, QLineEdit, QMessageBox, QPushButton, QTableWi
 from skimage.measure import label
 
 from napari_nuclei_unet import fine_tune, load_model
-from napari_nuclei_unet.learning.lessons import Pair
-from napari_nuclei_unet.learning.recipes import RECIPES
-from napari_nuclei_unet.library import RANDOM
-from napari_nuclei_unet.models import read_card, read_model
+from napari_nuclei_unet.models.library import RANDOM
+from napari_nuclei_unet.models.model import read_card, read_model
+from napari_nuclei_unet.training.finetune_data import Pair
+from napari_nuclei_unet.training.presets import RECIPES
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
-from napari_nuclei_unet.widgets._draft import Draft, interrupted
-from napari_nuclei_unet.widgets._held import HELD, held_layer, read_held
+from napari_nuclei_unet.widgets.layers.keys import HELD
+from napari_nuclei_unet.widgets.train.resume import Draft, interrupted
+from napari_nuclei_unet.widgets.train.validation_areas import held_layer, read_held
 
 from .conftest import click
 

@@ -10,11 +10,11 @@ from napari.layers import Image, Labels
 from scipy import ndimage
 
 from napari_nuclei_unet import segment
-from napari_nuclei_unet.core.axes import Cut
-from napari_nuclei_unet.core.regions import Region
+from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.boxes import Region
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets._layers import place_of, show_labels
-from napari_nuclei_unet.widgets._source import VIEW, Choice, source_on_view
+from napari_nuclei_unet.widgets.layers.image_source import VIEW, Choice, source_on_view
+from napari_nuclei_unet.widgets.layers.labels_layer import place_of, show_labels
 from widgets.conftest import click, click_and_wait
 
 CENTRES = [(20, 20), (20, 60), (20, 100), (60, 20), (60, 60), (60, 100)]

@@ -13,17 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.batch.parts import held_back, parts_of
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.files import (
-    LABELS_END,
-    SUFFIXES,
-    TIFF,
-    image_stem,
-    read_axes,
-    read_image,
-)
-from napari_nuclei_unet.large.lazy import WHOLE_ONLY, images_in, is_zarr, open_lazily
+from napari_nuclei_unet.io.images import SUFFIXES, TIFF, image_stem, read_axes, read_image
+from napari_nuclei_unet.io.labels import LABELS_END
+from napari_nuclei_unet.io.lazy_images import WHOLE_ONLY, images_in, is_zarr, open_lazily
+from napari_nuclei_unet.io.multifile_tiff import held_back, parts_of
 
 STORE_END = "_labels.ome.zarr"
 # How files are called that may hold a part of an image.

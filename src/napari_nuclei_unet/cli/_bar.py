@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.prediction import Step, Wish
+    from napari_nuclei_unet.progress import Step, Wish
 
 Result = TypeVar("Result")
 LOOKING = "looking at the image"
@@ -26,7 +26,7 @@ def with_bar(steps: Generator[Step, Wish, Result], name: str) -> Result:
     """
     from tqdm import tqdm
 
-    from napari_nuclei_unet.prediction import run
+    from napari_nuclei_unet.progress import run
 
     said: set[str] = set()
 

@@ -34,11 +34,12 @@ def add_to(commands: Commands) -> None:
 
 def demo(args: argparse.Namespace) -> int:
     """Segment the samples of the package."""
-    from napari_nuclei_unet.batch.owning import refuse_foreign_tables
-    from napari_nuclei_unet.engine import segment_steps
-    from napari_nuclei_unet.files import write_overlay, write_results
-    from napari_nuclei_unet.models import load_model
-    from napari_nuclei_unet.samples import SAMPLES, read_sample
+    from napari_nuclei_unet.batch.outputs import write_results
+    from napari_nuclei_unet.batch.ownership import refuse_foreign_tables
+    from napari_nuclei_unet.io.overlay import write_overlay
+    from napari_nuclei_unet.models.model import load_model
+    from napari_nuclei_unet.samples.images import SAMPLES, read_sample
+    from napari_nuclei_unet.segmentation.segment import segment_steps
 
     model = load_model()
     refuse_foreign_tables(*(args.out / f"{name}_nuclei.csv" for name in SAMPLES))
@@ -46,7 +47,7 @@ def demo(args: argparse.Namespace) -> int:
         image, annotation = read_sample(name)
         result = with_bar(segment_steps(image, model), name)
         write_results(args.out, name, result)
-        write_overlay(args.out / f"{name}_overlay.png", result.plane, result.labels)
+        write_overlay(args.out / f"{name}_overlay.png", result.plane.normalized(), result.labels)
         print(f"{title}: {result.count} nuclei (annotated: {len(set(annotation.flat)) - 1})")
     print(f"Labels, tables and overlay pictures are in {args.out.resolve()}")
     return 0
@@ -54,10 +55,10 @@ def demo(args: argparse.Namespace) -> int:
 
 def bench(args: argparse.Namespace) -> int:
     """Print how fast this computer segments."""
-    from napari_nuclei_unet.bench import bench as measured
-    from napari_nuclei_unet.files import read_image
-    from napari_nuclei_unet.models import load_model
-    from napari_nuclei_unet.samples import repeated_sample
+    from napari_nuclei_unet.io.images import read_image
+    from napari_nuclei_unet.models.model import load_model
+    from napari_nuclei_unet.samples.images import repeated_sample
+    from napari_nuclei_unet.segmentation.benchmark import bench as measured
 
     params = params_of(args, SegmentParams())
     if args.runs < 1:

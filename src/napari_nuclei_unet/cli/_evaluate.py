@@ -13,7 +13,7 @@ from napari_nuclei_unet.cli._common import Commands
 from napari_nuclei_unet.errors import UserError
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.core.scores import Counts
+    from napari_nuclei_unet.metrics.matching import Counts
 
 
 def add_to(commands: Commands) -> None:
@@ -42,7 +42,7 @@ class _Compared(NamedTuple):
 
 def evaluate(args: argparse.Namespace) -> int:
     """Print how well labels agree with annotations."""
-    from napari_nuclei_unet.learning.annotations import read_groups, refuse_masks
+    from napari_nuclei_unet.training.dataset import read_groups, refuse_masks
 
     pairs = _pairs(args.predicted, args.true)
     refuse_masks(true for _, true in pairs.values())
@@ -69,7 +69,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def _compared(stem: str, predicted: Any, true: Any) -> _Compared:
-    from napari_nuclei_unet.core.comparing import compare
+    from napari_nuclei_unet.metrics.error_types import compare
 
     if predicted.shape != true.shape:
         raise UserError(
@@ -81,7 +81,7 @@ def _compared(stem: str, predicted: Any, true: Any) -> _Compared:
 
 def _table(some: list[_Compared]) -> dict[str, Any]:
     """Scores of some images, and their nuclei and errors together."""
-    from napari_nuclei_unet.core.scores import by_image, pooled
+    from napari_nuclei_unet.metrics.matching import by_image, pooled
 
     counts = [one.counts for one in some]
     return {
@@ -110,8 +110,8 @@ def _print_scores(rows: dict[str, dict[str, float]]) -> None:
 
 def _pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]:
     """Labels of both folders by stem; ``_labels`` at the end of a name does not count."""
-    from napari_nuclei_unet.files import read_labels
-    from napari_nuclei_unet.learning.annotations import labels_by_stem
+    from napari_nuclei_unet.io.labels import read_labels
+    from napari_nuclei_unet.training.dataset import labels_by_stem
 
     found = [labels_by_stem(folder) for folder in (predicted, true)]
     missing = sorted(found[1].keys() - found[0].keys())
@@ -125,7 +125,7 @@ def _pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]:
 
 def models(args: argparse.Namespace) -> int:
     """Print the cards of the models."""
-    from napari_nuclei_unet.models import available_models, read_card
+    from napari_nuclei_unet.models.model import available_models, read_card
 
     cards = [dataclasses.asdict(read_card(path)) for path in available_models().values()]
     if args.json:

@@ -19,16 +19,16 @@ from napari_nuclei_unet.cli._common import (
     told_stopped,
 )
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.atomic import check_writable
 from napari_nuclei_unet.params import DEVICES, SegmentParams
-from napari_nuclei_unet.writing import check_writable
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.batch.batches import Row
+    from napari_nuclei_unet.arrays.selection import Positions
     from napari_nuclei_unet.batch.inputs import Input
-    from napari_nuclei_unet.batch.jobs import Job, Settings
-    from napari_nuclei_unet.batch.picking import Positions
-    from napari_nuclei_unet.batch.results import Outcome, Wanted
-    from napari_nuclei_unet.large.streaming import Compute
+    from napari_nuclei_unet.batch.job import Job, Settings
+    from napari_nuclei_unet.batch.outputs import Outcome, Wanted
+    from napari_nuclei_unet.batch.run import Row
+    from napari_nuclei_unet.blockwise.run import Compute
 
 FILES = (".tif", ".tiff", ".zarr")
 # No folder is called so: a file was meant.
@@ -154,9 +154,9 @@ def _polygon(text: str) -> list[list[float]]:
 
 def segment(args: argparse.Namespace) -> int:
     """Segment files, one after the other; a bad one does not stop the rest."""
-    from napari_nuclei_unet.batch.batches import SUMMARY, Summary
     from napari_nuclei_unet.batch.inputs import find_inputs
-    from napari_nuclei_unet.large.locks import locked
+    from napari_nuclei_unet.batch.run import SUMMARY, Summary
+    from napari_nuclei_unet.io.locks import locked
 
     inputs = find_inputs(args.paths)
     mixed = len(args.paths) > 1 or Path(args.paths[0]) != inputs[0].path
@@ -185,9 +185,9 @@ def _told(rows: list[Row], out: Path) -> int:
 
 
 def _settings(args: argparse.Namespace, mixed: bool) -> Settings:
-    from napari_nuclei_unet.batch.jobs import Settings
-    from napari_nuclei_unet.core.regions import Region
-    from napari_nuclei_unet.models import load_model
+    from napari_nuclei_unet.arrays.boxes import Region
+    from napari_nuclei_unet.batch.job import Settings
+    from napari_nuclei_unet.models.model import load_model
 
     is_file = args.model.endswith(".safetensors")
     return Settings(
@@ -208,7 +208,7 @@ def _settings(args: argparse.Namespace, mixed: bool) -> Settings:
 
 def _wanted(args: argparse.Namespace, count: int) -> Wanted:
     """Say where results go, and refuse flags that contradict one another."""
-    from napari_nuclei_unet.batch.results import Wanted
+    from napari_nuclei_unet.batch.outputs import Wanted
 
     out, suffix, kind = args.out, args.out.suffix.lower(), args.format
     is_file = suffix in FILES and (suffix == ".zarr" or not out.is_dir())
@@ -233,7 +233,7 @@ def _computing(address: str | None, settings: Settings) -> Iterator[Compute | No
     if address is None:
         yield None
         return
-    from napari_nuclei_unet.large.cluster import computing_on
+    from napari_nuclei_unet.blockwise.cluster import computing_on
 
     with computing_on(address, settings.model_name) as compute:
         yield compute
@@ -243,8 +243,8 @@ def _segmented(
     item: Input, settings: Settings, wanted: Wanted, how: tuple[bool, Compute | None]
 ) -> Row:
     """Segment an image, and say how it went; a failure is told, and the other files go on."""
-    from napari_nuclei_unet.batch.batches import failures, segment_job_steps, stopped_at
-    from napari_nuclei_unet.batch.jobs import open_job
+    from napari_nuclei_unet.batch.job import open_job
+    from napari_nuclei_unet.batch.run import failures, segment_job_steps, stopped_at
 
     since = time.monotonic()
     job: Job | None = None
@@ -282,6 +282,6 @@ def _seconds(since: float) -> float:
 
 
 def _row(item: Input, status: str, **about: Any) -> Row:
-    from napari_nuclei_unet.batch.batches import Row
+    from napari_nuclei_unet.batch.run import Row
 
     return Row(str(item.path), status=status, **about)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from napari_nuclei_unet.cli._common import Commands, add_flags, complain, params_of
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.learning.recipes import ARCHITECTURE, FINE_TUNING, RECIPES
+from napari_nuclei_unet.io.atomic import check_writable
 from napari_nuclei_unet.params import DEVICES, TrainParams
-from napari_nuclei_unet.writing import check_writable
+from napari_nuclei_unet.training.presets import ARCHITECTURE, FINE_TUNING, RECIPES
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.prediction import Step
+    from napari_nuclei_unet.progress import Step
 
 
 def add_to(commands: Commands) -> None:
@@ -74,7 +74,7 @@ def train(args: argparse.Namespace) -> int:
 
 def _begins_with_a_model(args: argparse.Namespace) -> bool:
     """Whether it is a fine-tuning, by its flags or by what is resumed."""
-    from napari_nuclei_unet.models import read_card
+    from napari_nuclei_unet.models.model import read_card
 
     if args.resume and args.out.is_file():
         return bool(read_card(args.out).parent)
@@ -83,7 +83,7 @@ def _begins_with_a_model(args: argparse.Namespace) -> bool:
 
 def _params(args: argparse.Namespace, recipe: str) -> TrainParams:
     """Take the parameters of a recipe, or of what is resumed, changed by flags."""
-    from napari_nuclei_unet.learning.checkpoints import checkpoint_path, load_checkpoint
+    from napari_nuclei_unet.training.checkpoint import checkpoint_path, load_checkpoint
 
     base = RECIPES[args.recipe or recipe]
     if args.resume and args.recipe is None:
@@ -92,9 +92,9 @@ def _params(args: argparse.Namespace, recipe: str) -> TrainParams:
 
 
 def _train_anew(args: argparse.Namespace) -> None:
-    from napari_nuclei_unet.learning.annotations import read_examples
-    from napari_nuclei_unet.learning.training import Beginning
-    from napari_nuclei_unet.learning.training import train as run
+    from napari_nuclei_unet.training.dataset import read_examples
+    from napari_nuclei_unet.training.train import Beginning
+    from napari_nuclei_unet.training.train import train as run
 
     card = run(
         read_examples(args.images, args.labels, args.groups),
@@ -113,12 +113,12 @@ def _train_anew(args: argparse.Namespace) -> None:
 
 
 def _fine_tune(args: argparse.Namespace) -> None:
-    from napari_nuclei_unet.learning.annotations import read_pairs
-    from napari_nuclei_unet.learning.finetuning import fine_tune_steps
-    from napari_nuclei_unet.learning.lessons import lesson_of
-    from napari_nuclei_unet.learning.reports import plot_predictions
-    from napari_nuclei_unet.learning.tuning import predict_all, shown
-    from napari_nuclei_unet.prediction import run
+    from napari_nuclei_unet.progress import run
+    from napari_nuclei_unet.training.dataset import read_pairs
+    from napari_nuclei_unet.training.finetune import fine_tune_steps
+    from napari_nuclei_unet.training.finetune_data import lesson_of
+    from napari_nuclei_unet.training.plots import plot_predictions
+    from napari_nuclei_unet.training.threshold_tuning import predict_all, shown
 
     params = _params(args, "finetune")
     lesson = lesson_of(read_pairs(args.images, args.labels, args.groups, params), params)
@@ -138,8 +138,8 @@ def _fine_tune(args: argparse.Namespace) -> None:
 
 def _tell(out: Path, step: Step) -> None:
     """Print what an epoch gave, and draw it beside the model."""
-    from napari_nuclei_unet.learning.epochs import Epoch
-    from napari_nuclei_unet.learning.reports import plot_curves, write_history
+    from napari_nuclei_unet.training.loop import Epoch
+    from napari_nuclei_unet.training.plots import plot_curves, write_history
 
     if step.notice:
         print(step.notice, flush=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from napari_nuclei_unet.core.contours import Contour, Ring, contours
 from napari_nuclei_unet.export.result import Position, Result
+from napari_nuclei_unet.labels.contours import Contour, Ring, contours
 
 # The plane of a feature without a position, as QuPath has it.
 ANY_CHANNEL = {"c": -1, "z": 0, "t": 0}

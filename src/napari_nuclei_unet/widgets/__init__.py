@@ -3,11 +3,11 @@
 from importlib import import_module
 from typing import Any
 
-from napari_nuclei_unet.widgets.segment import SegmentWidget
+from napari_nuclei_unet.widgets.segment.widget import SegmentWidget
 
 __all__ = ["ReviewWidget", "SegmentWidget", "TrainWidget"]
 
-_LATER = {"ReviewWidget": "review", "TrainWidget": "train"}
+_LATER = {"ReviewWidget": "review.widget", "TrainWidget": "train.widget"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,1 @@
+"""Axes, planes, tiles and lazy views of arrays."""

@@ -1,0 +1,333 @@
+"""Which plane, and which channel, of an array with more axes is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.tiling import ArrayLike
+from napari_nuclei_unet.errors import UserError
+
+CHANNEL_NAMES = ("c", "ch", "channel", "channels")
+# An axis without a name is taken for channels up to this length, if all others are longer.
+MOST_CHANNELS = 5
+# Letters of axes without names, from the last one up.
+UNNAMED = "ZTQPRSUVWABCDEFGHIJKLMNO"
+Channel = int | Literal["mean"]
+
+
+def guess_channel_axis(shape: Sequence[int], names: Sequence[str] = ()) -> int | None:
+    """Guess which axis of an array holds channels: by its name, else by its length.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Without the colours of RGB.
+    names : sequence of str, optional
+        Of the axes; what napari calls them by default, such as "-1", says nothing.
+
+    Returns
+    -------
+    int or None
+        Never leaves fewer than two axes.
+    """
+    if len(shape) < 3:
+        return None
+    for axis, name in enumerate(names):
+        if name.strip().lower() in CHANNEL_NAMES:
+            return axis
+    if any(name.strip().isalpha() for name in names):
+        return None  # the others have names, and none is a channel
+    shortest = int(np.argmin(shape))
+    others = [length for axis, length in enumerate(shape) if axis != shortest]
+    likely = 2 <= shape[shortest] <= MOST_CHANNELS < min(others)
+    return shortest if likely else None
+
+
+def axis_letters(names: Sequence[str], plane: tuple[int, int]) -> str:
+    """Give every axis of labels a letter of its own.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the axes; what napari calls them by default, such as "-1", says nothing.
+    plane : (int, int)
+        The two axes of a plane: these are Y and X.
+
+    Returns
+    -------
+    str
+        Of the others the first letter of a name, or else Z for the last, T for the one before.
+    """
+    letters = {plane[0]: "Y", plane[1]: "X"}
+    others = [axis for axis in range(len(names)) if axis not in plane]
+    for axis in others:
+        letter = names[axis].strip()[:1].upper()
+        if letter.isalpha() and letter.isascii() and letter not in {"Y", "X", *letters.values()}:
+            letters[axis] = letter
+    free = (letter for letter in UNNAMED if letter not in letters.values())
+    for axis in reversed(others):
+        if axis not in letters:
+            letters[axis] = next(free)
+    return "".join(letters[axis] for axis in range(len(names)))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a plane is cut out of an array.
+
+    Attributes
+    ----------
+    index : tuple of int or None
+        For every axis but the colours of RGB its position; None for the two axes of the plane,
+        and for that of channels, if their mean is wanted.
+    channel_axis : int, optional
+    """
+
+    index: tuple[int | None, ...]
+    channel_axis: int | None = None
+
+    @property
+    def mean(self) -> bool:
+        """Whether the plane is the mean of all channels."""
+        return self.channel_axis is not None and self.index[self.channel_axis] is None
+
+    @property
+    def slices(self) -> tuple[int | slice, ...]:
+        """Index of numpy."""
+        return tuple(slice(None) if at is None else at for at in self.index)
+
+    @property
+    def mean_axis(self) -> int:
+        """Axis of channels in what ``slices`` leave of the array."""
+        return self.index[: self.channel_axis].count(None)
+
+    def read(self, pixels: ArrayLike) -> NDArray[Any]:
+        """Read the plane, and nothing else.
+
+        Parameters
+        ----------
+        pixels : array-like
+            Is only sliced.
+
+        Returns
+        -------
+        ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4)
+            Of the array's type; a mean is floating.
+        """
+        part = np.asarray(pixels[self.slices])
+        if not self.mean:
+            return part
+        return np.asarray(part.mean(axis=self.mean_axis, dtype=_mean_type(part.dtype)))
+
+
+@dataclass(frozen=True, eq=False)
+class CutArray:
+    """A plane of an array that is read only where, and when, it is sliced.
+
+    Parameters
+    ----------
+    pixels : array-like
+        Has a ``dtype``; is only sliced.
+    cut : Cut
+        Which plane.
+    """
+
+    pixels: Any
+    cut: Cut
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(Y, X), and the number of colours of RGB."""
+        n = len(self.cut.index)
+        return tuple(self.pixels.shape[axis] for axis in (*self._plane, *range(n, self._ndim)))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of what is read; a mean is floating."""
+        own = np.dtype(self.pixels.dtype)
+        return _mean_type(own) if self.cut.mean else own
+
+    @property
+    def _ndim(self) -> int:
+        return len(self.pixels.shape)
+
+    @property
+    def _plane(self) -> list[int]:
+        index, channel = self.cut.index, self.cut.channel_axis
+        return [axis for axis, at in enumerate(index) if at is None and axis != channel]
+
+    def __getitem__(self, part: tuple[slice, slice]) -> NDArray[Any]:
+        """Read rows and columns of the plane.
+
+        Raises
+        ------
+        UserError
+            If what lies behind the array fails.
+        """
+        index = list(self.cut.slices)
+        for axis, wanted in zip(self._plane, part, strict=True):
+            index[axis] = wanted
+        try:
+            read = np.asarray(self.pixels[tuple(index)])
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever lies behind it: a file, a server, a graph
+            raise UserError(f"Image or labels could not be read: {error}") from error
+        if not self.cut.mean:
+            return read
+        return np.asarray(read.mean(axis=self.cut.mean_axis, dtype=self.dtype))
+
+
+def _mean_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
+
+
+def annotated_cuts(
+    shape: Sequence[int], labels: Sequence[int], channel_axis: int | None, channel: Channel | None
+) -> list[tuple[Cut, Cut]]:
+    """Say which plane of a stack belongs to which plane of its labels.
+
+    Parameters
+    ----------
+    shape, labels : sequence of int
+        Of the image, without the colours of RGB, and of its labels; these have no axis of
+        channels, or one of length 1. Planes are the last two axes beside it.
+    channel_axis : int, optional
+    channel : int, "mean" or None
+        None: the first.
+
+    Returns
+    -------
+    list of (Cut, Cut)
+        For every plane, of the image and of the labels.
+
+    Raises
+    ------
+    UserError
+        If the shapes do not belong together.
+    """
+    axes = [axis for axis in range(len(shape)) if axis != channel_axis]
+    plain = tuple(shape[axis] for axis in axes)
+    kept = len(labels) == len(shape) and channel_axis is not None and labels[channel_axis] == 1
+    if plain != (tuple(labels[axis] for axis in axes) if kept else tuple(labels)):
+        raise UserError(
+            f"Image and labels do not fit: their shapes are {tuple(shape)} and {tuple(labels)}."
+        )
+    made = []
+    for place in np.ndindex(*plain[:-2]):
+        full = dict(zip(axes, (*place, None, None), strict=True))
+        image: list[int | None] = [full.get(axis) for axis in range(len(shape))]
+        truth = list(image) if kept else [full[axis] for axis in axes]
+        if channel_axis is not None:
+            image[channel_axis] = None if channel == "mean" else channel or 0
+            if kept:
+                truth[channel_axis] = 0
+        made.append((Cut(tuple(image), channel_axis), Cut(tuple(truth))))
+    return made
+
+
+def cut_of(shape: Sequence[int], axes: str, planes: Sequence[int], channel: Channel | None) -> Cut:
+    """Cut that the names of axes say.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the array, without the colours of RGB.
+    axes : str
+        One letter an axis; Y and X are the plane, C are channels.
+    planes : sequence of int
+        Position on every other axis, in their order; none where all have length 1.
+    channel : int, "mean" or None
+        None: the only channel.
+
+    Returns
+    -------
+    Cut
+
+    Raises
+    ------
+    UserError
+        If these do not fit together.
+    """
+    axes = axes.upper()
+    if len(axes) != len(shape) or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
+        raise UserError(
+            f"The axes '{axes}' do not fit an image of shape {tuple(shape)}: one letter for each, "
+            "with Y and X for the plane and C for channels."
+        )
+    free = [axis for axis, name in enumerate(axes) if name not in "CYX"]
+    if not planes and all(shape[axis] == 1 for axis in free):
+        planes = [0] * len(free)
+    if len(planes) != len(free):
+        names = ", ".join(axes[axis] for axis in free) or "none"
+        raise UserError(
+            f"This image of axes {axes} and shape {tuple(shape)} needs a position on each of its "
+            f"axes beside plane and channel ({names}): give {len(free)} with --planes."
+        )
+    index: list[int | None] = [None] * len(shape)
+    for axis, position in zip(free, planes, strict=True):
+        index[axis] = _checked(position, shape[axis], f"plane {position} on axis {axes[axis]}")
+    where = axes.find("C")
+    if where < 0 and channel is not None:
+        raise UserError(f"An image of axes {axes} has no channels to choose from.")
+    if where < 0:
+        return Cut(tuple(index))
+    if channel is None and shape[where] > 1:
+        raise UserError(
+            f"This image has {shape[where]} channels: choose one, from 0 on, or their mean, with "
+            "--channel."
+        )
+    if channel != "mean":
+        index[where] = _checked(channel or 0, shape[where], f"channel {channel}")
+    return Cut(tuple(index), where)
+
+
+def default_cut(
+    shape: tuple[int, ...], axes: str | None, planes: Sequence[int], channel: Channel | None
+) -> tuple[Cut, str]:
+    """Cut an array of a file, as far as the user has said how.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The last may be the colours of RGB or RGBA.
+    axes : str or None
+        As in :func:`cut_of`; one letter less where the last axis holds colours. None: T, Z, C if
+        there is a channel, Y and X, as many as there are.
+    planes, channel
+        As in :func:`cut_of`.
+
+    Returns
+    -------
+    cut : Cut
+    axes : str
+
+    Raises
+    ------
+    UserError
+        As :func:`cut_of`.
+    """
+    plain = channel is None and not planes and axes is None
+    if plain and (len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))):
+        return Cut((None, None)), "YX"
+    if axes is None:
+        axes = ("PTZYX" if channel is None else "PTZCYX")[-len(shape) :]
+    axes = axes.upper()
+    coloured = len(shape) == len(axes) + 1 and shape[-1] in (3, 4)
+    if coloured and channel is not None and "C" not in axes:
+        raise UserError(
+            "This image is RGB: its colours are seen together and are no channels; leave "
+            "--channel out."
+        )
+    return cut_of(shape[:-1] if coloured else shape, axes, planes, channel), axes
+
+
+def _checked(position: int, length: int, what: str) -> int:
+    if not 0 <= position < length:
+        raise UserError(f"There is no {what}: they count from 0 to {length - 1}.")
+    return position

@@ -1,0 +1,64 @@
+"""A plane with all channels of its image, as they are measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.axes import Cut, CutArray
+
+
+@dataclass(frozen=True, eq=False)
+class AllChannels:
+    """A plane of an array with all its channels, which are read only where it is sliced.
+
+    Parameters
+    ----------
+    pixels : array-like
+        Is only sliced.
+    cut : Cut
+        Which plane; its channel plays no part.
+    """
+
+    pixels: Any
+    cut: Cut
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(Y, X), and the number of colours of RGB."""
+        return CutArray(self.pixels, self.cut).shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of what is read."""
+        return np.dtype(self.pixels.dtype)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the channels; none, where the plane is grey."""
+        axis = self.cut.channel_axis
+        if axis is not None:
+            return tuple(str(channel) for channel in range(self.pixels.shape[axis]))
+        colours = self.pixels.shape[len(self.cut.index) :]
+        return ("red", "green", "blue") if colours and colours[0] >= 3 else ()
+
+    def __getitem__(self, part: tuple[slice, slice]) -> NDArray[Any]:
+        """Read rows and columns, shape (Y, X) or (Y, X, C); without transparency.
+
+        Raises
+        ------
+        UserError
+            If what lies behind the array fails.
+        """
+        index, axis = list(self.cut.index), self.cut.channel_axis
+        if axis is None:
+            read = CutArray(self.pixels, self.cut)[part]
+            return read[..., :3] if read.ndim == 3 and read.shape[2] >= 3 else read
+        each = [
+            CutArray(self.pixels, Cut((*index[:axis], channel, *index[axis + 1 :]), axis))[part]
+            for channel in range(self.pixels.shape[axis])
+        ]
+        return np.stack(each, axis=-1)

@@ -1,0 +1,122 @@
+"""A plane at another zoom, of which only what is sliced is read and resized."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.tiling import ArrayLike
+
+# Zooms are fractions with no larger denominator, so that blocks can begin where pixels of both
+# resolutions begin.
+MOST_PARTS = 16
+
+
+def as_fraction(zoom: float) -> Fraction:
+    """Give a zoom as a fraction of small numbers; one above 1/16 never becomes 0."""
+    if abs(zoom - 1) < 1 / (2 * MOST_PARTS):
+        return Fraction(1)
+    return max(Fraction(zoom).limit_denominator(MOST_PARTS), Fraction(1, MOST_PARTS))
+
+
+@dataclass(frozen=True, eq=False)
+class Zoomed:
+    """A plane at another zoom; a pixel is the same, up to rounding, whatever is sliced.
+
+    Parameters
+    ----------
+    pixels : array-like, shape (Y, X) or (Y, X, C)
+        Is only sliced.
+    zoom : Fraction
+        Pixels of this plane for one of ``pixels``, along each axis.
+    """
+
+    pixels: ArrayLike
+    zoom: Fraction
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width in pixels, and the number of colours."""
+        height, width, *colours = self.pixels.shape
+        return math.ceil(height * self.zoom), math.ceil(width * self.zoom), *colours
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32: what is resized is interpolated."""
+        return np.dtype(np.float32)
+
+    def __getitem__(self, part: tuple[slice, slice]) -> NDArray[np.float32]:
+        """Read and resize rows and columns."""
+        source, cut, shape = [], [], []
+        for one, length in zip(part, self.pixels.shape, strict=False):
+            begin, end = self._around(one, length)
+            source.append(slice(begin, min(end, length)))
+            shape.append(end - begin)
+            offset = int(begin * self.zoom)
+            cut.append(slice(one.start - offset, one.stop - offset))
+        read = np.asarray(self.pixels[tuple(source)])
+        missing = [(0, whole - got) for whole, got in zip(shape, read.shape, strict=False)]
+        missing += [(0, 0)] * (read.ndim - 2)
+        read = np.pad(read, missing, mode="edge").astype(np.float32)
+        channels = read[None] if read.ndim == 2 else np.moveaxis(read, -1, 0)
+        made = resized(channels, self.zoom)[:, *cut]
+        return made[0] if read.ndim == 2 else np.ascontiguousarray(np.moveaxis(made, 0, -1))
+
+    def _around(self, part: slice, length: int) -> tuple[int, int]:
+        """Pixels that are read: whole parts of the fraction, and one more on every side."""
+        numerator, parts = self.zoom.numerator, self.zoom.denominator
+        margin = math.ceil(2 / numerator) + 1
+        first = max(part.start // numerator - margin, 0)
+        last = min(math.ceil(part.stop / numerator) + margin, math.ceil(length / parts))
+        return first * parts, last * parts
+
+
+def resized(channels: NDArray[np.float32], zoom: Fraction) -> NDArray[np.float32]:
+    """Resize (C, Y, X) by linear interpolation, over a wider window where it shrinks.
+
+    Parameters
+    ----------
+    channels : ndarray, shape (C, Y, X), float32
+        Y and X are multiples of the denominator of ``zoom``.
+    zoom : Fraction
+
+    Returns
+    -------
+    ndarray, shape (C, Y * zoom, X * zoom), float32
+    """
+    height, width = (int(edge * zoom) for edge in channels.shape[1:])
+    source = torch.from_numpy(np.ascontiguousarray(channels))[None]
+    made = F.interpolate(
+        source, (height, width), mode="bilinear", antialias=True, align_corners=False
+    )
+    return made[0].numpy()
+
+
+def restored(
+    maps: NDArray[np.float32], zoom: Fraction, shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Bring maps of a zoomed plane, or of a part of it, back to the pixels of the plane.
+
+    Parameters
+    ----------
+    maps : ndarray, shape (C, Y, X), float32
+        Begin where a pixel of the plane begins.
+    zoom : Fraction
+        At which they were predicted.
+    shape : (int, int)
+        Height and width in pixels of the plane.
+
+    Returns
+    -------
+    ndarray, shape (C, *shape), float32
+    """
+    missing = [(0, -edge % zoom.numerator) for edge in maps.shape[1:]]
+    whole = np.pad(maps, [(0, 0), *missing], mode="edge")
+    return resized(whole, 1 / zoom)[:, : shape[0], : shape[1]]

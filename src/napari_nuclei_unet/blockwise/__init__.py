@@ -1,0 +1,1 @@
+"""Planes larger than memory."""

@@ -1,0 +1,282 @@
+"""Nuclei of one block of a plane: the same function here, in a thread, and on a cluster."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.blocks import Block, owned, plan_blocks
+from napari_nuclei_unet.arrays.boxes import Box, Region, box_around, cut
+from napari_nuclei_unet.arrays.resampling import Zoomed, restored
+from napari_nuclei_unet.arrays.tiling import ArrayLike
+from napari_nuclei_unet.blockwise.survey import Survey
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.labels.regionprops import Frame, measure
+from napari_nuclei_unet.models.model import Model, load_model
+from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.progress import Step, Wish, sticky
+from napari_nuclei_unet.segmentation.device import Plan, plan
+from napari_nuclei_unet.segmentation.normalization import Plane, seen_colours
+from napari_nuclei_unet.segmentation.predict import Maps, Window, predict_steps
+from napari_nuclei_unet.segmentation.segment import thresholds_of
+from napari_nuclei_unet.segmentation.watershed import SMOOTHING, separate
+
+# Edge of what a block answers for, in pixels: larger ones see less twice and take more memory.
+BLOCK = 4096
+# How much more a block sees on every side, in pixels that the network sees: half a nucleus that
+# reaches over the edge, and its neighbours, with which separating them has to do.
+HALO = 128
+
+
+class Source(Protocol):
+    """What gives a plane, here or on another machine."""
+
+    def open(self) -> ArrayLike:
+        """Give the plane, shape (Y, X) or (Y, X, C), only to be sliced."""
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A plane that this program has opened."""
+
+    pixels: ArrayLike
+
+    def open(self) -> ArrayLike:
+        """Give it."""
+        return self.pixels
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What shall be done with every block.
+
+    Attributes
+    ----------
+    model : str
+        Name or file.
+    params : SegmentParams
+    device : {"auto", "cpu", "cuda", "mps"}
+    region : Region or None
+        In pixels of the plane.
+    """
+
+    model: str
+    params: SegmentParams = field(default_factory=SegmentParams)
+    device: str = "auto"
+    region: Region | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A block of a plane, and all that it takes to find its nuclei."""
+
+    source: Source
+    block: Block
+    survey: Survey
+    wanted: Wanted
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Nuclei that a block answers for.
+
+    Attributes
+    ----------
+    labels : ndarray, shape of ``at``, int32
+        1..n; 0 where there is background, or a nucleus of another block.
+    at : (slice, slice)
+        Where in the plane; may reach over the edge of the block.
+    table : dict of str to ndarray, shape (n,)
+        As from ``core.measure.measure``, in pixels of the plane.
+    notices : tuple of str
+        Sentences for the user.
+    error : str
+        Why the block could not be read, and is empty; mostly none.
+    """
+
+    labels: NDArray[np.int32]
+    at: Box
+    table: dict[str, NDArray[Any]]
+    notices: tuple[str, ...] = ()
+    error: str = ""
+
+
+def blocks_of(shape: tuple[int, ...], zoom: Fraction) -> list[Block]:
+    """Cut a plane into blocks that begin where pixels begin at either resolution.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of the plane in pixels.
+    zoom : Fraction
+        At which the network sees it.
+    """
+    size = BLOCK if zoom <= 1 else max(int(BLOCK / zoom) // 1024 * 1024, 1024)
+    # 64: of what networks halve, so that pooling sees the same squares in every block
+    return plan_blocks((shape[0], shape[1]), size, math.ceil(HALO / zoom), 64 * zoom.denominator)
+
+
+def find_steps(task: Task) -> Generator[Step, Wish, Found | None]:
+    """Find the nuclei that a block answers for.
+
+    Parameters
+    ----------
+    task : Task
+
+    Yields
+    ------
+    Step
+        After each batch of tiles. Sent True, the run stops.
+
+    Returns
+    -------
+    Found or None
+        None: the run was stopped. A block that cannot be read gives none, and says why.
+
+    Raises
+    ------
+    UserError
+        If memory does not suffice, or a parameter cannot be used.
+    """
+    region, pixels = task.wanted.region, _Read(task.source.open())
+    if not task.survey.is_live(task.block.seen) or (
+        region is not None and not region.part(task.block.seen).any()
+    ):
+        return nothing(task.block, pixels.shape)
+    model = load_model(task.wanted.model)  # is read once, and again when its file has changed
+    how = plan(task.wanted.params, task.wanted.device, model.network.config)
+    notices: list[str] = []
+    try:
+        maps = yield from sticky(_map_steps(pixels, task, model, how, notices))
+        if maps.finished is not None:
+            return None
+        return _found(pixels, maps.values, task, model, tuple(notices))
+    except _UnreadableError as error:
+        return nothing(task.block, pixels.shape, str(error))
+
+
+def nothing(block: Block, shape: tuple[int, ...], error: str = "") -> Found:
+    """Give what is found where there is nothing, or what is there cannot be read.
+
+    The table has the columns of all others, as many as a plane of that shape has colours.
+    """
+    top, left = (part.start for part in block.own)
+    table = measure(np.zeros((0, 0), np.int32), np.zeros((0, 0, *shape[2:])))
+    return Found(np.zeros((0, 0), np.int32), (slice(top, top), slice(left, left)), table, (), error)
+
+
+class _UnreadableError(Exception):
+    """A block could not be read."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A plane without transparency, whose failures to be read are told apart from all others."""
+
+    pixels: ArrayLike
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        height, width, *colours = self.pixels.shape
+        return height, width, *(min(n, 3) for n in colours if n > 1)
+
+    def __getitem__(self, part: Box) -> NDArray[np.generic]:
+        try:
+            read = np.asarray(self.pixels[part])
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever lies behind it: a file, a server, a graph
+            raise _UnreadableError(str(error).splitlines()[0] if str(error) else repr(error)) from (
+                error
+            )
+        return seen_colours(read)
+
+
+@dataclass(frozen=True, eq=False)
+class _Normalized:
+    """A plane from black 0 to white 1, normalised where it is sliced."""
+
+    plane: Plane
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.plane.pixels.shape)
+
+    def __getitem__(self, part: Box) -> NDArray[np.float32]:
+        return self.plane.normalized(self.plane.pixels[part])
+
+
+def _map_steps(
+    pixels: _Read, task: Task, model: Model, how: Plan, notices: list[str]
+) -> Generator[Step, Wish, Maps]:
+    """Predict the maps of what a block sees, in pixels of the plane."""
+    survey, seen, zoom = task.survey, task.block.seen, task.survey.zoom
+    plane = Plane(pixels, survey.low, survey.middle, survey.high)  # type: ignore[arg-type]
+    if zoom == 1:
+        window = Window(seen, survey.is_live)
+        return (yield from predict_steps(plane, model.network, how, notices, window=window))
+    zoomed = Plane(Zoomed(_Normalized(plane), zoom), 0.0, 0.5, 1.0)  # type: ignore[arg-type]
+    box = _scaled(seen, zoom)
+    window = Window(box, lambda tile: survey.is_live(_scaled(tile, 1 / zoom, pixels.shape)))
+    maps = yield from predict_steps(zoomed, model.network, how, notices, window=window)
+    values = restored(maps.values, zoom, task.block.shape)
+    return Maps(values, maps.plan, maps.finished)
+
+
+def _scaled(box: Box, zoom: Fraction, within: tuple[int, ...] | None = None) -> Box:
+    """Box at another zoom that holds all of it."""
+    rows, columns = (
+        slice(math.floor(part.start * zoom), math.ceil(part.stop * zoom)) for part in box
+    )
+    if within is None:
+        return rows, columns
+    return slice(rows.start, min(rows.stop, within[0])), slice(
+        columns.start, min(columns.stop, within[1])
+    )
+
+
+def _found(
+    read: _Read,
+    maps: NDArray[np.float32],
+    task: Task,
+    model: Model,
+    notices: tuple[str, ...],
+) -> Found:
+    """Separate nuclei in the maps of a block, and take its own."""
+    survey, block, zoom = task.survey, task.block, float(task.survey.zoom)
+    pixels = read[block.seen]
+    dead = survey.dead(block.seen)
+    if pixels.dtype.kind == "f":
+        lost = ~np.isfinite(pixels)
+        dead |= lost if lost.ndim == 2 else lost.any(axis=2)
+    if dead.any():
+        maps[0][dead] = 0
+    thresholds = thresholds_of(task.wanted.params, model.card, zoom)
+    try:
+        labels = separate(maps, **thresholds, smoothing=SMOOTHING / zoom)
+    except MemoryError as error:
+        raise UserError(
+            "There is not enough memory to separate the nuclei of a block: close other programs."
+        ) from error
+    if task.wanted.region is not None:
+        inside = task.wanted.region.part(block.seen)
+        labels = cut(labels, inside, thresholds["minimum_area"])
+    mine = owned(labels, block)
+    ids = np.where(mine, np.cumsum(mine), 0).astype(np.int32)
+    own = ids[labels]
+    if not own.any():
+        return nothing(block, read.shape)
+    box = box_around(own > 0)
+    rows, columns = (
+        slice(seen.start + part.start, seen.start + part.stop)
+        for seen, part in zip(block.seen, box, strict=True)
+    )
+    frame = Frame(offset=(rows.start, columns.start), shape=(read.shape[0], read.shape[1]))
+    table = measure(own[box], pixels[box], maps[0][box], frame)
+    return Found(own[box].copy(), (rows, columns), table, notices)

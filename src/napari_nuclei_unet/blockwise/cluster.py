@@ -1,0 +1,248 @@
+"""Blocks computed by the workers of a dask scheduler: on this machine, or on many."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from asyncio import CancelledError
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_nuclei_unet.arrays.axes import Cut, CutArray
+from napari_nuclei_unet.arrays.tiling import ArrayLike
+from napari_nuclei_unet.blockwise.block import Found, Task, find_steps
+from napari_nuclei_unet.blockwise.run import Answer, Compute
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.lazy_images import LazyPixels, open_lazily
+from napari_nuclei_unet.models.model import load_model
+from napari_nuclei_unet.progress import Step, Wish, run
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+MISSING = (
+    "Computing on a cluster needs dask.distributed: install it with "
+    "pip install 'napari-nuclei-unet[cluster]'."
+)
+GONE = "The scheduler is gone: start it, then run it again to go on."
+LOCAL = "local:"
+# With a port, or with what may have none, such as inproc.
+ADDRESS = re.compile(r"\w+://.+|[^/]+:\d+")
+# Seconds in which a scheduler must answer.
+PATIENCE = 15
+# Blocks under way, or waiting to be written, for each worker.
+AHEAD = 2
+# Seconds between looks whether the run shall stop.
+POLL = 0.2
+
+
+@dataclass(frozen=True)
+class FilePlane:
+    """A plane of a file that every worker can open under the same path.
+
+    Attributes
+    ----------
+    path : str
+    level : int
+    cut : Cut
+    stamp : tuple of int
+        Tells a file from the one that it has replaced.
+    """
+
+    path: str
+    level: int
+    cut: Cut
+    stamp: tuple[int, ...] = ()
+
+    def open(self) -> ArrayLike:
+        """Give it; a file is opened once a process."""
+        return CutArray(_pixels(self.path, self.level, self.stamp), self.cut)
+
+
+@lru_cache(maxsize=4)
+def _pixels(path: str, level: int, _: tuple[int, ...]) -> LazyPixels:
+    return open_lazily(path, level).pixels
+
+
+@contextmanager
+def computing_on(address: str, model: str) -> Iterator[Compute]:
+    """Connect to a scheduler.
+
+    Parameters
+    ----------
+    address : str
+        ``tcp://host:port``, the path of a scheduler file, or ``local:N`` for N processes here.
+    model : str
+        Name or file; the workers must have the same.
+
+    Yields
+    ------
+    callable
+        Instead of ``streaming.find_all_steps``. Tasks hold their planes as :class:`FilePlane`.
+
+    Raises
+    ------
+    UserError
+        If dask.distributed is missing, the scheduler does not answer, has no worker, or a worker
+        has another version of this program or another model of this name.
+    """
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise UserError(MISSING) from error
+    with _client(address) as client:
+        _check_workers(client, address, model)
+        yield lambda tasks: _find_steps(client, tasks)
+
+
+@contextmanager
+def _client(address: str) -> Iterator[Client]:
+    from distributed import Client, LocalCluster
+
+    if address.startswith(LOCAL):
+        count = address.removeprefix(LOCAL)
+        if not count.isdigit() or not int(count):
+            raise UserError(f"'{address}' is no scheduler: local: takes a number of processes.")
+        cores = max(1, (os.cpu_count() or 1) // int(count))
+        with (
+            LocalCluster(
+                n_workers=int(count),
+                threads_per_worker=1,
+                dashboard_address=None,
+                env={"OMP_NUM_THREADS": str(cores)},
+            ) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
+        return
+    where = _where(address)
+    try:
+        with ThreadPoolExecutor(1) as aside:  # there may be a loop of asyncio in this thread
+            aside.submit(asyncio.run, _greet(where)).result()
+        client = Client(where, timeout=PATIENCE, set_as_default=False)
+    except Exception as error:  # whatever comes of reading what something else has sent
+        raise UserError(
+            f"The scheduler {address} cannot be reached: check its address, and that it runs."
+        ) from error
+    with client:
+        yield client
+
+
+def _where(address: str) -> str:
+    """Address of a scheduler that is given by it, or by a file."""
+    file = Path(address)
+    if file.is_file():
+        try:
+            return str(json.loads(file.read_text(encoding="utf-8"))["address"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{file} is no scheduler file: give one that dask wrote.") from error
+    if not ADDRESS.fullmatch(address):
+        raise UserError(
+            f"'{address}' is no scheduler: give tcp://host:port, a scheduler file that is there, "
+            "or local:N for N processes on this computer."
+        )
+    return address
+
+
+async def _greet(address: str) -> None:
+    """Refuse, in time, what does not answer as a scheduler does; a client might wait for ever."""
+    from distributed.core import rpc
+    from distributed.security import Security
+
+    how = Security().get_connection_args("client")
+    async with asyncio.timeout(PATIENCE), rpc(address, connection_args=how) as scheduler:
+        told = await scheduler.identity()
+    if told["type"] != "Scheduler":
+        raise ValueError(f"{address} is a {told['type']}")
+
+
+def _check_workers(client: Client, address: str, model: str) -> None:
+    if not client.scheduler_info(n_workers=-1)["workers"]:
+        raise UserError(f"The scheduler {address} has no worker yet: start some, then try again.")
+    own = _versions(model)
+    try:
+        theirs = client.run(_versions, model, on_error="return")
+    except OSError as error:
+        raise UserError(f"A worker of {address} does not answer: {error}") from error
+    for worker, found in theirs.items():
+        if isinstance(found, ImportError) or not isinstance(found, tuple):
+            raise UserError(f"The worker {worker} cannot compute blocks: {found}")
+        for what, here, there in zip(("version", "model"), own, found, strict=True):
+            if here != there:
+                raise UserError(
+                    f"The worker {worker} has {what} {there} of this program and this computer "
+                    f"{here}: install the same on both."
+                    if what == "version"
+                    else f"The worker {worker} has another model '{model}' ({there[:12]}, here "
+                    f"{here[:12]}): give all the same file."
+                )
+
+
+def _versions(model: str) -> tuple[str, str]:
+    """Version of this program, and checksum of a model, of the process that is asked."""
+    return version("napari-nuclei-unet"), load_model(model).card.sha256
+
+
+def find(task: Task) -> Found:
+    """Find the nuclei of a block; what a worker does.
+
+    Its labels are packed by dask on their way.
+    """
+    found = run(find_steps(task))
+    assert found is not None  # nobody can stop it
+    return found
+
+
+def _find_steps(client: Client, tasks: Sequence[Task]) -> Generator[Step, Wish, None]:
+    """Find the nuclei of blocks on workers; answers come in the order of the tasks."""
+    waiting = list(reversed(tasks))
+    under_way: list[Future[Any]] = []
+    wish: Wish = None
+    try:
+        while (waiting or under_way) and not wish:
+            ahead = AHEAD * max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
+            while waiting and len(under_way) < ahead:
+                under_way.append(client.submit(find, waiting.pop(), pure=False, retries=2))
+            first = under_way[0]
+            if not _ready(client, first):
+                wish = yield Step(0, 1)
+                continue
+            under_way.pop(0)
+            wish = yield Answer(done=1, total=1, found=_result(first))
+    finally:
+        client.cancel(under_way)
+
+
+def _ready(client: Client, future: Future[Any]) -> bool:
+    """Whether it is done, or becomes so in a moment."""
+    from distributed import wait
+
+    try:
+        with client.as_current():
+            wait([future], timeout=POLL)
+    except TimeoutError:
+        return False
+    except CancelledError as error:
+        raise UserError(GONE) from error
+    return True
+
+
+def _result(future: Future[Any]) -> Any:
+    from distributed.scheduler import KilledWorker
+
+    try:
+        return future.result()
+    except CancelledError as error:
+        raise UserError(GONE) from error
+    except KilledWorker as error:
+        raise UserError(
+            "A block has ended several workers, mostly for lack of memory: give workers more of it."
+        ) from error

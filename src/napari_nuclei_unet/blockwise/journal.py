@@ -1,0 +1,219 @@
+"""The journal of a long run: what is finished, so that a run that was broken off goes on there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.atomic import checksum, written
+
+# Name of the file, in the folder of the labels.
+JOURNAL = "nuclei_unet_journal.json"
+
+
+class Failure(NamedTuple):
+    """What could not be read.
+
+    Attributes
+    ----------
+    plane : int
+        From 0.
+    block : int or None
+        From 0; None: the whole plane, of which nothing could be read.
+    told : str
+        Where it is, and why, for the user.
+    """
+
+    plane: int
+    block: int | None
+    told: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes
+    ----------
+    plane, block : int
+        The first that was not tried, from 0.
+    nuclei : int
+        Found so far; their ids are 1 to this.
+    failed : tuple of Failure
+        What could not be read since the run began, or was gone on with.
+    again : tuple of Failure
+        What could not be read before, and is tried again once all planes are behind.
+    seconds : float
+        That it took so far.
+    table_bytes, table_crc : int
+        Length and checksum of the table so far.
+    surveys : dict of str to dict
+        Of planes of which blocks are missing, by their number, so that these see them as the
+        others did; JSON.
+    """
+
+    plane: int = 0
+    block: int = 0
+    nuclei: int = 0
+    failed: tuple[Failure, ...] = ()
+    again: tuple[Failure, ...] = ()
+    seconds: float = 0.0
+    table_bytes: int = 0
+    table_crc: int = 0
+    surveys: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Progress:
+        """Make it again of what a journal holds; what has failed is tried again."""
+        missing = [Failure(*one) for one in (*told["again"], *told["failed"])]
+        return cls(**told | {"failed": (), "again": tuple(missing)})
+
+    def next_plane(self, planes: int) -> int | None:
+        """Plane that is next of so many; None: all are behind."""
+        if self.plane < planes:
+            return self.plane
+        return self.again[0].plane if self.again else None
+
+    def left(self, plane: int, blocks: int) -> list[int]:
+        """Blocks of the plane that is next, which has so many, in their order."""
+        if plane == self.plane:
+            return list(range(self.block, blocks))
+        mine = takewhile(lambda one: one.plane == plane, self.again)
+        return [one.block for one in mine if one.block is not None]
+
+    def spread(self, blocks: int) -> Progress:
+        """Progress in which a plane that is tried again as a whole stands as its blocks."""
+        first, *others = self.again
+        return replace(self, again=(*(first._replace(block=at) for at in range(blocks)), *others))
+
+    def past(self, plane: int, last: bool, failed: tuple[Failure, ...]) -> Progress:
+        """Progress when the next block of a plane, maybe its last, is behind."""
+        if plane < self.plane:
+            after = replace(self, again=self.again[1:], failed=self.failed + failed)
+        else:
+            block = 0 if last else self.block + 1
+            after = replace(self, plane=plane + last, block=block, failed=self.failed + failed)
+        wanted = {after.plane} | {one.plane for one in (*after.again, *after.failed)}
+        kept = {name: one for name, one in after.surveys.items() if int(name) in wanted}
+        return replace(after, surveys=kept)
+
+
+def wish_of(path: Path) -> dict[str, Any] | None:
+    """Read what the run of a journal is of; None where there is no journal."""
+    try:
+        wish: dict[str, Any] = json.loads(path.read_text())["wish"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return wish
+
+
+def differences(wish: dict[str, Any], other: dict[str, Any]) -> str:
+    """Name what two runs do not have in common; nothing if they are of the same.
+
+    Of another image only that is named, for much else may follow from it.
+    """
+    names = sorted(one for one in wish.keys() | other.keys() if wish.get(one) != other.get(one))
+    return "image" if "image" in names else " and ".join(names)
+
+
+@dataclass(eq=False)
+class Journal:
+    """Writes down what is finished, and the table of nuclei.
+
+    Parameters
+    ----------
+    path : Path
+        A file of JSON, replaced as a whole after every block.
+    table : Path
+        CSV to which rows are appended.
+    wish : dict
+        What the run is of: another one does not go on with it. JSON.
+    """
+
+    path: Path
+    table: Path
+    wish: dict[str, Any]
+    progress: Progress = field(default_factory=Progress)
+
+    def begin(self) -> bool:
+        """Go on where an earlier run was broken off; or begin. Whether there was one.
+
+        What that run could not read is tried again.
+
+        Raises
+        ------
+        UserError
+            If the earlier run was another one, or something cannot be written.
+        """
+        try:
+            kept = json.loads(self.path.read_text())
+        except (FileNotFoundError, ValueError):
+            self.commit(Progress())
+            return False
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be read ({error.strerror or error}).") from error
+        if changed := differences(json.loads(json.dumps(self.wish)), kept["wish"]):
+            raise UserError(
+                f"{self.path.parent} was begun with another {changed}: choose another name, or "
+                "--overwrite it."
+            )
+        self.progress = Progress.from_json(kept["progress"])
+        return True
+
+    def add(self, rows: dict[str, NDArray[Any]], progress: Progress) -> None:
+        """Append rows to the table, and say that a block is finished.
+
+        Rows that a run that was broken off has left behind are overwritten.
+
+        Raises
+        ------
+        UserError
+            If something cannot be written.
+        """
+        try:
+            start = self.progress.table_bytes
+            size = self._append(rows, start)
+            crc = checksum(self.table, start, size, self.progress.table_crc)
+        except OSError as error:
+            raise UserError(
+                f"{self.table} cannot be written ({error.strerror or error}): free some space, "
+                "then run it again to go on."
+            ) from error
+        if hasattr(os, "sync"):
+            os.sync()  # the labels are on the disk before the journal says so
+        self.commit(replace(progress, table_bytes=size, table_crc=crc))
+
+    def _append(self, rows: dict[str, NDArray[Any]], start: int) -> int:
+        with self.table.open("a+", newline="", encoding="utf-8") as out:
+            out.truncate(start)
+            writer = csv.writer(out)
+            if start == 0:
+                writer.writerow(rows)
+            for row in zip(*rows.values(), strict=True):
+                writer.writerow(
+                    f"{value:.9g}" if isinstance(value, np.floating) else value for value in row
+                )
+            _save(out)
+            return out.tell()
+
+    def commit(self, progress: Progress) -> None:
+        """Replace the journal."""
+        with written(self.path) as aside, aside.open("w", encoding="utf-8") as out:
+            json.dump({"wish": self.wish, "progress": asdict(progress)}, out)
+            _save(out)
+        self.progress = progress
+
+
+def _save(out: TextIO) -> None:
+    """Wait until a file is on the disk."""
+    out.flush()
+    os.fsync(out.fileno())

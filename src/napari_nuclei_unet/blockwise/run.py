@@ -1,0 +1,327 @@
+"""Planes larger than memory: block by block into a store, and on from where a run stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.blocks import Block, place, surviving
+from napari_nuclei_unet.blockwise.block import (
+    Found,
+    Source,
+    Task,
+    Wanted,
+    blocks_of,
+    find_steps,
+    nothing,
+)
+from napari_nuclei_unet.blockwise.journal import Failure, Journal, Progress
+from napari_nuclei_unet.blockwise.survey import Survey, UnreadableError, survey_steps
+from napari_nuclei_unet.models.model import load_model
+from napari_nuclei_unet.progress import Step, Wish, sticky
+from napari_nuclei_unet.segmentation.device import give_back_memory, plan
+from napari_nuclei_unet.segmentation.normalization import check_type_and_shape
+
+# What one plane adds to the total of a run.
+PER_PLANE = 10_000
+UNREADABLE = "A part could not be read and is empty"
+Place = tuple[int | slice, ...]
+
+
+class Writable(Protocol):
+    """Labels that can be read and written in parts; a ``stores.LabelsStore`` is one."""
+
+    labels: Any
+
+    def write(self, place: Place, values: NDArray[np.integer]) -> None:
+        """Write labels."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One plane of a run.
+
+    Attributes
+    ----------
+    source : Source
+    index : tuple of int
+        Of the plane in the labels: its position on the axes before Y and X.
+    columns : dict of str to int
+        What the table says of its place: name of an axis, and position on it.
+    """
+
+    source: Source
+    index: tuple[int, ...] = ()
+    columns: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BlockStep(Step):
+    """Progress of a run.
+
+    Attributes
+    ----------
+    plane, planes, block, blocks : int
+        At work, from 0, and how many there are; of blocks of this plane.
+    nuclei : int
+        Found so far.
+    written : tuple of int or slice, or None
+        Part of the labels that has just been written.
+    """
+
+    plane: int = 0
+    planes: int = 1
+    block: int = 0
+    blocks: int = 1
+    nuclei: int = 0
+    written: Place | None = None
+
+
+# Finds the nuclei of tasks and yields them in their order, as ``Answer``, between steps.
+Compute = Callable[[Sequence[Task]], Generator[Step, Wish, None]]
+# Is told whether reading has failed; raises where that is no wonder, as the image is gone.
+Check = Callable[[bool], None]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Answer(Step):
+    """A block is finished."""
+
+    found: Found
+
+
+def find_all_steps(tasks: Sequence[Task]) -> Generator[Step, Wish, None]:
+    """Find the nuclei of blocks one after the other, in this process."""
+    for task in tasks:
+        found = yield from sticky(find_steps(task))
+        if found is None or (yield Answer(done=1, total=1, found=found)):
+            return
+
+
+def _trust(_: bool) -> None:
+    """Take the image to be there."""
+
+
+def stream_steps(
+    layers: Sequence[Layer],
+    store: Writable,
+    journal: Journal,
+    wanted: Wanted,
+    compute: Compute = find_all_steps,
+    check: Check = _trust,
+) -> Generator[Step, Wish, Progress]:
+    """Segment planes into a store; what the journal says is finished is not done again.
+
+    Blocks are written in their order, wherever they are computed, and each nucleus by the one block
+    that has its centre. So a run that was broken off, or was done on many machines, gives the same
+    labels as any other. What an earlier run could not read is tried again in the end, and its
+    nuclei get ids above all others.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    store : LabelsStore
+    journal : Journal
+        Has begun.
+    wanted : Wanted
+    compute : callable, optional
+        Computes blocks, here or elsewhere.
+    check : callable, optional
+        Is called before anything that was read is believed, and told whether reading has failed. It
+        raises a UserError if the image is gone.
+
+    Yields
+    ------
+    Step
+        With notices.
+    BlockStep
+        After each batch of tiles, and after each block. Sent True, the run stops: the block at work
+        is dropped.
+
+    Returns
+    -------
+    Progress
+        Its ``next_plane`` is not None if the run was stopped.
+
+    Raises
+    ------
+    UserError
+        If something cannot be used or written; the journal stays as it is.
+    """
+    run = _Run(layers, store, journal, check)
+    while (number := journal.progress.next_plane(len(layers))) is not None:
+        if str(number) not in journal.progress.surveys:
+            stopped = yield from _survey_steps(run, number, wanted)
+        else:
+            stopped = yield from _plane_steps(run, number, wanted, compute)
+        if stopped:
+            break
+    return journal.progress
+
+
+def _survey_steps(run: _Run, number: int, wanted: Wanted) -> Generator[Step, Wish, bool]:
+    """Look at a plane before its blocks; whether it was stopped before the end."""
+    model = load_model(wanted.model)
+    how = plan(wanted.params, wanted.device, model.network.config)
+    pixels, notices = run.layers[number].source.open(), list[str]()
+    check_type_and_shape(pixels)
+
+    def checked(step: Step) -> BlockStep:
+        run.check(bool(notices))
+        return run.show(number, 0, 1, Step(0, 1, step.notice))
+
+    try:
+        steps = survey_steps(pixels, model, wanted.params.diameter, how, notices)
+        survey = yield from sticky(steps, checked)
+    except UnreadableError as error:
+        notice, _ = run.take(number, None, _unread(pixels.shape, str(error)), 0.0, True)
+        return bool((yield run.show(number, 1, 1, Step(0, 1, notice))))
+    if survey is None:
+        return True
+    run.check(bool(notices))
+    run.keep(number, survey, len(blocks_of(pixels.shape, survey.zoom)))
+    for notice in notices:
+        yield Step(0, 1, notice)
+    return False
+
+
+def _unread(shape: tuple[int, ...], error: str) -> Found:
+    """Give what is found in a plane of which nothing could be read."""
+    height, width, *colours = shape
+    whole = slice(0, height), slice(0, width)
+    seen = (height, width, *(min(n, 3) for n in colours if n > 1))
+    return nothing(Block(whole, whole), seen, error)
+
+
+def _plane_steps(
+    run: _Run, number: int, wanted: Wanted, compute: Compute
+) -> Generator[Step, Wish, bool]:
+    """Segment what is left of a plane that was looked at; whether it was stopped before the end."""
+    progress, source = run.journal.progress, run.layers[number].source
+    survey = Survey.from_json(progress.surveys[str(number)])
+    tasks = [
+        Task(source, one, survey, wanted) for one in blocks_of(source.open().shape, survey.zoom)
+    ]
+    left = progress.left(number, len(tasks))
+    blocks = len(left) if number < progress.plane else len(tasks)
+    block = first = blocks - len(left)
+    wish = yield run.show(number, block, blocks, Step(0, 1))
+    run.clear(number, tasks[left[0]])
+    work, since = compute([tasks[one] for one in left]), time.monotonic()
+    try:
+        step = None if wish else next(work, None)
+        while step is not None:
+            if isinstance(step, Answer):
+                now, at, last = time.monotonic(), left[block - first], block + 1 == blocks
+                notice, written = run.take(number, at, step.found, now - since, last)
+                block, since = block + 1, now
+                shown = run.show(number, block, blocks, Step(0, 1, notice), written)
+            else:
+                shown = run.show(number, block, blocks, step)
+            wish = (yield shown) or wish
+            step = _next(work, wish)
+    finally:
+        work.close()
+    return block < blocks
+
+
+def _next(work: Generator[Step, Wish, None], wish: Wish) -> Step | None:
+    try:
+        return work.send(wish)
+    except StopIteration:
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """Writes what blocks give, and counts."""
+
+    layers: Sequence[Layer]
+    store: Writable
+    journal: Journal
+    check: Check
+
+    def keep(self, number: int, survey: Survey, blocks: int) -> None:
+        """Write down what was seen of a plane."""
+        before = self.journal.progress
+        if number < before.plane:
+            before = before.spread(blocks)
+        surveys = before.surveys | {str(number): survey.as_json()}
+        self.journal.commit(replace(before, surveys=surveys))
+
+    def take(
+        self, number: int, block: int | None, found: Found, seconds: float, last: bool
+    ) -> tuple[str, Place | None]:
+        """Write what was found: first labels, then the table, then the journal.
+
+        What the user has to know, and where labels were written.
+        """
+        self.check(bool(found.error))
+        layer, before = self.layers[number], self.journal.progress
+        written: Place | None = None
+        if found.labels.size:
+            written = (*layer.index, found.at[0], found.at[1])
+            window = np.asarray(self.store.labels[written])
+            found = _surviving(found, window)
+            place(found.labels, window, before.nuclei + 1)
+            self.store.write(written, window)
+        count = len(found.table["label"])
+        rows = {name: np.full(count, at) for name, at in layer.columns.items()} | found.table
+        rows["label"] = rows["label"] + before.nuclei
+        told = f"{_where(layer, block)}: {found.error}"
+        failed = (Failure(number, block, told),) if found.error else ()
+        after = before.past(number, last, failed)
+        nuclei, seconds = before.nuclei + count, before.seconds + seconds
+        self.journal.add(rows, replace(after, nuclei=nuclei, seconds=seconds))
+        give_back_memory()
+        return f"{UNREADABLE} ({told})." if failed else " ".join(found.notices), written
+
+    def clear(self, number: int, task: Task) -> None:
+        """Remove what a run that was broken off has left of the block that is next."""
+        rows, columns = task.block.seen
+        place_of: Place = (*self.layers[number].index, rows, columns)
+        window = np.asarray(self.store.labels[place_of])
+        left = window > self.journal.progress.nuclei
+        if left.any():
+            window[left] = 0
+            self.store.write(place_of, window)
+
+    def show(
+        self, number: int, block: int, blocks: int, step: Step, written: Place | None = None
+    ) -> BlockStep:
+        """Count a step among those of all."""
+        part = (block + step.done / max(step.total, 1)) / blocks
+        return BlockStep(
+            done=round((number + min(part, 1)) * PER_PLANE),
+            total=len(self.layers) * PER_PLANE,
+            notice=step.notice,
+            plane=number,
+            planes=len(self.layers),
+            block=min(block, blocks - 1),
+            blocks=blocks,
+            nuclei=self.journal.progress.nuclei,
+            written=written,
+        )
+
+
+def _surviving(found: Found, window: NDArray[Any]) -> Found:
+    """Leave out nuclei of which earlier blocks have taken every pixel."""
+    ids = surviving(found.labels, window)
+    if np.count_nonzero(ids) + 1 == ids.size:
+        return found
+    rows = np.flatnonzero(ids) - 1
+    table = {name: column[rows] for name, column in found.table.items()}
+    table["label"] = np.arange(1, rows.size + 1)
+    return replace(found, labels=ids[found.labels], table=table)
+
+
+def _where(layer: Layer, block: int | None) -> str:
+    parts = [f"{name} {at}" for name, at in layer.columns.items()]
+    if block is not None:
+        parts.append(f"block {block}")
+    return ", ".join(parts) or "the whole plane"

@@ -1,0 +1,256 @@
+"""What has to be known of a whole plane before its blocks are looked at one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.boxes import Box
+from napari_nuclei_unet.arrays.resampling import as_fraction
+from napari_nuclei_unet.arrays.tiling import ArrayLike
+from napari_nuclei_unet.models.model import Model
+from napari_nuclei_unet.progress import Step, Wish
+from napari_nuclei_unet.segmentation.device import Plan
+from napari_nuclei_unet.segmentation.normalization import SAMPLE, Plane, range_of, seen_colours
+from napari_nuclei_unet.segmentation.scale import PROBE, corners, liveliness, look, zoom_for
+
+# Edge, in pixels, of the squares that may be empty.
+CELL = 256
+# Means of so many pixels squared are compared, so that noise of single pixels plays no part.
+POOL = 4
+# A square is empty where they differ by no more than this part of the range from black to white.
+EMPTY = 0.05
+# Rows and columns that are read at once.
+BAND, WIDE = PROBE, 8 * PROBE
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What blocks of a plane have in common.
+
+    Attributes
+    ----------
+    low, middle, high : float
+        As of ``core.planes.Plane``.
+    zoom : Fraction
+        At which the network looks at the plane.
+    diameter : float or None
+        Typical one of a nucleus, in pixels; None where nothing was found.
+    live : ndarray, shape (Y / 256, X / 256), bool
+        Squares of 256 pixels in which there may be nuclei.
+    """
+
+    low: float
+    middle: float
+    high: float
+    zoom: Fraction
+    diameter: float | None
+    live: NDArray[np.bool_]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as JSON can hold it."""
+        made = {name: getattr(self, name) for name in ("low", "middle", "high", "diameter")}
+        rows = [np.packbits(row).tobytes().hex() for row in self.live]
+        return made | {"zoom": str(self.zoom), "live": rows, "columns": self.live.shape[1]}
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Survey:
+        """Make it again of what :meth:`as_json` gave."""
+        packed = [np.frombuffer(bytes.fromhex(row), np.uint8) for row in told["live"]]
+        live = np.array([np.unpackbits(row, count=told["columns"]) for row in packed], bool)
+        low, middle, high = told["low"], told["middle"], told["high"]
+        return cls(low, middle, high, Fraction(told["zoom"]), told["diameter"], live)
+
+    def is_live(self, box: Box) -> bool:
+        """Whether there may be nuclei in a box of the plane."""
+        return bool(self.live[*_cells(box)].any())
+
+    def dead(self, box: Box) -> NDArray[np.bool_]:
+        """Pixels of a box that lie in empty squares; shape of the box."""
+        rows, columns = (np.arange(part.start, part.stop) // CELL for part in box)
+        return ~self.live[np.ix_(rows, columns)]
+
+
+def _cells(box: Box) -> Box:
+    rows, columns = (slice(part.start // CELL, -(-part.stop // CELL)) for part in box)
+    return rows, columns
+
+
+def survey_steps(
+    pixels: ArrayLike, model: Model, diameter: float | None, how: Plan, notices: list[str]
+) -> Generator[Step, Wish, Survey | None]:
+    """Look at a plane once, part by part: its brightness, where it is empty, how large nuclei are.
+
+    Black point and white point are those of ``core.planes.check_plane``, and nuclei are measured in
+    the same pixels of the plane as in memory, so that a plane means the same either way.
+
+    Parameters
+    ----------
+    pixels : array-like, shape (Y, X), (Y, X, 3) or (Y, X, 4)
+        Is only sliced.
+    model : Model
+    diameter : float or None
+        Of a typical nucleus, in pixels; None: it is measured.
+    how : Plan
+    notices : list of str
+        What could not be read is appended.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    Survey or None
+        None: it was told to stop.
+
+    Raises
+    ------
+    UnreadableError
+        If nothing of it could be read.
+    """
+    seen, reason = _Seen(pixels.shape), ""
+    parts = list(_parts(pixels.shape))
+    for done, box in enumerate(parts):
+        if (yield Step(done, len(parts))):
+            return None
+        try:
+            seen.add(box, _read(pixels, box))
+        except UnreadableError as error:
+            reason = str(error)
+            notices.append(f"A part of the image could not be read: {reason}")
+            for square in _squares(box):
+                with suppress(UnreadableError):
+                    seen.add(square, _read(pixels, square))
+    if seen.nothing:
+        raise UnreadableError(reason)
+    low, middle, high = range_of(seen.sample())
+    live = seen.live(high - low)
+    zoom = 1.0
+    if model.card.sizes and seen.probe is not None and low < high:
+        if diameter is None:
+            probe = Plane(seen.probe, low, middle, high)
+            looked = yield from look(probe, (1, 1), model, how, notices)  # blocks shrink, not zooms
+            zoom, diameter = looked[1], looked[2]
+        else:
+            zoom = zoom_for(diameter, model.card, (1, 1))
+    return Survey(low, middle, high, as_fraction(zoom), diameter, live)
+
+
+def _parts(shape: tuple[int, ...]) -> Iterator[Box]:
+    for top in range(0, shape[0], BAND):
+        for left in range(0, shape[1], WIDE):
+            yield (
+                slice(top, min(top + BAND, shape[0])),
+                slice(left, min(left + WIDE, shape[1])),
+            )
+
+
+def _squares(box: Box) -> Iterator[Box]:
+    """Cells of a box."""
+    rows, columns = (range(part.start, part.stop, CELL) for part in box)
+    for top in rows:
+        for left in columns:
+            yield (
+                slice(top, min(top + CELL, box[0].stop)),
+                slice(left, min(left + CELL, box[1].stop)),
+            )
+
+
+class UnreadableError(Exception):
+    """A part, or all, of a plane could not be read."""
+
+
+def _read(pixels: ArrayLike, box: Box) -> NDArray[np.generic]:
+    """Read a box without transparency."""
+    try:
+        part = np.asarray(pixels[box])
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever lies behind it; its block will say so again
+        raise UnreadableError((str(error).splitlines() or [repr(error)])[0]) from error
+    return seen_colours(part)
+
+
+class _Seen:
+    """Gathers what parts of a plane tell."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        colours = min(shape[2], 3) if len(shape) == 3 else 1
+        size = math.prod(shape[:2]) * colours
+        self.step = max(1, math.ceil(math.sqrt(size / SAMPLE)))  # as in intensity_range
+        cells = [-(-edge // CELL) for edge in shape[:2]]
+        self.lowest, self.highest = np.full(cells, np.inf), np.full(cells, -np.inf)
+        self._samples: list[NDArray[np.generic]] = []
+        self.probe: NDArray[np.generic] | None = None
+        self._liveliest = -1.0
+        self._small = math.prod(shape[:2]) <= PROBE**2  # is its own probe, whatever its shape
+
+    def add(self, box: Box, part: NDArray[np.generic]) -> None:
+        rows, columns = (-one.start % self.step for one in box)
+        self._samples.append(part[rows :: self.step, columns :: self.step].ravel())
+        self._look_for_probe(box, part)
+        self._pool(box, part)
+
+    def _look_for_probe(self, box: Box, part: NDArray[np.generic]) -> None:
+        """Take what is looked at in memory: the liveliest square, or all of a small plane."""
+        if self._small:
+            if self.probe is None:
+                self.probe = np.zeros((*self.shape[:2], *part.shape[2:]), part.dtype)
+            self.probe[box] = part
+            return
+        for top, left in corners(self.shape):
+            if box[0].start != top or not box[1].start <= left < box[1].stop:
+                continue
+            square = part[:PROBE, left - box[1].start :][:, :PROBE]
+            if (lively := liveliness(square)) > self._liveliest:
+                self._liveliest, self.probe = lively, square.copy()
+
+    def _pool(self, box: Box, part: NDArray[np.generic]) -> None:
+        """Lowest and highest mean of a few pixels in every cell."""
+        # as in Plane.normalized: large numbers need more digits
+        exact = np.dtype(np.float32 if part.dtype.itemsize <= 2 else np.float64)
+        grey = part if part.ndim == 2 else part.mean(axis=2, dtype=exact)
+        top, left = box[0].start // CELL, box[1].start // CELL
+        for row in range(0, grey.shape[0], CELL):
+            strip = _pooled(np.nan_to_num(grey[row : row + CELL].astype(exact)))
+            for column in range(0, strip.shape[1], CELL // POOL):
+                cell = strip[:, column : column + CELL // POOL]
+                at = top + row // CELL, left + column * POOL // CELL
+                self.lowest[at], self.highest[at] = cell.min(), cell.max()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no part could be read."""
+        return not self._samples
+
+    def sample(self) -> NDArray[np.generic]:
+        """Regular sample of all values."""
+        return np.concatenate(self._samples) if self._samples else np.zeros(0)
+
+    def live(self, span: float) -> NDArray[np.bool_]:
+        """Cells that are not empty, and those beside them: nuclei reach over edges."""
+        with np.errstate(invalid="ignore"):
+            full = self.highest - self.lowest > EMPTY * span
+        full |= ~np.isfinite(self.highest)  # not read: its block shall try
+        wide = np.pad(full, 1)
+        shifts = [
+            wide[y : y + full.shape[0], x : x + full.shape[1]] for y in range(3) for x in range(3)
+        ]
+        return np.any(shifts, axis=0)
+
+
+def _pooled(strip: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Means of ``POOL`` x ``POOL`` pixels; the edge is repeated."""
+    missing = [(0, -edge % POOL) for edge in strip.shape]
+    whole = np.pad(strip, missing, mode="edge")
+    height, width = whole.shape
+    return np.asarray(whole.reshape(height // POOL, POOL, width // POOL, POOL).mean(axis=(1, 3)))

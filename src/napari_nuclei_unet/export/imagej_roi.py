@@ -1,0 +1,66 @@
+"""Outlines as an archive of ROIs, which the ROI Manager of ImageJ and Fiji opens."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from roifile import ROI_TYPE, ImagejRoi
+
+from napari_nuclei_unet.export.result import Position, Result
+from napari_nuclei_unet.labels.contours import Contour, Piece, contours
+
+# Segments of a path, as java.awt.geom.PathIterator numbers them.
+MOVE, LINE, CLOSE = 0, 1, 4
+
+
+def write_rois(path: Path, result: Result) -> None:
+    """Write a ROI for each nucleus and plane.
+
+    Parameters
+    ----------
+    path : Path
+    result : Result
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for position, plane in result.planes():
+            for contour in contours(plane):
+                roi = _placed(_roi_of(contour), position)
+                archive.writestr(f"{roi.name}.roi", roi.tobytes())
+
+
+def _roi_of(contour: Contour) -> ImagejRoi:
+    """Make a traced ROI, or a composite one of a nucleus with a hole or in pieces."""
+    rings = tuple(ring for piece in contour.pieces for ring in piece)
+    roi = ImagejRoi.frompoints(np.concatenate(rings), name=f"{contour.label:04}")
+    if len(rings) == 1:
+        roi.roitype = ROI_TYPE.TRACED
+        return roi
+    roi.roitype, roi.n_coordinates = ROI_TYPE.RECT, 0
+    roi.integer_coordinates = roi.subpixel_coordinates = None
+    roi.multi_coordinates = _path_along(rings)
+    roi.shape_roi_size = roi.multi_coordinates.size
+    return roi
+
+
+def _path_along(rings: Piece) -> NDArray[np.float32]:
+    parts: list[NDArray[np.integer]] = []
+    for ring in rings:
+        kinds = np.full((len(ring), 1), LINE)
+        kinds[0] = MOVE
+        parts += [np.hstack([kinds, ring]).ravel(), np.array([CLOSE])]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _placed(roi: ImagejRoi, position: Position) -> ImagejRoi:
+    """Say on which plane a ROI lies. ImageJ counts from 1; 0 means every plane."""
+    roi.name += "".join(f"_{axis}{at}" for axis, at in position.items())
+    if len(position) == 1:
+        # so ImageJ finds it in a plain stack, and in one with channels, too
+        roi.position = next(iter(position.values())) + 1
+    else:
+        for axis in set(position) & set("czt"):
+            setattr(roi, f"{axis}_position", position[axis] + 1)
+    return roi

@@ -1,0 +1,87 @@
+"""Formats for labels in napari's own save dialog."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.axes import axis_letters
+from napari_nuclei_unet.export.result import Result
+from napari_nuclei_unet.export.save import is_ome_tiff, save
+from napari_nuclei_unet.io.labels import RECORD
+from napari_nuclei_unet.labels.regionprops import Frame, measure
+
+
+def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save a labels layer.
+
+    Parameters
+    ----------
+    path : str
+        Its extension chooses the format, see ``export.save``.
+    data : ndarray, shape (..., Y, X), integer
+        Or a list of these, full resolution first, if ``multiscale``.
+    attributes : dict
+        Of the layer. Its features are what was measured; without any, shapes are.
+
+    Returns
+    -------
+    list of str
+        The file.
+
+    Raises
+    ------
+    UserError
+        As from ``export.save``.
+    """
+    labels = data[0] if attributes.get("multiscale") else data
+    ndim = len(labels.shape)
+    names = attributes.get("axis_labels") or [""] * ndim
+    units = (str(unit) for unit in attributes.get("units", ()))
+    result = Result(
+        labels,
+        {},
+        axis_letters(names, (ndim - 2, ndim - 1)),
+        tuple(abs(float(size)) for size in attributes.get("scale", ())),
+        tuple(None if unit == "pixel" else unit for unit in units),
+        attributes.get("metadata", {}).get(RECORD, {}),
+        attributes.get("name", "nuclei"),
+    )
+    if not is_ome_tiff(path):
+        table = _table_of(attributes.get("features")) or _shapes(result)
+        result = replace(result, table=table)
+    return [str(save(path, result))]
+
+
+def _table_of(features: Any) -> dict[str, NDArray[Any]]:
+    """Columns of a layer's features; rows belong to their label, their index or their place."""
+    if features is None or not len(features.columns):
+        return {}
+    columns = {str(name): _plain(features[name]) for name in features.columns}
+    if "label" in columns and columns["label"].dtype.kind not in "iuf":
+        columns["label_text"] = columns.pop("label")
+    columns = {"label": columns.pop("index", np.arange(len(features)))} | columns
+    nuclei = columns["label"] > 0  # neither background nor NaN
+    return {name: column[nuclei] for name, column in columns.items()}
+
+
+def _plain(column: Any) -> NDArray[Any]:
+    """Numbers as they are, all else as text."""
+    values = np.asarray(column)
+    return values if values.dtype.kind in "biuf" else values.astype(str)
+
+
+def _shapes(result: Result) -> dict[str, NDArray[Any]]:
+    """Measure what needs no image."""
+    spacing = result.spacing[-2:] or (1.0, 1.0)
+    parts = []
+    for position, plane in result.planes():
+        table = measure(plane, None, None, Frame((spacing[0], spacing[1])))
+        del table["confidence"]
+        n = len(table["label"])
+        parts.append({name: np.full(n, at) for name, at in position.items()} | table)
+    names = parts[0] if parts else ()
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}

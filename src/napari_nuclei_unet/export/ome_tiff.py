@@ -1,0 +1,97 @@
+"""Labels as OME-TIFF, with the size of a pixel."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.export.result import Result
+from napari_nuclei_unet.io.labels import LARGE_TIFF, RECORD, UINT16_MAX
+
+# What OME-XML calls the units of UDUNITS, by what they measure.
+LENGTHS = {
+    "meter": "m", "centimeter": "cm", "millimeter": "mm", "micrometer": "\u00b5m",
+    "nanometer": "nm", "picometer": "pm", "angstrom": "\u00c5", "inch": "in",
+}  # fmt: skip
+TIMES = {
+    "second": "s", "millisecond": "ms", "microsecond": "\u00b5s", "minute": "min", "hour": "h",
+    "day": "d",
+}  # fmt: skip
+# Axes that OME-XML knows, and those that it knows as a part of another. The last is any other.
+KNOWN, OTHER = "TZCAPRHE", "Q"
+UINT32_MAX = 2**32 - 1
+
+
+def write_ome_tiff(path: Path, result: Result) -> None:
+    """Write labels plane by plane: uint16, or uint32 past 65,535; zlib; BigTIFF from 2 GB.
+
+    Parameters
+    ----------
+    path : Path
+    result : Result
+        Labels keep their ids. The record goes into an annotation of OME-XML as JSON.
+
+    Raises
+    ------
+    UserError
+        If there are no pixels, a label is too large, or OME-XML has no place for the axes.
+    """
+    shape, axes = result.labels.shape, _axes_of(result)
+    if not math.prod(shape):
+        raise UserError("There are no pixels to be saved.")
+    most = max(int(plane.max()) for _, plane in result.planes())
+    if most > UINT32_MAX:
+        raise UserError(f"Number the nuclei from 1 on: TIFF cannot hold the label {most}.")
+    dtype = np.dtype(np.uint16 if most <= UINT16_MAX else np.uint32)
+    tifffile.imwrite(
+        path,
+        (plane.astype(dtype) for _, plane in result.planes()),
+        shape=shape,
+        dtype=dtype,
+        ome=True,
+        bigtiff=math.prod(shape) * dtype.itemsize > LARGE_TIFF,
+        compression="zlib",
+        photometric="minisblack",
+        metadata={
+            "axes": axes,
+            "Name": "".join(filter(str.isprintable, result.name)),  # as XML wants it
+            **_sizes(result),
+            "MapAnnotation": {
+                "Namespace": RECORD,
+                RECORD: json.dumps(result.record, default=str),
+            },
+        },
+    )
+
+
+def _axes_of(result: Result) -> str:
+    """Letters as OME-XML has them: one axis that it does not know becomes "other"."""
+    unknown = set(result.axes[:-2]) - set(KNOWN)
+    if len(unknown) > 1 or len(result.axes) > 5:
+        raise UserError(
+            f"OME-TIFF has no place for the axes {result.axes}: save fewer of them, or name them "
+            "T, Z and C."
+        )
+    return "".join(OTHER if axis in unknown else axis for axis in result.axes)
+
+
+def _sizes(result: Result) -> dict[str, Any]:
+    """Size of a pixel along X, Y and Z, and the time between frames, as far as they are known."""
+    sizes: dict[str, Any] = {}
+    units = result.units or (None,) * len(result.axes)
+    for axis, size, unit in zip(result.axes, map(float, result.spacing), units, strict=False):
+        if not (math.isfinite(size) and size > 0):
+            continue
+        if axis in "XYZ" and (unit in LENGTHS or size != 1):
+            # a size without a unit would be taken for micrometers
+            sizes |= {f"PhysicalSize{axis}": size}
+            sizes |= {f"PhysicalSize{axis}Unit": LENGTHS.get(str(unit), "pixel")}
+        elif axis == "T" and unit in TIMES:
+            sizes |= {"TimeIncrement": size, "TimeIncrementUnit": TIMES[str(unit)]}
+    return sizes

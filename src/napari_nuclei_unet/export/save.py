@@ -1,0 +1,93 @@
+"""Results are saved in the format that the name of the file asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.export.geojson import write_geojson
+from napari_nuclei_unet.export.imagej_roi import write_rois
+from napari_nuclei_unet.export.ome_tiff import write_ome_tiff
+from napari_nuclei_unet.export.result import Result
+from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.io.paths import REFUSED, RESERVED
+from napari_nuclei_unet.io.tables import write_table
+
+FORMATS = {
+    ".csv": "Table (CSV)",
+    ".geojson": "Outlines for QuPath (GeoJSON)",
+    ".zip": "Outlines for ImageJ and Fiji (ROI archive)",
+    ".ome.tif": "Labels (OME-TIFF)",
+}
+
+
+def save(path: str | Path, result: Result) -> Path:
+    """Save a result; a file of this name is replaced.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in one of ``FORMATS``, or in .ome.tiff, .tif or .tiff, which are OME-TIFF too. Folders
+        are made.
+    result : Result
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    UserError
+        If the name has no such extension, or a file system would refuse it; if the file cannot be
+        written, or cannot hold the result. What was there before is then still there.
+    """
+    path = Path(path)
+    write = _writer_for(path.name)
+    with written(path) as aside:
+        write(aside, result)
+    return path
+
+
+def is_ome_tiff(path: str | Path) -> bool:
+    """Whether a file of this name would hold labels, and no measurements."""
+    return _writer_for(Path(path).name) is write_ome_tiff
+
+
+def _writer_for(name: str) -> Callable[[Path, Result], None]:
+    refused = REFUSED.search(name)
+    if refused:
+        raise UserError(f"File names cannot have {refused[0]!r} in them: choose another name.")
+    if RESERVED.fullmatch(name):
+        raise UserError(f"Windows keeps the name {name} for itself: choose another name.")
+    extension = next((one for one in _WRITERS if name.lower().endswith(one)), None)
+    if extension is None or len(name) == len(extension):
+        raise UserError(f"Give the file a name that ends in {', '.join(FORMATS)}, not '{name}'.")
+    return _WRITERS[extension]
+
+
+def _write_csv(path: Path, result: Result) -> None:
+    write_table(path, result.table or _ids_of(result))
+
+
+def _ids_of(result: Result) -> dict[str, NDArray[Any]]:
+    """Which nuclei are on which planes: the table where nothing was measured."""
+    rows = [
+        (*position.values(), nucleus)
+        for position, plane in result.planes()
+        for nucleus in np.unique(plane[plane > 0])
+    ]
+    columns = np.array(rows, np.int64).reshape(-1, len(result.lead) + 1).T
+    return dict(zip((*result.lead, "label"), columns, strict=True))
+
+
+_WRITERS = {
+    ".csv": _write_csv,
+    ".geojson": write_geojson,
+    ".zip": write_rois,
+    **dict.fromkeys((".ome.tif", ".ome.tiff", ".tif", ".tiff"), write_ome_tiff),
+}

@@ -1,0 +1,171 @@
+"""Image files in, result files out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import PIL.ImageMode
+import tifffile
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.errors import UserError
+
+TIFF = (".tif", ".tiff")
+SUFFIXES = (*TIFF, ".png", ".jpg", ".jpeg")
+# What pictures of these modes become.
+PLAIN = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "PA": "RGB", "LA": "L"}
+
+
+def find_images(paths: Iterable[str | Path]) -> list[Path]:
+    """List image files; of a folder those that stand directly in it, in order of their names.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        Files and folders.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    UserError
+        If a path does not exist, a folder holds no image, or two files would write the same
+        results.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = [p for p in sorted(path.iterdir()) if _is_image(p)]
+            if not inside:
+                raise UserError(f"The folder {path} holds no TIFF, PNG or JPEG image.")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UserError(f"There is no file or folder {path}.")
+    stems: dict[str, Path] = {}
+    for path in found:
+        other = stems.setdefault(image_stem(path), path)
+        if other != path:
+            raise UserError(
+                f"{other} and {path} would write the same result files: "
+                "segment them into different folders."
+            )
+    return list(dict.fromkeys(found))
+
+
+def _is_image(path: Path) -> bool:
+    hidden = path.name.startswith(".")  # such as what macOS leaves on foreign disks
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+
+
+def image_stem(path: Path) -> str:
+    """Name of a file without ``.tif``, ``.ome.tif`` and the like."""
+    return path.stem.removesuffix(".ome")
+
+
+def read_image(path: str | Path, level: int = 0) -> NDArray[np.generic]:
+    """Read a TIFF, OME-TIFF, PNG or JPEG file.
+
+    Parameters
+    ----------
+    path : str or Path
+    level : int
+        Of a pyramid in a TIFF; 0 is full resolution.
+
+    Returns
+    -------
+    ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4), or that of a stack in a TIFF
+        Colours are last; other axes of length 1 are dropped. Palettes and CMYK become RGB.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read as an image, or does not have this level.
+    """
+    path = Path(path)
+    try:
+        if path.suffix.lower() in TIFF:
+            return _read_tiff(path, level)
+        if level:
+            raise UserError(f"{path} holds one resolution only: there is no level {level}.")
+        return _read_picture(path)
+    except UserError:
+        raise
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: permission denied.") from error
+    except Exception as error:  # decoders raise all sorts, each meaning the same to the user
+        raise UserError(
+            f"{path} cannot be read: it is no image of a known kind, or damaged ({_first(error)})."
+        ) from error
+
+
+def _first(error: Exception) -> str:
+    """One line of what a library says."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def read_shape(path: str | Path, level: int = 0) -> tuple[int, ...] | None:
+    """Shape that :func:`read_image` would give, without reading pixels; None where it cannot."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() in TIFF:
+            with tifffile.TiffFile(path) as opened:
+                series = opened.series[0]
+                return _in_order(np.broadcast_to(0, series.levels[level].shape), series.axes).shape
+        if level or not _is_image(path):
+            return None
+        with PIL.Image.open(path) as picture:
+            bands = PIL.ImageMode.getmode(PLAIN.get(picture.mode, picture.mode)).bands
+            return (picture.height, picture.width, *([len(bands)] if len(bands) > 1 else []))
+    except Exception:  # whatever a decoder raises; who reads the file will say it
+        return None
+
+
+def read_axes(path: str | Path) -> str | None:
+    """Letters of the axes of what :func:`read_image` gives, without colours, if the file says them.
+
+    Only of a TIFF with one letter for each axis that this program knows: T, Z, C, Y, X and others,
+    but not Q, by which tifffile means an axis without a name.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in TIFF:
+        return None
+    try:
+        with tifffile.TiffFile(path) as opened:
+            series = opened.series[0]
+            pairs = zip(series.axes, series.shape, strict=True)
+            axes = "".join(name for name, length in pairs if length > 1 or name in "YX")
+    except Exception:  # whatever a decoder raises; who reads the file will say it
+        return None
+    axes = axes.replace("S", "")
+    known = len(set(axes)) == len(axes) and {"Y", "X"} <= set(axes) and not set(axes) & set("QI")
+    return axes if known else None
+
+
+def _read_tiff(path: Path, level: int) -> NDArray[np.generic]:
+    with tifffile.TiffFile(path) as opened:
+        series = opened.series[0]
+        if not 0 <= level < len(series.levels):
+            raise UserError(f"{path} has the levels 0 to {len(series.levels) - 1}, and no {level}.")
+        return _in_order(np.asarray(series.levels[level].asarray()), series.axes)
+
+
+def _in_order(image: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
+    """Drop axes of length 1 beside those of the plane, and put colours last."""
+    for axis in reversed(range(image.ndim)):
+        if image.shape[axis] == 1 and axes[axis] not in "YX":
+            image = image.squeeze(axis)
+            axes = axes[:axis] + axes[axis + 1 :]
+    return np.moveaxis(image, axes.index("S"), -1) if "S" in axes else image
+
+
+def _read_picture(path: Path) -> NDArray[np.generic]:
+    with PIL.Image.open(path) as opened:
+        mode = PLAIN.get(opened.mode)
+        return np.asarray(opened.convert(mode) if mode else opened)

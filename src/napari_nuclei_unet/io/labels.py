@@ -1,0 +1,130 @@
+"""Label images as TIFF, with the record of what made them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.images import read_image
+
+LABELS_END = "_labels.tif"
+
+# Labels of more bytes, before they are compressed, are written as BigTIFF.
+LARGE_TIFF = 2**31
+
+RECORD = "napari_nuclei_unet"
+
+UINT16_MAX = 65_535
+
+
+def refuse_foreign(labels: Path) -> None:
+    """Refuse to overwrite labels that this program did not make.
+
+    Raises
+    ------
+    UserError
+    """
+    if labels.exists() and read_record(labels) is None:
+        raise UserError(
+            f"{labels} was not made by this program and is not overwritten: choose another folder."
+        )
+
+
+def read_record(path: str | Path) -> dict[str, Any] | None:
+    """Read what made the labels of a TIFF of this program; None of any other file."""
+    try:
+        with tifffile.TiffFile(path) as opened:
+            about = opened.pages.first.description
+            record = _annotated(about) if opened.is_ome else json.loads(about)[RECORD]
+    except (tifffile.TiffFileError, ET.ParseError, OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _annotated(xml: str) -> Any:
+    """Read the record in an annotation of OME-XML."""
+    found = ET.fromstring(xml).find(f".//{{*}}MapAnnotation//{{*}}M[@K='{RECORD}']")
+    return None if found is None else json.loads(found.text or "")
+
+
+def write_labels(path: Path, labels: NDArray[np.integer], record: dict[str, Any]) -> None:
+    """Write labels as TIFF: uint16, or uint32 past 65,535 nuclei; zlib.
+
+    Parameters
+    ----------
+    path : Path
+    labels : ndarray, shape (Y, X), integer
+    record : dict
+        What made them; goes into the description as JSON.
+    """
+    dtype = np.uint16 if labels.max(initial=0) <= UINT16_MAX else np.uint32
+    tifffile.imwrite(
+        path,
+        labels.astype(dtype),
+        compression="zlib",
+        description=json.dumps({RECORD: record}),
+        metadata=None,
+    )
+
+
+def write_stack(
+    path: Path,
+    planes: Iterable[NDArray[np.integer]],
+    like: tuple[tuple[int, ...], str],
+    most: int,
+    record: dict[str, Any],
+) -> None:
+    """Write labels of many planes as TIFF, plane by plane: zlib, with the letters of their axes.
+
+    Parameters
+    ----------
+    path : Path
+    planes : iterable of ndarray, shape (Y, X), integer
+        In order, the last axis fastest.
+    like : (tuple of int, str)
+        Shape of all labels, and a letter for each axis.
+    most : int
+        Largest label: uint16, or uint32 past 65,535.
+    record : dict
+        As in :func:`write_labels`.
+    """
+    shape, axes = like
+    dtype = np.dtype(np.uint16 if most <= UINT16_MAX else np.uint32)
+    tifffile.imwrite(
+        path,
+        (plane.astype(dtype) for plane in planes),
+        shape=shape,
+        dtype=dtype,
+        bigtiff=math.prod(shape) * dtype.itemsize > LARGE_TIFF,
+        compression="zlib",
+        photometric="minisblack",
+        metadata={"axes": axes, RECORD: record},
+    )
+
+
+def read_labels(path: Path) -> NDArray[Any]:
+    """Read labels of one plane.
+
+    Raises
+    ------
+    UserError
+        If the file does not hold whole numbers from 0 up, one per pixel.
+    """
+    labels = read_image(path)
+    if labels.ndim != 2 or labels.dtype.kind not in "ui":
+        raise UserError(
+            f"{path} holds no labels: whole numbers of shape (Y, X) are needed, this is "
+            f"{labels.dtype} of shape {labels.shape}."
+        )
+    if labels.min(initial=0) < 0:
+        raise UserError(f"{path} holds negative numbers: 0 is background, nuclei count from 1.")
+    return labels

@@ -1,0 +1,326 @@
+"""Images that are opened but not read: OME-Zarr, zarr and TIFF, of which only slices are taken."""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.pixel_size import NO_SIZE, read_spacings
+
+WHOLE_ONLY = (".png", ".jpg", ".jpeg")
+MARKS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+
+
+class LazyPixels:
+    """An array in a file, of which only what is sliced is read.
+
+    Parameters
+    ----------
+    source : array-like
+        Has shape and dtype; is only sliced.
+    order : sequence of int
+        Axes of the source that are seen, in the order in which they are seen. All others have
+        length 1.
+    path : Path
+        Is named when reading fails.
+    """
+
+    def __init__(self, source: Any, order: Sequence[int], path: Path) -> None:
+        self._source = source
+        self._order = tuple(order)
+        self._path = path
+        self.shape: tuple[int, ...] = tuple(int(source.shape[axis]) for axis in self._order)
+        self.dtype: np.dtype[Any] = np.dtype(source.dtype).newbyteorder("=")
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Read a part.
+
+        Parameters
+        ----------
+        index : int, slice, Ellipsis or tuple of these
+            Steps are positive.
+
+        Returns
+        -------
+        ndarray
+            A copy, in the byte order of this computer.
+
+        Raises
+        ------
+        UserError
+            If the file is damaged or gone.
+        IndexError
+            If the index does not fit the shape.
+        """
+        places = _places(index, self.shape)
+        inside: list[int | slice] = [0] * len(self._source.shape)
+        for axis, place in zip(self._order, places, strict=True):
+            inside[axis] = place
+        left = [a for a, place in zip(self._order, places, strict=True) if isinstance(place, slice)]
+        with _reading(self._path):
+            part = np.array(self._source[tuple(inside)], dtype=self.dtype)
+        return part.transpose([sorted(left).index(axis) for axis in left])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[...], dtype=dtype)
+
+
+def _places(index: Any, shape: tuple[int, ...]) -> list[int | slice]:
+    """One position or slice for each axis, inside the array."""
+    given = list(index) if isinstance(index, tuple) else [index]
+    dots = [at for at, part in enumerate(given) if part is Ellipsis] or [len(given)]
+    missing = len(shape) - sum(part is not Ellipsis for part in given)
+    if missing < 0 or len(dots) > 1:
+        raise IndexError(f"The index {index} does not fit an array of shape {shape}.")
+    given[dots[0] : dots[0] + 1] = [slice(None)] * missing
+    return [_place(part, length) for part, length in zip(given, shape, strict=True)]
+
+
+def _place(part: Any, length: int) -> int | slice:
+    if isinstance(part, slice):
+        start, stop, step = part.indices(length)
+        if step < 1:
+            raise IndexError("Steps of slices must be positive.")
+        return slice(start, max(start, stop), step)
+    at = operator.index(part)
+    if not -length <= at < length:
+        raise IndexError(f"Index {at} is out of bounds for an axis of length {length}.")
+    return at % length
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """An image that is not read yet.
+
+    Attributes
+    ----------
+    pixels : LazyPixels
+        Is read where, and when, it is sliced. Colours of RGB are last.
+    axes : str or None
+        A letter for each axis but that of colours, such as "TZCYX"; None if the file does not say
+        them.
+    scale : tuple of float
+        Size of a pixel along each axis but that of colours; 1 if unknown.
+    units : tuple of (str or None)
+        Of the scale: names of UDUNITS, such as "micrometer" or "second".
+    name : str
+        Of the file without its ending; of an image of a plate with well and field: plate_A_1_0.
+    """
+
+    pixels: LazyPixels
+    axes: str | None
+    scale: tuple[float, ...]
+    units: tuple[str | None, ...]
+    name: str
+
+
+def is_zarr(path: str | Path) -> bool:
+    """Whether this is a folder of zarr: an array, an image, or several of them."""
+    return any((Path(path) / mark).is_file() for mark in MARKS)
+
+
+def open_lazily(path: str | Path, level: int = 0) -> Lazy:
+    """Open an image without reading its pixels.
+
+    Parameters
+    ----------
+    path : str or Path
+        OME-Zarr image (NGFF 0.4 and older on zarr 2, 0.5 on zarr 3), zarr array, TIFF or OME-TIFF.
+    level : int, optional
+        Of a pyramid; 0 is full resolution.
+
+    Returns
+    -------
+    Lazy
+        Of a TIFF without other axes of length 1 than Y and X, as ``files.read_image`` gives it.
+
+    Raises
+    ------
+    UserError
+        If there is no such image or level, several images, or the file cannot be read in parts.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"There is no file or folder {path}.")
+    if path.suffix.lower() in WHOLE_ONLY:
+        raise UserError(f"{path} can only be read whole: save it as TIFF or OME-Zarr.")
+    if path.is_dir() and not is_zarr(path):
+        raise UserError(f"The folder {path} is no OME-Zarr image: choose one, or a TIFF file.")
+    with _reading(path):
+        return _open_zarr(path, level) if path.is_dir() else _open_tiff(path, level)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say in one sentence what decoders raise, which are all sorts of things."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: permission denied.") from error
+    except Exception as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{path} cannot be read: it is no image of a known kind, or damaged ({said})."
+        ) from error
+
+
+def images_in(path: str | Path) -> list[tuple[str, Path]]:
+    """List the images of an OME-Zarr.
+
+    Parameters
+    ----------
+    path : str or Path
+        A plate, a collection as bioformats2raw writes it, an image or a zarr array.
+
+    Returns
+    -------
+    list of (str, Path)
+        Names inside the store, such as "A/1/0" (row, column, field of a plate) or "0", and what
+        :func:`open_lazily` opens. Wells and fields that are listed but not there are left out. A
+        single image has the name of its file without the ending.
+
+    Raises
+    ------
+    UserError
+        If this holds no image, or cannot be read.
+    """
+    path = Path(path)
+    if not is_zarr(path):
+        raise UserError(f"{path} is no OME-Zarr: choose the folder of one.")
+    with _reading(path):
+        node = zarr.open(path, mode="r")
+        about = _about(node)
+        if isinstance(node, zarr.Array) or "multiscales" in about:
+            return [(_name(path), path)]
+        if "plate" in about:
+            found = list(_fields(path, about["plate"]["wells"]))
+        else:
+            numbers = (p.name for p in path.iterdir() if p.name.isdecimal() and is_zarr(p))
+            found = [(number, path / number) for number in sorted(numbers, key=int)]
+            found = [
+                (name, at) for name, at in found if "multiscales" in _about(zarr.open(at, mode="r"))
+            ]
+    if not found:
+        raise UserError(f"{path} holds no OME-Zarr image: choose another folder.")
+    return found
+
+
+def _about(node: Any) -> dict[str, Any]:
+    """Metadata of NGFF; since 0.5 they stand apart from what others say."""
+    attributes = dict(node.attrs)
+    return dict(attributes.get("ome", attributes))
+
+
+def _fields(plate: Path, wells: list[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
+    for name in (well["path"] for well in wells):
+        if is_zarr(plate / name):
+            for image in _about(zarr.open(plate / name, mode="r"))["well"]["images"]:
+                field = f"{name}/{image['path']}"
+                if is_zarr(plate / field):
+                    yield field, plate / field
+
+
+def _name(path: Path) -> str:
+    """Name of an image, with the way to it from the outermost folder of zarr."""
+    path = path.absolute()
+    top = path
+    while is_zarr(top.parent):
+        top = top.parent
+    return "_".join([top.stem.removesuffix(".ome"), *path.relative_to(top).parts])
+
+
+def _open_zarr(path: Path, level: int) -> Lazy:
+    node = zarr.open(path, mode="r")
+    about = _about(node)
+    if isinstance(node, zarr.Array):
+        _check_level(path, level, 1)
+        ndim = len(node.shape)
+        pixels = LazyPixels(node, range(ndim), path)
+        return Lazy(pixels, None, (1.0,) * ndim, (None,) * ndim, _name(path))
+    if "multiscales" not in about:
+        inside = images_in(path)
+        raise UserError(
+            f"{path} holds several images: choose one of the {len(inside)}, such as {inside[0][1]}."
+        )
+    image = about["multiscales"][0]
+    _check_level(path, level, len(image["datasets"]))
+    dataset = image["datasets"][level]
+    array = node[dataset["path"]]
+    if not isinstance(array, zarr.Array):
+        raise ValueError(f"{dataset['path']} is no array")
+    axes = [a if isinstance(a, dict) else {"name": a} for a in image.get("axes", "tczyx")]
+    scale = [1.0] * len(array.shape)
+    for step in (*_steps(dataset), *_steps(image)):
+        scale = [old * float(new) for old, new in zip(scale, step, strict=True)]
+    letters = "".join(_letter(axis) for axis in axes)
+    units = tuple(axis.get("unit") for axis in axes)
+    if not len(letters) == len(scale):
+        raise ValueError(f"{len(letters)} axes are named for {len(scale)}")
+    return Lazy(
+        LazyPixels(array, range(len(scale)), path), letters, tuple(scale), units, _name(path)
+    )
+
+
+def _steps(part: dict[str, Any]) -> list[list[float]]:
+    """Scales that a dataset, or an image, is given."""
+    return [t["scale"] for t in part.get("coordinateTransformations") or () if "scale" in t]
+
+
+def _letter(axis: dict[str, Any]) -> str:
+    """One letter for an axis, whose name may be a word."""
+    return {"time": "T", "channel": "C"}.get(axis.get("type", ""), str(axis["name"])[0].upper())
+
+
+def _check_level(path: Path, level: int, levels: int) -> None:
+    if not 0 <= level < levels:
+        have = f"the levels 0 to {levels - 1}" if levels > 1 else "one resolution, level 0,"
+        raise UserError(f"{path} has {have} and no level {level}.")
+
+
+def _open_tiff(path: Path, level: int) -> Lazy:
+    opened = tifffile.TiffFile(path)
+    try:
+        full = opened.series[0]
+        _check_level(path, level, len(full.levels))
+        series = full.levels[level]
+        if series.dataoffset is not None:
+            # a strip can be a whole plane: only mapped into memory it need not be read at once
+            source: Any = tifffile.memmap(path, series=0, level=level, mode="r")
+        else:
+            source = zarr.open(full.aszarr(level=level), mode="r")
+        spacings = read_spacings(opened)
+    except BaseException:
+        opened.close()
+        raise
+    for axis, many, few in zip(full.axes, full.shape, series.shape, strict=False):
+        if axis in "YX":
+            size, unit = spacings.get(axis, NO_SIZE)
+            spacings[axis] = (size * many / few, unit)
+    kept = [a for a, letter in enumerate(series.axes) if series.shape[a] > 1 or letter in "YX"]
+    kept.sort(key=lambda axis: series.axes[axis] == "S")  # a stable sort: only colours move
+    pixels = LazyPixels(source, kept, path)
+    weakref.finalize(pixels, opened.close)
+    letters = "".join(series.axes[axis] for axis in kept).replace("S", "")
+    sizes = [spacings.get(letter, NO_SIZE) for letter in letters]
+    known = len(set(letters)) == len(letters) and {"Y", "X"} <= set(letters)
+    return Lazy(
+        pixels,
+        letters if known and not set(letters) & set("QI") else None,
+        tuple(size for size, _ in sizes),
+        tuple(unit for _, unit in sizes),
+        _name(path),
+    )

@@ -1,0 +1,98 @@
+"""OME-TIFF images that stand in several files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import tifffile
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.images import TIFF
+
+
+def parts_of(path: Path) -> list[Path]:
+    """List the files that hold the image of a TIFF; mostly it is the only one.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    list of Path
+        First the one that describes the image: this one, if its OME-XML names others, or the one
+        to which it refers.
+    """
+    if path.suffix.lower() not in TIFF or not path.is_file():
+        return [path]
+    try:
+        with held_back(for_good=True), tifffile.TiffFile(path) as opened:
+            xml = opened.ome_metadata
+        root = None if xml is None else ET.fromstring(xml)
+    except Exception:  # whatever a decoder raises; who opens it will say why
+        return [path]
+    if root is None:
+        return [path]
+    if (referred := root.find("{*}BinaryOnly")) is not None:
+        first = path.parent / referred.get("MetadataFile", path.name)
+        others = parts_of(first) if first != path and first.is_file() else []
+        return others if path in others else [path]
+    return list(dict.fromkeys([path, *(path.parent / name for name in _named(root))]))
+
+
+@contextmanager
+def held_back(for_good: bool = False) -> Iterator[None]:
+    """Hold back what tifffile logs, and let it pass in the end, unless an error says it all.
+
+    Parameters
+    ----------
+    for_good : bool, optional
+        Never let it pass: who opens the file later will hear it.
+    """
+    log, kept = logging.getLogger("tifffile"), list[logging.LogRecord]()
+
+    def keep(record: logging.LogRecord) -> bool:
+        kept.append(record)
+        return False
+
+    log.addFilter(keep)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep)
+    for record in () if for_good else kept:
+        log.handle(record)
+
+
+def _named(root: ET.Element) -> list[str]:
+    """Names of other files of the first image, as tifffile finds them: a file knows its own id."""
+    own, names = root.get("UUID"), []
+    for one in root.iterfind("{*}Image[1]/{*}Pixels/{*}TiffData/{*}UUID"):
+        own = own or one.text
+        if one.text != own and "FileName" in one.attrib:
+            names.append(one.attrib["FileName"])
+    return names
+
+
+def all_parts(path: Path) -> tuple[Path, ...]:
+    """List the files of an image that is read by this one.
+
+    Raises
+    ------
+    UserError
+        If one is missing: where it should be, the image would be black.
+    """
+    parts = parts_of(path)
+    if parts[0] != path:  # it can be read, but by itself
+        return (path,)
+    for one in parts:
+        if not one.exists():
+            raise UserError(
+                f"{path} is one of {len(parts)} files of an image, and {one} is missing: put it "
+                "there."
+            )
+    return tuple(parts)

@@ -1,1 +1,0 @@
-"""Images larger than memory: opened lazily, segmented block by block, kept in a store."""

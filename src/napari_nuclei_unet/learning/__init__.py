@@ -1,1 +1,0 @@
-"""Training and fine-tuning: annotated images in, a model out."""

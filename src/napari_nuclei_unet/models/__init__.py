@@ -1,0 +1,1 @@
+"""Model files, and the user's library of models."""

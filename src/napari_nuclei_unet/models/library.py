@@ -1,0 +1,177 @@
+"""The user's own models: saved under names that are never taken twice, renamed, moved, deleted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+import struct
+from itertools import count
+from pathlib import Path
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.io.paths import LONGEST, plain_name
+from napari_nuclei_unet.models.model import ModelCard, read_card, read_model, shipped_models
+
+SUFFIX = ".safetensors"
+# Beside models a name for none: to train from the beginning.
+RANDOM = "random weights"
+
+
+def check_name(name: str) -> str:
+    """Accept the name of a model, without spaces around it.
+
+    Raises
+    ------
+    UserError
+        If no file can be called so, or a model of the package is.
+    """
+    name = name.strip()
+    if plain_name(name, "") != name or not name:
+        raise UserError(
+            f"'{name}' cannot be the name of a model: take letters, digits, spaces, - and _, at "
+            f"most {LONGEST}."
+        )
+    if name.lower() in {one.lower() for one in (*shipped_models(), RANDOM)}:
+        raise UserError(f"'{name}' is not a name for a model of yours: choose another name.")
+    return name
+
+
+def free_path(folder: Path, name: str) -> Path:
+    """Give the file for a new model: its name, or with the first number that is free.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    UserError
+        As :func:`check_name`.
+    """
+    name = check_name(name)
+    if not _taken(folder, name):
+        return folder / f"{name}{SUFFIX}"
+    bare = re.sub(r" \d+$", "", name)
+    return next(
+        folder / f"{bare} {version}{SUFFIX}"
+        for version in count(2)
+        if not _taken(folder, f"{bare} {version}")
+    )
+
+
+def _taken(folder: Path, name: str) -> bool:
+    try:
+        # some file systems do not tell capitals from small letters
+        return name.lower() in {path.stem.lower() for path in folder.glob(f"*{SUFFIX}")}
+    except OSError:  # not to be read; writing will say it
+        return False
+
+
+def rename(path: Path, name: str) -> Path:
+    """Give a model another name, in its card, too.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+
+    Returns
+    -------
+    Path
+        Of the renamed model.
+
+    Raises
+    ------
+    UserError
+        If the name is taken or cannot be one, or the file cannot be written.
+    """
+    name = check_name(name)
+    to = path.with_name(f"{name}{SUFFIX}")
+    if _taken(path.parent, name) and name.lower() != path.stem.lower():
+        raise UserError(f"There is a model '{name}' already: choose another name.")
+    card = read_card(path)
+    with written(to) as aside:
+        _with_card(path, dataclasses.replace(card, name=name), aside)
+    if not (to.exists() and path.exists() and to.samefile(path)):
+        delete(path)
+    return to
+
+
+def _with_card(path: Path, card: ModelCard, to: Path) -> None:
+    """Copy a model with another card, and its weights byte for byte."""
+    with path.open("rb") as model, to.open("wb") as out:
+        (size,) = struct.unpack("<Q", model.read(8))
+        header = json.loads(model.read(size))
+        header["__metadata__"]["card"] = json.dumps(dataclasses.asdict(card))
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)  # weights begin at a multiple of 8 bytes
+        out.write(struct.pack("<Q", len(text)) + text)
+        shutil.copyfileobj(model, out)
+
+
+def delete(path: Path) -> None:
+    """Remove a model.
+
+    Raises
+    ------
+    UserError
+        If that is not possible.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be removed ({error.strerror}).") from error
+
+
+def copy_in(path: Path, folder: Path) -> Path:
+    """Copy a model file into a folder, under its name or the next that is free.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.safetensors`` file of this plugin; it is read whole and checked.
+    folder : Path
+
+    Returns
+    -------
+    Path
+        The copy.
+
+    Raises
+    ------
+    UserError
+        If it is no model, or cannot be written.
+    """
+    read_model(path)
+    to = path_for_copy(folder, path.stem)
+    copy_out(path, to)
+    return to
+
+
+def path_for_copy(folder: Path, name: str) -> Path:
+    """Give the file for a model that is brought in, whatever it is called."""
+    try:
+        return free_path(folder, name)
+    except UserError:  # it is called like one of the package, or as no file can be
+        return free_path(folder, f"{plain_name(name, 'model')[: LONGEST - 10]} copy")
+
+
+def copy_out(path: Path, to: Path) -> None:
+    """Copy a model to a file of any name; it appears whole or not at all.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    read_card(path)
+    with written(to) as aside:
+        shutil.copyfile(path, aside)

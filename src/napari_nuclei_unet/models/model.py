@@ -1,0 +1,335 @@
+"""What a model is: weights and card in one safetensors file, checked when it is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.io.paths import model_folder
+from napari_nuclei_unet.params import SegmentParams
+
+if TYPE_CHECKING:
+    from napari_nuclei_unet.network.unet import UNet
+
+# What a later version writes, and this one does not understand, has another number.
+FORMAT = "nuclei-unet-1"
+FAMILY = re.compile(r"nuclei-unet-\d+")
+# Of the image.
+CHANNELS = 3
+# Numbers of maps that can be separated: the nucleus alone; with border and distance; with size.
+MAPS = (1, 3, 4)
+THRESHOLDS = ("threshold", "separation", "confidence", "minimum_area")
+SHIPPED = Path(str(files("napari_nuclei_unet"))) / "weights"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a model; it travels as JSON in the header of the model's file.
+
+    Attributes
+    ----------
+    name, description, licence, version, created : str
+        ``version`` is that of the plugin which trained it, ``created`` an ISO date.
+    network : dict
+        Fields of ``core.unet.UNetConfig``.
+    thresholds : dict
+        ``threshold``, ``separation``, ``confidence`` and ``minimum_area`` as tuned for this
+        model; the area in pixels that the network sees.
+    sizes : tuple of float
+        Smallest and largest diameter of nuclei, in pixels, that this model takes as they are;
+        images with others are zoomed. Empty: it takes any image as it is.
+    ideal : float or None
+        Diameter to which the nuclei of those images are zoomed; the geometric mean of ``sizes``
+        where it is not given.
+    parent : dict
+        ``name`` and ``sha256`` of the model that training began with; empty: it began at random.
+    trained_on, training, scores : dict
+        Data, parameters, and validation scores.
+    history : list of dict
+        One row an epoch, as in ``epochs.Epoch``; row 0 is that of the parent.
+    sha256 : str
+        Of the weights: names, shapes, types and bytes in alphabetical order.
+    """
+
+    name: str
+    description: str
+    network: dict[str, Any]
+    thresholds: dict[str, Any]
+    sizes: tuple[float, ...] = ()
+    ideal: float | None = None
+    trained_on: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    parent: dict[str, str] = field(default_factory=dict)
+    licence: str = "BSD-3-Clause"
+    version: str = ""
+    created: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network ready to predict, and its card.
+
+    Attributes
+    ----------
+    card : ModelCard
+    network : UNet
+        In evaluation mode, batch normalisation folded in, fp32, on the CPU.
+    """
+
+    card: ModelCard
+    network: UNet
+
+
+def thresholds_at(thresholds: dict[str, Any], zoom: float) -> dict[str, Any]:
+    """Thresholds of a card for a plane that the network saw at a zoom.
+
+    Parameters
+    ----------
+    thresholds : dict
+        Of a :class:`ModelCard`.
+    zoom : float
+
+    Returns
+    -------
+    dict
+        The same, with the smallest area in pixels of the plane.
+    """
+    area = max(1, round(thresholds["minimum_area"] / zoom**2))
+    return thresholds | {"minimum_area": area}
+
+
+def shipped_models() -> dict[str, Path]:
+    """Names and files of the models of the package; loads nothing."""
+    return {path.stem: path for path in models_in(SHIPPED)}
+
+
+def available_models() -> dict[str, Path]:
+    """Names and files of the models that need no path, shipped ones first; loads nothing.
+
+    Returns
+    -------
+    dict of str to Path
+        Of the package, and in the user's own folder (``places.model_folder``).
+    """
+    mine = {path.stem: path for path in models_in(model_folder())}
+    shipped = shipped_models()
+    return shipped | {name: path for name, path in mine.items() if name not in shipped}
+
+
+def models_in(folder: str | Path) -> list[Path]:
+    """Model files that stand directly in a folder, in order of their names; loads nothing."""
+    try:
+        return sorted(Path(folder).expanduser().glob("*.safetensors"))
+    except (RuntimeError, OSError):  # no such user, or not to be read
+        return []
+
+
+def model_path(name: str | Path) -> Path:
+    """File of a model.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name of :func:`available_models` or a path.
+
+    Raises
+    ------
+    UserError
+        If there is neither such a model nor such a file.
+    """
+    known = available_models()
+    if str(name) in known:
+        return known[str(name)]
+    path = Path(str(name))
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+    raise UserError(
+        f"There is no model '{name}': give one of {', '.join(known)} or the path of a "
+        ".safetensors file."
+    )
+
+
+def read_card(name: str | Path) -> ModelCard:
+    """Read a model's card without its weights, and without torch.
+
+    Parameters
+    ----------
+    name : str or Path
+        As in :func:`model_path`.
+
+    Raises
+    ------
+    UserError
+        If it is no model file of this plugin.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = model_path(name)
+    try:
+        with safe_open(path, framework="np") as opened:
+            header = opened.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path.name} is not a whole safetensors file; copy or download it again. ({error})"
+        ) from error
+    made_by = header.get("format", "")
+    if made_by != FORMAT and FAMILY.fullmatch(made_by):
+        raise UserError(
+            f"{path.name} was made by a newer version of this plugin ({made_by}): update the "
+            "plugin to use it."
+        )
+    if made_by != FORMAT:
+        raise UserError(f"{path.name} is not a model of this plugin: its header has no card.")
+    known = {one.name for one in dataclasses.fields(ModelCard)}
+    try:
+        card = json.loads(header["card"])
+        card["thresholds"] = {"confidence": 0.0} | card["thresholds"]
+        made = ModelCard(**{key: value for key, value in card.items() if key in known})
+        SegmentParams(**{name: made.thresholds[name] for name in THRESHOLDS})
+        if made.sizes:
+            smallest, largest = made.sizes
+            SegmentParams(diameter=smallest)
+            SegmentParams(diameter=largest)
+            SegmentParams(diameter=made.ideal)
+        return made
+    except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
+        raise UserError(
+            f"The card of {path.name} is damaged; copy or download it again."
+        ) from error
+
+
+def load_model(name: str | Path = "nuclei") -> Model:
+    """Load a model and check its weights against the checksum in its card.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name of :func:`available_models` or the path of a ``.safetensors`` file.
+
+    Returns
+    -------
+    Model
+        The same object as long as the file does not change.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, of another architecture, or its checksum is wrong.
+    """
+    path = model_path(name)
+    return _load(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path, _changed: int) -> Model:
+    from napari_nuclei_unet.network.unet import fused
+
+    card, network = read_model(path)
+    return Model(card, fused(network))
+
+
+def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
+    """Read card and network, the network as it was trained, to be trained further.
+
+    Parameters
+    ----------
+    name : str or Path
+        As in :func:`model_path`.
+
+    Returns
+    -------
+    card : ModelCard
+    network : UNet
+        In evaluation mode, fp32, on the CPU; a new object every time.
+
+    Raises
+    ------
+    UserError
+        As :func:`load_model`.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    from napari_nuclei_unet.network.unet import UNet, UNetConfig
+
+    path = model_path(name)
+    card = read_card(path)
+    weights = load_file(path)
+    if checksum(weights) != card.sha256:
+        raise UserError(
+            f"{path.name} was changed or damaged: its checksum is not that of its card."
+        )
+    try:
+        config = UNetConfig(**card.network)
+        network = UNet(config)
+        network.load_state_dict(weights)
+        network = network.float().eval()
+        network(torch.zeros(1, CHANNELS, config.divisor, config.divisor))
+        if config.out_channels not in MAPS:
+            raise ValueError("other maps")
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, UserError) as error:
+        raise UserError(
+            f"{path.name} holds a network of another architecture than this version knows; "
+            "update the plugin or choose another model."
+        ) from error
+    return card, network
+
+
+def save_model(path: Path, card: ModelCard, weights: Mapping[str, Any]) -> ModelCard:
+    """Write a model; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.safetensors``.
+    card : ModelCard
+        Its checksum is filled in.
+    weights : mapping of str to Tensor
+        The network's ``state_dict``.
+
+    Returns
+    -------
+    ModelCard
+        As it was written.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    card = dataclasses.replace(card, sha256=checksum(tensors))
+    header = {"format": FORMAT, "card": json.dumps(dataclasses.asdict(card))}
+    with written(path) as aside:
+        aside.write_bytes(save(tensors, metadata=header))
+    return card
+
+
+def checksum(weights: Mapping[str, Any]) -> str:
+    """SHA-256 of named tensors: names, types, shapes and bytes in alphabetical order."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

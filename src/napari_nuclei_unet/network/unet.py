@@ -1,0 +1,346 @@
+"""The U-Net: contracting and expanding path, joined by skip concatenation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, TypeGuard, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.network.encoders import ENCODERS
+
+TARGETS = ("nucleus", "border", "distance", "size")
+
+# Pixels that go through the finest levels together on a CPU, so that what they become stays in the
+# cache; and the rows of the level below that these look beyond.
+STRIP, STRIP_MARGIN = 2**18, 2
+
+Padding = Literal["zeros", "reflect", "replicate"]
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Shape of a :class:`UNet`.
+
+    Attributes
+    ----------
+    in_channels : int
+        Channels of the input image, at least 1.
+    out_channels : int
+        Number of predicted maps, at least 1.
+    width : int
+        Channels after the first block; every pooling doubles them.
+    depth : int
+        Number of poolings N; height and width of an input must be divisible by 2**N.
+    padding : {"zeros", "reflect", "replicate"}
+        What the 3x3 convolutions see beyond the edge of their input.
+    stem : int
+        Edge length, in pixels, of the squares that are folded into channels before the first
+        block and unfolded by a transposed convolution after the last; 1 folds nothing. With 2
+        the network works at half the resolution, at a quarter of the cost.
+    detail : int
+        Channels of a level of its own at full resolution: one convolution before the folding
+        and one after the unfolding, joined like any other level; 0: none. It draws the edges
+        that half a resolution blurs.
+    mean, std : tuple of float
+        Of each input channel: taken off, and divided by, before the first block; 0 and 1
+        without.
+    encoder : str
+        ``plain``, the contracting path of the paper, or a key of ``core.encoders.ENCODERS``;
+        those begin at half the resolution, like a stem of 2.
+    """
+
+    in_channels: int = 3
+    out_channels: int = 3
+    width: int = 32
+    depth: int = 4
+    padding: Padding = "zeros"
+    stem: int = 1
+    detail: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    encoder: str = "plain"
+
+    def __post_init__(self) -> None:
+        # JSON, in which a model's card keeps this, gives lists
+        object.__setattr__(self, "mean", tuple(self.mean) or (0.0,) * self.in_channels)
+        object.__setattr__(self, "std", tuple(self.std) or (1.0,) * self.in_channels)
+        if self.encoder == "plain":
+            return
+        if self.encoder not in ENCODERS:
+            raise UserError(f"There is no encoder '{self.encoder}': {', '.join(ENCODERS)}.")
+        most = len(ENCODERS[self.encoder].channels) - 1
+        if self.in_channels != 3 or self.stem != 2 or self.depth > most:
+            raise UserError(
+                f"The encoder {self.encoder} takes 3 channels, a stem of 2, and a depth of 1 to "
+                f"{most}; these are {self.in_channels}, {self.stem} and {self.depth}."
+            )
+
+    @property
+    def divisor(self) -> int:
+        """Height and width of an input must be multiples of this many pixels."""
+        return self.stem * 2**self.depth
+
+    @property
+    def receptive_field(self) -> int:
+        """How far, in pixels, an output pixel looks in every direction, at most.
+
+        A level ``l`` works on pixels of size 2**l. It has two 3x3 convolutions on the way
+        down and two on the way up, each reaching one such pixel further; the pooling below
+        it reaches one pixel of that level more. Folding by the stem multiplies all of it.
+        """
+        detail = 1 if self.detail else 0
+        if self.encoder != "plain":
+            up = sum(2 * 2 ** (level + 1) for level in range(self.depth))
+            return up + ENCODERS[self.encoder].reach(self.depth + 1) + self.divisor + detail
+        levels = sum(5 * 2**level for level in range(self.depth))
+        return self.stem * (levels + 2 * 2**self.depth + 1) - 1 + detail
+
+    @property
+    def working_channels(self) -> float:
+        """Upper estimate of the numbers that a pixel takes on its way through the network.
+
+        On a CPU, where the finest levels are expanded in strips, that is most at the end of the
+        finest contracting level: what goes in and comes out of its convolutions, and copies in the
+        order that oneDNN wants, 4.5 times its width as measured. A pretrained encoder is widest
+        before.
+        """
+        finest = 4.5 * self.width
+        if self.encoder != "plain":
+            finest = max(finest, 3 * ENCODERS[self.encoder].widest)
+        return self.in_channels + self.out_channels + finest / self.stem**2
+
+    @property
+    def halo(self) -> int:
+        """The receptive field, rounded up to a multiple of the divisor, in pixels."""
+        return -(-self.receptive_field // self.divisor) * self.divisor
+
+
+class UNet(nn.Module):
+    """U-Net with batch normalisation.
+
+    Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image
+    Segmentation (MICCAI 2015), doi:10.1007/978-3-319-24574-4_28. Unlike the paper the
+    convolutions are padded, so that output and input have one size; the overlap-tile
+    strategy (``core.tiles``) discards what padding has touched.
+
+    Parameters
+    ----------
+    config : UNetConfig
+        Channels, width, depth and padding.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.shifted = any(config.mean) or set(config.std) != {1.0}
+        self.register_buffer("mean", _per_channel(config.mean), persistent=False)
+        self.register_buffer("std", _per_channel(config.std), persistent=False)
+        widths = [config.width * 2**level for level in range(config.depth + 1)]
+        if config.encoder == "plain":
+            skips = widths
+            inputs = [config.in_channels * config.stem**2, *widths]
+            self.down = nn.ModuleList(
+                _block(a, b, config.padding) for a, b in zip(inputs, widths, strict=False)
+            )
+            self.pool = nn.MaxPool2d(2)
+            self.fold = nn.PixelUnshuffle(config.stem)
+        else:
+            kind = ENCODERS[config.encoder]
+            skips = list(kind.channels[: config.depth + 1])
+            self.encoder = kind.make(config.depth + 1)
+        below = [*widths[1:-1], skips[-1]]
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(b, w, 2, stride=2) for b, w in zip(below, widths, strict=False)
+        )
+        self.merge = nn.ModuleList(
+            _block(s + w, w, config.padding) for s, w in zip(skips, widths[:-1], strict=False)
+        )
+        unfolded = config.detail or config.out_channels
+        self.head = nn.ConvTranspose2d(widths[0], unfolded, config.stem, stride=config.stem)
+        if config.detail:
+            self.detail = _convolution(config.in_channels, config.detail, config.padding)
+            self.draw = nn.Sequential(
+                *_convolution(2 * config.detail, config.detail, config.padding),
+                nn.Conv2d(config.detail, config.out_channels, 1),
+            )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Predict one logit per pixel and output channel.
+
+        Parameters
+        ----------
+        image : Tensor, shape (N, in_channels, H, W), floating
+            Normalised images; H and W are divisible by ``config.divisor``.
+
+        Returns
+        -------
+        Tensor, shape (N, out_channels, H, W)
+            Logits, unbounded.
+
+        Raises
+        ------
+        UserError
+            If the channels or the size do not fit.
+        """
+        self._check(image)
+        if self.shifted:
+            image = (image - self.mean) / self.std
+        skips = self._contract(image)
+        x = skips.pop()
+        for level in reversed(range(1, self.config.depth)):
+            x = self._merged(level, skips.pop(), x)
+        finest = skips.pop()
+        if image.device.type != "cpu" or torch.is_grad_enabled():
+            return self._finest(image, finest, x)
+        return self._finest_in_strips(image, finest, x)
+
+    def _merged(self, level: int, skip: Tensor, x: Tensor) -> Tensor:
+        """One level of the expanding path."""
+        return cast(Tensor, self.merge[level](torch.cat([skip, self.up[level](x)], dim=1)))
+
+    def _finest(self, image: Tensor, skip: Tensor, x: Tensor) -> Tensor:
+        """From the last level but one of the expanding path to logits at full resolution."""
+        x = self.head(self._merged(0, skip, x))
+        if not self.config.detail:
+            return x
+        return cast(Tensor, self.draw(torch.cat([self.detail(image), x], dim=1)))
+
+    def _finest_in_strips(self, image: Tensor, skip: Tensor, x: Tensor) -> Tensor:
+        """As :meth:`_finest`, a few rows after the other, where there is no gradient.
+
+        These levels hold most numbers of all. Whole, they pass through main memory again and
+        again, in pages that the system has to clear first; strips stay in the cache.
+        """
+        step, height = 2 * self.config.stem, x.shape[-2]
+        rows = max(STRIP // (step * image.shape[-1]), 4 * STRIP_MARGIN)
+        logits = image.new_empty((image.shape[0], self.config.out_channels, *image.shape[-2:]))
+        for start in range(0, height, rows):
+            stop = min(start + rows, height)
+            # the convolutions see what surrounds a strip, or the cuts would show
+            low, high = max(start - STRIP_MARGIN, 0), min(stop + STRIP_MARGIN, height)
+            strip = self._finest(
+                image[..., step * low : step * high, :],
+                skip[..., 2 * low : 2 * high, :],
+                x[..., low:high, :],
+            )
+            kept = strip[..., step * (start - low) : step * (stop - low), :]
+            logits[..., step * start : step * stop, :] = kept
+        return logits
+
+    def _contract(self, image: Tensor) -> list[Tensor]:
+        """Go down the contracting path; the maps of every level, the finest first."""
+        if self.config.encoder != "plain":
+            return cast(list[Tensor], self.encoder(image))
+        maps = [self.down[0](self.fold(image))]
+        for block in self.down[1:]:
+            maps.append(block(self.pool(maps[-1])))
+        return maps
+
+    def _check(self, image: Tensor) -> None:
+        channels, height, width = image.shape[-3:]
+        if channels != self.config.in_channels:
+            raise UserError(
+                f"This model takes {self.config.in_channels} channel(s), the image has {channels}."
+            )
+        if height % self.config.divisor or width % self.config.divisor:
+            raise UserError(
+                f"Height and width must be divisible by {self.config.divisor} for this U-Net of "
+                f"{self.config.depth} poolings; this input is {height} x {width}."
+            )
+
+
+def _per_channel(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values)[:, None, None]
+
+
+def fused(network: UNet) -> UNet:
+    """Make one step of each convolution, batch normalisation and ReLU of an evaluated network.
+
+    The predictions stay the same to rounding, with two thirds fewer passes over memory.
+
+    Parameters
+    ----------
+    network : UNet
+        Is put into evaluation mode and changed in place.
+
+    Returns
+    -------
+    UNet
+        The same object.
+    """
+    network.eval()
+    for block in [m for m in network.modules() if isinstance(m, nn.Sequential)]:
+        for i in range(len(block) - 1):
+            conv, norm = block[i], block[i + 1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block[i], block[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+        for i in range(len(block) - 2):
+            conv = block[i]
+            if isinstance(block[i + 2], nn.ReLU) and _can_fuse_relu(conv):
+                block[i], block[i + 2] = _ConvReLU(conv), nn.Identity()
+    return channels_last(network)
+
+
+def _can_fuse_relu(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+    there = torch.backends.mkldnn.is_available() and hasattr(
+        torch.ops.mkldnn, "_convolution_pointwise"
+    )
+    plain = isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and layer.groups == 1
+    return there and plain
+
+
+@cache
+def _has_bf16() -> bool:
+    """Whether oneDNN multiplies 16-bit numbers on this processor; elsewhere torch does."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+class _ConvReLU(nn.Module):
+    """Convolution and ReLU in one pass over memory on a CPU: oneDNN can, torch does not ask it to.
+
+    ReLU by itself takes a fifth of the network's time (docs/decisions/0003). The operator is the
+    one that ``torch.compile`` would call, which needs a C++ compiler; it has no gradient.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv, dtype = self.conv, x.dtype
+        if torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+        half = dtype != torch.float32
+        if x.device.type != "cpu" or torch.is_grad_enabled() or (half and not _has_bf16()):
+            return self.conv(x).relu_()
+        weight, bias = (None if p is None else p.to(dtype) for p in (conv.weight, conv.bias))
+        joined: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x.to(dtype), weight, bias, conv.padding, conv.stride, conv.dilation, 1, "relu", [], ""
+        )
+        return joined
+
+
+def channels_last(network: UNet) -> UNet:
+    """Store weights as CPUs and tensor cores want them; changed in place and returned."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _block(inputs: int, outputs: int, padding: Padding) -> nn.Sequential:
+    first, second = (_convolution(n, outputs, padding) for n in (inputs, outputs))
+    return nn.Sequential(*first, *second)
+
+
+def _convolution(inputs: int, outputs: int, padding: Padding) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode=padding, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )

@@ -1,0 +1,1 @@
+"""What made a result, and how to make it again."""

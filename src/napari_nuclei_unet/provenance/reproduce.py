@@ -1,0 +1,337 @@
+"""What makes a result again: the command line, and Python, that its record says."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.boxes import Region, enlarged
+from napari_nuclei_unet.arrays.selection import Positions
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.segmentation.normalization import check_plane
+
+if TYPE_CHECKING:
+    from napari_nuclei_unet.segmentation.segment import Segmentation
+
+# What a record says of the network's run; without it 16 bits or 32 could be taken elsewhere.
+RAN_ON = ("device", "precision", "tile", "batch")
+# Letters of axes that are neither time, depth, channels nor the plane.
+SPARE = "PQRSUVW"
+
+
+def source_of(
+    cut: Cut,
+    axes: str,
+    path: str | None,
+    level: int,
+    dtype: np.dtype[Any],
+    shapes: tuple[tuple[int, int], tuple[int, int]],
+) -> dict[str, Any]:
+    """Say in a record which image it is of, so that the others here understand it.
+
+    Parameters
+    ----------
+    cut : Cut
+        Which plane of the image.
+    axes : str
+        A letter for every axis of the cut.
+    path : str or None
+        File that holds the image, if it does and ``files.read_image`` gives the same array.
+    level : int
+        Of a pyramid.
+    dtype : dtype
+        Of the image.
+    shapes : two of (int, int)
+        Heights and widths of the plane: at full resolution, and at the level.
+    """
+    exact = "float32" if dtype.itemsize <= 2 else "float64"
+    free = [axis for axis, name in enumerate(axes) if name not in "CYX"]
+    channel = None if cut.channel_axis is None else cut.index[cut.channel_axis]
+    return {
+        "path": path,
+        "axes": axes,
+        "planes": [cut.index[axis] for axis in free],
+        "channel": "mean" if cut.mean else channel,
+        "level": level,
+        # not "shape", by which tifffile would know its own metadata in a description
+        "size": list(shapes[0]),
+        "level_size": list(shapes[1]),
+        "index": list(cut.index),
+        "channel_axis": cut.channel_axis,
+        "mean_dtype": exact,
+    }
+
+
+def at_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:
+    """Give a result of a lower level of a pyramid the pixels of the full image.
+
+    Parameters
+    ----------
+    result : Segmentation
+    plane : ndarray, shape (Y, X) or (Y, X, C)
+        The same plane at full resolution.
+
+    Returns
+    -------
+    Segmentation
+        The same where it has these pixels already.
+    """
+    if result.labels.shape == plane.shape[:2]:
+        return result
+    inside = None if result.inside is None else enlarged(result.inside, plane.shape)
+    return dataclasses.replace(
+        result,
+        plane=check_plane(plane),
+        labels=enlarged(result.labels, plane.shape),
+        maps=np.stack([enlarged(one, plane.shape) for one in result.maps]),
+        inside=inside,
+    )
+
+
+def as_command(record: dict[str, Any]) -> str:
+    """Write the command that makes a result again.
+
+    Parameters
+    ----------
+    record : dict
+        Of the result, with its ``source``: the image's ``path``, ``axes``, ``planes``,
+        ``channel`` and ``level``.
+
+    Returns
+    -------
+    str
+        For a POSIX shell, one line.
+
+    Raises
+    ------
+    UserError
+        If the image is in no file, or the run was stopped.
+    """
+    source = _source(record)
+    if source["path"] is None:
+        raise UserError(
+            "The command line needs a file, and this image is in none that it can read: save the "
+            "image first, open it, and segment that."
+        )
+    words = ["nuclei-unet", "segment", source["path"], "--out", "results"]
+    words += ["--model", record.get("model_file") or record["model"]]
+    for name, value in _settings(record).items():
+        words += ["--" + name.replace("_", "-"), str(value)]
+    if len(source["axes"]) > 2:
+        words += ["--axes", source["axes"]]
+    if source["planes"]:
+        words += ["--planes", ",".join(map(str, source["planes"]))]
+    if source["channel"] is not None:
+        words += ["--channel", str(source["channel"])]
+    if source["level"]:
+        words += ["--level", str(source["level"])]
+    if record.get("join"):
+        words += ["--join", record["join"]]
+    if record.get("track"):
+        words += ["--track"]
+    if record.get("format") == "zarr":
+        words += ["--format", "zarr"]
+    for polygon in record["region"] or []:
+        words += ["--region", " ".join(f"{y!r},{x!r}" for y, x in polygon)]
+    return shlex.join(words)
+
+
+def as_python(record: dict[str, Any]) -> str:
+    """Write the Python that makes a result again, as ``labels``.
+
+    Parameters
+    ----------
+    record : dict
+        As in :func:`as_command`. Without a file the image is taken from napari's viewer, so that
+        the code runs in its console.
+
+    Returns
+    -------
+    str
+        Lines of Python.
+
+    Raises
+    ------
+    UserError
+        If the run was stopped, or nuclei were tracked.
+    """
+    source = _source(record)
+    if _is_stack(source):
+        return _stack_as_python(record, source)
+    level = source["level"]
+    lines = ["from napari_nuclei_unet import segment"]
+    if source["path"] is not None:
+        lines += [
+            "from napari_nuclei_unet.io.images import read_image",
+            "",
+            f"image = read_image({source['path']!r}{f', level={level}' if level else ''})",
+        ]
+    else:
+        lines += ["", _of_layer(source)]
+    arguments = {"model": record.get("model_file") or record["model"]} | _settings(record)
+    shapes = source["size"], source["level_size"]
+    if record["region"]:
+        region = Region.of(record["region"]).scaled(*shapes)
+        arguments["region"] = [list(polygon) for polygon in region.polygons]
+    lines += ["labels = segment(", f"    {_plane(source)},"]
+    lines += [f"    {name}={value!r}," for name, value in arguments.items()]
+    lines += [")"]
+    if "np." in "".join(lines):
+        lines.insert(0, "import numpy as np")
+    if shapes[0] != shapes[1]:
+        lines.insert(1, "from napari_nuclei_unet.arrays.boxes import enlarged")
+        lines += [f"labels = enlarged(labels, {tuple(shapes[0])})"]
+    return "\n".join([*lines, ""])
+
+
+def of_stack(record: dict[str, Any]) -> dict[str, Any] | None:
+    """Let the record of one plane speak of all that were written into its labels.
+
+    Parameters
+    ----------
+    record : dict
+        As a labels layer of the window has it: ``planes_written`` are indices of planes of the
+        labels, with None for the axes of the plane; ``along`` is the axis of ids that were joined
+        or linked.
+
+    Returns
+    -------
+    dict or None
+        Its source has all planes. The same record, where it is of one plane only; None, where
+        the planes are no ranges, which neither the command line nor ``segment_stack`` can say.
+    """
+    written, source = record.get("planes_written") or [], record.get("source")
+    if source is None or len(written) < 2:
+        return record
+    lengths, axes, along = source.get("lengths"), source["axes"], _along(record)
+    lead = len(axes) - len(written[0])  # 1: the labels have no axis of channels
+    free = [axis - lead for axis, name in enumerate(axes) if name not in "CYX"]
+    places = [sorted({plane[axis] for plane in written}) for axis in free]
+    ranges = all(some[-1] - some[0] == len(some) - 1 for some in places)
+    if lengths is None or not ranges or math.prod(map(len, places)) != len(written):
+        return None
+    planes = [
+        some[0] if len(some) == 1 and axis != along else _range(some, length)
+        for axis, some, length in zip(free, places, lengths, strict=True)
+    ]
+    made = record | {"source": source | {"planes": planes}}
+    if along is not None:
+        letter = "T" if record.get("track") else record["join"].upper()
+        made["source"]["axes"] = _named(axes, along + lead, letter)
+    return made
+
+
+def _along(record: dict[str, Any]) -> int | None:
+    along: int | None = record.get("along")
+    return along if record.get("join") or record.get("track") else None
+
+
+def _range(places: Sequence[int], length: int) -> str:
+    return "all" if len(places) == length else f"{places[0]}-{places[-1]}"
+
+
+def _named(axes: str, axis: int, letter: str) -> str:
+    """Give an axis a letter, and its own to the axis that had that one; slices are not tracked."""
+    names = list(axes)
+    if letter in names:
+        names[names.index(letter)] = names[axis]
+    names[axis] = letter
+    if letter == "T" and "Z" in names:
+        names[names.index("Z")] = next(one for one in SPARE if one not in names)
+    return "".join(names)
+
+
+def _is_stack(source: dict[str, Any]) -> bool:
+    """Whether there are many planes: ranges, or all, of an axis."""
+    return any(isinstance(part, str) for part in source["planes"])
+
+
+def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
+    """Write the Python that makes labels of many planes again."""
+    if record.get("track"):
+        raise UserError("Only the command line makes this result again: copy the command.")
+    planes: list[Positions] = []
+    for part in source["planes"]:
+        first, _, last = str(part).partition("-")
+        some = None if part == "all" else range(int(first), int(last or first) + 1)
+        planes.append(some if isinstance(part, str) else part)
+    arguments: dict[str, Any] = {"channel": source["channel"], "planes": planes}
+    arguments |= {"join": record.get("join")}
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    arguments |= {"model": record.get("model_file") or record["model"]} | _settings(record)
+    shapes = source["size"], source["level_size"]
+    if record["region"]:
+        region = Region.of(record["region"]).scaled(*shapes)
+        arguments["region"] = [list(polygon) for polygon in region.polygons]
+    lines = [
+        "from napari_nuclei_unet import segment_stack",
+        *_opened(source),
+        "labels = segment_stack(",
+        "    image,",
+        f"    {source['axes']!r},",
+        *(f"    {name}={value!r}," for name, value in arguments.items()),
+        ")",
+    ]
+    if shapes[0] != shapes[1] and record.get("format") != "zarr":
+        lines.insert(0, "import numpy as np")
+        lines.insert(2, "from napari_nuclei_unet.arrays.boxes import enlarged")
+        lines += [
+            "planes = labels.reshape(-1, *labels.shape[-2:])",
+            f"planes = np.stack([enlarged(plane, {tuple(shapes[0])}) for plane in planes])",
+            "labels = planes.reshape(*labels.shape[:-2], *planes.shape[1:])",
+        ]
+    return "\n".join([*lines, ""])
+
+
+def _opened(source: dict[str, Any]) -> list[str]:
+    """Lines that give the image of a stack, plane by plane."""
+    if source["path"] is None:
+        return ["", _of_layer(source)]
+    return [
+        "from napari_nuclei_unet.io.lazy_images import open_lazily",
+        "",
+        f"image = open_lazily({source['path']!r}, {source['level']}).pixels",
+    ]
+
+
+def _of_layer(source: dict[str, Any]) -> str:
+    """Take the image from the viewer."""
+    level = f"[{source['level']}]" if source["multiscale"] else ""
+    return f"image = viewer.layers[{source['layer']!r}].data{level}"
+
+
+def _source(record: dict[str, Any]) -> dict[str, Any]:
+    source: dict[str, Any] | None = record.get("source")
+    if source is None:
+        raise UserError("This record does not say which image it is of.")
+    if record.get("stopped"):
+        raise UserError(
+            "This run was stopped before it was finished, so it cannot be repeated exactly: "
+            "segment again, then copy."
+        )
+    return source
+
+
+def _settings(record: dict[str, Any]) -> dict[str, Any]:
+    ran_on = {name: record["ran_on"][name] for name in RAN_ON}
+    return {name: value for name, value in record["params"].items() if value is not None} | ran_on
+
+
+def _plane(source: dict[str, Any]) -> str:
+    """Index of the plane in the array ``image``."""
+    cut = Cut(tuple(source["index"]), source["channel_axis"])
+    parts = [":" if at is None else str(at) for at in cut.index]
+    while parts and parts[-1] == ":":
+        parts.pop()
+    text = f"image[{', '.join(parts)}]" if parts else "image"
+    if not cut.mean:
+        return text
+    exact = source["mean_dtype"]
+    return f'np.asarray({text}).mean(axis={cut.mean_axis}, dtype="{exact}")'

@@ -1,0 +1,95 @@
+"""The sample images that travel with the package.
+
+Five images of the training part of the Data Science Bowl 2018 (BBBC038, CC0; Caicedo et al.
+2019, doi:10.1038/s41592-019-0612-7), each with its annotation.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.samples.planted_errors import plant_errors
+
+SAMPLES = {
+    "fluorescence_small": "Fluorescence (small)",
+    "fluorescence_large": "Fluorescence (large)",
+    "histology_purple": "Histology (purple)",
+    "histology_pink_purple": "Histology (pink and purple)",
+    "grayscale_tissue": "Tissue (grey)",
+}
+FOLDER = Path(str(files("napari_nuclei_unet"))) / "sample_images"
+
+
+def read_sample(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+    """Read a sample image and its annotation.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``SAMPLES``.
+
+    Returns
+    -------
+    image : ndarray, shape (Y, X) or (Y, X, 3), uint8
+    annotation : ndarray, shape (Y, X), uint16
+        0 is background, else the nucleus' id.
+
+    Raises
+    ------
+    UserError
+        If there is no such sample.
+    """
+    if name not in SAMPLES:
+        raise UserError(f"There is no sample '{name}': choose one of {', '.join(SAMPLES)}.")
+    image = np.asarray(PIL.Image.open(FOLDER / f"{name}.png"))
+    annotation = np.asarray(PIL.Image.open(FOLDER / f"{name}_annotation.png"))
+    return image, annotation.astype(np.uint16)
+
+
+def repeated_sample(edge: int = 4096) -> NDArray[np.uint8]:
+    """Repeat a fluorescence sample, mirrored so that it has no seams, to a large square.
+
+    Parameters
+    ----------
+    edge : int
+        In pixels.
+
+    Returns
+    -------
+    ndarray, shape (edge, edge), uint8
+    """
+    image, _ = read_sample("fluorescence_small")
+    height, width = image.shape
+    return np.pad(image, ((0, edge - height), (0, edge - width)), mode="symmetric")
+
+
+def sample_layers(name: str) -> list[tuple[Any, dict[str, Any], str]]:
+    """Give a sample as napari layer data: the image and its annotation."""
+    image, annotation = read_sample(name)
+    title = SAMPLES[name]
+    return [
+        (image, {"name": title, "rgb": image.ndim == 3}, "image"),
+        (annotation, {"name": f"{title} annotation", "visible": False}, "labels"),
+    ]
+
+
+def fluorescence_errors() -> list[tuple[Any, dict[str, Any], str]]:
+    """Give a sample with ten mistakes to be corrected, as napari layer data."""
+    image, annotation = sample_layers("fluorescence_small")
+    title = f"{SAMPLES['fluorescence_small']} to correct"
+    return [image, annotation, (plant_errors(annotation[0]), {"name": title}, "labels")]
+
+
+fluorescence_small = partial(sample_layers, "fluorescence_small")
+fluorescence_large = partial(sample_layers, "fluorescence_large")
+histology_purple = partial(sample_layers, "histology_purple")
+histology_pink_purple = partial(sample_layers, "histology_pink_purple")
+grayscale_tissue = partial(sample_layers, "grayscale_tissue")

@@ -1,0 +1,1 @@
+"""From a plane to separated nuclei."""

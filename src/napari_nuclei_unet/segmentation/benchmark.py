@@ -1,0 +1,127 @@
+"""How fast segmenting is on this computer, stage by stage."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.labels.regionprops import measure
+from napari_nuclei_unet.models.model import Model
+from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.progress import run
+from napari_nuclei_unet.segmentation.device import Plan, plan
+from napari_nuclei_unet.segmentation.normalization import check_plane
+from napari_nuclei_unet.segmentation.scale import predict_fitting
+from napari_nuclei_unet.segmentation.segment import segment, thresholds_of
+from napari_nuclei_unet.segmentation.watershed import SMOOTHING, separate
+
+STAGES = ("normalise", "network", "separate", "measure")
+WARM_UP = 256
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What one run took.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        For each of ``STAGES``.
+    megapixels : float
+    nuclei : int
+    zoom : float
+        At which the network saw the image.
+    plan : Plan
+        Device, precision, tile and batch.
+    threads : int
+        Of torch, on a CPU.
+    peak_memory : int
+        Most that the whole process has had in memory so far, in bytes.
+    """
+
+    seconds: dict[str, float]
+    megapixels: float
+    nuclei: int
+    zoom: float
+    plan: Plan
+    threads: int
+    peak_memory: int
+
+    @property
+    def end_to_end(self) -> float:
+        """Seconds from pixels to labels, without the table of measurements."""
+        return sum(value for stage, value in self.seconds.items() if stage != "measure")
+
+
+def bench(
+    image: NDArray[np.generic], model: Model, params: SegmentParams, device: str, runs: int
+) -> Bench:
+    """Segment an image several times, after warming up, and keep the fastest run.
+
+    Parameters
+    ----------
+    image : ndarray, shape (Y, X) or (Y, X, 3)
+    model : Model
+    params : SegmentParams
+    device : {"auto", "cpu", "cuda", "mps"}
+    runs : int
+        At least 1.
+
+    Returns
+    -------
+    Bench
+    """
+    segment(image[:WARM_UP, :WARM_UP], model, device=device, precision=params.precision)
+    return min((_once(image, model, params, device) for _ in range(runs)), key=_seconds)
+
+
+def _seconds(one: Bench) -> float:
+    return one.end_to_end
+
+
+def _once(image: NDArray[np.generic], model: Model, params: SegmentParams, device: str) -> Bench:
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        seconds[stage] = time.perf_counter() - start
+
+    with timed("normalise"):
+        plane = check_plane(image)
+    with timed("network"):
+        how = plan(params, device, model.network.config)
+        seen, zoom, _ = run(predict_fitting(plane, model, params.diameter, how, []))
+    maps, how = seen.values, seen.plan
+    with timed("separate"):
+        thresholds = thresholds_of(params, model.card, zoom)
+        labels = separate(maps, **thresholds, smoothing=SMOOTHING / zoom)
+    with timed("measure"):
+        measure(labels, plane.pixels, maps[0])
+    return Bench(
+        seconds=seconds,
+        megapixels=plane.shape[0] * plane.shape[1] / 1e6,
+        nuclei=int(labels.max(initial=0)),
+        zoom=zoom,
+        plan=how,
+        threads=torch.get_num_threads(),
+        peak_memory=_peak_memory(),
+    )
+
+
+def _peak_memory() -> int:
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else 1024 * peak)

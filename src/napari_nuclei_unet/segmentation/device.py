@@ -1,0 +1,256 @@
+"""Which device runs the network, in which precision, and how much goes into it at once."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+
+import psutil
+import torch
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.network.unet import UNetConfig
+from napari_nuclei_unet.params import DEVICES, SegmentParams
+
+SMALLEST_TILE = 128
+# On a CPU larger tiles waste less on overlap; smaller ones take less memory and answer sooner to
+# Cancel (docs/decisions/0003-network-and-precision.md).
+CPU_TILE, GPU_TILE = 1024, 2048
+GPU_BATCH = 8
+# 16 bits that the hardware claims to multiply are refused where they take so many times longer.
+TOLERATED = 1.5
+ROUNDS = 3
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Share of the free memory that the activations of one batch may take.
+MEMORY_SHARE = 0.25
+BYTES = 4  # of a number in fp32
+# How torch and oneDNN put it, in lower case.
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "unable to find an engine",
+    "unable to find a valid cudnn",
+    "bad_alloc",
+    "could not create a primitive",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How tiles go through the network.
+
+    Attributes
+    ----------
+    device : str
+        ``cpu``, ``cuda`` or ``mps``.
+    precision : str
+        ``fp32``, ``bf16`` or ``fp16``.
+    tile : int
+        Largest edge of a tile without its halo, in pixels.
+    batch : int
+        Tiles at a time.
+    """
+
+    device: str
+    precision: str
+    tile: int
+    batch: int
+
+    def smaller(self) -> Plan | None:
+        """Halve what is in memory at once; None when this was the last resort."""
+        if self.batch > 1:
+            return replace(self, batch=self.batch // 2)
+        if self.tile > SMALLEST_TILE:
+            return replace(self, tile=max(self.tile // 2, SMALLEST_TILE))
+        if self.device != "cpu":
+            precision = _precision("cpu", "fp32" if self.precision == "fp32" else "auto")
+            return Plan("cpu", precision, CPU_TILE, 1)
+        return None
+
+    def __str__(self) -> str:
+        return f"{self.batch} tile(s) of {self.tile} px at a time on {self.device.upper()}"
+
+
+def plan(params: SegmentParams, device: str, config: UNetConfig) -> Plan:
+    """Decide how a network runs on this machine.
+
+    Parameters
+    ----------
+    params : SegmentParams
+        ``tile``, ``batch`` and ``precision`` are obeyed where they are set.
+    device : {"auto", "cpu", "cuda", "mps"}
+    config : UNetConfig
+        Tells how much memory a pixel takes.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    UserError
+        If the device is not there, or cannot work in the wanted precision.
+    """
+    device, precision = choose(device, params.precision)
+    pixels = MEMORY_SHARE * _free_memory(device) / (BYTES * config.working_channels)
+    tile, batch = params.tile, params.batch
+    if tile == 0:
+        tile = CPU_TILE if device == "cpu" else GPU_TILE
+        while tile > SMALLEST_TILE and (tile + 2 * config.halo) ** 2 > pixels:
+            tile //= 2
+    if batch == 0:
+        fitting = int(pixels // (tile + 2 * config.halo) ** 2)
+        batch = 1 if device == "cpu" else min(max(fitting, 1), GPU_BATCH)
+    return Plan(device, precision, tile, batch)
+
+
+def choose(device: str, precision: str) -> tuple[str, str]:
+    """Decide where a network runs and in which number format.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda", "mps"}
+    precision : {"auto", "fp32", "bf16", "fp16"}
+
+    Returns
+    -------
+    device, precision : str
+        Never ``auto``.
+
+    Raises
+    ------
+    UserError
+        If the device is not there, or cannot work in the wanted precision.
+    """
+    device = _available(device)
+    return device, _precision(device, precision)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch or numpy ran out of memory, on whatever device."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)
+
+
+@cache
+def _trim() -> Callable[[int], int] | None:
+    """Ask the C library of Linux for its way to give memory back; others do so by themselves."""
+    if sys.platform != "linux":
+        return None
+    try:
+        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):  # another C library than glibc
+        return None
+    return trim
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Turn a training that ran out of memory into a sentence for the user.
+
+    Raises
+    ------
+    UserError
+        Instead of what torch or numpy raise.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            "There is not enough memory to train: make --batch or --patch smaller."
+        ) from error
+
+
+def give_back_memory() -> None:
+    """Give memory that is free back to the system.
+
+    glibc keeps what large temporary arrays leave behind: of a 4096 x 4096 plane 0.9 GB.
+    """
+    if (trim := _trim()) is not None:
+        trim(0)
+
+
+def _available(device: str) -> str:
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if device == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if device not in there:
+        raise UserError(f"There is no device '{device}': choose one of {', '.join(DEVICES)}.")
+    if not there[device]:
+        raise UserError(
+            f"This computer has no {device.upper()} that torch can use; choose cpu or auto."
+        )
+    return device
+
+
+def _precision(device: str, wanted: str) -> str:
+    if wanted == "fp16" and device == "cpu":
+        raise UserError("fp16 is for graphics cards; on the CPU choose auto, fp32 or bf16.")
+    if wanted != "auto":
+        return wanted
+    candidate = _half_precision(device)
+    if candidate is None:
+        return "fp32"
+    return candidate if _sure(device) or _gains(device, candidate) else "fp32"
+
+
+def _sure(device: str) -> bool:
+    """Whether 16 bits need no measurement, in which other busy programs might decide."""
+    return device == "cpu" and bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+
+
+def _half_precision(device: str) -> str | None:
+    """16-bit format that the hardware says it multiplies itself."""
+    if device == "cpu":
+        # torch has no public way to ask, and what it has may go
+        tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        return "bf16" if any(getattr(torch.cpu, test, bool)() for test in tests) else None
+    if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16"
+    return "fp16"
+
+
+@cache
+def _gains(device: str, precision: str) -> bool:
+    """Measure, once a process, whether 16 bits really are what the hardware promises.
+
+    In turn and more than once: the first calls are slow, and other programs may be at work. What
+    they add must not decide, so only clearly slower 16 bits are refused.
+    """
+    times = [(_seconds(device, AUTOCAST[precision]), _seconds(device, None)) for _ in range(ROUNDS)]
+    half, full = (min(one) for one in zip(*times, strict=True))
+    return half < TOLERATED * full
+
+
+@torch.inference_mode()
+def _seconds(device: str, dtype: torch.dtype | None) -> float:
+    """Shortest of a few runs of a convolution like those of the network."""
+    layer = torch.nn.Conv2d(48, 48, 3, padding=1).to(device)
+    image = torch.rand(1, 48, 160, 160, device=device).to(memory_format=torch.channels_last)
+    times = []
+    with torch.autocast(device, dtype=dtype, enabled=dtype is not None):
+        for _ in range(3):
+            start = time.perf_counter()
+            layer(image).sum().item()  # waits for the device
+            times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _free_memory(device: str) -> int:
+    """Bytes that can be had now."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,203 @@
+"""What the network sees of a plane: checked, and normalised once for the whole of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.tiling import ArrayLike
+from napari_nuclei_unet.errors import UserError
+
+LOW_PERCENTILE = 1.0
+HIGH_PERCENTILE = 99.8
+SAMPLE = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One image plane that can be segmented.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (Y, X) or (Y, X, 3), bool, integer or floating
+        Not copied.
+    low, middle, high : float
+        Black point, median and white point; all equal where the plane holds one value only.
+    invalid : ndarray, shape (Y, X), bool, or None
+        Where a value is NaN or infinite, if any is.
+    notices : tuple of str
+        Sentences about what was left out, for the user.
+    """
+
+    pixels: NDArray[np.generic]
+    low: float
+    middle: float
+    high: float
+    invalid: NDArray[np.bool_] | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def blank(self) -> bool:
+        """Whether all values are the same, so that there is nothing to find."""
+        return not self.low < self.high
+
+    def normalized(self, part: NDArray[np.generic] | None = None) -> NDArray[np.float32]:
+        """Map black to 0 and white to 1, and clip what lies outside.
+
+        Parameters
+        ----------
+        part : ndarray, any shape, optional
+            Some of the plane's pixels; all of them without.
+
+        Returns
+        -------
+        ndarray, same shape, float32, values 0 to 1
+            NaN and infinity get the median, which is mostly background, on dark as on bright
+            ground. Of a blank plane all is 0.
+        """
+        part = self.pixels if part is None else part
+        # 32-bit integers and doubles need more digits than float32 has until black is taken off
+        exact = np.dtype(np.float32 if part.dtype.itemsize <= 2 else np.float64)
+        scaled: NDArray[Any] = part.astype(exact)
+        scaled[~np.isfinite(scaled)] = self.middle
+        scaled -= self.low
+        scaled /= 1 if self.blank else self.high - self.low
+        return np.clip(scaled, 0, 1).astype(np.float32, copy=False)
+
+
+def check_plane(image: NDArray[np.generic]) -> Plane:
+    """Accept an array as one plane, or say why not.
+
+    Parameters
+    ----------
+    image : array-like, shape (Y, X), (Y, X, 1), (Y, X, 3) or (Y, X, 4)
+        Grey, RGB or RGBA; bool, any integer or any floating type.
+
+    Returns
+    -------
+    Plane
+
+    Raises
+    ------
+    UserError
+        If the array is empty, is not one plane, or holds no real numbers.
+    """
+    try:
+        pixels = np.asarray(image)
+    except ValueError as error:
+        raise UserError("This is no image: its rows differ in length.") from error
+    check_type_and_shape(pixels)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    notices: list[str] = []
+    invalid: NDArray[np.bool_] | None = None
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        pixels = pixels[:, :, :3]
+        notices.append("The alpha channel was ignored.")
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        lost = ~np.isfinite(pixels)
+        invalid = np.asarray(lost if lost.ndim == 2 else lost.any(axis=2))
+        notices.append(
+            f"{np.count_nonzero(lost):,} values are NaN or infinite and were treated as background."
+        )
+    return Plane(pixels, *intensity_range(pixels), invalid, tuple(notices))
+
+
+def lazy_plane(pixels: ArrayLike) -> Plane:
+    """Accept what can be sliced as one plane, of which only a sample is read.
+
+    Parameters
+    ----------
+    pixels : array-like, shape (Y, X), (Y, X, 3) or (Y, X, 4)
+        Has a ``dtype``, too.
+
+    Returns
+    -------
+    Plane
+        Normalised as :func:`check_plane` would have it; ``pixels`` is kept as it is, and nothing
+        is known of NaN and infinity in it.
+
+    Raises
+    ------
+    UserError
+        As :func:`check_plane`.
+    """
+    check_type_and_shape(pixels)
+    return Plane(pixels, *intensity_range(pixels))  # type: ignore[arg-type]
+
+
+def seen_colours(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Leave transparency out, and an axis of colours that has one only."""
+    if pixels.ndim == 2:
+        return pixels
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]
+
+
+def check_type_and_shape(pixels: Any) -> None:
+    """Refuse what is no plane of real numbers; nothing is read.
+
+    Parameters
+    ----------
+    pixels : array-like
+        Has ``shape`` and ``dtype``.
+
+    Raises
+    ------
+    UserError
+    """
+    shape = tuple(pixels.shape)
+    if np.dtype(pixels.dtype).kind not in "buif":
+        raise UserError(
+            f"An image of type {pixels.dtype} cannot be segmented: convert it to real numbers."
+        )
+    if 0 in shape:
+        raise UserError(f"The image is empty: its shape is {shape}.")
+    if len(shape) != 2 and not (len(shape) == 3 and shape[2] in (1, 3, 4)):
+        raise UserError(
+            f"One plane is needed, of shape (Y, X) or (Y, X, 3); this array has the shape "
+            f"{shape}: pass its planes one by one."
+        )
+
+
+def intensity_range(pixels: ArrayLike) -> tuple[float, float, float]:
+    """Black point, median and white point of a whole plane.
+
+    Black and white are the 1st and the 99.8th percentile of its finite values, as in StarDist
+    (Schmidt et al. 2018, doi:10.1007/978-3-030-00934-2_30); over all channels together, so that
+    colours keep their ratio. Of more than four million values a regular sample is taken.
+
+    Parameters
+    ----------
+    pixels : array-like, shape (Y, X) or (Y, X, C), bool, integer or floating
+        Of a fourth channel, transparency, nothing is looked at.
+
+    Returns
+    -------
+    low, middle, high : float
+        Equal where the plane holds one value only; 0 where none is finite.
+    """
+    colours = min(pixels.shape[2], 3) if len(pixels.shape) == 3 else 1
+    size = pixels.shape[0] * pixels.shape[1] * colours
+    step = max(1, int(np.ceil(np.sqrt(size / SAMPLE))))
+    sample = np.asarray(pixels[::step, ::step])
+    return range_of(sample[..., :3] if sample.ndim == 3 else sample)
+
+
+def range_of(sample: NDArray[np.generic]) -> tuple[float, float, float]:
+    """Black point, median and white point of a sample of values, as :func:`intensity_range`."""
+    sample = sample.astype(np.float64).ravel()
+    sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
+        return 0.0, 0.0, 0.0
+    low, middle, high = np.percentile(sample, [LOW_PERCENTILE, 50, HIGH_PERCENTILE])
+    if low == high:  # a few bright or dark pixels on an even ground
+        low, high = sample.min(), sample.max()
+    return float(low), float(middle), float(high)

@@ -1,0 +1,197 @@
+"""The maps that a network predicts for a whole plane, tile by tile."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.boxes import Box
+from napari_nuclei_unet.arrays.tiling import Tile, plan_tiles, read_tile, within
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.network.unet import UNet
+from napari_nuclei_unet.progress import Step, Wish
+from napari_nuclei_unet.segmentation.device import (
+    AUTOCAST,
+    Plan,
+    give_back_memory,
+    is_out_of_memory,
+)
+from napari_nuclei_unet.segmentation.normalization import Plane
+
+Result = TypeVar("Result")
+
+
+class OutOfMemoryError(UserError):
+    """Not even the smallest tile, or the maps of the whole plane, fit into memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Part of a plane of which maps are wanted.
+
+    Attributes
+    ----------
+    box : (slice, slice)
+    is_live : callable
+        Is given a box of a tile, and says whether there may be something in it.
+    """
+
+    box: Box
+    is_live: Callable[[Box], bool]
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """What a network predicted for a plane.
+
+    Attributes
+    ----------
+    values : ndarray, shape (out_channels, Y, X), float32, values 0 to 1
+        Of the whole plane, or of a window; 0 where nothing was predicted.
+    plan : Plan
+        What worked.
+    finished : ndarray, shape (Y, X), bool, or None
+        Where something was predicted before the run was stopped; None: it was not.
+    """
+
+    values: NDArray[np.float32]
+    plan: Plan
+    finished: NDArray[np.bool_] | None = None
+
+
+def predict_steps(
+    plane: Plane,
+    network: UNet,
+    how: Plan,
+    notices: list[str],
+    box: Box | None = None,
+    window: Window | None = None,
+) -> Generator[Step, Wish, Maps]:
+    """Predict the maps of a plane, with less at a time whenever memory runs out.
+
+    Parameters
+    ----------
+    plane : Plane
+    network : UNet
+    how : Plan
+        What to try first.
+    notices : list of str
+        What had to be changed is appended, and yielded.
+    box : (slice, slice), optional
+        Part of the plane that is needed; the whole plane without.
+    window : Window, optional
+        Instead of ``box``: only its maps are given, so that the plane may be larger than memory.
+
+    Yields
+    ------
+    Step
+        Sent True, the run stops, and what is finished is returned.
+
+    Returns
+    -------
+    Maps
+
+    Raises
+    ------
+    UserError
+        If memory does not even suffice for the smallest tile on the CPU.
+    """
+    # a plane that is smaller than a tile would only be tried again
+    how = replace(how, tile=min(how.tile, max(plane.shape)))
+    while True:
+        try:
+            return (yield from _tile_steps(plane, network, how, box, window))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            smaller = how.smaller()
+            if smaller is None:
+                raise OutOfMemoryError(
+                    "There is not enough memory for even the smallest tile; close other "
+                    "programs or crop the image."
+                ) from error
+        how = smaller
+        notices.append(f"Memory ran out; going on with {how}.")
+        yield Step(0, 1, notices[-1])
+
+
+def _tile_steps(
+    plane: Plane, network: UNet, how: Plan, box: Box | None, window: Window | None
+) -> Generator[Step, Wish, Maps]:
+    config = network.config
+    frame = window.box if window else (slice(0, plane.shape[0]), slice(0, plane.shape[1]))
+    box = window.box if window else box
+    tiles = plan_tiles(plane.shape, how.tile, config.halo, config.divisor, box)
+    if window is not None:
+        tiles = [tile for tile in tiles if window.is_live(tile.place)]
+    shape = [part.stop - part.start for part in frame]
+    maps = np.zeros((config.out_channels, *shape), np.float32)
+    finished = np.zeros(shape, bool)
+    if how.device != "cpu":  # a model is shared, so it is copied and not moved
+        network = copy.deepcopy(network).to(how.device)
+    done = 0
+    stop = yield Step(done, len(tiles))
+    for batch in _batches(tiles, how.batch):
+        if stop:
+            break
+        inputs = np.stack([_network_input(plane, tile) for tile in batch])
+        for tile, predicted in zip(batch, predict(network, inputs, how), strict=True):
+            there, here = within(tile, frame)
+            maps[:, *there] = predicted[:, *here]
+            finished[there] = True
+        done += len(batch)
+        stop = yield Step(done, len(tiles))
+    give_back_memory()  # in the end only: the next tile needs what this one took
+    return Maps(maps, how, None if done == len(tiles) else finished)
+
+
+def _batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
+    """Up to n tiles of one shape at a time; those at the edge of the plane are smaller.
+
+    One by one they come in reading order, so that a run that is stopped leaves a whole part.
+    """
+    if n == 1:
+        yield from ([tile] for tile in tiles)
+        return
+    for _, alike in groupby(sorted(tiles, key=lambda t: t.read_shape), lambda t: t.read_shape):
+        group = list(alike)
+        yield from (group[i : i + n] for i in range(0, len(group), n))
+
+
+def _network_input(plane: Plane, tile: Tile) -> NDArray[np.float32]:
+    """Shape (Y, X, 3), normalised by the range of the whole plane."""
+    pixels = plane.normalized(read_tile(plane.pixels, tile))
+    return pixels if pixels.ndim == 3 else np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
+
+
+@torch.inference_mode()
+def predict(network: UNet, inputs: NDArray[np.float32], how: Plan) -> NDArray[np.float32]:
+    """Run one batch through the network.
+
+    A function of its own, because ``inference_mode`` around a ``yield`` would leak into the
+    caller of a generator.
+
+    Parameters
+    ----------
+    network : UNet
+        On the device of ``how``.
+    inputs : ndarray, shape (N, Y, X, 3), float32, values 0 to 1
+    how : Plan
+
+    Returns
+    -------
+    ndarray, shape (N, out_channels, Y, X), float32, values 0 to 1
+    """
+    # colours last is how CPUs and tensor cores want them, so that nothing is copied
+    images = torch.from_numpy(inputs).permute(0, 3, 1, 2).to(how.device)
+    low_precision = AUTOCAST.get(how.precision)
+    with torch.autocast(how.device, dtype=low_precision, enabled=low_precision is not None):
+        logits = network(images)
+    return torch.sigmoid(logits.float()).cpu().numpy()

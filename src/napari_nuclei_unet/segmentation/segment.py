@@ -1,0 +1,300 @@
+"""Segmenting a plane: the one straight line from pixels to separated nuclei."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.boxes import Polygons, Region, box_around, cut
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models.model import THRESHOLDS, Model, ModelCard, load_model, thresholds_at
+from napari_nuclei_unet.params import SegmentParams, with_changes
+from napari_nuclei_unet.progress import Step, Wish, run, sticky
+from napari_nuclei_unet.segmentation.device import plan
+from napari_nuclei_unet.segmentation.normalization import Plane, check_plane
+from napari_nuclei_unet.segmentation.predict import Maps
+from napari_nuclei_unet.segmentation.scale import context, predict_fitting
+from napari_nuclei_unet.segmentation.watershed import SMOOTHING, separate
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the network said of one plane: all that :func:`retune` needs to find nuclei.
+
+    Attributes
+    ----------
+    plane : Plane
+    maps : ndarray, shape (n, Y, X), float32, values 0 to 1
+        0 where nothing was predicted.
+    inside : ndarray, shape (Y, X), bool, or None
+        Where nuclei are wanted, and the run was not stopped before; None: everywhere.
+    card : ModelCard
+        Has the thresholds for what is not set.
+    zoom : float
+        At which the network saw the plane.
+    record : dict
+        As in :class:`Segmentation`, less the parameters.
+    notices : tuple of str
+    """
+
+    plane: Plane
+    maps: NDArray[np.float32]
+    inside: NDArray[np.bool_] | None
+    card: ModelCard
+    zoom: float
+    record: dict[str, Any]
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What was found in one plane.
+
+    Attributes
+    ----------
+    plane : Plane
+        What was segmented.
+    labels : ndarray, shape (Y, X), int32
+        0 is background; nuclei are 1..n, each connected.
+    maps : ndarray, shape (n, Y, X), float32, values 0 to 1
+        As the network predicted them: nucleus, and of most models border, distance and size;
+        ``maps[0]`` is the probability of nucleus.
+    record : dict
+        What makes this result again, and says what made it: plugin version, model name and
+        SHA-256, every parameter, device, precision, time, the typical ``diameter`` in pixels
+        (None where nothing was found) and the ``zoom`` at which the network saw the plane. JSON
+        can hold it.
+    notices : tuple of str
+        Sentences for the user: what was ignored, what was not as wished.
+    inside : ndarray, shape (Y, X), bool, or None
+        Where labels were looked for; None: everywhere. They are 0 elsewhere.
+    """
+
+    plane: Plane
+    labels: NDArray[np.int32]
+    maps: NDArray[np.float32]
+    record: dict[str, Any]
+    notices: tuple[str, ...]
+    inside: NDArray[np.bool_] | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of nuclei."""
+        return int(self.labels.max(initial=0))
+
+
+def segment(
+    image: NDArray[np.generic],
+    model: str | Path | Model = "nuclei",
+    *,
+    device: str = "auto",
+    region: Polygons | None = None,
+    **params: Any,
+) -> NDArray[np.int32]:
+    """Find and separate the nuclei of one image plane.
+
+    Parameters
+    ----------
+    image : ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4)
+        Grey, RGB or RGBA; bool, integer or floating, in any range.
+    model : str, Path or Model
+        Name of a shipped model, path of a ``.safetensors`` file, or what ``load_model`` gave.
+    device : {"auto", "cpu", "cuda", "mps"}
+        auto takes a graphics card where there is one.
+    region : sequence of polygons, optional
+        What is segmented: polygons of (y, x) in pixels, of which whole numbers are the centres.
+        Brightness and size of nuclei are those of the whole plane; nuclei at the edge are cut.
+    **params
+        Fields of :class:`~napari_nuclei_unet.SegmentParams`.
+
+    Returns
+    -------
+    ndarray, shape (Y, X), int32
+        0 is background; nuclei are 1..n without gaps, each 4-connected.
+
+    Raises
+    ------
+    UserError
+        If image, model, device or a parameter cannot be used; the message says what to do.
+
+    Warns
+    -----
+    UserWarning
+        Where something was ignored, such as NaN or an alpha channel.
+
+    Examples
+    --------
+    >>> from napari_nuclei_unet import segment
+    >>> from napari_nuclei_unet.samples.images import read_sample
+    >>> image, annotation = read_sample("fluorescence_small")
+    >>> labels = segment(image)
+    >>> labels.shape == image.shape
+    True
+    """
+    where = None if region is None else Region.of(region)
+    wanted = with_changes(SegmentParams(), params)
+    result = run(segment_steps(image, model, wanted, device, where))
+    for notice in result.notices:
+        warnings.warn(notice, stacklevel=2)
+    return result.labels
+
+
+def segment_steps(
+    image: NDArray[np.generic],
+    model: str | Path | Model = "nuclei",
+    params: SegmentParams | None = None,
+    device: str = "auto",
+    region: Region | None = None,
+) -> Generator[Step, Wish, Segmentation]:
+    """Segment one plane piece by piece; closing the generator cancels the run.
+
+    Parameters
+    ----------
+    image : ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4)
+    model : str, Path or Model
+        As in :func:`segment`.
+    params : SegmentParams, optional
+        What is None in it is taken from the model's card.
+    device : {"auto", "cpu", "cuda", "mps"}
+    region : Region, optional
+        What is segmented; the whole plane without.
+
+    Yields
+    ------
+    Step
+        After each batch of tiles, and when a notice has to be given. Sent True, the run stops, and
+        returns what is finished.
+
+    Returns
+    -------
+    Segmentation
+
+    Raises
+    ------
+    UserError
+        As :func:`segment`.
+    """
+    started = time.perf_counter()
+    params = params or SegmentParams()
+    predicted = yield from predict_plane_steps(image, model, params, device, region)
+    made = retune(predicted, params)
+    made.record["seconds"] = round(time.perf_counter() - started, 3)
+    return made
+
+
+def predict_plane_steps(
+    image: NDArray[np.generic],
+    model: str | Path | Model = "nuclei",
+    params: SegmentParams | None = None,
+    device: str = "auto",
+    region: Region | None = None,
+) -> Generator[Step, Wish, Prediction]:
+    """Let the network look at one plane; arguments, steps and errors as in :func:`segment_steps`.
+
+    Returns
+    -------
+    Prediction
+        For :func:`retune`, as often as wanted.
+    """
+    plane = check_plane(image)
+    model = model if isinstance(model, Model) else load_model(model)
+    params = params or SegmentParams()
+    how = plan(params, device, model.network.config)
+    inside = None if region is None else region.mask(plane.shape)
+    notices = list(plane.notices)
+    zoom, diameter = 1.0, params.diameter
+    if plane.blank:
+        values = np.zeros((model.network.config.out_channels, *plane.shape), np.float32)
+        maps = Maps(values, how)
+        notices.append("All pixels have the same value: there is nothing to find.")
+    else:
+        box = None if inside is None else box_around(inside)
+        maps, zoom, diameter = yield from sticky(
+            predict_fitting(plane, model, params.diameter, how, notices, box)
+        )
+    if plane.invalid is not None:
+        maps.values[0][plane.invalid] = 0
+    if maps.finished is not None:
+        inside = maps.finished if inside is None else maps.finished & inside
+    record = _record(model, device) | {
+        "region": None if region is None else [list(map(list, one)) for one in region.polygons],
+        "stopped": maps.finished is not None,
+        "params": dataclasses.asdict(params),
+        "ran_on": dataclasses.asdict(maps.plan),
+        "diameter": None if diameter is None else round(diameter, 1),
+        "zoom": round(zoom, 4),
+    }
+    return Prediction(plane, maps.values, inside, model.card, zoom, record, tuple(notices))
+
+
+def retune(predicted: Prediction, params: SegmentParams | None = None) -> Segmentation:
+    """Find and separate nuclei in what the network said, without asking it again.
+
+    Parameters
+    ----------
+    predicted : Prediction
+    params : SegmentParams, optional
+        Thresholds, separation and smallest area; what says how the network runs is ignored.
+
+    Returns
+    -------
+    Segmentation
+
+    Raises
+    ------
+    UserError
+        If there is not enough memory.
+    """
+    params = params or SegmentParams()
+    thresholds = thresholds_of(params, predicted.card, predicted.zoom)
+    try:
+        labels = _separated(predicted, thresholds)
+    except MemoryError as error:
+        raise UserError(
+            "There is not enough memory to separate the nuclei; crop the image."
+        ) from error
+    record = predicted.record | {"params": predicted.record["params"] | thresholds}
+    return Segmentation(
+        predicted.plane, labels, predicted.maps, record, predicted.notices, predicted.inside
+    )
+
+
+def _separated(predicted: Prediction, thresholds: dict[str, Any]) -> NDArray[np.int32]:
+    maps, inside, zoom = predicted.maps, predicted.inside, predicted.zoom
+    how = thresholds | {"smoothing": SMOOTHING / zoom}
+    if inside is None:
+        return separate(maps, **how)
+    labels = np.zeros(inside.shape, np.int32)
+    if inside.any():
+        box = box_around(inside, context(zoom))
+        found = separate(maps[:, *box], **how)
+        labels[box] = cut(found, inside[box], thresholds["minimum_area"])
+    return labels
+
+
+def thresholds_of(params: SegmentParams, card: ModelCard, zoom: float = 1.0) -> dict[str, Any]:
+    """Give the arguments of ``separate``: from the model's card, where they are not set."""
+    tuned = thresholds_at(card.thresholds, zoom)
+    wanted = {name: getattr(params, name) for name in THRESHOLDS}
+    return {name: tuned[name] if value is None else value for name, value in wanted.items()}
+
+
+def _record(model: Model, device: str) -> dict[str, Any]:
+    return {
+        "plugin": "napari-nuclei-unet",
+        "version": version("napari-nuclei-unet"),
+        "model": model.card.name,
+        "model_sha256": model.card.sha256,
+        "device": device,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

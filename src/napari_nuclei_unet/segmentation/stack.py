@@ -1,0 +1,300 @@
+"""Many planes of one array: each segmented as it would be alone, with one common total."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.axes import Channel, Cut
+from napari_nuclei_unet.arrays.boxes import Polygons, Region
+from napari_nuclei_unet.arrays.selection import Positions, pick
+from napari_nuclei_unet.arrays.tiling import ArrayLike
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models.model import Model, load_model
+from napari_nuclei_unet.params import SegmentParams, with_changes
+from napari_nuclei_unet.progress import Step, Wish, run, sticky
+from napari_nuclei_unet.segmentation.segment import (
+    Prediction,
+    Segmentation,
+    predict_plane_steps,
+    retune,
+)
+from napari_nuclei_unet.tracking.linking import check_link, join_steps, link, numbered
+
+# What one plane adds to the total of a run: planes may have different numbers of tiles.
+PER_PLANE = 1000
+
+
+@dataclass(frozen=True)
+class PlaneStep(Step):
+    """Progress of a run over many planes.
+
+    Attributes
+    ----------
+    plane, planes : int
+        The one at work, from 0, and how many there are.
+    tile, tiles : int
+        Of this plane, done and in all.
+    """
+
+    plane: int = 0
+    planes: int = 1
+    tile: int = 0
+    tiles: int = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PlaneFound(PlaneStep):
+    """A plane is finished.
+
+    Attributes
+    ----------
+    cut : Cut
+        Which one.
+    prediction : Prediction
+        What the network said of it, for ``engine.retune``.
+    result : Segmentation
+        Its nuclei, numbered from 1 in every plane.
+    """
+
+    cut: Cut
+    prediction: Prediction
+    result: Segmentation
+
+
+@dataclass(frozen=True)
+class Planes:
+    """How a run over many planes has ended.
+
+    Attributes
+    ----------
+    found : tuple of Cut
+        Planes that were finished.
+    failed : dict of Cut to str
+        Planes that could not be read or segmented, and why.
+    stopped : bool
+        Whether it was told to stop before the last.
+    """
+
+    found: tuple[Cut, ...]
+    failed: dict[Cut, str]
+    stopped: bool
+
+
+def segment_stack(
+    image: ArrayLike,
+    axes: str | None = None,
+    *,
+    channel: Channel | None = None,
+    planes: Sequence[Positions] | None = None,
+    model: str | Path | Model = "nuclei",
+    device: str = "auto",
+    join: str | None = None,
+    region: Polygons | None = None,
+    **params: Any,
+) -> NDArray[np.int32]:
+    """Find and separate the nuclei of many planes, each as ``segment`` would alone.
+
+    Parameters
+    ----------
+    image : array-like
+        Of numpy, dask or zarr; is only sliced, plane by plane. Colours of RGB are last.
+    axes : str, optional
+        A letter for each axis but that of colours, such as "TZCYX": Y and X are the plane, C are
+        channels. Default: TZYX, TZCYX with a channel, as many as there are.
+    channel : int or "mean", optional
+        Which channel is segmented; one must be given if there are several.
+    planes : sequence, optional
+        What is wanted of every axis beside plane and channel, in their order: a position, a
+        sequence of positions, or None for all. Default: all planes.
+    model, device
+        As in ``segment``.
+    join : str, optional
+        Letter of the axis along which cross sections are joined to nuclei, such as "z".
+    region : sequence of polygons, optional
+        As in ``segment``: what is segmented of every plane.
+    **params
+        Fields of :class:`~napari_nuclei_unet.SegmentParams`.
+
+    Returns
+    -------
+    ndarray, shape (..., Y, X), int32
+        0 is background; nuclei are 1..n, and no id is in two planes unless they are joined. The
+        axis of channels, and those of which one position was given, are gone.
+
+    Raises
+    ------
+    UserError
+        If image, model or a parameter cannot be used; the message says what to do.
+
+    Warns
+    -----
+    UserWarning
+        Where something was ignored, or a plane could not be read and is empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_nuclei_unet import segment_stack
+    >>> from napari_nuclei_unet.samples.images import read_sample
+    >>> image, annotation = read_sample("fluorescence_small")
+    >>> stack = np.stack([image, image])
+    >>> labels = segment_stack(stack, "ZYX", join="z")
+    >>> labels.shape == stack.shape, bool((labels[0] == labels[1]).all())
+    (True, True)
+    """
+    picked = pick(image.shape, axes, planes or (), channel)
+    check_link(picked.lead, join, False)
+    where = None if region is None else Region.of(region)
+    wanted = with_changes(SegmentParams(), params)
+    labels = np.zeros((len(picked.cuts), *picked.size), np.int32)
+    numbers = {cut: number for number, cut in enumerate(picked.cuts)}
+    said: dict[str, None] = {}
+
+    def take(step: Step) -> None:
+        if isinstance(step, PlaneFound):
+            labels[numbers[step.cut]] = step.result.labels
+            said.update(dict.fromkeys(step.result.notices))
+        elif step.notice:
+            said[step.notice] = None
+
+    run(segment_planes_steps(image, picked.cuts, model, wanted, device, where), take)
+    for notice in said:
+        warnings.warn(notice, stacklevel=2)
+    if join is None:
+        linked = numbered([int(plane.max(initial=0)) for plane in labels])
+    else:
+        linked = link(
+            join_steps(labels.__getitem__, picked.lengths, picked.lead.index(join.upper()))
+        )
+    for plane, ids in zip(labels, linked.ids, strict=True):
+        plane[...] = ids[plane]
+    return labels.reshape(picked.shape)
+
+
+def segment_planes_steps(
+    pixels: ArrayLike,
+    cuts: Sequence[Cut],
+    model: str | Path | Model = "nuclei",
+    params: SegmentParams | None = None,
+    device: str = "auto",
+    region: Region | None = None,
+) -> Generator[Step, Wish, Planes]:
+    """Segment planes of an array, one after the other; closing the generator cancels the run.
+
+    Every plane is normalised and measured by itself, so that its nuclei are those of
+    ``engine.segment_steps`` alone.
+
+    Parameters
+    ----------
+    pixels : array-like
+        Is only sliced, plane by plane.
+    cuts : sequence of Cut
+    model, params, device
+        As in ``engine.segment``.
+    region : Region, optional
+        What is segmented of every plane.
+
+    Yields
+    ------
+    PlaneStep
+        After each batch of tiles. Sent True, the run stops: planes that are finished count, the
+        one at work is dropped.
+    PlaneFound
+        After each plane.
+    Step
+        With the notice that a plane could not be read; it goes on with the next.
+
+    Returns
+    -------
+    Planes
+
+    Raises
+    ------
+    UserError
+        If model, device or a parameter cannot be used, or no plane could be segmented.
+    """
+    model = model if isinstance(model, Model) else load_model(model)
+    params = params or SegmentParams()
+    found: list[Cut] = []
+    failed: dict[Cut, str] = {}
+    for number, cut in enumerate(cuts):
+        count = _Count(number, len(cuts))
+        stop = yield count.show(Step(0, 1))
+        if stop:
+            return Planes(tuple(found), failed, True)
+        try:
+            event = yield from _plane_steps(pixels, cut, (model, params, device, region), count)
+        except UserError as error:
+            failed[cut] = str(error)
+            yield Step((number + 1) * PER_PLANE, len(cuts) * PER_PLANE, _told(cut, error))
+            continue
+        if event is None:
+            return Planes(tuple(found), failed, True)
+        found.append(cut)
+        if (yield event) and number + 1 < len(cuts):
+            return Planes(tuple(found), failed, True)
+    if failed and not found:
+        raise UserError(next(iter(failed.values())))
+    return Planes(tuple(found), failed, False)
+
+
+def _told(cut: Cut, error: UserError) -> str:
+    place = ", ".join(str(at) for at in cut.index if at is not None)
+    return f"Plane {place} was left out: {error}"
+
+
+@dataclass(frozen=True)
+class _Count:
+    """Counts the steps of one plane among those of all."""
+
+    plane: int
+    planes: int
+
+    def show(self, step: Step) -> Step:
+        done = self.plane * PER_PLANE + PER_PLANE * step.done // max(step.total, 1)
+        total = self.planes * PER_PLANE
+        return PlaneStep(
+            done, total, step.notice, self.plane, self.planes, step.done, max(step.total, 1)
+        )
+
+
+def _plane_steps(
+    pixels: ArrayLike, cut: Cut, how: tuple[Model, SegmentParams, str, Region | None], count: _Count
+) -> Generator[Step, Wish, PlaneFound | None]:
+    """Segment one plane; None if it was told to stop."""
+    model, params, device, region = how
+    started = time.perf_counter()
+    steps = predict_plane_steps(_read(pixels, cut), model, params, device, region)
+    prediction = yield from sticky(steps, count.show)
+    if prediction.record["stopped"]:
+        return None
+    result = retune(prediction, params)
+    result.record["seconds"] = round(time.perf_counter() - started, 3)
+    return PlaneFound(
+        done=(count.plane + 1) * PER_PLANE,
+        total=count.planes * PER_PLANE,
+        plane=count.plane,
+        planes=count.planes,
+        tile=1,
+        tiles=1,
+        cut=cut,
+        prediction=prediction,
+        result=result,
+    )
+
+
+def _read(pixels: ArrayLike, cut: Cut) -> Any:
+    try:
+        return cut.read(pixels)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever lies behind it: a file, a server, a graph
+        raise UserError(f"it could not be read: {error}") from error

@@ -1,0 +1,1 @@
+"""Slices stitched to volumes, frames linked to tracks."""

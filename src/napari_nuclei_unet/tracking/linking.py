@@ -1,0 +1,192 @@
+"""Nuclei of many planes, joined along an axis or followed over time; planes are read one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.tracking.laptrack import Tracks, track
+from napari_nuclei_unet.tracking.stitching import Joiner
+
+# Gives labels of a plane, 1..n, by its number.
+Read = Callable[[int], NDArray[np.integer]]
+
+
+@dataclass(frozen=True, eq=False)
+class Linked:
+    """Ids that hold over many planes.
+
+    Attributes
+    ----------
+    ids : list of ndarray, int32
+        For every plane a table from its labels, 1..n, to ids; 0 stays 0.
+    count : int
+        How many nuclei there are.
+    tracks : dict of str to ndarray
+        One row a nucleus and moment: ``track``, the other axes, ``t``, ``y``, ``x`` in pixels, and
+        ``parent``, the track of the mother or 0. Only of tracked nuclei.
+    """
+
+    ids: list[NDArray[np.int32]]
+    count: int
+    tracks: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def numbered(counts: Sequence[int]) -> Linked:
+    """Give ids that are nowhere twice, to planes that have so many nuclei."""
+    ids, total = [], 0
+    for count in counts:
+        ids.append(np.append(0, np.arange(total + 1, total + count + 1)).astype(np.int32))
+        total += count
+    return Linked(ids, total)
+
+
+def join_steps(read: Read, lengths: Sequence[int], axis: int) -> Generator[int, None, Linked]:
+    """Join nuclei along an axis, for every position on the others.
+
+    Parameters
+    ----------
+    read : callable
+    lengths : sequence of int
+        Of the axes before those of the plane; the number of a plane counts the last fastest.
+    axis : int
+        One of them.
+
+    Yields
+    ------
+    int
+        Planes that were looked at.
+
+    Returns
+    -------
+    Linked
+    """
+    ids: dict[int, NDArray[np.int32]] = {}
+    total = 0
+    for series in _series(lengths, axis):
+        joiner = Joiner()
+        for number in series:
+            labels = read(number)
+            table = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
+            joined = joiner.join(labels)
+            table[labels] = np.where(joined > 0, joined + total, 0)
+            ids[number] = table
+            yield len(ids)
+        total += joiner.count
+    return Linked([ids[number] for number in range(len(ids))], total)
+
+
+def follow_steps(
+    read: Read, columns: Sequence[dict[str, int]], lengths: Sequence[int], axis: int
+) -> Generator[int, None, Linked]:
+    """Follow nuclei over time, for every position on the other axes.
+
+    Parameters
+    ----------
+    read, lengths, axis
+        As in :func:`join_steps`; the axis is time.
+    columns : sequence of dict of str to int
+        Of every plane its place in the image.
+
+    Yields
+    ------
+    int
+        Planes that were looked at.
+
+    Returns
+    -------
+    Linked
+
+    Raises
+    ------
+    UserError
+        If LapTrack is not installed.
+    """
+    ids: dict[int, NDArray[np.int32]] = {}
+    rows: list[dict[str, NDArray[Any]]] = []
+    total = 0
+    for series in _series(lengths, axis):
+        tracks = track(read(number) for number in series)
+        for frame, number in enumerate(series):
+            table = tracks.ids[frame]
+            ids[number] = np.where(table > 0, table + total, 0).astype(np.int32)
+        rows.append(_rows(tracks, [columns[number] for number in series], total))
+        total += int(tracks.data[:, 0].max(initial=0))
+        yield len(ids)
+    tracks_of_all = {name: np.concatenate([one[name] for one in rows]) for name in rows[0]}
+    return Linked([ids[number] for number in range(len(ids))], total, tracks_of_all)
+
+
+def link(steps: Generator[int, None, Linked]) -> Linked:
+    """Exhaust :func:`join_steps` or :func:`follow_steps`."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            linked: Linked = end.value
+            return linked
+
+
+def _rows(tracks: Tracks, columns: Sequence[dict[str, int]], total: int) -> dict[str, NDArray[Any]]:
+    """Table of the tracks of one series."""
+    track_ids, frames = (tracks.data[:, column].astype(np.int64) for column in (0, 1))
+    parents = [tracks.graph.get(int(one), [-total])[0] + total for one in track_ids]
+    others = [name for name in columns[0] if name != "t"]
+    return {
+        "track": track_ids + total,
+        **{name: np.full(len(track_ids), columns[0][name]) for name in others},
+        "t": np.array([columns[frame]["t"] for frame in frames], np.int64),
+        "y": tracks.data[:, 2],
+        "x": tracks.data[:, 3],
+        "parent": np.array(parents, np.int64),
+    }
+
+
+def _series(lengths: Sequence[int], axis: int) -> Iterator[list[int]]:
+    """Numbers of the planes along an axis, for every position on the others."""
+    numbers = np.arange(int(np.prod(lengths))).reshape(lengths)
+    for series in np.moveaxis(numbers, axis, -1).reshape(-1, lengths[axis]):
+        yield series.tolist()
+
+
+def check_link(lead: str, join: str | None, follow: bool) -> None:
+    """Say early that nuclei cannot be linked so.
+
+    Parameters
+    ----------
+    lead : str
+        Letters of the axes before those of the plane.
+    join : str or None
+        Letter of the axis along which nuclei shall be joined.
+    follow : bool
+        Whether they shall be followed over time.
+
+    Raises
+    ------
+    UserError
+    """
+    if join is not None and follow:
+        raise UserError(
+            "Joining and tracking at once is not possible: leave out one of --join and --track."
+        )
+    if join is not None and join.upper() not in list(lead):
+        have = f"axes {', '.join(lead)}" if lead else "no other axis, as they are one plane"
+        raise UserError(
+            f"Nuclei cannot be joined along {join.upper()}: beside Y and X these planes have "
+            f"{have}; give one of them to --join, or name the axes with --axes."
+        )
+    if follow and "T" not in lead:
+        raise UserError(
+            "Nuclei can only be tracked over time, and these planes have no axis T: name the axes "
+            "with --axes, or leave --track out."
+        )
+    if follow and "Z" in lead:
+        raise UserError(
+            "Nuclei are tracked in planes, and here are slices, too: choose one position on axis Z "
+            "with --planes."
+        )

@@ -1,0 +1,137 @@
+"""A training that can go on: what it needs, in one safetensors file after every epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.params import TrainParams
+
+FORMAT = "nuclei-unet-checkpoint-1"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A training after some epochs.
+
+    Attributes
+    ----------
+    params : TrainParams
+    network : dict
+        Fields of ``core.unet.UNetConfig``.
+    data : str
+        What tells the annotated images from others.
+    history : tuple of dict
+        One row an epoch, as in ``history.csv``.
+    tensors : dict of str to Tensor
+        Weights, their running average and the state of the optimizer.
+    precision : str
+        Number format in which it ran.
+    """
+
+    params: TrainParams
+    network: dict[str, Any]
+    data: str
+    history: tuple[dict[str, float], ...]
+    tensors: dict[str, Tensor]
+    precision: str
+
+
+def checkpoint_path(model: Path) -> Path:
+    """File of the checkpoint beside a model's file."""
+    return model.with_suffix(".checkpoint")
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; the one before stays until this one is whole.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    card = {
+        name: value for name, value in dataclasses.asdict(checkpoint).items() if name != "tensors"
+    }
+    header = {"format": FORMAT, "training": json.dumps(card)}
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()
+    }
+    with written(path) as aside:
+        aside.write_bytes(save(tensors, metadata=header))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    UserError
+        If there is none, or the file is damaged.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint {path} to resume from: train without --resume.")
+    try:
+        with safe_open(path, framework="pt") as opened:
+            header = opened.metadata() or {}
+            card = json.loads(header["training"])
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        return Checkpoint(
+            params=TrainParams(**card["params"]),
+            network=card["network"],
+            data=card["data"],
+            history=tuple(card["history"]),
+            tensors=tensors,
+            precision=card["precision"],
+        )
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, UserError) as error:
+        raise UserError(
+            f"{path} is no checkpoint of this version: train without --resume."
+        ) from error
+
+
+def resumable(model: Path, params: TrainParams, data: str) -> Checkpoint:
+    """Read the checkpoint of a model, if it is one of this very training.
+
+    Parameters
+    ----------
+    model : Path
+        File of the best model so far.
+    params : TrainParams
+    data : str
+        As from ``splitting.fingerprint``.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is of another training.
+    """
+    path = checkpoint_path(model)
+    found = load_checkpoint(path)
+    old, new = dataclasses.asdict(found.params), dataclasses.asdict(params)
+    changed = [f"{name} {old[name]}" for name in old if old[name] != new[name]]
+    if changed:
+        raise UserError(
+            f"{path} was trained with {', '.join(changed)}: resume with the same parameters, or "
+            "train without --resume."
+        )
+    if found.data != data:
+        raise UserError(
+            f"{path} was trained on other images, or with other --groups: train without --resume."
+        )
+    if not model.is_file():
+        raise UserError(f"The best model so far, {model}, is gone: train without --resume.")
+    return found

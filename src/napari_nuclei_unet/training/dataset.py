@@ -1,0 +1,194 @@
+"""Annotated images in, to learn from: images, their labels, and what a table says of them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.images import find_images, image_stem, read_image
+from napari_nuclei_unet.io.labels import LABELS_END, read_labels
+from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.segmentation.normalization import check_plane
+from napari_nuclei_unet.training.annotation import whole_of
+from napari_nuclei_unet.training.example import Example, example_of
+from napari_nuclei_unet.training.finetune_data import Held, Pair
+from napari_nuclei_unet.training.split import split
+
+
+def read_examples(images: Path, labels: Path, groups: Path | None = None) -> list[Example]:
+    """Read annotated images.
+
+    Parameters
+    ----------
+    images, labels : Path
+        Folders; labels have the stem of their image.
+    groups : Path, optional
+        CSV with the columns ``id`` (the stem), ``field_group`` and ``modality``; both may be
+        empty. Images of a field group are split together; modalities are balanced.
+
+    Returns
+    -------
+    list of Example
+
+    Raises
+    ------
+    UserError
+        If a file of a pair is missing, cannot be read, or their sizes differ.
+    """
+    examples = [_example(*one) for one in _files(images, labels, groups)]
+    refuse_masks(one.ids for one in examples)
+    return examples
+
+
+def read_pairs(images: Path, labels: Path, groups: Path | None, params: TrainParams) -> list[Pair]:
+    """Read annotated images to fine-tune on; arguments and errors as of :func:`read_examples`.
+
+    Parameters
+    ----------
+    images, labels : Path
+    groups : Path or None
+        With it, whole images are held back by field group; without, areas of them.
+    params : TrainParams
+        Says how much is held back.
+
+    Returns
+    -------
+    list of Pair
+    """
+    found = _files(images, labels, groups)
+    rows = [
+        _Row(stem, row.get("field_group") or stem, row.get("modality", ""))
+        for stem, *_, row in found
+    ]
+    held = {one.name for one in split(rows, params.validation, params.seed)[1]} if groups else ()
+    pairs = []
+    for stem, path, truth, _ in found:
+        image, numbers = _read(stem, path, truth)
+        boxes: Held = {(): [whole_of(numbers.shape)] if stem in held else []}
+        pairs.append(Pair(image, numbers, stem, held=boxes if groups else None))
+    refuse_masks(np.asarray(one.labels) for one in pairs)
+    return pairs
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What a table says of an image."""
+
+    name: str
+    group: str
+    kind: str
+
+
+def _files(
+    images: Path, labels: Path, groups: Path | None
+) -> list[tuple[str, Path, Path, dict[str, str]]]:
+    """Stem, image, labels, and what the table says, of each pair of files."""
+    found = [{image_stem(p): p for p in find_images([images])}, labels_by_stem(labels)]
+    for here, there, what in ((0, 1, "labels"), (1, 0, "an image")):
+        if odd := sorted(found[here].keys() - found[there].keys()):
+            raise UserError(
+                f"Every image needs labels of the same name, and the reverse: "
+                f"{(images, labels)[there]} has no partner for {len(odd)} files of "
+                f"{(images, labels)[here]}, the first is {odd[0]}, which needs {what}."
+            )
+    rows: dict[str, dict[str, str]] = {stem: {} for stem in found[0]}
+    if groups is not None:
+        rows = read_groups(groups, found[0], ("field_group", "modality"))
+    return [(stem, path, found[1][stem], rows[stem]) for stem, path in found[0].items()]
+
+
+def labels_by_stem(folder: Path) -> dict[str, Path]:
+    """Find label files by the stem of their image: what ``segment`` wrote counts, too."""
+    ending = LABELS_END.removesuffix(".tif")
+    return {image_stem(path).removesuffix(ending): path for path in find_images([folder])}
+
+
+def refuse_masks(annotations: Iterable[NDArray[np.integer]]) -> None:
+    """Refuse labels that say where nuclei are, but not which pixels are one nucleus.
+
+    Parameters
+    ----------
+    annotations : iterable of ndarray, shape (Y, X), integer
+
+    Raises
+    ------
+    UserError
+        If none holds more than one id, and an id lies in separate places.
+    """
+    pieces = 0
+    for labels in annotations:
+        if np.unique(labels[labels > 0]).size > 1:
+            return
+        pieces = max(pieces, ndimage.label(labels > 0)[1])
+    if pieces > 1:
+        raise UserError(
+            "The labels are masks: every nucleus needs a number of its own; "
+            "skimage.measure.label(mask) gives one to each connected part."
+        )
+
+
+def read_groups(
+    path: Path, stems: Iterable[str], columns: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """Read what a table says of images.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV table with a column ``id``, the stem of an image's name.
+    stems : iterable of str
+        The images.
+    columns : sequence of str
+        What else is read.
+
+    Returns
+    -------
+    dict of dict
+        For each stem the columns; empty text where a cell is missing.
+
+    Raises
+    ------
+    UserError
+        If it is no such table, or has no row for an image.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as table:
+            rows = {
+                row["id"]: {name: row[name] or "" for name in columns}
+                for row in csv.DictReader(table)
+            }
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        wanted = ", ".join(("id", *columns))
+        raise UserError(f"{path} is no CSV table with the columns {wanted}.") from error
+    if missing := [stem for stem in stems if stem not in rows]:
+        raise UserError(
+            f"{path} has no row for {len(missing)} of the images, the first is {missing[0]}."
+        )
+    return rows
+
+
+def _read(stem: str, image: Path, labels: Path) -> tuple[NDArray[Any], NDArray[np.integer]]:
+    pixels, truth = read_image(image), read_labels(labels)
+    if truth.shape != pixels.shape[:2]:
+        raise UserError(
+            f"{stem}: the image has the size {pixels.shape[:2]}, its labels {truth.shape}."
+        )
+    return pixels, truth
+
+
+def _example(stem: str, image: Path, labels: Path, row: dict[str, str]) -> Example:
+    pixels, truth = _read(stem, image, labels)
+    try:
+        plane = check_plane(pixels)
+    except UserError as error:
+        raise UserError(f"{stem}: {error}") from error
+    group, kind = row.get("field_group") or stem, row.get("modality", "")
+    return example_of(stem, plane.normalized(), truth, group, kind)

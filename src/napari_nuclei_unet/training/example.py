@@ -1,0 +1,305 @@
+"""What a network learns from: examples, targets and loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor, nn
+
+from napari_nuclei_unet.labels.diameter import diameters_of, size_of
+
+BORDER_WINDOW = 5
+BORDER_WEIGHT = 5.0
+# Around nuclei of smaller diameters, in pixels, every pixel weighs more: what is counted in the
+# end are nuclei. At most so many times.
+SMALL, SMALL_WEIGHT = 20.0, 3.0
+DISTANCE_WEIGHT = 2.0
+SIZE_WEIGHT = 0.5
+OUTSIDE_WEIGHT = 0.05
+# Places of an example that is known in parts only, around which patches are drawn.
+MOST_PLACES = 4096
+
+
+class DiceBCELoss(nn.Module):
+    """Sum of the Dice loss and the binary cross-entropy.
+
+    The Dice coefficient ``2 |X * Y| / (|X| + |Y|)`` is taken for every channel over the whole
+    batch, so that a patch without a nucleus is no special case, and averaged over channels
+    (Milletari et al. 2016, doi:10.1109/3DV.2016.79).
+
+    Parameters
+    ----------
+    smooth : float
+        Added to numerator and denominator of Dice, in pixels: keeps empty masks finite.
+    """
+
+    def __init__(self, smooth: float = 1.0) -> None:
+        super().__init__()
+        self.smooth = smooth
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Compare predicted logits with a target.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (N, C, H, W)
+            Predictions before the sigmoid.
+        target : Tensor, shape (N, C, H, W), values 0 to 1
+            What they should be.
+        weight : Tensor, broadcastable to ``logits``, optional
+            Importance of each pixel; pixels of weight 0 change nothing.
+
+        Returns
+        -------
+        Tensor, scalar
+            ``(1 - Dice) + BCE``, at least 0.
+        """
+        weight = torch.ones_like(logits) if weight is None else weight.expand_as(logits)
+        bce = weighted_bce(logits, target, weight)
+        probability = torch.sigmoid(logits) * weight
+        axes = (0, 2, 3)
+        overlap = (probability * target).sum(axes)
+        total = probability.sum(axes) + (target * weight).sum(axes)
+        dice = (2 * overlap + self.smooth) / (total + self.smooth)
+        return (1 - dice).mean() + bce
+
+
+def weighted_bce(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Binary cross-entropy, averaged over pixels by weight.
+
+    Parameters
+    ----------
+    logits, target, weight : Tensor, shape (N, C, H, W)
+        As in :class:`DiceBCELoss`.
+
+    Returns
+    -------
+    Tensor, scalar
+        0 where all weights are 0.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, target, weight=weight, reduction="sum")
+    return loss / weight.sum().clamp(min=1)
+
+
+class NucleiLoss(nn.Module):
+    """DiceBCELoss on nucleus and border, cross-entropy on the graded distance and size.
+
+    The distance counts inside nuclei above all: averaged over a whole image, where most pixels
+    are background, its shape hardly weighs, and the network learns one flat value for all of a
+    nucleus (docs/decisions/0002-separation.md). The size counts inside nuclei only.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice_bce = DiceBCELoss()
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Compare logits with :func:`targets`; shapes as in :class:`DiceBCELoss`."""
+        nucleus = target[:, :1]
+        areas = self.dice_bce(logits[:, :2], target[:, :2], weight)
+        inside = weight * nucleus.clamp(min=OUTSIDE_WEIGHT)
+        distance = weighted_bce(logits[:, 2:3], target[:, 2:3], inside)
+        loss = areas + DISTANCE_WEIGHT * distance
+        if logits.shape[1] == 3:  # of a model that knows no sizes
+            return loss
+        return loss + SIZE_WEIGHT * weighted_bce(logits[:, 3:], target[:, 3:], weight * nucleus)
+
+
+class MaskLoss(nn.Module):
+    """DiceBCELoss on the nucleus alone, every pixel alike: the loss of the paper in ``seed``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice_bce = DiceBCELoss()
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Compare logits with the first of :func:`targets`; weights count as 0 or more."""
+        return self.dice_bce(logits, target[:, :1], (weight > 0).to(logits.dtype))
+
+
+def loss_for(maps: int) -> NucleiLoss | MaskLoss:
+    """Give the loss of a network that predicts so many maps."""
+    return MaskLoss() if maps == 1 else NucleiLoss()
+
+
+def targets(
+    labels: NDArray[np.integer], diameters: NDArray[np.floating] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Draw what the network should predict for annotated nuclei.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), integer
+        0 is background, any other value one nucleus.
+    diameters : ndarray, shape (labels.max() + 1,), floating, optional
+        Equivalent diameter of each id in pixels, where ``labels`` show only parts of the
+        nuclei; from the labels without.
+
+    Returns
+    -------
+    target : ndarray, shape (4, Y, X), float32, values 0 to 1
+        In the order of ``TARGETS``: nucleus; border, where a window of 5x5 pixels holds two
+        nuclei; distance to the nucleus' edge, 1 at its deepest pixel; size, see
+        ``core.sizes.size_of``, 0 in the background.
+    weight : ndarray, shape (1, Y, X), float32
+        1, up to 3 times that in and next to small nuclei, and 5 times at borders, where an
+        error joins two nuclei.
+    """
+    inside = labels > 0
+    border = _near_two(labels)
+    diameters = diameters_of(labels) if diameters is None else diameters
+    size = size_of(diameters)[labels] * inside
+    target = np.stack([inside, border, edge_distance(labels), size]).astype(np.float32)
+    small = np.clip(SMALL / np.maximum(diameters, 1), 1.0, SMALL_WEIGHT)
+    small[0] = 1.0
+    weight = ndimage.maximum_filter(small.astype(np.float32)[labels], size=BORDER_WINDOW)
+    return target, np.where(border, BORDER_WEIGHT * weight, weight)[None]
+
+
+def edge_distance(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Distance of each pixel to the edge of its nucleus, relative to the deepest pixel.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (Y, X), integer
+
+    Returns
+    -------
+    ndarray, shape (Y, X), float32
+        0 in the background, 1 at the deepest pixel of each nucleus.
+    """
+    if not labels.any():
+        return np.zeros(labels.shape, np.float32)
+    # One distance transform serves all nuclei when pixels that touch another one are zeroed.
+    low = ndimage.minimum_filter(labels, size=3)
+    high = ndimage.maximum_filter(labels, size=3)
+    touching = (labels > 0) & (((low != labels) & (low > 0)) | (high != labels))
+    depth = ndimage.distance_transform_edt((labels > 0) & ~touching) + 0.5 * touching
+    deepest = np.full(labels.max() + 1, 1e-6)
+    inside = labels > 0
+    np.maximum.at(deepest, labels[inside], depth[inside])
+    return np.where(inside, depth / deepest[labels], 0).astype(np.float32)
+
+
+def _near_two(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Pixels whose window holds two different nuclei."""
+    high = ndimage.maximum_filter(labels, size=BORDER_WINDOW)
+    absent = np.iinfo(np.int32).max
+    low = ndimage.minimum_filter(np.where(labels > 0, labels, absent), size=BORDER_WINDOW)
+    return (high > 0) & (low != absent) & (low != high)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One annotated image.
+
+    Attributes
+    ----------
+    name : str
+        For messages and splits.
+    image : Tensor, shape (3, Y, X), float32, values 0 to 1
+        Normalised; the three channels of a grey image share their memory.
+    labels : Tensor, shape (1, Y, X), float32
+        Whole numbers: 0 is background, else the nucleus' id.
+    group : str
+        Examples of one group never stand on both sides of a split.
+    kind : str
+        Modality, such as fluorescence; may be empty.
+    known : Tensor, shape (1, Y, X), float32, or None
+        1 where the annotation says what a pixel is, 0 where it does not, which then changes
+        nothing; None: 1 everywhere.
+    chance : float
+        How often patches are drawn from it, compared with others of its kind.
+    invalid : bool
+        Whether some of its pixels are NaN or infinite, and therefore not known.
+    """
+
+    name: str
+    image: Tensor
+    labels: Tensor
+    group: str
+    kind: str
+    known: Tensor | None = None
+    chance: float = 1.0
+    invalid: bool = False
+
+    @cached_property
+    def ids(self) -> NDArray[np.int32]:
+        """Labels as whole numbers, shape (Y, X)."""
+        return self.labels[0].numpy().astype(np.int32)
+
+    @cached_property
+    def diameters(self) -> NDArray[np.float64]:
+        """Diameter of every id in pixels, 0 for the background and for ids that do not occur."""
+        diameters = diameters_of(self.ids)
+        diameters[0] = 0
+        return diameters
+
+    @cached_property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Where the annotation counts, shape (Y, X)."""
+        if self.known is None:
+            return np.ones(self.labels.shape[1:], bool)
+        return np.asarray(self.known[0].numpy() > 0)
+
+    @cached_property
+    def places(self) -> NDArray[np.float64]:
+        """Some of the known pixels (y, x), all over them, shape (n, 2); none where all are."""
+        if self.known is None:
+            return np.empty((0, 2))
+        places = np.argwhere(self.is_known)
+        return places[:: max(1, len(places) // MOST_PLACES)].astype(np.float64)
+
+    @cached_property
+    def centres(self) -> NDArray[np.float64]:
+        """Centre of mass (y, x) of each nucleus that is known, in pixels, shape (n, 2)."""
+        ids = np.unique(np.where(self.is_known, self.ids, 0))
+        ids = ids[ids > 0]
+        centres = ndimage.center_of_mass(self.ids > 0, self.ids, ids) if ids.size else []
+        return np.array(centres, np.float64).reshape(-1, 2)
+
+    @cached_property
+    def diameter(self) -> float:
+        """Median diameter of the nuclei in pixels, 0 without any."""
+        nuclei = self.diameters[self.diameters > 0]
+        return float(np.median(nuclei)) if nuclei.size else 0.0
+
+
+def example_of(
+    name: str,
+    pixels: NDArray[np.float32],
+    labels: NDArray[np.integer],
+    group: str = "",
+    kind: str = "",
+) -> Example:
+    """Make an example of arrays.
+
+    Parameters
+    ----------
+    name : str
+    pixels : ndarray, shape (Y, X) or (Y, X, C up to 3), float32, values 0 to 1
+        Normalised.
+    labels : ndarray, shape (Y, X), integer
+        Are numbered anew: ids may be larger than float32 can tell apart.
+    group, kind : str
+        Without a group the name is one.
+
+    Returns
+    -------
+    Example
+    """
+    ids = np.unique(np.append(0, labels), return_inverse=True)[1][1:]  # 0 stays 0
+    seen = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    return Example(
+        name=name,
+        image=torch.from_numpy(np.ascontiguousarray(seen)).expand(3, -1, -1),
+        labels=torch.from_numpy(ids.reshape(labels.shape).astype(np.float32))[None],
+        group=group or name,
+        kind=kind,
+    )

@@ -1,0 +1,272 @@
+"""Training epoch by epoch, as a generator that can be stopped after every batch."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from napari_nuclei_unet.network.unet import UNet
+from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.progress import Step, Wish
+from napari_nuclei_unet.segmentation.device import choose, give_back_memory, is_out_of_memory
+from napari_nuclei_unet.training.checkpoint import Checkpoint
+from napari_nuclei_unet.training.example import Example
+from napari_nuclei_unet.training.plots import Prediction, best_row
+from napari_nuclei_unet.training.split import fingerprint
+from napari_nuclei_unet.training.trainer import Learner, batches, steps_an_epoch
+from napari_nuclei_unet.training.validation import Validated, Validation
+
+NO_NUMBER = (
+    "The loss is no number any more, so training ended; the best model so far is kept. Try a lower "
+    "learning rate."
+)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Epoch(Step):
+    """What one epoch gave.
+
+    Attributes
+    ----------
+    history : tuple of dict
+        One row for each epoch up to this one: ``epoch``, ``training_loss``,
+        ``validation_loss``, ``training_iou`` and ``validation_iou`` of the foreground,
+        ``validation_ap`` at IoU 0.5 by image, ``learning_rate``, ``seconds``, and ``kept``: 1
+        where the weights were the best so far.
+    epochs : int
+        How many there will be.
+    network : UNet or None
+        A copy, where it is the best so far.
+    checkpoint : Checkpoint
+        From which training goes on as if never stopped.
+    picture : reports.Prediction
+        One of the validation images, with what is found in it now.
+    """
+
+    history: tuple[dict[str, float], ...]
+    epochs: int
+    network: UNet | None
+    checkpoint: Checkpoint
+    picture: Prediction
+
+    def __str__(self) -> str:
+        row = self.history[-1]
+        learnt = f"training loss {row['training_loss']:.4f}  " if row["epoch"] else "(before)  "
+        return (
+            f"epoch {row['epoch']}/{self.epochs}  {learnt}"
+            f"validation loss {row['validation_loss']:.4f}  IoU {row['validation_iou']:.3f}  "
+            f"AP@0.5 {row['validation_ap']:.3f}  {row['seconds']:.0f} s"
+        )
+
+
+def train_steps(
+    training: list[Example],
+    validation: Validation,
+    network: UNet,
+    params: TrainParams,
+    device: str = "auto",
+    resume: Checkpoint | None = None,
+) -> Generator[Step, Wish, None]:
+    """Train a U-Net, and validate it after every epoch.
+
+    Parameters
+    ----------
+    training : list of Example
+    validation : Validation
+    network : UNet
+        As from ``learner.new_network``, or a model's; is trained in place.
+    params : TrainParams
+    device : {"auto", "cpu", "cuda", "mps"}
+    resume : Checkpoint, optional
+        Of the same images, network and parameters; goes on after its last epoch.
+
+    Yields
+    ------
+    Step
+        After every batch, and with a notice when something does not go as wished. Sent True, it
+        ends.
+    Epoch
+        After every epoch.
+    """
+    device, precision = _where(device, resume.precision if resume else params.precision)
+    learner = Learner(network, params, device, precision)
+    history = resume.history if resume else ()
+    if resume and resume.tensors:
+        learner.restore(resume.tensors)
+    data = resume.data if resume else fingerprint([*training, *validation.examples])
+    closing = _Closing(learner, validation, params, data, steps_an_epoch(params, len(training)))
+    for number in range(1 + _epochs(history), params.epochs + 1):
+        if _is_over(history, params):
+            return
+        learnt = yield from _epoch(learner, training, closing.steps, number)
+        if learnt is None:
+            return
+        epoch = closing.close(number, learnt, history)
+        history = epoch.history
+        yield epoch
+        if not math.isfinite(learnt[0]):
+            yield Step(epoch.done, epoch.total, NO_NUMBER)
+            return
+
+
+def first_epoch(
+    training: list[Example],
+    validation: Validation,
+    network: UNet,
+    params: TrainParams,
+    device: str = "auto",
+) -> Epoch:
+    """Validate a network before it is trained further; arguments as of :func:`train_steps`.
+
+    Returns
+    -------
+    Epoch
+        Row 0 of the history, in which no training loss is known. To resume from its checkpoint is
+        to begin.
+    """
+    device, precision = _where(device, params.precision)
+    learner = Learner(copy.deepcopy(network), params, device, precision)
+    data = fingerprint([*training, *validation.examples])
+    closing = _Closing(learner, validation, params, data, steps_an_epoch(params, len(training)))
+    return closing.close(0, (math.nan, math.nan), ())
+
+
+class _Closing:
+    """Closes epochs: validates the network, and says how it has become.
+
+    Parameters
+    ----------
+    learner : Learner
+    validation : Validation
+    params : TrainParams
+        As asked for; the learner's own may have a smaller batch.
+    data : str
+        Fingerprint of the images.
+    steps : int
+        Batches in every epoch.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        validation: Validation,
+        params: TrainParams,
+        data: str,
+        steps: int,
+    ) -> None:
+        self.learner, self.validation, self.params = learner, validation, params
+        self.data, self.steps = data, steps
+        self._since = time.perf_counter()
+
+    def close(
+        self, number: int, learnt: tuple[float, float], before: tuple[dict[str, float], ...]
+    ) -> Epoch:
+        """Close epoch ``number``, with its loss and IoU, after the rows ``before``.
+
+        Epoch 0 is the network as it was given: it is not kept, and to resume from it is to begin.
+        """
+        network = self.learner.averaged()
+        validated = self.validation.validate(network)
+        row = _row(number, learnt, validated, self.learner.learning_rate)
+        row["kept"] = float(number > 0 and _is_best(before, row, self.params))
+        now = time.perf_counter()
+        row["seconds"], self._since = now - self._since, now
+        history = (*before, row)
+        checkpoint = Checkpoint(
+            self.params,
+            dataclasses.asdict(network.config),
+            self.data,
+            history,
+            self.learner.state() if number else {},
+            self.learner.precision,
+        )
+        return Epoch(
+            history=history,
+            epochs=self.params.epochs,
+            network=copy.deepcopy(network).cpu() if row["kept"] else None,
+            checkpoint=checkpoint,
+            picture=self.validation.picture(validated),
+            done=number * self.steps,
+            total=self.params.epochs * self.steps,
+        )
+
+
+def _where(device: str, precision: str) -> tuple[str, str]:
+    device, precision = choose(device, precision)
+    # the small range of fp16 would need the loss to be scaled
+    return device, "fp32" if precision == "fp16" else precision
+
+
+def _epoch(
+    learner: Learner, training: list[Example], steps: int, number: int
+) -> Generator[Step, Wish, tuple[float, float] | None]:
+    """Learn for one epoch, with smaller batches whenever memory runs out."""
+    total, start = steps * learner.params.epochs, (number - 1) * steps
+    while True:
+        patches = batches(training, learner.params, start)
+        work = learner.epoch(patches, steps, number)
+        wish: Wish = None
+        try:
+            while True:
+                wish = yield Step(work.send(wish), total)
+        except StopIteration as end:
+            return end.value
+        except (RuntimeError, MemoryError) as error:
+            smaller = learner.params.batch // 2
+            if not is_out_of_memory(error) or not smaller:
+                raise
+            give_back_memory()
+            learner.params = dataclasses.replace(learner.params, batch=smaller)
+            yield Step(start, total, f"There was not enough memory: it goes on with {smaller} "
+                       "patches at a time.")  # fmt: skip
+        finally:
+            patches.close()
+
+
+def _epochs(history: tuple[dict[str, float], ...]) -> int:
+    """Epochs that were trained; a fine-tuning also has a row 0, of the model before it."""
+    return int(history[-1]["epoch"]) if history else 0
+
+
+def _is_best(
+    history: tuple[dict[str, float], ...], row: dict[str, float], params: TrainParams
+) -> bool:
+    """Whether the weights after an epoch are better than all before; the parent's do not count.
+
+    Within the tolerance the later are: the learning rate has fallen, and with a few nuclei the
+    loss is not that exact.
+    """
+    losses = [one["validation_loss"] for one in history if one["epoch"]]
+    lowest = min(filter(math.isfinite, losses), default=math.inf)
+    loss = row["validation_loss"]
+    return loss < lowest or loss <= lowest * (1 + params.tolerance) < math.inf
+
+
+def _is_over(history: tuple[dict[str, float], ...], params: TrainParams) -> bool:
+    """Whether validation has not improved for as long as patience lasts."""
+    if not params.patience or not history:
+        return False
+    best = best_row(history)
+    return _epochs(history) - (best["epoch"] if best else 0) >= params.patience
+
+
+def _row(
+    number: int, learnt: tuple[float, float], validated: Validated, learning_rate: float
+) -> dict[str, float]:
+    """Row of the history, but for what is not yet known of it."""
+    loss, iou = learnt
+    return {
+        "epoch": number,
+        "training_loss": loss,
+        "validation_loss": validated.loss,
+        "training_iou": iou,
+        "validation_iou": validated.iou,
+        "validation_ap": validated.ap,
+        "learning_rate": learning_rate,
+        "seconds": 0.0,
+        "kept": 0.0,
+    }

@@ -1,0 +1,128 @@
+"""What a training leaves beside its model for people to look at: a table and two pictures."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from skimage.segmentation import find_boundaries
+
+from napari_nuclei_unet.io.atomic import written
+
+# Told apart with every kind of colour vision, and on dark, bright and purple ground.
+ANNOTATED, FOUND = (0.0, 0.85, 1.0), (1.0, 0.75, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """One validation image with its annotation and what a model found in it.
+
+    Attributes
+    ----------
+    title : str
+    image : ndarray, shape (Y, X, 3), floating, values 0 to 1
+    true, found : ndarray, shape (Y, X), integer
+    """
+
+    title: str
+    image: NDArray[np.floating]
+    true: NDArray[np.integer]
+    found: NDArray[np.integer]
+
+
+def write_history(path: Path, history: Sequence[dict[str, float]]) -> None:
+    """Write one CSV row for each epoch.
+
+    Parameters
+    ----------
+    path : Path
+    history : sequence of dict
+        As in ``training.Epoch``.
+    """
+    with written(path) as aside, aside.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, list(history[0]))
+        writer.writeheader()
+        writer.writerows(
+            {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
+            for row in history
+        )
+
+
+def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
+    """Draw loss and IoU against the epoch, and mark the epoch whose weights are kept.
+
+    Parameters
+    ----------
+    path : Path
+        A PNG.
+    history : sequence of dict
+        As in ``training.Epoch``.
+    """
+    epochs = [row["epoch"] for row in history]
+    best = best_row(history)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axes, name, title in zip(
+        figure.subplots(1, 2), ("loss", "iou"), ("Loss", "IoU of the foreground"), strict=True
+    ):
+        for part in ("training", "validation"):
+            axes.plot(epochs, [row[f"{part}_{name}"] for row in history], "o-", ms=3, label=part)
+        if best is not None:
+            label = f"kept: epoch {best['epoch']}"
+            axes.axvline(best["epoch"], color="0.6", ls=":", label=label)
+        axes.set(title=title, xlabel="Epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    with written(path) as aside:
+        figure.savefig(aside, dpi=120)
+
+
+def best_row(history: Sequence[dict[str, float]]) -> dict[str, float] | None:
+    """Give the row of the epoch whose weights are kept, if there is one."""
+    kept = [row for row in history if row["kept"]]
+    return kept[-1] if kept else None
+
+
+def plot_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
+    """Draw images beside their annotation and beside what was found, outlined.
+
+    Parameters
+    ----------
+    path : Path
+        A PNG.
+    predictions : sequence of Prediction
+        One row each.
+    """
+    rows = len(predictions)
+    figure = Figure(figsize=(10, 3.5 * rows), layout="constrained")
+    for axes, one in zip(figure.subplots(rows, 3, squeeze=False), predictions, strict=True):
+        axes[0].imshow(one.image)
+        axes[0].set_title(one.title, fontsize=9)
+        axes[1].imshow(outlined(one.image, one.true, ANNOTATED))
+        axes[1].set_title(f"annotated: {_nuclei(one.true)} nuclei", fontsize=9)
+        axes[2].imshow(outlined(one.image, one.found, FOUND))
+        axes[2].set_title(f"found: {_nuclei(one.found)} nuclei", fontsize=9)
+        for each in axes:
+            each.set_axis_off()
+    with written(path) as aside:
+        figure.savefig(aside, dpi=120)
+
+
+def outlined(
+    image: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    colour: tuple[float, ...],
+    mode: Literal["inner", "outer"] = "inner",
+) -> NDArray[np.floating]:
+    """Draw the outlines of labels (Y, X), in them or around, into a copy of an image (Y, X, 3)."""
+    return np.where(find_boundaries(labels, mode=mode)[..., None], colour, image)
+
+
+def _nuclei(labels: NDArray[np.integer]) -> int:
+    return int(np.count_nonzero(np.bincount(labels.ravel())[1:]))

@@ -1,0 +1,44 @@
+"""The reference images of the package: what a model should not forget, and how well it remembers.
+
+Crops of 256 x 256 pixels of the training part of the Data Science Bowl 2018 (BBBC038, CC0; Caicedo
+et al. 2019, doi:10.1038/s41592-019-0612-7), picked by ``tools/pick_references.py``.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import PIL.Image
+
+from napari_nuclei_unet.segmentation.normalization import check_plane
+from napari_nuclei_unet.training.example import Example, example_of
+
+FOLDER = Path(str(files("napari_nuclei_unet"))) / "reference_images"
+ANNOTATION = "_annotation.png"
+
+
+def references(part: Literal["learn", "score"]) -> list[Example]:
+    """Read reference images.
+
+    Parameters
+    ----------
+    part : {"learn", "score"}
+        ``learn`` are mixed into a fine-tuning; ``score`` were held back when the shipped model was
+        trained, and are never learnt from.
+
+    Returns
+    -------
+    list of Example
+        In order of their names; the kind is the modality.
+    """
+    made = []
+    for path in sorted((FOLDER / part).glob(f"*{ANNOTATION}")):
+        name = path.name.removesuffix(ANNOTATION)
+        plane = check_plane(np.asarray(PIL.Image.open(path.with_name(f"{name}.png"))))
+        labels = np.asarray(PIL.Image.open(path))
+        kind = name.rsplit("_", 1)[0]
+        made.append(example_of(f"reference {name}", plane.normalized(), labels, kind=kind))
+    return made

@@ -1,0 +1,194 @@
+"""The thresholds that suit a model, and what it scores with them, as users will get it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from itertools import product, zip_longest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.metrics.matching import Counts, by_image, count_known
+from napari_nuclei_unet.models.model import Model, thresholds_at
+from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.progress import Step, Wish, run
+from napari_nuclei_unet.segmentation.device import plan
+from napari_nuclei_unet.segmentation.normalization import Plane
+from napari_nuclei_unet.segmentation.scale import predict_fitting
+from napari_nuclei_unet.segmentation.watershed import SMOOTHING, separate
+from napari_nuclei_unet.training.example import Example
+from napari_nuclei_unet.training.plots import Prediction
+
+GRID: dict[str, tuple[Any, ...]] = {
+    "threshold": (0.5, 0.6, 0.65, 0.7, 0.8),
+    "confidence": (0.0, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96),
+    "separation": (0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
+    "minimum_area": (10, 20, 30, 45),
+}
+# For other stains and cameras than a model was trained with: it is less sure there.
+WIDE_GRID = GRID | {
+    "threshold": (0.4, *GRID["threshold"]),
+    "confidence": (0.0, 0.7, 0.8, *GRID["confidence"][1:]),
+}
+# The same, coarser, for somebody who waits.
+COARSE_GRID: dict[str, tuple[Any, ...]] = {
+    "threshold": (0.4, 0.5, 0.6, 0.7),
+    "confidence": (0.0, 0.8, 0.85, 0.88, 0.92),
+}
+# What is tuned together, in this order: a higher threshold makes what is left more confident.
+PASSES = (("threshold", "confidence"), ("separation",), ("minimum_area",)) * 2
+# The same, quicker.
+ONE_BY_ONE = (("threshold",), ("confidence",), ("separation",), ("minimum_area",))
+# Validation images in predictions.png.
+SHOWN = 6
+TUNED_FOR = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9")
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """An annotated image with the maps that a model predicts for it.
+
+    Attributes
+    ----------
+    example : Example
+    maps : ndarray, shape (n, Y, X), float32, values 0 to 1
+    zoom : float
+        At which the network saw the image.
+    """
+
+    example: Example
+    maps: NDArray[np.float32]
+    zoom: float
+
+    def find(self, thresholds: dict[str, Any]) -> NDArray[np.int32]:
+        """Separate the nuclei with the thresholds of a model's card; labels (Y, X)."""
+        scaled = thresholds_at(thresholds, self.zoom)
+        return separate(self.maps, **scaled, smoothing=SMOOTHING / self.zoom)
+
+    def count(self, thresholds: dict[str, Any]) -> Counts:
+        """Compare what is found with the annotation, where that is known."""
+        return count_known(self.example.ids, self.find(thresholds), self.example.is_known)
+
+
+def predict_all(model: Model, examples: list[Example], device: str = "auto") -> list[Predicted]:
+    """Predict the maps of examples, at the zoom that the engine chooses."""
+    how = plan(SegmentParams(), device, model.network.config)
+    made = []
+    for one in examples:
+        plane = Plane(one.image.permute(1, 2, 0).numpy(), 0.0, 0.5, 1.0)
+        maps, zoom, _ = run(predict_fitting(plane, model, None, how, []))
+        made.append(Predicted(one, maps.values, zoom))
+    return made
+
+
+def tune(predicted: Sequence[Predicted], start: dict[str, Any]) -> dict[str, Any]:
+    """Find the thresholds with the highest mean AP at 0.5, 0.6, 0.7, 0.8 and 0.9 by image.
+
+    Parameters
+    ----------
+    predicted : sequence of Predicted
+    start : dict
+        Thresholds to begin with.
+
+    Returns
+    -------
+    dict
+        As ``start``.
+    """
+    return run(tune_steps([predicted], start, PASSES, GRID))
+
+
+def tune_steps(
+    groups: Sequence[Sequence[Predicted]],
+    start: dict[str, Any],
+    passes: Sequence[tuple[str, ...]],
+    grid: dict[str, tuple[Any, ...]],
+) -> Generator[Step, Wish, dict[str, Any]]:
+    """Do what :func:`tune` does, piece by piece.
+
+    Parameters
+    ----------
+    groups : sequence of sequence of Predicted
+        Each counts the same, whatever the number of its images.
+    start : dict
+        Thresholds to begin with.
+    passes : sequence of tuple of str
+        What is tuned together, in their order.
+    grid : dict of tuple
+        Values of each.
+
+    Yields
+    ------
+    Step
+        After every trial.
+
+    Returns
+    -------
+    dict
+        As ``start``.
+    """
+
+    def score(thresholds: dict[str, Any]) -> float:
+        tables = [by_image([one.count(thresholds) for one in group]) for group in groups]
+        return float(np.mean([table[name] for table in tables for name in TUNED_FOR]))
+
+    best, highest = dict(start), score(start)
+    trials = [
+        dict(zip(names, values, strict=True))
+        for names in passes
+        for values in product(*(grid[name] for name in names))
+    ]
+    for number, changes in enumerate(trials, 1):
+        trial = best | changes
+        if trial != best and (reached := score(trial)) > highest:
+            best, highest = trial, reached
+        yield Step(number, len(trials))
+    return best
+
+
+def scores_by_kind(
+    predicted: list[Predicted], thresholds: dict[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Score by image, for each kind of image and for all.
+
+    Parameters
+    ----------
+    predicted : list of Predicted
+    thresholds : dict
+        As from :func:`tune`.
+
+    Returns
+    -------
+    dict of dict
+        Scores, rounded to four digits, and ``images``, under each kind and ``all``.
+    """
+    counts: dict[str, list[Counts]] = defaultdict(list)
+    for one in predicted:
+        scored = one.count(thresholds)
+        for kind in dict.fromkeys((one.example.kind or "image", "all")):
+            counts[kind].append(scored)
+    return {
+        kind: {name: round(value, 4) for name, value in by_image(some).items()}
+        | {"images": len(some)}
+        for kind, some in sorted(counts.items())
+    }
+
+
+def shown(predicted: list[Predicted], thresholds: dict[str, Any]) -> list[Prediction]:
+    """Find nuclei in the first validation images of each kind."""
+    by_kind: dict[str, list[Predicted]] = defaultdict(list)
+    for one in predicted:
+        by_kind[one.example.kind].append(one)
+    turns = [one for turn in zip_longest(*by_kind.values()) for one in turn if one is not None]
+    return [
+        Prediction(
+            title=f"{one.example.kind} {one.example.name[:24]}",
+            image=one.example.image.permute(1, 2, 0).numpy(),
+            true=one.example.ids,
+            found=one.find(thresholds),
+        )
+        for one in turns[:SHOWN]
+    ]

@@ -1,0 +1,174 @@
+"""Training a model of files, into a file."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models.model import Model, ModelCard, read_model, save_model
+from napari_nuclei_unet.network.pretrained import encoder_weights
+from napari_nuclei_unet.network.unet import UNet, UNetConfig, fused
+from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.segmentation.device import memory_told
+from napari_nuclei_unet.training.augmentation import disturbed
+from napari_nuclei_unet.training.card import card_of
+from napari_nuclei_unet.training.checkpoint import checkpoint_path, resumable, save_checkpoint
+from napari_nuclei_unet.training.example import Example
+from napari_nuclei_unet.training.loop import Epoch, train_steps
+from napari_nuclei_unet.training.plots import plot_curves, plot_predictions, write_history
+from napari_nuclei_unet.training.split import fingerprint, split
+from napari_nuclei_unet.training.threshold_tuning import predict_all, scores_by_kind, shown, tune
+from napari_nuclei_unet.training.trainer import new_network
+from napari_nuclei_unet.training.validation import Validation
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where a training begins; random weights without.
+
+    Attributes
+    ----------
+    encoder_weights : str or Path, optional
+        Where a pretrained encoder gets its weights: ``pretrained.encoder_weights``.
+    resume : bool
+        Go on from the checkpoint beside the model's file.
+    """
+
+    encoder_weights: str | Path | None = None
+    resume: bool = False
+
+
+def train(
+    examples: list[Example],
+    params: TrainParams,
+    out: Path,
+    begin: Beginning = Beginning(),
+    device: str = "auto",
+    report: Callable[[str], object] = print,
+) -> ModelCard:
+    """Train a model and write it whenever its validation loss has improved.
+
+    Beside it stand, after every epoch, a checkpoint, ``history.csv`` and ``curves.png``, and in
+    the end ``predictions.png`` with images of the validation part.
+
+    Parameters
+    ----------
+    examples : list of Example
+    params : TrainParams
+    out : Path
+        The model's file.
+    begin : Beginning
+    device : {"auto", "cpu", "cuda", "mps"}
+    report : callable
+        Is given one line of text after every epoch.
+
+    Returns
+    -------
+    ModelCard
+        Of the best model, with its thresholds tuned on the validation part.
+
+    Raises
+    ------
+    UserError
+        If there is too little to train on, a file cannot be written, or what shall be resumed
+        was another training.
+    """
+    training, validation = split(examples, params.validation, params.seed)
+    _check_enough(training, params)
+    data = fingerprint([*training, *validation])
+    going_on = resumable(out, params, data) if begin.resume else None
+    if going_on is not None:
+        network = UNet(UNetConfig(**going_on.network))
+    else:
+        network = _first_network(params, training, begin)
+    _check_patches(network.config, params, len(training))
+    saved = going_on is not None
+    prepared = Validation.resized(validation, params.resize)
+    with memory_told():
+        for event in train_steps(training, prepared, network, params, device, going_on):
+            if isinstance(event, Epoch):
+                report(str(event))
+                saved |= _write_epoch(out, event, training)
+            elif event.notice:
+                report(event.notice)
+        if not saved:
+            raise UserError("The loss never became a number; train with a lower learning rate.")
+        return _finish(out, validation, device)
+
+
+def _write_epoch(out: Path, epoch: Epoch, training: list[Example]) -> bool:
+    """Write all that an epoch leaves behind; whether the model is among it."""
+    if epoch.network is not None:
+        card = card_of(out.stem, training, epoch.checkpoint)
+        save_model(out, card, epoch.network.state_dict())
+    save_checkpoint(checkpoint_path(out), epoch.checkpoint)
+    write_history(out.with_name("history.csv"), epoch.history)
+    plot_curves(out.with_name("curves.png"), epoch.history)
+    return epoch.network is not None
+
+
+def _first_network(params: TrainParams, training: list[Example], begin: Beginning) -> UNet:
+    """Make the network that training begins with."""
+    if begin.encoder_weights and params.encoder == "plain":
+        raise UserError(
+            "Weights of an encoder go with one of the pretrained encoders, and not with a model "
+            "to begin with: --encoder resnet34 --encoder-weights FILE."
+        )
+    network = new_network(params, training)
+    if params.encoder != "plain":
+        pretrained = encoder_weights(params.encoder, begin.encoder_weights)
+        if pretrained is not None:
+            network.encoder.load(pretrained)
+    return network
+
+
+def _check_enough(training: list[Example], params: TrainParams) -> None:
+    if not any(len(one.centres) for one in training):
+        raise UserError("None of the images to train on has a nucleus: annotate some.")
+    largest = max(one.labels.numel() for one in training)
+    if not params.resize and largest < params.patch**2:
+        edge = int(math.sqrt(largest)) // 16 * 16
+        smaller = f"with smaller patches, of {edge} at most, or " if edge >= 32 else ""
+        raise UserError(
+            f"All images have fewer pixels than a patch of {params.patch} x {params.patch}: "
+            f"train {smaller}on larger images."
+        )
+
+
+def _check_patches(config: UNetConfig, params: TrainParams, images: int) -> None:
+    """Refuse what the network cannot learn from: patches that do not fit, or too little at once."""
+    name = "resize" if params.resize else "patch"
+    edge = params.resize or params.patch
+    if edge % config.divisor:
+        raise UserError(
+            f"--{name} {edge} does not fit this network: take a multiple of {config.divisor}."
+        )
+    last = images % params.batch if params.resize and not params.steps else 0
+    if edge == config.divisor and 1 in (params.batch, last):
+        raise UserError(
+            f"At its deepest level this network would see a single value of a batch: train with a "
+            f"larger --{name} or another --batch."
+        )
+
+
+def _finish(out: Path, validation: list[Example], device: str) -> ModelCard:
+    """Tune the thresholds of the model that was saved last, which is the best, and score it.
+
+    A model that learnt from disturbed patches is also tuned on disturbed images, or the thresholds
+    would suit none but the microscopes that it has seen.
+    """
+    card, network = read_model(out)
+    weights = copy.deepcopy(network.state_dict())
+    model = Model(card, fused(network))
+    predicted, others = predict_all(model, validation, device), []
+    if not card.training["resize"] and card.training["augment"]:
+        others = [disturbed(one, seed) for seed, one in enumerate(validation)]
+    thresholds = tune(predicted + predict_all(model, others, device), card.thresholds)
+    plot_predictions(out.with_name("predictions.png"), shown(predicted, thresholds))
+    scores = scores_by_kind(predicted, thresholds)
+    return save_model(out, dataclasses.replace(card, thresholds=thresholds, scores=scores), weights)

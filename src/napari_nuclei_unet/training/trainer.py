@@ -1,0 +1,299 @@
+"""A network in training: where it starts, what it is shown, and how it learns from that."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from napari_nuclei_unet.network.encoders import ENCODERS
+from napari_nuclei_unet.network.unet import TARGETS, UNet, UNetConfig, channels_last
+from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.segmentation.device import AUTOCAST
+from napari_nuclei_unet.training.augmentation import sample_patches, whole_images
+from napari_nuclei_unet.training.example import Example, loss_for
+
+# Share of the patches that a kind of image gets: 0 by number of images, 1 the same for all kinds.
+EVEN = 0.6
+# Part of a training in which the learning rate rises.
+WARM_UP = 0.1
+# Part of a training, its last, in which augmentation falls.
+CALM = 0.4
+
+
+def new_network(params: TrainParams, training: list[Example]) -> UNet:
+    """Make a network with random weights, the same for the same seed.
+
+    Parameters
+    ----------
+    params : TrainParams
+    training : list of Example
+        Their mean and standard deviation are used where ``params.normalize`` says so.
+
+    Returns
+    -------
+    UNet
+    """
+    torch.manual_seed(params.seed)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    if params.normalize == "moments":
+        mean, std = _moments(training)
+    elif params.encoder != "plain":
+        mean, std = ENCODERS[params.encoder].mean, ENCODERS[params.encoder].std
+    return UNet(
+        UNetConfig(
+            encoder=params.encoder,
+            out_channels=1 if params.goal == "mask" else len(TARGETS),
+            width=params.width,
+            depth=params.depth,
+            stem=params.stem,
+            detail=params.detail,
+            mean=mean,
+            std=std,
+        )
+    )
+
+
+def _moments(training: list[Example]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over all pixels of all images."""
+    pixels = sum(one.labels.numel() for one in training)
+    mean = torch.stack([one.image.double().sum((1, 2)) for one in training]).sum(0) / pixels
+    squares = torch.stack([one.image.double().square().sum((1, 2)) for one in training])
+    square = squares.sum(0) / pixels
+    std = (square - mean**2).clamp(min=1e-6).sqrt()
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+class _AdamW(torch.optim.AdamW):
+    """As torch has it, but for the compiler, which it loads for code that others may compile.
+
+    That takes 1.5 s, for nothing, as nothing is compiled here; and the window halts meanwhile.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.AdamW.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class Learner:
+    """A network in training: its weights, their running average, and the optimizer.
+
+    Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101), one cycle
+    of the learning rate (Smith and Topin 2019, arXiv:1708.07120), and a running average of the
+    weights.
+
+    Parameters
+    ----------
+    network : UNet
+        Is trained in place.
+    params : TrainParams
+    device, precision : str
+        As from ``devices.choose``.
+    """
+
+    def __init__(self, network: UNet, params: TrainParams, device: str, precision: str) -> None:
+        self.params = params
+        self.device = device
+        self.precision = precision
+        self.network = channels_last(network).to(device)
+        self.average = AveragedModel(
+            self.network, avg_fn=_running_average(params.average), use_buffers=True
+        )
+        self._frozen = contracting_path(network) if params.frozen == "encoder" else []
+        for part in self._frozen:
+            part.requires_grad_(False)
+        self.optimizer = _AdamW(
+            [one for one in self.network.parameters() if one.requires_grad],
+            lr=params.learning_rate,
+            weight_decay=params.weight_decay,
+        )
+        self.loss = loss_for(network.config.out_channels)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def averaged(self) -> UNet:
+        """Give the network with the averaged weights, which is what is validated and kept."""
+        return cast(UNet, self.average.module).eval()
+
+    def epoch(
+        self, batches: Iterator[tuple[Tensor, ...]], steps: int, number: int
+    ) -> Generator[int, bool | None, tuple[float, float] | None]:
+        """Learn for one epoch.
+
+        Parameters
+        ----------
+        batches : iterator
+            As from :func:`batches`.
+        steps : int
+            Batches in every epoch.
+        number : int
+            Of this epoch, from 1.
+
+        Yields
+        ------
+        int
+            Steps done, after each. Sent True, it ends there.
+
+        Returns
+        -------
+        loss, iou : float
+            Mean loss, and IoU of the foreground over all patches; None if it was ended.
+        """
+        self.network.train()
+        for part in self._frozen:
+            part.eval()  # nor do the statistics of its normalisation change
+        total, overlap, union = 0.0, 0.0, 0.0
+        for step in range((number - 1) * steps, number * steps):
+            self.optimizer.param_groups[0]["lr"] = _learning_rate(
+                self.params, step / (self.params.epochs * steps)
+            )
+            images, wanted, weight = (part.to(self.device) for part in next(batches))
+            loss, logits = self._learn(images, wanted, weight)
+            total += loss
+            found, true = logits[:, :1] > 0, (wanted[:, :1] > 0) & (weight > 0)
+            overlap += float((found & true).sum())
+            union += float(((found & (weight > 0)) | true).sum())
+            self.average.update_parameters(self.network)
+            if not math.isfinite(loss):  # it never comes back
+                return math.nan, overlap / max(union, 1)
+            if (yield step + 1):
+                return None
+        return total / steps, overlap / max(union, 1)
+
+    def _learn(self, images: Tensor, wanted: Tensor, weight: Tensor) -> tuple[float, Tensor]:
+        """One step down the gradient; the loss before it, and the logits."""
+        half = AUTOCAST.get(self.precision)
+        with torch.autocast(self.device, dtype=half, enabled=half is not None):
+            logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        logits = logits.float()
+        loss = self.loss(logits, wanted, weight)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.params.clip:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip)
+        self.optimizer.step()
+        return loss.item(), logits.detach()
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that :meth:`restore` needs, as named tensors."""
+        named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for index, values in self.optimizer.state_dict()["state"].items():
+            named |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+        return named
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go back to where :meth:`state` was called."""
+        parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in tensors.items():
+            part, rest = name.split(".", 1)
+            parts[part][rest] = value
+        self.network.load_state_dict(parts["network"])
+        self.average.load_state_dict(parts["average"])
+        state: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in parts["optimizer"].items():
+            index, rest = name.split(".", 1)
+            state[int(index)][rest] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
+
+
+def contracting_path(network: UNet) -> list[nn.Module]:
+    """Give the parts of a network that see the image first."""
+    names = ("encoder", "down", "detail")
+    return [getattr(network, name) for name in names if hasattr(network, name)]
+
+
+def _learning_rate(params: TrainParams, done: float) -> float:
+    """Learning rate after a part ``done``, 0 to 1, of the training."""
+    if params.schedule == "constant":
+        return params.learning_rate
+    if done < WARM_UP:
+        return params.learning_rate * (0.04 + 0.96 * done / WARM_UP)
+    return params.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+
+
+def strength(params: TrainParams, done: float) -> float:
+    """Give the strength of augmentation after a part of the training.
+
+    Parameters
+    ----------
+    params : TrainParams
+    done : float, 0 to 1
+
+    Returns
+    -------
+    float
+        ``params.augment`` at first; in the end ``params.augment_end``, if that is less.
+    """
+    fallen = min(max(0.0, (done - (1 - CALM)) / CALM), 1.0)
+    return params.augment + (min(params.augment_end, params.augment) - params.augment) * fallen
+
+
+def _running_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Exponential average of weights that forgets the first, random ones quickly."""
+
+    def blend(old: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
+        share = min(keep, (1 + int(n)) / (10 + int(n)))
+        return share * old + (1 - share) * new
+
+    return blend
+
+
+def steps_an_epoch(params: TrainParams, images: int) -> int:
+    """Batches in an epoch: as many as set, or as it takes to see every image once."""
+    return params.steps or -(-images // params.batch)
+
+
+def batches(
+    examples: list[Example], params: TrainParams, start: int
+) -> Generator[tuple[Tensor, Tensor, Tensor], None, None]:
+    """Endless batches from step ``start`` on; the next is drawn while this one is learnt.
+
+    Each depends on seed and step only, so that a resumed training sees what an uninterrupted
+    one would have seen.
+    """
+    chances = _sampling(examples)
+
+    def draw(step: int) -> tuple[Tensor, Tensor, Tensor]:
+        rng = np.random.default_rng((params.seed, step))
+        if not params.resize:
+            done = step / (params.epochs * steps_an_epoch(params, len(examples)))
+            how = strength(params, done)
+            return sample_patches(examples, chances, params.batch, params.patch, rng, how)
+        epoch, place = divmod(step, steps_an_epoch(params, len(examples)))
+        order = np.random.default_rng((params.seed, epoch)).permutation(len(examples))
+        chosen = np.roll(order, -place * params.batch)[: params.batch]
+        if not params.steps and (place + 1) * params.batch > len(order):
+            chosen = order[place * params.batch :]  # the last batch of a whole round
+        return whole_images([examples[i] for i in chosen], params.resize, rng)
+
+    with ThreadPoolExecutor(1) as aside:
+        upcoming = aside.submit(draw, start)
+        for step in count(start + 1):
+            batch = upcoming.result()
+            upcoming = aside.submit(draw, step)
+            yield batch
+
+
+def _sampling(examples: list[Example]) -> NDArray[np.float64]:
+    """Probability of each example: between equal images and equal kinds, as ``EVEN`` says."""
+    of_kind = Counter(one.kind for one in examples)
+    weights = np.array([one.chance * of_kind[one.kind] ** -EVEN for one in examples])
+    return weights / weights.sum()

@@ -1,0 +1,173 @@
+"""What a network scores on annotated images while it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_nuclei_unet.arrays.tiling import plan_tiles, read_tile
+from napari_nuclei_unet.metrics.matching import by_image, count_known, pooled
+from napari_nuclei_unet.network.unet import UNet
+from napari_nuclei_unet.segmentation.device import CPU_TILE
+from napari_nuclei_unet.segmentation.watershed import separate
+from napari_nuclei_unet.training.augmentation import resized, zoomed
+from napari_nuclei_unet.training.example import Example, loss_for, targets
+from napari_nuclei_unet.training.plots import Prediction
+
+# While a model is trained; the final ones are tuned.
+THRESHOLDS: dict[str, Any] = {
+    "threshold": 0.5,
+    "separation": 0.85,
+    "confidence": 0.0,
+    "minimum_area": 10,
+}
+
+
+# Largest edge of the picture of a validation image, in pixels: its middle is shown.
+PICTURE = 320
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One validation image as the network sees it.
+
+    Attributes
+    ----------
+    image : Tensor, shape (3, Y, X), values 0 to 1
+    truth : ndarray, shape (Y, X), int32
+    target, weight : Tensor, shape (1, 4, Y, X) and (1, 1, Y, X)
+        As from ``core.learning.targets``; the weight is 0 where nothing is known.
+    known : ndarray, shape (Y, X), bool
+        Where what is found counts.
+    """
+
+    image: Tensor
+    truth: NDArray[np.int32]
+    target: Tensor
+    weight: Tensor
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, example: Example) -> Case:
+        """Prepare an example."""
+        target, weight = (torch.from_numpy(part)[None] for part in targets(example.ids))
+        if example.known is not None:
+            weight = weight * example.known[None]
+        return cls(example.image, example.ids, target, weight, example.is_known)
+
+
+@dataclass(frozen=True, eq=False)
+class Validated:
+    """What a network scores.
+
+    Attributes
+    ----------
+    loss : float
+        Mean over images.
+    iou, ap : float
+        Of the foreground, and AP at IoU 0.5.
+    found : ndarray, shape (Y, X), int32
+        Nuclei in the image that is shown.
+    """
+
+    loss: float
+    iou: float
+    ap: float
+    found: NDArray[np.int32]
+
+
+class Validation:
+    """What a network is validated on, prepared once for all epochs.
+
+    Parameters
+    ----------
+    examples : list of Example
+    thresholds : dict, optional
+        By which nuclei are found; while a model is trained from the beginning, some that suit all.
+    pool : bool
+        Whether scores are of all nuclei together, and not the mean of those of images: for areas
+        with a few nuclei each.
+    zooms : sequence of float, optional
+        At which the network sees each.
+    """
+
+    def __init__(
+        self,
+        examples: list[Example],
+        thresholds: dict[str, Any] | None = None,
+        pool: bool = False,
+        zooms: Sequence[float] = (),
+    ) -> None:
+        self.examples = examples
+        zooms = zooms or [1.0] * len(examples)
+        pairs = zip(examples, zooms, strict=True)
+        self.cases = [Case.of(one if zoom == 1 else zoomed(one, zoom)) for one, zoom in pairs]
+        self._thresholds = thresholds or THRESHOLDS
+        self._scores = pooled if pool else by_image
+        self.shown = max(range(len(examples)), key=lambda i: len(examples[i].centres))
+
+    @classmethod
+    def resized(cls, examples: list[Example], size: int) -> Validation:
+        """Prepare whole images made squares of an edge of ``size`` pixels; 0: as they are."""
+        return cls([_resized(one, size) for one in examples] if size else examples)
+
+    @torch.inference_mode()
+    def validate(self, network: UNet) -> Validated:
+        """Score a network in evaluation mode."""
+        loss_of = loss_for(network.config.out_channels)
+        losses, counts, all_found = [], [], []
+        for case in self.cases:
+            logits = predict(network, case.image)
+            losses.append(loss_of(logits, case.target, case.weight).item())
+            found = separate(torch.sigmoid(logits)[0].numpy(), **self._thresholds)
+            counts.append(count_known(case.truth, found, case.known))
+            all_found.append(found)
+        scores = self._scores(counts)
+        loss = float(np.mean(losses))
+        return Validated(loss, scores["IoU"], scores["AP@0.5"], all_found[self.shown])
+
+    def picture(self, validated: Validated) -> Prediction:
+        """Give one of the images with what was annotated, and what was found in it."""
+        case = self.cases[self.shown]
+        box = tuple(
+            slice(max(0, (extent - PICTURE) // 2), max(0, (extent - PICTURE) // 2) + PICTURE)
+            for extent in case.truth.shape
+        )
+        known = case.known[box]
+        image = case.image[:, *box].permute(1, 2, 0).numpy()
+        image = np.where(known[..., None], image, 0.4 * image)  # what does not count is darker
+        true, found = (np.where(known, part[box], 0) for part in (case.truth, validated.found))
+        return Prediction(self.examples[self.shown].name, image, true, found)
+
+
+def _resized(example: Example, size: int) -> Example:
+    image, labels = resized(example, size)
+    return replace(example, image=image, labels=labels)
+
+
+def predict(network: UNet, image: Tensor) -> Tensor:
+    """Logits of a whole image, tiled and with a mirrored border as the engine has it.
+
+    Parameters
+    ----------
+    network : UNet
+    image : Tensor, shape (3, Y, X), values 0 to 1
+
+    Returns
+    -------
+    Tensor, shape (1, out_channels, Y, X)
+    """
+    config, device = network.config, next(network.parameters()).device
+    pixels = image.permute(1, 2, 0).numpy()
+    shape = (image.shape[1], image.shape[2])
+    logits = torch.empty(1, config.out_channels, *shape)
+    for tile in plan_tiles(shape, CPU_TILE, config.halo, config.divisor):
+        seen = torch.from_numpy(read_tile(pixels, tile)).permute(2, 0, 1)[None]
+        logits[:, :, *tile.place] = network(seen.to(device)).cpu()[:, :, *tile.keep]
+    return logits

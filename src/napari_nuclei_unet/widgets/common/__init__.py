@@ -1,0 +1,1 @@
+"""Controls, jobs and preferences that all docks share."""

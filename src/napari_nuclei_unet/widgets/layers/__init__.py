@@ -1,0 +1,1 @@
+"""Between napari layers and arrays."""

@@ -1,0 +1,52 @@
+"""Moves the view to a nucleus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_nuclei_unet.arrays.boxes import Box
+from napari_nuclei_unet.widgets.layers.geometry import units_of
+from napari_nuclei_unet.widgets.layers.label_ids import Index
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+# How wide a nucleus is drawn, in pixels of the screen: where it is not in between, it is zoomed.
+SMALLEST, WIDE, LARGEST = 50, 120, 400
+
+
+def look_at(viewer: ViewerModel, layer: Labels, index: Index, box: Box) -> None:
+    """Centre a box of a plane, and zoom if it would be tiny or huge.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    layer : napari.layers.Labels
+    index : tuple of int and slice
+        Of the plane.
+    box : (slice, slice)
+        In pixels of the plane.
+    """
+    edges = iter(box)
+    pairs = [
+        (part.start, part.stop - 1) if isinstance(at, slice) else (at, at)
+        for at in index
+        for part in ([next(edges)] if isinstance(at, slice) else [slice(0, 0)])
+    ]
+    units = units_of(viewer, layer)
+    low, high = (
+        np.asarray(layer.data_to_world(corner)) / units for corner in zip(*pairs, strict=True)
+    )
+    centre, offset = (low + high) / 2, viewer.dims.ndim - layer.ndim
+    for axis, at in enumerate(index):
+        if not isinstance(at, slice):
+            viewer.dims.set_point(axis + offset, centre[axis])
+    shown = [axis - offset for axis in viewer.dims.displayed if axis >= offset]
+    camera = getattr(viewer, "scene", viewer).camera
+    camera.center = (*camera.center[: -len(shown)], *centre[shown])
+    width = float(np.abs(high - low)[shown].max()) or 1.0
+    if not SMALLEST <= width * camera.zoom <= LARGEST:
+        camera.zoom = WIDE / width

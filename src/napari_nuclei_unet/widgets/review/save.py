@@ -1,0 +1,318 @@
+"""Measuring and saving labels, in a thread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+
+from napari_nuclei_unet.arrays.axes import axis_letters
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.paths import plain_name
+from napari_nuclei_unet.widgets.common.job import Job
+from napari_nuclei_unet.widgets.common.notify import tell
+from napari_nuclei_unet.widgets.layers.checksum import content_of
+from napari_nuclei_unet.widgets.layers.features import table_of
+from napari_nuclei_unet.widgets.layers.geometry import hidden_axes, pixels_of, same_array, world_of
+from napari_nuclei_unet.widgets.layers.keys import METADATA
+from napari_nuclei_unet.widgets.layers.label_ids import Index, axes_of
+from napari_nuclei_unet.widgets.layers.measurements import (
+    Behind,
+    Found,
+    behind_image,
+    measured,
+    whole,
+)
+from napari_nuclei_unet.widgets.review.target_form import NO_LABELS, Target
+from napari_nuclei_unet.widgets.session.predictions import predicted
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_nuclei_unet.export import Result
+    from napari_nuclei_unet.progress import Step, Wish
+
+# Pixels of labels that are measured in a window; more take minutes, and their table memory.
+LARGEST = 300_000_000
+# What a file is called that a layer has no name for.
+USUAL = "nuclei"
+TOO_LARGE = "These labels are too large to be measured here: their table is beside their store."
+GONE = "The labels were removed while they were measured."
+CHANGED = "The labels were changed while they were measured: measure them again."
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """A plane that was measured, and the checksum of its labels."""
+
+    index: Index
+    behind: Behind
+    found: Found
+    content: int
+
+
+def measure_steps(
+    labels: Any, planes: list[tuple[Index, Behind]]
+) -> Generator[Step, Wish, list[_Measured]]:
+    """Run in the thread: measure planes of labels."""
+    from napari_nuclei_unet.progress import Step
+
+    made = []
+    for done, (index, behind) in enumerate(planes):
+        yield Step(done, len(planes))
+        plane = np.asarray(labels[index])
+        found = measured(behind, plane, whole(behind.shape))
+        made.append(_Measured(index, behind, found, content_of(plane)))
+    return made
+
+
+def save_steps(path: str, result: Result) -> Generator[Step, Wish, tuple[Path, bool]]:
+    """Run in the thread: write a file; and whether labels stayed the same all the time."""
+    from napari_nuclei_unet.export import save
+    from napari_nuclei_unet.progress import Step
+
+    yield Step(0, 1)
+    in_memory = isinstance(result.labels, np.ndarray)
+    before = content_of(result.labels) if in_memory else 0
+    saved = save(path, result)
+    return saved, not in_memory or content_of(result.labels) == before
+
+
+class Files(QObject):
+    """Measures the labels of a target, and saves them.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    target : Target
+    parent : QWidget
+        Of dialogs.
+
+    Signals
+    -------
+    said : str
+        A sentence for the user.
+    """
+
+    said = Signal(str)
+
+    def __init__(self, viewer: ViewerModel, target: Target, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._viewer, self._target, self._parent = viewer, target, parent
+        self._layer: Labels | None = None
+        self._data: Any = None
+        self._after: Callable[[], None] | None = None
+        self.job, self.saving = Job(), Job()
+        self.job.returned.connect(self._on_measured)
+        self.job.finished.connect(self._on_finished)
+        self.saving.returned.connect(self._on_saved)
+        for job in (self.job, self.saving):
+            job.failed.connect(self._on_failed)
+            self.destroyed.connect(job.cancel)
+
+    # measuring
+
+    def measure(self, *_: object, after: Callable[[], None] | None = None) -> None:
+        """Measure all planes of the labels.
+
+        Parameters
+        ----------
+        after : callable, optional
+            Is called when they are measured.
+        """
+        layer = self._target.labels
+        if self.job.running:
+            self._after = after or self._after
+            return
+        try:
+            if layer is None:
+                raise UserError(NO_LABELS)
+            planes = self._planes(layer)
+        except UserError as error:
+            self.said.emit(str(error))
+            return
+        self._layer, self._data, self._after = layer, pixels_of(layer), after
+        self.said.emit("Measuring …")
+        self.job.start(f"Measuring {layer.name}", measure_steps, self._data, planes)
+
+    def _planes(self, layer: Labels) -> list[tuple[Index, Behind]]:
+        shape, image = pixels_of(layer).shape, self._target.image
+        if _is_too_large(layer):
+            raise UserError(TOO_LARGE)
+        axes = plane_axes_of(self._viewer, layer)
+        lengths = [1 if axis in axes else length for axis, length in enumerate(shape)]
+        made = []
+        for place in np.ndindex(*lengths):
+            index: Index = tuple(slice(None) if n in axes else at for n, at in enumerate(place))
+            kept = None if image is None else predicted(image, index)
+            maps = None if kept is None else kept.maps
+            made.append((index, behind_image(layer, index, image, maps)))
+        return made
+
+    def _on_measured(self, planes: list[_Measured]) -> None:
+        layer, after = self._layer, self._after
+        if layer is None or layer not in self._viewer.layers:
+            self.said.emit(GONE)
+            return
+        if not same_array(pixels_of(layer), self._data) or _changed(self._data, planes):
+            self.said.emit(CHANGED)
+            return
+        table = table_of(layer)
+        axes = axes_of(planes[0].index)
+        for key in [key for key, one in table.planes.items() if axes_of(one.index) != axes]:
+            del table.planes[key]  # planes across these, of an earlier view
+        for one in planes:
+            table.take(one.index, one.behind, one.found, anew=False)
+        table.publish()
+        count = sum(one.found[0]["label"].size for one in planes)
+        self.said.emit(f"{count:,} nuclei measured, in {_unit(layer, axes)}")
+        if after is not None:
+            after()
+
+    def _on_finished(self) -> None:
+        self._layer = self._data = self._after = None
+
+    def _on_failed(self, error: Exception) -> None:
+        self.said.emit(str(error) if isinstance(error, UserError) else "")
+        tell(error)
+
+    # saving
+
+    def ask(self, *_: object) -> None:
+        """Ask for a file, and save; a file that exists is asked about by the dialog."""
+        from napari_nuclei_unet.export import FORMATS
+
+        layer = self._target.labels
+        if layer is None:
+            self.said.emit(NO_LABELS)
+            return
+        kinds = [f"{title} (*{ending})" for ending, title in FORMATS.items()]
+        path, kind = QFileDialog.getSaveFileName(
+            self._parent, "Save nuclei", f"{plain_name(layer.name, USUAL)}.csv", ";;".join(kinds)
+        )
+        if not path:
+            return
+        ending = next((one for one, title in FORMATS.items() if kind.startswith(title)), "")
+        named = with_ending(path, ending)
+        if named == path or not Path(named).exists() or self._replaces(named):
+            self.save(named)
+
+    def _replaces(self, path: str) -> bool:
+        """Ask whether a file shall be replaced, which the dialog did not see."""
+        answer = QMessageBox.question(
+            self._parent, "Save nuclei", f"{Path(path).name} exists. Replace it?"
+        )
+        return answer == QMessageBox.StandardButton.Yes
+
+    def save(self, path: str | Path) -> None:
+        """Save the labels, or their table, once they are measured as they are now.
+
+        Parameters
+        ----------
+        path : str or Path
+            Its extension says what is written: ``export.FORMATS``.
+        """
+        layer = self._target.labels
+        if layer is None:
+            self.said.emit(NO_LABELS)
+        elif _is_too_large(layer):
+            self._save(layer, str(path))  # their table was made when they were
+        else:
+            self.measure(after=lambda: self._save(layer, str(path)))
+
+    def _save(self, layer: Labels, path: str) -> None:
+        if self.saving.running:
+            self.said.emit("Another file is being saved: save again when that is done.")
+            return
+        try:
+            result = result_of(self._viewer, layer)
+        except UserError as error:
+            self.said.emit(str(error))
+            return
+        self.said.emit("Saving …")
+        self.saving.start(f"Saving {layer.name}", save_steps, path, result)
+
+    def _on_saved(self, saved: tuple[Path, bool]) -> None:
+        path, still = saved
+        self.said.emit(
+            f"Saved {path.name}"
+            if still
+            else f"The labels were changed while {path.name} was saved: save it again."
+        )
+
+
+def _is_too_large(layer: Labels) -> bool:
+    return math.prod(pixels_of(layer).shape) > LARGEST
+
+
+def _unit(layer: Labels, axes: tuple[int, int]) -> str:
+    """Name of the unit of lengths; pixels, where the layer has none and its size is 1."""
+    names = {str(layer.units[axis]) for axis in axes}
+    scaled = any(layer.scale[axis] != 1 for axis in axes)
+    if names == {"pixel"}:
+        return "units of its scale" if scaled else "pixels"
+    return " and ".join(sorted(names))
+
+
+def with_ending(path: str, ending: str) -> str:
+    """Give a path the extension that was chosen, where it has none that says another format.
+
+    Dialogs change .csv into .tif where .ome.tif is chosen.
+    """
+    from napari_nuclei_unet.export import FORMATS
+
+    lower = path.lower()
+    if ending.endswith(".tif") and lower.endswith((".tif", ".tiff")):
+        return path
+    if any(lower.endswith(one) for one in (*FORMATS, ".ome.tiff")):
+        return path
+    return path + ending
+
+
+def _changed(data: Any, planes: list[_Measured]) -> bool:
+    """Whether labels in memory are other ones than those that were measured."""
+    return isinstance(data, np.ndarray) and any(
+        content_of(data[one.index]) != one.content for one in planes
+    )
+
+
+def plane_axes_of(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
+    """Give the axes of the planes that were measured, or else are on view."""
+    for plane in table_of(layer).planes.values():
+        return axes_of(plane.index)
+    hidden = hidden_axes(viewer, layer)
+    rows, columns = (axis for axis in range(layer.ndim) if axis not in hidden)
+    return rows, columns
+
+
+def result_of(viewer: ViewerModel, layer: Labels) -> Result:
+    """Give labels, their table and where they are, with the axes of planes last."""
+    from napari_nuclei_unet.export import Result
+
+    axes = plane_axes_of(viewer, layer)
+    order = [axis for axis in range(layer.ndim) if axis not in axes] + list(axes)
+    data = pixels_of(layer)
+    moved = order != sorted(order)
+    labels = np.asarray(data).transpose(order) if moved else data
+    _, linear = world_of(layer)
+    letters = axis_letters(layer.axis_labels, axes)
+    units = [None if str(layer.units[axis]) == "pixel" else str(layer.units[axis])
+             for axis in order]  # fmt: skip
+    columns = table_of(layer).columns()
+    table = {"label" if name == "index" else name: column for name, column in columns.items()}
+    return Result(
+        labels=labels,
+        table=table,
+        axes="".join(letters[axis] for axis in order),
+        spacing=tuple(float(np.linalg.norm(linear[:, axis])) for axis in order),
+        units=tuple(units),
+        record=dict(layer.metadata.get(METADATA, {})),
+        name=plain_name(layer.name, USUAL),
+    )

@@ -1,0 +1,91 @@
+"""Clicks and strokes on a labels layer, while a tool is in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QWidget
+
+from napari_nuclei_unet.widgets.common.canvas import Trail, canvas_of
+
+PAN_ZOOM = "pan_zoom"
+
+
+class Strokes(QObject):
+    """Takes the left mouse button of one layer, until it is given back.
+
+    Parameters
+    ----------
+    widget : QWidget
+        Is docked in the window whose canvas is drawn on.
+
+    Signals
+    -------
+    drawn : ndarray, shape (n, ndim), floating
+        Where the button was pressed, dragged and released, as napari says it.
+    lost
+        The layer was put into another mode: its mouse is napari's again.
+    """
+
+    drawn = Signal(object)
+    lost = Signal()
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self._widget = widget
+        self._layer: Labels | None = None
+        self._taken = 0
+
+    def take(self, layer: Labels) -> None:
+        """Begin with a layer; that of before gets its mouse back."""
+        self.give_back()
+        layer.mode = PAN_ZOOM
+        layer.mouse_pan = False
+        layer.mouse_drag_callbacks.append(self._on_drag)
+        layer.events.mode.connect(self._on_mode)
+        self._layer = layer
+
+    def give_back(self) -> None:
+        """Leave the mouse to napari."""
+        self._taken += 1
+        layer, self._layer = self._layer, None
+        if layer is None:
+            return
+        layer.events.mode.disconnect(self._on_mode)
+        if self._on_drag in layer.mouse_drag_callbacks:
+            layer.mouse_drag_callbacks.remove(self._on_drag)
+        layer.mouse_pan = str(layer.mode) == PAN_ZOOM
+
+    def _on_mode(self, _: Any) -> None:
+        self.give_back()
+        self.lost.emit()
+
+    def _on_drag(self, _: Labels, event: Any) -> Iterator[None]:
+        """Follow the mouse from press to release; napari calls it for every event."""
+        if event.button != 1:
+            return
+        taken, canvas = self._taken, canvas_of(self._widget)
+        trail = None if canvas is None else Trail(canvas)
+        try:
+            points = [_place(event, trail)]
+            yield
+            while event.type == "mouse_move":
+                points.append(_place(event, trail))
+                yield
+            points.append(_place(event, trail))
+        finally:
+            if trail is not None:
+                trail.end()
+        if taken == self._taken:  # else another tool is in use by now
+            self.drawn.emit(np.array(points))
+
+
+def _place(event: Any, trail: Trail | None) -> NDArray[np.float64]:
+    if trail is not None:
+        trail.add(*event.pos)
+    return np.asarray(event.position, np.float64)

@@ -1,0 +1,127 @@
+"""Which labels are reviewed, and of which image they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFormLayout
+
+from napari_nuclei_unet.widgets.common.controls import combo
+from napari_nuclei_unet.widgets.layers.geometry import shape_of
+from napari_nuclei_unet.widgets.layers.image_source import likely_channel_axis
+from napari_nuclei_unet.widgets.layers.keys import ERRORS, METADATA, PROBABILITY
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+NO_IMAGE = "none"
+NO_LABELS = "Choose a labels layer first."
+
+
+class Target(QObject):
+    """Chooses labels and their image; follows the viewer.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+
+    Signals
+    -------
+    changed
+        Other labels, or another image, are chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._labels = combo("review_labels", "The nuclei that are reviewed.", self._results)
+        self._image = combo(
+            "review_image", "The image they are of: its intensities are measured.", self._images
+        )
+        self._image.null_value = NO_IMAGE
+        self._labels.changed.connect(self._on_labels)
+        self._image.changed.connect(self._tell)
+        layers = viewer.layers
+        for event in (layers.events.inserted, layers.events.removed, layers.events.reordered):
+            event.connect(self.renew)
+        layers.selection.events.active.connect(self._on_active)
+        self.renew()
+        self._on_active()
+
+    def fill(self, form: QFormLayout) -> None:
+        """Put the lists into a form."""
+        form.addRow("Nuclei", self._labels.native)
+        form.addRow("Image", self._image.native)
+
+    @property
+    def labels(self) -> Labels | None:
+        """The labels that are chosen."""
+        layer: Labels | None = self._labels.value
+        return layer
+
+    @property
+    def image(self) -> Image | None:
+        """Their image, if there is one."""
+        layer: Image | None = self._image.value
+        return layer
+
+    def renew(self, *_: object) -> None:
+        """Offer the layers that there are now."""
+        before = self.labels, self.image
+        self._labels.reset_choices()
+        self._image.reset_choices()
+        if self.labels != before[0]:
+            self._on_labels()
+            return
+        if self.image is None:
+            self._image.value = self._likely()
+        if self.image != before[1]:
+            self._tell()
+
+    def _on_active(self, *_: object) -> None:
+        active = self._viewer.layers.selection.active
+        if active in self._labels.choices and active != self.labels:
+            self._labels.value = active
+
+    def _on_labels(self, *_: object) -> None:
+        if self.labels is not None and self._viewer.layers.selection.active != self.labels:
+            self._viewer.layers.selection.active = self.labels  # keys are those of this layer
+        self._image.reset_choices()
+        self._image.value = self._likely()
+        self._tell()
+
+    def _tell(self, *_: object) -> None:
+        self.changed.emit()
+
+    def _likely(self) -> Image | None:
+        """Image that the chosen labels were made of, or else the topmost one of their shape."""
+        labels = self.labels
+        images = [image for image in self._image.choices if image is not None]
+        if labels is None or not images:
+            return None
+        key = labels.metadata.get(METADATA, {}).get("image")
+        made_of = [image for image in images if str(image.unique_id) == key]
+        exact = [image for image in images if shape_of(image) == shape_of(labels)]
+        wider = [image for image in images if _has_channels(labels, image)]
+        return [None, *wider, *exact, *made_of][-1]
+
+    def _results(self, _: Any) -> list[Labels]:
+        labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
+        return [layer for layer in labels if ERRORS not in layer.metadata]
+
+    def _images(self, _: Any) -> list[tuple[str, Image | None]]:
+        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        shown = [layer for layer in images if PROBABILITY not in layer.metadata]
+        return [(NO_IMAGE, None), *((layer.name, layer) for layer in shown)]
+
+
+def _has_channels(labels: Labels, image: Image) -> bool:
+    """Whether an image has the shape of labels, and channels besides."""
+    own, shape = shape_of(labels), shape_of(image)
+    channel = likely_channel_axis(image)
+    return channel is not None and own == (*shape[:channel], *shape[channel + 1 :])

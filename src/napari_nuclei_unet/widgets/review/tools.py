@@ -1,0 +1,156 @@
+"""Tools that correct nuclei, by clicks and strokes, with the keys that take them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from napari.utils.notifications import show_warning
+from numpy.typing import NDArray
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets.common.controls import button
+from napari_nuclei_unet.widgets.common.key_bindings import Keys
+from napari_nuclei_unet.widgets.review import edits as _editing
+from napari_nuclei_unet.widgets.review.edits import Spot, plane_to_edit
+from napari_nuclei_unet.widgets.review.strokes import Strokes
+from napari_nuclei_unet.widgets.review.target_form import NO_LABELS, Target
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+ESCAPE = "Escape"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool.
+
+    Attributes
+    ----------
+    key : str
+        Takes it, and puts it back.
+    hint : str
+        What to do with the mouse.
+    apply : callable
+        Given the place and the image, corrects, and says what it did.
+    """
+
+    name: str
+    key: str
+    hint: str
+    apply: _editing.Tool
+
+
+TOOLS = (
+    Tool("Delete", "D", "Click on a nucleus to delete it.", _editing.delete),
+    Tool("Merge", "J", "Draw a line across nuclei to join them.", _editing.merge),
+    Tool("Split", "S", "Draw a line through a nucleus to cut it.", _editing.split),
+    Tool("Add", "A", "Click where the network has overlooked a nucleus.", _editing.add),
+)
+
+
+class Correct(QWidget):
+    """A button for each tool; one at most is in use.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    target : Target
+        Says which labels are corrected, and of which image.
+
+    Signals
+    -------
+    said : str
+        A sentence for the user.
+    """
+
+    said = Signal(str)
+
+    def __init__(self, viewer: ViewerModel, target: Target) -> None:
+        super().__init__()
+        self._viewer, self._target = viewer, target
+        self._strokes = Strokes(self)
+        self._tool: Tool | None = None
+        self._escape = Keys({ESCAPE: self.put_back})
+        self._buttons: dict[str, QPushButton] = {}
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for place, tool in enumerate(TOOLS):
+            made = button(f"tool_{tool.name.lower()}", f"{tool.name} ({tool.key})", tool.hint)
+            made.setCheckable(True)
+            made.clicked.connect(partial(self.use, tool))
+            self._buttons[tool.name] = made
+            layout.addWidget(made, *divmod(place, 2))
+        self._strokes.drawn.connect(self._on_drawn)
+        self._strokes.lost.connect(self.put_back)
+        target.changed.connect(self.put_back)
+        viewer.layers.selection.events.active.connect(self._on_active)
+        # Qt calls no method of an object that dies, and strokes die with this
+        self.destroyed.connect(partial(_let_go, self._strokes, self._escape))
+
+    @property
+    def keys(self) -> dict[str, Callable[[], None]]:
+        """What keys do."""
+        return {tool.key: partial(self.use, tool) for tool in TOOLS}
+
+    def use(self, tool: Tool, *_: object) -> None:
+        """Take a tool; the one that is in use is put back."""
+        if tool is self._tool:
+            self.put_back()
+            return
+        self.put_back()
+        layer = self._target.labels
+        try:
+            if layer is None:
+                raise UserError(NO_LABELS)
+            plane_to_edit(self._viewer, layer)
+        except UserError as error:
+            self._buttons[tool.name].setChecked(False)
+            self.said.emit(str(error))
+            show_warning(str(error))
+            return
+        self._viewer.layers.selection.active = layer
+        self._strokes.take(layer)
+        self._escape.bind(layer)
+        self._tool = tool
+        self._buttons[tool.name].setChecked(True)
+        self.said.emit(tool.hint)
+
+    def put_back(self, *_: object) -> None:
+        """Use no tool: the mouse moves the view again."""
+        if self._tool is None:
+            return
+        self._buttons[self._tool.name].setChecked(False)
+        self._tool = None
+        self._escape.bind(None)  # napari's own tools need it
+        self._strokes.give_back()
+        self.said.emit("")
+
+    def _on_active(self, event: Any) -> None:
+        if self._tool is not None and event.value != self._target.labels:
+            self.put_back()
+
+    def _on_drawn(self, positions: NDArray[Any]) -> None:
+        tool, layer = self._tool, self._target.labels
+        if tool is not None and layer is not None:
+            self.correct(tool, layer, positions)
+
+    def correct(self, tool: Tool, layer: Labels, positions: NDArray[Any]) -> None:
+        """Correct what a stroke means; a mistake is told, and changes nothing."""
+        try:
+            words = tool.apply(Spot.of(self._viewer, layer, positions), self._target.image)
+        except UserError as error:
+            self.said.emit(str(error))
+            return
+        self.said.emit(f"{words} Ctrl+Z undoes.")
+
+
+def _let_go(strokes: Strokes, escape: Keys, *_: object) -> None:
+    strokes.give_back()
+    escape.bind(None)

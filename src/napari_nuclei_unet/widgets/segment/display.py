@@ -1,0 +1,130 @@
+"""How a result is shown: outlines, and the probability map as a layer of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+
+from napari_nuclei_unet.arrays.boxes import enlarged
+from napari_nuclei_unet.widgets.common.controls import check_box
+from napari_nuclei_unet.widgets.layers.keys import PROBABILITY
+from napari_nuclei_unet.widgets.layers.labels_layer import result_on_view, set_geometry
+from napari_nuclei_unet.widgets.session.plane_result import Kept
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_nuclei_unet.widgets.segment.source_form import Where
+
+# Width of outlines in pixels.
+OUTLINE = 2
+
+
+class Look(QWidget):
+    """Boxes to tick: outlines, probability map.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    where : Where
+        Says which image is chosen.
+
+    Signals
+    -------
+    probability_wanted
+        The map shall be shown; :meth:`show_map` can.
+    """
+
+    probability_wanted = Signal()
+
+    def __init__(self, viewer: ViewerModel, where: Where) -> None:
+        super().__init__()
+        self._viewer, self._where = viewer, where
+        self._outlines = check_box(
+            "outlines", "Outlines", "Draw the nuclei as outlines instead of filling them."
+        )
+        self._probability = check_box(
+            "probability", "Probability map", "Show how sure the network is, pixel by pixel."
+        )
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._outlines)
+        layout.addWidget(self._probability)
+        self._outlines.toggled.connect(self._on_outlines)
+        self._probability.toggled.connect(self._on_probability)
+
+    def apply(self, layer: Labels) -> None:
+        """Draw the nuclei of a new labels layer as outlines, or filled."""
+        layer.contour = OUTLINE if self._outlines.isChecked() else 0
+
+    def show_map(self, kept: Kept, refresh: bool = True) -> None:
+        """Show the probability map of a prediction, if it is wanted; draw it if it is on view."""
+        if self._probability.isChecked():
+            whole = enlarged(kept.prediction.maps[0], kept.source.shape)
+            show_probability(self._viewer, kept, whole, refresh)
+
+    def _on_outlines(self, _: bool) -> None:
+        if (layer := result_on_view(self._viewer, self._where.image.value)) is not None:
+            self.apply(layer)
+
+    def _on_probability(self, wanted: bool) -> None:
+        image = self._where.image.value
+        if wanted:
+            self.probability_wanted.emit()
+        elif image is not None and (shown := probability_of(self._viewer, image)) is not None:
+            self._viewer.layers.remove(shown)
+
+
+def probability_of(viewer: ViewerModel, image: Image) -> Image | None:
+    """Find the layer that shows the probability map of an image layer."""
+    for layer in viewer.layers:
+        if layer.metadata.get(PROBABILITY) == str(image.unique_id):
+            return layer
+    return None
+
+
+def show_probability(
+    viewer: ViewerModel, kept: Kept, probability: NDArray[np.float32], refresh: bool = True
+) -> Image:
+    """Show the probability of nucleus of one plane above its image; the rest stays.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    kept : Kept
+    probability : ndarray, shape of the plane, float32, values 0 to 1
+    refresh : bool
+        Whether it is on view, and to be drawn.
+    """
+    image, place = kept.source.image, kept.place
+    known = True if kept.inside is None else kept.inside
+    layer = probability_of(viewer, image)
+    if layer is not None and layer.data.shape == place.shape:
+        np.copyto(layer.data[place.index], probability, where=known)
+        set_geometry(layer, place)
+        if refresh:
+            layer.refresh(extent=False)
+        return layer
+    if layer is not None:
+        viewer.layers.remove(layer)
+    data = np.zeros(place.shape, np.float32)
+    np.copyto(data[place.index], probability, where=known)
+    active = viewer.layers.selection.active
+    made = Image(
+        data,
+        name=f"{image.name} probability",
+        colormap="inferno",
+        blending="additive",
+        opacity=0.5,
+        contrast_limits=(0, 1),
+        metadata={PROBABILITY: str(image.unique_id)},
+        **place.geometry,
+    )
+    viewer.layers.insert(viewer.layers.index(image) + 1, made)
+    viewer.layers.selection.active = active  # or the form would turn to the map
+    return made

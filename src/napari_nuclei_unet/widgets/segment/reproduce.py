@@ -1,0 +1,154 @@
+"""Buttons for what makes a result again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets.common.controls import button
+from napari_nuclei_unet.widgets.layers.keys import METADATA
+from napari_nuclei_unet.widgets.layers.labels_layer import result_on_view
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_nuclei_unet.widgets.segment.current_plane import OnView
+    from napari_nuclei_unet.widgets.segment.source_form import Where
+
+
+DAMAGED = "The record of these labels is damaged, or of another version."
+MIXED = "planes were made with different settings, and these are those of the plane on view"
+NO_RANGE = (
+    "it makes the plane on view only, as those that were segmented are no range, or fewer at the "
+    "level"
+)
+
+
+class Again(QWidget):
+    """Copies what makes a result again, or sets the form to it.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    where : Where
+        Says which image is chosen.
+    use : callable
+        Is given the record that the form shall be set to.
+    on_view : OnView
+        Knows what the record of labels says otherwise of the plane on view.
+
+    Signals
+    -------
+    said : str
+        A sentence for the user.
+    """
+
+    said = Signal(str)
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        where: Where,
+        use: Callable[[dict[str, Any]], object],
+        on_view: OnView,
+    ) -> None:
+        super().__init__()
+        self._viewer, self._where, self._use, self._on_view = viewer, where, use, on_view
+        command = button(
+            "copy_command", "Copy as command", "Copy the command line that makes this result again."
+        )
+        python = button(
+            "copy_python", "Copy as Python", "Copy the Python code that makes this result again."
+        )
+        restore = button(
+            "restore",
+            "Use its settings",
+            "Set the form to what made the selected labels layer, or the result of the image.",
+        )
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for one in (command, python, restore):
+            layout.addWidget(one)
+        command.clicked.connect(self._copy_command)
+        python.clicked.connect(self._copy_python)
+        restore.clicked.connect(self._restore)
+
+    def _copy_command(self, *_: object) -> None:
+        from napari_nuclei_unet.provenance.reproduce import as_command
+
+        self._copy(as_command, "command")
+
+    def _copy_python(self, *_: object) -> None:
+        from napari_nuclei_unet.provenance.reproduce import as_python
+
+        self._copy(as_python, "Python code")
+
+    def _copy(self, written: Callable[[dict[str, Any]], str], what: str) -> None:
+        if (record := self._record()) is None:
+            return
+        try:
+            made, note = self._of_all(record)
+            text = written(self._named_anew(made))
+        except UserError as error:
+            show_warning(str(error))
+            return
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            show_warning(DAMAGED)
+            return
+        QGuiApplication.clipboard().setText(text)
+        self.said.emit(f"The {what} is on the clipboard{note}.")
+
+    def _of_all(self, record: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """Let a record of the plane on view speak of all planes of its labels; and say of that."""
+        from napari_nuclei_unet.provenance.reproduce import of_stack
+
+        if (made := of_stack(record)) is None:
+            alone = {name: one for name, one in record.items() if name not in ("join", "track")}
+            return alone, f": {NO_RANGE}"
+        layer = result_on_view(self._viewer, self._where.image.value)
+        mixed = made is not record and layer is not None and self._on_view.mixed(layer)
+        return made, f": {MIXED}" if mixed else ""
+
+    def _named_anew(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Call the image layer of a record what it is called now."""
+        for layer in self._viewer.layers:
+            if str(layer.unique_id) == record.get("image") and "source" in record:
+                return record | {"source": record["source"] | {"layer": layer.name}}
+        return record
+
+    def _restore(self, *_: object) -> None:
+        if (record := self._record()) is None:
+            return
+        try:
+            made, note = self._of_all(record)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            show_warning(DAMAGED)
+            return
+        self._use(made)
+        if MIXED in note:
+            self.said.emit(f"{MIXED.capitalize()}.")
+
+    def _record(self) -> dict[str, Any] | None:
+        """Find the record of the selected labels, of their file, or of the image's result."""
+        active = self._viewer.layers.selection.active
+        if isinstance(active, Labels) and METADATA not in active.metadata and active.source.path:
+            from napari_nuclei_unet.io.labels import read_record
+
+            if (found := read_record(active.source.path)) is not None:
+                return found
+        layer = result_on_view(self._viewer, self._where.image.value)
+        if layer is None:
+            show_warning("There is no result yet: click Segment, or select its labels layer.")
+            return None
+        record = layer.metadata[METADATA]
+        if not isinstance(record, dict):
+            show_warning(DAMAGED)
+            return None
+        return record | (self._on_view.record(layer) or {})

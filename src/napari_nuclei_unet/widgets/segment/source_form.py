@@ -1,0 +1,296 @@
+"""The part of the form that says what is segmented: image, channel, resolution, region."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Labels, Shapes
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFormLayout
+
+from napari_nuclei_unet.arrays.axes import Channel
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets.common.canvas import canvas_of
+from napari_nuclei_unet.widgets.common.controls import combo, row
+from napari_nuclei_unet.widgets.layers.geometry import shape_of, units_of
+from napari_nuclei_unet.widgets.layers.image_source import (
+    VIEW,
+    WHOLE,
+    Choice,
+    Source,
+    likely_channel_axis,
+    shapes_of,
+    source_on_view,
+)
+from napari_nuclei_unet.widgets.layers.keys import METADATA, PROBABILITY, REGION
+from napari_nuclei_unet.widgets.segment.plane_form import THIS, PlaneChoice, axis_name, stack_axes
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+ON_VIEW, MEAN, NO_AXIS = "on view", "mean", "no channels"
+
+
+class Where(QObject):
+    """Chooses image, channel, resolution and region; follows the viewer.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+
+    Signals
+    -------
+    changed
+        Another image is chosen, or it has other data.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self.image = combo("image", "The image whose nuclei are to be found.", self._images)
+        self.axis = combo(
+            "channel_axis",
+            "The axis of the image that holds channels; guessed from names and lengths.",
+            self._axes,
+        )
+        self.axis.null_value = NO_AXIS  # or magicgui would not tell that None was chosen
+        self.channel = combo("channel", "The channel that shows nuclei.", self._channels)
+        self.level = combo(
+            "level", "Resolution of a multiscale image that the network sees.", self._levels
+        )
+        self.region = combo(
+            "region",
+            "Where nuclei are looked for: everywhere, where you look, or inside the rectangles "
+            "and polygons of a shapes layer. The rest of the labels stays as it is.",
+            self._regions,
+        )
+        self.planes = PlaneChoice()
+        self._channel_row = row(self.axis.native, self.channel.native)
+        # by unique id of the image: axis of channels, and channel, that were chosen
+        self._chosen: dict[str, tuple[int | None, Any]] = {}
+        self.image.changed.connect(self._on_image)
+        self.axis.changed.connect(self._on_axis)
+        self.channel.changed.connect(self._remember)
+        dims = viewer.dims.events
+        for event in (dims.order, dims.ndisplay, dims.ndim):
+            event.connect(self._offer_planes)
+        layers = viewer.layers
+        layers.events.inserted.connect(self._on_inserted)
+        layers.events.removed.connect(self._refresh)
+        layers.selection.events.active.connect(self._follow_selection)
+        for layer in layers:
+            self._watch(layer)
+        self._follow_selection()
+        self._on_image()
+
+    def fill(self, form: QFormLayout) -> None:
+        """Put the controls into a form; those that do not apply are hidden."""
+        self._form = form
+        form.addRow("Image", self.image.native)
+        form.addRow("Channel", self._channel_row)
+        form.addRow("Planes", self.planes.row)
+        form.addRow("Level", self.level.native)
+        form.addRow("Region", self.region.native)
+        self._show_rows()
+
+    def source(self, where: Any = None) -> Source:
+        """Say what is chosen.
+
+        Parameters
+        ----------
+        where : str or Shapes, optional
+            Instead of the region chosen.
+
+        Raises
+        ------
+        UserError
+            If there is nothing to segment.
+        """
+        image = self.image.value
+        if image is None:
+            raise UserError("There is no image to segment: open one first (File ▸ Open).")
+        region = self.region.value if where is None else where
+        choice = Choice(self.axis.value, self._channel, self.level.value or 0, region)
+        return source_on_view(self._viewer, image, choice, self._canvas())
+
+    def _canvas(self) -> tuple[int, int] | None:
+        """Height and width of napari's canvas; only its window knows."""
+        canvas = canvas_of(self.image.native)
+        return None if canvas is None else (canvas.height(), canvas.width())
+
+    def use_record(self, record: dict[str, Any]) -> None:
+        """Choose what a result was made of; its region comes back as a shapes layer.
+
+        Parameters
+        ----------
+        record : dict
+
+        Raises
+        ------
+        UserError
+            If the view cannot show the plane.
+        """
+        for layer in self.image.choices:
+            if str(layer.unique_id) == record.get("image"):
+                self.image.value = layer
+        image, source = self.image.value, record.get("source")
+        if image is None or source is None or len(source["index"]) != image.ndim:
+            return
+        self._go_to(image, source)
+        self.planes.kind.value = THIS
+        self.axis.value = source["channel_axis"]
+        if source["channel"] in self.channel.choices:
+            self.channel.value = source["channel"]
+        if source["level"] in self.level.choices:
+            self.level.value = source["level"]
+        self.region.value = self._drawn(image, record) if record.get("region") else WHOLE
+
+    def _go_to(self, image: Image, source: dict[str, Any]) -> None:
+        """Move the sliders to the plane of a record."""
+        level = np.asarray(image.level_shapes[source["level"]] if image.multiscale else (1,))
+        full = np.asarray(shape_of(image))
+        index = np.array([0 if at is None else at for at in source["index"]], float)
+        if image.multiscale:
+            index = index * full // level[: image.ndim]
+        world = np.asarray(image.data_to_world(index)) / units_of(self._viewer, image)
+        offset = self._viewer.dims.ndim - image.ndim
+        for axis, at in enumerate(source["index"]):
+            if at is not None:
+                self._viewer.dims.set_point(axis + offset, world[axis])
+
+    def _drawn(self, image: Image, record: dict[str, Any]) -> Shapes:
+        """Draw the region of a record on its image, in place of one drawn before."""
+        key = str(image.unique_id)
+        active = self._viewer.layers.selection.active
+        for layer in [one for one in self._viewer.layers if one.metadata.get(REGION) == key]:
+            self._viewer.layers.remove(layer)
+        made = shapes_of(self.source(WHOLE), record["region"], f"{image.name} region")
+        made.metadata = {REGION: key}
+        self._viewer.add_layer(made)
+        self._viewer.layers.selection.active = active
+        return made
+
+    @property
+    def _channel(self) -> Channel | None:
+        return None if self.channel.value == ON_VIEW else self.channel.value
+
+    # what the lists offer
+
+    def _images(self, _: Any) -> list[Image]:
+        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        return [layer for layer in images if PROBABILITY not in layer.metadata]
+
+    def _axes(self, _: Any) -> list[tuple[str, int | None]]:
+        image = self.image.value
+        if image is None or image.ndim < 3:
+            return [(NO_AXIS, None)]
+        lengths = enumerate(shape_of(image))
+        names = [(f"{axis_name(image, axis)} ({length})", axis) for axis, length in lengths]
+        return [(NO_AXIS, None), *names]
+
+    def _channels(self, _: Any) -> list[Any]:
+        image, axis = self.image.value, self.axis.value
+        if image is None or axis is None:
+            return [ON_VIEW]
+        return [ON_VIEW, MEAN, *range(shape_of(image)[axis])]
+
+    def _levels(self, _: Any) -> list[tuple[str, int]]:
+        image = self.image.value
+        if image is None or not image.multiscale:
+            return [("0", 0)]
+        return [
+            (f"{level}: {' x '.join(map(str, shape[: image.ndim]))}", level)
+            for level, shape in enumerate(map(tuple, image.level_shapes))
+        ]
+
+    def _regions(self, _: Any) -> list[Any]:
+        shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        inside = [(f"inside '{layer.name}'", layer) for layer in shapes]
+        return [(WHOLE, WHOLE), (VIEW, VIEW), *inside]
+
+    # what happens elsewhere
+
+    def _on_inserted(self, event: Any) -> None:
+        self._watch(event.value)
+        self._refresh()
+        self._follow_selection()  # it may have been selected before it could be chosen
+
+    def _watch(self, layer: Any) -> None:
+        layer.events.name.connect(self._refresh)
+        if isinstance(layer, Image):
+            layer.events.data.connect(self._on_data)
+            layer.events.axis_labels.connect(self._on_data)
+
+    def _refresh(self, _: Any = None) -> None:
+        for one in (self.image, self.region):
+            self._renew(one)
+
+    def _renew(self, one: ComboBox) -> None:
+        """Offer other choices and keep the one chosen: magicgui knows choices by their text."""
+        before = one.value
+        with one.changed.blocked():
+            one.reset_choices()
+            if before in one.choices:
+                one.value = before
+        if one.value != before:
+            one.changed.emit(one.value)
+
+    def _follow_selection(self, _: Any = None) -> None:
+        """Turn to the image that is selected, or whose nuclei are."""
+        active = self._viewer.layers.selection.active
+        record = {} if active is None else active.metadata.get(METADATA, {})
+        wanted = record.get("image") if isinstance(record, dict) else None
+        for image in self.image.choices:
+            if image == active or (isinstance(active, Labels) and str(image.unique_id) == wanted):
+                self.image.value = image
+
+    def _on_data(self, event: Any) -> None:
+        """Look again at an image that has other axes now."""
+        self._chosen.pop(str(event.source.unique_id), None)
+        if event.source == self.image.value:
+            self._on_image()
+
+    def _on_image(self, _: Any = None) -> None:
+        image = self.image.value
+        key = "" if image is None else str(image.unique_id)
+        guess = None if image is None else likely_channel_axis(image)
+        axis, channel = self._chosen.get(key, (guess, ON_VIEW))
+        for one in (self.axis, self.level):
+            with one.changed.blocked():
+                one.reset_choices()
+        with self.axis.changed.blocked():
+            self.axis.value = axis
+        self.level.value = 0
+        self._offer_channels(channel)
+        self._offer_planes(anew=True)
+        self.changed.emit()
+
+    def _on_axis(self, _: Any = None) -> None:
+        self._offer_channels(ON_VIEW)
+        self._offer_planes()
+        self._remember()
+
+    def _offer_channels(self, chosen: Any) -> None:
+        with self.channel.changed.blocked():
+            self.channel.reset_choices()
+            self.channel.value = chosen if chosen in self.channel.choices else ON_VIEW
+
+    def _offer_planes(self, _: Any = None, anew: bool = False) -> None:
+        self.planes.offer(stack_axes(self._viewer, self.image.value, self.axis.value), anew)
+        self._show_rows()
+
+    def _remember(self, _: Any = None) -> None:
+        if (image := self.image.value) is not None:
+            self._chosen[str(image.unique_id)] = self.axis.value, self.channel.value
+
+    def _show_rows(self) -> None:
+        form = getattr(self, "_form", None)
+        if form is not None:
+            image = self.image.value
+            form.setRowVisible(self._channel_row, image is not None and image.ndim > 2)
+            form.setRowVisible(self.planes.row, bool(self.planes.axes))
+            form.setRowVisible(self.level.native, image is not None and image.multiscale)

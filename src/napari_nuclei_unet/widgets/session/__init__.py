@@ -1,0 +1,1 @@
+"""What all docks of a viewer share."""

@@ -1,0 +1,1 @@
+"""The dock 'Train nuclei model'."""

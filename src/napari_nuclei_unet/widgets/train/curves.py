@@ -1,0 +1,128 @@
+"""Live curves of a training, and one held-back area with what the model finds in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_nuclei_unet.training.plots import ANNOTATED, FOUND, best_row, outlined
+
+if TYPE_CHECKING:
+    from napari_nuclei_unet.training.plots import Prediction
+
+# Blue and orange, which all kinds of colour vision tell apart; on a dark ground.
+LEARNT, HELD, SECOND = "#56b4e9", "#e69f00", "#cc79a7"
+GROUND, TEXT = "#262930", "#d0d2d6"
+EDGE = 150  # of the picture, in pixels of the screen
+
+Curve = tuple[str, str, str]  # column of the history, what it is called, colour
+LOSS: tuple[Curve, ...] = (
+    ("training_loss", "learnt from", LEARNT),
+    ("validation_loss", "held back", HELD),
+)
+SCORES: tuple[Curve, ...] = (
+    ("validation_ap", "AP@0.5", HELD),
+    ("validation_iou", "IoU", SECOND),
+)
+
+
+class Curves(QWidget):
+    """Loss and scores against the epoch, the best epoch marked, and a picture below."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("curves")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        self._loss = _Plot("Loss", LOSS)
+        self._scores = _Plot("Score, held back", SCORES)
+        self._scores.setYRange(0, 1, padding=0.02)
+        self._picture = QLabel(objectName="held_back_picture")
+        self._picture.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self._picture.setToolTip(
+            "One of the areas that are held back: blue what you annotated, orange what the model "
+            "finds. What is darker does not count."
+        )
+        for one in (self._loss, self._scores, self._picture):
+            layout.addWidget(one)
+        self.clear()
+
+    def clear(self) -> None:
+        """Show nothing, until there is an epoch."""
+        self._picture.clear()
+        self.setVisible(False)
+
+    def show_history(self, history: Sequence[dict[str, float]]) -> None:
+        """Draw what all epochs so far have given."""
+        self.setVisible(True)
+        for plot in (self._loss, self._scores):
+            plot.draw(history)
+
+    def show_picture(self, picture: Prediction) -> None:
+        """Draw an image with its annotation in blue and what was found in orange."""
+        drawn = outlined(picture.image, picture.true, ANNOTATED, "outer")
+        drawn = outlined(drawn, picture.found, FOUND)
+        pixels = np.ascontiguousarray((255 * drawn).astype(np.uint8))
+        height, width, _ = pixels.shape
+        image = pg.QtGui.QImage(
+            pixels.data, width, height, 3 * width, pg.QtGui.QImage.Format.Format_RGB888
+        )
+        shown = pg.QtGui.QPixmap.fromImage(image)
+        self._picture.setPixmap(shown.scaled(3 * EDGE, EDGE, Qt.AspectRatioMode.KeepAspectRatio))
+
+
+class _Plot(pg.PlotWidget):
+    """A few columns of a history against the epoch."""
+
+    def __init__(self, title: str, curves: Sequence[Curve]) -> None:
+        super().__init__(background=GROUND)
+        self.setFixedHeight(130)
+        item = self.getPlotItem()
+        # a legend inside would cover the curves
+        legend = "".join(
+            f" &nbsp; <span style='color:{c}'>● {name}</span>" for _, name, c in curves
+        )
+        item.setTitle(title + legend, color=TEXT, size="9pt")
+        item.setMenuEnabled(False)
+        item.hideButtons()
+        item.showGrid(y=True, alpha=0.2)
+        for side in ("left", "bottom"):
+            item.getAxis(side).setTextPen(TEXT)
+            item.getAxis(side).setPen(TEXT)
+        self.setMouseEnabled(x=False, y=False)
+        self._curves = {
+            column: item.plot(
+                pen=pg.mkPen(colour, width=2),
+                symbol="o",
+                symbolSize=5,
+                symbolBrush=colour,
+                symbolPen=None,
+            )
+            for column, _, colour in curves
+        }
+        self._best = pg.InfiniteLine(
+            pen=pg.mkPen(TEXT, style=Qt.PenStyle.DotLine),
+            label="best",
+            labelOpts={"position": 0.12, "color": TEXT},
+        )
+        self.addItem(self._best)
+
+    def draw(self, history: Sequence[dict[str, float]]) -> None:
+        """Show a history; what is no number is left out."""
+        for column, curve in self._curves.items():
+            known = [row for row in history if math.isfinite(row.get(column, math.nan))]
+            curve.setData([row["epoch"] for row in known], [row[column] for row in known])
+        best = best_row(history)
+        self._best.setVisible(best is not None)
+        if best is not None:
+            self._best.setValue(best["epoch"])
+        last = history[-1]["epoch"] if history else 1
+        self.setXRange(0, max(last, 1), padding=0.03)
+        self.getPlotItem().getAxis("bottom").setTickSpacing(max(1, math.ceil(last / 8)), 1)

@@ -1,0 +1,254 @@
+"""The user's own models in the window: renamed, removed, shown, brought in and given away."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QInputDialog,
+    QMessageBox,
+    QPlainTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models import library
+from napari_nuclei_unet.models.model import ModelCard, models_in, read_card
+from napari_nuclei_unet.widgets.common.controls import button, combo, row
+from napari_nuclei_unet.widgets.common.job import Job
+from napari_nuclei_unet.widgets.common.preferences import preference
+from napari_nuclei_unet.widgets.session.model_registry import SHELF, folder, make_default
+from napari_nuclei_unet.widgets.train.curves import Curves
+from napari_nuclei_unet.widgets.train.score_table import Outcome
+
+PACKAGE = "bioimage.io package (*.zip *.yaml)"
+MODEL = "Model (*.safetensors)"
+
+
+class Library(QWidget):
+    """A list of the user's models, and what can be done with the one chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._job = Job()
+        self._job.returned.connect(self._on_done)
+        self._job.failed.connect(_tell)
+        self.model = combo("own_model", "Your own models.", self._models)
+        buttons = (
+            ("rename_model", "Rename …", "Give the model another name.", self.rename),
+            ("delete_model", "Delete …", "Remove the model for good.", self.delete),
+            ("show_card", "Card", "Show what is known of the model.", self.show_card),
+            ("show_curves", "Curves", "Show how the model was trained.", self.show_curves),
+            ("import_model", "Import …", "Add a model from a file.", self.bring_in),
+            ("export_model", "Export …", "Save the model as a file of its own.", self.export),
+            (
+                "export_package",
+                "bioimage.io …",
+                "Save the model as a package that ilastik, Fiji and others can run.",
+                self.export_package,
+            ),
+        )
+        made = []
+        for name, text, tooltip, action in buttons:
+            one = button(name, text, tooltip)
+            one.clicked.connect(action)
+            made.append(one)
+        self._needing_one = [one for one in made if one.objectName() != "import_model"]
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.model.native)
+        for start in range(0, len(made), 3):
+            layout.addWidget(row(*made[start : start + 3]))
+        SHELF.changed.connect(self._refresh)
+        self._refresh()
+
+    def choose(self, path: Path) -> None:
+        """Choose a model of the list."""
+        if str(path) in self.model.choices:
+            self.model.value = str(path)
+
+    def _models(self, _: Any) -> list[tuple[str, str]]:
+        return [(path.stem, str(path)) for path in models_in(folder())]
+
+    def _refresh(self) -> None:
+        before = self.model.value
+        self.model.reset_choices()
+        if before in self.model.choices:
+            self.model.value = before
+        for one in self._needing_one:
+            one.setEnabled(self.model.value is not None)
+
+    @property
+    def _path(self) -> Path:
+        return Path(self.model.value)
+
+    # what the buttons do
+
+    def rename(self, *_: object) -> None:
+        """Ask for a name, and rename the chosen model."""
+        name, wanted = QInputDialog.getText(self, "Rename", "Name:", text=self._path.stem)
+        if wanted:
+            self.rename_to(name)
+
+    def rename_to(self, name: str) -> None:
+        """Rename the chosen model."""
+        old = self._path
+        if (new := _done(lambda: library.rename(old, name))) is not None:
+            was_default = preference("model") == str(old)
+            SHELF.changed.emit()
+            self.choose(new)
+            if was_default:
+                make_default(new)
+
+    def delete(self, *_: object) -> None:
+        """Ask, and remove the chosen model."""
+        box = QMessageBox(self)
+        box.setObjectName("delete_asked")
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setWindowTitle("Delete")
+        box.setText(f"Delete the model '{self._path.stem}'?")
+        box.setInformativeText("It cannot be brought back.")
+        yes = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        path = self._path
+
+        def answered(_: int) -> None:
+            if box.clickedButton() is yes:
+                _done(lambda: library.delete(path))
+                SHELF.changed.emit()
+
+        box.finished.connect(answered)
+        box.open()
+
+    def show_card(self, *_: object) -> None:
+        """Show the card as text."""
+        if (card := _done(lambda: read_card(self._path))) is not None:
+            text = QPlainTextEdit(card_text(card), objectName="card_text")
+            text.setReadOnly(True)
+            self._show(card, text)
+
+    def show_curves(self, *_: object) -> None:
+        """Show curves and scores of the training."""
+        if (card := _done(lambda: read_card(self._path))) is None:
+            return
+        made, layout = QWidget(), QVBoxLayout()
+        made.setLayout(layout)
+        curves, outcome = Curves(), Outcome()
+        curves.show_history(card.history)
+        layout.addWidget(curves)
+        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
+        if "after" in card.scores:
+            outcome.show_scores(card.scores, "" if card.history else "Its curves are not known.")
+            layout.addWidget(outcome)
+        self._show(card, made)
+
+    def _show(self, card: ModelCard, what: QWidget) -> None:
+        dialog = QDialog(self, objectName="model_dialog")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle(card.name)
+        layout = QVBoxLayout(dialog)
+        layout.addWidget(what)
+        close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        close.rejected.connect(dialog.reject)
+        layout.addWidget(close)
+        dialog.resize(520, 560)
+        dialog.open()
+
+    def bring_in(self, *_: object) -> None:
+        """Ask for a file, and add its model."""
+        name, _kind = QFileDialog.getOpenFileName(
+            self, "Import a model", "", "Models (*.safetensors *.zip *.yaml)"
+        )
+        if name:
+            self.bring_in_file(name)
+
+    def bring_in_file(self, name: str | Path) -> None:
+        """Add the model of a file: one of this plugin, or a bioimage.io package with one."""
+        if not self._job.running:
+            self._job.start(f"Import of {Path(name).name}", _import, Path(name), folder())
+
+    def export(self, *_: object) -> None:
+        """Ask for a file, and copy the chosen model to it."""
+        name = self._ask_where(f"{self._path.stem}{library.SUFFIX}", MODEL)
+        if name:
+            path = self._path
+            _done(lambda: library.copy_out(path, Path(name)))
+
+    def export_package(self, *_: object) -> None:
+        """Ask for a file, and write the chosen model as a bioimage.io package."""
+        name = self._ask_where(f"{self._path.stem}.zip", PACKAGE)
+        if name:
+            self.export_package_to(name)
+
+    def export_package_to(self, name: str | Path) -> None:
+        """Write the chosen model as a bioimage.io package, in a thread."""
+        if self._job.running:
+            return
+        self._job.start(f"bioimage.io: {self._path.stem}", _export, self._path, Path(name))
+
+    def _on_done(self, path: Path) -> None:
+        if path.parent != folder():
+            show_info(f"{path} is written.")
+            return
+        SHELF.changed.emit()
+        self.choose(path)
+        show_info(f"'{path.stem}' was added to your models.")
+
+    def _ask_where(self, name: str, kind: str) -> str:
+        return QFileDialog.getSaveFileName(self, "Export a model", name, kind)[0]
+
+
+def _export(model: Path, out: Path) -> Any:
+    """Run in the thread; one step, of which nothing is known before it ends."""
+    from napari_nuclei_unet.export.bioimageio import export_bioimage
+    from napari_nuclei_unet.progress import Step
+
+    yield Step(0, 1)
+    return export_bioimage(model, out)
+
+
+def _import(path: Path, to: Path) -> Any:
+    """Run in the thread: reading and checking a model loads torch."""
+    from napari_nuclei_unet.progress import Step
+
+    yield Step(0, 1)
+    if path.suffix == library.SUFFIX:
+        return library.copy_in(path, to)
+    from napari_nuclei_unet.export.bioimageio import import_bioimage
+
+    return import_bioimage(path, to)
+
+
+def _done(action: Callable[[], Any]) -> Any:
+    """Do something; a mistake is told in a sentence, and gives None."""
+    try:
+        return action()
+    except UserError as error:
+        show_error(str(error))
+        return None
+
+
+def _tell(error: Exception) -> None:
+    if not isinstance(error, UserError):
+        raise error
+    show_error(str(error))
+
+
+def card_text(card: ModelCard) -> str:
+    """Write a card for people: one line a fact, what is nested as JSON."""
+    lines = []
+    for name, value in dataclasses.asdict(card).items():
+        if value and name != "history":
+            plain = value if isinstance(value, str) else json.dumps(value, indent=2)
+            lines.append(f"{name}: {plain}")
+    return "\n".join(lines)

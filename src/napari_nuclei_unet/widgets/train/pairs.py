@@ -1,0 +1,292 @@
+"""Which images are learnt from, and which labels layer holds the nuclei of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem
+
+from napari_nuclei_unet.arrays.axes import Channel, annotated_cuts
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets.common.controls import button, combo, row
+from napari_nuclei_unet.widgets.layers.geometry import shape_of
+from napari_nuclei_unet.widgets.layers.image_source import likely_channel_axis
+from napari_nuclei_unet.widgets.layers.keys import ERRORS, METADATA, PROBABILITY
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+MEAN = "mean"
+# Said of nuclei that are still being counted.
+COUNTING = "…"
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPair:
+    """An image layer and the labels layer with its nuclei.
+
+    Attributes
+    ----------
+    image, labels
+        Layers.
+    channel_axis, channel
+        As in ``lessons.Pair``.
+    """
+
+    image: Image
+    labels: Labels
+    channel_axis: int | None = None
+    channel: Channel | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Tells it from others: layers come in proxies, which are new every time."""
+        return str(self.image.unique_id), str(self.labels.unique_id)
+
+    @property
+    def truth(self) -> Any:
+        """Array of the labels at full resolution."""
+        data = self.labels.data
+        return data[0] if self.labels.multiscale else data
+
+    def is_in(self, viewer: ViewerModel) -> bool:
+        """Whether both layers are still there."""
+        return self.image in viewer.layers and self.labels in viewer.layers
+
+
+def pair_of(image: Image, labels: Labels) -> LayerPair:
+    """Pair an image with labels of its shape.
+
+    Raises
+    ------
+    UserError
+        If their shapes differ.
+    """
+    record = labels.metadata.get(METADATA, {})
+    source = record.get("source", {}) if isinstance(record, dict) else {}
+    tried = [(source.get("channel_axis"), source.get("channel")), (likely_channel_axis(image), 0)]
+    tried.append((None, None))
+    for axis, channel in tried:
+        one = LayerPair(image, labels, axis, None if axis is None else channel)
+        if _fits(one):
+            return one
+    raise UserError(
+        f"'{labels.name}' has the shape {tuple(labels.data.shape)}, which is not that of "
+        f"'{image.name}', {shape_of(image)}: choose labels that were made for this image."
+    )
+
+
+def _fits(pair: LayerPair) -> bool:
+    try:
+        annotated_cuts(shape_of(pair.image), pair.truth.shape, pair.channel_axis, pair.channel)
+    except UserError:
+        return False
+    return True
+
+
+def images_of(viewer: ViewerModel) -> list[Image]:
+    """Images that may be learnt from."""
+    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    return [layer for layer in images if PROBABILITY not in layer.metadata]
+
+
+def pairs_on(viewer: ViewerModel) -> list[LayerPair]:
+    """Pair every image with labels of its shape: by what made them, by name, then in order."""
+    labels = [
+        layer
+        for layer in viewer.layers
+        if isinstance(layer, Labels) and ERRORS not in layer.metadata
+    ]
+    made: list[LayerPair] = []
+    for likely in (_was_made_of, _is_named_after, lambda *_: True):
+        for image in images_of(viewer):
+            if any(pair.image == image for pair in made):
+                continue
+            taken = [pair.labels for pair in made]
+            for layer in labels:
+                if layer not in taken and likely(layer, image):
+                    try:
+                        made.append(pair_of(image, layer))
+                    except UserError:
+                        continue
+                    break
+    order = images_of(viewer)
+    return sorted(made, key=lambda pair: order.index(pair.image))
+
+
+def _was_made_of(labels: Labels, image: Image) -> bool:
+    record = labels.metadata.get(METADATA, {})
+    return isinstance(record, dict) and record.get("image") == str(image.unique_id)
+
+
+def _is_named_after(labels: Labels, image: Image) -> bool:
+    return labels.name.startswith(image.name)
+
+
+class PairList(QObject):
+    """The list of pairs, with buttons to add and remove.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+
+    Signals
+    -------
+    changed
+        Another pair is listed, or one is no more, or another channel is chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self.pairs: list[LayerPair] = []
+        self._nuclei: dict[tuple[str, str], str] = {}
+        self._list = QListWidget(objectName="pairs")
+        self._list.setToolTip("What the model learns from: images with their labels.")
+        self._list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
+        self._list.setFixedHeight(90)
+        self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._add = button(
+            "add_pair", "Add selected", "Add the image and the labels selected in the layer list."
+        )
+        self._add_all = button(
+            "add_all_pairs", "Add all", "Add every image that has labels of its shape."
+        )
+        self._remove = button("remove_pair", "Remove", "Take the pairs chosen here off the list.")
+        self.channel = combo(
+            "train_channel", "The channel of the chosen images that shows nuclei.", self._channels
+        )
+        self._add.clicked.connect(self.add_selected)
+        self._add_all.clicked.connect(self.add_all)
+        self._remove.clicked.connect(self.remove_chosen)
+        self._list.itemSelectionChanged.connect(self._on_chosen)
+        self.channel.changed.connect(self._on_channel)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def fill(self, form: QFormLayout) -> None:
+        """Put the controls into a form."""
+        self._form = form
+        form.addRow(self._list)
+        form.addRow(row(self._add, self._add_all, self._remove))
+        form.addRow("Channel", self.channel.native)
+        form.setRowVisible(self.channel.native, False)
+
+    # what is added and removed
+
+    def add_selected(self, *_: object) -> None:
+        """Add what is selected in the layer list: an image and its labels, or one of the two."""
+        chosen = list(self._viewer.layers.selection)
+        images = [one for one in chosen if one in images_of(self._viewer)]
+        labels = [one for one in chosen if isinstance(one, Labels)]
+        try:
+            self._append(self._meant(images, labels))
+        except UserError as error:
+            show_warning(str(error))
+
+    def _meant(self, images: list[Image], labels: list[Labels]) -> LayerPair:
+        if len(images) == 1 and len(labels) == 1:
+            return pair_of(images[0], labels[0])
+        for pair in pairs_on(self._viewer):
+            only_image = not labels and images == [pair.image]
+            if only_image or (not images and labels == [pair.labels]):
+                return pair
+        raise UserError(
+            "Select one image and its labels in the layer list (Ctrl-click selects a second "
+            "layer); an image is never its own labels."
+        )
+
+    def add_all(self, *_: object) -> None:
+        """Add every image that has labels of its shape."""
+        found = pairs_on(self._viewer)
+        if not found:
+            show_warning(
+                "No image has labels of its shape: segment one and correct it, or add a labels "
+                "layer and paint nuclei."
+            )
+        for pair in found:
+            self._append(pair, quietly=True)
+
+    def _append(self, pair: LayerPair, quietly: bool = False) -> None:
+        if pair.key in [one.key for one in self.pairs]:
+            if not quietly:
+                show_warning(f"'{pair.image.name}' with '{pair.labels.name}' is listed already.")
+            return
+        self.pairs.append(pair)
+        for layer in (pair.image, pair.labels):
+            layer.events.name.connect(self._write)
+        self._write()
+        self.changed.emit()
+
+    def remove_chosen(self, *_: object) -> None:
+        """Take the chosen pairs off the list; the layers stay."""
+        chosen = self._chosen()
+        self._keep([pair for pair in self.pairs if pair not in chosen])
+
+    def _on_removed(self, _: Any) -> None:
+        self._keep([pair for pair in self.pairs if pair.is_in(self._viewer)])
+
+    def _keep(self, pairs: list[LayerPair]) -> None:
+        if len(pairs) < len(self.pairs):
+            self.pairs = pairs
+            self._write()
+            self.changed.emit()
+
+    # what is seen
+
+    def say_nuclei(self, counts: dict[tuple[str, str], int] | None) -> None:
+        """Show how many nuclei each pair has; None: they are being counted."""
+        if counts is not None:
+            self._nuclei = {key: str(count) for key, count in counts.items()}
+        self._write()
+
+    def _write(self, _: Any = None) -> None:
+        chosen = [index.row() for index in self._list.selectedIndexes()]
+        self._list.blockSignals(True)
+        self._list.clear()
+        for index, pair in enumerate(self.pairs):
+            nuclei = self._nuclei.get(pair.key, COUNTING)
+            word = "nucleus" if nuclei == "1" else "nuclei"
+            text = f"{pair.image.name} · {nuclei} {word} in {pair.labels.name}"
+            item = QListWidgetItem(text)
+            item.setToolTip(text)
+            self._list.addItem(item)
+            item.setSelected(index in chosen)
+        self._list.blockSignals(False)
+        self._on_chosen()
+
+    def _chosen(self) -> list[LayerPair]:
+        rows = [index.row() for index in self._list.selectedIndexes()]
+        return [pair for index, pair in enumerate(self.pairs) if index in rows]
+
+    # channels
+
+    def _with_channels(self) -> list[LayerPair]:
+        """Those the channel row is about: chosen ones, or all, that have channels."""
+        return [pair for pair in self._chosen() or self.pairs if pair.channel_axis is not None]
+
+    def _channels(self, _: Any) -> list[Any]:
+        with_channels = self._with_channels()
+        axes = [(pair.image, pair.channel_axis or 0) for pair in with_channels]
+        lengths = [shape_of(image)[axis] for image, axis in axes]
+        return [MEAN, *range(min(lengths, default=1))]
+
+    def _on_chosen(self) -> None:
+        about = self._with_channels()
+        self._form.setRowVisible(self.channel.native, bool(about))
+        with self.channel.changed.blocked():
+            self.channel.reset_choices()
+            if about and about[0].channel in self.channel.choices:
+                self.channel.value = about[0].channel
+
+    def _on_channel(self, channel: Any) -> None:
+        about = [pair.key for pair in self._with_channels()]
+        self.pairs = [
+            replace(pair, channel=channel) if pair.key in about else pair for pair in self.pairs
+        ]
+        self.changed.emit()

@@ -1,0 +1,159 @@
+"""What is held back to validate, and what is finished: rectangles and outlines on the canvas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels, Shapes
+from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.boxes import Box, Region
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets.layers.geometry import units_of
+from napari_nuclei_unet.widgets.layers.image_source import outline_of
+from napari_nuclei_unet.widgets.layers.keys import HELD
+from napari_nuclei_unet.widgets.layers.labels_layer import GEOMETRY
+from napari_nuclei_unet.widgets.train.pairs import LayerPair
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_nuclei_unet.training.finetune_data import Place
+
+COLOUR = "#ffb000"
+
+
+def held_layer(viewer: ViewerModel, labels: Labels) -> Shapes | None:
+    """Find the layer that shows what is held back of a labels layer."""
+    for layer in viewer.layers:
+        if isinstance(layer, Shapes) and layer.metadata.get(HELD) == str(labels.unique_id):
+            return layer
+    return None
+
+
+def draw_held(viewer: ViewerModel, pair: LayerPair, held: dict[Place, list[Box]]) -> None:
+    """Show what is held back of a pair as rectangles; none removes the layer.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    pair : LayerPair
+    held : dict of Place to list of (slice, slice)
+    """
+    layer = held_layer(viewer, pair.labels)
+    corners = [_corners(place, box, pair) for place, boxes in held.items() for box in boxes]
+    if not corners:
+        if layer is not None:
+            viewer.layers.remove(layer)
+        return
+    if layer is not None:
+        layer.data = []
+        layer.add(corners, shape_type="rectangle")
+        return
+    selected = list(viewer.layers.selection)
+    geometry = {name: getattr(pair.labels, name) for name in GEOMETRY}
+    viewer.add_shapes(
+        corners,
+        shape_type="rectangle",
+        name=f"{pair.image.name} held back",
+        face_color="#ffb00022",
+        edge_color=COLOUR,
+        edge_width=max(1.0, max(pair.truth.shape[-2:]) / 250),
+        metadata={HELD: str(pair.labels.unique_id)},
+        **geometry,
+    )
+    viewer.layers.selection = selected
+
+
+def _plane_axes(pair: LayerPair) -> list[int]:
+    """Axes of the labels that are Y and X."""
+    shape = pair.truth.shape
+    kept = len(shape) == pair.image.ndim  # an axis of channels is there, one pixel long
+    axes = [axis for axis in range(len(shape)) if not (kept and axis == pair.channel_axis)]
+    return axes[-2:]
+
+
+def _corners(place: Place, box: Box, pair: LayerPair) -> NDArray[np.float64]:
+    """Corners of a rectangle around the pixels of a box, in pixels of the labels."""
+    shown = _plane_axes(pair)
+    made = np.zeros((4, len(pair.truth.shape)))
+    made[:, [axis for axis in range(made.shape[1]) if axis not in shown]] = place
+    (top, bottom), (left, right) = ((one.start - 0.5, one.stop - 0.5) for one in box)
+    made[:, shown] = [(top, left), (top, right), (bottom, right), (bottom, left)]
+    return made
+
+
+def read_held(viewer: ViewerModel, pairs: list[LayerPair]) -> dict[Any, dict[Place, list[Box]]]:
+    """Read what is held back of each pair, by its key, as the user has left it on the canvas.
+
+    Returns
+    -------
+    dict
+        Empty where nothing is drawn, so that it has to be chosen.
+    """
+    found = {}
+    for pair in pairs:
+        layer = held_layer(viewer, pair.labels)
+        found[pair.key] = {} if layer is None else _boxes(layer, pair)
+    return found if any(found.values()) else {}
+
+
+def _boxes(layer: Shapes, pair: LayerPair) -> dict[Place, list[Box]]:
+    """Rectangles around the shapes of a layer, cut where the plane ends."""
+    shown = _plane_axes(pair)
+    made: dict[Place, list[Box]] = {}
+    extent = np.array(pair.truth.shape)[shown]
+    for corners, kind in zip(layer.data, layer.shape_type, strict=True):
+        outline = outline_of(corners, kind)
+        low = np.clip(np.round(outline[:, shown].min(axis=0) + 0.5).astype(int), 0, extent)
+        high = np.clip(np.round(outline[:, shown].max(axis=0) + 0.5).astype(int), 0, extent)
+        others = [axis for axis in range(outline.shape[1]) if axis not in shown]
+        place = tuple(np.round(outline[0, others]).astype(int).tolist())
+        if (high > low).all():
+            box = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+            made.setdefault(place, []).append(box)
+    return made
+
+
+def finished_of(
+    viewer: ViewerModel, shapes: Shapes, pair: LayerPair
+) -> dict[Place, Region] | Region:
+    """Outlines of finished areas, in pixels of the labels of a pair.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    shapes : napari.layers.Shapes
+        Rectangles, polygons and ellipses.
+    pair : LayerPair
+
+    Returns
+    -------
+    dict of Place to Region, or Region
+        One for all planes, where the shapes have none of the axes that tell planes apart.
+
+    Raises
+    ------
+    UserError
+        If there are none.
+    """
+    if not shapes.nshapes:
+        raise UserError(
+            f"'{shapes.name}' has no shape: outline what you have finished, or choose what "
+            "unlabelled pixels mean otherwise."
+        )
+    labels, shown = pair.labels, _plane_axes(pair)
+    others = [axis for axis in range(labels.ndim) if axis not in shown]
+    made: dict[Place, list[Any]] = {}
+    for corners, kind in zip(shapes.data, shapes.shape_type, strict=True):
+        world = np.array([shapes.data_to_world(one) for one in outline_of(corners, kind)])
+        full = np.tile(np.asarray(viewer.dims.point, float), (len(world), 1))
+        full[:, -shapes.ndim :] = world / units_of(viewer, shapes)
+        here = full[:, -labels.ndim :] * units_of(viewer, labels)
+        pixels = np.array([labels.world_to_data(one) for one in here])
+        place = tuple(np.round(pixels[0, others]).astype(int).tolist())
+        made.setdefault(place, []).append(pixels[:, shown].tolist())
+    if shapes.ndim <= 2:
+        return Region.of([one for polygons in made.values() for one in polygons])
+    return {place: Region.of(polygons) for place, polygons in made.items()}
