@@ -1,12 +1,15 @@
 """The package itself: what importing it costs, its manifest, its samples."""
 
+import importlib
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 
 import napari_nuclei_unet
+from napari_nuclei_unet import _deprecated
 from napari_nuclei_unet.metrics.error_types import compare
 from napari_nuclei_unet.samples.images import SAMPLES, fluorescence_errors, sample_layers
 
@@ -44,8 +47,49 @@ def test_public_names_can_be_had(name):
     assert getattr(napari_nuclei_unet, name).__doc__
 
 
+def test_the_version_is_public():
+    assert napari_nuclei_unet.__version__ == version("napari-nuclei-unet")
+
+
+SCRIPT = """
+import numpy as np
+from napari_nuclei_unet import fine_tune, measure, segment
+
+image = np.zeros((64, 64), np.uint8)
+labels = segment(image, minimum_area=30)
+table = measure(labels, image)
+model = fine_tune([(image, labels)]).model
+print(int(labels.max()), table["area"].mean(), model.card.name)
+"""
+
+
+def test_a_script_of_a_user_passes_strict_mypy(tmp_path):
+    mypy = pytest.importorskip("mypy.api")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    printed, _, status = mypy.run(["--strict", "--config-file=", str(tmp_path / "script.py")])
+    assert status == 0, printed
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [(path, name) for path, names in _deprecated.GONE.items() for name in names]
+    + [("samples", "read_sample"), ("models", "load_model")],
+)
+def test_paths_of_the_version_before_still_work_and_warn(path, name):
+    module = importlib.import_module(f"napari_nuclei_unet.{path}")
+    with pytest.warns(FutureWarning, match=f"from napari_nuclei_unet import {name}"):
+        assert getattr(module, name) is getattr(napari_nuclei_unet, name)
+
+
+def test_a_path_that_never_was_is_an_import_error():
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("napari_nuclei_unet.core.nothing")
+    with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+        from napari_nuclei_unet.core.measure import nothing  # noqa: F401
+
+
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match="attribute nothing"):
         _ = napari_nuclei_unet.nothing
 
 

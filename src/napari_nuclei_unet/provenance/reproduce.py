@@ -166,15 +166,12 @@ def as_python(record: dict[str, Any]) -> str:
     if _is_stack(source):
         return _stack_as_python(record, source)
     level = source["level"]
-    lines = ["from napari_nuclei_unet import segment"]
+    names = {"segment"}
     if source["path"] is not None:
-        lines += [
-            "from napari_nuclei_unet.io.images import read_image",
-            "",
-            f"image = read_image({source['path']!r}{f', level={level}' if level else ''})",
-        ]
+        names.add("read_image")
+        lines = [f"image = read_image({source['path']!r}{f', level={level}' if level else ''})"]
     else:
-        lines += ["", _of_layer(source)]
+        lines = [_of_layer(source)]
     arguments = {"model": record.get("model_file") or record["model"]} | _settings(record)
     shapes = source["size"], source["level_size"]
     if record["region"]:
@@ -183,12 +180,18 @@ def as_python(record: dict[str, Any]) -> str:
     lines += ["labels = segment(", f"    {_plane(source)},"]
     lines += [f"    {name}={value!r}," for name, value in arguments.items()]
     lines += [")"]
-    if "np." in "".join(lines):
-        lines.insert(0, "import numpy as np")
     if shapes[0] != shapes[1]:
-        lines.insert(1, "from napari_nuclei_unet.arrays.boxes import enlarged")
+        names.add("enlarged")
         lines += [f"labels = enlarged(labels, {tuple(shapes[0])})"]
-    return "\n".join([*lines, ""])
+    return _script(names, lines)
+
+
+def _script(names: set[str], lines: list[str]) -> str:
+    """Write a script of lines that use these public names of the package, and maybe numpy."""
+    imports = [f"from napari_nuclei_unet import {', '.join(sorted(names))}", ""]
+    if any("np." in line for line in lines):
+        imports.insert(0, "import numpy as np")
+    return "\n".join([*imports, *lines, ""])
 
 
 def of_stack(record: dict[str, Any]) -> dict[str, Any] | None:
@@ -270,9 +273,14 @@ def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
     if record["region"]:
         region = Region.of(record["region"]).scaled(*shapes)
         arguments["region"] = [list(polygon) for polygon in region.polygons]
+    names = {"segment_stack"}
+    if source["path"] is not None:
+        names.add("open_lazily")
+        opened = f"image = open_lazily({source['path']!r}, {source['level']}).pixels"
+    else:
+        opened = _of_layer(source)
     lines = [
-        "from napari_nuclei_unet import segment_stack",
-        *_opened(source),
+        opened,
         "labels = segment_stack(",
         "    image,",
         f"    {source['axes']!r},",
@@ -280,25 +288,13 @@ def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
         ")",
     ]
     if shapes[0] != shapes[1] and record.get("format") != "zarr":
-        lines.insert(0, "import numpy as np")
-        lines.insert(2, "from napari_nuclei_unet.arrays.boxes import enlarged")
+        names.add("enlarged")
         lines += [
             "planes = labels.reshape(-1, *labels.shape[-2:])",
             f"planes = np.stack([enlarged(plane, {tuple(shapes[0])}) for plane in planes])",
             "labels = planes.reshape(*labels.shape[:-2], *planes.shape[1:])",
         ]
-    return "\n".join([*lines, ""])
-
-
-def _opened(source: dict[str, Any]) -> list[str]:
-    """Lines that give the image of a stack, plane by plane."""
-    if source["path"] is None:
-        return ["", _of_layer(source)]
-    return [
-        "from napari_nuclei_unet.io.lazy_images import open_lazily",
-        "",
-        f"image = open_lazily({source['path']!r}, {source['level']}).pixels",
-    ]
+    return _script(names, lines)
 
 
 def _of_layer(source: dict[str, Any]) -> str:

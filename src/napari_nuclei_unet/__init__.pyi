@@ -1,0 +1,61 @@
+from .arrays.boxes import Region, enlarged
+from .errors import UserError
+from .export.bioimageio import export_bioimage, import_bioimage
+from .export.result import Result
+from .export.save import save
+from .io.images import read_image
+from .io.lazy_images import open_lazily
+from .io.ome_zarr import LabelsStore
+from .labels.regionprops import Frame, measure
+from .metrics.error_types import Comparison, compare
+from .models.model import Model, available_models, load_model
+from .params import SegmentParams, TrainParams
+from .progress import Step, run
+from .samples.images import read_sample
+from .segmentation.segment import (
+    Prediction,
+    Segmentation,
+    predict_plane_steps,
+    retune,
+    segment,
+    segment_steps,
+)
+from .segmentation.stack import segment_stack
+from .training.evaluation import FineTuned
+from .training.finetune import fine_tune
+
+__version__: str
+
+__all__ = [
+    "Comparison",
+    "FineTuned",
+    "Frame",
+    "LabelsStore",
+    "Model",
+    "Prediction",
+    "Region",
+    "Result",
+    "SegmentParams",
+    "Segmentation",
+    "Step",
+    "TrainParams",
+    "UserError",
+    "available_models",
+    "compare",
+    "enlarged",
+    "export_bioimage",
+    "fine_tune",
+    "import_bioimage",
+    "load_model",
+    "measure",
+    "open_lazily",
+    "predict_plane_steps",
+    "read_image",
+    "read_sample",
+    "retune",
+    "run",
+    "save",
+    "segment",
+    "segment_stack",
+    "segment_steps",
+]
