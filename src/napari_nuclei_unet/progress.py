@@ -63,9 +63,12 @@ def sticky(
     With ``shown`` its steps are passed on as that makes them.
     """
     wish: Wish = None
-    while True:
-        try:
-            step = steps.send(wish)
-        except StopIteration as end:
-            return end.value
-        wish = (yield step if shown is None else shown(step)) or wish
+    try:
+        while True:
+            try:
+                step = steps.send(wish)
+            except StopIteration as end:
+                return end.value
+            wish = (yield step if shown is None else shown(step)) or wish
+    finally:
+        steps.close()

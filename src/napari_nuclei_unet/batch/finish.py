@@ -48,17 +48,12 @@ def linked_steps(job: Job, read: Read, counts: Sequence[int]) -> Generator[Step,
     """
     picked, settings = job.picked, job.settings
     if settings.join:
-        steps = join_steps(read, picked.lengths, picked.lead.index(settings.join.upper()))
-    elif settings.follow:
-        steps = follow_steps(read, picked.columns, picked.lengths, picked.lead.index("T"))
-    else:
-        return numbered(counts)
-    while True:
-        try:
-            yield Step(next(steps), len(counts))
-        except StopIteration as end:
-            linked: Linked = end.value
-            return linked
+        axis = picked.lead.index(settings.join.upper())
+        return (yield from join_steps(read, picked.lengths, axis))
+    if settings.follow:
+        axis = picked.lead.index("T")
+        return (yield from follow_steps(read, picked.columns, picked.lengths, axis))
+    return numbered(counts)
 
 
 def write_tracks(job: Job, linked: Linked) -> None:

@@ -85,8 +85,7 @@ class Storing:
             nuclei = journal.progress.nuclei
         made = _store_record(job, nuclei, journal)
         if any(store.record.get(name) != made[name] for name in ("nuclei", "failed")):
-            for done, total in store.build_pyramid():
-                yield Step(done, total)
+            yield from store.build_pyramid()
             job.check_unchanged()
             store.write_record(made)
         if not made["failed"]:

@@ -210,31 +210,22 @@ def _plane_steps(
     left = progress.left(number, len(tasks))
     blocks = len(left) if number < progress.plane else len(tasks)
     block = first = blocks - len(left)
-    wish = yield run.show(number, block, blocks, Step(0, 1))
+    stopped = yield run.show(number, block, blocks, Step(0, 1))
     run.clear(number, tasks[left[0]])
-    work, since = compute([tasks[one] for one in left]), time.monotonic()
-    try:
-        step = None if wish else next(work, None)
-        while step is not None:
-            if isinstance(step, Answer):
-                now, at, last = time.monotonic(), left[block - first], block + 1 == blocks
-                notice, written = run.take(number, at, step.found, now - since, last)
-                block, since = block + 1, now
-                shown = run.show(number, block, blocks, Step(0, 1, notice), written)
-            else:
-                shown = run.show(number, block, blocks, step)
-            wish = (yield shown) or wish
-            step = _next(work, wish)
-    finally:
-        work.close()
+    since = time.monotonic()
+
+    def written_down(step: Step) -> Step:
+        nonlocal block, since
+        if not isinstance(step, Answer):
+            return run.show(number, block, blocks, step)
+        now, at, last = time.monotonic(), left[block - first], block + 1 == blocks
+        notice, written = run.take(number, at, step.found, now - since, last)
+        block, since = block + 1, now
+        return run.show(number, block, blocks, Step(0, 1, notice), written)
+
+    if not stopped:
+        yield from sticky(compute([tasks[one] for one in left]), written_down)
     return block < blocks
-
-
-def _next(work: Generator[Step, Wish, None], wish: Wish) -> Step | None:
-    try:
-        return work.send(wish)
-    except StopIteration:
-        return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.labels import RECORD
 from napari_nuclei_unet.io.ngff import Grid
+from napari_nuclei_unet.progress import Step
 
 CHUNK = 1024
 # with zarr 2 what QuPath, Fiji and napari-ome-zarr all read
@@ -198,7 +199,7 @@ class LabelsStore:
         with _filling(self.path):
             self.labels[place] = values
 
-    def build_pyramid(self) -> Iterator[tuple[int, int]]:
+    def build_pyramid(self) -> Iterator[Step]:
         """Make, or make anew, the smaller levels, down to one chunk's size in Y and X.
 
         Each takes every second pixel of the one before, as labels have no mean. The levels are
@@ -207,8 +208,8 @@ class LabelsStore:
 
         Yields
         ------
-        done, total : int
-            Chunks.
+        Step
+            After each chunk.
 
         Raises
         ------
@@ -234,7 +235,7 @@ class LabelsStore:
                 with _filling(self.path):
                     array[place] = _every_second(below, place, grid.axes)
                 done += 1
-                yield done, total
+                yield Step(done, total)
         self._describe({"multiscales": grid.described(image["name"], count)["multiscales"]})
 
 

@@ -26,7 +26,7 @@ from napari_nuclei_unet.segmentation.segment import (
     predict_plane_steps,
     retune,
 )
-from napari_nuclei_unet.tracking.linking import check_link, join_steps, link, numbered
+from napari_nuclei_unet.tracking.linking import check_link, join_steps, numbered
 
 # What one plane adds to the total of a run: planes may have different numbers of tiles.
 PER_PLANE = 1000
@@ -171,7 +171,7 @@ def segment_stack(
     if join is None:
         linked = numbered([int(plane.max(initial=0)) for plane in labels])
     else:
-        linked = link(
+        linked = run(
             join_steps(labels.__getitem__, picked.lengths, picked.lead.index(join.upper()))
         )
     for plane, ids in zip(labels, linked.ids, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.progress import Step, Wish
 from napari_nuclei_unet.tracking.laptrack import Tracks, track
 from napari_nuclei_unet.tracking.stitching import Joiner
 
@@ -46,7 +48,7 @@ def numbered(counts: Sequence[int]) -> Linked:
     return Linked(ids, total)
 
 
-def join_steps(read: Read, lengths: Sequence[int], axis: int) -> Generator[int, None, Linked]:
+def join_steps(read: Read, lengths: Sequence[int], axis: int) -> Generator[Step, Wish, Linked]:
     """Join nuclei along an axis, for every position on the others.
 
     Parameters
@@ -59,8 +61,8 @@ def join_steps(read: Read, lengths: Sequence[int], axis: int) -> Generator[int, 
 
     Yields
     ------
-    int
-        Planes that were looked at.
+    Step
+        After each plane, or series of planes, that was looked at.
 
     Returns
     -------
@@ -76,14 +78,14 @@ def join_steps(read: Read, lengths: Sequence[int], axis: int) -> Generator[int, 
             joined = joiner.join(labels)
             table[labels] = np.where(joined > 0, joined + total, 0)
             ids[number] = table
-            yield len(ids)
+            yield Step(len(ids), math.prod(lengths))
         total += joiner.count
     return Linked([ids[number] for number in range(len(ids))], total)
 
 
 def follow_steps(
     read: Read, columns: Sequence[dict[str, int]], lengths: Sequence[int], axis: int
-) -> Generator[int, None, Linked]:
+) -> Generator[Step, Wish, Linked]:
     """Follow nuclei over time, for every position on the other axes.
 
     Parameters
@@ -95,8 +97,8 @@ def follow_steps(
 
     Yields
     ------
-    int
-        Planes that were looked at.
+    Step
+        After each plane, or series of planes, that was looked at.
 
     Returns
     -------
@@ -117,19 +119,9 @@ def follow_steps(
             ids[number] = np.where(table > 0, table + total, 0).astype(np.int32)
         rows.append(_rows(tracks, [columns[number] for number in series], total))
         total += int(tracks.data[:, 0].max(initial=0))
-        yield len(ids)
+        yield Step(len(ids), math.prod(lengths))
     tracks_of_all = {name: np.concatenate([one[name] for one in rows]) for name in rows[0]}
     return Linked([ids[number] for number in range(len(ids))], total, tracks_of_all)
-
-
-def link(steps: Generator[int, None, Linked]) -> Linked:
-    """Exhaust :func:`join_steps` or :func:`follow_steps`."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            linked: Linked = end.value
-            return linked
 
 
 def _rows(tracks: Tracks, columns: Sequence[dict[str, int]], total: int) -> dict[str, NDArray[Any]]:

@@ -205,24 +205,19 @@ def _epoch(
     learner: Learner, training: list[Example], steps: int, number: int
 ) -> Generator[Step, Wish, tuple[float, float] | None]:
     """Learn for one epoch, with smaller batches whenever memory runs out."""
-    total, start = steps * learner.params.epochs, (number - 1) * steps
+    start = (number - 1) * steps
     while True:
         patches = batches(training, learner.params, start)
-        work = learner.epoch(patches, steps, number)
-        wish: Wish = None
         try:
-            while True:
-                wish = yield Step(work.send(wish), total)
-        except StopIteration as end:
-            return end.value
+            return (yield from learner.epoch(patches, steps, number))
         except (RuntimeError, MemoryError) as error:
             smaller = learner.params.batch // 2
             if not is_out_of_memory(error) or not smaller:
                 raise
             give_back_memory()
             learner.params = dataclasses.replace(learner.params, batch=smaller)
-            yield Step(start, total, f"There was not enough memory: it goes on with {smaller} "
-                       "patches at a time.")  # fmt: skip
+            notice = f"There was not enough memory: it goes on with {smaller} patches at a time."
+            yield Step(start, steps * learner.params.epochs, notice)
         finally:
             patches.close()
 

@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from napari_nuclei_unet.network.encoders import ENCODERS
 from napari_nuclei_unet.network.unet import TARGETS, UNet, UNetConfig, channels_last
 from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.progress import Step, Wish
 from napari_nuclei_unet.segmentation.device import AUTOCAST
 from napari_nuclei_unet.training.augmentation import sample_patches, whole_images
 from napari_nuclei_unet.training.example import Example, loss_for
@@ -133,7 +134,7 @@ class Learner:
 
     def epoch(
         self, batches: Iterator[tuple[Tensor, ...]], steps: int, number: int
-    ) -> Generator[int, bool | None, tuple[float, float] | None]:
+    ) -> Generator[Step, Wish, tuple[float, float] | None]:
         """Learn for one epoch.
 
         Parameters
@@ -147,8 +148,8 @@ class Learner:
 
         Yields
         ------
-        int
-            Steps done, after each. Sent True, it ends there.
+        Step
+            After each batch. Sent True, it ends there.
 
         Returns
         -------
@@ -158,11 +159,10 @@ class Learner:
         self.network.train()
         for part in self._frozen:
             part.eval()  # nor do the statistics of its normalisation change
+        last = self.params.epochs * steps
         total, overlap, union = 0.0, 0.0, 0.0
         for step in range((number - 1) * steps, number * steps):
-            self.optimizer.param_groups[0]["lr"] = _learning_rate(
-                self.params, step / (self.params.epochs * steps)
-            )
+            self.optimizer.param_groups[0]["lr"] = _learning_rate(self.params, step / last)
             images, wanted, weight = (part.to(self.device) for part in next(batches))
             loss, logits = self._learn(images, wanted, weight)
             total += loss
@@ -172,7 +172,7 @@ class Learner:
             self.average.update_parameters(self.network)
             if not math.isfinite(loss):  # it never comes back
                 return math.nan, overlap / max(union, 1)
-            if (yield step + 1):
+            if (yield Step(step + 1, last)):
                 return None
         return total / steps, overlap / max(union, 1)
 

@@ -226,7 +226,7 @@ def _stream_steps(
     from napari_nuclei_unet.blockwise.journal import Journal
     from napari_nuclei_unet.blockwise.run import Layer, stream_steps
     from napari_nuclei_unet.io.ome_zarr import LabelsStore
-    from napari_nuclei_unet.progress import Step, sticky
+    from napari_nuclei_unet.progress import sticky
 
     source = wanted.source
     store = LabelsStore.create(path, _grid(source, place), np.int32)
@@ -245,8 +245,8 @@ def _stream_steps(
     record = _record(wanted)
     if whole and not store.finished:
         store.write_record(record)
-        for done, total in store.build_pyramid():
-            if (yield Step(done, total)):
+        for step in store.build_pyramid():
+            if (yield step):
                 return Streamed(path, progress, False, record)
         if not progress.failed:
             store.finish()

@@ -75,12 +75,7 @@ def follow(labels: Any, axis: int, over_time: bool) -> Generator[Step, Wish, Fol
         follow_steps(read, places, lengths, axis) if over_time else join_steps(read, lengths, axis)
     )
     yield Step(0, len(planes))
-    while True:
-        try:
-            done = next(steps)
-        except StopIteration as end:
-            return Followed(planes, end.value)
-        yield Step(done, len(planes))
+    return Followed(planes, (yield from steps))
 
 
 class Across(QWidget):
