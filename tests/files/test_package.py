@@ -31,6 +31,18 @@ def test_importing_the_package_is_quick_and_loads_neither_torch_nor_qt():
     assert loaded == "none"
 
 
+def test_writing_a_table_loads_neither_torch_nor_skimage(tmp_path):
+    program = (
+        "import sys, numpy as np\n"
+        "import napari_nuclei_unet.export, napari_nuclei_unet.io\n"
+        "from napari_nuclei_unet import Result, save\n"
+        f"save({str(tmp_path / 'nuclei.csv')!r}, Result(np.eye(3, dtype=int), {{}}))\n"
+        "print({'torch', 'skimage', 'scipy'} & set(sys.modules) or 'none')"
+    )
+    assert python(program).strip() == "none"
+    assert (tmp_path / "nuclei.csv").exists()
+
+
 def test_help_of_the_command_line_does_not_load_torch():
     program = (
         "import sys\nfrom napari_nuclei_unet.cli import main\n"

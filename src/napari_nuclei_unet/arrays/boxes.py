@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import label
 
 from napari_nuclei_unet.errors import UserError
 
@@ -222,6 +221,8 @@ def cut(labels: NDArray[np.int32], inside: NDArray[np.bool_], minimum_area: int)
     ndarray, shape (Y, X), int32
         Nuclei and pieces are 1..n without gaps, each 4-connected.
     """
+    from skimage.measure import label  # loads scipy.ndimage, which tables can do without
+
     within = np.where(inside, labels, 0)
     pieces = label(within, connectivity=1)
     area = np.bincount(pieces.ravel())

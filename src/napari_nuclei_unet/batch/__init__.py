@@ -1,1 +1,1 @@
-"""Many files and many planes: what is asked for, where it goes, nuclei across planes."""
+"""Many files, one after the other, skipping what is done."""

@@ -1,1 +1,1 @@
-"""Planes larger than memory."""
+"""Planes larger than memory, block by block, here or on a cluster."""

@@ -1,4 +1,4 @@
-"""The command ``nuclei-unet``."""
+"""The command line."""
 
 from __future__ import annotations
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from napari_nuclei_unet.progress import Step, Wish
+from napari_nuclei_unet.progress import Step, Wish, run
 
 Result = TypeVar("Result")
 LOOKING = "looking at the image"
@@ -25,8 +24,6 @@ def with_bar(steps: Generator[Step, Wish, Result], name: str) -> Result:
         Of the image.
     """
     from tqdm import tqdm
-
-    from napari_nuclei_unet.progress import run
 
     said: set[str] = set()
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_nuclei_unet.cli._common import Commands, add_flags, complain, params_of
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import check_writable
 from napari_nuclei_unet.params import DEVICES, TrainParams
+from napari_nuclei_unet.progress import Step, run
 from napari_nuclei_unet.training.presets import ARCHITECTURE, FINE_TUNING, RECIPES
-
-if TYPE_CHECKING:
-    from napari_nuclei_unet.progress import Step
 
 
 def add_to(commands: Commands) -> None:
@@ -113,7 +110,6 @@ def _train_anew(args: argparse.Namespace) -> None:
 
 
 def _fine_tune(args: argparse.Namespace) -> None:
-    from napari_nuclei_unet.progress import run
     from napari_nuclei_unet.training.dataset import read_pairs
     from napari_nuclei_unet.training.finetune import fine_tune_steps
     from napari_nuclei_unet.training.finetune_data import lesson_of

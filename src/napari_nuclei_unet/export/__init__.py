@@ -1,4 +1,4 @@
-"""Results for other programs: tables, outlines for QuPath and ImageJ, labels with pixel size."""
+"""Results for other programs, and models for them."""
 
 from napari_nuclei_unet.export.result import Result
 from napari_nuclei_unet.export.save import FORMATS, save

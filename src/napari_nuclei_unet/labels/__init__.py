@@ -1,1 +1,1 @@
-"""Operations on label images."""
+"""Operations on label images: measurements, contours, editing."""

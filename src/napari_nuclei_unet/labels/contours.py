@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import label
 
 Ring = NDArray[np.int32]
 Piece = tuple[Ring, ...]
@@ -53,6 +52,8 @@ def contours(labels: NDArray[np.integer]) -> list[Contour]:
     list of Contour
         In the order of labels; pieces in the order of their first pixel.
     """
+    from skimage.measure import label  # loads scipy.ndimage, which tables can do without
+
     pieces = np.pad(label(labels, background=0, connectivity=1).astype(np.int32, copy=False), 1)
     found: dict[int, list[Piece]] = {}
     for first, rings in _traced(pieces):

@@ -1,1 +1,1 @@
-"""U-Net and encoders."""
+"""The U-Net, its encoders and pretrained weights."""

@@ -1,1 +1,1 @@
-"""What made a result, and how to make it again."""
+"""The record of a result, and how to make it again."""

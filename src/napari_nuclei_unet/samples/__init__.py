@@ -1,4 +1,4 @@
-"""Sample images."""
+"""The sample images."""
 
 from napari_nuclei_unet import _deprecated
 

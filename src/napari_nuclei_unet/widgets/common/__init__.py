@@ -1,1 +1,1 @@
-"""Controls, jobs and preferences that all docks share."""
+"""Controls, threads, messages and preferences that know nothing of nuclei."""

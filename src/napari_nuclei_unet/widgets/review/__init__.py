@@ -1,1 +1,1 @@
-"""The dock 'Review nuclei'."""
+"""The dock "Review nuclei"."""

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 from napari_nuclei_unet.arrays.axes import axis_letters
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.paths import plain_name
+from napari_nuclei_unet.progress import Step, Wish
 from napari_nuclei_unet.widgets.common.job import Job
 from napari_nuclei_unet.widgets.common.notify import tell
 from napari_nuclei_unet.widgets.layers.checksum import content_of
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_nuclei_unet.export import Result
-    from napari_nuclei_unet.progress import Step, Wish
 
 # Pixels of labels that are measured in a window; more take minutes, and their table memory.
 LARGEST = 300_000_000
@@ -62,8 +62,6 @@ def measure_steps(
     labels: Any, planes: list[tuple[Index, Behind]]
 ) -> Generator[Step, Wish, list[_Measured]]:
     """Run in the thread: measure planes of labels."""
-    from napari_nuclei_unet.progress import Step
-
     made = []
     for done, (index, behind) in enumerate(planes):
         yield Step(done, len(planes))
@@ -76,7 +74,6 @@ def measure_steps(
 def save_steps(path: str, result: Result) -> Generator[Step, Wish, tuple[Path, bool]]:
     """Run in the thread: write a file; and whether labels stayed the same all the time."""
     from napari_nuclei_unet.export import save
-    from napari_nuclei_unet.progress import Step
 
     yield Step(0, 1)
     in_memory = isinstance(result.labels, np.ndarray)

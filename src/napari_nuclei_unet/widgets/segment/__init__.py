@@ -1,1 +1,1 @@
-"""The dock 'Segment nuclei'."""
+"""The dock "Segment nuclei"."""

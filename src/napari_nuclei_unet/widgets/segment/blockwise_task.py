@@ -23,6 +23,7 @@ from napari_nuclei_unet.blockwise.journal import JOURNAL
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.paths import plain_name, results_folder
 from napari_nuclei_unet.models.model import read_card
+from napari_nuclei_unet.progress import Step, Wish, sticky
 from napari_nuclei_unet.widgets.common.job import use_threads
 from napari_nuclei_unet.widgets.layers.features import table_of
 from napari_nuclei_unet.widgets.layers.image_source import Source
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_nuclei_unet.blockwise.journal import Progress as Journaled
-    from napari_nuclei_unet.progress import Step, Wish
     from napari_nuclei_unet.widgets.common.status_panel import Progress
     from napari_nuclei_unet.widgets.segment.display import Look
     from napari_nuclei_unet.widgets.segment.runner import Runner
@@ -226,7 +226,6 @@ def _stream_steps(
     from napari_nuclei_unet.blockwise.journal import Journal
     from napari_nuclei_unet.blockwise.run import Layer, stream_steps
     from napari_nuclei_unet.io.ome_zarr import LabelsStore
-    from napari_nuclei_unet.progress import sticky
 
     source = wanted.source
     store = LabelsStore.create(path, _grid(source, place), np.int32)

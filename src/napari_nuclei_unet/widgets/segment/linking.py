@@ -14,6 +14,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.progress import Step, Wish
 from napari_nuclei_unet.widgets.common.controls import button, combo
 from napari_nuclei_unet.widgets.common.job import Job
 from napari_nuclei_unet.widgets.common.notify import tell
@@ -25,7 +26,6 @@ from napari_nuclei_unet.widgets.layers.labels_layer import GEOMETRY, check_unloc
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.progress import Step, Wish
     from napari_nuclei_unet.tracking.linking import Linked
     from napari_nuclei_unet.widgets.segment.source_form import Where
 
@@ -60,7 +60,6 @@ class Followed:
 
 def follow(labels: Any, axis: int, over_time: bool) -> Generator[Step, Wish, Followed]:
     """Run in the thread: give nuclei ids that hold across the planes of a stack."""
-    from napari_nuclei_unet.progress import Step
     from napari_nuclei_unet.tracking.linking import follow_steps, join_steps
 
     lengths = labels.shape[:-2]

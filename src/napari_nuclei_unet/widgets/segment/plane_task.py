@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.arrays.axes import CutArray
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.progress import Step, Wish
 from napari_nuclei_unet.widgets.common.job import use_threads
 from napari_nuclei_unet.widgets.layers.checksum import content_of
 from napari_nuclei_unet.widgets.layers.geometry import world_of
@@ -23,7 +24,6 @@ from napari_nuclei_unet.widgets.layers.image_source import Source, plane_axes
 from napari_nuclei_unet.widgets.session.plane_result import Answer, lean
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.progress import Step, Wish
     from napari_nuclei_unet.segmentation.segment import Prediction
 
 # Squares of this edge, at so many places along each axis, tell an image from another.
@@ -133,7 +133,6 @@ def separate_source(
     wanted: Wanted, finished: Finished, plane: NDArray[Any] | None = None
 ) -> Generator[Step, Wish, Finished]:
     """Run in the thread: find nuclei in what the network said; ``plane`` is what it saw."""
-    from napari_nuclei_unet.progress import Step
     from napari_nuclei_unet.segmentation.segment import retune
 
     yield Step(1, 1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.progress import Step
 from napari_nuclei_unet.widgets.layers.features import table_of
 from napari_nuclei_unet.widgets.layers.geometry import is_on_view
 from napari_nuclei_unet.widgets.layers.labels_layer import write_record
@@ -21,7 +22,6 @@ from napari_nuclei_unet.widgets.session.predictions import retune_kept
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.progress import Step
     from napari_nuclei_unet.widgets.common.status_panel import Progress
     from napari_nuclei_unet.widgets.segment.runner import Runner
     from napari_nuclei_unet.widgets.session.predictions import Live
@@ -128,8 +128,6 @@ def tune_steps(
     planes: Sequence[Kept], params: SegmentParams
 ) -> Generator[Step | Tuned, bool | None, bool]:
     """Run in the thread; whether all is done."""
-    from napari_nuclei_unet.progress import Step
-
     stop = yield Step(0, len(planes))
     for done, kept in enumerate(planes, 1):
         if stop:

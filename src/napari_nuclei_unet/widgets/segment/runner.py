@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, Signal
 
+from napari_nuclei_unet.progress import Step
 from napari_nuclei_unet.widgets.common.job import Job, Often
 from napari_nuclei_unet.widgets.common.notify import tell
 from napari_nuclei_unet.widgets.common.preferences import preference
@@ -21,7 +22,6 @@ from napari_nuclei_unet.widgets.segment.plane_task import (
 )
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.progress import Step
     from napari_nuclei_unet.widgets.common.status_panel import Progress
 
 

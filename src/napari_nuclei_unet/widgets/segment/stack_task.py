@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.axes import Cut
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.progress import Step, Wish, sticky
 from napari_nuclei_unet.widgets.common.job import use_threads
 from napari_nuclei_unet.widgets.layers.checksum import content_of
 from napari_nuclei_unet.widgets.layers.image_source import Source
@@ -28,7 +29,6 @@ from napari_nuclei_unet.widgets.segment.plane_task import (
 from napari_nuclei_unet.widgets.session.plane_result import Answer, lean
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.progress import Step, Wish
     from napari_nuclei_unet.segmentation.stack import PlaneFound, Planes
 
 # So many notices of one run are shown: a thousand planes may have one each.
@@ -177,7 +177,6 @@ def stack_steps(wanted: Wanted, cuts: Sequence[Cut]) -> Generator[Step, Wish, Pl
         At full resolution.
     """
     from napari_nuclei_unet.models.model import load_model
-    from napari_nuclei_unet.progress import sticky
     from napari_nuclei_unet.segmentation.stack import PlaneFound, segment_planes_steps
 
     use_threads(wanted.threads_free)

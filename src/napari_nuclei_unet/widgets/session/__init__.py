@@ -1,1 +1,1 @@
-"""What all docks of a viewer share."""
+"""What all docks of a viewer share: models, predictions, results."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from napari.layers import Labels
@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.progress import Step
 from napari_nuclei_unet.widgets.common.job import Job
 from napari_nuclei_unet.widgets.layers.checksum import content_of
 from napari_nuclei_unet.widgets.layers.image_source import Source
@@ -20,9 +21,6 @@ from napari_nuclei_unet.widgets.layers.label_ids import Index, ids_of, key_of
 from napari_nuclei_unet.widgets.layers.labels_layer import Place, check_unlocked
 from napari_nuclei_unet.widgets.session.disk_cache import Spill
 from napari_nuclei_unet.widgets.session.plane_result import Answer, Kept, model_stamp
-
-if TYPE_CHECKING:
-    from napari_nuclei_unet.progress import Step
 
 Result = TypeVar("Result")
 # After the last move of a slider, in milliseconds.
@@ -260,7 +258,6 @@ def retune_kept(kept: Kept, params: SegmentParams) -> Answer | None:
 
 
 def _retune_steps(kept: Kept, params: SegmentParams) -> Generator[Step, None, Answer | None]:
-    from napari_nuclei_unet.progress import Step
 
     yield Step(0, 1)
     made = retune_kept(kept, params)

@@ -1,1 +1,1 @@
-"""The dock 'Train nuclei model'."""
+"""The dock "Train nuclei model"."""

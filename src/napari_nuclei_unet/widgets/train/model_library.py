@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import library
 from napari_nuclei_unet.models.model import ModelCard, models_in, read_card
+from napari_nuclei_unet.progress import Step
 from napari_nuclei_unet.widgets.common.controls import button, combo, row
 from napari_nuclei_unet.widgets.common.job import Job
 from napari_nuclei_unet.widgets.common.preferences import preference
@@ -211,7 +212,6 @@ class Library(QWidget):
 def _export(model: Path, out: Path) -> Any:
     """Run in the thread; one step, of which nothing is known before it ends."""
     from napari_nuclei_unet.export.bioimageio import export_bioimage
-    from napari_nuclei_unet.progress import Step
 
     yield Step(0, 1)
     return export_bioimage(model, out)
@@ -219,8 +219,6 @@ def _export(model: Path, out: Path) -> Any:
 
 def _import(path: Path, to: Path) -> Any:
     """Run in the thread: reading and checking a model loads torch."""
-    from napari_nuclei_unet.progress import Step
-
     yield Step(0, 1)
     if path.suffix == library.SUFFIX:
         return library.copy_in(path, to)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 
+from napari_nuclei_unet.progress import Step
 from napari_nuclei_unet.widgets.common.controls import button, row
 from napari_nuclei_unet.widgets.common.job import Job
 from napari_nuclei_unet.widgets.common.notify import tell
 from napari_nuclei_unet.widgets.train.task import Training, train
-
-if TYPE_CHECKING:
-    from napari_nuclei_unet.progress import Step
 
 
 class Course(QWidget):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import check_writable
 from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.progress import Step, Wish
 from napari_nuclei_unet.widgets.train.resume import Draft
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.arrays.boxes import Box
-    from napari_nuclei_unet.progress import Step, Wish
     from napari_nuclei_unet.training.evaluation import FineTuned
     from napari_nuclei_unet.training.finetune_data import Place
 
@@ -40,7 +40,6 @@ class Looked:
 
 def look_at(arrays: Sequence[dict[str, Any]], params: TrainParams) -> Generator[Step, Wish, Looked]:
     """Run in the thread: count nuclei, and choose what is held back."""
-    from napari_nuclei_unet.progress import Step
     from napari_nuclei_unet.training.annotation import hold_back
     from napari_nuclei_unet.training.finetune_data import Pair
 
@@ -121,7 +120,6 @@ def train(wanted: Training) -> Generator[Step, Wish, Learnt]:
 
 def _train(wanted: Training) -> Generator[Step, Wish, Learnt]:
     from napari_nuclei_unet.models.library import free_path
-    from napari_nuclei_unet.progress import Step
     from napari_nuclei_unet.segmentation.device import memory_told
     from napari_nuclei_unet.training.finetune import fine_tune_steps
     from napari_nuclei_unet.training.finetune_data import Lesson, Pair, lesson_of
