@@ -111,6 +111,34 @@ def test_same_seed_same_weights_and_resumed_equals_uninterrupted(tmp_path, param
         assert first | {"seconds": 0} == second | {"seconds": 0}
 
 
+def test_a_long_training_takes_a_model_further_and_resumed_equals_uninterrupted(tmp_path):
+    first = tmp_path / "first.safetensors"
+    train(examples(8), TINY, first, report=lambda _: None)
+    params = replace(RECIPES["long"], epochs=2, steps=3, batch=2, patch=32, average=0.5)
+    whole, stopped = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"
+    lines = []
+    card = train(examples(8), params, whole, Beginning(model=first), report=lines.append)
+    assert [line.split()[1] for line in lines] == ["0/2", "1/2", "2/2"]
+    before = load_model(first).card
+    assert card.parent == {"name": "first", "sha256": before.sha256}
+    assert card.network == before.network  # and not that of the recipe
+    at_first, at_last = card.history[0], before.history[-1]
+    assert at_first["validation_loss"] == pytest.approx(at_last["validation_loss"])
+
+    def interrupt(line):
+        if line.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(examples(8), params, stopped, Beginning(model=first), report=interrupt)
+    resumed = train(examples(8), params, stopped, Beginning(resume=True), report=lambda _: None)
+    assert_same_weights(whole, stopped)
+    assert resumed.parent == card.parent
+    other = tmp_path / "other.safetensors"
+    train(examples(8), params, other, report=lambda _: None)  # from random weights
+    assert load_model(other).card.sha256 != card.sha256
+
+
 def test_only_an_improved_validation_loss_gives_a_network():
     training, validation = split(examples(8), 0.2, 0)
     params = replace(TINY, epochs=6, learning_rate=0.5)  # jumps about

@@ -217,6 +217,25 @@ def test_flags_that_would_be_without_effect_are_told(data, tmp_path, capsys):
         refused(capsys, *words)
 
 
+def test_a_long_training_from_a_model_is_resumed_as_one(data, tmp_path, capsys):
+    first, out = tmp_path / "first" / "m.safetensors", tmp_path / "m.safetensors"
+    assert train(data, first, *SMALL) == 0
+    short = ["--epochs=2", "--steps=2", "--batch=2", "--patch=32"]
+    assert train(data, out, "--recipe=long", f"--from={first}", *short) == 0
+    card = read_card(out)
+    assert card.parent["name"] == "m"
+    assert [row["epoch"] for row in card.history] == [0, 1, 2]
+    assert card.network == read_card(first).network
+    assert train(data, out, "--resume") == 0  # a fine-tuning would refuse its checkpoint
+    assert read_card(out).parent == card.parent
+    capsys.readouterr()
+    assert train(data, tmp_path / "n.safetensors", "--recipe=long") == 2
+    refused(capsys, "--recipe long", "add --from")
+    flags = ["--recipe=long", f"--from={first}", "--margin=3"]
+    assert train(data, tmp_path / "n.safetensors", *flags) == 2
+    refused(capsys, "--margin", "fine-tuning")
+
+
 def test_resume_needs_the_same_validation_images_and_the_best_model(data, tmp_path, capsys):
     out = tmp_path / "m.safetensors"
     assert train(data, out, *SMALL) == 0

@@ -11,7 +11,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import check_writable
 from napari_nuclei_unet.params import DEVICES, TrainParams
 from napari_nuclei_unet.progress import Step, run
-from napari_nuclei_unet.training.presets import ARCHITECTURE, FINE_TUNING, RECIPES
+from napari_nuclei_unet.training.presets import ARCHITECTURE, FINE_TUNING, RECIPES, WARM_START
 
 
 def add_to(commands: Commands) -> None:
@@ -30,8 +30,9 @@ def add_to(commands: Commands) -> None:
         "--recipe",
         choices=RECIPES,
         help="set of parameters, which the flags below change: default, that of the shipped "
-        "model; finetune, for a few images, which --from takes by itself; or seed, that of the "
-        "paper (whole images of 128 x 128)",
+        "model; finetune, for a few images, which --from takes by itself; long, which takes the "
+        "model of --from further on all images; or seed, that of the paper (whole images of "
+        "128 x 128)",
     )
     one.add_argument(
         "--from", dest="start", metavar="MODEL", help="model to begin with: name or file"
@@ -61,7 +62,7 @@ def train(args: argparse.Namespace) -> int:
         raise UserError(f"{args.out} exists: go on with --resume, or replace it with --overwrite.")
     before = _changed(args.out)
     try:
-        _fine_tune(args) if _begins_with_a_model(args) else _train_anew(args)
+        _fine_tune(args) if _is_fine_tuning(args) else _train(args)
     except KeyboardInterrupt:
         saved = args.out.is_file() and (args.resume or _changed(args.out) != before)
         complain(UserError(_where_it_stopped(args.out, saved)))
@@ -69,13 +70,13 @@ def train(args: argparse.Namespace) -> int:
     return 0
 
 
-def _begins_with_a_model(args: argparse.Namespace) -> bool:
-    """Whether it is a fine-tuning, by its flags or by what is resumed."""
+def _is_fine_tuning(args: argparse.Namespace) -> bool:
+    """Return whether it is a fine-tuning, by its flags or by what is resumed."""
     from napari_nuclei_unet.models.model import read_card
 
     if args.resume and args.out.is_file():
-        return bool(read_card(args.out).parent)
-    return args.start is not None
+        return "annotated" in read_card(args.out).trained_on
+    return args.start is not None and args.recipe not in WARM_START
 
 
 def _params(args: argparse.Namespace, recipe: str) -> TrainParams:
@@ -88,7 +89,7 @@ def _params(args: argparse.Namespace, recipe: str) -> TrainParams:
     return params_of(args, base)
 
 
-def _train_anew(args: argparse.Namespace) -> None:
+def _train(args: argparse.Namespace) -> None:
     from napari_nuclei_unet.training.dataset import read_examples
     from napari_nuclei_unet.training.train import Beginning
     from napari_nuclei_unet.training.train import train as run
@@ -97,7 +98,7 @@ def _train_anew(args: argparse.Namespace) -> None:
         read_examples(args.images, args.labels, args.groups),
         _params(args, "default"),
         args.out,
-        Beginning(args.encoder_weights, args.resume),
+        Beginning(args.encoder_weights, args.resume, args.start),
         args.device,
         partial(print, flush=True),
     )
@@ -163,6 +164,11 @@ def _check_beginning(args: argparse.Namespace) -> None:
     if args.start and args.encoder_weights:
         raise UserError("--from takes the network as it is: leave --encoder-weights out.")
     idle = [name for name in FINE_TUNING if getattr(args, name) is not None]
+    if args.recipe in WARM_START:
+        if not (args.start or args.resume):
+            raise UserError(f"--recipe {args.recipe} takes a model further: add --from MODEL.")
+        if idle:
+            raise UserError(f"--{' and --'.join(idle)} go with a fine-tuning: leave --recipe out.")
     if idle and not (args.start or args.resume):
         raise UserError(f"--{' and --'.join(idle)} go with a model to begin with: add --from.")
     given = [name for name in ARCHITECTURE if getattr(args, name) is not None]

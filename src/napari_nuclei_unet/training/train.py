@@ -10,16 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import Model, ModelCard, read_model, save_model
+from napari_nuclei_unet.models.model import Model, ModelCard, read_card, read_model, save_model
 from napari_nuclei_unet.network.pretrained import encoder_weights
 from napari_nuclei_unet.network.unet import UNet, UNetConfig, fused
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.segmentation.device import memory_told
 from napari_nuclei_unet.training.augmentation import disturbed
 from napari_nuclei_unet.training.card import card_of
-from napari_nuclei_unet.training.checkpoint import checkpoint_path, resumable, save_checkpoint
+from napari_nuclei_unet.training.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    resumable,
+    save_checkpoint,
+)
 from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.loop import Epoch, train_steps
+from napari_nuclei_unet.training.loop import Epoch, first_epoch, train_steps
 from napari_nuclei_unet.training.plots import plot_curves, plot_predictions, write_history
 from napari_nuclei_unet.training.split import fingerprint, split
 from napari_nuclei_unet.training.threshold_tuning import predict_all, scores_by_kind, shown, tune
@@ -37,10 +42,14 @@ class Beginning:
         Where a pretrained encoder gets its weights: ``pretrained.encoder_weights``.
     resume : bool
         Go on from the checkpoint beside the model's file.
+    model : str or Path, optional
+        Name or file of a model whose weights and architecture training begins with; those of
+        the parameters do not count then.
     """
 
     encoder_weights: str | Path | None = None
     resume: bool = False
+    model: str | Path | None = None
 
 
 def train(
@@ -81,19 +90,19 @@ def train(
     training, validation = split(examples, params.validation, params.seed)
     _check_enough(training, params)
     data = fingerprint([*training, *validation])
-    going_on = resumable(out, params, data) if begin.resume else None
-    if going_on is not None:
-        network = UNet(UNetConfig(**going_on.network))
-    else:
-        network = _first_network(params, training, begin)
-    _check_patches(network.config, params, len(training))
-    saved = going_on is not None
+    start = _Start.of(out, params, training, begin, data)
+    _check_patches(start.network.config, params, len(training))
+    saved, checkpoint = begin.resume, start.checkpoint
     prepared = Validation.resized(validation, params.resize)
     with memory_told():
-        for event in train_steps(training, prepared, network, params, device, going_on):
+        if begin.model is not None:
+            before = first_epoch(training, prepared, start.network, params, device)
+            report(str(before))
+            checkpoint = before.checkpoint
+        for event in train_steps(training, prepared, start.network, params, device, checkpoint):
             if isinstance(event, Epoch):
                 report(str(event))
-                saved |= _write_epoch(out, event, training)
+                saved |= _write_epoch(out, event, training, start.parent)
             elif event.notice:
                 report(event.notice)
         if not saved:
@@ -101,10 +110,36 @@ def train(
         return _finish(out, validation, device)
 
 
-def _write_epoch(out: Path, epoch: Epoch, training: list[Example]) -> bool:
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """What a training begins with, or goes on with.
+
+    ``parent`` names the model that it began with, as on a card; it is empty without one.
+    """
+
+    network: UNet
+    parent: dict[str, str]
+    checkpoint: Checkpoint | None = None
+
+    @classmethod
+    def of(
+        cls, out: Path, params: TrainParams, training: list[Example], begin: Beginning, data: str
+    ) -> _Start:
+        if begin.resume:
+            checkpoint = resumable(out, params, data)
+            network = UNet(UNetConfig(**checkpoint.network))
+            return cls(network, read_card(out).parent, checkpoint)
+        if begin.model is not None:
+            card, network = read_model(begin.model)
+            return cls(network, {"name": card.name, "sha256": card.sha256})
+        return cls(_first_network(params, training, begin), {})
+
+
+def _write_epoch(out: Path, epoch: Epoch, training: list[Example], parent: dict[str, str]) -> bool:
     """Write all that an epoch leaves behind; whether the model is among it."""
     if epoch.network is not None:
         card = card_of(out.stem, training, epoch.checkpoint)
+        card = dataclasses.replace(card, parent=parent)
         save_model(out, card, epoch.network.state_dict())
     save_checkpoint(checkpoint_path(out), epoch.checkpoint)
     write_history(out.with_name("history.csv"), epoch.history)
