@@ -20,8 +20,8 @@ from validation_part import arguments, load
 from napari_nuclei_unet import SegmentParams, run, segment_steps
 from napari_nuclei_unet.metrics.matching import THRESHOLDS, Counts, by_image, count, pooled
 from napari_nuclei_unet.segmentation.normalization import check_plane
-from napari_nuclei_unet.training.augmentation import disturbed
 from napari_nuclei_unet.training.example import Example
+from napari_nuclei_unet.training.photometric import disturbed
 
 COLUMNS = (*(f"AP@{t:g}" for t in THRESHOLDS), "mean AP", "F1", "PQ", "AJI", "Dice")
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from napari_nuclei_unet.labels.diameter import diameter_of
 from napari_nuclei_unet.network.unet import UNet, UNetConfig
-from napari_nuclei_unet.training.augmentation import _crowded, _relit, sample_patches
+from napari_nuclei_unet.training.augmentation import sample_patches
 from napari_nuclei_unet.training.example import (
     DiceBCELoss,
     Example,
@@ -16,6 +16,7 @@ from napari_nuclei_unet.training.example import (
     edge_distance,
     targets,
 )
+from napari_nuclei_unet.training.photometric import relit
 
 
 def test_dice_bce_of_four_pixels_worked_out_by_hand():
@@ -123,23 +124,9 @@ def test_without_augmentation_only_places_and_sizes_change(example):
     assert torch.equal(images[:, 0], images[:, 2])
 
 
-def test_crowding_adds_whole_nuclei_where_there_is_room():
-    labels = np.zeros((20, 30), np.int32)
-    labels[2:6, 2:6] = 1  # turned it lies at 14:18, 24:28, where there is room
-    labels[8:12, 10:16] = 2  # turned it lies on itself
-    image = torch.from_numpy(np.where(labels > 0, 0.8, 0.1).astype(np.float32)).expand(3, -1, -1)
-    shown, both = _crowded(image, labels, 3)
-    expected = labels.copy()
-    expected[14:18, 24:28] = 3 + 1
-    np.testing.assert_array_equal(both, expected)
-    assert torch.equal(shown[0] > 0.5, torch.from_numpy(both > 0))
-    dark, _ = _crowded(1 - image, labels, 3)
-    assert torch.equal(dark[0] < 0.5, torch.from_numpy(both > 0))
-
-
 def test_relighting_changes_nuclei_and_not_the_ground(example):
     labels = example.ids
-    image = _relit(example.image, labels, np.random.default_rng(0))
+    image = relit(example.image, labels, np.random.default_rng(0))
     levels = [float(image[0][torch.from_numpy(labels == i)].median()) for i in (1, 2, 3)]
     assert len({round(level, 2) for level in levels}) == 3
     far = ~ndimage.binary_dilation(labels > 0, iterations=8)

@@ -15,7 +15,6 @@ from napari_nuclei_unet.network.pretrained import encoder_weights
 from napari_nuclei_unet.network.unet import UNet, UNetConfig, fused
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.segmentation.device import memory_told
-from napari_nuclei_unet.training.augmentation import disturbed
 from napari_nuclei_unet.training.card import card_of
 from napari_nuclei_unet.training.checkpoint import (
     Checkpoint,
@@ -25,6 +24,7 @@ from napari_nuclei_unet.training.checkpoint import (
 )
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.loop import Epoch, first_epoch, train_steps
+from napari_nuclei_unet.training.photometric import disturbed
 from napari_nuclei_unet.training.plots import plot_curves, plot_predictions, write_history
 from napari_nuclei_unet.training.split import fingerprint, split
 from napari_nuclei_unet.training.threshold_tuning import predict_all, scores_by_kind, shown, tune
