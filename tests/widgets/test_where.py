@@ -13,6 +13,7 @@ from napari_nuclei_unet import segment
 from napari_nuclei_unet.arrays.axes import Cut
 from napari_nuclei_unet.arrays.boxes import Region
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets.layers.geometry import plane_on_view
 from napari_nuclei_unet.widgets.layers.image_source import VIEW, Choice, source_on_view
 from napari_nuclei_unet.widgets.layers.labels_layer import place_of, show_labels
 from widgets.conftest import click, click_and_wait
@@ -96,9 +97,42 @@ def test_a_view_that_shows_nothing_of_the_image(viewer, widget, six, messages):
 
 def test_a_flattened_image_is_told(viewer, widget, six, messages):
     viewer.add_image(six, name="flat")
-    viewer.layers["flat"].affine = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]])
+    # far enough from singular that napari takes it: of [[1, 1], [1, 1]] some processors leave it a
+    # zero, which it refuses, and others 2e-16
+    viewer.layers["flat"].affine = np.array([[1, 1, 0], [1, 1 + 1e-7, 0], [0, 0, 1]])
     click(widget, "segment")
     assert "flattened" in messages[-1][1]
+
+
+@pytest.mark.parametrize("translate", [0, 1e6 / 3])
+@pytest.mark.parametrize("kind", [Image, Labels])
+@pytest.mark.parametrize(
+    "linear", [[[1, 1], [1, 1]], [[1, 3], [0.1, 0.3]], [[0, 0], [0, 1]], [[1, 1], [1, 1 + 1e-9]]]
+)
+def test_a_flattened_layer_is_told_whatever_rounding_leaves_of_it(linear, kind, translate):
+    """Its pivot is zero on one processor, 2e-16 on the next, and more beside a translation."""
+    layer = kind(np.zeros((8, 9), np.uint8), translate=(translate, -translate))
+    layer.affine = np.block([[np.array(linear), np.ones((2, 1))], [np.zeros((1, 2)), 1]])
+    with pytest.raises(UserError, match="flattened"):
+        plane_on_view(ViewerModel(), layer)
+
+
+@pytest.mark.parametrize("shear", [0, 0.8, 1e3])
+@pytest.mark.parametrize("scale", [(1, 1), (1e-9, 1e9), (1e-20, 2e-20), (1, 1e-15)])
+def test_small_and_unequal_pixels_are_not_flattened(scale, shear):
+    image = Image(np.zeros((8, 9)), scale=scale, shear=[shear], rotate=30)
+    assert plane_on_view(ViewerModel(), image) == (slice(None), slice(None))
+
+
+def test_a_volume_that_is_turned_out_of_the_view_has_no_region_in_it():
+    affine = np.eye(4)
+    turn = np.deg2rad(90)  # what its cosine is, beside zero, is up to the processor
+    affine[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((5, 60, 80)), affine=affine)
+    shapes = viewer.add_shapes([[[0, 10], [0, 40], [-9, 40]]], shape_type="polygon")
+    with pytest.raises(UserError, match="no area"):
+        source_on_view(viewer, image, Choice(where=shapes))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

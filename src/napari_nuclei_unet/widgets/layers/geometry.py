@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
+# Sine, about, of the angle between steps that are no longer told apart: more than what is left of
+# zero in single precision, or beside a large translation; less than any microscope's shear.
+FLAT = 1e-6
+
+
 def pixels_of(image: Image) -> Any:
     """Full resolution of an image layer, as it is stored: never copied, never computed here."""
     return image.data[0] if image.multiscale else image.data
@@ -50,8 +55,9 @@ def plane_on_view(viewer: ViewerModel, image: Image, channel_axis: int | None = 
     Raises
     ------
     UserError
-        If the layer is empty, or the sliders stand beyond it.
+        If the layer is empty or flattened, or the sliders stand beyond it.
     """
+    check_invertible(image)
     shape = shape_of(image)
     if 0 in shape:
         raise UserError(f"The image '{image.name}' is empty: its shape is {shape}.")
@@ -139,9 +145,21 @@ def check_invertible(image: Image) -> None:
         If pixels have no place of their own in the world.
     """
     origin, linear = world_of(image)
-    known = np.isfinite(origin).all() and np.isfinite(linear).all()
-    if not known or np.linalg.matrix_rank(linear) < image.ndim:
+    if not np.isfinite(origin).all() or is_flat(linear):
         raise UserError(
-            f"The image '{image.name}' is flattened by its scale or affine, so that its pixels "
+            f"The layer '{image.name}' is flattened by its scale or affine, so that its pixels "
             "have no place of their own: give it one that can be inverted."
         )
+
+
+def is_flat(linear: NDArray[np.floating], axes: list[int] | None = None) -> bool:
+    """Whether steps of one pixel, the columns, are zero or as good as parallel; seen along axes.
+
+    What `inv` does with such a matrix says nothing: where one processor rounds to zero and it
+    raises, the next divides by what rounding has left. Hence a limit far above rounding.
+    """
+    if not np.isfinite(linear).all() or not (length := np.linalg.norm(linear, axis=0)).all():
+        return True
+    steps = linear / length
+    seen = steps if axes is None else steps[np.ix_(axes, axes)]
+    return bool(np.linalg.svd(seen, compute_uv=False)[-1] < FLAT)

@@ -18,7 +18,7 @@ from napari_nuclei_unet.arrays.boxes import Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.preferences import preference
 from napari_nuclei_unet.widgets.layers.geometry import (
-    check_invertible,
+    is_flat,
     plane_on_view,
     positions,
     same_array,
@@ -187,7 +187,6 @@ def source_on_view(
     UserError
         If that is nothing.
     """
-    check_invertible(image)
     cut, where = _cut_on_view(viewer, image, choice.channel_axis, choice.channel), choice.where
     source = Source(image, image.data, cut, choice.level, None)
     if where == WHOLE:
@@ -313,6 +312,11 @@ def _in_plane(image: Image, axes: list[int], world: NDArray[np.floating]) -> NDA
     napari draws a plane of a layer as if the other axes were not there.
     """
     origin, linear = world_of(image)
+    if is_flat(linear, axes):
+        raise UserError(
+            f"'{image.name}' is turned so that the view shows no area of its planes: turn it "
+            "back, or choose the whole image."
+        )
     forward = linear[np.ix_(axes, axes)]
     offsets = (world - origin)[:, axes]
     return np.asarray(np.linalg.solve(forward, offsets.T).T, np.float64)

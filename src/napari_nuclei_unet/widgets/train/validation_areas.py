@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.boxes import Box, Region
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.layers.geometry import units_of
+from napari_nuclei_unet.widgets.layers.geometry import check_invertible, units_of
 from napari_nuclei_unet.widgets.layers.image_source import outline_of
 from napari_nuclei_unet.widgets.layers.keys import HELD
 from napari_nuclei_unet.widgets.layers.labels_layer import GEOMETRY
@@ -143,6 +143,7 @@ def finished_of(
             f"'{shapes.name}' has no shape: outline what you have finished, or choose what "
             "unlabelled pixels mean otherwise."
         )
+    check_invertible(pair.labels)
     labels, shown = pair.labels, _plane_axes(pair)
     others = [axis for axis in range(labels.ndim) if axis not in shown]
     made: dict[Place, list[Any]] = {}
