@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -17,6 +21,19 @@ def test_a_processor_without_16_bit_arithmetic_works_in_fp32():
     own = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     precision = plan(SegmentParams(), "cpu", CONFIG).precision
     assert precision in (("fp32", "bf16") if own else ("fp32",))
+
+
+def test_16_bits_that_onednn_may_not_use_are_not_chosen():
+    """On a processor with AMX, torch would multiply them itself, a hundred times as slowly."""
+    code = (
+        "import torch; torch.cpu._is_amx_tile_supported = lambda: True; "
+        "from napari_nuclei_unet.segmentation.device import choose; print(choose('cpu', 'auto')[1])"
+    )
+    limited = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    made = subprocess.run(
+        [sys.executable, "-c", code], env=limited, check=True, capture_output=True, text=True
+    )
+    assert made.stdout.split() == ["fp32"]
 
 
 def test_the_ladder_goes_down_to_the_smallest_tile_on_the_cpu():

@@ -298,9 +298,14 @@ def _can_fuse_relu(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
 
 
 @cache
-def _has_bf16() -> bool:
-    """Whether oneDNN multiplies 16-bit numbers on this processor; elsewhere torch does."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+def has_bf16() -> bool:
+    """Whether oneDNN multiplies 16-bit numbers on this processor; elsewhere torch does, slowly.
+
+    What the processor can do is not enough: oneDNN may be absent, or held back by
+    ``ONEDNN_MAX_CPU_ISA``.
+    """
+    there = torch.backends.mkldnn.is_available()
+    return there and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class _ConvReLU(nn.Module):
@@ -319,7 +324,7 @@ class _ConvReLU(nn.Module):
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")
         half = dtype != torch.float32
-        if x.device.type != "cpu" or torch.is_grad_enabled() or (half and not _has_bf16()):
+        if x.device.type != "cpu" or torch.is_grad_enabled() or (half and not has_bf16()):
             return self.conv(x).relu_()
         weight, bias = (None if p is None else p.to(dtype) for p in (conv.weight, conv.bias))
         joined: Tensor = torch.ops.mkldnn._convolution_pointwise(

@@ -14,7 +14,7 @@ import psutil
 import torch
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.network.unet import UNetConfig
+from napari_nuclei_unet.network.unet import UNetConfig, has_bf16
 from napari_nuclei_unet.params import DEVICES, SegmentParams
 
 SMALLEST_TILE = 128
@@ -217,7 +217,8 @@ def _half_precision(device: str) -> str | None:
     if device == "cpu":
         # torch has no public way to ask, and what it has may go
         tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-        return "bf16" if any(getattr(torch.cpu, test, bool)() for test in tests) else None
+        able = any(getattr(torch.cpu, test, bool)() for test in tests)
+        return "bf16" if able and has_bf16() else None
     if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16"
     return "fp16"
