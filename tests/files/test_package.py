@@ -7,11 +7,13 @@ from importlib.metadata import version
 
 import numpy as np
 import pytest
+from skimage.draw import ellipse
 
 import napari_nuclei_unet
 from napari_nuclei_unet import _deprecated
 from napari_nuclei_unet.metrics.error_types import compare
 from napari_nuclei_unet.samples.images import SAMPLES, fluorescence_errors, sample_layers
+from napari_nuclei_unet.samples.planted_errors import plant_errors
 
 
 def python(program: str) -> str:
@@ -120,6 +122,16 @@ def test_the_sample_with_ten_errors_has_ten():
     _, (truth, *_), (labels, *_) = fluorescence_errors()
     numbers = compare(truth, labels).numbers
     assert numbers == {"missed": 2, "false": 2, "split": 3, "merged": 3}
+
+
+@pytest.mark.parametrize("angle", [10, 45, 80, 100, 135, 170])
+def test_the_same_half_is_cut_off_on_every_computer(angle):
+    rows, columns = ellipse(30, 30, 20, 10, rotation=np.deg2rad(angle))
+    annotation = np.zeros((60, 60), np.int32)
+    annotation[rows, columns] = 1
+    labels = plant_errors(annotation)
+    assert set(np.unique(labels[annotation > 0])) >= {1, 2}
+    assert np.nonzero(labels == 2)[0].mean() < np.nonzero(labels == 1)[0].mean()
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -83,9 +83,10 @@ def _round_ones(annotation: NDArray[np.integer], used: set[int], count: int) -> 
 def _half(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Pixels on one side of the short axis of a nucleus, slightly off its middle."""
     rows, columns = np.nonzero(mask)
-    centred = np.stack([rows - rows.mean(), columns - columns.mean()])
-    _, axes = np.linalg.eigh(centred @ centred.T)
-    along = axes[:, -1] @ centred
+    down, right = rows - rows.mean(), columns - columns.mean()
+    # the long axis, upwards; the sign of an eigenvector would be up to LAPACK
+    angle = np.arctan2(2 * (down @ right), down @ down - right @ right) / 2
+    along = -np.cos(angle) * down - np.sin(angle) * right
     half = np.zeros_like(mask)
     side = along > 0.1 * np.abs(along).max()
     half[rows[side], columns[side]] = True
