@@ -18,12 +18,18 @@ from skimage.transform import resize
 from validation_part import arguments, load
 
 from napari_nuclei_unet import SegmentParams, run, segment_steps
-from napari_nuclei_unet.metrics.matching import THRESHOLDS, Counts, by_image, count, pooled
+from napari_nuclei_unet.metrics.matching import (
+    IOU_THRESHOLDS,
+    MatchCounts,
+    average_scores,
+    count_matches,
+    pool_scores,
+)
 from napari_nuclei_unet.segmentation.normalization import check_plane
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.photometric import disturbed
 
-COLUMNS = (*(f"AP@{t:g}" for t in THRESHOLDS), "mean AP", "F1", "PQ", "AJI", "Dice")
+COLUMNS = (*(f"AP@{t:g}" for t in IOU_THRESHOLDS), "mean AP", "F1", "PQ", "AJI", "Dice")
 
 
 def main() -> None:
@@ -36,7 +42,7 @@ def main() -> None:
     args = parser.parse_args()
 
     model, validation = load(args)
-    counts: dict[str, list[Counts]] = defaultdict(list)
+    counts: dict[str, list[MatchCounts]] = defaultdict(list)
     for seed, (kind, image, truth) in enumerate(validation):
         if args.disturbed:
             image = as_another_microscope(image, seed)
@@ -50,10 +56,10 @@ def main() -> None:
             continue
         result = run(segment_steps(image, model, SegmentParams(confidence=args.confidence)))
         for name in (kind, "all"):
-            counts[name].append(count(truth, result.labels))
+            counts[name].append(count_matches(truth, result.labels))
     how = result.record["ran_on"]
     print(f"model {model.card.name} {model.card.sha256[:12]}, {how['device']}, {how['precision']}")
-    for name, summary in (("by image", by_image), ("pooled", pooled)):
+    for name, summary in (("by image", average_scores), ("pooled", pool_scores)):
         print(f"\n| {name} | images | nuclei | " + " | ".join(COLUMNS) + " |")
         print("|---" * (len(COLUMNS) + 3) + "|")
         for kind, some in sorted(counts.items()):

@@ -22,9 +22,9 @@ from napari_nuclei_unet import load_model, run, segment_steps
 from napari_nuclei_unet.blockwise.block import Held, Task, Wanted
 from napari_nuclei_unet.blockwise.journal import Journal
 from napari_nuclei_unet.blockwise.run import Layer, find_all_steps, stream_steps
-from napari_nuclei_unet.io.ngff import Grid
+from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
-from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.samples.images import SAMPLES, read_sample
 
 IOU = 0.9
@@ -66,7 +66,7 @@ def row(
     """Compare labels of blocks with those of a whole plane."""
     missed = best_overlap(whole, ours) < IOU
     seam = np.isin(np.arange(1, whole.max() + 1), crossing(whole, tasks))
-    score = count(whole, ours).scores()[f"AP@{IOU}"]
+    score = count_matches(whole, ours).scores()[f"AP@{IOU}"]
     return (
         f"| {about} | {against} | {ours.max()} of {whole.max()} | {score:.4f} | {seam.sum()} | "
         f"{(missed & seam).sum()} | {(missed & ~seam).sum()} |"
@@ -91,7 +91,7 @@ def by_blocks(image: NDArray[np.uint8], block: int) -> tuple[NDArray[np.int32], 
         return find_all_steps(tasks)
 
     with tempfile.TemporaryDirectory() as folder:
-        grid = Grid(image.shape[:2], "YX", (1, 1), (None, None))
+        grid = LabelsGrid(image.shape[:2], "YX", (1, 1), (None, None))
         store = LabelsStore.create(Path(folder) / "labels.zarr", grid, "int32")
         journal = Journal(Path(folder) / "journal.json", Path(folder) / "nuclei.csv", {})
         journal.begin()
@@ -104,7 +104,7 @@ def crossing(labels: NDArray[np.int32], tasks: Sequence[Task]) -> NDArray[np.int
     found = []
     for axis in (0, 1):
         turned = labels if axis == 0 else labels.T
-        for at in {task.block.own[axis].start for task in tasks} - {0}:
+        for at in {task.block.core[axis].start for task in tasks} - {0}:
             found.append(np.intersect1d(turned[at - 1], turned[at]))
     ids = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int32)
     return ids[ids > 0]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from skimage.measure import label
 
 from napari_nuclei_unet.export import FORMATS, Result, save
-from napari_nuclei_unet.labels.contours import contours
+from napari_nuclei_unet.labels.contours import trace_contours
 from napari_nuclei_unet.labels.regionprops import measure
 from napari_nuclei_unet.samples.images import read_sample
 
@@ -32,7 +32,7 @@ def main() -> None:
     result = Result(labels, measure(labels, None))
     print(f"{labels.max()} nuclei, {labels.shape[0]} x {labels.shape[1]} pixels\n")
     print("| format | seconds | MB |\n|---|---|---|")
-    print(f"| (outlines alone) | {median(lambda: contours(labels), args.turns):.1f} | |")
+    print(f"| (outlines alone) | {median(lambda: trace_contours(labels), args.turns):.1f} | |")
     with tempfile.TemporaryDirectory() as folder:
         for end in FORMATS:
             path = Path(folder) / f"nuclei{end}"

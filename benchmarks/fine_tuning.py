@@ -22,18 +22,18 @@ from validation_part import arguments
 
 from napari_nuclei_unet import load_model, run
 from napari_nuclei_unet.io.images import find_images, image_stem, read_image
-from napari_nuclei_unet.metrics.matching import by_image, pooled
+from napari_nuclei_unet.metrics.matching import average_scores, pool_scores
 from napari_nuclei_unet.models.model import Model
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.training.dataset import read_examples
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.finetune import fine_tune_steps
-from napari_nuclei_unet.training.finetune_data import Pair, lesson_of
+from napari_nuclei_unet.training.finetune_data import Pair, make_finetune_data
 from napari_nuclei_unet.training.loop import Epoch
 from napari_nuclei_unet.training.presets import RECIPES
-from napari_nuclei_unet.training.reference_images import references
-from napari_nuclei_unet.training.split import split
-from napari_nuclei_unet.training.threshold_tuning import predict_all
+from napari_nuclei_unet.training.reference_images import read_reference_images
+from napari_nuclei_unet.training.split import split_by_group
+from napari_nuclei_unet.training.threshold_tuning import predict_examples
 from napari_nuclei_unet.training.train import train
 
 CROPS, EDGE = 5, 256
@@ -53,7 +53,7 @@ def main() -> None:
         train(others, dataclasses.replace(TrainParams(), epochs=8), args.base)
     model = load_model(args.base)
     training = model.card.training
-    _, validation = split(others, training["validation"], training["seed"])
+    _, validation = split_by_group(others, training["validation"], training["seed"])
     fluorescence = [one for one in validation if one.kind.startswith("fluorescence")]
     params = changed(RECIPES["finetune"], args.set)
     files = {image_stem(path): path for path in find_images([args.images])}
@@ -98,8 +98,8 @@ def fine_tuned(crops: list[Example], files: dict[str, Path], base: Path, params:
     started = time.perf_counter()
     box = slice(EDGE), slice(EDGE)
     pairs = [Pair(read_image(files[one.name])[box], one.ids[box], one.name) for one in crops]
-    known = [one for one in references("learn") if not one.kind.startswith("histology")]
-    lesson = lesson_of(pairs, params, known=known)
+    known = [one for one in read_reference_images("learn") if not one.kind.startswith("histology")]
+    lesson = make_finetune_data(pairs, params, references=known)
     first = []
 
     def show(step):
@@ -112,8 +112,8 @@ def fine_tuned(crops: list[Example], files: dict[str, Path], base: Path, params:
 
 def scored(model: Model, examples: list[Example]) -> tuple[dict[str, float], dict[str, float]]:
     """Score by image and pooled, as users get it."""
-    counts = [one.count(model.card.thresholds) for one in predict_all(model, examples)]
-    return by_image(counts), pooled(counts)
+    counts = [one.count(model.card.thresholds) for one in predict_examples(model, examples)]
+    return average_scores(counts), pool_scores(counts)
 
 
 if __name__ == "__main__":

@@ -160,12 +160,12 @@ def stream(image: Path) -> tuple[int, str]:
     from napari_nuclei_unet.blockwise.journal import Journal
     from napari_nuclei_unet.blockwise.run import BlockStep, Layer, stream_steps
     from napari_nuclei_unet.io.lazy_images import open_lazily
-    from napari_nuclei_unet.io.ngff import Grid
+    from napari_nuclei_unet.io.ngff import LabelsGrid
     from napari_nuclei_unet.io.ome_zarr import LabelsStore
     from napari_nuclei_unet.progress import run
 
     pixels = open_lazily(image).pixels
-    grid = Grid(pixels.shape, "YX", (1.0, 1.0), (None, None))
+    grid = LabelsGrid(pixels.shape, "YX", (1.0, 1.0), (None, None))
     labels = image.with_name("labels.zarr")
     store = LabelsStore.create(labels, grid, "int32")
     journal = Journal(labels / "journal.json", image.with_name("nuclei.csv"), {})

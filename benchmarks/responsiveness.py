@@ -88,7 +88,7 @@ def main() -> None:
     click = lambda name: QTest.mouseClick(  # noqa: E731
         widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton
     )
-    idle = lambda: not widget._runner.job.running  # noqa: E731
+    idle = lambda: not widget._runner.job.is_running  # noqa: E731
     for what in ("first click, torch to be loaded", "second click"):
         ticks = Ticks()
         seconds = ticks.during(lambda: click("segment"), idle)
@@ -109,7 +109,7 @@ def tuned(viewer, widget, click, idle, size: int, moves: int) -> None:
     seconds, ticks = [], Ticks()
     for value in np.linspace(0.3, 0.8, moves):
         move = lambda value=float(value): setattr(slider, "value", value)  # noqa: E731
-        seconds.append(ticks.during(move, lambda: not widget._live.busy))
+        seconds.append(ticks.during(move, lambda: not widget._predictions.is_busy))
     print(f"{size} x {size}, tuned: at most {max(seconds):.2f} s a move; {ticks}")
 
 
@@ -126,7 +126,7 @@ def cancelled(viewer, widget, click, idle) -> None:
     """Cancel in the middle of a run."""
     show_only(viewer, repeated_sample())
     click("segment")
-    while widget._progress._bar.value() < 3:
+    while widget._status_panel._bar.value() < 3:
         pause(10)
     ticks = Ticks()
     seconds = ticks.during(lambda: click("cancel"), idle)

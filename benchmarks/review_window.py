@@ -41,12 +41,12 @@ def main() -> None:
     print(f"{labels.max():,} nuclei, {labels.shape[0]} x {labels.shape[1]}\n")
     print("| action | median | longest | wanted |\n|---|---|---|---|")
 
-    files = review._files
+    files = review._exporter
 
     def timed(act: Callable[[], None]) -> float:
         begun = time.perf_counter()
         act()
-        while files.job.running or files.saving.running:
+        while files.job.is_running or files.saving.is_running:
             app.processEvents()
         app.processEvents()
         return time.perf_counter() - begun
@@ -90,16 +90,16 @@ def repeated(count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 
 def corrections(review: object, layer: object) -> dict[str, list[Callable[[], None]]]:
     """Give what each tool is timed with."""
-    from napari_nuclei_unet.widgets.review.tools import TOOLS
+    from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
 
-    tools = {tool.name: tool for tool in TOOLS}
+    tools = {tool.name: tool for tool in EDIT_TOOLS}
     rng = np.random.default_rng(0)
     places = np.stack(np.nonzero(layer.data), 1)
     chosen = places[rng.choice(len(places), RUNS)].astype(float)
 
     def act(name: str, *points: NDArray[np.floating]) -> Callable[[], None]:
         world = np.array([layer.data_to_world(point) for point in points])
-        return lambda: review._correct.correct(tools[name], layer, world)
+        return lambda: review._edit_toolbar.apply_stroke(tools[name], layer, world)
 
     def paint(point: NDArray[np.floating]) -> Callable[[], None]:
         return lambda: layer.paint(point, int(layer.features["index"].max()) + 1)

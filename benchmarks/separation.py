@@ -13,8 +13,8 @@ from skimage.segmentation import watershed
 from validation_part import arguments, load
 
 from napari_nuclei_unet import run, segment_steps
-from napari_nuclei_unet.metrics.matching import by_image, count
-from napari_nuclei_unet.training.threshold_tuning import TUNED_FOR
+from napari_nuclei_unet.metrics.matching import average_scores, count_matches
+from napari_nuclei_unet.training.threshold_tuning import TUNED_SCORES
 
 VARIANTS = [
     ("components", None, 0, 0),
@@ -52,9 +52,11 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for variant in VARIANTS:
         threshold = model.card.thresholds["threshold"]
-        counts = [count(truth, labels_of(maps, threshold, *variant)) for maps, truth in predicted]
-        scores = by_image(counts)
-        mean = np.mean([scores[name] for name in TUNED_FOR])
+        counts = [
+            count_matches(truth, labels_of(maps, threshold, *variant)) for maps, truth in predicted
+        ]
+        scores = average_scores(counts)
+        mean = np.mean([scores[name] for name in TUNED_SCORES])
         cells = " | ".join("" if cell is None else str(cell) for cell in variant)
         print(f"| {cells} | {scores['AP@0.5']:.3f} | {mean:.3f} |", flush=True)
 

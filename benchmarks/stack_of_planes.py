@@ -13,7 +13,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.models.model import Model, load_model
 from napari_nuclei_unet.progress import run
 from napari_nuclei_unet.samples.images import repeated_sample
@@ -67,7 +67,7 @@ def as_stack(stack: NDArray[np.uint8], model: Model) -> int:
         nonlocal nuclei
         nuclei += step.result.count if isinstance(step, PlaneFound) else 0
 
-    cuts = [Cut((number, None, None)) for number in range(len(stack))]
+    cuts = [PlaneIndex((number, None, None)) for number in range(len(stack))]
     run(segment_planes_steps(stack, cuts, model), add)
     return nuclei
 

@@ -18,7 +18,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
 from responsiveness import Ticks, pause
 
-from napari_nuclei_unet.training.reference_images import references
+from napari_nuclei_unet.training.reference_images import read_reference_images
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     viewer = napari.Viewer(show=False)
     viewer.window.resize(1400, 1000)
     viewer.window._qt_window.show()
-    for index, one in enumerate(references("learn")[:5]):
+    for index, one in enumerate(read_reference_images("learn")[:5]):
         where = {"translate": (0, 270 * index)}
         image = one.image.permute(1, 2, 0).numpy()
         viewer.add_image(image, rgb=True, name=one.name, **where)
@@ -37,7 +37,7 @@ def main() -> None:
     _, widget = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Train nuclei model")
     pause(1)
     print(f"opening the widget: {time.perf_counter() - begun:.2f} s")
-    course = widget._course
+    course = widget._run_panel
 
     def click(name: str) -> None:
         QTest.mouseClick(widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton)
@@ -47,7 +47,7 @@ def main() -> None:
         return last is not None and last.history[-1]["epoch"] >= number
 
     click("add_all_pairs")
-    while widget._material.busy:
+    while widget._dataset_form.is_busy:
         pause(20)
     ticks = Ticks()
     seconds = ticks.during(lambda: click("train"), lambda: epoch(1))
@@ -63,7 +63,7 @@ def main() -> None:
     def over() -> bool:
         if not stopped and course._bar.value() == course._bar.maximum():
             stopped.append(time.perf_counter() - began)
-        return not course.running
+        return not course.is_running
 
     seconds = ticks.during(lambda: click("stop"), over)
     print(f"stop and keep: training ends after {stopped[0]:.1f} s, a model with scores is there "
@@ -74,11 +74,11 @@ def main() -> None:
     seconds = ticks.during(lambda: click("train"), lambda: epoch(1))
     print(f"from click to the first epoch, the second time: {seconds:.1f} s; {ticks}")
     ticks = Ticks()
-    seconds = ticks.during(lambda: click("cancel_training"), lambda: not course.running)
+    seconds = ticks.during(lambda: click("cancel_training"), lambda: not course.is_running)
     print(f"cancel: {seconds:.1f} s; {ticks}")
     ticks = Ticks()
-    seconds = ticks.during(lambda: click("train"), lambda: course.running)
-    seconds = ticks.during(lambda: None, lambda: not course.running)
+    seconds = ticks.during(lambda: click("train"), lambda: course.is_running)
+    seconds = ticks.during(lambda: None, lambda: not course.is_running)
     print(f"a whole training: {seconds:.0f} s; {ticks}")
     viewer.window.screenshot("training_window.png", canvas_only=False, flash=False)
     viewer.close()

@@ -8,7 +8,7 @@ import numpy as np
 from napari_nuclei_unet import Model, load_model
 from napari_nuclei_unet.io.images import find_images, image_stem, read_image
 from napari_nuclei_unet.training.dataset import read_examples
-from napari_nuclei_unet.training.split import split
+from napari_nuclei_unet.training.split import split_by_group
 
 
 def arguments(doc: str) -> argparse.ArgumentParser:
@@ -26,7 +26,7 @@ def load(args: argparse.Namespace) -> tuple[Model, list[tuple[str, np.ndarray, n
     model = load_model(args.model)
     training = model.card.training
     examples = read_examples(args.images, args.labels, args.groups)
-    _, validation = split(examples, training["validation"], training["seed"])
+    _, validation = split_by_group(examples, training["validation"], training["seed"])
     files = {image_stem(path): path for path in find_images([args.images])}
     return model, [
         (one.kind, read_image(files[one.name]), one.labels[0].numpy().astype(np.int32))

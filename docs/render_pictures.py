@@ -83,7 +83,7 @@ def review() -> None:
     click(widget, "compare")
     for _ in range(100):
         pause(100)
-        if not widget._compare.job.running:
+        if not widget._compare.job.is_running:
             break
     viewer.layers[-1].opacity = 1
     viewer.layers[-2].opacity = 0.35
@@ -123,7 +123,7 @@ def trained() -> None:
     while not course._last or course._last.history[-1]["epoch"] < 7:
         pause(100)
     viewer.window.screenshot(str(IMAGES / "training.png"), canvas_only=False, flash=False)
-    while course.running:
+    while course.is_running:
         pause(100)
     widget.findChild(QCollapsible, "models").expand(animate=False)
     bar = widget.verticalScrollBar()

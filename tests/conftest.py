@@ -88,9 +88,9 @@ def preferences():
     """The plugin's page in Preferences, as it is in a fresh napari; put back in the end."""
     from napari.settings import get_plugin_settings
 
-    from napari_nuclei_unet.widgets.common.preferences import PLUGIN
+    from napari_nuclei_unet.widgets.common.preferences import PLUGIN_NAME
 
-    page = get_plugin_settings(PLUGIN).segment
+    page = get_plugin_settings(PLUGIN_NAME).segment
     before = page.model_dump()
     yield page
     for name, value in before.items():

@@ -21,8 +21,8 @@ from napari_nuclei_unet import load_model
 from napari_nuclei_unet.io.images import find_images, image_stem, read_image
 from napari_nuclei_unet.training.dataset import read_examples
 from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.reference_images import FOLDER
-from napari_nuclei_unet.training.split import split
+from napari_nuclei_unet.training.reference_images import REFERENCE_FOLDER
+from napari_nuclei_unet.training.split import split_by_group
 
 EDGE = 256
 WANTED = {
@@ -46,17 +46,21 @@ def main() -> None:
     """Write the crops."""
     args = arguments(__doc__).parse_args()
     training = load_model().card.training
-    parts = split(
+    parts = split_by_group(
         read_examples(args.images, args.labels, args.groups),
         training["validation"],
         training["seed"],
     )
     files = {image_stem(path): path for path in find_images([args.images])}
     for part, examples in zip(("learn", "score"), parts, strict=True):
-        (FOLDER / part).mkdir(parents=True, exist_ok=True)
+        (REFERENCE_FOLDER / part).mkdir(parents=True, exist_ok=True)
         for kind, n in WANTED[part].items():
             for index, one in enumerate(typical([e for e in examples if e.kind == kind], n)):
-                write(FOLDER / part / f"{kind}_{index + 1}", read_image(files[one.name]), one.ids)
+                write(
+                    REFERENCE_FOLDER / part / f"{kind}_{index + 1}",
+                    read_image(files[one.name]),
+                    one.ids,
+                )
 
 
 def typical(examples: list[Example], n: int) -> list[Example]:

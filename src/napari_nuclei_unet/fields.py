@@ -28,7 +28,7 @@ def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
     return field(default=default, metadata={"label": label, "help": help, **bounds})
 
 
-def check(params: Any) -> None:
+def check_bounds(params: Any) -> None:
     """Refuse values out of bounds, of the wrong type, or not among the choices.
 
     Parameters

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.fields import check, parameter
+from napari_nuclei_unet.fields import check_bounds, parameter
 
 P = TypeVar("P", "SegmentParams", "TrainParams")
 
@@ -90,7 +90,7 @@ class SegmentParams:
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        check_bounds(self)
 
 
 @dataclass(frozen=True)
@@ -296,7 +296,7 @@ class TrainParams:
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        check_bounds(self)
 
 
 def with_changes(params: P, changes: dict[str, Any]) -> P:
@@ -305,7 +305,7 @@ def with_changes(params: P, changes: dict[str, Any]) -> P:
     Raises
     ------
     UserError
-        Also of what :func:`check` refuses.
+        Also of what :func:`check_bounds` refuses.
     """
     known = [one.name for one in fields(params)]
     for name in changes:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 # What a run is sent, or told by a true value, to stop early and to return what is finished.
-Wish = bool | None
+Stop = bool | None
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Step:
 
 
 def run(
-    steps: Generator[Step, Wish, Result], on_step: Callable[[Step], object] | None = None
-) -> Result:
+    steps: Generator[Step, Stop, _Result], on_step: Callable[[Step], object] | None = None
+) -> _Result:
     """Exhaust a generator of steps.
 
     Parameters
@@ -46,7 +46,7 @@ def run(
     object
         What the generator returned.
     """
-    wish: Wish = None
+    wish: Stop = None
     while True:
         try:
             step = steps.send(wish)
@@ -55,20 +55,20 @@ def run(
         wish = on_step is not None and on_step(step) is True
 
 
-def sticky(
-    steps: Generator[Step, Wish, Result], shown: Callable[[Step], Step] | None = None
-) -> Generator[Step, Wish, Result]:
+def forward_stop(
+    steps: Generator[Step, Stop, _Result], transform: Callable[[Step], Step] | None = None
+) -> Generator[Step, Stop, _Result]:
     """Pass on that a run shall stop until it does, wherever it was when it was told so.
 
-    With ``shown`` its steps are passed on as that makes them.
+    With ``transform`` its steps are passed on as that makes them.
     """
-    wish: Wish = None
+    wish: Stop = None
     try:
         while True:
             try:
                 step = steps.send(wish)
             except StopIteration as end:
                 return end.value
-            wish = (yield step if shown is None else shown(step)) or wish
+            wish = (yield step if transform is None else transform(step)) or wish
     finally:
         steps.close()

@@ -9,19 +9,24 @@ from skimage.measure import label, regionprops
 
 from napari_nuclei_unet import UserError
 from napari_nuclei_unet.arrays.boxes import Region
-from napari_nuclei_unet.labels.centroids import nuclei_of
-from napari_nuclei_unet.training.annotation import annotated, held_from, hold_back, learnt_from
+from napari_nuclei_unet.labels.centroids import locate_nuclei
+from napari_nuclei_unet.training.annotation import (
+    choose_validation_areas,
+    crop_training_examples,
+    crop_validation_examples,
+    open_annotated_plane,
+)
 
 
 def plane_of(shape, centres, radius=6, **how):
     image = discs(shape, centres, radius)
-    return annotated("one", image, label(image > 0), **how)
+    return open_annotated_plane("one", image, label(image > 0), **how)
 
 
 def test_nuclei_are_found_across_blocks_as_skimage_finds_them():
     rng = np.random.default_rng(0)
     labels = label(discs((2100, 1500), rng.integers(0, 1500, (60, 2)).tolist(), 20))
-    found = nuclei_of(labels)
+    found = locate_nuclei(labels)
     wanted = regionprops(labels)
     assert found.ids.tolist() == [one.label for one in wanted]
     assert found.areas.tolist() == [one.area for one in wanted]
@@ -32,10 +37,12 @@ def test_nuclei_are_found_across_blocks_as_skimage_finds_them():
 
 def test_ids_beyond_32_bits_and_no_nuclei():
     labels = np.zeros((40, 40), np.int64)
-    assert len(nuclei_of(labels)) == 0
+    assert len(locate_nuclei(labels)) == 0
     labels[3:6, 3:6] = 2**40
-    assert nuclei_of(labels).ids.tolist() == [2**40]
-    (crop,) = learnt_from(annotated("one", np.arange(1600).reshape(40, 40), labels), [])
+    assert locate_nuclei(labels).ids.tolist() == [2**40]
+    (crop,) = crop_training_examples(
+        open_annotated_plane("one", np.arange(1600).reshape(40, 40), labels), []
+    )
     assert crop.ids.max() == 1
 
 
@@ -48,15 +55,15 @@ places = st.lists(
 def test_no_pixel_and_no_nucleus_is_both_learnt_and_held_back(centres, seed, share, margin):
     plane = plane_of((240, 340), centres, 5, margin=margin)
     try:
-        (boxes,) = hold_back([plane], share, seed)
+        (boxes,) = choose_validation_areas([plane], share, seed)
     except UserError:
         assert len(plane.nuclei) < 2 or np.ptp(plane.nuclei.centres, axis=0).max() < 64
         return
     learnt, held = np.zeros((2, 240, 340), bool)
-    for one in learnt_from(plane, boxes):
+    for one in crop_training_examples(plane, boxes):
         learnt[_where(one)] |= one.is_known
     for box in boxes:
-        pieces = held_from(plane, box)
+        pieces = crop_validation_examples(plane, box)
         assert pieces  # areas with nuclei only are held back
         for one in pieces:
             assert len(one.centres)
@@ -77,9 +84,9 @@ def _where(example):
 def test_a_tenth_is_held_back_the_same_for_the_same_seed():
     grid = [(y, x) for y in range(20, 500, 40) for x in range(20, 500, 40)]
     planes = [plane_of((512, 512), grid) for _ in range(3)]
-    held = hold_back(planes, 0.1, 7)
-    assert held == hold_back(planes, 0.1, 7)
-    assert held != hold_back(planes, 0.1, 8)
+    held = choose_validation_areas(planes, 0.1, 7)
+    assert held == choose_validation_areas(planes, 0.1, 7)
+    assert held != choose_validation_areas(planes, 0.1, 8)
     pixels = sum((a.stop - a.start) * (b.stop - b.start) for boxes in held for a, b in boxes)
     assert 0.05 < pixels / (3 * 512 * 512) < 0.15
 
@@ -87,11 +94,11 @@ def test_a_tenth_is_held_back_the_same_for_the_same_seed():
 def test_unfinished_areas_and_what_lies_beyond_the_margin_are_unknown():
     centres = [(30, 30), (30, 100), (100, 30)]
     left = Region.of([[(0, 0), (0, 60), (139, 60), (139, 0)]])
-    (crop,) = learnt_from(plane_of((140, 140), centres, finished=left), [])
+    (crop,) = crop_training_examples(plane_of((140, 140), centres, finished=left), [])
     assert crop.is_known[:, :61].all()
     assert not crop.is_known[:, 61:].any()
     assert len(crop.centres) == 2
-    (crop,) = learnt_from(plane_of((140, 140), centres, margin=4), [])
+    (crop,) = crop_training_examples(plane_of((140, 140), centres, margin=4), [])
     known = np.zeros((140, 140), bool)
     known[_where(crop)] = crop.is_known
     assert known[30, 30 + 6 + 3]
@@ -103,7 +110,7 @@ def test_nan_is_unknown():
     image = discs((64, 64), [(20, 20), (40, 40)]).astype(np.float32)
     truth = label(image > 0)
     image[5:8] = np.nan
-    (crop,) = learnt_from(annotated("one", image, truth), [])
+    (crop,) = crop_training_examples(open_annotated_plane("one", image, truth), [])
     assert not crop.is_known[5:8].any()
     assert crop.is_known[8:].all()
     assert np.isfinite(crop.image.numpy()).all()
@@ -129,9 +136,12 @@ def test_a_large_plane_is_never_read_whole(margin):
     truth = label(discs((6000, 6000), centres, 12))
     image = Recorded(rng.integers(0, 255, (6000, 6000), dtype=np.uint8))
     labels = Recorded(truth)
-    plane = annotated("large", image, labels, margin=margin)
-    (boxes,) = hold_back([plane], 0.1, 0)
-    crops = [*learnt_from(plane, boxes), *(one for box in boxes for one in held_from(plane, box))]
+    plane = open_annotated_plane("large", image, labels, margin=margin)
+    (boxes,) = choose_validation_areas([plane], 0.1, 0)
+    crops = [
+        *crop_training_examples(plane, boxes),
+        *(one for box in boxes for one in crop_validation_examples(plane, box)),
+    ]
     places = [one.centres + [part.start for part in _where(one)] for one in crops]
     assert len(np.unique(np.concatenate(places).round(), axis=0)) == len(plane.nuclei)
     assert max(image.most, labels.most) <= 4_000_000
@@ -141,14 +151,14 @@ def test_a_large_plane_is_never_read_whole(margin):
 def test_a_large_area_is_held_back_in_pieces():
     centres = [(y, x) for y in range(40, 1500, 90) for x in range(40, 1500, 90)]
     plane = plane_of((1500, 1500), centres, 12)
-    pieces = held_from(plane, (slice(0, 1500), slice(0, 1500)))
+    pieces = crop_validation_examples(plane, (slice(0, 1500), slice(0, 1500)))
     assert len(pieces) > 1
     assert max(one.labels.numel() for one in pieces) < 700**2
 
 
 def test_of_a_plane_without_labels_not_a_pixel_is_read():
     image = Recorded(np.zeros((100, 100)))
-    assert annotated("one", image, np.zeros((100, 100), int)) is None
+    assert open_annotated_plane("one", image, np.zeros((100, 100), int)) is None
     assert image.most == 0
 
 
@@ -163,13 +173,13 @@ def test_of_a_plane_without_labels_not_a_pixel_is_read():
 def test_too_little_is_told(centres, words):
     planes = [one for one in [plane_of((64, 64), centres)] if one is not None]
     with pytest.raises(UserError, match=words):
-        hold_back(planes, 0.1, 0)
+        choose_validation_areas(planes, 0.1, 0)
 
 
 def test_two_nuclei_side_by_side_cannot_be_parted():
     plane = plane_of((64, 64), [(16, 12), (16, 24)], 4)
     with pytest.raises(UserError, match="so close together"):
-        hold_back([plane], 0.1, 0)
+        choose_validation_areas([plane], 0.1, 0)
 
 
 @pytest.mark.parametrize(
@@ -182,4 +192,4 @@ def test_two_nuclei_side_by_side_cannot_be_parted():
 )
 def test_labels_that_are_none_are_told(labels, words):
     with pytest.raises(UserError, match=words):
-        annotated("one", np.zeros((5, 5)), labels)
+        open_annotated_plane("one", np.zeros((5, 5)), labels)

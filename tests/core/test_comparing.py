@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from skimage.measure import label
 
-from napari_nuclei_unet.metrics.error_types import KINDS, compare
-from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, compare
+from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.samples.images import read_sample
 
-MISSED, FALSE, SPLIT, MERGED = (KINDS.index(kind) + 1 for kind in KINDS)
+MISSED, FALSE, SPLIT, MERGED = (ERROR_KINDS.index(kind) + 1 for kind in ERROR_KINDS)
 
 
 def squares(seed):
@@ -118,7 +118,7 @@ def test_the_errors_are_painted_where_the_nuclei_are(pair):
 def test_the_counts_are_those_of_evaluate(pair):
     true, predicted = pair
     made = compare(true, predicted).counts
-    assert made.scores() == count(true, predicted).scores()
+    assert made.scores() == count_matches(true, predicted).scores()
     assert made.matched[0] == len(matched(true, predicted))
 
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from skimage.draw import disk
 from skimage.measure import label
 
-from napari_nuclei_unet.labels.contours import contours
+from napari_nuclei_unet.labels.contours import trace_contours
 from napari_nuclei_unet.samples.images import SAMPLES, read_sample
 
 small_planes = arrays(
@@ -38,14 +38,14 @@ def filled(found, shape):
 
 @given(small_planes)
 def test_filled_again_they_are_the_labels(labels):
-    found = contours(labels)
+    found = trace_contours(labels)
     np.testing.assert_array_equal(filled(found, labels.shape), labels)
     assert [one.label for one in found] == np.unique(labels[labels > 0]).tolist()
 
 
 @given(small_planes)
 def test_every_polygon_is_valid_and_as_large_as_its_pixels(labels):
-    for contour in contours(labels):
+    for contour in trace_contours(labels):
         polygon = polygon_of(contour)
         assert polygon.is_valid
         assert polygon.area == (labels == contour.label).sum()
@@ -55,7 +55,7 @@ def test_every_polygon_is_valid_and_as_large_as_its_pixels(labels):
 
 @given(small_planes)
 def test_rings_turn_at_every_corner_and_holes_the_other_way_round(labels):
-    for contour in contours(labels):
+    for contour in trace_contours(labels):
         for outer, *holes in contour.pieces:
             assert shapely.LinearRing(outer).is_ccw
             assert not any(shapely.LinearRing(hole).is_ccw for hole in holes)
@@ -69,8 +69,8 @@ def test_rings_turn_at_every_corner_and_holes_the_other_way_round(labels):
 @given(small_planes, st.integers(2, 2**31 - 2))
 def test_what_the_ids_are_does_not_matter(labels, first):
     other = np.array([0, first + 1, first])[labels]
-    before = {one.label: one.pieces for one in contours(labels)}
-    after = {one.label: one.pieces for one in contours(other)}
+    before = {one.label: one.pieces for one in trace_contours(labels)}
+    after = {one.label: one.pieces for one in trace_contours(other)}
     for number, pieces in before.items():
         for mine, its in zip(pieces, after[other[labels == number][0]], strict=True):
             for ring, same in zip(mine, its, strict=True):
@@ -80,7 +80,7 @@ def test_what_the_ids_are_does_not_matter(labels, first):
 @pytest.mark.parametrize("name", SAMPLES)
 def test_real_annotations(name):
     labels = read_sample(name)[1]
-    found = contours(labels)
+    found = trace_contours(labels)
     np.testing.assert_array_equal(filled(found, labels.shape), labels)
     assert all(polygon_of(contour).is_valid for contour in found)
 
@@ -88,14 +88,14 @@ def test_real_annotations(name):
 def test_a_pixel_is_a_square_of_x_and_y():
     labels = np.zeros((4, 6), np.uint8)
     labels[1, 4] = 7
-    [contour] = contours(labels)
+    [contour] = trace_contours(labels)
     assert contour.label == 7
     [[ring]] = contour.pieces
     assert ring.tolist() == [[4, 1], [5, 1], [5, 2], [4, 2]]
 
 
 def test_pixels_that_touch_at_a_corner_are_two_pieces():
-    [contour] = contours(np.eye(2, dtype=int))
+    [contour] = trace_contours(np.eye(2, dtype=int))
     assert [[ring.tolist() for ring in piece] for piece in contour.pieces] == [
         [[[0, 0], [1, 0], [1, 1], [0, 1]]],
         [[[1, 1], [2, 1], [2, 2], [1, 2]]],
@@ -105,7 +105,7 @@ def test_pixels_that_touch_at_a_corner_are_two_pieces():
 def test_holes_that_touch_at_a_corner_are_two_rings():
     labels = np.ones((4, 4), int)
     labels[1, 1] = labels[2, 2] = 0
-    [contour] = contours(labels)
+    [contour] = trace_contours(labels)
     [rings] = contour.pieces
     assert [len(ring) for ring in rings] == [4, 4, 4]
 
@@ -115,14 +115,14 @@ def test_a_nucleus_in_the_hole_of_its_own():
     labels[1:6, 1:6] = 1
     labels[2:5, 2:5] = 0
     labels[3, 3] = 1
-    [contour] = contours(labels)
+    [contour] = trace_contours(labels)
     assert [len(piece) for piece in contour.pieces] == [2, 1]
     assert polygon_of(contour).area == 17
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (0, 4), (3, 0)])
 def test_nothing_has_no_outline(shape):
-    assert contours(np.zeros(shape, np.uint16)) == []
+    assert trace_contours(np.zeros(shape, np.uint16)) == []
 
 
 def test_ten_thousand_nuclei_are_quick():
@@ -133,6 +133,6 @@ def test_ten_thousand_nuclei_are_quick():
     for number, centre in enumerate(centres, 1):
         labels[disk(centre, rng.uniform(12, 22), shape=labels.shape)] = number
     start = time.process_time()
-    found = contours(labels)
+    found = trace_contours(labels)
     assert time.process_time() - start < 3  # 1.2 s on an idle machine
     assert len(found) == len(centres) == 10_000

@@ -7,7 +7,14 @@ from skimage.draw import disk
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.labels import editing as corrections
-from napari_nuclei_unet.labels.editing import Edit, grow, id_at, merge, remove, split
+from napari_nuclei_unet.labels.editing import (
+    LabelEdit,
+    grow_label,
+    label_at,
+    merge_labels,
+    remove_label,
+    split_labels,
+)
 from napari_nuclei_unet.samples.images import read_sample
 
 SHAPE = (60, 80)
@@ -20,7 +27,7 @@ def disks(*places, radius=8):
     return labels
 
 
-def done(labels, edit: Edit):
+def done(labels, edit: LabelEdit):
     made = labels.copy()
     made[edit.rows, edit.columns] = edit.values
     return made
@@ -32,7 +39,7 @@ def pieces(labels, nucleus):
 
 def test_delete_removes_one_nucleus_only():
     labels = disks((20, 20), (20, 50))
-    made = done(labels, remove(labels, id_at(labels, np.array([22.4, 18.7]))))
+    made = done(labels, remove_label(labels, label_at(labels, np.array([22.4, 18.7]))))
     assert set(np.unique(made)) == {0, 2}
     np.testing.assert_array_equal(made == 2, labels == 2)
 
@@ -40,26 +47,26 @@ def test_delete_removes_one_nucleus_only():
 @pytest.mark.parametrize("point", [(50, 70), (-3, 20), (20, 200)])
 def test_a_click_on_no_nucleus_is_refused(point):
     with pytest.raises(UserError, match="no nucleus"):
-        id_at(disks((20, 20)), np.array(point, float))
+        label_at(disks((20, 20)), np.array(point, float))
 
 
 def test_merge_keeps_the_largest_and_bridges_the_gap():
     labels = disks((20, 20), (20, 45))
     labels[disk((20, 45), 10, shape=SHAPE)] = 2
-    edit = merge(labels, np.array([[20.0, 20], [20, 45]]))
+    edit = merge_labels(labels, np.array([[20.0, 20], [20, 45]]))
     made = done(labels, edit)
     assert edit.ids == (2,)
     assert set(np.unique(made)) == {0, 2}
     assert pieces(made, 2) == 1
     assert ((labels > 0) & (made == 0)).sum() == 0
     # what the stroke has before the first nucleus and after the last is no bridge
-    long = done(labels, merge(labels, np.array([[20.0, 0], [20, 79]])))
+    long = done(labels, merge_labels(labels, np.array([[20.0, 0], [20, 79]])))
     np.testing.assert_array_equal(long, made)
 
 
 def test_merge_takes_all_under_the_stroke_and_no_other():
     labels = disks((20, 15), (20, 35), (20, 55), (45, 35))
-    made = done(labels, merge(labels, np.array([[20.0, 15], [20, 35], [20, 55]])))
+    made = done(labels, merge_labels(labels, np.array([[20.0, 15], [20, 35], [20, 55]])))
     assert len(np.unique(made)) == 3
     np.testing.assert_array_equal(made == 4, labels == 4)
 
@@ -67,14 +74,14 @@ def test_merge_takes_all_under_the_stroke_and_no_other():
 def test_a_stroke_that_merges_nothing_is_refused():
     labels = disks((20, 20), (20, 50))
     with pytest.raises(UserError, match="one nucleus only"):
-        merge(labels, np.array([[20.0, 16], [20, 24]]))
+        merge_labels(labels, np.array([[20.0, 16], [20, 24]]))
     with pytest.raises(UserError, match="no nucleus"):
-        merge(labels, np.array([[50.0, 16], [50, 24]]))
+        merge_labels(labels, np.array([[50.0, 16], [50, 24]]))
 
 
 def test_split_cuts_where_the_stroke_is():
     labels = disks((20, 20), (20, 50))
-    edit = split(labels, np.array([[8.0, 22], [32, 22]]), free=7)
+    edit = split_labels(labels, np.array([[8.0, 22], [32, 22]]), free=7)
     made = done(labels, edit)
     assert edit.ids == (1, 7)
     assert pieces(made, 1) == pieces(made, 7) == 1
@@ -86,13 +93,13 @@ def test_split_cuts_where_the_stroke_is():
 
 def test_split_reaches_a_little_further_than_the_hand():
     labels = disks((20, 20))
-    made = done(labels, split(labels, np.array([[14.0, 20], [26, 20]]), free=2))
+    made = done(labels, split_labels(labels, np.array([[14.0, 20], [26, 20]]), free=2))
     assert set(np.unique(made)) == {0, 1, 2}
 
 
 def test_split_cuts_all_that_the_stroke_runs_through_into_unique_ids():
     labels = disks((20, 20), (20, 50))
-    edit = split(labels, np.array([[20.0, 5], [20, 70]]), free=3)
+    edit = split_labels(labels, np.array([[20.0, 5], [20, 70]]), free=3)
     made = done(labels, edit)
     assert set(np.unique(made)) == {0, 1, 2, 3, 4}
     assert all(pieces(made, nucleus) == 1 for nucleus in (1, 2, 3, 4))
@@ -101,14 +108,14 @@ def test_split_cuts_all_that_the_stroke_runs_through_into_unique_ids():
 @pytest.mark.parametrize("stroke", [[[20.0, 18], [20, 21]], [[10.0, 20], [18, 20]], [[20.0, 20]]])
 def test_a_stroke_that_cuts_nothing_is_refused(stroke):
     with pytest.raises(UserError, match="does not cut"):
-        split(disks((20, 20), radius=12), np.array(stroke), free=2)
+        split_labels(disks((20, 20), radius=12), np.array(stroke), free=2)
 
 
 def test_a_nucleus_in_two_pieces_is_not_taken_for_cut():
     labels = disks((20, 20), (20, 50))
     labels[labels == 2] = 1
     with pytest.raises(UserError, match="does not cut"):
-        split(labels, np.array([[18.0, 20], [22, 20]]), free=2)
+        split_labels(labels, np.array([[18.0, 20], [22, 20]]), free=2)
 
 
 def test_split_parts_are_the_nuclei_that_were_grown_together():
@@ -131,7 +138,7 @@ def test_split_parts_are_the_nuclei_that_were_grown_together():
         stroke = np.stack([rows, columns], 1)[along][:: max(1, rows.size - 1)].astype(float)
         if rows.size < 2:
             continue
-        made = done(joined, split(joined, stroke, free=9_999))
+        made = done(joined, split_labels(joined, stroke, free=9_999))
         part = (made == 9_999) if (made[annotation == high] == 9_999).mean() > 0.5 else made == low
         truth = annotation == high
         assert (part & truth).sum() / (part | truth).sum() > 0.6
@@ -145,7 +152,7 @@ def weak_spot(peak):
 @pytest.mark.parametrize("peak", [0.9, 0.3, 0.08])
 def test_grow_takes_what_is_at_least_half_as_likely_as_the_peak(peak):
     labels = disks((30, 58))
-    edit = grow(labels, weak_spot(peak), np.array([31.0, 41]), 14, free=2)
+    edit = grow_label(labels, weak_spot(peak), np.array([31.0, 41]), 14, free=2)
     made = done(labels, edit)
     expected = (weak_spot(peak) >= peak / 2) & (labels == 0)
     assert edit.ids == (2,)
@@ -156,9 +163,9 @@ def test_grow_takes_what_is_at_least_half_as_likely_as_the_peak(peak):
 def test_grow_stays_near_and_in_one_piece():
     everywhere = np.ones(SHAPE, np.float32)
     labels = np.zeros(SHAPE, np.int32)
-    made = done(labels, grow(labels, everywhere, np.array([30.0, 40]), 10, free=1))
+    made = done(labels, grow_label(labels, everywhere, np.array([30.0, 40]), 10, free=1))
     rows, columns = np.nonzero(made)
-    assert np.hypot(rows - 30, columns - 40).max() <= corrections.WIDEST * 10
+    assert np.hypot(rows - 30, columns - 40).max() <= corrections.MAX_GROWN_DIAMETERS * 10
     assert pieces(made, 1) == 1
 
 
@@ -168,7 +175,7 @@ def test_grow_stays_near_and_in_one_piece():
 )
 def test_nothing_is_grown_where_nothing_is(point, words):
     with pytest.raises(UserError, match=words):
-        grow(disks((30, 58)), weak_spot(0.5), np.array(point, float), 14, free=2)
+        grow_label(disks((30, 58)), weak_spot(0.5), np.array(point, float), 14, free=2)
 
 
 points = st.lists(
@@ -183,7 +190,7 @@ def test_whatever_the_stroke_only_its_nuclei_change(stroke, seed):
     noise = ndimage.gaussian_filter(rng.random(SHAPE), 3)
     labels = ndimage.label(noise > np.quantile(noise, 0.6))[0].astype(np.int32)
     free = int(labels.max()) + 1
-    for edit in (lambda: merge(labels, stroke), lambda: split(labels, stroke, free)):
+    for edit in (lambda: merge_labels(labels, stroke), lambda: split_labels(labels, stroke, free)):
         try:
             made = edit()
         except UserError:

@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.morphology import h_maxima
 
-from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.segmentation.watershed import SMOOTHING, keep_likely, separate
-from napari_nuclei_unet.training.example import targets
+from napari_nuclei_unet.training.example import make_targets
 
 DEFAULTS = {"threshold": 0.5, "separation": 0.9, "minimum_area": 1}
 
@@ -21,17 +21,17 @@ def touching_pair():
 
 def test_touching_nuclei_get_different_ids():
     truth = touching_pair()
-    found = separate(targets(truth)[0], **DEFAULTS)
+    found = separate(make_targets(truth)[0], **DEFAULTS)
     assert found.max() == 2
-    assert count(truth, found).scores()["AP@0.9"] == 1
+    assert count_matches(truth, found).scores()["AP@0.9"] == 1
 
 
 def test_perfect_maps_give_back_the_annotation_of_a_real_image():
     from napari_nuclei_unet.samples.images import read_sample
 
     _, truth = read_sample("fluorescence_small")
-    found = separate(targets(truth.astype(np.int32))[0], **DEFAULTS)
-    assert count(truth, found).scores()["AP@0.5"] > 0.97
+    found = separate(make_targets(truth.astype(np.int32))[0], **DEFAULTS)
+    assert count_matches(truth, found).scores()["AP@0.5"] > 0.97
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.integers(1, 30))

@@ -11,8 +11,8 @@ from skimage.draw import disk
 from skimage.measure import label
 
 from napari_nuclei_unet import UserError
-from napari_nuclei_unet.metrics.matching import count
-from napari_nuclei_unet.tracking.stitching import Joiner, join_slices
+from napari_nuclei_unet.metrics.matching import count_matches
+from napari_nuclei_unet.tracking.stitching import SliceJoiner, join_slices
 
 
 def ball(shape, centre, radii):
@@ -75,9 +75,9 @@ def test_known_ellipsoids_are_found_again(n, flatness):
     rng = np.random.default_rng(n)
     truth = ellipsoids(rng, n, flatness)
     given = without_some_sections(rng, truth)
-    scores = count(truth, join_slices(shuffled(rng, given))).scores()
+    scores = count_matches(truth, join_slices(shuffled(rng, given))).scores()
     assert scores["AP@0.5"] >= 0.95
-    whole = count(truth, join_slices(shuffled(rng, truth))).scores()
+    whole = count_matches(truth, join_slices(shuffled(rng, truth))).scores()
     assert whole["AP@0.5"] >= 0.95
     assert whole["mean AP"] >= 0.9
 
@@ -88,7 +88,7 @@ def test_balls_side_by_side_and_one_on_the_other_are_parted():
     for number, centre in enumerate([(8, 20, 20), (24, 20, 20), (8, 20, 36), (20, 38, 40)], 1):
         truth[ball(shape, centre, (8, 8, 8)) & (truth == 0)] = number
     joined = join_slices(shuffled(np.random.default_rng(0), truth))
-    scores = count(truth, joined).scores()
+    scores = count_matches(truth, joined).scores()
     assert scores["F1"] == 1
     assert scores["PQ"] > 0.95
 
@@ -135,7 +135,7 @@ small_stacks = arrays(
 
 @given(small_stacks, st.floats(0.1, 1), st.integers(0, 2))
 def test_each_id_is_one_section_of_a_slice_and_numbers_have_no_gaps(stack, overlap, gap):
-    joiner = Joiner(overlap, gap)
+    joiner = SliceJoiner(overlap, gap)
     streamed = [joiner.join(plane) for plane in stack]
     first = []
     for plane, joined in zip(stack, streamed, strict=True):
@@ -171,9 +171,9 @@ def test_what_cannot_be_joined_is_told():
     with pytest.raises(ValueError, match="shapes differ"):
         join_slices([np.zeros((4, 4), int), np.zeros((4, 5), int)])
     with pytest.raises(ValueError, match="overlap"):
-        Joiner(overlap=0)
+        SliceJoiner(overlap=0)
     with pytest.raises(ValueError, match="gap"):
-        Joiner(gap=-1)
+        SliceJoiner(gap=-1)
 
 
 def test_a_crowded_plane_is_quick():
@@ -183,7 +183,7 @@ def test_a_crowded_plane_is_quick():
         [(y + dy, x + dx, 12) for (y, x), (dy, dx) in zip(grid, drawn, strict=True)]
         for drawn in rng.uniform(-5, 5, (6, len(grid), 2))
     ]
-    joiner, took = Joiner(), []
+    joiner, took = SliceJoiner(), []
     for plane in discs_in_slices(*slices, shape=(512, 512)):
         start = time.perf_counter()
         joiner.join(plane)

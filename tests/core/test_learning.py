@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from napari_nuclei_unet.labels.diameter import diameter_of
+from napari_nuclei_unet.labels.diameter import size_to_diameter
 from napari_nuclei_unet.network.unet import UNet, UNetConfig
 from napari_nuclei_unet.training.augmentation import sample_patches
 from napari_nuclei_unet.training.example import (
@@ -14,7 +14,7 @@ from napari_nuclei_unet.training.example import (
     Example,
     NucleiLoss,
     edge_distance,
-    targets,
+    make_targets,
 )
 from napari_nuclei_unet.training.photometric import relit
 
@@ -58,7 +58,7 @@ def test_targets_of_two_touching_squares():
     labels = np.zeros((13, 18), np.int32)
     labels[4:9, 4:9] = 4
     labels[4:9, 9:14] = 9
-    (nucleus, border, distance, size), weight = targets(labels)
+    (nucleus, border, distance, size), weight = make_targets(labels)
     assert (nucleus == (labels > 0)).all()
     assert border[6, 8]
     assert border[6, 9]
@@ -70,16 +70,16 @@ def test_targets_of_two_touching_squares():
     near[2:11, 2:16] = True  # two pixels around the squares, which are small: three times
     assert (weight[0] == np.where(near, 3, 1) * np.where(border, 5, 1)).all()
     diameter = np.sqrt(4 / np.pi * 25)
-    np.testing.assert_allclose(diameter_of(size[nucleus > 0]), diameter, rtol=1e-5)
+    np.testing.assert_allclose(size_to_diameter(size[nucleus > 0]), diameter, rtol=1e-5)
     assert (size[nucleus == 0] == 0).all()
 
 
 def test_large_nuclei_weigh_as_background_does():
     labels = np.zeros((60, 60), np.int32)
     labels[10:50, 10:50] = 1
-    assert (targets(labels)[1] == 1).all()
+    assert (make_targets(labels)[1] == 1).all()
     # what is cut off a large nucleus is no small one
-    assert (targets(labels[:, :14], np.array([0.0, 45.0]))[1] == 1).all()
+    assert (make_targets(labels[:, :14], np.array([0.0, 45.0]))[1] == 1).all()
 
 
 def test_distance_of_an_empty_image_is_zero():

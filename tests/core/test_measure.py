@@ -9,7 +9,7 @@ from skimage.measure import regionprops_table
 
 from napari_nuclei_unet.labels import run_lengths as runs
 from napari_nuclei_unet.labels import shape as outlines
-from napari_nuclei_unet.labels.regionprops import Frame, boxes, measure
+from napari_nuclei_unet.labels.regionprops import Frame, bounding_boxes, measure
 from napari_nuclei_unet.samples.images import read_sample
 
 SHAPES = {
@@ -149,7 +149,7 @@ def test_without_nuclei_there_are_all_columns_and_no_rows():
         assert list(empty) == list(full)
         assert all(not column.size for column in empty.values())
         assert all(empty[name].dtype == column.dtype for name, column in full.items())
-        assert boxes(np.zeros(shape, np.uint16))[1].shape == (0, 4)
+        assert bounding_boxes(np.zeros(shape, np.uint16))[1].shape == (0, 4)
 
 
 def test_a_rectangle_has_its_size_in_units_of_the_spacing():
@@ -206,6 +206,6 @@ def test_deviations_are_not_lost_beside_a_large_mean():
 def test_every_nucleus_has_its_box():
     _, labels = read_sample("fluorescence_large")
     theirs = regionprops_table(labels, properties=["label", "bbox"])
-    ids, found = boxes(labels)
+    ids, found = bounding_boxes(labels)
     np.testing.assert_array_equal(ids, theirs["label"])
     np.testing.assert_array_equal(found, np.stack([theirs[f"bbox-{n}"] for n in range(4)], axis=1))

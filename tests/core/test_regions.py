@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_nuclei_unet.arrays.boxes import Region, box_around, cut, paste
+from napari_nuclei_unet.arrays.boxes import Region, bounding_box, clip_labels, paste_labels
 from napari_nuclei_unet.errors import UserError
 
 edge = st.integers(0, 12)
@@ -20,7 +20,7 @@ def test_a_rectangle_is_its_box(top, left, height, width):
     mask = Region.of([corners]).mask((30, 30))
     assert mask[box].all()
     assert mask.sum() == height * width
-    assert box_around(mask) == box
+    assert bounding_box(mask) == box
 
 
 def test_a_turned_square_holds_the_pixels_whose_centres_lie_inside():
@@ -65,7 +65,7 @@ masks = st.integers(0, 2**32 - 1).map(
 
 @given(labels_of, masks, st.integers(1, 9))
 def test_pieces_are_connected_and_whole_nuclei_stay(labels, inside, least):
-    pieces = cut(labels, inside, least)
+    pieces = clip_labels(labels, inside, least)
     assert not pieces[~inside].any()
     for one in range(1, pieces.max() + 1):
         piece = pieces == one
@@ -78,7 +78,7 @@ def test_pieces_are_connected_and_whole_nuclei_stay(labels, inside, least):
 def test_the_rest_stays_as_it_was_and_nuclei_stay_apart(old, found, inside):
     new = np.where(inside, found, 0)
     onto = old.copy()
-    paste(new, inside, onto)
+    paste_labels(new, inside, onto)
     np.testing.assert_array_equal(onto[~inside], old[~inside])
     assert ((onto > 0) == np.where(inside, new > 0, old > 0)).all()
     pairs = set(zip(new[inside], onto[inside], strict=True))
@@ -94,8 +94,8 @@ def test_a_nucleus_cut_by_the_region_stays_one():
     inside = np.zeros(whole.shape, bool)
     inside[:, 18:] = True
     onto = whole.copy()
-    paste(cut(whole, inside, 1), inside, onto)
+    paste_labels(clip_labels(whole, inside, 1), inside, onto)
     np.testing.assert_array_equal(onto, whole)
     onto = np.where(inside, 0, whole)  # and where nothing was before
-    paste(cut(whole, inside, 1), inside, onto)
+    paste_labels(clip_labels(whole, inside, 1), inside, onto)
     np.testing.assert_array_equal(onto, whole)

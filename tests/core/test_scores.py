@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from napari_nuclei_unet.metrics.matching import THRESHOLDS, by_image, count, pooled
+from napari_nuclei_unet.metrics.matching import (
+    IOU_THRESHOLDS,
+    average_scores,
+    count_matches,
+    pool_scores,
+)
 from napari_nuclei_unet.samples.images import read_sample
 
 label_images = st.integers(0, 2**32 - 1).map(
@@ -21,7 +26,7 @@ def slow_scores(true, predicted):
     union = np.array([[((true == a) | (predicted == b)).sum() for b in p] for a in t])
     iou = intersection / union
     table = {}
-    for threshold in THRESHOLDS:
+    for threshold in IOU_THRESHOLDS:
         gain = (iou >= threshold) * (1 + iou / (len(t) + len(p)))
         i, j = linear_sum_assignment(gain, maximize=True)
         good = iou[i, j] >= threshold
@@ -42,7 +47,7 @@ def slow_scores(true, predicted):
 @settings(max_examples=150)
 def test_scores_equal_their_definitions(pair):
     true, predicted = pair
-    scores = count(true, predicted).scores()
+    scores = count_matches(true, predicted).scores()
     for name, value in slow_scores(true, predicted).items():
         assert scores[name] == pytest.approx(value), name
 
@@ -51,13 +56,13 @@ def test_ties_at_one_half_are_assigned_for_the_most_pairs():
     # both predictions overlap the first nucleus by exactly one half, one of them the second too
     true = np.array([[1, 1, 2, 2]])
     predicted = np.array([[1, 2, 2, 0]])
-    assert count(true, predicted).matched[0] == 1
+    assert count_matches(true, predicted).matched[0] == 1
 
 
 def test_hand_worked_example():
     true = np.array([[1, 1, 1, 1, 0, 2, 2, 0, 3]])
     predicted = np.array([[7, 7, 7, 0, 0, 5, 5, 5, 0]])
-    scores = count(true, predicted).scores()
+    scores = count_matches(true, predicted).scores()
     assert scores["AP@0.5"] == pytest.approx(2 / 3)  # IoU 3/4 and 2/3; the third is missed
     assert scores["AP@0.7"] == pytest.approx(1 / 4)
     assert scores["F1"] == pytest.approx(4 / 5)
@@ -69,28 +74,28 @@ def test_hand_worked_example():
 
 def test_an_empty_image_found_empty_scores_one():
     empty, one = np.zeros((3, 3), int), np.eye(3, dtype=int)
-    assert set(count(empty, empty).scores().values()) == {1.0}
-    assert count(empty, one).scores()["AP@0.5"] == 0
-    assert count(one, empty).scores()["AJI"] == 0
+    assert set(count_matches(empty, empty).scores().values()) == {1.0}
+    assert count_matches(empty, one).scores()["AP@0.5"] == 0
+    assert count_matches(one, empty).scores()["AJI"] == 0
 
 
 def test_ids_do_not_matter():
     rng = np.random.default_rng(0)
     true = rng.integers(0, 4, (20, 20))
-    assert count(true, true * 1000).scores() == count(true, true).scores()
+    assert count_matches(true, true * 1000).scores() == count_matches(true, true).scores()
 
 
 def test_pooled_and_by_image_weigh_differently():
     full, empty = np.ones((2, 2), int), np.zeros((2, 2), int)
     two = np.array([[1, 2], [0, 0]])
-    counts = [count(full, full), count(two, empty)]
-    assert by_image(counts)["AP@0.5"] == pytest.approx(0.5)
-    assert pooled(counts)["AP@0.5"] == pytest.approx(1 / 3)
+    counts = [count_matches(full, full), count_matches(two, empty)]
+    assert average_scores(counts)["AP@0.5"] == pytest.approx(0.5)
+    assert pool_scores(counts)["AP@0.5"] == pytest.approx(1 / 3)
 
 
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="shapes differ"):
-        count(np.zeros((2, 2), int), np.zeros((2, 3), int))
+        count_matches(np.zeros((2, 2), int), np.zeros((2, 3), int))
 
 
 @pytest.mark.parametrize("name", ["fluorescence_small", "histology_purple", "grayscale_tissue"])
@@ -103,8 +108,8 @@ def test_scores_are_those_of_stardist_to_the_third_decimal(name, shift):
     predicted = np.roll(true, shift, axis=1)
     predicted[predicted % 7 == 1] = 0
     predicted[predicted % 11 == 2] += 1
-    ours = count(true, predicted).scores()
-    for threshold in THRESHOLDS:
+    ours = count_matches(true, predicted).scores()
+    for threshold in IOU_THRESHOLDS:
         theirs = matching(true, predicted, thresh=threshold)
         assert ours[f"AP@{threshold:g}"] == pytest.approx(theirs.accuracy, abs=5e-4)
         if threshold == 0.5:

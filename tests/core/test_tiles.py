@@ -21,7 +21,7 @@ plans = st.fixed_dictionaries(
 def test_tiles_cover_every_pixel_once(plan):
     covered = np.zeros(plan["shape"], int)
     for tile in plan_tiles(**plan):
-        covered[tile.place] += 1
+        covered[tile.core] += 1
     assert (covered == 1).all()
 
 
@@ -30,7 +30,7 @@ def test_what_tiles_keep_of_what_they_read_is_the_image(plan):
     image = np.random.default_rng(0).integers(0, 1000, plan["shape"])
     stitched = np.full(plan["shape"], -1)
     for tile in plan_tiles(**plan):
-        stitched[tile.place] = read_tile(image, tile)[tile.keep]
+        stitched[tile.core] = read_tile(image, tile)[tile.core_in_read]
     np.testing.assert_array_equal(stitched, image)
 
 

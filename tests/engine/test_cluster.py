@@ -19,7 +19,7 @@ from test_streaming import begin, mosaic, stream
 
 import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import UserError, run
-from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.blockwise.block import Wanted
 from napari_nuclei_unet.blockwise.cluster import FilePlane, computing_on
 from napari_nuclei_unet.blockwise.run import Layer, stream_steps
@@ -48,7 +48,7 @@ def cluster():
 
 def on_cluster(address, folder, on_step=None):
     store, journal = begin(folder, (700, 700))
-    layers = [Layer(FilePlane(str(folder / "image.tif"), 0, Cut((None, None))))]
+    layers = [Layer(FilePlane(str(folder / "image.tif"), 0, PlaneIndex((None, None))))]
     with computing_on(address, "nuclei") as compute:
         progress = run(stream_steps(layers, store, journal, Wanted("nuclei"), compute), on_step)
     return progress, store.labels[:]

@@ -15,10 +15,10 @@ from napari_nuclei_unet.models.model import read_model, save_model
 from napari_nuclei_unet.training.checkpoint import checkpoint_path
 from napari_nuclei_unet.training.evaluation import FineTuned
 from napari_nuclei_unet.training.finetune import fine_tune_steps
-from napari_nuclei_unet.training.finetune_data import Lesson, Pair, lesson_of
-from napari_nuclei_unet.training.loop import NO_NUMBER, Epoch
+from napari_nuclei_unet.training.finetune_data import FineTuneData, Pair, make_finetune_data
+from napari_nuclei_unet.training.loop import LOSS_NOT_FINITE, Epoch
 from napari_nuclei_unet.training.presets import RECIPES
-from napari_nuclei_unet.training.trainer import _sampling, contracting_path
+from napari_nuclei_unet.training.trainer import _sampling_probabilities, contracting_path
 
 QUICK = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32}
 PARAMS = replace(RECIPES["finetune"], **QUICK)
@@ -76,13 +76,13 @@ def test_labels_outside_of_what_is_finished_change_nothing(bright_file):
 
 def test_resumed_equals_uninterrupted_though_the_images_are_gone(bright_file, tmp_path):
     whole = fine_tune([annotated_pair()], bright_file, **QUICK)
-    lesson = lesson_of([Pair.of(annotated_pair(), 1)], PARAMS)
+    lesson = make_finetune_data([Pair.of(annotated_pair(), 1)], PARAMS)
     lesson.save(tmp_path / "lesson")
     out = tmp_path / "half.safetensors"
     for step in fine_tune_steps(lesson, bright_file, PARAMS, out=out):
         if isinstance(step, Epoch) and step.history[-1]["epoch"] == 1:
             break  # as when the window is closed
-    again = Lesson.load(tmp_path / "lesson")
+    again = FineTuneData.load(tmp_path / "lesson")
     resumed = run(fine_tune_steps(again, None, PARAMS, out=out, resume=True))
     assert same_weights(whole.network, resumed.network)
     assert resumed.before == whole.before
@@ -108,10 +108,10 @@ def test_training_does_not_load_the_compiler(bright_file):
 
 
 def test_resume_refuses_another_lesson(bright_file, tmp_path):
-    lesson = lesson_of([Pair.of(annotated_pair(), 1)], PARAMS)
+    lesson = make_finetune_data([Pair.of(annotated_pair(), 1)], PARAMS)
     out = tmp_path / "half.safetensors"
     run(fine_tune_steps(lesson, bright_file, PARAMS, out=out))
-    other = lesson_of([Pair.of(annotated_pair(3), 1)], PARAMS)
+    other = make_finetune_data([Pair.of(annotated_pair(3), 1)], PARAMS)
     with pytest.raises(UserError, match="other images"):
         run(fine_tune_steps(other, None, PARAMS, out=out, resume=True))
     checkpoint_path(out).unlink()
@@ -176,11 +176,11 @@ def test_a_model_can_be_trained_from_the_beginning():
 
 
 def test_reference_images_get_their_share_of_patches():
-    lesson = lesson_of([Pair.of(annotated_pair(), 1)], replace(PARAMS, reference=0.25))
-    chances = _sampling(lesson.training)
+    lesson = make_finetune_data([Pair.of(annotated_pair(), 1)], replace(PARAMS, reference=0.25))
+    chances = _sampling_probabilities(lesson.training)
     mixed = [one.name.startswith("reference") for one in lesson.training]
     assert chances[mixed].sum() == pytest.approx(0.25)
-    alone = lesson_of([Pair.of(annotated_pair(), 1)], replace(PARAMS, reference=0.0))
+    alone = make_finetune_data([Pair.of(annotated_pair(), 1)], replace(PARAMS, reference=0.0))
     assert not any(one.name.startswith("reference") for one in alone.training)
 
 
@@ -220,7 +220,7 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
             on_step=lambda step: notices.append(step.notice),
             **QUICK,
         )
-    assert NO_NUMBER in notices
+    assert LOSS_NOT_FINITE in notices
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,9 @@ def test_all_held_back_or_none_of_it_with_nuclei_is_told(bright_file):
     whole, nothing = (slice(0, 128), slice(0, 128)), (slice(28, 34), slice(28, 34))
     for box, words in ((whole, "No nucleus is left"), (nothing, "has its centre in")):
         with pytest.raises(UserError, match=words):
-            fine_tune([Pair(image, truth, "one", held={(): [box]})], bright_file, **QUICK)
+            fine_tune(
+                [Pair(image, truth, "one", validation_areas={(): [box]})], bright_file, **QUICK
+            )
 
 
 def test_a_worse_model_says_so():

@@ -14,15 +14,15 @@ import zarr
 
 import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import UserError, run, segment
-from napari_nuclei_unet.arrays.blocks import surviving
+from napari_nuclei_unet.arrays.blocks import number_surviving_labels
 from napari_nuclei_unet.arrays.boxes import Region
 from napari_nuclei_unet.blockwise.block import Held, Wanted
 from napari_nuclei_unet.blockwise.journal import Journal
 from napari_nuclei_unet.blockwise.run import BlockStep, Layer, find_all_steps, stream_steps
 from napari_nuclei_unet.blockwise.survey import survey_steps
-from napari_nuclei_unet.io.ngff import Grid
+from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
-from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.samples.images import read_sample
@@ -44,7 +44,9 @@ def small_blocks(monkeypatch):
 
 
 def begin(folder, shape, wish=None):
-    store = LabelsStore.create(folder / "out.zarr", Grid(shape, "YX", (1, 1), (None, None)), "i4")
+    store = LabelsStore.create(
+        folder / "out.zarr", LabelsGrid(shape, "YX", (1, 1), (None, None)), "i4"
+    )
     journal = Journal(folder / "out.zarr" / "journal.json", folder / "out.csv", wish or {})
     journal.begin()
     return store, journal
@@ -61,7 +63,7 @@ def test_blocks_give_the_nuclei_of_the_whole_plane(tmp_path, small_blocks, name)
     image = mosaic(name, (700, 830))
     progress, labels = stream(image, tmp_path)
     whole = segment(image)
-    assert count(whole, labels).scores()["AP@0.9"] >= 0.99
+    assert count_matches(whole, labels).scores()["AP@0.9"] >= 0.99
     assert progress.nuclei == labels.max() == len(np.unique(labels)) - 1
     assert not progress.failed
 
@@ -85,7 +87,7 @@ def test_zoomed_nuclei_are_found_as_in_the_whole_plane(tmp_path, monkeypatch):
     monkeypatch.setattr(blockwise, "BLOCK", 512)
     image = np.kron(mosaic("fluorescence_small", (400, 400)), np.ones((3, 3), np.uint8))
     _, labels = stream(image, tmp_path)
-    assert count(segment(image), labels).scores()["AP@0.5"] > 0.95
+    assert count_matches(segment(image), labels).scores()["AP@0.5"] > 0.95
 
 
 def test_the_table_tells_every_nucleus_once(tmp_path, small_blocks):
@@ -103,7 +105,7 @@ def test_empty_squares_are_skipped_and_change_nothing(tmp_path, small_blocks):
     image[40:400, 60:440] = mosaic("fluorescence_small", (360, 380))
     steps = []
     _, labels = stream(image, tmp_path, on_step=lambda step: steps.append(step) or False)
-    assert count(segment(image), labels).scores()["AP@0.9"] >= 0.99
+    assert count_matches(segment(image), labels).scores()["AP@0.9"] >= 0.99
     blocks = [one for one in steps if isinstance(one, BlockStep) and one.written]
     assert len(blocks) < 10  # of 30
 
@@ -222,7 +224,7 @@ def test_blocks_that_could_not_be_read_are_tried_again_by_the_next_run(
     tried = []
 
     def compute(tasks):
-        tried.extend(task.block.own for task in tasks)
+        tried.extend(task.block.core for task in tasks)
         yield from find_all_steps(tasks)
 
     progress = None
@@ -252,7 +254,7 @@ def test_a_plane_of_which_nothing_can_be_read_is_tried_again_as_a_whole(tmp_path
     (tmp_path / "whole").mkdir()
     _, expected = stream(image, tmp_path / "whole")
     plane = Broken(image, everywhere=True)
-    grid = Grid((2, 400, 400), "ZYX", (1, 1, 1), (None, None, None))
+    grid = LabelsGrid((2, 400, 400), "ZYX", (1, 1, 1), (None, None, None))
     layers = [Layer(Held(plane), (0,), {"z": 0}), Layer(Held(image), (1,), {"z": 1})]
 
     def again():
@@ -338,7 +340,7 @@ def test_a_zarr_is_only_sliced_and_planes_follow_one_another(tmp_path, small_blo
     array = zarr.create_array(tmp_path / "image.zarr", shape=stack.shape, chunks=(1, 128, 128),
                               dtype=stack.dtype)  # fmt: skip
     array[:] = stack
-    grid = Grid((2, 300, 300), "ZYX", (1, 1, 1), (None, None, None))
+    grid = LabelsGrid((2, 300, 300), "ZYX", (1, 1, 1), (None, None, None))
     store = LabelsStore.create(tmp_path / "out.zarr", grid, "i4")
     journal = Journal(tmp_path / "journal.json", tmp_path / "out.csv", {})
     journal.begin()
@@ -379,10 +381,10 @@ def test_a_run_that_goes_on_sees_the_plane_as_before(tmp_path, small_blocks):
 def test_large_numbers_on_a_large_offset_are_seen(tmp_path, small_blocks):
     image = mosaic("fluorescence_small", (400, 400)).astype(np.uint32) + 3_000_000_000
     _, labels = stream(image, tmp_path)
-    assert count(segment(image), labels).scores()["AP@0.9"] >= 0.99
+    assert count_matches(segment(image), labels).scores()["AP@0.9"] >= 0.99
 
 
 def test_nuclei_that_earlier_blocks_have_covered_have_no_id():
     found = np.array([[1, 1, 0], [2, 2, 3]], np.int32)
     window = np.array([[0, 0, 0], [9, 9, 0]], np.int32)
-    assert surviving(found, window).tolist() == [0, 1, 0, 2]
+    assert number_surviving_labels(found, window).tolist() == [0, 1, 0, 2]

@@ -23,10 +23,10 @@ from napari_nuclei_unet.training.checkpoint import checkpoint_path, load_checkpo
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.loop import Epoch, train_steps
 from napari_nuclei_unet.training.presets import RECIPES
-from napari_nuclei_unet.training.split import split
-from napari_nuclei_unet.training.train import Beginning, train
-from napari_nuclei_unet.training.trainer import batches, new_network, strength
-from napari_nuclei_unet.training.validation import Validation, predict
+from napari_nuclei_unet.training.split import split_by_group
+from napari_nuclei_unet.training.train import TrainStart, train
+from napari_nuclei_unet.training.trainer import augmentation_strength, iter_batches, new_network
+from napari_nuclei_unet.training.validation import Validation, predict_logits
 
 TINY = TrainParams(width=4, depth=1, epochs=2, steps=3, batch=2, patch=32, average=0.5)
 
@@ -50,31 +50,31 @@ def examples(n: int, kinds: int = 1, groups: int = 100) -> list[Example]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_groups_are_never_split_and_every_kind_is_validated(seed):
-    training, validation = split(examples(60, kinds=3, groups=12), 0.1, seed)
+    training, validation = split_by_group(examples(60, kinds=3, groups=12), 0.1, seed)
     assert len(training) + len(validation) == 60
     assert not {e.group for e in training} & {e.group for e in validation}
     assert {e.kind for e in validation} == {"0", "1", "2"}
 
 
 def test_a_single_group_still_holds_one_image_back():
-    training, validation = split(examples(4, groups=1), 0.1, 0)
+    training, validation = split_by_group(examples(4, groups=1), 0.1, 0)
     assert (len(training), len(validation)) == (3, 1)
 
 
 def test_of_kinds_with_a_single_group_each_a_whole_group_is_held_back():
-    training, validation = split(examples(9, kinds=3, groups=3), 0.1, 0)
+    training, validation = split_by_group(examples(9, kinds=3, groups=3), 0.1, 0)
     assert (len(training), len(validation)) == (6, 3)
     assert not {e.group for e in training} & {e.group for e in validation}
 
 
 def test_a_large_share_leaves_something_to_train_on():
-    training, _ = split(examples(6, groups=2), 0.9, 0)
+    training, _ = split_by_group(examples(6, groups=2), 0.9, 0)
     assert len(training) == 3
 
 
 def test_one_image_is_too_few():
     with pytest.raises(UserError, match="at least two"):
-        split(examples(1), 0.1, 0)
+        split_by_group(examples(1), 0.1, 0)
 
 
 SEED = replace(RECIPES["seed"], width=2, epochs=2, batch=3, resize=64)
@@ -104,7 +104,7 @@ def test_same_seed_same_weights_and_resumed_equals_uninterrupted(tmp_path, param
     with pytest.raises(KeyboardInterrupt):
         train(examples(8), params, stopped, report=interrupt)
     assert load_model(stopped).card.training["best_epoch"] == 1  # the best so far is kept
-    train(examples(8), params, stopped, begin=Beginning(resume=True), report=lambda _: None)
+    train(examples(8), params, stopped, begin=TrainStart(resume=True), report=lambda _: None)
     assert_same_weights(whole, stopped)
     rows = [load_checkpoint(checkpoint_path(path)).history for path in (whole, stopped)]
     for first, second in zip(*rows, strict=True):
@@ -117,7 +117,7 @@ def test_a_long_training_takes_a_model_further_and_resumed_equals_uninterrupted(
     params = replace(RECIPES["long"], epochs=2, steps=3, batch=2, patch=32, average=0.5)
     whole, stopped = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"
     lines = []
-    card = train(examples(8), params, whole, Beginning(model=first), report=lines.append)
+    card = train(examples(8), params, whole, TrainStart(model=first), report=lines.append)
     assert [line.split()[1] for line in lines] == ["0/2", "1/2", "2/2"]
     before = load_model(first).card
     assert card.parent == {"name": "first", "sha256": before.sha256}
@@ -130,8 +130,8 @@ def test_a_long_training_takes_a_model_further_and_resumed_equals_uninterrupted(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(examples(8), params, stopped, Beginning(model=first), report=interrupt)
-    resumed = train(examples(8), params, stopped, Beginning(resume=True), report=lambda _: None)
+        train(examples(8), params, stopped, TrainStart(model=first), report=interrupt)
+    resumed = train(examples(8), params, stopped, TrainStart(resume=True), report=lambda _: None)
     assert_same_weights(whole, stopped)
     assert resumed.parent == card.parent
     other = tmp_path / "other.safetensors"
@@ -140,7 +140,7 @@ def test_a_long_training_takes_a_model_further_and_resumed_equals_uninterrupted(
 
 
 def test_only_an_improved_validation_loss_gives_a_network():
-    training, validation = split(examples(8), 0.2, 0)
+    training, validation = split_by_group(examples(8), 0.2, 0)
     params = replace(TINY, epochs=6, learning_rate=0.5)  # jumps about
     best = math.inf
     network = new_network(params, training)
@@ -166,15 +166,15 @@ def test_a_model_with_a_pretrained_encoder_is_trained_used_and_trained_further(t
 def test_resume_refuses_other_parameters_and_other_images(tmp_path):
     out = tmp_path / "mine.safetensors"
     with pytest.raises(UserError, match="no checkpoint"):
-        train(examples(8), TINY, out, Beginning(resume=True))
+        train(examples(8), TINY, out, TrainStart(resume=True))
     train(examples(8), TINY, out, report=lambda _: None)
     with pytest.raises(UserError, match=r"epochs 2.*same parameters"):
-        train(examples(8), replace(TINY, epochs=3), out, Beginning(resume=True))
+        train(examples(8), replace(TINY, epochs=3), out, TrainStart(resume=True))
     with pytest.raises(UserError, match="other images"):
-        train(examples(9), TINY, out, Beginning(resume=True))
+        train(examples(9), TINY, out, TrainStart(resume=True))
     checkpoint_path(out).write_bytes(b"not this")
     with pytest.raises(UserError, match="no checkpoint of this version"):
-        train(examples(8), TINY, out, Beginning(resume=True))
+        train(examples(8), TINY, out, TrainStart(resume=True))
 
 
 def test_the_recipe_seed_shows_every_image_once_an_epoch_and_normalises_by_their_moments():
@@ -184,7 +184,7 @@ def test_the_recipe_seed_shows_every_image_once_an_epoch_and_normalises_by_their
     mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3), correction=0)
     torch.testing.assert_close(network.mean.flatten().double(), mean, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(network.std.flatten().double(), std, rtol=1e-4, atol=1e-6)
-    shown = batches(made, replace(SEED, resize=64), 0)
+    shown = iter_batches(made, replace(SEED, resize=64), 0)
     for _ in range(2):  # epochs
         drawn = [next(shown)[0] for _ in range(3)]
         assert [len(one) for one in drawn] == [3, 3, 1]
@@ -204,7 +204,7 @@ def test_validation_sees_what_the_engine_predicts(bright):
     image = examples(1)[0].image.repeat(1, 1, 2 + CPU_TILE // 64)
     image = image / image.max()  # as read_examples would have normalised it
     with torch.inference_mode():
-        logits = predict(bright.network, image)
+        logits = predict_logits(bright.network, image)
     pixels = image.numpy().transpose(1, 2, 0)
     maps = run(segment_steps(pixels, bright, SegmentParams(precision="fp32"), "cpu")).maps
     np.testing.assert_allclose(torch.sigmoid(logits)[0].numpy(), maps, atol=1e-5)
@@ -223,5 +223,12 @@ def test_a_trained_model_can_be_used_like_any_other(tmp_path):
 
 def test_augmentation_falls_in_the_end():
     params = TrainParams(augment=0.8, augment_end=0.2)
-    assert [round(strength(params, done), 3) for done in (0, 0.6, 0.8, 1)] == [0.8, 0.8, 0.5, 0.2]
-    assert strength(TrainParams(augment=0.1, augment_end=0.3), 1) == 0.1  # it never rises
+    assert [round(augmentation_strength(params, done), 3) for done in (0, 0.6, 0.8, 1)] == [
+        0.8,
+        0.8,
+        0.5,
+        0.2,
+    ]
+    assert (
+        augmentation_strength(TrainParams(augment=0.1, augment_end=0.3), 1) == 0.1
+    )  # it never rises

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_nuclei_unet import SegmentParams, run, segment_steps
-from napari_nuclei_unet.labels.diameter import diameter_of, size_of, typical_diameter
+from napari_nuclei_unet.labels.diameter import diameter_to_size, estimate_diameter, size_to_diameter
 from napari_nuclei_unet.models.model import Model
 from napari_nuclei_unet.segmentation.scale import PROBE, zoom_for
 
@@ -26,18 +26,18 @@ def rows_of_discs(shape, radius):
 
 @given(st.floats(4, 256))
 def test_size_and_diameter_are_inverse(diameter):
-    assert diameter_of(size_of(np.float64(diameter))) == pytest.approx(diameter)
+    assert size_to_diameter(diameter_to_size(np.float64(diameter))) == pytest.approx(diameter)
 
 
 def test_every_nucleus_has_one_vote_whatever_its_area():
     nucleus, size = np.zeros((2, 100, 200))
     for i in range(3):
         nucleus[:8, 10 * i : 10 * i + 8] = 1
-        size[:8, 10 * i : 10 * i + 8] = size_of(np.float64(8))
+        size[:8, 10 * i : 10 * i + 8] = diameter_to_size(np.float64(8))
     nucleus[20:84, :64] = nucleus[20:84, 80:144] = 1
-    size[20:84, :64] = size[20:84, 80:144] = size_of(np.float64(64))
-    assert typical_diameter(nucleus, size) == pytest.approx(8)
-    assert typical_diameter(nucleus * 0, size) is None
+    size[20:84, :64] = size[20:84, 80:144] = diameter_to_size(np.float64(64))
+    assert estimate_diameter(nucleus, size) == pytest.approx(8)
+    assert estimate_diameter(nucleus * 0, size) is None
 
 
 @pytest.mark.parametrize(("radius", "zoom"), [(2, 12 / 4), (6, 1), (24, 12 / 48)])

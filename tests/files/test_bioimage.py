@@ -16,7 +16,11 @@ import torch
 from safetensors.torch import save_file
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.export.bioimageio import LARGEST, export_bioimage, import_bioimage
+from napari_nuclei_unet.export.bioimageio import (
+    MAX_UNPACKED_BYTES,
+    export_bioimage,
+    import_bioimage,
+)
 from napari_nuclei_unet.models.model import Model, ModelCard, load_model, model_path, save_model
 from napari_nuclei_unet.network.unet import TARGETS, UNet, UNetConfig
 from napari_nuclei_unet.samples.images import read_sample
@@ -383,7 +387,9 @@ def test_a_package_that_claims_to_be_enormous_is_not_unpacked(bright_file, tmp_p
     with ZipFile(package, "w") as opened:
         for name in "ab":
             opened.writestr(f"{name}.safetensors", bright_file.read_bytes())
-            opened.infolist()[-1].file_size = LARGEST // 2 + 1  # goes into the list of members
+            opened.infolist()[-1].file_size = (
+                MAX_UNPACKED_BYTES // 2 + 1
+            )  # goes into the list of members
     refused(package, tmp_path / "models", "more than 1 GiB")
 
 

@@ -16,7 +16,7 @@ import tifffile
 from skimage.measure import regionprops
 
 from napari_nuclei_unet.cli import main
-from napari_nuclei_unet.io.labels import write_labels
+from napari_nuclei_unet.io.labels import write_labels_tiff
 from napari_nuclei_unet.params import SegmentParams
 
 
@@ -112,7 +112,7 @@ def test_every_parameter_has_a_flag(images, tmp_path, bright_file):
 def test_labels_are_stored_as_wide_as_they_need(tmp_path, nuclei, dtype):
     labels = np.zeros((300, 300), np.int32)
     labels.flat[:nuclei] = np.arange(1, nuclei + 1)
-    write_labels(tmp_path / "labels.tif", labels, {})
+    write_labels_tiff(tmp_path / "labels.tif", labels, {})
     stored = tifffile.imread(tmp_path / "labels.tif")
     assert stored.dtype == dtype
     np.testing.assert_array_equal(stored, labels)

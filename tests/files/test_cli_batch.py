@@ -21,8 +21,8 @@ from conftest import discs
 import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import SegmentParams, UserError, run, segment, segment_stack
 from napari_nuclei_unet.batch.inputs import find_inputs
-from napari_nuclei_unet.batch.job import Settings, open_job
-from napari_nuclei_unet.batch.outputs import Wanted
+from napari_nuclei_unet.batch.job import JobSettings, open_job
+from napari_nuclei_unet.batch.outputs import OutputOptions
 from napari_nuclei_unet.batch.run import segment_job_steps
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import read_record
@@ -474,10 +474,10 @@ def test_a_chunk_that_cannot_be_read_is_reported_and_the_rest_is_done(
 
 def job_of(path, out, bright_file, kind="zarr", **settings):
     """What the command ``segment`` of these tests does of one image."""
-    made = Settings(
+    made = JobSettings(
         load_model(bright_file), str(bright_file), SegmentParams(diameter=12.0), **settings
     )
-    return open_job(find_inputs([path])[0], made, Wanted(out, format=kind))
+    return open_job(find_inputs([path])[0], made, OutputOptions(out, format=kind))
 
 
 def spoil(chunk, content):

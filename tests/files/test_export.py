@@ -24,10 +24,10 @@ from roifile import ROI_TYPE, roiread
 from napari_nuclei_unet import UserError
 from napari_nuclei_unet.export import FORMATS, Result, save
 from napari_nuclei_unet.io.images import read_image
-from napari_nuclei_unet.io.labels import read_record, refuse_foreign
+from napari_nuclei_unet.io.labels import check_overwritable, read_record
 from napari_nuclei_unet.io.pixel_size import read_spacings
 from napari_nuclei_unet.labels.regionprops import measure
-from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.samples.images import SAMPLES, read_sample
 
 UM = "micrometer"
@@ -272,7 +272,7 @@ def test_labels_come_back_with_pixel_size_units_and_record(end, tmp_path):
     assert (pixels["TimeIncrement"], pixels["TimeIncrementUnit"]) == (2, "s")
     assert read_record(path) == made
     np.testing.assert_array_equal(read_image(path), result.labels)
-    refuse_foreign(path)
+    check_overwritable(path)
 
 
 def test_a_size_without_a_unit_is_not_taken_for_micrometers(tmp_path):
@@ -350,7 +350,7 @@ def test_ten_thousand_nuclei(tmp_path):
     for end in FORMATS:
         assert save(tmp_path / f"a{end}", result).stat().st_size < 20e6
     features = read_geojson(tmp_path / "a.geojson")
-    assert count(labels, painted(polygons_of(features), labels.shape)).scores()["PQ"] == 1
+    assert count_matches(labels, painted(polygons_of(features), labels.shape)).scores()["PQ"] == 1
 
 
 # what goes wrong

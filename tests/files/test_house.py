@@ -16,7 +16,9 @@ def names_defined(statement):
         names = [statement.name]
     elif isinstance(statement, ast.Assign):
         names = [n.id for target in statement.targets for n in ast.walk(target) if is_name(n)]
-    elif isinstance(statement, ast.AnnAssign | ast.TypeAlias if hasattr(ast, "TypeAlias") else ast.AnnAssign):
+    elif isinstance(
+        statement, ast.AnnAssign | ast.TypeAlias if hasattr(ast, "TypeAlias") else ast.AnnAssign
+    ):
         names = [getattr(statement, "target", getattr(statement, "name", None)).id]
     else:
         names = []
@@ -50,7 +52,7 @@ def test_the_map_of_contributing_is_the_tree():
 def test_every_place_that_contributing_names_exists():
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     table = text.partition("| to change")[2].partition("\n\n")[0]
-    places = [part for part in table.split("`")[1::2]]
+    places = table.split("`")[1::2]
     assert len(places) > 10
     for place in places:
         assert (PACKAGE / place).exists(), place

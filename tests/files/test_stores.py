@@ -11,13 +11,13 @@ import tifffile
 import zarr
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.lazy_images import images_in, is_zarr, open_lazily
-from napari_nuclei_unet.io.locks import locked
-from napari_nuclei_unet.io.ngff import Grid
+from napari_nuclei_unet.io.lazy_images import is_zarr, list_zarr_images, open_lazily
+from napari_nuclei_unet.io.locks import write_lock
+from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
 
 UM = "micrometer"
-PLANE = Grid((60, 80), "YX", (0.5, 0.5), (UM, UM))
+PLANE = LabelsGrid((60, 80), "YX", (0.5, 0.5), (UM, UM))
 
 
 def multiscales(axes, scales):
@@ -67,7 +67,7 @@ def test_an_ome_zarr_is_opened_at_every_level(tmp_path, pixels, version):
     np.testing.assert_array_equal(full.pixels[...], pixels)
     np.testing.assert_array_equal(half.pixels, pixels[:, ::2, ::2])
     assert is_zarr(path)
-    assert images_in(path) == [("cells", path)]
+    assert list_zarr_images(path) == [("cells", path)]
     with told("0 to 1", "level 2"):
         open_lazily(path, 2)
 
@@ -98,7 +98,7 @@ def test_a_plain_zarr_array_has_no_axes(tmp_path, pixels):
         lazy = open_lazily(path)
         assert (lazy.axes, lazy.scale, lazy.units) == (None, (1.0,) * 3, (None,) * 3)
         np.testing.assert_array_equal(lazy.pixels[1, 3:7], pixels[1, 3:7])
-        assert images_in(path) == [(str(version), path)]
+        assert list_zarr_images(path) == [(str(version), path)]
         with told("level 0", "no level 1"):
             open_lazily(path, 1)
 
@@ -244,8 +244,8 @@ def write_plate(path, version):
 def test_the_fields_of_a_plate(tmp_path, version):
     path = tmp_path / "screen.ome.zarr"
     fields = write_plate(path, version)
-    assert images_in(path) == [(field, path / field) for field in fields]
-    lazy = [open_lazily(at) for _, at in images_in(path)]
+    assert list_zarr_images(path) == [(field, path / field) for field in fields]
+    lazy = [open_lazily(at) for _, at in list_zarr_images(path)]
     assert [one.name for one in lazy] == ["screen_A_1_0", "screen_A_1_1", "screen_B_2_0"]
     assert [one.pixels[0, 0, 0] for one in lazy] == [0, 1, 2]
     with told("several images", "3", "screen.ome.zarr/A/1/0"):
@@ -258,7 +258,7 @@ def test_the_series_of_bioformats2raw(tmp_path, pixels):
     for series in range(11):
         write_image(path / str(series), pixels)
     zarr.create_group(path / "OME", zarr_format=2)
-    assert images_in(path) == [(str(series), path / str(series)) for series in range(11)]
+    assert list_zarr_images(path) == [(str(series), path / str(series)) for series in range(11)]
 
 
 def test_what_cannot_be_opened(tmp_path):
@@ -276,16 +276,16 @@ def test_what_cannot_be_opened(tmp_path):
     with told("cut.tif", "damaged"):
         open_lazily(tmp_path / "cut.tif")
     (tmp_path / "empty").mkdir()
-    for what in (open_lazily, images_in):
+    for what in (open_lazily, list_zarr_images):
         with told("empty", "no OME-Zarr"):
             what(tmp_path / "empty")
     zarr.create_group(tmp_path / "bare.zarr", zarr_format=2)
-    for what in (open_lazily, images_in):
+    for what in (open_lazily, list_zarr_images):
         with told("bare.zarr", "no OME-Zarr image"):
             what(tmp_path / "bare.zarr")
     (tmp_path / "bad.zarr").mkdir()
     (tmp_path / "bad.zarr" / ".zgroup").write_text("{")
-    for what in (open_lazily, images_in):
+    for what in (open_lazily, list_zarr_images):
         with told("bad.zarr", "damaged"):
             what(tmp_path / "bad.zarr")
 
@@ -333,7 +333,7 @@ def test_labels_and_record_come_back(tmp_path):
 
 def test_the_metadata_are_what_ngff_wants(tmp_path):
     models = pytest.importorskip("ome_zarr_models.v04")
-    grid = Grid((2, 3, 1500, 1100), "TZYX", (30, 2, 0.5, 0.5), ("second", UM, UM, UM))
+    grid = LabelsGrid((2, 3, 1500, 1100), "TZYX", (30, 2, 0.5, 0.5), ("second", UM, UM, UM))
     path = tmp_path / "a.ome.zarr"
     store = LabelsStore.create(path, grid, np.uint16)
     list(store.build_pyramid())
@@ -356,7 +356,7 @@ def test_the_metadata_are_what_ngff_wants(tmp_path):
 
 @pytest.mark.parametrize("shape", [(2049, 1025), (1, 5000), (1025, 3), (1024, 1024)])
 def test_the_pyramid_takes_every_second_pixel(tmp_path, shape):
-    store = LabelsStore.create(tmp_path / "a.zarr", Grid(
+    store = LabelsStore.create(tmp_path / "a.zarr", LabelsGrid(
         (2, *shape), "ZYX", (1, 1, 1), (None,) * 3), np.uint16)  # fmt: skip
     labels = fill(store)
     events = list(store.build_pyramid())
@@ -372,7 +372,7 @@ def test_the_pyramid_takes_every_second_pixel(tmp_path, shape):
 
 
 def test_a_pyramid_is_listed_when_it_is_complete(tmp_path):
-    grid = Grid((2100, 2100), "YX", (1, 1), (None, None))
+    grid = LabelsGrid((2100, 2100), "YX", (1, 1), (None, None))
     store = LabelsStore.create(tmp_path / "a.zarr", grid, np.uint8)
     store.write_record({"model": "bright"})
     store.write((slice(0, 9), slice(0, 9)), 5)
@@ -392,7 +392,7 @@ def test_a_pyramid_is_listed_when_it_is_complete(tmp_path):
 
 
 def test_chunks_of_background_take_no_room(tmp_path):
-    grid = Grid((50, 20_000, 20_000), "TYX", (1,) * 3, (None,) * 3)
+    grid = LabelsGrid((50, 20_000, 20_000), "TYX", (1,) * 3, (None,) * 3)
     store = LabelsStore.create(tmp_path / "a.zarr", grid, np.uint32)
     store.write((3, slice(0, 1024), slice(1024, 2048)), np.ones((1024, 1024), np.uint32))
     files = [p.relative_to(store.path / "0") for p in (store.path / "0").rglob("[0-9]*")]
@@ -413,7 +413,7 @@ def test_labels_of_another_kind_stand_in_the_way(tmp_path):
     labels = fill(LabelsStore.create(path, PLANE, np.uint16))
     with told("(60, 80)", "uint16", "uint32", "--overwrite"):
         LabelsStore.create(path, PLANE, np.uint32)
-    other = Grid((3, 60, 80), "ZYX", (1,) * 3, (None,) * 3)
+    other = LabelsGrid((3, 60, 80), "ZYX", (1,) * 3, (None,) * 3)
     with told("(60, 80)", "(3, 60, 80)", "another name"):
         LabelsStore.create(path, other, np.uint16)
     np.testing.assert_array_equal(LabelsStore.open_existing(path).labels[...], labels)
@@ -441,16 +441,18 @@ def test_nothing_of_others_is_deleted(tmp_path, pixels, overwrite):
 def test_a_lock_keeps_others_out_until_it_is_over_and_leaves_nothing(tmp_path):
     path = tmp_path / "deep" / "a.zarr"
     refused = told("a.zarr", "another program", "choose another folder")
-    with locked(path), locked(path.with_name("b.zarr")), refused, locked(path):
+    with write_lock(path), write_lock(path.with_name("b.zarr")), refused, write_lock(path):
         pass
-    with pytest.raises(ZeroDivisionError), locked(path):
+    with pytest.raises(ZeroDivisionError), write_lock(path):
         raise ZeroDivisionError
     (path.parent / ".a.zarr.lock").write_text("")  # of a program that was killed
-    with locked(path):
+    with write_lock(path):
         pass
     assert not list(path.parent.iterdir())
     (tmp_path / "file").write_text("")
-    with locked(tmp_path / "file" / "a.zarr"):  # no lock is possible there: who writes will tell
+    with write_lock(
+        tmp_path / "file" / "a.zarr"
+    ):  # no lock is possible there: who writes will tell
         pass
 
 
@@ -469,7 +471,7 @@ def test_what_only_a_programmer_gets_wrong(tmp_path):
         LabelsStore.create(tmp_path / "a.zarr", PLANE, np.float32)
     assert not list(tmp_path.iterdir())
     with pytest.raises(ValueError, match="fit together"):
-        Grid((3, 4), "ZYX", (1, 1), (None, None))
+        LabelsGrid((3, 4), "ZYX", (1, 1), (None, None))
 
 
 # napari
@@ -478,7 +480,7 @@ def test_what_only_a_programmer_gets_wrong(tmp_path):
 def test_napari_shows_the_pyramid(tmp_path):
     from napari.layers import Image, Labels
 
-    grid = Grid((2, 1500, 1100), "ZYX", (1, 1, 1), (None,) * 3)
+    grid = LabelsGrid((2, 1500, 1100), "ZYX", (1, 1, 1), (None,) * 3)
     store = LabelsStore.create(tmp_path / "a.zarr", grid, np.uint16)
     fill(store)
     list(store.build_pyramid())
@@ -495,7 +497,7 @@ def test_napari_shows_the_pyramid(tmp_path):
 def test_napari_paints_into_the_store(tmp_path):
     from napari.layers import Labels
 
-    grid = Grid((3, 60, 80), "ZYX", (2, 0.5, 0.5), (UM, UM, UM))
+    grid = LabelsGrid((3, 60, 80), "ZYX", (2, 0.5, 0.5), (UM, UM, UM))
     store = LabelsStore.create(tmp_path / "a.zarr", grid, np.uint32, chunk=32)
     store.write((0, slice(0, 9), slice(0, 9)), 4)
     layer = Labels(store.labels, scale=grid.scale, units=grid.units)

@@ -7,7 +7,7 @@ from qtpy.QtTest import QTest
 from widgets.test_review_widget import between, middle
 
 from napari_nuclei_unet.metrics.error_types import compare
-from napari_nuclei_unet.widgets.common.canvas import canvas_of
+from napari_nuclei_unet.widgets.common.canvas import find_canvas
 
 pytestmark = pytest.mark.viewer
 PLUGIN = "napari-nuclei-unet"
@@ -19,7 +19,7 @@ class Hand:
 
     def __init__(self, qtbot, viewer, widget, layer):
         self.qtbot, self.viewer, self.layer = qtbot, viewer, layer
-        self.canvas = canvas_of(widget)
+        self.canvas = find_canvas(widget)
 
     def at(self, place):
         world = np.asarray(self.layer.data_to_world(place))
@@ -66,7 +66,7 @@ def opened(make_napari_viewer, qtbot):
 
 def test_ten_errors_are_corrected_by_mouse_and_keys_and_undone_by_keys(qtbot, opened):
     viewer, review, truth, layer = opened
-    with qtbot.waitSignal(review._files.job.finished, timeout=60_000):
+    with qtbot.waitSignal(review._exporter.job.finished, timeout=60_000):
         review.measure()
     start, table = layer.data.copy(), layer.features.copy()
     hand, found = Hand(qtbot, viewer, review, layer), compare(truth, layer.data)
@@ -93,7 +93,7 @@ def test_ten_errors_are_corrected_by_mouse_and_keys_and_undone_by_keys(qtbot, op
 
 def test_the_queue_is_walked_by_keys(qtbot, opened):
     viewer, review, _, layer = opened
-    with qtbot.waitSignal(review._files.job.finished, timeout=60_000):
+    with qtbot.waitSignal(review._exporter.job.finished, timeout=60_000):
         review.measure()
     hand = Hand(qtbot, viewer, review, layer)
     least = layer.features.sort_values("confidence")["index"].tolist()

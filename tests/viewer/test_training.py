@@ -30,24 +30,24 @@ def test_paint_train_segment_in_a_window(
     trainer._model.use_file(bright_file)
     trainer._form.set(replace(trainer._form.get(), epochs=2, steps=3, batch=2, patch=32))
     click(trainer, "add_all_pairs")
-    looked = lambda: not trainer._material.busy  # noqa: E731
+    looked = lambda: not trainer._dataset_form.is_busy  # noqa: E731
     qtbot.waitUntil(looked, timeout=30_000)
     assert "Nothing is annotated" in trainer.findChild(QLabel, "training_status").text()
     for number, place in enumerate(GRID, 1):  # as with a brush, one nucleus after the other
         labels.brush_size = 14
         labels.paint(place, number)
     qtbot.waitUntil(
-        lambda: "16 nuclei" in trainer._material.list._list.item(0).text(), timeout=30_000
+        lambda: "16 nuclei" in trainer._dataset_form.pair_list._list.item(0).text(), timeout=30_000
     )
     assert [layer.name for layer in viewer.layers][-1] == "cells held back"
-    with qtbot.waitSignal(trainer._course.learnt, timeout=120_000):
+    with qtbot.waitSignal(trainer._run_panel.trained, timeout=120_000):
         click(trainer, "train")
-    qtbot.waitUntil(lambda: not trainer._course.running, timeout=30_000)
+    qtbot.waitUntil(lambda: not trainer._run_panel.is_running, timeout=30_000)
     assert (tmp_path / "models" / "my nuclei.safetensors").is_file()
     assert trainer._curves._loss._curves["validation_loss"].getData()[0].tolist() == [0, 1, 2]
     _, segmenter = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Segment nuclei")
     viewer.layers.selection.active = image
     assert segmenter._model.model.value == str(tmp_path / "models" / "my nuclei.safetensors")
     click(segmenter, "segment")
-    qtbot.waitUntil(lambda: not segmenter._runner.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not segmenter._runner.is_running, timeout=60_000)
     assert viewer.layers["cells nuclei"].data.max() == 16

@@ -96,7 +96,7 @@ def test_every_new_image_is_followed_and_tuned(make_napari_viewer, qtbot):
     labels = viewer.layers["two nuclei"]
     before = labels.data.copy()
     widget._form._controls["threshold"].value = 0.8
-    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
     assert (labels.data != before).any()
 
 
@@ -106,7 +106,7 @@ def test_all_planes_of_a_stack_then_a_slider(make_napari_viewer, qtbot):
     image, _ = read_sample("fluorescence_small")
     viewer.add_image(np.stack([image, image[::-1], image[:, ::-1]]), axis_labels=tuple("zyx"))
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
-    widget._where.planes.kind.value = "all"
+    widget._source_form.planes.kind.value = "all"
     with qtbot.waitSignal(widget._runner.job.finished, timeout=120_000):
         QTest.mouseClick(widget.findChild(QPushButton, "segment"), Qt.MouseButton.LeftButton)
     (labels,) = (layer for layer in viewer.layers if "nuclei" in layer.name)
@@ -116,7 +116,7 @@ def test_all_planes_of_a_stack_then_a_slider(make_napari_viewer, qtbot):
     before = labels.data.copy()
     viewer.dims.set_current_step(0, 2)
     widget._form._controls["threshold"].value = 0.8
-    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
     assert (labels.data[2] != before[2]).any()
     np.testing.assert_array_equal(labels.data[:2], before[:2])
     viewer.dims.ndisplay = 3

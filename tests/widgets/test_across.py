@@ -6,8 +6,8 @@ from conftest import discs
 from napari.layers import Tracks
 from qtpy.QtWidgets import QLabel, QPushButton
 
-from napari_nuclei_unet.widgets.layers.keys import METADATA
-from napari_nuclei_unet.widgets.segment.plane_form import ALL, RANGE
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES, PLANE_RANGE
 from widgets.conftest import click
 
 pytest.importorskip("laptrack")
@@ -19,19 +19,19 @@ def moving(frames):
 
 
 def followed(qtbot, widget, name):
-    with qtbot.waitSignal(widget._across.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget._linking_panel.job.finished, timeout=60_000):
         click(widget, name)
 
 
 def segment_all(qtbot, widget):
-    widget._where.planes.kind.value = ALL
+    widget._source_form.planes.kind.value = ALL_PLANES
     with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
         click(widget, "segment")
 
 
 def slide(qtbot, widget, value):
     widget._form._controls["threshold"].value = value
-    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
 
 
 def status(widget):
@@ -85,12 +85,12 @@ def test_a_single_plane_offers_nothing_to_follow(viewer, widget, three_discs):
 @pytest.mark.parametrize("how", ["slider", "tune_all", "segment", "this one"])
 def test_ids_that_hold_no_more_are_told(qtbot, viewer, widget, labels, how):
     followed(qtbot, widget, "link_frames")
-    assert labels.metadata[METADATA]["track"]
+    assert labels.metadata[METADATA_KEY]["track"]
     if how == "slider":
         for value in (0.8, 0.9):  # it is still said after the second move
             slide(qtbot, widget, value)
     elif how == "this one":
-        widget._where.planes.kind.value = how
+        widget._source_form.planes.kind.value = how
         with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
             click(widget, "segment")
     else:
@@ -99,10 +99,10 @@ def test_ids_that_hold_no_more_are_told(qtbot, viewer, widget, labels, how):
     one = how in ("slider", "this one")
     told = "ids of this plane are new: link again" if one else "ids are new: link again"
     assert status(widget).endswith(told)
-    assert not labels.metadata[METADATA].get("track")
+    assert not labels.metadata[METADATA_KEY].get("track")
     assert len(tracks_in(viewer)) == (how != "segment")  # after it no nucleus has the old id
     followed(qtbot, widget, "join_slices")
-    assert labels.metadata[METADATA]["join"] == "t"
+    assert labels.metadata[METADATA_KEY]["join"] == "t"
     assert not tracks_in(viewer)
     slide(qtbot, widget, 0.7)
     assert status(widget).endswith("ids of this plane are new: join again")
@@ -110,8 +110,8 @@ def test_ids_that_hold_no_more_are_told(qtbot, viewer, widget, labels, how):
 
 def test_a_run_over_some_planes_leaves_the_tracks(qtbot, viewer, widget, labels):
     followed(qtbot, widget, "link_frames")
-    widget._where.planes.kind.value = RANGE
-    widget._where.planes.range.setText("0-2")
+    widget._source_form.planes.kind.value = PLANE_RANGE
+    widget._source_form.planes.range.setText("0-2")
     with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
         click(widget, "segment")
     assert status(widget).endswith("ids are new: link again")
@@ -122,10 +122,10 @@ def test_a_run_over_some_planes_leaves_the_tracks(qtbot, viewer, widget, labels)
 def test_with_two_axes_frames_are_linked_over_time_at_once(qtbot, viewer, widget, names):
     data = np.stack([moving(4), moving(4)], axis=1)
     viewer.add_image(data, name="cells", axis_labels=names)
-    widget._where.axis.value = None
+    widget._source_form.axis.value = None
     segment_all(qtbot, widget)
     labels = viewer.layers["cells nuclei"]
-    assert widget._across._axis.value == 1
+    assert widget._linking_panel._axis.value == 1
     followed(qtbot, widget, "link_frames")
     assert len(np.unique(labels.data)) == 5  # two nuclei in each of two slices
     (tracks,) = tracks_in(viewer)
@@ -141,5 +141,5 @@ def test_time_that_is_not_first_cannot_be_linked(qtbot, viewer, widget, messages
     viewer.add_image(data, name="cells", axis_labels=("z", "time", "y", "x"))
     segment_all(qtbot, widget)
     click(widget, "link_frames")
-    assert not widget._across.job.running
+    assert not widget._linking_panel.job.is_running
     assert "the time of these labels is another" in messages[-1][1]

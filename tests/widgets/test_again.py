@@ -15,9 +15,9 @@ from napari_nuclei_unet import SegmentParams, run, segment
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.params import DEVICES
 from napari_nuclei_unet.provenance.reproduce import of_stack
-from napari_nuclei_unet.widgets.common.preferences import DEFAULTS
-from napari_nuclei_unet.widgets.layers.keys import METADATA
-from napari_nuclei_unet.widgets.segment.plane_task import Wanted, segment_source
+from napari_nuclei_unet.widgets.common.preferences import DEFAULT_PREFERENCES
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.segment.plane_task import SegmentRequest, plane_task_steps
 from widgets.conftest import click, click_and_wait
 
 SHAPES = [[[5.0, 3.0], [5.0, 70.0], [52.0, 60.0], [40.0, 3.0]]]
@@ -68,10 +68,10 @@ def test_command_and_python_make_the_same_labels(
     viewer.dims.set_point(range(viewer.dims.ndim - 2), (5, 1)[: viewer.dims.ndim - 2])
     if region:
         shapes = viewer.add_shapes(SHAPES, shape_type="polygon")
-        widget._where.region.value = shapes
+        widget._source_form.region.value = shapes
     if make is stack:
-        widget._where.axis.value = 1
-        widget._where.channel.value = channel
+        widget._source_form.axis.value = 1
+        widget._source_form.channel.value = channel
     widget._form.set(SegmentParams(threshold=0.37, minimum_area=20, tile=32))
     click_and_wait(qtbot, widget)
     labels = result(viewer).data
@@ -93,7 +93,7 @@ def test_command_and_python_make_the_same_labels(
 
 
 def followed(qtbot, widget, name):
-    with qtbot.waitSignal(widget._across.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget._linking_panel.job.finished, timeout=60_000):
         click(widget, name)
 
 
@@ -140,8 +140,8 @@ def test_command_and_python_make_all_planes_again(
     else:
         viewer.add_image(data, name="stack")
     viewer.layers["stack"].axis_labels = tuple("zyx")
-    widget._where.planes.kind.value = "all" if planes == "all" else "range"
-    widget._where.planes.range.setText(planes)
+    widget._source_form.planes.kind.value = "all" if planes == "all" else "range"
+    widget._source_form.planes.range.setText(planes)
     click_and_wait(qtbot, widget)
     if how:
         followed(qtbot, widget, how)
@@ -155,10 +155,10 @@ def test_command_and_python_make_all_planes_again(
             assert words[words.index(flag) + 1].lower() == value
     if how != "link_frames":
         np.testing.assert_array_equal(exec_python(widget, viewer), expected)
-    widget._where.planes.kind.value = "this one"
+    widget._source_form.planes.kind.value = "this one"
     click(widget, "restore")
-    assert widget._where.planes.kind.value == ("all" if planes == "all" else "range")
-    assert planes == "all" or widget._where.planes.range.text() == planes
+    assert widget._source_form.planes.kind.value == ("all" if planes == "all" else "range")
+    assert planes == "all" or widget._source_form.planes.range.text() == planes
 
 
 @pytest.mark.parametrize("how", ["join_slices", "link_frames"])
@@ -171,7 +171,7 @@ def test_time_and_depth_are_made_again_along_the_axis_that_was_joined(
     tifffile.imwrite(path, np.stack([frames, frames], axis=1), photometric="minisblack")
     (image,) = viewer.open(path, plugin="napari")
     image.axis_labels = tuple("tzyx")
-    widget._where.planes.kind.value = "all"
+    widget._source_form.planes.kind.value = "all"
     click_and_wait(qtbot, widget)
     followed(qtbot, widget, how)
     words, written = run_command(widget, tmp_path / "out")
@@ -193,19 +193,19 @@ def test_planes_of_different_settings_or_without_a_range_are_told(
         click_and_wait(qtbot, widget)
     words = shlex.split(copied(widget, "copy_command"))
     assert words[words.index("--planes") + 1] == "3"
-    assert "no range" in widget._progress._text.text()
-    widget._where.planes.kind.value = "all"
+    assert "no range" in widget._status_panel._text.text()
+    widget._source_form.planes.kind.value = "all"
     click_and_wait(qtbot, widget)
     assert "--planes all" in copied(widget, "copy_command")
-    assert widget._progress._text.text().endswith("is on the clipboard.")
+    assert widget._status_panel._text.text().endswith("is on the clipboard.")
     widget._form._controls["minimum_area"].value = 50
-    qtbot.waitUntil(lambda: not widget._live.busy)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy)
     text = copied(widget, "copy_python")
     assert "planes=[None]" in text
     assert "minimum_area=50" in text
-    assert "different settings" in widget._progress._text.text()
+    assert "different settings" in widget._status_panel._text.text()
     click(widget, "restore")
-    assert widget._progress._text.text().startswith("Planes were made with different settings")
+    assert widget._status_panel._text.text().startswith("Planes were made with different settings")
 
 
 def test_planes_of_a_coarser_level_are_not_counted_as_those_of_the_image():
@@ -229,10 +229,10 @@ def test_a_level_of_a_pyramid_too(qtbot, viewer, widget, six, tmp_path, level, r
     image = Image([big, big[::2, ::2]], multiscale=True, name="pyramid")
     image._source = image.source.model_copy(update={"path": str(path)})
     viewer.add_layer(image)
-    widget._where.level.value = level
+    widget._source_form.level.value = level
     if region:
         corners = 4 * np.array(SHAPES)
-        widget._where.region.value = viewer.add_shapes(corners, shape_type="polygon")
+        widget._source_form.region.value = viewer.add_shapes(corners, shape_type="polygon")
     click_and_wait(qtbot, widget)
     click(widget, "copy_command")
     words = shlex.split(QGuiApplication.clipboard().text())
@@ -265,7 +265,7 @@ def test_a_tuned_result_is_copied_as_it_is_tuned(qtbot, viewer, widget, six, tmp
     viewer.add_image(six.astype(float), name="cells")
     click_and_wait(qtbot, widget)
     widget._form._controls["minimum_area"].value = 200
-    qtbot.waitUntil(lambda: not widget._live.busy)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy)
     click(widget, "copy_python")
     assert "minimum_area=200" in QGuiApplication.clipboard().text()
     assert not result(viewer).data.any()
@@ -278,25 +278,25 @@ def test_the_form_goes_back_to_a_record(qtbot, viewer, widget, six):
         batch=2, precision="fp32",
     )  # fmt: skip
     widget._form.set(wish)
-    widget._where.channel.value = 2
+    widget._source_form.channel.value = 2
     widget._model.device.value = "cpu"
     shapes = viewer.add_shapes(SHAPES, shape_type="polygon")
-    widget._where.region.value = shapes
+    widget._source_form.region.value = shapes
     click_and_wait(qtbot, widget)
-    record = result(viewer).metadata[METADATA]
+    record = result(viewer).metadata[METADATA_KEY]
     viewer.layers.remove(shapes)
     widget._form.set(SegmentParams(threshold=0.9, minimum_area=5, tile=0, batch=0))
-    widget._where.channel.value = "mean"
+    widget._source_form.channel.value = "mean"
     widget._model.device.value = "auto"
-    assert widget._where.region.value == "whole image"
+    assert widget._source_form.region.value == "whole image"
     click(widget, "restore")
     assert widget._form.get() == wish
     assert widget._model.device.value == "cpu"
-    assert widget._where.channel.value == 2
+    assert widget._source_form.channel.value == 2
     before = result(viewer).data.copy()
     click_and_wait(qtbot, widget)
     np.testing.assert_array_equal(result(viewer).data, before)
-    assert result(viewer).metadata[METADATA]["region"] == record["region"]
+    assert result(viewer).metadata[METADATA_KEY]["region"] == record["region"]
 
 
 def test_labels_from_a_file_bring_their_record(viewer, widget, six, tmp_path, bright_file):
@@ -312,19 +312,21 @@ def test_labels_from_a_file_bring_their_record(viewer, widget, six, tmp_path, br
     assert widget._form.get().threshold == 0.31
     assert widget._form.get().diameter == 12.5
     assert widget._model.model.value == str(bright_file)
-    assert widget._where.source().region.polygons == (((2, 2), (2, 60), (60, 60)),)
+    assert widget._source_form.source().region.polygons == (((2, 2), (2, 60), (60, 60)),)
 
 
 def test_the_record_of_a_model_that_is_gone(qtbot, viewer, widget, six, messages, bright_file):
     labels = viewer.add_labels(np.zeros((9, 9), int))
     params = {"threshold": 0.25, "separation": 0.7}
-    labels.metadata = {METADATA: {"model": "mine", "model_file": "/no/mine.st", "params": params}}
+    labels.metadata = {
+        METADATA_KEY: {"model": "mine", "model_file": "/no/mine.st", "params": params}
+    }
     viewer.layers.selection.active = labels
     click(widget, "restore")
     assert "'mine' of these labels is not here" in messages[-1][1]
     assert widget._model.model.value == str(bright_file)
     assert widget._form.get().threshold == 0.25
-    labels.metadata = {METADATA: {"params": {"threshold": "high"}}}
+    labels.metadata = {METADATA_KEY: {"params": {"threshold": "high"}}}
     click(widget, "restore")
     assert "damaged" in messages[-1][1]
 
@@ -342,7 +344,7 @@ def cancel_in_the_middle(qtbot, widget):
     widget._form.set(SegmentParams(tile=32))
     with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
         click(widget, "segment")
-        qtbot.waitUntil(lambda: widget._progress._bar.value() > 20, timeout=60_000)
+        qtbot.waitUntil(lambda: widget._status_panel._bar.value() > 20, timeout=60_000)
         click(widget, "cancel")
 
 
@@ -353,7 +355,7 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
     button = next(one for one in box.buttons() if one.text() == wish)
     with qtbot.waitSignal(box.finished):
         button.click()
-    qtbot.waitUntil(lambda: not widget._runner.job.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=20_000)
     assert preferences.on_cancel == wish.lower()
     made = [layer for layer in viewer.layers if isinstance(layer, Labels)]
     if wish == "Discard":
@@ -362,13 +364,13 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
         whole = segment(big.data, bright)
         rows = np.flatnonzero(made[0].data.any(axis=1))
         assert rows.size
-        assert "nuclei in the part that was finished" in widget._progress._text.text()
+        assert "nuclei in the part that was finished" in widget._status_panel._text.text()
         assert not made[0].data[rows.max() + 1 :].any()
         known = (made[0].data > 0) & (whole == 0)
         assert not known.any()
     cancel_in_the_middle(qtbot, widget)  # not asked again
     assert widget.findChild(QMessageBox, "keep_finished") is None
-    qtbot.waitUntil(lambda: not widget._runner.job.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=20_000)
     click_and_wait(qtbot, widget)
     np.testing.assert_array_equal(result(viewer).data > 0, segment(big.data, bright) > 0)
 
@@ -377,7 +379,7 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
 
 
 def test_the_manifest_declares_what_the_code_reads(preferences):
-    assert preferences.model_dump() == DEFAULTS
+    assert preferences.model_dump() == DEFAULT_PREFERENCES
 
 
 def test_preferences_fill_the_form(qtbot, viewer, preferences, bright_file):
@@ -404,9 +406,9 @@ def test_offline_refuses_what_comes_from_the_network(viewer, widget, six, messag
 def test_threads_are_left_free(viewer, widget, six, free, left):
     viewer.add_image(six)
     before = torch.get_num_threads()
-    source = widget._where.source()
+    source = widget._source_form.source()
     model = widget._model.model.value
-    run(segment_source(Wanted(source, model, "cpu", SegmentParams(), free)))
+    run(plane_task_steps(SegmentRequest(source, model, "cpu", SegmentParams(), free)))
     assert torch.get_num_threads() == left  # of this thread
     torch.set_num_threads(before)
 
@@ -423,8 +425,8 @@ def test_outlines_and_probability(qtbot, viewer, widget, six):
     shown = viewer.layers["cells probability"]
     np.testing.assert_array_equal(shown.data > 0.5, result(viewer).data > 0)
     np.testing.assert_array_equal(shown.scale, image.scale)
-    assert widget._where.image.value is image
-    assert shown not in widget._where.image.choices
+    assert widget._source_form.image.value is image
+    assert shown not in widget._source_form.image.choices
     for name in ("outlines", "probability"):
         widget.findChild(QCheckBox, name).click()
     assert result(viewer).contour == 0
@@ -434,7 +436,7 @@ def test_outlines_and_probability(qtbot, viewer, widget, six):
 def test_the_line_says_what_was_found_in_the_units_of_the_layer(qtbot, viewer, widget, six):
     viewer.add_image(six, scale=(0.5, 0.5), units=("um", "um"))
     click_and_wait(qtbot, widget)
-    text = widget._progress._text.text()
+    text = widget._status_panel._text.text()
     area = np.median(np.bincount(result(viewer).data.ravel())[1:]) * 0.25
     assert f"6 nuclei · median area {area:.3g} µm²" in text
     assert "s on CPU, " in text

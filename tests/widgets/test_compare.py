@@ -11,11 +11,16 @@ from qtpy.QtWidgets import QLabel, QPushButton
 from skimage.measure import label
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.metrics.error_types import KINDS, compare
+from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, compare
 from napari_nuclei_unet.samples.images import read_sample
-from napari_nuclei_unet.widgets.layers.keys import ERRORS, METADATA
-from napari_nuclei_unet.widgets.review.compare import TOO_FEW, Compare
-from napari_nuclei_unet.widgets.review.comparison import CHANGED, COLOURS, MOST, compare_steps
+from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY
+from napari_nuclei_unet.widgets.review.compare import TWO_LABELS_NEEDED, ComparePanel
+from napari_nuclei_unet.widgets.review.comparison import (
+    ERROR_COLORS,
+    LABELS_CHANGED_WHILE_COMPARING,
+    MAX_COMPARED_PIXELS,
+    compare_steps,
+)
 from widgets.conftest import click
 
 
@@ -39,10 +44,10 @@ def given(request, viewer):
 
 @pytest.fixture
 def part(qtbot, given):
-    made = Compare(given)
+    made = ComparePanel(given)
     qtbot.addWidget(made)
     made.words = []
-    made.said.connect(made.words.append)
+    made.message.connect(made.words.append)
     return made
 
 
@@ -52,7 +57,7 @@ def layers(viewer, part):
     found, true = pair()
     annotation = viewer.add_labels(true, name="annotation", scale=(0.5, 0.5))
     result = viewer.add_labels(
-        found, name="cells nuclei", scale=(0.5, 0.5), metadata={METADATA: {"image": "x"}}
+        found, name="cells nuclei", scale=(0.5, 0.5), metadata={METADATA_KEY: {"image": "x"}}
     )
     return result, annotation
 
@@ -70,7 +75,7 @@ def text(part, name):
 
 
 def errors_on(viewer):
-    return [layer for layer in viewer.layers if ERRORS in layer.metadata]
+    return [layer for layer in viewer.layers if ERRORS_KEY in layer.metadata]
 
 
 def test_counts_scores_and_errors_are_shown(qtbot, viewer, part, layers):
@@ -101,10 +106,10 @@ def test_the_error_layer_lies_on_the_result_in_colours_of_the_legend(qtbot, view
     assert viewer.layers.selection.active == layers[0]
     np.testing.assert_allclose(layer.scale, layers[0].scale)
     assert layer.get_color(0) is None
-    for value, kind in enumerate(KINDS, 1):
+    for value, kind in enumerate(ERROR_KINDS, 1):
         red, green, blue = (round(255 * one) for one in layer.get_color(value)[:3])
-        assert f"#{red:02x}{green:02x}{blue:02x}" == COLOURS[kind]
-        assert COLOURS[kind] in part.findChild(QLabel, "compare_legend").text()
+        assert f"#{red:02x}{green:02x}{blue:02x}" == ERROR_COLORS[kind]
+        assert ERROR_COLORS[kind] in part.findChild(QLabel, "compare_legend").text()
 
 
 def test_again_the_same_layer_is_updated_and_a_copy_of_it_is_not(qtbot, viewer, part, layers):
@@ -135,7 +140,7 @@ def test_another_result_gets_errors_of_its_own(qtbot, viewer, part, layers):
 def test_choices_by_hand_stay_and_follow_names(viewer, part, layers):
     result, annotation = layers
     part._result.value, part._annotation.value = annotation, result
-    viewer.add_labels(result.data, name="third", metadata={METADATA: {}})
+    viewer.add_labels(result.data, name="third", metadata={METADATA_KEY: {}})
     annotation.name = "drawn"
     assert (part._result.value, part._annotation.value) == (annotation, result)
     assert part._result.native.currentText() == "drawn"
@@ -162,16 +167,16 @@ def test_stacks_and_pyramids_are_compared_at_full_resolution(qtbot, viewer, part
 
 def refused(part):
     click(part, "compare")
-    assert not part.job.running
+    assert not part.job.is_running
     sentence = part.words[-1]
     assert sentence.endswith(".")
     return sentence
 
 
 def test_what_cannot_be_compared_is_refused(viewer, part):
-    assert refused(part) == TOO_FEW
+    assert refused(part) == TWO_LABELS_NEEDED
     one = viewer.add_labels(np.zeros((6, 6), int), name="one")
-    assert refused(part) == TOO_FEW
+    assert refused(part) == TWO_LABELS_NEEDED
     two = viewer.add_labels(np.zeros((6, 7), int), name="two")
     assert "differ in shape, (6, 7) and (6, 6)" in refused(part)
     part._annotation.value = part._result.value = two
@@ -181,7 +186,7 @@ def test_what_cannot_be_compared_is_refused(viewer, part):
         layer.visible = False  # napari cannot draw it
         layer.data = np.zeros((0, 7), int)
     assert "no pixels" in refused(part)
-    edge = int(MOST**0.5) + 1
+    edge = int(MAX_COMPARED_PIXELS**0.5) + 1
     for layer in (one, two):
         layer.data = da.zeros((edge, edge), dtype=int, chunks=1000)
     assert "300 million" in refused(part)
@@ -244,7 +249,7 @@ def test_a_layer_with_other_data_meanwhile_is_told(qtbot, viewer, part, layers):
     with qtbot.waitSignal(part.job.finished, timeout=60_000):
         click(part, "compare")
         layers[0].data = layers[0].data.copy()
-    assert part.words[-1] == CHANGED
+    assert part.words[-1] == LABELS_CHANGED_WHILE_COMPARING
     assert not errors_on(viewer)
 
 
@@ -267,9 +272,9 @@ def test_a_second_click_does_not_disturb(qtbot, viewer, part, layers):
 
 
 def test_the_widget_may_go_while_the_thread_works(qtbot, viewer, layers, given):
-    made = Compare(given)
+    made = ComparePanel(given)
     made.start()
     job = made.job
     made.deleteLater()
-    qtbot.waitUntil(lambda: not job.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not job.is_running, timeout=60_000)
     assert isinstance(viewer.layers[0], Labels)

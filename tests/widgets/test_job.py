@@ -5,12 +5,12 @@ import threading
 import pytest
 
 from napari_nuclei_unet.progress import Step
-from napari_nuclei_unet.widgets.common.job import Job
+from napari_nuclei_unet.widgets.common.job import ThreadJob
 
 
 @pytest.fixture
 def job(qtbot):
-    return Job()
+    return ThreadJob()
 
 
 def count_to(n, log):
@@ -37,7 +37,7 @@ def test_events_and_result_arrive_in_order_from_another_thread(job, qtbot):
     assert [step.done for step in steps] == [0, 1, 2]
     assert results == ["done"]
     assert log[0] is not threading.current_thread()
-    assert not job.running
+    assert not job.is_running
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), RuntimeError("out of memory"), MemoryError()])
@@ -47,7 +47,7 @@ def test_every_error_arrives_even_a_runtime_error(job, qtbot, error):
     with qtbot.waitSignal(job.finished):
         job.start("failing", fail_with, error)
     assert failures == [error]
-    assert not job.running
+    assert not job.is_running
 
 
 def test_cancel_closes_the_generator_and_gives_no_result(job, qtbot):

@@ -18,12 +18,12 @@ from napari_nuclei_unet import segment
 from napari_nuclei_unet.blockwise.journal import JOURNAL
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import read_record
-from napari_nuclei_unet.io.locks import locked
+from napari_nuclei_unet.io.locks import write_lock
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
-from napari_nuclei_unet.metrics.matching import count
+from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.widgets import ReviewWidget
-from napari_nuclei_unet.widgets.layers.keys import METADATA
-from napari_nuclei_unet.widgets.review.tools import TOOLS
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
 from widgets.conftest import click, click_and_wait
 
 CENTRES = [(y, x) for y in range(16, 300, 32) for x in range(16, 400, 32)]
@@ -48,13 +48,13 @@ def test_a_click_makes_a_store_that_can_be_painted(qtbot, viewer, widget, plane,
     click_and_wait(qtbot, widget)
     labels = viewer.layers["slide nuclei"]
     assert isinstance(labels.data, zarr.Array)
-    assert count(segment(plane, bright), labels.data[:]).scores()["AP@0.9"] == 1
+    assert count_matches(segment(plane, bright), labels.data[:]).scores()["AP@0.9"] == 1
     np.testing.assert_allclose(labels.scale, (0.5, 0.5))
     assert status(widget).startswith(f"{len(CENTRES)} nuclei")
     labels.selected_label = 9999
     labels.paint((0, 0), 9999)
     path = tmp_path / "results" / "slide nuclei.ome.zarr"
-    assert labels.metadata[METADATA]["store"] == str(path)
+    assert labels.metadata[METADATA_KEY]["store"] == str(path)
     store = LabelsStore.open_existing(path)
     assert store.finished
     assert store.labels[0, 0] == 9999
@@ -81,9 +81,9 @@ def test_nuclei_of_a_store_have_a_table_and_are_corrected(
     before = labels.data[:]
     for tool, points in [("Delete", [(16, 16)]), ("Split", [(16, 40), (16, 56)]),
                          ("Merge", [(48, 16), (48, 48)])]:  # fmt: skip
-        chosen = next(one for one in TOOLS if one.name == tool)
+        chosen = next(one for one in EDIT_TOOLS if one.name == tool)
         positions = np.array([labels.data_to_world(point) for point in points])
-        review._correct.correct(chosen, labels, positions)
+        review._edit_toolbar.apply_stroke(chosen, labels, positions)
     assert labels.data[16, 16] == 0
     assert labels.data[48, 16] == labels.data[48, 48] == labels.data[48, 32]
     assert labels.data[16, 48] == len(CENTRES) + 1 or labels.data[18, 48] == len(CENTRES) + 1
@@ -102,7 +102,7 @@ def test_cancelled_and_clicked_again_it_goes_on(qtbot, viewer, widget, plane, tm
     stop = lambda _, step: getattr(step, "nuclei", 0) and click(widget, "cancel")  # noqa: E731
     widget._runner.stepped.connect(stop)
     click(widget, "segment")
-    qtbot.waitUntil(lambda: not widget._runner.running, timeout=30_000)
+    qtbot.waitUntil(lambda: not widget._runner.is_running, timeout=30_000)
     widget._runner.stepped.disconnect(stop)
     assert "goes on from there" in status(widget)
     assert not LabelsStore.open_existing(path).finished
@@ -195,7 +195,7 @@ def test_a_zarr_whose_disk_is_gone_is_not_taken_for_black(
 
 def test_one_program_at_a_time_writes_a_store(qtbot, viewer, widget, plane, tmp_path, messages):
     viewer.add_image(plane, name="slide")
-    with locked(tmp_path / "results" / "slide nuclei.ome.zarr"):
+    with write_lock(tmp_path / "results" / "slide nuclei.ome.zarr"):
         click_and_wait(qtbot, widget)
     assert any("is being written by another program" in text for _, text in messages)
     click_and_wait(qtbot, widget)

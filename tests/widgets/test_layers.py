@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
-from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.layers.geometry import plane_on_view
-from napari_nuclei_unet.widgets.layers.keys import METADATA
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
 from napari_nuclei_unet.widgets.layers.labels_layer import show_labels as show_in
 
 number = st.floats(0.1, 10)
@@ -18,7 +18,7 @@ number = st.floats(0.1, 10)
 
 def show_labels(viewer, image, index, labels, record):
     """Labels of the plane with an index of numpy."""
-    cut = Cut(tuple(None if isinstance(at, slice) else at for at in index))
+    cut = PlaneIndex(tuple(None if isinstance(at, slice) else at for at in index))
     return show_in(viewer, image, cut, np.asarray(labels, np.int32), None, record)
 
 
@@ -173,4 +173,4 @@ def test_multiscale_labels_have_full_resolution():
     image = viewer.add_image([np.zeros((64, 64)), np.zeros((32, 32))], multiscale=True)
     labels = show_labels(viewer, image, plane_on_view(viewer, image), np.ones((64, 64), int), {})
     assert labels.data.shape == (64, 64)
-    assert labels.metadata[METADATA]["image"] == str(image.unique_id)
+    assert labels.metadata[METADATA_KEY]["image"] == str(image.unique_id)

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QLabel
 from scipy import ndimage
 
 from napari_nuclei_unet import segment
-from napari_nuclei_unet.widgets.layers.keys import METADATA
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
 from widgets.conftest import click, click_and_wait
 
 
@@ -16,7 +16,7 @@ def slide(qtbot, widget, **values):
     """Move sliders and wait until nothing is under way any more."""
     for name, value in values.items():
         widget._form._controls[name].value = value
-    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
 
 
 def status(widget):
@@ -47,7 +47,7 @@ def test_a_slider_labels_again_in_place(qtbot, viewer, widget, result, shaded, b
     assert [layer for layer in viewer.layers if isinstance(layer, Labels)] == [result]
     assert (result.name, result.opacity, result.selected_label) == ("mine", 0.4, 3)
     assert viewer.layers.selection.active is result
-    assert result.metadata[METADATA]["params"]["threshold"] == 0.7
+    assert result.metadata[METADATA_KEY]["params"]["threshold"] == 0.7
     assert status(widget).startswith(f"{expected.max()} nuclei")
 
 
@@ -86,7 +86,7 @@ def test_labels_edited_by_hand_are_left_alone(qtbot, widget, result):
     result.undo()
     slide(qtbot, widget, threshold=0.75)
     assert 77 not in result.data
-    assert result.metadata[METADATA]["params"]["threshold"] == 0.75
+    assert result.metadata[METADATA_KEY]["params"]["threshold"] == 0.75
 
 
 @pytest.mark.parametrize("how", ["replaced", "in place"])
@@ -112,9 +112,9 @@ def test_another_model_ends_it(qtbot, widget, result):
 def test_a_layer_removed_while_tuning(qtbot, viewer, widget, result, name):
     widget._form._controls["threshold"].value = 0.9
     viewer.layers.remove(name)
-    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
     widget._form._controls["threshold"].value = 0.8
-    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
     assert not [one for one in viewer.layers if one.name == name]
 
 
@@ -181,7 +181,7 @@ def test_using_the_settings_of_one_result_leaves_the_other_alone(
     viewer.layers.selection.active = viewer.layers["cells"]
     viewer.layers.selection.active = viewer.layers["other nuclei"]
     click(widget, "restore")
-    qtbot.waitUntil(lambda: not widget._live.busy)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy)
     for name, data in before.items():
         np.testing.assert_array_equal(viewer.layers[name].data, data)
 

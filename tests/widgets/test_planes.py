@@ -15,8 +15,8 @@ from scipy import ndimage
 from napari_nuclei_unet import segment
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets import SegmentWidget
-from napari_nuclei_unet.widgets.layers.keys import METADATA
-from napari_nuclei_unet.widgets.segment.plane_form import Axis, parse_range
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.segment.plane_form import StackAxis, parse_plane_ranges
 from napari_nuclei_unet.widgets.session import predictions as _live
 from widgets.conftest import click, click_and_wait
 
@@ -54,7 +54,7 @@ def button(widget, name):
 
 
 def choose(widget, kind, text=None):
-    widget._where.planes.kind.value = kind
+    widget._source_form.planes.kind.value = kind
     if text is not None:
         widget.findChild(QLineEdit, "plane_range").setText(text)
 
@@ -62,7 +62,7 @@ def choose(widget, kind, text=None):
 def slide(qtbot, widget, **values):
     for name, value in values.items():
         widget._form._controls[name].value = value
-    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
 
 
 def from_one(labels):
@@ -90,16 +90,16 @@ def cancel_after(qtbot, widget, planes):
         if len(seen) == planes:
             click(widget, "cancel")
 
-    widget._stacker.kept.connect(count)
+    widget._stack_writer.plane_result.connect(count)
     click_and_wait(qtbot, widget)
-    widget._stacker.kept.disconnect(count)
+    widget._stack_writer.plane_result.disconnect(count)
 
 
 def test_time_and_depth(qtbot, viewer, widget, bright):
     data = stack_of(3, 4)
     image = viewer.add_image(data, name="tz", scale=(2, 3, 0.5, 0.5), axis_labels=tuple("tzyx"))
     choose(widget, "all")
-    assert widget._where.planes.kind.native.currentText() == "all (12)"
+    assert widget._source_form.planes.kind.native.currentText() == "all (12)"
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert labels.data.shape == data.shape
@@ -109,15 +109,15 @@ def test_time_and_depth(qtbot, viewer, widget, bright):
     assert status(widget).startswith("24 nuclei in 12 planes · median area ")
     assert " s on " in status(widget)
     assert button(widget, "continue_planes").isHidden()
-    assert len(labels.metadata[METADATA]["planes_written"]) == 12
+    assert len(labels.metadata[METADATA_KEY]["planes_written"]) == 12
 
 
 def test_an_axis_of_channels_in_the_middle_is_left_out(qtbot, viewer, widget, bright):
     data = np.stack([stack_of(4) * 0 + 1, stack_of(4)], axis=1)
     viewer.add_image(data, name="zc", axis_labels=tuple("zcyx"))
-    widget._where.channel.value = 1
+    widget._source_form.channel.value = 1
     choose(widget, "all")
-    assert widget._where.planes.axes == [Axis(0, "z", 4)]
+    assert widget._source_form.planes.axes == [StackAxis(0, "z", 4)]
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert labels.data.shape == (4, 1, *SHAPE)
@@ -127,7 +127,7 @@ def test_an_axis_of_channels_in_the_middle_is_left_out(qtbot, viewer, widget, br
 def test_the_order_of_axes_is_that_of_the_view(qtbot, viewer, widget, bright):
     data = np.moveaxis(stack_of(5), 0, 2)
     viewer.add_image(data, name="yxz", rgb=False)
-    widget._where.axis.value = None
+    widget._source_form.axis.value = None
     viewer.dims.order = (2, 0, 1)
     choose(widget, "range", "1-3")
     click_and_wait(qtbot, widget)
@@ -166,7 +166,7 @@ def test_a_lazy_stack_is_read_plane_by_plane_once(qtbot, viewer, widget, bright)
     assert sorted(read) == [2, 3, 4]
     (labels,) = labels_in(viewer)
     check_planes(labels.data[2:5], data[2:5], bright)
-    kept = next(iter(widget._live._kept.values()))
+    kept = next(iter(widget._predictions._plane_results.values()))
     assert not isinstance(kept.prediction.plane.pixels, np.ndarray)
 
 
@@ -187,20 +187,20 @@ def test_a_range_that_is_none_is_told(viewer, widget, messages, text, words):
     viewer.add_image(stack_of(3, 4), axis_labels=tuple("tzyx"))
     choose(widget, "range", text)
     click(widget, "segment")
-    assert not widget._runner.running
+    assert not widget._runner.is_running
     assert words in messages[-1][1]
     assert messages[-1][0] == "warning"
 
 
 def test_ranges_are_read():
-    axes = [Axis(0, "t", 10), Axis(3, "axis 3", 4)]
-    assert parse_range(" 2 - 5 ,3", axes) == [range(2, 6), range(3, 4)]
+    axes = [StackAxis(0, "t", 10), StackAxis(3, "axis 3", 4)]
+    assert parse_plane_ranges(" 2 - 5 ,3", axes) == [range(2, 6), range(3, 4)]
     with pytest.raises(UserError, match="axis 3"):
-        parse_range("1, 9", axes)
+        parse_plane_ranges("1, 9", axes)
 
 
 def test_the_row_is_there_for_stacks_only(viewer, widget):
-    rows = widget._where
+    rows = widget._source_form
     viewer.add_image(np.zeros((9, 9)))
     assert not rows.planes.axes
     assert rows.planes.row.isHidden()
@@ -222,13 +222,13 @@ def test_cancel_keeps_planes_and_continue_does_the_rest(qtbot, viewer, widget, b
     choose(widget, "all")
     cancel_after(qtbot, widget, 3)
     (labels,) = labels_in(viewer)
-    done = len(labels.metadata[METADATA]["planes_written"])
+    done = len(labels.metadata[METADATA_KEY]["planes_written"])
     assert 3 <= done < 60
     assert not labels.data[done:].any()
     assert status(widget) == f"Cancelled: {done} of 60 planes are done. Continue does the rest."
     before = labels.data[:done].copy()
     widget._form._controls["threshold"].value = 0.9  # the rest is done with the same settings
-    qtbot.waitUntil(lambda: not widget._live.busy)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy)
     labels.data[:done] = before
     click_and_wait(qtbot, widget, "continue_planes")
     check_planes(labels.data[done:], data[done:], bright)
@@ -295,11 +295,11 @@ def test_what_does_not_fit_into_memory_is_kept_in_files(
     add(viewer, data)
     choose(widget, "all")
     click_and_wait(qtbot, widget)
-    spill = widget._live._spill
-    qtbot.waitUntil(lambda: not spill.busy)
+    spill = widget._predictions._disk_cache
+    qtbot.waitUntil(lambda: not spill.is_busy)
     folder = spill.folder
     assert len(list(folder.iterdir())) == 4
-    assert sum(kept.size > 0 for kept in widget._live._kept.values()) == 2
+    assert sum(kept.size > 0 for kept in widget._predictions._plane_results.values()) == 2
     (labels,) = labels_in(viewer)
     for step, threshold in ((0, 0.3), (5, 0.7)):
         viewer.dims.set_current_step(0, step)
@@ -318,13 +318,13 @@ def test_a_folder_that_cannot_be_written_costs_only_tuning(qtbot, viewer, widget
     add(viewer, stack_of(4))
     choose(widget, "range", "0-1")
     click_and_wait(qtbot, widget)
-    qtbot.waitUntil(lambda: not widget._live._spill.busy)
-    widget._live._spill._folder.cleanup()  # as if the disk were gone
+    qtbot.waitUntil(lambda: not widget._predictions._disk_cache.is_busy)
+    widget._predictions._disk_cache._folder.cleanup()  # as if the disk were gone
     choose(widget, "all")
     click_and_wait(qtbot, widget)
-    qtbot.waitUntil(lambda: not widget._live._spill.busy)
-    assert len(labels_in(viewer)[0].metadata[METADATA]["planes_written"]) == 4
-    assert len(widget._live._kept) == 1
+    qtbot.waitUntil(lambda: not widget._predictions._disk_cache.is_busy)
+    assert len(labels_in(viewer)[0].metadata[METADATA_KEY]["planes_written"]) == 4
+    assert len(widget._predictions._plane_results) == 1
 
 
 def test_without_a_folder_for_files_nothing_waits_in_memory(
@@ -336,15 +336,15 @@ def test_without_a_folder_for_files_nothing_waits_in_memory(
     add(viewer, stack_of(4))
     choose(widget, "all")
     click_and_wait(qtbot, widget)
-    spill, left = widget._live._spill, list(widget._live._kept.values())
+    spill, left = widget._predictions._disk_cache, list(widget._predictions._plane_results.values())
     assert spill.folder is None
     assert len(left) == 1  # the one on view; of the others tuning is lost
-    assert len(labels_in(viewer)[0].metadata[METADATA]["planes_written"]) == 4
+    assert len(labels_in(viewer)[0].metadata[METADATA_KEY]["planes_written"]) == 4
     failed = []
     spill.failed.connect(failed.append)
     spill._waiting.extend(left * 2)
     spill.put(left[0])
-    assert not spill.busy
+    assert not spill.is_busy
     assert failed == left * 3
 
 
@@ -428,7 +428,7 @@ def test_what_is_lost_during_the_run(qtbot, viewer, widget, messages, what):
         else:
             kept.layer.editable = False
 
-    widget._stacker.kept.connect(act)
+    widget._stack_writer.plane_result.connect(act)
     click_and_wait(qtbot, widget)
     assert len(seen) == 2
     assert len([text for _, text in messages if "run has ended" in text]) == 1
@@ -456,7 +456,7 @@ def test_axes_without_length(viewer, widget, messages, shape, words):
 def test_seven_dimensions(qtbot, viewer, widget, bright):
     data = stack_of(2, 1, 2, 1, 2)
     viewer.add_image(data, name="seven")
-    widget._where.axis.value = None
+    widget._source_form.axis.value = None
     choose(widget, "all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
@@ -467,9 +467,9 @@ def test_seven_dimensions(qtbot, viewer, widget, bright):
 def test_channels_chosen_along_an_axis_of_the_plane(qtbot, viewer, widget, bright):
     data = np.moveaxis(stack_of(3), 0, 2)  # Y, Z, X: the view shows Z as an axis of its planes
     viewer.add_image(np.ascontiguousarray(np.swapaxes(data, 1, 2)), name="odd")
-    widget._where.axis.value = 1
-    widget._where.channel.value = 2
-    assert not widget._where.planes.axes
+    widget._source_form.axis.value = 1
+    widget._source_form.channel.value = 2
+    assert not widget._source_form.planes.axes
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     np.testing.assert_array_equal(labels.data[:, 0], segment(plane(2), bright))
@@ -478,7 +478,7 @@ def test_channels_chosen_along_an_axis_of_the_plane(qtbot, viewer, widget, brigh
 def test_all_planes_inside_a_region(qtbot, viewer, widget):
     add(viewer, stack_of(4))
     shapes = viewer.add_shapes([[[0, 0], [0, 30], [47, 30], [47, 0]]], shape_type="rectangle")
-    widget._where.region.value = shapes
+    widget._source_form.region.value = shapes
     choose(widget, "all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
@@ -492,7 +492,7 @@ def test_progress_counts_planes_and_tiles(qtbot, viewer, widget):
     widget._form.set(dataclasses.replace(widget._form.get(), tile=32))
     choose(widget, "all")
     words = []
-    widget._runner.stepped.connect(lambda run, step: words.append(run.words(step)))
+    widget._runner.stepped.connect(lambda run, step: words.append(run.status(step)))
     click_and_wait(qtbot, widget)
     assert words[0].startswith("Plane 1 of 4 · tile 1 of ")
     assert any(one.startswith("Plane 3 of 4 · tile 2 of 4 · ") and "left" in one for one in words)
@@ -504,9 +504,9 @@ def test_the_record_is_that_of_the_plane_on_view(qtbot, viewer, widget):
     click_and_wait(qtbot, widget)
     for step in (2, 0):
         viewer.dims.set_current_step(0, step)
-        assert widget._again._record()["source"]["planes"] == [step]
+        assert widget._reproduce_panel._record()["source"]["planes"] == [step]
     click(widget, "restore")
-    assert widget._where.planes.kind.value == "all"  # that is how it was made
+    assert widget._source_form.planes.kind.value == "all"  # that is how it was made
     assert viewer.dims.current_step[0] == 0
 
 
@@ -522,6 +522,6 @@ def test_the_record_is_that_of_the_plane_on_view(qtbot, viewer, widget):
 )
 def test_planes_of_a_record_are_chosen(viewer, widget, planes, kind, text):
     viewer.add_image(stack_of(3, 4, 1), axis_labels=tuple("tzpyx"))
-    widget._where.planes.use(planes)
-    assert widget._where.planes.kind.value == kind
-    assert widget._where.planes.range.text() == text
+    widget._source_form.planes.use(planes)
+    assert widget._source_form.planes.kind.value == kind
+    assert widget._source_form.planes.range.text() == text

@@ -17,12 +17,12 @@ from napari_nuclei_unet.metrics.error_types import compare
 from napari_nuclei_unet.samples.images import read_sample
 from napari_nuclei_unet.samples.planted_errors import plant_errors
 from napari_nuclei_unet.widgets import ReviewWidget
-from napari_nuclei_unet.widgets.layers.features import Table
-from napari_nuclei_unet.widgets.review.save import with_ending
-from napari_nuclei_unet.widgets.review.tools import TOOLS
+from napari_nuclei_unet.widgets.layers.features import FeaturesTable
+from napari_nuclei_unet.widgets.review.save import add_suffix
+from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
 from widgets.conftest import click, click_and_wait
 
-DELETE, MERGE, SPLIT, ADD = TOOLS
+DELETE, MERGE, SPLIT, ADD = EDIT_TOOLS
 
 
 @pytest.fixture
@@ -61,17 +61,17 @@ def world(layer, *points):
 
 
 def use(review, tool, layer, *points):
-    review._correct.correct(tool, layer, world(layer, *points))
+    review._edit_toolbar.apply_stroke(tool, layer, world(layer, *points))
     return said(review)
 
 
 def measure(qtbot, review):
-    with qtbot.waitSignal(review._files.job.finished, timeout=60_000):
+    with qtbot.waitSignal(review._exporter.job.finished, timeout=60_000):
         click(review, "measure")
 
 
 def save(qtbot, review, path):
-    with qtbot.waitSignal(review._files.saving.finished, timeout=60_000):
+    with qtbot.waitSignal(review._exporter.saving.finished, timeout=60_000):
         review.save(path)
 
 
@@ -111,7 +111,7 @@ def test_a_result_fills_the_table_in_the_units_of_the_layer(labels):
 
 def test_sliders_keep_the_table_in_step(qtbot, widget, labels):
     widget._form._controls["minimum_area"].value = 500
-    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
     assert not labels.data.any()
     assert len(labels.features) == 0
 
@@ -132,7 +132,7 @@ def test_channels_and_colours_are_measured_one_by_one(qtbot, viewer, review, mak
 
 def test_a_stack_has_a_row_for_each_nucleus_and_plane(qtbot, viewer, widget, review, disc_image):
     viewer.add_image(np.stack([disc_image] * 6), name="stack")
-    widget._where.planes.kind.value = "all"
+    widget._source_form.planes.kind.value = "all"
     click_and_wait(qtbot, widget)
     layer = viewer.layers["stack nuclei"]
     assert len(layer.features) == 18
@@ -367,7 +367,7 @@ def test_steps_that_belong_to_other_labels_are_dropped(qtbot, widget, labels, re
     use(review, DELETE, labels, (20, 25))
     labels.undo()
     widget._form._controls["minimum_area"].value = 5
-    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
     after = state(labels)
     assert not labels.features["state"].any()
     labels.redo()
@@ -470,7 +470,7 @@ def test_comparing_judges_the_nuclei_that_are_reviewed(viewer, labels, review):
 def test_a_nucleus_of_labels_that_are_no_more_is_not_touched(qtbot, widget, labels, review):
     click(review, "next_doubtful")
     widget._form._controls["minimum_area"].value = 5
-    qtbot.waitUntil(lambda: not widget._live.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
     after = state(labels)
     click(review, "accept")
     assert "press N" in said(review)
@@ -525,7 +525,7 @@ def test_everything_is_saved(qtbot, labels, review, tmp_path):
 
 def test_labels_by_hand_are_measured_before_they_are_saved(qtbot, viewer, review, tmp_path):
     viewer.add_labels(np.eye(30, dtype=np.int32).repeat(2, 0), name="a/b?")
-    with qtbot.waitSignal(review._files.saving.finished, timeout=60_000):
+    with qtbot.waitSignal(review._exporter.saving.finished, timeout=60_000):
         review.save(tmp_path / "a.csv")
     assert len(list(csv.DictReader((tmp_path / "a.csv").open()))) == 1
 
@@ -541,11 +541,11 @@ def test_labels_by_hand_are_measured_before_they_are_saved(qtbot, viewer, review
     ],
 )
 def test_the_extension_of_a_dialog(path, chosen, expected):
-    assert with_ending(path, chosen) == expected
+    assert add_suffix(path, chosen) == expected
 
 
 def test_a_save_waits_for_what_is_being_measured(qtbot, labels, review, tmp_path):
-    with qtbot.waitSignal(review._files.saving.finished, timeout=60_000):
+    with qtbot.waitSignal(review._exporter.saving.finished, timeout=60_000):
         click(review, "measure")
         review.save(tmp_path / "a.csv")
     assert (tmp_path / "a.csv").exists()
@@ -735,7 +735,7 @@ def test_a_table_does_not_keep_its_layer(viewer):
     import weakref
 
     layer = Labels(np.ones((4, 4), np.int32))
-    table, ref = Table(layer), weakref.ref(layer)
+    table, ref = FeaturesTable(layer), weakref.ref(layer)
     del layer
     gc.collect()
     assert ref() is None

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QWidget
 
 from napari_nuclei_unet import SegmentParams, segment
 from napari_nuclei_unet.widgets import SegmentWidget
-from napari_nuclei_unet.widgets.layers.keys import METADATA
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
 from widgets.conftest import click, click_and_wait
 
 
@@ -42,7 +42,7 @@ def test_a_click_makes_a_labels_layer(qtbot, viewer, widget, three_discs, bright
     assert labels.name == "cells nuclei"
     np.testing.assert_array_equal(labels.data, segment(three_discs, bright))
     np.testing.assert_allclose(labels.scale, (0.3, 0.3))
-    record = labels.metadata[METADATA]
+    record = labels.metadata[METADATA_KEY]
     assert record["model"] == "bright"
     assert record["params"]["threshold"] == 0.5
     assert status(widget).startswith("3 nuclei · ")
@@ -80,13 +80,13 @@ def test_another_image_gets_its_own_layer(qtbot, viewer, widget, three_discs):
 def test_the_list_follows_the_viewer(viewer, widget, three_discs):
     one = viewer.add_image(three_discs, name="one")
     two = viewer.add_image(three_discs, name="two")
-    assert widget._where.image.value is two
+    assert widget._source_form.image.value is two
     viewer.layers.selection.active = one
-    assert widget._where.image.value is one
+    assert widget._source_form.image.value is one
     one.name = "renamed"
-    assert {widget._where.image.native.itemText(i) for i in range(2)} == {"renamed", "two"}
+    assert {widget._source_form.image.native.itemText(i) for i in range(2)} == {"renamed", "two"}
     viewer.layers.remove(one)
-    assert widget._where.image.value is two
+    assert widget._source_form.image.value is two
 
 
 def test_rgb_and_stacks(qtbot, viewer, widget, three_discs):
@@ -273,7 +273,7 @@ def test_locked_labels_are_not_touched(qtbot, viewer, widget, three_discs, messa
     click(widget, "segment")
     assert "are locked" in messages[-1][1]
     widget._form._controls["minimum_area"].value = 400
-    qtbot.waitUntil(lambda: not widget._live.busy)
+    qtbot.waitUntil(lambda: not widget._predictions.is_busy)
     assert "are locked" in status(widget)
     np.testing.assert_array_equal(labels.data, before)
 
@@ -282,27 +282,27 @@ def test_choices_follow_layers_that_are_renamed(viewer, widget, three_discs):
     viewer.add_image(three_discs, name="first")
     second = viewer.add_image(three_discs, name="second")
     shapes = viewer.add_shapes([[[0, 0], [0, 9], [9, 9]]], shape_type="polygon", name="S")
-    widget._where.region.value = shapes
+    widget._source_form.region.value = shapes
     viewer.layers.selection.active = second
     second.name = "DAPI"
     shapes.name = "whole image"
-    assert widget._where.image.value is second
-    assert widget._where.region.value is shapes
+    assert widget._source_form.image.value is second
+    assert widget._source_form.region.value is shapes
 
 
 def test_the_form_follows_the_axes_of_its_image(viewer, widget, three_discs):
     image = viewer.add_image(three_discs, name="cells")
-    assert widget._where.axis.choices == (None,)
+    assert widget._source_form.axis.choices == (None,)
     image.data = np.stack([three_discs] * 4)
-    assert widget._where.axis.value == 0
-    assert len(widget._where.channel.choices) == 6
+    assert widget._source_form.axis.value == 0
+    assert len(widget._source_form.channel.choices) == 6
     image.data = np.stack([three_discs] * 2)
-    assert len(widget._where.channel.choices) == 4
-    widget._where.channel.value = 1
+    assert len(widget._source_form.channel.choices) == 4
+    widget._source_form.channel.value = 1
     other = viewer.add_image(three_discs, name="other")
     viewer.layers.selection.active = other
     viewer.layers.selection.active = image
-    assert widget._where.channel.value == 1
+    assert widget._source_form.channel.value == 1
 
 
 def test_selecting_a_result_turns_to_its_image(qtbot, viewer, widget, three_discs):
@@ -311,7 +311,7 @@ def test_selecting_a_result_turns_to_its_image(qtbot, viewer, widget, three_disc
     (labels,) = labels_in(viewer)
     viewer.add_image(three_discs, name="second")
     viewer.layers.selection.active = labels
-    assert widget._where.image.value is first
+    assert widget._source_form.image.value is first
 
 
 def test_a_new_image_is_chosen_while_a_result_is_selected(qtbot, viewer, widget, three_discs):
@@ -319,4 +319,4 @@ def test_a_new_image_is_chosen_while_a_result_is_selected(qtbot, viewer, widget,
     click_and_wait(qtbot, widget)
     assert viewer.layers.selection.active in labels_in(viewer)
     second = viewer.add_image(three_discs, name="second")
-    assert widget._where.image.value is second
+    assert widget._source_form.image.value is second

@@ -66,11 +66,13 @@ def test_random_work_leaves_the_widget_usable(qtbot, viewer, widget, preferences
     for _ in range(ACTIONS):
         actions[int(rng.integers(len(actions)))](rng, viewer, widget)
         qtbot.wait(int(rng.integers(0, 30)))
-    qtbot.waitUntil(lambda: not (widget._runner.job.running or widget._live.busy), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: not (widget._runner.job.is_running or widget._predictions.is_busy), timeout=60_000
+    )
     last = discs((50, 60), [(20, 20), (20, 45)])
     image = viewer.add_image(last, name="last")
     viewer.layers.selection.active = image
-    widget._where.region.value = "whole image"
+    widget._source_form.region.value = "whole image"
     click(widget, "reset")
     click_and_wait(qtbot, widget)
     found = viewer.layers["last nuclei"].data

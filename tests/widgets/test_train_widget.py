@@ -17,9 +17,12 @@ from napari_nuclei_unet.models.model import read_card, read_model
 from napari_nuclei_unet.training.finetune_data import Pair
 from napari_nuclei_unet.training.presets import RECIPES
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
-from napari_nuclei_unet.widgets.layers.keys import HELD
-from napari_nuclei_unet.widgets.train.resume import Draft, interrupted
-from napari_nuclei_unet.widgets.train.validation_areas import held_layer, read_held
+from napari_nuclei_unet.widgets.layers.keys import VALIDATION_AREAS_KEY
+from napari_nuclei_unet.widgets.train.resume import ResumeState, find_interrupted
+from napari_nuclei_unet.widgets.train.validation_areas import (
+    find_validation_layer,
+    read_validation_areas,
+)
 
 from .conftest import click
 
@@ -38,11 +41,11 @@ def add_pair(viewer, name="cells", seed=0, **how):
 
 def looked(qtbot, trainer):
     """Wait until the labels were looked at."""
-    qtbot.waitUntil(lambda: not trainer._material.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not trainer._dataset_form.is_busy, timeout=30_000)
 
 
 def listed(trainer):
-    entries = trainer._material.list._list
+    entries = trainer._dataset_form.pair_list._list
     return [entries.item(row).text() for row in range(entries.count())]
 
 
@@ -51,12 +54,12 @@ def text(widget, name):
 
 
 def trained(qtbot, trainer, name="train"):
-    with qtbot.waitSignal(trainer._course.job.finished, timeout=120_000):
+    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=120_000):
         click(trainer, name)
 
 
 def held_layers(viewer):
-    return [layer for layer in viewer.layers if HELD in layer.metadata]
+    return [layer for layer in viewer.layers if VALIDATION_AREAS_KEY in layer.metadata]
 
 
 # what is learnt from
@@ -81,7 +84,7 @@ def test_the_selected_pair_is_added_and_removed_and_renamed(qtbot, viewer, train
     looked(qtbot, trainer)
     image.name = "renamed"
     assert listed(trainer) == ["renamed · 16 nuclei in cells nuclei"]
-    trainer._material.list._list.item(0).setSelected(True)
+    trainer._dataset_form.pair_list._list.item(0).setSelected(True)
     click(trainer, "remove_pair")
     assert listed(trainer) == []
     looked(qtbot, trainer)
@@ -126,10 +129,10 @@ def test_channels_are_chosen(qtbot, viewer, trainer):
     viewer.add_labels(label(clean > 0), name="cells nuclei")
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
-    assert trainer._material.pairs[0].channel == 0
-    trainer._material.list.channel.value = 1
+    assert trainer._dataset_form.pairs[0].channel == 0
+    trainer._dataset_form.pair_list.channel.value = 1
     looked(qtbot, trainer)
-    (arguments,) = trainer._material.arrays()
+    (arguments,) = trainer._dataset_form.arrays()
     ((_, plane),) = Pair(**arguments).planes()
     np.testing.assert_array_equal(plane.plane.pixels[0:128, 0:128], clean)
 
@@ -141,21 +144,21 @@ def test_what_is_held_back_lies_exactly_on_the_labels_and_can_be_moved(qtbot, vi
     _, labels = add_pair(viewer, scale=(0.5, 2.0), translate=(10, -7))
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
-    layer = held_layer(viewer, labels)
+    layer = find_validation_layer(viewer, labels)
     for name in ("scale", "translate"):
         np.testing.assert_array_equal(getattr(layer, name), getattr(labels, name))
-    (pair,) = trainer._material.pairs
-    before = read_held(viewer, [pair])[pair.key][()]
+    (pair,) = trainer._dataset_form.pairs
+    before = read_validation_areas(viewer, [pair])[pair.key][()]
     assert all(one.stop <= 128 for box in before for one in box)
     layer.data = [np.add(corners, (3, 0)) for corners in layer.data]
-    after = read_held(viewer, [pair])[pair.key][()]
+    after = read_validation_areas(viewer, [pair])[pair.key][()]
     assert [box[0].start for box in after] == [min(b[0].start + 3, 128) for b in before]
     labels.fill((16, 16), 0)  # painting does not move them back
     looked(qtbot, trainer)
-    assert read_held(viewer, [pair])[pair.key][()] == after
+    assert read_validation_areas(viewer, [pair])[pair.key][()] == after
     trainer._form.set(replace(trainer._form.get(), validation=0.5))  # another share does
     looked(qtbot, trainer)
-    assert len(read_held(viewer, [pair])[pair.key][()]) > len(after)
+    assert len(read_validation_areas(viewer, [pair])[pair.key][()]) > len(after)
 
 
 def test_what_is_held_back_grows_with_what_is_painted(qtbot, viewer, trainer):
@@ -169,12 +172,12 @@ def test_what_is_held_back_grows_with_what_is_painted(qtbot, viewer, trainer):
         labels.brush_size = 14
         labels.paint(place, number)
     looked(qtbot, trainer)
-    (pair,) = trainer._material.pairs
-    few = read_held(viewer, [pair])[pair.key]
+    (pair,) = trainer._dataset_form.pairs
+    few = read_validation_areas(viewer, [pair])[pair.key]
     for number, place in enumerate(GRID[2:], 3):
         labels.paint(place, number)
     looked(qtbot, trainer)
-    assert read_held(viewer, [pair])[pair.key] != few
+    assert read_validation_areas(viewer, [pair])[pair.key] != few
 
 
 def test_moving_the_slider_of_a_stack_is_no_painting(qtbot, viewer, trainer):
@@ -206,9 +209,9 @@ def test_planes_of_a_stack_are_held_back_where_they_are(qtbot, viewer, trainer):
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
     assert "16 nuclei" in listed(trainer)[0]
-    (pair,) = trainer._material.pairs
-    assert set(read_held(viewer, [pair])[pair.key]) == {(2,)}
-    assert all((corners[:, 0] == 2).all() for corners in held_layer(viewer, labels).data)
+    (pair,) = trainer._dataset_form.pairs
+    assert set(read_validation_areas(viewer, [pair])[pair.key]) == {(2,)}
+    assert all((corners[:, 0] == 2).all() for corners in find_validation_layer(viewer, labels).data)
 
 
 def test_finished_areas_are_taken_from_shapes_in_the_world(qtbot, viewer, trainer):
@@ -216,7 +219,7 @@ def test_finished_areas_are_taken_from_shapes_in_the_world(qtbot, viewer, traine
     click(trainer, "add_all_pairs")
     upper = [[0, 0], [0, 255], [120, 255], [120, 0]]  # in the world: the upper half
     shapes = viewer.add_shapes([upper], shape_type="polygon", name="finished")
-    trainer._material.unlabelled.value = shapes
+    trainer._dataset_form.unlabelled.value = shapes
     looked(qtbot, trainer)
     assert "8 nuclei" in listed(trainer)[0]
     viewer.layers.remove(shapes)
@@ -254,7 +257,7 @@ def test_a_click_makes_a_model_that_both_widgets_offer(qtbot, viewer, trainer, w
         assert str(path) in one._model.model.choices
         assert one._model.model.value == str(path)  # it is no worse
     click(widget, "segment")
-    qtbot.waitUntil(lambda: not widget._runner.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget._runner.is_running, timeout=60_000)
     records = [one.metadata.get("napari_nuclei_unet", {}) for one in viewer.layers]
     assert "my nuclei" in [one.get("model") for one in records]
     trained(qtbot, trainer)
@@ -299,7 +302,7 @@ def slowly(trainer):
 
 def wait_for_epoch(qtbot, trainer, number):
     def reached():
-        last = trainer._course._last
+        last = trainer._run_panel._last
         return last is not None and last.history[-1]["epoch"] >= number
 
     qtbot.waitUntil(reached, timeout=60_000)
@@ -338,8 +341,8 @@ def test_after_a_closed_window_a_training_goes_on_without_its_layers(
     looked(qtbot, trainer)
     click(trainer, "train")
     wait_for_epoch(qtbot, trainer, 1)
-    with qtbot.waitSignal(trainer._course.job.finished, timeout=60_000):
-        trainer._course.job.cancel()  # what the end of the application does
+    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=60_000):
+        trainer._run_panel.job.cancel()  # what the end of the application does
     assert not trainer.findChild(QWidget, "resuming").isHidden()
     viewer.layers.clear()
     again = TrainWidget(viewer)
@@ -360,8 +363,8 @@ def test_an_interrupted_training_can_be_discarded(qtbot, viewer, trainer, home):
     looked(qtbot, trainer)
     click(trainer, "train")
     wait_for_epoch(qtbot, trainer, 1)
-    with qtbot.waitSignal(trainer._course.job.finished, timeout=60_000):
-        trainer._course.job.cancel()
+    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=60_000):
+        trainer._run_panel.job.cancel()
     click(trainer, "discard")
     assert trainer.findChild(QWidget, "resuming").isHidden()
     assert list((home / "unfinished").iterdir()) == []
@@ -381,7 +384,7 @@ def test_what_changes_during_training_is_said_and_plays_no_part(qtbot, viewer, t
     viewer.layers.remove(image)
     assert "The list was changed" in text(trainer, "training_note")
     trained(qtbot, trainer, "stop")
-    assert trainer._outcome.isVisibleTo(trainer)
+    assert trainer._score_table.isVisibleTo(trainer)
     looked(qtbot, trainer)
 
 
@@ -393,9 +396,11 @@ def test_two_interrupted_trainings_do_not_disturb_each_other(qtbot, viewer, trai
         trainer.findChild(QLineEdit, "model_name").setText(name)
         click(trainer, "train")
         wait_for_epoch(qtbot, trainer, 1)
-        assert interrupted() is None or interrupted().draft.name == "first"  # not the one that runs
-        with qtbot.waitSignal(trainer._course.job.finished, timeout=60_000):
-            trainer._course.job.cancel()
+        assert (
+            find_interrupted() is None or find_interrupted().resume_state.name == "first"
+        )  # not the one that runs
+        with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=60_000):
+            trainer._run_panel.job.cancel()
         looked(qtbot, trainer)
     assert "'second'" in text(trainer, "halted")
     trained(qtbot, trainer, "resume")
@@ -426,9 +431,9 @@ def test_what_was_unknown_does_not_become_background(qtbot, viewer, trainer):
     add_pair(viewer)
     click(trainer, "add_all_pairs")
     shapes = viewer.add_shapes([[[0, 0], [60, 127]]], shape_type="rectangle", name="finished")
-    trainer._material.unlabelled.value = shapes
+    trainer._dataset_form.unlabelled.value = shapes
     viewer.layers.remove(shapes)
-    assert trainer._material.params().margin > 0
+    assert trainer._dataset_form.params().margin > 0
     looked(qtbot, trainer)
 
 
@@ -436,13 +441,13 @@ def test_segment_and_training_agree_on_the_channel(qtbot, viewer, trainer, widge
     """Labels that were made of channel 1 are learnt with channel 1, though nothing names it."""
     clean = discs((128, 128), GRID, 7)
     viewer.add_image(np.stack([np.zeros_like(clean)] * 6 + [clean]).astype(float), name="cells")
-    widget._where.axis.value = 0
-    widget._where.channel.value = 6
+    widget._source_form.axis.value = 0
+    widget._source_form.channel.value = 6
     click(widget, "segment")
-    qtbot.waitUntil(lambda: not widget._runner.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget._runner.is_running, timeout=60_000)
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
-    (pair,) = trainer._material.pairs
+    (pair,) = trainer._dataset_form.pairs
     assert (pair.channel_axis, pair.channel) == (0, 6)
 
 
@@ -458,7 +463,7 @@ def test_train_without_pairs_and_with_a_bad_name_is_told(qtbot, viewer, trainer,
     for name in ("", "a/b", "nuclei"):
         trainer.findChild(QLineEdit, "model_name").setText(name)
         click(trainer, "train")
-        assert not trainer._course.running
+        assert not trainer._run_panel.is_running
         assert "name" in messages[-1][1]
 
 
@@ -485,8 +490,8 @@ def test_a_lazy_image_that_cannot_be_read_is_told(qtbot, viewer, trainer, messag
     )
     truth = label(discs((128, 128), GRID, 7) > 0)
     pair = {"image": image, "labels": truth, "name": "lazy"}
-    with qtbot.waitSignal(trainer._course.job.finished, timeout=60_000):
-        trainer._begin((pair,), RECIPES["finetune"], Draft.new("lazy"))
+    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=60_000):
+        trainer._begin((pair,), RECIPES["finetune"], ResumeState.new("lazy"))
     assert "could not be read: the server is gone" in messages[-1][1]
     looked(qtbot, trainer)
 
@@ -507,7 +512,7 @@ def with_model(qtbot, trainer, bright_file, home):
 
 def bring_in(qtbot, trainer, path):
     with qtbot.waitSignal(trainer._library._job.finished, timeout=60_000):
-        trainer._library.bring_in_file(path)
+        trainer._library.import_model_file(path)
 
 
 def test_models_are_imported_renamed_shown_exported_and_deleted(
@@ -555,6 +560,6 @@ def test_a_bioimage_package_goes_out_and_comes_in(qtbot, with_model, tmp_path, h
 def test_settings_are_those_of_the_recipe(qtbot, viewer, home):
     made = TrainWidget(viewer)
     qtbot.addWidget(made)
-    assert replace(made._material.params(), margin=0) == RECIPES["finetune"]
+    assert replace(made._dataset_form.params(), margin=0) == RECIPES["finetune"]
     assert isinstance(viewer.add_image(np.zeros((4, 4))), Image)
     assert isinstance(viewer.add_labels(np.zeros((4, 4), int)), Labels)

@@ -10,12 +10,16 @@ from napari.layers import Image, Labels
 from scipy import ndimage
 
 from napari_nuclei_unet import segment
-from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.arrays.boxes import Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.layers.geometry import plane_on_view
-from napari_nuclei_unet.widgets.layers.image_source import VIEW, Choice, source_on_view
-from napari_nuclei_unet.widgets.layers.labels_layer import place_of, show_labels
+from napari_nuclei_unet.widgets.layers.image_source import (
+    VISIBLE_REGION,
+    SourceOptions,
+    source_on_view,
+)
+from napari_nuclei_unet.widgets.layers.labels_layer import get_layer_placement, show_labels
 from widgets.conftest import click, click_and_wait
 
 CENTRES = [(20, 20), (20, 60), (20, 100), (60, 20), (60, 60), (60, 100)]
@@ -32,7 +36,7 @@ def labels_in(viewer):
 
 def choose(widget, **values):
     for name, value in values.items():
-        getattr(widget._where, name).value = value
+        getattr(widget._source_form, name).value = value
 
 
 def test_inside_shapes_only_and_the_rest_stays(qtbot, viewer, widget, six):
@@ -84,7 +88,7 @@ def test_shapes_that_are_no_region(viewer, widget, six, messages, draw, words):
     choose(widget, region=shapes)
     click(widget, "segment")
     assert words in messages[-1][1]
-    assert not widget._runner.job.running
+    assert not widget._runner.job.is_running
     assert not labels_in(viewer)
 
 
@@ -132,14 +136,14 @@ def test_a_volume_that_is_turned_out_of_the_view_has_no_region_in_it():
     image = viewer.add_image(np.zeros((5, 60, 80)), affine=affine)
     shapes = viewer.add_shapes([[[0, 10], [0, 40], [-9, 40]]], shape_type="polygon")
     with pytest.raises(UserError, match="no area"):
-        source_on_view(viewer, image, Choice(where=shapes))
+        source_on_view(viewer, image, SourceOptions(region=shapes))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_any_axis_can_hold_channels(qtbot, viewer, widget, six, bright, axis):
     channels = np.stack([six * 0, six, six // 2], axis=axis)
     viewer.add_image(channels, name="colours", rgb=False)
-    assert widget._where.axis.value == axis  # the shortest by far
+    assert widget._source_form.axis.value == axis  # the shortest by far
     choose(widget, channel=1)
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
@@ -153,11 +157,11 @@ def test_any_axis_can_hold_channels(qtbot, viewer, widget, six, bright, axis):
 
 def test_names_say_which_axis_holds_channels_and_the_choice_can_be_changed(viewer, widget):
     viewer.add_image(np.zeros((7, 2, 30, 40)), axis_labels=("C", "t", "y", "x"))
-    assert widget._where.axis.value == 0
+    assert widget._source_form.axis.value == 0
     viewer.add_image(np.zeros((3, 30, 40)), axis_labels=("z", "y", "x"))
-    assert widget._where.axis.value is None
+    assert widget._source_form.axis.value is None
     choose(widget, axis=0)
-    assert widget._where.channel.choices == ("on view", "mean", 0, 1, 2)
+    assert widget._source_form.channel.choices == ("on view", "mean", 0, 1, 2)
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -210,14 +214,14 @@ def test_a_centroid_has_one_place_in_the_world(geometry):
     viewer.add_layer(image)
     index = [None] * 3
     index[0 if axis is None else axis] = 1
-    cut = Cut(tuple(index), axis)
+    cut = PlaneIndex(tuple(index), axis)
     found = np.zeros((40, 60), np.int32)
     found[5:9, 10:15], found[30:36, 40:52] = 1, 2
     inside = np.zeros((40, 60), bool)
     inside[:20] = True
     labels = show_labels(viewer, image, cut, found, None, {})
     show_labels(viewer, image, cut, np.where(inside, found, 0), inside, {})
-    place = place_of(image, cut)
+    place = get_layer_placement(image, cut)
     for y, x in ((6.5, 12), (32.5, 45.5)):
         here = np.array([0.0 if isinstance(at, slice) else at for at in place.index])
         here[[i for i, at in enumerate(place.index) if isinstance(at, slice)]] = y, x
@@ -234,7 +238,7 @@ def test_labels_are_seen_beside_every_channel():
     """Where the axis of channels is not the first, one pixel of labels spans all of them."""
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((4, 3, 20, 30)), scale=(1, 2, 1, 1))
-    cut = Cut((2, 1, None, None), 1)
+    cut = PlaneIndex((2, 1, None, None), 1)
     labels = show_labels(viewer, image, cut, np.ones((20, 30), np.int32), None, {})
     assert labels.data.shape == (4, 1, 20, 30)
     for channel in range(3):
@@ -250,11 +254,11 @@ def test_a_turned_layer_has_its_shapes_where_they_are_drawn():
     corners = np.array([[10, 10], [10, 40], [30, 40], [30, 10]], float)
     drawn = np.array([image.data_to_world(corner) for corner in corners])
     shapes = viewer.add_shapes([drawn], shape_type="polygon")
-    source = source_on_view(viewer, image, Choice(where=shapes))
+    source = source_on_view(viewer, image, SourceOptions(region=shapes))
     np.testing.assert_allclose(source.region.polygons[0], corners, atol=1e-4)
     viewer.dims.ndisplay = 3
     with pytest.raises(UserError, match="3-D view"):
-        source_on_view(viewer, image, Choice(where=VIEW))
+        source_on_view(viewer, image, SourceOptions(region=VISIBLE_REGION))
 
 
 def test_units_of_other_layers_move_neither_plane_nor_region():
@@ -263,8 +267,8 @@ def test_units_of_other_layers_move_neither_plane_nor_region():
     image = viewer.add_image(np.zeros((5, 60, 80)), scale=(2, 1, 1), units=("um",) * 3)
     viewer.add_image(np.zeros((5, 60, 80)), units=("nm",) * 3)
     viewer.dims.set_point(0, 6_000)
-    assert source_on_view(viewer, image, Choice()).cut.index == (3, None, None)
+    assert source_on_view(viewer, image, SourceOptions()).plane_index.index == (3, None, None)
     corners = np.array([[10, 10], [10, 40], [30, 40], [30, 10]], float)
     shapes = viewer.add_shapes([corners * 1000], shape_type="polygon", units=("nm", "nm"))
-    source = source_on_view(viewer, image, Choice(where=shapes))
+    source = source_on_view(viewer, image, SourceOptions(region=shapes))
     np.testing.assert_allclose(source.region.polygons[0], corners, atol=1e-3)

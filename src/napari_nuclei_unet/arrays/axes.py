@@ -14,9 +14,9 @@ from napari_nuclei_unet.errors import UserError
 
 CHANNEL_NAMES = ("c", "ch", "channel", "channels")
 # An axis without a name is taken for channels up to this length, if all others are longer.
-MOST_CHANNELS = 5
+MAX_GUESSED_CHANNELS = 5
 # Letters of axes without names, from the last one up.
-UNNAMED = "ZTQPRSUVWABCDEFGHIJKLMNO"
+UNNAMED_AXIS_LETTERS = "ZTQPRSUVWABCDEFGHIJKLMNO"
 Channel = int | Literal["mean"]
 
 
@@ -44,7 +44,7 @@ def guess_channel_axis(shape: Sequence[int], names: Sequence[str] = ()) -> int |
         return None  # the others have names, and none is a channel
     shortest = int(np.argmin(shape))
     others = [length for axis, length in enumerate(shape) if axis != shortest]
-    likely = 2 <= shape[shortest] <= MOST_CHANNELS < min(others)
+    likely = 2 <= shape[shortest] <= MAX_GUESSED_CHANNELS < min(others)
     return shortest if likely else None
 
 
@@ -69,7 +69,7 @@ def axis_letters(names: Sequence[str], plane: tuple[int, int]) -> str:
         letter = names[axis].strip()[:1].upper()
         if letter.isalpha() and letter.isascii() and letter not in {"Y", "X", *letters.values()}:
             letters[axis] = letter
-    free = (letter for letter in UNNAMED if letter not in letters.values())
+    free = (letter for letter in UNNAMED_AXIS_LETTERS if letter not in letters.values())
     for axis in reversed(others):
         if axis not in letters:
             letters[axis] = next(free)
@@ -77,7 +77,7 @@ def axis_letters(names: Sequence[str], plane: tuple[int, int]) -> str:
 
 
 @dataclass(frozen=True)
-class Cut:
+class PlaneIndex:
     """How a plane is cut out of an array.
 
     Attributes
@@ -126,31 +126,31 @@ class Cut:
 
 
 @dataclass(frozen=True, eq=False)
-class CutArray:
+class PlaneView:
     """A plane of an array that is read only where, and when, it is sliced.
 
     Parameters
     ----------
     pixels : array-like
         Has a ``dtype``; is only sliced.
-    cut : Cut
+    plane_index : Cut
         Which plane.
     """
 
     pixels: Any
-    cut: Cut
+    plane_index: PlaneIndex
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(Y, X), and the number of colours of RGB."""
-        n = len(self.cut.index)
+        n = len(self.plane_index.index)
         return tuple(self.pixels.shape[axis] for axis in (*self._plane, *range(n, self._ndim)))
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of what is read; a mean is floating."""
         own = np.dtype(self.pixels.dtype)
-        return _mean_type(own) if self.cut.mean else own
+        return _mean_type(own) if self.plane_index.mean else own
 
     @property
     def _ndim(self) -> int:
@@ -158,7 +158,7 @@ class CutArray:
 
     @property
     def _plane(self) -> list[int]:
-        index, channel = self.cut.index, self.cut.channel_axis
+        index, channel = self.plane_index.index, self.plane_index.channel_axis
         return [axis for axis, at in enumerate(index) if at is None and axis != channel]
 
     def __getitem__(self, part: tuple[slice, slice]) -> NDArray[Any]:
@@ -169,7 +169,7 @@ class CutArray:
         UserError
             If what lies behind the array fails.
         """
-        index = list(self.cut.slices)
+        index = list(self.plane_index.slices)
         for axis, wanted in zip(self._plane, part, strict=True):
             index[axis] = wanted
         try:
@@ -178,18 +178,18 @@ class CutArray:
             raise
         except Exception as error:  # whatever lies behind it: a file, a server, a graph
             raise UserError(f"Image or labels could not be read: {error}") from error
-        if not self.cut.mean:
+        if not self.plane_index.mean:
             return read
-        return np.asarray(read.mean(axis=self.cut.mean_axis, dtype=self.dtype))
+        return np.asarray(read.mean(axis=self.plane_index.mean_axis, dtype=self.dtype))
 
 
 def _mean_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
 
 
-def annotated_cuts(
+def pair_plane_indices(
     shape: Sequence[int], labels: Sequence[int], channel_axis: int | None, channel: Channel | None
-) -> list[tuple[Cut, Cut]]:
+) -> list[tuple[PlaneIndex, PlaneIndex]]:
     """Say which plane of a stack belongs to which plane of its labels.
 
     Parameters
@@ -227,11 +227,13 @@ def annotated_cuts(
             image[channel_axis] = None if channel == "mean" else channel or 0
             if kept:
                 truth[channel_axis] = 0
-        made.append((Cut(tuple(image), channel_axis), Cut(tuple(truth))))
+        made.append((PlaneIndex(tuple(image), channel_axis), PlaneIndex(tuple(truth))))
     return made
 
 
-def cut_of(shape: Sequence[int], axes: str, planes: Sequence[int], channel: Channel | None) -> Cut:
+def plane_index_from_axes(
+    shape: Sequence[int], axes: str, planes: Sequence[int], channel: Channel | None
+) -> PlaneIndex:
     """Cut that the names of axes say.
 
     Parameters
@@ -276,7 +278,7 @@ def cut_of(shape: Sequence[int], axes: str, planes: Sequence[int], channel: Chan
     if where < 0 and channel is not None:
         raise UserError(f"An image of axes {axes} has no channels to choose from.")
     if where < 0:
-        return Cut(tuple(index))
+        return PlaneIndex(tuple(index))
     if channel is None and shape[where] > 1:
         raise UserError(
             f"This image has {shape[where]} channels: choose one, from 0 on, or their mean, with "
@@ -284,12 +286,12 @@ def cut_of(shape: Sequence[int], axes: str, planes: Sequence[int], channel: Chan
         )
     if channel != "mean":
         index[where] = _checked(channel or 0, shape[where], f"channel {channel}")
-    return Cut(tuple(index), where)
+    return PlaneIndex(tuple(index), where)
 
 
-def default_cut(
+def resolve_plane_index(
     shape: tuple[int, ...], axes: str | None, planes: Sequence[int], channel: Channel | None
-) -> tuple[Cut, str]:
+) -> tuple[PlaneIndex, str]:
     """Cut an array of a file, as far as the user has said how.
 
     Parameters
@@ -297,10 +299,10 @@ def default_cut(
     shape : tuple of int
         The last may be the colours of RGB or RGBA.
     axes : str or None
-        As in :func:`cut_of`; one letter less where the last axis holds colours. None: T, Z, C if
-        there is a channel, Y and X, as many as there are.
+        As in :func:`plane_index_from_axes`; one letter less where the last axis holds colours.
+        None: T, Z, C if there is a channel, Y and X, as many as there are.
     planes, channel
-        As in :func:`cut_of`.
+        As in :func:`plane_index_from_axes`.
 
     Returns
     -------
@@ -310,11 +312,11 @@ def default_cut(
     Raises
     ------
     UserError
-        As :func:`cut_of`.
+        As :func:`plane_index_from_axes`.
     """
     plain = channel is None and not planes and axes is None
     if plain and (len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))):
-        return Cut((None, None)), "YX"
+        return PlaneIndex((None, None)), "YX"
     if axes is None:
         axes = ("PTZYX" if channel is None else "PTZCYX")[-len(shape) :]
     axes = axes.upper()
@@ -324,7 +326,7 @@ def default_cut(
             "This image is RGB: its colours are seen together and are no channels; leave "
             "--channel out."
         )
-    return cut_of(shape[:-1] if coloured else shape, axes, planes, channel), axes
+    return plane_index_from_axes(shape[:-1] if coloured else shape, axes, planes, channel), axes
 
 
 def _checked(position: int, length: int, what: str) -> int:

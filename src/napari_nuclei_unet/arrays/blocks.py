@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box, widened
+from napari_nuclei_unet.arrays.boxes import Box, expand_box
 
 # Planes of more pixels are segmented block by block.
 LARGE = 64_000_000
@@ -20,23 +20,23 @@ class Block:
 
     Attributes
     ----------
-    own : (slice, slice)
+    core : (slice, slice)
         Pixels of the plane whose nuclei it answers for; those of all blocks are the plane.
-    seen : (slice, slice)
+    read : (slice, slice)
         What it looks at: more on every side, as far as the plane goes.
     """
 
-    own: Box
-    seen: Box
+    core: Box
+    read: Box
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of what is seen."""
-        rows, columns = self.seen
+        rows, columns = self.read
         return rows.stop - rows.start, columns.stop - columns.start
 
 
-def plan_blocks(shape: tuple[int, int], size: int, halo: int, grid: int = 1) -> list[Block]:
+def plan_blocks(shape: tuple[int, int], size: int, halo: int, alignment: int = 1) -> list[Block]:
     """Cut a plane into blocks.
 
     Parameters
@@ -47,7 +47,7 @@ def plan_blocks(shape: tuple[int, int], size: int, halo: int, grid: int = 1) -> 
         Edge of what a block answers for, in pixels.
     halo : int
         How much more it sees on every side: more than a nucleus and its neighbours.
-    grid : int
+    alignment : int
         What is seen begins at a multiple of this.
 
     Returns
@@ -62,16 +62,16 @@ def plan_blocks(shape: tuple[int, int], size: int, halo: int, grid: int = 1) -> 
                 slice(top, min(top + size, shape[0])),
                 slice(left, min(left + size, shape[1])),
             )
-            rows, columns = widened(own, halo, shape)
+            rows, columns = expand_box(own, halo, shape)
             seen = (
-                slice(rows.start // grid * grid, rows.stop),
-                slice(columns.start // grid * grid, columns.stop),
+                slice(rows.start // alignment * alignment, rows.stop),
+                slice(columns.start // alignment * alignment, columns.stop),
             )
             blocks.append(Block(own, seen))
     return blocks
 
 
-def owned(labels: NDArray[np.int32], block: Block) -> NDArray[np.bool_]:
+def find_core_labels(labels: NDArray[np.int32], block: Block) -> NDArray[np.bool_]:
     """Say which nuclei of what a block sees are its own: those whose centre lies in its part.
 
     Neighbours see the same nucleus with the same pixels, so exactly one of them takes it. The
@@ -94,20 +94,20 @@ def owned(labels: NDArray[np.int32], block: Block) -> NDArray[np.bool_]:
     area = np.bincount(ids, minlength=n + 1)
     mine = area > 0
     mine[0] = False
-    for places, seen, own in zip((rows, columns), block.seen, block.own, strict=True):
+    for places, seen, own in zip((rows, columns), block.read, block.core, strict=True):
         total = np.bincount(ids, places, minlength=n + 1).astype(np.int64)  # exact below 2**53
         centre = seen.start + total // np.maximum(area, 1)
         mine &= (own.start <= centre) & (centre < own.stop)
     return mine
 
 
-def surviving(found: NDArray[np.int32], window: NDArray[Any]) -> NDArray[np.int32]:
+def number_surviving_labels(found: NDArray[np.int32], window: NDArray[Any]) -> NDArray[np.int32]:
     """Give numbers to the nuclei of a block that have a pixel where no earlier block has written.
 
     Parameters
     ----------
     found, window
-        As in :func:`place`.
+        As in :func:`write_block_labels`.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def surviving(found: NDArray[np.int32], window: NDArray[Any]) -> NDArray[np.int3
     return np.where(alive, np.cumsum(alive), 0).astype(np.int32)
 
 
-def place(found: NDArray[np.int32], window: NDArray[Any], first: int) -> None:
+def write_block_labels(found: NDArray[np.int32], window: NDArray[Any], first: int) -> None:
     """Write nuclei of a block into labels, where no earlier block has written.
 
     Parameters

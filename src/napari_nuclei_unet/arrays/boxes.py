@@ -178,7 +178,7 @@ def _upright(polygon: Vertices, shape: tuple[int, ...]) -> Box | None:
     return slice(start[0], stop[0]), slice(start[1], stop[1])
 
 
-def box_around(mask: NDArray[np.bool_], margin: int = 0) -> Box:
+def bounding_box(mask: NDArray[np.bool_], margin: int = 0) -> Box:
     """Smallest box that holds all pixels of a mask, and some more on every side.
 
     Parameters
@@ -194,10 +194,10 @@ def box_around(mask: NDArray[np.bool_], margin: int = 0) -> Box:
     """
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    return widened(box, margin, mask.shape)
+    return expand_box(box, margin, mask.shape)
 
 
-def widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
+def expand_box(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
     """Box with a margin on every side, cut where a plane of some shape ends."""
     rows, columns = (
         slice(max(part.start - margin, 0), min(part.stop + margin, extent))
@@ -206,7 +206,7 @@ def widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
     return rows, columns
 
 
-def cut(labels: NDArray[np.int32], inside: NDArray[np.bool_], minimum_area: int) -> Any:
+def clip_labels(labels: NDArray[np.int32], inside: NDArray[np.bool_], minimum_area: int) -> Any:
     """Keep what lies inside; nuclei that are cut fall into connected pieces of some size.
 
     Parameters
@@ -234,7 +234,7 @@ def cut(labels: NDArray[np.int32], inside: NDArray[np.bool_], minimum_area: int)
     return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[pieces]
 
 
-def paste(
+def paste_labels(
     labels: NDArray[np.int32],
     inside: NDArray[np.bool_] | None,
     onto: NDArray[np.int32],
@@ -259,7 +259,7 @@ def paste(
         onto += labels
         return
     above = max(above, int(onto.max(initial=0, where=~inside)))
-    box = box_around(inside, 1)
+    box = bounding_box(inside, 1)
     new, within, old = labels[box], inside[box], onto[box]
     ids = np.arange(above, above + int(new.max(initial=0)) + 1, dtype=np.int32)
     ids[0] = 0

@@ -8,28 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Cut, CutArray
+from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
 
 
 @dataclass(frozen=True, eq=False)
-class AllChannels:
+class MultichannelView:
     """A plane of an array with all its channels, which are read only where it is sliced.
 
     Parameters
     ----------
     pixels : array-like
         Is only sliced.
-    cut : Cut
+    plane_index : Cut
         Which plane; its channel plays no part.
     """
 
     pixels: Any
-    cut: Cut
+    plane_index: PlaneIndex
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(Y, X), and the number of colours of RGB."""
-        return CutArray(self.pixels, self.cut).shape
+        return PlaneView(self.pixels, self.plane_index).shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -39,10 +39,10 @@ class AllChannels:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the channels; none, where the plane is grey."""
-        axis = self.cut.channel_axis
+        axis = self.plane_index.channel_axis
         if axis is not None:
             return tuple(str(channel) for channel in range(self.pixels.shape[axis]))
-        colours = self.pixels.shape[len(self.cut.index) :]
+        colours = self.pixels.shape[len(self.plane_index.index) :]
         return ("red", "green", "blue") if colours and colours[0] >= 3 else ()
 
     def __getitem__(self, part: tuple[slice, slice]) -> NDArray[Any]:
@@ -53,12 +53,14 @@ class AllChannels:
         UserError
             If what lies behind the array fails.
         """
-        index, axis = list(self.cut.index), self.cut.channel_axis
+        index, axis = list(self.plane_index.index), self.plane_index.channel_axis
         if axis is None:
-            read = CutArray(self.pixels, self.cut)[part]
+            read = PlaneView(self.pixels, self.plane_index)[part]
             return read[..., :3] if read.ndim == 3 and read.shape[2] >= 3 else read
         each = [
-            CutArray(self.pixels, Cut((*index[:axis], channel, *index[axis + 1 :]), axis))[part]
+            PlaneView(self.pixels, PlaneIndex((*index[:axis], channel, *index[axis + 1 :]), axis))[
+                part
+            ]
             for channel in range(self.pixels.shape[axis])
         ]
         return np.stack(each, axis=-1)

@@ -16,18 +16,20 @@ from napari_nuclei_unet.arrays.tiling import ArrayLike
 
 # Zooms are fractions with no larger denominator, so that blocks can begin where pixels of both
 # resolutions begin.
-MOST_PARTS = 16
+MAX_ZOOM_DENOMINATOR = 16
 
 
 def as_fraction(zoom: float) -> Fraction:
     """Give a zoom as a fraction of small numbers; one above 1/16 never becomes 0."""
-    if abs(zoom - 1) < 1 / (2 * MOST_PARTS):
+    if abs(zoom - 1) < 1 / (2 * MAX_ZOOM_DENOMINATOR):
         return Fraction(1)
-    return max(Fraction(zoom).limit_denominator(MOST_PARTS), Fraction(1, MOST_PARTS))
+    return max(
+        Fraction(zoom).limit_denominator(MAX_ZOOM_DENOMINATOR), Fraction(1, MAX_ZOOM_DENOMINATOR)
+    )
 
 
 @dataclass(frozen=True, eq=False)
-class Zoomed:
+class ZoomedView:
     """A plane at another zoom; a pixel is the same, up to rounding, whatever is sliced.
 
     Parameters
@@ -66,7 +68,7 @@ class Zoomed:
         missing += [(0, 0)] * (read.ndim - 2)
         read = np.pad(read, missing, mode="edge").astype(np.float32)
         channels = read[None] if read.ndim == 2 else np.moveaxis(read, -1, 0)
-        made = resized(channels, self.zoom)[:, *cut]
+        made = resize_channels(channels, self.zoom)[:, *cut]
         return made[0] if read.ndim == 2 else np.ascontiguousarray(np.moveaxis(made, 0, -1))
 
     def _around(self, part: slice, length: int) -> tuple[int, int]:
@@ -78,7 +80,7 @@ class Zoomed:
         return first * parts, last * parts
 
 
-def resized(channels: NDArray[np.float32], zoom: Fraction) -> NDArray[np.float32]:
+def resize_channels(channels: NDArray[np.float32], zoom: Fraction) -> NDArray[np.float32]:
     """Resize (C, Y, X) by linear interpolation, over a wider window where it shrinks.
 
     Parameters
@@ -99,7 +101,7 @@ def resized(channels: NDArray[np.float32], zoom: Fraction) -> NDArray[np.float32
     return made[0].numpy()
 
 
-def restored(
+def resample_to_plane(
     maps: NDArray[np.float32], zoom: Fraction, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Bring maps of a zoomed plane, or of a part of it, back to the pixels of the plane.
@@ -119,4 +121,4 @@ def restored(
     """
     missing = [(0, -edge % zoom.numerator) for edge in maps.shape[1:]]
     whole = np.pad(maps, [(0, 0), *missing], mode="edge")
-    return resized(whole, 1 / zoom)[:, : shape[0], : shape[1]]
+    return resize_channels(whole, 1 / zoom)[:, : shape[0], : shape[1]]

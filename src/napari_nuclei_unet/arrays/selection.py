@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from napari_nuclei_unet.arrays.axes import Channel, Cut, default_cut
+from napari_nuclei_unet.arrays.axes import Channel, PlaneIndex, resolve_plane_index
 from napari_nuclei_unet.errors import UserError
 
 # What is wanted of an axis: one position, some, or None for all.
 Positions = int | Sequence[int] | None
 # Letters of axes that nobody has named; the plane is always last.
-UNNAMED, UNNAMED_CHANNELS = "HMPTZYX", "HMPTZCYX"
+DEFAULT_AXES, DEFAULT_AXES_WITH_CHANNELS = "HMPTZYX", "HMPTZCYX"
 
 
 @dataclass(frozen=True)
-class Picked:
+class PlaneSelection:
     """Planes of an image.
 
     Attributes
     ----------
     axes : str
         A letter for every axis of the image but the colours of RGB.
-    like : Cut
+    first_plane : Cut
         The first plane.
     lead : str
         Letters of the axes of the labels before those of the plane. An axis of which one position
@@ -36,7 +36,7 @@ class Picked:
     """
 
     axes: str
-    like: Cut
+    first_plane: PlaneIndex
     lead: str
     positions: tuple[tuple[int, ...], ...]
     size: tuple[int, int]
@@ -57,41 +57,41 @@ class Picked:
         return self.lead + "".join(name for name in self.axes if name in "YX")
 
     @cached_property
-    def cuts(self) -> list[Cut]:
+    def plane_indices(self) -> list[PlaneIndex]:
         """All planes, in the order of the labels: the last axis runs fastest."""
         made = []
         for places in itertools.product(*self.positions):
-            index = list(self.like.index)
+            index = list(self.first_plane.index)
             for letter, place in zip(self.lead, places, strict=True):
                 index[self.axes.index(letter)] = place
-            made.append(Cut(tuple(index), self.like.channel_axis))
+            made.append(PlaneIndex(tuple(index), self.first_plane.channel_axis))
         return made
 
     @property
-    def indices(self) -> list[tuple[int, ...]]:
+    def label_indices(self) -> list[tuple[int, ...]]:
         """Where each plane is in the labels."""
         return list(itertools.product(*map(range, self.lengths)))
 
     @property
-    def columns(self) -> list[dict[str, int]]:
+    def plane_columns(self) -> list[dict[str, int]]:
         """What a table says of each plane: names of axes, and positions in the image."""
         names = self.lead.lower()
         places = itertools.product(*self.positions)
         return [dict(zip(names, one, strict=True)) for one in places]
 
-    def ordered(self, order: str) -> Picked:
+    def reordered(self, order: str) -> PlaneSelection:
         """Give the same planes, with the labels' axes before the plane in another order."""
         places = dict(zip(self.lead, self.positions, strict=True))
         return replace(self, lead=order, positions=tuple(places[letter] for letter in order))
 
 
-def pick(
+def select_planes(
     shape: Sequence[int],
     axes: str | None = None,
     planes: Sequence[Positions] = (),
     channel: Channel | None = None,
-    said: str | None = None,
-) -> Picked:
+    file_axes: str | None = None,
+) -> PlaneSelection:
     """Pick planes of an image.
 
     Parameters
@@ -104,7 +104,7 @@ def pick(
         What is wanted of every other axis, in their order. Without: all planes.
     channel : int, "mean" or None
         None: the only one.
-    said : str, optional
+    file_axes : str, optional
         Axes as the file says them; taken where the user gives none.
 
     Returns
@@ -119,12 +119,12 @@ def pick(
     shape = tuple(shape)
     if 0 in shape:
         raise UserError(f"The image is empty: its shape is {shape}.")
-    if axes is None and not planes and channel is None and _is_plane(shape, said):
-        return Picked("YX", Cut((None, None)), "", (), (shape[0], shape[1]))
-    letters = _letters(shape, axes or said, channel is not None)
+    if axes is None and not planes and channel is None and _is_plane(shape, file_axes):
+        return PlaneSelection("YX", PlaneIndex((None, None)), "", (), (shape[0], shape[1]))
+    letters = _letters(shape, axes or file_axes, channel is not None)
     free = [axis for axis, name in enumerate(letters) if name not in "CYX"]
     # whether axes and channel fit is found out with the first plane, whichever are wanted
-    first, _ = default_cut(shape, letters, [0] * len(free), channel)
+    first, _ = resolve_plane_index(shape, letters, [0] * len(free), channel)
     single = all(shape[axis] == 1 for axis in free)
     wanted = list(planes) or ([0] if single else [None]) * len(free)
     if len(wanted) != len(free):
@@ -142,26 +142,26 @@ def pick(
             lead += letters[axis]
             positions.append(places)
     height, width = (shape[axis] for axis, name in enumerate(letters) if name in "YX")
-    like = Cut(tuple(index), first.channel_axis)
-    return Picked(letters, like, lead, tuple(positions), (height, width))
+    like = PlaneIndex(tuple(index), first.channel_axis)
+    return PlaneSelection(letters, like, lead, tuple(positions), (height, width))
 
 
-def _is_plane(shape: tuple[int, ...], said: str | None) -> bool:
+def _is_plane(shape: tuple[int, ...], file_axes: str | None) -> bool:
     """Whether an array is one plane, grey or in colours, if nobody says otherwise."""
     if len(shape) == 3:
-        return shape[2] in (1, 3, 4) and said in (None, "YX", "YXC")
+        return shape[2] in (1, 3, 4) and file_axes in (None, "YX", "YXC")
     return len(shape) == 2
 
 
-def has_channels(shape: Sequence[int], axes: str | None, said: str | None) -> bool:
+def has_channels(shape: Sequence[int], axes: str | None, file_axes: str | None) -> bool:
     """Whether there are channels to choose from; grey and RGB images have none.
 
     Parameters
     ----------
-    shape, axes, said
-        As in :func:`pick`.
+    shape, axes, file_axes
+        As in :func:`select_planes`.
     """
-    where = _letters(tuple(shape), axes or said, True).find("C")
+    where = _letters(tuple(shape), axes or file_axes, True).find("C")
     return 0 <= where < len(shape) and shape[where] > 1
 
 
@@ -171,7 +171,7 @@ def _letters(shape: tuple[int, ...], named: str | None, channels: bool) -> str:
         return named.upper()
     # nobody has planes three or four pixels wide: these are the colours of RGB
     coloured = len(shape) > 2 and shape[-1] in (3, 4)
-    letters = UNNAMED_CHANNELS if channels and not coloured else UNNAMED
+    letters = DEFAULT_AXES_WITH_CHANNELS if channels and not coloured else DEFAULT_AXES
     return letters[-(len(shape) - coloured) :]
 
 

@@ -39,7 +39,7 @@ class Span:
     read_stop: int
 
     @property
-    def keep(self) -> slice:
+    def core_in_read(self) -> slice:
         """The part the tile answers for, counted from where it reads."""
         return slice(self.start - self.read_start, self.stop - self.read_start)
 
@@ -52,7 +52,7 @@ class Tile:
     columns: Span
 
     @property
-    def place(self) -> tuple[slice, slice]:
+    def core(self) -> tuple[slice, slice]:
         """Where its result belongs in the plane."""
         return (
             slice(self.rows.start, self.rows.stop),
@@ -60,9 +60,9 @@ class Tile:
         )
 
     @property
-    def keep(self) -> tuple[slice, slice]:
+    def core_in_read(self) -> tuple[slice, slice]:
         """Where its result stands in what the network returns for it."""
-        return self.rows.keep, self.columns.keep
+        return self.rows.core_in_read, self.columns.core_in_read
 
     @property
     def read_shape(self) -> tuple[int, int]:
@@ -127,7 +127,7 @@ def _spans(extent: int, part: slice, size: int, halo: int, divisor: int) -> Iter
         yield Span(start, stop, read_start, read_stop)
 
 
-def within(
+def intersect_tile(
     tile: Tile, frame: tuple[slice, slice]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Say where the result of a tile belongs in a frame of the plane, as far as it lies in it.

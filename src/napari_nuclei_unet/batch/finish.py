@@ -8,34 +8,44 @@ from typing import Any
 
 import numpy as np
 
-from napari_nuclei_unet.batch.job import Job
-from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.batch.job import ImageJob
+from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.io.tables import write_table
 from napari_nuclei_unet.models.model import shipped_models
-from napari_nuclei_unet.progress import Step, Wish
+from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.provenance.reproduce import source_of
-from napari_nuclei_unet.tracking.linking import Linked, Read, follow_steps, join_steps, numbered
+from napari_nuclei_unet.tracking.linking import (
+    LinkedLabels,
+    ReadPlane,
+    join_steps,
+    number_unlinked,
+    track_steps,
+)
 
 
-def about(job: Job, nuclei: int) -> dict[str, Any]:
+def describe_result(job: ImageJob, nuclei: int) -> dict[str, Any]:
     """Say what the record of a result says of its image, beside the run."""
-    settings, picked = job.settings, job.picked
+    settings, picked = job.settings, job.selection
     own = settings.model_name in shipped_models()
     shapes = job.full_size, picked.size
     dtype = np.dtype(job.opened.pixels.dtype)
-    source = source_of(picked.like, picked.axes, str(job.path), settings.level, dtype, shapes)
+    source = source_of(
+        picked.first_plane, picked.axes, str(job.path), settings.level, dtype, shapes
+    )
     return {
         "source": source | {"planes": job.planes_text},
         "region": None if settings.region is None else settings.region.polygons,
         "model_file": None if own else str(Path(settings.model_name).resolve()),
         "join": settings.join and settings.join.upper(),
-        "track": settings.follow,
+        "track": settings.track,
         "format": "zarr" if job.results.is_store else "tiff",
         "nuclei": nuclei,
     }
 
 
-def linked_steps(job: Job, read: Read, counts: Sequence[int]) -> Generator[Step, Wish, Linked]:
+def link_planes_steps(
+    job: ImageJob, read: ReadPlane, counts: Sequence[int]
+) -> Generator[Step, Stop, LinkedLabels]:
     """Give ids that hold over all planes.
 
     Parameters
@@ -46,18 +56,18 @@ def linked_steps(job: Job, read: Read, counts: Sequence[int]) -> Generator[Step,
     counts : sequence of int
         How many nuclei each plane has; looked at if they are not linked.
     """
-    picked, settings = job.picked, job.settings
+    picked, settings = job.selection, job.settings
     if settings.join:
         axis = picked.lead.index(settings.join.upper())
         return (yield from join_steps(read, picked.lengths, axis))
-    if settings.follow:
+    if settings.track:
         axis = picked.lead.index("T")
-        return (yield from follow_steps(read, picked.columns, picked.lengths, axis))
-    return numbered(counts)
+        return (yield from track_steps(read, picked.plane_columns, picked.lengths, axis))
+    return number_unlinked(counts)
 
 
-def write_tracks(job: Job, linked: Linked) -> None:
+def write_tracks(job: ImageJob, linked: LinkedLabels) -> None:
     """Write the table of tracks, if nuclei were followed."""
-    if job.settings.follow:
-        with written(job.results.tracks) as aside:
+    if job.settings.track:
+        with atomic_write(job.results.tracks) as aside:
             write_table(aside, linked.tracks)

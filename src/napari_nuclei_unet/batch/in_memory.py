@@ -10,79 +10,79 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.batch.finish import about, linked_steps, write_tracks
-from napari_nuclei_unet.batch.job import Job
+from napari_nuclei_unet.batch.finish import describe_result, link_planes_steps, write_tracks
+from napari_nuclei_unet.batch.job import ImageJob
 from napari_nuclei_unet.batch.outputs import Outcome
-from napari_nuclei_unet.batch.ownership import refuse_foreign_tables
+from napari_nuclei_unet.batch.ownership import check_tables_overwritable
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import checksum, written
-from napari_nuclei_unet.io.labels import refuse_foreign, write_labels, write_stack
+from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
+from napari_nuclei_unet.io.labels import check_overwritable, write_labels_stack, write_labels_tiff
 from napari_nuclei_unet.io.tables import write_table
 from napari_nuclei_unet.labels.regionprops import measure
-from napari_nuclei_unet.progress import Step, Wish, sticky
+from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.provenance.reproduce import at_full_resolution
 from napari_nuclei_unet.segmentation.device import plan
 from napari_nuclei_unet.segmentation.stack import PlaneFound, PlaneStep, segment_planes_steps
-from napari_nuclei_unet.tracking.linking import Linked
+from napari_nuclei_unet.tracking.linking import LinkedLabels
 
-Table = dict[str, NDArray[Any]]
+TableColumns = dict[str, NDArray[Any]]
 
 
-def hold_steps(job: Job) -> Generator[Step, Wish, Outcome]:
+def segment_in_memory_steps(job: ImageJob) -> Generator[Step, Stop, Outcome]:
     """Segment the planes of an image one by one, and write them as TIFF; all files, or none.
 
     Arguments, steps and errors as in ``batches.segment_job_steps``.
     """
-    refuse_foreign(job.results.labels)
-    refuse_foreign_tables(*job.tables)
-    found, settings = _Found(job), job.settings
+    check_overwritable(job.results.labels)
+    check_tables_overwritable(*job.tables)
+    found, settings = _PlaneResults(job), job.settings
     # what fits no plane is told once
     plan(settings.params, settings.device, settings.model.network.config)
-    ended = yield from sticky(
+    ended = yield from forward_stop(
         segment_planes_steps(
             job.opened.pixels,
-            job.picked.cuts,
+            job.selection.plane_indices,
             settings.model,
             settings.params,
             settings.device,
             job.region,
         ),
-        found.take,
+        found.collect,
     )
     if ended.stopped:
         raise UserError(f"{job.path} was stopped before it was finished.")
-    counts = [found.counts.get(number, 0) for number in range(len(job.picked.cuts))]
-    linked = yield from linked_steps(job, found.read, counts)
+    counts = [found.counts.get(number, 0) for number in range(len(job.selection.plane_indices))]
+    linked = yield from link_planes_steps(job, found.read, counts)
     job.check_unchanged()
     found.write(linked)
     return Outcome(len(counts), linked.count, tuple(found.failed))
 
 
-class _Found:
+class _PlaneResults:
     """Keeps what was found in planes; labels packed, for they are mostly background."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ImageJob) -> None:
         self.job = job
-        self.numbers = {cut: number for number, cut in enumerate(job.picked.cuts)}
+        self.numbers = {cut: number for number, cut in enumerate(job.selection.plane_indices)}
         self.counts: dict[int, int] = {}
         self.packed: dict[int, bytes] = {}
-        self.tables: dict[int, Table] = {}
+        self.tables: dict[int, TableColumns] = {}
         self.records: list[dict[str, Any]] = []
         self.failed: list[str] = []
 
-    def take(self, step: Step) -> Step:
+    def collect(self, step: Step) -> Step:
         """Keep the result of a plane; the step is passed on without it."""
         if not isinstance(step, PlaneFound):
             if isinstance(step, PlaneStep) or not step.notice:
                 return step
-            self.job.check_there(True)
+            self.job.check_available(True)
             self.failed.append(step.notice)
             # of a single plane it is not a notice, but the error in which the run ends
             return step if len(self.numbers) > 1 else Step(step.done, step.total)
         result = step.result
         if self.job.settings.level:
-            result = at_full_resolution(result, step.cut.read(self.job.full.pixels))
-        number = self.numbers[step.cut]
+            result = at_full_resolution(result, step.plane_index.read(self.job.full.pixels))
+        number = self.numbers[step.plane_index]
         self.counts[number] = result.count
         self.packed[number] = zlib.compress(result.labels.tobytes(), 1)
         self.tables[number] = measure(result.labels, result.plane.pixels, result.maps[0])
@@ -97,36 +97,36 @@ class _Found:
             return np.zeros(size, np.int32)
         return np.frombuffer(zlib.decompress(self.packed[number]), np.int32).reshape(size)
 
-    def write(self, linked: Linked) -> None:
+    def write(self, linked: LinkedLabels) -> None:
         """Write all files, or none."""
         job, record = self.job, self._record(linked)
-        shape, axes = (*job.picked.lengths, *job.full_size), job.picked.label_axes
+        shape, axes = (*job.selection.lengths, *job.full_size), job.selection.label_axes
         planes = (table[self.read(number)] for number, table in enumerate(linked.ids))
         results = job.results
-        with written(results.labels) as labels, written(results.table) as table:
+        with atomic_write(results.labels) as labels, atomic_write(results.table) as table:
             write_table(table, self._table(linked))
-            record["table_crc"] = checksum(table)
+            record["table_crc"] = file_crc32(table)
             if len(shape) == 2:
-                write_labels(labels, next(planes), record)
+                write_labels_tiff(labels, next(planes), record)
             else:
-                write_stack(labels, planes, (shape, axes), linked.count, record)
+                write_labels_stack(labels, planes, (shape, axes), linked.count, record)
             write_tracks(job, linked)
 
-    def _table(self, linked: Linked) -> Table:
+    def _table(self, linked: LinkedLabels) -> TableColumns:
         """Nuclei of all planes, each with the place of its plane."""
         parts = []
         for number, table in sorted(self.tables.items()):
             rows = len(table["label"])
-            columns = self.job.picked.columns[number].items()
+            columns = self.job.selection.plane_columns[number].items()
             place = {name: np.full(rows, at) for name, at in columns}
             parts.append(place | table | {"label": linked.ids[number][table["label"]]})
         return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
 
-    def _record(self, linked: Linked) -> dict[str, Any]:
-        record = self.records[0] | about(self.job, linked.count)
-        if self.job.picked.lead:
+    def _record(self, linked: LinkedLabels) -> dict[str, Any]:
+        record = self.records[0] | describe_result(self.job, linked.count)
+        if self.job.selection.lead:
             record["seconds"] = round(sum(one["seconds"] for one in self.records), 3)
             record |= {name: [one[name] for one in self.records] for name in ("diameter", "zoom")}
         if self.failed:
             record["failed"] = self.failed  # is not taken for done
-        return record | {"wish": self.job.wish}
+        return record | {"wish": self.job.fingerprint}

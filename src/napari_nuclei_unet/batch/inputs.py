@@ -14,21 +14,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.images import SUFFIXES, TIFF, image_stem, read_axes, read_image
-from napari_nuclei_unet.io.labels import LABELS_END
-from napari_nuclei_unet.io.lazy_images import WHOLE_ONLY, images_in, is_zarr, open_lazily
-from napari_nuclei_unet.io.multifile_tiff import held_back, parts_of
+from napari_nuclei_unet.io.images import (
+    IMAGE_SUFFIXES,
+    TIFF_SUFFIXES,
+    image_stem,
+    read_axes,
+    read_image,
+)
+from napari_nuclei_unet.io.labels import LABELS_SUFFIX
+from napari_nuclei_unet.io.lazy_images import (
+    UNSLICEABLE_SUFFIXES,
+    is_zarr,
+    list_zarr_images,
+    open_lazily,
+)
+from napari_nuclei_unet.io.multifile_tiff import defer_tifffile_log, list_tiff_files
 
-STORE_END = "_labels.ome.zarr"
+STORE_SUFFIX = "_labels.ome.zarr"
 # How files are called that may hold a part of an image.
-OME_TIFF = (".ome.tif", ".ome.tiff")
+OME_TIFF_SUFFIXES = (".ome.tif", ".ome.tiff")
 # Files of a folder of zarr that are looked at to see whether it has changed.
-MOST_FILES = 20_000
-Stamp = tuple[int, ...]
+MAX_STAMPED_FILES = 20_000
+FileStamp = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Input:
+class InputImage:
     """An image that is asked for.
 
     Attributes
@@ -46,7 +57,7 @@ class Input:
     title: str
 
 
-def find_inputs(given: Iterable[str | Path]) -> list[Input]:
+def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
     """List images; of a folder those that stand directly in it, in order of their names.
 
     Parameters
@@ -67,41 +78,41 @@ def find_inputs(given: Iterable[str | Path]) -> list[Input]:
         If a path does not exist, a folder holds no image, a pattern fits none, or two images would
         write the same results.
     """
-    found: dict[Path, Input] = {}
+    found: dict[Path, InputImage] = {}
     for text in given:
         path = Path(text)
         if path.exists():
-            inside = list(_listed(path))
+            inside = list(_list_images(path))
             if not inside:
                 raise UserError(f"The folder {path} holds no TIFF, PNG, JPEG or OME-Zarr image.")
         elif glob.has_magic(str(text)):
             fits = [Path(one) for one in sorted(glob.glob(str(text), recursive=True))]
-            inside = [one for fit in fits if _is_wanted(fit) for one in _of(fit)]
+            inside = [one for fit in fits if _is_input(fit) for one in _images_at(fit)]
             if not inside:
                 raise UserError(f"No image fits the pattern {text}.")
         else:
             raise UserError(f"There is no file or folder {path}.")
         found.update((one.path, one) for one in inside)
-    inputs = list(_whole(found))
-    _refuse_clashes(inputs)
+    inputs = list(_drop_tiff_parts(found))
+    _check_clashes(inputs)
     return inputs
 
 
-def _whole(found: Mapping[Path, Input]) -> Iterator[Input]:
+def _drop_tiff_parts(found: Mapping[Path, InputImage]) -> Iterator[InputImage]:
     """Leave out files whose image is read by another one of these."""
     taken: set[Path] = set()
     for path, one in found.items():
-        if not path.name.lower().endswith(OME_TIFF):
+        if not path.name.lower().endswith(OME_TIFF_SUFFIXES):
             yield one
         elif path not in taken:
-            parts = parts_of(path)
+            parts = list_tiff_files(path)
             if parts[0] == path or parts[0] not in found:
                 taken.update(parts)
                 yield one
 
 
-def _refuse_clashes(inputs: Iterable[Input]) -> None:
-    stems: dict[str, Input] = {}
+def _check_clashes(inputs: Iterable[InputImage]) -> None:
+    stems: dict[str, InputImage] = {}
     for one in inputs:
         other = stems.setdefault(one.stem.casefold(), one)  # as file systems may compare
         if other is not one:
@@ -111,42 +122,42 @@ def _refuse_clashes(inputs: Iterable[Input]) -> None:
             )
 
 
-def _listed(path: Path) -> Iterator[Input]:
+def _list_images(path: Path) -> Iterator[InputImage]:
     """Images of something that was named: a file, whatever it is, or a folder."""
     if not path.is_dir() or is_zarr(path):
-        yield from _of(path)
+        yield from _images_at(path)
         return
     for one in sorted(path.iterdir()):
-        if _is_wanted(one):
-            yield from _of(one)
+        if _is_input(one):
+            yield from _images_at(one)
 
 
-def _is_wanted(path: Path) -> bool:
+def _is_input(path: Path) -> bool:
     """Whether what stands in a folder is an image, and not one that this program wrote."""
-    if path.name.startswith(".") or path.name.endswith((LABELS_END, STORE_END)):
+    if path.name.startswith(".") or path.name.endswith((LABELS_SUFFIX, STORE_SUFFIX)):
         return False
-    return is_zarr(path) if path.is_dir() else path.suffix.lower() in SUFFIXES
+    return is_zarr(path) if path.is_dir() else path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def _of(path: Path) -> Iterator[Input]:
+def _images_at(path: Path) -> Iterator[InputImage]:
     """Images of a file, or of an OME-Zarr."""
     if not path.is_dir():
-        yield Input(path, image_stem(path), path.name)
+        yield InputImage(path, image_stem(path), path.name)
         return
     try:
-        inside = images_in(path)
+        inside = list_zarr_images(path)
     except UserError:  # who opens it will say why
         inside = [(image_stem(path), path)]
     for name, at in inside:
         if at == path:
-            yield Input(at, name, path.name)
+            yield InputImage(at, name, path.name)
         else:
             stem = f"{image_stem(path)}_{name.replace('/', '_')}"
-            yield Input(at, stem, f"{path.name}/{name}")
+            yield InputImage(at, stem, f"{path.name}/{name}")
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class OpenedImage:
     """An image that can be sliced.
 
     Attributes
@@ -157,7 +168,7 @@ class Opened:
         As the file says them.
     scale, units
         Of its axes, as in ``lazy.Lazy``.
-    in_parts : bool
+    is_lazy : bool
         Whether it is read in parts.
     """
 
@@ -165,10 +176,10 @@ class Opened:
     axes: str | None
     scale: tuple[float, ...]
     units: tuple[str | None, ...]
-    in_parts: bool = True
+    is_lazy: bool = True
 
 
-def open_image(path: Path, level: int = 0) -> Opened:
+def open_image(path: Path, level: int = 0) -> OpenedImage:
     """Open an image, in parts if its file allows.
 
     Raises
@@ -176,34 +187,34 @@ def open_image(path: Path, level: int = 0) -> Opened:
     UserError
         If it cannot be read, or does not have this level.
     """
-    if path.suffix.lower() in WHOLE_ONLY:
-        return _whole_image(read_image(path, level), "YX")
-    with held_back():
+    if path.suffix.lower() in UNSLICEABLE_SUFFIXES:
+        return _opened_in_memory(read_image(path, level), "YX")
+    with defer_tifffile_log():
         try:
             found = open_lazily(path, level)
-            return Opened(found.pixels, found.axes, found.scale, found.units)
+            return OpenedImage(found.pixels, found.axes, found.scale, found.units)
         except UserError as error:
-            if path.suffix.lower() not in TIFF or not path.is_file():
+            if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file():
                 raise
             try:  # some can be read, but not in parts
-                return _whole_image(read_image(path, level), read_axes(path))
+                return _opened_in_memory(read_image(path, level), read_axes(path))
             except UserError:
-                raise _plain(error, path) from None
+                raise _explain_decoder_error(error, path) from None
 
 
-def _whole_image(pixels: NDArray[np.generic], axes: str | None) -> Opened:
+def _opened_in_memory(pixels: NDArray[np.generic], axes: str | None) -> OpenedImage:
     ndim = pixels.ndim
-    return Opened(pixels, axes, (1.0,) * ndim, (None,) * ndim, in_parts=False)
+    return OpenedImage(pixels, axes, (1.0,) * ndim, (None,) * ndim, is_lazy=False)
 
 
-def _plain(error: UserError, path: Path) -> UserError:
+def _explain_decoder_error(error: UserError, path: Path) -> UserError:
     """Say what a decoder means that has found no page."""
     if not isinstance(error.__cause__, IndexError):
         return error
     return UserError(f"{path} cannot be read: it is damaged or no TIFF.")
 
 
-def stamp_of(*paths: Path) -> Stamp:
+def stamp_files(*paths: Path) -> FileStamp:
     """Say when, and how large, an image was written, so that one that has changed is told.
 
     Of several files, as in a folder of zarr, the newest counts, and only of the first, for there
@@ -218,14 +229,14 @@ def stamp_of(*paths: Path) -> Stamp:
         about = paths[0].stat()
         return about.st_mtime_ns, about.st_size
     newest = size = count = 0
-    for one in islice(_files(paths), MOST_FILES):
+    for one in islice(_walk_files(paths), MAX_STAMPED_FILES):
         about = one.stat()
         newest, size = max(newest, about.st_mtime_ns), size + about.st_size
         count += 1
     return newest, size, count
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path | os.DirEntry[str]]:
+def _walk_files(paths: Iterable[Path]) -> Iterator[Path | os.DirEntry[str]]:
     for path in paths:
         if not path.is_dir():
             yield path
@@ -233,6 +244,6 @@ def _files(paths: Iterable[Path]) -> Iterator[Path | os.DirEntry[str]]:
         with os.scandir(path) as entries:
             for one in sorted(entries, key=lambda entry: entry.name):
                 if one.is_dir():
-                    yield from _files([Path(one.path)])
+                    yield from _walk_files([Path(one.path)])
                 else:
                     yield one

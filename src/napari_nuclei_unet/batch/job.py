@@ -14,25 +14,41 @@ from typing import Any
 from napari_nuclei_unet.arrays.axes import Channel
 from napari_nuclei_unet.arrays.blocks import LARGE
 from napari_nuclei_unet.arrays.boxes import Region
-from napari_nuclei_unet.arrays.selection import Picked, Positions, has_channels, pick
-from napari_nuclei_unet.batch.inputs import Input, Opened, Stamp, open_image, stamp_of
-from napari_nuclei_unet.batch.outputs import Results, Wanted, results_as, results_in
+from napari_nuclei_unet.arrays.selection import (
+    PlaneSelection,
+    Positions,
+    has_channels,
+    select_planes,
+)
+from napari_nuclei_unet.batch.inputs import (
+    FileStamp,
+    InputImage,
+    OpenedImage,
+    open_image,
+    stamp_files,
+)
+from napari_nuclei_unet.batch.outputs import (
+    OutputOptions,
+    ResultPaths,
+    result_paths_beside,
+    result_paths_in,
+)
 from napari_nuclei_unet.blockwise.journal import differences
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import checksum
+from napari_nuclei_unet.io.atomic import file_crc32
 from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.io.lazy_images import is_zarr
-from napari_nuclei_unet.io.multifile_tiff import all_parts
+from napari_nuclei_unet.io.multifile_tiff import require_tiff_files
 from napari_nuclei_unet.models.model import Model
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.tracking.linking import check_link
+from napari_nuclei_unet.tracking.linking import check_linking
 
 # What the letters of labels in OME-Zarr may be, in their order: NGFF has one more axis than these.
 NGFF_ORDER = "TZYX"
 
 
 @dataclass(frozen=True)
-class Settings:
+class JobSettings:
     """What is wanted of every image.
 
     Attributes
@@ -50,9 +66,9 @@ class Settings:
         In pixels of full resolution.
     join : str, optional
         Letter of the axis along which nuclei are joined.
-    follow : bool
+    track : bool
         Whether nuclei are followed over time.
-    mixed : bool
+    is_mixed : bool
         Whether images without channels may be among them: for these, ``channel`` plays no part.
         Otherwise they are refused if it is given.
     """
@@ -67,12 +83,12 @@ class Settings:
     level: int = 0
     region: Region | None = None
     join: str | None = None
-    follow: bool = False
-    mixed: bool = False
+    track: bool = False
+    is_mixed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class ImageJob:
     """One image, opened, and what is wanted of it.
 
     Attributes
@@ -83,7 +99,7 @@ class Job:
         At the level that is wanted.
     full : Opened
         At full resolution.
-    picked : Picked
+    selection : Picked
         At the level.
     settings : Settings
     results : Results
@@ -92,12 +108,12 @@ class Job:
     """
 
     files: tuple[Path, ...]
-    opened: Opened
-    full: Opened
-    picked: Picked
-    settings: Settings
-    results: Results
-    stamp: Stamp
+    opened: OpenedImage
+    full: OpenedImage
+    selection: PlaneSelection
+    settings: JobSettings
+    results: ResultPaths
+    stamp: FileStamp
 
     @property
     def path(self) -> Path:
@@ -108,25 +124,25 @@ class Job:
     def region(self) -> Region | None:
         """What is wanted of every plane, in pixels of the level."""
         region = self.settings.region
-        return None if region is None else region.scaled(self.full_size, self.picked.size)
+        return None if region is None else region.scaled(self.full_size, self.selection.size)
 
     @property
     def tables(self) -> list[Path]:
         """Tables that are written beside the labels."""
-        return [self.results.table, *([self.results.tracks] if self.settings.follow else [])]
+        return [self.results.table, *([self.results.tracks] if self.settings.track else [])]
 
     @property
     def full_size(self) -> tuple[int, int]:
         """Height and width of a plane at full resolution."""
         height, width = (
             self.full.pixels.shape[axis]
-            for axis, name in enumerate(self.picked.axes)
+            for axis, name in enumerate(self.selection.axes)
             if name in "YX"
         )
         return height, width
 
     @property
-    def wish(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """All that makes another result, by the names that a message may use; JSON.
 
         Not "shape", by which tifffile would know its own metadata in a description.
@@ -140,13 +156,17 @@ class Job:
             "image": [str(self.path), self.stamp],
             "image size": self.opened.pixels.shape,
             "image type": str(self.opened.pixels.dtype),
-            "--axes": self.picked.axes,
-            "--planes": [self.picked.lead, self.picked.positions, self.picked.like.index],
+            "--axes": self.selection.axes,
+            "--planes": [
+                self.selection.lead,
+                self.selection.positions,
+                self.selection.first_plane.index,
+            ],
             "--channel": settings.channel,
             "--level": settings.level,
             "--region": None if settings.region is None else settings.region.polygons,
             "--join": settings.join and settings.join.upper(),
-            "--track": settings.follow,
+            "--track": settings.track,
         }
         return dict(json.loads(json.dumps(wish)))
 
@@ -154,13 +174,13 @@ class Job:
     def planes_text(self) -> list[int | str]:
         """Planes as on the command line, for each axis beside plane and channel."""
         texts: list[int | str] = []
-        for axis, name in enumerate(self.picked.axes):
-            if name in self.picked.lead:
-                places = self.picked.positions[self.picked.lead.index(name)]
+        for axis, name in enumerate(self.selection.axes):
+            if name in self.selection.lead:
+                places = self.selection.positions[self.selection.lead.index(name)]
                 whole = len(places) == self.opened.pixels.shape[axis]
                 texts.append("all" if whole else f"{places[0]}-{places[-1]}")
             elif name not in "CYX":
-                at = self.picked.like.index[axis]
+                at = self.selection.first_plane.index[axis]
                 assert at is not None
                 texts.append(at)
         return texts
@@ -173,7 +193,7 @@ class Job:
         UserError
         """
         try:
-            same = stamp_of(*self.files) == self.stamp
+            same = stamp_files(*self.files) == self.stamp
         except OSError as error:
             raise self._gone from error
         if not same:
@@ -182,7 +202,7 @@ class Job:
                 "is complete, then run it again with --overwrite."
             )
 
-    def check_there(self, failed: bool) -> None:
+    def check_available(self, failed: bool) -> None:
         """Refuse to go on with an image that is gone, or has changed.
 
         A folder of zarr that is gone would be read as black, for chunks may be missing.
@@ -201,7 +221,7 @@ class Job:
                 raise self._gone
         elif failed or len(self.files) == 1:  # it takes a while to look at many
             self.check_unchanged()
-        if failed and self.opened.in_parts:
+        if failed and self.opened.is_lazy:
             try:
                 open_image(self.path, self.settings.level)
             except UserError as error:
@@ -214,7 +234,7 @@ class Job:
             "run it again to go on."
         )
 
-    def done_before(self) -> dict[str, Any] | None:
+    def find_done_record(self) -> dict[str, Any] | None:
         """Record of the same result in a TIFF, if that and its tables are there.
 
         Raises
@@ -230,7 +250,7 @@ class Job:
             raise UserError(
                 f"{labels} holds labels of another run: choose another name, or --overwrite them."
             )
-        if changed := differences(self.wish, wish):
+        if changed := differences(self.fingerprint, wish):
             raise UserError(
                 f"{labels} was made with another {changed}: choose another folder, or --overwrite "
                 "it."
@@ -238,11 +258,11 @@ class Job:
         if record.get("failed") or not all(one.is_file() for one in self.tables):
             return None
         # labels in OME-Zarr have a table of the same name
-        same = checksum(self.results.table) == record["table_crc"]
+        same = file_crc32(self.results.table) == record["table_crc"]
         return record if same else None
 
 
-def open_job(item: Input, settings: Settings, wanted: Wanted) -> Job:
+def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> ImageJob:
     """Open an image, and find out what is to be done.
 
     Raises
@@ -251,42 +271,42 @@ def open_job(item: Input, settings: Settings, wanted: Wanted) -> Job:
         If it cannot be read, or what is wanted does not fit it.
     """
     path = item.path.resolve()
-    files = all_parts(path)
+    files = require_tiff_files(path)
     try:
-        stamp = stamp_of(*files)
+        stamp = stamp_files(*files)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     opened = open_image(path, settings.level)
     full = open_image(path) if settings.level else opened
     shape = opened.pixels.shape
-    if settings.mixed and not has_channels(shape, settings.axes, opened.axes):
+    if settings.is_mixed and not has_channels(shape, settings.axes, opened.axes):
         settings = dataclasses.replace(settings, channel=None)
-    picked = pick(shape, settings.axes, settings.planes, settings.channel, opened.axes)
-    check_link(picked.lead, settings.join, settings.follow)
-    if wanted.is_file:
-        results = results_as(wanted.out)
+    picked = select_planes(shape, settings.axes, settings.planes, settings.channel, opened.axes)
+    check_linking(picked.lead, settings.join, settings.track)
+    if output.is_file:
+        results = result_paths_beside(output.out)
     else:
         # of a lower level, too: labels in TIFF have full resolution
         large = max(math.prod(picked.size), _plane_pixels(full, picked)) > LARGE
-        store = wanted.format == "zarr" or (wanted.format is None and (large or wanted.elsewhere))
-        results = results_in(wanted.out, item.stem, store)
+        store = output.format == "zarr" or (output.format is None and (large or output.on_cluster))
+        results = result_paths_in(output.out, item.stem, store)
     if results.is_store:
-        picked = _for_store(picked)
-    if wanted.elsewhere and not opened.in_parts:
+        picked = _in_ngff_order(picked)
+    if output.on_cluster and not opened.is_lazy:
         raise UserError(
             f"{path} can only be read whole, which a cluster cannot: save it as TIFF or OME-Zarr, "
             "or leave --scheduler out."
         )
-    return Job(files, opened, full, picked, settings, results, stamp)
+    return ImageJob(files, opened, full, picked, settings, results, stamp)
 
 
-def _plane_pixels(opened: Opened, picked: Picked) -> int:
+def _plane_pixels(opened: OpenedImage, picked: PlaneSelection) -> int:
     """Pixels of a plane."""
     lengths = zip(picked.axes, opened.pixels.shape, strict=False)
     return math.prod(length for name, length in lengths if name in "YX")
 
 
-def _for_store(picked: Picked) -> Picked:
+def _in_ngff_order(picked: PlaneSelection) -> PlaneSelection:
     """Put the axes of labels into the order that NGFF wants."""
     others = [name for name in picked.lead if name not in NGFF_ORDER]
     if len(others) > 1 or not picked.label_axes.endswith("YX"):
@@ -295,4 +315,4 @@ def _for_store(picked: Picked) -> Picked:
             "other, Z, Y and X, in this order; use --format tiff, or choose with --planes."
         )
     order = "T" * ("T" in picked.lead) + "".join(others) + "Z" * ("Z" in picked.lead)
-    return picked.ordered(order)
+    return picked.reordered(order)

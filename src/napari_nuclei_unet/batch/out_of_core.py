@@ -17,29 +17,29 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Cut, CutArray
-from napari_nuclei_unet.batch.finish import about, linked_steps, write_tracks
-from napari_nuclei_unet.batch.job import Job
+from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
+from napari_nuclei_unet.batch.finish import describe_result, link_planes_steps, write_tracks
+from napari_nuclei_unet.batch.job import ImageJob
 from napari_nuclei_unet.batch.outputs import Outcome
-from napari_nuclei_unet.batch.ownership import refuse_foreign_tables
+from napari_nuclei_unet.batch.ownership import check_tables_overwritable
 from napari_nuclei_unet.blockwise.block import Held, Wanted
 from napari_nuclei_unet.blockwise.cluster import FilePlane
 from napari_nuclei_unet.blockwise.journal import JOURNAL, Journal, Progress
 from napari_nuclei_unet.blockwise.run import Compute, Layer, find_all_steps, stream_steps
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import checksum, written
-from napari_nuclei_unet.io.locks import locked
-from napari_nuclei_unet.io.ngff import Grid
+from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
+from napari_nuclei_unet.io.locks import write_lock
+from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
-from napari_nuclei_unet.progress import Step, Wish, sticky
+from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.segmentation.device import plan
 
 # Bytes that linking takes for each pixel of a plane: labels, numbers of the slices held, ids.
-LINKING = 60
+LINKING_BYTES_PER_PIXEL = 60
 
 
 @dataclass(frozen=True)
-class Storing:
+class StoreSegmenter:
     """Segments an image into an OME-Zarr.
 
     Linked labels are written in a second pass from a store of its own, which is hidden and deleted
@@ -55,30 +55,30 @@ class Storing:
         As in ``streaming.stream_steps``; if given, for machines that open the image themselves.
     """
 
-    job: Job
+    job: ImageJob
     overwrite: bool
     compute: Compute | None
 
     @property
-    def links(self) -> bool:
+    def is_linked(self) -> bool:
         """Whether ids shall hold over planes."""
-        return bool(self.job.settings.join or self.job.settings.follow)
+        return bool(self.job.settings.join or self.job.settings.track)
 
-    def steps(self) -> Generator[Step, Wish, Outcome]:
+    def steps(self) -> Generator[Step, Stop, Outcome]:
         """Segment, link, and finish; what could not be read is tried again by the next run."""
-        with locked(self.job.results.labels):
+        with write_lock(self.job.results.labels):
             return (yield from self._steps())
 
-    def _steps(self) -> Generator[Step, Wish, Outcome]:
+    def _steps(self) -> Generator[Step, Stop, Outcome]:
         job, results = self.job, self.job.results
         if self.overwrite or not (results.labels / JOURNAL).exists():
-            refuse_foreign_tables(*job.tables)
-        store, journal = self._begin(results.labels, results.table)
-        if store.finished or not self.links:
-            self._remove_hidden()  # a run that was killed may have left it
+            check_tables_overwritable(*job.tables)
+        store, journal = self._open_store(results.labels, results.table)
+        if store.finished or not self.is_linked:
+            self._remove_unlinked()  # a run that was killed may have left it
         if store.finished:
             return self._outcome(journal, store.record["nuclei"], True)
-        if self.links:
+        if self.is_linked:
             nuclei = yield from self._linked_steps(store, journal)
         else:
             yield from self._segment_steps(store, journal)
@@ -90,13 +90,13 @@ class Storing:
             store.write_record(made)
         if not made["failed"]:
             store.finish()
-            self._remove_hidden()
+            self._remove_unlinked()
         return self._outcome(journal, nuclei, False)
 
-    def so_far(self) -> Outcome | None:
+    def partial_outcome(self) -> Outcome | None:
         """Say how far a run came that was stopped; None where it had not begun."""
         labels = self.job.results.labels
-        for path in (self._hidden[0], labels) if self.links else (labels,):
+        for path in (self._unlinked_paths[0], labels) if self.is_linked else (labels,):
             try:
                 progress = json.loads((path / JOURNAL).read_text())["progress"]
                 return Outcome(progress["plane"], progress["nuclei"])
@@ -106,25 +106,25 @@ class Storing:
 
     def _outcome(self, journal: Journal, nuclei: int, skipped: bool) -> Outcome:
         failed = tuple(one.told for one in journal.progress.failed)
-        return Outcome(len(self.job.picked.cuts), nuclei, failed, skipped)
+        return Outcome(len(self.job.selection.plane_indices), nuclei, failed, skipped)
 
     @property
-    def _hidden(self) -> tuple[Path, Path]:
+    def _unlinked_paths(self) -> tuple[Path, Path]:
         """Store of labels that are not linked yet, and its table."""
         results = self.job.results
         name = f".{results.table.stem}_unlinked"
         return results.labels.with_name(f"{name}.ome.zarr"), results.labels.with_name(f"{name}.csv")
 
-    def _remove_hidden(self) -> None:
-        labels, table = self._hidden
+    def _remove_unlinked(self) -> None:
+        labels, table = self._unlinked_paths
         shutil.rmtree(labels, ignore_errors=True)
         table.unlink(missing_ok=True)
 
-    def _begin(self, path: Path, table: Path) -> tuple[LabelsStore, Journal]:
+    def _open_store(self, path: Path, table: Path) -> tuple[LabelsStore, Journal]:
         """Open a store with its journal: a new one, or one to go on with."""
         fresh = self.overwrite or not path.exists()
-        store = LabelsStore.create(path, _grid(self.job), "i4", overwrite=self.overwrite)
-        journal = Journal(path / JOURNAL, table, self.job.wish)
+        store = LabelsStore.create(path, _labels_grid(self.job), "i4", overwrite=self.overwrite)
+        journal = Journal(path / JOURNAL, table, self.job.fingerprint)
         if not fresh and not journal.path.exists() and (store.finished or store.record):
             raise UserError(
                 f"{path} holds labels of another run: choose another name, or --overwrite them."
@@ -133,7 +133,7 @@ class Storing:
         size = table.stat().st_size if table.is_file() else 0
         known = journal.progress.table_bytes
         same = size >= known and (
-            not known or checksum(table, stop=known) == journal.progress.table_crc
+            not known or file_crc32(table, stop=known) == journal.progress.table_crc
         )
         # of an unfinished run there may be rows that the journal does not know
         if not same or (size > known and store.finished):
@@ -143,35 +143,35 @@ class Storing:
             )
         return store, journal
 
-    def _segment_steps(self, store: LabelsStore, journal: Journal) -> Generator[Step, Wish, None]:
+    def _segment_steps(self, store: LabelsStore, journal: Journal) -> Generator[Step, Stop, None]:
         """Segment what is left, as long as the image stays the same."""
         job, settings = self.job, self.job.settings
-        picked = job.picked
+        picked = job.selection
         wanted = Wanted(settings.model_name, settings.params, settings.device, job.region)
-        places = zip(picked.cuts, picked.indices, picked.columns, strict=True)
+        places = zip(picked.plane_indices, picked.label_indices, picked.plane_columns, strict=True)
         layers = [Layer(self._source(cut), index, columns) for cut, index, columns in places]
         compute = self.compute or find_all_steps
-        steps = stream_steps(layers, store, journal, wanted, compute, job.check_there)
-        yield from sticky(steps)
+        steps = stream_steps(layers, store, journal, wanted, compute, job.check_available)
+        yield from forward_stop(steps)
         job.check_unchanged()
         if journal.progress.next_plane(len(layers)) is not None:
             raise UserError(f"{job.path} was stopped: run it again to go on.")
 
-    def _source(self, cut: Cut) -> Held | FilePlane:
+    def _source(self, plane_index: PlaneIndex) -> Held | FilePlane:
         job = self.job
         if self.compute is not None:
-            return FilePlane(str(job.path), job.settings.level, cut, job.stamp)
-        return Held(CutArray(job.opened.pixels, cut))
+            return FilePlane(str(job.path), job.settings.level, plane_index, job.stamp)
+        return Held(PlaneView(job.opened.pixels, plane_index))
 
-    def _linked_steps(self, store: LabelsStore, journal: Journal) -> Generator[Step, Wish, int]:
+    def _linked_steps(self, store: LabelsStore, journal: Journal) -> Generator[Step, Stop, int]:
         """Segment into a hidden store, and write labels with ids that hold over planes."""
-        _check_memory(self.job.picked.size)
-        work, kept = self._begin(*self._hidden)
+        _check_memory(self.job.selection.size)
+        work, kept = self._open_store(*self._unlinked_paths)
         yield from self._segment_steps(work, kept)
         journal.commit(Progress())  # the table is replaced: its length is known afterwards
         nuclei = yield from self._link_steps((work, kept), store)
         table = self.job.results.table
-        size, crc = table.stat().st_size, checksum(table)
+        size, crc = table.stat().st_size, file_crc32(table)
         after = replace(
             kept.progress, nuclei=nuclei, table_bytes=size, table_crc=crc, surveys={}
         )  # fmt: skip
@@ -180,27 +180,29 @@ class Storing:
 
     def _link_steps(
         self, work: tuple[LabelsStore, Journal], store: LabelsStore
-    ) -> Generator[Step, Wish, int]:
+    ) -> Generator[Step, Stop, int]:
         """Write labels and table anew with ids that hold over planes; how many there are."""
-        job, indices = self.job, self.job.picked.indices
+        job, indices = self.job, self.job.selection.label_indices
 
         def read(number: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-            return _ranked(np.asarray(work[0].labels[indices[number]]))
+            return _relabel_sequential(np.asarray(work[0].labels[indices[number]]))
 
-        linked = yield from linked_steps(job, lambda number: read(number)[0], [0] * len(indices))
+        linked = yield from link_planes_steps(
+            job, lambda number: read(number)[0], [0] * len(indices)
+        )
         ids = np.zeros(work[1].progress.nuclei + 1, np.int32)
         for number, index in enumerate(indices):
             labels, before = read(number)
             store.write(index, linked.ids[number][labels])
             ids[before] = linked.ids[number][1:]
             yield Step(number + 1, len(indices))
-        with written(job.results.table) as aside:
-            _renumber(work[1].table, aside, ids)
+        with atomic_write(job.results.table) as aside:
+            _copy_table_with_ids(work[1].table, aside, ids)
         write_tracks(job, linked)
         return linked.count
 
 
-def _ranked(plane: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _relabel_sequential(plane: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Give the nuclei of a plane the labels 1..n, and say which ids they had, in this order."""
     most = int(plane.max(initial=0))
     least = int(plane.min(initial=most, where=plane > 0))
@@ -211,7 +213,7 @@ def _ranked(plane: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[np.i
     return np.cumsum(there, dtype=np.int32)[places], np.flatnonzero(there) + least - 1
 
 
-def _renumber(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
+def _copy_table_with_ids(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
     """Copy a table row by row, with other ids in place of its labels."""
     with (
         old.open(newline="", encoding="utf-8") as lines,
@@ -228,7 +230,7 @@ def _renumber(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
 
 def _check_memory(size: tuple[int, int]) -> None:
     """Refuse to link planes that do not fit into memory."""
-    need, have = LINKING * size[0] * size[1], psutil.virtual_memory().available
+    need, have = LINKING_BYTES_PER_PIXEL * size[0] * size[1], psutil.virtual_memory().available
     if need > have:
         raise UserError(
             f"Joining and tracking look at whole planes, and these need {need / 1e9:.1f} GB of "
@@ -237,11 +239,11 @@ def _check_memory(size: tuple[int, int]) -> None:
         )
 
 
-def _grid(job: Job) -> Grid:
+def _labels_grid(job: ImageJob) -> LabelsGrid:
     """Where the labels' pixels are: those of the image."""
-    picked, opened = job.picked, job.opened
+    picked, opened = job.selection, job.opened
     axes = [picked.axes.index(name) for name in picked.label_axes]
-    return Grid(
+    return LabelsGrid(
         picked.shape,
         picked.label_axes,
         tuple(opened.scale[axis] for axis in axes),
@@ -249,7 +251,7 @@ def _grid(job: Job) -> Grid:
     )
 
 
-def _store_record(job: Job, nuclei: int, journal: Journal) -> dict[str, Any]:
+def _store_record(job: ImageJob, nuclei: int, journal: Journal) -> dict[str, Any]:
     """Say in the store what made it."""
     settings = job.settings
     how = plan(settings.params, settings.device, settings.model.network.config)
@@ -265,4 +267,8 @@ def _store_record(job: Job, nuclei: int, journal: Journal) -> dict[str, Any]:
         "seconds": round(journal.progress.seconds, 3),
         "stopped": False,
     }
-    return record | about(job, nuclei) | {"failed": [one.told for one in journal.progress.failed]}
+    return (
+        record
+        | describe_result(job, nuclei)
+        | {"failed": [one.told for one in journal.progress.failed]}
+    )

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from napari_nuclei_unet.batch.inputs import STORE_END
-from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.batch.inputs import STORE_SUFFIX
+from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.io.images import image_stem
-from napari_nuclei_unet.io.labels import LABELS_END, refuse_foreign, write_labels
+from napari_nuclei_unet.io.labels import LABELS_SUFFIX, check_overwritable, write_labels_tiff
 from napari_nuclei_unet.io.tables import write_table
 from napari_nuclei_unet.labels.regionprops import measure
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.segmentation.segment import Segmentation
 
-Format = Literal["tiff", "zarr"]
+LabelsFormat = Literal["tiff", "zarr"]
 
 
 @dataclass(frozen=True)
-class Results:
+class ResultPaths:
     """Files that are written of one image.
 
     Attributes
@@ -39,16 +39,16 @@ class Results:
         return self.labels.suffix.lower() == ".zarr"
 
 
-def results_in(folder: Path, stem: str, store: bool) -> Results:
+def result_paths_in(folder: Path, stem: str, store: bool) -> ResultPaths:
     """Name the results of an image after it."""
-    labels = folder / f"{stem}{STORE_END if store else LABELS_END}"
-    return Results(labels, folder / f"{stem}_nuclei.csv", folder / f"{stem}_tracks.csv")
+    labels = folder / f"{stem}{STORE_SUFFIX if store else LABELS_SUFFIX}"
+    return ResultPaths(labels, folder / f"{stem}_nuclei.csv", folder / f"{stem}_tracks.csv")
 
 
-def results_as(labels: Path) -> Results:
+def result_paths_beside(labels: Path) -> ResultPaths:
     """Name the tables after a file of labels that the user has named."""
     stem = image_stem(labels).removesuffix("_labels")
-    return Results(
+    return ResultPaths(
         labels, labels.with_name(f"{stem}_nuclei.csv"), labels.with_name(f"{stem}_tracks.csv")
     )
 
@@ -74,7 +74,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class OutputOptions:
     """How, and where to, results of images are written.
 
     Attributes
@@ -85,14 +85,14 @@ class Wanted:
         Which of the two.
     format : {"tiff", "zarr"} or None
         None: TIFF, but of planes that are too large for it OME-Zarr.
-    elsewhere : bool
+    on_cluster : bool
         Whether blocks are computed on a cluster, which can only write OME-Zarr.
     """
 
     out: Path
     is_file: bool = False
-    format: Format | None = None
-    elsewhere: bool = False
+    format: LabelsFormat | None = None
+    on_cluster: bool = False
 
 
 def write_results(folder: Path, stem: str, result: Segmentation) -> None:
@@ -110,9 +110,9 @@ def write_results(folder: Path, stem: str, result: Segmentation) -> None:
     UserError
         If a file cannot be written, or labels that are not ours stand in its place.
     """
-    labels, table = folder / f"{stem}{LABELS_END}", folder / f"{stem}_nuclei.csv"
-    refuse_foreign(labels)
+    labels, table = folder / f"{stem}{LABELS_SUFFIX}", folder / f"{stem}_nuclei.csv"
+    check_overwritable(labels)
     measured = measure(result.labels, result.plane.pixels, result.maps[0])
-    with written(labels) as labels_aside, written(table) as table_aside:
-        write_labels(labels_aside, result.labels, result.record)
+    with atomic_write(labels) as labels_aside, atomic_write(table) as table_aside:
+        write_labels_tiff(labels_aside, result.labels, result.record)
         write_table(table_aside, measured)

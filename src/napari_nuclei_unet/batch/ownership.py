@@ -8,11 +8,11 @@ from pathlib import Path
 from napari_nuclei_unet.errors import UserError
 
 # What the tables of nuclei and of tracks have had in all versions.
-NUCLEI = frozenset({"label", "centroid_y", "confidence"})
-TRACKS = frozenset({"track", "t", "parent"})
+NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})
+TRACKS_COLUMNS = frozenset({"track", "t", "parent"})
 
 
-def refuse_foreign_tables(*tables: Path) -> None:
+def check_tables_overwritable(*tables: Path) -> None:
     """Refuse to overwrite tables of nuclei or tracks that this program did not write.
 
     Parameters
@@ -26,12 +26,12 @@ def refuse_foreign_tables(*tables: Path) -> None:
         If the header of one lacks columns that ours have.
     """
     for path in tables:
-        header = header_of(path)
-        if header and not (set(header) >= NUCLEI or set(header) >= TRACKS):
-            raise foreign(path)
+        header = read_header(path)
+        if header and not (set(header) >= NUCLEI_COLUMNS or set(header) >= TRACKS_COLUMNS):
+            raise foreign_file_error(path)
 
 
-def header_of(path: Path) -> list[str]:
+def read_header(path: Path) -> list[str]:
     """Read the names of a table's columns; none of a file that is empty or not there."""
     if not path.exists():
         return []
@@ -43,7 +43,7 @@ def header_of(path: Path) -> list[str]:
         return [""]
 
 
-def foreign(path: Path) -> UserError:
+def foreign_file_error(path: Path) -> UserError:
     """Say that a file is the user's own."""
     return UserError(
         f"{path} was not made by this program and is not overwritten: choose another folder."

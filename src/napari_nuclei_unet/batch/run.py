@@ -7,23 +7,23 @@ from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from napari_nuclei_unet.batch.in_memory import hold_steps
-from napari_nuclei_unet.batch.job import Job
-from napari_nuclei_unet.batch.out_of_core import Storing
+from napari_nuclei_unet.batch.in_memory import segment_in_memory_steps
+from napari_nuclei_unet.batch.job import ImageJob
+from napari_nuclei_unet.batch.out_of_core import StoreSegmenter
 from napari_nuclei_unet.batch.outputs import Outcome
-from napari_nuclei_unet.batch.ownership import foreign, header_of
+from napari_nuclei_unet.batch.ownership import foreign_file_error, read_header
 from napari_nuclei_unet.blockwise.run import Compute
-from napari_nuclei_unet.io.atomic import written
-from napari_nuclei_unet.progress import Step, Wish
+from napari_nuclei_unet.io.atomic import atomic_write
+from napari_nuclei_unet.progress import Step, Stop
 
-SUMMARY = "nuclei_summary.csv"
+SUMMARY_FILE_NAME = "nuclei_summary.csv"
 # Parts that could not be read of which a message tells; the record has all.
-MOST_TOLD = 3
+MAX_REPORTED_FAILURES = 3
 
 
 def segment_job_steps(
-    job: Job, overwrite: bool = False, compute: Compute | None = None
-) -> Generator[Step, Wish, Outcome]:
+    job: ImageJob, overwrite: bool = False, compute: Compute | None = None
+) -> Generator[Step, Stop, Outcome]:
     """Segment an image into files; what is there already is not done again.
 
     Parameters
@@ -50,20 +50,20 @@ def segment_job_steps(
         OME-Zarr is kept, and the next run goes on there.
     """
     if job.results.is_store:
-        return (yield from Storing(job, overwrite, compute).steps())
-    record = None if overwrite else job.done_before()
+        return (yield from StoreSegmenter(job, overwrite, compute).steps())
+    record = None if overwrite else job.find_done_record()
     if record is not None:
-        return Outcome(len(job.picked.cuts), record["nuclei"], skipped=True)
-    return (yield from hold_steps(job))
+        return Outcome(len(job.selection.plane_indices), record["nuclei"], skipped=True)
+    return (yield from segment_in_memory_steps(job))
 
 
-def stopped_at(job: Job) -> Outcome | None:
+def read_partial_outcome(job: ImageJob) -> Outcome | None:
     """Say how far a run came that was stopped; None where nothing of it is kept."""
-    return Storing(job, False, None).so_far() if job.results.is_store else None
+    return StoreSegmenter(job, False, None).partial_outcome() if job.results.is_store else None
 
 
 @dataclass(frozen=True)
-class Row:
+class SummaryRow:
     """What the summary says of an image.
 
     Attributes
@@ -99,7 +99,7 @@ class Summary:
     """
 
     path: Path | None
-    rows: list[Row] = field(default_factory=list)
+    rows: list[SummaryRow] = field(default_factory=list)
 
     def check(self) -> None:
         """Refuse to replace a file that is no summary.
@@ -108,11 +108,11 @@ class Summary:
         ------
         UserError
         """
-        header = [] if self.path is None else header_of(self.path)
-        if self.path is not None and header not in ([], list(Row.__dataclass_fields__)):
-            raise foreign(self.path)
+        header = [] if self.path is None else read_header(self.path)
+        if self.path is not None and header not in ([], list(SummaryRow.__dataclass_fields__)):
+            raise foreign_file_error(self.path)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: SummaryRow) -> None:
         """Add a row, and replace the file.
 
         Raises
@@ -123,14 +123,17 @@ class Summary:
         self.rows.append(row)
         if self.path is None:
             return
-        with written(self.path) as aside, aside.open("w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, list(Row.__dataclass_fields__))
+        with atomic_write(self.path) as aside, aside.open("w", newline="", encoding="utf-8") as out:
+            writer = csv.DictWriter(out, list(SummaryRow.__dataclass_fields__))
             writer.writeheader()
             writer.writerows(asdict(one) for one in self.rows)
 
 
-def failures(outcome: Outcome) -> str:
+def describe_failures(outcome: Outcome) -> str:
     """Say which parts could not be read; nothing if all could."""
-    more = len(outcome.failed) - MOST_TOLD
-    told = [*outcome.failed[:MOST_TOLD], *([f"and {more} more parts"] if more > 0 else [])]
+    more = len(outcome.failed) - MAX_REPORTED_FAILURES
+    told = [
+        *outcome.failed[:MAX_REPORTED_FAILURES],
+        *([f"and {more} more parts"] if more > 0 else []),
+    ]
     return "; ".join(told)

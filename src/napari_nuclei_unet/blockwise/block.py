@@ -11,16 +11,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.blocks import Block, owned, plan_blocks
-from napari_nuclei_unet.arrays.boxes import Box, Region, box_around, cut
-from napari_nuclei_unet.arrays.resampling import Zoomed, restored
+from napari_nuclei_unet.arrays.blocks import Block, find_core_labels, plan_blocks
+from napari_nuclei_unet.arrays.boxes import Box, Region, bounding_box, clip_labels
+from napari_nuclei_unet.arrays.resampling import ZoomedView, resample_to_plane
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.blockwise.survey import Survey
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.labels.regionprops import Frame, measure
 from napari_nuclei_unet.models.model import Model, load_model
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.progress import Step, Wish, sticky
+from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.segmentation.device import Plan, plan
 from napari_nuclei_unet.segmentation.normalization import Plane, seen_colours
 from napari_nuclei_unet.segmentation.predict import Maps, Window, predict_steps
@@ -122,7 +122,7 @@ def blocks_of(shape: tuple[int, ...], zoom: Fraction) -> list[Block]:
     return plan_blocks((shape[0], shape[1]), size, math.ceil(HALO / zoom), 64 * zoom.denominator)
 
 
-def find_steps(task: Task) -> Generator[Step, Wish, Found | None]:
+def find_steps(task: Task) -> Generator[Step, Stop, Found | None]:
     """Find the nuclei that a block answers for.
 
     Parameters
@@ -145,15 +145,15 @@ def find_steps(task: Task) -> Generator[Step, Wish, Found | None]:
         If memory does not suffice, or a parameter cannot be used.
     """
     region, pixels = task.wanted.region, _Read(task.source.open())
-    if not task.survey.is_live(task.block.seen) or (
-        region is not None and not region.part(task.block.seen).any()
+    if not task.survey.is_live(task.block.read) or (
+        region is not None and not region.part(task.block.read).any()
     ):
         return nothing(task.block, pixels.shape)
     model = load_model(task.wanted.model)  # is read once, and again when its file has changed
     how = plan(task.wanted.params, task.wanted.device, model.network.config)
     notices: list[str] = []
     try:
-        maps = yield from sticky(_map_steps(pixels, task, model, how, notices))
+        maps = yield from forward_stop(_map_steps(pixels, task, model, how, notices))
         if maps.finished is not None:
             return None
         return _found(pixels, maps.values, task, model, tuple(notices))
@@ -166,7 +166,7 @@ def nothing(block: Block, shape: tuple[int, ...], error: str = "") -> Found:
 
     The table has the columns of all others, as many as a plane of that shape has colours.
     """
-    top, left = (part.start for part in block.own)
+    top, left = (part.start for part in block.core)
     table = measure(np.zeros((0, 0), np.int32), np.zeros((0, 0, *shape[2:])))
     return Found(np.zeros((0, 0), np.int32), (slice(top, top), slice(left, left)), table, (), error)
 
@@ -214,18 +214,18 @@ class _Normalized:
 
 def _map_steps(
     pixels: _Read, task: Task, model: Model, how: Plan, notices: list[str]
-) -> Generator[Step, Wish, Maps]:
+) -> Generator[Step, Stop, Maps]:
     """Predict the maps of what a block sees, in pixels of the plane."""
-    survey, seen, zoom = task.survey, task.block.seen, task.survey.zoom
+    survey, seen, zoom = task.survey, task.block.read, task.survey.zoom
     plane = Plane(pixels, survey.low, survey.middle, survey.high)  # type: ignore[arg-type]
     if zoom == 1:
         window = Window(seen, survey.is_live)
         return (yield from predict_steps(plane, model.network, how, notices, window=window))
-    zoomed = Plane(Zoomed(_Normalized(plane), zoom), 0.0, 0.5, 1.0)  # type: ignore[arg-type]
+    zoomed = Plane(ZoomedView(_Normalized(plane), zoom), 0.0, 0.5, 1.0)  # type: ignore[arg-type]
     box = _scaled(seen, zoom)
     window = Window(box, lambda tile: survey.is_live(_scaled(tile, 1 / zoom, pixels.shape)))
     maps = yield from predict_steps(zoomed, model.network, how, notices, window=window)
-    values = restored(maps.values, zoom, task.block.shape)
+    values = resample_to_plane(maps.values, zoom, task.block.shape)
     return Maps(values, maps.plan, maps.finished)
 
 
@@ -250,8 +250,8 @@ def _found(
 ) -> Found:
     """Separate nuclei in the maps of a block, and take its own."""
     survey, block, zoom = task.survey, task.block, float(task.survey.zoom)
-    pixels = read[block.seen]
-    dead = survey.dead(block.seen)
+    pixels = read[block.read]
+    dead = survey.dead(block.read)
     if pixels.dtype.kind == "f":
         lost = ~np.isfinite(pixels)
         dead |= lost if lost.ndim == 2 else lost.any(axis=2)
@@ -265,17 +265,17 @@ def _found(
             "There is not enough memory to separate the nuclei of a block: close other programs."
         ) from error
     if task.wanted.region is not None:
-        inside = task.wanted.region.part(block.seen)
-        labels = cut(labels, inside, thresholds["minimum_area"])
-    mine = owned(labels, block)
+        inside = task.wanted.region.part(block.read)
+        labels = clip_labels(labels, inside, thresholds["minimum_area"])
+    mine = find_core_labels(labels, block)
     ids = np.where(mine, np.cumsum(mine), 0).astype(np.int32)
     own = ids[labels]
     if not own.any():
         return nothing(block, read.shape)
-    box = box_around(own > 0)
+    box = bounding_box(own > 0)
     rows, columns = (
         slice(seen.start + part.start, seen.start + part.stop)
-        for seen, part in zip(block.seen, box, strict=True)
+        for seen, part in zip(block.read, box, strict=True)
     )
     frame = Frame(offset=(rows.start, columns.start), shape=(read.shape[0], read.shape[1]))
     table = measure(own[box], pixels[box], maps[0][box], frame)

@@ -16,14 +16,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_nuclei_unet.arrays.axes import Cut, CutArray
+from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.blockwise.block import Found, Task, find_steps
 from napari_nuclei_unet.blockwise.run import Answer, Compute
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.lazy_images import LazyPixels, open_lazily
+from napari_nuclei_unet.io.lazy_images import LazyArray, open_lazily
 from napari_nuclei_unet.models.model import load_model
-from napari_nuclei_unet.progress import Step, Wish, run
+from napari_nuclei_unet.progress import Step, Stop, run
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -52,23 +52,23 @@ class FilePlane:
     ----------
     path : str
     level : int
-    cut : Cut
+    plane_index : Cut
     stamp : tuple of int
         Tells a file from the one that it has replaced.
     """
 
     path: str
     level: int
-    cut: Cut
+    plane_index: PlaneIndex
     stamp: tuple[int, ...] = ()
 
     def open(self) -> ArrayLike:
         """Give it; a file is opened once a process."""
-        return CutArray(_pixels(self.path, self.level, self.stamp), self.cut)
+        return PlaneView(_pixels(self.path, self.level, self.stamp), self.plane_index)
 
 
 @lru_cache(maxsize=4)
-def _pixels(path: str, level: int, _: tuple[int, ...]) -> LazyPixels:
+def _pixels(path: str, level: int, _: tuple[int, ...]) -> LazyArray:
     return open_lazily(path, level).pixels
 
 
@@ -201,11 +201,11 @@ def find(task: Task) -> Found:
     return found
 
 
-def _find_steps(client: Client, tasks: Sequence[Task]) -> Generator[Step, Wish, None]:
+def _find_steps(client: Client, tasks: Sequence[Task]) -> Generator[Step, Stop, None]:
     """Find the nuclei of blocks on workers; answers come in the order of the tasks."""
     waiting = list(reversed(tasks))
     under_way: list[Future[Any]] = []
-    wish: Wish = None
+    wish: Stop = None
     try:
         while (waiting or under_way) and not wish:
             ahead = AHEAD * max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)

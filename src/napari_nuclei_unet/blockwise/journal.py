@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import checksum, written
+from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
 
 # Name of the file, in the folder of the labels.
 JOURNAL = "nuclei_unet_journal.json"
@@ -182,7 +182,7 @@ class Journal:
         try:
             start = self.progress.table_bytes
             size = self._append(rows, start)
-            crc = checksum(self.table, start, size, self.progress.table_crc)
+            crc = file_crc32(self.table, start, size, self.progress.table_crc)
         except OSError as error:
             raise UserError(
                 f"{self.table} cannot be written ({error.strerror or error}): free some space, "
@@ -207,7 +207,7 @@ class Journal:
 
     def commit(self, progress: Progress) -> None:
         """Replace the journal."""
-        with written(self.path) as aside, aside.open("w", encoding="utf-8") as out:
+        with atomic_write(self.path) as aside, aside.open("w", encoding="utf-8") as out:
             json.dump({"wish": self.wish, "progress": asdict(progress)}, out)
             _save(out)
         self.progress = progress

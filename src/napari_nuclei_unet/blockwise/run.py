@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.blocks import Block, place, surviving
+from napari_nuclei_unet.arrays.blocks import Block, number_surviving_labels, write_block_labels
 from napari_nuclei_unet.blockwise.block import (
     Found,
     Source,
@@ -23,7 +23,7 @@ from napari_nuclei_unet.blockwise.block import (
 from napari_nuclei_unet.blockwise.journal import Failure, Journal, Progress
 from napari_nuclei_unet.blockwise.survey import Survey, UnreadableError, survey_steps
 from napari_nuclei_unet.models.model import load_model
-from napari_nuclei_unet.progress import Step, Wish, sticky
+from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.segmentation.device import give_back_memory, plan
 from napari_nuclei_unet.segmentation.normalization import check_type_and_shape
 
@@ -82,8 +82,8 @@ class BlockStep(Step):
     written: Place | None = None
 
 
-# Finds the nuclei of tasks and yields them in their order, as ``Answer``, between steps.
-Compute = Callable[[Sequence[Task]], Generator[Step, Wish, None]]
+# Finds the nuclei of tasks and yields them in their order, as ``RetunedPlane``, between steps.
+Compute = Callable[[Sequence[Task]], Generator[Step, Stop, None]]
 # Is told whether reading has failed; raises where that is no wonder, as the image is gone.
 Check = Callable[[bool], None]
 
@@ -95,10 +95,10 @@ class Answer(Step):
     found: Found
 
 
-def find_all_steps(tasks: Sequence[Task]) -> Generator[Step, Wish, None]:
+def find_all_steps(tasks: Sequence[Task]) -> Generator[Step, Stop, None]:
     """Find the nuclei of blocks one after the other, in this process."""
     for task in tasks:
-        found = yield from sticky(find_steps(task))
+        found = yield from forward_stop(find_steps(task))
         if found is None or (yield Answer(done=1, total=1, found=found)):
             return
 
@@ -114,7 +114,7 @@ def stream_steps(
     wanted: Wanted,
     compute: Compute = find_all_steps,
     check: Check = _trust,
-) -> Generator[Step, Wish, Progress]:
+) -> Generator[Step, Stop, Progress]:
     """Segment planes into a store; what the journal says is finished is not done again.
 
     Blocks are written in their order, wherever they are computed, and each nucleus by the one block
@@ -164,7 +164,7 @@ def stream_steps(
     return journal.progress
 
 
-def _survey_steps(run: _Run, number: int, wanted: Wanted) -> Generator[Step, Wish, bool]:
+def _survey_steps(run: _Run, number: int, wanted: Wanted) -> Generator[Step, Stop, bool]:
     """Look at a plane before its blocks; whether it was stopped before the end."""
     model = load_model(wanted.model)
     how = plan(wanted.params, wanted.device, model.network.config)
@@ -177,7 +177,7 @@ def _survey_steps(run: _Run, number: int, wanted: Wanted) -> Generator[Step, Wis
 
     try:
         steps = survey_steps(pixels, model, wanted.params.diameter, how, notices)
-        survey = yield from sticky(steps, checked)
+        survey = yield from forward_stop(steps, checked)
     except UnreadableError as error:
         notice, _ = run.take(number, None, _unread(pixels.shape, str(error)), 0.0, True)
         return bool((yield run.show(number, 1, 1, Step(0, 1, notice))))
@@ -200,7 +200,7 @@ def _unread(shape: tuple[int, ...], error: str) -> Found:
 
 def _plane_steps(
     run: _Run, number: int, wanted: Wanted, compute: Compute
-) -> Generator[Step, Wish, bool]:
+) -> Generator[Step, Stop, bool]:
     """Segment what is left of a plane that was looked at; whether it was stopped before the end."""
     progress, source = run.journal.progress, run.layers[number].source
     survey = Survey.from_json(progress.surveys[str(number)])
@@ -224,7 +224,7 @@ def _plane_steps(
         return run.show(number, block, blocks, Step(0, 1, notice), written)
 
     if not stopped:
-        yield from sticky(compute([tasks[one] for one in left]), written_down)
+        yield from forward_stop(compute([tasks[one] for one in left]), written_down)
     return block < blocks
 
 
@@ -259,7 +259,7 @@ class _Run:
             written = (*layer.index, found.at[0], found.at[1])
             window = np.asarray(self.store.labels[written])
             found = _surviving(found, window)
-            place(found.labels, window, before.nuclei + 1)
+            write_block_labels(found.labels, window, before.nuclei + 1)
             self.store.write(written, window)
         count = len(found.table["label"])
         rows = {name: np.full(count, at) for name, at in layer.columns.items()} | found.table
@@ -274,7 +274,7 @@ class _Run:
 
     def clear(self, number: int, task: Task) -> None:
         """Remove what a run that was broken off has left of the block that is next."""
-        rows, columns = task.block.seen
+        rows, columns = task.block.read
         place_of: Place = (*self.layers[number].index, rows, columns)
         window = np.asarray(self.store.labels[place_of])
         left = window > self.journal.progress.nuclei
@@ -302,7 +302,7 @@ class _Run:
 
 def _surviving(found: Found, window: NDArray[Any]) -> Found:
     """Leave out nuclei of which earlier blocks have taken every pixel."""
-    ids = surviving(found.labels, window)
+    ids = number_surviving_labels(found.labels, window)
     if np.count_nonzero(ids) + 1 == ids.size:
         return found
     rows = np.flatnonzero(ids) - 1

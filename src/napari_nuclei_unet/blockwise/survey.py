@@ -16,7 +16,7 @@ from napari_nuclei_unet.arrays.boxes import Box
 from napari_nuclei_unet.arrays.resampling import as_fraction
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.models.model import Model
-from napari_nuclei_unet.progress import Step, Wish
+from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.segmentation.device import Plan
 from napari_nuclei_unet.segmentation.normalization import SAMPLE, Plane, range_of, seen_colours
 from napari_nuclei_unet.segmentation.scale import PROBE, corners, liveliness, look, zoom_for
@@ -85,7 +85,7 @@ def _cells(box: Box) -> Box:
 
 def survey_steps(
     pixels: ArrayLike, model: Model, diameter: float | None, how: Plan, notices: list[str]
-) -> Generator[Step, Wish, Survey | None]:
+) -> Generator[Step, Stop, Survey | None]:
     """Look at a plane once, part by part: its brightness, where it is empty, how large nuclei are.
 
     Black point and white point are those of ``core.planes.check_plane``, and nuclei are measured in

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from napari_nuclei_unet.cli import _bench, _evaluate, _segment, _train
-from napari_nuclei_unet.cli._common import Parser, complain, told_stopped
+from napari_nuclei_unet.cli._common import Parser, print_error, report_stopped
 from napari_nuclei_unet.errors import UserError
 
 
@@ -35,10 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (UserError, OSError) as error:
-        complain(error)
+        print_error(error)
         return 2
     except KeyboardInterrupt:
-        return told_stopped()
+        return report_stopped()
 
 
 def _parser() -> Parser:

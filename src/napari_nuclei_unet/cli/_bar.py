@@ -7,13 +7,13 @@ import sys
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from napari_nuclei_unet.progress import Step, Wish, run
+from napari_nuclei_unet.progress import Step, Stop, run
 
-Result = TypeVar("Result")
-LOOKING = "looking at the image"
+_Result = TypeVar("_Result")
+SURVEYING_TEXT = "looking at the image"
 
 
-def with_bar(steps: Generator[Step, Wish, Result], name: str) -> Result:
+def run_with_bar(steps: Generator[Step, Stop, _Result], name: str) -> _Result:
     """Exhaust a generator of steps, and say on stderr what the user has to know.
 
     Parameters
@@ -32,11 +32,13 @@ def with_bar(steps: Generator[Step, Wish, Result], name: str) -> Result:
             said.add(notice)
             tqdm.write(f"{name}: {notice}", file=sys.stderr)
 
-    with tqdm(desc=f"{name}, {LOOKING}", leave=False, disable=None, **_size()) as bar:
+    with tqdm(
+        desc=f"{name}, {SURVEYING_TEXT}", leave=False, disable=None, **_terminal_size()
+    ) as bar:
 
         def show(step: Step) -> None:
             say(step.notice)
-            bar.unit, bar.n, bar.total, place = _shown(step)
+            bar.unit, bar.n, bar.total, place = _bar_state(step)
             bar.set_description_str(f"{name}{place}", refresh=False)
             bar.refresh()
 
@@ -46,7 +48,7 @@ def with_bar(steps: Generator[Step, Wish, Result], name: str) -> Result:
     return result
 
 
-def _size() -> dict[str, int]:
+def _terminal_size() -> dict[str, int]:
     """Size of a terminal that does not say it; tqdm would show nothing there."""
     try:
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
@@ -55,7 +57,7 @@ def _size() -> dict[str, int]:
     return {} if columns else {"ncols": 79, "nrows": 24}
 
 
-def _shown(step: Any) -> tuple[str, float, int, str]:
+def _bar_state(step: Any) -> tuple[str, float, int, str]:
     """Say the unit, how many are done and in all, and which plane and block are at work."""
     planes = getattr(step, "planes", 1)
     plane = f", plane {step.plane + 1} of {planes}" if planes > 1 else ""
@@ -63,13 +65,13 @@ def _shown(step: Any) -> tuple[str, float, int, str]:
         return "tile", step.tile, step.tiles, plane
     if hasattr(step, "blocks"):  # a block takes minutes, and its tiles count
         percent = round(100 * step.done / max(step.total, 1), 1)
-        return "%", percent, 100, f"{plane}, {_block(step)}"
+        return "%", percent, 100, f"{plane}, {_block_text(step)}"
     return "part", step.done, step.total, plane
 
 
-def _block(step: Any) -> str:
+def _block_text(step: Any) -> str:
     """Say which block is at work; how many there are is known once the plane was looked at."""
     begins = step.done * step.planes == step.plane * step.total
     if begins and step.blocks == 1:
-        return LOOKING
+        return SURVEYING_TEXT
     return f"block {step.block + 1} of {step.blocks}"

@@ -7,17 +7,17 @@ import dataclasses
 import json
 from pathlib import Path
 
-from napari_nuclei_unet.cli._bar import with_bar
-from napari_nuclei_unet.cli._common import Commands, add_flags, params_of
+from napari_nuclei_unet.cli._bar import run_with_bar
+from napari_nuclei_unet.cli._common import Commands, add_flags, params_from_flags
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import DEVICES, SegmentParams
 
 
-def add_to(commands: Commands) -> None:
+def add_bench_commands(commands: Commands) -> None:
     """Add the commands ``demo`` and ``bench``."""
     one = commands.add_parser("demo", help="segment the sample images of the package")
     one.add_argument("--out", default=Path("nuclei-demo"), type=Path, metavar="DIR")
-    one.set_defaults(command=demo)
+    one.set_defaults(command=run_demo)
 
     one = commands.add_parser("bench", help="measure how fast this computer segments")
     one.add_argument(
@@ -29,23 +29,23 @@ def add_to(commands: Commands) -> None:
     one.add_argument("--runs", type=int, default=3, metavar="N", help="the fastest of N counts")
     one.add_argument("--json", action="store_true", help="print JSON instead of text")
     add_flags(one, SegmentParams)
-    one.set_defaults(command=bench)
+    one.set_defaults(command=run_bench)
 
 
-def demo(args: argparse.Namespace) -> int:
+def run_demo(args: argparse.Namespace) -> int:
     """Segment the samples of the package."""
     from napari_nuclei_unet.batch.outputs import write_results
-    from napari_nuclei_unet.batch.ownership import refuse_foreign_tables
+    from napari_nuclei_unet.batch.ownership import check_tables_overwritable
     from napari_nuclei_unet.io.overlay import write_overlay
     from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.samples.images import SAMPLES, read_sample
     from napari_nuclei_unet.segmentation.segment import segment_steps
 
     model = load_model()
-    refuse_foreign_tables(*(args.out / f"{name}_nuclei.csv" for name in SAMPLES))
+    check_tables_overwritable(*(args.out / f"{name}_nuclei.csv" for name in SAMPLES))
     for name, title in SAMPLES.items():
         image, annotation = read_sample(name)
-        result = with_bar(segment_steps(image, model), name)
+        result = run_with_bar(segment_steps(image, model), name)
         write_results(args.out, name, result)
         write_overlay(args.out / f"{name}_overlay.png", result.plane.normalized(), result.labels)
         print(f"{title}: {result.count} nuclei (annotated: {len(set(annotation.flat)) - 1})")
@@ -53,14 +53,14 @@ def demo(args: argparse.Namespace) -> int:
     return 0
 
 
-def bench(args: argparse.Namespace) -> int:
+def run_bench(args: argparse.Namespace) -> int:
     """Print how fast this computer segments."""
     from napari_nuclei_unet.io.images import read_image
     from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.samples.images import repeated_sample
     from napari_nuclei_unet.segmentation.benchmark import bench as measured
 
-    params = params_of(args, SegmentParams())
+    params = params_from_flags(args, SegmentParams())
     if args.runs < 1:
         raise UserError("--runs must be at least 1.")
     image = read_image(args.image) if args.image else repeated_sample()

@@ -11,7 +11,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams, TrainParams
 
 # What --help calls the default of a parameter that is None and does not come from the model.
-AUTOMATIC = {"diameter": "measured"}
+AUTOMATIC_DEFAULTS = {"diameter": "measured"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,23 +24,23 @@ class Parser(argparse.ArgumentParser):
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
-def complain(error: UserError | OSError, about: str = "") -> None:
+def print_error(error: UserError | OSError, prefix: str = "") -> None:
     """Tell a mistake on stderr, in one line."""
-    print(f"nuclei-unet: {about}{sentence(error)}", file=sys.stderr)
+    print(f"nuclei-unet: {prefix}{error_message(error)}", file=sys.stderr)
 
 
-def told_stopped(goes_on: bool = False) -> int:
+def report_stopped(is_resumable: bool = False) -> int:
     """Say what Ctrl-C has left, and whether the same command goes on with it; the exit code."""
     left = (
         "what is finished stays, and the same command goes on from there"
-        if goes_on
+        if is_resumable
         else "the files that were finished stay"
     )
     print(f"nuclei-unet: stopped; {left}.", file=sys.stderr)
     return 130
 
 
-def sentence(error: UserError | OSError) -> str:
+def error_message(error: UserError | OSError) -> str:
     """Say a mistake in one sentence."""
     if isinstance(error, OSError):
         return f"{error.filename or 'A file'}: {error.strerror or error}."
@@ -59,7 +59,11 @@ def add_flags(parser: argparse.ArgumentParser, params: type) -> None:
     types = get_type_hints(params)
     for one in dataclasses.fields(params):
         hint = types[one.name]
-        default = AUTOMATIC.get(one.name, "the model's own") if one.default is None else one.default
+        default = (
+            AUTOMATIC_DEFAULTS.get(one.name, "the model's own")
+            if one.default is None
+            else one.default
+        )
         parser.add_argument(
             "--" + one.name.replace("_", "-"),
             dest=one.name,
@@ -70,10 +74,10 @@ def add_flags(parser: argparse.ArgumentParser, params: type) -> None:
         )
 
 
-Params = TypeVar("Params", SegmentParams, TrainParams)
+_Params = TypeVar("_Params", SegmentParams, TrainParams)
 
 
-def params_of(args: argparse.Namespace, base: Params) -> Params:
+def params_from_flags(args: argparse.Namespace, base: _Params) -> _Params:
     """Change what the flags of :func:`add_flags` say in a set of parameters."""
     given = {one.name: getattr(args, one.name) for one in dataclasses.fields(base)}
     return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})

@@ -13,10 +13,10 @@ from napari_nuclei_unet.cli._common import Commands
 from napari_nuclei_unet.errors import UserError
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.metrics.matching import Counts
+    from napari_nuclei_unet.metrics.matching import MatchCounts
 
 
-def add_to(commands: Commands) -> None:
+def add_evaluate_commands(commands: Commands) -> None:
     """Add the commands ``evaluate`` and ``models``."""
     one = commands.add_parser("evaluate", help="compare labels with annotations")
     one.add_argument("predicted", type=Path, metavar="PREDICTED_DIR")
@@ -26,34 +26,34 @@ def add_to(commands: Commands) -> None:
     )
     one.add_argument("--each", action="store_true", help="also a row for each image")
     one.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    one.set_defaults(command=evaluate)
+    one.set_defaults(command=run_evaluate)
 
     one = commands.add_parser("models", help="list the models and their cards")
     one.add_argument("--json", action="store_true", help="print JSON instead of text")
-    one.set_defaults(command=models)
+    one.set_defaults(command=run_models)
 
 
-class _Compared(NamedTuple):
+class _ComparedImage(NamedTuple):
     """What is kept of the comparison of an image: its counts, and how many errors of each kind."""
 
-    counts: Counts
+    counts: MatchCounts
     errors: dict[str, int]
 
 
-def evaluate(args: argparse.Namespace) -> int:
+def run_evaluate(args: argparse.Namespace) -> int:
     """Print how well labels agree with annotations."""
-    from napari_nuclei_unet.training.dataset import read_groups, refuse_masks
+    from napari_nuclei_unet.training.dataset import check_instance_labels, read_groups
 
-    pairs = _pairs(args.predicted, args.true)
-    refuse_masks(true for _, true in pairs.values())
+    pairs = _read_label_pairs(args.predicted, args.true)
+    check_instance_labels(true for _, true in pairs.values())
     groups = read_groups(args.groups, pairs, ("modality",)) if args.groups else {}
     made, parts = {}, defaultdict(list)
     for stem, (predicted, true) in pairs.items():
-        made[stem] = _compared(stem, predicted, true)
+        made[stem] = _compare_image(stem, predicted, true)
         if modality := groups.get(stem, {}).get("modality"):
             parts[modality].append(made[stem])
-    modalities = {name: _table(some) for name, some in sorted(parts.items())}
-    everything = _table(list(made.values()))
+    modalities = {name: _score_table(some) for name, some in sorted(parts.items())}
+    everything = _score_table(list(made.values()))
     each = {stem: one.counts.scores() for stem, one in made.items()}
     if args.json:
         rows = {stem: {**each[stem], "errors": one.errors} for stem, one in made.items()}
@@ -68,7 +68,7 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compared(stem: str, predicted: Any, true: Any) -> _Compared:
+def _compare_image(stem: str, predicted: Any, true: Any) -> _ComparedImage:
     from napari_nuclei_unet.metrics.error_types import compare
 
     if predicted.shape != true.shape:
@@ -76,12 +76,12 @@ def _compared(stem: str, predicted: Any, true: Any) -> _Compared:
             f"{stem}: predicted labels have the shape {predicted.shape}, true ones {true.shape}."
         )
     made = compare(true, predicted)
-    return _Compared(made.counts, made.numbers)
+    return _ComparedImage(made.counts, made.numbers)
 
 
-def _table(some: list[_Compared]) -> dict[str, Any]:
+def _score_table(some: list[_ComparedImage]) -> dict[str, Any]:
     """Scores of some images, and their nuclei and errors together."""
-    from napari_nuclei_unet.metrics.matching import by_image, pooled
+    from napari_nuclei_unet.metrics.matching import average_scores, pool_scores
 
     counts = [one.counts for one in some]
     return {
@@ -89,8 +89,8 @@ def _table(some: list[_Compared]) -> dict[str, Any]:
         "annotated": sum(one.n_true for one in counts),
         "found": sum(one.n_predicted for one in counts),
         "errors": {kind: sum(one.errors[kind] for one in some) for kind in some[0].errors},
-        "by image": by_image(counts),
-        "pooled": pooled(counts),
+        "by image": average_scores(counts),
+        "pooled": pool_scores(counts),
     }
 
 
@@ -108,12 +108,12 @@ def _print_scores(rows: dict[str, dict[str, float]]) -> None:
         print(title.ljust(wide), *(f"{scores[name]:7.3f}" for name in names))
 
 
-def _pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]:
+def _read_label_pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]:
     """Labels of both folders by stem; ``_labels`` at the end of a name does not count."""
     from napari_nuclei_unet.io.labels import read_labels
-    from napari_nuclei_unet.training.dataset import labels_by_stem
+    from napari_nuclei_unet.training.dataset import find_labels_by_stem
 
-    found = [labels_by_stem(folder) for folder in (predicted, true)]
+    found = [find_labels_by_stem(folder) for folder in (predicted, true)]
     missing = sorted(found[1].keys() - found[0].keys())
     if missing:
         raise UserError(
@@ -123,7 +123,7 @@ def _pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]:
     return {stem: (read_labels(found[0][stem]), read_labels(found[1][stem])) for stem in found[1]}
 
 
-def models(args: argparse.Namespace) -> int:
+def run_models(args: argparse.Namespace) -> int:
     """Print the cards of the models."""
     from napari_nuclei_unet.models.model import available_models, read_card
 

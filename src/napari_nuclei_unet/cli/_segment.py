@@ -9,14 +9,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_nuclei_unet.cli._bar import with_bar
+from napari_nuclei_unet.cli._bar import run_with_bar
 from napari_nuclei_unet.cli._common import (
     Commands,
     add_flags,
-    complain,
-    params_of,
-    sentence,
-    told_stopped,
+    error_message,
+    params_from_flags,
+    print_error,
+    report_stopped,
 )
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import check_writable
@@ -24,21 +24,21 @@ from napari_nuclei_unet.params import DEVICES, SegmentParams
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.arrays.selection import Positions
-    from napari_nuclei_unet.batch.inputs import Input
-    from napari_nuclei_unet.batch.job import Job, Settings
-    from napari_nuclei_unet.batch.outputs import Outcome, Wanted
-    from napari_nuclei_unet.batch.run import Row
+    from napari_nuclei_unet.batch.inputs import InputImage
+    from napari_nuclei_unet.batch.job import ImageJob, JobSettings
+    from napari_nuclei_unet.batch.outputs import Outcome, OutputOptions
+    from napari_nuclei_unet.batch.run import SummaryRow
     from napari_nuclei_unet.blockwise.run import Compute
 
-FILES = (".tif", ".tiff", ".zarr")
+LABELS_FILE_SUFFIXES = (".tif", ".tiff", ".zarr")
 # No folder is called so: a file was meant.
-NO_RESULTS = (
+REFUSED_OUT_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".csv", ".json", ".npy", ".npz", ".h5", ".hdf5",
     ".ome", ".zip",
 )  # fmt: skip
 
 
-def add_to(commands: Commands) -> None:
+def add_segment_command(commands: Commands) -> None:
     """Add the command ``segment``."""
     one = commands.add_parser("segment", help="find the nuclei in image files")
     one.add_argument(
@@ -47,18 +47,18 @@ def add_to(commands: Commands) -> None:
         "'day*/*.tif'",
     )  # fmt: skip
     one.add_argument(
-        "--out", required=True, type=_out, metavar="DIR",
+        "--out", required=True, type=_parse_out, metavar="DIR",
         help="where results go; of a single image it may be a file: .tif or .zarr",
     )  # fmt: skip
     one.add_argument("--model", default="nuclei", help="name or .safetensors file")
     one.add_argument("--device", default="auto", choices=DEVICES)
     add_flags(one, SegmentParams)
-    _add_where(one)
-    _add_how(one)
-    one.set_defaults(command=segment)
+    _add_image_flags(one)
+    _add_run_flags(one)
+    one.set_defaults(command=run_segment)
 
 
-def _add_where(parser: argparse.ArgumentParser) -> None:
+def _add_image_flags(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("which part of the image")
     where.add_argument(
         "--axes", metavar="LETTERS",
@@ -66,12 +66,12 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         "Default: as the file says, else TZYX, TZCYX with --channel, as many as there are.",
     )  # fmt: skip
     where.add_argument(
-        "--planes", type=_planes, default=(), metavar="N,N",
+        "--planes", type=_parse_planes, default=(), metavar="N,N",
         help="for each axis beside plane and channel a position from 0, a range such as 0-9, or "
         "all. Default: all planes.",
     )  # fmt: skip
     where.add_argument(
-        "--channel", type=_channel, metavar="N",
+        "--channel", type=_parse_channel, metavar="N",
         help="channel, from 0, or: mean. Of several images, those in grey or RGB have none, and "
         "are segmented as they are",
     )  # fmt: skip
@@ -81,12 +81,12 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         "OME-Zarr they have that of the level",
     )  # fmt: skip
     where.add_argument(
-        "--region", type=_polygon, action="append", metavar="'Y,X Y,X Y,X'",
+        "--region", type=_parse_polygon, action="append", metavar="'Y,X Y,X Y,X'",
         help="polygon in pixels of which nuclei are wanted; may be given more than once",
     )  # fmt: skip
 
 
-def _add_how(parser: argparse.ArgumentParser) -> None:
+def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("stacks, large images and many files")
     how.add_argument(
         "--join", metavar="AXIS",
@@ -112,17 +112,17 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _out(text: str) -> Path:
+def _parse_out(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty: give a folder, such as results")
     return Path(text)
 
 
-def _planes(text: str) -> tuple[Positions, ...]:
-    return tuple(_positions(part.strip(), text) for part in text.split(","))
+def _parse_planes(text: str) -> tuple[Positions, ...]:
+    return tuple(_parse_positions(part.strip(), text) for part in text.split(","))
 
 
-def _positions(part: str, text: str) -> Positions:
+def _parse_positions(part: str, text: str) -> Positions:
     first, dash, last = part.partition("-")
     if part == "all":
         return None
@@ -137,13 +137,13 @@ def _positions(part: str, text: str) -> Positions:
     return range(int(first), int(last) + 1)
 
 
-def _channel(text: str) -> int | str:
+def _parse_channel(text: str) -> int | str:
     if text == "mean" or text.isdigit():
         return text if text == "mean" else int(text)
     raise argparse.ArgumentTypeError(f"'{text}': a whole number from 0, or mean")
 
 
-def _polygon(text: str) -> list[list[float]]:
+def _parse_polygon(text: str) -> list[list[float]]:
     try:
         pairs = [pair.split(",") for pair in text.split()]
         return [[float(y), float(x)] for y, x in pairs]
@@ -152,31 +152,31 @@ def _polygon(text: str) -> list[list[float]]:
         raise argparse.ArgumentTypeError(words) from error
 
 
-def segment(args: argparse.Namespace) -> int:
+def run_segment(args: argparse.Namespace) -> int:
     """Segment files, one after the other; a bad one does not stop the rest."""
     from napari_nuclei_unet.batch.inputs import find_inputs
-    from napari_nuclei_unet.batch.run import SUMMARY, Summary
-    from napari_nuclei_unet.io.locks import locked
+    from napari_nuclei_unet.batch.run import SUMMARY_FILE_NAME, Summary
+    from napari_nuclei_unet.io.locks import write_lock
 
     inputs = find_inputs(args.paths)
     mixed = len(args.paths) > 1 or Path(args.paths[0]) != inputs[0].path
-    settings = _settings(args, mixed)
-    wanted = _wanted(args, len(inputs))
+    settings = _job_settings(args, mixed)
+    wanted = _output_options(args, len(inputs))
     folder = args.out.parent if wanted.is_file else args.out
-    summary = Summary(None if wanted.is_file else folder / SUMMARY)
+    summary = Summary(None if wanted.is_file else folder / SUMMARY_FILE_NAME)
     summary.check()
     check_writable(folder)
-    alone = nullcontext() if summary.path is None else locked(summary.path)
-    with alone, _computing(args.scheduler, settings) as compute:
+    alone = nullcontext() if summary.path is None else write_lock(summary.path)
+    with alone, _compute_on(args.scheduler, settings) as compute:
         for item in inputs:
-            row = _segmented(item, settings, wanted, (args.overwrite, compute))
+            row = _segment_file(item, settings, wanted, (args.overwrite, compute))
             summary.add(row)
             if row.status == "stopped":
-                return told_stopped(goes_on=bool(row.result))
-    return _told(summary.rows, args.out)
+                return report_stopped(is_resumable=bool(row.result))
+    return _report_end(summary.rows, args.out)
 
 
-def _told(rows: list[Row], out: Path) -> int:
+def _report_end(rows: list[SummaryRow], out: Path) -> int:
     """Say how a run has ended; its exit code."""
     count = {s: sum(row.status == s for row in rows) for s in ("failed", "skipped")}
     before = f", {count['skipped']} of them before" if count["skipped"] else ""
@@ -184,16 +184,16 @@ def _told(rows: list[Row], out: Path) -> int:
     return 2 if count["failed"] else 0
 
 
-def _settings(args: argparse.Namespace, mixed: bool) -> Settings:
+def _job_settings(args: argparse.Namespace, mixed: bool) -> JobSettings:
     from napari_nuclei_unet.arrays.boxes import Region
-    from napari_nuclei_unet.batch.job import Settings
+    from napari_nuclei_unet.batch.job import JobSettings
     from napari_nuclei_unet.models.model import load_model
 
     is_file = args.model.endswith(".safetensors")
-    return Settings(
+    return JobSettings(
         model=load_model(args.model),
         model_name=str(Path(args.model).resolve()) if is_file else args.model,
-        params=params_of(args, SegmentParams()),
+        params=params_from_flags(args, SegmentParams()),
         device=args.device,
         axes=args.axes,
         planes=args.planes,
@@ -201,18 +201,18 @@ def _settings(args: argparse.Namespace, mixed: bool) -> Settings:
         level=args.level,
         region=Region.of(args.region) if args.region else None,
         join=args.join,
-        follow=args.track,
-        mixed=mixed,
+        track=args.track,
+        is_mixed=mixed,
     )
 
 
-def _wanted(args: argparse.Namespace, count: int) -> Wanted:
+def _output_options(args: argparse.Namespace, count: int) -> OutputOptions:
     """Say where results go, and refuse flags that contradict one another."""
-    from napari_nuclei_unet.batch.outputs import Wanted
+    from napari_nuclei_unet.batch.outputs import OutputOptions
 
     out, suffix, kind = args.out, args.out.suffix.lower(), args.format
-    is_file = suffix in FILES and (suffix == ".zarr" or not out.is_dir())
-    if suffix in NO_RESULTS and not out.is_dir():
+    is_file = suffix in LABELS_FILE_SUFFIXES and (suffix == ".zarr" or not out.is_dir())
+    if suffix in REFUSED_OUT_SUFFIXES and not out.is_dir():
         raise UserError(
             f"--out {out} is no folder: give one, or a file .tif or .zarr for the labels."
         )
@@ -225,11 +225,11 @@ def _wanted(args: argparse.Namespace, count: int) -> Wanted:
         kind = written
     if args.scheduler and kind == "tiff":
         raise UserError("A cluster writes OME-Zarr: with --scheduler take --format zarr.")
-    return Wanted(out, is_file, kind, bool(args.scheduler))
+    return OutputOptions(out, is_file, kind, bool(args.scheduler))
 
 
 @contextmanager
-def _computing(address: str | None, settings: Settings) -> Iterator[Compute | None]:
+def _compute_on(address: str | None, settings: JobSettings) -> Iterator[Compute | None]:
     if address is None:
         yield None
         return
@@ -239,49 +239,55 @@ def _computing(address: str | None, settings: Settings) -> Iterator[Compute | No
         yield compute
 
 
-def _segmented(
-    item: Input, settings: Settings, wanted: Wanted, how: tuple[bool, Compute | None]
-) -> Row:
+def _segment_file(
+    item: InputImage, settings: JobSettings, output: OutputOptions, how: tuple[bool, Compute | None]
+) -> SummaryRow:
     """Segment an image, and say how it went; a failure is told, and the other files go on."""
     from napari_nuclei_unet.batch.job import open_job
-    from napari_nuclei_unet.batch.run import failures, segment_job_steps, stopped_at
+    from napari_nuclei_unet.batch.run import (
+        describe_failures,
+        read_partial_outcome,
+        segment_job_steps,
+    )
 
     since = time.monotonic()
-    job: Job | None = None
+    job: ImageJob | None = None
     try:
-        job = open_job(item, settings, wanted)
-        ended = with_bar(segment_job_steps(job, *how), item.title)
+        job = open_job(item, settings, output)
+        ended = run_with_bar(segment_job_steps(job, *how), item.title)
     except MemoryError:
         short = UserError("There is not enough memory: close other programs, or use --format zarr.")
-        complain(short, f"{item.title}: ")
-        return _row(item, "failed", error=str(short), seconds=_seconds(since))
+        print_error(short, f"{item.title}: ")
+        return _summary_row(item, "failed", error=str(short), seconds=_elapsed(since))
     except (UserError, OSError) as error:  # the other files go on
-        complain(error, f"{item.title}: ")
-        return _row(item, "failed", error=sentence(error), seconds=_seconds(since))
+        print_error(error, f"{item.title}: ")
+        return _summary_row(item, "failed", error=error_message(error), seconds=_elapsed(since))
     except KeyboardInterrupt:
-        kept = stopped_at(job) if job else None
-        some_done = _result(job, kept) if job and kept else {}
-        return _row(item, "stopped", seconds=_seconds(since), **some_done)
-    done = _result(job, ended)
+        kept = read_partial_outcome(job) if job else None
+        some_done = _result_columns(job, kept) if job and kept else {}
+        return _summary_row(item, "stopped", seconds=_elapsed(since), **some_done)
+    done = _result_columns(job, ended)
     if ended.failed:
-        some = UserError(f"Parts could not be read, and have no nuclei: {failures(ended)}")
-        complain(some, f"{item.title}: ")
-        return _row(item, "failed", error=str(some), seconds=_seconds(since), **done)
+        some = UserError(f"Parts could not be read, and have no nuclei: {describe_failures(ended)}")
+        print_error(some, f"{item.title}: ")
+        return _summary_row(item, "failed", error=str(some), seconds=_elapsed(since), **done)
     planes = f" in {ended.planes} planes" if ended.planes > 1 else ""
     before = " (done before)" if ended.skipped else ""
     print(f"{item.title}: {ended.nuclei} nuclei{planes}{before}", flush=True)
-    return _row(item, "skipped" if ended.skipped else "done", seconds=_seconds(since), **done)
+    return _summary_row(
+        item, "skipped" if ended.skipped else "done", seconds=_elapsed(since), **done
+    )
 
 
-def _result(job: Job, ended: Outcome) -> dict[str, Any]:
+def _result_columns(job: ImageJob, ended: Outcome) -> dict[str, Any]:
     return {"result": str(job.results.labels), "planes": ended.planes, "nuclei": ended.nuclei}
 
 
-def _seconds(since: float) -> float:
+def _elapsed(since: float) -> float:
     return round(time.monotonic() - since, 3)
 
 
-def _row(item: Input, status: str, **about: Any) -> Row:
-    from napari_nuclei_unet.batch.run import Row
+def _summary_row(item: InputImage, status: str, **about: Any) -> SummaryRow:
+    from napari_nuclei_unet.batch.run import SummaryRow
 
-    return Row(str(item.path), status=status, **about)
+    return SummaryRow(str(item.path), status=status, **about)

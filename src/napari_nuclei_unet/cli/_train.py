@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from napari_nuclei_unet.cli._common import Commands, add_flags, complain, params_of
+from napari_nuclei_unet.cli._common import Commands, add_flags, params_from_flags, print_error
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import check_writable
 from napari_nuclei_unet.params import DEVICES, TrainParams
@@ -14,7 +14,7 @@ from napari_nuclei_unet.progress import Step, run
 from napari_nuclei_unet.training.presets import ARCHITECTURE, FINE_TUNING, RECIPES, WARM_START
 
 
-def add_to(commands: Commands) -> None:
+def add_train_command(commands: Commands) -> None:
     """Add the command ``train``."""
     one = commands.add_parser("train", help="train a model on annotated images")
     one.add_argument("images", type=Path, metavar="IMAGES_DIR")
@@ -51,21 +51,21 @@ def add_to(commands: Commands) -> None:
     )
     one.add_argument("--device", default="auto", choices=DEVICES)
     add_flags(one, TrainParams)
-    one.set_defaults(command=train)
+    one.set_defaults(command=run_train)
 
 
-def train(args: argparse.Namespace) -> int:
+def run_train(args: argparse.Namespace) -> int:
     """Train a model, or go on training one."""
     _check_model_name(args.out)
     _check_beginning(args)
     if not (args.resume or args.overwrite) and args.out.is_file():
         raise UserError(f"{args.out} exists: go on with --resume, or replace it with --overwrite.")
-    before = _changed(args.out)
+    before = _modified_at(args.out)
     try:
         _fine_tune(args) if _is_fine_tuning(args) else _train(args)
     except KeyboardInterrupt:
-        saved = args.out.is_file() and (args.resume or _changed(args.out) != before)
-        complain(UserError(_where_it_stopped(args.out, saved)))
+        saved = args.out.is_file() and (args.resume or _modified_at(args.out) != before)
+        print_error(UserError(_stop_message(args.out, saved)))
         return 2
     return 0
 
@@ -86,19 +86,19 @@ def _params(args: argparse.Namespace, recipe: str) -> TrainParams:
     base = RECIPES[args.recipe or recipe]
     if args.resume and args.recipe is None:
         base = load_checkpoint(checkpoint_path(args.out)).params
-    return params_of(args, base)
+    return params_from_flags(args, base)
 
 
 def _train(args: argparse.Namespace) -> None:
     from napari_nuclei_unet.training.dataset import read_examples
-    from napari_nuclei_unet.training.train import Beginning
+    from napari_nuclei_unet.training.train import TrainStart
     from napari_nuclei_unet.training.train import train as run
 
     card = run(
         read_examples(args.images, args.labels, args.groups),
         _params(args, "default"),
         args.out,
-        Beginning(args.encoder_weights, args.resume, args.start),
+        TrainStart(args.encoder_weights, args.resume, args.start),
         args.device,
         partial(print, flush=True),
     )
@@ -113,17 +113,22 @@ def _train(args: argparse.Namespace) -> None:
 def _fine_tune(args: argparse.Namespace) -> None:
     from napari_nuclei_unet.training.dataset import read_pairs
     from napari_nuclei_unet.training.finetune import fine_tune_steps
-    from napari_nuclei_unet.training.finetune_data import lesson_of
+    from napari_nuclei_unet.training.finetune_data import make_finetune_data
     from napari_nuclei_unet.training.plots import plot_predictions
-    from napari_nuclei_unet.training.threshold_tuning import predict_all, shown
+    from napari_nuclei_unet.training.threshold_tuning import (
+        make_validation_pictures,
+        predict_examples,
+    )
 
     params = _params(args, "finetune")
-    lesson = lesson_of(read_pairs(args.images, args.labels, args.groups, params), params)
+    lesson = make_finetune_data(read_pairs(args.images, args.labels, args.groups, params), params)
     steps = fine_tune_steps(lesson, args.start, params, args.device, args.out, args.resume)
-    made = run(steps, partial(_tell, args.out))
+    made = run(steps, partial(_report_epoch, args.out))
     card = made.save(args.out)
-    predicted = predict_all(made.model, lesson.validation, args.device)
-    plot_predictions(args.out.with_name("predictions.png"), shown(predicted, card.thresholds))
+    predicted = predict_examples(made.model, lesson.validation, args.device)
+    plot_predictions(
+        args.out.with_name("predictions.png"), make_validation_pictures(predicted, card.thresholds)
+    )
     print(f"{args.out}, best epoch {card.training['best_epoch']}, thresholds {card.thresholds}")
     for on, after in made.after.items():
         before = made.before.get(on, {})
@@ -133,7 +138,7 @@ def _fine_tune(args: argparse.Namespace) -> None:
     print(made.verdict)
 
 
-def _tell(out: Path, step: Step) -> None:
+def _report_epoch(out: Path, step: Step) -> None:
     """Print what an epoch gave, and draw it beside the model."""
     from napari_nuclei_unet.training.loop import Epoch
     from napari_nuclei_unet.training.plots import plot_curves, write_history
@@ -176,12 +181,12 @@ def _check_beginning(args: argparse.Namespace) -> None:
         raise UserError(f"--from takes the network as it is: leave --{' and --'.join(given)} out.")
 
 
-def _changed(path: Path) -> int:
+def _modified_at(path: Path) -> int:
     """When a file was changed last; 0 where there is none."""
     return path.stat().st_mtime_ns if path.is_file() else 0
 
 
-def _where_it_stopped(out: Path, saved: bool) -> str:
+def _stop_message(out: Path, saved: bool) -> str:
     if not saved:
         return "stopped before there was a model; none was written."
     return f"stopped; the best model so far is {out}. Go on with --resume."

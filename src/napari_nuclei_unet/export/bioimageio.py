@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.models.library import path_for_copy
 from napari_nuclei_unet.models.model import CHANNELS, ModelCard, model_path, read_card, read_model
 from napari_nuclei_unet.network.unet import TARGETS, UNet, UNetConfig
@@ -37,19 +37,19 @@ from napari_nuclei_unet.segmentation.normalization import (
     check_plane,
 )
 
-SUFFIX = ".safetensors"
-LARGEST = 2**30  # bytes: model files that claim more, all together, are not unpacked
+PACKED_SUFFIX = ".safetensors"
+MAX_UNPACKED_BYTES = 2**30  # bytes: model files that claim more, all together, are not unpacked
 # Edges, in pixels, of an example where the network needs no more, and of the image it is cut from.
-EDGE, SAMPLE_EDGE = 256, 512
-FAINT = 0.1  # an example without any value above this would prove nothing to others
-MEANINGS = {
+EXAMPLE_EDGE, EXAMPLE_SOURCE_EDGE = 256, 512
+MIN_EXAMPLE_PEAK = 0.1  # an example without any value above this would prove nothing to others
+MAP_DESCRIPTIONS = {
     "nucleus": "probability that the pixel lies in a nucleus",
     "border": "probability that two nuclei are less than 5 pixels apart here",
     "distance": "distance to the edge of the nucleus, 1 at its deepest pixel",
     "size": "diameter d of the nucleus in pixels, as log2(d / 4) / 6; counts inside nuclei only",
 }
 # Filled in with JSON, which is YAML. Percentiles are of each image by itself: not over "batch".
-RDF = """\
+RDF_TEMPLATE = """\
 type: model
 format_version: 0.5.12
 name: %(name)s
@@ -122,16 +122,16 @@ def export_bioimage(model: str | Path, out: Path) -> Path:
         If ``bioimageio.spec`` is not installed, the model cannot be read or gives nothing on the
         sample image, or the file cannot be written.
     """
-    spec = _spec()
+    spec = _import_spec()
     card, network = read_model(model)
-    own = f"{_plain(model_path(model).stem)}{SUFFIX}"
+    own = f"{_sanitized_name(model_path(model).stem)}{PACKED_SUFFIX}"
     out = Path(out if str(out).lower().endswith(".zip") else f"{out}.zip")
-    with written(out) as aside, TemporaryDirectory(ignore_cleanup_errors=True) as made:
+    with atomic_write(out) as aside, TemporaryDirectory(ignore_cleanup_errors=True) as made:
         folder = Path(made)
         shutil.copyfile(model_path(model), folder / own)
         (folder / "weights.pt").write_bytes(_torchscript(network))
         _write_example(folder, card, network)
-        (folder / "README.md").write_text(_page(card, network.config), "utf-8")
+        (folder / "README.md").write_text(_readme(card, network.config), "utf-8")
         (folder / "rdf.yaml").write_text(_description(card, network.config, own, spec), "utf-8")
         _pack(folder, aside, spec)
     return out
@@ -169,15 +169,15 @@ def import_bioimage(path: Path, folder: Path) -> Path:
                 f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): copy or "
                 "download it again, or choose another package."
             ) from error
-        model = _first_of_ours(found, path)
+        model = _first_own_model(found, path)
         read_model(model)
         target = path_for_copy(Path(folder), model.stem)
-        with written(target) as aside:
+        with atomic_write(target) as aside:
             shutil.copyfile(model, aside)
     return target
 
 
-def _spec() -> Any:
+def _import_spec() -> Any:
     try:
         import bioimageio.spec
     except ImportError as error:
@@ -187,7 +187,7 @@ def _spec() -> Any:
     return bioimageio.spec
 
 
-def _plain(name: str) -> str:
+def _sanitized_name(name: str) -> str:
     """Make a name a file name: no path, and nothing that a file system refuses."""
     last = re.split(r"[\\/:]", name)[-1]
     return re.sub(r"[^\w .()+-]", "_", last).strip(" .") or "model"
@@ -214,12 +214,12 @@ def _torchscript(network: UNet) -> bytes:
 def _write_example(folder: Path, card: ModelCard, network: UNet) -> None:
     """Write what goes in and what comes out: to test, to look at, and as a cover."""
     divisor = network.config.divisor
-    edge = max(EDGE // divisor * divisor, _least(network.config))
-    image = repeated_sample(max(edge, SAMPLE_EDGE))[-edge:, -edge:]
+    edge = max(EXAMPLE_EDGE // divisor * divisor, _min_input_edge(network.config))
+    image = repeated_sample(max(edge, EXAMPLE_SOURCE_EDGE))[-edge:, -edge:]
     seen = np.stack([check_plane(image).normalized()] * CHANNELS)
     with torch.inference_mode():
         maps = torch.sigmoid(network(torch.from_numpy(seen)[None])).numpy()
-    if maps.max() < FAINT:
+    if maps.max() < MIN_EXAMPLE_PEAK:
         raise UserError(
             f"{card.name} finds nothing in the sample image: train it longer or export another."
         )
@@ -230,18 +230,20 @@ def _write_example(folder: Path, card: ModelCard, network: UNet) -> None:
         tifffile.imwrite(folder / f"{name}.tif", pixels, imagej=True, metadata={"axes": "CYX"})
     # the image, and beside it nucleus red, border green and distance blue
     shown = maps[0, :3] if maps.shape[1] >= 3 else maps[0, [0, 0, 0]]
-    cover = np.concatenate([part[:, -EDGE:, -EDGE:] for part in (seen, shown)], axis=2)
+    cover = np.concatenate(
+        [part[:, -EXAMPLE_EDGE:, -EXAMPLE_EDGE:] for part in (seen, shown)], axis=2
+    )
     pixels = (255 * np.moveaxis(cover, 0, 2)).round().astype(np.uint8)
     PIL.Image.fromarray(pixels).save(folder / "cover.png")
 
 
-def _least(config: UNetConfig) -> int:
+def _min_input_edge(config: UNetConfig) -> int:
     """Smallest edge of an input, in pixels, of which the halo leaves something."""
     return 2 * config.halo + config.divisor
 
 
 def _description(card: ModelCard, config: UNetConfig, own: str, spec: Any) -> str:
-    """Fill in ``RDF``."""
+    """Fill in ``RDF_TEMPLATE``."""
     try:
         licence = str(spec.generic.v0_3.LicenseId(card.licence))
     except ValueError:  # not an SPDX identifier; the page names any licence
@@ -253,7 +255,7 @@ def _description(card: ModelCard, config: UNetConfig, own: str, spec: Any) -> st
         "own": own,
         "low": LOW_PERCENTILE,
         "high": HIGH_PERCENTILE,
-        "size": {"min": _least(config), "step": config.divisor},
+        "size": {"min": _min_input_edge(config), "step": config.divisor},
         "halo": config.halo,
         "maps": TARGETS[: config.out_channels],
         "torch": torch.__version__.split("+")[0],  # whether "+cpu" or "+cu126", is all the same
@@ -261,12 +263,16 @@ def _description(card: ModelCard, config: UNetConfig, own: str, spec: Any) -> st
         "sizes": card.sizes,
         "license": licence,
     }
-    return RDF % {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
+    return RDF_TEMPLATE % {
+        key: json.dumps(value, ensure_ascii=False) for key, value in values.items()
+    }
 
 
-def _page(card: ModelCard, config: UNetConfig) -> str:
+def _readme(card: ModelCard, config: UNetConfig) -> str:
     """Write what there is to read: the card, and what others have to do themselves."""
-    maps = "\n".join(f"- {name}: {MEANINGS[name]}" for name in TARGETS[: config.out_channels])
+    maps = "\n".join(
+        f"- {name}: {MAP_DESCRIPTIONS[name]}" for name in TARGETS[: config.out_channels]
+    )
     scores = "\n".join(f"- {part}: {_listed(values)}" for part, values in card.scores.items())
     sizes = (
         "Nuclei should be {:g} to {:g} pixels wide: resize images with others, as the plugin does."
@@ -320,22 +326,26 @@ def _model_files(path: Path, aside: Path) -> Iterator[Path]:
     folder = path.parent if path.suffix == ".yaml" else path
     if folder.is_dir():
         if any(folder.glob("*.yaml")):
-            yield from sorted(folder.glob(f"*{SUFFIX}"))
+            yield from sorted(folder.glob(f"*{PACKED_SUFFIX}"))
         return
     with ZipFile(path) as package:
-        members = [one for one in package.infolist() if one.filename.endswith(SUFFIX)]
-        if sum(one.file_size for one in members) > LARGEST:
+        members = [one for one in package.infolist() if one.filename.endswith(PACKED_SUFFIX)]
+        if sum(one.file_size for one in members) > MAX_UNPACKED_BYTES:
             raise OSError("its models would take more than 1 GiB")
         for number, member in enumerate(members):
             # wherever its name wants it, it gets a folder of its own
-            copy = aside / str(number) / f"{_plain(member.filename[: -len(SUFFIX)])}{SUFFIX}"
+            copy = (
+                aside
+                / str(number)
+                / f"{_sanitized_name(member.filename[: -len(PACKED_SUFFIX)])}{PACKED_SUFFIX}"
+            )
             copy.parent.mkdir()
             with package.open(member) as source, copy.open("wb") as target:
                 shutil.copyfileobj(source, target)
             yield copy
 
 
-def _first_of_ours(found: list[Path], package: Path) -> Path:
+def _first_own_model(found: list[Path], package: Path) -> Path:
     for one in found:
         try:
             read_card(one)

@@ -10,10 +10,10 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from napari_nuclei_unet.export.result import Position, Result
-from napari_nuclei_unet.labels.contours import Contour, Ring, contours
+from napari_nuclei_unet.labels.contours import Contour, Ring, trace_contours
 
 # The plane of a feature without a position, as QuPath has it.
-ANY_CHANNEL = {"c": -1, "z": 0, "t": 0}
+QUPATH_DEFAULT_PLANE = {"c": -1, "z": 0, "t": 0}
 
 
 def write_geojson(path: Path, result: Result) -> None:
@@ -35,10 +35,10 @@ def write_geojson(path: Path, result: Result) -> None:
 
 
 def _features(result: Result) -> Iterator[dict[str, Any]]:
-    rows = _rows_of(result)
+    rows = _rows_by_nucleus(result)
     names = [name for name in result.lead if name in result.table]
     for position, plane in result.planes():
-        for contour in contours(plane):
+        for contour in trace_contours(plane):
             row = rows.get((*(position[name] for name in names), contour.label), {})
             key = "/".join(map(str, (result.name, *position.values(), contour.label)))
             yield {
@@ -49,7 +49,7 @@ def _features(result: Result) -> Iterator[dict[str, Any]]:
             }
 
 
-def _rows_of(result: Result) -> dict[tuple[int, ...], dict[str, Any]]:
+def _rows_by_nucleus(result: Result) -> dict[tuple[int, ...], dict[str, Any]]:
     """Rows of the table, by where they belong."""
     table = {name: column.tolist() for name, column in result.table.items()}
     if "label" not in table:
@@ -60,22 +60,22 @@ def _rows_of(result: Result) -> dict[tuple[int, ...], dict[str, Any]]:
 
 
 def _geometry(contour: Contour, position: Position) -> dict[str, Any]:
-    pieces = [[_closed(ring) for ring in rings] for rings in contour.pieces]
+    pieces = [[_close_ring(ring) for ring in rings] for rings in contour.pieces]
     whole = len(pieces) == 1
     return {
         "type": "Polygon" if whole else "MultiPolygon",
         "coordinates": pieces[0] if whole else pieces,
-        **({"plane": ANY_CHANNEL | _known(position)} if position else {}),
+        **({"plane": QUPATH_DEFAULT_PLANE | _qupath_position(position)} if position else {}),
     }
 
 
-def _closed(ring: Ring) -> list[list[int]]:
+def _close_ring(ring: Ring) -> list[list[int]]:
     corners: list[list[int]] = ring.tolist()
     return [*corners, corners[0]]
 
 
-def _known(position: Position) -> Position:
-    return {name: at for name, at in position.items() if name in ANY_CHANNEL}
+def _qupath_position(position: Position) -> Position:
+    return {name: at for name, at in position.items() if name in QUPATH_DEFAULT_PLANE}
 
 
 def _properties(row: dict[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from roifile import ROI_TYPE, ImagejRoi
 
 from napari_nuclei_unet.export.result import Position, Result
-from napari_nuclei_unet.labels.contours import Contour, Piece, contours
+from napari_nuclei_unet.labels.contours import Contour, ContourPiece, trace_contours
 
 # Segments of a path, as java.awt.geom.PathIterator numbers them.
-MOVE, LINE, CLOSE = 0, 1, 4
+PATH_MOVE, PATH_LINE, PATH_CLOSE = 0, 1, 4
 
 
 def write_rois(path: Path, result: Result) -> None:
@@ -26,12 +26,12 @@ def write_rois(path: Path, result: Result) -> None:
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for position, plane in result.planes():
-            for contour in contours(plane):
-                roi = _placed(_roi_of(contour), position)
+            for contour in trace_contours(plane):
+                roi = _set_position(_make_roi(contour), position)
                 archive.writestr(f"{roi.name}.roi", roi.tobytes())
 
 
-def _roi_of(contour: Contour) -> ImagejRoi:
+def _make_roi(contour: Contour) -> ImagejRoi:
     """Make a traced ROI, or a composite one of a nucleus with a hole or in pieces."""
     rings = tuple(ring for piece in contour.pieces for ring in piece)
     roi = ImagejRoi.frompoints(np.concatenate(rings), name=f"{contour.label:04}")
@@ -40,21 +40,21 @@ def _roi_of(contour: Contour) -> ImagejRoi:
         return roi
     roi.roitype, roi.n_coordinates = ROI_TYPE.RECT, 0
     roi.integer_coordinates = roi.subpixel_coordinates = None
-    roi.multi_coordinates = _path_along(rings)
+    roi.multi_coordinates = _encode_path(rings)
     roi.shape_roi_size = roi.multi_coordinates.size
     return roi
 
 
-def _path_along(rings: Piece) -> NDArray[np.float32]:
+def _encode_path(rings: ContourPiece) -> NDArray[np.float32]:
     parts: list[NDArray[np.integer]] = []
     for ring in rings:
-        kinds = np.full((len(ring), 1), LINE)
-        kinds[0] = MOVE
-        parts += [np.hstack([kinds, ring]).ravel(), np.array([CLOSE])]
+        kinds = np.full((len(ring), 1), PATH_LINE)
+        kinds[0] = PATH_MOVE
+        parts += [np.hstack([kinds, ring]).ravel(), np.array([PATH_CLOSE])]
     return np.concatenate(parts).astype(np.float32)
 
 
-def _placed(roi: ImagejRoi, position: Position) -> ImagejRoi:
+def _set_position(roi: ImagejRoi, position: Position) -> ImagejRoi:
     """Say on which plane a ROI lies. ImageJ counts from 1; 0 means every plane."""
     roi.name += "".join(f"_{axis}{at}" for axis, at in position.items())
     if len(position) == 1:

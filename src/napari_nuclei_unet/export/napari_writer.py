@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.arrays.axes import axis_letters
 from napari_nuclei_unet.export.result import Result
 from napari_nuclei_unet.export.save import is_ome_tiff, save
-from napari_nuclei_unet.io.labels import RECORD
+from napari_nuclei_unet.io.labels import RECORD_KEY
 from napari_nuclei_unet.labels.regionprops import Frame, measure
 
 
@@ -47,20 +47,20 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         axis_letters(names, (ndim - 2, ndim - 1)),
         tuple(abs(float(size)) for size in attributes.get("scale", ())),
         tuple(None if unit == "pixel" else unit for unit in units),
-        attributes.get("metadata", {}).get(RECORD, {}),
+        attributes.get("metadata", {}).get(RECORD_KEY, {}),
         attributes.get("name", "nuclei"),
     )
     if not is_ome_tiff(path):
-        table = _table_of(attributes.get("features")) or _shapes(result)
+        table = _features_table(attributes.get("features")) or _measure_shapes(result)
         result = replace(result, table=table)
     return [str(save(path, result))]
 
 
-def _table_of(features: Any) -> dict[str, NDArray[Any]]:
+def _features_table(features: Any) -> dict[str, NDArray[Any]]:
     """Columns of a layer's features; rows belong to their label, their index or their place."""
     if features is None or not len(features.columns):
         return {}
-    columns = {str(name): _plain(features[name]) for name in features.columns}
+    columns = {str(name): _plain_column(features[name]) for name in features.columns}
     if "label" in columns and columns["label"].dtype.kind not in "iuf":
         columns["label_text"] = columns.pop("label")
     columns = {"label": columns.pop("index", np.arange(len(features)))} | columns
@@ -68,13 +68,13 @@ def _table_of(features: Any) -> dict[str, NDArray[Any]]:
     return {name: column[nuclei] for name, column in columns.items()}
 
 
-def _plain(column: Any) -> NDArray[Any]:
+def _plain_column(column: Any) -> NDArray[Any]:
     """Numbers as they are, all else as text."""
     values = np.asarray(column)
     return values if values.dtype.kind in "biuf" else values.astype(str)
 
 
-def _shapes(result: Result) -> dict[str, NDArray[Any]]:
+def _measure_shapes(result: Result) -> dict[str, NDArray[Any]]:
     """Measure what needs no image."""
     spacing = result.spacing[-2:] or (1.0, 1.0)
     parts = []

@@ -12,19 +12,19 @@ import tifffile
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.export.result import Result
-from napari_nuclei_unet.io.labels import LARGE_TIFF, RECORD, UINT16_MAX
+from napari_nuclei_unet.io.labels import MIN_BIGTIFF_BYTES, RECORD_KEY, UINT16_MAX
 
 # What OME-XML calls the units of UDUNITS, by what they measure.
-LENGTHS = {
+OME_LENGTH_UNITS = {
     "meter": "m", "centimeter": "cm", "millimeter": "mm", "micrometer": "\u00b5m",
     "nanometer": "nm", "picometer": "pm", "angstrom": "\u00c5", "inch": "in",
 }  # fmt: skip
-TIMES = {
+OME_TIME_UNITS = {
     "second": "s", "millisecond": "ms", "microsecond": "\u00b5s", "minute": "min", "hour": "h",
     "day": "d",
 }  # fmt: skip
 # Axes that OME-XML knows, and those that it knows as a part of another. The last is any other.
-KNOWN, OTHER = "TZCAPRHE", "Q"
+OME_AXES, OME_OTHER_AXIS = "TZCAPRHE", "Q"
 UINT32_MAX = 2**32 - 1
 
 
@@ -42,7 +42,7 @@ def write_ome_tiff(path: Path, result: Result) -> None:
     UserError
         If there are no pixels, a label is too large, or OME-XML has no place for the axes.
     """
-    shape, axes = result.labels.shape, _axes_of(result)
+    shape, axes = result.labels.shape, _ome_axes(result)
     if not math.prod(shape):
         raise UserError("There are no pixels to be saved.")
     most = max(int(plane.max()) for _, plane in result.planes())
@@ -55,43 +55,43 @@ def write_ome_tiff(path: Path, result: Result) -> None:
         shape=shape,
         dtype=dtype,
         ome=True,
-        bigtiff=math.prod(shape) * dtype.itemsize > LARGE_TIFF,
+        bigtiff=math.prod(shape) * dtype.itemsize > MIN_BIGTIFF_BYTES,
         compression="zlib",
         photometric="minisblack",
         metadata={
             "axes": axes,
             "Name": "".join(filter(str.isprintable, result.name)),  # as XML wants it
-            **_sizes(result),
+            **_ome_sizes(result),
             "MapAnnotation": {
-                "Namespace": RECORD,
-                RECORD: json.dumps(result.record, default=str),
+                "Namespace": RECORD_KEY,
+                RECORD_KEY: json.dumps(result.record, default=str),
             },
         },
     )
 
 
-def _axes_of(result: Result) -> str:
+def _ome_axes(result: Result) -> str:
     """Letters as OME-XML has them: one axis that it does not know becomes "other"."""
-    unknown = set(result.axes[:-2]) - set(KNOWN)
+    unknown = set(result.axes[:-2]) - set(OME_AXES)
     if len(unknown) > 1 or len(result.axes) > 5:
         raise UserError(
             f"OME-TIFF has no place for the axes {result.axes}: save fewer of them, or name them "
             "T, Z and C."
         )
-    return "".join(OTHER if axis in unknown else axis for axis in result.axes)
+    return "".join(OME_OTHER_AXIS if axis in unknown else axis for axis in result.axes)
 
 
-def _sizes(result: Result) -> dict[str, Any]:
+def _ome_sizes(result: Result) -> dict[str, Any]:
     """Size of a pixel along X, Y and Z, and the time between frames, as far as they are known."""
     sizes: dict[str, Any] = {}
     units = result.units or (None,) * len(result.axes)
     for axis, size, unit in zip(result.axes, map(float, result.spacing), units, strict=False):
         if not (math.isfinite(size) and size > 0):
             continue
-        if axis in "XYZ" and (unit in LENGTHS or size != 1):
+        if axis in "XYZ" and (unit in OME_LENGTH_UNITS or size != 1):
             # a size without a unit would be taken for micrometers
             sizes |= {f"PhysicalSize{axis}": size}
-            sizes |= {f"PhysicalSize{axis}Unit": LENGTHS.get(str(unit), "pixel")}
-        elif axis == "T" and unit in TIMES:
-            sizes |= {"TimeIncrement": size, "TimeIncrementUnit": TIMES[str(unit)]}
+            sizes |= {f"PhysicalSize{axis}Unit": OME_LENGTH_UNITS.get(str(unit), "pixel")}
+        elif axis == "T" and unit in OME_TIME_UNITS:
+            sizes |= {"TimeIncrement": size, "TimeIncrementUnit": OME_TIME_UNITS[str(unit)]}
     return sizes

@@ -14,8 +14,8 @@ from napari_nuclei_unet.export.geojson import write_geojson
 from napari_nuclei_unet.export.imagej_roi import write_rois
 from napari_nuclei_unet.export.ome_tiff import write_ome_tiff
 from napari_nuclei_unet.export.result import Result
-from napari_nuclei_unet.io.atomic import written
-from napari_nuclei_unet.io.paths import REFUSED, RESERVED
+from napari_nuclei_unet.io.atomic import atomic_write
+from napari_nuclei_unet.io.paths import REFUSED_CHARACTERS, RESERVED_NAMES
 from napari_nuclei_unet.io.tables import write_table
 
 FORMATS = {
@@ -48,7 +48,7 @@ def save(path: str | Path, result: Result) -> Path:
     """
     path = Path(path)
     write = _writer_for(path.name)
-    with written(path) as aside:
+    with atomic_write(path) as aside:
         write(aside, result)
     return path
 
@@ -59,10 +59,10 @@ def is_ome_tiff(path: str | Path) -> bool:
 
 
 def _writer_for(name: str) -> Callable[[Path, Result], None]:
-    refused = REFUSED.search(name)
+    refused = REFUSED_CHARACTERS.search(name)
     if refused:
         raise UserError(f"File names cannot have {refused[0]!r} in them: choose another name.")
-    if RESERVED.fullmatch(name):
+    if RESERVED_NAMES.fullmatch(name):
         raise UserError(f"Windows keeps the name {name} for itself: choose another name.")
     extension = next((one for one in _WRITERS if name.lower().endswith(one)), None)
     if extension is None or len(name) == len(extension):
@@ -71,10 +71,10 @@ def _writer_for(name: str) -> Callable[[Path, Result], None]:
 
 
 def _write_csv(path: Path, result: Result) -> None:
-    write_table(path, result.table or _ids_of(result))
+    write_table(path, result.table or _ids_table(result))
 
 
-def _ids_of(result: Result) -> dict[str, NDArray[Any]]:
+def _ids_table(result: Result) -> dict[str, NDArray[Any]]:
     """Which nuclei are on which planes: the table where nothing was measured."""
     rows = [
         (*position.values(), nucleus)

@@ -13,11 +13,11 @@ from uuid import uuid4
 from napari_nuclei_unet.errors import UserError
 
 # Bytes that are read at once.
-PART = 2**20
+READ_CHUNK_BYTES = 2**20
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file aside, then move it to its place.
 
     Parameters
@@ -50,7 +50,7 @@ def written(path: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
-def checksum(path: Path, start: int = 0, stop: int | None = None, before: int = 0) -> int:
+def file_crc32(path: Path, start: int = 0, stop: int | None = None, before: int = 0) -> int:
     """CRC-32 of a file, or of a part of it.
 
     Parameters
@@ -64,7 +64,7 @@ def checksum(path: Path, start: int = 0, stop: int | None = None, before: int = 
     with path.open("rb") as opened:
         opened.seek(start)
         left = path.stat().st_size - start if stop is None else stop - start
-        while left > 0 and (part := opened.read(min(left, PART))):
+        while left > 0 and (part := opened.read(min(left, READ_CHUNK_BYTES))):
             before, left = zlib.crc32(part, before), left - len(part)
     return before
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
 
-TIFF = (".tif", ".tiff")
-SUFFIXES = (*TIFF, ".png", ".jpg", ".jpeg")
+TIFF_SUFFIXES = (".tif", ".tiff")
+IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
 # What pictures of these modes become.
-PLAIN = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "PA": "RGB", "LA": "L"}
+CONVERTED_MODES = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "PA": "RGB", "LA": "L"}
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -61,7 +61,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 
 def _is_image(path: Path) -> bool:
     hidden = path.name.startswith(".")  # such as what macOS leaves on foreign disks
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
 
 
 def image_stem(path: Path) -> str:
@@ -90,7 +90,7 @@ def read_image(path: str | Path, level: int = 0) -> NDArray[np.generic]:
     """
     path = Path(path)
     try:
-        if path.suffix.lower() in TIFF:
+        if path.suffix.lower() in TIFF_SUFFIXES:
             return _read_tiff(path, level)
         if level:
             raise UserError(f"{path} holds one resolution only: there is no level {level}.")
@@ -114,14 +114,14 @@ def read_shape(path: str | Path, level: int = 0) -> tuple[int, ...] | None:
     """Shape that :func:`read_image` would give, without reading pixels; None where it cannot."""
     path = Path(path)
     try:
-        if path.suffix.lower() in TIFF:
+        if path.suffix.lower() in TIFF_SUFFIXES:
             with tifffile.TiffFile(path) as opened:
                 series = opened.series[0]
                 return _in_order(np.broadcast_to(0, series.levels[level].shape), series.axes).shape
         if level or not _is_image(path):
             return None
         with PIL.Image.open(path) as picture:
-            bands = PIL.ImageMode.getmode(PLAIN.get(picture.mode, picture.mode)).bands
+            bands = PIL.ImageMode.getmode(CONVERTED_MODES.get(picture.mode, picture.mode)).bands
             return (picture.height, picture.width, *([len(bands)] if len(bands) > 1 else []))
     except Exception:  # whatever a decoder raises; who reads the file will say it
         return None
@@ -134,7 +134,7 @@ def read_axes(path: str | Path) -> str | None:
     but not Q, by which tifffile means an axis without a name.
     """
     path = Path(path)
-    if path.suffix.lower() not in TIFF:
+    if path.suffix.lower() not in TIFF_SUFFIXES:
         return None
     try:
         with tifffile.TiffFile(path) as opened:
@@ -167,5 +167,5 @@ def _in_order(image: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
 
 def _read_picture(path: Path) -> NDArray[np.generic]:
     with PIL.Image.open(path) as opened:
-        mode = PLAIN.get(opened.mode)
+        mode = CONVERTED_MODES.get(opened.mode)
         return np.asarray(opened.convert(mode) if mode else opened)

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.images import read_image
 
-LABELS_END = "_labels.tif"
+LABELS_SUFFIX = "_labels.tif"
 
 # Labels of more bytes, before they are compressed, are written as BigTIFF.
-LARGE_TIFF = 2**31
+MIN_BIGTIFF_BYTES = 2**31
 
-RECORD = "napari_nuclei_unet"
+RECORD_KEY = "napari_nuclei_unet"
 
 UINT16_MAX = 65_535
 
 
-def refuse_foreign(labels: Path) -> None:
+def check_overwritable(labels: Path) -> None:
     """Refuse to overwrite labels that this program did not make.
 
     Raises
@@ -44,7 +44,7 @@ def read_record(path: str | Path) -> dict[str, Any] | None:
     try:
         with tifffile.TiffFile(path) as opened:
             about = opened.pages.first.description
-            record = _annotated(about) if opened.is_ome else json.loads(about)[RECORD]
+            record = _annotated(about) if opened.is_ome else json.loads(about)[RECORD_KEY]
     except (tifffile.TiffFileError, ET.ParseError, OSError, ValueError, KeyError, TypeError):
         return None
     return record if isinstance(record, dict) else None
@@ -52,11 +52,11 @@ def read_record(path: str | Path) -> dict[str, Any] | None:
 
 def _annotated(xml: str) -> Any:
     """Read the record in an annotation of OME-XML."""
-    found = ET.fromstring(xml).find(f".//{{*}}MapAnnotation//{{*}}M[@K='{RECORD}']")
+    found = ET.fromstring(xml).find(f".//{{*}}MapAnnotation//{{*}}M[@K='{RECORD_KEY}']")
     return None if found is None else json.loads(found.text or "")
 
 
-def write_labels(path: Path, labels: NDArray[np.integer], record: dict[str, Any]) -> None:
+def write_labels_tiff(path: Path, labels: NDArray[np.integer], record: dict[str, Any]) -> None:
     """Write labels as TIFF: uint16, or uint32 past 65,535 nuclei; zlib.
 
     Parameters
@@ -71,16 +71,16 @@ def write_labels(path: Path, labels: NDArray[np.integer], record: dict[str, Any]
         path,
         labels.astype(dtype),
         compression="zlib",
-        description=json.dumps({RECORD: record}),
+        description=json.dumps({RECORD_KEY: record}),
         metadata=None,
     )
 
 
-def write_stack(
+def write_labels_stack(
     path: Path,
     planes: Iterable[NDArray[np.integer]],
-    like: tuple[tuple[int, ...], str],
-    most: int,
+    shape_and_axes: tuple[tuple[int, ...], str],
+    max_label: int,
     record: dict[str, Any],
 ) -> None:
     """Write labels of many planes as TIFF, plane by plane: zlib, with the letters of their axes.
@@ -90,24 +90,24 @@ def write_stack(
     path : Path
     planes : iterable of ndarray, shape (Y, X), integer
         In order, the last axis fastest.
-    like : (tuple of int, str)
+    shape_and_axes : (tuple of int, str)
         Shape of all labels, and a letter for each axis.
-    most : int
+    max_label : int
         Largest label: uint16, or uint32 past 65,535.
     record : dict
-        As in :func:`write_labels`.
+        As in :func:`write_labels_tiff`.
     """
-    shape, axes = like
-    dtype = np.dtype(np.uint16 if most <= UINT16_MAX else np.uint32)
+    shape, axes = shape_and_axes
+    dtype = np.dtype(np.uint16 if max_label <= UINT16_MAX else np.uint32)
     tifffile.imwrite(
         path,
         (plane.astype(dtype) for plane in planes),
         shape=shape,
         dtype=dtype,
-        bigtiff=math.prod(shape) * dtype.itemsize > LARGE_TIFF,
+        bigtiff=math.prod(shape) * dtype.itemsize > MIN_BIGTIFF_BYTES,
         compression="zlib",
         photometric="minisblack",
-        metadata={"axes": axes, RECORD: record},
+        metadata={"axes": axes, RECORD_KEY: record},
     )
 
 

@@ -16,13 +16,13 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.pixel_size import NO_SIZE, read_spacings
+from napari_nuclei_unet.io.pixel_size import UNKNOWN_SPACING, read_spacings
 
-WHOLE_ONLY = (".png", ".jpg", ".jpeg")
-MARKS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+UNSLICEABLE_SUFFIXES = (".png", ".jpg", ".jpeg")
+ZARR_METADATA_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 
-class LazyPixels:
+class LazyArray:
     """An array in a file, of which only what is sliced is read.
 
     Parameters
@@ -101,7 +101,7 @@ def _place(part: Any, length: int) -> int | slice:
 
 
 @dataclass(frozen=True)
-class Lazy:
+class LazyImage:
     """An image that is not read yet.
 
     Attributes
@@ -119,7 +119,7 @@ class Lazy:
         Of the file without its ending; of an image of a plate with well and field: plate_A_1_0.
     """
 
-    pixels: LazyPixels
+    pixels: LazyArray
     axes: str | None
     scale: tuple[float, ...]
     units: tuple[str | None, ...]
@@ -128,10 +128,10 @@ class Lazy:
 
 def is_zarr(path: str | Path) -> bool:
     """Whether this is a folder of zarr: an array, an image, or several of them."""
-    return any((Path(path) / mark).is_file() for mark in MARKS)
+    return any((Path(path) / mark).is_file() for mark in ZARR_METADATA_FILES)
 
 
-def open_lazily(path: str | Path, level: int = 0) -> Lazy:
+def open_lazily(path: str | Path, level: int = 0) -> LazyImage:
     """Open an image without reading its pixels.
 
     Parameters
@@ -154,7 +154,7 @@ def open_lazily(path: str | Path, level: int = 0) -> Lazy:
     path = Path(path)
     if not path.exists():
         raise UserError(f"There is no file or folder {path}.")
-    if path.suffix.lower() in WHOLE_ONLY:
+    if path.suffix.lower() in UNSLICEABLE_SUFFIXES:
         raise UserError(f"{path} can only be read whole: save it as TIFF or OME-Zarr.")
     if path.is_dir() and not is_zarr(path):
         raise UserError(f"The folder {path} is no OME-Zarr image: choose one, or a TIFF file.")
@@ -178,7 +178,7 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def images_in(path: str | Path) -> list[tuple[str, Path]]:
+def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
     """List the images of an OME-Zarr.
 
     Parameters
@@ -243,16 +243,16 @@ def _name(path: Path) -> str:
     return "_".join([top.stem.removesuffix(".ome"), *path.relative_to(top).parts])
 
 
-def _open_zarr(path: Path, level: int) -> Lazy:
+def _open_zarr(path: Path, level: int) -> LazyImage:
     node = zarr.open(path, mode="r")
     about = _about(node)
     if isinstance(node, zarr.Array):
         _check_level(path, level, 1)
         ndim = len(node.shape)
-        pixels = LazyPixels(node, range(ndim), path)
-        return Lazy(pixels, None, (1.0,) * ndim, (None,) * ndim, _name(path))
+        pixels = LazyArray(node, range(ndim), path)
+        return LazyImage(pixels, None, (1.0,) * ndim, (None,) * ndim, _name(path))
     if "multiscales" not in about:
-        inside = images_in(path)
+        inside = list_zarr_images(path)
         raise UserError(
             f"{path} holds several images: choose one of the {len(inside)}, such as {inside[0][1]}."
         )
@@ -270,8 +270,8 @@ def _open_zarr(path: Path, level: int) -> Lazy:
     units = tuple(axis.get("unit") for axis in axes)
     if not len(letters) == len(scale):
         raise ValueError(f"{len(letters)} axes are named for {len(scale)}")
-    return Lazy(
-        LazyPixels(array, range(len(scale)), path), letters, tuple(scale), units, _name(path)
+    return LazyImage(
+        LazyArray(array, range(len(scale)), path), letters, tuple(scale), units, _name(path)
     )
 
 
@@ -291,7 +291,7 @@ def _check_level(path: Path, level: int, levels: int) -> None:
         raise UserError(f"{path} has {have} and no level {level}.")
 
 
-def _open_tiff(path: Path, level: int) -> Lazy:
+def _open_tiff(path: Path, level: int) -> LazyImage:
     opened = tifffile.TiffFile(path)
     try:
         full = opened.series[0]
@@ -308,16 +308,16 @@ def _open_tiff(path: Path, level: int) -> Lazy:
         raise
     for axis, many, few in zip(full.axes, full.shape, series.shape, strict=False):
         if axis in "YX":
-            size, unit = spacings.get(axis, NO_SIZE)
+            size, unit = spacings.get(axis, UNKNOWN_SPACING)
             spacings[axis] = (size * many / few, unit)
     kept = [a for a, letter in enumerate(series.axes) if series.shape[a] > 1 or letter in "YX"]
     kept.sort(key=lambda axis: series.axes[axis] == "S")  # a stable sort: only colours move
-    pixels = LazyPixels(source, kept, path)
+    pixels = LazyArray(source, kept, path)
     weakref.finalize(pixels, opened.close)
     letters = "".join(series.axes[axis] for axis in kept).replace("S", "")
-    sizes = [spacings.get(letter, NO_SIZE) for letter in letters]
+    sizes = [spacings.get(letter, UNKNOWN_SPACING) for letter in letters]
     known = len(set(letters)) == len(letters) and {"Y", "X"} <= set(letters)
-    return Lazy(
+    return LazyImage(
         pixels,
         letters if known and not set(letters) & set("QI") else None,
         tuple(size for size, _ in sizes),

@@ -12,7 +12,7 @@ from napari_nuclei_unet.errors import UserError
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def write_lock(path: Path) -> Iterator[None]:
     """Keep other programs from writing a result; those that only read are not stopped.
 
     The system takes the lock back when a program ends, however it ends. Where a file system has no

@@ -11,10 +11,10 @@ from xml.etree import ElementTree as ET
 import tifffile
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.images import TIFF
+from napari_nuclei_unet.io.images import TIFF_SUFFIXES
 
 
-def parts_of(path: Path) -> list[Path]:
+def list_tiff_files(path: Path) -> list[Path]:
     """List the files that hold the image of a TIFF; mostly it is the only one.
 
     Parameters
@@ -27,10 +27,10 @@ def parts_of(path: Path) -> list[Path]:
         First the one that describes the image: this one, if its OME-XML names others, or the one
         to which it refers.
     """
-    if path.suffix.lower() not in TIFF or not path.is_file():
+    if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file():
         return [path]
     try:
-        with held_back(for_good=True), tifffile.TiffFile(path) as opened:
+        with defer_tifffile_log(discard=True), tifffile.TiffFile(path) as opened:
             xml = opened.ome_metadata
         root = None if xml is None else ET.fromstring(xml)
     except Exception:  # whatever a decoder raises; who opens it will say why
@@ -39,18 +39,18 @@ def parts_of(path: Path) -> list[Path]:
         return [path]
     if (referred := root.find("{*}BinaryOnly")) is not None:
         first = path.parent / referred.get("MetadataFile", path.name)
-        others = parts_of(first) if first != path and first.is_file() else []
+        others = list_tiff_files(first) if first != path and first.is_file() else []
         return others if path in others else [path]
     return list(dict.fromkeys([path, *(path.parent / name for name in _named(root))]))
 
 
 @contextmanager
-def held_back(for_good: bool = False) -> Iterator[None]:
+def defer_tifffile_log(discard: bool = False) -> Iterator[None]:
     """Hold back what tifffile logs, and let it pass in the end, unless an error says it all.
 
     Parameters
     ----------
-    for_good : bool, optional
+    discard : bool, optional
         Never let it pass: who opens the file later will hear it.
     """
     log, kept = logging.getLogger("tifffile"), list[logging.LogRecord]()
@@ -64,7 +64,7 @@ def held_back(for_good: bool = False) -> Iterator[None]:
         yield
     finally:
         log.removeFilter(keep)
-    for record in () if for_good else kept:
+    for record in () if discard else kept:
         log.handle(record)
 
 
@@ -78,7 +78,7 @@ def _named(root: ET.Element) -> list[str]:
     return names
 
 
-def all_parts(path: Path) -> tuple[Path, ...]:
+def require_tiff_files(path: Path) -> tuple[Path, ...]:
     """List the files of an image that is read by this one.
 
     Raises
@@ -86,7 +86,7 @@ def all_parts(path: Path) -> tuple[Path, ...]:
     UserError
         If one is missing: where it should be, the image would be black.
     """
-    parts = parts_of(path)
+    parts = list_tiff_files(path)
     if parts[0] != path:  # it can be read, but by itself
         return (path,)
     for one in parts:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 # On zarr 2: what QuPath, Fiji and napari-ome-zarr all read.
-NGFF = "0.4"
-TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
+NGFF_VERSION = "0.4"
+NGFF_AXIS_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 
 
 @dataclass(frozen=True)
-class Grid:
+class LabelsGrid:
     """Where the pixels of labels are.
 
     Attributes
@@ -45,11 +45,11 @@ class Grid:
         pairs = zip(self.axes, self.shape, strict=True)
         return tuple(-(-n // 2**level) if axis in "YX" else n for axis, n in pairs)
 
-    def described(self, name: str, levels: int) -> dict[str, Any]:
+    def to_ngff(self, name: str, levels: int) -> dict[str, Any]:
         """Metadata of NGFF of an image with so many levels."""
         axes = []
         for letter, unit in zip(self.axes, self.units, strict=True):
-            kind = {"type": TYPES[letter]} if letter in TYPES else {}
+            kind = {"type": NGFF_AXIS_TYPES[letter]} if letter in NGFF_AXIS_TYPES else {}
             axes.append({"name": letter.lower(), **kind, **({"unit": unit} if unit else {})})
         datasets = []
         for level in range(levels):
@@ -58,5 +58,8 @@ class Grid:
             scale = [size * 2**level if axis in "YX" else size for axis, size in pairs]
             step = {"type": "scale", "scale": scale}
             datasets.append({"path": str(level), "coordinateTransformations": [step]})
-        image = {"version": NGFF, "name": name, "axes": axes, "datasets": datasets}
-        return {"multiscales": [{**image, "type": "nearest"}], "image-label": {"version": NGFF}}
+        image = {"version": NGFF_VERSION, "name": name, "axes": axes, "datasets": datasets}
+        return {
+            "multiscales": [{**image, "type": "nearest"}],
+            "image-label": {"version": NGFF_VERSION},
+        }

@@ -16,13 +16,13 @@ import zarr
 from numpy.typing import DTypeLike, NDArray
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.labels import RECORD
-from napari_nuclei_unet.io.ngff import Grid
+from napari_nuclei_unet.io.labels import RECORD_KEY
+from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.progress import Step
 
 CHUNK = 1024
 # with zarr 2 what QuPath, Fiji and napari-ome-zarr all read
-BLOSC: Any = {"id": "blosc", "cname": "zstd", "clevel": 5, "shuffle": 1, "blocksize": 0}
+BLOSC_COMPRESSOR: Any = {"id": "blosc", "cname": "zstd", "clevel": 5, "shuffle": 1, "blocksize": 0}
 
 
 class LabelsStore:
@@ -47,7 +47,7 @@ class LabelsStore:
     def create(
         cls,
         path: str | Path,
-        grid: Grid,
+        grid: LabelsGrid,
         dtype: DTypeLike,
         chunk: int = CHUNK,
         overwrite: bool = False,
@@ -111,7 +111,7 @@ class LabelsStore:
             raise UserError(f"{path} holds no labels of this program: choose another folder.")
         return cls(path)
 
-    def _checked(self, grid: Grid, dtype: np.dtype[Any]) -> LabelsStore:
+    def _checked(self, grid: LabelsGrid, dtype: np.dtype[Any]) -> LabelsStore:
         """Self, if it is of this kind."""
         have = (self.grid.axes, self.grid.shape, self.labels.dtype)
         if have != (grid.axes, grid.shape, dtype):
@@ -128,10 +128,10 @@ class LabelsStore:
         return dict(images[0])
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> LabelsGrid:
         """Where the pixels of full resolution are."""
         axes = self._image["axes"]
-        return Grid(
+        return LabelsGrid(
             tuple(self.labels.shape),
             "".join(axis["name"].upper() for axis in axes),
             tuple(self._image["datasets"][0]["coordinateTransformations"][0]["scale"]),
@@ -155,7 +155,7 @@ class LabelsStore:
 
     @property
     def _written(self) -> dict[str, Any]:
-        written: Any = self._group.attrs[RECORD]
+        written: Any = self._group.attrs[RECORD_KEY]
         return dict(written)
 
     def write_record(self, record: dict[str, Any]) -> None:
@@ -166,7 +166,7 @@ class LabelsStore:
         UserError
             If it cannot be written.
         """
-        self._describe({RECORD: {**record, "finished": self.finished}})
+        self._describe({RECORD_KEY: {**record, "finished": self.finished}})
 
     def finish(self) -> None:
         """Say that all labels are there.
@@ -176,7 +176,7 @@ class LabelsStore:
         UserError
             If it cannot be written.
         """
-        self._describe({RECORD: {**self._written, "finished": True}})
+        self._describe({RECORD_KEY: {**self._written, "finished": True}})
 
     def _describe(self, attributes: dict[str, Any]) -> None:
         with _filling(self.path):
@@ -222,7 +222,7 @@ class LabelsStore:
         count = 1
         while max(edges) > CHUNK * 2 ** (count - 1):
             count += 1
-        self._describe({"multiscales": grid.described(image["name"], 1)["multiscales"]})
+        self._describe({"multiscales": grid.to_ngff(image["name"], 1)["multiscales"]})
         arrays = [self.labels]
         with _filling(self.path):
             for level in range(1, count):
@@ -236,13 +236,13 @@ class LabelsStore:
                     array[place] = _every_second(below, place, grid.axes)
                 done += 1
                 yield Step(done, total)
-        self._describe({"multiscales": grid.described(image["name"], count)["multiscales"]})
+        self._describe({"multiscales": grid.to_ngff(image["name"], count)["multiscales"]})
 
 
 def _is_ours(path: Path) -> bool:
     try:
         group = zarr.open_group(path, mode="r", use_consolidated=False)
-        return isinstance(group.attrs[RECORD], dict) and isinstance(group["0"], zarr.Array)
+        return isinstance(group.attrs[RECORD_KEY], dict) and isinstance(group["0"], zarr.Array)
     except Exception:  # whatever zarr raises of what it does not know
         return False
 
@@ -259,11 +259,11 @@ def _filling(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _make(path: Path, name: str, grid: Grid, dtype: np.dtype[Any], chunk: int) -> None:
+def _make(path: Path, name: str, grid: LabelsGrid, dtype: np.dtype[Any], chunk: int) -> None:
     """Make a store of background."""
     if dtype.kind not in "ui":
         raise ValueError(f"labels are integers, not {dtype}")
-    about = {**grid.described(name, 1), RECORD: {"finished": False}}
+    about = {**grid.to_ngff(name, 1), RECORD_KEY: {"finished": False}}
     group = zarr.create_group(path, zarr_format=2, attributes=about)
     _add(group, 0, grid.shape, grid.chunks(chunk), np.empty(0, dtype))
 
@@ -277,7 +277,7 @@ def _add(
         shape=shape,
         dtype=like.dtype,
         chunks=tuple(max(1, min(pair)) for pair in zip(chunks, shape, strict=True)),
-        compressors=BLOSC,
+        compressors=BLOSC_COMPRESSOR,
         fill_value=0,
         order="C",
         chunk_key_encoding={"name": "v2", "separator": "/"},

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from skimage.color import label2rgb
 from skimage.segmentation import find_boundaries
 
-from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.io.atomic import atomic_write
 
 
 def write_overlay(path: Path, image: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
@@ -24,5 +24,5 @@ def write_overlay(path: Path, image: NDArray[np.floating], labels: NDArray[np.in
     """
     tinted = label2rgb(labels, image, alpha=0.3, bg_label=0, saturation=1)
     tinted[find_boundaries(labels, mode="inner")] = (1.0, 0.85, 0.2)
-    with written(path) as aside:
+    with atomic_write(path) as aside:
         PIL.Image.fromarray((255 * tinted.clip(0, 1)).astype(np.uint8)).save(aside)

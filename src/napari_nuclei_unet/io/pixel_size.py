@@ -9,14 +9,14 @@ from xml.etree import ElementTree as ET
 import tifffile
 
 # Names of UDUNITS, as NGFF wants them, for what OME-XML and ImageJ write.
-UNITS = {
+UDUNITS_NAMES = {
     "m": "meter", "cm": "centimeter", "mm": "millimeter", "nm": "nanometer", "pm": "picometer",
     "\u00b5m": "micrometer", "\u03bcm": "micrometer", "\\u00B5m": "micrometer", "um": "micrometer",
     "micron": "micrometer", "microns": "micrometer", "micrometer": "micrometer",
     "\u00c5": "angstrom", "inch": "inch", "nanometer": "nanometer", "millimeter": "millimeter",
     "s": "second", "sec": "second", "ms": "millisecond", "min": "minute", "h": "hour",
 }  # fmt: skip
-NO_SIZE = (1.0, None)
+UNKNOWN_SPACING = (1.0, None)
 Spacings = dict[str, tuple[float, str | None]]
 
 
@@ -40,12 +40,14 @@ def read_spacings(opened: Any) -> Spacings:
     sizes = {axis: pair[1] / pair[0] for axis, pair in across.items() if pair and pair[0]}
     if opened.is_imagej:
         about = opened.imagej_metadata or {}
-        unit = UNITS.get(str(about.get("unit")))
+        unit = UDUNITS_NAMES.get(str(about.get("unit")))
         found = {axis: _size(size, unit) for axis, size in sizes.items()}
         if "spacing" in about:
             found["Z"] = _size(about["spacing"], unit)
         if "finterval" in about:
-            found["T"] = _size(about["finterval"], UNITS.get(str(about.get("tunit", "sec"))))
+            found["T"] = _size(
+                about["finterval"], UDUNITS_NAMES.get(str(about.get("tunit", "sec")))
+            )
         return found
     # microscopes write centimeters; dots per inch come from what printers and scanners are told
     if tags.valueof("ResolutionUnit") == tifffile.RESUNIT.CENTIMETER:
@@ -65,7 +67,9 @@ def _ome_spacings(xml: str) -> Spacings:
             ("T", "TimeIncrement", "s"),
         ):
             if key in pixels.attrib:
-                found[axis] = _size(pixels.get(key), UNITS.get(pixels.get(f"{key}Unit", default)))
+                found[axis] = _size(
+                    pixels.get(key), UDUNITS_NAMES.get(pixels.get(f"{key}Unit", default))
+                )
     return found
 
 
@@ -74,5 +78,5 @@ def _size(value: Any, unit: str | None) -> tuple[float, str | None]:
     try:
         size = float(value)
     except (TypeError, ValueError):
-        return NO_SIZE
-    return (size, unit) if math.isfinite(size) and size > 0 else NO_SIZE
+        return UNKNOWN_SPACING
+    return (size, unit) if math.isfinite(size) and size > 0 else UNKNOWN_SPACING

@@ -15,7 +15,7 @@ from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.errors import UserError
 
 # Labels are looked through in squares of this edge, in pixels.
-BLOCK = 1024
+SCAN_BLOCK_SIZE = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ def _within(low: NDArray[Any], high: NDArray[Any], box: Box) -> NDArray[np.bool_
     return np.asarray(((low >= start) & (high <= stop)).all(axis=1))
 
 
-def nuclei_of(labels: ArrayLike) -> Nuclei:
+def locate_nuclei(labels: ArrayLike) -> Nuclei:
     """Find the nuclei of a labelled plane, block by block.
 
     Parameters
@@ -90,7 +90,10 @@ def nuclei_of(labels: ArrayLike) -> Nuclei:
     UserError
         If an id is negative.
     """
-    rows = [_measured(np.asarray(labels[box]), box) for box in squares(labels.shape, BLOCK)]
+    rows = [
+        _measured(np.asarray(labels[box]), box)
+        for box in split_into_squares(labels.shape, SCAN_BLOCK_SIZE)
+    ]
     ids, areas, sums, low, high = (np.concatenate(part) for part in zip(*rows, strict=True))
     if ids.size and ids.min() < 0:
         raise UserError("Labels must not be negative: 0 is background, any other id a nucleus.")
@@ -120,7 +123,7 @@ def _measured(part: NDArray[np.integer], box: Box) -> tuple[NDArray[np.generic],
     return ids, areas, sums, low, high
 
 
-def squares(shape: Sequence[int], edge: int) -> Iterator[Box]:
+def split_into_squares(shape: Sequence[int], edge: int) -> Iterator[Box]:
     """Part a plane evenly into boxes of about this edge, in pixels."""
     rows, columns = (
         np.linspace(0, extent, max(1, round(extent / edge)) + 1).round().astype(int).tolist()

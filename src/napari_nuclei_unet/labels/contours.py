@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ring = NDArray[np.int32]
-Piece = tuple[Ring, ...]
+ContourPiece = tuple[Ring, ...]
 # Directions of steps: right, down, left, up. What they add to column and row of a pixel; and where
 # a step begins, seen from the first corner of the pixel whose edge it follows.
-STEPS = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
-BEGINS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.int32)
+STEP_OFFSETS = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
+STEP_ORIGINS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +36,10 @@ class Contour:
     """
 
     label: int
-    pieces: tuple[Piece, ...]
+    pieces: tuple[ContourPiece, ...]
 
 
-def contours(labels: NDArray[np.integer]) -> list[Contour]:
+def trace_contours(labels: NDArray[np.integer]) -> list[Contour]:
     """Trace the outlines of all nuclei of a plane.
 
     Parameters
@@ -55,19 +55,19 @@ def contours(labels: NDArray[np.integer]) -> list[Contour]:
     from skimage.measure import label  # loads scipy.ndimage, which tables can do without
 
     pieces = np.pad(label(labels, background=0, connectivity=1).astype(np.int32, copy=False), 1)
-    found: dict[int, list[Piece]] = {}
+    found: dict[int, list[ContourPiece]] = {}
     for first, rings in _traced(pieces):
         found.setdefault(int(labels[first]), []).append(rings)
     return [Contour(nucleus, tuple(found[nucleus])) for nucleus in sorted(found)]
 
 
-def _traced(pieces: NDArray[np.int32]) -> Iterator[tuple[tuple[int, int], Piece]]:
+def _traced(pieces: NDArray[np.int32]) -> Iterator[tuple[tuple[int, int], ContourPiece]]:
     """First pixel and rings of every piece; pieces are numbered, and have a margin of one pixel."""
     width = pieces.shape[1]
     pixels, directions = _steps(pieces.ravel(), width)
-    following = _following(pieces.ravel(), STEPS @ np.array([1, width]), pixels, directions)
+    following = _following(pieces.ravel(), STEP_OFFSETS @ np.array([1, width]), pixels, directions)
     rows, columns = np.divmod(pixels, width)
-    corners = np.stack([columns - 1, rows - 1], axis=1).astype(np.int32) + BEGINS[directions]
+    corners = np.stack([columns - 1, rows - 1], axis=1).astype(np.int32) + STEP_ORIGINS[directions]
     turns = np.zeros(pixels.size, np.bool_)
     turns[following] = directions[following] != directions
     found: dict[int, list[list[int]]] = {}

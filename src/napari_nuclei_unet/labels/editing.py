@@ -13,26 +13,26 @@ from skimage.draw import line
 from napari_nuclei_unet.errors import UserError
 
 # A stroke reaches so many pixels further at both ends: hands end it just before the edge.
-REACH = 3
+STROKE_EXTENSION = 3
 # What a cut leaves on one side counts as a piece from so many pixels on.
-SLIVER = 5
+MIN_PIECE_PIXELS = 5
 # A nucleus is added where the probability is at least this; half of its peak is its edge.
-WEAK = 0.05
+MIN_PEAK_PROBABILITY = 0.05
 # How far from the click the peak may be, in pixels.
-SNAP = 3
+MAX_SNAP_DISTANCE = 3
 # An added nucleus has no pixel further away from the click than so many typical diameters.
-WIDEST = 1.5
+MAX_GROWN_DIAMETERS = 1.5
 
-BACKGROUND = "There is no nucleus: click on one."
-ONE_ONLY = "The stroke runs over one nucleus only: draw it across two or more."
-NONE_HERE = "The stroke runs over no nucleus: draw it over some."
-NOT_CUT = "The stroke does not cut through a nucleus: begin and end it outside."
-TAKEN = "There is a nucleus already: click beside it, or split it."
-NOTHING_THERE = "The network sees nothing there: paint the nucleus, with M for a new id."
+POINT_ON_BACKGROUND = "There is no nucleus: click on one."
+STROKE_OVER_ONE_NUCLEUS = "The stroke runs over one nucleus only: draw it across two or more."
+STROKE_OVER_BACKGROUND = "The stroke runs over no nucleus: draw it over some."
+STROKE_SPLITS_NOTHING = "The stroke does not cut through a nucleus: begin and end it outside."
+POINT_ON_NUCLEUS = "There is a nucleus already: click beside it, or split it."
+NO_PREDICTION_AT_POINT = "The network sees nothing there: paint the nucleus, with M for a new id."
 
 
 @dataclass(frozen=True, eq=False)
-class Edit:
+class LabelEdit:
     """Pixels of a plane that get other ids.
 
     Attributes
@@ -49,13 +49,13 @@ class Edit:
     ids: tuple[int, ...] = ()
 
 
-def remove(labels: NDArray[np.integer], nucleus: int) -> Edit:
+def remove_label(labels: NDArray[np.integer], nucleus: int) -> LabelEdit:
     """Remove a nucleus by its id."""
     rows, columns = np.nonzero(labels == nucleus)
-    return Edit(rows, columns, np.zeros(rows.size, labels.dtype))
+    return LabelEdit(rows, columns, np.zeros(rows.size, labels.dtype))
 
 
-def id_at(labels: NDArray[np.integer], point: NDArray[np.floating]) -> int:
+def label_at(labels: NDArray[np.integer], point: NDArray[np.floating]) -> int:
     """Give the id of the nucleus at a point.
 
     Raises
@@ -66,11 +66,11 @@ def id_at(labels: NDArray[np.integer], point: NDArray[np.floating]) -> int:
     row, column = np.round(point).astype(int)
     inside = 0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]
     if not inside or not labels[row, column]:
-        raise UserError(BACKGROUND)
+        raise UserError(POINT_ON_BACKGROUND)
     return int(labels[row, column])
 
 
-def merge(labels: NDArray[np.integer], stroke: NDArray[np.floating]) -> Edit:
+def merge_labels(labels: NDArray[np.integer], stroke: NDArray[np.floating]) -> LabelEdit:
     """Make one nucleus of all that a stroke runs over.
 
     The largest keeps its id. Where there is background between them, the stroke becomes a bridge,
@@ -95,7 +95,7 @@ def merge(labels: NDArray[np.integer], stroke: NDArray[np.floating]) -> Edit:
     under = labels[rows, columns]
     ids = np.unique(under[under > 0])
     if ids.size < 2:
-        raise UserError(ONE_ONLY if ids.size else NONE_HERE)
+        raise UserError(STROKE_OVER_ONE_NUCLEUS if ids.size else STROKE_OVER_BACKGROUND)
     members = np.isin(labels, ids)
     area = np.bincount(np.searchsorted(ids, labels[members]))
     kept = ids[area.argmax()]
@@ -107,10 +107,10 @@ def merge(labels: NDArray[np.integer], stroke: NDArray[np.floating]) -> Edit:
     bridge = ndimage.binary_dilation(bridge, np.ones((3, 3))) & (labels == 0)
     changed = (members & (labels != kept)) | bridge
     rows, columns = np.nonzero(changed)
-    return Edit(rows, columns, np.full(rows.size, kept, labels.dtype), (int(kept),))
+    return LabelEdit(rows, columns, np.full(rows.size, kept, labels.dtype), (int(kept),))
 
 
-def split(labels: NDArray[np.integer], stroke: NDArray[np.floating], free: int) -> Edit:
+def split_labels(labels: NDArray[np.integer], stroke: NDArray[np.floating], free: int) -> LabelEdit:
     """Cut every nucleus that a stroke runs through.
 
     The largest part keeps the id; pixels under the stroke go to the part that is nearest.
@@ -136,18 +136,18 @@ def split(labels: NDArray[np.integer], stroke: NDArray[np.floating], free: int) 
     under = labels[rows, columns]
     ids = np.unique(under[under > 0])
     if not ids.size:
-        raise UserError(NONE_HERE)
+        raise UserError(STROKE_OVER_BACKGROUND)
     cut = np.zeros(labels.shape, bool)
     cut[rows, columns] = True
-    made: list[Edit] = []
+    made: list[LabelEdit] = []
     for nucleus in ids.tolist():
         one = _halved(labels, cut, nucleus, free)
         if one.ids:
             made.append(one)
             free += len(one.ids) - 1
     if not made:
-        raise UserError(NOT_CUT)
-    return Edit(
+        raise UserError(STROKE_SPLITS_NOTHING)
+    return LabelEdit(
         np.concatenate([one.rows for one in made]),
         np.concatenate([one.columns for one in made]),
         np.concatenate([one.values for one in made]),
@@ -155,7 +155,9 @@ def split(labels: NDArray[np.integer], stroke: NDArray[np.floating], free: int) 
     )
 
 
-def _halved(labels: NDArray[np.integer], cut: NDArray[np.bool_], nucleus: int, free: int) -> Edit:
+def _halved(
+    labels: NDArray[np.integer], cut: NDArray[np.bool_], nucleus: int, free: int
+) -> LabelEdit:
     """Cut one nucleus; an edit of nothing if it stays whole."""
     at = np.nonzero(labels == nucleus)
     top, left = (int(one.min()) for one in at)
@@ -164,10 +166,10 @@ def _halved(labels: NDArray[np.integer], cut: NDArray[np.bool_], nucleus: int, f
     before = ndimage.label(mask)[1]
     parts, count = ndimage.label(mask & ~cut[box])
     area = np.bincount(parts.ravel())[1:]
-    large = np.flatnonzero(area >= SLIVER) + 1
+    large = np.flatnonzero(area >= MIN_PIECE_PIXELS) + 1
     if large.size <= before:
         none = np.zeros(0, np.intp)
-        return Edit(none, none, np.zeros(0, labels.dtype))
+        return LabelEdit(none, none, np.zeros(0, labels.dtype))
     large = large[np.argsort(-area[large - 1], kind="stable")]
     ids = np.zeros(count + 1, labels.dtype)
     ids[large] = [nucleus, *range(free, free + large.size - 1)]
@@ -178,16 +180,16 @@ def _halved(labels: NDArray[np.integer], cut: NDArray[np.bool_], nucleus: int, f
     values = seeds[tuple(nearest)]
     changed = mask & (values != nucleus)
     rows, columns = np.nonzero(changed)
-    return Edit(rows + top, columns + left, values[changed], tuple(ids[large].tolist()))
+    return LabelEdit(rows + top, columns + left, values[changed], tuple(ids[large].tolist()))
 
 
-def grow(
+def grow_label(
     labels: NDArray[np.integer],
     probability: NDArray[np.floating],
     point: NDArray[np.floating],
     diameter: float,
     free: int,
-) -> Edit:
+) -> LabelEdit:
     """Add the nucleus that a prediction has only weakly at a point.
 
     It is the connected background around the point in which the probability is at least half of
@@ -215,36 +217,39 @@ def grow(
     """
     row, column = np.round(point).astype(int)
     if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
-        raise UserError(NOTHING_THERE)
+        raise UserError(NO_PREDICTION_AT_POINT)
     if labels[row, column]:
-        raise UserError(TAKEN)
-    reach = max(int(WIDEST * diameter), SNAP + 1)
+        raise UserError(POINT_ON_NUCLEUS)
+    reach = max(int(MAX_GROWN_DIAMETERS * diameter), MAX_SNAP_DISTANCE + 1)
     top, left = max(row - reach, 0), max(column - reach, 0)
     box = slice(top, row + reach + 1), slice(left, column + reach + 1)
     row, column = row - top, column - left
     free_here = labels[box] == 0
     seen = np.where(free_here, probability[box], 0)
-    near = seen[max(row - SNAP, 0) : row + SNAP + 1, max(column - SNAP, 0) : column + SNAP + 1]
+    near = seen[
+        max(row - MAX_SNAP_DISTANCE, 0) : row + MAX_SNAP_DISTANCE + 1,
+        max(column - MAX_SNAP_DISTANCE, 0) : column + MAX_SNAP_DISTANCE + 1,
+    ]
     peak = float(near.max(initial=0))
-    if peak < WEAK:
-        raise UserError(NOTHING_THERE)
+    if peak < MIN_PEAK_PROBABILITY:
+        raise UserError(NO_PREDICTION_AT_POINT)
     y, x = np.ogrid[: seen.shape[0], : seen.shape[1]]
     likely = (seen >= peak / 2) & ((y - row) ** 2 + (x - column) ** 2 <= reach**2)
     parts, _ = ndimage.label(likely)
     own = parts[_nearest(parts, row, column)]
     mask = ndimage.binary_fill_holes(parts == own) & free_here
-    if not own or mask.sum() < SLIVER:
-        raise UserError(NOTHING_THERE)
+    if not own or mask.sum() < MIN_PIECE_PIXELS:
+        raise UserError(NO_PREDICTION_AT_POINT)
     rows, columns = np.nonzero(mask)
     values = np.full(rows.size, free, labels.dtype)
-    return Edit(rows + top, columns + left, values, (free,))
+    return LabelEdit(rows + top, columns + left, values, (free,))
 
 
 def _nearest(parts: NDArray[np.integer], row: int, column: int) -> tuple[int, int]:
     """Place of the pixel of any part that is nearest to a place, and near."""
     rows, columns = np.nonzero(parts)
     distance = (rows - row) ** 2 + (columns - column) ** 2
-    if not distance.size or distance.min() > 2 * SNAP**2:
+    if not distance.size or distance.min() > 2 * MAX_SNAP_DISTANCE**2:
         return row, column
     best = distance.argmin()
     return int(rows[best]), int(columns[best])
@@ -258,7 +263,7 @@ def _longer(stroke: NDArray[np.floating]) -> NDArray[np.floating]:
     if len(stroke) < 2:
         return stroke
     ends = [
-        end + REACH * (end - before) / np.linalg.norm(end - before)
+        end + STROKE_EXTENSION * (end - before) / np.linalg.norm(end - before)
         for end, before in ((stroke[0], stroke[1]), (stroke[-1], stroke[-2]))
     ]
     return np.vstack([ends[0], stroke, ends[1]])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.labels.run_lengths import Runs, bands, runs_of
+from napari_nuclei_unet.labels.run_lengths import RunLengths, encode_run_lengths, iter_row_bands
 from napari_nuclei_unet.labels.shape import hull_area, perimeter
 
 
@@ -36,14 +36,14 @@ class Frame:
     shape: tuple[int, int] | None = None
 
 
-WHOLE = Frame()
+WHOLE_PLANE_FRAME = Frame()
 
 
 def measure(
     labels: NDArray[np.integer],
     image: NDArray[np.generic] | None,
     nucleus: NDArray[np.floating] | None = None,
-    frame: Frame = WHOLE,
+    frame: Frame = WHOLE_PLANE_FRAME,
     channels: Sequence[str] = (),
 ) -> dict[str, NDArray[Any]]:
     """Measure every nucleus of a plane, or of a part of it.
@@ -73,7 +73,7 @@ def measure(
         all four for each, named as in ``mean_intensity_0``. ``confidence``, the mean probability,
         0 to 1, or NaN; and ``touches_border``, whether it has a pixel at the plane's edge.
     """
-    runs = runs_of(labels)
+    runs = encode_run_lengths(labels)
     centroid_y, centroid_x, axes = _moments(runs, frame.spacing)
     area = runs.area if frame.spacing == (1, 1) else runs.area * float(np.prod(frame.spacing))
     return {
@@ -91,7 +91,7 @@ def measure(
     }
 
 
-def boxes(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def bounding_boxes(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find the bounding box of every nucleus.
 
     Parameters
@@ -106,12 +106,12 @@ def boxes(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.in
     boxes : ndarray, shape (n, 4)
         Top, left, bottom and right in pixels; the last two are the ones after the last.
     """
-    runs = runs_of(labels)
+    runs = encode_run_lengths(labels)
     return runs.ids, runs.boxes
 
 
 def _moments(
-    runs: Runs, spacing: tuple[float, float]
+    runs: RunLengths, spacing: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """Centroids in pixels; axes and eccentricity of the ellipses with the same second moments."""
     length, middle = runs.lengths, (runs.starts + runs.stops - 1) / 2
@@ -132,7 +132,10 @@ def _moments(
 
 
 def _intensities(
-    runs: Runs, labels: NDArray[np.integer], image: NDArray[np.generic], channels: Sequence[str]
+    runs: RunLengths,
+    labels: NDArray[np.integer],
+    image: NDArray[np.generic],
+    channels: Sequence[str],
 ) -> dict[str, NDArray[np.float64]]:
     """Columns of what an image has in nuclei."""
     if image.ndim == 2:
@@ -148,7 +151,7 @@ def _intensities(
 
 
 def _intensity(
-    runs: Runs, labels: NDArray[np.integer], channel: NDArray[np.generic]
+    runs: RunLengths, labels: NDArray[np.integer], channel: NDArray[np.generic]
 ) -> dict[str, NDArray[np.float64]]:
     """Columns of one channel.
 
@@ -166,14 +169,14 @@ def _intensity(
     squares += runs.lengths * (total / runs.lengths - mean[runs.owner]) ** 2
     return {
         "mean_intensity": mean,
-        "min_intensity": runs.of_nuclei(np.minimum, least),
-        "max_intensity": runs.of_nuclei(np.maximum, most),
+        "min_intensity": runs.reduce_by_nucleus(np.minimum, least),
+        "max_intensity": runs.reduce_by_nucleus(np.maximum, most),
         "std_intensity": np.sqrt(runs.mean(squares)),
     }
 
 
 def _confidence(
-    runs: Runs, labels: NDArray[np.integer], nucleus: NDArray[np.floating] | None
+    runs: RunLengths, labels: NDArray[np.integer], nucleus: NDArray[np.floating] | None
 ) -> NDArray[np.float64]:
     """Mean probability of each nucleus, or NaN."""
     if nucleus is None:
@@ -185,10 +188,10 @@ def _confidence(
 
 
 def _inside(
-    runs: Runs, labels: NDArray[np.integer], values: NDArray[np.generic]
+    runs: RunLengths, labels: NDArray[np.integer], values: NDArray[np.generic]
 ) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]]:
     """Values of the pixels of some runs at a time, how long these are, and where each begins."""
-    for band in bands(labels.shape):
+    for band in iter_row_bands(labels.shape):
         some = slice(*np.searchsorted(runs.rows, (band.start, band.stop)))
         length = runs.lengths[some]
         if length.size:

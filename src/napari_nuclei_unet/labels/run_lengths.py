@@ -15,7 +15,7 @@ BAND = 2**19
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class RunLengths:
     """The m runs of a plane in reading order, and the n nuclei that they make up.
 
     Attributes
@@ -40,13 +40,13 @@ class Runs:
     order: NDArray[np.int64]
     first: NDArray[np.int64]
 
-    def of_nuclei(self, how: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
+    def reduce_by_nucleus(self, ufunc: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
         """Sum up, or compare, what the runs of each nucleus have."""
-        return np.asarray(how.reduceat(values[self.order], self.first))
+        return np.asarray(ufunc.reduceat(values[self.order], self.first))
 
     def mean(self, sums: NDArray[Any]) -> NDArray[np.float64]:
         """Give the mean over pixels, of sums along runs."""
-        return self.of_nuclei(np.add, sums) / self.area
+        return self.reduce_by_nucleus(np.add, sums) / self.area
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
@@ -56,17 +56,19 @@ class Runs:
     @cached_property
     def area(self) -> NDArray[np.int64]:
         """Pixels of each nucleus."""
-        return self.of_nuclei(np.add, self.lengths)
+        return self.reduce_by_nucleus(np.add, self.lengths)
 
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
         """Top, left, bottom and right of each nucleus, shape (n, 4)."""
-        top, bottom = (self.of_nuclei(how, self.rows) for how in (np.minimum, np.maximum))
-        left = self.of_nuclei(np.minimum, self.starts)
-        return np.stack([top, left, bottom + 1, self.of_nuclei(np.maximum, self.stops)], axis=1)
+        top, bottom = (self.reduce_by_nucleus(how, self.rows) for how in (np.minimum, np.maximum))
+        left = self.reduce_by_nucleus(np.minimum, self.starts)
+        return np.stack(
+            [top, left, bottom + 1, self.reduce_by_nucleus(np.maximum, self.stops)], axis=1
+        )
 
 
-def runs_of(labels: NDArray[np.integer]) -> Runs:
+def encode_run_lengths(labels: NDArray[np.integer]) -> RunLengths:
     """Find all runs.
 
     Parameters
@@ -83,22 +85,22 @@ def runs_of(labels: NDArray[np.integer]) -> Runs:
     rows, starts, stops = rows[starts], columns[starts], columns[starts + 1]
     values = labels[rows, starts]
     order = np.argsort(values, kind="stable")
-    is_first = changes(values[order])
+    is_first = find_changes(values[order])
     owner = np.empty_like(order)
     owner[order] = np.cumsum(is_first) - 1
     first = np.flatnonzero(is_first)
     ids = values[order[first]].astype(np.int64)
-    return Runs(rows, starts, stops, owner, ids, order, first)
+    return RunLengths(rows, starts, stops, owner, ids, order, first)
 
 
-def changes(*values: NDArray[Any]) -> NDArray[np.bool_]:
+def find_changes(*values: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell where any of them is not what it was just before; True for the first."""
     differ = np.ones(values[0].size, np.bool_)
     differ[1:] = np.any([one[1:] != one[:-1] for one in values], axis=0)
     return differ
 
 
-def bands(shape: tuple[int, ...]) -> Iterator[slice]:
+def iter_row_bands(shape: tuple[int, ...]) -> Iterator[slice]:
     """Part the rows of a plane, so that in each part there are not too many pixels."""
     step = max(1, BAND // max(shape[1], 1))
     return (slice(top, min(top + step, shape[0])) for top in range(0, shape[0], step))

@@ -7,17 +7,17 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.labels.run_lengths import Runs, bands, changes
+from napari_nuclei_unet.labels.run_lengths import RunLengths, find_changes, iter_row_bands
 
 # Hulls of nuclei that are about so many rows high in all are made in one go, to save memory.
 HULL_ROWS = 2**16
 # 1 + 2 * straight + 10 * slanted links of a pixel of the border: what it adds is a straight link, a
 # slanted one, or the mean of both.
-STRAIGHT, SLANTED, BOTH = (5, 7, 15, 17, 25, 27), (21, 33), (13, 23)
+STRAIGHT_LINKS, DIAGONAL_LINKS, MIXED_LINKS = (5, 7, 15, 17, 25, 27), (21, 33), (13, 23)
 
 
 def perimeter(
-    runs: Runs, labels: NDArray[np.integer], spacing: tuple[float, float]
+    runs: RunLengths, labels: NDArray[np.integer], spacing: tuple[float, float]
 ) -> NDArray[np.float64]:
     """Measure the line through the pixels at the border of every nucleus.
 
@@ -41,7 +41,7 @@ def perimeter(
     """
     lengths = _lengths(spacing)
     parts = [np.zeros(0)]
-    for band in bands(labels.shape):
+    for band in iter_row_bands(labels.shape):
         seen = _framed(labels, band)
         inner = seen[1:-1, 1:-1]
         around = (seen[:-2, 1:-1], seen[2:, 1:-1], seen[1:-1, :-2], seen[1:-1, 2:])
@@ -52,7 +52,7 @@ def perimeter(
         begins = np.flatnonzero(inner.ravel()[at - 1] != border.ravel()[at])
         if begins.size:
             parts.append(np.add.reduceat(lengths[links], begins))
-    return runs.of_nuclei(np.add, np.concatenate(parts))
+    return runs.reduce_by_nucleus(np.add, np.concatenate(parts))
 
 
 def _framed(labels: NDArray[np.integer], band: slice) -> NDArray[np.integer]:
@@ -78,14 +78,14 @@ def _lengths(spacing: tuple[float, float]) -> NDArray[np.float64]:
     row, column, slanted = np.mgrid[:3, :3, :5].reshape(3, -1)
     code = 1 + 2 * (row + column) + 10 * slanted
     straight = (row * spacing[1] + column * spacing[0]) / np.maximum(row + column, 1)
-    both = np.isin(code, BOTH) / 2
+    both = np.isin(code, MIXED_LINKS) / 2
     return np.asarray(
-        (np.isin(code, STRAIGHT) + both) * straight
-        + (np.isin(code, SLANTED) + both) * np.hypot(*spacing)
+        (np.isin(code, STRAIGHT_LINKS) + both) * straight
+        + (np.isin(code, DIAGONAL_LINKS) + both) * np.hypot(*spacing)
     )
 
 
-def hull_area(runs: Runs) -> NDArray[np.int64]:
+def hull_area(runs: RunLengths) -> NDArray[np.int64]:
     """Count the pixels of the convex hull of every nucleus, as scikit-image does.
 
     It is the hull of the middles of the edges of all pixels, and has the pixels whose centres are
@@ -100,7 +100,7 @@ def hull_area(runs: Runs) -> NDArray[np.int64]:
     ndarray, shape (n,), int64
     """
     row, owner = runs.rows[runs.order], runs.owner[runs.order]
-    first = np.flatnonzero(changes(owner, row))
+    first = np.flatnonzero(find_changes(owner, row))
     last = np.append(first[1:], row.size)[: first.size] - 1
     owner, row = owner[first], row[first]
     left, right = runs.starts[runs.order[first]], runs.stops[runs.order[last]] - 1
@@ -119,7 +119,7 @@ def _outline(
     owner: NDArray[np.int64], row: NDArray[np.int64], left: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Find the left of convex hulls, from top to bottom: whose each corner is, and its 2 y, 2 x."""
-    joined = ~changes(owner, row - np.arange(row.size))[1:]
+    joined = ~find_changes(owner, row - np.arange(row.size))[1:]
     x = 2 * np.stack([left, left, left], axis=1)
     x[1:, 0] -= 2 * np.where(joined, np.maximum(left[1:] - left[:-1], 0), 0)
     x[:, 1] -= 1

@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.metrics.matching import (
-    THRESHOLDS,
-    Counts,
+    IOU_THRESHOLDS,
+    MatchCounts,
     Overlaps,
-    count_pairs,
-    match,
-    numbered,
-    overlaps,
+    count_overlaps,
+    find_overlaps,
+    index_labels,
+    match_pairs,
 )
 
 # Value of each kind in the image of errors: its place here, counted from 1.
-KINDS = ("missed", "false", "split", "merged")
-MISSED, FALSE, SPLIT, MERGED = range(1, 5)
-Flags = NDArray[np.bool_]
+ERROR_KINDS = ("missed", "false", "split", "merged")
+MISSED_PIXEL, FALSE_PIXEL, SPLIT_PIXEL, MERGED_PIXEL = range(1, 5)
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Comparison:
         predicted. Where two of different kinds overlap, the smaller nucleus is seen.
     """
 
-    counts: Counts
+    counts: MatchCounts
     missed: NDArray[np.integer]
     false: NDArray[np.integer]
     split: dict[int, list[int]]
@@ -53,18 +53,18 @@ class Comparison:
 
     @property
     def numbers(self) -> dict[str, int]:
-        """How many nuclei there are of each of ``KINDS``."""
-        return {kind: len(getattr(self, kind)) for kind in KINDS}
+        """How many nuclei there are of each of ``ERROR_KINDS``."""
+        return {kind: len(getattr(self, kind)) for kind in ERROR_KINDS}
 
 
 @dataclass(frozen=True, eq=False)
 class _Kinds:
     """Flags of true nuclei, of predicted ones, and of the pairs that make up split and merged."""
 
-    missed: Flags
-    false: Flags
-    split: Flags
-    merged: Flags
+    missed: BoolArray
+    false: BoolArray
+    split: BoolArray
+    merged: BoolArray
 
 
 def compare(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Comparison:
@@ -107,12 +107,12 @@ def compare(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Compar
     """
     if true.shape != predicted.shape:
         raise ValueError(f"shapes differ: {true.shape} and {predicted.shape}")
-    (true_ids, t), (predicted_ids, p) = numbered(true.ravel()), numbered(predicted.ravel())
-    pairs = overlaps(t, p)
+    (true_ids, t), (predicted_ids, p) = index_labels(true.ravel()), index_labels(predicted.ravel())
+    pairs = find_overlaps(t, p)
     kinds = _kinds_of(pairs)
     of, by = true_ids[1:][pairs.true], predicted_ids[1:][pairs.predicted]
     return Comparison(
-        counts=count_pairs(pairs),
+        counts=count_overlaps(pairs),
         missed=true_ids[1:][kinds.missed],
         false=predicted_ids[1:][kinds.false],
         split=_grouped(of[kinds.split], by[kinds.split]),
@@ -123,7 +123,7 @@ def compare(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Compar
 
 def _kinds_of(pairs: Overlaps) -> _Kinds:
     right = np.zeros(pairs.overlap.size, bool)
-    right[match(pairs, THRESHOLDS[0])] = True
+    right[match_pairs(pairs, IOU_THRESHOLDS[0])] = True
     wrong_true = ~_any(pairs.true[right], pairs.true_area.size)
     wrong_predicted = ~_any(pairs.predicted[right], pairs.predicted_area.size)
     part = right | (2 * pairs.overlap > pairs.predicted_area[pairs.predicted])
@@ -142,15 +142,15 @@ def _kinds_of(pairs: Overlaps) -> _Kinds:
 
 
 def _made_up(
-    whole: NDArray[np.intp], area: NDArray[np.int64], overlap: NDArray[np.int64], part: Flags
-) -> Flags:
+    whole: NDArray[np.intp], area: NDArray[np.int64], overlap: NDArray[np.int64], part: BoolArray
+) -> BoolArray:
     """Say which pairs with a part belong to a whole that two or more of them cover by half."""
     number = np.bincount(whole[part], minlength=area.size)
     covered = np.bincount(whole[part], overlap[part], minlength=area.size)
     return np.asarray(part & ((number > 1) & (2 * covered >= area))[whole])
 
 
-def _any(places: NDArray[np.intp], size: int) -> Flags:
+def _any(places: NDArray[np.intp], size: int) -> BoolArray:
     flags = np.zeros(size, bool)
     flags[places] = True
     return flags
@@ -168,13 +168,13 @@ def _painted(
 ) -> NDArray[np.uint8]:
     """Kind of every pixel; what is both of a split and of a merged nucleus shows its own lot."""
     true_kind = np.zeros(pairs.true_area.size + 1, np.uint8)
-    true_kind[1:][kinds.missed] = MISSED
-    true_kind[pairs.true[kinds.merged] + 1] = MERGED
-    true_kind[pairs.true[kinds.split] + 1] = SPLIT
+    true_kind[1:][kinds.missed] = MISSED_PIXEL
+    true_kind[pairs.true[kinds.merged] + 1] = MERGED_PIXEL
+    true_kind[pairs.true[kinds.split] + 1] = SPLIT_PIXEL
     predicted_kind = np.zeros(pairs.predicted_area.size + 1, np.uint8)
-    predicted_kind[1:][kinds.false] = FALSE
-    predicted_kind[pairs.predicted[kinds.split] + 1] = SPLIT
-    predicted_kind[pairs.predicted[kinds.merged] + 1] = MERGED
+    predicted_kind[1:][kinds.false] = FALSE_PIXEL
+    predicted_kind[pairs.predicted[kinds.split] + 1] = SPLIT_PIXEL
+    predicted_kind[pairs.predicted[kinds.merged] + 1] = MERGED_PIXEL
     errors, others = true_kind[t], predicted_kind[p]
     both = (errors > 0) & (others > 0)
     smaller = pairs.true_area[t[both] - 1] <= pairs.predicted_area[p[both] - 1]

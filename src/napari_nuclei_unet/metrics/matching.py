@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
+IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 # Places of so many pixels still fit into 32 bits.
-LARGEST = np.iinfo(np.int32).max
+MAX_INT32_PIXELS = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
-class Counts:
+class MatchCounts:
     """What one image, or several summed up, adds to the scores.
 
     Attributes
@@ -24,7 +24,7 @@ class Counts:
     n_true, n_predicted : int
         Nuclei annotated and found.
     matched : ndarray, shape (10,), int
-        True positives at each of ``THRESHOLDS``.
+        True positives at each of ``IOU_THRESHOLDS``.
     matched_iou : float
         Sum of IoU over the pairs matched at 0.5.
     aji_intersection, aji_union : int
@@ -43,9 +43,9 @@ class Counts:
     true_area: int
     predicted_area: int
 
-    def __add__(self, other: Counts) -> Counts:
+    def __add__(self, other: MatchCounts) -> MatchCounts:
         """Sum over two images."""
-        return Counts(*(a + b for a, b in zip(self._values(), other._values(), strict=True)))
+        return MatchCounts(*(a + b for a, b in zip(self._values(), other._values(), strict=True)))
 
     def _values(self) -> tuple[Any, ...]:
         return tuple(getattr(self, name) for name in self.__dataclass_fields__)
@@ -62,7 +62,7 @@ class Counts:
         """
         found = self.n_true + self.n_predicted
         precision = [_ratio(tp, found - tp) for tp in self.matched]
-        table = {f"AP@{t:g}": ap for t, ap in zip(THRESHOLDS, precision, strict=True)}
+        table = {f"AP@{t:g}": ap for t, ap in zip(IOU_THRESHOLDS, precision, strict=True)}
         areas = self.true_area + self.predicted_area
         return table | {
             "mean AP": float(np.mean(precision)),
@@ -74,7 +74,7 @@ class Counts:
         }
 
 
-def count(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Counts:
+def count_matches(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> MatchCounts:
     """Compare two label images of one shape.
 
     A match is a pair of a one-to-one assignment that has as many pairs with an IoU of at
@@ -96,15 +96,15 @@ def count(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Counts:
     """
     if true.shape != predicted.shape:
         raise ValueError(f"shapes differ: {true.shape} and {predicted.shape}")
-    (_, t), (_, p) = numbered(true.ravel()), numbered(predicted.ravel())
-    return count_pairs(overlaps(t, p))
+    (_, t), (_, p) = index_labels(true.ravel()), index_labels(predicted.ravel())
+    return count_overlaps(find_overlaps(t, p))
 
 
-def count_pairs(pairs: Overlaps) -> Counts:
+def count_overlaps(pairs: Overlaps) -> MatchCounts:
     """Give the counts of two label images whose overlaps are known."""
-    matches = [match(pairs, threshold) for threshold in THRESHOLDS]
+    matches = [match_pairs(pairs, threshold) for threshold in IOU_THRESHOLDS]
     intersection, union = _aji(pairs)
-    return Counts(
+    return MatchCounts(
         n_true=pairs.true_area.size,
         n_predicted=pairs.predicted_area.size,
         matched=np.array([len(m) for m in matches]),
@@ -117,9 +117,9 @@ def count_pairs(pairs: Overlaps) -> Counts:
     )
 
 
-def count_known(
-    true: NDArray[np.integer], predicted: NDArray[np.integer], known: NDArray[np.bool_]
-) -> Counts:
+def count_annotated_matches(
+    true: NDArray[np.integer], predicted: NDArray[np.integer], annotated: NDArray[np.bool_]
+) -> MatchCounts:
     """Compare two label images where the truth is known.
 
     Nuclei of either that lie at least half in what is not known count neither for nor against.
@@ -127,25 +127,25 @@ def count_known(
     Parameters
     ----------
     true, predicted : ndarray, integer
-        As in :func:`count`.
-    known : ndarray, same shape, bool
+        As in :func:`count_matches`.
+    annotated : ndarray, same shape, bool
 
     Returns
     -------
     Counts
     """
-    if known.all():
-        return count(true, predicted)
-    return count(_mostly_in(true, known), _mostly_in(predicted, known))
+    if annotated.all():
+        return count_matches(true, predicted)
+    return count_matches(_mostly_in(true, annotated), _mostly_in(predicted, annotated))
 
 
-def _mostly_in(labels: NDArray[np.integer], known: NDArray[np.bool_]) -> NDArray[np.integer]:
+def _mostly_in(labels: NDArray[np.integer], annotated: NDArray[np.bool_]) -> NDArray[np.integer]:
     area = np.bincount(labels.ravel())
-    inside = np.bincount(labels.ravel(), known.ravel(), minlength=area.size)
+    inside = np.bincount(labels.ravel(), annotated.ravel(), minlength=area.size)
     return np.where((2 * inside > area)[labels], labels, 0)
 
 
-def pooled(counts: Sequence[Counts]) -> dict[str, float]:
+def pool_scores(counts: Sequence[MatchCounts]) -> dict[str, float]:
     """Scores of the sums over all images: every nucleus weighs the same."""
     total = counts[0]
     for one in counts[1:]:
@@ -153,7 +153,7 @@ def pooled(counts: Sequence[Counts]) -> dict[str, float]:
     return total.scores()
 
 
-def by_image(counts: Sequence[Counts]) -> dict[str, float]:
+def average_scores(counts: Sequence[MatchCounts]) -> dict[str, float]:
     """Mean over images of each score: every image weighs the same."""
     table = [one.scores() for one in counts]
     return {name: float(np.mean([row[name] for row in table])) for name in table[0]}
@@ -190,13 +190,13 @@ class Overlaps:
         return self.overlap / self.union
 
 
-def overlaps(t: NDArray[np.integer], p: NDArray[np.integer]) -> Overlaps:
+def find_overlaps(t: NDArray[np.integer], p: NDArray[np.integer]) -> Overlaps:
     """Find the pairs of nuclei that share pixels.
 
     Parameters
     ----------
     t, p : ndarray, shape (n,), integer
-        Place of every pixel of the truth and of the prediction, as :func:`numbered` gives it.
+        Place of every pixel of the truth and of the prediction, as :func:`index_labels` gives it.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def overlaps(t: NDArray[np.integer], p: NDArray[np.integer]) -> Overlaps:
     return Overlaps(i, j, overlap, true_area, predicted_area)
 
 
-def numbered(flat: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+def index_labels(flat: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """Give the ids of a label image numbers.
 
     Parameters
@@ -231,14 +231,14 @@ def numbered(flat: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np
     if flat.size and flat.min() >= 0 and flat.max() <= 4 * flat.size:
         used = np.bincount(flat.astype(np.intp, copy=False)) > 0  # quicker than sorting
         used[0] = True
-        kind = np.int32 if flat.size < LARGEST else np.int64
+        kind = np.int32 if flat.size < MAX_INT32_PIXELS else np.int64
         return np.flatnonzero(used), (np.cumsum(used, dtype=kind) - 1)[flat]
     ids, place = np.unique(np.append(flat.dtype.type(0), flat), return_inverse=True)
     return ids, place[1:]
 
 
-def match(pairs: Overlaps, threshold: float) -> NDArray[np.intp]:
-    """Match nuclei one to one, as :func:`count` says; positions of the pairs that are matches."""
+def match_pairs(pairs: Overlaps, threshold: float) -> NDArray[np.intp]:
+    """Match nuclei one to one, as in :func:`count_matches`, and return positions of the pairs."""
     iou = pairs.iou
     good = np.flatnonzero(iou >= threshold)
     true, predicted = pairs.true[good], pairs.predicted[good]

@@ -11,8 +11,8 @@ from itertools import count
 from pathlib import Path
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import written
-from napari_nuclei_unet.io.paths import LONGEST, plain_name
+from napari_nuclei_unet.io.atomic import atomic_write
+from napari_nuclei_unet.io.paths import MAX_NAME_LENGTH, sanitize_name
 from napari_nuclei_unet.models.model import ModelCard, read_card, read_model, shipped_models
 
 SUFFIX = ".safetensors"
@@ -29,10 +29,10 @@ def check_name(name: str) -> str:
         If no file can be called so, or a model of the package is.
     """
     name = name.strip()
-    if plain_name(name, "") != name or not name:
+    if sanitize_name(name, "") != name or not name:
         raise UserError(
             f"'{name}' cannot be the name of a model: take letters, digits, spaces, - and _, at "
-            f"most {LONGEST}."
+            f"most {MAX_NAME_LENGTH}."
         )
     if name.lower() in {one.lower() for one in (*shipped_models(), RANDOM)}:
         raise UserError(f"'{name}' is not a name for a model of yours: choose another name.")
@@ -98,7 +98,7 @@ def rename(path: Path, name: str) -> Path:
     if _taken(path.parent, name) and name.lower() != path.stem.lower():
         raise UserError(f"There is a model '{name}' already: choose another name.")
     card = read_card(path)
-    with written(to) as aside:
+    with atomic_write(to) as aside:
         _with_card(path, dataclasses.replace(card, name=name), aside)
     if not (to.exists() and path.exists() and to.samefile(path)):
         delete(path)
@@ -161,7 +161,7 @@ def path_for_copy(folder: Path, name: str) -> Path:
     try:
         return free_path(folder, name)
     except UserError:  # it is called like one of the package, or as no file can be
-        return free_path(folder, f"{plain_name(name, 'model')[: LONGEST - 10]} copy")
+        return free_path(folder, f"{sanitize_name(name, 'model')[: MAX_NAME_LENGTH - 10]} copy")
 
 
 def copy_out(path: Path, to: Path) -> None:
@@ -173,5 +173,5 @@ def copy_out(path: Path, to: Path) -> None:
         If it cannot be written.
     """
     read_card(path)
-    with written(to) as aside:
+    with atomic_write(to) as aside:
         shutil.copyfile(path, aside)

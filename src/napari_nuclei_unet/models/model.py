@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.io.paths import model_folder
 from napari_nuclei_unet.params import SegmentParams
 
@@ -318,7 +318,7 @@ def save_model(path: Path, card: ModelCard, weights: Mapping[str, Any]) -> Model
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     card = dataclasses.replace(card, sha256=checksum(tensors))
     header = {"format": FORMAT, "card": json.dumps(dataclasses.asdict(card))}
-    with written(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_bytes(save(tensors, metadata=header))
     return card
 

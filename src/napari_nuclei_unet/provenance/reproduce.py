@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.arrays.boxes import Region, enlarged
 from napari_nuclei_unet.arrays.selection import Positions
 from napari_nuclei_unet.errors import UserError
@@ -27,7 +27,7 @@ SPARE = "PQRSUVW"
 
 
 def source_of(
-    cut: Cut,
+    plane_index: PlaneIndex,
     axes: str,
     path: str | None,
     level: int,
@@ -38,7 +38,7 @@ def source_of(
 
     Parameters
     ----------
-    cut : Cut
+    plane_index : Cut
         Which plane of the image.
     axes : str
         A letter for every axis of the cut.
@@ -53,18 +53,20 @@ def source_of(
     """
     exact = "float32" if dtype.itemsize <= 2 else "float64"
     free = [axis for axis, name in enumerate(axes) if name not in "CYX"]
-    channel = None if cut.channel_axis is None else cut.index[cut.channel_axis]
+    channel = (
+        None if plane_index.channel_axis is None else plane_index.index[plane_index.channel_axis]
+    )
     return {
         "path": path,
         "axes": axes,
-        "planes": [cut.index[axis] for axis in free],
-        "channel": "mean" if cut.mean else channel,
+        "planes": [plane_index.index[axis] for axis in free],
+        "channel": "mean" if plane_index.mean else channel,
         "level": level,
         # not "shape", by which tifffile would know its own metadata in a description
         "size": list(shapes[0]),
         "level_size": list(shapes[1]),
-        "index": list(cut.index),
-        "channel_axis": cut.channel_axis,
+        "index": list(plane_index.index),
+        "channel_axis": plane_index.channel_axis,
         "mean_dtype": exact,
     }
 
@@ -322,7 +324,7 @@ def _settings(record: dict[str, Any]) -> dict[str, Any]:
 
 def _plane(source: dict[str, Any]) -> str:
     """Index of the plane in the array ``image``."""
-    cut = Cut(tuple(source["index"]), source["channel_axis"])
+    cut = PlaneIndex(tuple(source["index"]), source["channel_axis"])
     parts = [":" if at is None else str(at) for at in cut.index]
     while parts and parts[-1] == ":":
         parts.pop()

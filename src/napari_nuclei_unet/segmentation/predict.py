@@ -6,17 +6,16 @@ import copy
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.boxes import Box
-from napari_nuclei_unet.arrays.tiling import Tile, plan_tiles, read_tile, within
+from napari_nuclei_unet.arrays.tiling import Tile, intersect_tile, plan_tiles, read_tile
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.network.unet import UNet
-from napari_nuclei_unet.progress import Step, Wish
+from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.segmentation.device import (
     AUTOCAST,
     Plan,
@@ -24,8 +23,6 @@ from napari_nuclei_unet.segmentation.device import (
     is_out_of_memory,
 )
 from napari_nuclei_unet.segmentation.normalization import Plane
-
-Result = TypeVar("Result")
 
 
 class OutOfMemoryError(UserError):
@@ -73,7 +70,7 @@ def predict_steps(
     notices: list[str],
     box: Box | None = None,
     window: Window | None = None,
-) -> Generator[Step, Wish, Maps]:
+) -> Generator[Step, Stop, Maps]:
     """Predict the maps of a plane, with less at a time whenever memory runs out.
 
     Parameters
@@ -124,13 +121,13 @@ def predict_steps(
 
 def _tile_steps(
     plane: Plane, network: UNet, how: Plan, box: Box | None, window: Window | None
-) -> Generator[Step, Wish, Maps]:
+) -> Generator[Step, Stop, Maps]:
     config = network.config
     frame = window.box if window else (slice(0, plane.shape[0]), slice(0, plane.shape[1]))
     box = window.box if window else box
     tiles = plan_tiles(plane.shape, how.tile, config.halo, config.divisor, box)
     if window is not None:
-        tiles = [tile for tile in tiles if window.is_live(tile.place)]
+        tiles = [tile for tile in tiles if window.is_live(tile.core)]
     shape = [part.stop - part.start for part in frame]
     maps = np.zeros((config.out_channels, *shape), np.float32)
     finished = np.zeros(shape, bool)
@@ -143,7 +140,7 @@ def _tile_steps(
             break
         inputs = np.stack([_network_input(plane, tile) for tile in batch])
         for tile, predicted in zip(batch, predict(network, inputs, how), strict=True):
-            there, here = within(tile, frame)
+            there, here = intersect_tile(tile, frame)
             maps[:, *there] = predicted[:, *here]
             finished[there] = True
         done += len(batch)

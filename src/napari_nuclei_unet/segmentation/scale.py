@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box, box_around, enlarged, widened
-from napari_nuclei_unet.arrays.resampling import Zoomed, as_fraction, restored
-from napari_nuclei_unet.labels.diameter import diameters_of, typical_diameter
+from napari_nuclei_unet.arrays.boxes import Box, bounding_box, enlarged, expand_box
+from napari_nuclei_unet.arrays.resampling import ZoomedView, as_fraction, resample_to_plane
+from napari_nuclei_unet.labels.diameter import equivalent_diameters, estimate_diameter
 from napari_nuclei_unet.models.model import Model, ModelCard
-from napari_nuclei_unet.progress import Step, Wish, sticky
+from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.segmentation.device import Plan, is_out_of_memory
 from napari_nuclei_unet.segmentation.normalization import Plane
 from napari_nuclei_unet.segmentation.predict import Maps, OutOfMemoryError, predict_steps
@@ -72,7 +72,7 @@ def predict_fitting(
     how: Plan,
     notices: list[str],
     box: Box | None = None,
-) -> Generator[Step, Wish, tuple[Maps, float, float | None]]:
+) -> Generator[Step, Stop, tuple[Maps, float, float | None]]:
     """Predict the maps of a plane at the zoom that suits its nuclei.
 
     Parameters
@@ -109,7 +109,7 @@ def predict_fitting(
         looking = look(probe, plane.shape, model, how, notices)
         if probe is plane:
             return (yield from looking)
-        seen, zoom, diameter = yield from sticky(looking, _before_work)
+        seen, zoom, diameter = yield from forward_stop(looking, _before_work)
         if seen.finished is not None:
             return _nothing(plane, seen), zoom, diameter
     return (yield from _predict(plane, model, zoom, how, notices, box)), zoom, diameter
@@ -128,7 +128,7 @@ def _before_work(step: Step) -> Step:
 
 def look(
     probe: Plane, shape: tuple[int, ...], model: Model, how: Plan, notices: list[str]
-) -> Generator[Step, Wish, tuple[Maps, float, float | None]]:
+) -> Generator[Step, Stop, tuple[Maps, float, float | None]]:
     """Find the zoom for a plane, and measure its nuclei, by looking at a probe of it.
 
     Parameters
@@ -182,11 +182,11 @@ def _measured(seen: Maps, model: Model, zoom: float) -> float | None:
     """Typical diameter in pixels of the plane, from maps that were predicted at a zoom."""
     maps = seen.values
     if len(maps) > 3:
-        diameter = typical_diameter(maps[0], maps[3])
+        diameter = estimate_diameter(maps[0], maps[3])
         return None if diameter is None else diameter / zoom
     # the smallest area as it is: specks that are no nucleus at any zoom say nothing
     found = separate(maps, **model.card.thresholds, smoothing=SMOOTHING / zoom)
-    return float(np.median(diameters_of(found)[1:])) if found.any() else None
+    return float(np.median(equivalent_diameters(found)[1:])) if found.any() else None
 
 
 def _probe(plane: Plane) -> Plane:
@@ -221,22 +221,22 @@ def _predict(
     how: Plan,
     notices: list[str],
     box: Box | None = None,
-) -> Generator[Step, Wish, Maps]:
+) -> Generator[Step, Stop, Maps]:
     """Predict at a zoom; the maps are in pixels of the plane."""
     if box is not None:
-        box = widened(box, context(zoom), plane.shape)
+        box = expand_box(box, context(zoom), plane.shape)
     if zoom == 1:
         return (yield from predict_steps(plane, model.network, how, notices, box))
     fraction = as_fraction(zoom)  # as planes that are seen block by block must have it
     try:
-        pixels = Zoomed(plane.normalized(), fraction)
+        pixels = ZoomedView(plane.normalized(), fraction)
         height, width = pixels.shape[:2]
         zoomed = Plane(pixels[slice(0, height), slice(0, width)], 0.0, 0.5, 1.0)
         place = None if box is None else _zoomed_box(box, plane.shape, zoomed.shape)
         maps = yield from predict_steps(zoomed, model.network, how, notices, place)
         if maps.finished is not None:
             return _part(maps, maps.finished, plane.shape)
-        return Maps(restored(maps.values, fraction, plane.shape), maps.plan)
+        return Maps(resample_to_plane(maps.values, fraction, plane.shape), maps.plan)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -250,7 +250,7 @@ def _part(seen: Maps, finished: NDArray[np.bool_], shape: tuple[int, int]) -> Ma
     values = np.zeros((len(seen.values), *shape), np.float32)
     known = np.zeros(shape, bool)
     if finished.any():
-        source = box_around(finished)
+        source = bounding_box(finished)
         place = tuple(
             slice(round(part.start * new / old), max(round(part.stop * new / old), 1))
             for part, new, old in zip(source, shape, finished.shape, strict=True)
@@ -267,7 +267,7 @@ def _zoomed_box(box: Box, shape: tuple[int, int], zoomed: tuple[int, int]) -> Bo
     for part, old, new in zip(box, shape, zoomed, strict=True):
         ratio = new / old
         spans.append(slice(math.floor(part.start * ratio), math.ceil(part.stop * ratio)))
-    return widened((spans[0], spans[1]), 2, zoomed)
+    return expand_box((spans[0], spans[1]), 2, zoomed)
 
 
 def _resized(channels: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:

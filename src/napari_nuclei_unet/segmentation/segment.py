@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Polygons, Region, box_around, cut
+from napari_nuclei_unet.arrays.boxes import Polygons, Region, bounding_box, clip_labels
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.model import THRESHOLDS, Model, ModelCard, load_model, thresholds_at
 from napari_nuclei_unet.params import SegmentParams, with_changes
-from napari_nuclei_unet.progress import Step, Wish, run, sticky
+from napari_nuclei_unet.progress import Step, Stop, forward_stop, run
 from napari_nuclei_unet.segmentation.device import plan
 from napari_nuclei_unet.segmentation.normalization import Plane, check_plane
 from napari_nuclei_unet.segmentation.predict import Maps
@@ -155,7 +155,7 @@ def segment_steps(
     params: SegmentParams | None = None,
     device: str = "auto",
     region: Region | None = None,
-) -> Generator[Step, Wish, Segmentation]:
+) -> Generator[Step, Stop, Segmentation]:
     """Segment one plane piece by piece; closing the generator cancels the run.
 
     Parameters
@@ -198,7 +198,7 @@ def predict_plane_steps(
     params: SegmentParams | None = None,
     device: str = "auto",
     region: Region | None = None,
-) -> Generator[Step, Wish, Prediction]:
+) -> Generator[Step, Stop, Prediction]:
     """Let the network look at one plane; arguments, steps and errors as in :func:`segment_steps`.
 
     Returns
@@ -218,8 +218,8 @@ def predict_plane_steps(
         maps = Maps(values, how)
         notices.append("All pixels have the same value: there is nothing to find.")
     else:
-        box = None if inside is None else box_around(inside)
-        maps, zoom, diameter = yield from sticky(
+        box = None if inside is None else bounding_box(inside)
+        maps, zoom, diameter = yield from forward_stop(
             predict_fitting(plane, model, params.diameter, how, notices, box)
         )
     if plane.invalid is not None:
@@ -276,9 +276,9 @@ def _separated(predicted: Prediction, thresholds: dict[str, Any]) -> NDArray[np.
         return separate(maps, **how)
     labels = np.zeros(inside.shape, np.int32)
     if inside.any():
-        box = box_around(inside, context(zoom))
+        box = bounding_box(inside, context(zoom))
         found = separate(maps[:, *box], **how)
-        labels[box] = cut(found, inside[box], thresholds["minimum_area"])
+        labels[box] = clip_labels(found, inside[box], thresholds["minimum_area"])
     return labels
 
 

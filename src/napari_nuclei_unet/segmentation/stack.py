@@ -12,21 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Channel, Cut
+from napari_nuclei_unet.arrays.axes import Channel, PlaneIndex
 from napari_nuclei_unet.arrays.boxes import Polygons, Region
-from napari_nuclei_unet.arrays.selection import Positions, pick
+from napari_nuclei_unet.arrays.selection import Positions, select_planes
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.model import Model, load_model
 from napari_nuclei_unet.params import SegmentParams, with_changes
-from napari_nuclei_unet.progress import Step, Wish, run, sticky
+from napari_nuclei_unet.progress import Step, Stop, forward_stop, run
 from napari_nuclei_unet.segmentation.segment import (
     Prediction,
     Segmentation,
     predict_plane_steps,
     retune,
 )
-from napari_nuclei_unet.tracking.linking import check_link, join_steps, numbered
+from napari_nuclei_unet.tracking.linking import check_linking, join_steps, number_unlinked
 
 # What one plane adds to the total of a run: planes may have different numbers of tiles.
 PER_PLANE = 1000
@@ -56,7 +56,7 @@ class PlaneFound(PlaneStep):
 
     Attributes
     ----------
-    cut : Cut
+    plane_index : Cut
         Which one.
     prediction : Prediction
         What the network said of it, for ``engine.retune``.
@@ -64,7 +64,7 @@ class PlaneFound(PlaneStep):
         Its nuclei, numbered from 1 in every plane.
     """
 
-    cut: Cut
+    plane_index: PlaneIndex
     prediction: Prediction
     result: Segmentation
 
@@ -83,8 +83,8 @@ class Planes:
         Whether it was told to stop before the last.
     """
 
-    found: tuple[Cut, ...]
-    failed: dict[Cut, str]
+    found: tuple[PlaneIndex, ...]
+    failed: dict[PlaneIndex, str]
     stopped: bool
 
 
@@ -150,26 +150,26 @@ def segment_stack(
     >>> labels.shape == stack.shape, bool((labels[0] == labels[1]).all())
     (True, True)
     """
-    picked = pick(image.shape, axes, planes or (), channel)
-    check_link(picked.lead, join, False)
+    picked = select_planes(image.shape, axes, planes or (), channel)
+    check_linking(picked.lead, join, False)
     where = None if region is None else Region.of(region)
     wanted = with_changes(SegmentParams(), params)
-    labels = np.zeros((len(picked.cuts), *picked.size), np.int32)
-    numbers = {cut: number for number, cut in enumerate(picked.cuts)}
+    labels = np.zeros((len(picked.plane_indices), *picked.size), np.int32)
+    numbers = {cut: number for number, cut in enumerate(picked.plane_indices)}
     said: dict[str, None] = {}
 
     def take(step: Step) -> None:
         if isinstance(step, PlaneFound):
-            labels[numbers[step.cut]] = step.result.labels
+            labels[numbers[step.plane_index]] = step.result.labels
             said.update(dict.fromkeys(step.result.notices))
         elif step.notice:
             said[step.notice] = None
 
-    run(segment_planes_steps(image, picked.cuts, model, wanted, device, where), take)
+    run(segment_planes_steps(image, picked.plane_indices, model, wanted, device, where), take)
     for notice in said:
         warnings.warn(notice, stacklevel=2)
     if join is None:
-        linked = numbered([int(plane.max(initial=0)) for plane in labels])
+        linked = number_unlinked([int(plane.max(initial=0)) for plane in labels])
     else:
         linked = run(
             join_steps(labels.__getitem__, picked.lengths, picked.lead.index(join.upper()))
@@ -181,12 +181,12 @@ def segment_stack(
 
 def segment_planes_steps(
     pixels: ArrayLike,
-    cuts: Sequence[Cut],
+    plane_indices: Sequence[PlaneIndex],
     model: str | Path | Model = "nuclei",
     params: SegmentParams | None = None,
     device: str = "auto",
     region: Region | None = None,
-) -> Generator[Step, Wish, Planes]:
+) -> Generator[Step, Stop, Planes]:
     """Segment planes of an array, one after the other; closing the generator cancels the run.
 
     Every plane is normalised and measured by itself, so that its nuclei are those of
@@ -196,7 +196,7 @@ def segment_planes_steps(
     ----------
     pixels : array-like
         Is only sliced, plane by plane.
-    cuts : sequence of Cut
+    plane_indices : sequence of Cut
     model, params, device
         As in ``engine.segment``.
     region : Region, optional
@@ -223,10 +223,10 @@ def segment_planes_steps(
     """
     model = model if isinstance(model, Model) else load_model(model)
     params = params or SegmentParams()
-    found: list[Cut] = []
-    failed: dict[Cut, str] = {}
-    for number, cut in enumerate(cuts):
-        count = _Count(number, len(cuts))
+    found: list[PlaneIndex] = []
+    failed: dict[PlaneIndex, str] = {}
+    for number, cut in enumerate(plane_indices):
+        count = _Count(number, len(plane_indices))
         stop = yield count.show(Step(0, 1))
         if stop:
             return Planes(tuple(found), failed, True)
@@ -234,20 +234,20 @@ def segment_planes_steps(
             event = yield from _plane_steps(pixels, cut, (model, params, device, region), count)
         except UserError as error:
             failed[cut] = str(error)
-            yield Step((number + 1) * PER_PLANE, len(cuts) * PER_PLANE, _told(cut, error))
+            yield Step((number + 1) * PER_PLANE, len(plane_indices) * PER_PLANE, _told(cut, error))
             continue
         if event is None:
             return Planes(tuple(found), failed, True)
         found.append(cut)
-        if (yield event) and number + 1 < len(cuts):
+        if (yield event) and number + 1 < len(plane_indices):
             return Planes(tuple(found), failed, True)
     if failed and not found:
         raise UserError(next(iter(failed.values())))
     return Planes(tuple(found), failed, False)
 
 
-def _told(cut: Cut, error: UserError) -> str:
-    place = ", ".join(str(at) for at in cut.index if at is not None)
+def _told(plane_index: PlaneIndex, error: UserError) -> str:
+    place = ", ".join(str(at) for at in plane_index.index if at is not None)
     return f"Plane {place} was left out: {error}"
 
 
@@ -267,13 +267,16 @@ class _Count:
 
 
 def _plane_steps(
-    pixels: ArrayLike, cut: Cut, how: tuple[Model, SegmentParams, str, Region | None], count: _Count
-) -> Generator[Step, Wish, PlaneFound | None]:
+    pixels: ArrayLike,
+    plane_index: PlaneIndex,
+    how: tuple[Model, SegmentParams, str, Region | None],
+    count: _Count,
+) -> Generator[Step, Stop, PlaneFound | None]:
     """Segment one plane; None if it was told to stop."""
     model, params, device, region = how
     started = time.perf_counter()
-    steps = predict_plane_steps(_read(pixels, cut), model, params, device, region)
-    prediction = yield from sticky(steps, count.show)
+    steps = predict_plane_steps(_read(pixels, plane_index), model, params, device, region)
+    prediction = yield from forward_stop(steps, count.show)
     if prediction.record["stopped"]:
         return None
     result = retune(prediction, params)
@@ -285,15 +288,15 @@ def _plane_steps(
         planes=count.planes,
         tile=1,
         tiles=1,
-        cut=cut,
+        plane_index=plane_index,
         prediction=prediction,
         result=result,
     )
 
 
-def _read(pixels: ArrayLike, cut: Cut) -> Any:
+def _read(pixels: ArrayLike, plane_index: PlaneIndex) -> Any:
     try:
-        return cut.read(pixels)
+        return plane_index.read(pixels)
     except MemoryError:
         raise
     except Exception as error:  # whatever lies behind it: a file, a server, a graph

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.labels.centroids import Nuclei, nuclei_of
+from napari_nuclei_unet.labels.centroids import Nuclei, locate_nuclei
 
 # A nucleus in a frame: the frame, and its row among the nuclei of that frame.
 Node: TypeAlias = tuple[int, int]
 
 # Daughters are smaller than their mother: each has at most this share of her area. Otherwise a
 # nucleus that comes into view beside another would pass for its daughter.
-DAUGHTER = 0.9
+MAX_DAUGHTER_AREA_RATIO = 0.9
 # LapTrack counts the frames from one sight to the next: 2 leaves one out.
-STEPS = 2
+MAX_FRAME_STEP = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Tracks:
     graph: dict[int, list[int]]
     ids: list[NDArray[np.int32]]
 
-    def relabelled(self, frame: int, labels: NDArray[np.integer]) -> NDArray[np.int32]:
+    def relabel(self, frame: int, labels: NDArray[np.integer]) -> NDArray[np.int32]:
         """Give the nuclei of a frame the ids of their tracks.
 
         Parameters
@@ -69,7 +69,7 @@ class Tracks:
         return made
 
 
-def track(frames: Iterable[NDArray[np.integer]], distance: float | None = None) -> Tracks:
+def track_nuclei(frames: Iterable[NDArray[np.integer]], distance: float | None = None) -> Tracks:
     """Link the nuclei of a time series by where their centres are.
 
     LapTrack (Fukai and Kawaguchi 2023, doi:10.1093/bioinformatics/btac799) solves two linear
@@ -101,14 +101,14 @@ def track(frames: Iterable[NDArray[np.integer]], distance: float | None = None) 
     if distance is not None and not distance > 0:
         raise UserError("The distance that a nucleus may move must be above 0 pixels.")
     lap_track = _lap_track()
-    seen = [nuclei_of(labels) for labels in frames]
+    seen = [locate_nuclei(labels) for labels in frames]
     if not any(map(len, seen)):
         return Tracks(np.zeros((0, 4)), {}, [np.zeros(1, np.int32) for _ in seen])
     cutoff = (distance or _typical_diameter(seen)) ** 2
     linker = lap_track(
         cutoff=cutoff,
         gap_closing_cutoff=cutoff,
-        gap_closing_max_frame_count=STEPS,
+        gap_closing_max_frame_count=MAX_FRAME_STEP,
         splitting_cutoff=cutoff,
         alternative_cost_percentile=100,  # else the longest tenth, most divisions, are refused
     )
@@ -141,7 +141,7 @@ def _mothers(seen: Sequence[Nuclei], links: Iterable[tuple[Node, Node]]) -> dict
     for mother, born in children.items():
         area, centre = _area_and_centre(seen, mother)
         places = [_area_and_centre(seen, child) for child in born]
-        if len(born) > 1 and max(size for size, _ in places) > DAUGHTER * area:
+        if len(born) > 1 and max(size for size, _ in places) > MAX_DAUGHTER_AREA_RATIO * area:
             away = [float(np.linalg.norm(place - centre)) for _, place in places]
             born = [born[int(np.argmin(away))]]
         mothers.update(dict.fromkeys(born, mother))

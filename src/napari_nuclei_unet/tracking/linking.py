@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.progress import Step, Wish
-from napari_nuclei_unet.tracking.laptrack import Tracks, track
-from napari_nuclei_unet.tracking.stitching import Joiner
+from napari_nuclei_unet.progress import Step, Stop
+from napari_nuclei_unet.tracking.laptrack import Tracks, track_nuclei
+from napari_nuclei_unet.tracking.stitching import SliceJoiner
 
 # Gives labels of a plane, 1..n, by its number.
-Read = Callable[[int], NDArray[np.integer]]
+ReadPlane = Callable[[int], NDArray[np.integer]]
 
 
 @dataclass(frozen=True, eq=False)
-class Linked:
+class LinkedLabels:
     """Ids that hold over many planes.
 
     Attributes
@@ -39,16 +39,18 @@ class Linked:
     tracks: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def numbered(counts: Sequence[int]) -> Linked:
+def number_unlinked(counts: Sequence[int]) -> LinkedLabels:
     """Give ids that are nowhere twice, to planes that have so many nuclei."""
     ids, total = [], 0
     for count in counts:
         ids.append(np.append(0, np.arange(total + 1, total + count + 1)).astype(np.int32))
         total += count
-    return Linked(ids, total)
+    return LinkedLabels(ids, total)
 
 
-def join_steps(read: Read, lengths: Sequence[int], axis: int) -> Generator[Step, Wish, Linked]:
+def join_steps(
+    read: ReadPlane, lengths: Sequence[int], axis: int
+) -> Generator[Step, Stop, LinkedLabels]:
     """Join nuclei along an axis, for every position on the others.
 
     Parameters
@@ -71,7 +73,7 @@ def join_steps(read: Read, lengths: Sequence[int], axis: int) -> Generator[Step,
     ids: dict[int, NDArray[np.int32]] = {}
     total = 0
     for series in _series(lengths, axis):
-        joiner = Joiner()
+        joiner = SliceJoiner()
         for number in series:
             labels = read(number)
             table = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
@@ -80,12 +82,12 @@ def join_steps(read: Read, lengths: Sequence[int], axis: int) -> Generator[Step,
             ids[number] = table
             yield Step(len(ids), math.prod(lengths))
         total += joiner.count
-    return Linked([ids[number] for number in range(len(ids))], total)
+    return LinkedLabels([ids[number] for number in range(len(ids))], total)
 
 
-def follow_steps(
-    read: Read, columns: Sequence[dict[str, int]], lengths: Sequence[int], axis: int
-) -> Generator[Step, Wish, Linked]:
+def track_steps(
+    read: ReadPlane, columns: Sequence[dict[str, int]], lengths: Sequence[int], axis: int
+) -> Generator[Step, Stop, LinkedLabels]:
     """Follow nuclei over time, for every position on the other axes.
 
     Parameters
@@ -113,7 +115,7 @@ def follow_steps(
     rows: list[dict[str, NDArray[Any]]] = []
     total = 0
     for series in _series(lengths, axis):
-        tracks = track(read(number) for number in series)
+        tracks = track_nuclei(read(number) for number in series)
         for frame, number in enumerate(series):
             table = tracks.ids[frame]
             ids[number] = np.where(table > 0, table + total, 0).astype(np.int32)
@@ -121,7 +123,7 @@ def follow_steps(
         total += int(tracks.data[:, 0].max(initial=0))
         yield Step(len(ids), math.prod(lengths))
     tracks_of_all = {name: np.concatenate([one[name] for one in rows]) for name in rows[0]}
-    return Linked([ids[number] for number in range(len(ids))], total, tracks_of_all)
+    return LinkedLabels([ids[number] for number in range(len(ids))], total, tracks_of_all)
 
 
 def _rows(tracks: Tracks, columns: Sequence[dict[str, int]], total: int) -> dict[str, NDArray[Any]]:
@@ -146,7 +148,7 @@ def _series(lengths: Sequence[int], axis: int) -> Iterator[list[int]]:
         yield series.tolist()
 
 
-def check_link(lead: str, join: str | None, follow: bool) -> None:
+def check_linking(lead: str, join: str | None, follow: bool) -> None:
     """Say early that nuclei cannot be linked so.
 
     Parameters

@@ -17,9 +17,9 @@ from napari_nuclei_unet.errors import UserError
 # Where a nucleus shrank in steps, its last section but one and its last to less than these shares
 # of its widest, and then grows by this factor, there is a waist: two stand on each other. A single
 # small section between wide ones is none: it was badly segmented.
-NARROWING = 0.85
-WAIST = 0.4
-GROWTH = 1.3
+MAX_NARROWING_RATIO = 0.85
+MAX_WAIST_RATIO = 0.4
+MIN_REGROWTH_RATIO = 1.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class _Slice:
         return len(self.ids) - 1
 
 
-class Joiner:
+class SliceJoiner:
     """Joins the nuclei of one slice after the other; only the last ``gap + 1`` are held.
 
     A cross section continues the nucleus of the slice before that it overlaps. Pairs whose
@@ -67,7 +67,7 @@ class Joiner:
         if gap < 0:
             raise ValueError(f"gap must not be negative, but is {gap}")
         self._overlap = overlap
-        self._held: deque[_Slice] = deque(maxlen=gap + 1)  # newest first
+        self._recent: deque[_Slice] = deque(maxlen=gap + 1)  # newest first
         self._shape: tuple[int, ...] | None = None
         # areas by id: of the widest section so far, of the last but one, of the last
         self._areas = np.zeros((3, 1), np.int64)
@@ -103,12 +103,12 @@ class Joiner:
         self._shape = labels.shape
         new = _sliced(labels)
         seen = np.zeros(self.count + 1, bool)
-        for held in self._held:
+        for held in self._recent:
             self._continue(held, new, seen)
             seen[held.ids] = True
         self._begin(new)
         self._remember(new)
-        self._held.appendleft(new)
+        self._recent.appendleft(new)
         return new.ids.astype(np.int32)[new.numbers].reshape(labels.shape)
 
     def _continue(self, held: _Slice, new: _Slice, seen: NDArray[np.bool_]) -> None:
@@ -123,8 +123,8 @@ class Joiner:
 
     def _has_waist(self, ids: NDArray[np.int64], areas: NDArray[np.int64]) -> NDArray[np.bool_]:
         widest, earlier, last = self._areas[:, ids]
-        shrank = (earlier < NARROWING * widest) & (last < WAIST * widest)
-        return np.asarray(shrank & (areas > GROWTH * last))
+        shrank = (earlier < MAX_NARROWING_RATIO * widest) & (last < MAX_WAIST_RATIO * widest)
+        return np.asarray(shrank & (areas > MIN_REGROWTH_RATIO * last))
 
     def _begin(self, new: _Slice) -> None:
         """Give new ids to the sections that continue nothing."""
@@ -141,14 +141,14 @@ class Joiner:
 def join_slices(
     stack: Iterable[NDArray[np.integer]], overlap: float = 0.5, gap: int = 1
 ) -> NDArray[np.int32]:
-    """Join the nuclei of all slices of a stack; :class:`Joiner` does it one by one.
+    """Join the nuclei of all slices of a stack; :class:`SliceJoiner` does it one by one.
 
     Parameters
     ----------
     stack : ndarray, shape (Z, Y, X), or iterable of ndarray, shape (Y, X), integer
         0 is background, else the id of a section in its slice.
     overlap, gap
-        As in :class:`Joiner`.
+        As in :class:`SliceJoiner`.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def join_slices(
     ValueError
         If the shapes of the slices differ, or a parameter is out of its bounds.
     """
-    joiner = Joiner(overlap, gap)
+    joiner = SliceJoiner(overlap, gap)
     joined = [joiner.join(labels) for labels in stack]
     return np.stack(joined) if joined else np.zeros((0, 0, 0), np.int32)
 

@@ -16,27 +16,27 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_nuclei_unet.arrays.boxes import Box, Region, widened
+from napari_nuclei_unet.arrays.boxes import Box, Region, expand_box
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.labels.centroids import Nuclei, nuclei_of, squares
+from napari_nuclei_unet.labels.centroids import Nuclei, locate_nuclei, split_into_squares
 from napari_nuclei_unet.segmentation.normalization import Plane, lazy_plane
-from napari_nuclei_unet.training.example import Example, example_of
+from napari_nuclei_unet.training.example import Example, make_example
 
 # Edges of the areas one of which is held back: the largest that gives enough of them.
-EDGES = (512, 256, 128, 64, 32)
+AREA_EDGES = (512, 256, 128, 64, 32)
 # An area should hold whole nuclei: its edge is at least so many diameters, where that is possible.
-DIAMETERS = 3.0
+MIN_AREA_DIAMETERS = 3.0
 # Larger planes are learnt from in crops of this edge, with so much around them; and the most of
 # these that are kept in memory, of which this part at most has no nucleus.
-CROP, CONTEXT = 512, 64
-MOST_CROPS, EMPTY_CROPS = 96, 0.25
+CROP_EDGE, CROP_CONTEXT = 512, 64
+MAX_TRAINING_CROPS, MAX_EMPTY_CROP_SHARE = 96, 0.25
 # Pieces of an area that is held back.
-MOST_HELD = 8
+MAX_CROPS_PER_VALIDATION_AREA = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Annotated:
+class AnnotatedPlane:
     """One annotated plane.
 
     Attributes
@@ -64,7 +64,7 @@ class Annotated:
     margin: int | None = None
 
     @cached_property
-    def counted(self) -> NDArray[np.bool_]:
+    def is_counted(self) -> NDArray[np.bool_]:
         """Which nuclei count: those with their centre in what is finished."""
         if self.finished is None:
             return np.ones(len(self.nuclei), bool)
@@ -76,7 +76,7 @@ class Annotated:
         return bool(self.finished.part((slice(y, y + 1), slice(x, x + 1))).any())
 
     def known(
-        self, box: Box, labels: NDArray[np.integer], own: NDArray[np.bool_]
+        self, box: Box, labels: NDArray[np.integer], is_counted: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Say of which pixels in a box the annotation tells what they are.
 
@@ -84,14 +84,14 @@ class Annotated:
         ----------
         box : (slice, slice)
         labels : ndarray, shape of the box
-        own : ndarray, shape (len(nuclei),), bool
+        is_counted : ndarray, shape (len(nuclei),), bool
             Nuclei that count here; the others are unknown.
 
         Returns
         -------
         ndarray, shape of the box, bool
         """
-        mine = np.isin(labels, self.nuclei.ids[own])
+        mine = np.isin(labels, self.nuclei.ids[is_counted])
         known = np.ones(labels.shape, bool) if self.finished is None else self.finished.part(box)
         if self.margin is not None:
             near = ndimage.distance_transform_edt(~mine) <= self.margin if mine.any() else mine
@@ -99,13 +99,13 @@ class Annotated:
         return (known & (labels == 0)) | mine
 
 
-def annotated(
+def open_annotated_plane(
     name: str,
     image: ArrayLike,
     labels: ArrayLike,
     finished: Region | None = None,
     margin: int = 0,
-) -> Annotated | None:
+) -> AnnotatedPlane | None:
     """Look at an annotated plane, and at nothing of its pixels but a sample.
 
     Parameters
@@ -115,7 +115,7 @@ def annotated(
     labels : array-like, shape (Y, X), integer
     finished : Region, optional
     margin : int
-        0: none. As in :class:`Annotated`.
+        0: none. As in :class:`AnnotatedPlane`.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def annotated(
     """
     if np.dtype(labels.dtype).kind not in "ui":  # type: ignore[attr-defined]
         raise UserError(f"{name}: labels are whole numbers, one for each nucleus.")
-    nuclei = nuclei_of(labels)
+    nuclei = locate_nuclei(labels)
     if not len(nuclei):
         return None  # and not a pixel of the image is read
     try:
@@ -145,10 +145,12 @@ def annotated(
             f"{name}: all pixels of the image have the same value where nuclei are labelled: are "
             "the labels on the wrong plane?"
         )
-    return Annotated(name, plane, labels, nuclei, finished, margin or None)
+    return AnnotatedPlane(name, plane, labels, nuclei, finished, margin or None)
 
 
-def hold_back(planes: Sequence[Annotated], share: float, seed: int) -> list[list[Box]]:
+def choose_validation_areas(
+    planes: Sequence[AnnotatedPlane], share: float, seed: int
+) -> list[list[Box]]:
     """Choose areas of annotated planes to validate on.
 
     All planes are parted into areas of one size, so that there are about as many with nuclei as it
@@ -171,7 +173,7 @@ def hold_back(planes: Sequence[Annotated], share: float, seed: int) -> list[list
     UserError
         If there are fewer than two areas with a nucleus.
     """
-    total = sum(int(one.counted.sum()) for one in planes)
+    total = sum(int(one.is_counted.sum()) for one in planes)
     if total == 0 and planes:
         raise UserError(
             "No annotated nucleus has its centre in what is outlined as finished: outline whole "
@@ -187,7 +189,7 @@ def hold_back(planes: Sequence[Annotated], share: float, seed: int) -> list[list
             "number of its own (key M in the labels layer), and paint two or more, as one is held "
             "back to validate."
         )
-    areas = _areas(planes, share)
+    areas = _areas_with_nuclei(planes, share)
     if len(areas) < 2:
         raise UserError(
             "The annotated nuclei lie so close together that none can be held back to validate: "
@@ -201,18 +203,18 @@ def hold_back(planes: Sequence[Annotated], share: float, seed: int) -> list[list
     return held
 
 
-def _areas(planes: Sequence[Annotated], share: float) -> list[tuple[int, Box]]:
+def _areas_with_nuclei(planes: Sequence[AnnotatedPlane], share: float) -> list[tuple[int, Box]]:
     diameters = [one.nuclei.diameter for one in planes if len(one.nuclei)]
-    least = DIAMETERS * float(np.median(diameters))
+    least = MIN_AREA_DIAMETERS * float(np.median(diameters))
     best: list[tuple[int, Box]] = []
-    for edge in EDGES:
+    for edge in AREA_EDGES:
         if edge < least and len(best) > 1:
             break
         found = [
             (index, box)
             for index, one in enumerate(planes)
-            for box in squares(one.plane.shape, edge)
-            if (one.nuclei.in_box(box) & one.counted).any()
+            for box in split_into_squares(one.plane.shape, edge)
+            if (one.nuclei.in_box(box) & one.is_counted).any()
         ]
         if len(found) > len(best):
             best = found
@@ -221,15 +223,17 @@ def _areas(planes: Sequence[Annotated], share: float) -> list[tuple[int, Box]]:
     return best
 
 
-def learnt_from(plane: Annotated, held: Sequence[Box], most: int = MOST_CROPS) -> list[Example]:
+def crop_training_examples(
+    plane: AnnotatedPlane, validation_areas: Sequence[Box], max_crops: int = MAX_TRAINING_CROPS
+) -> list[Example]:
     """Cut out what is learnt from: everything known, but what is held back.
 
     Parameters
     ----------
     plane : Annotated
-    held : sequence of (slice, slice)
+    validation_areas : sequence of (slice, slice)
         Areas that are held back; a nucleus that reaches into one plays no part.
-    most : int
+    max_crops : int
         Crops, about; of more some are taken, from all over the plane.
 
     Returns
@@ -237,52 +241,57 @@ def learnt_from(plane: Annotated, held: Sequence[Box], most: int = MOST_CROPS) -
     list of Example
         Those without nuclei last.
     """
-    own = plane.counted
-    for box in held:
+    own = plane.is_counted
+    for box in validation_areas:
         own = own & ~plane.nuclei.touching(box)
     shape = plane.plane.shape
-    whole = max(shape) <= CROP + 4 * CONTEXT
+    whole = max(shape) <= CROP_EDGE + 4 * CROP_CONTEXT
     full, empty = [], []
-    for square in [whole_of(shape)] if whole else squares(shape, CROP):
+    for square in [full_plane_box(shape)] if whole else split_into_squares(shape, CROP_EDGE):
         here = own & plane.nuclei.in_box(square)
         if here.any():
-            full.append(_widened_to(square, plane, here))
+            full.append(_box_with_context(square, plane, here))
         elif plane.margin is None:
-            empty.append(widened(square, CONTEXT, shape))
-    chosen = [*_some(full, most), *_some(empty, max(1, round(EMPTY_CROPS * most)))]
-    made = [_crop(plane, box, own, held) for box in chosen]
+            empty.append(expand_box(square, CROP_CONTEXT, shape))
+    chosen = [
+        *_sample_evenly(full, max_crops),
+        *_sample_evenly(empty, max(1, round(MAX_EMPTY_CROP_SHARE * max_crops))),
+    ]
+    made = [_crop(plane, box, own, validation_areas) for box in chosen]
     return [one for one in made if one.is_known.any()]
 
 
-def held_from(plane: Annotated, held: Box) -> list[Example]:
+def crop_validation_examples(plane: AnnotatedPlane, area: Box) -> list[Example]:
     """Cut out an area that is held back, with some context; in pieces, where it is large."""
-    top, left = (one.start for one in held)
-    extent = [one.stop - one.start for one in held]
+    top, left = (one.start for one in area)
+    extent = [one.stop - one.start for one in area]
     made = []
-    for rows, columns in _some(list(squares(extent, CROP)), MOST_HELD):
+    for rows, columns in _sample_evenly(
+        list(split_into_squares(extent, CROP_EDGE)), MAX_CROPS_PER_VALIDATION_AREA
+    ):
         box = (
             slice(rows.start + top, rows.stop + top),
             slice(columns.start + left, columns.stop + left),
         )
-        own = plane.counted & plane.nuclei.in_box(box)
+        own = plane.is_counted & plane.nuclei.in_box(box)
         if own.any():
-            made.append(_crop(plane, _widened_to(box, plane, own), own, (), only=box))
+            made.append(_crop(plane, _box_with_context(box, plane, own), own, (), inside=box))
     return made
 
 
-def _some(boxes: list[Box], most: int) -> list[Box]:
+def _sample_evenly(boxes: list[Box], max_count: int) -> list[Box]:
     """Keep at most so many, from all over the plane."""
-    if len(boxes) <= most:
+    if len(boxes) <= max_count:
         return boxes
-    return [boxes[int(place)] for place in np.linspace(0, len(boxes) - 1, most)]
+    return [boxes[int(place)] for place in np.linspace(0, len(boxes) - 1, max_count)]
 
 
-def whole_of(shape: Sequence[int]) -> Box:
+def full_plane_box(shape: Sequence[int]) -> Box:
     """Box of a whole plane."""
     return slice(0, shape[0]), slice(0, shape[1])
 
 
-def _widened_to(square: Box, plane: Annotated, nuclei: NDArray[np.bool_]) -> Box:
+def _box_with_context(square: Box, plane: AnnotatedPlane, nuclei: NDArray[np.bool_]) -> Box:
     """Box around a square, or in a sparse plane around the nuclei in it, with context."""
     rows, columns = square
     if nuclei.any():
@@ -292,41 +301,43 @@ def _widened_to(square: Box, plane: Annotated, nuclei: NDArray[np.bool_]) -> Box
             low = np.minimum(low, (rows.start, columns.start))
             high = np.maximum(high, (rows.stop, columns.stop))
         rows, columns = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return widened((rows, columns), CONTEXT, plane.plane.shape)
+    return expand_box((rows, columns), CROP_CONTEXT, plane.plane.shape)
 
 
 def _crop(
-    plane: Annotated,
+    plane: AnnotatedPlane,
     box: Box,
-    own: NDArray[np.bool_],
-    held: Sequence[Box],
-    only: Box | None = None,
+    is_counted: NDArray[np.bool_],
+    validation_areas: Sequence[Box],
+    inside: Box | None = None,
 ) -> Example:
     labels = np.asarray(plane.labels[box])
     pixels = np.asarray(plane.plane.pixels[box])
     rows, columns = box
-    inner = own & plane.nuclei.whole_in(box)  # what the crop cuts says nothing true of its shape
+    inner = is_counted & plane.nuclei.whole_in(
+        box
+    )  # what the crop cuts says nothing true of its shape
     known = plane.known(box, labels, inner)
-    for area in held:
-        known[_inside(area, box)] = False
-    if only is not None:
+    for area in validation_areas:
+        known[_intersection_in_box(area, box)] = False
+    if inside is not None:
         outside = np.ones(labels.shape, bool)
-        outside[_inside(only, box)] = False
+        outside[_intersection_in_box(inside, box)] = False
         known &= ~outside | np.isin(labels, plane.nuclei.ids[inner])
     finite = np.asarray(np.isfinite(pixels).reshape(*labels.shape, -1).all(axis=-1))
     known &= finite
-    labels = np.where(np.isin(labels, plane.nuclei.ids[plane.counted]), labels, 0)
+    labels = np.where(np.isin(labels, plane.nuclei.ids[plane.is_counted]), labels, 0)
     seen = plane.plane.normalized(pixels[..., :3] if pixels.ndim == 3 else pixels)
     return replace(
-        example_of(f"{plane.name} {rows.start},{columns.start}", seen, labels),
+        make_example(f"{plane.name} {rows.start},{columns.start}", seen, labels),
         known=torch.from_numpy(known.astype(np.float32))[None],
         # crops with more nuclei are shown more often, but not by as much
-        chance=math.sqrt(1 + int(inner.sum())),
-        invalid=not finite.all(),
+        sampling_weight=math.sqrt(1 + int(inner.sum())),
+        has_invalid_pixels=not finite.all(),
     )
 
 
-def _inside(area: Box, box: Box) -> Box:
+def _intersection_in_box(area: Box, box: Box) -> Box:
     """Part of an area that lies in a box, in pixels of that."""
     rows, columns = (
         slice(max(one.start - around.start, 0), max(one.stop - around.start, 0))

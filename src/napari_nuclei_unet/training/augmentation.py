@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_nuclei_unet.training.copy_paste import Patch, crowded, with_micronuclei
-from napari_nuclei_unet.training.example import Example, targets
+from napari_nuclei_unet.training.example import Example, make_targets
 from napari_nuclei_unet.training.photometric import hazed, is_bright_field, recolour, relit
 
 # How nuclei are shrunk and enlarged. Most patches show them about as they are in their image, or
 # about as large as the engine makes those that are too small or too large for the network; the
 # rest in any size that a user may have, down to the smallest and up to the largest, in pixels.
-USUAL_ZOOM, USUAL_DIAMETER = 0.35, 24.0
-AS_IT_IS, ANY_SIZE = 0.45, 0.2
-SMALLEST, LARGEST = 8.0, 110.0
-LEAST_ZOOM, MOST_ZOOM = 0.3, 6.0
+LOG_ZOOM_DEVIATION, TYPICAL_DRAWN_DIAMETER = 0.35, 24.0
+ORIGINAL_SIZE_SHARE, ANY_SIZE_SHARE = 0.45, 0.2
+MIN_DRAWN_DIAMETER, MAX_DRAWN_DIAMETER = 8.0, 110.0
+MIN_PATCH_ZOOM, MAX_PATCH_ZOOM = 0.3, 6.0
 # Share of the patches that are drawn around a nucleus, wherever it is; others fall anywhere.
-AROUND_NUCLEUS = 0.5
+NUCLEUS_CENTRED_SHARE = 0.5
 # Share of the patches that are crowded with nuclei of their own mirror image, and of those in
 # which every nucleus gets a brightness of its own.
 CROWDED, RELIT = 0.2, 0.25
@@ -83,7 +83,7 @@ def _augmented(
     image = _look_up(example.image, grid, "bilinear")
     labels = _look_up(example.labels, grid, "nearest")[0].numpy().round().astype(np.int32)
     patch = _disordered(Patch(image, labels, example.diameters * zoom), rng, strength)
-    target, weight = targets(patch.labels, patch.diameters)
+    target, weight = make_targets(patch.labels, patch.diameters)
     if example.known is not None:
         inside = inside * (_look_up(example.known, grid, "bilinear") > ALL_BUT)
     return (
@@ -131,24 +131,24 @@ def whole_images(
     """
     images, wanted, importance = [], [], []
     for one in examples:
-        image, labels = resized(one, size)
+        image, labels = resize_to_square(one, size)
         if rng is not None and rng.random() < 0.5:
             image, labels = image.flip(-1), labels.flip(-1)
-        target, weight = targets(labels[0].numpy().astype(np.int32))
+        target, weight = make_targets(labels[0].numpy().astype(np.int32))
         images.append(image)
         wanted.append(torch.from_numpy(target))
         importance.append(torch.from_numpy(weight))
     return torch.stack(images), torch.stack(wanted), torch.stack(importance)
 
 
-def resized(example: Example, size: int) -> tuple[Tensor, Tensor]:
+def resize_to_square(example: Example, size: int) -> tuple[Tensor, Tensor]:
     """Image (3, size, size) and labels (1, size, size) of an example, squeezed to a square."""
     shape = (size, size)
     image = F.interpolate(example.image[None], shape, mode="bilinear", antialias=True)[0]
     return image, F.interpolate(example.labels[None], shape, mode="nearest-exact")[0]
 
 
-def zoomed(example: Example, zoom: float) -> Example:
+def rescale_example(example: Example, zoom: float) -> Example:
     """Give a whole example enlarged, or shrunk where ``zoom`` is less than 1."""
     shape = [max(1, round(zoom * extent)) for extent in example.labels.shape[1:]]
     known = example.known
@@ -161,12 +161,15 @@ def zoomed(example: Example, zoom: float) -> Example:
 
 
 def _zoom(diameter: float, rng: np.random.Generator) -> float:
-    zoom, chance = float(np.exp(rng.normal(0, USUAL_ZOOM))), rng.random()
-    if diameter and chance < ANY_SIZE:
-        zoom = float(np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST)))) / diameter
-    elif diameter and chance > ANY_SIZE + AS_IT_IS:
-        zoom *= USUAL_DIAMETER / diameter
-    return min(max(zoom, LEAST_ZOOM), MOST_ZOOM)
+    zoom, chance = float(np.exp(rng.normal(0, LOG_ZOOM_DEVIATION))), rng.random()
+    if diameter and chance < ANY_SIZE_SHARE:
+        zoom = (
+            float(np.exp(rng.uniform(np.log(MIN_DRAWN_DIAMETER), np.log(MAX_DRAWN_DIAMETER))))
+            / diameter
+        )
+    elif diameter and chance > ANY_SIZE_SHARE + ORIGINAL_SIZE_SHARE:
+        zoom *= TYPICAL_DRAWN_DIAMETER / diameter
+    return min(max(zoom, MIN_PATCH_ZOOM), MAX_PATCH_ZOOM)
 
 
 def _places(
@@ -177,9 +180,9 @@ def _places(
     span = size / zoom
     overhang = OVERHANG / zoom if rng.random() < 0.5 else 0.0
     centre = rng.random(2) * example.labels.shape[1:]
-    if example.places.size:
-        centre = rng.choice(example.places)
-    if example.centres.size and rng.random() < AROUND_NUCLEUS:
+    if example.known_positions.size:
+        centre = rng.choice(example.known_positions)
+    if example.centres.size and rng.random() < NUCLEUS_CENTRED_SHARE:
         centre = rng.choice(example.centres) + rng.uniform(-0.4, 0.4, 2) * span
     inside = torch.ones(size, size, dtype=torch.bool)
     for axis, extent in ((0, example.labels.shape[2]), (1, example.labels.shape[1])):

@@ -15,15 +15,15 @@ from napari_nuclei_unet.models.model import ModelCard
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.training.checkpoint import Checkpoint
 from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.plots import best_row
-from napari_nuclei_unet.training.validation import THRESHOLDS
+from napari_nuclei_unet.training.plots import best_epoch_row
+from napari_nuclei_unet.training.validation import VALIDATION_THRESHOLDS
 
 # Diameters, in pixels, that a network trained on patches takes as they are, and the one to which
 # it gets others zoomed (docs/decisions/0005-size.md).
-COMFORTABLE, IDEAL = (12.0, 40.0), 28.0
+UNZOOMED_DIAMETERS, ZOOM_TARGET_DIAMETER = (12.0, 40.0), 28.0
 
 
-def card_of(name: str, training: list[Example], checkpoint: Checkpoint) -> ModelCard:
+def build_model_card(name: str, training: list[Example], checkpoint: Checkpoint) -> ModelCard:
     """Write the card of the network that a checkpoint has as its best so far.
 
     Parameters
@@ -39,13 +39,13 @@ def card_of(name: str, training: list[Example], checkpoint: Checkpoint) -> Model
     """
     params, network = checkpoint.params, checkpoint.network
     kinds = Counter(one.kind or "image" for one in training)
-    sizes, ideal = sizes_of(training, params)
-    best = best_row(checkpoint.history)
+    sizes, ideal = trained_diameters(training, params)
+    best = best_epoch_row(checkpoint.history)
     return ModelCard(
         name=name,
         description="U-Net for nuclei, which a watershed separates.",
         network=network,
-        thresholds=THRESHOLDS,
+        thresholds=VALIDATION_THRESHOLDS,
         sizes=sizes,
         ideal=ideal,
         trained_on={
@@ -68,7 +68,7 @@ def card_of(name: str, training: list[Example], checkpoint: Checkpoint) -> Model
     )
 
 
-def sizes_of(
+def trained_diameters(
     training: list[Example], params: TrainParams
 ) -> tuple[tuple[float, ...], float | None]:
     """Diameters that a network takes as they are, and the one to which others are zoomed.
@@ -76,7 +76,7 @@ def sizes_of(
     Patches are drawn in all sizes; of whole images that were resized, the middle half.
     """
     if not params.resize:
-        return COMFORTABLE, IDEAL
+        return UNZOOMED_DIAMETERS, ZOOM_TARGET_DIAMETER
     seen = [
         one.diameter * params.resize / math.sqrt(one.labels.numel())
         for one in training

@@ -13,10 +13,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.params import TrainParams
 
-FORMAT = "nuclei-unet-checkpoint-1"
+CHECKPOINT_FORMAT = "nuclei-unet-checkpoint-1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +62,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     card = {
         name: value for name, value in dataclasses.asdict(checkpoint).items() if name != "tensors"
     }
-    header = {"format": FORMAT, "training": json.dumps(card)}
+    header = {"format": CHECKPOINT_FORMAT, "training": json.dumps(card)}
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()
     }
-    with written(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_bytes(save(tensors, metadata=header))
 
 
@@ -99,7 +99,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ) from error
 
 
-def resumable(model: Path, params: TrainParams, data: str) -> Checkpoint:
+def load_matching_checkpoint(model: Path, params: TrainParams, data: str) -> Checkpoint:
     """Read the checkpoint of a model, if it is one of this very training.
 
     Parameters

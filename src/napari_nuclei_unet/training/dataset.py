@@ -14,13 +14,13 @@ from scipy import ndimage
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.images import find_images, image_stem, read_image
-from napari_nuclei_unet.io.labels import LABELS_END, read_labels
+from napari_nuclei_unet.io.labels import LABELS_SUFFIX, read_labels
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.segmentation.normalization import check_plane
-from napari_nuclei_unet.training.annotation import whole_of
-from napari_nuclei_unet.training.example import Example, example_of
-from napari_nuclei_unet.training.finetune_data import Held, Pair
-from napari_nuclei_unet.training.split import split
+from napari_nuclei_unet.training.annotation import full_plane_box
+from napari_nuclei_unet.training.example import Example, make_example
+from napari_nuclei_unet.training.finetune_data import Pair, ValidationAreas
+from napari_nuclei_unet.training.split import split_by_group
 
 
 def read_examples(images: Path, labels: Path, groups: Path | None = None) -> list[Example]:
@@ -43,8 +43,8 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
     UserError
         If a file of a pair is missing, cannot be read, or their sizes differ.
     """
-    examples = [_example(*one) for one in _files(images, labels, groups)]
-    refuse_masks(one.ids for one in examples)
+    examples = [_read_example(*one) for one in _pair_files(images, labels, groups)]
+    check_instance_labels(one.ids for one in examples)
     return examples
 
 
@@ -63,23 +63,27 @@ def read_pairs(images: Path, labels: Path, groups: Path | None, params: TrainPar
     -------
     list of Pair
     """
-    found = _files(images, labels, groups)
+    found = _pair_files(images, labels, groups)
     rows = [
-        _Row(stem, row.get("field_group") or stem, row.get("modality", ""))
+        _GroupRow(stem, row.get("field_group") or stem, row.get("modality", ""))
         for stem, *_, row in found
     ]
-    held = {one.name for one in split(rows, params.validation, params.seed)[1]} if groups else ()
+    held = (
+        {one.name for one in split_by_group(rows, params.validation, params.seed)[1]}
+        if groups
+        else ()
+    )
     pairs = []
     for stem, path, truth, _ in found:
-        image, numbers = _read(stem, path, truth)
-        boxes: Held = {(): [whole_of(numbers.shape)] if stem in held else []}
-        pairs.append(Pair(image, numbers, stem, held=boxes if groups else None))
-    refuse_masks(np.asarray(one.labels) for one in pairs)
+        image, numbers = _read_pair(stem, path, truth)
+        boxes: ValidationAreas = {(): [full_plane_box(numbers.shape)] if stem in held else []}
+        pairs.append(Pair(image, numbers, stem, validation_areas=boxes if groups else None))
+    check_instance_labels(np.asarray(one.labels) for one in pairs)
     return pairs
 
 
 @dataclass(frozen=True)
-class _Row:
+class _GroupRow:
     """What a table says of an image."""
 
     name: str
@@ -87,11 +91,11 @@ class _Row:
     kind: str
 
 
-def _files(
+def _pair_files(
     images: Path, labels: Path, groups: Path | None
 ) -> list[tuple[str, Path, Path, dict[str, str]]]:
     """Stem, image, labels, and what the table says, of each pair of files."""
-    found = [{image_stem(p): p for p in find_images([images])}, labels_by_stem(labels)]
+    found = [{image_stem(p): p for p in find_images([images])}, find_labels_by_stem(labels)]
     for here, there, what in ((0, 1, "labels"), (1, 0, "an image")):
         if odd := sorted(found[here].keys() - found[there].keys()):
             raise UserError(
@@ -105,13 +109,13 @@ def _files(
     return [(stem, path, found[1][stem], rows[stem]) for stem, path in found[0].items()]
 
 
-def labels_by_stem(folder: Path) -> dict[str, Path]:
+def find_labels_by_stem(folder: Path) -> dict[str, Path]:
     """Find label files by the stem of their image: what ``segment`` wrote counts, too."""
-    ending = LABELS_END.removesuffix(".tif")
+    ending = LABELS_SUFFIX.removesuffix(".tif")
     return {image_stem(path).removesuffix(ending): path for path in find_images([folder])}
 
 
-def refuse_masks(annotations: Iterable[NDArray[np.integer]]) -> None:
+def check_instance_labels(annotations: Iterable[NDArray[np.integer]]) -> None:
     """Refuse labels that say where nuclei are, but not which pixels are one nucleus.
 
     Parameters
@@ -175,7 +179,7 @@ def read_groups(
     return rows
 
 
-def _read(stem: str, image: Path, labels: Path) -> tuple[NDArray[Any], NDArray[np.integer]]:
+def _read_pair(stem: str, image: Path, labels: Path) -> tuple[NDArray[Any], NDArray[np.integer]]:
     pixels, truth = read_image(image), read_labels(labels)
     if truth.shape != pixels.shape[:2]:
         raise UserError(
@@ -184,11 +188,11 @@ def _read(stem: str, image: Path, labels: Path) -> tuple[NDArray[Any], NDArray[n
     return pixels, truth
 
 
-def _example(stem: str, image: Path, labels: Path, row: dict[str, str]) -> Example:
-    pixels, truth = _read(stem, image, labels)
+def _read_example(stem: str, image: Path, labels: Path, row: dict[str, str]) -> Example:
+    pixels, truth = _read_pair(stem, image, labels)
     try:
         plane = check_plane(pixels)
     except UserError as error:
         raise UserError(f"{stem}: {error}") from error
     group, kind = row.get("field_group") or stem, row.get("modality", "")
-    return example_of(stem, plane.normalized(), truth, group, kind)
+    return make_example(stem, plane.normalized(), truth, group, kind)

@@ -10,29 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_nuclei_unet.metrics.matching import Counts, by_image, pooled
+from napari_nuclei_unet.metrics.matching import MatchCounts, average_scores, pool_scores
 from napari_nuclei_unet.models.model import Model, ModelCard, save_model
 from napari_nuclei_unet.network.unet import UNet, fused
-from napari_nuclei_unet.progress import Step, Wish, sticky
+from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.finetune_data import Lesson
+from napari_nuclei_unet.training.finetune_data import FineTuneData
 from napari_nuclei_unet.training.threshold_tuning import (
-    COARSE_GRID,
-    ONE_BY_ONE,
-    WIDE_GRID,
-    Predicted,
-    predict_all,
-    tune_steps,
+    COARSE_THRESHOLD_GRID,
+    QUICK_TUNING_PASSES,
+    WIDE_THRESHOLD_GRID,
+    PredictedExample,
+    predict_examples,
+    tune_thresholds_steps,
 )
 
-HELD, REFERENCE = "held back", "reference images"
+VALIDATION_PART, REFERENCE_PART = "held back", "reference images"
 # A fall of AP@0.5 on the reference images by more than this is told.
-FORGOTTEN = 0.05
+MAX_REFERENCE_DROP = 0.05
 # A fall of mean AP by less than this is not worth a word.
-SLIGHT = 0.01
+NEGLIGIBLE_DROP = 0.01
 # Crops of the user's, and reference images, on which thresholds are tuned: about so many of each;
 # and if somebody waits.
-MOST_TUNED, HASTY = 10, 2
+MAX_TUNING_EXAMPLES, MAX_QUICK_TUNING_EXAMPLES = 10, 2
 
 Scores = dict[str, dict[str, float]]
 
@@ -69,8 +69,8 @@ class FineTuned:
         """Whether AP@0.5 on what was held back has fallen, or mean AP, if that is the same."""
         if not self.before:
             return False
-        gain = self._gain(HELD)
-        return gain < 0 or (gain == 0 and self._gain(HELD, "mean AP") < -SLIGHT)
+        gain = self._gain(VALIDATION_PART)
+        return gain < 0 or (gain == 0 and self._gain(VALIDATION_PART, "mean AP") < -NEGLIGIBLE_DROP)
 
     @property
     def better(self) -> bool:
@@ -80,7 +80,7 @@ class FineTuned:
     @property
     def forgets(self) -> bool:
         """Whether AP@0.5 on the reference images has fallen by more than 0.05."""
-        return bool(self.before) and self._gain(REFERENCE) < -FORGOTTEN
+        return bool(self.before) and self._gain(REFERENCE_PART) < -MAX_REFERENCE_DROP
 
     def _gain(self, on: str, score: str = "AP@0.5") -> float:
         return self.after[on][score] - self.before[on][score]
@@ -90,14 +90,14 @@ class FineTuned:
         """Say in a sentence or two what the training has brought."""
         nuclei = "1 nucleus" if self.held == 1 else f"{self.held} nuclei"
         changes = ", ".join(
-            f"{score} {_change(self.before, self.after, HELD, score)}"
+            f"{score} {_format_change(self.before, self.after, VALIDATION_PART, score)}"
             for score in ("AP@0.5", "mean AP")
         )
         said = [f"{changes} on what was held back ({nuclei})."]
         if self.worse:
             said.append("The model got worse there, so it was not made the default.")
         if self.forgets:
-            change = _change(self.before, self.after, REFERENCE, "AP@0.5")
+            change = _format_change(self.before, self.after, REFERENCE_PART, "AP@0.5")
             said.append(
                 f"It forgets: AP@0.5 {change} on the reference images; mix in "
                 "more of them, or use it for images like yours only."
@@ -126,14 +126,14 @@ class FineTuned:
         return save_model(path, card, self.network.state_dict())
 
 
-def _change(before: Scores, after: Scores, on: str, score: str) -> str:
+def _format_change(before: Scores, after: Scores, on: str, score: str) -> str:
     new = f"{after[on][score]:.2f}"
     return f"{before[on][score]:.2f} → {new}" if before else new
 
 
-def tuned_thresholds(
-    model: Model, lesson: Lesson, device: str, step: Step, hasty: bool
-) -> Generator[Step, Wish, dict[str, Any]]:
+def tune_model_thresholds_steps(
+    model: Model, finetune_data: FineTuneData, device: str, step: Step, quick: bool
+) -> Generator[Step, Stop, dict[str, Any]]:
     """Find the thresholds of a model's card that suit what was learnt from.
 
     The user's crops and the images that are mixed in count the same: a few nuclei alone would make
@@ -142,42 +142,53 @@ def tuned_thresholds(
     Parameters
     ----------
     model : Model
-    lesson : Lesson
+    finetune_data : Lesson
     device : {"auto", "cpu", "cuda", "mps"}
     step : Step
         Is yielded again and again.
-    hasty : bool
+    quick : bool
         Somebody waits: be content with fewer crops and thresholds, and with one pass.
 
     Returns
     -------
     dict
     """
-    own = [one for one in lesson.own if len(one.centres)]
-    mixed = [one for one in lesson.training if one.known is None]
-    groups: list[list[Predicted]] = []
+    own = [one for one in finetune_data.user_crops if len(one.centres)]
+    mixed = [one for one in finetune_data.training if one.known is None]
+    groups: list[list[PredictedExample]] = []
     for some in (own, mixed):
-        some = some[:: max(1, math.ceil(len(some) / (HASTY if hasty else MOST_TUNED)))]
+        some = some[
+            :: max(
+                1,
+                math.ceil(
+                    len(some) / (MAX_QUICK_TUNING_EXAMPLES if quick else MAX_TUNING_EXAMPLES)
+                ),
+            )
+        ]
         predicted = []
         for one in some:
             yield step
-            predicted += predict_all(model, [one], device)
+            predicted += predict_examples(model, [one], device)
         groups += [predicted] if predicted else []
-    passes, grid = (ONE_BY_ONE[:2], COARSE_GRID) if hasty else (2 * ONE_BY_ONE, WIDE_GRID)
-    trials = tune_steps(groups, model.card.thresholds, passes, grid)
-    return (yield from sticky(trials, lambda _: step))
+    passes, grid = (
+        (QUICK_TUNING_PASSES[:2], COARSE_THRESHOLD_GRID)
+        if quick
+        else (2 * QUICK_TUNING_PASSES, WIDE_THRESHOLD_GRID)
+    )
+    trials = tune_thresholds_steps(groups, model.card.thresholds, passes, grid)
+    return (yield from forward_stop(trials, lambda _: step))
 
 
-def scored(
-    model: Model, lesson: Lesson, known: list[Example], device: str, step: Step
-) -> Generator[Step, Wish, Scores]:
+def score_model_steps(
+    model: Model, finetune_data: FineTuneData, references: list[Example], device: str, step: Step
+) -> Generator[Step, Stop, Scores]:
     """Score a model on what is held back, and on the reference images.
 
     Parameters
     ----------
     model : Model
-    lesson : Lesson
-    known : list of Example
+    finetune_data : Lesson
+    references : list of Example
         The reference images.
     device : {"auto", "cpu", "cuda", "mps"}
     step : Step
@@ -188,20 +199,24 @@ def scored(
     dict of dict
         As in :class:`FineTuned`.
     """
-    counts: dict[str, list[Counts]] = {HELD: [], REFERENCE: []}
-    for on, examples in ((HELD, lesson.validation), (REFERENCE, known)):
+    counts: dict[str, list[MatchCounts]] = {VALIDATION_PART: [], REFERENCE_PART: []}
+    for on, examples in ((VALIDATION_PART, finetune_data.validation), (REFERENCE_PART, references)):
         for one in examples:
             yield step
-            (predicted,) = predict_all(model, [one], device)
+            (predicted,) = predict_examples(model, [one], device)
             counts[on].append(predicted.count(model.card.thresholds))
     # areas that are held back are small, so every nucleus counts; of images every one
     return {
-        HELD: _summary(pooled(counts[HELD]), counts[HELD]),
-        REFERENCE: _summary(by_image(counts[REFERENCE]), counts[REFERENCE]),
+        VALIDATION_PART: _round_scores(
+            pool_scores(counts[VALIDATION_PART]), counts[VALIDATION_PART]
+        ),
+        REFERENCE_PART: _round_scores(
+            average_scores(counts[REFERENCE_PART]), counts[REFERENCE_PART]
+        ),
     }
 
 
-def _summary(scores: dict[str, float], counts: list[Counts]) -> dict[str, float]:
+def _round_scores(scores: dict[str, float], counts: list[MatchCounts]) -> dict[str, float]:
     wrong = sum(abs(one.n_predicted - one.n_true) for one in counts)
     return {
         "AP@0.5": round(scores["AP@0.5"], 4),

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
-from napari_nuclei_unet.labels.diameter import diameters_of, size_of
+from napari_nuclei_unet.labels.diameter import diameter_to_size, equivalent_diameters
 
 BORDER_WINDOW = 5
 BORDER_WEIGHT = 5.0
 # Around nuclei of smaller diameters, in pixels, every pixel weighs more: what is counted in the
 # end are nuclei. At most so many times.
-SMALL, SMALL_WEIGHT = 20.0, 3.0
+SMALL_DIAMETER, MAX_SMALL_WEIGHT = 20.0, 3.0
 DISTANCE_WEIGHT = 2.0
 SIZE_WEIGHT = 0.5
-OUTSIDE_WEIGHT = 0.05
+BACKGROUND_DISTANCE_WEIGHT = 0.05
 # Places of an example that is known in parts only, around which patches are drawn.
-MOST_PLACES = 4096
+MAX_KNOWN_POSITIONS = 4096
 
 
 class DiceBCELoss(nn.Module):
@@ -100,10 +100,10 @@ class NucleiLoss(nn.Module):
         self.dice_bce = DiceBCELoss()
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Compare logits with :func:`targets`; shapes as in :class:`DiceBCELoss`."""
+        """Compare logits with :func:`make_targets`; shapes as in :class:`DiceBCELoss`."""
         nucleus = target[:, :1]
         areas = self.dice_bce(logits[:, :2], target[:, :2], weight)
-        inside = weight * nucleus.clamp(min=OUTSIDE_WEIGHT)
+        inside = weight * nucleus.clamp(min=BACKGROUND_DISTANCE_WEIGHT)
         distance = weighted_bce(logits[:, 2:3], target[:, 2:3], inside)
         loss = areas + DISTANCE_WEIGHT * distance
         if logits.shape[1] == 3:  # of a model that knows no sizes
@@ -119,16 +119,16 @@ class MaskLoss(nn.Module):
         self.dice_bce = DiceBCELoss()
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Compare logits with the first of :func:`targets`; weights count as 0 or more."""
+        """Compare logits with the first of :func:`make_targets`; weights count as 0 or more."""
         return self.dice_bce(logits, target[:, :1], (weight > 0).to(logits.dtype))
 
 
-def loss_for(maps: int) -> NucleiLoss | MaskLoss:
+def make_loss(maps: int) -> NucleiLoss | MaskLoss:
     """Give the loss of a network that predicts so many maps."""
     return MaskLoss() if maps == 1 else NucleiLoss()
 
 
-def targets(
+def make_targets(
     labels: NDArray[np.integer], diameters: NDArray[np.floating] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Draw what the network should predict for annotated nuclei.
@@ -152,11 +152,11 @@ def targets(
         error joins two nuclei.
     """
     inside = labels > 0
-    border = _near_two(labels)
-    diameters = diameters_of(labels) if diameters is None else diameters
-    size = size_of(diameters)[labels] * inside
+    border = _is_border(labels)
+    diameters = equivalent_diameters(labels) if diameters is None else diameters
+    size = diameter_to_size(diameters)[labels] * inside
     target = np.stack([inside, border, edge_distance(labels), size]).astype(np.float32)
-    small = np.clip(SMALL / np.maximum(diameters, 1), 1.0, SMALL_WEIGHT)
+    small = np.clip(SMALL_DIAMETER / np.maximum(diameters, 1), 1.0, MAX_SMALL_WEIGHT)
     small[0] = 1.0
     weight = ndimage.maximum_filter(small.astype(np.float32)[labels], size=BORDER_WINDOW)
     return target, np.where(border, BORDER_WEIGHT * weight, weight)[None]
@@ -187,7 +187,7 @@ def edge_distance(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     return np.where(inside, depth / deepest[labels], 0).astype(np.float32)
 
 
-def _near_two(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+def _is_border(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Pixels whose window holds two different nuclei."""
     high = ndimage.maximum_filter(labels, size=BORDER_WINDOW)
     absent = np.iinfo(np.int32).max
@@ -214,9 +214,9 @@ class Example:
     known : Tensor, shape (1, Y, X), float32, or None
         1 where the annotation says what a pixel is, 0 where it does not, which then changes
         nothing; None: 1 everywhere.
-    chance : float
+    sampling_weight : float
         How often patches are drawn from it, compared with others of its kind.
-    invalid : bool
+    has_invalid_pixels : bool
         Whether some of its pixels are NaN or infinite, and therefore not known.
     """
 
@@ -226,8 +226,8 @@ class Example:
     group: str
     kind: str
     known: Tensor | None = None
-    chance: float = 1.0
-    invalid: bool = False
+    sampling_weight: float = 1.0
+    has_invalid_pixels: bool = False
 
     @cached_property
     def ids(self) -> NDArray[np.int32]:
@@ -237,7 +237,7 @@ class Example:
     @cached_property
     def diameters(self) -> NDArray[np.float64]:
         """Diameter of every id in pixels, 0 for the background and for ids that do not occur."""
-        diameters = diameters_of(self.ids)
+        diameters = equivalent_diameters(self.ids)
         diameters[0] = 0
         return diameters
 
@@ -249,12 +249,12 @@ class Example:
         return np.asarray(self.known[0].numpy() > 0)
 
     @cached_property
-    def places(self) -> NDArray[np.float64]:
+    def known_positions(self) -> NDArray[np.float64]:
         """Some of the known pixels (y, x), all over them, shape (n, 2); none where all are."""
         if self.known is None:
             return np.empty((0, 2))
         places = np.argwhere(self.is_known)
-        return places[:: max(1, len(places) // MOST_PLACES)].astype(np.float64)
+        return places[:: max(1, len(places) // MAX_KNOWN_POSITIONS)].astype(np.float64)
 
     @cached_property
     def centres(self) -> NDArray[np.float64]:
@@ -271,7 +271,7 @@ class Example:
         return float(np.median(nuclei)) if nuclei.size else 0.0
 
 
-def example_of(
+def make_example(
     name: str,
     pixels: NDArray[np.float32],
     labels: NDArray[np.integer],

@@ -13,43 +13,50 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.model import Model, ModelCard, read_model, save_model
 from napari_nuclei_unet.network.unet import UNet, UNetConfig, fused
 from napari_nuclei_unet.params import TrainParams, with_changes
-from napari_nuclei_unet.progress import Step, Wish, run, sticky
+from napari_nuclei_unet.progress import Step, Stop, forward_stop, run
 from napari_nuclei_unet.segmentation.device import memory_told
 from napari_nuclei_unet.segmentation.scale import zoom_for
-from napari_nuclei_unet.training.card import card_of
+from napari_nuclei_unet.training.card import build_model_card
 from napari_nuclei_unet.training.checkpoint import (
     Checkpoint,
     checkpoint_path,
-    resumable,
+    load_matching_checkpoint,
     save_checkpoint,
 )
-from napari_nuclei_unet.training.evaluation import FineTuned, Scores, scored, tuned_thresholds
+from napari_nuclei_unet.training.evaluation import (
+    FineTuned,
+    Scores,
+    score_model_steps,
+    tune_model_thresholds_steps,
+)
 from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.finetune_data import Lesson, Pair, lesson_of
+from napari_nuclei_unet.training.finetune_data import FineTuneData, Pair, make_finetune_data
 from napari_nuclei_unet.training.loop import Epoch, first_epoch, train_steps
 from napari_nuclei_unet.training.presets import RECIPES
-from napari_nuclei_unet.training.reference_images import references
-from napari_nuclei_unet.training.split import fingerprint
-from napari_nuclei_unet.training.trainer import new_network, steps_an_epoch
+from napari_nuclei_unet.training.reference_images import read_reference_images
+from napari_nuclei_unet.training.split import fingerprint_examples
+from napari_nuclei_unet.training.trainer import new_network, steps_per_epoch
 from napari_nuclei_unet.training.validation import Validation
 
-NO_EPOCH = "Training ended before its first epoch was over, so there is no model to keep."
-NEVER = "The loss never became a number, so there is no model to keep: lower the learning rate."
+NO_FINISHED_EPOCH = "Training ended before its first epoch was over, so there is no model to keep."
+NO_FINITE_LOSS = (
+    "The loss never became a number, so there is no model to keep: lower the learning rate."
+)
 
 
 def fine_tune_steps(
-    lesson: Lesson,
+    finetune_data: FineTuneData,
     model: str | Path | None = "nuclei",
     params: TrainParams | None = None,
     device: str = "auto",
     out: Path | None = None,
     resume: bool = False,
-) -> Generator[Step, Wish, FineTuned]:
+) -> Generator[Step, Stop, FineTuned]:
     """Go on training a model, epoch by epoch; closing the generator cancels.
 
     Parameters
     ----------
-    lesson : Lesson
+    finetune_data : Lesson
     model : str, Path or None
         Where it begins; None: random weights, of the architecture that ``params`` say.
     params : TrainParams, optional
@@ -78,42 +85,51 @@ def fine_tune_steps(
         be resumed was another training.
     """
     with memory_told():
-        return (yield from _fine_tuned(lesson, model, params, device, out, resume))
+        return (yield from _fine_tune_steps(finetune_data, model, params, device, out, resume))
 
 
-def _fine_tuned(
-    lesson: Lesson,
+def _fine_tune_steps(
+    finetune_data: FineTuneData,
     model: str | Path | None,
     params: TrainParams | None,
     device: str,
     out: Path | None,
     resume: bool,
-) -> Generator[Step, Wish, FineTuned]:
+) -> Generator[Step, Stop, FineTuned]:
     params = params or RECIPES["finetune"]
-    start = _Start.of(lesson, model, params, out if resume else None)
-    total = start.params.epochs * steps_an_epoch(start.params, len(lesson.training))
-    known, before = references("score"), start.before
-    if lesson.notice:
-        yield Step(0, total, lesson.notice)
+    start = _Start.of(finetune_data, model, params, out if resume else None)
+    total = start.params.epochs * steps_per_epoch(start.params, len(finetune_data.training))
+    known, before = read_reference_images("score"), start.before
+    if finetune_data.warning:
+        yield Step(0, total, finetune_data.warning)
     if start.parent is not None and not before:
         as_it_is = Model(start.parent, fused(copy.deepcopy(start.network)))
-        before = yield from scored(as_it_is, lesson, known, device, Step(0, total))
-    validation = _validation(lesson, start)
+        before = yield from score_model_steps(
+            as_it_is, finetune_data, known, device, Step(0, total)
+        )
+    validation = _prepare_validation(finetune_data, start)
     if start.parent is not None and start.checkpoint is None:
-        first = first_epoch(lesson.training, validation, start.network, start.params, device)
+        first = first_epoch(finetune_data.training, validation, start.network, start.params, device)
         start = dataclasses.replace(start, checkpoint=first.checkpoint)
         yield first
-    seen = _Best(lesson, start, before, out)
-    yield from sticky(
+    seen = _BestNetwork(finetune_data, start, before, out)
+    yield from forward_stop(
         train_steps(
-            lesson.training, validation, start.network, start.params, device, start.checkpoint
+            finetune_data.training,
+            validation,
+            start.network,
+            start.params,
+            device,
+            start.checkpoint,
         ),
-        seen.see,
+        seen.record,
     )
     if seen.network is None:
         epochs = () if seen.checkpoint is None else seen.checkpoint.history
-        raise UserError(NO_EPOCH if all(not row["epoch"] for row in epochs) else NEVER)
-    return (yield from _finished(seen, known, device, Step(total, total)))
+        raise UserError(
+            NO_FINISHED_EPOCH if all(not row["epoch"] for row in epochs) else NO_FINITE_LOSS
+        )
+    return (yield from _finish_steps(seen, known, device, Step(total, total)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,49 +149,55 @@ class _Start:
 
     @classmethod
     def of(
-        cls, lesson: Lesson, model: str | Path | None, params: TrainParams, out: Path | None
+        cls,
+        finetune_data: FineTuneData,
+        model: str | Path | None,
+        params: TrainParams,
+        out: Path | None,
     ) -> _Start:
         if out is not None:
             card, best = read_model(out)
-            params = _fitting(params, lesson, best.config)
-            data = fingerprint([*lesson.training, *lesson.validation])
-            checkpoint = resumable(out, params, data)
+            params = _fit_patch_size(params, finetune_data, best.config)
+            data = fingerprint_examples([*finetune_data.training, *finetune_data.validation])
+            checkpoint = load_matching_checkpoint(out, params, data)
             before = card.scores["before"]
-            return cls(params, _parent_of(card), UNet(best.config), checkpoint, best, before)
+            return cls(params, _parent_card(card), UNet(best.config), checkpoint, best, before)
         if model is None:
-            network = new_network(params, lesson.training)
-            return cls(_fitting(params, lesson, network.config), None, network)
+            network = new_network(params, finetune_data.training)
+            return cls(_fit_patch_size(params, finetune_data, network.config), None, network)
         card, network = read_model(model)
-        return cls(_fitting(params, lesson, network.config), card, network)
+        return cls(_fit_patch_size(params, finetune_data, network.config), card, network)
 
 
-def _parent_of(card: ModelCard) -> ModelCard | None:
+def _parent_card(card: ModelCard) -> ModelCard | None:
     """Give the card of the model that a half-trained one began with, as far as it matters."""
     if not card.parent:
         return None
     return dataclasses.replace(card, name=card.parent["name"], sha256=card.parent["sha256"])
 
 
-def _validation(lesson: Lesson, start: _Start) -> Validation:
+def _prepare_validation(finetune_data: FineTuneData, start: _Start) -> Validation:
     """Prepare what is held back, at the zoom at which the engine will show it to the model."""
     if start.parent is None:
-        return Validation(lesson.validation, pool=True)
+        return Validation(finetune_data.validation, pool=True)
     card = start.parent
     zooms = [
         zoom_for(one.diameter, card, one.ids.shape) if card.sizes and one.diameter else 1.0
-        for one in lesson.validation
+        for one in finetune_data.validation
     ]
-    return Validation(lesson.validation, card.thresholds, True, zooms)
+    return Validation(finetune_data.validation, card.thresholds, True, zooms)
 
 
-class _Best:
+class _BestNetwork:
     """Remembers, and writes down, the best network of a training, and where it stands."""
 
-    def __init__(self, lesson: Lesson, start: _Start, before: Scores, out: Path | None) -> None:
-        self.lesson, self.start, self.before, self.out = lesson, start, before, out
+    def __init__(
+        self, finetune_data: FineTuneData, start: _Start, before: Scores, out: Path | None
+    ) -> None:
+        self.finetune_data, self.start, self.before, self.out = finetune_data, start, before, out
         self.network, self.checkpoint = start.best, start.checkpoint
 
-    def see(self, event: Step) -> Step:
+    def record(self, event: Step) -> Step:
         """Take note of an event, and pass it on."""
         if isinstance(event, Epoch):
             self.network = event.network or self.network
@@ -190,25 +212,29 @@ class _Best:
         """Write the card of the best network so far."""
         assert self.checkpoint is not None
         name = "fine-tuned" if self.out is None else self.out.stem
-        return _card(name, self.lesson, self.checkpoint, self.start.parent, self.before)
+        return _fine_tuned_card(
+            name, self.finetune_data, self.checkpoint, self.start.parent, self.before
+        )
 
 
-def _finished(
-    seen: _Best, known: list[Example], device: str, step: Step
-) -> Generator[Step, Wish, FineTuned]:
+def _finish_steps(
+    best: _BestNetwork, references: list[Example], device: str, step: Step
+) -> Generator[Step, Stop, FineTuned]:
     """Tune the thresholds of the best network, and score it."""
-    card, network = seen.card(), seen.network
+    card, network = best.card(), best.network
     assert network is not None
     model = Model(card, fused(copy.deepcopy(network.eval())))
     hasty = bool((yield step))  # it was stopped
-    thresholds = yield from tuned_thresholds(model, seen.lesson, device, step, hasty)
-    card = dataclasses.replace(card, thresholds=thresholds)
-    after = yield from scored(
-        dataclasses.replace(model, card=card), seen.lesson, known, device, step
+    thresholds = yield from tune_model_thresholds_steps(
+        model, best.finetune_data, device, step, hasty
     )
-    scores = {"before": seen.before, "after": after}
-    held = sum(len(one.centres) for one in seen.lesson.validation)
-    return FineTuned(dataclasses.replace(card, scores=scores), network, seen.before, after, held)
+    card = dataclasses.replace(card, thresholds=thresholds)
+    after = yield from score_model_steps(
+        dataclasses.replace(model, card=card), best.finetune_data, references, device, step
+    )
+    scores = {"before": best.before, "after": after}
+    held = sum(len(one.centres) for one in best.finetune_data.validation)
+    return FineTuned(dataclasses.replace(card, scores=scores), network, best.before, after, held)
 
 
 def fine_tune(
@@ -258,16 +284,18 @@ def fine_tune(
     >>> labels = segment(image, tuned.model)
     """
     wanted = with_changes(RECIPES["finetune"], params)
-    lesson = lesson_of([Pair.of(one, i + 1) for i, one in enumerate(pairs)], wanted)
+    lesson = make_finetune_data([Pair.of(one, i + 1) for i, one in enumerate(pairs)], wanted)
     return run(fine_tune_steps(lesson, model, wanted, device), on_step)
 
 
-def _fitting(params: TrainParams, lesson: Lesson, config: UNetConfig) -> TrainParams:
+def _fit_patch_size(
+    params: TrainParams, finetune_data: FineTuneData, config: UNetConfig
+) -> TrainParams:
     """Make patches no larger than the images, and as the network takes them."""
     if params.resize:
         raise UserError("Fine-tuning learns patches, not whole images: leave --resize at 0.")
     least = 2 * config.divisor
-    largest = max(max(one.labels.shape[1:]) for one in lesson.own)
+    largest = max(max(one.labels.shape[1:]) for one in finetune_data.user_crops)
     if largest < least:
         raise UserError(
             f"All annotated images are smaller than {least} pixels: annotate larger ones."
@@ -276,13 +304,17 @@ def _fitting(params: TrainParams, lesson: Lesson, config: UNetConfig) -> TrainPa
     return dataclasses.replace(params, patch=max(edge // config.divisor * config.divisor, least))
 
 
-def _card(
-    name: str, lesson: Lesson, checkpoint: Checkpoint, parent: ModelCard | None, before: Scores
+def _fine_tuned_card(
+    name: str,
+    finetune_data: FineTuneData,
+    checkpoint: Checkpoint,
+    parent: ModelCard | None,
+    before: Scores,
 ) -> ModelCard:
-    card = card_of(name, lesson.training, checkpoint)
+    card = build_model_card(name, finetune_data.training, checkpoint)
     card = dataclasses.replace(
         card,
-        trained_on=card.trained_on | {"annotated": lesson.images},
+        trained_on=card.trained_on | {"annotated": finetune_data.images},
         scores={"before": before},
     )
     if parent is None:

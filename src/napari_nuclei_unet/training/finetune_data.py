@@ -15,28 +15,28 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from napari_nuclei_unet.arrays.axes import Channel, CutArray, annotated_cuts
+from napari_nuclei_unet.arrays.axes import Channel, PlaneView, pair_plane_indices
 from napari_nuclei_unet.arrays.boxes import Box, Polygons, Region
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.training.annotation import (
-    MOST_CROPS,
-    Annotated,
-    annotated,
-    held_from,
-    hold_back,
-    learnt_from,
+    MAX_TRAINING_CROPS,
+    AnnotatedPlane,
+    choose_validation_areas,
+    crop_training_examples,
+    crop_validation_examples,
+    open_annotated_plane,
 )
 from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.reference_images import references
+from napari_nuclei_unet.training.reference_images import read_reference_images
 
-FORMAT = "nuclei-unet-lesson-1"
+FINETUNE_DATA_FORMAT = "nuclei-unet-lesson-1"
 
 # Position of a plane on the axes of its labels beside Y and X.
-Place = tuple[int, ...]
-Held = Mapping[Place, Sequence[Box]]
+AnnotatedPosition = tuple[int, ...]
+ValidationAreas = Mapping[AnnotatedPosition, Sequence[Box]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Pair:
         None: the first.
     finished : mapping of Place to Region, or Region, or None
         What is annotated, of each plane or of all; None: everything.
-    held : mapping of Place to sequence of (slice, slice), or None
+    validation_areas : mapping of Place to sequence of (slice, slice), or None
         What is held back of each plane; None: it is chosen.
     """
 
@@ -67,8 +67,8 @@ class Pair:
     name: str = ""
     channel_axis: int | None = None
     channel: Channel | None = None
-    finished: Mapping[Place, Region] | Region | None = None
-    held: Held | None = None
+    finished: Mapping[AnnotatedPosition, Region] | Region | None = None
+    validation_areas: ValidationAreas | None = None
 
     @classmethod
     def of(cls, given: Any, number: int) -> Pair:
@@ -80,7 +80,7 @@ class Pair:
         image, labels = given[:2]
         finished: Polygons | None = given[2] if len(given) == 3 else None
         region = None if finished is None else Region.of(finished)
-        return cls(_array(image), _array(labels), f"image {number}", finished=region)
+        return cls(_as_sliceable(image), _as_sliceable(labels), f"image {number}", finished=region)
 
     @property
     def _keeps_channels(self) -> bool:
@@ -88,7 +88,7 @@ class Pair:
         axis, shape = self.channel_axis, self.labels.shape
         return axis is not None and axis < len(shape) and shape[axis] == 1 and axis > 0
 
-    def planes(self, margin: int = 0) -> list[tuple[Place, Annotated]]:
+    def planes(self, margin: int = 0) -> list[tuple[AnnotatedPosition, AnnotatedPlane]]:
         """Find the planes that have labels.
 
         Parameters
@@ -112,7 +112,7 @@ class Pair:
         coloured |= dropped and len(self.image.shape) == ndim + 1 and self._keeps_channels
         shape = tuple(self.image.shape)[: -1 if coloured else None]
         try:
-            cuts = annotated_cuts(shape, self.labels.shape, self.channel_axis, self.channel)
+            cuts = pair_plane_indices(shape, self.labels.shape, self.channel_axis, self.channel)
         except UserError as error:
             raise UserError(f"{self.name}: {error}") from error
         made = []
@@ -124,15 +124,15 @@ class Pair:
                     continue
                 finished = finished[place]
             name = f"{self.name} {list(place)}" if len(cuts) > 1 else self.name
-            truth = CutArray(self.labels, labels)
-            one = annotated(name, CutArray(self.image, image), truth, finished, margin)
+            truth = PlaneView(self.labels, labels)
+            one = open_annotated_plane(name, PlaneView(self.image, image), truth, finished, margin)
             if one is not None:
                 made.append((place, one))
         return made
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class FineTuneData:
     """What a fine-tuning learns from, in memory.
 
     Attributes
@@ -148,14 +148,14 @@ class Lesson:
     images: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def own(self) -> list[Example]:
+    def user_crops(self) -> list[Example]:
         """The crops to learn from that are the user's."""
         return [one for one in self.training if one.known is not None]
 
     @property
-    def notice(self) -> str:
+    def warning(self) -> str:
         """Say what was left out, if anything was."""
-        if not any(one.invalid for one in (*self.training, *self.validation)):
+        if not any(one.has_invalid_pixels for one in (*self.training, *self.validation)):
             return ""
         return "Some pixels are NaN or infinite: they were left out of training."
 
@@ -171,23 +171,26 @@ class Lesson:
         rows = []
         for part in ("training", "validation"):
             for index, one in enumerate(getattr(self, part)):
-                image = one.image[:1] if _grey(one) else one.image
+                image = one.image[:1] if _is_grey(one) else one.image
                 stored = {"image": image, "labels": one.labels.int(), "known": one.known}
                 tensors |= {
                     f"{part}.{index}.{name}": value.contiguous()
                     for name, value in stored.items()
                     if value is not None
                 }
-                rows.append([part, one.name, one.group, one.kind, one.chance])
-        header = {"format": FORMAT, "lesson": json.dumps({"rows": rows, "images": self.images})}
-        with written(path) as aside:
+                rows.append([part, one.name, one.group, one.kind, one.sampling_weight])
+        header = {
+            "format": FINETUNE_DATA_FORMAT,
+            "lesson": json.dumps({"rows": rows, "images": self.images}),
+        }
+        with atomic_write(path) as aside:
             try:
                 save_file(tensors, aside, metadata=header)
             except SafetensorError as error:  # by which it means a disk that is full
                 raise OSError(str(error)) from error
 
     @classmethod
-    def load(cls, path: Path) -> Lesson:
+    def load(cls, path: Path) -> FineTuneData:
         """Read what :meth:`save` wrote.
 
         Raises
@@ -213,14 +216,14 @@ class Lesson:
             raise UserError(f"{path.name} cannot be read: train anew.") from error
 
 
-def _array(given: Any) -> Any:
+def _as_sliceable(given: Any) -> Any:
     """Leave what can be sliced as it is."""
     return given if hasattr(given, "shape") and hasattr(given, "dtype") else np.asarray(given)
 
 
-def lesson_of(
-    pairs: Sequence[Pair], params: TrainParams, known: Sequence[Example] | None = None
-) -> Lesson:
+def make_finetune_data(
+    pairs: Sequence[Pair], params: TrainParams, references: Sequence[Example] | None = None
+) -> FineTuneData:
     """Cut what is learnt from out of images and their labels.
 
     Parameters
@@ -229,7 +232,7 @@ def lesson_of(
         Where one says what is held back, all must.
     params : TrainParams
         Says how much is held back, and how much is mixed in from the reference images.
-    known : sequence of Example, optional
+    references : sequence of Example, optional
         What is mixed in; the reference images of the package without.
 
     Returns
@@ -241,14 +244,14 @@ def lesson_of(
     UserError
         If there is too little to learn from, or to validate on.
     """
-    planes, held = planes_of(pairs, params)
+    planes, held = find_annotated_planes(pairs, params)
     training, validation, images = [], [], []
     for one, boxes in zip(planes, held, strict=True):
-        learnt = learnt_from(one, boxes, max(4, MOST_CROPS // len(planes)))
-        kept = [piece for box in boxes for piece in held_from(one, box)]
+        learnt = crop_training_examples(one, boxes, max(4, MAX_TRAINING_CROPS // len(planes)))
+        kept = [piece for box in boxes for piece in crop_validation_examples(one, box)]
         training += learnt
         validation += [example for example in kept if len(example.centres)]
-        images.append(_image_of(one, [*learnt, *kept]))
+        images.append(_image_record(one, [*learnt, *kept]))
     if not validation:
         raise UserError(
             "No annotated nucleus has its centre in what is held back to validate: move the "
@@ -259,50 +262,50 @@ def lesson_of(
             "No nucleus is left to learn from: all lie in, or reach into, what is held back. "
             "Make the rectangles smaller, or annotate more."
         )
-    mixed = _mixed_in(training, params.reference, known)
-    return Lesson([*training, *mixed], validation, images)
+    mixed = _weighted_references(training, params.reference, references)
+    return FineTuneData([*training, *mixed], validation, images)
 
 
-def planes_of(
+def find_annotated_planes(
     pairs: Sequence[Pair], params: TrainParams
-) -> tuple[list[Annotated], list[list[Box]]]:
+) -> tuple[list[AnnotatedPlane], list[list[Box]]]:
     """Find the annotated planes of pairs, and what is held back of each.
 
     Raises
     ------
     UserError
-        As :func:`lesson_of`.
+        As :func:`make_finetune_data`.
     """
     if not pairs:
         raise UserError("There is nothing to learn from: add an image with its labels.")
     found = [(pair, place, one) for pair in pairs for place, one in pair.planes(params.margin)]
     planes = [one for _, _, one in found]
-    if all(pair.held is None for pair in pairs):
-        return planes, hold_back(planes, params.validation, params.seed)
-    return planes, [list((pair.held or {}).get(place, ())) for pair, place, _ in found]
+    if all(pair.validation_areas is None for pair in pairs):
+        return planes, choose_validation_areas(planes, params.validation, params.seed)
+    return planes, [list((pair.validation_areas or {}).get(place, ())) for pair, place, _ in found]
 
 
-def _image_of(plane: Annotated, examples: list[Example]) -> dict[str, Any]:
+def _image_record(plane: AnnotatedPlane, examples: list[Example]) -> dict[str, Any]:
     digest = hashlib.sha256()
     for one in examples:
-        for part in (one.image[:1] if _grey(one) else one.image, one.labels, one.known):
+        for part in (one.image[:1] if _is_grey(one) else one.image, one.labels, one.known):
             assert part is not None
             digest.update(part.numpy().tobytes())
-    nuclei = int(plane.counted.sum())
+    nuclei = int(plane.is_counted.sum())
     return {"name": plane.name, "nuclei": nuclei, "sha256": digest.hexdigest()}
 
 
-def _grey(example: Example) -> bool:
+def _is_grey(example: Example) -> bool:
     return example.image.stride(0) == 0  # its channels share their memory
 
 
-def _mixed_in(
-    training: list[Example], share: float, known: Sequence[Example] | None
+def _weighted_references(
+    training: list[Example], share: float, references: Sequence[Example] | None
 ) -> list[Example]:
     """Give the reference images to learn from a share of all patches."""
     if not share:
         return []
-    known = references("learn") if known is None else known
-    chance = share / (1 - share) * sum(one.chance for one in training) / len(known)
+    references = read_reference_images("learn") if references is None else references
+    chance = share / (1 - share) * sum(one.sampling_weight for one in training) / len(references)
     # of one kind with the others, so that this share holds; not the images count
-    return [dataclasses.replace(one, kind="", chance=chance) for one in known]
+    return [dataclasses.replace(one, kind="", sampling_weight=chance) for one in references]

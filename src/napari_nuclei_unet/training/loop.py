@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from napari_nuclei_unet.network.unet import UNet
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.progress import Step, Wish
+from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.segmentation.device import choose, give_back_memory, is_out_of_memory
 from napari_nuclei_unet.training.checkpoint import Checkpoint
 from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.plots import Prediction, best_row
-from napari_nuclei_unet.training.split import fingerprint
-from napari_nuclei_unet.training.trainer import Learner, batches, steps_an_epoch
-from napari_nuclei_unet.training.validation import Validated, Validation
+from napari_nuclei_unet.training.plots import ValidationPicture, best_epoch_row
+from napari_nuclei_unet.training.split import fingerprint_examples
+from napari_nuclei_unet.training.trainer import Trainer, iter_batches, steps_per_epoch
+from napari_nuclei_unet.training.validation import Validation, ValidationResult
 
-NO_NUMBER = (
+LOSS_NOT_FINITE = (
     "The loss is no number any more, so training ended; the best model so far is kept. Try a lower "
     "learning rate."
 )
@@ -51,7 +51,7 @@ class Epoch(Step):
     epochs: int
     network: UNet | None
     checkpoint: Checkpoint
-    picture: Prediction
+    picture: ValidationPicture
 
     def __str__(self) -> str:
         row = self.history[-1]
@@ -70,7 +70,7 @@ def train_steps(
     params: TrainParams,
     device: str = "auto",
     resume: Checkpoint | None = None,
-) -> Generator[Step, Wish, None]:
+) -> Generator[Step, Stop, None]:
     """Train a U-Net, and validate it after every epoch.
 
     Parameters
@@ -92,24 +92,26 @@ def train_steps(
     Epoch
         After every epoch.
     """
-    device, precision = _where(device, resume.precision if resume else params.precision)
-    learner = Learner(network, params, device, precision)
+    device, precision = _choose_device(device, resume.precision if resume else params.precision)
+    learner = Trainer(network, params, device, precision)
     history = resume.history if resume else ()
     if resume and resume.tensors:
-        learner.restore(resume.tensors)
-    data = resume.data if resume else fingerprint([*training, *validation.examples])
-    closing = _Closing(learner, validation, params, data, steps_an_epoch(params, len(training)))
-    for number in range(1 + _epochs(history), params.epochs + 1):
+        learner.load_state_dict(resume.tensors)
+    data = resume.data if resume else fingerprint_examples([*training, *validation.examples])
+    closing = _EpochCloser(
+        learner, validation, params, data, steps_per_epoch(params, len(training))
+    )
+    for number in range(1 + _count_trained_epochs(history), params.epochs + 1):
         if _is_over(history, params):
             return
-        learnt = yield from _epoch(learner, training, closing.steps, number)
+        learnt = yield from _epoch_steps(learner, training, closing.steps, number)
         if learnt is None:
             return
         epoch = closing.close(number, learnt, history)
         history = epoch.history
         yield epoch
         if not math.isfinite(learnt[0]):
-            yield Step(epoch.done, epoch.total, NO_NUMBER)
+            yield Step(epoch.done, epoch.total, LOSS_NOT_FINITE)
             return
 
 
@@ -128,19 +130,21 @@ def first_epoch(
         Row 0 of the history, in which no training loss is known. To resume from its checkpoint is
         to begin.
     """
-    device, precision = _where(device, params.precision)
-    learner = Learner(copy.deepcopy(network), params, device, precision)
-    data = fingerprint([*training, *validation.examples])
-    closing = _Closing(learner, validation, params, data, steps_an_epoch(params, len(training)))
+    device, precision = _choose_device(device, params.precision)
+    learner = Trainer(copy.deepcopy(network), params, device, precision)
+    data = fingerprint_examples([*training, *validation.examples])
+    closing = _EpochCloser(
+        learner, validation, params, data, steps_per_epoch(params, len(training))
+    )
     return closing.close(0, (math.nan, math.nan), ())
 
 
-class _Closing:
+class _EpochCloser:
     """Closes epochs: validates the network, and says how it has become.
 
     Parameters
     ----------
-    learner : Learner
+    trainer : Learner
     validation : Validation
     params : TrainParams
         As asked for; the learner's own may have a smaller batch.
@@ -152,26 +156,26 @@ class _Closing:
 
     def __init__(
         self,
-        learner: Learner,
+        trainer: Trainer,
         validation: Validation,
         params: TrainParams,
         data: str,
         steps: int,
     ) -> None:
-        self.learner, self.validation, self.params = learner, validation, params
+        self.trainer, self.validation, self.params = trainer, validation, params
         self.data, self.steps = data, steps
         self._since = time.perf_counter()
 
     def close(
-        self, number: int, learnt: tuple[float, float], before: tuple[dict[str, float], ...]
+        self, number: int, loss_and_iou: tuple[float, float], before: tuple[dict[str, float], ...]
     ) -> Epoch:
         """Close epoch ``number``, with its loss and IoU, after the rows ``before``.
 
         Epoch 0 is the network as it was given: it is not kept, and to resume from it is to begin.
         """
-        network = self.learner.averaged()
+        network = self.trainer.averaged_network()
         validated = self.validation.validate(network)
-        row = _row(number, learnt, validated, self.learner.learning_rate)
+        row = _history_row(number, loss_and_iou, validated, self.trainer.learning_rate)
         row["kept"] = float(number > 0 and _is_best(before, row, self.params))
         now = time.perf_counter()
         row["seconds"], self._since = now - self._since, now
@@ -181,8 +185,8 @@ class _Closing:
             dataclasses.asdict(network.config),
             self.data,
             history,
-            self.learner.state() if number else {},
-            self.learner.precision,
+            self.trainer.state_dict() if number else {},
+            self.trainer.precision,
         )
         return Epoch(
             history=history,
@@ -195,34 +199,34 @@ class _Closing:
         )
 
 
-def _where(device: str, precision: str) -> tuple[str, str]:
+def _choose_device(device: str, precision: str) -> tuple[str, str]:
     device, precision = choose(device, precision)
     # the small range of fp16 would need the loss to be scaled
     return device, "fp32" if precision == "fp16" else precision
 
 
-def _epoch(
-    learner: Learner, training: list[Example], steps: int, number: int
-) -> Generator[Step, Wish, tuple[float, float] | None]:
+def _epoch_steps(
+    trainer: Trainer, training: list[Example], steps: int, number: int
+) -> Generator[Step, Stop, tuple[float, float] | None]:
     """Learn for one epoch, with smaller batches whenever memory runs out."""
     start = (number - 1) * steps
     while True:
-        patches = batches(training, learner.params, start)
+        patches = iter_batches(training, trainer.params, start)
         try:
-            return (yield from learner.epoch(patches, steps, number))
+            return (yield from trainer.epoch_steps(patches, steps, number))
         except (RuntimeError, MemoryError) as error:
-            smaller = learner.params.batch // 2
+            smaller = trainer.params.batch // 2
             if not is_out_of_memory(error) or not smaller:
                 raise
             give_back_memory()
-            learner.params = dataclasses.replace(learner.params, batch=smaller)
+            trainer.params = dataclasses.replace(trainer.params, batch=smaller)
             notice = f"There was not enough memory: it goes on with {smaller} patches at a time."
-            yield Step(start, steps * learner.params.epochs, notice)
+            yield Step(start, steps * trainer.params.epochs, notice)
         finally:
             patches.close()
 
 
-def _epochs(history: tuple[dict[str, float], ...]) -> int:
+def _count_trained_epochs(history: tuple[dict[str, float], ...]) -> int:
     """Epochs that were trained; a fine-tuning also has a row 0, of the model before it."""
     return int(history[-1]["epoch"]) if history else 0
 
@@ -245,15 +249,18 @@ def _is_over(history: tuple[dict[str, float], ...], params: TrainParams) -> bool
     """Whether validation has not improved for as long as patience lasts."""
     if not params.patience or not history:
         return False
-    best = best_row(history)
-    return _epochs(history) - (best["epoch"] if best else 0) >= params.patience
+    best = best_epoch_row(history)
+    return _count_trained_epochs(history) - (best["epoch"] if best else 0) >= params.patience
 
 
-def _row(
-    number: int, learnt: tuple[float, float], validated: Validated, learning_rate: float
+def _history_row(
+    number: int,
+    loss_and_iou: tuple[float, float],
+    validated: ValidationResult,
+    learning_rate: float,
 ) -> dict[str, float]:
     """Row of the history, but for what is not yet known of it."""
-    loss, iou = learnt
+    loss, iou = loss_and_iou
     return {
         "epoch": number,
         "training_loss": loss,

@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
-from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.io.atomic import atomic_write
 
 # Told apart with every kind of colour vision, and on dark, bright and purple ground.
-ANNOTATED, FOUND = (0.0, 0.85, 1.0), (1.0, 0.75, 0.0)
+ANNOTATED_COLOR, FOUND_COLOR = (0.0, 0.85, 1.0), (1.0, 0.75, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class ValidationPicture:
     """One validation image with its annotation and what a model found in it.
 
     Attributes
@@ -45,7 +45,7 @@ def write_history(path: Path, history: Sequence[dict[str, float]]) -> None:
     history : sequence of dict
         As in ``training.Epoch``.
     """
-    with written(path) as aside, aside.open("w", newline="", encoding="utf-8") as out:
+    with atomic_write(path) as aside, aside.open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, list(history[0]))
         writer.writeheader()
         writer.writerows(
@@ -65,7 +65,7 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
         As in ``training.Epoch``.
     """
     epochs = [row["epoch"] for row in history]
-    best = best_row(history)
+    best = best_epoch_row(history)
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axes, name, title in zip(
         figure.subplots(1, 2), ("loss", "iou"), ("Loss", "IoU of the foreground"), strict=True
@@ -79,17 +79,17 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
-    with written(path) as aside:
+    with atomic_write(path) as aside:
         figure.savefig(aside, dpi=120)
 
 
-def best_row(history: Sequence[dict[str, float]]) -> dict[str, float] | None:
+def best_epoch_row(history: Sequence[dict[str, float]]) -> dict[str, float] | None:
     """Give the row of the epoch whose weights are kept, if there is one."""
     kept = [row for row in history if row["kept"]]
     return kept[-1] if kept else None
 
 
-def plot_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
+def plot_predictions(path: Path, predictions: Sequence[ValidationPicture]) -> None:
     """Draw images beside their annotation and beside what was found, outlined.
 
     Parameters
@@ -104,17 +104,17 @@ def plot_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
     for axes, one in zip(figure.subplots(rows, 3, squeeze=False), predictions, strict=True):
         axes[0].imshow(one.image)
         axes[0].set_title(one.title, fontsize=9)
-        axes[1].imshow(outlined(one.image, one.true, ANNOTATED))
-        axes[1].set_title(f"annotated: {_nuclei(one.true)} nuclei", fontsize=9)
-        axes[2].imshow(outlined(one.image, one.found, FOUND))
-        axes[2].set_title(f"found: {_nuclei(one.found)} nuclei", fontsize=9)
+        axes[1].imshow(draw_outlines(one.image, one.true, ANNOTATED_COLOR))
+        axes[1].set_title(f"annotated: {_count_nuclei(one.true)} nuclei", fontsize=9)
+        axes[2].imshow(draw_outlines(one.image, one.found, FOUND_COLOR))
+        axes[2].set_title(f"found: {_count_nuclei(one.found)} nuclei", fontsize=9)
         for each in axes:
             each.set_axis_off()
-    with written(path) as aside:
+    with atomic_write(path) as aside:
         figure.savefig(aside, dpi=120)
 
 
-def outlined(
+def draw_outlines(
     image: NDArray[np.floating],
     labels: NDArray[np.integer],
     colour: tuple[float, ...],
@@ -124,5 +124,5 @@ def outlined(
     return np.where(find_boundaries(labels, mode=mode)[..., None], colour, image)
 
 
-def _nuclei(labels: NDArray[np.integer]) -> int:
+def _count_nuclei(labels: NDArray[np.integer]) -> int:
     return int(np.count_nonzero(np.bincount(labels.ravel())[1:]))

@@ -14,13 +14,13 @@ import numpy as np
 import PIL.Image
 
 from napari_nuclei_unet.segmentation.normalization import check_plane
-from napari_nuclei_unet.training.example import Example, example_of
+from napari_nuclei_unet.training.example import Example, make_example
 
-FOLDER = Path(str(files("napari_nuclei_unet"))) / "reference_images"
-ANNOTATION = "_annotation.png"
+REFERENCE_FOLDER = Path(str(files("napari_nuclei_unet"))) / "reference_images"
+ANNOTATION_SUFFIX = "_annotation.png"
 
 
-def references(part: Literal["learn", "score"]) -> list[Example]:
+def read_reference_images(part: Literal["learn", "score"]) -> list[Example]:
     """Read reference images.
 
     Parameters
@@ -35,10 +35,10 @@ def references(part: Literal["learn", "score"]) -> list[Example]:
         In order of their names; the kind is the modality.
     """
     made = []
-    for path in sorted((FOLDER / part).glob(f"*{ANNOTATION}")):
-        name = path.name.removesuffix(ANNOTATION)
+    for path in sorted((REFERENCE_FOLDER / part).glob(f"*{ANNOTATION_SUFFIX}")):
+        name = path.name.removesuffix(ANNOTATION_SUFFIX)
         plane = check_plane(np.asarray(PIL.Image.open(path.with_name(f"{name}.png"))))
         labels = np.asarray(PIL.Image.open(path))
         kind = name.rsplit("_", 1)[0]
-        made.append(example_of(f"reference {name}", plane.normalized(), labels, kind=kind))
+        made.append(make_example(f"reference {name}", plane.normalized(), labels, kind=kind))
     return made

@@ -31,7 +31,7 @@ class Grouped(Protocol):
 One = TypeVar("One", bound=Grouped)
 
 
-def split(examples: list[One], share: float, seed: int) -> tuple[list[One], list[One]]:
+def split_by_group(examples: list[One], share: float, seed: int) -> tuple[list[One], list[One]]:
     """Split by group, within each kind of image, into a training and a validation part.
 
     A kind with a single group is trained on. When that leaves nothing to validate, one group is
@@ -73,16 +73,16 @@ def split(examples: list[One], share: float, seed: int) -> tuple[list[One], list
         held = {all_groups[int(rng.integers(len(all_groups)))]}
     if not held:
         held = {examples[int(rng.integers(len(examples)))].name}
-        return _part(examples, held, "name")
-    return _part(examples, held, "group")
+        return _partition(examples, held, "name")
+    return _partition(examples, held, "group")
 
 
-def _part(examples: list[One], held: set[str], by: str) -> tuple[list[One], list[One]]:
+def _partition(examples: list[One], held: set[str], by: str) -> tuple[list[One], list[One]]:
     kept = [one for one in examples if getattr(one, by) not in held]
     return kept, [one for one in examples if getattr(one, by) in held]
 
 
-def fingerprint(examples: list[Example]) -> str:
+def fingerprint_examples(examples: list[Example]) -> str:
     """Tell annotated images from others: by name, group, size, and sums of pixels and labels."""
     digest = hashlib.sha256()
     for one in examples:

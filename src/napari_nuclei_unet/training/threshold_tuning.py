@@ -11,44 +11,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.metrics.matching import Counts, by_image, count_known
+from napari_nuclei_unet.metrics.matching import MatchCounts, average_scores, count_annotated_matches
 from napari_nuclei_unet.models.model import Model, thresholds_at
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.progress import Step, Wish, run
+from napari_nuclei_unet.progress import Step, Stop, run
 from napari_nuclei_unet.segmentation.device import plan
 from napari_nuclei_unet.segmentation.normalization import Plane
 from napari_nuclei_unet.segmentation.scale import predict_fitting
 from napari_nuclei_unet.segmentation.watershed import SMOOTHING, separate
 from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.plots import Prediction
+from napari_nuclei_unet.training.plots import ValidationPicture
 
-GRID: dict[str, tuple[Any, ...]] = {
+THRESHOLD_GRID: dict[str, tuple[Any, ...]] = {
     "threshold": (0.5, 0.6, 0.65, 0.7, 0.8),
     "confidence": (0.0, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96),
     "separation": (0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
     "minimum_area": (10, 20, 30, 45),
 }
 # For other stains and cameras than a model was trained with: it is less sure there.
-WIDE_GRID = GRID | {
-    "threshold": (0.4, *GRID["threshold"]),
-    "confidence": (0.0, 0.7, 0.8, *GRID["confidence"][1:]),
+WIDE_THRESHOLD_GRID = THRESHOLD_GRID | {
+    "threshold": (0.4, *THRESHOLD_GRID["threshold"]),
+    "confidence": (0.0, 0.7, 0.8, *THRESHOLD_GRID["confidence"][1:]),
 }
 # The same, coarser, for somebody who waits.
-COARSE_GRID: dict[str, tuple[Any, ...]] = {
+COARSE_THRESHOLD_GRID: dict[str, tuple[Any, ...]] = {
     "threshold": (0.4, 0.5, 0.6, 0.7),
     "confidence": (0.0, 0.8, 0.85, 0.88, 0.92),
 }
 # What is tuned together, in this order: a higher threshold makes what is left more confident.
-PASSES = (("threshold", "confidence"), ("separation",), ("minimum_area",)) * 2
+TUNING_PASSES = (("threshold", "confidence"), ("separation",), ("minimum_area",)) * 2
 # The same, quicker.
-ONE_BY_ONE = (("threshold",), ("confidence",), ("separation",), ("minimum_area",))
+QUICK_TUNING_PASSES = (("threshold",), ("confidence",), ("separation",), ("minimum_area",))
 # Validation images in predictions.png.
-SHOWN = 6
-TUNED_FOR = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9")
+MAX_PLOTTED_IMAGES = 6
+TUNED_SCORES = ("AP@0.5", "AP@0.6", "AP@0.7", "AP@0.8", "AP@0.9")
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
+class PredictedExample:
     """An annotated image with the maps that a model predicts for it.
 
     Attributes
@@ -68,23 +68,27 @@ class Predicted:
         scaled = thresholds_at(thresholds, self.zoom)
         return separate(self.maps, **scaled, smoothing=SMOOTHING / self.zoom)
 
-    def count(self, thresholds: dict[str, Any]) -> Counts:
+    def count(self, thresholds: dict[str, Any]) -> MatchCounts:
         """Compare what is found with the annotation, where that is known."""
-        return count_known(self.example.ids, self.find(thresholds), self.example.is_known)
+        return count_annotated_matches(
+            self.example.ids, self.find(thresholds), self.example.is_known
+        )
 
 
-def predict_all(model: Model, examples: list[Example], device: str = "auto") -> list[Predicted]:
+def predict_examples(
+    model: Model, examples: list[Example], device: str = "auto"
+) -> list[PredictedExample]:
     """Predict the maps of examples, at the zoom that the engine chooses."""
     how = plan(SegmentParams(), device, model.network.config)
     made = []
     for one in examples:
         plane = Plane(one.image.permute(1, 2, 0).numpy(), 0.0, 0.5, 1.0)
         maps, zoom, _ = run(predict_fitting(plane, model, None, how, []))
-        made.append(Predicted(one, maps.values, zoom))
+        made.append(PredictedExample(one, maps.values, zoom))
     return made
 
 
-def tune(predicted: Sequence[Predicted], start: dict[str, Any]) -> dict[str, Any]:
+def tune_thresholds(predicted: Sequence[PredictedExample], start: dict[str, Any]) -> dict[str, Any]:
     """Find the thresholds with the highest mean AP at 0.5, 0.6, 0.7, 0.8 and 0.9 by image.
 
     Parameters
@@ -98,16 +102,16 @@ def tune(predicted: Sequence[Predicted], start: dict[str, Any]) -> dict[str, Any
     dict
         As ``start``.
     """
-    return run(tune_steps([predicted], start, PASSES, GRID))
+    return run(tune_thresholds_steps([predicted], start, TUNING_PASSES, THRESHOLD_GRID))
 
 
-def tune_steps(
-    groups: Sequence[Sequence[Predicted]],
+def tune_thresholds_steps(
+    groups: Sequence[Sequence[PredictedExample]],
     start: dict[str, Any],
     passes: Sequence[tuple[str, ...]],
     grid: dict[str, tuple[Any, ...]],
-) -> Generator[Step, Wish, dict[str, Any]]:
-    """Do what :func:`tune` does, piece by piece.
+) -> Generator[Step, Stop, dict[str, Any]]:
+    """Do what :func:`tune_thresholds` does, piece by piece.
 
     Parameters
     ----------
@@ -132,8 +136,8 @@ def tune_steps(
     """
 
     def score(thresholds: dict[str, Any]) -> float:
-        tables = [by_image([one.count(thresholds) for one in group]) for group in groups]
-        return float(np.mean([table[name] for table in tables for name in TUNED_FOR]))
+        tables = [average_scores([one.count(thresholds) for one in group]) for group in groups]
+        return float(np.mean([table[name] for table in tables for name in TUNED_SCORES]))
 
     best, highest = dict(start), score(start)
     trials = [
@@ -149,8 +153,8 @@ def tune_steps(
     return best
 
 
-def scores_by_kind(
-    predicted: list[Predicted], thresholds: dict[str, Any]
+def score_by_kind(
+    predicted: list[PredictedExample], thresholds: dict[str, Any]
 ) -> dict[str, dict[str, float]]:
     """Score by image, for each kind of image and for all.
 
@@ -158,37 +162,39 @@ def scores_by_kind(
     ----------
     predicted : list of Predicted
     thresholds : dict
-        As from :func:`tune`.
+        As from :func:`tune_thresholds`.
 
     Returns
     -------
     dict of dict
         Scores, rounded to four digits, and ``images``, under each kind and ``all``.
     """
-    counts: dict[str, list[Counts]] = defaultdict(list)
+    counts: dict[str, list[MatchCounts]] = defaultdict(list)
     for one in predicted:
         scored = one.count(thresholds)
         for kind in dict.fromkeys((one.example.kind or "image", "all")):
             counts[kind].append(scored)
     return {
-        kind: {name: round(value, 4) for name, value in by_image(some).items()}
+        kind: {name: round(value, 4) for name, value in average_scores(some).items()}
         | {"images": len(some)}
         for kind, some in sorted(counts.items())
     }
 
 
-def shown(predicted: list[Predicted], thresholds: dict[str, Any]) -> list[Prediction]:
+def make_validation_pictures(
+    predicted: list[PredictedExample], thresholds: dict[str, Any]
+) -> list[ValidationPicture]:
     """Find nuclei in the first validation images of each kind."""
-    by_kind: dict[str, list[Predicted]] = defaultdict(list)
+    by_kind: dict[str, list[PredictedExample]] = defaultdict(list)
     for one in predicted:
         by_kind[one.example.kind].append(one)
     turns = [one for turn in zip_longest(*by_kind.values()) for one in turn if one is not None]
     return [
-        Prediction(
+        ValidationPicture(
             title=f"{one.example.kind} {one.example.name[:24]}",
             image=one.example.image.permute(1, 2, 0).numpy(),
             true=one.example.ids,
             found=one.find(thresholds),
         )
-        for one in turns[:SHOWN]
+        for one in turns[:MAX_PLOTTED_IMAGES]
     ]

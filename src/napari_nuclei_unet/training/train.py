@@ -15,25 +15,30 @@ from napari_nuclei_unet.network.pretrained import encoder_weights
 from napari_nuclei_unet.network.unet import UNet, UNetConfig, fused
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.segmentation.device import memory_told
-from napari_nuclei_unet.training.card import card_of
+from napari_nuclei_unet.training.card import build_model_card
 from napari_nuclei_unet.training.checkpoint import (
     Checkpoint,
     checkpoint_path,
-    resumable,
+    load_matching_checkpoint,
     save_checkpoint,
 )
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.loop import Epoch, first_epoch, train_steps
 from napari_nuclei_unet.training.photometric import disturbed
 from napari_nuclei_unet.training.plots import plot_curves, plot_predictions, write_history
-from napari_nuclei_unet.training.split import fingerprint, split
-from napari_nuclei_unet.training.threshold_tuning import predict_all, scores_by_kind, shown, tune
+from napari_nuclei_unet.training.split import fingerprint_examples, split_by_group
+from napari_nuclei_unet.training.threshold_tuning import (
+    make_validation_pictures,
+    predict_examples,
+    score_by_kind,
+    tune_thresholds,
+)
 from napari_nuclei_unet.training.trainer import new_network
 from napari_nuclei_unet.training.validation import Validation
 
 
 @dataclass(frozen=True)
-class Beginning:
+class TrainStart:
     """Where a training begins; random weights without.
 
     Attributes
@@ -56,7 +61,7 @@ def train(
     examples: list[Example],
     params: TrainParams,
     out: Path,
-    begin: Beginning = Beginning(),
+    begin: TrainStart = TrainStart(),
     device: str = "auto",
     report: Callable[[str], object] = print,
 ) -> ModelCard:
@@ -87,9 +92,9 @@ def train(
         If there is too little to train on, a file cannot be written, or what shall be resumed
         was another training.
     """
-    training, validation = split(examples, params.validation, params.seed)
+    training, validation = split_by_group(examples, params.validation, params.seed)
     _check_enough(training, params)
-    data = fingerprint([*training, *validation])
+    data = fingerprint_examples([*training, *validation])
     start = _Start.of(out, params, training, begin, data)
     _check_patches(start.network.config, params, len(training))
     saved, checkpoint = begin.resume, start.checkpoint
@@ -123,10 +128,10 @@ class _Start:
 
     @classmethod
     def of(
-        cls, out: Path, params: TrainParams, training: list[Example], begin: Beginning, data: str
+        cls, out: Path, params: TrainParams, training: list[Example], begin: TrainStart, data: str
     ) -> _Start:
         if begin.resume:
-            checkpoint = resumable(out, params, data)
+            checkpoint = load_matching_checkpoint(out, params, data)
             network = UNet(UNetConfig(**checkpoint.network))
             return cls(network, read_card(out).parent, checkpoint)
         if begin.model is not None:
@@ -138,7 +143,7 @@ class _Start:
 def _write_epoch(out: Path, epoch: Epoch, training: list[Example], parent: dict[str, str]) -> bool:
     """Write all that an epoch leaves behind; whether the model is among it."""
     if epoch.network is not None:
-        card = card_of(out.stem, training, epoch.checkpoint)
+        card = build_model_card(out.stem, training, epoch.checkpoint)
         card = dataclasses.replace(card, parent=parent)
         save_model(out, card, epoch.network.state_dict())
     save_checkpoint(checkpoint_path(out), epoch.checkpoint)
@@ -147,7 +152,7 @@ def _write_epoch(out: Path, epoch: Epoch, training: list[Example], parent: dict[
     return epoch.network is not None
 
 
-def _first_network(params: TrainParams, training: list[Example], begin: Beginning) -> UNet:
+def _first_network(params: TrainParams, training: list[Example], begin: TrainStart) -> UNet:
     """Make the network that training begins with."""
     if begin.encoder_weights and params.encoder == "plain":
         raise UserError(
@@ -200,10 +205,14 @@ def _finish(out: Path, validation: list[Example], device: str) -> ModelCard:
     card, network = read_model(out)
     weights = copy.deepcopy(network.state_dict())
     model = Model(card, fused(network))
-    predicted, others = predict_all(model, validation, device), []
+    predicted, others = predict_examples(model, validation, device), []
     if not card.training["resize"] and card.training["augment"]:
         others = [disturbed(one, seed) for seed, one in enumerate(validation)]
-    thresholds = tune(predicted + predict_all(model, others, device), card.thresholds)
-    plot_predictions(out.with_name("predictions.png"), shown(predicted, thresholds))
-    scores = scores_by_kind(predicted, thresholds)
+    thresholds = tune_thresholds(
+        predicted + predict_examples(model, others, device), card.thresholds
+    )
+    plot_predictions(
+        out.with_name("predictions.png"), make_validation_pictures(predicted, thresholds)
+    )
+    scores = score_by_kind(predicted, thresholds)
     return save_model(out, dataclasses.replace(card, thresholds=thresholds, scores=scores), weights)

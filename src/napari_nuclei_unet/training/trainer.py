@@ -19,17 +19,17 @@ from torch.optim.swa_utils import AveragedModel
 from napari_nuclei_unet.network.encoders import ENCODERS
 from napari_nuclei_unet.network.unet import TARGETS, UNet, UNetConfig, channels_last
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.progress import Step, Wish
+from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.segmentation.device import AUTOCAST
 from napari_nuclei_unet.training.augmentation import sample_patches, whole_images
-from napari_nuclei_unet.training.example import Example, loss_for
+from napari_nuclei_unet.training.example import Example, make_loss
 
 # Share of the patches that a kind of image gets: 0 by number of images, 1 the same for all kinds.
-EVEN = 0.6
+BALANCE = 0.6
 # Part of a training in which the learning rate rises.
-WARM_UP = 0.1
+WARM_UP_SHARE = 0.1
 # Part of a training, its last, in which augmentation falls.
-CALM = 0.4
+AUGMENT_DECAY_SHARE = 0.4
 
 
 def new_network(params: TrainParams, training: list[Example]) -> UNet:
@@ -49,7 +49,7 @@ def new_network(params: TrainParams, training: list[Example]) -> UNet:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     if params.normalize == "moments":
-        mean, std = _moments(training)
+        mean, std = _channel_moments(training)
     elif params.encoder != "plain":
         mean, std = ENCODERS[params.encoder].mean, ENCODERS[params.encoder].std
     return UNet(
@@ -66,7 +66,7 @@ def new_network(params: TrainParams, training: list[Example]) -> UNet:
     )
 
 
-def _moments(training: list[Example]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _channel_moments(training: list[Example]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over all pixels of all images."""
     pixels = sum(one.labels.numel() for one in training)
     mean = torch.stack([one.image.double().sum((1, 2)) for one in training]).sum(0) / pixels
@@ -89,7 +89,7 @@ class _AdamW(torch.optim.AdamW):
     step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
-class Learner:
+class Trainer:
     """A network in training: its weights, their running average, and the optimizer.
 
     Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101), one cycle
@@ -121,26 +121,26 @@ class Learner:
             lr=params.learning_rate,
             weight_decay=params.weight_decay,
         )
-        self.loss = loss_for(network.config.out_channels)
+        self.loss = make_loss(network.config.out_channels)
 
     @property
     def learning_rate(self) -> float:
         """Of the last step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def averaged(self) -> UNet:
+    def averaged_network(self) -> UNet:
         """Give the network with the averaged weights, which is what is validated and kept."""
         return cast(UNet, self.average.module).eval()
 
-    def epoch(
+    def epoch_steps(
         self, batches: Iterator[tuple[Tensor, ...]], steps: int, number: int
-    ) -> Generator[Step, Wish, tuple[float, float] | None]:
+    ) -> Generator[Step, Stop, tuple[float, float] | None]:
         """Learn for one epoch.
 
         Parameters
         ----------
         batches : iterator
-            As from :func:`batches`.
+            As from :func:`iter_batches`.
         steps : int
             Batches in every epoch.
         number : int
@@ -164,7 +164,7 @@ class Learner:
         for step in range((number - 1) * steps, number * steps):
             self.optimizer.param_groups[0]["lr"] = _learning_rate(self.params, step / last)
             images, wanted, weight = (part.to(self.device) for part in next(batches))
-            loss, logits = self._learn(images, wanted, weight)
+            loss, logits = self._train_step(images, wanted, weight)
             total += loss
             found, true = logits[:, :1] > 0, (wanted[:, :1] > 0) & (weight > 0)
             overlap += float((found & true).sum())
@@ -176,13 +176,13 @@ class Learner:
                 return None
         return total / steps, overlap / max(union, 1)
 
-    def _learn(self, images: Tensor, wanted: Tensor, weight: Tensor) -> tuple[float, Tensor]:
+    def _train_step(self, images: Tensor, target: Tensor, weight: Tensor) -> tuple[float, Tensor]:
         """One step down the gradient; the loss before it, and the logits."""
         half = AUTOCAST.get(self.precision)
         with torch.autocast(self.device, dtype=half, enabled=half is not None):
             logits = self.network(images.contiguous(memory_format=torch.channels_last))
         logits = logits.float()
-        loss = self.loss(logits, wanted, weight)
+        loss = self.loss(logits, target, weight)
         self.optimizer.zero_grad()
         loss.backward()
         if self.params.clip:
@@ -190,16 +190,16 @@ class Learner:
         self.optimizer.step()
         return loss.item(), logits.detach()
 
-    def state(self) -> dict[str, Tensor]:
-        """Everything that :meth:`restore` needs, as named tensors."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that :meth:`load_state_dict` needs, as named tensors."""
         named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             named |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
         return named
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go back to where :meth:`state` was called."""
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """Go back to where :meth:`state_dict` was called."""
         parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for name, value in tensors.items():
             part, rest = name.split(".", 1)
@@ -220,29 +220,33 @@ def contracting_path(network: UNet) -> list[nn.Module]:
     return [getattr(network, name) for name in names if hasattr(network, name)]
 
 
-def _learning_rate(params: TrainParams, done: float) -> float:
-    """Learning rate after a part ``done``, 0 to 1, of the training."""
+def _learning_rate(params: TrainParams, progress: float) -> float:
+    """Learning rate after a part ``progress``, 0 to 1, of the training."""
     if params.schedule == "constant":
         return params.learning_rate
-    if done < WARM_UP:
-        return params.learning_rate * (0.04 + 0.96 * done / WARM_UP)
-    return params.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+    if progress < WARM_UP_SHARE:
+        return params.learning_rate * (0.04 + 0.96 * progress / WARM_UP_SHARE)
+    return (
+        params.learning_rate
+        * 0.5
+        * (1 + math.cos(math.pi * (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE)))
+    )
 
 
-def strength(params: TrainParams, done: float) -> float:
+def augmentation_strength(params: TrainParams, progress: float) -> float:
     """Give the strength of augmentation after a part of the training.
 
     Parameters
     ----------
     params : TrainParams
-    done : float, 0 to 1
+    progress : float, 0 to 1
 
     Returns
     -------
     float
         ``params.augment`` at first; in the end ``params.augment_end``, if that is less.
     """
-    fallen = min(max(0.0, (done - (1 - CALM)) / CALM), 1.0)
+    fallen = min(max(0.0, (progress - (1 - AUGMENT_DECAY_SHARE)) / AUGMENT_DECAY_SHARE), 1.0)
     return params.augment + (min(params.augment_end, params.augment) - params.augment) * fallen
 
 
@@ -256,12 +260,12 @@ def _running_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Te
     return blend
 
 
-def steps_an_epoch(params: TrainParams, images: int) -> int:
+def steps_per_epoch(params: TrainParams, images: int) -> int:
     """Batches in an epoch: as many as set, or as it takes to see every image once."""
     return params.steps or -(-images // params.batch)
 
 
-def batches(
+def iter_batches(
     examples: list[Example], params: TrainParams, start: int
 ) -> Generator[tuple[Tensor, Tensor, Tensor], None, None]:
     """Endless batches from step ``start`` on; the next is drawn while this one is learnt.
@@ -269,15 +273,15 @@ def batches(
     Each depends on seed and step only, so that a resumed training sees what an uninterrupted
     one would have seen.
     """
-    chances = _sampling(examples)
+    chances = _sampling_probabilities(examples)
 
     def draw(step: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng((params.seed, step))
         if not params.resize:
-            done = step / (params.epochs * steps_an_epoch(params, len(examples)))
-            how = strength(params, done)
+            done = step / (params.epochs * steps_per_epoch(params, len(examples)))
+            how = augmentation_strength(params, done)
             return sample_patches(examples, chances, params.batch, params.patch, rng, how)
-        epoch, place = divmod(step, steps_an_epoch(params, len(examples)))
+        epoch, place = divmod(step, steps_per_epoch(params, len(examples)))
         order = np.random.default_rng((params.seed, epoch)).permutation(len(examples))
         chosen = np.roll(order, -place * params.batch)[: params.batch]
         if not params.steps and (place + 1) * params.batch > len(order):
@@ -292,8 +296,8 @@ def batches(
             yield batch
 
 
-def _sampling(examples: list[Example]) -> NDArray[np.float64]:
-    """Probability of each example: between equal images and equal kinds, as ``EVEN`` says."""
+def _sampling_probabilities(examples: list[Example]) -> NDArray[np.float64]:
+    """Probability of each example: between equal images and equal kinds, as ``BALANCE`` says."""
     of_kind = Counter(one.kind for one in examples)
-    weights = np.array([one.chance * of_kind[one.kind] ** -EVEN for one in examples])
+    weights = np.array([one.sampling_weight * of_kind[one.kind] ** -BALANCE for one in examples])
     return weights / weights.sum()

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_nuclei_unet.arrays.tiling import plan_tiles, read_tile
-from napari_nuclei_unet.metrics.matching import by_image, count_known, pooled
+from napari_nuclei_unet.metrics.matching import average_scores, count_annotated_matches, pool_scores
 from napari_nuclei_unet.network.unet import UNet
 from napari_nuclei_unet.segmentation.device import CPU_TILE
 from napari_nuclei_unet.segmentation.watershed import separate
-from napari_nuclei_unet.training.augmentation import resized, zoomed
-from napari_nuclei_unet.training.example import Example, loss_for, targets
-from napari_nuclei_unet.training.plots import Prediction
+from napari_nuclei_unet.training.augmentation import rescale_example, resize_to_square
+from napari_nuclei_unet.training.example import Example, make_loss, make_targets
+from napari_nuclei_unet.training.plots import ValidationPicture
 
 # While a model is trained; the final ones are tuned.
-THRESHOLDS: dict[str, Any] = {
+VALIDATION_THRESHOLDS: dict[str, Any] = {
     "threshold": 0.5,
     "separation": 0.85,
     "confidence": 0.0,
@@ -30,11 +30,11 @@ THRESHOLDS: dict[str, Any] = {
 
 
 # Largest edge of the picture of a validation image, in pixels: its middle is shown.
-PICTURE = 320
+MAX_PICTURE_EDGE = 320
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class ValidationCase:
     """One validation image as the network sees it.
 
     Attributes
@@ -54,16 +54,16 @@ class Case:
     known: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, example: Example) -> Case:
+    def of(cls, example: Example) -> ValidationCase:
         """Prepare an example."""
-        target, weight = (torch.from_numpy(part)[None] for part in targets(example.ids))
+        target, weight = (torch.from_numpy(part)[None] for part in make_targets(example.ids))
         if example.known is not None:
             weight = weight * example.known[None]
         return cls(example.image, example.ids, target, weight, example.is_known)
 
 
 @dataclass(frozen=True, eq=False)
-class Validated:
+class ValidationResult:
     """What a network scores.
 
     Attributes
@@ -107,51 +107,57 @@ class Validation:
         self.examples = examples
         zooms = zooms or [1.0] * len(examples)
         pairs = zip(examples, zooms, strict=True)
-        self.cases = [Case.of(one if zoom == 1 else zoomed(one, zoom)) for one, zoom in pairs]
-        self._thresholds = thresholds or THRESHOLDS
-        self._scores = pooled if pool else by_image
-        self.shown = max(range(len(examples)), key=lambda i: len(examples[i].centres))
+        self.cases = [
+            ValidationCase.of(one if zoom == 1 else rescale_example(one, zoom))
+            for one, zoom in pairs
+        ]
+        self._thresholds = thresholds or VALIDATION_THRESHOLDS
+        self._scores = pool_scores if pool else average_scores
+        self.shown_index = max(range(len(examples)), key=lambda i: len(examples[i].centres))
 
     @classmethod
     def resized(cls, examples: list[Example], size: int) -> Validation:
         """Prepare whole images made squares of an edge of ``size`` pixels; 0: as they are."""
-        return cls([_resized(one, size) for one in examples] if size else examples)
+        return cls([_resize_example(one, size) for one in examples] if size else examples)
 
     @torch.inference_mode()
-    def validate(self, network: UNet) -> Validated:
+    def validate(self, network: UNet) -> ValidationResult:
         """Score a network in evaluation mode."""
-        loss_of = loss_for(network.config.out_channels)
+        loss_of = make_loss(network.config.out_channels)
         losses, counts, all_found = [], [], []
         for case in self.cases:
-            logits = predict(network, case.image)
+            logits = predict_logits(network, case.image)
             losses.append(loss_of(logits, case.target, case.weight).item())
             found = separate(torch.sigmoid(logits)[0].numpy(), **self._thresholds)
-            counts.append(count_known(case.truth, found, case.known))
+            counts.append(count_annotated_matches(case.truth, found, case.known))
             all_found.append(found)
         scores = self._scores(counts)
         loss = float(np.mean(losses))
-        return Validated(loss, scores["IoU"], scores["AP@0.5"], all_found[self.shown])
+        return ValidationResult(loss, scores["IoU"], scores["AP@0.5"], all_found[self.shown_index])
 
-    def picture(self, validated: Validated) -> Prediction:
+    def picture(self, validated: ValidationResult) -> ValidationPicture:
         """Give one of the images with what was annotated, and what was found in it."""
-        case = self.cases[self.shown]
+        case = self.cases[self.shown_index]
         box = tuple(
-            slice(max(0, (extent - PICTURE) // 2), max(0, (extent - PICTURE) // 2) + PICTURE)
+            slice(
+                max(0, (extent - MAX_PICTURE_EDGE) // 2),
+                max(0, (extent - MAX_PICTURE_EDGE) // 2) + MAX_PICTURE_EDGE,
+            )
             for extent in case.truth.shape
         )
         known = case.known[box]
         image = case.image[:, *box].permute(1, 2, 0).numpy()
         image = np.where(known[..., None], image, 0.4 * image)  # what does not count is darker
         true, found = (np.where(known, part[box], 0) for part in (case.truth, validated.found))
-        return Prediction(self.examples[self.shown].name, image, true, found)
+        return ValidationPicture(self.examples[self.shown_index].name, image, true, found)
 
 
-def _resized(example: Example, size: int) -> Example:
-    image, labels = resized(example, size)
+def _resize_example(example: Example, size: int) -> Example:
+    image, labels = resize_to_square(example, size)
     return replace(example, image=image, labels=labels)
 
 
-def predict(network: UNet, image: Tensor) -> Tensor:
+def predict_logits(network: UNet, image: Tensor) -> Tensor:
     """Logits of a whole image, tiled and with a mirrored border as the engine has it.
 
     Parameters
@@ -169,5 +175,5 @@ def predict(network: UNet, image: Tensor) -> Tensor:
     logits = torch.empty(1, config.out_channels, *shape)
     for tile in plan_tiles(shape, CPU_TILE, config.halo, config.divisor):
         seen = torch.from_numpy(read_tile(pixels, tile)).permute(2, 0, 1)[None]
-        logits[:, :, *tile.place] = network(seen.to(device)).cpu()[:, :, *tile.keep]
+        logits[:, :, *tile.core] = network(seen.to(device)).cpu()[:, :, *tile.core_in_read]
     return logits

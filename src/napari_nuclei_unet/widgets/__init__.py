@@ -7,11 +7,11 @@ from napari_nuclei_unet.widgets.segment.widget import SegmentWidget
 
 __all__ = ["ReviewWidget", "SegmentWidget", "TrainWidget"]
 
-_LATER = {"ReviewWidget": "review.widget", "TrainWidget": "train.widget"}
+_LAZY_WIDGETS = {"ReviewWidget": "review.widget", "TrainWidget": "train.widget"}
 
 
 def __getattr__(name: str) -> Any:
     """Load the other widgets, with what they need, when they are first opened."""
-    if name not in _LATER:
+    if name not in _LAZY_WIDGETS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_LAZY_WIDGETS[name]}"), name)

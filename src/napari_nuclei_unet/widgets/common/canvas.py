@@ -7,11 +7,11 @@ from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QMainWindow, QWidget
 from vispy.app.base import BaseCanvasBackend
 
-WIDTH = 3
-COLOUR = QColor(255, 230, 0)
+TRAIL_WIDTH = 3
+TRAIL_COLOR = QColor(255, 230, 0)
 
 
-def canvas_of(widget: QWidget) -> QWidget | None:
+def find_canvas(widget: QWidget) -> QWidget | None:
     """Find the canvas of the window that a widget is docked in, if it is in one."""
     window = widget.window()
     middle = window.centralWidget() if isinstance(window, QMainWindow) else None
@@ -21,7 +21,7 @@ def canvas_of(widget: QWidget) -> QWidget | None:
     return None
 
 
-class Trail(QWidget):
+class StrokeTrail(QWidget):
     """Draws where the mouse went, over a canvas, which gets all events as before.
 
     Parameters
@@ -52,6 +52,6 @@ class Trail(QWidget):
         """Draw the trail; called by Qt."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(COLOUR, WIDTH))
+        painter.setPen(QPen(TRAIL_COLOR, TRAIL_WIDTH))
         painter.drawPolyline(self._points)
         painter.end()

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 
-def combo(name: str, tooltip: str, choices: Any) -> ComboBox:
+def create_combo_box(name: str, tooltip: str, choices: Any) -> ComboBox:
     """Make a list to choose from; ``choices`` as magicgui takes them."""
     made = ComboBox(name=name, choices=choices, tooltip=tooltip)
     made.native.setObjectName(name)
@@ -29,21 +29,21 @@ def combo(name: str, tooltip: str, choices: Any) -> ComboBox:
     return made
 
 
-def button(name: str, text: str, tooltip: str) -> QPushButton:
+def create_button(name: str, text: str, tooltip: str) -> QPushButton:
     """Make a button."""
     made = QPushButton(text, objectName=name)
     made.setToolTip(tooltip)
     return made
 
 
-def check_box(name: str, text: str, tooltip: str) -> QCheckBox:
+def create_check_box(name: str, text: str, tooltip: str) -> QCheckBox:
     """Make a box to tick."""
     made = QCheckBox(text, objectName=name)
     made.setToolTip(tooltip)
     return made
 
 
-def row(*widgets: QWidget) -> QWidget:
+def create_row(*widgets: QWidget) -> QWidget:
     """Lay out widgets side by side."""
     made = QWidget()
     made.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
@@ -54,12 +54,12 @@ def row(*widgets: QWidget) -> QWidget:
     return made
 
 
-class Scrolled(QScrollArea):
+class ScrollableForm(QScrollArea):
     """A form that scrolls up and down only: it is always as wide as it has to be."""
 
-    def hold(self, inside: QWidget) -> None:
+    def set_form(self, form: QWidget) -> None:
         """Show a form."""
-        self.setWidget(inside)
+        self.setWidget(form)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QScrollArea.Shape.NoFrame)

@@ -16,7 +16,7 @@ from qtpy.QtCore import QCoreApplication, QObject, Signal
 from superqt.utils import GeneratorWorker
 
 # Steps that follow each other faster are not all shown; in seconds.
-SHOWN_EVERY = 0.1
+MIN_UPDATE_INTERVAL = 0.1
 
 
 class _Worker(GeneratorWorker):
@@ -27,12 +27,12 @@ class _Worker(GeneratorWorker):
     blocks not run.
     """
 
-    stop_wanted = False
+    stop_requested = False
 
     def _next_value(self) -> bool | None:
         """Tell the generator at each step, but not before its first, whether it shall stop."""
         begun, self._begun = getattr(self, "_begun", False), True
-        return True if begun and self.stop_wanted else None
+        return True if begun and self.stop_requested else None
 
     def work(self) -> Any:
         try:
@@ -40,30 +40,30 @@ class _Worker(GeneratorWorker):
         finally:
             self._gen.close()
         if isinstance(result, RuntimeError):
-            raise _HiddenError(result)
+            raise _WrappedRuntimeError(result)
         return result
 
 
-class _HiddenError(Exception):
+class _WrappedRuntimeError(Exception):
     """Carries a RuntimeError past superqt."""
 
 
-class Often:
+class UpdateThrottle:
     """Says which steps are shown: drawing the window for each would slow down fast ones."""
 
     def __init__(self) -> None:
-        self._last = -SHOWN_EVERY
+        self._last = -MIN_UPDATE_INTERVAL
 
-    def due(self, step: Any) -> bool:
+    def is_due(self, step: Any) -> bool:
         """Whether the last one shown is long enough ago; the first and last are always shown."""
         now = time.monotonic()
-        if 0 < step.done < step.total and now - self._last < SHOWN_EVERY:
+        if 0 < step.done < step.total and now - self._last < MIN_UPDATE_INTERVAL:
             return False
         self._last = now
         return True
 
 
-class Job(QObject):
+class ThreadJob(QObject):
     """Runs one generator at a time.
 
     Signals
@@ -78,7 +78,7 @@ class Job(QObject):
         The end, whichever it was; a new job may start.
     """
 
-    _at_work: ClassVar[set[Job]] = set()  # a job outlives its widget until it has ended
+    _running_jobs: ClassVar[set[ThreadJob]] = set()  # a job outlives its widget until it has ended
 
     stepped = Signal(object)
     returned = Signal(object)
@@ -93,7 +93,7 @@ class Job(QObject):
             app.aboutToQuit.connect(self.cancel)
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether a generator is at work."""
         return self._worker is not None
 
@@ -111,15 +111,15 @@ class Job(QObject):
         *args
             Are passed to it.
         """
-        if self.running:
+        if self.is_running:
             raise AssertionError("a job is running; check `running` first")
-        Job._at_work.add(self)
+        ThreadJob._running_jobs.add(self)
         self._bar = progress(total=0, desc=title) if title else None
-        self._often = Often()
+        self._throttle = UpdateThrottle()
         worker = self._worker = _Worker(steps, *args)
         worker.yielded.connect(self._step)
         worker.returned.connect(self.returned)
-        worker.errored.connect(self._pass_on)
+        worker.errored.connect(self._on_errored)
         worker.finished.connect(self._end)
         worker.start()
 
@@ -131,36 +131,36 @@ class Job(QObject):
     def stop(self) -> None:
         """Ask the generator to return what is finished, after the piece it is working on."""
         if self._worker is not None:
-            self._worker.stop_wanted = True
+            self._worker.stop_requested = True
 
     def _step(self, event: Any) -> None:
         self.stepped.emit(event)
-        if self._bar is not None and self._often.due(event):
+        if self._bar is not None and self._throttle.is_due(event):
             # last: napari's bar lets events pass, and with them perhaps the job's end
             self._bar.total = event.total
             self._bar.update(event.done - self._bar.n)
 
-    def _pass_on(self, error: Exception) -> None:
-        self.failed.emit(error.args[0] if isinstance(error, _HiddenError) else error)
+    def _on_errored(self, error: Exception) -> None:
+        self.failed.emit(error.args[0] if isinstance(error, _WrappedRuntimeError) else error)
 
     def _end(self) -> None:
         self._worker = None
         if self._bar is not None:
             bar, self._bar = self._bar, None
             bar.close()
-        Job._at_work.discard(self)
+        ThreadJob._running_jobs.discard(self)
         self.finished.emit()
 
 
-def use_threads(free: int) -> None:
+def reserve_threads(reserved: int) -> None:
     """Let torch take all processor threads but so many; at least one works."""
     import torch
 
-    torch.set_num_threads(max(1, _default_threads() - free))
+    torch.set_num_threads(max(1, _default_thread_count() - reserved))
 
 
 @cache
-def _default_threads() -> int:
+def _default_thread_count() -> int:
     """As many threads as torch takes by itself, before the number was changed."""
     import torch
 

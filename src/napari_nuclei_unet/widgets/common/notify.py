@@ -7,7 +7,7 @@ from napari.utils.notifications import show_error
 from napari_nuclei_unet.errors import UserError
 
 
-def tell(error: Exception) -> None:
+def show_user_error(error: Exception) -> None:
     """Show a mistake of the user as a sentence; anything else is a bug, and napari shows it."""
     if not isinstance(error, UserError):
         raise error

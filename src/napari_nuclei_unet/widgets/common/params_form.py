@@ -10,14 +10,14 @@ from magicgui.widgets import Slider, Widget, create_widget
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
-Params = TypeVar("Params")
+_Params = TypeVar("_Params")
 
 
 # What a control holds while it means "auto"; below the least value of every such parameter.
-AUTO = 0
+AUTO_VALUE = 0
 
 
-class ParamsForm(QObject, Generic[Params]):
+class ParamsForm(QObject, Generic[_Params]):
     """One control for every field of a parameter dataclass.
 
     Parameters
@@ -33,7 +33,7 @@ class ParamsForm(QObject, Generic[Params]):
 
     changed = Signal(str)
 
-    def __init__(self, params: type[Params]) -> None:
+    def __init__(self, params: type[_Params]) -> None:
         super().__init__()
         self._params = params
         hints = get_type_hints(params)
@@ -59,11 +59,11 @@ class ParamsForm(QObject, Generic[Params]):
             layout.addRow(self._controls[name].label, self._controls[name].native)
         return made
 
-    def get(self) -> Params:
+    def get(self) -> _Params:
         """Values shown, as the dataclass; what is shown as auto is None."""
         return self._params(**{name: _value(one) for name, one in self._controls.items()})
 
-    def set(self, params: Params) -> None:
+    def set(self, params: _Params) -> None:
         """Show values; a field that is None becomes auto, or keeps what is shown where no auto is.
 
         Parameters
@@ -77,7 +77,7 @@ class ParamsForm(QObject, Generic[Params]):
                     control.max = max(control.max, value)
                 control.value = value
             elif control.auto:
-                control.value = AUTO
+                control.value = AUTO_VALUE
 
     def _on_changed(self, name: str, _: Any) -> None:
         self.changed.emit(name)
@@ -97,7 +97,7 @@ def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
     auto = field.default is None and options.get("widget_type") != "FloatSlider"
     start = meta["min"] if field.default is None else field.default
     if auto:
-        start = options["min"] = AUTO
+        start = options["min"] = AUTO_VALUE
     kind = next((t for t in get_args(hint) if t is not type(None)), hint)
     control = create_widget(
         name=field.name, label=meta["label"], annotation=kind, value=start, options=options
@@ -121,4 +121,4 @@ def _value(control: Widget) -> Any:
 
 
 def _is_auto(control: Widget) -> bool:
-    return control.auto and control.value == AUTO
+    return control.auto and control.value == AUTO_VALUE

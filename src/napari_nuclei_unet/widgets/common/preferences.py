@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-PLUGIN = "napari-nuclei-unet"
+PLUGIN_NAME = "napari-nuclei-unet"
 # What holds where napari knows nothing of the plugin, and where nothing was set.
-DEFAULTS: dict[str, Any] = {
+DEFAULT_PREFERENCES: dict[str, Any] = {
     "device": "auto",
     "model_folder": "",
     "model": "nuclei",
@@ -16,15 +16,15 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def preference(name: str) -> Any:
+def get_preference(name: str) -> Any:
     """Value that the user has set, or the default.
 
     Parameters
     ----------
     name : str
-        One of ``DEFAULTS``.
+        One of ``DEFAULT_PREFERENCES``.
     """
-    return getattr(_settings(), name, DEFAULTS[name])
+    return getattr(_settings(), name, DEFAULT_PREFERENCES[name])
 
 
 def set_preference(name: str, value: Any) -> None:
@@ -37,6 +37,6 @@ def _settings() -> Any:
     try:
         from napari.settings import get_plugin_settings
 
-        return get_plugin_settings(PLUGIN).segment
+        return get_plugin_settings(PLUGIN_NAME).segment
     except (ImportError, KeyError, AttributeError):  # an older napari, or not installed in it
         return None

@@ -9,6 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def content_of(pixels: NDArray[Any]) -> int:
+def array_crc32(pixels: NDArray[Any]) -> int:
     """Checksum of an array, at gigabytes a second."""
     return zlib.crc32(np.ascontiguousarray(pixels).view(np.uint8).data) if pixels.size else 0

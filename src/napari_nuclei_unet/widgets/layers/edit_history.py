@@ -16,16 +16,16 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.widgets.layers.label_ids import Index
+from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex
 
 # What napari can undo, and redo; fewer where each look reads a file.
-STEPS, STEPS_IN_FILES = 200, 20
+MAX_UNDO_STEPS, MAX_UNDO_STEPS_IN_FILES = 200, 20
 # Pixels that are remembered of a step: of so many of its parts, so many each.
-PARTS, EACH = 16, 4
+SAMPLED_PARTS_PER_EDIT, SAMPLED_PIXELS_PER_PART = 16, 4
 
 
 @dataclass(eq=False)
-class Edit:
+class LayerEdit:
     """A step of napari's history.
 
     Attributes
@@ -34,20 +34,20 @@ class Edit:
         Around all of it, on every axis of the labels.
     ids : frozenset of int
         That pixels had before, or have after it.
-    at : tuple of ndarray, shape (n,), int
+    indices : tuple of ndarray, shape (n,), int
         Some of its pixels.
-    new, now : ndarray, shape (n,)
+    new_values, current_values : ndarray, shape (n,)
         What these got, and what is there.
     """
 
     box: tuple[slice, ...]
     ids: frozenset[int]
-    at: tuple[NDArray[np.intp], ...]
-    new: NDArray[Any]
-    now: NDArray[Any]
+    indices: tuple[NDArray[np.intp], ...]
+    new_values: NDArray[Any]
+    current_values: NDArray[Any]
 
 
-class History:
+class EditHistory:
     """Watches a layer.
 
     Parameters
@@ -59,36 +59,38 @@ class History:
 
     Attributes
     ----------
-    used : int
+    max_used_id : int
         Largest id that was painted.
-    complete : bool
+    is_complete : bool
         Whether ``used`` is at least every id that there is; who looks for these says so.
     """
 
-    def __init__(self, layer: Labels, changed: Callable[[Sequence[Edit]], None]) -> None:
+    def __init__(self, layer: Labels, changed: Callable[[Sequence[LayerEdit]], None]) -> None:
         self._layer, self._changed = weakref.ref(layer), changed
         in_memory = isinstance(layer.data, np.ndarray)
-        self._edits: deque[Edit] = deque(maxlen=STEPS if in_memory else STEPS_IN_FILES)
-        self._awaited: list[Edit] = []
-        self.used, self.complete = 0, False
+        self._edits: deque[LayerEdit] = deque(
+            maxlen=MAX_UNDO_STEPS if in_memory else MAX_UNDO_STEPS_IN_FILES
+        )
+        self._pending: list[LayerEdit] = []
+        self.max_used_id, self.is_complete = 0, False
         layer.events.paint.connect(self._on_paint)
         layer.events.labels_update.connect(self._on_updated)
         layer.events.set_data.connect(self._on_drawn)
 
-    def crosses(self, index: Index) -> bool:
+    def intersects_plane(self, index: LabelsIndex) -> bool:
         """Whether a plane has been edited."""
-        return any(crosses(edit.box, index) for edit in self._edits)
+        return any(box_intersects_plane(edit.box, index) for edit in self._edits)
 
-    def settle(self) -> None:
+    def update_known_values(self) -> None:
         """Take what is there now for known: the program has written it."""
-        self._awaited = []
+        self._pending = []
         for edit in self._edits:
-            edit.now = self._read(edit)
+            edit.current_values = self._read(edit)
 
     def clear(self) -> None:
         """Forget all edits."""
         self._edits.clear()
-        self._awaited = []
+        self._pending = []
 
     @property
     def _data(self) -> Any:
@@ -96,40 +98,40 @@ class History:
         assert layer is not None
         return layer.data
 
-    def _read(self, edit: Edit) -> NDArray[Any]:
-        return np.asarray(self._data[edit.at])
+    def _read(self, edit: LayerEdit) -> NDArray[Any]:
+        return np.asarray(self._data[edit.indices])
 
     def _on_paint(self, event: Any) -> None:
         """Take note of an edit; napari may tell of it before it is made."""
-        edit = _edit_of(event.value, self._data.shape)
-        edit.now = self._read(edit)
-        self.used = max(self.used, *edit.ids, 0)
+        edit = _merge_atoms(event.value, self._data.shape)
+        edit.current_values = self._read(edit)
+        self.max_used_id = max(self.max_used_id, *edit.ids, 0)
         self._edits.append(edit)
-        if np.array_equal(edit.now, edit.new):
-            self._tell([edit])
+        if np.array_equal(edit.current_values, edit.new_values):
+            self._report([edit])
         else:
-            self._awaited.append(edit)
+            self._pending.append(edit)
 
     def _on_updated(self, _: Any) -> None:
-        if self._awaited:
-            self._tell(self._awaited)
+        if self._pending:
+            self._report(self._pending)
 
     def _on_drawn(self, _: Any) -> None:
-        self._tell(self._awaited)
+        self._report(self._pending)
 
-    def _tell(self, some: list[Edit]) -> None:
+    def _report(self, some: list[LayerEdit]) -> None:
         """Tell of edits, and of those that are not as they were seen last."""
         others = [one for one in self._edits if one not in some and self._differs(one)]
-        self._awaited = []
+        self._pending = []
         if some or others:
-            self.settle()
+            self.update_known_values()
             self._changed([*some, *others])
 
-    def _differs(self, edit: Edit) -> bool:
-        return not np.array_equal(self._read(edit), edit.now)
+    def _differs(self, edit: LayerEdit) -> bool:
+        return not np.array_equal(self._read(edit), edit.current_values)
 
 
-def crosses(box: tuple[slice, ...], index: Index) -> bool:
+def box_intersects_plane(box: tuple[slice, ...], index: LabelsIndex) -> bool:
     """Whether a box of the labels has pixels of a plane."""
     return all(
         isinstance(at, slice) or part.start <= at < part.stop
@@ -137,35 +139,35 @@ def crosses(box: tuple[slice, ...], index: Index) -> bool:
     )
 
 
-def _edit_of(atoms: Sequence[Any], shape: tuple[int, ...]) -> Edit:
+def _merge_atoms(atoms: Sequence[Any], shape: tuple[int, ...]) -> LayerEdit:
     """Make one edit of what napari did at once."""
-    boxes = [_box_of(atom, shape) for atom in atoms]
+    boxes = [_atom_box(atom, shape) for atom in atoms]
     box = tuple(
         slice(min(part.start for part in parts), max(part.stop for part in parts))
         for parts in zip(*boxes, strict=True)
     )
-    ids = frozenset().union(*(_ids_of(atom) for atom in atoms))
-    chosen = _evenly(len(atoms), PARTS)
-    pixels = [_pixels_of(atoms[number], shape) for number in chosen]
+    ids = frozenset().union(*(_atom_ids(atom) for atom in atoms))
+    chosen = _sample_evenly(len(atoms), SAMPLED_PARTS_PER_EDIT)
+    pixels = [_sample_atom(atoms[number], shape) for number in chosen]
     at = tuple(np.concatenate(axis) for axis in zip(*(one[0] for one in pixels), strict=True))
     new = np.concatenate([one[1] for one in pixels])
-    return Edit(box, ids, at, new, new)
+    return LayerEdit(box, ids, at, new, new)
 
 
-def _box_of(atom: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
+def _atom_box(atom: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
     if hasattr(atom, "slice_key"):
         return tuple(slice(*part.indices(n)) for part, n in zip(atom.slice_key, shape, strict=True))
-    low_high = [(np.min(axis), np.max(axis)) for axis in _positive(atom[0], shape)]
+    low_high = [(np.min(axis), np.max(axis)) for axis in _wrap_indices(atom[0], shape)]
     return tuple(slice(int(low), int(high) + 1) for low, high in low_high)
 
 
-def _ids_of(atom: Any) -> set[int]:
+def _atom_ids(atom: Any) -> set[int]:
     if hasattr(atom, "slice_key"):
-        return {*_different(atom.old_values), int(atom.new_value)}
-    return {*_different(atom[1]), *_different(atom[2])}
+        return {*_unique_values(atom.old_values), int(atom.new_value)}
+    return {*_unique_values(atom[1]), *_unique_values(atom[2])}
 
 
-def _different(values: Any) -> set[int]:
+def _unique_values(values: Any) -> set[int]:
     """Values that occur; fast where there is only one."""
     values = np.asarray(values)
     if not values.size:
@@ -174,27 +176,27 @@ def _different(values: Any) -> set[int]:
     return {int(low)} if low == high else set(np.unique(values).tolist())
 
 
-def _pixels_of(
+def _sample_atom(
     atom: Any, shape: tuple[int, ...]
 ) -> tuple[tuple[NDArray[np.intp], ...], NDArray[Any]]:
     """Give some pixels of a part, and what they get."""
     if hasattr(atom, "slice_key"):
-        starts = [part.start for part in _box_of(atom, shape)]
-        wide = [part.stop - part.start for part in _box_of(atom, shape)]
+        starts = [part.start for part in _atom_box(atom, shape)]
+        wide = [part.stop - part.start for part in _atom_box(atom, shape)]
         inside = np.arange(np.prod(wide)) if atom.mask is None else np.flatnonzero(atom.mask)
-        flat = inside[_evenly(inside.size, EACH)]
+        flat = inside[_sample_evenly(inside.size, SAMPLED_PIXELS_PER_PART)]
         places = zip(np.unravel_index(flat, wide), starts, strict=True)
         return tuple(axis + start for axis, start in places), np.full(flat.size, atom.new_value)
-    indices = _positive(atom[0], shape)
-    chosen = _evenly(len(indices[0]), EACH)
+    indices = _wrap_indices(atom[0], shape)
+    chosen = _sample_evenly(len(indices[0]), SAMPLED_PIXELS_PER_PART)
     new = np.broadcast_to(atom[2], len(indices[0]))[chosen]
     return tuple(axis[chosen] for axis in indices), new
 
 
-def _positive(indices: Any, shape: tuple[int, ...]) -> list[NDArray[np.intp]]:
+def _wrap_indices(indices: Any, shape: tuple[int, ...]) -> list[NDArray[np.intp]]:
     return [np.asarray(axis) % n for axis, n in zip(indices, shape, strict=True)]
 
 
-def _evenly(count: int, most: int) -> NDArray[np.intp]:
+def _sample_evenly(count: int, max_count: int) -> NDArray[np.intp]:
     """At most so many of the first ``count`` whole numbers, the first and last among them."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp))
+    return np.unique(np.linspace(0, count - 1, min(count, max_count)).astype(np.intp))

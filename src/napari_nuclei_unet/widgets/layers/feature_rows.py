@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.boxes import Box
 
-Rows = dict[str, NDArray[Any]]
+FeatureRows = dict[str, NDArray[Any]]
 
 
-def taken(rows: Rows, which: NDArray[Any]) -> Rows:
+def select_rows(rows: FeatureRows, which: NDArray[Any]) -> FeatureRows:
     """Take some rows, by a mask or in an order."""
     return {name: column[which] for name, column in rows.items()}
 
 
-def joined(one: Rows, other: Rows) -> tuple[Rows, NDArray[np.intp]]:
+def merge_rows(one: FeatureRows, other: FeatureRows) -> tuple[FeatureRows, NDArray[np.intp]]:
     """Put rows together, by rising label; what one of them lacks is NaN.
 
     Returns
@@ -39,12 +39,12 @@ def joined(one: Rows, other: Rows) -> tuple[Rows, NDArray[np.intp]]:
     return made, order
 
 
-def as_boxes(parts: Sequence[Box]) -> NDArray[np.int64]:
+def stack_boxes(parts: Sequence[Box]) -> NDArray[np.int64]:
     """Give boxes as rows: first row and column, and those after the last."""
     return np.array([[r.start, c.start, r.stop, c.stop] for r, c in parts], np.int64)
 
 
-def meeting(boxes: NDArray[np.int64], box: Box) -> NDArray[np.bool_]:
+def find_overlapping_boxes(boxes: NDArray[np.int64], box: Box) -> NDArray[np.bool_]:
     """Say which boxes share a pixel with one."""
     top, left, bottom, right = boxes.T
     rows, columns = box
@@ -52,7 +52,7 @@ def meeting(boxes: NDArray[np.int64], box: Box) -> NDArray[np.bool_]:
     return above & (left < columns.stop) & (right > columns.start)
 
 
-def spread(box: Box, boxes: NDArray[np.int64]) -> Box:
+def enclose_boxes(box: Box, boxes: NDArray[np.int64]) -> Box:
     """Smallest box around a box and some others."""
     rows, columns = box
     own = np.array([[rows.start, columns.start, rows.stop, columns.stop]])

@@ -8,9 +8,9 @@ import numpy as np
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.layers.label_ids import Index
+from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -21,22 +21,24 @@ if TYPE_CHECKING:
 FLAT = 1e-6
 
 
-def pixels_of(image: Image) -> Any:
+def full_resolution_data(image: Image) -> Any:
     """Full resolution of an image layer, as it is stored: never copied, never computed here."""
     return image.data[0] if image.multiscale else image.data
 
 
-def same_array(one: Any, other: Any) -> bool:
+def is_same_array(one: Any, other: Any) -> bool:
     """Whether two are one array; in a window a plugin gets proxies, which are new every time."""
     return getattr(one, "__wrapped__", one) is getattr(other, "__wrapped__", other)
 
 
-def shape_of(image: Image) -> tuple[int, ...]:
+def layer_shape(image: Image) -> tuple[int, ...]:
     """Shape of an image layer without its colour axis."""
-    return tuple(pixels_of(image).shape[: image.ndim])
+    return tuple(full_resolution_data(image).shape[: image.ndim])
 
 
-def plane_on_view(viewer: ViewerModel, image: Image, channel_axis: int | None = None) -> Index:
+def plane_on_view(
+    viewer: ViewerModel, image: Image, channel_axis: int | None = None
+) -> LabelsIndex:
     """Index of the plane of a layer that the viewer shows.
 
     Parameters
@@ -58,14 +60,14 @@ def plane_on_view(viewer: ViewerModel, image: Image, channel_axis: int | None = 
         If the layer is empty or flattened, or the sliders stand beyond it.
     """
     check_invertible(image)
-    shape = shape_of(image)
+    shape = layer_shape(image)
     if 0 in shape:
         raise UserError(f"The image '{image.name}' is empty: its shape is {shape}.")
     offset = viewer.dims.ndim - image.ndim
     index: list[slice | int] = [slice(None)] * image.ndim
     hidden = hidden_axes(viewer, image, channel_axis)
-    point = np.asarray(viewer.dims.point, float)[-image.ndim :] * units_of(viewer, image)
-    for axis, position in zip(hidden, positions(image, hidden, point), strict=True):
+    point = np.asarray(viewer.dims.point, float)[-image.ndim :] * viewer_unit_lengths(viewer, image)
+    for axis, position in zip(hidden, world_to_positions(image, hidden, point), strict=True):
         if axis == channel_axis and axis + offset in viewer.dims.displayed:
             position = 0
         if not 0 <= position < shape[axis]:
@@ -86,23 +88,23 @@ def hidden_axes(viewer: ViewerModel, image: Image, channel_axis: int | None = No
     return [axis for axis in range(image.ndim) if axis not in shown]
 
 
-def is_on_view(viewer: ViewerModel, image: Image, cut: Cut) -> bool:
+def is_on_view(viewer: ViewerModel, image: Image, plane_index: PlaneIndex) -> bool:
     """Whether the view shows a plane, or crosses it; a volume would be too slow to draw often."""
     if viewer.dims.ndisplay != 2:
         return False
     try:
-        view = plane_on_view(viewer, image, cut.channel_axis)
+        view = plane_on_view(viewer, image, plane_index.channel_axis)
     except UserError:  # it shows nothing of this image
         return False
     here = [None if isinstance(at, slice) else at for at in view]
-    channel = cut.channel_axis
-    ours = [at for axis, at in enumerate(cut.index) if axis != channel]
+    channel = plane_index.channel_axis
+    ours = [at for axis, at in enumerate(plane_index.index) if axis != channel]
     theirs = [at for axis, at in enumerate(here) if axis != channel]
     crossed = [at is None for at in ours] != [at is None for at in theirs]
     return crossed or ours == theirs
 
 
-def units_of(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64]:
+def viewer_unit_lengths(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64]:
     """Length of the viewer's unit along each axis of a layer, in the units of the layer.
 
     The sliders and the camera of napari count in units that all layers share; what a layer says of
@@ -115,7 +117,7 @@ def units_of(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64]:
     return np.array([1.0 if a == b else (1 * a).to(b).magnitude for a, b in pairs])
 
 
-def positions(image: Image, axes: list[int], point: NDArray[np.floating]) -> list[int]:
+def world_to_positions(image: Image, axes: list[int], point: NDArray[np.floating]) -> list[int]:
     """Where a point of the world, in the layer's units, lies along some axes, in its pixels.
 
     As napari slices: these axes are inverted by themselves, so that in a rotated or sheared
@@ -123,13 +125,13 @@ def positions(image: Image, axes: list[int], point: NDArray[np.floating]) -> lis
     """
     if not axes:
         return []
-    origin, linear = world_of(image)
+    origin, linear = pixel_to_world(image)
     inverse = np.linalg.inv(linear)
     place = inverse[np.ix_(axes, axes)] @ point[axes] - (inverse @ origin)[axes]
     return np.round(place).astype(int).tolist()
 
 
-def world_of(image: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def pixel_to_world(image: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Place of pixel 0 in the world, and the matrix whose columns are steps of one pixel."""
     origin = np.asarray(image.data_to_world(np.zeros(image.ndim)), float)
     steps = [np.asarray(image.data_to_world(unit), float) - origin for unit in np.eye(image.ndim)]
@@ -144,7 +146,7 @@ def check_invertible(image: Image) -> None:
     UserError
         If pixels have no place of their own in the world.
     """
-    origin, linear = world_of(image)
+    origin, linear = pixel_to_world(image)
     if not np.isfinite(origin).all() or is_flat(linear):
         raise UserError(
             f"The layer '{image.name}' is flattened by its scale or affine, so that its pixels "

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 # Marks a layer that shows errors: the ids of the result's layer, and its own.
-ERRORS = "napari_nuclei_unet_errors_of"
+ERRORS_KEY = "napari_nuclei_unet_errors_of"
 
 # Says how ids of a labels layer came to hold across planes, "join" or "link"; beside its record,
 # as that is replaced when a plane is written.
-FOLLOWED = "napari_nuclei_unet_followed"
+LINKED_IDS_KEY = "napari_nuclei_unet_followed"
 
 # Marks the layer that shows the tracks of a labels layer.
-TRACKS = "napari_nuclei_unet_tracks_of"
+TRACKS_KEY = "napari_nuclei_unet_tracks_of"
 
 # Marks the shapes layer that shows what is held back of a labels layer.
-HELD = "napari_nuclei_unet_held_back_of"
+VALIDATION_AREAS_KEY = "napari_nuclei_unet_held_back_of"
 
 # Marks the shapes layer that shows the region of a record.
-REGION = "napari_nuclei_unet_region_of"
+REGION_KEY = "napari_nuclei_unet_region_of"
 
 # Marks the layer that shows the probability map of an image.
-PROBABILITY = "napari_nuclei_unet_probability_of"
+PROBABILITY_KEY = "napari_nuclei_unet_probability_of"
 
-METADATA = "napari_nuclei_unet"
+METADATA_KEY = "napari_nuclei_unet"

@@ -10,20 +10,25 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.layers.geometry import shape_of, world_of
-from napari_nuclei_unet.widgets.layers.keys import METADATA
-from napari_nuclei_unet.widgets.layers.label_ids import Ids, Index, ids_of, use_ids
+from napari_nuclei_unet.widgets.layers.geometry import layer_shape, pixel_to_world
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.label_ids import (
+    LabelIds,
+    LabelsIndex,
+    get_label_ids,
+    set_label_ids,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+GEOMETRY_ATTRIBUTES = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class LayerPlacement:
     """Where results of one plane of an image belong: in an array, and that in the world.
 
     Attributes
@@ -37,11 +42,11 @@ class Place:
     """
 
     shape: tuple[int, ...]
-    index: Index
+    index: LabelsIndex
     geometry: dict[str, Any]
 
 
-def place_of(image: Image, cut: Cut) -> Place:
+def get_layer_placement(image: Image, plane_index: PlaneIndex) -> LayerPlacement:
     """Say where the results of a plane belong.
 
     An axis of channels is left out if it is the first. Elsewhere that would move other axes
@@ -50,17 +55,17 @@ def place_of(image: Image, cut: Cut) -> Place:
     Parameters
     ----------
     image : napari.layers.Image
-    cut : Cut
+    plane_index : Cut
     """
-    geometry = {name: getattr(image, name) for name in GEOMETRY}
-    shape, index = shape_of(image), cut.slices
-    axis = cut.channel_axis
+    geometry = {name: getattr(image, name) for name in GEOMETRY_ATTRIBUTES}
+    shape, index = layer_shape(image), plane_index.slices
+    axis = plane_index.channel_axis
     if axis is None:
-        return Place(shape, index, geometry)
-    _, linear = world_of(image)
+        return LayerPlacement(shape, index, geometry)
+    _, linear = pixel_to_world(image)
     off_axis = linear[0, 1:].any() or linear[1:, 0].any()
     if axis == 0 and not off_axis:
-        return Place(shape[1:], index[1:], _without_first(geometry))
+        return LayerPlacement(shape[1:], index[1:], _drop_first_axis(geometry))
     width = np.ones(image.ndim)
     width[axis] = shape[axis]
     # the middle of all channels becomes the middle of the one pixel
@@ -69,10 +74,10 @@ def place_of(image: Image, cut: Cut) -> Place:
     geometry["scale"] = np.asarray(image.scale) * width
     geometry["translate"] = np.asarray(image.translate) + np.subtract(physical, start)
     shape = tuple(1 if one == axis else length for one, length in enumerate(shape))
-    return Place(shape, (*index[:axis], 0, *index[axis + 1 :]), geometry)
+    return LayerPlacement(shape, (*index[:axis], 0, *index[axis + 1 :]), geometry)
 
 
-def _without_first(geometry: dict[str, Any]) -> dict[str, Any]:
+def _drop_first_axis(geometry: dict[str, Any]) -> dict[str, Any]:
     """Geometry of a layer without its first axis, which must not be mixed with the others."""
     left = {name: geometry[name][1:] for name in ("scale", "translate", "units", "axis_labels")}
     shear = np.asarray(geometry["shear"])
@@ -90,10 +95,10 @@ def _without_first(geometry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def labels_of(viewer: ViewerModel, image: Image, ndim: int) -> Labels | None:
+def find_labels_layer(viewer: ViewerModel, image: Image, ndim: int) -> Labels | None:
     """Find the labels layer that holds the nuclei of an image layer; a copy of it does not."""
     for layer in viewer.layers:
-        record = layer.metadata.get(METADATA, {})
+        record = layer.metadata.get(METADATA_KEY, {})
         ours = (record.get("image"), record.get("layer"))
         same = ours == (str(image.unique_id), str(layer.unique_id))
         if isinstance(layer, Labels) and same and layer.ndim == ndim:
@@ -101,21 +106,21 @@ def labels_of(viewer: ViewerModel, image: Image, ndim: int) -> Labels | None:
     return None
 
 
-def result_on_view(viewer: ViewerModel, image: Image | None) -> Labels | None:
+def find_result_layer(viewer: ViewerModel, image: Image | None) -> Labels | None:
     """Find a labels layer with a record: the selected one, or that of an image layer."""
     active = viewer.layers.selection.active
-    if isinstance(active, Labels) and METADATA in active.metadata:
+    if isinstance(active, Labels) and METADATA_KEY in active.metadata:
         return active
     for ndim in () if image is None else (image.ndim, image.ndim - 1):
-        if (layer := labels_of(viewer, image, ndim)) is not None:
+        if (layer := find_labels_layer(viewer, image, ndim)) is not None:
             return layer
     return None
 
 
-def release(labels: Labels) -> None:
+def detach_labels(labels: Labels) -> None:
     """Leave a labels layer to the user: the next result gets a layer of its own."""
-    record = labels.metadata[METADATA] | {"layer": None}
-    labels.metadata = {**labels.metadata, METADATA: record}
+    record = labels.metadata[METADATA_KEY] | {"layer": None}
+    labels.metadata = {**labels.metadata, METADATA_KEY: record}
 
 
 def check_unlocked(labels: Labels | None) -> None:
@@ -132,7 +137,7 @@ def check_unlocked(labels: Labels | None) -> None:
         )
 
 
-def forget_steps(labels: Labels) -> None:
+def clear_undo_history(labels: Labels) -> None:
     """Drop what napari could undo, as it belongs to other labels; locking a layer does that."""
     labels.editable = False
     labels.editable = True
@@ -141,7 +146,7 @@ def forget_steps(labels: Labels) -> None:
 def show_labels(
     viewer: ViewerModel,
     image: Image,
-    cut: Cut,
+    plane_index: PlaneIndex,
     labels: NDArray[np.int32],
     inside: NDArray[np.bool_] | None,
     record: dict[str, Any],
@@ -153,7 +158,7 @@ def show_labels(
     viewer : napari.components.ViewerModel
     image : napari.layers.Image
         What was segmented.
-    cut : Cut
+    plane_index : Cut
         Which plane of it.
     labels : ndarray, shape of the plane, int32
     inside : ndarray, shape of the plane, bool, or None
@@ -172,23 +177,23 @@ def show_labels(
     UserError
         If there is not enough memory for labels of the image's shape.
     """
-    place = place_of(image, cut)
-    layer = labels_of(viewer, image, len(place.shape))
-    data, ids = _room(image, place.shape, layer)
+    place = get_layer_placement(image, plane_index)
+    layer = find_labels_layer(viewer, image, len(place.shape))
+    data, ids = _allocate_labels(image, place.shape, layer)
     ids.write(data, place.index, labels, inside)
     if layer is None:
         layer = viewer.add_labels(data, name=f"{image.name} nuclei", **place.geometry)
     else:
         layer.data = data  # also forgets the undo steps, which belong to the old labels
         set_geometry(layer, place)
-    use_ids(layer, ids)
+    set_label_ids(layer, ids)
     write_record(layer, image, place, record)
     return layer
 
 
-def write_labels(
+def write_plane_labels(
     layer: Labels,
-    place: Place,
+    placement: LayerPlacement,
     labels: NDArray[np.int32],
     inside: NDArray[np.bool_] | None,
     refresh: bool,
@@ -198,7 +203,7 @@ def write_labels(
     Parameters
     ----------
     layer : napari.layers.Labels
-    place : Place
+    placement : Place
     labels, inside
         As in :func:`show_labels`.
     refresh : bool
@@ -207,14 +212,14 @@ def write_labels(
     data = layer.data
     if not isinstance(data, np.ndarray) or not data.flags.writeable:  # such as a map of a file
         layer.data = data = np.array(data)
-    ids_of(layer).write(data, place.index, labels, inside)
+    get_label_ids(layer).write(data, placement.index, labels, inside)
     if refresh:
         layer.refresh(extent=False)
 
 
-def set_geometry(layer: Layer, place: Place) -> None:
+def set_geometry(layer: Layer, placement: LayerPlacement) -> None:
     """Put a layer where it belongs, if it is not there already: that draws everything again."""
-    for name, value in place.geometry.items():
+    for name, value in placement.geometry.items():
         if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
             setattr(layer, name, value)
 
@@ -222,9 +227,9 @@ def set_geometry(layer: Layer, place: Place) -> None:
 def write_record(
     layer: Labels,
     image: Image,
-    place: Place,
+    placement: LayerPlacement,
     record: dict[str, Any],
-    others: Sequence[Place] = (),
+    others: Sequence[LayerPlacement] = (),
 ) -> None:
     """Keep with a labels layer what made it; napari draws its window again for that.
 
@@ -232,7 +237,7 @@ def write_record(
     ----------
     layer : napari.layers.Labels
     image : napari.layers.Image
-    place : Place
+    placement : Place
         That was written last.
     record : dict
         Of it.
@@ -241,17 +246,17 @@ def write_record(
     """
     planes = [
         [None if isinstance(part, slice) else part for part in one.index]
-        for one in (*others, place)
+        for one in (*others, placement)
     ]
     ours = {"image": str(image.unique_id), "layer": str(layer.unique_id), "plane": planes[-1]}
     made = record | ours
     if len(planes[-1]) > 2:
-        before = layer.metadata.get(METADATA, {}).get("planes_written", [])
+        before = layer.metadata.get(METADATA_KEY, {}).get("planes_written", [])
         made["planes_written"] = before + [plane for plane in planes if plane not in before]
-    layer.metadata = {**layer.metadata, METADATA: made}
+    layer.metadata = {**layer.metadata, METADATA_KEY: made}
 
 
-def check_room(image: Image, place: Place, layer: Labels | None) -> None:
+def check_labels_memory(image: Image, placement: LayerPlacement, layer: Labels | None) -> None:
     """Refuse what needs labels that memory has no room for.
 
     Raises
@@ -259,23 +264,23 @@ def check_room(image: Image, place: Place, layer: Labels | None) -> None:
     UserError
         Says what to do.
     """
-    _room(image, place.shape, layer)
+    _allocate_labels(image, placement.shape, layer)
 
 
-def _room(
+def _allocate_labels(
     image: Image, shape: tuple[int, ...], layer: Labels | None
-) -> tuple[NDArray[np.int32], Ids]:
+) -> tuple[NDArray[np.int32], LabelIds]:
     """Labels to write into: those of a layer, made wide enough, or new ones; and their ids."""
     try:
         if layer is None or layer.data.shape != shape:
             data = np.zeros(shape, np.int32)
-            return data, Ids(data, 0)
+            return data, LabelIds(data, 0)
         data = layer.data
         ready = isinstance(data, np.ndarray) and data.dtype == np.int32 and data.flags.writeable
         if ready:
-            return data, ids_of(layer)
+            return data, get_label_ids(layer)
         data = np.array(data, np.int32)
-        return data, Ids(data)
+        return data, LabelIds(data)
     except (MemoryError, ValueError) as error:  # ValueError: no array can be as large
         raise UserError(
             f"There is not enough memory for labels of the shape of '{image.name}': "

@@ -11,23 +11,31 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.arrays.boxes import Box, enlarged
-from napari_nuclei_unet.arrays.channels import AllChannels
+from napari_nuclei_unet.arrays.channels import MultichannelView
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.labels.regionprops import Frame, boxes, measure
+from napari_nuclei_unet.labels.regionprops import Frame, bounding_boxes, measure
 from napari_nuclei_unet.segmentation.normalization import check_type_and_shape
-from napari_nuclei_unet.widgets.layers.feature_rows import Rows
-from napari_nuclei_unet.widgets.layers.geometry import pixels_of, shape_of, world_of
-from napari_nuclei_unet.widgets.layers.image_source import Source, likely_channel_axis, plane_axes
-from napari_nuclei_unet.widgets.layers.label_ids import Index, axes_of
+from napari_nuclei_unet.widgets.layers.feature_rows import FeatureRows
+from napari_nuclei_unet.widgets.layers.geometry import (
+    full_resolution_data,
+    layer_shape,
+    pixel_to_world,
+)
+from napari_nuclei_unet.widgets.layers.image_source import (
+    ImageSource,
+    guess_layer_channel_axis,
+    plane_axes,
+)
+from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes
 
 # Gives the maps of a plane, shape (n, Y, X), as long as they are kept.
-Maps = Callable[[], NDArray[np.float32] | None]
+MapsGetter = Callable[[], NDArray[np.float32] | None]
 
 
 @dataclass(frozen=True, eq=False)
-class Behind:
+class MeasurementSource:
     """Where measurements of a plane of labels come from.
 
     It keeps nothing alive: what is gone is not measured any more.
@@ -40,7 +48,7 @@ class Behind:
         Size of a pixel along its axes, in the units of the layer.
     pixels : callable or None
         Gives the array of the image, or None.
-    cut : Cut or None
+    plane_index : Cut or None
         The plane in it.
     maps : callable or None
         None: nothing was predicted.
@@ -49,14 +57,18 @@ class Behind:
     shape: tuple[int, int]
     spacing: tuple[float, float] = (1.0, 1.0)
     pixels: Callable[[], Any] | None = None
-    cut: Cut | None = None
-    maps: Maps | None = None
+    plane_index: PlaneIndex | None = None
+    maps: MapsGetter | None = None
 
     @property
-    def image(self) -> AllChannels | None:
+    def image(self) -> MultichannelView | None:
         """The plane of the image with all its channels, if it is still there."""
         pixels = None if self.pixels is None else self.pixels()
-        return None if pixels is None or self.cut is None else AllChannels(pixels, self.cut)
+        return (
+            None
+            if pixels is None or self.plane_index is None
+            else MultichannelView(pixels, self.plane_index)
+        )
 
     def probability(self, box: Box) -> NDArray[np.float32] | None:
         """Predicted probability of nucleus, in a box of the plane; None where it is not known."""
@@ -89,10 +101,12 @@ class Behind:
 
 
 # Rows as columns of arrays, and the box of each nucleus.
-Found = tuple[Rows, NDArray[np.int64]]
+BoxMeasurements = tuple[FeatureRows, NDArray[np.int64]]
 
 
-def measured(behind: Behind, labels: NDArray[Any], box: Box) -> Found:
+def measure_box(
+    measurement_source: MeasurementSource, labels: NDArray[Any], box: Box
+) -> BoxMeasurements:
     """Measure the nuclei of a box of a plane; may run in a thread.
 
     Returns
@@ -101,30 +115,32 @@ def measured(behind: Behind, labels: NDArray[Any], box: Box) -> Found:
     boxes : ndarray, shape (n, 4), int
         In pixels of the plane.
     """
-    rows = behind.measure(labels, box)
-    _, found = boxes(labels)
+    rows = measurement_source.measure(labels, box)
+    _, found = bounding_boxes(labels)
     return rows, found + np.tile([box[0].start, box[1].start], 2)
 
 
-def whole(shape: tuple[int, int]) -> Box:
+def whole_plane_box(shape: tuple[int, int]) -> Box:
     """Box of all of a plane."""
     return slice(0, shape[0]), slice(0, shape[1])
 
 
-def spacing_of(layer: Layer, axes: tuple[int, int]) -> tuple[float, float]:
+def pixel_spacing(layer: Layer, axes: tuple[int, int]) -> tuple[float, float]:
     """Size of a pixel along two axes of a layer, in its units; rotation and shear play no part."""
-    _, linear = world_of(layer)
+    _, linear = pixel_to_world(layer)
     rows, columns = (float(np.linalg.norm(linear[:, axis])) for axis in axes)
     return rows, columns
 
 
-def behind_source(source: Source, maps: Maps) -> Behind:
+def create_measurement_source(source: ImageSource, maps: MapsGetter) -> MeasurementSource:
     """Say what lies behind the labels of a plane that was segmented."""
-    spacing = spacing_of(source.image, plane_axes(source.cut))
-    return Behind(source.shape, spacing, _weak(source.full), source.cut, maps)
+    spacing = pixel_spacing(source.image, plane_axes(source.plane_index))
+    return MeasurementSource(
+        source.shape, spacing, _weak_reference(source.full_resolution), source.plane_index, maps
+    )
 
 
-def _weak(pixels: Any) -> Callable[[], Any]:
+def _weak_reference(pixels: Any) -> Callable[[], Any]:
     """Refer to an array without keeping it alive, if it can be."""
     try:
         return weakref.ref(getattr(pixels, "__wrapped__", pixels))
@@ -132,7 +148,9 @@ def _weak(pixels: Any) -> Callable[[], Any]:
         return lambda: pixels
 
 
-def behind_image(labels: Labels, index: Index, image: Image | None, maps: Maps | None) -> Behind:
+def create_labels_measurement_source(
+    labels: Labels, index: LabelsIndex, image: Image | None, maps: MapsGetter | None
+) -> MeasurementSource:
     """Say what lies behind a plane of any labels.
 
     Parameters
@@ -148,25 +166,25 @@ def behind_image(labels: Labels, index: Index, image: Image | None, maps: Maps |
     UserError
         If the image is not of the shape of the labels.
     """
-    axes = axes_of(index)
-    shape = pixels_of(labels).shape
+    axes = index_plane_axes(index)
+    shape = full_resolution_data(labels).shape
     plane = shape[axes[0]], shape[axes[1]]
-    spacing = spacing_of(labels, axes)
+    spacing = pixel_spacing(labels, axes)
     if image is None:
-        return Behind(plane, spacing, maps=maps)
-    cut = _cut_behind(shape, index, image)
-    pixels = pixels_of(image)
-    check_type_and_shape(AllChannels(pixels, cut))
-    return Behind(plane, spacing, _weak(pixels), cut, maps)
+        return MeasurementSource(plane, spacing, maps=maps)
+    cut = _plane_index_behind(shape, index, image)
+    pixels = full_resolution_data(image)
+    check_type_and_shape(MultichannelView(pixels, cut))
+    return MeasurementSource(plane, spacing, _weak_reference(pixels), cut, maps)
 
 
-def _cut_behind(shape: tuple[int, ...], index: Index, image: Image) -> Cut:
+def _plane_index_behind(shape: tuple[int, ...], index: LabelsIndex, image: Image) -> PlaneIndex:
     """Plane of an image that lies under a plane of labels, which may lack its axis of channels."""
-    own = shape_of(image)
+    own = layer_shape(image)
     at: list[int | None] = [None if isinstance(one, slice) else one for one in index]
     channel = None
     if len(own) == len(shape) + 1:
-        channel = likely_channel_axis(image) or 0
+        channel = guess_layer_channel_axis(image) or 0
         at.insert(channel, 0)
         shape = (*shape[:channel], own[channel], *shape[channel:])
     elif len(own) == len(shape):
@@ -178,4 +196,4 @@ def _cut_behind(shape: tuple[int, ...], index: Index, image: Image) -> Cut:
             f"The image '{image.name}' has the shape {own} and the labels {shape}: choose the "
             "image that they belong to."
         )
-    return Cut(tuple(at), channel)
+    return PlaneIndex(tuple(at), channel)

@@ -8,17 +8,17 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_nuclei_unet.arrays.boxes import Box
-from napari_nuclei_unet.widgets.layers.geometry import units_of
-from napari_nuclei_unet.widgets.layers.label_ids import Index
+from napari_nuclei_unet.widgets.layers.geometry import viewer_unit_lengths
+from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 # How wide a nucleus is drawn, in pixels of the screen: where it is not in between, it is zoomed.
-SMALLEST, WIDE, LARGEST = 50, 120, 400
+MIN_SCREEN_WIDTH, ZOOMED_SCREEN_WIDTH, MAX_SCREEN_WIDTH = 50, 120, 400
 
 
-def look_at(viewer: ViewerModel, layer: Labels, index: Index, box: Box) -> None:
+def navigate_to_box(viewer: ViewerModel, layer: Labels, index: LabelsIndex, box: Box) -> None:
     """Centre a box of a plane, and zoom if it would be tiny or huge.
 
     Parameters
@@ -36,7 +36,7 @@ def look_at(viewer: ViewerModel, layer: Labels, index: Index, box: Box) -> None:
         for at in index
         for part in ([next(edges)] if isinstance(at, slice) else [slice(0, 0)])
     ]
-    units = units_of(viewer, layer)
+    units = viewer_unit_lengths(viewer, layer)
     low, high = (
         np.asarray(layer.data_to_world(corner)) / units for corner in zip(*pairs, strict=True)
     )
@@ -48,5 +48,5 @@ def look_at(viewer: ViewerModel, layer: Labels, index: Index, box: Box) -> None:
     camera = getattr(viewer, "scene", viewer).camera
     camera.center = (*camera.center[: -len(shown)], *centre[shown])
     width = float(np.abs(high - low)[shown].max()) or 1.0
-    if not SMALLEST <= width * camera.zoom <= LARGEST:
-        camera.zoom = WIDE / width
+    if not MIN_SCREEN_WIDTH <= width * camera.zoom <= MAX_SCREEN_WIDTH:
+        camera.zoom = ZOOMED_SCREEN_WIDTH / width

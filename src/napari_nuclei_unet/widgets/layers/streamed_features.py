@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_nuclei_unet.widgets.layers.feature_rows import Rows, taken
-from napari_nuclei_unet.widgets.layers.measurements import Found
+from napari_nuclei_unet.widgets.layers.feature_rows import FeatureRows, select_rows
+from napari_nuclei_unet.widgets.layers.measurements import BoxMeasurements
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # What is measured in pixels, and what depends on how these are stretched.
-LENGTHS = ("perimeter", "equivalent_diameter", "major_axis", "minor_axis")
-SHAPE = ("perimeter", "major_axis", "minor_axis", "eccentricity")
+LENGTH_COLUMNS = ("perimeter", "equivalent_diameter", "major_axis", "minor_axis")
+SHAPE_COLUMNS = ("perimeter", "major_axis", "minor_axis", "eccentricity")
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_features_csv(path: Path) -> pd.DataFrame:
     """Read the table that a journal has kept; may run in a thread."""
     import pandas as pd
 
     return pd.read_csv(path)
 
 
-def rows_of(
+def select_plane_rows(
     table: pd.DataFrame,
     columns: dict[str, int],
     shape: tuple[int, int],
     spacing: tuple[float, float],
-) -> Found:
+) -> BoxMeasurements:
     """Give the nuclei of one plane, in the units of its layer.
 
     Parameters
@@ -53,9 +53,9 @@ def rows_of(
     here = np.ones(len(table), bool)
     for name, at in columns.items():
         here &= (table[name] == at).to_numpy()
-    rows: Rows = {name: column.to_numpy() for name, column in table[here].items()
+    rows: FeatureRows = {name: column.to_numpy() for name, column in table[here].items()
                   if name not in columns}  # fmt: skip
-    rows = taken(rows, np.argsort(rows["label"], kind="stable"))
+    rows = select_rows(rows, np.argsort(rows["label"], kind="stable"))
     half = rows["major_axis"] + 2
     boxes = np.stack(
         [
@@ -66,16 +66,20 @@ def rows_of(
         ],
         axis=1,
     ).astype(np.int64)
-    return _scaled(rows, spacing), boxes
+    return _scale_rows(rows, spacing), boxes
 
 
-def _scaled(rows: Rows, spacing: tuple[float, float]) -> Rows:
+def _scale_rows(rows: FeatureRows, spacing: tuple[float, float]) -> FeatureRows:
     """Rows in units of length instead of pixels."""
     height, width = spacing
     size = float(np.sqrt(height * width))
     if size == 1 and height == width:
         return rows
-    made = rows | {name: rows[name] * size for name in LENGTHS} | {"area": rows["area"] * size**2}
+    made = (
+        rows
+        | {name: rows[name] * size for name in LENGTH_COLUMNS}
+        | {"area": rows["area"] * size**2}
+    )
     if not np.isclose(height, width):
-        made |= {name: np.full(len(rows["label"]), np.nan) for name in SHAPE}
+        made |= {name: np.full(len(rows["label"]), np.nan) for name in SHAPE_COLUMNS}
     return made

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
-class Gone(QObject):
+class LayerWatcher(QObject):
     """Watches the layers of a viewer.
 
     Parameters
@@ -21,11 +21,11 @@ class Gone(QObject):
 
     Signals
     -------
-    gone : napari.layers.Layer
+    invalidated : napari.layers.Layer
         It was removed, or is an image that has other pixels now.
     """
 
-    gone = Signal(object)
+    invalidated = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(parent)
@@ -42,7 +42,7 @@ class Gone(QObject):
             layer.events.data.connect(self._on_data)
 
     def _on_data(self, event: Any) -> None:
-        self.gone.emit(event.source)
+        self.invalidated.emit(event.source)
 
     def _on_removed(self, event: Any) -> None:
-        self.gone.emit(event.value)
+        self.invalidated.emit(event.value)

@@ -10,15 +10,15 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.metrics.error_types import KINDS, Comparison
-from napari_nuclei_unet.metrics.matching import THRESHOLDS
-from napari_nuclei_unet.widgets.common.controls import button, combo
-from napari_nuclei_unet.widgets.common.job import Job
-from napari_nuclei_unet.widgets.layers.geometry import pixels_of, shape_of
-from napari_nuclei_unet.widgets.layers.keys import ERRORS, METADATA
+from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, Comparison
+from napari_nuclei_unet.metrics.matching import IOU_THRESHOLDS
+from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box
+from napari_nuclei_unet.widgets.common.job import ThreadJob
+from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data, layer_shape
+from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY
 from napari_nuclei_unet.widgets.review.comparison import (
-    CHANGED,
-    COLOURS,
+    ERROR_COLORS,
+    LABELS_CHANGED_WHILE_COMPARING,
     check_pair,
     compare_steps,
     show_errors,
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from magicgui.widgets import ComboBox
     from napari.components import ViewerModel
 
-MEANINGS = {
+ERROR_KIND_MEANINGS = {
     "missed": "annotated, and not found",
     "false": "found, and not annotated",
     "split": "one annotated nucleus, found in pieces",
     "merged": "several annotated nuclei, found as one",
 }
-SCORES = ("mean AP", "F1", "PQ", *(f"AP@{threshold:g}" for threshold in THRESHOLDS))
-COLUMNS = 4
-TOO_FEW = "Two labels layers of one image are needed: open or paint the other one first."
+COMPARED_SCORES = ("mean AP", "F1", "PQ", *(f"AP@{threshold:g}" for threshold in IOU_THRESHOLDS))
+SCORES_PER_ROW = 4
+TWO_LABELS_NEEDED = "Two labels layers of one image are needed: open or paint the other one first."
 
 
-class Compare(QWidget):
+class ComparePanel(QWidget):
     """Chooses two labels layers, compares them, and shows how they differ.
 
     Parameters
@@ -48,50 +48,54 @@ class Compare(QWidget):
 
     Signals
     -------
-    said : str
+    message : str
         A sentence for the user.
     """
 
-    said = Signal(str)
+    message = Signal(str)
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self._taken: tuple[tuple[Labels, Any], ...] = ()  # layers at work, each with its array
-        self._compared: tuple[Labels, ...] = ()  # whose scores are shown
-        self._chosen: set[str] = set()  # lists in which the user has chosen
-        self.job = Job()
+        self._compared_arrays: tuple[
+            tuple[Labels, Any], ...
+        ] = ()  # layers at work, each with its array
+        self._scored_layers: tuple[Labels, ...] = ()  # whose scores are shown
+        self._user_chosen: set[str] = set()  # lists in which the user has chosen
+        self.job = ThreadJob()
         self._build()
         self._start.clicked.connect(self.start)
         for one in (self._result, self._annotation):
-            one.changed.connect(lambda _, name=one.name: self._chosen.add(name))
+            one.changed.connect(lambda _, name=one.name: self._user_chosen.add(name))
         self.job.returned.connect(self._on_compared)
         self.job.failed.connect(self._on_failed)
         self.job.finished.connect(self._on_finished)
         viewer.layers.events.inserted.connect(self._on_inserted)
-        viewer.layers.events.removed.connect(self.renew)
+        viewer.layers.events.removed.connect(self.refresh_choices)
         for layer in viewer.layers:
-            layer.events.name.connect(self.renew)
+            layer.events.name.connect(self.refresh_choices)
         self.destroyed.connect(self.job.cancel)
-        self.renew()
+        self.refresh_choices()
 
     def _build(self) -> None:
-        self._result = combo("compare_result", "The labels that are judged.", self._offered)
-        self._annotation = combo(
+        self._result = create_combo_box(
+            "compare_result", "The labels that are judged.", self._offered
+        )
+        self._annotation = create_combo_box(
             "compare_annotation", "The labels that are taken for true.", self._offered
         )
-        self._start = button(
+        self._start = create_button(
             "compare",
             "Compare",
             "Count and show the nuclei of the result that are missed, false, split or merged.",
         )
-        self._counts = _text("compare_counts")
-        self._legend = _text("compare_legend")
+        self._counts = _text_label("compare_counts")
+        self._legend = _text_label("compare_legend")
         self._legend.setToolTip(
-            "\n".join(f"{kind}: {meaning}" for kind, meaning in MEANINGS.items())
+            "\n".join(f"{kind}: {meaning}" for kind, meaning in ERROR_KIND_MEANINGS.items())
         )
-        self._legend.setText(_legend(dict.fromkeys(KINDS)))
-        self._scores = _text("compare_scores")
+        self._legend.setText(_legend(dict.fromkeys(ERROR_KINDS)))
+        self._scores = _text_label("compare_scores")
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addRow("Result", self._result.native)
@@ -103,33 +107,33 @@ class Compare(QWidget):
 
     def _offered(self, _: Any) -> list[Labels]:
         labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
-        return [layer for layer in labels if ERRORS not in layer.metadata]
+        return [layer for layer in labels if ERRORS_KEY not in layer.metadata]
 
     def _on_inserted(self, event: Any) -> None:
-        event.value.events.name.connect(self.renew)
-        self.renew()
+        event.value.events.name.connect(self.refresh_choices)
+        self.refresh_choices()
 
-    def renew(self, *_: object) -> None:
+    def refresh_choices(self, *_: object) -> None:
         """Offer the labels layers there are; what was not chosen by hand is guessed anew."""
-        if any(layer not in self._viewer.layers for layer in self._compared):
+        if any(layer not in self._viewer.layers for layer in self._scored_layers):
             self._clear()
-        result = self._renewed(self._result)
+        result = self._refreshed_choice(self._result)
         if result is None:
             result = self._set(self._result, self._likely_result())
-        if self._renewed(self._annotation) is None:
+        if self._refreshed_choice(self._annotation) is None:
             self._set(self._annotation, self._likely_annotation(result))
 
-    def judge(self, layer: Labels) -> None:
+    def select_result(self, layer: Labels) -> None:
         """Take a layer for the result, as if it was chosen."""
-        self.renew()  # it may be new
+        self.refresh_choices()  # it may be new
         if layer not in self._offered(None) or layer == self._result.value:
             return
         self._set(self._result, layer)
-        self._chosen.add(self._result.name)
-        if self._annotation.value == layer or self._annotation.name not in self._chosen:
+        self._user_chosen.add(self._result.name)
+        if self._annotation.value == layer or self._annotation.name not in self._user_chosen:
             self._set(self._annotation, self._likely_annotation(layer))
 
-    def _renewed(self, one: ComboBox) -> Labels | None:
+    def _refreshed_choice(self, one: ComboBox) -> Labels | None:
         """Offer other choices; the one that was chosen by hand, if it is still there."""
         before = one.value
         with one.changed.blocked():
@@ -137,8 +141,8 @@ class Compare(QWidget):
             if before in one.choices:
                 one.value = before
         if before is None or before not in one.choices:
-            self._chosen.discard(one.name)
-        return before if one.name in self._chosen else None
+            self._user_chosen.discard(one.name)
+        return before if one.name in self._user_chosen else None
 
     @staticmethod
     def _set(one: ComboBox, layer: Labels | None) -> Labels | None:
@@ -150,7 +154,7 @@ class Compare(QWidget):
     def _likely_result(self) -> Labels | None:
         """Give the latest that was segmented, or else the latest of all."""
         offered = self._offered(None)
-        made = [layer for layer in offered if METADATA in layer.metadata]
+        made = [layer for layer in offered if METADATA_KEY in layer.metadata]
         return (made or offered or [None])[-1]
 
     def _likely_annotation(self, result: Labels | None) -> Labels | None:
@@ -158,7 +162,7 @@ class Compare(QWidget):
         others = [layer for layer in self._offered(None) if layer != result]
 
         def unlikely(layer: Labels) -> tuple[bool, bool]:
-            return shape_of(layer) != shape_of(result), METADATA in layer.metadata
+            return layer_shape(layer) != layer_shape(result), METADATA_KEY in layer.metadata
 
         return min(others, key=unlikely, default=result)
 
@@ -166,78 +170,80 @@ class Compare(QWidget):
 
     def start(self, *_: object) -> None:
         """Compare, as a click on the button does."""
-        if self.job.running:
+        if self.job.is_running:
             return
         result, annotation = self._result.value, self._annotation.value
         try:
             if len(self._offered(None)) < 2:
-                raise UserError(TOO_FEW)
+                raise UserError(TWO_LABELS_NEEDED)
             check_pair(self._viewer, result, annotation)
         except UserError as error:
-            self.said.emit(str(error))
+            self.message.emit(str(error))
             return
-        self._taken = tuple((layer, pixels_of(layer)) for layer in (annotation, result))
+        self._compared_arrays = tuple(
+            (layer, full_resolution_data(layer)) for layer in (annotation, result)
+        )
         self._start.setEnabled(False)
-        self.said.emit("Comparing …")
-        arrays = [array for _, array in self._taken]
+        self.message.emit("Comparing …")
+        arrays = [array for _, array in self._compared_arrays]
         self.job.start(f"Comparing {result.name}", compare_steps, *arrays)
 
     def _on_compared(self, made: Comparison) -> None:
-        (annotation, _), (result, _) = self._taken
-        for layer, array in self._taken:
+        (annotation, _), (result, _) = self._compared_arrays
+        for layer, array in self._compared_arrays:
             if layer not in self._viewer.layers:
-                self.said.emit(f"'{layer.name}' was removed while it was compared.")
+                self.message.emit(f"'{layer.name}' was removed while it was compared.")
                 return
-            if pixels_of(layer) is not array:
-                self.said.emit(CHANGED)
+            if full_resolution_data(layer) is not array:
+                self.message.emit(LABELS_CHANGED_WHILE_COMPARING)
                 return
         show_errors(self._viewer, result, made.errors)
-        self._compared = annotation, result
+        self._scored_layers = annotation, result
         counts, right = made.counts, int(made.counts.matched[0])
         self._counts.setText(
             f"<b>{escape(result.name)}</b> compared with <b>{escape(annotation.name)}</b>: "
             f"{counts.n_true:,} annotated, {counts.n_predicted:,} found, {right:,} right"
         )
         self._legend.setText(_legend(made.numbers))
-        self._scores.setText(_table(counts.scores()))
-        self.said.emit(f"{right:,} of {counts.n_true:,} annotated nuclei are right.")
+        self._scores.setText(_scores_table(counts.scores()))
+        self.message.emit(f"{right:,} of {counts.n_true:,} annotated nuclei are right.")
 
     def _clear(self) -> None:
-        self._compared = ()
+        self._scored_layers = ()
         self._counts.setText("")
         self._scores.setText("")
-        self._legend.setText(_legend(dict.fromkeys(KINDS)))
+        self._legend.setText(_legend(dict.fromkeys(ERROR_KINDS)))
 
     def _on_failed(self, error: Exception) -> None:
         if not isinstance(error, UserError):
-            self.said.emit("")
+            self.message.emit("")
             raise error
-        self.said.emit(str(error))
+        self.message.emit(str(error))
 
     def _on_finished(self) -> None:
-        self._taken = ()
+        self._compared_arrays = ()
         self._start.setEnabled(True)
 
 
 def _legend(numbers: dict[str, Any]) -> str:
     """Kinds of errors in their colours, each with its number, where that is known."""
     return " &nbsp; ".join(
-        f'<span style="color:{COLOURS[kind]}">■</span> '
+        f'<span style="color:{ERROR_COLORS[kind]}">■</span> '
         + (kind if number is None else f"{number:,} {kind}")
         for kind, number in numbers.items()
     )
 
 
-def _table(scores: dict[str, float]) -> str:
+def _scores_table(scores: dict[str, float]) -> str:
     lines = []
-    for first in range(0, len(SCORES), COLUMNS):
-        names = SCORES[first : first + COLUMNS]
+    for first in range(0, len(COMPARED_SCORES), SCORES_PER_ROW):
+        names = COMPARED_SCORES[first : first + SCORES_PER_ROW]
         lines.append("".join(f"<th>{name}</th>" for name in names))
         lines.append("".join(f"<td align='center'>{scores[name]:.3f}</td>" for name in names))
     return "<table cellspacing='4'>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
-def _text(name: str) -> QLabel:
+def _text_label(name: str) -> QLabel:
     made = QLabel("", objectName=name)
     made.setTextFormat(Qt.TextFormat.RichText)
     made.setWordWrap(True)

@@ -13,31 +13,31 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.controls import button
+from napari_nuclei_unet.widgets.common.controls import create_button
 from napari_nuclei_unet.widgets.layers.features import (
     ACCEPTED,
-    CONFIDENCE,
-    STATE,
-    UNSEEN,
-    Plane,
-    Table,
-    table_of,
+    CONFIDENCE_COLUMN,
+    STATE_COLUMN,
+    UNREVIEWED,
+    FeaturesTable,
+    PlaneFeatures,
+    get_features_table,
 )
-from napari_nuclei_unet.widgets.layers.label_ids import key_of
-from napari_nuclei_unet.widgets.layers.navigate import look_at
+from napari_nuclei_unet.widgets.layers.label_ids import plane_key
+from napari_nuclei_unet.widgets.layers.navigate import navigate_to_box
 from napari_nuclei_unet.widgets.review import edits as _editing
-from napari_nuclei_unet.widgets.review.target_form import NO_LABELS, Target
+from napari_nuclei_unet.widgets.review.target_form import LABELS_NEEDED, TargetForm
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 NOT_MEASURED = "Nothing is known of these nuclei yet: click Measure."
-NO_OTHER = "No other nucleus was shown before."
-NONE_LEFT = "All nuclei have been reviewed."
-NO_CURRENT = "No nucleus is being reviewed: press N for the next doubtful one."
+NO_PREVIOUS_NUCLEUS = "No other nucleus was shown before."
+ALL_REVIEWED = "All nuclei have been reviewed."
+NO_CURRENT_NUCLEUS = "No nucleus is being reviewed: press N for the next doubtful one."
 
 
-class Queue(QWidget):
+class ReviewQueue(QWidget):
     """Walks the nuclei that nobody has looked at, the least confident first.
 
     Parameters
@@ -47,27 +47,29 @@ class Queue(QWidget):
 
     Signals
     -------
-    said : str
+    message : str
         A sentence for the user.
     """
 
-    said = Signal(str)
+    message = Signal(str)
 
-    def __init__(self, viewer: ViewerModel, target: Target) -> None:
+    def __init__(self, viewer: ViewerModel, target: TargetForm) -> None:
         super().__init__()
         self._viewer, self._target = viewer, target
-        self._at: tuple[Plane, int] | None = None
-        self._shown: list[tuple[Plane, int]] = []  # before that, the last one at the end
+        self._at: tuple[PlaneFeatures, int] | None = None
+        self._shown: list[tuple[PlaneFeatures, int]] = []  # before that, the last one at the end
         # ids by plane that were shown, and left as they are
-        self._passed: defaultdict[Any, list[int]] = defaultdict(list)
-        next_ = button(
+        self._skipped: defaultdict[Any, list[int]] = defaultdict(list)
+        next_ = create_button(
             "next_doubtful", "Next doubtful (N)", "Go to the least confident nucleus not reviewed."
         )
-        accept = button("accept", "Accept (Y)", "This nucleus is right; go to the next.")
-        remove = button("remove", "Delete (Backspace)", "Delete this nucleus; go to the next.")
+        accept = create_button("accept", "Accept (Y)", "This nucleus is right; go to the next.")
+        remove = create_button(
+            "remove", "Delete (Backspace)", "Delete this nucleus; go to the next."
+        )
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        back = button(
+        back = create_button(
             "back", "Back (U)", "Go back to the nucleus of before; it is not accepted any more."
         )
         layout.addWidget(next_, 0, 0)
@@ -89,43 +91,43 @@ class Queue(QWidget):
         """Forget which nucleus is shown, and which were passed over."""
         self._at = None
         self._shown.clear()
-        self._passed.clear()
+        self._skipped.clear()
 
     def next(self, *_: object) -> None:
         """Show the least confident nucleus that has not been reviewed."""
         layer = self._target.labels
-        table = None if layer is None else table_of(layer)
+        table = None if layer is None else get_features_table(layer)
         if layer is None or table is None or not table.planes:
-            self.said.emit(NO_LABELS if layer is None else NOT_MEASURED)
+            self.message.emit(LABELS_NEEDED if layer is None else NOT_MEASURED)
             return
         if self._at is not None:
             self._shown.append(self._at)
-        found = self._least(table)
-        if found is None and any(self._passed.values()):
-            self._passed.clear()  # those that were passed over come again
-            found = self._least(table)
+        found = self._least_confident(table)
+        if found is None and any(self._skipped.values()):
+            self._skipped.clear()  # those that were passed over come again
+            found = self._least_confident(table)
         self._at = found
         if found is None:
-            self.said.emit(NONE_LEFT)
+            self.message.emit(ALL_REVIEWED)
             return
         plane, label = found
-        self._passed[key_of(plane.index)].append(label)
+        self._skipped[plane_key(plane.index)].append(label)
         self._show(layer, table, plane, label)
 
     def back(self, *_: object) -> None:
         """Show the nucleus of before once more, and take back that it was accepted."""
         layer = self._target.labels
         while layer is not None and self._shown:
-            (plane, label), table = self._shown.pop(), table_of(layer)
+            (plane, label), table = self._shown.pop(), get_features_table(layer)
             row = plane.row(label)
             if table.plane(plane.index) is not plane or row is None:
                 continue
-            if plane.rows[STATE][row] == ACCEPTED:
-                table.set_state(plane, label, UNSEEN)
+            if plane.rows[STATE_COLUMN][row] == ACCEPTED:
+                table.set_state(plane, label, UNREVIEWED)
             self._at = plane, label
             self._show(layer, table, plane, label)
             return
-        self.said.emit(NO_OTHER)
+        self.message.emit(NO_PREVIOUS_NUCLEUS)
 
     def accept(self, *_: object) -> None:
         """Say that the nucleus on view is right, and go on."""
@@ -143,51 +145,51 @@ class Queue(QWidget):
         row = plane.row(label)
         assert row is not None
         try:
-            _editing.plane_to_edit(self._viewer, table.layer)
-            _editing.remove(table.layer, plane.index, label, plane.box(row))
+            _editing.editable_plane_index(self._viewer, table.layer)
+            _editing.remove_nucleus(table.layer, plane.index, label, plane.box(row))
         except UserError as error:
             show_warning(str(error))
             return
         self.next()
 
-    def _current(self) -> tuple[Table, Plane, int] | None:
+    def _current(self) -> tuple[FeaturesTable, PlaneFeatures, int] | None:
         """Nucleus on view, if it is still there."""
         layer = self._target.labels
         if layer is not None and self._at is not None:
-            (plane, label), table = self._at, table_of(layer)
+            (plane, label), table = self._at, get_features_table(layer)
             # a plane that was segmented or measured again is another one
             if table.plane(plane.index) is plane and plane.row(label) is not None:
                 return table, plane, label
-        self.said.emit(NO_CURRENT)
+        self.message.emit(NO_CURRENT_NUCLEUS)
         return None
 
-    def _least(self, table: Table) -> tuple[Plane, int] | None:
-        best: tuple[float, Plane, int] | None = None
+    def _least_confident(self, table: FeaturesTable) -> tuple[PlaneFeatures, int] | None:
+        best: tuple[float, PlaneFeatures, int] | None = None
         for plane in table.planes.values():
             rows = plane.rows
-            open_ = (rows[STATE] == UNSEEN) & ~np.isin(
-                rows["label"], self._passed[key_of(plane.index)]
+            open_ = (rows[STATE_COLUMN] == UNREVIEWED) & ~np.isin(
+                rows["label"], self._skipped[plane_key(plane.index)]
             )
             if not open_.any():
                 continue
-            sure = np.where(np.isnan(rows[CONFIDENCE]), np.inf, rows[CONFIDENCE])
+            sure = np.where(np.isnan(rows[CONFIDENCE_COLUMN]), np.inf, rows[CONFIDENCE_COLUMN])
             at = int(np.flatnonzero(open_)[np.argmin(sure[open_])])
             if best is None or sure[at] < best[0]:
                 best = float(sure[at]), plane, int(rows["label"][at])
         return None if best is None else best[1:]
 
-    def _show(self, layer: Labels, table: Table, plane: Plane, label: int) -> None:
+    def _show(self, layer: Labels, table: FeaturesTable, plane: PlaneFeatures, label: int) -> None:
         row = plane.row(label)
         assert row is not None
-        look_at(self._viewer, layer, plane.index, plane.box(row))
+        navigate_to_box(self._viewer, layer, plane.index, plane.box(row))
         self._viewer.layers.selection.active = layer
         layer.selected_label = label
-        states: Any = [one.rows[STATE] for one in table.planes.values()]
+        states: Any = [one.rows[STATE_COLUMN] for one in table.planes.values()]
         total = sum(len(one) for one in states)
-        seen = sum(int((one != UNSEEN).sum()) for one in states)
-        sure = float(plane.rows[CONFIDENCE][row])
+        seen = sum(int((one != UNREVIEWED).sum()) for one in states)
+        sure = float(plane.rows[CONFIDENCE_COLUMN][row])
         words = "" if np.isnan(sure) else f"confidence {sure:.2f} · "
-        self.said.emit(
+        self.message.emit(
             f"{_swatch(layer, label)} Nucleus {label} · {words}{seen:,} of {total:,} reviewed"
         )
 

@@ -15,24 +15,29 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_nuclei_unet.arrays.axes import axis_letters
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.paths import plain_name
-from napari_nuclei_unet.progress import Step, Wish
-from napari_nuclei_unet.widgets.common.job import Job
-from napari_nuclei_unet.widgets.common.notify import tell
-from napari_nuclei_unet.widgets.layers.checksum import content_of
-from napari_nuclei_unet.widgets.layers.features import table_of
-from napari_nuclei_unet.widgets.layers.geometry import hidden_axes, pixels_of, same_array, world_of
-from napari_nuclei_unet.widgets.layers.keys import METADATA
-from napari_nuclei_unet.widgets.layers.label_ids import Index, axes_of
-from napari_nuclei_unet.widgets.layers.measurements import (
-    Behind,
-    Found,
-    behind_image,
-    measured,
-    whole,
+from napari_nuclei_unet.io.paths import sanitize_name
+from napari_nuclei_unet.progress import Step, Stop
+from napari_nuclei_unet.widgets.common.job import ThreadJob
+from napari_nuclei_unet.widgets.common.notify import show_user_error
+from napari_nuclei_unet.widgets.layers.checksum import array_crc32
+from napari_nuclei_unet.widgets.layers.features import get_features_table
+from napari_nuclei_unet.widgets.layers.geometry import (
+    full_resolution_data,
+    hidden_axes,
+    is_same_array,
+    pixel_to_world,
 )
-from napari_nuclei_unet.widgets.review.target_form import NO_LABELS, Target
-from napari_nuclei_unet.widgets.session.predictions import predicted
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes
+from napari_nuclei_unet.widgets.layers.measurements import (
+    BoxMeasurements,
+    MeasurementSource,
+    create_labels_measurement_source,
+    measure_box,
+    whole_plane_box,
+)
+from napari_nuclei_unet.widgets.review.target_form import LABELS_NEEDED, TargetForm
+from napari_nuclei_unet.widgets.session.predictions import find_prediction
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -40,49 +45,53 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.export import Result
 
 # Pixels of labels that are measured in a window; more take minutes, and their table memory.
-LARGEST = 300_000_000
+MAX_MEASURED_PIXELS = 300_000_000
 # What a file is called that a layer has no name for.
-USUAL = "nuclei"
-TOO_LARGE = "These labels are too large to be measured here: their table is beside their store."
-GONE = "The labels were removed while they were measured."
-CHANGED = "The labels were changed while they were measured: measure them again."
+DEFAULT_FILE_STEM = "nuclei"
+TOO_LARGE_TO_MEASURE = (
+    "These labels are too large to be measured here: their table is beside their store."
+)
+LABELS_REMOVED_WHILE_MEASURING = "The labels were removed while they were measured."
+LABELS_CHANGED_WHILE_MEASURING = (
+    "The labels were changed while they were measured: measure them again."
+)
 
 
 @dataclass(frozen=True, eq=False)
-class _Measured:
+class _MeasuredPlane:
     """A plane that was measured, and the checksum of its labels."""
 
-    index: Index
-    behind: Behind
-    found: Found
-    content: int
+    index: LabelsIndex
+    measurement_source: MeasurementSource
+    measurements: BoxMeasurements
+    checksum: int
 
 
 def measure_steps(
-    labels: Any, planes: list[tuple[Index, Behind]]
-) -> Generator[Step, Wish, list[_Measured]]:
+    labels: Any, planes: list[tuple[LabelsIndex, MeasurementSource]]
+) -> Generator[Step, Stop, list[_MeasuredPlane]]:
     """Run in the thread: measure planes of labels."""
     made = []
     for done, (index, behind) in enumerate(planes):
         yield Step(done, len(planes))
         plane = np.asarray(labels[index])
-        found = measured(behind, plane, whole(behind.shape))
-        made.append(_Measured(index, behind, found, content_of(plane)))
+        found = measure_box(behind, plane, whole_plane_box(behind.shape))
+        made.append(_MeasuredPlane(index, behind, found, array_crc32(plane)))
     return made
 
 
-def save_steps(path: str, result: Result) -> Generator[Step, Wish, tuple[Path, bool]]:
+def save_steps(path: str, result: Result) -> Generator[Step, Stop, tuple[Path, bool]]:
     """Run in the thread: write a file; and whether labels stayed the same all the time."""
     from napari_nuclei_unet.export import save
 
     yield Step(0, 1)
     in_memory = isinstance(result.labels, np.ndarray)
-    before = content_of(result.labels) if in_memory else 0
+    before = array_crc32(result.labels) if in_memory else 0
     saved = save(path, result)
-    return saved, not in_memory or content_of(result.labels) == before
+    return saved, not in_memory or array_crc32(result.labels) == before
 
 
-class Files(QObject):
+class LabelsExporter(QObject):
     """Measures the labels of a target, and saves them.
 
     Parameters
@@ -94,19 +103,19 @@ class Files(QObject):
 
     Signals
     -------
-    said : str
+    message : str
         A sentence for the user.
     """
 
-    said = Signal(str)
+    message = Signal(str)
 
-    def __init__(self, viewer: ViewerModel, target: Target, parent: QWidget) -> None:
+    def __init__(self, viewer: ViewerModel, target: TargetForm, parent: QWidget) -> None:
         super().__init__(parent)
         self._viewer, self._target, self._parent = viewer, target, parent
         self._layer: Labels | None = None
         self._data: Any = None
         self._after: Callable[[], None] | None = None
-        self.job, self.saving = Job(), Job()
+        self.job, self.saving = ThreadJob(), ThreadJob()
         self.job.returned.connect(self._on_measured)
         self.job.finished.connect(self._on_finished)
         self.saving.returned.connect(self._on_saved)
@@ -125,51 +134,59 @@ class Files(QObject):
             Is called when they are measured.
         """
         layer = self._target.labels
-        if self.job.running:
+        if self.job.is_running:
             self._after = after or self._after
             return
         try:
             if layer is None:
-                raise UserError(NO_LABELS)
+                raise UserError(LABELS_NEEDED)
             planes = self._planes(layer)
         except UserError as error:
-            self.said.emit(str(error))
+            self.message.emit(str(error))
             return
-        self._layer, self._data, self._after = layer, pixels_of(layer), after
-        self.said.emit("Measuring …")
+        self._layer, self._data, self._after = layer, full_resolution_data(layer), after
+        self.message.emit("Measuring …")
         self.job.start(f"Measuring {layer.name}", measure_steps, self._data, planes)
 
-    def _planes(self, layer: Labels) -> list[tuple[Index, Behind]]:
-        shape, image = pixels_of(layer).shape, self._target.image
+    def _planes(self, layer: Labels) -> list[tuple[LabelsIndex, MeasurementSource]]:
+        shape, image = full_resolution_data(layer).shape, self._target.image
         if _is_too_large(layer):
-            raise UserError(TOO_LARGE)
-        axes = plane_axes_of(self._viewer, layer)
+            raise UserError(TOO_LARGE_TO_MEASURE)
+        axes = measured_plane_axes(self._viewer, layer)
         lengths = [1 if axis in axes else length for axis, length in enumerate(shape)]
         made = []
         for place in np.ndindex(*lengths):
-            index: Index = tuple(slice(None) if n in axes else at for n, at in enumerate(place))
-            kept = None if image is None else predicted(image, index)
+            index: LabelsIndex = tuple(
+                slice(None) if n in axes else at for n, at in enumerate(place)
+            )
+            kept = None if image is None else find_prediction(image, index)
             maps = None if kept is None else kept.maps
-            made.append((index, behind_image(layer, index, image, maps)))
+            made.append((index, create_labels_measurement_source(layer, index, image, maps)))
         return made
 
-    def _on_measured(self, planes: list[_Measured]) -> None:
+    def _on_measured(self, planes: list[_MeasuredPlane]) -> None:
         layer, after = self._layer, self._after
         if layer is None or layer not in self._viewer.layers:
-            self.said.emit(GONE)
+            self.message.emit(LABELS_REMOVED_WHILE_MEASURING)
             return
-        if not same_array(pixels_of(layer), self._data) or _changed(self._data, planes):
-            self.said.emit(CHANGED)
+        if not is_same_array(full_resolution_data(layer), self._data) or _labels_changed(
+            self._data, planes
+        ):
+            self.message.emit(LABELS_CHANGED_WHILE_MEASURING)
             return
-        table = table_of(layer)
-        axes = axes_of(planes[0].index)
-        for key in [key for key, one in table.planes.items() if axes_of(one.index) != axes]:
+        table = get_features_table(layer)
+        axes = index_plane_axes(planes[0].index)
+        for key in [
+            key for key, one in table.planes.items() if index_plane_axes(one.index) != axes
+        ]:
             del table.planes[key]  # planes across these, of an earlier view
         for one in planes:
-            table.take(one.index, one.behind, one.found, anew=False)
+            table.set_measurements(
+                one.index, one.measurement_source, one.measurements, labels_are_new=False
+            )
         table.publish()
-        count = sum(one.found[0]["label"].size for one in planes)
-        self.said.emit(f"{count:,} nuclei measured, in {_unit(layer, axes)}")
+        count = sum(one.measurements[0]["label"].size for one in planes)
+        self.message.emit(f"{count:,} nuclei measured, in {_length_unit(layer, axes)}")
         if after is not None:
             after()
 
@@ -177,8 +194,8 @@ class Files(QObject):
         self._layer = self._data = self._after = None
 
     def _on_failed(self, error: Exception) -> None:
-        self.said.emit(str(error) if isinstance(error, UserError) else "")
-        tell(error)
+        self.message.emit(str(error) if isinstance(error, UserError) else "")
+        show_user_error(error)
 
     # saving
 
@@ -188,20 +205,23 @@ class Files(QObject):
 
         layer = self._target.labels
         if layer is None:
-            self.said.emit(NO_LABELS)
+            self.message.emit(LABELS_NEEDED)
             return
         kinds = [f"{title} (*{ending})" for ending, title in FORMATS.items()]
         path, kind = QFileDialog.getSaveFileName(
-            self._parent, "Save nuclei", f"{plain_name(layer.name, USUAL)}.csv", ";;".join(kinds)
+            self._parent,
+            "Save nuclei",
+            f"{sanitize_name(layer.name, DEFAULT_FILE_STEM)}.csv",
+            ";;".join(kinds),
         )
         if not path:
             return
         ending = next((one for one, title in FORMATS.items() if kind.startswith(title)), "")
-        named = with_ending(path, ending)
-        if named == path or not Path(named).exists() or self._replaces(named):
+        named = add_suffix(path, ending)
+        if named == path or not Path(named).exists() or self._confirm_replace(named):
             self.save(named)
 
-    def _replaces(self, path: str) -> bool:
+    def _confirm_replace(self, path: str) -> bool:
         """Ask whether a file shall be replaced, which the dialog did not see."""
         answer = QMessageBox.question(
             self._parent, "Save nuclei", f"{Path(path).name} exists. Replace it?"
@@ -218,27 +238,27 @@ class Files(QObject):
         """
         layer = self._target.labels
         if layer is None:
-            self.said.emit(NO_LABELS)
+            self.message.emit(LABELS_NEEDED)
         elif _is_too_large(layer):
             self._save(layer, str(path))  # their table was made when they were
         else:
             self.measure(after=lambda: self._save(layer, str(path)))
 
     def _save(self, layer: Labels, path: str) -> None:
-        if self.saving.running:
-            self.said.emit("Another file is being saved: save again when that is done.")
+        if self.saving.is_running:
+            self.message.emit("Another file is being saved: save again when that is done.")
             return
         try:
-            result = result_of(self._viewer, layer)
+            result = build_export_result(self._viewer, layer)
         except UserError as error:
-            self.said.emit(str(error))
+            self.message.emit(str(error))
             return
-        self.said.emit("Saving …")
+        self.message.emit("Saving …")
         self.saving.start(f"Saving {layer.name}", save_steps, path, result)
 
     def _on_saved(self, saved: tuple[Path, bool]) -> None:
         path, still = saved
-        self.said.emit(
+        self.message.emit(
             f"Saved {path.name}"
             if still
             else f"The labels were changed while {path.name} was saved: save it again."
@@ -246,10 +266,10 @@ class Files(QObject):
 
 
 def _is_too_large(layer: Labels) -> bool:
-    return math.prod(pixels_of(layer).shape) > LARGEST
+    return math.prod(full_resolution_data(layer).shape) > MAX_MEASURED_PIXELS
 
 
-def _unit(layer: Labels, axes: tuple[int, int]) -> str:
+def _length_unit(layer: Labels, axes: tuple[int, int]) -> str:
     """Name of the unit of lengths; pixels, where the layer has none and its size is 1."""
     names = {str(layer.units[axis]) for axis in axes}
     scaled = any(layer.scale[axis] != 1 for axis in axes)
@@ -258,7 +278,7 @@ def _unit(layer: Labels, axes: tuple[int, int]) -> str:
     return " and ".join(sorted(names))
 
 
-def with_ending(path: str, ending: str) -> str:
+def add_suffix(path: str, suffix: str) -> str:
     """Give a path the extension that was chosen, where it has none that says another format.
 
     Dialogs change .csv into .tif where .ome.tif is chosen.
@@ -266,43 +286,43 @@ def with_ending(path: str, ending: str) -> str:
     from napari_nuclei_unet.export import FORMATS
 
     lower = path.lower()
-    if ending.endswith(".tif") and lower.endswith((".tif", ".tiff")):
+    if suffix.endswith(".tif") and lower.endswith((".tif", ".tiff")):
         return path
     if any(lower.endswith(one) for one in (*FORMATS, ".ome.tiff")):
         return path
-    return path + ending
+    return path + suffix
 
 
-def _changed(data: Any, planes: list[_Measured]) -> bool:
+def _labels_changed(data: Any, planes: list[_MeasuredPlane]) -> bool:
     """Whether labels in memory are other ones than those that were measured."""
     return isinstance(data, np.ndarray) and any(
-        content_of(data[one.index]) != one.content for one in planes
+        array_crc32(data[one.index]) != one.checksum for one in planes
     )
 
 
-def plane_axes_of(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
+def measured_plane_axes(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
     """Give the axes of the planes that were measured, or else are on view."""
-    for plane in table_of(layer).planes.values():
-        return axes_of(plane.index)
+    for plane in get_features_table(layer).planes.values():
+        return index_plane_axes(plane.index)
     hidden = hidden_axes(viewer, layer)
     rows, columns = (axis for axis in range(layer.ndim) if axis not in hidden)
     return rows, columns
 
 
-def result_of(viewer: ViewerModel, layer: Labels) -> Result:
+def build_export_result(viewer: ViewerModel, layer: Labels) -> Result:
     """Give labels, their table and where they are, with the axes of planes last."""
     from napari_nuclei_unet.export import Result
 
-    axes = plane_axes_of(viewer, layer)
+    axes = measured_plane_axes(viewer, layer)
     order = [axis for axis in range(layer.ndim) if axis not in axes] + list(axes)
-    data = pixels_of(layer)
+    data = full_resolution_data(layer)
     moved = order != sorted(order)
     labels = np.asarray(data).transpose(order) if moved else data
-    _, linear = world_of(layer)
+    _, linear = pixel_to_world(layer)
     letters = axis_letters(layer.axis_labels, axes)
     units = [None if str(layer.units[axis]) == "pixel" else str(layer.units[axis])
              for axis in order]  # fmt: skip
-    columns = table_of(layer).columns()
+    columns = get_features_table(layer).columns()
     table = {"label" if name == "index" else name: column for name, column in columns.items()}
     return Result(
         labels=labels,
@@ -310,6 +330,6 @@ def result_of(viewer: ViewerModel, layer: Labels) -> Result:
         axes="".join(letters[axis] for axis in order),
         spacing=tuple(float(np.linalg.norm(linear[:, axis])) for axis in order),
         units=tuple(units),
-        record=dict(layer.metadata.get(METADATA, {})),
-        name=plain_name(layer.name, USUAL),
+        record=dict(layer.metadata.get(METADATA_KEY, {})),
+        name=sanitize_name(layer.name, DEFAULT_FILE_STEM),
     )

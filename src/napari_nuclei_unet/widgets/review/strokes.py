@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_nuclei_unet.widgets.common.canvas import Trail, canvas_of
+from napari_nuclei_unet.widgets.common.canvas import StrokeTrail, find_canvas
 
 PAN_ZOOM = "pan_zoom"
 
@@ -39,20 +39,20 @@ class Strokes(QObject):
         super().__init__(widget)
         self._widget = widget
         self._layer: Labels | None = None
-        self._taken = 0
+        self._grab_count = 0
 
-    def take(self, layer: Labels) -> None:
+    def grab_mouse(self, layer: Labels) -> None:
         """Begin with a layer; that of before gets its mouse back."""
-        self.give_back()
+        self.release_mouse()
         layer.mode = PAN_ZOOM
         layer.mouse_pan = False
         layer.mouse_drag_callbacks.append(self._on_drag)
         layer.events.mode.connect(self._on_mode)
         self._layer = layer
 
-    def give_back(self) -> None:
+    def release_mouse(self) -> None:
         """Leave the mouse to napari."""
-        self._taken += 1
+        self._grab_count += 1
         layer, self._layer = self._layer, None
         if layer is None:
             return
@@ -62,30 +62,30 @@ class Strokes(QObject):
         layer.mouse_pan = str(layer.mode) == PAN_ZOOM
 
     def _on_mode(self, _: Any) -> None:
-        self.give_back()
+        self.release_mouse()
         self.lost.emit()
 
     def _on_drag(self, _: Labels, event: Any) -> Iterator[None]:
         """Follow the mouse from press to release; napari calls it for every event."""
         if event.button != 1:
             return
-        taken, canvas = self._taken, canvas_of(self._widget)
-        trail = None if canvas is None else Trail(canvas)
+        taken, canvas = self._grab_count, find_canvas(self._widget)
+        trail = None if canvas is None else StrokeTrail(canvas)
         try:
-            points = [_place(event, trail)]
+            points = [_position(event, trail)]
             yield
             while event.type == "mouse_move":
-                points.append(_place(event, trail))
+                points.append(_position(event, trail))
                 yield
-            points.append(_place(event, trail))
+            points.append(_position(event, trail))
         finally:
             if trail is not None:
                 trail.end()
-        if taken == self._taken:  # else another tool is in use by now
+        if taken == self._grab_count:  # else another tool is in use by now
             self.drawn.emit(np.array(points))
 
 
-def _place(event: Any, trail: Trail | None) -> NDArray[np.float64]:
+def _position(event: Any, trail: StrokeTrail | None) -> NDArray[np.float64]:
     if trail is not None:
         trail.add(*event.pos)
     return np.asarray(event.position, np.float64)

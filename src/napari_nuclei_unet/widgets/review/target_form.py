@@ -8,20 +8,20 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
-from napari_nuclei_unet.widgets.common.controls import combo
-from napari_nuclei_unet.widgets.layers.geometry import shape_of
-from napari_nuclei_unet.widgets.layers.image_source import likely_channel_axis
-from napari_nuclei_unet.widgets.layers.keys import ERRORS, METADATA, PROBABILITY
+from napari_nuclei_unet.widgets.common.controls import create_combo_box
+from napari_nuclei_unet.widgets.layers.geometry import layer_shape
+from napari_nuclei_unet.widgets.layers.image_source import guess_layer_channel_axis
+from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY, PROBABILITY_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
-NO_IMAGE = "none"
-NO_LABELS = "Choose a labels layer first."
+NO_IMAGE_CHOICE = "none"
+LABELS_NEEDED = "Choose a labels layer first."
 
 
-class Target(QObject):
+class TargetForm(QObject):
     """Chooses labels and their image; follows the viewer.
 
     Parameters
@@ -39,18 +39,20 @@ class Target(QObject):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self._labels = combo("review_labels", "The nuclei that are reviewed.", self._results)
-        self._image = combo(
+        self._labels = create_combo_box(
+            "review_labels", "The nuclei that are reviewed.", self._results
+        )
+        self._image = create_combo_box(
             "review_image", "The image they are of: its intensities are measured.", self._images
         )
-        self._image.null_value = NO_IMAGE
+        self._image.null_value = NO_IMAGE_CHOICE
         self._labels.changed.connect(self._on_labels)
-        self._image.changed.connect(self._tell)
+        self._image.changed.connect(self._emit_changed)
         layers = viewer.layers
         for event in (layers.events.inserted, layers.events.removed, layers.events.reordered):
-            event.connect(self.renew)
+            event.connect(self.refresh_choices)
         layers.selection.events.active.connect(self._on_active)
-        self.renew()
+        self.refresh_choices()
         self._on_active()
 
     def fill(self, form: QFormLayout) -> None:
@@ -70,7 +72,7 @@ class Target(QObject):
         layer: Image | None = self._image.value
         return layer
 
-    def renew(self, *_: object) -> None:
+    def refresh_choices(self, *_: object) -> None:
         """Offer the layers that there are now."""
         before = self.labels, self.image
         self._labels.reset_choices()
@@ -81,7 +83,7 @@ class Target(QObject):
         if self.image is None:
             self._image.value = self._likely()
         if self.image != before[1]:
-            self._tell()
+            self._emit_changed()
 
     def _on_active(self, *_: object) -> None:
         active = self._viewer.layers.selection.active
@@ -93,9 +95,9 @@ class Target(QObject):
             self._viewer.layers.selection.active = self.labels  # keys are those of this layer
         self._image.reset_choices()
         self._image.value = self._likely()
-        self._tell()
+        self._emit_changed()
 
-    def _tell(self, *_: object) -> None:
+    def _emit_changed(self, *_: object) -> None:
         self.changed.emit()
 
     def _likely(self) -> Image | None:
@@ -104,24 +106,24 @@ class Target(QObject):
         images = [image for image in self._image.choices if image is not None]
         if labels is None or not images:
             return None
-        key = labels.metadata.get(METADATA, {}).get("image")
+        key = labels.metadata.get(METADATA_KEY, {}).get("image")
         made_of = [image for image in images if str(image.unique_id) == key]
-        exact = [image for image in images if shape_of(image) == shape_of(labels)]
+        exact = [image for image in images if layer_shape(image) == layer_shape(labels)]
         wider = [image for image in images if _has_channels(labels, image)]
         return [None, *wider, *exact, *made_of][-1]
 
     def _results(self, _: Any) -> list[Labels]:
         labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
-        return [layer for layer in labels if ERRORS not in layer.metadata]
+        return [layer for layer in labels if ERRORS_KEY not in layer.metadata]
 
     def _images(self, _: Any) -> list[tuple[str, Image | None]]:
         images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        shown = [layer for layer in images if PROBABILITY not in layer.metadata]
-        return [(NO_IMAGE, None), *((layer.name, layer) for layer in shown)]
+        shown = [layer for layer in images if PROBABILITY_KEY not in layer.metadata]
+        return [(NO_IMAGE_CHOICE, None), *((layer.name, layer) for layer in shown)]
 
 
 def _has_channels(labels: Labels, image: Image) -> bool:
     """Whether an image has the shape of labels, and channels besides."""
-    own, shape = shape_of(labels), shape_of(image)
-    channel = likely_channel_axis(image)
+    own, shape = layer_shape(labels), layer_shape(image)
+    channel = guess_layer_channel_axis(image)
     return channel is not None and own == (*shape[:channel], *shape[channel + 1 :])

@@ -14,21 +14,21 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.controls import button
-from napari_nuclei_unet.widgets.common.key_bindings import Keys
+from napari_nuclei_unet.widgets.common.controls import create_button
+from napari_nuclei_unet.widgets.common.key_bindings import KeyBindings
 from napari_nuclei_unet.widgets.review import edits as _editing
-from napari_nuclei_unet.widgets.review.edits import Spot, plane_to_edit
+from napari_nuclei_unet.widgets.review.edits import EditLocation, editable_plane_index
 from napari_nuclei_unet.widgets.review.strokes import Strokes
-from napari_nuclei_unet.widgets.review.target_form import NO_LABELS, Target
+from napari_nuclei_unet.widgets.review.target_form import LABELS_NEEDED, TargetForm
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-ESCAPE = "Escape"
+ESCAPE_KEY = "Escape"
 
 
 @dataclass(frozen=True)
-class Tool:
+class EditTool:
     """A tool.
 
     Attributes
@@ -44,18 +44,18 @@ class Tool:
     name: str
     key: str
     hint: str
-    apply: _editing.Tool
+    apply: _editing.EditFunction
 
 
-TOOLS = (
-    Tool("Delete", "D", "Click on a nucleus to delete it.", _editing.delete),
-    Tool("Merge", "J", "Draw a line across nuclei to join them.", _editing.merge),
-    Tool("Split", "S", "Draw a line through a nucleus to cut it.", _editing.split),
-    Tool("Add", "A", "Click where the network has overlooked a nucleus.", _editing.add),
+EDIT_TOOLS = (
+    EditTool("Delete", "D", "Click on a nucleus to delete it.", _editing.delete_nucleus),
+    EditTool("Merge", "J", "Draw a line across nuclei to join them.", _editing.merge_nuclei),
+    EditTool("Split", "S", "Draw a line through a nucleus to cut it.", _editing.split_nuclei),
+    EditTool("Add", "A", "Click where the network has overlooked a nucleus.", _editing.add_nucleus),
 )
 
 
-class Correct(QWidget):
+class EditToolbar(QWidget):
     """A button for each tool; one at most is in use.
 
     Parameters
@@ -66,91 +66,93 @@ class Correct(QWidget):
 
     Signals
     -------
-    said : str
+    message : str
         A sentence for the user.
     """
 
-    said = Signal(str)
+    message = Signal(str)
 
-    def __init__(self, viewer: ViewerModel, target: Target) -> None:
+    def __init__(self, viewer: ViewerModel, target: TargetForm) -> None:
         super().__init__()
         self._viewer, self._target = viewer, target
         self._strokes = Strokes(self)
-        self._tool: Tool | None = None
-        self._escape = Keys({ESCAPE: self.put_back})
+        self._tool: EditTool | None = None
+        self._escape = KeyBindings({ESCAPE_KEY: self.deactivate})
         self._buttons: dict[str, QPushButton] = {}
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for place, tool in enumerate(TOOLS):
-            made = button(f"tool_{tool.name.lower()}", f"{tool.name} ({tool.key})", tool.hint)
+        for place, tool in enumerate(EDIT_TOOLS):
+            made = create_button(
+                f"tool_{tool.name.lower()}", f"{tool.name} ({tool.key})", tool.hint
+            )
             made.setCheckable(True)
-            made.clicked.connect(partial(self.use, tool))
+            made.clicked.connect(partial(self.activate, tool))
             self._buttons[tool.name] = made
             layout.addWidget(made, *divmod(place, 2))
         self._strokes.drawn.connect(self._on_drawn)
-        self._strokes.lost.connect(self.put_back)
-        target.changed.connect(self.put_back)
+        self._strokes.lost.connect(self.deactivate)
+        target.changed.connect(self.deactivate)
         viewer.layers.selection.events.active.connect(self._on_active)
         # Qt calls no method of an object that dies, and strokes die with this
-        self.destroyed.connect(partial(_let_go, self._strokes, self._escape))
+        self.destroyed.connect(partial(_release, self._strokes, self._escape))
 
     @property
     def keys(self) -> dict[str, Callable[[], None]]:
         """What keys do."""
-        return {tool.key: partial(self.use, tool) for tool in TOOLS}
+        return {tool.key: partial(self.activate, tool) for tool in EDIT_TOOLS}
 
-    def use(self, tool: Tool, *_: object) -> None:
+    def activate(self, tool: EditTool, *_: object) -> None:
         """Take a tool; the one that is in use is put back."""
         if tool is self._tool:
-            self.put_back()
+            self.deactivate()
             return
-        self.put_back()
+        self.deactivate()
         layer = self._target.labels
         try:
             if layer is None:
-                raise UserError(NO_LABELS)
-            plane_to_edit(self._viewer, layer)
+                raise UserError(LABELS_NEEDED)
+            editable_plane_index(self._viewer, layer)
         except UserError as error:
             self._buttons[tool.name].setChecked(False)
-            self.said.emit(str(error))
+            self.message.emit(str(error))
             show_warning(str(error))
             return
         self._viewer.layers.selection.active = layer
-        self._strokes.take(layer)
+        self._strokes.grab_mouse(layer)
         self._escape.bind(layer)
         self._tool = tool
         self._buttons[tool.name].setChecked(True)
-        self.said.emit(tool.hint)
+        self.message.emit(tool.hint)
 
-    def put_back(self, *_: object) -> None:
+    def deactivate(self, *_: object) -> None:
         """Use no tool: the mouse moves the view again."""
         if self._tool is None:
             return
         self._buttons[self._tool.name].setChecked(False)
         self._tool = None
         self._escape.bind(None)  # napari's own tools need it
-        self._strokes.give_back()
-        self.said.emit("")
+        self._strokes.release_mouse()
+        self.message.emit("")
 
     def _on_active(self, event: Any) -> None:
         if self._tool is not None and event.value != self._target.labels:
-            self.put_back()
+            self.deactivate()
 
     def _on_drawn(self, positions: NDArray[Any]) -> None:
         tool, layer = self._tool, self._target.labels
         if tool is not None and layer is not None:
-            self.correct(tool, layer, positions)
+            self.apply_stroke(tool, layer, positions)
 
-    def correct(self, tool: Tool, layer: Labels, positions: NDArray[Any]) -> None:
+    def apply_stroke(self, tool: EditTool, layer: Labels, positions: NDArray[Any]) -> None:
         """Correct what a stroke means; a mistake is told, and changes nothing."""
         try:
-            words = tool.apply(Spot.of(self._viewer, layer, positions), self._target.image)
+            words = tool.apply(EditLocation.of(self._viewer, layer, positions), self._target.image)
         except UserError as error:
-            self.said.emit(str(error))
+            self.message.emit(str(error))
             return
-        self.said.emit(f"{words} Ctrl+Z undoes.")
+        self.message.emit(f"{words} Ctrl+Z undoes.")
 
 
-def _let_go(strokes: Strokes, escape: Keys, *_: object) -> None:
-    strokes.give_back()
+def _release(strokes: Strokes, escape: KeyBindings, *_: object) -> None:
+    strokes.release_mouse()
     escape.bind(None)

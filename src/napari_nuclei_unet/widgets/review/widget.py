@@ -12,20 +12,20 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_nuclei_unet.widgets.common.controls import Scrolled, button, row
-from napari_nuclei_unet.widgets.common.key_bindings import Keys, bare
-from napari_nuclei_unet.widgets.layers.features import table_of
-from napari_nuclei_unet.widgets.review.compare import Compare
-from napari_nuclei_unet.widgets.review.queue import Queue
-from napari_nuclei_unet.widgets.review.save import Files
-from napari_nuclei_unet.widgets.review.target_form import Target
-from napari_nuclei_unet.widgets.review.tools import Correct
+from napari_nuclei_unet.widgets.common.controls import ScrollableForm, create_button, create_row
+from napari_nuclei_unet.widgets.common.key_bindings import KeyBindings, unwrap_proxy
+from napari_nuclei_unet.widgets.layers.features import get_features_table
+from napari_nuclei_unet.widgets.review.compare import ComparePanel
+from napari_nuclei_unet.widgets.review.queue import ReviewQueue
+from napari_nuclei_unet.widgets.review.save import LabelsExporter
+from napari_nuclei_unet.widgets.review.target_form import TargetForm
+from napari_nuclei_unet.widgets.review.tools import EditToolbar
 
 if TYPE_CHECKING:
     import napari.viewer
 
 
-class ReviewWidget(Scrolled):
+class ReviewWidget(ScrollableForm):
     """Corrects, reviews, measures, saves and compares the nuclei of a labels layer.
 
     Parameters
@@ -37,23 +37,23 @@ class ReviewWidget(Scrolled):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._target = Target(napari_viewer)
-        self._correct = Correct(napari_viewer, self._target)
-        self._queue = Queue(napari_viewer, self._target)
-        self._files = Files(napari_viewer, self._target, self)
-        self._compare = Compare(napari_viewer)
-        self._followed: Labels | None = None
+        self._target = TargetForm(napari_viewer)
+        self._edit_toolbar = EditToolbar(napari_viewer, self._target)
+        self._queue = ReviewQueue(napari_viewer, self._target)
+        self._exporter = LabelsExporter(napari_viewer, self._target, self)
+        self._compare = ComparePanel(napari_viewer)
+        self._watched_layer: Labels | None = None
         self._text = QLabel("", objectName="review_status")
         self._text.setWordWrap(True)
         self._build()
-        for part in (self._correct, self._queue, self._files, self._compare):
-            part.said.connect(self._text.setText)
-        acts = self._correct.keys | self._queue.keys
-        self._keys = Keys(acts)
+        for part in (self._edit_toolbar, self._queue, self._exporter, self._compare):
+            part.message.connect(self._text.setText)
+        acts = self._edit_toolbar.keys | self._queue.keys
+        self._keys = KeyBindings(acts)
         self._make_shortcuts(acts)
         self._target.changed.connect(self._bind)
         # Qt calls no method of an object that dies
-        self.destroyed.connect(partial(Keys.bind, self._keys, None))
+        self.destroyed.connect(partial(KeyBindings.bind, self._keys, None))
         self._bind()
 
     def _build(self) -> None:
@@ -63,7 +63,7 @@ class ReviewWidget(Scrolled):
         layout = QVBoxLayout(inside)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addLayout(top)
-        layout.addWidget(_group("Correct", self._correct))
+        layout.addWidget(_group("Correct", self._edit_toolbar))
         layout.addWidget(_group("Review", self._queue))
         layout.addWidget(self._text)
         layout.addWidget(self._buttons())
@@ -72,26 +72,26 @@ class ReviewWidget(Scrolled):
         compare.addWidget(self._compare)
         layout.addWidget(compare)
         layout.addStretch(1)
-        self.hold(inside)
+        self.set_form(inside)
 
     def _buttons(self) -> QWidget:
-        measure = button(
+        measure = create_button(
             "measure", "Measure", "Fill the features table of the labels, from labels and image."
         )
-        save = button(
+        save = create_button(
             "save",
             "Save …",
             "A table, outlines for QuPath or Fiji, or the labels as OME-TIFF.",
         )
         measure.clicked.connect(self.measure)
-        save.clicked.connect(self._files.ask)
-        return row(measure, save)
+        save.clicked.connect(self._exporter.ask)
+        return create_row(measure, save)
 
     # the public face, for scripts and tests
 
     def measure(self, *_: object) -> None:
         """Measure all nuclei, as a click on the button does."""
-        self._files.measure()
+        self._exporter.measure()
 
     def save(self, path: Any) -> None:
         """Save to a file; its extension says what: ``export.FORMATS``.
@@ -100,7 +100,7 @@ class ReviewWidget(Scrolled):
         ----------
         path : str or Path
         """
-        self._files.save(path)
+        self._exporter.save(path)
 
     # keys
 
@@ -115,14 +115,14 @@ class ReviewWidget(Scrolled):
         """Let keys work on the canvas while the labels are selected, and follow their edits."""
         layer = self._target.labels
         self._keys.bind(layer)
-        if self._followed is not None:
-            self._followed.events.features.disconnect(self._on_features)
-        self._followed = None if layer is None else bare(layer)
+        if self._watched_layer is not None:
+            self._watched_layer.events.features.disconnect(self._on_features)
+        self._watched_layer = None if layer is None else unwrap_proxy(layer)
         if layer is not None:
             layer.events.features.connect(self._on_features)
-            self._compare.judge(layer)
+            self._compare.select_result(layer)
             if not layer.multiscale:
-                table_of(layer)
+                get_features_table(layer)
 
     def _on_features(self, _: Any) -> None:
         self._text.setText("")  # what it says is of before: an undo, for instance

@@ -17,49 +17,54 @@ from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject
 
-from napari_nuclei_unet.arrays.axes import Cut, CutArray
+from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
 from napari_nuclei_unet.arrays.blocks import LARGE
 from napari_nuclei_unet.blockwise.journal import JOURNAL
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.paths import plain_name, results_folder
+from napari_nuclei_unet.io.paths import results_folder, sanitize_name
 from napari_nuclei_unet.models.model import read_card
-from napari_nuclei_unet.progress import Step, Wish, sticky
-from napari_nuclei_unet.widgets.common.job import use_threads
-from napari_nuclei_unet.widgets.layers.features import table_of
-from napari_nuclei_unet.widgets.layers.image_source import Source
-from napari_nuclei_unet.widgets.layers.keys import METADATA
-from napari_nuclei_unet.widgets.layers.labels_layer import Place, place_of, release, write_record
-from napari_nuclei_unet.widgets.layers.measurements import behind_source
-from napari_nuclei_unet.widgets.layers.streamed_features import read_table, rows_of
+from napari_nuclei_unet.progress import Step, Stop, forward_stop
+from napari_nuclei_unet.widgets.common.job import reserve_threads
+from napari_nuclei_unet.widgets.layers.features import get_features_table
+from napari_nuclei_unet.widgets.layers.image_source import ImageSource
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.labels_layer import (
+    LayerPlacement,
+    detach_labels,
+    get_layer_placement,
+    write_record,
+)
+from napari_nuclei_unet.widgets.layers.measurements import create_measurement_source
+from napari_nuclei_unet.widgets.layers.streamed_features import read_features_csv, select_plane_rows
 from napari_nuclei_unet.widgets.segment.plane_task import (
-    Run,
-    Wanted,
-    file_like,
-    fingerprint,
-    origin,
+    PlaneTask,
+    SegmentRequest,
+    describe_origin,
+    find_sampled_file,
+    sample_checksum,
 )
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_nuclei_unet.blockwise.journal import Progress as Journaled
-    from napari_nuclei_unet.widgets.common.status_panel import Progress
-    from napari_nuclei_unet.widgets.segment.display import Look
+    from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
+    from napari_nuclei_unet.widgets.segment.display import DisplayOptions
     from napari_nuclei_unet.widgets.segment.runner import Runner
 
 # Labels of larger planes are shown as a pyramid: napari would read the whole plane at every look.
 PAINTABLE = 300_000_000
-BEFORE = "segmented before with the same settings; what was painted since stays"
+ALREADY_SEGMENTED = "segmented before with the same settings; what was painted since stays"
 
 
-def is_large(source: Source) -> bool:
+def is_large(source: ImageSource) -> bool:
     """Whether a plane has to go block by block."""
     height, width = source.shape
     return source.level == 0 and height * width > LARGE
 
 
 @dataclass(frozen=True, eq=False)
-class Streamed:
+class BlockwiseTaskOutput:
     """What the thread returns.
 
     Attributes
@@ -72,7 +77,7 @@ class Streamed:
     record : dict
     table : pandas.DataFrame or None
         Of all nuclei, if all planes are finished.
-    before : bool
+    already_done : bool
         Whether all was finished before, so that nothing was written.
     """
 
@@ -81,21 +86,21 @@ class Streamed:
     whole: bool
     record: dict[str, Any]
     table: Any = None
-    before: bool = False
+    already_done: bool = False
 
 
-class LargeRun(Run):
+class BlockwiseTask(PlaneTask):
     """What is known of the run under way."""
 
     whole = True
 
-    def __init__(self, wanted: Wanted, cuts: Sequence[Cut]) -> None:
-        super().__init__(wanted)
-        self.cuts = cuts
+    def __init__(self, request: SegmentRequest, plane_indices: Sequence[PlaneIndex]) -> None:
+        super().__init__(request)
+        self.plane_indices = plane_indices
 
-    def words(self, step: Any) -> str:
+    def status(self, step: Any) -> str:
         """Say how far it is."""
-        if self.stopping:
+        if self.is_stopping:
             return "Stopping …"
         if not hasattr(step, "blocks"):
             return "Making the pyramid …" if step.done else "Looking at the image …"
@@ -105,10 +110,10 @@ class LargeRun(Run):
         if step.block == 0 and step.done * step.blocks < step.total:
             self.tiles_from = time.monotonic()
             return words
-        return f"{words} · {self.left(step)}" if step.done else words
+        return f"{words} · {self.remaining_time(step)}" if step.done else words
 
 
-class Large(QObject):
+class BlockwiseController(QObject):
     """Runs over planes that do not fit, and shows their labels.
 
     Parameters
@@ -116,15 +121,26 @@ class Large(QObject):
     viewer : napari.components.ViewerModel
     runner : Runner
     progress : Progress
-    look : Look
+    display_options : Look
     """
 
-    def __init__(self, viewer: ViewerModel, runner: Runner, progress: Progress, look: Look) -> None:
-        super().__init__(progress)
-        self._viewer, self._runner, self._progress, self._look = viewer, runner, progress, look
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner,
+        status_panel: StatusPanel,
+        display_options: DisplayOptions,
+    ) -> None:
+        super().__init__(status_panel)
+        self._viewer, self._runner, self._status_panel, self._display_options = (
+            viewer,
+            runner,
+            status_panel,
+            display_options,
+        )
         runner.ended.connect(self._on_ended)
 
-    def start(self, wanted: Wanted, cuts: Sequence[Cut]) -> None:
+    def start(self, request: SegmentRequest, plane_indices: Sequence[PlaneIndex]) -> None:
         """Begin, or go on with what was stopped.
 
         Raises
@@ -132,42 +148,46 @@ class Large(QObject):
         UserError
             If the plane's axes are not the last of its labels.
         """
-        place = place_of(wanted.source.image, wanted.source.cut)
+        place = get_layer_placement(request.source.image, request.source.plane_index)
         if [isinstance(at, slice) for at in place.index[-2:]] != [True, True]:
             raise UserError(
                 "A plane as large as this must lie along the last two axes of the image: "
                 "change their order with numpy.moveaxis, or choose a part of it as region."
             )
-        run = LargeRun(wanted, cuts)
-        self._runner.work(run, "Looking at the image …", stream, wanted, cuts, place)
+        run = BlockwiseTask(request, plane_indices)
+        self._runner.run_task(
+            run, "Looking at the image …", blockwise_task_steps, request, plane_indices, place
+        )
 
-    def _on_ended(self, run: Any, result: Streamed | None) -> None:
-        if not isinstance(run, LargeRun) or result is None:
+    def _on_ended(self, run: Any, result: BlockwiseTaskOutput | None) -> None:
+        if not isinstance(run, BlockwiseTask) or result is None:
             return
         if not result.whole:
-            self._progress.say(
+            self._status_panel.show_message(
                 f"Stopped after {result.progress.nuclei:,} nuclei; Segment goes on from there."
             )
             return
-        source = run.wanted.source
+        source = run.request.source
         if source.image not in self._viewer.layers:
             show_warning(
                 f"The image '{source.image.name}' was removed meanwhile; its nuclei are in "
                 f"{result.path}."
             )
             return
-        self._show(source, run.cuts, result)
-        self._progress.say(_summary(result))
+        self._show(source, run.plane_indices, result)
+        self._status_panel.show_message(_summary(result))
 
-    def _show(self, source: Source, cuts: Sequence[Cut], result: Streamed) -> None:
+    def _show(
+        self, source: ImageSource, plane_indices: Sequence[PlaneIndex], result: BlockwiseTaskOutput
+    ) -> None:
         """Add the store as a layer, in place of one that shows it already."""
         from napari_nuclei_unet.io.ome_zarr import LabelsStore
 
         store, key = LabelsStore.open_existing(result.path), str(result.path)
         for layer in list(self._viewer.layers):
-            if layer.metadata.get(METADATA, {}).get("store") == key:
+            if layer.metadata.get(METADATA_KEY, {}).get("store") == key:
                 self._viewer.layers.remove(layer)
-        place = place_of(source.image, source.cut)
+        place = get_layer_placement(source.image, source.plane_index)
         height, width = source.shape
         paintable = height * width <= PAINTABLE or len(store.levels) == 1
         layer = self._viewer.add_labels(
@@ -176,28 +196,32 @@ class Large(QObject):
             multiscale=not paintable,
             **place.geometry,
         )
-        *others, last = [place_of(source.image, cut) for cut in cuts]
+        *others, last = [get_layer_placement(source.image, cut) for cut in plane_indices]
         write_record(layer, source.image, last, result.record | {"store": key}, others)
-        release(layer)  # later results of a part get a layer of their own, and memory
-        self._look.apply(layer)
-        _tabulate(layer, [source.at(cut) for cut in cuts], result.table)
+        detach_labels(layer)  # later results of a part get a layer of their own, and memory
+        self._display_options.apply(layer)
+        _tabulate(layer, [source.at_plane(cut) for cut in plane_indices], result.table)
 
 
-def _tabulate(layer: Labels, planes: Sequence[Source], table: Any) -> None:
+def _tabulate(layer: Labels, planes: Sequence[ImageSource], table: Any) -> None:
     """Fill the table of the layer."""
-    kept = table_of(layer)
+    kept = get_features_table(layer)
     for plane in planes:
-        behind = behind_source(plane, lambda: None)
-        index = place_of(plane.image, plane.cut).index
-        kept.take(index, behind, rows_of(table, _columns(plane), plane.shape, behind.spacing))
+        behind = create_measurement_source(plane, lambda: None)
+        index = get_layer_placement(plane.image, plane.plane_index).index
+        kept.set_measurements(
+            index,
+            behind,
+            select_plane_rows(table, _plane_columns(plane), plane.shape, behind.spacing),
+        )
     kept.publish()
 
 
-def _summary(result: Streamed) -> str:
+def _summary(result: BlockwiseTaskOutput) -> str:
     nuclei = result.progress.nuclei
     words = [
         "1 nucleus" if nuclei == 1 else f"{nuclei:,} nuclei",
-        BEFORE if result.before else f"{result.progress.seconds:.0f} s",
+        ALREADY_SEGMENTED if result.already_done else f"{result.progress.seconds:.0f} s",
         f"labels and table are in {result.path.parent}",
     ]
     if failed := len(result.progress.failed):
@@ -206,20 +230,26 @@ def _summary(result: Streamed) -> str:
     return " · ".join(words)
 
 
-def stream(wanted: Wanted, cuts: Sequence[Cut], place: Place) -> Generator[Step, Wish, Streamed]:
+def blockwise_task_steps(
+    request: SegmentRequest, plane_indices: Sequence[PlaneIndex], place: LayerPlacement
+) -> Generator[Step, Stop, BlockwiseTaskOutput]:
     """Run in the thread: segment planes into a store, or do what is left of them."""
-    from napari_nuclei_unet.io.locks import locked
+    from napari_nuclei_unet.io.locks import write_lock
 
-    use_threads(wanted.threads_free)
-    wish = _wish(wanted, cuts)
-    path = _path(wanted.source.image.name, wish)
-    with locked(path):
-        return (yield from _stream_steps(wanted, cuts, place, path, wish))
+    reserve_threads(request.threads_free)
+    wish = _run_fingerprint(request, plane_indices)
+    path = _store_path(request.source.image.name, wish)
+    with write_lock(path):
+        return (yield from _segment_into_store_steps(request, plane_indices, place, path, wish))
 
 
-def _stream_steps(
-    wanted: Wanted, cuts: Sequence[Cut], place: Place, path: Path, wish: dict[str, Any]
-) -> Generator[Step, Wish, Streamed]:
+def _segment_into_store_steps(
+    request: SegmentRequest,
+    plane_indices: Sequence[PlaneIndex],
+    place: LayerPlacement,
+    path: Path,
+    fingerprint: dict[str, Any],
+) -> Generator[Step, Stop, BlockwiseTaskOutput]:
     """Segment planes into a store, whatever is left of them."""
     from napari_nuclei_unet.blockwise.block import Held
     from napari_nuclei_unet.blockwise.block import Wanted as WantedOfBlocks
@@ -227,38 +257,45 @@ def _stream_steps(
     from napari_nuclei_unet.blockwise.run import Layer, stream_steps
     from napari_nuclei_unet.io.ome_zarr import LabelsStore
 
-    source = wanted.source
-    store = LabelsStore.create(path, _grid(source, place), np.int32)
+    source = request.source
+    store = LabelsStore.create(path, _labels_grid(source, place), np.int32)
     table = path.with_name(f"{path.name.removesuffix('.ome.zarr')}.csv")
-    journal = Journal(path / JOURNAL, table, wish)
+    journal = Journal(path / JOURNAL, table, fingerprint)
     journal.begin()
     before = store.finished
-    planes = [source.at(cut) for cut in cuts]
+    planes = [source.at_plane(cut) for cut in plane_indices]
     layers = [
-        Layer(Held(CutArray(source.pixels, one.cut)), _index(one), _columns(one)) for one in planes
+        Layer(
+            Held(PlaneView(source.pixels, one.plane_index)),
+            _leading_index(one),
+            _plane_columns(one),
+        )
+        for one in planes
     ]
-    how = WantedOfBlocks(wanted.model, wanted.params, wanted.device, source.region)
-    check = partial(_check_there, _home(source))
-    progress = yield from sticky(stream_steps(layers, store, journal, how, check=check))
+    how = WantedOfBlocks(request.model, request.params, request.device, source.region)
+    check = partial(_check_source_exists, _lazy_source_path(source))
+    progress = yield from forward_stop(stream_steps(layers, store, journal, how, check=check))
     whole = progress.next_plane(len(layers)) is None
-    record = _record(wanted)
+    record = _record(request)
     if whole and not store.finished:
         store.write_record(record)
         for step in store.build_pyramid():
             if (yield step):
-                return Streamed(path, progress, False, record)
+                return BlockwiseTaskOutput(path, progress, False, record)
         if not progress.failed:
             store.finish()
-    return Streamed(path, progress, whole, record, read_table(table) if whole else None, before)
+    return BlockwiseTaskOutput(
+        path, progress, whole, record, read_features_csv(table) if whole else None, before
+    )
 
 
-def _home(source: Source) -> Path | None:
+def _lazy_source_path(source: ImageSource) -> Path | None:
     """File or folder that is read while the run goes on, if it is known."""
     path, lazy = source.path, not isinstance(source.pixels, np.ndarray)
     return path if lazy and path is not None and path.exists() else None
 
 
-def _check_there(home: Path | None, _: bool) -> None:
+def _check_source_exists(home: Path | None, _: bool) -> None:
     """Refuse to go on with an image that is gone: zarr would be read as black."""
     try:
         if home is not None:
@@ -270,25 +307,29 @@ def _check_there(home: Path | None, _: bool) -> None:
         ) from error
 
 
-def _index(source: Source) -> tuple[int, ...]:
+def _leading_index(source: ImageSource) -> tuple[int, ...]:
     """Place of a plane on the axes of its labels before the last two."""
-    return tuple(at for at in place_of(source.image, source.cut).index if not isinstance(at, slice))
+    return tuple(
+        at
+        for at in get_layer_placement(source.image, source.plane_index).index
+        if not isinstance(at, slice)
+    )
 
 
-def _columns(source: Source) -> dict[str, int]:
+def _plane_columns(source: ImageSource) -> dict[str, int]:
     """Say for the table where a plane is."""
-    names = zip(source.axes.lower(), source.cut.index, strict=True)
+    names = zip(source.axes.lower(), source.plane_index.index, strict=True)
     return {name: at for name, at in names if name not in "cyx" and at is not None}
 
 
-def _grid(source: Source, place: Place) -> Any:
-    from napari_nuclei_unet.io.ngff import Grid
+def _labels_grid(source: ImageSource, place: LayerPlacement) -> Any:
+    from napari_nuclei_unet.io.ngff import LabelsGrid
 
     letters = source.axes
     if len(place.shape) < len(letters):  # the first axis was that of channels
         letters = letters[1:]
     units = [str(unit) for unit in place.geometry["units"]]
-    return Grid(
+    return LabelsGrid(
         place.shape,
         letters,
         tuple(float(one) for one in place.geometry["scale"]),
@@ -296,50 +337,52 @@ def _grid(source: Source, place: Place) -> Any:
     )
 
 
-def _record(wanted: Wanted) -> dict[str, Any]:
+def _record(request: SegmentRequest) -> dict[str, Any]:
     """Say what made the labels, as far as it can be said of all planes."""
     from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.segmentation.device import plan
 
-    model = load_model(wanted.model)
-    card, how = model.card, plan(wanted.params, wanted.device, model.network.config)
+    model = load_model(request.model)
+    card, how = model.card, plan(request.params, request.device, model.network.config)
     return {
         "plugin": "napari-nuclei-unet",
         "version": version("napari-nuclei-unet"),
         "model": card.name,
         "model_sha256": card.sha256,
-        "device": wanted.device,
-        "params": dict(vars(wanted.params)),
+        "device": request.device,
+        "params": dict(vars(request.params)),
         "ran_on": dataclasses.asdict(how),
         "format": "zarr",
         "stopped": False,
-    } | origin(wanted, wanted.source, file_like(wanted.source))
+    } | describe_origin(request, request.source, find_sampled_file(request.source))
 
 
-def _wish(wanted: Wanted, cuts: Sequence[Cut]) -> dict[str, Any]:
+def _run_fingerprint(
+    request: SegmentRequest, plane_indices: Sequence[PlaneIndex]
+) -> dict[str, Any]:
     """All that makes another result, so that only the same is gone on with."""
-    source = wanted.source
+    source = request.source
     region = source.region
     return {
         "version": version("napari-nuclei-unet"),
-        "model": read_card(wanted.model).sha256,
-        "params": {name: value for name, value in vars(wanted.params).items() if name != "batch"},
+        "model": read_card(request.model).sha256,
+        "params": {name: value for name, value in vars(request.params).items() if name != "batch"},
         "region": None if region is None else [list(map(list, one)) for one in region.polygons],
         "image": source.image.name,
         "shape": list(source.pixels.shape),
-        "content": fingerprint(source.at(cuts[0])),
-        "planes": [list(cut.index) for cut in cuts],
+        "content": sample_checksum(source.at_plane(plane_indices[0])),
+        "planes": [list(cut.index) for cut in plane_indices],
     }
 
 
-def _path(name: str, wish: dict[str, Any]) -> Path:
+def _store_path(name: str, fingerprint: dict[str, Any]) -> Path:
     """Store of this wish, or the first name that is free."""
     from napari_nuclei_unet.blockwise.journal import wish_of
 
-    bare = plain_name(name, "image")
+    bare = sanitize_name(name, "image")
     for number in count(1):
         end = "" if number == 1 else f" {number}"
         path = results_folder() / f"{bare} nuclei{end}.ome.zarr"
-        if not path.exists() or wish_of(path / JOURNAL) == wish:
+        if not path.exists() or wish_of(path / JOURNAL) == fingerprint:
             return path
     raise AssertionError("there is always another number")

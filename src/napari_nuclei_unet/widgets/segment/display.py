@@ -11,21 +11,21 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_nuclei_unet.arrays.boxes import enlarged
-from napari_nuclei_unet.widgets.common.controls import check_box
-from napari_nuclei_unet.widgets.layers.keys import PROBABILITY
-from napari_nuclei_unet.widgets.layers.labels_layer import result_on_view, set_geometry
-from napari_nuclei_unet.widgets.session.plane_result import Kept
+from napari_nuclei_unet.widgets.common.controls import create_check_box
+from napari_nuclei_unet.widgets.layers.keys import PROBABILITY_KEY
+from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer, set_geometry
+from napari_nuclei_unet.widgets.session.plane_result import PlaneResult
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.widgets.segment.source_form import Where
+    from napari_nuclei_unet.widgets.segment.source_form import SourceForm
 
 # Width of outlines in pixels.
-OUTLINE = 2
+OUTLINE_WIDTH = 2
 
 
-class Look(QWidget):
+class DisplayOptions(QWidget):
     """Boxes to tick: outlines, probability map.
 
     Parameters
@@ -36,19 +36,19 @@ class Look(QWidget):
 
     Signals
     -------
-    probability_wanted
+    probability_requested
         The map shall be shown; :meth:`show_map` can.
     """
 
-    probability_wanted = Signal()
+    probability_requested = Signal()
 
-    def __init__(self, viewer: ViewerModel, where: Where) -> None:
+    def __init__(self, viewer: ViewerModel, source_form: SourceForm) -> None:
         super().__init__()
-        self._viewer, self._where = viewer, where
-        self._outlines = check_box(
+        self._viewer, self._source_form = viewer, source_form
+        self._outlines = create_check_box(
             "outlines", "Outlines", "Draw the nuclei as outlines instead of filling them."
         )
-        self._probability = check_box(
+        self._probability = create_check_box(
             "probability", "Probability map", "Show how sure the network is, pixel by pixel."
         )
         layout = QHBoxLayout(self)
@@ -60,36 +60,38 @@ class Look(QWidget):
 
     def apply(self, layer: Labels) -> None:
         """Draw the nuclei of a new labels layer as outlines, or filled."""
-        layer.contour = OUTLINE if self._outlines.isChecked() else 0
+        layer.contour = OUTLINE_WIDTH if self._outlines.isChecked() else 0
 
-    def show_map(self, kept: Kept, refresh: bool = True) -> None:
+    def show_map(self, kept: PlaneResult, refresh: bool = True) -> None:
         """Show the probability map of a prediction, if it is wanted; draw it if it is on view."""
         if self._probability.isChecked():
             whole = enlarged(kept.prediction.maps[0], kept.source.shape)
             show_probability(self._viewer, kept, whole, refresh)
 
     def _on_outlines(self, _: bool) -> None:
-        if (layer := result_on_view(self._viewer, self._where.image.value)) is not None:
+        if (layer := find_result_layer(self._viewer, self._source_form.image.value)) is not None:
             self.apply(layer)
 
-    def _on_probability(self, wanted: bool) -> None:
-        image = self._where.image.value
-        if wanted:
-            self.probability_wanted.emit()
-        elif image is not None and (shown := probability_of(self._viewer, image)) is not None:
+    def _on_probability(self, checked: bool) -> None:
+        image = self._source_form.image.value
+        if checked:
+            self.probability_requested.emit()
+        elif (
+            image is not None and (shown := find_probability_layer(self._viewer, image)) is not None
+        ):
             self._viewer.layers.remove(shown)
 
 
-def probability_of(viewer: ViewerModel, image: Image) -> Image | None:
+def find_probability_layer(viewer: ViewerModel, image: Image) -> Image | None:
     """Find the layer that shows the probability map of an image layer."""
     for layer in viewer.layers:
-        if layer.metadata.get(PROBABILITY) == str(image.unique_id):
+        if layer.metadata.get(PROBABILITY_KEY) == str(image.unique_id):
             return layer
     return None
 
 
 def show_probability(
-    viewer: ViewerModel, kept: Kept, probability: NDArray[np.float32], refresh: bool = True
+    viewer: ViewerModel, kept: PlaneResult, probability: NDArray[np.float32], refresh: bool = True
 ) -> Image:
     """Show the probability of nucleus of one plane above its image; the rest stays.
 
@@ -101,9 +103,9 @@ def show_probability(
     refresh : bool
         Whether it is on view, and to be drawn.
     """
-    image, place = kept.source.image, kept.place
+    image, place = kept.source.image, kept.placement
     known = True if kept.inside is None else kept.inside
-    layer = probability_of(viewer, image)
+    layer = find_probability_layer(viewer, image)
     if layer is not None and layer.data.shape == place.shape:
         np.copyto(layer.data[place.index], probability, where=known)
         set_geometry(layer, place)
@@ -122,7 +124,7 @@ def show_probability(
         blending="additive",
         opacity=0.5,
         contrast_limits=(0, 1),
-        metadata={PROBABILITY: str(image.unique_id)},
+        metadata={PROBABILITY_KEY: str(image.unique_id)},
         **place.geometry,
     )
     viewer.layers.insert(viewer.layers.index(image) + 1, made)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QMessageBox, QWidget
 
-from napari_nuclei_unet.widgets.common.preferences import preference, set_preference
+from napari_nuclei_unet.widgets.common.preferences import get_preference, set_preference
 
 
 def ask_to_keep(parent: QWidget, keep: Callable[[], object]) -> None:
@@ -19,7 +19,7 @@ def ask_to_keep(parent: QWidget, keep: Callable[[], object]) -> None:
     keep : callable
         Is called if they are.
     """
-    if (known := preference("on_cancel")) != "ask":
+    if (known := get_preference("on_cancel")) != "ask":
         if known == "keep":
             keep()
         return

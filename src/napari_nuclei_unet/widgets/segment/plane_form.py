@@ -13,19 +13,19 @@ from napari.layers import Image
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QLineEdit
 
-from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.controls import combo, row
-from napari_nuclei_unet.widgets.layers.geometry import hidden_axes, shape_of
+from napari_nuclei_unet.widgets.common.controls import create_combo_box, create_row
+from napari_nuclei_unet.widgets.layers.geometry import hidden_axes, layer_shape
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-THIS, ALL, RANGE = "this one", "all", "range"
+CURRENT_PLANE, ALL_PLANES, PLANE_RANGE = "this one", "all", "range"
 
 
 @dataclass(frozen=True)
-class Axis:
+class StackAxis:
     """An axis beside plane and channels.
 
     Attributes
@@ -49,19 +49,21 @@ def axis_name(image: Image, axis: int) -> str:
     return name if name.isalpha() else f"axis {axis}"
 
 
-def stack_axes(viewer: ViewerModel, image: Image | None, channel_axis: int | None) -> list[Axis]:
+def stack_axes(
+    viewer: ViewerModel, image: Image | None, channel_axis: int | None
+) -> list[StackAxis]:
     """Axes along which an image has planes."""
     if image is None:
         return []
-    shape = shape_of(image)
+    shape = layer_shape(image)
     return [
-        Axis(axis, axis_name(image, axis), shape[axis])
+        StackAxis(axis, axis_name(image, axis), shape[axis])
         for axis in hidden_axes(viewer, image, channel_axis)
         if axis != channel_axis
     ]
 
 
-class PlaneChoice(QObject):
+class PlaneForm(QObject):
     """Chooses planes: the one on view, all, or a range of them.
 
     Attributes
@@ -72,26 +74,26 @@ class PlaneChoice(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self._axes: list[Axis] = []
-        self.kind = combo(
+        self._axes: list[StackAxis] = []
+        self.kind = create_combo_box(
             "planes",
             "Which planes of the stack are segmented: the one on view, all, or some. "
             "Each is normalised by itself.",
             self._kinds,
         )
         self.range = QLineEdit(objectName="plane_range")
-        self.row = row(self.kind.native, self.range)
+        self.row = create_row(self.kind.native, self.range)
         self.kind.changed.connect(self._show)
         self._show()
 
     @property
-    def axes(self) -> list[Axis]:
+    def axes(self) -> list[StackAxis]:
         """Of the image that was offered last; none where it is no stack."""
         return self._axes
 
-    def offer(self, axes: list[Axis], anew: bool = False) -> None:
-        """Offer the planes along these axes; ``anew`` goes back to the one on view."""
-        kind = THIS if anew or not axes else self.kind.value
+    def offer(self, axes: list[StackAxis], reset: bool = False) -> None:
+        """Offer the planes along these axes; ``reset`` goes back to the one on view."""
+        kind = CURRENT_PLANE if reset or not axes else self.kind.value
         if axes != self._axes:
             self.range.clear()
         self._axes = axes
@@ -112,49 +114,55 @@ class PlaneChoice(QObject):
             return
         pairs = list(zip(planes, self._axes, strict=True))
         if all(one == "all" or axis.length == 1 for one, axis in pairs):
-            self.kind.value = ALL
+            self.kind.value = ALL_PLANES
             return
         parts = [f"0-{axis.length - 1}" if one == "all" else str(one) for one, axis in pairs]
-        self.kind.value = RANGE
+        self.kind.value = PLANE_RANGE
         self.range.setText(", ".join(parts))
 
-    def cuts(self, like: Cut) -> list[Cut] | None:
-        """Say which planes are chosen, in order; None: only that of ``like``, which is on view.
+    def plane_indices(self, current: PlaneIndex) -> list[PlaneIndex] | None:
+        """Say which planes are chosen, in order; None: only that of ``current``, which is on view.
 
         Raises
         ------
         UserError
             If the range is none.
         """
-        if not self._axes or self.kind.value == THIS:
+        if not self._axes or self.kind.value == CURRENT_PLANE:
             return None
-        if self.kind.value == ALL:
+        if self.kind.value == ALL_PLANES:
             wanted = [range(one.length) for one in self._axes]
         else:
-            wanted = parse_range(self.range.text(), self._axes)
-        if math.prod(map(len, wanted)) > MOST_PLANES:
-            raise UserError(f"More than {MOST_PLANES:,} planes at once: choose a range of them.")
-        index = list(like.index)
+            wanted = parse_plane_ranges(self.range.text(), self._axes)
+        if math.prod(map(len, wanted)) > MAX_CHOSEN_PLANES:
+            raise UserError(
+                f"More than {MAX_CHOSEN_PLANES:,} planes at once: choose a range of them."
+            )
+        index = list(current.index)
         made = []
         for place in itertools.product(*wanted):
             for axis, at in zip(self._axes, place, strict=True):
                 index[axis.number] = at
-            made.append(Cut(tuple(index), like.channel_axis))
+            made.append(PlaneIndex(tuple(index), current.channel_axis))
         return made
 
     def _kinds(self, _: Any) -> list[tuple[str, str]]:
         count = math.prod(one.length for one in self._axes)
-        return [(THIS, THIS), (f"all ({count:,})", ALL), (RANGE, RANGE)]
+        return [
+            (CURRENT_PLANE, CURRENT_PLANE),
+            (f"all ({count:,})", ALL_PLANES),
+            (PLANE_RANGE, PLANE_RANGE),
+        ]
 
     def _show(self, _: Any = None) -> None:
-        self.range.setVisible(self.kind.value == RANGE)
+        self.range.setVisible(self.kind.value == PLANE_RANGE)
 
 
 # The bar that shows how far it is cannot count further.
-MOST_PLANES = 1_000_000
+MAX_CHOSEN_PLANES = 1_000_000
 
 
-def parse_range(text: str, axes: Sequence[Axis]) -> list[range]:
+def parse_plane_ranges(text: str, axes: Sequence[StackAxis]) -> list[range]:
     """Read what the user has written, such as "0-9, 3": one part for every axis.
 
     Raises

@@ -12,62 +12,69 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.controls import button
-from napari_nuclei_unet.widgets.layers.keys import METADATA
-from napari_nuclei_unet.widgets.layers.labels_layer import result_on_view
+from napari_nuclei_unet.widgets.common.controls import create_button
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.widgets.segment.current_plane import OnView
-    from napari_nuclei_unet.widgets.segment.source_form import Where
+    from napari_nuclei_unet.widgets.segment.current_plane import CurrentPlane
+    from napari_nuclei_unet.widgets.segment.source_form import SourceForm
 
 
-DAMAGED = "The record of these labels is damaged, or of another version."
-MIXED = "planes were made with different settings, and these are those of the plane on view"
-NO_RANGE = (
+DAMAGED_RECORD = "The record of these labels is damaged, or of another version."
+MIXED_SETTINGS = (
+    "planes were made with different settings, and these are those of the plane on view"
+)
+PLANES_NOT_A_RANGE = (
     "it makes the plane on view only, as those that were segmented are no range, or fewer at the "
     "level"
 )
 
 
-class Again(QWidget):
+class ReproducePanel(QWidget):
     """Copies what makes a result again, or sets the form to it.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    where : Where
+    source_form : Where
         Says which image is chosen.
     use : callable
         Is given the record that the form shall be set to.
-    on_view : OnView
+    current_plane : OnView
         Knows what the record of labels says otherwise of the plane on view.
 
     Signals
     -------
-    said : str
+    message : str
         A sentence for the user.
     """
 
-    said = Signal(str)
+    message = Signal(str)
 
     def __init__(
         self,
         viewer: ViewerModel,
-        where: Where,
+        source_form: SourceForm,
         use: Callable[[dict[str, Any]], object],
-        on_view: OnView,
+        current_plane: CurrentPlane,
     ) -> None:
         super().__init__()
-        self._viewer, self._where, self._use, self._on_view = viewer, where, use, on_view
-        command = button(
+        self._viewer, self._source_form, self._use, self._current_plane = (
+            viewer,
+            source_form,
+            use,
+            current_plane,
+        )
+        command = create_button(
             "copy_command", "Copy as command", "Copy the command line that makes this result again."
         )
-        python = button(
+        python = create_button(
             "copy_python", "Copy as Python", "Copy the Python code that makes this result again."
         )
-        restore = button(
+        restore = create_button(
             "restore",
             "Use its settings",
             "Set the form to what made the selected labels layer, or the result of the image.",
@@ -94,29 +101,33 @@ class Again(QWidget):
         if (record := self._record()) is None:
             return
         try:
-            made, note = self._of_all(record)
-            text = written(self._named_anew(made))
+            made, note = self._for_all_planes(record)
+            text = written(self._with_current_name(made))
         except UserError as error:
             show_warning(str(error))
             return
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-            show_warning(DAMAGED)
+            show_warning(DAMAGED_RECORD)
             return
         QGuiApplication.clipboard().setText(text)
-        self.said.emit(f"The {what} is on the clipboard{note}.")
+        self.message.emit(f"The {what} is on the clipboard{note}.")
 
-    def _of_all(self, record: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    def _for_all_planes(self, record: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """Let a record of the plane on view speak of all planes of its labels; and say of that."""
         from napari_nuclei_unet.provenance.reproduce import of_stack
 
         if (made := of_stack(record)) is None:
             alone = {name: one for name, one in record.items() if name not in ("join", "track")}
-            return alone, f": {NO_RANGE}"
-        layer = result_on_view(self._viewer, self._where.image.value)
-        mixed = made is not record and layer is not None and self._on_view.mixed(layer)
-        return made, f": {MIXED}" if mixed else ""
+            return alone, f": {PLANES_NOT_A_RANGE}"
+        layer = find_result_layer(self._viewer, self._source_form.image.value)
+        mixed = (
+            made is not record
+            and layer is not None
+            and self._current_plane.has_mixed_settings(layer)
+        )
+        return made, f": {MIXED_SETTINGS}" if mixed else ""
 
-    def _named_anew(self, record: dict[str, Any]) -> dict[str, Any]:
+    def _with_current_name(self, record: dict[str, Any]) -> dict[str, Any]:
         """Call the image layer of a record what it is called now."""
         for layer in self._viewer.layers:
             if str(layer.unique_id) == record.get("image") and "source" in record:
@@ -127,28 +138,32 @@ class Again(QWidget):
         if (record := self._record()) is None:
             return
         try:
-            made, note = self._of_all(record)
+            made, note = self._for_all_planes(record)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-            show_warning(DAMAGED)
+            show_warning(DAMAGED_RECORD)
             return
         self._use(made)
-        if MIXED in note:
-            self.said.emit(f"{MIXED.capitalize()}.")
+        if MIXED_SETTINGS in note:
+            self.message.emit(f"{MIXED_SETTINGS.capitalize()}.")
 
     def _record(self) -> dict[str, Any] | None:
         """Find the record of the selected labels, of their file, or of the image's result."""
         active = self._viewer.layers.selection.active
-        if isinstance(active, Labels) and METADATA not in active.metadata and active.source.path:
+        if (
+            isinstance(active, Labels)
+            and METADATA_KEY not in active.metadata
+            and active.source.path
+        ):
             from napari_nuclei_unet.io.labels import read_record
 
             if (found := read_record(active.source.path)) is not None:
                 return found
-        layer = result_on_view(self._viewer, self._where.image.value)
+        layer = find_result_layer(self._viewer, self._source_form.image.value)
         if layer is None:
             show_warning("There is no result yet: click Segment, or select its labels layer.")
             return None
-        record = layer.metadata[METADATA]
+        record = layer.metadata[METADATA_KEY]
         if not isinstance(record, dict):
-            show_warning(DAMAGED)
+            show_warning(DAMAGED_RECORD)
             return None
-        return record | (self._on_view.record(layer) or {})
+        return record | (self._current_plane.record(layer) or {})

@@ -11,52 +11,52 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import Step
-from napari_nuclei_unet.widgets.layers.features import table_of
+from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.geometry import is_on_view
 from napari_nuclei_unet.widgets.layers.labels_layer import write_record
-from napari_nuclei_unet.widgets.segment.linking import broken
-from napari_nuclei_unet.widgets.segment.plane_task import Run, Wanted
-from napari_nuclei_unet.widgets.session.plane_result import Answer, Kept
-from napari_nuclei_unet.widgets.session.predictions import retune_kept
+from napari_nuclei_unet.widgets.segment.linking import stale_ids_warning
+from napari_nuclei_unet.widgets.segment.plane_task import PlaneTask, SegmentRequest
+from napari_nuclei_unet.widgets.session.plane_result import PlaneResult, RetunedPlane
+from napari_nuclei_unet.widgets.session.predictions import retune_plane
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.widgets.common.status_panel import Progress
+    from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
     from napari_nuclei_unet.widgets.segment.runner import Runner
-    from napari_nuclei_unet.widgets.session.predictions import Live
+    from napari_nuclei_unet.widgets.session.predictions import PredictionCache
 
 
 @dataclass(frozen=True, eq=False)
-class Tuned:
+class RetuneStep:
     """A plane is tuned; None as answer: its image has other pixels by now."""
 
     done: int
     total: int
-    kept: Kept
-    answer: Answer | None
+    plane_result: PlaneResult
+    retuned: RetunedPlane | None
     notice: str = ""
 
 
-class TuneRun(Run):
+class RetuneTask(PlaneTask):
     """What is known of the run under way."""
 
     whole = True
 
-    def __init__(self, wanted: Wanted) -> None:
-        super().__init__(wanted)
+    def __init__(self, request: SegmentRequest) -> None:
+        super().__init__(request)
         self.tuned = self.edited = self.stale = self.nuclei = 0
-        self.last: Kept | None = None
+        self.last: PlaneResult | None = None
 
-    def words(self, step: Any) -> str:
+    def status(self, step: Any) -> str:
         """Say how far it is."""
-        if self.stopping:
+        if self.is_stopping:
             return "Stopping …"
         words = f"Tuning plane {min(step.done + 1, step.total):,} of {step.total:,}"
         if step.done == 0:
             self.tiles_from = time.monotonic()
             return words
-        return f"{words} · {self.left(step)}"
+        return f"{words} · {self.remaining_time(step)}"
 
     def summary(self, all_done: bool) -> str:
         """Say in words what was done."""
@@ -71,7 +71,7 @@ class TuneRun(Run):
         return " · ".join(words)
 
 
-class TuneAll(QObject):
+class RetuneController(QObject):
     """Tunes all planes that are kept of a stack.
 
     Parameters
@@ -79,7 +79,7 @@ class TuneAll(QObject):
     viewer : napari.components.ViewerModel
     live : Live
     runner : Runner
-    progress : Progress
+    status_panel : Progress
 
     Signals
     -------
@@ -88,49 +88,59 @@ class TuneAll(QObject):
 
     ended = Signal(object)
 
-    def __init__(self, viewer: ViewerModel, live: Live, runner: Runner, progress: Progress) -> None:
-        super().__init__(progress)
-        self._viewer, self._live, self._runner = viewer, live, runner
-        self._progress = progress
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        predictions: PredictionCache,
+        runner: Runner,
+        status_panel: StatusPanel,
+    ) -> None:
+        super().__init__(status_panel)
+        self._viewer, self._predictions, self._runner = viewer, predictions, runner
+        self._status_panel = status_panel
         runner.stepped.connect(self._on_step)
         runner.ended.connect(self._on_ended)
 
-    def start(self, wanted: Wanted, planes: Sequence[Kept]) -> None:
+    def start(self, request: SegmentRequest, planes: Sequence[PlaneResult]) -> None:
         """Begin with planes that are kept."""
-        self._runner.work(TuneRun(wanted), "Tuning …", tune_steps, planes, wanted.params)
+        self._runner.run_task(
+            RetuneTask(request), "Tuning …", retune_task_steps, planes, request.params
+        )
 
     def _on_step(self, run: Any, step: Any) -> None:
-        if not isinstance(run, TuneRun) or not isinstance(step, Tuned):
+        if not isinstance(run, RetuneTask) or not isinstance(step, RetuneStep):
             return
-        kept, answer = step.kept, step.answer
-        if answer is None or not self._live.keeps(kept) or not kept.layer.editable:
+        kept, answer = step.plane_result, step.retuned
+        if answer is None or not self._predictions.contains(kept) or not kept.layer.editable:
             run.stale += 1
-        elif not kept.untouched():
+        elif not kept.is_unedited():
             run.edited += 1
         else:
-            seen = is_on_view(self._viewer, kept.source.image, kept.source.cut)
-            self._live.writing(kept.layer, kept.place, lambda: kept.update(answer, seen))
+            seen = is_on_view(self._viewer, kept.source.image, kept.source.plane_index)
+            self._predictions.write_plane(
+                kept.layer, kept.placement, lambda: kept.update(answer, seen)
+            )
             run.tuned += 1
             run.nuclei += len(answer.areas)
             run.last = kept
 
     def _on_ended(self, run: Any, result: Any) -> None:
-        if isinstance(run, TuneRun):
+        if isinstance(run, RetuneTask):
             if (last := run.last) is not None:
-                write_record(last.layer, last.source.image, last.place, last.record)
-                table_of(last.layer).publish()
-            new = "" if last is None else broken(last.layer, "")
-            self._progress.say(run.summary(result is True) + new)
-            self.ended.emit(run.wanted)
+                write_record(last.layer, last.source.image, last.placement, last.record)
+                get_features_table(last.layer).publish()
+            new = "" if last is None else stale_ids_warning(last.layer, "")
+            self._status_panel.show_message(run.summary(result is True) + new)
+            self.ended.emit(run.request)
 
 
-def tune_steps(
-    planes: Sequence[Kept], params: SegmentParams
-) -> Generator[Step | Tuned, bool | None, bool]:
+def retune_task_steps(
+    planes: Sequence[PlaneResult], params: SegmentParams
+) -> Generator[Step | RetuneStep, bool | None, bool]:
     """Run in the thread; whether all is done."""
     stop = yield Step(0, len(planes))
     for done, kept in enumerate(planes, 1):
         if stop:
             return False
-        stop = yield Tuned(done, len(planes), kept, retune_kept(kept, params))
+        stop = yield RetuneStep(done, len(planes), kept, retune_plane(kept, params))
     return True

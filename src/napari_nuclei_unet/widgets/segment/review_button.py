@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
-class ToReview(QPushButton):
+class ReviewButton(QPushButton):
     """Opens "Review nuclei" beside the other widgets; not shown where there is no window.
 
     Parameters

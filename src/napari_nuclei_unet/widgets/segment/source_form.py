@@ -12,28 +12,33 @@ from qtpy.QtWidgets import QFormLayout
 
 from napari_nuclei_unet.arrays.axes import Channel
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.canvas import canvas_of
-from napari_nuclei_unet.widgets.common.controls import combo, row
-from napari_nuclei_unet.widgets.layers.geometry import shape_of, units_of
+from napari_nuclei_unet.widgets.common.canvas import find_canvas
+from napari_nuclei_unet.widgets.common.controls import create_combo_box, create_row
+from napari_nuclei_unet.widgets.layers.geometry import layer_shape, viewer_unit_lengths
 from napari_nuclei_unet.widgets.layers.image_source import (
-    VIEW,
-    WHOLE,
-    Choice,
-    Source,
-    likely_channel_axis,
-    shapes_of,
+    VISIBLE_REGION,
+    WHOLE_IMAGE,
+    ImageSource,
+    SourceOptions,
+    create_shapes_layer,
+    guess_layer_channel_axis,
     source_on_view,
 )
-from napari_nuclei_unet.widgets.layers.keys import METADATA, PROBABILITY, REGION
-from napari_nuclei_unet.widgets.segment.plane_form import THIS, PlaneChoice, axis_name, stack_axes
+from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY, PROBABILITY_KEY, REGION_KEY
+from napari_nuclei_unet.widgets.segment.plane_form import (
+    CURRENT_PLANE,
+    PlaneForm,
+    axis_name,
+    stack_axes,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-ON_VIEW, MEAN, NO_AXIS = "on view", "mean", "no channels"
+CHANNEL_ON_VIEW, MEAN_OF_CHANNELS, NO_CHANNEL_AXIS = "on view", "mean", "no channels"
 
 
-class Where(QObject):
+class SourceForm(QObject):
     """Chooses image, channel, resolution and region; follows the viewer.
 
     Parameters
@@ -51,25 +56,27 @@ class Where(QObject):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self.image = combo("image", "The image whose nuclei are to be found.", self._images)
-        self.axis = combo(
+        self.image = create_combo_box(
+            "image", "The image whose nuclei are to be found.", self._images
+        )
+        self.axis = create_combo_box(
             "channel_axis",
             "The axis of the image that holds channels; guessed from names and lengths.",
             self._axes,
         )
-        self.axis.null_value = NO_AXIS  # or magicgui would not tell that None was chosen
-        self.channel = combo("channel", "The channel that shows nuclei.", self._channels)
-        self.level = combo(
+        self.axis.null_value = NO_CHANNEL_AXIS  # or magicgui would not tell that None was chosen
+        self.channel = create_combo_box("channel", "The channel that shows nuclei.", self._channels)
+        self.level = create_combo_box(
             "level", "Resolution of a multiscale image that the network sees.", self._levels
         )
-        self.region = combo(
+        self.region = create_combo_box(
             "region",
             "Where nuclei are looked for: everywhere, where you look, or inside the rectangles "
             "and polygons of a shapes layer. The rest of the labels stays as it is.",
             self._regions,
         )
-        self.planes = PlaneChoice()
-        self._channel_row = row(self.axis.native, self.channel.native)
+        self.planes = PlaneForm()
+        self._channel_row = create_row(self.axis.native, self.channel.native)
         # by unique id of the image: axis of channels, and channel, that were chosen
         self._chosen: dict[str, tuple[int | None, Any]] = {}
         self.image.changed.connect(self._on_image)
@@ -97,12 +104,12 @@ class Where(QObject):
         form.addRow("Region", self.region.native)
         self._show_rows()
 
-    def source(self, where: Any = None) -> Source:
+    def source(self, region: Any = None) -> ImageSource:
         """Say what is chosen.
 
         Parameters
         ----------
-        where : str or Shapes, optional
+        region : str or Shapes, optional
             Instead of the region chosen.
 
         Raises
@@ -113,13 +120,13 @@ class Where(QObject):
         image = self.image.value
         if image is None:
             raise UserError("There is no image to segment: open one first (File ▸ Open).")
-        region = self.region.value if where is None else where
-        choice = Choice(self.axis.value, self._channel, self.level.value or 0, region)
+        region = self.region.value if region is None else region
+        choice = SourceOptions(self.axis.value, self._channel, self.level.value or 0, region)
         return source_on_view(self._viewer, image, choice, self._canvas())
 
     def _canvas(self) -> tuple[int, int] | None:
         """Height and width of napari's canvas; only its window knows."""
-        canvas = canvas_of(self.image.native)
+        canvas = find_canvas(self.image.native)
         return None if canvas is None else (canvas.height(), canvas.width())
 
     def use_record(self, record: dict[str, Any]) -> None:
@@ -141,22 +148,22 @@ class Where(QObject):
         if image is None or source is None or len(source["index"]) != image.ndim:
             return
         self._go_to(image, source)
-        self.planes.kind.value = THIS
+        self.planes.kind.value = CURRENT_PLANE
         self.axis.value = source["channel_axis"]
         if source["channel"] in self.channel.choices:
             self.channel.value = source["channel"]
         if source["level"] in self.level.choices:
             self.level.value = source["level"]
-        self.region.value = self._drawn(image, record) if record.get("region") else WHOLE
+        self.region.value = self._drawn(image, record) if record.get("region") else WHOLE_IMAGE
 
     def _go_to(self, image: Image, source: dict[str, Any]) -> None:
         """Move the sliders to the plane of a record."""
         level = np.asarray(image.level_shapes[source["level"]] if image.multiscale else (1,))
-        full = np.asarray(shape_of(image))
+        full = np.asarray(layer_shape(image))
         index = np.array([0 if at is None else at for at in source["index"]], float)
         if image.multiscale:
             index = index * full // level[: image.ndim]
-        world = np.asarray(image.data_to_world(index)) / units_of(self._viewer, image)
+        world = np.asarray(image.data_to_world(index)) / viewer_unit_lengths(self._viewer, image)
         offset = self._viewer.dims.ndim - image.ndim
         for axis, at in enumerate(source["index"]):
             if at is not None:
@@ -166,37 +173,39 @@ class Where(QObject):
         """Draw the region of a record on its image, in place of one drawn before."""
         key = str(image.unique_id)
         active = self._viewer.layers.selection.active
-        for layer in [one for one in self._viewer.layers if one.metadata.get(REGION) == key]:
+        for layer in [one for one in self._viewer.layers if one.metadata.get(REGION_KEY) == key]:
             self._viewer.layers.remove(layer)
-        made = shapes_of(self.source(WHOLE), record["region"], f"{image.name} region")
-        made.metadata = {REGION: key}
+        made = create_shapes_layer(
+            self.source(WHOLE_IMAGE), record["region"], f"{image.name} region"
+        )
+        made.metadata = {REGION_KEY: key}
         self._viewer.add_layer(made)
         self._viewer.layers.selection.active = active
         return made
 
     @property
     def _channel(self) -> Channel | None:
-        return None if self.channel.value == ON_VIEW else self.channel.value
+        return None if self.channel.value == CHANNEL_ON_VIEW else self.channel.value
 
     # what the lists offer
 
     def _images(self, _: Any) -> list[Image]:
         images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        return [layer for layer in images if PROBABILITY not in layer.metadata]
+        return [layer for layer in images if PROBABILITY_KEY not in layer.metadata]
 
     def _axes(self, _: Any) -> list[tuple[str, int | None]]:
         image = self.image.value
         if image is None or image.ndim < 3:
-            return [(NO_AXIS, None)]
-        lengths = enumerate(shape_of(image))
+            return [(NO_CHANNEL_AXIS, None)]
+        lengths = enumerate(layer_shape(image))
         names = [(f"{axis_name(image, axis)} ({length})", axis) for axis, length in lengths]
-        return [(NO_AXIS, None), *names]
+        return [(NO_CHANNEL_AXIS, None), *names]
 
     def _channels(self, _: Any) -> list[Any]:
         image, axis = self.image.value, self.axis.value
         if image is None or axis is None:
-            return [ON_VIEW]
-        return [ON_VIEW, MEAN, *range(shape_of(image)[axis])]
+            return [CHANNEL_ON_VIEW]
+        return [CHANNEL_ON_VIEW, MEAN_OF_CHANNELS, *range(layer_shape(image)[axis])]
 
     def _levels(self, _: Any) -> list[tuple[str, int]]:
         image = self.image.value
@@ -210,7 +219,7 @@ class Where(QObject):
     def _regions(self, _: Any) -> list[Any]:
         shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
         inside = [(f"inside '{layer.name}'", layer) for layer in shapes]
-        return [(WHOLE, WHOLE), (VIEW, VIEW), *inside]
+        return [(WHOLE_IMAGE, WHOLE_IMAGE), (VISIBLE_REGION, VISIBLE_REGION), *inside]
 
     # what happens elsewhere
 
@@ -242,7 +251,7 @@ class Where(QObject):
     def _follow_selection(self, _: Any = None) -> None:
         """Turn to the image that is selected, or whose nuclei are."""
         active = self._viewer.layers.selection.active
-        record = {} if active is None else active.metadata.get(METADATA, {})
+        record = {} if active is None else active.metadata.get(METADATA_KEY, {})
         wanted = record.get("image") if isinstance(record, dict) else None
         for image in self.image.choices:
             if image == active or (isinstance(active, Labels) and str(image.unique_id) == wanted):
@@ -257,8 +266,8 @@ class Where(QObject):
     def _on_image(self, _: Any = None) -> None:
         image = self.image.value
         key = "" if image is None else str(image.unique_id)
-        guess = None if image is None else likely_channel_axis(image)
-        axis, channel = self._chosen.get(key, (guess, ON_VIEW))
+        guess = None if image is None else guess_layer_channel_axis(image)
+        axis, channel = self._chosen.get(key, (guess, CHANNEL_ON_VIEW))
         for one in (self.axis, self.level):
             with one.changed.blocked():
                 one.reset_choices()
@@ -266,21 +275,21 @@ class Where(QObject):
             self.axis.value = axis
         self.level.value = 0
         self._offer_channels(channel)
-        self._offer_planes(anew=True)
+        self._offer_planes(reset=True)
         self.changed.emit()
 
     def _on_axis(self, _: Any = None) -> None:
-        self._offer_channels(ON_VIEW)
+        self._offer_channels(CHANNEL_ON_VIEW)
         self._offer_planes()
         self._remember()
 
     def _offer_channels(self, chosen: Any) -> None:
         with self.channel.changed.blocked():
             self.channel.reset_choices()
-            self.channel.value = chosen if chosen in self.channel.choices else ON_VIEW
+            self.channel.value = chosen if chosen in self.channel.choices else CHANNEL_ON_VIEW
 
-    def _offer_planes(self, _: Any = None, anew: bool = False) -> None:
-        self.planes.offer(stack_axes(self._viewer, self.image.value, self.axis.value), anew)
+    def _offer_planes(self, _: Any = None, reset: bool = False) -> None:
+        self.planes.offer(stack_axes(self._viewer, self.image.value, self.axis.value), reset)
         self._show_rows()
 
     def _remember(self, _: Any = None) -> None:

@@ -11,33 +11,33 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Cut
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.progress import Step, Wish, sticky
-from napari_nuclei_unet.widgets.common.job import use_threads
-from napari_nuclei_unet.widgets.layers.checksum import content_of
-from napari_nuclei_unet.widgets.layers.image_source import Source
-from napari_nuclei_unet.widgets.layers.labels_layer import Place
+from napari_nuclei_unet.progress import Step, Stop, forward_stop
+from napari_nuclei_unet.widgets.common.job import reserve_threads
+from napari_nuclei_unet.widgets.layers.checksum import array_crc32
+from napari_nuclei_unet.widgets.layers.image_source import ImageSource
+from napari_nuclei_unet.widgets.layers.labels_layer import LayerPlacement
 from napari_nuclei_unet.widgets.segment.plane_task import (
-    Finished,
-    Run,
-    Wanted,
-    file_of,
-    origin,
-    parts_of_summary,
+    PlaneTask,
+    PlaneTaskOutput,
+    SegmentRequest,
+    describe_origin,
+    find_source_file,
+    summarize_areas,
 )
-from napari_nuclei_unet.widgets.session.plane_result import Answer, lean
+from napari_nuclei_unet.widgets.session.plane_result import RetunedPlane, detach_pixels
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.segmentation.stack import PlaneFound, Planes
 
 # So many notices of one run are shown: a thousand planes may have one each.
-MOST_NOTICES = 3
+MAX_WARNINGS_PER_RUN = 3
 
 
 @dataclass(frozen=True, eq=False)
-class PlaneDone:
-    """A plane is finished; an event of :func:`stack_steps`.
+class StackPlaneStep:
+    """A plane is finished; an event of :func:`stack_task_steps`.
 
     Attributes
     ----------
@@ -50,21 +50,21 @@ class PlaneDone:
     total: int
     plane: int
     planes: int
-    finished: Finished
+    finished: PlaneTaskOutput
     notice: str = ""
     tile: int = 1
     tiles: int = 1
 
 
 @dataclass(eq=False)
-class Stack:
+class StackState:
     """Planes that were asked for, and what has become of them so far.
 
     Attributes
     ----------
-    wanted : Wanted
+    request : Wanted
         Its source is one of the planes.
-    cuts : list of Cut
+    plane_indices : list of Cut
         At full resolution.
     layer : napari.layers.Labels or None
         Where they are written; None before the first.
@@ -82,21 +82,21 @@ class Stack:
         That were written since the layer's record was.
     """
 
-    wanted: Wanted
-    cuts: list[Cut]
+    request: SegmentRequest
+    plane_indices: list[PlaneIndex]
     layer: Labels | None = None
     areas: dict[int, NDArray[np.integer]] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)
     edited: set[int] = field(default_factory=set)
     seconds: float = 0.0
     record: dict[str, Any] = field(default_factory=dict)
-    places: list[Place] = field(default_factory=list)
+    places: list[LayerPlacement] = field(default_factory=list)
 
     @property
-    def rest(self) -> list[int]:
+    def remaining(self) -> list[int]:
         """Numbers of the planes that are still to be done."""
         over = self.areas.keys() | self.failed | self.edited
-        return [number for number in range(len(self.cuts)) if number not in over]
+        return [number for number in range(len(self.plane_indices)) if number not in over]
 
     @property
     def done(self) -> int:
@@ -105,10 +105,10 @@ class Stack:
 
     def summary(self) -> str:
         """Say in words what was found."""
-        done, planes = len(self.areas), len(self.cuts)
+        done, planes = len(self.areas), len(self.plane_indices)
         areas = np.concatenate([*self.areas.values(), np.zeros(0, np.int64)])
-        first, *rest = parts_of_summary(areas, self.wanted.source)
-        inside = " in the region" if self.wanted.source.region is not None else ""
+        first, *rest = summarize_areas(areas, self.request.source)
+        inside = " in the region" if self.request.source.region is not None else ""
         many = "1 plane" if planes == 1 else f"{planes:,} planes"
         words = [f"{first}{inside} in " + (many if done == planes else f"{done:,} of {many}")]
         if self.failed:
@@ -122,7 +122,7 @@ class Stack:
         return " · ".join(words)
 
 
-class StackRun(Run):
+class StackTask(PlaneTask):
     """What is known of the run under way.
 
     Attributes
@@ -136,58 +136,60 @@ class StackRun(Run):
 
     whole = True
 
-    def __init__(self, stack: Stack) -> None:
-        super().__init__(stack.wanted)
-        self.stack, self.numbers, self.reason = stack, stack.rest, ""
+    def __init__(self, stack: StackState) -> None:
+        super().__init__(stack.request)
+        self.stack, self.numbers, self.reason = stack, stack.remaining, ""
 
     @property
-    def over(self) -> bool:
+    def is_aborted(self) -> bool:
         """Whether what it does is of no use any more."""
         return bool(self.reason)
 
-    def hears(self, notice: str) -> bool:
+    def add_warning(self, notice: str) -> bool:
         """Take note of a notice; whether it is to be shown."""
-        new = notice not in self.said and len(self.said) < MOST_NOTICES
-        self.said.add(notice)
+        new = notice not in self.warnings and len(self.warnings) < MAX_WARNINGS_PER_RUN
+        self.warnings.add(notice)
         return new
 
-    def words(self, step: Any) -> str:
+    def status(self, step: Any) -> str:
         """Say how far it is."""
-        if self.stopping:
+        if self.is_stopping:
             return "Stopping …"
-        before = len(self.stack.cuts) - len(self.numbers)
+        before = len(self.stack.plane_indices) - len(self.numbers)
         plane = getattr(step, "plane", step.done * len(self.numbers) // max(step.total, 1))
-        words = f"Plane {min(before + plane + 1, len(self.stack.cuts)):,} of "
-        words += f"{len(self.stack.cuts):,}"
+        words = f"Plane {min(before + plane + 1, len(self.stack.plane_indices)):,} of "
+        words += f"{len(self.stack.plane_indices):,}"
         if hasattr(step, "tile"):
             words += f" · tile {min(step.tile + 1, step.tiles)} of {step.tiles}"
         if step.done == 0:
             self.tiles_from = time.monotonic()
             return words
-        return f"{words} · {self.left(step)}"
+        return f"{words} · {self.remaining_time(step)}"
 
 
-def stack_steps(wanted: Wanted, cuts: Sequence[Cut]) -> Generator[Step, Wish, Planes]:
-    """Run in the thread: segment planes of the image of ``wanted``, one after the other.
+def stack_task_steps(
+    request: SegmentRequest, plane_indices: Sequence[PlaneIndex]
+) -> Generator[Step, Stop, Planes]:
+    """Run in the thread: segment planes of the image of ``request``, one after the other.
 
     Parameters
     ----------
-    wanted : Wanted
-    cuts : sequence of Cut
+    request : Wanted
+    plane_indices : sequence of Cut
         At full resolution.
     """
     from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.segmentation.stack import PlaneFound, segment_planes_steps
 
-    use_threads(wanted.threads_free)
-    sources = [wanted.source.at(cut) for cut in cuts]
+    reserve_threads(request.threads_free)
+    sources = [request.source.at_plane(cut) for cut in plane_indices]
     steps = segment_planes_steps(
-        wanted.source.pixels,
-        [source.cut_at_level for source in sources],
-        load_model(wanted.model),
-        wanted.params,
-        wanted.device,
-        wanted.source.region_at_level,
+        request.source.pixels,
+        [source.plane_index_at_level for source in sources],
+        load_model(request.model),
+        request.params,
+        request.device,
+        request.source.region_at_level,
     )
     file: list[str | None] = []  # that holds the image; to be found out once
 
@@ -196,29 +198,37 @@ def stack_steps(wanted: Wanted, cuts: Sequence[Cut]) -> Generator[Step, Wish, Pl
             return step
         source = sources[step.plane]
         if not file:
-            file.append(_file(source))
-        return PlaneDone(
-            step.done, step.total, step.plane, step.planes, _finished(wanted, source, step, file[0])
+            file.append(_stack_file(source))
+        return StackPlaneStep(
+            step.done,
+            step.total,
+            step.plane,
+            step.planes,
+            _task_output(request, source, step, file[0]),
         )
 
-    return (yield from sticky(steps, shown))
+    return (yield from forward_stop(steps, shown))
 
 
-def _file(source: Source) -> str | None:
+def _stack_file(source: ImageSource) -> str | None:
     if source.path is None:
         return None
     try:
-        return file_of(source, content_of(source.cut_at_level.read(source.pixels)))
+        return find_source_file(
+            source, array_crc32(source.plane_index_at_level.read(source.pixels))
+        )
     except (UserError, OSError):
         return None
 
 
-def _finished(wanted: Wanted, source: Source, found: PlaneFound, file: str | None) -> Finished:
+def _task_output(
+    request: SegmentRequest, source: ImageSource, found: PlaneFound, file: str | None
+) -> PlaneTaskOutput:
     content = 0
     if isinstance(source.pixels, np.ndarray):  # others are not read again, nor ever compared
-        content = content_of(source.cut_at_level.read(source.pixels))
-    made = origin(wanted, source, file)
+        content = array_crc32(source.plane_index_at_level.read(source.pixels))
+    made = describe_origin(request, source, file)
     found.prediction.record.update(made)
     found.result.record.update(made)
-    answer = Answer.of(found.result, source, np.asarray(found.result.plane.pixels))
-    return Finished(lean(found.prediction, source), answer, content)
+    answer = RetunedPlane.of(found.result, source, np.asarray(found.result.plane.pixels))
+    return PlaneTaskOutput(detach_pixels(found.prediction, source), answer, content)

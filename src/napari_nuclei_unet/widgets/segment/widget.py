@@ -19,40 +19,53 @@ from superqt import QCollapsible
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.model import THRESHOLDS
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.widgets.common.controls import button, row
-from napari_nuclei_unet.widgets.common.notify import tell
+from napari_nuclei_unet.widgets.common.controls import create_button, create_row
+from napari_nuclei_unet.widgets.common.notify import show_user_error
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
-from napari_nuclei_unet.widgets.common.preferences import preference
-from napari_nuclei_unet.widgets.common.status_panel import Progress
-from napari_nuclei_unet.widgets.layers.image_source import VIEW, Source, check_offline
+from napari_nuclei_unet.widgets.common.preferences import get_preference
+from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
+from napari_nuclei_unet.widgets.layers.image_source import (
+    VISIBLE_REGION,
+    ImageSource,
+    check_offline,
+)
 from napari_nuclei_unet.widgets.layers.labels_layer import (
-    check_room,
+    check_labels_memory,
     check_unlocked,
-    labels_of,
-    place_of,
-    release,
+    detach_labels,
+    find_labels_layer,
+    get_layer_placement,
     show_labels,
 )
-from napari_nuclei_unet.widgets.layers.watcher import Gone
-from napari_nuclei_unet.widgets.segment.blockwise_task import Large, is_large
-from napari_nuclei_unet.widgets.segment.current_plane import OnView
-from napari_nuclei_unet.widgets.segment.display import Look
-from napari_nuclei_unet.widgets.segment.linking import Across, broken
-from napari_nuclei_unet.widgets.segment.plane_task import Finished, Run, Wanted, summary
-from napari_nuclei_unet.widgets.segment.reproduce import DAMAGED, Again
-from napari_nuclei_unet.widgets.segment.retune_task import TuneAll
-from napari_nuclei_unet.widgets.segment.review_button import ToReview
+from napari_nuclei_unet.widgets.layers.watcher import LayerWatcher
+from napari_nuclei_unet.widgets.segment.blockwise_task import BlockwiseController, is_large
+from napari_nuclei_unet.widgets.segment.current_plane import CurrentPlane
+from napari_nuclei_unet.widgets.segment.display import DisplayOptions
+from napari_nuclei_unet.widgets.segment.linking import LinkingPanel, stale_ids_warning
+from napari_nuclei_unet.widgets.segment.plane_task import (
+    PlaneTask,
+    PlaneTaskOutput,
+    SegmentRequest,
+    summarize_plane,
+)
+from napari_nuclei_unet.widgets.segment.reproduce import DAMAGED_RECORD, ReproducePanel
+from napari_nuclei_unet.widgets.segment.retune_task import RetuneController
+from napari_nuclei_unet.widgets.segment.review_button import ReviewButton
 from napari_nuclei_unet.widgets.segment.runner import Runner
-from napari_nuclei_unet.widgets.segment.source_form import Where
-from napari_nuclei_unet.widgets.segment.stack_writer import Stacker
-from napari_nuclei_unet.widgets.session.model_form import ModelChoice
-from napari_nuclei_unet.widgets.session.plane_result import Answer, Kept, model_stamp
-from napari_nuclei_unet.widgets.session.predictions import Live
+from napari_nuclei_unet.widgets.segment.source_form import SourceForm
+from napari_nuclei_unet.widgets.segment.stack_writer import StackWriter
+from napari_nuclei_unet.widgets.session.model_form import ModelForm
+from napari_nuclei_unet.widgets.session.plane_result import (
+    PlaneResult,
+    RetunedPlane,
+    get_model_stamp,
+)
+from napari_nuclei_unet.widgets.session.predictions import PredictionCache
 
 if TYPE_CHECKING:
     import napari.viewer
 
-SETTINGS = ("diameter", "tile", "batch", "precision")
+SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision")
 
 
 class SegmentWidget(QWidget):
@@ -67,14 +80,16 @@ class SegmentWidget(QWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._live = Live()
+        self._predictions = PredictionCache()
         self._restoring = True  # while the form is set as a whole, nothing is tuned
         self._build()
-        self._runner = Runner(self._progress)
-        parts = (napari_viewer, self._live, self._runner, self._progress)
-        self._stacker = Stacker(*parts, self._look)
-        self._tune_all = TuneAll(*parts)
-        self._large = Large(napari_viewer, self._runner, self._progress, self._look)
+        self._runner = Runner(self._status_panel)
+        parts = (napari_viewer, self._predictions, self._runner, self._status_panel)
+        self._stack_writer = StackWriter(*parts, self._display_options)
+        self._retune_controller = RetuneController(*parts)
+        self._blockwise_controller = BlockwiseController(
+            napari_viewer, self._runner, self._status_panel, self._display_options
+        )
         self._watch()
         self._show_thresholds()
         self._restoring = False
@@ -82,35 +97,41 @@ class SegmentWidget(QWidget):
     # what is seen
 
     def _build(self) -> None:
-        self._where = Where(self._viewer)
-        self._model = ModelChoice()
+        self._source_form = SourceForm(self._viewer)
+        self._model = ModelForm()
         self._form = ParamsForm(SegmentParams)
-        self._on_view = OnView(self._where, self._model, self._live)
-        self._progress = Progress()
-        self._look = Look(self._viewer, self._where)
-        self._across = Across(self._viewer, self._where, self._live.writing_all)
-        self._again = Again(self._viewer, self._where, self.use_record, self._on_view)
+        self._current_plane = CurrentPlane(self._source_form, self._model, self._predictions)
+        self._status_panel = StatusPanel()
+        self._display_options = DisplayOptions(self._viewer, self._source_form)
+        self._linking_panel = LinkingPanel(
+            self._viewer, self._source_form, self._predictions.write_all_planes
+        )
+        self._reproduce_panel = ReproducePanel(
+            self._viewer, self._source_form, self.use_record, self._current_plane
+        )
         layout = QVBoxLayout(self)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addLayout(self._top())
         layout.addWidget(self._tuning())
         layout.addWidget(self._settings())
-        layout.addWidget(self._progress)
-        layout.addWidget(self._look)
-        layout.addWidget(ToReview(self._viewer))
-        layout.addWidget(self._across)
-        layout.addWidget(self._again)
+        layout.addWidget(self._status_panel)
+        layout.addWidget(self._display_options)
+        layout.addWidget(ReviewButton(self._viewer))
+        layout.addWidget(self._linking_panel)
+        layout.addWidget(self._reproduce_panel)
 
     def _top(self) -> QFormLayout:
         top = QFormLayout()
-        self._where.fill(top)
+        self._source_form.fill(top)
         self._model.fill(top)
         return top
 
     def _tuning(self) -> QWidget:
         """Sliders that act at once on what the network has said."""
-        self._reset = button("reset", "Reset", "Back to the values that were tuned for the model.")
-        self._all = button(
+        self._reset = create_button(
+            "reset", "Reset", "Back to the values that were tuned for the model."
+        )
+        self._all = create_button(
             "tune_all", "Tune all planes", "Use these values in all planes that were segmented."
         )
         self._all.setVisible(False)
@@ -118,48 +139,48 @@ class SegmentWidget(QWidget):
         layout = QVBoxLayout(made)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._form.container(*THRESHOLDS))
-        layout.addWidget(row(self._all, self._reset), alignment=Qt.AlignmentFlag.AlignRight)
+        layout.addWidget(create_row(self._all, self._reset), alignment=Qt.AlignmentFlag.AlignRight)
         return made
 
     def _settings(self) -> QCollapsible:
         made = QCollapsible("Settings of the network")
         made.setObjectName("settings")
-        made.addWidget(self._form.container(*SETTINGS))
+        made.addWidget(self._form.container(*SEGMENT_SETTINGS))
         return made
 
     # what happens elsewhere
 
     def _watch(self) -> None:
-        self._progress.segment.clicked.connect(self.start)
-        self._progress.preview.clicked.connect(self.preview)
+        self._status_panel.segment.clicked.connect(self.start)
+        self._status_panel.preview.clicked.connect(self.preview)
         self._reset.clicked.connect(self._show_thresholds)
-        self._look.probability_wanted.connect(self._on_probability)
-        self._across.said.connect(self._progress.say)
-        self._again.said.connect(self._progress.say)
+        self._display_options.probability_requested.connect(self._on_probability)
+        self._linking_panel.message.connect(self._status_panel.show_message)
+        self._reproduce_panel.message.connect(self._status_panel.show_message)
         self._model.changed.connect(self._show_thresholds)
         self._form.changed.connect(self._on_tuned)
-        Gone(self._viewer, self).gone.connect(self._forget)
-        self._where.changed.connect(self._on_where)
-        self._live.retuned.connect(self._on_retuned)
-        self._live.said.connect(self._progress.say)
-        self._live.failed.connect(tell)
-        self._runner.found.connect(self._on_found)
-        self._stacker.kept.connect(self._on_kept)
-        self._stacker.ended.connect(self._catch_up)
+        LayerWatcher(self._viewer, self).invalidated.connect(self._forget)
+        self._source_form.changed.connect(self._on_where)
+        self._predictions.retuned.connect(self._on_retuned)
+        self._predictions.message.connect(self._status_panel.show_message)
+        self._predictions.failed.connect(show_user_error)
+        self._runner.segmented.connect(self._on_found)
+        self._stack_writer.plane_result.connect(self._on_kept)
+        self._stack_writer.ended.connect(self._catch_up)
         self._all.clicked.connect(self.tune_all)
-        self._tune_all.ended.connect(self._catch_up)
+        self._retune_controller.ended.connect(self._catch_up)
         self._model.changed.connect(self._offer_all)
         self.destroyed.connect(self._runner.job.cancel)
-        self.destroyed.connect(self._live.close)
+        self.destroyed.connect(self._predictions.close)
 
     def _on_where(self) -> None:
-        if not self._runner.running:
-            self._progress.say("")  # what it says is of another image
+        if not self._runner.is_running:
+            self._status_panel.show_message("")  # what it says is of another image
         self._offer_all()
 
     def _forget(self, layer: Any) -> None:
-        self._live.forget(layer)
-        self._stacker.check()
+        self._predictions.remove_layer(layer)
+        self._stack_writer.check()
         self._offer_all()
 
     def _show_thresholds(self, *_: object) -> None:
@@ -193,7 +214,7 @@ class SegmentWidget(QWidget):
         except UserError as error:
             show_warning(str(error))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-            show_warning(DAMAGED)
+            show_warning(DAMAGED_RECORD)
         finally:
             self._restoring = False
 
@@ -202,8 +223,8 @@ class SegmentWidget(QWidget):
             params = SegmentParams(**record["params"])
         except UserError as error:
             raise ValueError from error
-        self._where.use_record(record)
-        self._where.planes.use((record.get("source") or {}).get("planes", ()))
+        self._source_form.use_record(record)
+        self._source_form.planes.use((record.get("source") or {}).get("planes", ()))
         known = self._model.use_record(record)
         self._form.set(params)  # after the model, which brought its own thresholds
         if not known:
@@ -218,50 +239,56 @@ class SegmentWidget(QWidget):
 
     def preview(self, *_: object) -> None:
         """Segment only what the view shows."""
-        self._begin(VIEW)
+        self._begin(VISIBLE_REGION)
 
     def tune_all(self, *_: object) -> None:
         """Tune all planes that are kept of the stack on view."""
-        planes = self._on_view.planes()
-        if planes and not self._runner.running:
-            self._live.stop()
-            self._tune_all.start(self._wanted(planes[-1].source), planes)
+        planes = self._current_plane.planes()
+        if planes and not self._runner.is_running:
+            self._predictions.stop()
+            self._retune_controller.start(self._request(planes[-1].source), planes)
 
-    def _begin(self, where: Any) -> None:
-        if self._runner.running:
+    def _begin(self, region: Any) -> None:
+        if self._runner.is_running:
             return
         try:
-            source = self._where.source(where)
+            source = self._source_form.source(region)
             check_offline(source.image)
-            cuts = None if where == VIEW else self._where.planes.cuts(source.cut)
-            if where != VIEW and is_large(source):
-                self._large.start(self._wanted(source), cuts or [source.cut])
+            cuts = (
+                None
+                if region == VISIBLE_REGION
+                else self._source_form.planes.plane_indices(source.plane_index)
+            )
+            if region != VISIBLE_REGION and is_large(source):
+                self._blockwise_controller.start(
+                    self._request(source), cuts or [source.plane_index]
+                )
                 return
-            place = place_of(source.image, source.cut)
-            before = labels_of(self._viewer, source.image, len(place.shape))
+            place = get_layer_placement(source.image, source.plane_index)
+            before = find_labels_layer(self._viewer, source.image, len(place.shape))
             check_unlocked(before)
-            check_room(source.image, place, before)
+            check_labels_memory(source.image, place, before)
         except UserError as error:
             show_warning(str(error))
             return
-        self._live.stop()
-        self._stacker.drop()
+        self._predictions.stop()
+        self._stack_writer.withdraw_continue()
         if cuts is None:
-            self._runner.start(self._wanted(source))
+            self._runner.start(self._request(source))
         else:
-            self._stacker.start(self._wanted(source), cuts)
+            self._stack_writer.start(self._request(source), cuts)
 
-    def _wanted(self, source: Source) -> Wanted:
-        return Wanted(
+    def _request(self, source: ImageSource) -> SegmentRequest:
+        return SegmentRequest(
             source, self._model.model.value, self._model.device.value, self._form.get(),
-            preference("threads_free"),
+            get_preference("threads_free"),
         )  # fmt: skip
 
     # what was found
 
-    def _on_found(self, run: Run, finished: Finished) -> None:
+    def _on_found(self, run: PlaneTask, finished: PlaneTaskOutput) -> None:
         """Show what a run has found, and keep what the network said for the sliders."""
-        source, answer = run.wanted.source, finished.answer
+        source, answer = run.request.source, finished.retuned
         assert answer is not None
         name = source.image.name
         if source.image not in self._viewer.layers:
@@ -270,73 +297,83 @@ class SegmentWidget(QWidget):
                 "not added."
             )
             return
-        if not source.current:
+        if not source.is_current:
             show_warning(
                 f"The image '{name}' was changed while it was being segmented, so its nuclei were "
                 "not added: segment it again."
             )
             return
-        place = place_of(source.image, source.cut)
-        before = labels_of(self._viewer, source.image, len(place.shape))
-        if before is not None and answer.inside is None and self._live.edited(before, place):
-            release(before)
+        place = get_layer_placement(source.image, source.plane_index)
+        before = find_labels_layer(self._viewer, source.image, len(place.shape))
+        if before is not None and answer.inside is None and self._predictions.edited(before, place):
+            detach_labels(before)
             show_info(f"What you have corrected in '{before.name}' stays as it is.")
             before = None
         try:
-            layer = self._live.writing(before, place, lambda: self._show(source, answer))
+            layer = self._predictions.write_plane(before, place, lambda: self._show(source, answer))
         except UserError as error:
             show_error(str(error))
             return
         if layer != before:
-            self._look.apply(layer)
-        kept = Kept(
-            source, finished.prediction, finished.content, model_stamp(run.wanted.model), layer,
-            place, answer.inside, answer.result.record,
-        )  # fmt: skip
-        kept.remember()
-        kept.tabulate(answer)
-        self._live.keep(kept)
-        self._progress.say(summary(answer, source, run.seconds) + broken(layer))
-        if self._on_view.kept() is kept:
-            self._catch_up(run.wanted)
-        self._look.show_map(kept)
+            self._display_options.apply(layer)
+        kept = PlaneResult(
+            source,
+            finished.prediction,
+            finished.checksum,
+            get_model_stamp(run.request.model),
+            layer,
+            place,
+            answer.inside,
+            answer.result.record,
+        )
+        kept.mark_written()
+        kept.update_features(answer)
+        self._predictions.add(kept)
+        self._status_panel.show_message(
+            summarize_plane(answer, source, run.seconds) + stale_ids_warning(layer)
+        )
+        if self._current_plane.plane_result() is kept:
+            self._catch_up(run.request)
+        self._display_options.show_map(kept)
         self._offer_all()
 
-    def _catch_up(self, wanted: Wanted) -> None:
+    def _catch_up(self, request: SegmentRequest) -> None:
         """Tune the plane on view, if sliders were moved while a run was under way."""
         params = self._form.get()
-        if params != wanted.params and (kept := self._on_view.kept()) is not None:
-            self._live.tune(kept, params)
+        if params != request.params and (kept := self._current_plane.plane_result()) is not None:
+            self._predictions.request_retune(kept, params)
 
-    def _on_kept(self, _: Kept) -> None:
+    def _on_kept(self, _: PlaneResult) -> None:
         if self._all.isHidden():
             self._offer_all()
 
-    def _show(self, source: Source, answer: Answer) -> Labels:
+    def _show(self, source: ImageSource, answer: RetunedPlane) -> Labels:
         return show_labels(
-            self._viewer, source.image, source.cut, answer.labels, answer.inside,
+            self._viewer, source.image, source.plane_index, answer.labels, answer.inside,
             answer.result.record,
         )  # fmt: skip
 
     # live tuning
 
     def _on_tuned(self, name: str) -> None:
-        if self._runner.running or self._restoring or name not in THRESHOLDS:
+        if self._runner.is_running or self._restoring or name not in THRESHOLDS:
             return
-        if (kept := self._on_view.kept()) is not None:
-            self._live.tune(kept, self._form.get())
-        elif self._where.image.value is not None:
-            self._progress.say(self._on_view.missing())
+        if (kept := self._current_plane.plane_result()) is not None:
+            self._predictions.request_retune(kept, self._form.get())
+        elif self._source_form.image.value is not None:
+            self._status_panel.show_message(self._current_plane.explain_missing())
 
     def _offer_all(self, *_: object) -> None:
-        self._all.setVisible(len(self._on_view.planes()) > 1)
+        self._all.setVisible(len(self._current_plane.planes()) > 1)
 
     def _on_probability(self) -> None:
-        if (kept := self._on_view.kept()) is not None:
-            self._look.show_map(kept)
+        if (kept := self._current_plane.plane_result()) is not None:
+            self._display_options.show_map(kept)
         else:
-            self._progress.say(self._on_view.missing())
+            self._status_panel.show_message(self._current_plane.explain_missing())
 
-    def _on_retuned(self, kept: Kept, answer: Answer) -> None:
-        self._live.writing(kept.layer, kept.place, lambda: kept.update(answer))
-        self._progress.say(summary(answer, kept.source, None) + broken(kept.layer))
+    def _on_retuned(self, kept: PlaneResult, answer: RetunedPlane) -> None:
+        self._predictions.write_plane(kept.layer, kept.placement, lambda: kept.update(answer))
+        self._status_panel.show_message(
+            summarize_plane(answer, kept.source, None) + stale_ids_warning(kept.layer)
+        )

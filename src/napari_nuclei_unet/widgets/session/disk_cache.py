@@ -17,21 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 
-from napari_nuclei_unet.widgets.common.job import Job
+from napari_nuclei_unet.widgets.common.job import ThreadJob
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.widgets.session.plane_result import Kept
+    from napari_nuclei_unet.widgets.session.plane_result import PlaneResult
 
 
 @dataclass(frozen=True)
-class _Step:
+class _SilentStep:
     """Neither seen nor counted: a job without a title shows no bar."""
 
     done: int = 0
     total: int = 1
 
 
-class Spill(QObject):
+class DiskCache(QObject):
     """Writes maps of predictions to files, one after the other in a thread, and maps these.
 
     Signals
@@ -45,11 +45,11 @@ class Spill(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._folder: tempfile.TemporaryDirectory[str] | None = None  # is removed at exit, too
-        self._waiting: deque[Kept] = deque()
-        self._at_work: Kept | None = None
+        self._waiting: deque[PlaneResult] = deque()
+        self._writing: PlaneResult | None = None
         self._count = 0
         self._closed = False
-        self._job = Job()
+        self._job = ThreadJob()
         self._job.returned.connect(self._on_written)
         self._job.finished.connect(self._on_finished)
         if (app := QCoreApplication.instance()) is not None:
@@ -61,39 +61,39 @@ class Spill(QObject):
         return None if self._folder is None else Path(self._folder.name)
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether something is being written."""
-        return self._job.running or bool(self._waiting)
+        return self._job.is_running or bool(self._waiting)
 
-    def takes(self, kept: Kept) -> bool:
+    def is_queued(self, plane_result: PlaneResult) -> bool:
         """Whether a prediction is about to go into a file."""
-        return kept is self._at_work or kept in self._waiting
+        return plane_result is self._writing or plane_result in self._waiting
 
-    def put(self, kept: Kept) -> None:
+    def put(self, plane_result: PlaneResult) -> None:
         """Write a prediction, soon; from then on its maps are those of the file."""
         if not self._closed:
-            self._waiting.append(kept)
+            self._waiting.append(plane_result)
             self._next()
 
     def close(self, *_: object) -> None:
         """Remove all files; nothing that was written may be used any more."""
         self._closed = True
         self._waiting.clear()
-        self._at_work = None
-        if not self._job.running:
+        self._writing = None
+        if not self._job.is_running:
             self._remove()
 
     def _next(self) -> None:
-        while self._waiting and not self._job.running:
-            self._at_work = kept = self._waiting.popleft()
+        while self._waiting and not self._job.is_running:
+            self._writing = kept = self._waiting.popleft()
             self._count += 1
-            if (folder := self._made()) is None:
+            if (folder := self._create_folder()) is None:
                 self._on_written(None)
             else:
                 path = os.path.join(folder, f"{self._count}.npy")
                 self._job.start("", _write_steps, path, kept.prediction.maps)
 
-    def _made(self) -> str | None:
+    def _create_folder(self) -> str | None:
         """Give the folder, which is made when it is needed; None where that is not possible."""
         if self._folder is None:
             try:
@@ -105,7 +105,7 @@ class Spill(QObject):
         return self._folder.name
 
     def _on_written(self, maps: NDArray[Any] | None) -> None:
-        kept, self._at_work = self._at_work, None
+        kept, self._writing = self._writing, None
         if kept is None:
             return  # closed meanwhile
         if maps is None:
@@ -114,7 +114,7 @@ class Spill(QObject):
             kept.prediction = dataclasses.replace(kept.prediction, maps=maps)
 
     def _on_finished(self) -> None:
-        self._at_work = None
+        self._writing = None
         if self._closed:
             self._remove()
         self._next()
@@ -125,9 +125,11 @@ class Spill(QObject):
             folder.cleanup()
 
 
-def _write_steps(path: str, maps: NDArray[Any]) -> Generator[_Step, None, NDArray[Any] | None]:
+def _write_steps(
+    path: str, maps: NDArray[Any]
+) -> Generator[_SilentStep, None, NDArray[Any] | None]:
     """Run in the thread; None where the file cannot be written."""
-    yield _Step()
+    yield _SilentStep()
     try:
         np.save(path, maps)
         made = np.load(path, mmap_mode="r")

@@ -13,12 +13,12 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.library import RANDOM
 from napari_nuclei_unet.models.model import ModelCard, models_in, read_card, shipped_models
 from napari_nuclei_unet.params import DEVICES
-from napari_nuclei_unet.widgets.common.controls import button, combo, row
-from napari_nuclei_unet.widgets.common.preferences import preference
-from napari_nuclei_unet.widgets.session.model_registry import SHELF, folder
+from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
+from napari_nuclei_unet.widgets.common.preferences import get_preference
+from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY, user_model_folder
 
 
-class ModelChoice(QObject):
+class ModelForm(QObject):
     """Chooses a model, shipped, from the user's folder, or any file; and a device.
 
     Parameters
@@ -34,30 +34,31 @@ class ModelChoice(QObject):
 
     changed = Signal()
 
-    def __init__(self, at_random: bool = False) -> None:
+    def __init__(self, allow_random: bool = False) -> None:
         super().__init__()
         self._files: list[str] = []
-        self._at_random = at_random
-        self.model = combo("model", "The network that finds the nuclei.", self._models)
-        self.device = combo(
+        self._allow_random = allow_random
+        self.model = create_combo_box("model", "The network that finds the nuclei.", self._models)
+        self.device = create_combo_box(
             "device",
             "Where the network runs. auto takes a graphics card if there is one.",
             lambda _: DEVICES,
         )
-        self.device.value = preference("device")
-        self._browse = button("model_file", "…", "Choose a model file (.safetensors).")
+        self.device.value = get_preference("device")
+        self._browse = create_button("model_file", "…", "Choose a model file (.safetensors).")
         self._browse.setMaximumWidth(32)
         self._browse.clicked.connect(self._choose_file)
-        self.model.changed.connect(self._say)
-        self._take(preference("model"))
-        SHELF.changed.connect(self._refresh)
-        SHELF.chosen.connect(self._take)
-        self.model.native.destroyed.connect(self._leave)  # the shelf lives longer
+        self.model.changed.connect(self._emit_changed)
+        self._select_model(get_preference("model"))
+        MODEL_REGISTRY.changed.connect(self._refresh)
+        MODEL_REGISTRY.default_changed.connect(self._select_model)
+        self.model.native.destroyed.connect(self._disconnect_registry)  # the shelf lives longer
 
     def fill(self, form: QFormLayout) -> None:
         """Put the controls into a form."""
         form.addRow(
-            "Start from" if self._at_random else "Model", row(self.model.native, self._browse)
+            "Start from" if self._allow_random else "Model",
+            create_row(self.model.native, self._browse),
         )
         form.addRow("Device", self.device.native)
 
@@ -95,19 +96,19 @@ class ModelChoice(QObject):
         return bool(self.model.value == model)
 
     def _models(self, _: Any) -> list[tuple[str, str]]:
-        mine = [str(path) for path in models_in(folder())]
+        mine = [str(path) for path in models_in(user_model_folder())]
         files = [*mine, *(one for one in self._files if one not in mine)]
         shipped = [(name, name) for name in shipped_models()]
-        random = [(RANDOM, RANDOM)] if self._at_random else []
+        random = [(RANDOM, RANDOM)] if self._allow_random else []
         return [*shipped, *((self._title(path), path) for path in files), *random]
 
-    def _leave(self) -> None:
-        SHELF.changed.disconnect(self._refresh)
-        SHELF.chosen.disconnect(self._take)
+    def _disconnect_registry(self) -> None:
+        MODEL_REGISTRY.changed.disconnect(self._refresh)
+        MODEL_REGISTRY.default_changed.disconnect(self._select_model)
 
     def _title(self, path: str) -> str:
         """Name of a file; with its folder, where that is not the user's own."""
-        return Path(path).stem if Path(path).parent == folder() else path
+        return Path(path).stem if Path(path).parent == user_model_folder() else path
 
     def _refresh(self) -> None:
         """Offer what there is now, and keep the choice where it still is."""
@@ -117,9 +118,9 @@ class ModelChoice(QObject):
             if before in self.model.choices:
                 self.model.value = before
         if self.model.value != before:
-            self._say()
+            self._emit_changed()
 
-    def _take(self, model: str) -> None:
+    def _select_model(self, model: str) -> None:
         """Choose a model, if it is offered."""
         if model in self.model.choices:
             self.model.value = model
@@ -131,5 +132,5 @@ class ModelChoice(QObject):
         if path:
             self.use_file(path)
 
-    def _say(self, _: Any = None) -> None:
+    def _emit_changed(self, _: Any = None) -> None:
         self.changed.emit()

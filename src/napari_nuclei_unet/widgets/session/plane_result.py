@@ -11,26 +11,26 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Cut, CutArray
-from napari_nuclei_unet.arrays.boxes import Box, box_around, enlarged
+from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
+from napari_nuclei_unet.arrays.boxes import Box, bounding_box, enlarged
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.model import model_path
-from napari_nuclei_unet.widgets.layers.checksum import content_of
-from napari_nuclei_unet.widgets.layers.features import UNSEEN, table_of
-from napari_nuclei_unet.widgets.layers.image_source import Source
-from napari_nuclei_unet.widgets.layers.label_ids import ids_of
+from napari_nuclei_unet.widgets.layers.checksum import array_crc32
+from napari_nuclei_unet.widgets.layers.features import UNREVIEWED, get_features_table
+from napari_nuclei_unet.widgets.layers.image_source import ImageSource
+from napari_nuclei_unet.widgets.layers.label_ids import get_label_ids
 from napari_nuclei_unet.widgets.layers.labels_layer import (
-    Place,
-    forget_steps,
-    write_labels,
+    LayerPlacement,
+    clear_undo_history,
+    write_plane_labels,
     write_record,
 )
 from napari_nuclei_unet.widgets.layers.measurements import (
-    Found,
-    Maps,
-    behind_source,
-    measured,
-    whole,
+    BoxMeasurements,
+    MapsGetter,
+    create_measurement_source,
+    measure_box,
+    whole_plane_box,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class RetunedPlane:
     """A result, and its labels in pixels of the full plane.
 
     Attributes
@@ -50,7 +50,7 @@ class Answer:
         Where they are wanted; None: everywhere.
     areas : ndarray, shape (n,), integer
         Of the nuclei, in pixels.
-    found : tuple
+    measurements : tuple
         Their measurements, as from ``_behind.measured``.
     """
 
@@ -58,55 +58,59 @@ class Answer:
     labels: NDArray[np.int32]
     inside: NDArray[np.bool_] | None
     areas: NDArray[np.integer]
-    found: Found
+    measurements: BoxMeasurements
 
     @classmethod
-    def of(cls, result: Segmentation, source: Source, plane: NDArray[Any] | None = None) -> Answer:
+    def of(
+        cls, result: Segmentation, source: ImageSource, plane: NDArray[Any] | None = None
+    ) -> RetunedPlane:
         """Enlarge a result to the full plane, where it is smaller, and measure it.
 
         ``plane`` is what was read of the image, so that it is not read again.
         """
         inside = None if result.inside is None else enlarged(result.inside, source.shape)
         labels = enlarged(result.labels, source.shape)
-        behind = behind_source(source, lambda: result.maps)
-        if plane is not None and source.cut.channel_axis is None and source.level == 0:
-            behind = dataclasses.replace(behind, pixels=lambda: plane, cut=Cut((None, None)))
-        found = measured(behind, labels, whole(source.shape))
+        behind = create_measurement_source(source, lambda: result.maps)
+        if plane is not None and source.plane_index.channel_axis is None and source.level == 0:
+            behind = dataclasses.replace(
+                behind, pixels=lambda: plane, plane_index=PlaneIndex((None, None))
+            )
+        found = measure_box(behind, labels, whole_plane_box(source.shape))
         return cls(result, labels, inside, np.bincount(labels.ravel())[1:], found)
 
 
 @dataclass(eq=False)
-class Kept:
+class PlaneResult:
     """A prediction, and the labels layer that shows what was found in it.
 
     Attributes
     ----------
     source : Source
     prediction : Prediction
-    content : int
+    checksum : int
         Checksum of the plane's pixels.
     model : tuple
-        Which one, and in which state: :func:`model_stamp`.
+        Which one, and in which state: :func:`get_model_stamp`.
     layer : napari.layers.Labels
-    place : Place
+    placement : Place
         Of the plane in the layer.
     inside : ndarray, shape of the plane, bool, or None
         Where labels were written.
     record : dict
         Of the labels that were written last.
-    written : tuple
-        Tells the labels that were written from others; see :meth:`remember`.
+    written_checksum : tuple
+        Tells the labels that were written from others; see :meth:`mark_written`.
     """
 
-    source: Source
+    source: ImageSource
     prediction: Prediction
-    content: int
+    checksum: int
     model: tuple[str, int]
     layer: Labels
-    place: Place
+    placement: LayerPlacement
     inside: NDArray[np.bool_] | None
     record: dict[str, Any] = field(default_factory=dict)
-    written: tuple[Any, ...] | None = None
+    written_checksum: tuple[Any, ...] | None = None
 
     @property
     def size(self) -> int:
@@ -118,53 +122,57 @@ class Kept:
         """Predicted probability of nucleus, in a box of the full plane."""
         return enlarged(self.prediction.maps[0], self.source.shape, box)
 
-    def shown(self) -> NDArray[np.int32]:
+    def read_labels(self) -> NDArray[np.int32]:
         """Give the plane of the layer, not a copy; nothing of a layer that has it no more."""
         try:
-            return np.asarray(self.layer.data[self.place.index])
+            return np.asarray(self.layer.data[self.placement.index])
         except IndexError:
             return np.zeros((0, 0), np.int32)
 
-    def remember(self) -> None:
+    def mark_written(self) -> None:
         """Take what the layer shows now for what was written."""
-        self.written = self._mark()
+        self.written_checksum = self._labels_checksum()
 
-    def update(self, answer: Answer, refresh: bool = True) -> None:
+    def update(self, retuned: RetunedPlane, refresh: bool = True) -> None:
         """Write other labels in place of those that were written.
 
         Parameters
         ----------
-        answer : Answer
+        retuned : Answer
         refresh : bool
             Whether the plane is on view, and to be drawn; else the layer's record stays, too.
         """
-        write_labels(self.layer, self.place, answer.labels, answer.inside, refresh)
-        self.record = answer.result.record
+        write_plane_labels(self.layer, self.placement, retuned.labels, retuned.inside, refresh)
+        self.record = retuned.result.record
         if refresh:
-            write_record(self.layer, self.source.image, self.place, self.record)
-        self.remember()
-        self.tabulate(answer, refresh)
+            write_record(self.layer, self.source.image, self.placement, self.record)
+        self.mark_written()
+        self.update_features(retuned, refresh)
 
-    def tabulate(self, answer: Answer, publish: bool = True) -> None:
+    def update_features(self, retuned: RetunedPlane, publish: bool = True) -> None:
         """Put the measurements of what was just written into the table of the layer."""
-        table, index = table_of(self.layer), self.place.index
-        if table.history.crosses(index):
-            forget_steps(self.layer)
+        table, index = get_features_table(self.layer), self.placement.index
+        if table.history.intersects_plane(index):
+            clear_undo_history(self.layer)
             table.history.clear()
-        behind = behind_source(self.source, self.maps)
-        if answer.inside is None:
-            table.take(index, behind, answer.found, ids_of(self.layer).above(index))
+        behind = create_measurement_source(self.source, self.maps)
+        if retuned.inside is None:
+            table.set_measurements(
+                index, behind, retuned.measurements, get_label_ids(self.layer).id_offset(index)
+            )
         elif table.plane(index) is not None:
-            table.history.settle()
-            table.recheck(index, box_around(answer.inside), state=UNSEEN)
+            table.history.update_known_values()
+            table.remeasure(index, bounding_box(retuned.inside), state=UNREVIEWED)
         else:  # labels that were there before have not been measured
             shape = self.source.shape
-            table.take(index, behind, measured(behind, self.shown(), whole(shape)))
+            table.set_measurements(
+                index, behind, measure_box(behind, self.read_labels(), whole_plane_box(shape))
+            )
         if publish:
             table.publish()
 
     @property
-    def maps(self) -> Maps:
+    def maps(self) -> MapsGetter:
         """Gives the maps, as long as this is kept."""
         me = weakref.ref(self)
 
@@ -174,27 +182,29 @@ class Kept:
 
         return given
 
-    def untouched(self) -> bool:
+    def is_unedited(self) -> bool:
         """Whether the labels are still those that were written."""
-        return self.written is not None and self.written == self._mark()
+        return (
+            self.written_checksum is not None and self.written_checksum == self._labels_checksum()
+        )
 
-    def _mark(self) -> tuple[Any, ...]:
+    def _labels_checksum(self) -> tuple[Any, ...]:
         """Checksum of the labels, of which a copy would take as much memory as the layer."""
-        shown = self.shown()
+        shown = self.read_labels()
         if self.inside is not None and shown.shape == self.inside.shape:
-            box = box_around(self.inside)
+            box = bounding_box(self.inside)
             shown = np.where(self.inside[box], shown[box], 0)
-        return shown.shape, shown.dtype.str, content_of(shown)
+        return shown.shape, shown.dtype.str, array_crc32(shown)
 
 
-def lean(prediction: Prediction, source: Source) -> Prediction:
+def detach_pixels(prediction: Prediction, source: ImageSource) -> Prediction:
     """Let a prediction refer to the pixels of its plane instead of holding them."""
-    pixels = CutArray(source.pixels, source.cut_at_level)
+    pixels = PlaneView(source.pixels, source.plane_index_at_level)
     plane = dataclasses.replace(prediction.plane, pixels=pixels)  # type: ignore[arg-type]
     return dataclasses.replace(prediction, plane=plane)
 
 
-def model_stamp(model: str) -> tuple[str, int]:
+def get_model_stamp(model: str) -> tuple[str, int]:
     """Name of a model, and when its file was changed last."""
     try:
         return model, model_path(model).stat().st_mtime_ns

@@ -11,28 +11,33 @@ import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_nuclei_unet.training.plots import ANNOTATED, FOUND, best_row, outlined
+from napari_nuclei_unet.training.plots import (
+    ANNOTATED_COLOR,
+    FOUND_COLOR,
+    best_epoch_row,
+    draw_outlines,
+)
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.training.plots import Prediction
+    from napari_nuclei_unet.training.plots import ValidationPicture
 
 # Blue and orange, which all kinds of colour vision tell apart; on a dark ground.
-LEARNT, HELD, SECOND = "#56b4e9", "#e69f00", "#cc79a7"
-GROUND, TEXT = "#262930", "#d0d2d6"
-EDGE = 150  # of the picture, in pixels of the screen
+TRAINING_CURVE_COLOR, VALIDATION_CURVE_COLOR, SECOND_CURVE_COLOR = "#56b4e9", "#e69f00", "#cc79a7"
+PLOT_BACKGROUND, PLOT_TEXT_COLOR = "#262930", "#d0d2d6"
+PICTURE_HEIGHT = 150  # of the picture, in pixels of the screen
 
-Curve = tuple[str, str, str]  # column of the history, what it is called, colour
-LOSS: tuple[Curve, ...] = (
-    ("training_loss", "learnt from", LEARNT),
-    ("validation_loss", "held back", HELD),
+CurveSpec = tuple[str, str, str]  # column of the history, what it is called, colour
+LOSS_CURVES: tuple[CurveSpec, ...] = (
+    ("training_loss", "learnt from", TRAINING_CURVE_COLOR),
+    ("validation_loss", "held back", VALIDATION_CURVE_COLOR),
 )
-SCORES: tuple[Curve, ...] = (
-    ("validation_ap", "AP@0.5", HELD),
-    ("validation_iou", "IoU", SECOND),
+SCORE_CURVES: tuple[CurveSpec, ...] = (
+    ("validation_ap", "AP@0.5", VALIDATION_CURVE_COLOR),
+    ("validation_iou", "IoU", SECOND_CURVE_COLOR),
 )
 
 
-class Curves(QWidget):
+class TrainingCurves(QWidget):
     """Loss and scores against the epoch, the best epoch marked, and a picture below."""
 
     def __init__(self) -> None:
@@ -41,8 +46,8 @@ class Curves(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        self._loss = _Plot("Loss", LOSS)
-        self._scores = _Plot("Score, held back", SCORES)
+        self._loss = _Plot("Loss", LOSS_CURVES)
+        self._scores = _Plot("Score, held back", SCORE_CURVES)
         self._scores.setYRange(0, 1, padding=0.02)
         self._picture = QLabel(objectName="held_back_picture")
         self._picture.setAlignment(Qt.AlignmentFlag.AlignHCenter)
@@ -65,37 +70,39 @@ class Curves(QWidget):
         for plot in (self._loss, self._scores):
             plot.draw(history)
 
-    def show_picture(self, picture: Prediction) -> None:
+    def show_picture(self, picture: ValidationPicture) -> None:
         """Draw an image with its annotation in blue and what was found in orange."""
-        drawn = outlined(picture.image, picture.true, ANNOTATED, "outer")
-        drawn = outlined(drawn, picture.found, FOUND)
+        drawn = draw_outlines(picture.image, picture.true, ANNOTATED_COLOR, "outer")
+        drawn = draw_outlines(drawn, picture.found, FOUND_COLOR)
         pixels = np.ascontiguousarray((255 * drawn).astype(np.uint8))
         height, width, _ = pixels.shape
         image = pg.QtGui.QImage(
             pixels.data, width, height, 3 * width, pg.QtGui.QImage.Format.Format_RGB888
         )
         shown = pg.QtGui.QPixmap.fromImage(image)
-        self._picture.setPixmap(shown.scaled(3 * EDGE, EDGE, Qt.AspectRatioMode.KeepAspectRatio))
+        self._picture.setPixmap(
+            shown.scaled(3 * PICTURE_HEIGHT, PICTURE_HEIGHT, Qt.AspectRatioMode.KeepAspectRatio)
+        )
 
 
 class _Plot(pg.PlotWidget):
     """A few columns of a history against the epoch."""
 
-    def __init__(self, title: str, curves: Sequence[Curve]) -> None:
-        super().__init__(background=GROUND)
+    def __init__(self, title: str, curves: Sequence[CurveSpec]) -> None:
+        super().__init__(background=PLOT_BACKGROUND)
         self.setFixedHeight(130)
         item = self.getPlotItem()
         # a legend inside would cover the curves
         legend = "".join(
             f" &nbsp; <span style='color:{c}'>● {name}</span>" for _, name, c in curves
         )
-        item.setTitle(title + legend, color=TEXT, size="9pt")
+        item.setTitle(title + legend, color=PLOT_TEXT_COLOR, size="9pt")
         item.setMenuEnabled(False)
         item.hideButtons()
         item.showGrid(y=True, alpha=0.2)
         for side in ("left", "bottom"):
-            item.getAxis(side).setTextPen(TEXT)
-            item.getAxis(side).setPen(TEXT)
+            item.getAxis(side).setTextPen(PLOT_TEXT_COLOR)
+            item.getAxis(side).setPen(PLOT_TEXT_COLOR)
         self.setMouseEnabled(x=False, y=False)
         self._curves = {
             column: item.plot(
@@ -108,9 +115,9 @@ class _Plot(pg.PlotWidget):
             for column, _, colour in curves
         }
         self._best = pg.InfiniteLine(
-            pen=pg.mkPen(TEXT, style=Qt.PenStyle.DotLine),
+            pen=pg.mkPen(PLOT_TEXT_COLOR, style=Qt.PenStyle.DotLine),
             label="best",
-            labelOpts={"position": 0.12, "color": TEXT},
+            labelOpts={"position": 0.12, "color": PLOT_TEXT_COLOR},
         )
         self.addItem(self._best)
 
@@ -119,7 +126,7 @@ class _Plot(pg.PlotWidget):
         for column, curve in self._curves.items():
             known = [row for row in history if math.isfinite(row.get(column, math.nan))]
             curve.setData([row["epoch"] for row in known], [row[column] for row in known])
-        best = best_row(history)
+        best = best_epoch_row(history)
         self._best.setVisible(best is not None)
         if best is not None:
             self._best.setValue(best["epoch"])

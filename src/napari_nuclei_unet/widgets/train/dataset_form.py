@@ -12,25 +12,32 @@ from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.widgets.common.controls import combo
-from napari_nuclei_unet.widgets.common.job import Job
+from napari_nuclei_unet.widgets.common.controls import create_combo_box
+from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
-from napari_nuclei_unet.widgets.layers.geometry import pixels_of
+from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data
 from napari_nuclei_unet.widgets.layers.image_source import check_offline
-from napari_nuclei_unet.widgets.layers.keys import HELD
+from napari_nuclei_unet.widgets.layers.keys import VALIDATION_AREAS_KEY
 from napari_nuclei_unet.widgets.train.pairs import LayerPair, PairList
-from napari_nuclei_unet.widgets.train.task import Looked, look_at
-from napari_nuclei_unet.widgets.train.validation_areas import draw_held, finished_of, read_held
+from napari_nuclei_unet.widgets.train.task import AnnotationCount, annotation_count_steps
+from napari_nuclei_unet.widgets.train.validation_areas import (
+    draw_validation_areas,
+    read_finished_areas,
+    read_validation_areas,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-BACKGROUND, MARGIN = "background everywhere", "unknown, but for a margin around nuclei"
+UNLABELLED_IS_BACKGROUND, UNLABELLED_IS_UNKNOWN = (
+    "background everywhere",
+    "unknown, but for a margin around nuclei",
+)
 # Labels are looked at again so long after they were last painted, in milliseconds.
-PAUSE = 700
+RECOUNT_DELAY_MS = 700
 
 
-class Material(QObject):
+class DatasetForm(QObject):
     """Keeps the list of pairs counted, and what is held back of them drawn.
 
     Parameters
@@ -43,7 +50,7 @@ class Material(QObject):
 
     Signals
     -------
-    said : str
+    message : str
         Why nothing can be learnt yet; empty: it can.
     failed : Exception
         Of a look at the labels.
@@ -51,20 +58,20 @@ class Material(QObject):
         A sentence: what was listed, or one of its layers, is not what it was.
     """
 
-    said = Signal(str)
+    message = Signal(str)
     failed = Signal(object)
     changed = Signal(str)
 
     def __init__(self, viewer: ViewerModel, form: ParamsForm[TrainParams], parent: QWidget) -> None:
         super().__init__(parent)
         self._viewer, self._form = viewer, form
-        self._job = Job()
-        self._again = False
+        self._job = ThreadJob()
+        self._count_again = False
         self._then: Callable[[], object] | None = None
-        self._asleep = False
-        self._drawn: dict[Any, Any] = {}  # what is held back, as it was chosen
-        self.list = PairList(viewer)
-        self.unlabelled = combo(
+        self._is_suspended = False
+        self._drawn_areas: dict[Any, Any] = {}  # what is held back, as it was chosen
+        self.pair_list = PairList(viewer)
+        self.unlabelled = create_combo_box(
             "unlabelled",
             "What unlabelled pixels mean. Only what is known is learnt: leave out what you have "
             "not finished, with a shapes layer around what you have, or with a margin.",
@@ -72,15 +79,15 @@ class Material(QObject):
         )
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE)
+        self._timer.setInterval(RECOUNT_DELAY_MS)
         self._watch(parent)
 
     def _watch(self, parent: QWidget) -> None:
-        self.list.changed.connect(self._on_pairs)
+        self.pair_list.changed.connect(self._on_pairs)
         self.unlabelled.changed.connect(self._on_meaning)
         self._form.changed.connect(self._on_setting)
-        self._timer.timeout.connect(self._look)
-        self._job.returned.connect(self._on_looked)
+        self._timer.timeout.connect(self._count)
+        self._job.returned.connect(self._on_counted)
         self._job.failed.connect(self.failed)
         self._job.finished.connect(self._on_ended)
         self._viewer.layers.events.inserted.connect(self._on_layers)
@@ -89,7 +96,7 @@ class Material(QObject):
 
     def fill(self, form: QFormLayout) -> None:
         """Put the controls into a form."""
-        self.list.fill(form)
+        self.pair_list.fill(form)
         self._rows, self._margin = form, self._form.container("margin")
         form.addRow("Unlabelled is", self.unlabelled.native)
         form.addRow(self._margin)
@@ -100,21 +107,21 @@ class Material(QObject):
     @property
     def pairs(self) -> list[LayerPair]:
         """What is listed."""
-        return list(self.list.pairs)
+        return list(self.pair_list.pairs)
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether labels are, or are about to be, looked at."""
-        return self._timer.isActive() or self._job.running
+        return self._timer.isActive() or self._job.is_running
 
     def params(self) -> TrainParams:
         """Values of the form; a margin only where it is meant."""
         shown = self._form.get()
         return dataclasses.replace(
-            shown, margin=shown.margin if self.unlabelled.value == MARGIN else 0
+            shown, margin=shown.margin if self.unlabelled.value == UNLABELLED_IS_UNKNOWN else 0
         )
 
-    def arrays(self, with_held: bool = True) -> tuple[dict[str, Any], ...]:
+    def arrays(self, with_validation: bool = True) -> tuple[dict[str, Any], ...]:
         """Take what a thread needs of the layers: arguments of ``lessons.Pair``.
 
         Raises
@@ -123,16 +130,16 @@ class Material(QObject):
             If a layer cannot be used.
         """
         shapes, made = self.unlabelled.value, []
-        held = read_held(self._viewer, self.list.pairs) if with_held else {}
-        for one in self.list.pairs:
+        held = read_validation_areas(self._viewer, self.pair_list.pairs) if with_validation else {}
+        for one in self.pair_list.pairs:
             check_offline(one.image)
             finished = None
             if isinstance(shapes, Shapes):
-                finished = finished_of(self._viewer, shapes, one)
+                finished = read_finished_areas(self._viewer, shapes, one)
             made.append(
                 {
-                    "image": pixels_of(one.image),
-                    "labels": one.truth,
+                    "image": full_resolution_data(one.image),
+                    "labels": one.labels_array,
                     "name": one.image.name,
                     "channel_axis": one.channel_axis,
                     "channel": one.channel,
@@ -144,20 +151,20 @@ class Material(QObject):
 
     def when_ready(self, then: Callable[[], object]) -> None:
         """Do something when labels have been looked at: at once, if nothing has changed."""
-        if not self.busy:
+        if not self.is_busy:
             then()
             return
         self._then = then
         self._timer.stop()
-        self._look()
+        self._count()
 
-    def sleep(self) -> None:
-        """Do not look at labels until :meth:`wake`: a training runs."""
-        self._asleep = True
+    def suspend_counting(self) -> None:
+        """Do not look at labels until :meth:`resume_counting`: a training runs."""
+        self._is_suspended = True
 
-    def wake(self) -> None:
+    def resume_counting(self) -> None:
         """Look at labels, which may have been painted meanwhile."""
-        self._asleep = False
+        self._is_suspended = False
         self._timer.start()
 
     # what happens elsewhere
@@ -166,10 +173,14 @@ class Material(QObject):
         shapes = [
             layer
             for layer in self._viewer.layers
-            if isinstance(layer, Shapes) and HELD not in layer.metadata
+            if isinstance(layer, Shapes) and VALIDATION_AREAS_KEY not in layer.metadata
         ]
         outside = [(f"unknown outside of '{layer.name}'", layer) for layer in shapes]
-        return [(BACKGROUND, BACKGROUND), (MARGIN, MARGIN), *outside]
+        return [
+            (UNLABELLED_IS_BACKGROUND, UNLABELLED_IS_BACKGROUND),
+            (UNLABELLED_IS_UNKNOWN, UNLABELLED_IS_UNKNOWN),
+            *outside,
+        ]
 
     def _on_layers(self, _: Any = None) -> None:
         before = self.unlabelled.value
@@ -178,7 +189,9 @@ class Material(QObject):
             if before in self.unlabelled.choices:
                 self.unlabelled.value = before
         if self.unlabelled.value != before:
-            self.unlabelled.value = MARGIN  # what was unknown does not become background
+            self.unlabelled.value = (
+                UNLABELLED_IS_UNKNOWN  # what was unknown does not become background
+            )
             self._on_meaning()
 
     def _on_meaning(self, _: Any = None) -> None:
@@ -188,19 +201,19 @@ class Material(QObject):
         self._timer.start()
 
     def _show_margin(self) -> None:
-        self._rows.setRowVisible(self._margin, self.unlabelled.value == MARGIN)
+        self._rows.setRowVisible(self._margin, self.unlabelled.value == UNLABELLED_IS_UNKNOWN)
 
     def _on_pairs(self) -> None:
         """Count anew, and hold back anew what the user has not moved."""
-        for pair in self.list.pairs:
+        for pair in self.pair_list.pairs:
             for happens in ("paint", "labels_update", "data"):
                 getattr(pair.labels.events, happens).connect(self._on_painted)
             pair.image.events.data.connect(self._on_painted)
             for layer in (pair.image, pair.labels):
                 layer.events.name.connect(self._on_renamed)
         self.changed.emit("The list was changed.")
-        here = [str(pair.labels.unique_id) for pair in self.list.pairs]
-        self._clear_held(lambda layer: layer.metadata[HELD] not in here)
+        here = [str(pair.labels.unique_id) for pair in self.pair_list.pairs]
+        self._clear_validation_areas(lambda layer: layer.metadata[VALIDATION_AREAS_KEY] not in here)
         self._timer.start()
 
     def _on_painted(self, event: Any) -> None:
@@ -213,52 +226,52 @@ class Material(QObject):
 
     def _on_setting(self, name: str) -> None:
         if name in ("validation", "seed"):
-            self._clear_held(lambda _: True)
+            self._clear_validation_areas(lambda _: True)
         if name in ("validation", "seed", "margin"):
             self._timer.start()
 
-    def _clear_held(self, gone: Callable[[Any], bool]) -> None:
+    def _clear_validation_areas(self, gone: Callable[[Any], bool]) -> None:
         for layer in list(self._viewer.layers):
-            if HELD in layer.metadata and gone(layer):
+            if VALIDATION_AREAS_KEY in layer.metadata and gone(layer):
                 self._viewer.layers.remove(layer)
 
     # looking at labels, in a thread
 
-    def _look(self) -> None:
+    def _count(self) -> None:
         """Count nuclei, and choose what is held back."""
-        if self._job.running:
-            self._again = True
+        if self._job.is_running:
+            self._count_again = True
             return
-        if self._asleep:
+        if self._is_suspended:
             return
-        self._looked = self.pairs
+        self._counted_pairs = self.pairs
         try:
-            arrays, params = self.arrays(with_held=False), self.params()
+            arrays, params = self.arrays(with_validation=False), self.params()
         except UserError as error:
             self._then = None
-            self.said.emit(str(error))
+            self.message.emit(str(error))
             return
-        self._job.start("", look_at, arrays, params)
+        self._job.start("", annotation_count_steps, arrays, params)
 
-    def _on_looked(self, looked: Looked) -> None:
-        pairs = self._looked
-        self.list.say_nuclei({p.key: n for p, n in zip(pairs, looked.nuclei, strict=True)})
+    def _on_counted(self, looked: AnnotationCount) -> None:
+        pairs = self._counted_pairs
+        self.pair_list.show_counts({p.key: n for p, n in zip(pairs, looked.nuclei, strict=True)})
         here = [pair for pair in pairs if pair.is_in(self._viewer)]
-        seen = read_held(self._viewer, here)
-        if self._asleep:
+        seen = read_validation_areas(self._viewer, here)
+        if self._is_suspended:
             return
-        self.said.emit(looked.problem)
-        if seen and seen != self._drawn:
+        self.message.emit(looked.problem)
+        if seen and seen != self._drawn_areas:
             return  # the user has moved some
-        for pair, held in zip(pairs, looked.held, strict=True):
+        for pair, held in zip(pairs, looked.validation_areas, strict=True):
             if pair in here:
-                draw_held(self._viewer, pair, held)
-        self._drawn = read_held(self._viewer, here)
+                draw_validation_areas(self._viewer, pair, held)
+        self._drawn_areas = read_validation_areas(self._viewer, here)
 
     def _on_ended(self) -> None:
-        if self._again:
-            self._again = False
-            self._look()
+        if self._count_again:
+            self._count_again = False
+            self._count()
         elif self._then is not None:
             then, self._then = self._then, None
             then()

@@ -25,32 +25,36 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import library
 from napari_nuclei_unet.models.model import ModelCard, models_in, read_card
 from napari_nuclei_unet.progress import Step
-from napari_nuclei_unet.widgets.common.controls import button, combo, row
-from napari_nuclei_unet.widgets.common.job import Job
-from napari_nuclei_unet.widgets.common.preferences import preference
-from napari_nuclei_unet.widgets.session.model_registry import SHELF, folder, make_default
-from napari_nuclei_unet.widgets.train.curves import Curves
-from napari_nuclei_unet.widgets.train.score_table import Outcome
+from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
+from napari_nuclei_unet.widgets.common.job import ThreadJob
+from napari_nuclei_unet.widgets.common.preferences import get_preference
+from napari_nuclei_unet.widgets.session.model_registry import (
+    MODEL_REGISTRY,
+    set_default_model,
+    user_model_folder,
+)
+from napari_nuclei_unet.widgets.train.curves import TrainingCurves
+from napari_nuclei_unet.widgets.train.score_table import ScoreTable
 
-PACKAGE = "bioimage.io package (*.zip *.yaml)"
-MODEL = "Model (*.safetensors)"
+PACKAGE_FILTER = "bioimage.io package (*.zip *.yaml)"
+MODEL_FILTER = "Model (*.safetensors)"
 
 
-class Library(QWidget):
+class ModelLibraryPanel(QWidget):
     """A list of the user's models, and what can be done with the one chosen."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._job = Job()
+        self._job = ThreadJob()
         self._job.returned.connect(self._on_done)
-        self._job.failed.connect(_tell)
-        self.model = combo("own_model", "Your own models.", self._models)
+        self._job.failed.connect(_show_user_error)
+        self.model = create_combo_box("own_model", "Your own models.", self._models)
         buttons = (
             ("rename_model", "Rename …", "Give the model another name.", self.rename),
             ("delete_model", "Delete …", "Remove the model for good.", self.delete),
             ("show_card", "Card", "Show what is known of the model.", self.show_card),
             ("show_curves", "Curves", "Show how the model was trained.", self.show_curves),
-            ("import_model", "Import …", "Add a model from a file.", self.bring_in),
+            ("import_model", "Import …", "Add a model from a file.", self.import_model),
             ("export_model", "Export …", "Save the model as a file of its own.", self.export),
             (
                 "export_package",
@@ -61,16 +65,16 @@ class Library(QWidget):
         )
         made = []
         for name, text, tooltip, action in buttons:
-            one = button(name, text, tooltip)
+            one = create_button(name, text, tooltip)
             one.clicked.connect(action)
             made.append(one)
-        self._needing_one = [one for one in made if one.objectName() != "import_model"]
+        self._model_buttons = [one for one in made if one.objectName() != "import_model"]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.model.native)
         for start in range(0, len(made), 3):
-            layout.addWidget(row(*made[start : start + 3]))
-        SHELF.changed.connect(self._refresh)
+            layout.addWidget(create_row(*made[start : start + 3]))
+        MODEL_REGISTRY.changed.connect(self._refresh)
         self._refresh()
 
     def choose(self, path: Path) -> None:
@@ -79,14 +83,14 @@ class Library(QWidget):
             self.model.value = str(path)
 
     def _models(self, _: Any) -> list[tuple[str, str]]:
-        return [(path.stem, str(path)) for path in models_in(folder())]
+        return [(path.stem, str(path)) for path in models_in(user_model_folder())]
 
     def _refresh(self) -> None:
         before = self.model.value
         self.model.reset_choices()
         if before in self.model.choices:
             self.model.value = before
-        for one in self._needing_one:
+        for one in self._model_buttons:
             one.setEnabled(self.model.value is not None)
 
     @property
@@ -104,12 +108,12 @@ class Library(QWidget):
     def rename_to(self, name: str) -> None:
         """Rename the chosen model."""
         old = self._path
-        if (new := _done(lambda: library.rename(old, name))) is not None:
-            was_default = preference("model") == str(old)
-            SHELF.changed.emit()
+        if (new := _try_action(lambda: library.rename(old, name))) is not None:
+            was_default = get_preference("model") == str(old)
+            MODEL_REGISTRY.changed.emit()
             self.choose(new)
             if was_default:
-                make_default(new)
+                set_default_model(new)
 
     def delete(self, *_: object) -> None:
         """Ask, and remove the chosen model."""
@@ -125,26 +129,26 @@ class Library(QWidget):
 
         def answered(_: int) -> None:
             if box.clickedButton() is yes:
-                _done(lambda: library.delete(path))
-                SHELF.changed.emit()
+                _try_action(lambda: library.delete(path))
+                MODEL_REGISTRY.changed.emit()
 
         box.finished.connect(answered)
         box.open()
 
     def show_card(self, *_: object) -> None:
         """Show the card as text."""
-        if (card := _done(lambda: read_card(self._path))) is not None:
-            text = QPlainTextEdit(card_text(card), objectName="card_text")
+        if (card := _try_action(lambda: read_card(self._path))) is not None:
+            text = QPlainTextEdit(format_card(card), objectName="card_text")
             text.setReadOnly(True)
             self._show(card, text)
 
     def show_curves(self, *_: object) -> None:
         """Show curves and scores of the training."""
-        if (card := _done(lambda: read_card(self._path))) is None:
+        if (card := _try_action(lambda: read_card(self._path))) is None:
             return
         made, layout = QWidget(), QVBoxLayout()
         made.setLayout(layout)
-        curves, outcome = Curves(), Outcome()
+        curves, outcome = TrainingCurves(), ScoreTable()
         curves.show_history(card.history)
         layout.addWidget(curves)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -165,43 +169,45 @@ class Library(QWidget):
         dialog.resize(520, 560)
         dialog.open()
 
-    def bring_in(self, *_: object) -> None:
+    def import_model(self, *_: object) -> None:
         """Ask for a file, and add its model."""
         name, _kind = QFileDialog.getOpenFileName(
             self, "Import a model", "", "Models (*.safetensors *.zip *.yaml)"
         )
         if name:
-            self.bring_in_file(name)
+            self.import_model_file(name)
 
-    def bring_in_file(self, name: str | Path) -> None:
+    def import_model_file(self, name: str | Path) -> None:
         """Add the model of a file: one of this plugin, or a bioimage.io package with one."""
-        if not self._job.running:
-            self._job.start(f"Import of {Path(name).name}", _import, Path(name), folder())
+        if not self._job.is_running:
+            self._job.start(
+                f"Import of {Path(name).name}", _import_steps, Path(name), user_model_folder()
+            )
 
     def export(self, *_: object) -> None:
         """Ask for a file, and copy the chosen model to it."""
-        name = self._ask_where(f"{self._path.stem}{library.SUFFIX}", MODEL)
+        name = self._ask_where(f"{self._path.stem}{library.SUFFIX}", MODEL_FILTER)
         if name:
             path = self._path
-            _done(lambda: library.copy_out(path, Path(name)))
+            _try_action(lambda: library.copy_out(path, Path(name)))
 
     def export_package(self, *_: object) -> None:
         """Ask for a file, and write the chosen model as a bioimage.io package."""
-        name = self._ask_where(f"{self._path.stem}.zip", PACKAGE)
+        name = self._ask_where(f"{self._path.stem}.zip", PACKAGE_FILTER)
         if name:
             self.export_package_to(name)
 
     def export_package_to(self, name: str | Path) -> None:
         """Write the chosen model as a bioimage.io package, in a thread."""
-        if self._job.running:
+        if self._job.is_running:
             return
-        self._job.start(f"bioimage.io: {self._path.stem}", _export, self._path, Path(name))
+        self._job.start(f"bioimage.io: {self._path.stem}", _export_steps, self._path, Path(name))
 
     def _on_done(self, path: Path) -> None:
-        if path.parent != folder():
+        if path.parent != user_model_folder():
             show_info(f"{path} is written.")
             return
-        SHELF.changed.emit()
+        MODEL_REGISTRY.changed.emit()
         self.choose(path)
         show_info(f"'{path.stem}' was added to your models.")
 
@@ -209,7 +215,7 @@ class Library(QWidget):
         return QFileDialog.getSaveFileName(self, "Export a model", name, kind)[0]
 
 
-def _export(model: Path, out: Path) -> Any:
+def _export_steps(model: Path, out: Path) -> Any:
     """Run in the thread; one step, of which nothing is known before it ends."""
     from napari_nuclei_unet.export.bioimageio import export_bioimage
 
@@ -217,7 +223,7 @@ def _export(model: Path, out: Path) -> Any:
     return export_bioimage(model, out)
 
 
-def _import(path: Path, to: Path) -> Any:
+def _import_steps(path: Path, to: Path) -> Any:
     """Run in the thread: reading and checking a model loads torch."""
     yield Step(0, 1)
     if path.suffix == library.SUFFIX:
@@ -227,7 +233,7 @@ def _import(path: Path, to: Path) -> Any:
     return import_bioimage(path, to)
 
 
-def _done(action: Callable[[], Any]) -> Any:
+def _try_action(action: Callable[[], Any]) -> Any:
     """Do something; a mistake is told in a sentence, and gives None."""
     try:
         return action()
@@ -236,13 +242,13 @@ def _done(action: Callable[[], Any]) -> Any:
         return None
 
 
-def _tell(error: Exception) -> None:
+def _show_user_error(error: Exception) -> None:
     if not isinstance(error, UserError):
         raise error
     show_error(str(error))
 
 
-def card_text(card: ModelCard) -> str:
+def format_card(card: ModelCard) -> str:
     """Write a card for people: one line a fact, what is nested as JSON."""
     lines = []
     for name, value in dataclasses.asdict(card).items():

@@ -10,19 +10,19 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem
 
-from napari_nuclei_unet.arrays.axes import Channel, annotated_cuts
+from napari_nuclei_unet.arrays.axes import Channel, pair_plane_indices
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.controls import button, combo, row
-from napari_nuclei_unet.widgets.layers.geometry import shape_of
-from napari_nuclei_unet.widgets.layers.image_source import likely_channel_axis
-from napari_nuclei_unet.widgets.layers.keys import ERRORS, METADATA, PROBABILITY
+from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
+from napari_nuclei_unet.widgets.layers.geometry import layer_shape
+from napari_nuclei_unet.widgets.layers.image_source import guess_layer_channel_axis
+from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY, PROBABILITY_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-MEAN = "mean"
+MEAN_CHANNEL = "mean"
 # Said of nuclei that are still being counted.
-COUNTING = "…"
+COUNT_PENDING = "…"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class LayerPair:
         return str(self.image.unique_id), str(self.labels.unique_id)
 
     @property
-    def truth(self) -> Any:
+    def labels_array(self) -> Any:
         """Array of the labels at full resolution."""
         data = self.labels.data
         return data[0] if self.labels.multiscale else data
@@ -58,7 +58,7 @@ class LayerPair:
         return self.image in viewer.layers and self.labels in viewer.layers
 
 
-def pair_of(image: Image, labels: Labels) -> LayerPair:
+def pair_layers(image: Image, labels: Labels) -> LayerPair:
     """Pair an image with labels of its shape.
 
     Raises
@@ -66,9 +66,12 @@ def pair_of(image: Image, labels: Labels) -> LayerPair:
     UserError
         If their shapes differ.
     """
-    record = labels.metadata.get(METADATA, {})
+    record = labels.metadata.get(METADATA_KEY, {})
     source = record.get("source", {}) if isinstance(record, dict) else {}
-    tried = [(source.get("channel_axis"), source.get("channel")), (likely_channel_axis(image), 0)]
+    tried = [
+        (source.get("channel_axis"), source.get("channel")),
+        (guess_layer_channel_axis(image), 0),
+    ]
     tried.append((None, None))
     for axis, channel in tried:
         one = LayerPair(image, labels, axis, None if axis is None else channel)
@@ -76,50 +79,52 @@ def pair_of(image: Image, labels: Labels) -> LayerPair:
             return one
     raise UserError(
         f"'{labels.name}' has the shape {tuple(labels.data.shape)}, which is not that of "
-        f"'{image.name}', {shape_of(image)}: choose labels that were made for this image."
+        f"'{image.name}', {layer_shape(image)}: choose labels that were made for this image."
     )
 
 
 def _fits(pair: LayerPair) -> bool:
     try:
-        annotated_cuts(shape_of(pair.image), pair.truth.shape, pair.channel_axis, pair.channel)
+        pair_plane_indices(
+            layer_shape(pair.image), pair.labels_array.shape, pair.channel_axis, pair.channel
+        )
     except UserError:
         return False
     return True
 
 
-def images_of(viewer: ViewerModel) -> list[Image]:
+def trainable_images(viewer: ViewerModel) -> list[Image]:
     """Images that may be learnt from."""
     images = [layer for layer in viewer.layers if isinstance(layer, Image)]
-    return [layer for layer in images if PROBABILITY not in layer.metadata]
+    return [layer for layer in images if PROBABILITY_KEY not in layer.metadata]
 
 
-def pairs_on(viewer: ViewerModel) -> list[LayerPair]:
+def find_pairs(viewer: ViewerModel) -> list[LayerPair]:
     """Pair every image with labels of its shape: by what made them, by name, then in order."""
     labels = [
         layer
         for layer in viewer.layers
-        if isinstance(layer, Labels) and ERRORS not in layer.metadata
+        if isinstance(layer, Labels) and ERRORS_KEY not in layer.metadata
     ]
     made: list[LayerPair] = []
     for likely in (_was_made_of, _is_named_after, lambda *_: True):
-        for image in images_of(viewer):
+        for image in trainable_images(viewer):
             if any(pair.image == image for pair in made):
                 continue
             taken = [pair.labels for pair in made]
             for layer in labels:
                 if layer not in taken and likely(layer, image):
                     try:
-                        made.append(pair_of(image, layer))
+                        made.append(pair_layers(image, layer))
                     except UserError:
                         continue
                     break
-    order = images_of(viewer)
+    order = trainable_images(viewer)
     return sorted(made, key=lambda pair: order.index(pair.image))
 
 
 def _was_made_of(labels: Labels, image: Image) -> bool:
-    record = labels.metadata.get(METADATA, {})
+    record = labels.metadata.get(METADATA_KEY, {})
     return isinstance(record, dict) and record.get("image") == str(image.unique_id)
 
 
@@ -152,14 +157,16 @@ class PairList(QObject):
         self._list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
         self._list.setFixedHeight(90)
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._add = button(
+        self._add = create_button(
             "add_pair", "Add selected", "Add the image and the labels selected in the layer list."
         )
-        self._add_all = button(
+        self._add_all = create_button(
             "add_all_pairs", "Add all", "Add every image that has labels of its shape."
         )
-        self._remove = button("remove_pair", "Remove", "Take the pairs chosen here off the list.")
-        self.channel = combo(
+        self._remove = create_button(
+            "remove_pair", "Remove", "Take the pairs chosen here off the list."
+        )
+        self.channel = create_combo_box(
             "train_channel", "The channel of the chosen images that shows nuclei.", self._channels
         )
         self._add.clicked.connect(self.add_selected)
@@ -173,7 +180,7 @@ class PairList(QObject):
         """Put the controls into a form."""
         self._form = form
         form.addRow(self._list)
-        form.addRow(row(self._add, self._add_all, self._remove))
+        form.addRow(create_row(self._add, self._add_all, self._remove))
         form.addRow("Channel", self.channel.native)
         form.setRowVisible(self.channel.native, False)
 
@@ -182,17 +189,17 @@ class PairList(QObject):
     def add_selected(self, *_: object) -> None:
         """Add what is selected in the layer list: an image and its labels, or one of the two."""
         chosen = list(self._viewer.layers.selection)
-        images = [one for one in chosen if one in images_of(self._viewer)]
+        images = [one for one in chosen if one in trainable_images(self._viewer)]
         labels = [one for one in chosen if isinstance(one, Labels)]
         try:
-            self._append(self._meant(images, labels))
+            self._append(self._selected_pair(images, labels))
         except UserError as error:
             show_warning(str(error))
 
-    def _meant(self, images: list[Image], labels: list[Labels]) -> LayerPair:
+    def _selected_pair(self, images: list[Image], labels: list[Labels]) -> LayerPair:
         if len(images) == 1 and len(labels) == 1:
-            return pair_of(images[0], labels[0])
-        for pair in pairs_on(self._viewer):
+            return pair_layers(images[0], labels[0])
+        for pair in find_pairs(self._viewer):
             only_image = not labels and images == [pair.image]
             if only_image or (not images and labels == [pair.labels]):
                 return pair
@@ -203,7 +210,7 @@ class PairList(QObject):
 
     def add_all(self, *_: object) -> None:
         """Add every image that has labels of its shape."""
-        found = pairs_on(self._viewer)
+        found = find_pairs(self._viewer)
         if not found:
             show_warning(
                 "No image has labels of its shape: segment one and correct it, or add a labels "
@@ -239,7 +246,7 @@ class PairList(QObject):
 
     # what is seen
 
-    def say_nuclei(self, counts: dict[tuple[str, str], int] | None) -> None:
+    def show_counts(self, counts: dict[tuple[str, str], int] | None) -> None:
         """Show how many nuclei each pair has; None: they are being counted."""
         if counts is not None:
             self._nuclei = {key: str(count) for key, count in counts.items()}
@@ -250,7 +257,7 @@ class PairList(QObject):
         self._list.blockSignals(True)
         self._list.clear()
         for index, pair in enumerate(self.pairs):
-            nuclei = self._nuclei.get(pair.key, COUNTING)
+            nuclei = self._nuclei.get(pair.key, COUNT_PENDING)
             word = "nucleus" if nuclei == "1" else "nuclei"
             text = f"{pair.image.name} · {nuclei} {word} in {pair.labels.name}"
             item = QListWidgetItem(text)
@@ -273,8 +280,8 @@ class PairList(QObject):
     def _channels(self, _: Any) -> list[Any]:
         with_channels = self._with_channels()
         axes = [(pair.image, pair.channel_axis or 0) for pair in with_channels]
-        lengths = [shape_of(image)[axis] for image, axis in axes]
-        return [MEAN, *range(min(lengths, default=1))]
+        lengths = [layer_shape(image)[axis] for image, axis in axes]
+        return [MEAN_CHANNEL, *range(min(lengths, default=1))]
 
     def _on_chosen(self) -> None:
         about = self._with_channels()

@@ -17,14 +17,14 @@ import psutil
 from safetensors import SafetensorError, safe_open
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import written
+from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.io.paths import unfinished_folder
 from napari_nuclei_unet.models.model import read_card
 from napari_nuclei_unet.params import TrainParams
 
 
 @dataclass(frozen=True)
-class Draft:
+class ResumeState:
     """Folder of one training.
 
     Attributes
@@ -37,10 +37,10 @@ class Draft:
 
     folder: Path
     name: str
-    _used: ClassVar[set[Path]] = set()  # by trainings of this process
+    _folders_in_use: ClassVar[set[Path]] = set()  # by trainings of this process
 
     @classmethod
-    def new(cls, name: str) -> Draft:
+    def new(cls, name: str) -> ResumeState:
         """Think of a folder that nobody has."""
         return cls(unfinished_folder() / uuid4().hex, name)
 
@@ -50,7 +50,7 @@ class Draft:
         return self.folder / "training.safetensors"
 
     @property
-    def lesson(self) -> Path:
+    def data_path(self) -> Path:
         """File with what is learnt from."""
         return self.folder / "training.lesson"
 
@@ -62,67 +62,69 @@ class Draft:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Keep others from it; without a checkpoint in the end it is removed."""
-        Draft._used.add(self.folder)
+        ResumeState._folders_in_use.add(self.folder)
         me = psutil.Process()
         about = {"name": self.name, "process": me.pid, "since": me.create_time()}
         try:
-            with written(self.folder / "about.json") as aside:
+            with atomic_write(self.folder / "about.json") as aside:
                 aside.write_text(json.dumps(about))
             yield
         finally:
-            Draft._used.discard(self.folder)
+            ResumeState._folders_in_use.discard(self.folder)
             if not (self.model.is_file() and self.checkpoint.is_file()):
-                self.forget()
+                self.delete()
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """Remove it."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
-class Interrupted:
+class InterruptedTraining:
     """A training that can go on.
 
     Attributes
     ----------
-    draft : Draft
+    resume_state : Draft
     params : TrainParams
     done : int
         Epochs.
     parent : str
         Name of the model that it began with.
-    when : str
+    interrupted_at : str
         In words.
     """
 
-    draft: Draft
+    resume_state: ResumeState
     params: TrainParams
     done: int
     parent: str
-    when: str
+    interrupted_at: str
 
 
-def interrupted() -> Interrupted | None:
+def find_interrupted() -> InterruptedTraining | None:
     """Find the last training that was interrupted, in this or another process; loads no torch."""
     try:
         folders = [path for path in unfinished_folder().iterdir() if path.is_dir()]
     except OSError:
         return None
-    found = [one for one in map(_read, folders) if one is not None]
-    return max(found, key=lambda one: one.draft.checkpoint.stat().st_mtime, default=None)
+    found = [one for one in map(_read_interrupted, folders) if one is not None]
+    return max(found, key=lambda one: one.resume_state.checkpoint.stat().st_mtime, default=None)
 
 
-def _read(folder: Path) -> Interrupted | None:
+def _read_interrupted(folder: Path) -> InterruptedTraining | None:
     try:
         about = json.loads((folder / "about.json").read_text())
-        draft = Draft(folder, str(about["name"]))
-        if folder in Draft._used or _runs(about["process"], about["since"]):
+        draft = ResumeState(folder, str(about["name"]))
+        if folder in ResumeState._folders_in_use or _is_process_running(
+            about["process"], about["since"]
+        ):
             return None
         with safe_open(draft.checkpoint, framework="np") as opened:
             card = json.loads(opened.metadata()["training"])
         parent = read_card(draft.model).parent.get("name", "random weights")
         changed = time.localtime(draft.checkpoint.stat().st_mtime)
-        return Interrupted(
+        return InterruptedTraining(
             draft,
             TrainParams(**card["params"]),
             int(card["history"][-1]["epoch"]),
@@ -133,7 +135,7 @@ def _read(folder: Path) -> Interrupted | None:
         return None  # not far enough to go on, or of another version
 
 
-def _runs(process: int, since: float) -> bool:
+def _is_process_running(process: int, since: float) -> bool:
     """Whether another process, of those numbers, is still there."""
     if process == os.getpid():
         return False

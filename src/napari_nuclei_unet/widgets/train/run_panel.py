@@ -10,42 +10,44 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_nuclei_unet.progress import Step
-from napari_nuclei_unet.widgets.common.controls import button, row
-from napari_nuclei_unet.widgets.common.job import Job
-from napari_nuclei_unet.widgets.common.notify import tell
-from napari_nuclei_unet.widgets.train.task import Training, train
+from napari_nuclei_unet.widgets.common.controls import create_button, create_row
+from napari_nuclei_unet.widgets.common.job import ThreadJob
+from napari_nuclei_unet.widgets.common.notify import show_user_error
+from napari_nuclei_unet.widgets.train.task import TrainRequest, train_task_steps
 
 
-class Course(QWidget):
+class RunPanel(QWidget):
     """Train, Stop and keep, Cancel; a bar and a line of text.
 
     Signals
     -------
     epoch : Epoch
         An epoch is over.
-    learnt : Learnt
+    trained : Learnt
         There is a new model.
     ended
         Nothing runs any more.
     """
 
     epoch = Signal(object)
-    learnt = Signal(object)
+    trained = Signal(object)
     ended = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.job = Job()
+        self.job = ThreadJob()
         self._last: Any = None  # epoch
-        self.train = button("train", "Train", "Learn from the listed images.")
-        self._stop = button("stop", "Stop and keep", "End now, and keep the best model so far.")
-        self._cancel = button("cancel_training", "Cancel", "End now; nothing is kept.")
+        self.train = create_button("train", "Train", "Learn from the listed images.")
+        self._stop = create_button(
+            "stop", "Stop and keep", "End now, and keep the best model so far."
+        )
+        self._cancel = create_button("cancel_training", "Cancel", "End now; nothing is kept.")
         self._bar = QProgressBar(objectName="training_progress")
         self._text = QLabel("", objectName="training_status")
         self._note = QLabel("", objectName="training_note")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(row(self.train, self._stop, self._cancel))
+        layout.addWidget(create_row(self.train, self._stop, self._cancel))
         layout.addWidget(self._bar)
         for one in (self._text, self._note):
             one.setWordWrap(True)
@@ -53,19 +55,19 @@ class Course(QWidget):
         self._stop.clicked.connect(self._on_stop)
         self._cancel.clicked.connect(self._on_cancel)
         self.job.stepped.connect(self._on_step)
-        self.job.returned.connect(self.learnt)
+        self.job.returned.connect(self.trained)
         self.job.failed.connect(self.fail)
         self.job.finished.connect(self._on_finished)
         self._enable(idle=True)
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether a training is under way."""
-        return self.job.running
+        return self.job.is_running
 
-    def start(self, wanted: Training) -> None:
+    def start(self, request: TrainRequest) -> None:
         """Begin a training."""
-        self._wanted = wanted
+        self._request = request
         self._ending = ""
         self._last = None
         self._began = time.monotonic()
@@ -73,12 +75,12 @@ class Course(QWidget):
         self._enable(idle=False)
         self._bar.setRange(0, 0)
         self.note("")
-        self.say("Reading images and labels …")
-        self.job.start(f"Training {wanted.draft.name}", train, wanted)
+        self.show_message("Reading images and labels …")
+        self.job.start(f"Training {request.resume_state.name}", train_task_steps, request)
 
-    def say(self, words: str) -> None:
+    def show_message(self, message: str) -> None:
         """Write the line that says what is going on."""
-        self._text.setText(words)
+        self._text.setText(message)
 
     def note(self, words: str) -> None:
         """Write a line that stays until the next training."""
@@ -87,20 +89,20 @@ class Course(QWidget):
 
     def fail(self, error: Exception) -> None:
         """Tell a mistake, in a sentence; a bug is shown by napari."""
-        self.say("")
-        tell(error)
+        self.show_message("")
+        show_user_error(error)
 
     def _on_stop(self) -> None:
         self._ending = "Stopping …"
         self._stop.setEnabled(False)
-        self.say(self._ending)
+        self.show_message(self._ending)
         self.job.stop()
 
     def _on_cancel(self) -> None:
         self._ending = "Cancelled."
         for one in (self._stop, self._cancel):
             one.setEnabled(False)
-        self.say("Cancelling …")
+        self.show_message("Cancelling …")
         self.job.cancel()
 
     def _on_step(self, step: Step) -> None:
@@ -115,9 +117,9 @@ class Course(QWidget):
             self._last = step
             self.epoch.emit(step)
         if not self._ending:
-            self.say(self._words(step))
+            self.show_message(self._status(step))
 
-    def _words(self, step: Any) -> str:
+    def _status(self, step: Any) -> str:
         """Say how far it is."""
         if self._last is None:
             self._began = time.monotonic()
@@ -132,15 +134,15 @@ class Course(QWidget):
         if done < 3:
             return epoch
         left = (time.monotonic() - self._began) / done * (step.total - step.done)
-        return f"{epoch} · {_duration(left)} left at most"
+        return f"{epoch} · {_format_duration(left)} left at most"
 
     def _on_finished(self) -> None:
         self._enable(idle=True)
         if self._ending == "Cancelled.":
-            self._wanted.draft.forget()
-            self.say("Cancelled; nothing was kept.")
+            self._request.resume_state.delete()
+            self.show_message("Cancelled; nothing was kept.")
         elif self._text.text():
-            self.say("")
+            self.show_message("")
         self.ended.emit()
 
     def _enable(self, idle: bool) -> None:
@@ -150,7 +152,7 @@ class Course(QWidget):
         self._bar.setVisible(not idle)
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min"

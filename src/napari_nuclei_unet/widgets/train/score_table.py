@@ -6,13 +6,13 @@ from typing import Any
 
 from qtpy.QtWidgets import QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-ROWS = ("AP@0.5", "mean AP", "count error")
+SCORE_ROWS = ("AP@0.5", "mean AP", "count error")
 # Of these less is better.
-ERRORS = ("count error",)
-TITLES = {"held back": "held back", "reference images": "reference"}
+LOWER_IS_BETTER = ("count error",)
+SCORE_COLUMN_TITLES = {"held back": "held back", "reference images": "reference"}
 
 
-class Outcome(QWidget):
+class ScoreTable(QWidget):
     """A small table of scores, and the verdict below it."""
 
     def __init__(self) -> None:
@@ -20,9 +20,9 @@ class Outcome(QWidget):
         self.setObjectName("outcome")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self._table = QTableWidget(len(ROWS), len(TITLES), objectName="scores")
-        self._table.setVerticalHeaderLabels(ROWS)
-        self._table.setHorizontalHeaderLabels(list(TITLES.values()))
+        self._table = QTableWidget(len(SCORE_ROWS), len(SCORE_COLUMN_TITLES), objectName="scores")
+        self._table.setVerticalHeaderLabels(SCORE_ROWS)
+        self._table.setHorizontalHeaderLabels(list(SCORE_COLUMN_TITLES.values()))
         self._table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self._table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self._table.setToolTip(
@@ -49,21 +49,21 @@ class Outcome(QWidget):
         verdict : str
         """
         before, after = scores.get("before", {}), scores.get("after", {})
-        for column, on in enumerate(TITLES):
-            for line, name in enumerate(ROWS):
+        for column, on in enumerate(SCORE_COLUMN_TITLES):
+            for line, name in enumerate(SCORE_ROWS):
                 was, now = before.get(on, {}).get(name), after.get(on, {}).get(name)
-                self._table.setItem(line, column, QTableWidgetItem(_words(name, was, now)))
-        rows = sum(self._table.rowHeight(line) for line in range(len(ROWS)))
+                self._table.setItem(line, column, QTableWidgetItem(_format_change(name, was, now)))
+        rows = sum(self._table.rowHeight(line) for line in range(len(SCORE_ROWS)))
         self._table.setFixedHeight(rows + self._table.horizontalHeader().height() + 4)
         self._verdict.setText(verdict)
         self.setVisible(True)
 
 
-def _words(name: str, was: float | None, now: float | None) -> str:
+def _format_change(name: str, was: float | None, now: float | None) -> str:
     if now is None:
         return "-"
     if was is None:
         return f"{now:.2f}"
-    change = (was - now) if name in ERRORS else (now - was)
+    change = (was - now) if name in LOWER_IS_BETTER else (now - was)
     mark = " better" if change > 0.005 else " worse" if change < -0.005 else ""
     return f"{was:.2f} → {now:.2f}{mark}"

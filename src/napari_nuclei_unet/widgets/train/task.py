@@ -10,62 +10,64 @@ from typing import TYPE_CHECKING, Any
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import check_writable
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.progress import Step, Wish
-from napari_nuclei_unet.widgets.train.resume import Draft
+from napari_nuclei_unet.progress import Step, Stop
+from napari_nuclei_unet.widgets.train.resume import ResumeState
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.arrays.boxes import Box
     from napari_nuclei_unet.training.evaluation import FineTuned
-    from napari_nuclei_unet.training.finetune_data import Place
+    from napari_nuclei_unet.training.finetune_data import AnnotatedPosition
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class AnnotationCount:
     """What the labels of the pairs hold.
 
     Attributes
     ----------
     nuclei : list of int
         Of each pair.
-    held : list of dict of Place to list of (slice, slice)
+    validation_areas : list of dict of Place to list of (slice, slice)
         What is to be held back of each pair; none where ``problem`` says why.
     problem : str
         Why nothing can be learnt yet; empty: it can.
     """
 
     nuclei: list[int]
-    held: list[dict[Place, list[Box]]]
+    validation_areas: list[dict[AnnotatedPosition, list[Box]]]
     problem: str = ""
 
 
-def look_at(arrays: Sequence[dict[str, Any]], params: TrainParams) -> Generator[Step, Wish, Looked]:
+def annotation_count_steps(
+    arrays: Sequence[dict[str, Any]], params: TrainParams
+) -> Generator[Step, Stop, AnnotationCount]:
     """Run in the thread: count nuclei, and choose what is held back."""
-    from napari_nuclei_unet.training.annotation import hold_back
+    from napari_nuclei_unet.training.annotation import choose_validation_areas
     from napari_nuclei_unet.training.finetune_data import Pair
 
     pairs = [Pair(**one) for one in arrays]
     if not pairs:
-        return Looked([], [])
+        return AnnotationCount([], [])
     nuclei, places, planes = [0] * len(pairs), [], []
-    held: list[dict[Place, list[Box]]] = [{} for _ in pairs]
+    held: list[dict[AnnotatedPosition, list[Box]]] = [{} for _ in pairs]
     try:
         for index, pair in enumerate(pairs):
             yield Step(index, len(pairs))
             for place, plane in pair.planes(params.margin):
-                nuclei[index] += int(plane.counted.sum())
+                nuclei[index] += int(plane.is_counted.sum())
                 places.append((index, place))
                 planes.append(plane)
-        chosen = hold_back(planes, params.validation, params.seed)
+        chosen = choose_validation_areas(planes, params.validation, params.seed)
     except UserError as error:
-        return Looked(nuclei, held, str(error))
+        return AnnotationCount(nuclei, held, str(error))
     for (index, place), boxes in zip(places, chosen, strict=True):
         if boxes:
             held[index][place] = boxes
-    return Looked(nuclei, held)
+    return AnnotationCount(nuclei, held)
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class TrainRequest:
     """What the form says, when Train is clicked.
 
     Attributes
@@ -79,7 +81,7 @@ class Training:
     folder : Path
         Where models are kept.
     threads_free : int
-    draft : Draft
+    resume_state : Draft
         Where what it needs to go on is kept; has the name of the new model.
     resume : bool
         Go on with what is there, instead of the arrays.
@@ -91,12 +93,12 @@ class Training:
     device: str
     folder: Path
     threads_free: int
-    draft: Draft
+    resume_state: ResumeState
     resume: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
+class TrainTaskOutput:
     """What the thread returns.
 
     Attributes
@@ -110,35 +112,35 @@ class Learnt:
     path: Path
 
 
-def train(wanted: Training) -> Generator[Step, Wish, Learnt]:
+def train_task_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOutput]:
     """Run in the thread; torch is imported here, not when the widget opens."""
-    with wanted.draft.in_use():
-        learnt = yield from _train(wanted)
-        wanted.draft.forget()
+    with request.resume_state.in_use():
+        learnt = yield from _train_model_steps(request)
+        request.resume_state.delete()
     return learnt
 
 
-def _train(wanted: Training) -> Generator[Step, Wish, Learnt]:
+def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOutput]:
     from napari_nuclei_unet.models.library import free_path
     from napari_nuclei_unet.segmentation.device import memory_told
     from napari_nuclei_unet.training.finetune import fine_tune_steps
-    from napari_nuclei_unet.training.finetune_data import Lesson, Pair, lesson_of
-    from napari_nuclei_unet.widgets.common.job import use_threads
+    from napari_nuclei_unet.training.finetune_data import FineTuneData, Pair, make_finetune_data
+    from napari_nuclei_unet.widgets.common.job import reserve_threads
 
-    use_threads(wanted.threads_free)
+    reserve_threads(request.threads_free)
     yield Step(0, 1)
-    draft = wanted.draft
-    check_writable(wanted.folder)  # told before the work, and not after
-    if wanted.resume:
-        lesson = Lesson.load(draft.lesson)
+    draft = request.resume_state
+    check_writable(request.folder)  # told before the work, and not after
+    if request.resume:
+        lesson = FineTuneData.load(draft.data_path)
     else:
         with memory_told():
-            lesson = lesson_of([Pair(**one) for one in wanted.arrays], wanted.params)
-        lesson.save(draft.lesson)
+            lesson = make_finetune_data([Pair(**one) for one in request.arrays], request.params)
+        lesson.save(draft.data_path)
     result = yield from fine_tune_steps(
-        lesson, wanted.model or None, wanted.params, wanted.device, draft.model, wanted.resume
+        lesson, request.model or None, request.params, request.device, draft.model, request.resume
     )
     yield Step(1, 1)  # the last moment to cancel
-    path = free_path(wanted.folder, draft.name)
+    path = free_path(request.folder, draft.name)
     result.save(path)
-    return Learnt(result, path)
+    return TrainTaskOutput(result, path)

@@ -14,33 +14,37 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.library import RANDOM, check_name
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.training.presets import RECIPES
-from napari_nuclei_unet.widgets.common.controls import Scrolled, button, row
+from napari_nuclei_unet.widgets.common.controls import ScrollableForm, create_button, create_row
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
-from napari_nuclei_unet.widgets.common.preferences import preference
-from napari_nuclei_unet.widgets.session.model_form import ModelChoice
-from napari_nuclei_unet.widgets.session.model_registry import SHELF, folder, make_default
-from napari_nuclei_unet.widgets.train.curves import Curves
-from napari_nuclei_unet.widgets.train.dataset_form import Material
-from napari_nuclei_unet.widgets.train.model_library import Library
-from napari_nuclei_unet.widgets.train.resume import Draft, interrupted
-from napari_nuclei_unet.widgets.train.run_panel import Course
-from napari_nuclei_unet.widgets.train.score_table import Outcome
-from napari_nuclei_unet.widgets.train.task import Learnt, Training
+from napari_nuclei_unet.widgets.common.preferences import get_preference
+from napari_nuclei_unet.widgets.session.model_form import ModelForm
+from napari_nuclei_unet.widgets.session.model_registry import (
+    MODEL_REGISTRY,
+    set_default_model,
+    user_model_folder,
+)
+from napari_nuclei_unet.widgets.train.curves import TrainingCurves
+from napari_nuclei_unet.widgets.train.dataset_form import DatasetForm
+from napari_nuclei_unet.widgets.train.model_library import ModelLibraryPanel
+from napari_nuclei_unet.widgets.train.resume import ResumeState, find_interrupted
+from napari_nuclei_unet.widgets.train.run_panel import RunPanel
+from napari_nuclei_unet.widgets.train.score_table import ScoreTable
+from napari_nuclei_unet.widgets.train.task import TrainRequest, TrainTaskOutput
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import napari.viewer
 
-SETTINGS = (
+TRAIN_SETTINGS = (
     "epochs", "steps", "learning_rate", "batch", "patch", "augment", "frozen", "reference",
     "patience", "validation", "precision", "seed",
 )  # fmt: skip
 DEFAULT_MARGIN = 8
-GONE_ON = "Training goes on with what it started with."
+TRAINING_GOES_ON = "Training goes on with what it started with."
 
 
-class TrainWidget(Scrolled):
+class TrainWidget(ScrollableForm):
     """Makes a model that suits the images on view, from nuclei that were corrected or painted.
 
     Parameters
@@ -53,7 +57,7 @@ class TrainWidget(Scrolled):
         super().__init__()
         self._form = ParamsForm(TrainParams)
         self._form.set(dataclasses.replace(RECIPES["finetune"], margin=DEFAULT_MARGIN))
-        self._material = Material(napari_viewer, self._form, self)
+        self._dataset_form = DatasetForm(napari_viewer, self._form, self)
         self._build()
         self._watch()
         self._offer_to_resume()
@@ -64,23 +68,23 @@ class TrainWidget(Scrolled):
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._course = Course()
-        self._curves, self._outcome = Curves(), Outcome()
-        self._library = Library()
-        settings = self._form.container(*SETTINGS)
+        self._run_panel = RunPanel()
+        self._curves, self._score_table = TrainingCurves(), ScoreTable()
+        self._library = ModelLibraryPanel()
+        settings = self._form.container(*TRAIN_SETTINGS)
         layout.addWidget(self._resuming())
         layout.addLayout(self._top())
         layout.addWidget(self._folded("Settings", "train_settings", settings))
-        for one in (self._course, self._curves, self._outcome):
+        for one in (self._run_panel, self._curves, self._score_table):
             layout.addWidget(one)
         layout.addWidget(self._folded("Models", "models", self._library))
         layout.addStretch(1)  # or the parts would share what is left
-        self.hold(inside)
+        self.set_form(inside)
 
     def _top(self) -> QFormLayout:
         top = QFormLayout()
-        self._material.fill(top)
-        self._model = ModelChoice(at_random=True)
+        self._dataset_form.fill(top)
+        self._model = ModelForm(allow_random=True)
         self._name = QLineEdit("my nuclei", objectName="model_name")
         self._name.setToolTip("What the new model is called; a name that is taken gets a number.")
         self._model.fill(top)
@@ -90,13 +94,13 @@ class TrainWidget(Scrolled):
     def _resuming(self) -> QWidget:
         self._halted = QLabel("", objectName="halted")
         self._halted.setWordWrap(True)
-        self._resume = button("resume", "Resume", "Go on after the last finished epoch.")
-        self._forget = button("discard", "Discard", "Forget the interrupted training.")
+        self._resume = create_button("resume", "Resume", "Go on after the last finished epoch.")
+        self._forget = create_button("discard", "Discard", "Forget the interrupted training.")
         self._banner = QWidget(objectName="resuming")
         layout = QVBoxLayout(self._banner)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._halted)
-        layout.addWidget(row(self._resume, self._forget))
+        layout.addWidget(create_row(self._resume, self._forget))
         return self._banner
 
     @staticmethod
@@ -107,27 +111,27 @@ class TrainWidget(Scrolled):
         return made
 
     def _watch(self) -> None:
-        self._material.said.connect(self._course.say)
-        self._material.failed.connect(self._course.fail)
-        self._material.changed.connect(self._on_changed)
-        self._course.train.clicked.connect(self.start)
-        self._course.learnt.connect(self._on_learnt)
-        self._course.epoch.connect(self._on_epoch)
-        self._course.ended.connect(self._on_ended)
+        self._dataset_form.message.connect(self._run_panel.show_message)
+        self._dataset_form.failed.connect(self._run_panel.fail)
+        self._dataset_form.changed.connect(self._on_changed)
+        self._run_panel.train.clicked.connect(self.start)
+        self._run_panel.trained.connect(self._on_trained)
+        self._run_panel.epoch.connect(self._on_epoch)
+        self._run_panel.ended.connect(self._on_ended)
         self._resume.clicked.connect(self.resume)
         self._forget.clicked.connect(self._discard)
-        self.destroyed.connect(self._course.job.cancel)
+        self.destroyed.connect(self._run_panel.job.cancel)
 
     def _on_changed(self, what: str) -> None:
-        if self._course.running:
-            self._course.note(f"{what} {GONE_ON}")
+        if self._run_panel.is_running:
+            self._run_panel.note(f"{what} {TRAINING_GOES_ON}")
 
     # training
 
     def start(self, *_: object) -> None:
         """Train, as a click on the button does; a training under way goes on undisturbed."""
         try:
-            if not self._material.pairs:
+            if not self._dataset_form.pairs:
                 raise UserError(
                     "There is nothing to learn from: add an image with its labels (Add all)."
                 )
@@ -135,57 +139,57 @@ class TrainWidget(Scrolled):
         except UserError as error:
             show_warning(str(error))
             return
-        self._material.when_ready(self._start)  # so that what is held back is seen before it is
+        self._dataset_form.when_ready(self._start)  # so that what is held back is seen before it is
 
     def _start(self) -> None:
         try:
-            draft = Draft.new(check_name(self._name.text()))
-            self._begin(self._material.arrays(), self._material.params(), draft)
+            draft = ResumeState.new(check_name(self._name.text()))
+            self._begin(self._dataset_form.arrays(), self._dataset_form.params(), draft)
         except UserError as error:
             show_warning(str(error))
 
     def resume(self, *_: object) -> None:
         """Go on with what was interrupted."""
-        halted = interrupted()
+        halted = find_interrupted()
         if halted is None:
             show_warning("There is no training to resume any more.")
             self._offer_to_resume()
             return
-        self._begin((), halted.params, halted.draft, resume=True)
+        self._begin((), halted.params, halted.resume_state, resume=True)
 
     def _begin(
         self,
         arrays: tuple[dict[str, Any], ...],
         params: TrainParams,
-        draft: Draft,
+        resume_state: ResumeState,
         resume: bool = False,
     ) -> None:
-        if self._course.running:
+        if self._run_panel.is_running:
             return
         model = self._model.model.value
-        self._material.sleep()
-        wanted = Training(
+        self._dataset_form.suspend_counting()
+        wanted = TrainRequest(
             arrays,
             "" if model == RANDOM else model,
             params,
             self._model.device.value,
-            folder(),
-            preference("threads_free"),
-            draft,
+            user_model_folder(),
+            get_preference("threads_free"),
+            resume_state,
             resume,
         )
         self._banner.setVisible(False)
         self._curves.clear()
-        self._outcome.clear()
-        self._course.start(wanted)
+        self._score_table.clear()
+        self._run_panel.start(wanted)
 
     def _on_epoch(self, epoch: Any) -> None:
         self._curves.show_history(epoch.history)
         self._curves.show_picture(epoch.picture)
 
-    def _on_learnt(self, learnt: Learnt) -> None:
+    def _on_trained(self, learnt: TrainTaskOutput) -> None:
         result = learnt.result
-        self._outcome.show_scores(result.card.scores, result.verdict)
+        self._score_table.show_scores(result.card.scores, result.verdict)
         self._keep(learnt.path, better=result.better)
         words = result.verdict.split(". ")[0]
         message = f"'{learnt.path.stem}' is saved: {words}"
@@ -196,28 +200,29 @@ class TrainWidget(Scrolled):
     def _keep(self, path: Path, better: bool) -> None:
         """Offer a new model everywhere; a better one is the default from now on."""
         if better:
-            make_default(path)
+            set_default_model(path)
         else:
-            SHELF.changed.emit()
+            MODEL_REGISTRY.changed.emit()
         self._library.choose(path)
 
     # what was interrupted
 
     def _on_ended(self) -> None:
-        self._course.note("")  # what goes on has ended
+        self._run_panel.note("")  # what goes on has ended
         self._offer_to_resume()
-        self._material.wake()
+        self._dataset_form.resume_counting()
 
     def _offer_to_resume(self) -> None:
-        halted = None if self._course.running else interrupted()
+        halted = None if self._run_panel.is_running else find_interrupted()
         self._banner.setVisible(halted is not None)
         if halted is not None:
             self._halted.setText(
-                f"The training of '{halted.draft.name}', from '{halted.parent}', was interrupted "
-                f"after epoch {halted.done} of {halted.params.epochs} ({halted.when})."
+                f"The training of '{halted.resume_state.name}', from '{halted.parent}', "
+                f"was interrupted after epoch {halted.done} of {halted.params.epochs} "
+                f"({halted.interrupted_at})."
             )
 
     def _discard(self, *_: object) -> None:
-        if (halted := interrupted()) is not None:
-            halted.draft.forget()
+        if (halted := find_interrupted()) is not None:
+            halted.resume_state.delete()
         self._offer_to_resume()
