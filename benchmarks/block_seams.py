@@ -19,9 +19,13 @@ from numpy.typing import NDArray
 
 import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import load_model, run, segment_steps
-from napari_nuclei_unet.blockwise.block import Held, Task, Wanted
+from napari_nuclei_unet.blockwise.block import BlockParams, BlockTask, InMemoryPlane
 from napari_nuclei_unet.blockwise.journal import Journal
-from napari_nuclei_unet.blockwise.run import Layer, find_all_steps, stream_steps
+from napari_nuclei_unet.blockwise.run import (
+    BlockwisePlane,
+    compute_locally_steps,
+    segment_blockwise_steps,
+)
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.metrics.matching import count_matches
@@ -61,7 +65,7 @@ def row(
     against: str,
     whole: NDArray[np.int32],
     ours: NDArray[np.int32],
-    tasks: Sequence[Task],
+    tasks: Sequence[BlockTask],
 ) -> str:
     """Compare labels of blocks with those of a whole plane."""
     missed = best_overlap(whole, ours) < IOU
@@ -81,25 +85,35 @@ def mosaic(name: str, size: int) -> NDArray[np.uint8]:
     return wide[:size, :size]
 
 
-def by_blocks(image: NDArray[np.uint8], block: int) -> tuple[NDArray[np.int32], Sequence[Task]]:
+def by_blocks(
+    image: NDArray[np.uint8], block: int
+) -> tuple[NDArray[np.int32], Sequence[BlockTask]]:
     """Labels, as they stand in the store, and what was done for them."""
-    seen: list[Task] = []
-    blockwise.BLOCK = block
+    seen: list[BlockTask] = []
+    blockwise.BLOCK_SIZE = block
 
-    def compute(tasks: Sequence[Task]) -> Generator:
+    def compute(tasks: Sequence[BlockTask]) -> Generator:
         seen.extend(tasks)
-        return find_all_steps(tasks)
+        return compute_locally_steps(tasks)
 
     with tempfile.TemporaryDirectory() as folder:
         grid = LabelsGrid(image.shape[:2], "YX", (1, 1), (None, None))
         store = LabelsStore.create(Path(folder) / "labels.zarr", grid, "int32")
         journal = Journal(Path(folder) / "journal.json", Path(folder) / "nuclei.csv", {})
         journal.begin()
-        run(stream_steps([Layer(Held(image))], store, journal, Wanted("nuclei"), compute))
+        run(
+            segment_blockwise_steps(
+                [BlockwisePlane(InMemoryPlane(image))],
+                store,
+                journal,
+                BlockParams("nuclei"),
+                compute,
+            )
+        )
         return store.labels[:], seen
 
 
-def crossing(labels: NDArray[np.int32], tasks: Sequence[Task]) -> NDArray[np.int32]:
+def crossing(labels: NDArray[np.int32], tasks: Sequence[BlockTask]) -> NDArray[np.int32]:
     """Ids of nuclei that have pixels in more than one block."""
     found = []
     for axis in (0, 1):

@@ -156,9 +156,9 @@ def child(what: str, size: int, image: str) -> None:
 
 def stream(image: Path) -> tuple[int, str]:
     """Segment a zarr block by block, with all that the command line writes of it."""
-    from napari_nuclei_unet.blockwise.block import Held, Wanted
+    from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
     from napari_nuclei_unet.blockwise.journal import Journal
-    from napari_nuclei_unet.blockwise.run import BlockStep, Layer, stream_steps
+    from napari_nuclei_unet.blockwise.run import BlockStep, BlockwisePlane, segment_blockwise_steps
     from napari_nuclei_unet.io.lazy_images import open_lazily
     from napari_nuclei_unet.io.ngff import LabelsGrid
     from napari_nuclei_unet.io.ome_zarr import LabelsStore
@@ -177,7 +177,12 @@ def stream(image: Path) -> tuple[int, str]:
         if isinstance(step, BlockStep):
             blocks = max(blocks, step.blocks)
 
-    made = run(stream_steps([Layer(Held(pixels))], store, journal, Wanted("nuclei")), show)
+    made = run(
+        segment_blockwise_steps(
+            [BlockwisePlane(InMemoryPlane(pixels))], store, journal, BlockParams("nuclei")
+        ),
+        show,
+    )
     for _ in store.build_pyramid():
         pass
     store.finish()

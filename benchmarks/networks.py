@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 
-from napari_nuclei_unet.network.unet import UNet, UNetConfig, channels_last, fused
+from napari_nuclei_unet.network.unet import UNet, UNetConfig, fuse_conv_bn_relu, to_channels_last
 
 # width, depth, stem, detail
 SHAPES = [
@@ -35,7 +35,7 @@ def shortest(run: Callable[[], object]) -> float:
 
 def step_time(network: UNet) -> float:
     """Seconds of one step of training."""
-    network = channels_last(network)
+    network = to_channels_last(network)
     optimizer = torch.optim.AdamW(network.parameters())
     images = torch.rand(8, 3, 256, 256).to(memory_format=torch.channels_last)
 
@@ -78,7 +78,7 @@ def main() -> None:
         if args.train:
             print(f"{step_time(network):.2f} s |", flush=True)
         else:
-            network = fused(network)
+            network = fuse_conv_bn_relu(network)
             half, full = speed(network, torch.bfloat16), speed(network, None)
             print(f"{half:.1f} Mpx/s | {full:.1f} Mpx/s |", flush=True)
 

@@ -18,7 +18,7 @@ from napari_nuclei_unet.models.model import Model, load_model
 from napari_nuclei_unet.progress import run
 from napari_nuclei_unet.samples.images import repeated_sample
 from napari_nuclei_unet.segmentation.segment import segment_steps
-from napari_nuclei_unet.segmentation.stack import PlaneFound, segment_planes_steps
+from napari_nuclei_unet.segmentation.stack import SegmentedPlaneStep, segment_planes_steps
 
 TARGET = 1.2
 
@@ -65,7 +65,7 @@ def as_stack(stack: NDArray[np.uint8], model: Model) -> int:
 
     def add(step: object) -> None:
         nonlocal nuclei
-        nuclei += step.result.count if isinstance(step, PlaneFound) else 0
+        nuclei += step.result.count if isinstance(step, SegmentedPlaneStep) else 0
 
     cuts = [PlaneIndex((number, None, None)) for number in range(len(stack))]
     run(segment_planes_steps(stack, cuts, model), add)

@@ -8,8 +8,8 @@ from skimage import data
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.network.encoders import ENCODERS, EfficientNetLite0, ResNet34
-from napari_nuclei_unet.network.pretrained import encoder_weights
-from napari_nuclei_unet.network.unet import UNet, UNetConfig, fused
+from napari_nuclei_unet.network.pretrained import load_encoder_weights
+from napari_nuclei_unet.network.unet import UNet, UNetConfig, fuse_conv_bn_relu
 
 BOTH = sorted(ENCODERS)
 
@@ -30,7 +30,7 @@ def test_forward_and_backward(name, depth):
 def test_receptive_field_bounds_what_an_output_pixel_sees(name):
     torch.manual_seed(0)
     config = UNetConfig(width=4, depth=2, stem=2, encoder=name)
-    network = fused(UNet(config))
+    network = fuse_conv_bn_relu(UNet(config))
     edge = config.divisor * (2 * config.receptive_field // config.divisor + 4)
     for place in range(edge // 2, edge // 2 + config.divisor):
         image = torch.rand(1, 3, edge, config.divisor, requires_grad=True)
@@ -49,11 +49,11 @@ def test_folding_batch_normalisation_changes_no_prediction(name):
     image = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         before = network(image)
-        torch.testing.assert_close(fused(network)(image), before, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(fuse_conv_bn_relu(network)(image), before, atol=1e-4, rtol=1e-4)
 
 
 def test_efficientnet_with_its_packaged_weights_recognises_a_cat():
-    weights = encoder_weights("efficientnet_lite0", None)
+    weights = load_encoder_weights("efficientnet_lite0", None)
     encoder = EfficientNetLite0(5)
     encoder.load(weights)
     encoder.eval()
@@ -101,7 +101,7 @@ def test_resnet_takes_weights_in_the_layout_of_torchvision(tmp_path, suffix):
     (torch.save if suffix == ".pth" else save_file)(weights, path)
     encoder = ResNet34(5)
     assert sum(p.numel() for p in encoder.parameters()) == 21_284_672  # without its classifier
-    encoder.load(encoder_weights("resnet34", path))
+    encoder.load(load_encoder_weights("resnet34", path))
     last = encoder.levels[4][2]
     assert torch.equal(last.body[3].weight, weights["layer4.2.conv2.weight"])
     assert torch.equal(last.body[4].running_var, weights["layer4.2.bn2.running_var"])
@@ -120,17 +120,17 @@ def test_weights_that_do_not_fit_are_told(tmp_path):
     for text in (b"no weights", b"hi\n"):
         bad.write_bytes(text)
         with pytest.raises(UserError, match="read safely"):
-            encoder_weights("resnet34", bad)
+            load_encoder_weights("resnet34", bad)
     with pytest.raises(UserError, match="cannot be read"):
-        encoder_weights("resnet34", tmp_path / "none.pth")
+        load_encoder_weights("resnet34", tmp_path / "none.pth")
     torch.save(print, bad)  # anything but tensors is refused, not run
     with pytest.raises(UserError, match="read safely"):
-        encoder_weights("resnet34", bad)
+        load_encoder_weights("resnet34", bad)
 
 
 def test_random_on_wish_and_where_nothing_is_given():
-    assert encoder_weights("resnet34", None) is None
-    assert encoder_weights("efficientnet_lite0", "random") is None
+    assert load_encoder_weights("resnet34", None) is None
+    assert load_encoder_weights("efficientnet_lite0", "random") is None
 
 
 def test_what_an_encoder_cannot_do_is_told():

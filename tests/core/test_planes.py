@@ -44,9 +44,9 @@ def test_nan_and_infinity_are_marked_and_told():
 
 def test_a_single_bright_pixel_is_enough_to_be_no_blank_plane():
     image = np.zeros((100, 100))
-    assert check_plane(image).blank
+    assert check_plane(image).is_blank
     image[3, 3] = 1
-    assert not check_plane(image).blank
+    assert not check_plane(image).is_blank
 
 
 def test_alpha_is_left_out_and_told():

@@ -20,9 +20,9 @@ from test_streaming import begin, mosaic, stream
 import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import UserError, run
 from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.blockwise.block import Wanted
-from napari_nuclei_unet.blockwise.cluster import FilePlane, computing_on
-from napari_nuclei_unet.blockwise.run import Layer, stream_steps
+from napari_nuclei_unet.blockwise.block import BlockParams
+from napari_nuclei_unet.blockwise.cluster import FilePlane, connect_to_cluster
+from napari_nuclei_unet.blockwise.run import BlockwisePlane, segment_blockwise_steps
 
 distributed = pytest.importorskip("distributed")
 
@@ -30,7 +30,7 @@ distributed = pytest.importorskip("distributed")
 @pytest.fixture
 def image(tmp_path, monkeypatch):
     """Blocks are planned here, so that their size is that of this process."""
-    monkeypatch.setattr(blockwise, "BLOCK", 256)
+    monkeypatch.setattr(blockwise, "BLOCK_SIZE", 256)
     pixels = mosaic("fluorescence_small", (700, 700))
     tifffile.imwrite(tmp_path / "image.tif", pixels, tile=(128, 128))
     (tmp_path / "here").mkdir()
@@ -48,9 +48,11 @@ def cluster():
 
 def on_cluster(address, folder, on_step=None):
     store, journal = begin(folder, (700, 700))
-    layers = [Layer(FilePlane(str(folder / "image.tif"), 0, PlaneIndex((None, None))))]
-    with computing_on(address, "nuclei") as compute:
-        progress = run(stream_steps(layers, store, journal, Wanted("nuclei"), compute), on_step)
+    layers = [BlockwisePlane(FilePlane(str(folder / "image.tif"), 0, PlaneIndex((None, None))))]
+    with connect_to_cluster(address, "nuclei") as compute:
+        progress = run(
+            segment_blockwise_steps(layers, store, journal, BlockParams("nuclei"), compute), on_step
+        )
     return progress, store.labels[:]
 
 
@@ -88,7 +90,7 @@ def test_processes_of_this_machine_can_be_asked_for(tmp_path, image):
     ],
 )
 def test_a_scheduler_that_is_none_is_told(tmp_path, image, address, words, monkeypatch):
-    monkeypatch.setattr("napari_nuclei_unet.blockwise.cluster.PATIENCE", 1)
+    monkeypatch.setattr("napari_nuclei_unet.blockwise.cluster.SCHEDULER_TIMEOUT", 1)
     with pytest.raises(UserError, match=words):
         on_cluster(address, tmp_path)
 
@@ -145,16 +147,19 @@ def test_what_is_no_scheduler_is_told_in_time(tmp_path, server):
 def test_a_scheduler_file_is_read(tmp_path, image, cluster):
     file = tmp_path / "scheduler.json"
     file.write_text(json.dumps({"address": cluster.scheduler_address}))
-    with computing_on(str(file), "nuclei") as compute:
+    with connect_to_cluster(str(file), "nuclei") as compute:
         assert callable(compute)
     file.write_text("[]")
-    with pytest.raises(UserError, match="no scheduler file"), computing_on(str(file), "nuclei"):
+    with (
+        pytest.raises(UserError, match="no scheduler file"),
+        connect_to_cluster(str(file), "nuclei"),
+    ):
         pass
 
 
 def test_a_worker_is_no_scheduler(image, cluster):
     address = next(iter(cluster.scheduler.workers))
-    with pytest.raises(UserError, match="cannot be reached"), computing_on(address, "nuclei"):
+    with pytest.raises(UserError, match="cannot be reached"), connect_to_cluster(address, "nuclei"):
         pass
 
 

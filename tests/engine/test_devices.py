@@ -7,19 +7,19 @@ import torch
 
 from napari_nuclei_unet.network.unet import UNetConfig
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.segmentation.device import Plan, is_out_of_memory, plan
+from napari_nuclei_unet.segmentation.device import InferencePlan, is_out_of_memory, plan_inference
 
 CONFIG = UNetConfig()
 
 
 def test_what_is_set_is_obeyed():
-    chosen = plan(SegmentParams(tile=48, batch=3, precision="bf16"), "cpu", CONFIG)
-    assert chosen == Plan("cpu", "bf16", 48, 3)
+    chosen = plan_inference(SegmentParams(tile=48, batch=3, precision="bf16"), "cpu", CONFIG)
+    assert chosen == InferencePlan("cpu", "bf16", 48, 3)
 
 
 def test_a_processor_without_16_bit_arithmetic_works_in_fp32():
     own = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    precision = plan(SegmentParams(), "cpu", CONFIG).precision
+    precision = plan_inference(SegmentParams(), "cpu", CONFIG).precision
     assert precision in (("fp32", "bf16") if own else ("fp32",))
 
 
@@ -37,7 +37,7 @@ def test_16_bits_that_onednn_may_not_use_are_not_chosen():
 
 
 def test_the_ladder_goes_down_to_the_smallest_tile_on_the_cpu():
-    step, seen = Plan("cuda", "fp16", 512, 4), []
+    step, seen = InferencePlan("cuda", "fp16", 512, 4), []
     while step is not None:
         seen.append((step.device, step.tile, step.batch))
         step = step.smaller()

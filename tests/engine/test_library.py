@@ -5,7 +5,13 @@ import shutil
 import pytest
 
 from napari_nuclei_unet import UserError, available_models, load_model
-from napari_nuclei_unet.models.library import copy_in, copy_out, delete, free_path, rename
+from napari_nuclei_unet.models.library import (
+    copy_from_library,
+    copy_into_library,
+    delete_model,
+    find_free_model_path,
+    rename_model,
+)
 
 
 @pytest.fixture
@@ -13,7 +19,7 @@ def mine(bright_file, tmp_path, monkeypatch):
     """A folder of models with "bright" in it, which is the user's."""
     monkeypatch.setenv("NUCLEI_UNET_HOME", str(tmp_path))
     folder = tmp_path / "models"
-    copy_in(bright_file, folder)
+    copy_into_library(bright_file, folder)
     return folder
 
 
@@ -26,45 +32,45 @@ def test_own_models_go_by_name_after_the_shipped_ones(mine):
 
 def test_names_get_versions(mine):
     for wanted in ("bright 2", "bright 3"):
-        assert copy_in(mine / "bright.safetensors", mine).stem == wanted
-    assert free_path(mine, "Bright").stem == "Bright 4"  # some disks know no capitals
-    assert free_path(mine, "bright 2").stem == "bright 4"
-    assert free_path(mine, " new ").stem == "new"
+        assert copy_into_library(mine / "bright.safetensors", mine).stem == wanted
+    assert find_free_model_path(mine, "Bright").stem == "Bright 4"  # some disks know no capitals
+    assert find_free_model_path(mine, "bright 2").stem == "bright 4"
+    assert find_free_model_path(mine, " new ").stem == "new"
 
 
 @pytest.mark.parametrize("name", ["", " ", "a/b", "a\\b", "..", ".x", "con", "nuclei", "x" * 81])
 def test_what_cannot_be_a_name_is_told(mine, name):
     with pytest.raises(UserError, match="name"):
-        free_path(mine, name)
+        find_free_model_path(mine, name)
     with pytest.raises(UserError, match="name"):
-        rename(mine / "bright.safetensors", name)
+        rename_model(mine / "bright.safetensors", name)
     assert [path.name for path in mine.iterdir()] == ["bright.safetensors"]
 
 
 def test_a_renamed_model_knows_its_name_and_keeps_its_weights(mine):
     before = load_model("bright").card
-    path = rename(mine / "bright.safetensors", "Bright")
+    path = rename_model(mine / "bright.safetensors", "Bright")
     assert [one.name for one in mine.iterdir()] == ["Bright.safetensors"]
     card = load_model(path).card
     assert card.name == "Bright"
     assert card.sha256 == before.sha256
-    copy_in(path, mine)
+    copy_into_library(path, mine)
     with pytest.raises(UserError, match="already"):
-        rename(path, "Bright 2")
+        rename_model(path, "Bright 2")
 
 
 def test_what_is_no_model_is_neither_taken_in_nor_given_away(mine, tmp_path):
     wrong = tmp_path / "wrong.safetensors"
     wrong.write_bytes(b"x" * 50)
     with pytest.raises(UserError, match="not a whole safetensors file"):
-        copy_in(wrong, mine)
+        copy_into_library(wrong, mine)
     with pytest.raises(UserError, match="not a whole safetensors file"):
-        copy_out(wrong, tmp_path / "out.safetensors")
+        copy_from_library(wrong, tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
-    copy_out(mine / "bright.safetensors", tmp_path / "out.safetensors")
+    copy_from_library(mine / "bright.safetensors", tmp_path / "out.safetensors")
     assert (tmp_path / "out.safetensors").read_bytes() == (mine / "bright.safetensors").read_bytes()
-    delete(mine / "bright.safetensors")
-    delete(mine / "bright.safetensors")  # gone is gone
+    delete_model(mine / "bright.safetensors")
+    delete_model(mine / "bright.safetensors")  # gone is gone
     assert list(available_models()) == ["nuclei"]
 
 

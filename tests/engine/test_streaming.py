@@ -16,9 +16,14 @@ import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import UserError, run, segment
 from napari_nuclei_unet.arrays.blocks import number_surviving_labels
 from napari_nuclei_unet.arrays.boxes import Region
-from napari_nuclei_unet.blockwise.block import Held, Wanted
+from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
 from napari_nuclei_unet.blockwise.journal import Journal
-from napari_nuclei_unet.blockwise.run import BlockStep, Layer, find_all_steps, stream_steps
+from napari_nuclei_unet.blockwise.run import (
+    BlockStep,
+    BlockwisePlane,
+    compute_locally_steps,
+    segment_blockwise_steps,
+)
 from napari_nuclei_unet.blockwise.survey import survey_steps
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
@@ -26,7 +31,7 @@ from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.samples.images import read_sample
-from napari_nuclei_unet.segmentation.device import plan
+from napari_nuclei_unet.segmentation.device import plan_inference
 from napari_nuclei_unet.segmentation.segment import predict_plane_steps
 
 
@@ -40,7 +45,7 @@ def mosaic(name, shape):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(blockwise, "BLOCK", 256)
+    monkeypatch.setattr(blockwise, "BLOCK_SIZE", 256)
 
 
 def begin(folder, shape, wish=None):
@@ -54,7 +59,9 @@ def begin(folder, shape, wish=None):
 
 def stream(image, folder, wanted=None, on_step=None):
     store, journal = begin(folder, image.shape[:2])
-    steps = stream_steps([Layer(Held(image))], store, journal, wanted or Wanted("nuclei"))
+    steps = segment_blockwise_steps(
+        [BlockwisePlane(InMemoryPlane(image))], store, journal, wanted or BlockParams("nuclei")
+    )
     return run(steps, on_step), store.labels[:]
 
 
@@ -84,7 +91,7 @@ def test_no_nucleus_is_cut_along_a_seam(tmp_path, small_blocks):
 
 
 def test_zoomed_nuclei_are_found_as_in_the_whole_plane(tmp_path, monkeypatch):
-    monkeypatch.setattr(blockwise, "BLOCK", 512)
+    monkeypatch.setattr(blockwise, "BLOCK_SIZE", 512)
     image = np.kron(mosaic("fluorescence_small", (400, 400)), np.ones((3, 3), np.uint8))
     _, labels = stream(image, tmp_path)
     assert count_matches(segment(image), labels).scores()["AP@0.5"] > 0.95
@@ -133,7 +140,7 @@ KILLED = """
 import sys, numpy as np
 from pathlib import Path
 import napari_nuclei_unet.blockwise.block as blockwise
-blockwise.BLOCK = 256
+blockwise.BLOCK_SIZE = 256
 sys.path.insert(0, {tests!r})
 from test_streaming import mosaic, stream
 stream(mosaic("fluorescence_small", (600, 600)), Path({folder!r}))
@@ -180,10 +187,12 @@ def test_a_block_that_cannot_be_read_is_left_empty_and_told(tmp_path, small_bloc
     image = mosaic("fluorescence_small", (700, 700))
     said = []
     store, journal = begin(tmp_path, image.shape)
-    steps = stream_steps([Layer(Held(Broken(image)))], store, journal, Wanted("nuclei"))
+    steps = segment_blockwise_steps(
+        [BlockwisePlane(InMemoryPlane(Broken(image)))], store, journal, BlockParams("nuclei")
+    )
     progress = run(steps, lambda step: said.append(step.notice) and False)
     assert progress.next_plane(1) is None
-    assert any("chunk 1.2 is damaged" in one.told for one in progress.failed)
+    assert any("chunk 1.2 is damaged" in one.message for one in progress.failed)
     assert any("could not be read" in one for one in said)
     assert progress.nuclei > 50
 
@@ -215,7 +224,12 @@ def test_blocks_that_could_not_be_read_are_tried_again_by_the_next_run(
     def leave(step):
         plane.broken = getattr(step, "blocks", 1) > 1
 
-    first = run(stream_steps([Layer(Held(plane))], store, journal, Wanted("nuclei")), leave)
+    first = run(
+        segment_blockwise_steps(
+            [BlockwisePlane(InMemoryPlane(plane))], store, journal, BlockParams("nuclei")
+        ),
+        leave,
+    )
     failed = {one.block for one in first.failed}
     assert failed == {1, 2, 4, 5, 7, 8}  # all that see the part, or need it for what they see
     assert 0 < first.nuclei < whole.nuclei
@@ -225,7 +239,7 @@ def test_blocks_that_could_not_be_read_are_tried_again_by_the_next_run(
 
     def compute(tasks):
         tried.extend(task.block.core for task in tasks)
-        yield from find_all_steps(tasks)
+        yield from compute_locally_steps(tasks)
 
     progress = None
     while progress is None or progress.next_plane(1) is not None:
@@ -235,7 +249,9 @@ def test_blocks_that_could_not_be_read_are_tried_again_by_the_next_run(
             window = store.labels[top : top + 90, left : left + 90]
             store.labels[top : top + 90, left : left + 90] = np.where(window, window, 10**6)
         events = count_from(1)
-        steps = stream_steps([Layer(Held(plane))], store, journal, Wanted("nuclei"), compute)
+        steps = segment_blockwise_steps(
+            [BlockwisePlane(InMemoryPlane(plane))], store, journal, BlockParams("nuclei"), compute
+        )
         progress = run(steps, lambda _, events=events: stops and next(events) > 3)
     assert len(set(map(str, tried))) == len(failed)
     assert (len(tried) > len(failed)) == stops
@@ -255,18 +271,23 @@ def test_a_plane_of_which_nothing_can_be_read_is_tried_again_as_a_whole(tmp_path
     _, expected = stream(image, tmp_path / "whole")
     plane = Broken(image, everywhere=True)
     grid = LabelsGrid((2, 400, 400), "ZYX", (1, 1, 1), (None, None, None))
-    layers = [Layer(Held(plane), (0,), {"z": 0}), Layer(Held(image), (1,), {"z": 1})]
+    layers = [
+        BlockwisePlane(InMemoryPlane(plane), (0,), {"z": 0}),
+        BlockwisePlane(InMemoryPlane(image), (1,), {"z": 1}),
+    ]
 
     def again():
         store = LabelsStore.create(tmp_path / "out.zarr", grid, "i4")
         journal = Journal(tmp_path / "journal.json", tmp_path / "out.csv", {})
         journal.begin()
-        return run(stream_steps(layers, store, journal, Wanted("nuclei"))), store.labels[:]
+        return run(
+            segment_blockwise_steps(layers, store, journal, BlockParams("nuclei"))
+        ), store.labels[:]
 
     for _ in range(2):
         progress, labels = again()
         assert [(one.plane, one.block) for one in progress.failed] == [(0, None)]
-        assert progress.failed[0].told == "z 0: chunk 1.2 is damaged"
+        assert progress.failed[0].message == "z 0: chunk 1.2 is damaged"
         assert np.array_equal(labels[1], expected)
     plane.broken = False
     progress, labels = again()
@@ -293,14 +314,26 @@ def test_an_image_that_is_gone_ends_the_run_and_nothing_is_believed(tmp_path, sm
         if getattr(step, "block", 0) == 2 and (tmp_path / "image.zarr").exists():
             (tmp_path / "image.zarr").rename(tmp_path / "elsewhere")
 
-    how = [Layer(Held(array))], *begin(tmp_path, image.shape), Wanted("nuclei")
+    how = (
+        [BlockwisePlane(InMemoryPlane(array))],
+        *begin(tmp_path, image.shape),
+        BlockParams("nuclei"),
+    )
     with pytest.raises(UserError, match="gone"):
-        run(stream_steps(*how, check=check), leave)
+        run(segment_blockwise_steps(*how, check=check), leave)
     assert how[2].progress.block == 2
     assert not how[2].progress.failed
     (tmp_path / "elsewhere").rename(tmp_path / "image.zarr")
     store, journal = begin(tmp_path, image.shape)
-    run(stream_steps([Layer(Held(array))], store, journal, Wanted("nuclei"), check=check))
+    run(
+        segment_blockwise_steps(
+            [BlockwisePlane(InMemoryPlane(array))],
+            store,
+            journal,
+            BlockParams("nuclei"),
+            check=check,
+        )
+    )
     assert np.array_equal(store.labels[:], expected)
 
 
@@ -311,7 +344,7 @@ def test_a_plane_is_measured_in_the_same_pixels_as_in_memory(tmp_path, shape):
     large = np.kron(mosaic("fluorescence_small", shape), np.ones((3, 3), np.uint8))
     half = tuple(slice(0, edge // 2) if edge == max(shape) else slice(None) for edge in shape)
     image[half] = large[: shape[0], : shape[1]][half]
-    how = plan(SegmentParams(), "auto", load_model("nuclei").network.config)
+    how = plan_inference(SegmentParams(), "auto", load_model("nuclei").network.config)
     survey = run(survey_steps(image, load_model("nuclei"), None, how, []))
     record = run(predict_plane_steps(image)).record
     assert round(survey.diameter, 1) == record["diameter"]
@@ -328,7 +361,7 @@ def test_a_region_and_nan_are_left_out(tmp_path, small_blocks, bright_file):
     image = mosaic("fluorescence_small", (600, 600)).astype(np.float32)
     image[100:140, 100:140] = np.nan
     box = [[0, 0], [0, 300], [400, 300], [400, 0]]
-    wanted = Wanted("nuclei", SegmentParams(), "auto", Region.of([box]))
+    wanted = BlockParams("nuclei", SegmentParams(), "auto", Region.of([box]))
     _, labels = stream(image, tmp_path, wanted)
     assert labels[:, 301:].max() == 0
     assert labels[:300, :300].max() > 0
@@ -344,8 +377,8 @@ def test_a_zarr_is_only_sliced_and_planes_follow_one_another(tmp_path, small_blo
     store = LabelsStore.create(tmp_path / "out.zarr", grid, "i4")
     journal = Journal(tmp_path / "journal.json", tmp_path / "out.csv", {})
     journal.begin()
-    layers = [Layer(Held(stack[z]), (z,), {"z": z}) for z in range(2)]
-    progress = run(stream_steps(layers, store, journal, Wanted("nuclei")))
+    layers = [BlockwisePlane(InMemoryPlane(stack[z]), (z,), {"z": z}) for z in range(2)]
+    progress = run(segment_blockwise_steps(layers, store, journal, BlockParams("nuclei")))
     assert progress.plane == 2
     assert store.labels[0].max() == progress.nuclei > 10
     assert store.labels[1].max() == 0
@@ -374,7 +407,11 @@ def test_a_run_that_goes_on_sees_the_plane_as_before(tmp_path, small_blocks):
     ]
     assert kept["high"] == pytest.approx(np.percentile(image, 99.8))
     store, journal = begin(tmp_path, image.shape)
-    run(stream_steps([Layer(Held(image))], store, journal, Wanted("nuclei")))
+    run(
+        segment_blockwise_steps(
+            [BlockwisePlane(InMemoryPlane(image))], store, journal, BlockParams("nuclei")
+        )
+    )
     assert not journal.progress.surveys
 
 

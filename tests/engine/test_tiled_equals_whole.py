@@ -7,27 +7,27 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_nuclei_unet.models.model import load_model
-from napari_nuclei_unet.network.unet import UNet, UNetConfig, fused
+from napari_nuclei_unet.network.unet import UNet, UNetConfig, fuse_conv_bn_relu
 from napari_nuclei_unet.progress import run
-from napari_nuclei_unet.segmentation.device import Plan
+from napari_nuclei_unet.segmentation.device import InferencePlan
 from napari_nuclei_unet.segmentation.normalization import check_plane
-from napari_nuclei_unet.segmentation.predict import predict_steps
+from napari_nuclei_unet.segmentation.predict import predict_maps_steps
 
-WHOLE = Plan("cpu", "fp32", tile=4096, batch=1)
+WHOLE = InferencePlan("cpu", "fp32", tile=4096, batch=1)
 
 
 def random_network(stem: int, detail: int) -> UNet:
     torch.manual_seed(1)
     network = UNet(UNetConfig(width=4, depth=2, stem=stem, detail=detail))
     network(torch.rand(4, 3, 16 * stem, 16 * stem))
-    return fused(network)
+    return fuse_conv_bn_relu(network)
 
 
 NETWORKS = {kind: random_network(*kind) for kind in ((1, 0), (2, 0), (2, 4))}
 
 
 def maps(image, network, plan):
-    return run(predict_steps(check_plane(image), network, plan, [])).values
+    return run(predict_maps_steps(check_plane(image), network, plan, [])).values
 
 
 @given(
@@ -43,7 +43,7 @@ def test_tiling_does_not_change_the_maps(shape, tile, batch, kind):
     image = np.random.default_rng(0).random((*shape, 3))
     image[0, 0, 0] = 2  # never blank, not even one pixel
     whole = maps(image, NETWORKS[kind], WHOLE)
-    tiled = maps(image, NETWORKS[kind], Plan("cpu", "fp32", tile, batch))
+    tiled = maps(image, NETWORKS[kind], InferencePlan("cpu", "fp32", tile, batch))
     assert whole.shape == (3, *shape)
     assert np.abs(whole - tiled).max() <= 1e-3
 
@@ -53,5 +53,5 @@ def test_the_shipped_model_too(shape):
     network = load_model("nuclei").network
     image = np.random.default_rng(0).random(shape)
     whole = maps(image, network, WHOLE)
-    tiled = maps(image, network, Plan("cpu", "fp32", 128, 2))
+    tiled = maps(image, network, InferencePlan("cpu", "fp32", 128, 2))
     assert np.abs(whole - tiled).max() <= 1e-3

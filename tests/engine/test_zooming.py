@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from napari_nuclei_unet import SegmentParams, run, segment_steps
 from napari_nuclei_unet.labels.diameter import diameter_to_size, estimate_diameter, size_to_diameter
 from napari_nuclei_unet.models.model import Model
-from napari_nuclei_unet.segmentation.scale import PROBE, zoom_for
+from napari_nuclei_unet.segmentation.scale import PROBE_EDGE, choose_zoom
 
 
 def rows_of_discs(shape, radius):
@@ -64,8 +64,8 @@ def test_a_given_diameter_is_obeyed_and_recorded(choosy):
 
 def test_a_large_plane_is_measured_on_its_liveliest_part(choosy):
     """Very large nuclei in one corner of an empty plane."""
-    image = np.zeros((PROBE + 600, 2 * PROBE), np.float32)
-    image[:PROBE, :PROBE] = np.nan  # and another in which nothing can be measured
+    image = np.zeros((PROBE_EDGE + 600, 2 * PROBE_EDGE), np.float32)
+    image[:PROBE_EDGE, :PROBE_EDGE] = np.nan  # and another in which nothing can be measured
     part, n = rows_of_discs((500, 500), 20)
     image[-500:, -500:] = part
     seen = []
@@ -94,14 +94,14 @@ def test_a_plane_without_nuclei_is_taken_as_it_is(choosy):
 
 
 def test_a_model_says_to_what_size_nuclei_are_zoomed(choosy):
-    assert zoom_for(24.0, choosy.card, (100, 100)) == pytest.approx(12 / 24)  # in the middle
+    assert choose_zoom(24.0, choosy.card, (100, 100)) == pytest.approx(12 / 24)  # in the middle
     picky = Model(replace(choosy.card, ideal=16.0), choosy.network)
-    assert zoom_for(32.0, picky.card, (100, 100)) == 0.5
-    assert zoom_for(4.0, picky.card, (100, 100)) == 3
-    assert zoom_for(10.0, picky.card, (100, 100)) == 1
+    assert choose_zoom(32.0, picky.card, (100, 100)) == 0.5
+    assert choose_zoom(4.0, picky.card, (100, 100)) == 3
+    assert choose_zoom(10.0, picky.card, (100, 100)) == 1
 
 
 def test_enlarging_is_limited_by_memory(choosy):
-    assert zoom_for(1.0, choosy.card, (100, 100)) == 3
-    assert zoom_for(1.0, choosy.card, (7_500, 7_500)) < 1.2
-    assert zoom_for(1.0, choosy.card, (90_000, 90_000)) == 1
+    assert choose_zoom(1.0, choosy.card, (100, 100)) == 3
+    assert choose_zoom(1.0, choosy.card, (7_500, 7_500)) < 1.2
+    assert choose_zoom(1.0, choosy.card, (90_000, 90_000)) == 1

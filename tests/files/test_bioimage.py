@@ -21,7 +21,13 @@ from napari_nuclei_unet.export.bioimageio import (
     export_bioimage,
     import_bioimage,
 )
-from napari_nuclei_unet.models.model import Model, ModelCard, load_model, model_path, save_model
+from napari_nuclei_unet.models.model import (
+    Model,
+    ModelCard,
+    find_model_path,
+    load_model,
+    save_model,
+)
 from napari_nuclei_unet.network.unet import TARGETS, UNet, UNetConfig
 from napari_nuclei_unet.samples.images import read_sample
 from napari_nuclei_unet.segmentation.normalization import check_plane
@@ -196,7 +202,7 @@ def test_the_package_holds_what_a_reader_looks_for(packages):
 
 @pytest.mark.parametrize("name", ["bright", "nuclei"])
 def test_import_gives_the_exported_file_byte_for_byte(name, packages, bright_file, tmp_path):
-    exported = bright_file if name == "bright" else model_path("nuclei")
+    exported = bright_file if name == "bright" else find_model_path("nuclei")
     with ZipFile(packages[name]) as opened:
         opened.extractall(tmp_path / "unpacked")
     sources = [packages[name], tmp_path / "unpacked", tmp_path / "unpacked" / "rdf.yaml"]

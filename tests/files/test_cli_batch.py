@@ -29,7 +29,7 @@ from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.io.lazy_images import open_lazily
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.models.model import load_model
-from napari_nuclei_unet.provenance.reproduce import as_command, as_python
+from napari_nuclei_unet.provenance.reproduce import format_command, format_python
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 MICRO = {"type": "space", "unit": "micrometer"}
@@ -378,7 +378,7 @@ def test_tracked_nuclei_keep_their_id_and_make_a_table(tmp_path, segment, kind):
 
 
 def test_planes_too_large_to_be_linked_are_refused(tmp_path, segment, monkeypatch, capsys):
-    monkeypatch.setattr("napari_nuclei_unet.batch.out_of_core.LINKING", 10**12)
+    monkeypatch.setattr("napari_nuclei_unet.batch.out_of_core.LINKING_BYTES_PER_PIXEL", 10**12)
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
     assert segment(path, "--join", "t", "--format", "zarr") == 2
     told(capsys, "GB of memory", "leave --join and --track out")
@@ -648,7 +648,7 @@ def test_a_file_of_several_that_is_missing_is_told(tmp_path, segment, capsys):
 
 def test_large_planes_go_to_zarr_by_themselves(tmp_path, segment, monkeypatch, capsys):
     monkeypatch.setattr("napari_nuclei_unet.batch.job.LARGE", 4000)
-    monkeypatch.setattr(blockwise, "BLOCK", 64)
+    monkeypatch.setattr(blockwise, "BLOCK_SIZE", 64)
     tifffile.imwrite(tmp_path / "a.tif", moving()[0])
     imageio.imwrite(tmp_path / "b.png", moving()[0])
     assert segment(tmp_path) == 0
@@ -795,7 +795,7 @@ def test_a_cluster_gives_what_this_computer_gives(tmp_path, segment, monkeypatch
         for where in ("here", "there")
     )
     np.testing.assert_array_equal(here, there)
-    monkeypatch.setattr("napari_nuclei_unet.blockwise.cluster.PATIENCE", 1)
+    monkeypatch.setattr("napari_nuclei_unet.blockwise.cluster.SCHEDULER_TIMEOUT", 1)
     assert segment(path, "--scheduler", "tcp://127.0.0.1:9") == 2
     assert "cannot be reached" in capsys.readouterr().err
 
@@ -943,7 +943,7 @@ def test_the_bar_of_a_large_plane_moves_within_its_blocks(tmp_path, bright_file,
         import sys
         import napari_nuclei_unet.blockwise.block as blockwise
         from napari_nuclei_unet.cli import main
-        blockwise.BLOCK = 512
+        blockwise.BLOCK_SIZE = 512
         sys.exit(main(sys.argv[1:]))
     """
     args = ["segment", path, "--out", tmp_path / "out", "--model", bright_file, "--tile", 256]
@@ -1000,13 +1000,13 @@ def test_the_record_of_a_stack_makes_it_again(tmp_path, segment, monkeypatch, ca
     expected = tifffile.imread(tmp_path / "out" / "a_labels.tif")
     record = read_record(tmp_path / "out" / "a_labels.tif")
     space = {}
-    exec(as_python(record), space)
+    exec(format_python(record), space)
     np.testing.assert_array_equal(space["labels"], expected)
-    assert main(shlex.split(as_command(record))[1:]) == 0
+    assert main(shlex.split(format_command(record))[1:]) == 0
     np.testing.assert_array_equal(tifffile.imread("results/a_labels.tif"), expected)
     assert segment(path, "--planes", "0,all", "--format", "zarr", out=tmp_path / "z") == 0
     record = LabelsStore.open_existing(tmp_path / "z" / "a_labels.ome.zarr").record
-    assert main(shlex.split(as_command(record))[1:]) == 0
+    assert main(shlex.split(format_command(record))[1:]) == 0
     assert open_lazily(tmp_path / "results" / "a_labels.ome.zarr").axes == "TYX"
 
 

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QCheckBox, QMessageBox
 from napari_nuclei_unet import SegmentParams, run, segment
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.params import DEVICES
-from napari_nuclei_unet.provenance.reproduce import of_stack
+from napari_nuclei_unet.provenance.reproduce import extend_record_to_stack
 from napari_nuclei_unet.widgets.common.preferences import DEFAULT_PREFERENCES
 from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_task import SegmentRequest, plane_task_steps
@@ -211,11 +211,11 @@ def test_planes_of_different_settings_or_without_a_range_are_told(
 def test_planes_of_a_coarser_level_are_not_counted_as_those_of_the_image():
     source = {"axes": "TYX", "planes": [1], "lengths": None}
     record = {"source": source, "planes_written": [[at, None, None] for at in range(4)]}
-    assert of_stack(record) is None
-    whole = of_stack(record | {"source": source | {"lengths": [4]}})
+    assert extend_record_to_stack(record) is None
+    whole = extend_record_to_stack(record | {"source": source | {"lengths": [4]}})
     assert whole["source"]["planes"] == ["all"]
     one = record | {"planes_written": [[1, None, None]]}
-    assert of_stack(one) is one
+    assert extend_record_to_stack(one) is one
 
 
 @pytest.mark.parametrize("region", [False, True], ids=["whole", "region"])

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QLabel
 import napari_nuclei_unet.blockwise.block as blockwise
 import napari_nuclei_unet.widgets.segment.blockwise_task as large
 from napari_nuclei_unet import segment
-from napari_nuclei_unet.blockwise.journal import JOURNAL
+from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.io.locks import write_lock
@@ -34,7 +34,7 @@ def plane(monkeypatch, tmp_path):
     """Small planes are large here, and blocks small; the store goes where nothing is left."""
     monkeypatch.setenv("NUCLEI_UNET_HOME", str(tmp_path))
     monkeypatch.setattr(large, "LARGE", 10_000)
-    monkeypatch.setattr(blockwise, "BLOCK", 128)
+    monkeypatch.setattr(blockwise, "BLOCK_SIZE", 128)
     return discs((300, 400), CENTRES)
 
 
@@ -145,7 +145,7 @@ class Watched:
 
 def progress_in(store):
     """What the journal says; nothing before there is one."""
-    path = store / JOURNAL
+    path = store / JOURNAL_FILE_NAME
     return json.loads(path.read_text())["progress"] if path.exists() else {"surveys": {}}
 
 

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QLabel, QLineEdit, QMessageBox, QPushButton, QTableWi
 from skimage.measure import label
 
 from napari_nuclei_unet import fine_tune, load_model
-from napari_nuclei_unet.models.library import RANDOM
+from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
 from napari_nuclei_unet.models.model import read_card, read_model
 from napari_nuclei_unet.training.finetune_data import Pair
 from napari_nuclei_unet.training.presets import RECIPES
@@ -413,12 +413,12 @@ def test_a_model_from_random_weights_is_not_made_the_default(qtbot, viewer, trai
     add_pair(viewer)
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
-    trainer._model.model.value = RANDOM
+    trainer._model.model.value = RANDOM_WEIGHTS_NAME
     trainer._form.set(replace(trainer._form.get(), width=4, depth=1))
     trained(qtbot, trainer)
     looked(qtbot, trainer)
     assert (home / "models" / "my nuclei.safetensors").is_file()
-    assert trainer._model.model.value == RANDOM
+    assert trainer._model.model.value == RANDOM_WEIGHTS_NAME
 
 
 def test_the_learning_rate_can_be_small(trainer):

@@ -13,7 +13,7 @@ from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.io.tables import write_table
 from napari_nuclei_unet.models.model import shipped_models
 from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.provenance.reproduce import source_of
+from napari_nuclei_unet.provenance.reproduce import describe_source
 from napari_nuclei_unet.tracking.linking import (
     LinkedLabels,
     ReadPlane,
@@ -29,7 +29,7 @@ def describe_result(job: ImageJob, nuclei: int) -> dict[str, Any]:
     own = settings.model_name in shipped_models()
     shapes = job.full_size, picked.size
     dtype = np.dtype(job.opened.pixels.dtype)
-    source = source_of(
+    source = describe_source(
         picked.first_plane, picked.axes, str(job.path), settings.level, dtype, shapes
     )
     return {

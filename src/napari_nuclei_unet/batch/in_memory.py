@@ -20,9 +20,13 @@ from napari_nuclei_unet.io.labels import check_overwritable, write_labels_stack,
 from napari_nuclei_unet.io.tables import write_table
 from napari_nuclei_unet.labels.regionprops import measure
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.provenance.reproduce import at_full_resolution
-from napari_nuclei_unet.segmentation.device import plan
-from napari_nuclei_unet.segmentation.stack import PlaneFound, PlaneStep, segment_planes_steps
+from napari_nuclei_unet.provenance.reproduce import enlarge_to_full_resolution
+from napari_nuclei_unet.segmentation.device import plan_inference
+from napari_nuclei_unet.segmentation.stack import (
+    PlaneStep,
+    SegmentedPlaneStep,
+    segment_planes_steps,
+)
 from napari_nuclei_unet.tracking.linking import LinkedLabels
 
 TableColumns = dict[str, NDArray[Any]]
@@ -37,7 +41,7 @@ def segment_in_memory_steps(job: ImageJob) -> Generator[Step, Stop, Outcome]:
     check_tables_overwritable(*job.tables)
     found, settings = _PlaneResults(job), job.settings
     # what fits no plane is told once
-    plan(settings.params, settings.device, settings.model.network.config)
+    plan_inference(settings.params, settings.device, settings.model.network.config)
     ended = yield from forward_stop(
         segment_planes_steps(
             job.opened.pixels,
@@ -72,7 +76,7 @@ class _PlaneResults:
 
     def collect(self, step: Step) -> Step:
         """Keep the result of a plane; the step is passed on without it."""
-        if not isinstance(step, PlaneFound):
+        if not isinstance(step, SegmentedPlaneStep):
             if isinstance(step, PlaneStep) or not step.notice:
                 return step
             self.job.check_available(True)
@@ -81,7 +85,7 @@ class _PlaneResults:
             return step if len(self.numbers) > 1 else Step(step.done, step.total)
         result = step.result
         if self.job.settings.level:
-            result = at_full_resolution(result, step.plane_index.read(self.job.full.pixels))
+            result = enlarge_to_full_resolution(result, step.plane_index.read(self.job.full.pixels))
         number = self.numbers[step.plane_index]
         self.counts[number] = result.count
         self.packed[number] = zlib.compress(result.labels.tobytes(), 1)

@@ -33,7 +33,7 @@ from napari_nuclei_unet.batch.outputs import (
     result_paths_beside,
     result_paths_in,
 )
-from napari_nuclei_unet.blockwise.journal import differences
+from napari_nuclei_unet.blockwise.journal import describe_differences
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import file_crc32
 from napari_nuclei_unet.io.labels import read_record
@@ -250,7 +250,7 @@ class ImageJob:
             raise UserError(
                 f"{labels} holds labels of another run: choose another name, or --overwrite them."
             )
-        if changed := differences(self.fingerprint, wish):
+        if changed := describe_differences(self.fingerprint, wish):
             raise UserError(
                 f"{labels} was made with another {changed}: choose another folder, or --overwrite "
                 "it."

@@ -22,17 +22,22 @@ from napari_nuclei_unet.batch.finish import describe_result, link_planes_steps, 
 from napari_nuclei_unet.batch.job import ImageJob
 from napari_nuclei_unet.batch.outputs import Outcome
 from napari_nuclei_unet.batch.ownership import check_tables_overwritable
-from napari_nuclei_unet.blockwise.block import Held, Wanted
+from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
 from napari_nuclei_unet.blockwise.cluster import FilePlane
-from napari_nuclei_unet.blockwise.journal import JOURNAL, Journal, Progress
-from napari_nuclei_unet.blockwise.run import Compute, Layer, find_all_steps, stream_steps
+from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME, Journal, RunProgress
+from napari_nuclei_unet.blockwise.run import (
+    BlockwisePlane,
+    ComputeBlocks,
+    compute_locally_steps,
+    segment_blockwise_steps,
+)
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
 from napari_nuclei_unet.io.locks import write_lock
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.segmentation.device import plan
+from napari_nuclei_unet.segmentation.device import plan_inference
 
 # Bytes that linking takes for each pixel of a plane: labels, numbers of the slices held, ids.
 LINKING_BYTES_PER_PIXEL = 60
@@ -57,7 +62,7 @@ class StoreSegmenter:
 
     job: ImageJob
     overwrite: bool
-    compute: Compute | None
+    compute: ComputeBlocks | None
 
     @property
     def is_linked(self) -> bool:
@@ -71,7 +76,7 @@ class StoreSegmenter:
 
     def _steps(self) -> Generator[Step, Stop, Outcome]:
         job, results = self.job, self.job.results
-        if self.overwrite or not (results.labels / JOURNAL).exists():
+        if self.overwrite or not (results.labels / JOURNAL_FILE_NAME).exists():
             check_tables_overwritable(*job.tables)
         store, journal = self._open_store(results.labels, results.table)
         if store.finished or not self.is_linked:
@@ -98,14 +103,14 @@ class StoreSegmenter:
         labels = self.job.results.labels
         for path in (self._unlinked_paths[0], labels) if self.is_linked else (labels,):
             try:
-                progress = json.loads((path / JOURNAL).read_text())["progress"]
+                progress = json.loads((path / JOURNAL_FILE_NAME).read_text())["progress"]
                 return Outcome(progress["plane"], progress["nuclei"])
             except (OSError, ValueError, KeyError):
                 continue
         return None
 
     def _outcome(self, journal: Journal, nuclei: int, skipped: bool) -> Outcome:
-        failed = tuple(one.told for one in journal.progress.failed)
+        failed = tuple(one.message for one in journal.progress.failed)
         return Outcome(len(self.job.selection.plane_indices), nuclei, failed, skipped)
 
     @property
@@ -124,7 +129,7 @@ class StoreSegmenter:
         """Open a store with its journal: a new one, or one to go on with."""
         fresh = self.overwrite or not path.exists()
         store = LabelsStore.create(path, _labels_grid(self.job), "i4", overwrite=self.overwrite)
-        journal = Journal(path / JOURNAL, table, self.job.fingerprint)
+        journal = Journal(path / JOURNAL_FILE_NAME, table, self.job.fingerprint)
         if not fresh and not journal.path.exists() and (store.finished or store.record):
             raise UserError(
                 f"{path} holds labels of another run: choose another name, or --overwrite them."
@@ -147,28 +152,32 @@ class StoreSegmenter:
         """Segment what is left, as long as the image stays the same."""
         job, settings = self.job, self.job.settings
         picked = job.selection
-        wanted = Wanted(settings.model_name, settings.params, settings.device, job.region)
+        wanted = BlockParams(settings.model_name, settings.params, settings.device, job.region)
         places = zip(picked.plane_indices, picked.label_indices, picked.plane_columns, strict=True)
-        layers = [Layer(self._source(cut), index, columns) for cut, index, columns in places]
-        compute = self.compute or find_all_steps
-        steps = stream_steps(layers, store, journal, wanted, compute, job.check_available)
+        layers = [
+            BlockwisePlane(self._source(cut), index, columns) for cut, index, columns in places
+        ]
+        compute = self.compute or compute_locally_steps
+        steps = segment_blockwise_steps(
+            layers, store, journal, wanted, compute, job.check_available
+        )
         yield from forward_stop(steps)
         job.check_unchanged()
         if journal.progress.next_plane(len(layers)) is not None:
             raise UserError(f"{job.path} was stopped: run it again to go on.")
 
-    def _source(self, plane_index: PlaneIndex) -> Held | FilePlane:
+    def _source(self, plane_index: PlaneIndex) -> InMemoryPlane | FilePlane:
         job = self.job
         if self.compute is not None:
             return FilePlane(str(job.path), job.settings.level, plane_index, job.stamp)
-        return Held(PlaneView(job.opened.pixels, plane_index))
+        return InMemoryPlane(PlaneView(job.opened.pixels, plane_index))
 
     def _linked_steps(self, store: LabelsStore, journal: Journal) -> Generator[Step, Stop, int]:
         """Segment into a hidden store, and write labels with ids that hold over planes."""
         _check_memory(self.job.selection.size)
         work, kept = self._open_store(*self._unlinked_paths)
         yield from self._segment_steps(work, kept)
-        journal.commit(Progress())  # the table is replaced: its length is known afterwards
+        journal.commit(RunProgress())  # the table is replaced: its length is known afterwards
         nuclei = yield from self._link_steps((work, kept), store)
         table = self.job.results.table
         size, crc = table.stat().st_size, file_crc32(table)
@@ -254,7 +263,7 @@ def _labels_grid(job: ImageJob) -> LabelsGrid:
 def _store_record(job: ImageJob, nuclei: int, journal: Journal) -> dict[str, Any]:
     """Say in the store what made it."""
     settings = job.settings
-    how = plan(settings.params, settings.device, settings.model.network.config)
+    how = plan_inference(settings.params, settings.device, settings.model.network.config)
     record = {
         "plugin": "napari-nuclei-unet",
         "version": version("napari-nuclei-unet"),
@@ -270,5 +279,5 @@ def _store_record(job: ImageJob, nuclei: int, journal: Journal) -> dict[str, Any
     return (
         record
         | describe_result(job, nuclei)
-        | {"failed": [one.told for one in journal.progress.failed]}
+        | {"failed": [one.message for one in journal.progress.failed]}
     )

@@ -12,7 +12,7 @@ from napari_nuclei_unet.batch.job import ImageJob
 from napari_nuclei_unet.batch.out_of_core import StoreSegmenter
 from napari_nuclei_unet.batch.outputs import Outcome
 from napari_nuclei_unet.batch.ownership import foreign_file_error, read_header
-from napari_nuclei_unet.blockwise.run import Compute
+from napari_nuclei_unet.blockwise.run import ComputeBlocks
 from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.progress import Step, Stop
 
@@ -22,7 +22,7 @@ MAX_REPORTED_FAILURES = 3
 
 
 def segment_job_steps(
-    job: ImageJob, overwrite: bool = False, compute: Compute | None = None
+    job: ImageJob, overwrite: bool = False, compute: ComputeBlocks | None = None
 ) -> Generator[Step, Stop, Outcome]:
     """Segment an image into files; what is there already is not done again.
 

@@ -21,20 +21,24 @@ from napari_nuclei_unet.labels.regionprops import Frame, measure
 from napari_nuclei_unet.models.model import Model, load_model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.segmentation.device import Plan, plan
-from napari_nuclei_unet.segmentation.normalization import Plane, seen_colours
-from napari_nuclei_unet.segmentation.predict import Maps, Window, predict_steps
-from napari_nuclei_unet.segmentation.segment import thresholds_of
-from napari_nuclei_unet.segmentation.watershed import SMOOTHING, separate
+from napari_nuclei_unet.segmentation.device import InferencePlan, plan_inference
+from napari_nuclei_unet.segmentation.normalization import Plane, drop_alpha
+from napari_nuclei_unet.segmentation.predict import (
+    PredictedMaps,
+    PredictionWindow,
+    predict_maps_steps,
+)
+from napari_nuclei_unet.segmentation.segment import resolve_thresholds
+from napari_nuclei_unet.segmentation.watershed import DISTANCE_SMOOTHING, separate_nuclei
 
 # Edge of what a block answers for, in pixels: larger ones see less twice and take more memory.
-BLOCK = 4096
+BLOCK_SIZE = 4096
 # How much more a block sees on every side, in pixels that the network sees: half a nucleus that
 # reaches over the edge, and its neighbours, with which separating them has to do.
-HALO = 128
+BLOCK_HALO = 128
 
 
-class Source(Protocol):
+class PlaneSource(Protocol):
     """What gives a plane, here or on another machine."""
 
     def open(self) -> ArrayLike:
@@ -42,7 +46,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class InMemoryPlane:
     """A plane that this program has opened."""
 
     pixels: ArrayLike
@@ -53,7 +57,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BlockParams:
     """What shall be done with every block.
 
     Attributes
@@ -73,24 +77,24 @@ class Wanted:
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class BlockTask:
     """A block of a plane, and all that it takes to find its nuclei."""
 
-    source: Source
+    source: PlaneSource
     block: Block
     survey: Survey
-    wanted: Wanted
+    block_params: BlockParams
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class BlockResult:
     """Nuclei that a block answers for.
 
     Attributes
     ----------
     labels : ndarray, shape of ``at``, int32
         1..n; 0 where there is background, or a nucleus of another block.
-    at : (slice, slice)
+    box : (slice, slice)
         Where in the plane; may reach over the edge of the block.
     table : dict of str to ndarray, shape (n,)
         As from ``core.measure.measure``, in pixels of the plane.
@@ -101,13 +105,13 @@ class Found:
     """
 
     labels: NDArray[np.int32]
-    at: Box
+    box: Box
     table: dict[str, NDArray[Any]]
     notices: tuple[str, ...] = ()
     error: str = ""
 
 
-def blocks_of(shape: tuple[int, ...], zoom: Fraction) -> list[Block]:
+def plan_blocks_at_zoom(shape: tuple[int, ...], zoom: Fraction) -> list[Block]:
     """Cut a plane into blocks that begin where pixels begin at either resolution.
 
     Parameters
@@ -117,12 +121,14 @@ def blocks_of(shape: tuple[int, ...], zoom: Fraction) -> list[Block]:
     zoom : Fraction
         At which the network sees it.
     """
-    size = BLOCK if zoom <= 1 else max(int(BLOCK / zoom) // 1024 * 1024, 1024)
+    size = BLOCK_SIZE if zoom <= 1 else max(int(BLOCK_SIZE / zoom) // 1024 * 1024, 1024)
     # 64: of what networks halve, so that pooling sees the same squares in every block
-    return plan_blocks((shape[0], shape[1]), size, math.ceil(HALO / zoom), 64 * zoom.denominator)
+    return plan_blocks(
+        (shape[0], shape[1]), size, math.ceil(BLOCK_HALO / zoom), 64 * zoom.denominator
+    )
 
 
-def find_steps(task: Task) -> Generator[Step, Stop, Found | None]:
+def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | None]:
     """Find the nuclei that a block answers for.
 
     Parameters
@@ -144,39 +150,41 @@ def find_steps(task: Task) -> Generator[Step, Stop, Found | None]:
     UserError
         If memory does not suffice, or a parameter cannot be used.
     """
-    region, pixels = task.wanted.region, _Read(task.source.open())
-    if not task.survey.is_live(task.block.read) or (
+    region, pixels = task.block_params.region, _ReadablePlane(task.source.open())
+    if not task.survey.has_foreground(task.block.read) or (
         region is not None and not region.part(task.block.read).any()
     ):
-        return nothing(task.block, pixels.shape)
-    model = load_model(task.wanted.model)  # is read once, and again when its file has changed
-    how = plan(task.wanted.params, task.wanted.device, model.network.config)
+        return empty_block_result(task.block, pixels.shape)
+    model = load_model(task.block_params.model)  # is read once, and again when its file has changed
+    how = plan_inference(task.block_params.params, task.block_params.device, model.network.config)
     notices: list[str] = []
     try:
-        maps = yield from forward_stop(_map_steps(pixels, task, model, how, notices))
+        maps = yield from forward_stop(_predict_block_steps(pixels, task, model, how, notices))
         if maps.finished is not None:
             return None
-        return _found(pixels, maps.values, task, model, tuple(notices))
-    except _UnreadableError as error:
-        return nothing(task.block, pixels.shape, str(error))
+        return _separate_block(pixels, maps.values, task, model, tuple(notices))
+    except _UnreadableBlockError as error:
+        return empty_block_result(task.block, pixels.shape, str(error))
 
 
-def nothing(block: Block, shape: tuple[int, ...], error: str = "") -> Found:
+def empty_block_result(block: Block, shape: tuple[int, ...], error: str = "") -> BlockResult:
     """Give what is found where there is nothing, or what is there cannot be read.
 
     The table has the columns of all others, as many as a plane of that shape has colours.
     """
     top, left = (part.start for part in block.core)
     table = measure(np.zeros((0, 0), np.int32), np.zeros((0, 0, *shape[2:])))
-    return Found(np.zeros((0, 0), np.int32), (slice(top, top), slice(left, left)), table, (), error)
+    return BlockResult(
+        np.zeros((0, 0), np.int32), (slice(top, top), slice(left, left)), table, (), error
+    )
 
 
-class _UnreadableError(Exception):
+class _UnreadableBlockError(Exception):
     """A block could not be read."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Read:
+class _ReadablePlane:
     """A plane without transparency, whose failures to be read are told apart from all others."""
 
     pixels: ArrayLike
@@ -192,14 +200,14 @@ class _Read:
         except MemoryError:
             raise
         except Exception as error:  # whatever lies behind it: a file, a server, a graph
-            raise _UnreadableError(str(error).splitlines()[0] if str(error) else repr(error)) from (
-                error
-            )
-        return seen_colours(read)
+            raise _UnreadableBlockError(
+                str(error).splitlines()[0] if str(error) else repr(error)
+            ) from (error)
+        return drop_alpha(read)
 
 
 @dataclass(frozen=True, eq=False)
-class _Normalized:
+class _NormalizedView:
     """A plane from black 0 to white 1, normalised where it is sliced."""
 
     plane: Plane
@@ -212,24 +220,26 @@ class _Normalized:
         return self.plane.normalized(self.plane.pixels[part])
 
 
-def _map_steps(
-    pixels: _Read, task: Task, model: Model, how: Plan, notices: list[str]
-) -> Generator[Step, Stop, Maps]:
+def _predict_block_steps(
+    pixels: _ReadablePlane, task: BlockTask, model: Model, plan: InferencePlan, notices: list[str]
+) -> Generator[Step, Stop, PredictedMaps]:
     """Predict the maps of what a block sees, in pixels of the plane."""
     survey, seen, zoom = task.survey, task.block.read, task.survey.zoom
     plane = Plane(pixels, survey.low, survey.middle, survey.high)  # type: ignore[arg-type]
     if zoom == 1:
-        window = Window(seen, survey.is_live)
-        return (yield from predict_steps(plane, model.network, how, notices, window=window))
-    zoomed = Plane(ZoomedView(_Normalized(plane), zoom), 0.0, 0.5, 1.0)  # type: ignore[arg-type]
-    box = _scaled(seen, zoom)
-    window = Window(box, lambda tile: survey.is_live(_scaled(tile, 1 / zoom, pixels.shape)))
-    maps = yield from predict_steps(zoomed, model.network, how, notices, window=window)
+        window = PredictionWindow(seen, survey.has_foreground)
+        return (yield from predict_maps_steps(plane, model.network, plan, notices, window=window))
+    zoomed = Plane(ZoomedView(_NormalizedView(plane), zoom), 0.0, 0.5, 1.0)  # type: ignore[arg-type]
+    box = _scale_box(seen, zoom)
+    window = PredictionWindow(
+        box, lambda tile: survey.has_foreground(_scale_box(tile, 1 / zoom, pixels.shape))
+    )
+    maps = yield from predict_maps_steps(zoomed, model.network, plan, notices, window=window)
     values = resample_to_plane(maps.values, zoom, task.block.shape)
-    return Maps(values, maps.plan, maps.finished)
+    return PredictedMaps(values, maps.plan, maps.finished)
 
 
-def _scaled(box: Box, zoom: Fraction, within: tuple[int, ...] | None = None) -> Box:
+def _scale_box(box: Box, zoom: Fraction, within: tuple[int, ...] | None = None) -> Box:
     """Box at another zoom that holds all of it."""
     rows, columns = (
         slice(math.floor(part.start * zoom), math.ceil(part.stop * zoom)) for part in box
@@ -241,37 +251,37 @@ def _scaled(box: Box, zoom: Fraction, within: tuple[int, ...] | None = None) -> 
     )
 
 
-def _found(
-    read: _Read,
+def _separate_block(
+    read: _ReadablePlane,
     maps: NDArray[np.float32],
-    task: Task,
+    task: BlockTask,
     model: Model,
     notices: tuple[str, ...],
-) -> Found:
+) -> BlockResult:
     """Separate nuclei in the maps of a block, and take its own."""
     survey, block, zoom = task.survey, task.block, float(task.survey.zoom)
     pixels = read[block.read]
-    dead = survey.dead(block.read)
+    dead = survey.background(block.read)
     if pixels.dtype.kind == "f":
         lost = ~np.isfinite(pixels)
         dead |= lost if lost.ndim == 2 else lost.any(axis=2)
     if dead.any():
         maps[0][dead] = 0
-    thresholds = thresholds_of(task.wanted.params, model.card, zoom)
+    thresholds = resolve_thresholds(task.block_params.params, model.card, zoom)
     try:
-        labels = separate(maps, **thresholds, smoothing=SMOOTHING / zoom)
+        labels = separate_nuclei(maps, **thresholds, smoothing=DISTANCE_SMOOTHING / zoom)
     except MemoryError as error:
         raise UserError(
             "There is not enough memory to separate the nuclei of a block: close other programs."
         ) from error
-    if task.wanted.region is not None:
-        inside = task.wanted.region.part(block.read)
+    if task.block_params.region is not None:
+        inside = task.block_params.region.part(block.read)
         labels = clip_labels(labels, inside, thresholds["minimum_area"])
     mine = find_core_labels(labels, block)
     ids = np.where(mine, np.cumsum(mine), 0).astype(np.int32)
     own = ids[labels]
     if not own.any():
-        return nothing(block, read.shape)
+        return empty_block_result(block, read.shape)
     box = bounding_box(own > 0)
     rows, columns = (
         slice(seen.start + part.start, seen.start + part.stop)
@@ -279,4 +289,4 @@ def _found(
     )
     frame = Frame(offset=(rows.start, columns.start), shape=(read.shape[0], read.shape[1]))
     table = measure(own[box], pixels[box], maps[0][box], frame)
-    return Found(own[box].copy(), (rows, columns), table, notices)
+    return BlockResult(own[box].copy(), (rows, columns), table, notices)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
 from napari_nuclei_unet.arrays.tiling import ArrayLike
-from napari_nuclei_unet.blockwise.block import Found, Task, find_steps
-from napari_nuclei_unet.blockwise.run import Answer, Compute
+from napari_nuclei_unet.blockwise.block import BlockResult, BlockTask, segment_block_steps
+from napari_nuclei_unet.blockwise.run import ComputeBlocks, SegmentedBlockStep
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.lazy_images import LazyArray, open_lazily
 from napari_nuclei_unet.models.model import load_model
@@ -28,20 +28,20 @@ from napari_nuclei_unet.progress import Step, Stop, run
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-MISSING = (
+DISTRIBUTED_MISSING = (
     "Computing on a cluster needs dask.distributed: install it with "
     "pip install 'napari-nuclei-unet[cluster]'."
 )
-GONE = "The scheduler is gone: start it, then run it again to go on."
-LOCAL = "local:"
+SCHEDULER_GONE = "The scheduler is gone: start it, then run it again to go on."
+LOCAL_PREFIX = "local:"
 # With a port, or with what may have none, such as inproc.
-ADDRESS = re.compile(r"\w+://.+|[^/]+:\d+")
+ADDRESS_PATTERN = re.compile(r"\w+://.+|[^/]+:\d+")
 # Seconds in which a scheduler must answer.
-PATIENCE = 15
+SCHEDULER_TIMEOUT = 15
 # Blocks under way, or waiting to be written, for each worker.
-AHEAD = 2
+TASKS_PER_WORKER = 2
 # Seconds between looks whether the run shall stop.
-POLL = 0.2
+POLL_INTERVAL = 0.2
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,16 @@ class FilePlane:
 
     def open(self) -> ArrayLike:
         """Give it; a file is opened once a process."""
-        return PlaneView(_pixels(self.path, self.level, self.stamp), self.plane_index)
+        return PlaneView(_open_pixels(self.path, self.level, self.stamp), self.plane_index)
 
 
 @lru_cache(maxsize=4)
-def _pixels(path: str, level: int, _: tuple[int, ...]) -> LazyArray:
+def _open_pixels(path: str, level: int, _: tuple[int, ...]) -> LazyArray:
     return open_lazily(path, level).pixels
 
 
 @contextmanager
-def computing_on(address: str, model: str) -> Iterator[Compute]:
+def connect_to_cluster(address: str, model: str) -> Iterator[ComputeBlocks]:
     """Connect to a scheduler.
 
     Parameters
@@ -97,18 +97,18 @@ def computing_on(address: str, model: str) -> Iterator[Compute]:
     try:
         import distributed  # noqa: F401
     except ImportError as error:
-        raise UserError(MISSING) from error
-    with _client(address) as client:
+        raise UserError(DISTRIBUTED_MISSING) from error
+    with _connect_client(address) as client:
         _check_workers(client, address, model)
-        yield lambda tasks: _find_steps(client, tasks)
+        yield lambda tasks: _compute_on_workers_steps(client, tasks)
 
 
 @contextmanager
-def _client(address: str) -> Iterator[Client]:
+def _connect_client(address: str) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
-    if address.startswith(LOCAL):
-        count = address.removeprefix(LOCAL)
+    if address.startswith(LOCAL_PREFIX):
+        count = address.removeprefix(LOCAL_PREFIX)
         if not count.isdigit() or not int(count):
             raise UserError(f"'{address}' is no scheduler: local: takes a number of processes.")
         cores = max(1, (os.cpu_count() or 1) // int(count))
@@ -123,11 +123,11 @@ def _client(address: str) -> Iterator[Client]:
         ):
             yield client
         return
-    where = _where(address)
+    where = _resolve_address(address)
     try:
         with ThreadPoolExecutor(1) as aside:  # there may be a loop of asyncio in this thread
-            aside.submit(asyncio.run, _greet(where)).result()
-        client = Client(where, timeout=PATIENCE, set_as_default=False)
+            aside.submit(asyncio.run, _check_scheduler(where)).result()
+        client = Client(where, timeout=SCHEDULER_TIMEOUT, set_as_default=False)
     except Exception as error:  # whatever comes of reading what something else has sent
         raise UserError(
             f"The scheduler {address} cannot be reached: check its address, and that it runs."
@@ -136,7 +136,7 @@ def _client(address: str) -> Iterator[Client]:
         yield client
 
 
-def _where(address: str) -> str:
+def _resolve_address(address: str) -> str:
     """Address of a scheduler that is given by it, or by a file."""
     file = Path(address)
     if file.is_file():
@@ -144,7 +144,7 @@ def _where(address: str) -> str:
             return str(json.loads(file.read_text(encoding="utf-8"))["address"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{file} is no scheduler file: give one that dask wrote.") from error
-    if not ADDRESS.fullmatch(address):
+    if not ADDRESS_PATTERN.fullmatch(address):
         raise UserError(
             f"'{address}' is no scheduler: give tcp://host:port, a scheduler file that is there, "
             "or local:N for N processes on this computer."
@@ -152,13 +152,13 @@ def _where(address: str) -> str:
     return address
 
 
-async def _greet(address: str) -> None:
+async def _check_scheduler(address: str) -> None:
     """Refuse, in time, what does not answer as a scheduler does; a client might wait for ever."""
     from distributed.core import rpc
     from distributed.security import Security
 
     how = Security().get_connection_args("client")
-    async with asyncio.timeout(PATIENCE), rpc(address, connection_args=how) as scheduler:
+    async with asyncio.timeout(SCHEDULER_TIMEOUT), rpc(address, connection_args=how) as scheduler:
         told = await scheduler.identity()
     if told["type"] != "Scheduler":
         raise ValueError(f"{address} is a {told['type']}")
@@ -191,57 +191,59 @@ def _versions(model: str) -> tuple[str, str]:
     return version("napari-nuclei-unet"), load_model(model).card.sha256
 
 
-def find(task: Task) -> Found:
+def segment_block(task: BlockTask) -> BlockResult:
     """Find the nuclei of a block; what a worker does.
 
     Its labels are packed by dask on their way.
     """
-    found = run(find_steps(task))
+    found = run(segment_block_steps(task))
     assert found is not None  # nobody can stop it
     return found
 
 
-def _find_steps(client: Client, tasks: Sequence[Task]) -> Generator[Step, Stop, None]:
+def _compute_on_workers_steps(
+    client: Client, tasks: Sequence[BlockTask]
+) -> Generator[Step, Stop, None]:
     """Find the nuclei of blocks on workers; answers come in the order of the tasks."""
     waiting = list(reversed(tasks))
     under_way: list[Future[Any]] = []
     wish: Stop = None
     try:
         while (waiting or under_way) and not wish:
-            ahead = AHEAD * max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
+            ahead = TASKS_PER_WORKER * max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
             while waiting and len(under_way) < ahead:
-                under_way.append(client.submit(find, waiting.pop(), pure=False, retries=2))
+                under_way.append(client.submit(segment_block, waiting.pop(), pure=False, retries=2))
             first = under_way[0]
-            if not _ready(client, first):
+            if not _is_ready(client, first):
                 wish = yield Step(0, 1)
                 continue
             under_way.pop(0)
-            wish = yield Answer(done=1, total=1, found=_result(first))
+            wish = yield SegmentedBlockStep(done=1, total=1, found=_get_result(first))
     finally:
         client.cancel(under_way)
 
 
-def _ready(client: Client, future: Future[Any]) -> bool:
+def _is_ready(client: Client, future: Future[Any]) -> bool:
     """Whether it is done, or becomes so in a moment."""
     from distributed import wait
 
     try:
         with client.as_current():
-            wait([future], timeout=POLL)
+            wait([future], timeout=POLL_INTERVAL)
     except TimeoutError:
         return False
     except CancelledError as error:
-        raise UserError(GONE) from error
+        raise UserError(SCHEDULER_GONE) from error
     return True
 
 
-def _result(future: Future[Any]) -> Any:
+def _get_result(future: Future[Any]) -> Any:
     from distributed.scheduler import KilledWorker
 
     try:
         return future.result()
     except CancelledError as error:
-        raise UserError(GONE) from error
+        raise UserError(SCHEDULER_GONE) from error
     except KilledWorker as error:
         raise UserError(
             "A block has ended several workers, mostly for lack of memory: give workers more of it."

@@ -17,10 +17,10 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
 
 # Name of the file, in the folder of the labels.
-JOURNAL = "nuclei_unet_journal.json"
+JOURNAL_FILE_NAME = "nuclei_unet_journal.json"
 
 
-class Failure(NamedTuple):
+class ReadFailure(NamedTuple):
     """What could not be read.
 
     Attributes
@@ -29,17 +29,17 @@ class Failure(NamedTuple):
         From 0.
     block : int or None
         From 0; None: the whole plane, of which nothing could be read.
-    told : str
+    message : str
         Where it is, and why, for the user.
     """
 
     plane: int
     block: int | None
-    told: str
+    message: str
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far a run is.
 
     Attributes
@@ -64,18 +64,18 @@ class Progress:
     plane: int = 0
     block: int = 0
     nuclei: int = 0
-    failed: tuple[Failure, ...] = ()
-    again: tuple[Failure, ...] = ()
+    failed: tuple[ReadFailure, ...] = ()
+    again: tuple[ReadFailure, ...] = ()
     seconds: float = 0.0
     table_bytes: int = 0
     table_crc: int = 0
     surveys: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Progress:
+    def from_json(cls, data: dict[str, Any]) -> RunProgress:
         """Make it again of what a journal holds; what has failed is tried again."""
-        missing = [Failure(*one) for one in (*told["again"], *told["failed"])]
-        return cls(**told | {"failed": (), "again": tuple(missing)})
+        missing = [ReadFailure(*one) for one in (*data["again"], *data["failed"])]
+        return cls(**data | {"failed": (), "again": tuple(missing)})
 
     def next_plane(self, planes: int) -> int | None:
         """Plane that is next of so many; None: all are behind."""
@@ -83,19 +83,19 @@ class Progress:
             return self.plane
         return self.again[0].plane if self.again else None
 
-    def left(self, plane: int, blocks: int) -> list[int]:
+    def remaining_blocks(self, plane: int, blocks: int) -> list[int]:
         """Blocks of the plane that is next, which has so many, in their order."""
         if plane == self.plane:
             return list(range(self.block, blocks))
         mine = takewhile(lambda one: one.plane == plane, self.again)
         return [one.block for one in mine if one.block is not None]
 
-    def spread(self, blocks: int) -> Progress:
+    def split_into_blocks(self, blocks: int) -> RunProgress:
         """Progress in which a plane that is tried again as a whole stands as its blocks."""
         first, *others = self.again
         return replace(self, again=(*(first._replace(block=at) for at in range(blocks)), *others))
 
-    def past(self, plane: int, last: bool, failed: tuple[Failure, ...]) -> Progress:
+    def advance(self, plane: int, last: bool, failed: tuple[ReadFailure, ...]) -> RunProgress:
         """Progress when the next block of a plane, maybe its last, is behind."""
         if plane < self.plane:
             after = replace(self, again=self.again[1:], failed=self.failed + failed)
@@ -107,7 +107,7 @@ class Progress:
         return replace(after, surveys=kept)
 
 
-def wish_of(path: Path) -> dict[str, Any] | None:
+def read_fingerprint(path: Path) -> dict[str, Any] | None:
     """Read what the run of a journal is of; None where there is no journal."""
     try:
         wish: dict[str, Any] = json.loads(path.read_text())["wish"]
@@ -116,12 +116,14 @@ def wish_of(path: Path) -> dict[str, Any] | None:
     return wish
 
 
-def differences(wish: dict[str, Any], other: dict[str, Any]) -> str:
+def describe_differences(fingerprint: dict[str, Any], other: dict[str, Any]) -> str:
     """Name what two runs do not have in common; nothing if they are of the same.
 
     Of another image only that is named, for much else may follow from it.
     """
-    names = sorted(one for one in wish.keys() | other.keys() if wish.get(one) != other.get(one))
+    names = sorted(
+        one for one in fingerprint.keys() | other.keys() if fingerprint.get(one) != other.get(one)
+    )
     return "image" if "image" in names else " and ".join(names)
 
 
@@ -135,14 +137,14 @@ class Journal:
         A file of JSON, replaced as a whole after every block.
     table : Path
         CSV to which rows are appended.
-    wish : dict
+    fingerprint : dict
         What the run is of: another one does not go on with it. JSON.
     """
 
     path: Path
     table: Path
-    wish: dict[str, Any]
-    progress: Progress = field(default_factory=Progress)
+    fingerprint: dict[str, Any]
+    progress: RunProgress = field(default_factory=RunProgress)
 
     def begin(self) -> bool:
         """Go on where an earlier run was broken off; or begin. Whether there was one.
@@ -157,19 +159,19 @@ class Journal:
         try:
             kept = json.loads(self.path.read_text())
         except (FileNotFoundError, ValueError):
-            self.commit(Progress())
+            self.commit(RunProgress())
             return False
         except OSError as error:
             raise UserError(f"{self.path} cannot be read ({error.strerror or error}).") from error
-        if changed := differences(json.loads(json.dumps(self.wish)), kept["wish"]):
+        if changed := describe_differences(json.loads(json.dumps(self.fingerprint)), kept["wish"]):
             raise UserError(
                 f"{self.path.parent} was begun with another {changed}: choose another name, or "
                 "--overwrite it."
             )
-        self.progress = Progress.from_json(kept["progress"])
+        self.progress = RunProgress.from_json(kept["progress"])
         return True
 
-    def add(self, rows: dict[str, NDArray[Any]], progress: Progress) -> None:
+    def add(self, rows: dict[str, NDArray[Any]], progress: RunProgress) -> None:
         """Append rows to the table, and say that a block is finished.
 
         Rows that a run that was broken off has left behind are overwritten.
@@ -202,18 +204,18 @@ class Journal:
                 writer.writerow(
                     f"{value:.9g}" if isinstance(value, np.floating) else value for value in row
                 )
-            _save(out)
+            _sync_to_disk(out)
             return out.tell()
 
-    def commit(self, progress: Progress) -> None:
+    def commit(self, progress: RunProgress) -> None:
         """Replace the journal."""
         with atomic_write(self.path) as aside, aside.open("w", encoding="utf-8") as out:
-            json.dump({"wish": self.wish, "progress": asdict(progress)}, out)
-            _save(out)
+            json.dump({"wish": self.fingerprint, "progress": asdict(progress)}, out)
+            _sync_to_disk(out)
         self.progress = progress
 
 
-def _save(out: TextIO) -> None:
+def _sync_to_disk(out: TextIO) -> None:
     """Wait until a file is on the disk."""
     out.flush()
     os.fsync(out.fileno())

@@ -12,38 +12,38 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.blocks import Block, number_surviving_labels, write_block_labels
 from napari_nuclei_unet.blockwise.block import (
-    Found,
-    Source,
-    Task,
-    Wanted,
-    blocks_of,
-    find_steps,
-    nothing,
+    BlockParams,
+    BlockResult,
+    BlockTask,
+    PlaneSource,
+    empty_block_result,
+    plan_blocks_at_zoom,
+    segment_block_steps,
 )
-from napari_nuclei_unet.blockwise.journal import Failure, Journal, Progress
-from napari_nuclei_unet.blockwise.survey import Survey, UnreadableError, survey_steps
+from napari_nuclei_unet.blockwise.journal import Journal, ReadFailure, RunProgress
+from napari_nuclei_unet.blockwise.survey import Survey, UnreadablePlaneError, survey_steps
 from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.segmentation.device import give_back_memory, plan
+from napari_nuclei_unet.segmentation.device import plan_inference, release_memory
 from napari_nuclei_unet.segmentation.normalization import check_type_and_shape
 
 # What one plane adds to the total of a run.
-PER_PLANE = 10_000
-UNREADABLE = "A part could not be read and is empty"
-Place = tuple[int | slice, ...]
+BLOCKWISE_PROGRESS_PER_PLANE = 10_000
+PART_UNREADABLE = "A part could not be read and is empty"
+PlanePosition = tuple[int | slice, ...]
 
 
-class Writable(Protocol):
+class WritableLabels(Protocol):
     """Labels that can be read and written in parts; a ``stores.LabelsStore`` is one."""
 
     labels: Any
 
-    def write(self, place: Place, values: NDArray[np.integer]) -> None:
+    def write(self, place: PlanePosition, values: NDArray[np.integer]) -> None:
         """Write labels."""
 
 
 @dataclass(frozen=True)
-class Layer:
+class BlockwisePlane:
     """One plane of a run.
 
     Attributes
@@ -55,7 +55,7 @@ class Layer:
         What the table says of its place: name of an axis, and position on it.
     """
 
-    source: Source
+    source: PlaneSource
     index: tuple[int, ...] = ()
     columns: dict[str, int] = field(default_factory=dict)
 
@@ -79,42 +79,42 @@ class BlockStep(Step):
     block: int = 0
     blocks: int = 1
     nuclei: int = 0
-    written: Place | None = None
+    written: PlanePosition | None = None
 
 
 # Finds the nuclei of tasks and yields them in their order, as ``RetunedPlane``, between steps.
-Compute = Callable[[Sequence[Task]], Generator[Step, Stop, None]]
+ComputeBlocks = Callable[[Sequence[BlockTask]], Generator[Step, Stop, None]]
 # Is told whether reading has failed; raises where that is no wonder, as the image is gone.
-Check = Callable[[bool], None]
+CheckSource = Callable[[bool], None]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Answer(Step):
+class SegmentedBlockStep(Step):
     """A block is finished."""
 
-    found: Found
+    found: BlockResult
 
 
-def find_all_steps(tasks: Sequence[Task]) -> Generator[Step, Stop, None]:
+def compute_locally_steps(tasks: Sequence[BlockTask]) -> Generator[Step, Stop, None]:
     """Find the nuclei of blocks one after the other, in this process."""
     for task in tasks:
-        found = yield from forward_stop(find_steps(task))
-        if found is None or (yield Answer(done=1, total=1, found=found)):
+        found = yield from forward_stop(segment_block_steps(task))
+        if found is None or (yield SegmentedBlockStep(done=1, total=1, found=found)):
             return
 
 
-def _trust(_: bool) -> None:
+def _skip_check(_: bool) -> None:
     """Take the image to be there."""
 
 
-def stream_steps(
-    layers: Sequence[Layer],
-    store: Writable,
+def segment_blockwise_steps(
+    planes: Sequence[BlockwisePlane],
+    store: WritableLabels,
     journal: Journal,
-    wanted: Wanted,
-    compute: Compute = find_all_steps,
-    check: Check = _trust,
-) -> Generator[Step, Stop, Progress]:
+    block_params: BlockParams,
+    compute: ComputeBlocks = compute_locally_steps,
+    check: CheckSource = _skip_check,
+) -> Generator[Step, Stop, RunProgress]:
     """Segment planes into a store; what the journal says is finished is not done again.
 
     Blocks are written in their order, wherever they are computed, and each nucleus by the one block
@@ -124,11 +124,11 @@ def stream_steps(
 
     Parameters
     ----------
-    layers : sequence of Layer
+    planes : sequence of Layer
     store : LabelsStore
     journal : Journal
         Has begun.
-    wanted : Wanted
+    block_params : Wanted
     compute : callable, optional
         Computes blocks, here or elsewhere.
     check : callable, optional
@@ -153,75 +153,80 @@ def stream_steps(
     UserError
         If something cannot be used or written; the journal stays as it is.
     """
-    run = _Run(layers, store, journal, check)
-    while (number := journal.progress.next_plane(len(layers))) is not None:
+    run = _BlockwiseRun(planes, store, journal, check)
+    while (number := journal.progress.next_plane(len(planes))) is not None:
         if str(number) not in journal.progress.surveys:
-            stopped = yield from _survey_steps(run, number, wanted)
+            stopped = yield from _survey_steps(run, number, block_params)
         else:
-            stopped = yield from _plane_steps(run, number, wanted, compute)
+            stopped = yield from _plane_steps(run, number, block_params, compute)
         if stopped:
             break
     return journal.progress
 
 
-def _survey_steps(run: _Run, number: int, wanted: Wanted) -> Generator[Step, Stop, bool]:
+def _survey_steps(
+    run: _BlockwiseRun, number: int, block_params: BlockParams
+) -> Generator[Step, Stop, bool]:
     """Look at a plane before its blocks; whether it was stopped before the end."""
-    model = load_model(wanted.model)
-    how = plan(wanted.params, wanted.device, model.network.config)
-    pixels, notices = run.layers[number].source.open(), list[str]()
+    model = load_model(block_params.model)
+    how = plan_inference(block_params.params, block_params.device, model.network.config)
+    pixels, notices = run.planes[number].source.open(), list[str]()
     check_type_and_shape(pixels)
 
     def checked(step: Step) -> BlockStep:
         run.check(bool(notices))
-        return run.show(number, 0, 1, Step(0, 1, step.notice))
+        return run.count_step(number, 0, 1, Step(0, 1, step.notice))
 
     try:
-        steps = survey_steps(pixels, model, wanted.params.diameter, how, notices)
+        steps = survey_steps(pixels, model, block_params.params.diameter, how, notices)
         survey = yield from forward_stop(steps, checked)
-    except UnreadableError as error:
-        notice, _ = run.take(number, None, _unread(pixels.shape, str(error)), 0.0, True)
-        return bool((yield run.show(number, 1, 1, Step(0, 1, notice))))
+    except UnreadablePlaneError as error:
+        notice, _ = run.write_result(
+            number, None, _unreadable_plane_result(pixels.shape, str(error)), 0.0, True
+        )
+        return bool((yield run.count_step(number, 1, 1, Step(0, 1, notice))))
     if survey is None:
         return True
     run.check(bool(notices))
-    run.keep(number, survey, len(blocks_of(pixels.shape, survey.zoom)))
+    run.record_survey(number, survey, len(plan_blocks_at_zoom(pixels.shape, survey.zoom)))
     for notice in notices:
         yield Step(0, 1, notice)
     return False
 
 
-def _unread(shape: tuple[int, ...], error: str) -> Found:
+def _unreadable_plane_result(shape: tuple[int, ...], error: str) -> BlockResult:
     """Give what is found in a plane of which nothing could be read."""
     height, width, *colours = shape
     whole = slice(0, height), slice(0, width)
     seen = (height, width, *(min(n, 3) for n in colours if n > 1))
-    return nothing(Block(whole, whole), seen, error)
+    return empty_block_result(Block(whole, whole), seen, error)
 
 
 def _plane_steps(
-    run: _Run, number: int, wanted: Wanted, compute: Compute
+    run: _BlockwiseRun, number: int, block_params: BlockParams, compute: ComputeBlocks
 ) -> Generator[Step, Stop, bool]:
     """Segment what is left of a plane that was looked at; whether it was stopped before the end."""
-    progress, source = run.journal.progress, run.layers[number].source
+    progress, source = run.journal.progress, run.planes[number].source
     survey = Survey.from_json(progress.surveys[str(number)])
     tasks = [
-        Task(source, one, survey, wanted) for one in blocks_of(source.open().shape, survey.zoom)
+        BlockTask(source, one, survey, block_params)
+        for one in plan_blocks_at_zoom(source.open().shape, survey.zoom)
     ]
-    left = progress.left(number, len(tasks))
+    left = progress.remaining_blocks(number, len(tasks))
     blocks = len(left) if number < progress.plane else len(tasks)
     block = first = blocks - len(left)
-    stopped = yield run.show(number, block, blocks, Step(0, 1))
-    run.clear(number, tasks[left[0]])
+    stopped = yield run.count_step(number, block, blocks, Step(0, 1))
+    run.clear_leftovers(number, tasks[left[0]])
     since = time.monotonic()
 
     def written_down(step: Step) -> Step:
         nonlocal block, since
-        if not isinstance(step, Answer):
-            return run.show(number, block, blocks, step)
+        if not isinstance(step, SegmentedBlockStep):
+            return run.count_step(number, block, blocks, step)
         now, at, last = time.monotonic(), left[block - first], block + 1 == blocks
-        notice, written = run.take(number, at, step.found, now - since, last)
+        notice, written = run.write_result(number, at, step.found, now - since, last)
         block, since = block + 1, now
-        return run.show(number, block, blocks, Step(0, 1, notice), written)
+        return run.count_step(number, block, blocks, Step(0, 1, notice), written)
 
     if not stopped:
         yield from forward_stop(compute([tasks[one] for one in left]), written_down)
@@ -229,70 +234,70 @@ def _plane_steps(
 
 
 @dataclass(frozen=True, eq=False)
-class _Run:
+class _BlockwiseRun:
     """Writes what blocks give, and counts."""
 
-    layers: Sequence[Layer]
-    store: Writable
+    planes: Sequence[BlockwisePlane]
+    store: WritableLabels
     journal: Journal
-    check: Check
+    check: CheckSource
 
-    def keep(self, number: int, survey: Survey, blocks: int) -> None:
+    def record_survey(self, number: int, survey: Survey, blocks: int) -> None:
         """Write down what was seen of a plane."""
         before = self.journal.progress
         if number < before.plane:
-            before = before.spread(blocks)
-        surveys = before.surveys | {str(number): survey.as_json()}
+            before = before.split_into_blocks(blocks)
+        surveys = before.surveys | {str(number): survey.to_json()}
         self.journal.commit(replace(before, surveys=surveys))
 
-    def take(
-        self, number: int, block: int | None, found: Found, seconds: float, last: bool
-    ) -> tuple[str, Place | None]:
+    def write_result(
+        self, number: int, block: int | None, found: BlockResult, seconds: float, last: bool
+    ) -> tuple[str, PlanePosition | None]:
         """Write what was found: first labels, then the table, then the journal.
 
         What the user has to know, and where labels were written.
         """
         self.check(bool(found.error))
-        layer, before = self.layers[number], self.journal.progress
-        written: Place | None = None
+        layer, before = self.planes[number], self.journal.progress
+        written: PlanePosition | None = None
         if found.labels.size:
-            written = (*layer.index, found.at[0], found.at[1])
+            written = (*layer.index, found.box[0], found.box[1])
             window = np.asarray(self.store.labels[written])
-            found = _surviving(found, window)
+            found = _drop_overwritten(found, window)
             write_block_labels(found.labels, window, before.nuclei + 1)
             self.store.write(written, window)
         count = len(found.table["label"])
         rows = {name: np.full(count, at) for name, at in layer.columns.items()} | found.table
         rows["label"] = rows["label"] + before.nuclei
-        told = f"{_where(layer, block)}: {found.error}"
-        failed = (Failure(number, block, told),) if found.error else ()
-        after = before.past(number, last, failed)
+        told = f"{_describe_position(layer, block)}: {found.error}"
+        failed = (ReadFailure(number, block, told),) if found.error else ()
+        after = before.advance(number, last, failed)
         nuclei, seconds = before.nuclei + count, before.seconds + seconds
         self.journal.add(rows, replace(after, nuclei=nuclei, seconds=seconds))
-        give_back_memory()
-        return f"{UNREADABLE} ({told})." if failed else " ".join(found.notices), written
+        release_memory()
+        return f"{PART_UNREADABLE} ({told})." if failed else " ".join(found.notices), written
 
-    def clear(self, number: int, task: Task) -> None:
+    def clear_leftovers(self, number: int, task: BlockTask) -> None:
         """Remove what a run that was broken off has left of the block that is next."""
         rows, columns = task.block.read
-        place_of: Place = (*self.layers[number].index, rows, columns)
+        place_of: PlanePosition = (*self.planes[number].index, rows, columns)
         window = np.asarray(self.store.labels[place_of])
         left = window > self.journal.progress.nuclei
         if left.any():
             window[left] = 0
             self.store.write(place_of, window)
 
-    def show(
-        self, number: int, block: int, blocks: int, step: Step, written: Place | None = None
+    def count_step(
+        self, number: int, block: int, blocks: int, step: Step, written: PlanePosition | None = None
     ) -> BlockStep:
         """Count a step among those of all."""
         part = (block + step.done / max(step.total, 1)) / blocks
         return BlockStep(
-            done=round((number + min(part, 1)) * PER_PLANE),
-            total=len(self.layers) * PER_PLANE,
+            done=round((number + min(part, 1)) * BLOCKWISE_PROGRESS_PER_PLANE),
+            total=len(self.planes) * BLOCKWISE_PROGRESS_PER_PLANE,
             notice=step.notice,
             plane=number,
-            planes=len(self.layers),
+            planes=len(self.planes),
             block=min(block, blocks - 1),
             blocks=blocks,
             nuclei=self.journal.progress.nuclei,
@@ -300,7 +305,7 @@ class _Run:
         )
 
 
-def _surviving(found: Found, window: NDArray[Any]) -> Found:
+def _drop_overwritten(found: BlockResult, window: NDArray[Any]) -> BlockResult:
     """Leave out nuclei of which earlier blocks have taken every pixel."""
     ids = number_surviving_labels(found.labels, window)
     if np.count_nonzero(ids) + 1 == ids.size:
@@ -311,7 +316,7 @@ def _surviving(found: Found, window: NDArray[Any]) -> Found:
     return replace(found, labels=ids[found.labels], table=table)
 
 
-def _where(layer: Layer, block: int | None) -> str:
+def _describe_position(layer: BlockwisePlane, block: int | None) -> str:
     parts = [f"{name} {at}" for name, at in layer.columns.items()]
     if block is not None:
         parts.append(f"block {block}")

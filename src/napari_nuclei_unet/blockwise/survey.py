@@ -17,18 +17,29 @@ from napari_nuclei_unet.arrays.resampling import as_fraction
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.models.model import Model
 from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.segmentation.device import Plan
-from napari_nuclei_unet.segmentation.normalization import SAMPLE, Plane, range_of, seen_colours
-from napari_nuclei_unet.segmentation.scale import PROBE, corners, liveliness, look, zoom_for
+from napari_nuclei_unet.segmentation.device import InferencePlan
+from napari_nuclei_unet.segmentation.normalization import (
+    MAX_SAMPLED_VALUES,
+    Plane,
+    drop_alpha,
+    percentile_range,
+)
+from napari_nuclei_unet.segmentation.scale import (
+    PROBE_EDGE,
+    choose_zoom,
+    look_at_size_steps,
+    measure_contrast,
+    probe_corners,
+)
 
 # Edge, in pixels, of the squares that may be empty.
-CELL = 256
+CELL_EDGE = 256
 # Means of so many pixels squared are compared, so that noise of single pixels plays no part.
-POOL = 4
+POOL_EDGE = 4
 # A square is empty where they differ by no more than this part of the range from black to white.
-EMPTY = 0.05
+MAX_EMPTY_CONTRAST = 0.05
 # Rows and columns that are read at once.
-BAND, WIDE = PROBE, 8 * PROBE
+SURVEY_BAND_HEIGHT, SURVEY_BAND_WIDTH = PROBE_EDGE, 8 * PROBE_EDGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +54,7 @@ class Survey:
         At which the network looks at the plane.
     diameter : float or None
         Typical one of a nucleus, in pixels; None where nothing was found.
-    live : ndarray, shape (Y / 256, X / 256), bool
+    foreground : ndarray, shape (Y / 256, X / 256), bool
         Squares of 256 pixels in which there may be nuclei.
     """
 
@@ -52,39 +63,39 @@ class Survey:
     high: float
     zoom: Fraction
     diameter: float | None
-    live: NDArray[np.bool_]
+    foreground: NDArray[np.bool_]
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Give it as JSON can hold it."""
         made = {name: getattr(self, name) for name in ("low", "middle", "high", "diameter")}
-        rows = [np.packbits(row).tobytes().hex() for row in self.live]
-        return made | {"zoom": str(self.zoom), "live": rows, "columns": self.live.shape[1]}
+        rows = [np.packbits(row).tobytes().hex() for row in self.foreground]
+        return made | {"zoom": str(self.zoom), "live": rows, "columns": self.foreground.shape[1]}
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Survey:
-        """Make it again of what :meth:`as_json` gave."""
-        packed = [np.frombuffer(bytes.fromhex(row), np.uint8) for row in told["live"]]
-        live = np.array([np.unpackbits(row, count=told["columns"]) for row in packed], bool)
-        low, middle, high = told["low"], told["middle"], told["high"]
-        return cls(low, middle, high, Fraction(told["zoom"]), told["diameter"], live)
+    def from_json(cls, data: dict[str, Any]) -> Survey:
+        """Make it again of what :meth:`to_json` gave."""
+        packed = [np.frombuffer(bytes.fromhex(row), np.uint8) for row in data["live"]]
+        live = np.array([np.unpackbits(row, count=data["columns"]) for row in packed], bool)
+        low, middle, high = data["low"], data["middle"], data["high"]
+        return cls(low, middle, high, Fraction(data["zoom"]), data["diameter"], live)
 
-    def is_live(self, box: Box) -> bool:
+    def has_foreground(self, box: Box) -> bool:
         """Whether there may be nuclei in a box of the plane."""
-        return bool(self.live[*_cells(box)].any())
+        return bool(self.foreground[*_cells(box)].any())
 
-    def dead(self, box: Box) -> NDArray[np.bool_]:
+    def background(self, box: Box) -> NDArray[np.bool_]:
         """Pixels of a box that lie in empty squares; shape of the box."""
-        rows, columns = (np.arange(part.start, part.stop) // CELL for part in box)
-        return ~self.live[np.ix_(rows, columns)]
+        rows, columns = (np.arange(part.start, part.stop) // CELL_EDGE for part in box)
+        return ~self.foreground[np.ix_(rows, columns)]
 
 
 def _cells(box: Box) -> Box:
-    rows, columns = (slice(part.start // CELL, -(-part.stop // CELL)) for part in box)
+    rows, columns = (slice(part.start // CELL_EDGE, -(-part.stop // CELL_EDGE)) for part in box)
     return rows, columns
 
 
 def survey_steps(
-    pixels: ArrayLike, model: Model, diameter: float | None, how: Plan, notices: list[str]
+    pixels: ArrayLike, model: Model, diameter: float | None, plan: InferencePlan, notices: list[str]
 ) -> Generator[Step, Stop, Survey | None]:
     """Look at a plane once, part by part: its brightness, where it is empty, how large nuclei are.
 
@@ -98,7 +109,7 @@ def survey_steps(
     model : Model
     diameter : float or None
         Of a typical nucleus, in pixels; None: it is measured.
-    how : Plan
+    plan : Plan
     notices : list of str
         What could not be read is appended.
 
@@ -116,119 +127,121 @@ def survey_steps(
     UnreadableError
         If nothing of it could be read.
     """
-    seen, reason = _Seen(pixels.shape), ""
-    parts = list(_parts(pixels.shape))
+    seen, reason = _SurveyAccumulator(pixels.shape), ""
+    parts = list(_iter_bands(pixels.shape))
     for done, box in enumerate(parts):
         if (yield Step(done, len(parts))):
             return None
         try:
-            seen.add(box, _read(pixels, box))
-        except UnreadableError as error:
+            seen.add(box, _read_box(pixels, box))
+        except UnreadablePlaneError as error:
             reason = str(error)
             notices.append(f"A part of the image could not be read: {reason}")
-            for square in _squares(box):
-                with suppress(UnreadableError):
-                    seen.add(square, _read(pixels, square))
-    if seen.nothing:
-        raise UnreadableError(reason)
-    low, middle, high = range_of(seen.sample())
-    live = seen.live(high - low)
+            for square in _iter_cells(box):
+                with suppress(UnreadablePlaneError):
+                    seen.add(square, _read_box(pixels, square))
+    if seen.is_empty:
+        raise UnreadablePlaneError(reason)
+    low, middle, high = percentile_range(seen.sample())
+    live = seen.foreground(high - low)
     zoom = 1.0
     if model.card.sizes and seen.probe is not None and low < high:
         if diameter is None:
             probe = Plane(seen.probe, low, middle, high)
-            looked = yield from look(probe, (1, 1), model, how, notices)  # blocks shrink, not zooms
+            looked = yield from look_at_size_steps(
+                probe, (1, 1), model, plan, notices
+            )  # blocks shrink, not zooms
             zoom, diameter = looked[1], looked[2]
         else:
-            zoom = zoom_for(diameter, model.card, (1, 1))
+            zoom = choose_zoom(diameter, model.card, (1, 1))
     return Survey(low, middle, high, as_fraction(zoom), diameter, live)
 
 
-def _parts(shape: tuple[int, ...]) -> Iterator[Box]:
-    for top in range(0, shape[0], BAND):
-        for left in range(0, shape[1], WIDE):
+def _iter_bands(shape: tuple[int, ...]) -> Iterator[Box]:
+    for top in range(0, shape[0], SURVEY_BAND_HEIGHT):
+        for left in range(0, shape[1], SURVEY_BAND_WIDTH):
             yield (
-                slice(top, min(top + BAND, shape[0])),
-                slice(left, min(left + WIDE, shape[1])),
+                slice(top, min(top + SURVEY_BAND_HEIGHT, shape[0])),
+                slice(left, min(left + SURVEY_BAND_WIDTH, shape[1])),
             )
 
 
-def _squares(box: Box) -> Iterator[Box]:
+def _iter_cells(box: Box) -> Iterator[Box]:
     """Cells of a box."""
-    rows, columns = (range(part.start, part.stop, CELL) for part in box)
+    rows, columns = (range(part.start, part.stop, CELL_EDGE) for part in box)
     for top in rows:
         for left in columns:
             yield (
-                slice(top, min(top + CELL, box[0].stop)),
-                slice(left, min(left + CELL, box[1].stop)),
+                slice(top, min(top + CELL_EDGE, box[0].stop)),
+                slice(left, min(left + CELL_EDGE, box[1].stop)),
             )
 
 
-class UnreadableError(Exception):
+class UnreadablePlaneError(Exception):
     """A part, or all, of a plane could not be read."""
 
 
-def _read(pixels: ArrayLike, box: Box) -> NDArray[np.generic]:
+def _read_box(pixels: ArrayLike, box: Box) -> NDArray[np.generic]:
     """Read a box without transparency."""
     try:
         part = np.asarray(pixels[box])
     except MemoryError:
         raise
     except Exception as error:  # whatever lies behind it; its block will say so again
-        raise UnreadableError((str(error).splitlines() or [repr(error)])[0]) from error
-    return seen_colours(part)
+        raise UnreadablePlaneError((str(error).splitlines() or [repr(error)])[0]) from error
+    return drop_alpha(part)
 
 
-class _Seen:
+class _SurveyAccumulator:
     """Gathers what parts of a plane tell."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
         colours = min(shape[2], 3) if len(shape) == 3 else 1
         size = math.prod(shape[:2]) * colours
-        self.step = max(1, math.ceil(math.sqrt(size / SAMPLE)))  # as in intensity_range
-        cells = [-(-edge // CELL) for edge in shape[:2]]
+        self.step = max(1, math.ceil(math.sqrt(size / MAX_SAMPLED_VALUES)))  # as in intensity_range
+        cells = [-(-edge // CELL_EDGE) for edge in shape[:2]]
         self.lowest, self.highest = np.full(cells, np.inf), np.full(cells, -np.inf)
         self._samples: list[NDArray[np.generic]] = []
         self.probe: NDArray[np.generic] | None = None
-        self._liveliest = -1.0
-        self._small = math.prod(shape[:2]) <= PROBE**2  # is its own probe, whatever its shape
+        self._max_contrast = -1.0
+        self._small = math.prod(shape[:2]) <= PROBE_EDGE**2  # is its own probe, whatever its shape
 
     def add(self, box: Box, part: NDArray[np.generic]) -> None:
         rows, columns = (-one.start % self.step for one in box)
         self._samples.append(part[rows :: self.step, columns :: self.step].ravel())
-        self._look_for_probe(box, part)
+        self._update_probe(box, part)
         self._pool(box, part)
 
-    def _look_for_probe(self, box: Box, part: NDArray[np.generic]) -> None:
+    def _update_probe(self, box: Box, part: NDArray[np.generic]) -> None:
         """Take what is looked at in memory: the liveliest square, or all of a small plane."""
         if self._small:
             if self.probe is None:
                 self.probe = np.zeros((*self.shape[:2], *part.shape[2:]), part.dtype)
             self.probe[box] = part
             return
-        for top, left in corners(self.shape):
+        for top, left in probe_corners(self.shape):
             if box[0].start != top or not box[1].start <= left < box[1].stop:
                 continue
-            square = part[:PROBE, left - box[1].start :][:, :PROBE]
-            if (lively := liveliness(square)) > self._liveliest:
-                self._liveliest, self.probe = lively, square.copy()
+            square = part[:PROBE_EDGE, left - box[1].start :][:, :PROBE_EDGE]
+            if (lively := measure_contrast(square)) > self._max_contrast:
+                self._max_contrast, self.probe = lively, square.copy()
 
     def _pool(self, box: Box, part: NDArray[np.generic]) -> None:
         """Lowest and highest mean of a few pixels in every cell."""
         # as in Plane.normalized: large numbers need more digits
         exact = np.dtype(np.float32 if part.dtype.itemsize <= 2 else np.float64)
         grey = part if part.ndim == 2 else part.mean(axis=2, dtype=exact)
-        top, left = box[0].start // CELL, box[1].start // CELL
-        for row in range(0, grey.shape[0], CELL):
-            strip = _pooled(np.nan_to_num(grey[row : row + CELL].astype(exact)))
-            for column in range(0, strip.shape[1], CELL // POOL):
-                cell = strip[:, column : column + CELL // POOL]
-                at = top + row // CELL, left + column * POOL // CELL
+        top, left = box[0].start // CELL_EDGE, box[1].start // CELL_EDGE
+        for row in range(0, grey.shape[0], CELL_EDGE):
+            strip = _pool_means(np.nan_to_num(grey[row : row + CELL_EDGE].astype(exact)))
+            for column in range(0, strip.shape[1], CELL_EDGE // POOL_EDGE):
+                cell = strip[:, column : column + CELL_EDGE // POOL_EDGE]
+                at = top + row // CELL_EDGE, left + column * POOL_EDGE // CELL_EDGE
                 self.lowest[at], self.highest[at] = cell.min(), cell.max()
 
     @property
-    def nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether no part could be read."""
         return not self._samples
 
@@ -236,10 +249,10 @@ class _Seen:
         """Regular sample of all values."""
         return np.concatenate(self._samples) if self._samples else np.zeros(0)
 
-    def live(self, span: float) -> NDArray[np.bool_]:
+    def foreground(self, span: float) -> NDArray[np.bool_]:
         """Cells that are not empty, and those beside them: nuclei reach over edges."""
         with np.errstate(invalid="ignore"):
-            full = self.highest - self.lowest > EMPTY * span
+            full = self.highest - self.lowest > MAX_EMPTY_CONTRAST * span
         full |= ~np.isfinite(self.highest)  # not read: its block shall try
         wide = np.pad(full, 1)
         shifts = [
@@ -248,9 +261,13 @@ class _Seen:
         return np.any(shifts, axis=0)
 
 
-def _pooled(strip: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Means of ``POOL`` x ``POOL`` pixels; the edge is repeated."""
-    missing = [(0, -edge % POOL) for edge in strip.shape]
+def _pool_means(strip: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Means of ``POOL_EDGE`` x ``POOL_EDGE`` pixels; the edge is repeated."""
+    missing = [(0, -edge % POOL_EDGE) for edge in strip.shape]
     whole = np.pad(strip, missing, mode="edge")
     height, width = whole.shape
-    return np.asarray(whole.reshape(height // POOL, POOL, width // POOL, POOL).mean(axis=(1, 3)))
+    return np.asarray(
+        whole.reshape(height // POOL_EDGE, POOL_EDGE, width // POOL_EDGE, POOL_EDGE).mean(
+            axis=(1, 3)
+        )
+    )

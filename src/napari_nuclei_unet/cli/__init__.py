@@ -48,6 +48,8 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=version("napari-nuclei-unet"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for command in (_segment, _bench, _evaluate, _train):
-        command.add_to(commands)
+    _segment.add_segment_command(commands)
+    _bench.add_bench_commands(commands)
+    _evaluate.add_evaluate_commands(commands)
+    _train.add_train_command(commands)
     return parser

@@ -58,7 +58,7 @@ def run_bench(args: argparse.Namespace) -> int:
     from napari_nuclei_unet.io.images import read_image
     from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.samples.images import repeated_sample
-    from napari_nuclei_unet.segmentation.benchmark import bench as measured
+    from napari_nuclei_unet.segmentation.benchmark import run_benchmark as measured
 
     params = params_from_flags(args, SegmentParams())
     if args.runs < 1:

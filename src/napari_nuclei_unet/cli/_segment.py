@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.batch.job import ImageJob, JobSettings
     from napari_nuclei_unet.batch.outputs import Outcome, OutputOptions
     from napari_nuclei_unet.batch.run import SummaryRow
-    from napari_nuclei_unet.blockwise.run import Compute
+    from napari_nuclei_unet.blockwise.run import ComputeBlocks
 
 LABELS_FILE_SUFFIXES = (".tif", ".tiff", ".zarr")
 # No folder is called so: a file was meant.
@@ -229,18 +229,21 @@ def _output_options(args: argparse.Namespace, count: int) -> OutputOptions:
 
 
 @contextmanager
-def _compute_on(address: str | None, settings: JobSettings) -> Iterator[Compute | None]:
+def _compute_on(address: str | None, settings: JobSettings) -> Iterator[ComputeBlocks | None]:
     if address is None:
         yield None
         return
-    from napari_nuclei_unet.blockwise.cluster import computing_on
+    from napari_nuclei_unet.blockwise.cluster import connect_to_cluster
 
-    with computing_on(address, settings.model_name) as compute:
+    with connect_to_cluster(address, settings.model_name) as compute:
         yield compute
 
 
 def _segment_file(
-    item: InputImage, settings: JobSettings, output: OutputOptions, how: tuple[bool, Compute | None]
+    item: InputImage,
+    settings: JobSettings,
+    output: OutputOptions,
+    how: tuple[bool, ComputeBlocks | None],
 ) -> SummaryRow:
     """Segment an image, and say how it went; a failure is told, and the other files go on."""
     from napari_nuclei_unet.batch.job import open_job

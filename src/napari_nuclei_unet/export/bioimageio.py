@@ -27,8 +27,14 @@ from torch import nn
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.models.library import path_for_copy
-from napari_nuclei_unet.models.model import CHANNELS, ModelCard, model_path, read_card, read_model
+from napari_nuclei_unet.models.library import find_path_for_copy
+from napari_nuclei_unet.models.model import (
+    IMAGE_CHANNELS,
+    ModelCard,
+    find_model_path,
+    read_card,
+    read_model,
+)
 from napari_nuclei_unet.network.unet import TARGETS, UNet, UNetConfig
 from napari_nuclei_unet.samples.images import repeated_sample
 from napari_nuclei_unet.segmentation.normalization import (
@@ -124,11 +130,11 @@ def export_bioimage(model: str | Path, out: Path) -> Path:
     """
     spec = _import_spec()
     card, network = read_model(model)
-    own = f"{_sanitized_name(model_path(model).stem)}{PACKED_SUFFIX}"
+    own = f"{_sanitized_name(find_model_path(model).stem)}{PACKED_SUFFIX}"
     out = Path(out if str(out).lower().endswith(".zip") else f"{out}.zip")
     with atomic_write(out) as aside, TemporaryDirectory(ignore_cleanup_errors=True) as made:
         folder = Path(made)
-        shutil.copyfile(model_path(model), folder / own)
+        shutil.copyfile(find_model_path(model), folder / own)
         (folder / "weights.pt").write_bytes(_torchscript(network))
         _write_example(folder, card, network)
         (folder / "README.md").write_text(_readme(card, network.config), "utf-8")
@@ -171,7 +177,7 @@ def import_bioimage(path: Path, folder: Path) -> Path:
             ) from error
         model = _first_own_model(found, path)
         read_model(model)
-        target = path_for_copy(Path(folder), model.stem)
+        target = find_path_for_copy(Path(folder), model.stem)
         with atomic_write(target) as aside:
             shutil.copyfile(model, aside)
     return target
@@ -196,7 +202,7 @@ def _sanitized_name(name: str) -> str:
 def _torchscript(network: UNet) -> bytes:
     """Trace a network, for images of any size and number."""
     module = nn.Sequential(network, nn.Sigmoid()).eval().requires_grad_(False)
-    example = torch.zeros(1, CHANNELS, *[4 * network.config.divisor] * 2)
+    example = torch.zeros(1, IMAGE_CHANNELS, *[4 * network.config.divisor] * 2)
     archive, kept = io.BytesIO(), io.BytesIO()
     # torch.jit warns that it is deprecated, and that the network's check of sizes is not traced.
     # Where gradients are on, the network does not work in strips, whose number would be fixed.
@@ -216,14 +222,14 @@ def _write_example(folder: Path, card: ModelCard, network: UNet) -> None:
     divisor = network.config.divisor
     edge = max(EXAMPLE_EDGE // divisor * divisor, _min_input_edge(network.config))
     image = repeated_sample(max(edge, EXAMPLE_SOURCE_EDGE))[-edge:, -edge:]
-    seen = np.stack([check_plane(image).normalized()] * CHANNELS)
+    seen = np.stack([check_plane(image).normalized()] * IMAGE_CHANNELS)
     with torch.inference_mode():
         maps = torch.sigmoid(network(torch.from_numpy(seen)[None])).numpy()
     if maps.max() < MIN_EXAMPLE_PEAK:
         raise UserError(
             f"{card.name} finds nothing in the sample image: train it longer or export another."
         )
-    image = np.stack([image] * CHANNELS)
+    image = np.stack([image] * IMAGE_CHANNELS)
     np.save(folder / "test_input.npy", image[None].astype(np.float32))
     np.save(folder / "test_output.npy", maps)
     for name, pixels in (("sample_input", image), ("sample_output", maps[0])):

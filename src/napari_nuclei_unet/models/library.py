@@ -15,12 +15,12 @@ from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.io.paths import MAX_NAME_LENGTH, sanitize_name
 from napari_nuclei_unet.models.model import ModelCard, read_card, read_model, shipped_models
 
-SUFFIX = ".safetensors"
+MODEL_SUFFIX = ".safetensors"
 # Beside models a name for none: to train from the beginning.
-RANDOM = "random weights"
+RANDOM_WEIGHTS_NAME = "random weights"
 
 
-def check_name(name: str) -> str:
+def check_model_name(name: str) -> str:
     """Accept the name of a model, without spaces around it.
 
     Raises
@@ -34,12 +34,12 @@ def check_name(name: str) -> str:
             f"'{name}' cannot be the name of a model: take letters, digits, spaces, - and _, at "
             f"most {MAX_NAME_LENGTH}."
         )
-    if name.lower() in {one.lower() for one in (*shipped_models(), RANDOM)}:
+    if name.lower() in {one.lower() for one in (*shipped_models(), RANDOM_WEIGHTS_NAME)}:
         raise UserError(f"'{name}' is not a name for a model of yours: choose another name.")
     return name
 
 
-def free_path(folder: Path, name: str) -> Path:
+def find_free_model_path(folder: Path, name: str) -> Path:
     """Give the file for a new model: its name, or with the first number that is free.
 
     Parameters
@@ -54,28 +54,28 @@ def free_path(folder: Path, name: str) -> Path:
     Raises
     ------
     UserError
-        As :func:`check_name`.
+        As :func:`check_model_name`.
     """
-    name = check_name(name)
-    if not _taken(folder, name):
-        return folder / f"{name}{SUFFIX}"
+    name = check_model_name(name)
+    if not _is_name_taken(folder, name):
+        return folder / f"{name}{MODEL_SUFFIX}"
     bare = re.sub(r" \d+$", "", name)
     return next(
-        folder / f"{bare} {version}{SUFFIX}"
+        folder / f"{bare} {version}{MODEL_SUFFIX}"
         for version in count(2)
-        if not _taken(folder, f"{bare} {version}")
+        if not _is_name_taken(folder, f"{bare} {version}")
     )
 
 
-def _taken(folder: Path, name: str) -> bool:
+def _is_name_taken(folder: Path, name: str) -> bool:
     try:
         # some file systems do not tell capitals from small letters
-        return name.lower() in {path.stem.lower() for path in folder.glob(f"*{SUFFIX}")}
+        return name.lower() in {path.stem.lower() for path in folder.glob(f"*{MODEL_SUFFIX}")}
     except OSError:  # not to be read; writing will say it
         return False
 
 
-def rename(path: Path, name: str) -> Path:
+def rename_model(path: Path, name: str) -> Path:
     """Give a model another name, in its card, too.
 
     Parameters
@@ -93,19 +93,19 @@ def rename(path: Path, name: str) -> Path:
     UserError
         If the name is taken or cannot be one, or the file cannot be written.
     """
-    name = check_name(name)
-    to = path.with_name(f"{name}{SUFFIX}")
-    if _taken(path.parent, name) and name.lower() != path.stem.lower():
+    name = check_model_name(name)
+    to = path.with_name(f"{name}{MODEL_SUFFIX}")
+    if _is_name_taken(path.parent, name) and name.lower() != path.stem.lower():
         raise UserError(f"There is a model '{name}' already: choose another name.")
     card = read_card(path)
     with atomic_write(to) as aside:
-        _with_card(path, dataclasses.replace(card, name=name), aside)
+        _copy_with_card(path, dataclasses.replace(card, name=name), aside)
     if not (to.exists() and path.exists() and to.samefile(path)):
-        delete(path)
+        delete_model(path)
     return to
 
 
-def _with_card(path: Path, card: ModelCard, to: Path) -> None:
+def _copy_with_card(path: Path, card: ModelCard, to: Path) -> None:
     """Copy a model with another card, and its weights byte for byte."""
     with path.open("rb") as model, to.open("wb") as out:
         (size,) = struct.unpack("<Q", model.read(8))
@@ -117,7 +117,7 @@ def _with_card(path: Path, card: ModelCard, to: Path) -> None:
         shutil.copyfileobj(model, out)
 
 
-def delete(path: Path) -> None:
+def delete_model(path: Path) -> None:
     """Remove a model.
 
     Raises
@@ -131,7 +131,7 @@ def delete(path: Path) -> None:
         raise UserError(f"{path} cannot be removed ({error.strerror}).") from error
 
 
-def copy_in(path: Path, folder: Path) -> Path:
+def copy_into_library(path: Path, folder: Path) -> Path:
     """Copy a model file into a folder, under its name or the next that is free.
 
     Parameters
@@ -151,20 +151,22 @@ def copy_in(path: Path, folder: Path) -> Path:
         If it is no model, or cannot be written.
     """
     read_model(path)
-    to = path_for_copy(folder, path.stem)
-    copy_out(path, to)
+    to = find_path_for_copy(folder, path.stem)
+    copy_from_library(path, to)
     return to
 
 
-def path_for_copy(folder: Path, name: str) -> Path:
+def find_path_for_copy(folder: Path, name: str) -> Path:
     """Give the file for a model that is brought in, whatever it is called."""
     try:
-        return free_path(folder, name)
+        return find_free_model_path(folder, name)
     except UserError:  # it is called like one of the package, or as no file can be
-        return free_path(folder, f"{sanitize_name(name, 'model')[: MAX_NAME_LENGTH - 10]} copy")
+        return find_free_model_path(
+            folder, f"{sanitize_name(name, 'model')[: MAX_NAME_LENGTH - 10]} copy"
+        )
 
 
-def copy_out(path: Path, to: Path) -> None:
+def copy_from_library(path: Path, to: Path) -> None:
     """Copy a model to a file of any name; it appears whole or not at all.
 
     Raises

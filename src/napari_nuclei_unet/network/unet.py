@@ -17,9 +17,9 @@ TARGETS = ("nucleus", "border", "distance", "size")
 
 # Pixels that go through the finest levels together on a CPU, so that what they become stays in the
 # cache; and the rows of the level below that these look beyond.
-STRIP, STRIP_MARGIN = 2**18, 2
+MAX_STRIP_PIXELS, STRIP_MARGIN_ROWS = 2**18, 2
 
-Padding = Literal["zeros", "reflect", "replicate"]
+PaddingMode = Literal["zeros", "reflect", "replicate"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class UNetConfig:
     out_channels: int = 3
     width: int = 32
     depth: int = 4
-    padding: Padding = "zeros"
+    padding: PaddingMode = "zeros"
     stem: int = 1
     detail: int = 0
     mean: tuple[float, ...] = ()
@@ -96,7 +96,9 @@ class UNetConfig:
         detail = 1 if self.detail else 0
         if self.encoder != "plain":
             up = sum(2 * 2 ** (level + 1) for level in range(self.depth))
-            return up + ENCODERS[self.encoder].reach(self.depth + 1) + self.divisor + detail
+            return (
+                up + ENCODERS[self.encoder].receptive_field(self.depth + 1) + self.divisor + detail
+            )
         levels = sum(5 * 2**level for level in range(self.depth))
         return self.stem * (levels + 2 * 2**self.depth + 1) - 1 + detail
 
@@ -111,7 +113,7 @@ class UNetConfig:
         """
         finest = 4.5 * self.width
         if self.encoder != "plain":
-            finest = max(finest, 3 * ENCODERS[self.encoder].widest)
+            finest = max(finest, 3 * ENCODERS[self.encoder].max_channels)
         return self.in_channels + self.out_channels + finest / self.stem**2
 
     @property
@@ -140,7 +142,7 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.shifted = any(config.mean) or set(config.std) != {1.0}
+        self.is_standardized = any(config.mean) or set(config.std) != {1.0}
         self.register_buffer("mean", _per_channel(config.mean), persistent=False)
         self.register_buffer("std", _per_channel(config.std), persistent=False)
         widths = [config.width * 2**level for level in range(config.depth + 1)]
@@ -148,27 +150,27 @@ class UNet(nn.Module):
             skips = widths
             inputs = [config.in_channels * config.stem**2, *widths]
             self.down = nn.ModuleList(
-                _block(a, b, config.padding) for a, b in zip(inputs, widths, strict=False)
+                _double_conv(a, b, config.padding) for a, b in zip(inputs, widths, strict=False)
             )
             self.pool = nn.MaxPool2d(2)
             self.fold = nn.PixelUnshuffle(config.stem)
         else:
             kind = ENCODERS[config.encoder]
             skips = list(kind.channels[: config.depth + 1])
-            self.encoder = kind.make(config.depth + 1)
+            self.encoder = kind.encoder_class(config.depth + 1)
         below = [*widths[1:-1], skips[-1]]
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(b, w, 2, stride=2) for b, w in zip(below, widths, strict=False)
         )
         self.merge = nn.ModuleList(
-            _block(s + w, w, config.padding) for s, w in zip(skips, widths[:-1], strict=False)
+            _double_conv(s + w, w, config.padding) for s, w in zip(skips, widths[:-1], strict=False)
         )
         unfolded = config.detail or config.out_channels
         self.head = nn.ConvTranspose2d(widths[0], unfolded, config.stem, stride=config.stem)
         if config.detail:
-            self.detail = _convolution(config.in_channels, config.detail, config.padding)
+            self.detail = _conv_bn_relu(config.in_channels, config.detail, config.padding)
             self.draw = nn.Sequential(
-                *_convolution(2 * config.detail, config.detail, config.padding),
+                *_conv_bn_relu(2 * config.detail, config.detail, config.padding),
                 nn.Conv2d(config.detail, config.out_channels, 1),
             )
 
@@ -191,7 +193,7 @@ class UNet(nn.Module):
             If the channels or the size do not fit.
         """
         self._check(image)
-        if self.shifted:
+        if self.is_standardized:
             image = (image - self.mean) / self.std
         skips = self._contract(image)
         x = skips.pop()
@@ -220,12 +222,12 @@ class UNet(nn.Module):
         again, in pages that the system has to clear first; strips stay in the cache.
         """
         step, height = 2 * self.config.stem, x.shape[-2]
-        rows = max(STRIP // (step * image.shape[-1]), 4 * STRIP_MARGIN)
+        rows = max(MAX_STRIP_PIXELS // (step * image.shape[-1]), 4 * STRIP_MARGIN_ROWS)
         logits = image.new_empty((image.shape[0], self.config.out_channels, *image.shape[-2:]))
         for start in range(0, height, rows):
             stop = min(start + rows, height)
             # the convolutions see what surrounds a strip, or the cuts would show
-            low, high = max(start - STRIP_MARGIN, 0), min(stop + STRIP_MARGIN, height)
+            low, high = max(start - STRIP_MARGIN_ROWS, 0), min(stop + STRIP_MARGIN_ROWS, height)
             strip = self._finest(
                 image[..., step * low : step * high, :],
                 skip[..., 2 * low : 2 * high, :],
@@ -261,7 +263,7 @@ def _per_channel(values: tuple[float, ...]) -> Tensor:
     return torch.tensor(values)[:, None, None]
 
 
-def fused(network: UNet) -> UNet:
+def fuse_conv_bn_relu(network: UNet) -> UNet:
     """Make one step of each convolution, batch normalisation and ReLU of an evaluated network.
 
     The predictions stay the same to rounding, with two thirds fewer passes over memory.
@@ -286,7 +288,7 @@ def fused(network: UNet) -> UNet:
             conv = block[i]
             if isinstance(block[i + 2], nn.ReLU) and _can_fuse_relu(conv):
                 block[i], block[i + 2] = _ConvReLU(conv), nn.Identity()
-    return channels_last(network)
+    return to_channels_last(network)
 
 
 def _can_fuse_relu(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
@@ -333,17 +335,17 @@ class _ConvReLU(nn.Module):
         return joined
 
 
-def channels_last(network: UNet) -> UNet:
+def to_channels_last(network: UNet) -> UNet:
     """Store weights as CPUs and tensor cores want them; changed in place and returned."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _block(inputs: int, outputs: int, padding: Padding) -> nn.Sequential:
-    first, second = (_convolution(n, outputs, padding) for n in (inputs, outputs))
+def _double_conv(inputs: int, outputs: int, padding: PaddingMode) -> nn.Sequential:
+    first, second = (_conv_bn_relu(n, outputs, padding) for n in (inputs, outputs))
     return nn.Sequential(*first, *second)
 
 
-def _convolution(inputs: int, outputs: int, padding: Padding) -> nn.Sequential:
+def _conv_bn_relu(inputs: int, outputs: int, padding: PaddingMode) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode=padding, bias=False),
         nn.BatchNorm2d(outputs),

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.segmentation.segment import Segmentation
 
 # What a record says of the network's run; without it 16 bits or 32 could be taken elsewhere.
-RAN_ON = ("device", "precision", "tile", "batch")
+RUN_SETTINGS = ("device", "precision", "tile", "batch")
 # Letters of axes that are neither time, depth, channels nor the plane.
-SPARE = "PQRSUVW"
+SPARE_AXIS_LETTERS = "PQRSUVW"
 
 
-def source_of(
+def describe_source(
     plane_index: PlaneIndex,
     axes: str,
     path: str | None,
@@ -71,7 +71,7 @@ def source_of(
     }
 
 
-def at_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:
+def enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:
     """Give a result of a lower level of a pyramid the pixels of the full image.
 
     Parameters
@@ -97,7 +97,7 @@ def at_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segm
     )
 
 
-def as_command(record: dict[str, Any]) -> str:
+def format_command(record: dict[str, Any]) -> str:
     """Write the command that makes a result again.
 
     Parameters
@@ -116,7 +116,7 @@ def as_command(record: dict[str, Any]) -> str:
     UserError
         If the image is in no file, or the run was stopped.
     """
-    source = _source(record)
+    source = _get_source(record)
     if source["path"] is None:
         raise UserError(
             "The command line needs a file, and this image is in none that it can read: save the "
@@ -124,7 +124,7 @@ def as_command(record: dict[str, Any]) -> str:
         )
     words = ["nuclei-unet", "segment", source["path"], "--out", "results"]
     words += ["--model", record.get("model_file") or record["model"]]
-    for name, value in _settings(record).items():
+    for name, value in _get_settings(record).items():
         words += ["--" + name.replace("_", "-"), str(value)]
     if len(source["axes"]) > 2:
         words += ["--axes", source["axes"]]
@@ -145,14 +145,14 @@ def as_command(record: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
-def as_python(record: dict[str, Any]) -> str:
+def format_python(record: dict[str, Any]) -> str:
     """Write the Python that makes a result again, as ``labels``.
 
     Parameters
     ----------
     record : dict
-        As in :func:`as_command`. Without a file the image is taken from napari's viewer, so that
-        the code runs in its console.
+        As in :func:`format_command`. Without a file the image is taken from napari's viewer, so
+        that the code runs in its console.
 
     Returns
     -------
@@ -164,31 +164,31 @@ def as_python(record: dict[str, Any]) -> str:
     UserError
         If the run was stopped, or nuclei were tracked.
     """
-    source = _source(record)
+    source = _get_source(record)
     if _is_stack(source):
-        return _stack_as_python(record, source)
+        return _format_stack_python(record, source)
     level = source["level"]
     names = {"segment"}
     if source["path"] is not None:
         names.add("read_image")
         lines = [f"image = read_image({source['path']!r}{f', level={level}' if level else ''})"]
     else:
-        lines = [_of_layer(source)]
-    arguments = {"model": record.get("model_file") or record["model"]} | _settings(record)
+        lines = [_format_layer(source)]
+    arguments = {"model": record.get("model_file") or record["model"]} | _get_settings(record)
     shapes = source["size"], source["level_size"]
     if record["region"]:
         region = Region.of(record["region"]).scaled(*shapes)
         arguments["region"] = [list(polygon) for polygon in region.polygons]
-    lines += ["labels = segment(", f"    {_plane(source)},"]
+    lines += ["labels = segment(", f"    {_format_plane(source)},"]
     lines += [f"    {name}={value!r}," for name, value in arguments.items()]
     lines += [")"]
     if shapes[0] != shapes[1]:
         names.add("enlarged")
         lines += [f"labels = enlarged(labels, {tuple(shapes[0])})"]
-    return _script(names, lines)
+    return _format_script(names, lines)
 
 
-def _script(names: set[str], lines: list[str]) -> str:
+def _format_script(names: set[str], lines: list[str]) -> str:
     """Write a script of lines that use these public names of the package, and maybe numpy."""
     imports = [f"from napari_nuclei_unet import {', '.join(sorted(names))}", ""]
     if any("np." in line for line in lines):
@@ -196,7 +196,7 @@ def _script(names: set[str], lines: list[str]) -> str:
     return "\n".join([*imports, *lines, ""])
 
 
-def of_stack(record: dict[str, Any]) -> dict[str, Any] | None:
+def extend_record_to_stack(record: dict[str, Any]) -> dict[str, Any] | None:
     """Let the record of one plane speak of all that were written into its labels.
 
     Parameters
@@ -215,7 +215,7 @@ def of_stack(record: dict[str, Any]) -> dict[str, Any] | None:
     written, source = record.get("planes_written") or [], record.get("source")
     if source is None or len(written) < 2:
         return record
-    lengths, axes, along = source.get("lengths"), source["axes"], _along(record)
+    lengths, axes, along = source.get("lengths"), source["axes"], _linked_axis(record)
     lead = len(axes) - len(written[0])  # 1: the labels have no axis of channels
     free = [axis - lead for axis, name in enumerate(axes) if name not in "CYX"]
     places = [sorted({plane[axis] for plane in written}) for axis in free]
@@ -223,33 +223,33 @@ def of_stack(record: dict[str, Any]) -> dict[str, Any] | None:
     if lengths is None or not ranges or math.prod(map(len, places)) != len(written):
         return None
     planes = [
-        some[0] if len(some) == 1 and axis != along else _range(some, length)
+        some[0] if len(some) == 1 and axis != along else _format_range(some, length)
         for axis, some, length in zip(free, places, lengths, strict=True)
     ]
     made = record | {"source": source | {"planes": planes}}
     if along is not None:
         letter = "T" if record.get("track") else record["join"].upper()
-        made["source"]["axes"] = _named(axes, along + lead, letter)
+        made["source"]["axes"] = _rename_axis(axes, along + lead, letter)
     return made
 
 
-def _along(record: dict[str, Any]) -> int | None:
+def _linked_axis(record: dict[str, Any]) -> int | None:
     along: int | None = record.get("along")
     return along if record.get("join") or record.get("track") else None
 
 
-def _range(places: Sequence[int], length: int) -> str:
+def _format_range(places: Sequence[int], length: int) -> str:
     return "all" if len(places) == length else f"{places[0]}-{places[-1]}"
 
 
-def _named(axes: str, axis: int, letter: str) -> str:
+def _rename_axis(axes: str, axis: int, letter: str) -> str:
     """Give an axis a letter, and its own to the axis that had that one; slices are not tracked."""
     names = list(axes)
     if letter in names:
         names[names.index(letter)] = names[axis]
     names[axis] = letter
     if letter == "T" and "Z" in names:
-        names[names.index("Z")] = next(one for one in SPARE if one not in names)
+        names[names.index("Z")] = next(one for one in SPARE_AXIS_LETTERS if one not in names)
     return "".join(names)
 
 
@@ -258,7 +258,7 @@ def _is_stack(source: dict[str, Any]) -> bool:
     return any(isinstance(part, str) for part in source["planes"])
 
 
-def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
+def _format_stack_python(record: dict[str, Any], source: dict[str, Any]) -> str:
     """Write the Python that makes labels of many planes again."""
     if record.get("track"):
         raise UserError("Only the command line makes this result again: copy the command.")
@@ -270,7 +270,7 @@ def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
     arguments: dict[str, Any] = {"channel": source["channel"], "planes": planes}
     arguments |= {"join": record.get("join")}
     arguments = {name: value for name, value in arguments.items() if value is not None}
-    arguments |= {"model": record.get("model_file") or record["model"]} | _settings(record)
+    arguments |= {"model": record.get("model_file") or record["model"]} | _get_settings(record)
     shapes = source["size"], source["level_size"]
     if record["region"]:
         region = Region.of(record["region"]).scaled(*shapes)
@@ -280,7 +280,7 @@ def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
         names.add("open_lazily")
         opened = f"image = open_lazily({source['path']!r}, {source['level']}).pixels"
     else:
-        opened = _of_layer(source)
+        opened = _format_layer(source)
     lines = [
         opened,
         "labels = segment_stack(",
@@ -296,16 +296,16 @@ def _stack_as_python(record: dict[str, Any], source: dict[str, Any]) -> str:
             f"planes = np.stack([enlarged(plane, {tuple(shapes[0])}) for plane in planes])",
             "labels = planes.reshape(*labels.shape[:-2], *planes.shape[1:])",
         ]
-    return _script(names, lines)
+    return _format_script(names, lines)
 
 
-def _of_layer(source: dict[str, Any]) -> str:
+def _format_layer(source: dict[str, Any]) -> str:
     """Take the image from the viewer."""
     level = f"[{source['level']}]" if source["multiscale"] else ""
     return f"image = viewer.layers[{source['layer']!r}].data{level}"
 
 
-def _source(record: dict[str, Any]) -> dict[str, Any]:
+def _get_source(record: dict[str, Any]) -> dict[str, Any]:
     source: dict[str, Any] | None = record.get("source")
     if source is None:
         raise UserError("This record does not say which image it is of.")
@@ -317,12 +317,12 @@ def _source(record: dict[str, Any]) -> dict[str, Any]:
     return source
 
 
-def _settings(record: dict[str, Any]) -> dict[str, Any]:
-    ran_on = {name: record["ran_on"][name] for name in RAN_ON}
+def _get_settings(record: dict[str, Any]) -> dict[str, Any]:
+    ran_on = {name: record["ran_on"][name] for name in RUN_SETTINGS}
     return {name: value for name, value in record["params"].items() if value is not None} | ran_on
 
 
-def _plane(source: dict[str, Any]) -> str:
+def _format_plane(source: dict[str, Any]) -> str:
     """Index of the plane in the array ``image``."""
     cut = PlaneIndex(tuple(source["index"]), source["channel_axis"])
     parts = [":" if at is None else str(at) for at in cut.index]

@@ -25,7 +25,7 @@ SAMPLES = {
     "histology_pink_purple": "Histology (pink and purple)",
     "grayscale_tissue": "Tissue (grey)",
 }
-FOLDER = Path(str(files("napari_nuclei_unet"))) / "sample_images"
+SAMPLES_FOLDER = Path(str(files("napari_nuclei_unet"))) / "sample_images"
 
 
 def read_sample(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
@@ -49,8 +49,8 @@ def read_sample(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     """
     if name not in SAMPLES:
         raise UserError(f"There is no sample '{name}': choose one of {', '.join(SAMPLES)}.")
-    image = np.asarray(PIL.Image.open(FOLDER / f"{name}.png"))
-    annotation = np.asarray(PIL.Image.open(FOLDER / f"{name}_annotation.png"))
+    image = np.asarray(PIL.Image.open(SAMPLES_FOLDER / f"{name}.png"))
+    annotation = np.asarray(PIL.Image.open(SAMPLES_FOLDER / f"{name}_annotation.png"))
     return image, annotation.astype(np.uint16)
 
 

@@ -17,24 +17,24 @@ from napari_nuclei_unet.labels.regionprops import measure
 from napari_nuclei_unet.models.model import Model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import run
-from napari_nuclei_unet.segmentation.device import Plan, plan
+from napari_nuclei_unet.segmentation.device import InferencePlan, plan_inference
 from napari_nuclei_unet.segmentation.normalization import check_plane
-from napari_nuclei_unet.segmentation.scale import predict_fitting
-from napari_nuclei_unet.segmentation.segment import segment, thresholds_of
-from napari_nuclei_unet.segmentation.watershed import SMOOTHING, separate
+from napari_nuclei_unet.segmentation.scale import predict_zoomed_maps_steps
+from napari_nuclei_unet.segmentation.segment import resolve_thresholds, segment
+from napari_nuclei_unet.segmentation.watershed import DISTANCE_SMOOTHING, separate_nuclei
 
-STAGES = ("normalise", "network", "separate", "measure")
-WARM_UP = 256
+BENCHMARK_STAGES = ("normalise", "network", "separate", "measure")
+WARM_UP_EDGE = 256
 
 
 @dataclass(frozen=True)
-class Bench:
+class BenchmarkResult:
     """What one run took.
 
     Attributes
     ----------
     seconds : dict of str to float
-        For each of ``STAGES``.
+        For each of ``BENCHMARK_STAGES``.
     megapixels : float
     nuclei : int
     zoom : float
@@ -51,7 +51,7 @@ class Bench:
     megapixels: float
     nuclei: int
     zoom: float
-    plan: Plan
+    plan: InferencePlan
     threads: int
     peak_memory: int
 
@@ -61,9 +61,9 @@ class Bench:
         return sum(value for stage, value in self.seconds.items() if stage != "measure")
 
 
-def bench(
+def run_benchmark(
     image: NDArray[np.generic], model: Model, params: SegmentParams, device: str, runs: int
-) -> Bench:
+) -> BenchmarkResult:
     """Segment an image several times, after warming up, and keep the fastest run.
 
     Parameters
@@ -79,15 +79,19 @@ def bench(
     -------
     Bench
     """
-    segment(image[:WARM_UP, :WARM_UP], model, device=device, precision=params.precision)
-    return min((_once(image, model, params, device) for _ in range(runs)), key=_seconds)
+    segment(image[:WARM_UP_EDGE, :WARM_UP_EDGE], model, device=device, precision=params.precision)
+    return min(
+        (_time_once(image, model, params, device) for _ in range(runs)), key=_end_to_end_seconds
+    )
 
 
-def _seconds(one: Bench) -> float:
+def _end_to_end_seconds(one: BenchmarkResult) -> float:
     return one.end_to_end
 
 
-def _once(image: NDArray[np.generic], model: Model, params: SegmentParams, device: str) -> Bench:
+def _time_once(
+    image: NDArray[np.generic], model: Model, params: SegmentParams, device: str
+) -> BenchmarkResult:
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -99,15 +103,15 @@ def _once(image: NDArray[np.generic], model: Model, params: SegmentParams, devic
     with timed("normalise"):
         plane = check_plane(image)
     with timed("network"):
-        how = plan(params, device, model.network.config)
-        seen, zoom, _ = run(predict_fitting(plane, model, params.diameter, how, []))
+        how = plan_inference(params, device, model.network.config)
+        seen, zoom, _ = run(predict_zoomed_maps_steps(plane, model, params.diameter, how, []))
     maps, how = seen.values, seen.plan
     with timed("separate"):
-        thresholds = thresholds_of(params, model.card, zoom)
-        labels = separate(maps, **thresholds, smoothing=SMOOTHING / zoom)
+        thresholds = resolve_thresholds(params, model.card, zoom)
+        labels = separate_nuclei(maps, **thresholds, smoothing=DISTANCE_SMOOTHING / zoom)
     with timed("measure"):
         measure(labels, plane.pixels, maps[0])
-    return Bench(
+    return BenchmarkResult(
         seconds=seconds,
         megapixels=plane.shape[0] * plane.shape[1] / 1e6,
         nuclei=int(labels.max(initial=0)),

@@ -17,20 +17,20 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.network.unet import UNetConfig, has_bf16
 from napari_nuclei_unet.params import DEVICES, SegmentParams
 
-SMALLEST_TILE = 128
+MIN_TILE = 128
 # On a CPU larger tiles waste less on overlap; smaller ones take less memory and answer sooner to
 # Cancel (docs/decisions/0003-network-and-precision.md).
 CPU_TILE, GPU_TILE = 1024, 2048
 GPU_BATCH = 8
 # 16 bits that the hardware claims to multiply are refused where they take so many times longer.
-TOLERATED = 1.5
-ROUNDS = 3
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+MAX_HALF_PRECISION_SLOWDOWN = 1.5
+TIMING_ROUNDS = 3
+AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Share of the free memory that the activations of one batch may take.
-MEMORY_SHARE = 0.25
-BYTES = 4  # of a number in fp32
+ACTIVATION_MEMORY_SHARE = 0.25
+BYTES_PER_FLOAT32 = 4  # of a number in fp32
 # How torch and oneDNN put it, in lower case.
-OUT_OF_MEMORY = (
+OUT_OF_MEMORY_MESSAGES = (
     "out of memory",
     "can't allocate memory",
     "not enough memory",
@@ -43,7 +43,7 @@ OUT_OF_MEMORY = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class InferencePlan:
     """How tiles go through the network.
 
     Attributes
@@ -63,22 +63,22 @@ class Plan:
     tile: int
     batch: int
 
-    def smaller(self) -> Plan | None:
+    def smaller(self) -> InferencePlan | None:
         """Halve what is in memory at once; None when this was the last resort."""
         if self.batch > 1:
             return replace(self, batch=self.batch // 2)
-        if self.tile > SMALLEST_TILE:
-            return replace(self, tile=max(self.tile // 2, SMALLEST_TILE))
+        if self.tile > MIN_TILE:
+            return replace(self, tile=max(self.tile // 2, MIN_TILE))
         if self.device != "cpu":
-            precision = _precision("cpu", "fp32" if self.precision == "fp32" else "auto")
-            return Plan("cpu", precision, CPU_TILE, 1)
+            precision = _resolve_precision("cpu", "fp32" if self.precision == "fp32" else "auto")
+            return InferencePlan("cpu", precision, CPU_TILE, 1)
         return None
 
     def __str__(self) -> str:
         return f"{self.batch} tile(s) of {self.tile} px at a time on {self.device.upper()}"
 
 
-def plan(params: SegmentParams, device: str, config: UNetConfig) -> Plan:
+def plan_inference(params: SegmentParams, device: str, config: UNetConfig) -> InferencePlan:
     """Decide how a network runs on this machine.
 
     Parameters
@@ -98,20 +98,24 @@ def plan(params: SegmentParams, device: str, config: UNetConfig) -> Plan:
     UserError
         If the device is not there, or cannot work in the wanted precision.
     """
-    device, precision = choose(device, params.precision)
-    pixels = MEMORY_SHARE * _free_memory(device) / (BYTES * config.working_channels)
+    device, precision = choose_device_and_precision(device, params.precision)
+    pixels = (
+        ACTIVATION_MEMORY_SHARE
+        * _free_memory(device)
+        / (BYTES_PER_FLOAT32 * config.working_channels)
+    )
     tile, batch = params.tile, params.batch
     if tile == 0:
         tile = CPU_TILE if device == "cpu" else GPU_TILE
-        while tile > SMALLEST_TILE and (tile + 2 * config.halo) ** 2 > pixels:
+        while tile > MIN_TILE and (tile + 2 * config.halo) ** 2 > pixels:
             tile //= 2
     if batch == 0:
         fitting = int(pixels // (tile + 2 * config.halo) ** 2)
         batch = 1 if device == "cpu" else min(max(fitting, 1), GPU_BATCH)
-    return Plan(device, precision, tile, batch)
+    return InferencePlan(device, precision, tile, batch)
 
 
-def choose(device: str, precision: str) -> tuple[str, str]:
+def choose_device_and_precision(device: str, precision: str) -> tuple[str, str]:
     """Decide where a network runs and in which number format.
 
     Parameters
@@ -129,18 +133,18 @@ def choose(device: str, precision: str) -> tuple[str, str]:
     UserError
         If the device is not there, or cannot work in the wanted precision.
     """
-    device = _available(device)
-    return device, _precision(device, precision)
+    device = _resolve_device(device)
+    return device, _resolve_precision(device, precision)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch or numpy ran out of memory, on whatever device."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY_MESSAGES)
 
 
 @cache
-def _trim() -> Callable[[int], int] | None:
+def _find_malloc_trim() -> Callable[[int], int] | None:
     """Ask the C library of Linux for its way to give memory back; others do so by themselves."""
     if sys.platform != "linux":
         return None
@@ -152,7 +156,7 @@ def _trim() -> Callable[[int], int] | None:
 
 
 @contextmanager
-def memory_told() -> Iterator[None]:
+def explain_out_of_memory() -> Iterator[None]:
     """Turn a training that ran out of memory into a sentence for the user.
 
     Raises
@@ -170,16 +174,16 @@ def memory_told() -> Iterator[None]:
         ) from error
 
 
-def give_back_memory() -> None:
+def release_memory() -> None:
     """Give memory that is free back to the system.
 
     glibc keeps what large temporary arrays leave behind: of a 4096 x 4096 plane 0.9 GB.
     """
-    if (trim := _trim()) is not None:
+    if (trim := _find_malloc_trim()) is not None:
         trim(0)
 
 
-def _available(device: str) -> str:
+def _resolve_device(device: str) -> str:
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
@@ -196,23 +200,27 @@ def _available(device: str) -> str:
     return device
 
 
-def _precision(device: str, wanted: str) -> str:
+def _resolve_precision(device: str, wanted: str) -> str:
     if wanted == "fp16" and device == "cpu":
         raise UserError("fp16 is for graphics cards; on the CPU choose auto, fp32 or bf16.")
     if wanted != "auto":
         return wanted
-    candidate = _half_precision(device)
+    candidate = _supported_half_precision(device)
     if candidate is None:
         return "fp32"
-    return candidate if _sure(device) or _gains(device, candidate) else "fp32"
+    return (
+        candidate
+        if _is_surely_faster(device) or _is_measurably_faster(device, candidate)
+        else "fp32"
+    )
 
 
-def _sure(device: str) -> bool:
+def _is_surely_faster(device: str) -> bool:
     """Whether 16 bits need no measurement, in which other busy programs might decide."""
     return device == "cpu" and bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
-def _half_precision(device: str) -> str | None:
+def _supported_half_precision(device: str) -> str | None:
     """16-bit format that the hardware says it multiplies itself."""
     if device == "cpu":
         # torch has no public way to ask, and what it has may go
@@ -225,19 +233,22 @@ def _half_precision(device: str) -> str | None:
 
 
 @cache
-def _gains(device: str, precision: str) -> bool:
+def _is_measurably_faster(device: str, precision: str) -> bool:
     """Measure, once a process, whether 16 bits really are what the hardware promises.
 
     In turn and more than once: the first calls are slow, and other programs may be at work. What
     they add must not decide, so only clearly slower 16 bits are refused.
     """
-    times = [(_seconds(device, AUTOCAST[precision]), _seconds(device, None)) for _ in range(ROUNDS)]
+    times = [
+        (_time_convolution(device, AUTOCAST_DTYPES[precision]), _time_convolution(device, None))
+        for _ in range(TIMING_ROUNDS)
+    ]
     half, full = (min(one) for one in zip(*times, strict=True))
-    return half < TOLERATED * full
+    return half < MAX_HALF_PRECISION_SLOWDOWN * full
 
 
 @torch.inference_mode()
-def _seconds(device: str, dtype: torch.dtype | None) -> float:
+def _time_convolution(device: str, dtype: torch.dtype | None) -> float:
     """Shortest of a few runs of a convolution like those of the network."""
     layer = torch.nn.Conv2d(48, 48, 3, padding=1).to(device)
     image = torch.rand(1, 48, 160, 160, device=device).to(memory_format=torch.channels_last)

@@ -13,7 +13,7 @@ from napari_nuclei_unet.errors import UserError
 
 LOW_PERCENTILE = 1.0
 HIGH_PERCENTILE = 99.8
-SAMPLE = 4_000_000
+MAX_SAMPLED_VALUES = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Plane:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     @property
-    def blank(self) -> bool:
+    def is_blank(self) -> bool:
         """Whether all values are the same, so that there is nothing to find."""
         return not self.low < self.high
 
@@ -69,7 +69,7 @@ class Plane:
         scaled: NDArray[Any] = part.astype(exact)
         scaled[~np.isfinite(scaled)] = self.middle
         scaled -= self.low
-        scaled /= 1 if self.blank else self.high - self.low
+        scaled /= 1 if self.is_blank else self.high - self.low
         return np.clip(scaled, 0, 1).astype(np.float32, copy=False)
 
 
@@ -108,10 +108,10 @@ def check_plane(image: NDArray[np.generic]) -> Plane:
         notices.append(
             f"{np.count_nonzero(lost):,} values are NaN or infinite and were treated as background."
         )
-    return Plane(pixels, *intensity_range(pixels), invalid, tuple(notices))
+    return Plane(pixels, *estimate_intensity_range(pixels), invalid, tuple(notices))
 
 
-def lazy_plane(pixels: ArrayLike) -> Plane:
+def check_lazy_plane(pixels: ArrayLike) -> Plane:
     """Accept what can be sliced as one plane, of which only a sample is read.
 
     Parameters
@@ -131,10 +131,10 @@ def lazy_plane(pixels: ArrayLike) -> Plane:
         As :func:`check_plane`.
     """
     check_type_and_shape(pixels)
-    return Plane(pixels, *intensity_range(pixels))  # type: ignore[arg-type]
+    return Plane(pixels, *estimate_intensity_range(pixels))  # type: ignore[arg-type]
 
 
-def seen_colours(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+def drop_alpha(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     """Leave transparency out, and an axis of colours that has one only."""
     if pixels.ndim == 2:
         return pixels
@@ -167,7 +167,7 @@ def check_type_and_shape(pixels: Any) -> None:
         )
 
 
-def intensity_range(pixels: ArrayLike) -> tuple[float, float, float]:
+def estimate_intensity_range(pixels: ArrayLike) -> tuple[float, float, float]:
     """Black point, median and white point of a whole plane.
 
     Black and white are the 1st and the 99.8th percentile of its finite values, as in StarDist
@@ -186,13 +186,13 @@ def intensity_range(pixels: ArrayLike) -> tuple[float, float, float]:
     """
     colours = min(pixels.shape[2], 3) if len(pixels.shape) == 3 else 1
     size = pixels.shape[0] * pixels.shape[1] * colours
-    step = max(1, int(np.ceil(np.sqrt(size / SAMPLE))))
+    step = max(1, int(np.ceil(np.sqrt(size / MAX_SAMPLED_VALUES))))
     sample = np.asarray(pixels[::step, ::step])
-    return range_of(sample[..., :3] if sample.ndim == 3 else sample)
+    return percentile_range(sample[..., :3] if sample.ndim == 3 else sample)
 
 
-def range_of(sample: NDArray[np.generic]) -> tuple[float, float, float]:
-    """Black point, median and white point of a sample of values, as :func:`intensity_range`."""
+def percentile_range(sample: NDArray[np.generic]) -> tuple[float, float, float]:
+    """Return black point, median and white point, as in :func:`estimate_intensity_range`."""
     sample = sample.astype(np.float64).ravel()
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:

@@ -17,10 +17,10 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.network.unet import UNet
 from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.segmentation.device import (
-    AUTOCAST,
-    Plan,
-    give_back_memory,
+    AUTOCAST_DTYPES,
+    InferencePlan,
     is_out_of_memory,
+    release_memory,
 )
 from napari_nuclei_unet.segmentation.normalization import Plane
 
@@ -30,22 +30,22 @@ class OutOfMemoryError(UserError):
 
 
 @dataclass(frozen=True, eq=False)
-class Window:
+class PredictionWindow:
     """Part of a plane of which maps are wanted.
 
     Attributes
     ----------
     box : (slice, slice)
-    is_live : callable
+    has_foreground : callable
         Is given a box of a tile, and says whether there may be something in it.
     """
 
     box: Box
-    is_live: Callable[[Box], bool]
+    has_foreground: Callable[[Box], bool]
 
 
 @dataclass(frozen=True, eq=False)
-class Maps:
+class PredictedMaps:
     """What a network predicted for a plane.
 
     Attributes
@@ -59,25 +59,25 @@ class Maps:
     """
 
     values: NDArray[np.float32]
-    plan: Plan
+    plan: InferencePlan
     finished: NDArray[np.bool_] | None = None
 
 
-def predict_steps(
+def predict_maps_steps(
     plane: Plane,
     network: UNet,
-    how: Plan,
+    plan: InferencePlan,
     notices: list[str],
     box: Box | None = None,
-    window: Window | None = None,
-) -> Generator[Step, Stop, Maps]:
+    window: PredictionWindow | None = None,
+) -> Generator[Step, Stop, PredictedMaps]:
     """Predict the maps of a plane, with less at a time whenever memory runs out.
 
     Parameters
     ----------
     plane : Plane
     network : UNet
-    how : Plan
+    plan : Plan
         What to try first.
     notices : list of str
         What had to be changed is appended, and yielded.
@@ -101,52 +101,56 @@ def predict_steps(
         If memory does not even suffice for the smallest tile on the CPU.
     """
     # a plane that is smaller than a tile would only be tried again
-    how = replace(how, tile=min(how.tile, max(plane.shape)))
+    plan = replace(plan, tile=min(plan.tile, max(plane.shape)))
     while True:
         try:
-            return (yield from _tile_steps(plane, network, how, box, window))
+            return (yield from _tile_steps(plane, network, plan, box, window))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            smaller = how.smaller()
+            smaller = plan.smaller()
             if smaller is None:
                 raise OutOfMemoryError(
                     "There is not enough memory for even the smallest tile; close other "
                     "programs or crop the image."
                 ) from error
-        how = smaller
-        notices.append(f"Memory ran out; going on with {how}.")
+        plan = smaller
+        notices.append(f"Memory ran out; going on with {plan}.")
         yield Step(0, 1, notices[-1])
 
 
 def _tile_steps(
-    plane: Plane, network: UNet, how: Plan, box: Box | None, window: Window | None
-) -> Generator[Step, Stop, Maps]:
+    plane: Plane,
+    network: UNet,
+    plan: InferencePlan,
+    box: Box | None,
+    window: PredictionWindow | None,
+) -> Generator[Step, Stop, PredictedMaps]:
     config = network.config
     frame = window.box if window else (slice(0, plane.shape[0]), slice(0, plane.shape[1]))
     box = window.box if window else box
-    tiles = plan_tiles(plane.shape, how.tile, config.halo, config.divisor, box)
+    tiles = plan_tiles(plane.shape, plan.tile, config.halo, config.divisor, box)
     if window is not None:
-        tiles = [tile for tile in tiles if window.is_live(tile.core)]
+        tiles = [tile for tile in tiles if window.has_foreground(tile.core)]
     shape = [part.stop - part.start for part in frame]
     maps = np.zeros((config.out_channels, *shape), np.float32)
     finished = np.zeros(shape, bool)
-    if how.device != "cpu":  # a model is shared, so it is copied and not moved
-        network = copy.deepcopy(network).to(how.device)
+    if plan.device != "cpu":  # a model is shared, so it is copied and not moved
+        network = copy.deepcopy(network).to(plan.device)
     done = 0
     stop = yield Step(done, len(tiles))
-    for batch in _batches(tiles, how.batch):
+    for batch in _batches(tiles, plan.batch):
         if stop:
             break
         inputs = np.stack([_network_input(plane, tile) for tile in batch])
-        for tile, predicted in zip(batch, predict(network, inputs, how), strict=True):
+        for tile, predicted in zip(batch, predict_batch(network, inputs, plan), strict=True):
             there, here = intersect_tile(tile, frame)
             maps[:, *there] = predicted[:, *here]
             finished[there] = True
         done += len(batch)
         stop = yield Step(done, len(tiles))
-    give_back_memory()  # in the end only: the next tile needs what this one took
-    return Maps(maps, how, None if done == len(tiles) else finished)
+    release_memory()  # in the end only: the next tile needs what this one took
+    return PredictedMaps(maps, plan, None if done == len(tiles) else finished)
 
 
 def _batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
@@ -169,7 +173,9 @@ def _network_input(plane: Plane, tile: Tile) -> NDArray[np.float32]:
 
 
 @torch.inference_mode()
-def predict(network: UNet, inputs: NDArray[np.float32], how: Plan) -> NDArray[np.float32]:
+def predict_batch(
+    network: UNet, inputs: NDArray[np.float32], plan: InferencePlan
+) -> NDArray[np.float32]:
     """Run one batch through the network.
 
     A function of its own, because ``inference_mode`` around a ``yield`` would leak into the
@@ -178,17 +184,17 @@ def predict(network: UNet, inputs: NDArray[np.float32], how: Plan) -> NDArray[np
     Parameters
     ----------
     network : UNet
-        On the device of ``how``.
+        On the device of ``plan``.
     inputs : ndarray, shape (N, Y, X, 3), float32, values 0 to 1
-    how : Plan
+    plan : Plan
 
     Returns
     -------
     ndarray, shape (N, out_channels, Y, X), float32, values 0 to 1
     """
     # colours last is how CPUs and tensor cores want them, so that nothing is copied
-    images = torch.from_numpy(inputs).permute(0, 3, 1, 2).to(how.device)
-    low_precision = AUTOCAST.get(how.precision)
-    with torch.autocast(how.device, dtype=low_precision, enabled=low_precision is not None):
+    images = torch.from_numpy(inputs).permute(0, 3, 1, 2).to(plan.device)
+    low_precision = AUTOCAST_DTYPES.get(plan.precision)
+    with torch.autocast(plan.device, dtype=low_precision, enabled=low_precision is not None):
         logits = network(images)
     return torch.sigmoid(logits.float()).cpu().numpy()

@@ -16,27 +16,33 @@ from napari_nuclei_unet.arrays.resampling import ZoomedView, as_fraction, resamp
 from napari_nuclei_unet.labels.diameter import equivalent_diameters, estimate_diameter
 from napari_nuclei_unet.models.model import Model, ModelCard
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.segmentation.device import Plan, is_out_of_memory
+from napari_nuclei_unet.segmentation.device import InferencePlan, is_out_of_memory
 from napari_nuclei_unet.segmentation.normalization import Plane
-from napari_nuclei_unet.segmentation.predict import Maps, OutOfMemoryError, predict_steps
-from napari_nuclei_unet.segmentation.watershed import SMOOTHING, separate
+from napari_nuclei_unet.segmentation.predict import (
+    OutOfMemoryError,
+    PredictedMaps,
+    predict_maps_steps,
+)
+from napari_nuclei_unet.segmentation.watershed import DISTANCE_SMOOTHING, separate_nuclei
 
 # Of a larger plane only the liveliest square of this edge, in pixels, is measured.
-PROBE = 1024
+PROBE_EDGE = 1024
 # So much around what is wanted of a plane is predicted with it, in pixels that the network sees:
 # more than two typical nuclei, so that those inside are found as in the whole plane.
-CONTEXT = 64
+BOX_CONTEXT = 64
 # Looks at the probe: as it is, then once or twice with what the look before has found.
-LOOKS = 3
+MAX_PROBE_PREDICTIONS = 3
 # Zoom of a second look at a probe in which nothing was found: very large nuclei may be there.
-FAR_LOOK = 0.25
-LEAST_ZOOM, MOST_ZOOM = 1 / 16, 3.0
+LARGE_NUCLEI_ZOOM = 0.25
+MIN_PLANE_ZOOM, MAX_PLANE_ZOOM = 1 / 16, 3.0
 # An enlarged plane has at most so many pixels, or its maps would not fit into memory.
-MOST_PIXELS = 64e6
-NO_MEMORY_TO_ZOOM = "There is not enough memory to enlarge the image; small nuclei may be missed."
+MAX_ENLARGED_PIXELS = 64e6
+NO_MEMORY_TO_ENLARGE = (
+    "There is not enough memory to enlarge the image; small nuclei may be missed."
+)
 
 
-def zoom_for(diameter: float, card: ModelCard, shape: tuple[int, ...]) -> float:
+def choose_zoom(diameter: float, card: ModelCard, shape: tuple[int, ...]) -> float:
     """Zoom at which a model should see a plane; 1 where it takes the nuclei as they are.
 
     Parameters
@@ -55,24 +61,24 @@ def zoom_for(diameter: float, card: ModelCard, shape: tuple[int, ...]) -> float:
     smallest, largest = card.sizes
     if smallest <= diameter <= largest:
         return 1.0
-    most = max(1.0, min(MOST_ZOOM, math.sqrt(MOST_PIXELS / math.prod(shape))))
+    most = max(1.0, min(MAX_PLANE_ZOOM, math.sqrt(MAX_ENLARGED_PIXELS / math.prod(shape))))
     ideal = card.ideal or math.sqrt(smallest * largest)
-    return float(as_fraction(min(max(ideal / diameter, LEAST_ZOOM), most)))
+    return float(as_fraction(min(max(ideal / diameter, MIN_PLANE_ZOOM), most)))
 
 
-def context(zoom: float) -> int:
+def context_width(zoom: float) -> int:
     """How far around a box maps are predicted with it, in pixels of the plane."""
-    return round(CONTEXT / zoom)
+    return round(BOX_CONTEXT / zoom)
 
 
-def predict_fitting(
+def predict_zoomed_maps_steps(
     plane: Plane,
     model: Model,
     diameter: float | None,
-    how: Plan,
+    plan: InferencePlan,
     notices: list[str],
     box: Box | None = None,
-) -> Generator[Step, Stop, tuple[Maps, float, float | None]]:
+) -> Generator[Step, Stop, tuple[PredictedMaps, float, float | None]]:
     """Predict the maps of a plane at the zoom that suits its nuclei.
 
     Parameters
@@ -81,7 +87,7 @@ def predict_fitting(
     model : Model
     diameter : float or None
         Of a typical nucleus in pixels; None: it is measured.
-    how : Plan
+    plan : Plan
     notices : list of str
     box : (slice, slice), optional
         Part of the plane that is needed; it is predicted with its context. The zoom suits the
@@ -101,34 +107,42 @@ def predict_fitting(
         As given, or as measured; None where nothing was found.
     """
     if not model.card.sizes:
-        return (yield from _predict(plane, model, 1.0, how, notices, box)), 1.0, diameter
+        return (
+            (yield from _predict_at_zoom_steps(plane, model, 1.0, plan, notices, box)),
+            1.0,
+            diameter,
+        )
     if diameter is not None:
-        zoom = zoom_for(diameter, model.card, plane.shape)
+        zoom = choose_zoom(diameter, model.card, plane.shape)
     else:
-        probe = _probe(plane)
-        looking = look(probe, plane.shape, model, how, notices)
+        probe = _cut_out_probe(plane)
+        looking = look_at_size_steps(probe, plane.shape, model, plan, notices)
         if probe is plane:
             return (yield from looking)
-        seen, zoom, diameter = yield from forward_stop(looking, _before_work)
+        seen, zoom, diameter = yield from forward_stop(looking, _without_progress)
         if seen.finished is not None:
-            return _nothing(plane, seen), zoom, diameter
-    return (yield from _predict(plane, model, zoom, how, notices, box)), zoom, diameter
+            return _empty_maps(plane, seen), zoom, diameter
+    return (
+        (yield from _predict_at_zoom_steps(plane, model, zoom, plan, notices, box)),
+        zoom,
+        diameter,
+    )
 
 
-def _nothing(plane: Plane, seen: Maps) -> Maps:
+def _empty_maps(plane: Plane, seen: PredictedMaps) -> PredictedMaps:
     """Make maps of a plane whose run was stopped before it began."""
     values = np.zeros((len(seen.values), *plane.shape), np.float32)
-    return Maps(values, seen.plan, np.zeros(plane.shape, bool))
+    return PredictedMaps(values, seen.plan, np.zeros(plane.shape, bool))
 
 
-def _before_work(step: Step) -> Step:
+def _without_progress(step: Step) -> Step:
     """Show a step as one that has not done anything yet of the work that is counted."""
     return replace(step, done=0)
 
 
-def look(
-    probe: Plane, shape: tuple[int, ...], model: Model, how: Plan, notices: list[str]
-) -> Generator[Step, Stop, tuple[Maps, float, float | None]]:
+def look_at_size_steps(
+    probe: Plane, shape: tuple[int, ...], model: Model, plan: InferencePlan, notices: list[str]
+) -> Generator[Step, Stop, tuple[PredictedMaps, float, float | None]]:
     """Find the zoom for a plane, and measure its nuclei, by looking at a probe of it.
 
     Parameters
@@ -136,8 +150,8 @@ def look(
     probe : Plane
     shape : (int, int)
         Of what will be enlarged at once.
-    model, how, notices
-        As in :func:`predict_fitting`.
+    model, plan, notices
+        As in :func:`predict_zoomed_maps_steps`.
 
     Yields
     ------
@@ -151,92 +165,94 @@ def look(
     diameter : float or None
         In pixels of the plane; None where nothing was found.
     """
-    maps = yield from _predict(probe, model, 1.0, how, notices)
-    diameter = _measured(maps, model, 1.0)
+    maps = yield from _predict_at_zoom_steps(probe, model, 1.0, plan, notices)
+    diameter = _measure_diameter(maps, model, 1.0)
     if maps.finished is not None:
         return maps, 1.0, diameter
     if diameter is None:
-        far = yield from _predict(probe, model, FAR_LOOK, maps.plan, notices)
-        diameter = _measured(far, model, FAR_LOOK)
-        if diameter is None or zoom_for(diameter, model.card, shape) >= 1:
+        far = yield from _predict_at_zoom_steps(probe, model, LARGE_NUCLEI_ZOOM, maps.plan, notices)
+        diameter = _measure_diameter(far, model, LARGE_NUCLEI_ZOOM)
+        if diameter is None or choose_zoom(diameter, model.card, shape) >= 1:
             return maps, 1.0, None
     zoom = 1.0
-    for _ in range(LOOKS - 1):
-        wanted = zoom_for(diameter, model.card, shape)
+    for _ in range(MAX_PROBE_PREDICTIONS - 1):
+        wanted = choose_zoom(diameter, model.card, shape)
         seen = diameter * zoom
         if wanted == zoom or model.card.sizes[0] <= seen <= model.card.sizes[1]:
             break
         try:
-            maps = yield from _predict(probe, model, wanted, maps.plan, notices)
+            maps = yield from _predict_at_zoom_steps(probe, model, wanted, maps.plan, notices)
         except OutOfMemoryError:
-            notices.append(NO_MEMORY_TO_ZOOM)
-            yield Step(0, 1, NO_MEMORY_TO_ZOOM)
+            notices.append(NO_MEMORY_TO_ENLARGE)
+            yield Step(0, 1, NO_MEMORY_TO_ENLARGE)
             break
-        zoom, diameter = wanted, _measured(maps, model, wanted) or diameter
+        zoom, diameter = wanted, _measure_diameter(maps, model, wanted) or diameter
         if maps.finished is not None:
             break
     return maps, zoom, diameter
 
 
-def _measured(seen: Maps, model: Model, zoom: float) -> float | None:
+def _measure_diameter(seen: PredictedMaps, model: Model, zoom: float) -> float | None:
     """Typical diameter in pixels of the plane, from maps that were predicted at a zoom."""
     maps = seen.values
     if len(maps) > 3:
         diameter = estimate_diameter(maps[0], maps[3])
         return None if diameter is None else diameter / zoom
     # the smallest area as it is: specks that are no nucleus at any zoom say nothing
-    found = separate(maps, **model.card.thresholds, smoothing=SMOOTHING / zoom)
+    found = separate_nuclei(maps, **model.card.thresholds, smoothing=DISTANCE_SMOOTHING / zoom)
     return float(np.median(equivalent_diameters(found)[1:])) if found.any() else None
 
 
-def _probe(plane: Plane) -> Plane:
+def _cut_out_probe(plane: Plane) -> Plane:
     """Cut out where brightness varies most; a small plane is its own probe."""
     height, width = plane.shape
-    if height * width <= PROBE**2:
+    if height * width <= PROBE_EDGE**2:
         return plane
-    parts = [plane.pixels[y : y + PROBE, x : x + PROBE] for y, x in corners(plane.shape)]
-    best = int(np.argmax([liveliness(part) for part in parts]))
+    parts = [
+        plane.pixels[y : y + PROBE_EDGE, x : x + PROBE_EDGE] for y, x in probe_corners(plane.shape)
+    ]
+    best = int(np.argmax([measure_contrast(part) for part in parts]))
     return replace(plane, pixels=parts[best], invalid=None)
 
 
-def corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
+def probe_corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """First pixels of the squares of a plane of which the liveliest is measured."""
     return [
         (top, left)
-        for top in range(0, max(shape[0] - PROBE // 2, 1), PROBE)
-        for left in range(0, max(shape[1] - PROBE // 2, 1), PROBE)
+        for top in range(0, max(shape[0] - PROBE_EDGE // 2, 1), PROBE_EDGE)
+        for left in range(0, max(shape[1] - PROBE_EDGE // 2, 1), PROBE_EDGE)
     ]
 
 
-def liveliness(part: NDArray[np.generic]) -> float:
+def measure_contrast(part: NDArray[np.generic]) -> float:
     """Say how much brightness varies: its standard deviation in every eighth pixel."""
     seen = part[::8, ::8].astype(np.float64)
     return float(np.where(np.isfinite(seen), seen, 0).std())
 
 
-def _predict(
+def _predict_at_zoom_steps(
     plane: Plane,
     model: Model,
     zoom: float,
-    how: Plan,
+    plan: InferencePlan,
     notices: list[str],
     box: Box | None = None,
-) -> Generator[Step, Stop, Maps]:
+) -> Generator[Step, Stop, PredictedMaps]:
     """Predict at a zoom; the maps are in pixels of the plane."""
     if box is not None:
-        box = expand_box(box, context(zoom), plane.shape)
+        box = expand_box(box, context_width(zoom), plane.shape)
     if zoom == 1:
-        return (yield from predict_steps(plane, model.network, how, notices, box))
+        return (yield from predict_maps_steps(plane, model.network, plan, notices, box))
     fraction = as_fraction(zoom)  # as planes that are seen block by block must have it
     try:
         pixels = ZoomedView(plane.normalized(), fraction)
         height, width = pixels.shape[:2]
         zoomed = Plane(pixels[slice(0, height), slice(0, width)], 0.0, 0.5, 1.0)
         place = None if box is None else _zoomed_box(box, plane.shape, zoomed.shape)
-        maps = yield from predict_steps(zoomed, model.network, how, notices, place)
+        maps = yield from predict_maps_steps(zoomed, model.network, plan, notices, place)
         if maps.finished is not None:
-            return _part(maps, maps.finished, plane.shape)
-        return Maps(resample_to_plane(maps.values, fraction, plane.shape), maps.plan)
+            return _restore_finished_part(maps, maps.finished, plane.shape)
+        return PredictedMaps(resample_to_plane(maps.values, fraction, plane.shape), maps.plan)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -245,7 +261,9 @@ def _predict(
         ) from error
 
 
-def _part(seen: Maps, finished: NDArray[np.bool_], shape: tuple[int, int]) -> Maps:
+def _restore_finished_part(
+    seen: PredictedMaps, finished: NDArray[np.bool_], shape: tuple[int, int]
+) -> PredictedMaps:
     """Bring what a stopped run has finished to the pixels of the plane, and only that: at once."""
     values = np.zeros((len(seen.values), *shape), np.float32)
     known = np.zeros(shape, bool)
@@ -256,9 +274,9 @@ def _part(seen: Maps, finished: NDArray[np.bool_], shape: tuple[int, int]) -> Ma
             for part, new, old in zip(source, shape, finished.shape, strict=True)
         )
         size = tuple(part.stop - part.start for part in place)
-        values[:, *place] = _resized(seen.values[:, *source], size)
+        values[:, *place] = _resize_bilinear(seen.values[:, *source], size)
         known[place] = enlarged(finished[source], size)
-    return Maps(values, seen.plan, known)
+    return PredictedMaps(values, seen.plan, known)
 
 
 def _zoomed_box(box: Box, shape: tuple[int, int], zoomed: tuple[int, int]) -> Box:
@@ -270,7 +288,7 @@ def _zoomed_box(box: Box, shape: tuple[int, int], zoomed: tuple[int, int]) -> Bo
     return expand_box((spans[0], spans[1]), 2, zoomed)
 
 
-def _resized(channels: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _resize_bilinear(channels: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Resize (C, Y, X) by linear interpolation, over a wider window where it shrinks."""
     source = torch.from_numpy(np.ascontiguousarray(channels))[None]
     made = F.interpolate(source, shape, mode="bilinear", antialias=True, align_corners=False)

@@ -17,14 +17,20 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.boxes import Polygons, Region, bounding_box, clip_labels
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import THRESHOLDS, Model, ModelCard, load_model, thresholds_at
+from napari_nuclei_unet.models.model import (
+    THRESHOLD_NAMES,
+    Model,
+    ModelCard,
+    load_model,
+    scale_thresholds,
+)
 from napari_nuclei_unet.params import SegmentParams, with_changes
 from napari_nuclei_unet.progress import Step, Stop, forward_stop, run
-from napari_nuclei_unet.segmentation.device import plan
+from napari_nuclei_unet.segmentation.device import plan_inference
 from napari_nuclei_unet.segmentation.normalization import Plane, check_plane
-from napari_nuclei_unet.segmentation.predict import Maps
-from napari_nuclei_unet.segmentation.scale import context, predict_fitting
-from napari_nuclei_unet.segmentation.watershed import SMOOTHING, separate
+from napari_nuclei_unet.segmentation.predict import PredictedMaps
+from napari_nuclei_unet.segmentation.scale import context_width, predict_zoomed_maps_steps
+from napari_nuclei_unet.segmentation.watershed import DISTANCE_SMOOTHING, separate_nuclei
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,18 +215,18 @@ def predict_plane_steps(
     plane = check_plane(image)
     model = model if isinstance(model, Model) else load_model(model)
     params = params or SegmentParams()
-    how = plan(params, device, model.network.config)
+    how = plan_inference(params, device, model.network.config)
     inside = None if region is None else region.mask(plane.shape)
     notices = list(plane.notices)
     zoom, diameter = 1.0, params.diameter
-    if plane.blank:
+    if plane.is_blank:
         values = np.zeros((model.network.config.out_channels, *plane.shape), np.float32)
-        maps = Maps(values, how)
+        maps = PredictedMaps(values, how)
         notices.append("All pixels have the same value: there is nothing to find.")
     else:
         box = None if inside is None else bounding_box(inside)
         maps, zoom, diameter = yield from forward_stop(
-            predict_fitting(plane, model, params.diameter, how, notices, box)
+            predict_zoomed_maps_steps(plane, model, params.diameter, how, notices, box)
         )
     if plane.invalid is not None:
         maps.values[0][plane.invalid] = 0
@@ -256,9 +262,9 @@ def retune(predicted: Prediction, params: SegmentParams | None = None) -> Segmen
         If there is not enough memory.
     """
     params = params or SegmentParams()
-    thresholds = thresholds_of(params, predicted.card, predicted.zoom)
+    thresholds = resolve_thresholds(params, predicted.card, predicted.zoom)
     try:
-        labels = _separated(predicted, thresholds)
+        labels = _separate_inside(predicted, thresholds)
     except MemoryError as error:
         raise UserError(
             "There is not enough memory to separate the nuclei; crop the image."
@@ -269,23 +275,23 @@ def retune(predicted: Prediction, params: SegmentParams | None = None) -> Segmen
     )
 
 
-def _separated(predicted: Prediction, thresholds: dict[str, Any]) -> NDArray[np.int32]:
+def _separate_inside(predicted: Prediction, thresholds: dict[str, Any]) -> NDArray[np.int32]:
     maps, inside, zoom = predicted.maps, predicted.inside, predicted.zoom
-    how = thresholds | {"smoothing": SMOOTHING / zoom}
+    how = thresholds | {"smoothing": DISTANCE_SMOOTHING / zoom}
     if inside is None:
-        return separate(maps, **how)
+        return separate_nuclei(maps, **how)
     labels = np.zeros(inside.shape, np.int32)
     if inside.any():
-        box = bounding_box(inside, context(zoom))
-        found = separate(maps[:, *box], **how)
+        box = bounding_box(inside, context_width(zoom))
+        found = separate_nuclei(maps[:, *box], **how)
         labels[box] = clip_labels(found, inside[box], thresholds["minimum_area"])
     return labels
 
 
-def thresholds_of(params: SegmentParams, card: ModelCard, zoom: float = 1.0) -> dict[str, Any]:
-    """Give the arguments of ``separate``: from the model's card, where they are not set."""
-    tuned = thresholds_at(card.thresholds, zoom)
-    wanted = {name: getattr(params, name) for name in THRESHOLDS}
+def resolve_thresholds(params: SegmentParams, card: ModelCard, zoom: float = 1.0) -> dict[str, Any]:
+    """Give the arguments of ``separate_nuclei``: from the model's card, where they are not set."""
+    tuned = scale_thresholds(card.thresholds, zoom)
+    wanted = {name: getattr(params, name) for name in THRESHOLD_NAMES}
     return {name: tuned[name] if value is None else value for name, value in wanted.items()}
 
 

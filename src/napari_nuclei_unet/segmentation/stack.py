@@ -29,7 +29,7 @@ from napari_nuclei_unet.segmentation.segment import (
 from napari_nuclei_unet.tracking.linking import check_linking, join_steps, number_unlinked
 
 # What one plane adds to the total of a run: planes may have different numbers of tiles.
-PER_PLANE = 1000
+STACK_PROGRESS_PER_PLANE = 1000
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PlaneStep(Step):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PlaneFound(PlaneStep):
+class SegmentedPlaneStep(PlaneStep):
     """A plane is finished.
 
     Attributes
@@ -70,7 +70,7 @@ class PlaneFound(PlaneStep):
 
 
 @dataclass(frozen=True)
-class Planes:
+class StackOutcome:
     """How a run over many planes has ended.
 
     Attributes
@@ -159,7 +159,7 @@ def segment_stack(
     said: dict[str, None] = {}
 
     def take(step: Step) -> None:
-        if isinstance(step, PlaneFound):
+        if isinstance(step, SegmentedPlaneStep):
             labels[numbers[step.plane_index]] = step.result.labels
             said.update(dict.fromkeys(step.result.notices))
         elif step.notice:
@@ -186,7 +186,7 @@ def segment_planes_steps(
     params: SegmentParams | None = None,
     device: str = "auto",
     region: Region | None = None,
-) -> Generator[Step, Stop, Planes]:
+) -> Generator[Step, Stop, StackOutcome]:
     """Segment planes of an array, one after the other; closing the generator cancels the run.
 
     Every plane is normalised and measured by itself, so that its nuclei are those of
@@ -226,41 +226,47 @@ def segment_planes_steps(
     found: list[PlaneIndex] = []
     failed: dict[PlaneIndex, str] = {}
     for number, cut in enumerate(plane_indices):
-        count = _Count(number, len(plane_indices))
+        count = _PlaneCounter(number, len(plane_indices))
         stop = yield count.show(Step(0, 1))
         if stop:
-            return Planes(tuple(found), failed, True)
+            return StackOutcome(tuple(found), failed, True)
         try:
             event = yield from _plane_steps(pixels, cut, (model, params, device, region), count)
         except UserError as error:
             failed[cut] = str(error)
-            yield Step((number + 1) * PER_PLANE, len(plane_indices) * PER_PLANE, _told(cut, error))
+            yield Step(
+                (number + 1) * STACK_PROGRESS_PER_PLANE,
+                len(plane_indices) * STACK_PROGRESS_PER_PLANE,
+                _failure_message(cut, error),
+            )
             continue
         if event is None:
-            return Planes(tuple(found), failed, True)
+            return StackOutcome(tuple(found), failed, True)
         found.append(cut)
         if (yield event) and number + 1 < len(plane_indices):
-            return Planes(tuple(found), failed, True)
+            return StackOutcome(tuple(found), failed, True)
     if failed and not found:
         raise UserError(next(iter(failed.values())))
-    return Planes(tuple(found), failed, False)
+    return StackOutcome(tuple(found), failed, False)
 
 
-def _told(plane_index: PlaneIndex, error: UserError) -> str:
+def _failure_message(plane_index: PlaneIndex, error: UserError) -> str:
     place = ", ".join(str(at) for at in plane_index.index if at is not None)
     return f"Plane {place} was left out: {error}"
 
 
 @dataclass(frozen=True)
-class _Count:
+class _PlaneCounter:
     """Counts the steps of one plane among those of all."""
 
     plane: int
     planes: int
 
     def show(self, step: Step) -> Step:
-        done = self.plane * PER_PLANE + PER_PLANE * step.done // max(step.total, 1)
-        total = self.planes * PER_PLANE
+        done = self.plane * STACK_PROGRESS_PER_PLANE + STACK_PROGRESS_PER_PLANE * step.done // max(
+            step.total, 1
+        )
+        total = self.planes * STACK_PROGRESS_PER_PLANE
         return PlaneStep(
             done, total, step.notice, self.plane, self.planes, step.done, max(step.total, 1)
         )
@@ -269,21 +275,21 @@ class _Count:
 def _plane_steps(
     pixels: ArrayLike,
     plane_index: PlaneIndex,
-    how: tuple[Model, SegmentParams, str, Region | None],
-    count: _Count,
-) -> Generator[Step, Stop, PlaneFound | None]:
+    settings: tuple[Model, SegmentParams, str, Region | None],
+    count: _PlaneCounter,
+) -> Generator[Step, Stop, SegmentedPlaneStep | None]:
     """Segment one plane; None if it was told to stop."""
-    model, params, device, region = how
+    model, params, device, region = settings
     started = time.perf_counter()
-    steps = predict_plane_steps(_read(pixels, plane_index), model, params, device, region)
+    steps = predict_plane_steps(_read_plane(pixels, plane_index), model, params, device, region)
     prediction = yield from forward_stop(steps, count.show)
     if prediction.record["stopped"]:
         return None
     result = retune(prediction, params)
     result.record["seconds"] = round(time.perf_counter() - started, 3)
-    return PlaneFound(
-        done=(count.plane + 1) * PER_PLANE,
-        total=count.planes * PER_PLANE,
+    return SegmentedPlaneStep(
+        done=(count.plane + 1) * STACK_PROGRESS_PER_PLANE,
+        total=count.planes * STACK_PROGRESS_PER_PLANE,
         plane=count.plane,
         planes=count.planes,
         tile=1,
@@ -294,7 +300,7 @@ def _plane_steps(
     )
 
 
-def _read(pixels: ArrayLike, plane_index: PlaneIndex) -> Any:
+def _read_plane(pixels: ArrayLike, plane_index: PlaneIndex) -> Any:
     try:
         return plane_index.read(pixels)
     except MemoryError:

@@ -10,18 +10,18 @@ from scipy import ndimage
 
 # Smooths ripples of the predicted distance away, in pixels that the network saw; nuclei are
 # several times as wide.
-SMOOTHING = 1.0
+DISTANCE_SMOOTHING = 1.0
 # Pixels of a nucleus count in how sure it is where the nucleus map is above.
-COUNTED = 0.6
+MIN_COUNTED_PROBABILITY = 0.6
 
 
-def separate(
+def separate_nuclei(
     maps: NDArray[np.floating],
     threshold: float,
     separation: float,
     minimum_area: int,
     confidence: float = 0.0,
-    smoothing: float = SMOOTHING,
+    smoothing: float = DISTANCE_SMOOTHING,
 ) -> NDArray[np.int32]:
     """Turn predicted maps into labels by a watershed with one summit per nucleus.
 
@@ -56,10 +56,10 @@ def separate(
         0 is background; the nuclei are 1..n without gaps, each 4-connected.
     """
     mask = maps[0] > threshold
-    distance = maps[2] if len(maps) > 1 else _depth(mask)
+    distance = maps[2] if len(maps) > 1 else _measure_distance(mask)
     height = np.where(mask, ndimage.gaussian_filter(distance, smoothing), 0)
     basins, summits = _basins(height, mask)
-    labels = _join(basins, height, summits, 1 - separation)
+    labels = _merge_basins(basins, height, summits, 1 - separation)
     return keep_likely(labels, maps[0], minimum_area, confidence)
 
 
@@ -102,7 +102,7 @@ def _steepest(height: NDArray[np.floating]) -> NDArray[np.signedinteger]:
     return above.ravel()
 
 
-def _depth(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _measure_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Distance to the edge, 1 at the deepest pixel of each connected part, for lack of a map."""
     parts, n = ndimage.label(mask)
     depth = ndimage.distance_transform_edt(mask)
@@ -110,7 +110,7 @@ def _depth(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     return (depth / deepest[parts]).astype(np.float32)
 
 
-def _join(
+def _merge_basins(
     basins: NDArray[np.int32],
     height: NDArray[np.floating],
     summits: NDArray[np.floating],
@@ -178,7 +178,7 @@ def keep_likely(
     inside = labels > 0
     ids = labels[inside]
     area = np.bincount(ids, minlength=1)
-    counted = inside & (nucleus > COUNTED)
+    counted = inside & (nucleus > MIN_COUNTED_PROBABILITY)
     n = np.bincount(labels[counted], minlength=area.size)
     total = np.bincount(labels[counted], nucleus[counted], minlength=area.size)
     sure = (total >= confidence * n) & ((n > 0) | (confidence == 0))

@@ -20,7 +20,7 @@ from napari_nuclei_unet.arrays.boxes import Box, Region, expand_box
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.labels.centroids import Nuclei, locate_nuclei, split_into_squares
-from napari_nuclei_unet.segmentation.normalization import Plane, lazy_plane
+from napari_nuclei_unet.segmentation.normalization import Plane, check_lazy_plane
 from napari_nuclei_unet.training.example import Example, make_example
 
 # Edges of the areas one of which is held back: the largest that gives enough of them.
@@ -133,14 +133,14 @@ def open_annotated_plane(
     if not len(nuclei):
         return None  # and not a pixel of the image is read
     try:
-        plane = lazy_plane(image)
+        plane = check_lazy_plane(image)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     if tuple(labels.shape) != plane.shape:
         raise UserError(
             f"{name}: the image has the size {plane.shape}, its labels {tuple(labels.shape)}."
         )
-    if plane.blank:
+    if plane.is_blank:
         raise UserError(
             f"{name}: all pixels of the image have the same value where nuclei are labelled: are "
             "the labels on the wrong plane?"

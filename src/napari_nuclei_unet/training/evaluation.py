@@ -12,7 +12,7 @@ from typing import Any
 
 from napari_nuclei_unet.metrics.matching import MatchCounts, average_scores, pool_scores
 from napari_nuclei_unet.models.model import Model, ModelCard, save_model
-from napari_nuclei_unet.network.unet import UNet, fused
+from napari_nuclei_unet.network.unet import UNet, fuse_conv_bn_relu
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.finetune_data import FineTuneData
@@ -62,7 +62,7 @@ class FineTuned:
     @property
     def model(self) -> Model:
         """Ready to segment."""
-        return Model(self.card, fused(copy.deepcopy(self.network)))
+        return Model(self.card, fuse_conv_bn_relu(copy.deepcopy(self.network)))
 
     @property
     def worse(self) -> bool:

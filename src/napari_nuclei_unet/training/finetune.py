@@ -11,11 +11,11 @@ from typing import Any
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.model import Model, ModelCard, read_model, save_model
-from napari_nuclei_unet.network.unet import UNet, UNetConfig, fused
+from napari_nuclei_unet.network.unet import UNet, UNetConfig, fuse_conv_bn_relu
 from napari_nuclei_unet.params import TrainParams, with_changes
 from napari_nuclei_unet.progress import Step, Stop, forward_stop, run
-from napari_nuclei_unet.segmentation.device import memory_told
-from napari_nuclei_unet.segmentation.scale import zoom_for
+from napari_nuclei_unet.segmentation.device import explain_out_of_memory
+from napari_nuclei_unet.segmentation.scale import choose_zoom
 from napari_nuclei_unet.training.card import build_model_card
 from napari_nuclei_unet.training.checkpoint import (
     Checkpoint,
@@ -84,7 +84,7 @@ def fine_tune_steps(
         If the images are too small, a file cannot be written, no epoch was finished, or what shall
         be resumed was another training.
     """
-    with memory_told():
+    with explain_out_of_memory():
         return (yield from _fine_tune_steps(finetune_data, model, params, device, out, resume))
 
 
@@ -103,7 +103,7 @@ def _fine_tune_steps(
     if finetune_data.warning:
         yield Step(0, total, finetune_data.warning)
     if start.parent is not None and not before:
-        as_it_is = Model(start.parent, fused(copy.deepcopy(start.network)))
+        as_it_is = Model(start.parent, fuse_conv_bn_relu(copy.deepcopy(start.network)))
         before = yield from score_model_steps(
             as_it_is, finetune_data, known, device, Step(0, total)
         )
@@ -182,7 +182,7 @@ def _prepare_validation(finetune_data: FineTuneData, start: _Start) -> Validatio
         return Validation(finetune_data.validation, pool=True)
     card = start.parent
     zooms = [
-        zoom_for(one.diameter, card, one.ids.shape) if card.sizes and one.diameter else 1.0
+        choose_zoom(one.diameter, card, one.ids.shape) if card.sizes and one.diameter else 1.0
         for one in finetune_data.validation
     ]
     return Validation(finetune_data.validation, card.thresholds, True, zooms)
@@ -223,7 +223,7 @@ def _finish_steps(
     """Tune the thresholds of the best network, and score it."""
     card, network = best.card(), best.network
     assert network is not None
-    model = Model(card, fused(copy.deepcopy(network.eval())))
+    model = Model(card, fuse_conv_bn_relu(copy.deepcopy(network.eval())))
     hasty = bool((yield step))  # it was stopped
     thresholds = yield from tune_model_thresholds_steps(
         model, best.finetune_data, device, step, hasty

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from napari_nuclei_unet.network.unet import UNet
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.segmentation.device import choose, give_back_memory, is_out_of_memory
+from napari_nuclei_unet.segmentation.device import (
+    choose_device_and_precision,
+    is_out_of_memory,
+    release_memory,
+)
 from napari_nuclei_unet.training.checkpoint import Checkpoint
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.plots import ValidationPicture, best_epoch_row
@@ -200,7 +204,7 @@ class _EpochCloser:
 
 
 def _choose_device(device: str, precision: str) -> tuple[str, str]:
-    device, precision = choose(device, precision)
+    device, precision = choose_device_and_precision(device, precision)
     # the small range of fp16 would need the loss to be scaled
     return device, "fp32" if precision == "fp16" else precision
 
@@ -218,7 +222,7 @@ def _epoch_steps(
             smaller = trainer.params.batch // 2
             if not is_out_of_memory(error) or not smaller:
                 raise
-            give_back_memory()
+            release_memory()
             trainer.params = dataclasses.replace(trainer.params, batch=smaller)
             notice = f"There was not enough memory: it goes on with {smaller} patches at a time."
             yield Step(start, steps * trainer.params.epochs, notice)

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.metrics.matching import MatchCounts, average_scores, count_annotated_matches
-from napari_nuclei_unet.models.model import Model, thresholds_at
+from napari_nuclei_unet.models.model import Model, scale_thresholds
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import Step, Stop, run
-from napari_nuclei_unet.segmentation.device import plan
+from napari_nuclei_unet.segmentation.device import plan_inference
 from napari_nuclei_unet.segmentation.normalization import Plane
-from napari_nuclei_unet.segmentation.scale import predict_fitting
-from napari_nuclei_unet.segmentation.watershed import SMOOTHING, separate
+from napari_nuclei_unet.segmentation.scale import predict_zoomed_maps_steps
+from napari_nuclei_unet.segmentation.watershed import DISTANCE_SMOOTHING, separate_nuclei
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.plots import ValidationPicture
 
@@ -65,8 +65,8 @@ class PredictedExample:
 
     def find(self, thresholds: dict[str, Any]) -> NDArray[np.int32]:
         """Separate the nuclei with the thresholds of a model's card; labels (Y, X)."""
-        scaled = thresholds_at(thresholds, self.zoom)
-        return separate(self.maps, **scaled, smoothing=SMOOTHING / self.zoom)
+        scaled = scale_thresholds(thresholds, self.zoom)
+        return separate_nuclei(self.maps, **scaled, smoothing=DISTANCE_SMOOTHING / self.zoom)
 
     def count(self, thresholds: dict[str, Any]) -> MatchCounts:
         """Compare what is found with the annotation, where that is known."""
@@ -79,11 +79,11 @@ def predict_examples(
     model: Model, examples: list[Example], device: str = "auto"
 ) -> list[PredictedExample]:
     """Predict the maps of examples, at the zoom that the engine chooses."""
-    how = plan(SegmentParams(), device, model.network.config)
+    how = plan_inference(SegmentParams(), device, model.network.config)
     made = []
     for one in examples:
         plane = Plane(one.image.permute(1, 2, 0).numpy(), 0.0, 0.5, 1.0)
-        maps, zoom, _ = run(predict_fitting(plane, model, None, how, []))
+        maps, zoom, _ = run(predict_zoomed_maps_steps(plane, model, None, how, []))
         made.append(PredictedExample(one, maps.values, zoom))
     return made
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.model import Model, ModelCard, read_card, read_model, save_model
-from napari_nuclei_unet.network.pretrained import encoder_weights
-from napari_nuclei_unet.network.unet import UNet, UNetConfig, fused
+from napari_nuclei_unet.network.pretrained import load_encoder_weights
+from napari_nuclei_unet.network.unet import UNet, UNetConfig, fuse_conv_bn_relu
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.segmentation.device import memory_told
+from napari_nuclei_unet.segmentation.device import explain_out_of_memory
 from napari_nuclei_unet.training.card import build_model_card
 from napari_nuclei_unet.training.checkpoint import (
     Checkpoint,
@@ -44,7 +44,7 @@ class TrainStart:
     Attributes
     ----------
     encoder_weights : str or Path, optional
-        Where a pretrained encoder gets its weights: ``pretrained.encoder_weights``.
+        Where a pretrained encoder gets its weights: ``pretrained.load_encoder_weights``.
     resume : bool
         Go on from the checkpoint beside the model's file.
     model : str or Path, optional
@@ -99,7 +99,7 @@ def train(
     _check_patches(start.network.config, params, len(training))
     saved, checkpoint = begin.resume, start.checkpoint
     prepared = Validation.resized(validation, params.resize)
-    with memory_told():
+    with explain_out_of_memory():
         if begin.model is not None:
             before = first_epoch(training, prepared, start.network, params, device)
             report(str(before))
@@ -161,7 +161,7 @@ def _first_network(params: TrainParams, training: list[Example], begin: TrainSta
         )
     network = new_network(params, training)
     if params.encoder != "plain":
-        pretrained = encoder_weights(params.encoder, begin.encoder_weights)
+        pretrained = load_encoder_weights(params.encoder, begin.encoder_weights)
         if pretrained is not None:
             network.encoder.load(pretrained)
     return network
@@ -204,7 +204,7 @@ def _finish(out: Path, validation: list[Example], device: str) -> ModelCard:
     """
     card, network = read_model(out)
     weights = copy.deepcopy(network.state_dict())
-    model = Model(card, fused(network))
+    model = Model(card, fuse_conv_bn_relu(network))
     predicted, others = predict_examples(model, validation, device), []
     if not card.training["resize"] and card.training["augment"]:
         others = [disturbed(one, seed) for seed, one in enumerate(validation)]

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from napari_nuclei_unet.network.encoders import ENCODERS
-from napari_nuclei_unet.network.unet import TARGETS, UNet, UNetConfig, channels_last
+from napari_nuclei_unet.network.unet import TARGETS, UNet, UNetConfig, to_channels_last
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.segmentation.device import AUTOCAST
+from napari_nuclei_unet.segmentation.device import AUTOCAST_DTYPES
 from napari_nuclei_unet.training.augmentation import sample_patches, whole_images
 from napari_nuclei_unet.training.example import Example, make_loss
 
@@ -109,7 +109,7 @@ class Trainer:
         self.params = params
         self.device = device
         self.precision = precision
-        self.network = channels_last(network).to(device)
+        self.network = to_channels_last(network).to(device)
         self.average = AveragedModel(
             self.network, avg_fn=_running_average(params.average), use_buffers=True
         )
@@ -178,7 +178,7 @@ class Trainer:
 
     def _train_step(self, images: Tensor, target: Tensor, weight: Tensor) -> tuple[float, Tensor]:
         """One step down the gradient; the loss before it, and the logits."""
-        half = AUTOCAST.get(self.precision)
+        half = AUTOCAST_DTYPES.get(self.precision)
         with torch.autocast(self.device, dtype=half, enabled=half is not None):
             logits = self.network(images.contiguous(memory_format=torch.channels_last))
         logits = logits.float()

@@ -15,7 +15,7 @@ from napari_nuclei_unet.arrays.tiling import plan_tiles, read_tile
 from napari_nuclei_unet.metrics.matching import average_scores, count_annotated_matches, pool_scores
 from napari_nuclei_unet.network.unet import UNet
 from napari_nuclei_unet.segmentation.device import CPU_TILE
-from napari_nuclei_unet.segmentation.watershed import separate
+from napari_nuclei_unet.segmentation.watershed import separate_nuclei
 from napari_nuclei_unet.training.augmentation import rescale_example, resize_to_square
 from napari_nuclei_unet.training.example import Example, make_loss, make_targets
 from napari_nuclei_unet.training.plots import ValidationPicture
@@ -128,7 +128,7 @@ class Validation:
         for case in self.cases:
             logits = predict_logits(network, case.image)
             losses.append(loss_of(logits, case.target, case.weight).item())
-            found = separate(torch.sigmoid(logits)[0].numpy(), **self._thresholds)
+            found = separate_nuclei(torch.sigmoid(logits)[0].numpy(), **self._thresholds)
             counts.append(count_annotated_matches(case.truth, found, case.known))
             all_found.append(found)
         scores = self._scores(counts)

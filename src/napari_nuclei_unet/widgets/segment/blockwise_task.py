@@ -19,7 +19,7 @@ from qtpy.QtCore import QObject
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
 from napari_nuclei_unet.arrays.blocks import LARGE
-from napari_nuclei_unet.blockwise.journal import JOURNAL
+from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.paths import results_folder, sanitize_name
 from napari_nuclei_unet.models.model import read_card
@@ -47,7 +47,7 @@ from napari_nuclei_unet.widgets.segment.plane_task import (
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.blockwise.journal import Progress as Journaled
+    from napari_nuclei_unet.blockwise.journal import RunProgress as Journaled
     from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
     from napari_nuclei_unet.widgets.segment.display import DisplayOptions
     from napari_nuclei_unet.widgets.segment.runner import Runner
@@ -251,22 +251,22 @@ def _segment_into_store_steps(
     fingerprint: dict[str, Any],
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
     """Segment planes into a store, whatever is left of them."""
-    from napari_nuclei_unet.blockwise.block import Held
-    from napari_nuclei_unet.blockwise.block import Wanted as WantedOfBlocks
+    from napari_nuclei_unet.blockwise.block import BlockParams as WantedOfBlocks
+    from napari_nuclei_unet.blockwise.block import InMemoryPlane
     from napari_nuclei_unet.blockwise.journal import Journal
-    from napari_nuclei_unet.blockwise.run import Layer, stream_steps
+    from napari_nuclei_unet.blockwise.run import BlockwisePlane, segment_blockwise_steps
     from napari_nuclei_unet.io.ome_zarr import LabelsStore
 
     source = request.source
     store = LabelsStore.create(path, _labels_grid(source, place), np.int32)
     table = path.with_name(f"{path.name.removesuffix('.ome.zarr')}.csv")
-    journal = Journal(path / JOURNAL, table, fingerprint)
+    journal = Journal(path / JOURNAL_FILE_NAME, table, fingerprint)
     journal.begin()
     before = store.finished
     planes = [source.at_plane(cut) for cut in plane_indices]
     layers = [
-        Layer(
-            Held(PlaneView(source.pixels, one.plane_index)),
+        BlockwisePlane(
+            InMemoryPlane(PlaneView(source.pixels, one.plane_index)),
             _leading_index(one),
             _plane_columns(one),
         )
@@ -274,7 +274,9 @@ def _segment_into_store_steps(
     ]
     how = WantedOfBlocks(request.model, request.params, request.device, source.region)
     check = partial(_check_source_exists, _lazy_source_path(source))
-    progress = yield from forward_stop(stream_steps(layers, store, journal, how, check=check))
+    progress = yield from forward_stop(
+        segment_blockwise_steps(layers, store, journal, how, check=check)
+    )
     whole = progress.next_plane(len(layers)) is None
     record = _record(request)
     if whole and not store.finished:
@@ -340,10 +342,10 @@ def _labels_grid(source: ImageSource, place: LayerPlacement) -> Any:
 def _record(request: SegmentRequest) -> dict[str, Any]:
     """Say what made the labels, as far as it can be said of all planes."""
     from napari_nuclei_unet.models.model import load_model
-    from napari_nuclei_unet.segmentation.device import plan
+    from napari_nuclei_unet.segmentation.device import plan_inference
 
     model = load_model(request.model)
-    card, how = model.card, plan(request.params, request.device, model.network.config)
+    card, how = model.card, plan_inference(request.params, request.device, model.network.config)
     return {
         "plugin": "napari-nuclei-unet",
         "version": version("napari-nuclei-unet"),
@@ -377,12 +379,12 @@ def _run_fingerprint(
 
 def _store_path(name: str, fingerprint: dict[str, Any]) -> Path:
     """Store of this wish, or the first name that is free."""
-    from napari_nuclei_unet.blockwise.journal import wish_of
+    from napari_nuclei_unet.blockwise.journal import read_fingerprint
 
     bare = sanitize_name(name, "image")
     for number in count(1):
         end = "" if number == 1 else f" {number}"
         path = results_folder() / f"{bare} nuclei{end}.ome.zarr"
-        if not path.exists() or wish_of(path / JOURNAL) == fingerprint:
+        if not path.exists() or read_fingerprint(path / JOURNAL_FILE_NAME) == fingerprint:
             return path
     raise AssertionError("there is always another number")

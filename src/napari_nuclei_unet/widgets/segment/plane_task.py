@@ -145,9 +145,9 @@ def describe_origin(
 ) -> dict[str, Any]:
     """Say in the record which model file, image and plane it was, for ``repeating``."""
     from napari_nuclei_unet.models.model import shipped_models
-    from napari_nuclei_unet.provenance.reproduce import source_of
+    from napari_nuclei_unet.provenance.reproduce import describe_source
 
-    made = source_of(
+    made = describe_source(
         source.plane_index_at_level,
         source.axes,
         file,

@@ -88,14 +88,14 @@ class ReproducePanel(QWidget):
         restore.clicked.connect(self._restore)
 
     def _copy_command(self, *_: object) -> None:
-        from napari_nuclei_unet.provenance.reproduce import as_command
+        from napari_nuclei_unet.provenance.reproduce import format_command
 
-        self._copy(as_command, "command")
+        self._copy(format_command, "command")
 
     def _copy_python(self, *_: object) -> None:
-        from napari_nuclei_unet.provenance.reproduce import as_python
+        from napari_nuclei_unet.provenance.reproduce import format_python
 
-        self._copy(as_python, "Python code")
+        self._copy(format_python, "Python code")
 
     def _copy(self, written: Callable[[dict[str, Any]], str], what: str) -> None:
         if (record := self._record()) is None:
@@ -114,9 +114,9 @@ class ReproducePanel(QWidget):
 
     def _for_all_planes(self, record: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """Let a record of the plane on view speak of all planes of its labels; and say of that."""
-        from napari_nuclei_unet.provenance.reproduce import of_stack
+        from napari_nuclei_unet.provenance.reproduce import extend_record_to_stack
 
-        if (made := of_stack(record)) is None:
+        if (made := extend_record_to_stack(record)) is None:
             alone = {name: one for name, one in record.items() if name not in ("join", "track")}
             return alone, f": {PLANES_NOT_A_RANGE}"
         layer = find_result_layer(self._viewer, self._source_form.image.value)

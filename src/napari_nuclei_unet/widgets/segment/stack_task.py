@@ -29,7 +29,7 @@ from napari_nuclei_unet.widgets.segment.plane_task import (
 from napari_nuclei_unet.widgets.session.plane_result import RetunedPlane, detach_pixels
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.segmentation.stack import PlaneFound, Planes
+    from napari_nuclei_unet.segmentation.stack import SegmentedPlaneStep, StackOutcome
 
 # So many notices of one run are shown: a thousand planes may have one each.
 MAX_WARNINGS_PER_RUN = 3
@@ -169,7 +169,7 @@ class StackTask(PlaneTask):
 
 def stack_task_steps(
     request: SegmentRequest, plane_indices: Sequence[PlaneIndex]
-) -> Generator[Step, Stop, Planes]:
+) -> Generator[Step, Stop, StackOutcome]:
     """Run in the thread: segment planes of the image of ``request``, one after the other.
 
     Parameters
@@ -179,7 +179,7 @@ def stack_task_steps(
         At full resolution.
     """
     from napari_nuclei_unet.models.model import load_model
-    from napari_nuclei_unet.segmentation.stack import PlaneFound, segment_planes_steps
+    from napari_nuclei_unet.segmentation.stack import SegmentedPlaneStep, segment_planes_steps
 
     reserve_threads(request.threads_free)
     sources = [request.source.at_plane(cut) for cut in plane_indices]
@@ -194,7 +194,7 @@ def stack_task_steps(
     file: list[str | None] = []  # that holds the image; to be found out once
 
     def shown(step: Any) -> Any:
-        if not isinstance(step, PlaneFound):
+        if not isinstance(step, SegmentedPlaneStep):
             return step
         source = sources[step.plane]
         if not file:
@@ -222,7 +222,7 @@ def _stack_file(source: ImageSource) -> str | None:
 
 
 def _task_output(
-    request: SegmentRequest, source: ImageSource, found: PlaneFound, file: str | None
+    request: SegmentRequest, source: ImageSource, found: SegmentedPlaneStep, file: str | None
 ) -> PlaneTaskOutput:
     content = 0
     if isinstance(source.pixels, np.ndarray):  # others are not read again, nor ever compared

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import THRESHOLDS
+from napari_nuclei_unet.models.model import THRESHOLD_NAMES
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.widgets.common.controls import create_button, create_row
 from napari_nuclei_unet.widgets.common.notify import show_user_error
@@ -138,7 +138,7 @@ class SegmentWidget(QWidget):
         made = QWidget()
         layout = QVBoxLayout(made)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._form.container(*THRESHOLDS))
+        layout.addWidget(self._form.container(*THRESHOLD_NAMES))
         layout.addWidget(create_row(self._all, self._reset), alignment=Qt.AlignmentFlag.AlignRight)
         return made
 
@@ -356,7 +356,7 @@ class SegmentWidget(QWidget):
     # live tuning
 
     def _on_tuned(self, name: str) -> None:
-        if self._runner.is_running or self._restoring or name not in THRESHOLDS:
+        if self._runner.is_running or self._restoring or name not in THRESHOLD_NAMES:
             return
         if (kept := self._current_plane.plane_result()) is not None:
             self._predictions.request_retune(kept, self._form.get())

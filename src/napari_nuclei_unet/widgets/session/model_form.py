@@ -10,8 +10,8 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.library import RANDOM
-from napari_nuclei_unet.models.model import ModelCard, models_in, read_card, shipped_models
+from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
+from napari_nuclei_unet.models.model import ModelCard, list_models, read_card, shipped_models
 from napari_nuclei_unet.params import DEVICES
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
 from napari_nuclei_unet.widgets.common.preferences import get_preference
@@ -64,7 +64,7 @@ class ModelForm(QObject):
 
     def card(self) -> ModelCard | None:
         """Read the card of the chosen model; None, with a message, if its file is gone."""
-        if self.model.value == RANDOM:
+        if self.model.value == RANDOM_WEIGHTS_NAME:
             return None
         try:
             return read_card(self.model.value)
@@ -96,10 +96,10 @@ class ModelForm(QObject):
         return bool(self.model.value == model)
 
     def _models(self, _: Any) -> list[tuple[str, str]]:
-        mine = [str(path) for path in models_in(user_model_folder())]
+        mine = [str(path) for path in list_models(user_model_folder())]
         files = [*mine, *(one for one in self._files if one not in mine)]
         shipped = [(name, name) for name in shipped_models()]
-        random = [(RANDOM, RANDOM)] if self._allow_random else []
+        random = [(RANDOM_WEIGHTS_NAME, RANDOM_WEIGHTS_NAME)] if self._allow_random else []
         return [*shipped, *((self._title(path), path) for path in files), *random]
 
     def _disconnect_registry(self) -> None:

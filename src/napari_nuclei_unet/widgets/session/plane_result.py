@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
 from napari_nuclei_unet.arrays.boxes import Box, bounding_box, enlarged
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import model_path
+from napari_nuclei_unet.models.model import find_model_path
 from napari_nuclei_unet.widgets.layers.checksum import array_crc32
 from napari_nuclei_unet.widgets.layers.features import UNREVIEWED, get_features_table
 from napari_nuclei_unet.widgets.layers.image_source import ImageSource
@@ -207,6 +207,6 @@ def detach_pixels(prediction: Prediction, source: ImageSource) -> Prediction:
 def get_model_stamp(model: str) -> tuple[str, int]:
     """Name of a model, and when its file was changed last."""
     try:
-        return model, model_path(model).stat().st_mtime_ns
+        return model, find_model_path(model).stat().st_mtime_ns
     except (UserError, OSError):
         return model, 0

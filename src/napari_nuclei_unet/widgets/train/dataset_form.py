@@ -144,7 +144,7 @@ class DatasetForm(QObject):
                     "channel_axis": one.channel_axis,
                     "channel": one.channel,
                     "finished": finished,
-                    "held": held.get(one.key, {}) if held else None,
+                    "validation_areas": held.get(one.key, {}) if held else None,
                 }
             )
         return tuple(made)

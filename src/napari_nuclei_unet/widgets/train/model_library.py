@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import library
-from napari_nuclei_unet.models.model import ModelCard, models_in, read_card
+from napari_nuclei_unet.models.model import ModelCard, list_models, read_card
 from napari_nuclei_unet.progress import Step
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
 from napari_nuclei_unet.widgets.common.job import ThreadJob
@@ -83,7 +83,7 @@ class ModelLibraryPanel(QWidget):
             self.model.value = str(path)
 
     def _models(self, _: Any) -> list[tuple[str, str]]:
-        return [(path.stem, str(path)) for path in models_in(user_model_folder())]
+        return [(path.stem, str(path)) for path in list_models(user_model_folder())]
 
     def _refresh(self) -> None:
         before = self.model.value
@@ -108,7 +108,7 @@ class ModelLibraryPanel(QWidget):
     def rename_to(self, name: str) -> None:
         """Rename the chosen model."""
         old = self._path
-        if (new := _try_action(lambda: library.rename(old, name))) is not None:
+        if (new := _try_action(lambda: library.rename_model(old, name))) is not None:
             was_default = get_preference("model") == str(old)
             MODEL_REGISTRY.changed.emit()
             self.choose(new)
@@ -129,7 +129,7 @@ class ModelLibraryPanel(QWidget):
 
         def answered(_: int) -> None:
             if box.clickedButton() is yes:
-                _try_action(lambda: library.delete(path))
+                _try_action(lambda: library.delete_model(path))
                 MODEL_REGISTRY.changed.emit()
 
         box.finished.connect(answered)
@@ -186,10 +186,10 @@ class ModelLibraryPanel(QWidget):
 
     def export(self, *_: object) -> None:
         """Ask for a file, and copy the chosen model to it."""
-        name = self._ask_where(f"{self._path.stem}{library.SUFFIX}", MODEL_FILTER)
+        name = self._ask_where(f"{self._path.stem}{library.MODEL_SUFFIX}", MODEL_FILTER)
         if name:
             path = self._path
-            _try_action(lambda: library.copy_out(path, Path(name)))
+            _try_action(lambda: library.copy_from_library(path, Path(name)))
 
     def export_package(self, *_: object) -> None:
         """Ask for a file, and write the chosen model as a bioimage.io package."""
@@ -226,8 +226,8 @@ def _export_steps(model: Path, out: Path) -> Any:
 def _import_steps(path: Path, to: Path) -> Any:
     """Run in the thread: reading and checking a model loads torch."""
     yield Step(0, 1)
-    if path.suffix == library.SUFFIX:
-        return library.copy_in(path, to)
+    if path.suffix == library.MODEL_SUFFIX:
+        return library.copy_into_library(path, to)
     from napari_nuclei_unet.export.bioimageio import import_bioimage
 
     return import_bioimage(path, to)

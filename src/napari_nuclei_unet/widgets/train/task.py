@@ -121,8 +121,8 @@ def train_task_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOu
 
 
 def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOutput]:
-    from napari_nuclei_unet.models.library import free_path
-    from napari_nuclei_unet.segmentation.device import memory_told
+    from napari_nuclei_unet.models.library import find_free_model_path
+    from napari_nuclei_unet.segmentation.device import explain_out_of_memory
     from napari_nuclei_unet.training.finetune import fine_tune_steps
     from napari_nuclei_unet.training.finetune_data import FineTuneData, Pair, make_finetune_data
     from napari_nuclei_unet.widgets.common.job import reserve_threads
@@ -134,13 +134,13 @@ def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTask
     if request.resume:
         lesson = FineTuneData.load(draft.data_path)
     else:
-        with memory_told():
+        with explain_out_of_memory():
             lesson = make_finetune_data([Pair(**one) for one in request.arrays], request.params)
         lesson.save(draft.data_path)
     result = yield from fine_tune_steps(
         lesson, request.model or None, request.params, request.device, draft.model, request.resume
     )
     yield Step(1, 1)  # the last moment to cancel
-    path = free_path(request.folder, draft.name)
+    path = find_free_model_path(request.folder, draft.name)
     result.save(path)
     return TrainTaskOutput(result, path)

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.library import RANDOM, check_name
+from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME, check_model_name
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.training.presets import RECIPES
 from napari_nuclei_unet.widgets.common.controls import ScrollableForm, create_button, create_row
@@ -135,7 +135,7 @@ class TrainWidget(ScrollableForm):
                 raise UserError(
                     "There is nothing to learn from: add an image with its labels (Add all)."
                 )
-            check_name(self._name.text())
+            check_model_name(self._name.text())
         except UserError as error:
             show_warning(str(error))
             return
@@ -143,7 +143,7 @@ class TrainWidget(ScrollableForm):
 
     def _start(self) -> None:
         try:
-            draft = ResumeState.new(check_name(self._name.text()))
+            draft = ResumeState.new(check_model_name(self._name.text()))
             self._begin(self._dataset_form.arrays(), self._dataset_form.params(), draft)
         except UserError as error:
             show_warning(str(error))
@@ -170,7 +170,7 @@ class TrainWidget(ScrollableForm):
         self._dataset_form.suspend_counting()
         wanted = TrainRequest(
             arrays,
-            "" if model == RANDOM else model,
+            "" if model == RANDOM_WEIGHTS_NAME else model,
             params,
             self._model.device.value,
             user_model_folder(),
