@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,12 +9,13 @@ from skimage.morphology import h_maxima
 from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.segmentation.watershed import (
     DISTANCE_SMOOTHING,
+    SeparationParams,
     keep_likely,
     separate_nuclei,
 )
 from napari_nuclei_unet.training.example import make_targets
 
-DEFAULTS = {"threshold": 0.5, "separation": 0.9, "minimum_area": 1}
+DEFAULTS = SeparationParams(threshold=0.5, separation=0.9, minimum_area=1)
 
 
 def touching_pair():
@@ -25,7 +28,7 @@ def touching_pair():
 
 def test_touching_nuclei_get_different_ids():
     truth = touching_pair()
-    found = separate_nuclei(make_targets(truth)[0], **DEFAULTS)
+    found = separate_nuclei(make_targets(truth)[0], DEFAULTS)
     assert found.max() == 2
     assert count_matches(truth, found).scores()["AP@0.9"] == 1
 
@@ -34,7 +37,7 @@ def test_perfect_maps_give_back_the_annotation_of_a_real_image():
     from napari_nuclei_unet.samples.images import read_sample
 
     _, truth = read_sample("fluorescence_small")
-    found = separate_nuclei(make_targets(truth.astype(np.int32))[0], **DEFAULTS)
+    found = separate_nuclei(make_targets(truth.astype(np.int32))[0], DEFAULTS)
     assert count_matches(truth, found).scores()["AP@0.5"] > 0.97
 
 
@@ -46,7 +49,7 @@ def test_labels_are_gapless_connected_large_enough_and_inside_the_mask(
     rng = np.random.default_rng(seed)
     maps = ndimage.gaussian_filter(rng.random((3, 48, 40)), (0, 2, 2))
     maps = (maps - maps.min()) / np.ptp(maps)
-    labels = separate_nuclei(maps, threshold, separation, minimum_area)
+    labels = separate_nuclei(maps, SeparationParams(threshold, separation, minimum_area))
     assert set(np.unique(labels)) - {0} == set(range(1, labels.max() + 1))
     assert (maps[0][labels > 0] > threshold).all()
     for one in range(1, labels.max() + 1):
@@ -61,7 +64,7 @@ def test_summits_that_count_are_the_h_maxima_of_the_distance(seed, depth):
     relief = ndimage.gaussian_filter(noise, 2)
     relief = 0.05 + 0.9 * (relief - relief.min()) / np.ptp(relief)
     labels = separate_nuclei(
-        np.stack([np.ones_like(relief), relief * 0, relief]), 0.5, 1 - depth, 1
+        np.stack([np.ones_like(relief), relief * 0, relief]), SeparationParams(0.5, 1 - depth, 1)
     )
     cross = ndimage.generate_binary_structure(2, 1)
     summits = h_maxima(ndimage.gaussian_filter(relief, DISTANCE_SMOOTHING), depth, footprint=cross)
@@ -70,7 +73,7 @@ def test_summits_that_count_are_the_h_maxima_of_the_distance(seed, depth):
 
 
 def test_no_nucleus_is_an_empty_result():
-    labels = separate_nuclei(np.zeros((3, 1, 7)), **DEFAULTS)
+    labels = separate_nuclei(np.zeros((3, 1, 7)), DEFAULTS)
     assert labels.shape == (1, 7)
     assert labels.max() == 0
 
@@ -78,7 +81,7 @@ def test_no_nucleus_is_an_empty_result():
 def test_nuclei_without_a_seed_are_kept():
     maps = np.zeros((3, 20, 20))
     maps[0, 5:9, 5:9] = 0.9  # the distance stays below every seed
-    assert separate_nuclei(maps, **DEFAULTS).max() == 1
+    assert separate_nuclei(maps, DEFAULTS).max() == 1
 
 
 def test_small_and_doubtful_nuclei_go_and_the_rest_is_renumbered():
@@ -95,8 +98,8 @@ def test_a_lower_threshold_makes_no_nucleus_doubtful():
     maps[0, 10:20, 10:20] = 0.95
     maps[2, 10:20, 10:20] = 0.8
     for threshold in (0.2, 0.5, 0.8):
-        found = separate_nuclei(maps, **DEFAULTS | {"threshold": threshold, "confidence": 0.9})
+        found = separate_nuclei(maps, replace(DEFAULTS, threshold=threshold, confidence=0.9))
         assert found.max() == 1
     maps[0] = np.minimum(maps[0], 0.5)  # nowhere likely: only without a confidence
-    assert separate_nuclei(maps, **DEFAULTS | {"threshold": 0.2, "confidence": 0.1}).max() == 0
-    assert separate_nuclei(maps, **DEFAULTS | {"threshold": 0.2, "confidence": 0.0}).max() == 1
+    assert separate_nuclei(maps, replace(DEFAULTS, threshold=0.2, confidence=0.1)).max() == 0
+    assert separate_nuclei(maps, replace(DEFAULTS, threshold=0.2, confidence=0.0)).max() == 1

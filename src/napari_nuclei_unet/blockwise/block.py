@@ -28,8 +28,8 @@ from napari_nuclei_unet.segmentation.predict import (
     PredictionWindow,
     predict_maps_steps,
 )
-from napari_nuclei_unet.segmentation.segment import resolve_thresholds
-from napari_nuclei_unet.segmentation.watershed import DISTANCE_SMOOTHING, separate_nuclei
+from napari_nuclei_unet.segmentation.segment import resolve_separation
+from napari_nuclei_unet.segmentation.watershed import separate_nuclei
 
 # Edge of what a block answers for, in pixels: larger ones see less twice and take more memory.
 BLOCK_SIZE = 4096
@@ -267,16 +267,16 @@ def _separate_block(
         dead |= lost if lost.ndim == 2 else lost.any(axis=2)
     if dead.any():
         maps[0][dead] = 0
-    thresholds = resolve_thresholds(task.block_params.params, model.card, zoom)
+    separation = resolve_separation(task.block_params.params, model.card, zoom)
     try:
-        labels = separate_nuclei(maps, **thresholds, smoothing=DISTANCE_SMOOTHING / zoom)
+        labels = separate_nuclei(maps, separation)
     except MemoryError as error:
         raise UserError(
             "There is not enough memory to separate the nuclei of a block: close other programs."
         ) from error
     if task.block_params.region is not None:
         inside = task.block_params.region.part(block.read)
-        labels = clip_labels(labels, inside, thresholds["minimum_area"])
+        labels = clip_labels(labels, inside, separation.minimum_area)
     mine = find_core_labels(labels, block)
     ids = np.where(mine, np.cumsum(mine), 0).astype(np.int32)
     own = ids[labels]

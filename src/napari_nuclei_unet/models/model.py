@@ -93,24 +93,6 @@ class Model:
     network: UNet
 
 
-def scale_thresholds(thresholds: dict[str, Any], zoom: float) -> dict[str, Any]:
-    """Thresholds of a card for a plane that the network saw at a zoom.
-
-    Parameters
-    ----------
-    thresholds : dict
-        Of a :class:`ModelCard`.
-    zoom : float
-
-    Returns
-    -------
-    dict
-        The same, with the smallest area in pixels of the plane.
-    """
-    area = max(1, round(thresholds["minimum_area"] / zoom**2))
-    return thresholds | {"minimum_area": area}
-
-
 def shipped_models() -> dict[str, Path]:
     """Names and files of the models of the package; loads nothing."""
     return {path.stem: path for path in list_models(SHIPPED_MODELS_FOLDER)}

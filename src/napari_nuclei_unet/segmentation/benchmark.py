@@ -20,8 +20,8 @@ from napari_nuclei_unet.progress import run
 from napari_nuclei_unet.segmentation.device import InferencePlan, plan_inference
 from napari_nuclei_unet.segmentation.normalization import check_plane
 from napari_nuclei_unet.segmentation.scale import predict_zoomed_maps_steps
-from napari_nuclei_unet.segmentation.segment import resolve_thresholds, segment
-from napari_nuclei_unet.segmentation.watershed import DISTANCE_SMOOTHING, separate_nuclei
+from napari_nuclei_unet.segmentation.segment import resolve_separation, segment
+from napari_nuclei_unet.segmentation.watershed import separate_nuclei
 
 BENCHMARK_STAGES = ("normalise", "network", "separate", "measure")
 WARM_UP_EDGE = 256
@@ -107,8 +107,7 @@ def _time_once(
         seen, zoom, _ = run(predict_zoomed_maps_steps(plane, model, params.diameter, how, []))
     maps, how = seen.values, seen.plan
     with timed("separate"):
-        thresholds = resolve_thresholds(params, model.card, zoom)
-        labels = separate_nuclei(maps, **thresholds, smoothing=DISTANCE_SMOOTHING / zoom)
+        labels = separate_nuclei(maps, resolve_separation(params, model.card, zoom))
     with timed("measure"):
         measure(labels, plane.pixels, maps[0])
     return BenchmarkResult(

@@ -23,7 +23,7 @@ from napari_nuclei_unet.segmentation.predict import (
     PredictedMaps,
     predict_maps_steps,
 )
-from napari_nuclei_unet.segmentation.watershed import DISTANCE_SMOOTHING, separate_nuclei
+from napari_nuclei_unet.segmentation.watershed import SeparationParams, separate_nuclei
 
 # Of a larger plane only the liveliest square of this edge, in pixels, is measured.
 PROBE_EDGE = 1024
@@ -198,8 +198,9 @@ def _measure_diameter(seen: PredictedMaps, model: Model, zoom: float) -> float |
     if len(maps) > 3:
         diameter = estimate_diameter(maps[0], maps[3])
         return None if diameter is None else diameter / zoom
+    params = SeparationParams(**model.card.thresholds)
     # the smallest area as it is: specks that are no nucleus at any zoom say nothing
-    found = separate_nuclei(maps, **model.card.thresholds, smoothing=DISTANCE_SMOOTHING / zoom)
+    found = separate_nuclei(maps, replace(params, smoothing=params.smoothing / zoom))
     return float(np.median(equivalent_diameters(found)[1:])) if found.any() else None
 
 

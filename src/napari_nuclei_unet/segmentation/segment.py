@@ -22,7 +22,6 @@ from napari_nuclei_unet.models.model import (
     Model,
     ModelCard,
     load_model,
-    scale_thresholds,
 )
 from napari_nuclei_unet.params import SegmentParams, with_changes
 from napari_nuclei_unet.progress import Step, Stop, forward_stop, run
@@ -30,7 +29,7 @@ from napari_nuclei_unet.segmentation.device import plan_inference
 from napari_nuclei_unet.segmentation.normalization import Plane, check_plane
 from napari_nuclei_unet.segmentation.predict import PredictedMaps
 from napari_nuclei_unet.segmentation.scale import context_width, predict_zoomed_maps_steps
-from napari_nuclei_unet.segmentation.watershed import DISTANCE_SMOOTHING, separate_nuclei
+from napari_nuclei_unet.segmentation.watershed import SeparationParams, separate_nuclei
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,37 +261,38 @@ def retune(predicted: Prediction, params: SegmentParams | None = None) -> Segmen
         If there is not enough memory.
     """
     params = params or SegmentParams()
-    thresholds = resolve_thresholds(params, predicted.card, predicted.zoom)
+    separation = resolve_separation(params, predicted.card, predicted.zoom)
     try:
-        labels = _separate_inside(predicted, thresholds)
+        labels = _separate_inside(predicted, separation)
     except MemoryError as error:
         raise UserError(
             "There is not enough memory to separate the nuclei; crop the image."
         ) from error
+    thresholds = {name: getattr(separation, name) for name in THRESHOLD_NAMES}
     record = predicted.record | {"params": predicted.record["params"] | thresholds}
     return Segmentation(
         predicted.plane, labels, predicted.maps, record, predicted.notices, predicted.inside
     )
 
 
-def _separate_inside(predicted: Prediction, thresholds: dict[str, Any]) -> NDArray[np.int32]:
-    maps, inside, zoom = predicted.maps, predicted.inside, predicted.zoom
-    how = thresholds | {"smoothing": DISTANCE_SMOOTHING / zoom}
+def _separate_inside(predicted: Prediction, separation: SeparationParams) -> NDArray[np.int32]:
+    maps, inside = predicted.maps, predicted.inside
     if inside is None:
-        return separate_nuclei(maps, **how)
+        return separate_nuclei(maps, separation)
     labels = np.zeros(inside.shape, np.int32)
     if inside.any():
-        box = bounding_box(inside, context_width(zoom))
-        found = separate_nuclei(maps[:, *box], **how)
-        labels[box] = clip_labels(found, inside[box], thresholds["minimum_area"])
+        box = bounding_box(inside, context_width(predicted.zoom))
+        found = separate_nuclei(maps[:, *box], separation)
+        labels[box] = clip_labels(found, inside[box], separation.minimum_area)
     return labels
 
 
-def resolve_thresholds(params: SegmentParams, card: ModelCard, zoom: float = 1.0) -> dict[str, Any]:
-    """Give the arguments of ``separate_nuclei``: from the model's card, where they are not set."""
-    tuned = scale_thresholds(card.thresholds, zoom)
-    wanted = {name: getattr(params, name) for name in THRESHOLD_NAMES}
-    return {name: tuned[name] if value is None else value for name, value in wanted.items()}
+def resolve_separation(params: SegmentParams, card: ModelCard, zoom: float) -> SeparationParams:
+    """Return the thresholds of a model's card at a zoom, replaced by those that are set."""
+    tuned = SeparationParams(**card.thresholds).at_zoom(zoom)
+    given = {name: getattr(params, name) for name in THRESHOLD_NAMES}
+    changes = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(tuned, **changes)
 
 
 def _record(model: Model, device: str) -> dict[str, Any]:

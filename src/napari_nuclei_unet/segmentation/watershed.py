@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,38 @@ DISTANCE_SMOOTHING = 1.0
 MIN_COUNTED_PROBABILITY = 0.6
 
 
-def separate_nuclei(
-    maps: NDArray[np.floating],
-    threshold: float,
-    separation: float,
-    minimum_area: int,
-    confidence: float = 0.0,
-    smoothing: float = DISTANCE_SMOOTHING,
-) -> NDArray[np.int32]:
+@dataclass(frozen=True)
+class SeparationParams:
+    """How nuclei are separated in the maps of a plane.
+
+    Attributes
+    ----------
+    threshold : float, 0 to 1
+        Where the nucleus map is above, there is a nucleus.
+    separation : float, 0 to 1
+        How low a summit may be that still counts. Higher separates more.
+    minimum_area : int
+        Smaller nuclei, in pixels, are removed.
+    confidence : float, 0 to 1
+        Nuclei over which the nucleus map is lower on average are removed: most of them are
+        none (docs/decisions/0004-model.md). Pixels of 0.6 and less do not count in that.
+    smoothing : float
+        Standard deviation, in pixels, of the Gaussian that smooths the distance.
+    """
+
+    threshold: float
+    separation: float
+    minimum_area: int
+    confidence: float = 0.0
+    smoothing: float = DISTANCE_SMOOTHING
+
+    def at_zoom(self, zoom: float) -> SeparationParams:
+        """Convert lengths and areas from pixels that the network sees at a zoom to the plane's."""
+        area = max(1, round(self.minimum_area / zoom**2))
+        return replace(self, minimum_area=area, smoothing=self.smoothing / zoom)
+
+
+def separate_nuclei(maps: NDArray[np.floating], params: SeparationParams) -> NDArray[np.int32]:
     """Turn predicted maps into labels by a watershed with one summit per nucleus.
 
     The predicted distance is a relief with a summit in every nucleus. From every pixel the
@@ -38,29 +63,19 @@ def separate_nuclei(
         Nucleus, border, distance and size, as ``core.learning.targets`` defines them. Border
         and size help the network to learn and are not used here
         (docs/decisions/0002-separation.md). Of the nucleus alone, the distance is measured.
-    threshold : float, 0 to 1
-        Where the nucleus map is above, there is a nucleus.
-    separation : float, 0 to 1
-        How low a summit may be that still counts. Higher separates more.
-    minimum_area : int
-        Smaller nuclei, in pixels, are removed.
-    confidence : float, 0 to 1
-        Nuclei over which the nucleus map is lower on average are removed: most of them are
-        none (docs/decisions/0004-model.md). Pixels of 0.6 and less do not count in that.
-    smoothing : float
-        Standard deviation, in pixels, of the Gaussian that smooths the distance.
+    params : SeparationParams
 
     Returns
     -------
     ndarray, shape (Y, X), int32
         0 is background; the nuclei are 1..n without gaps, each 4-connected.
     """
-    mask = maps[0] > threshold
+    mask = maps[0] > params.threshold
     distance = maps[2] if len(maps) > 1 else _measure_distance(mask)
-    height = np.where(mask, ndimage.gaussian_filter(distance, smoothing), 0)
+    height = np.where(mask, ndimage.gaussian_filter(distance, params.smoothing), 0)
     basins, summits = _basins(height, mask)
-    labels = _merge_basins(basins, height, summits, 1 - separation)
-    return keep_likely(labels, maps[0], minimum_area, confidence)
+    labels = _merge_basins(basins, height, summits, 1 - params.separation)
+    return keep_likely(labels, maps[0], params.minimum_area, params.confidence)
 
 
 def _basins(

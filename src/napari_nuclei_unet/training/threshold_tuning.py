@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.metrics.matching import MatchCounts, average_scores, count_annotated_matches
-from napari_nuclei_unet.models.model import Model, scale_thresholds
+from napari_nuclei_unet.models.model import Model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import Step, Stop, run
 from napari_nuclei_unet.segmentation.device import plan_inference
 from napari_nuclei_unet.segmentation.normalization import Plane
 from napari_nuclei_unet.segmentation.scale import predict_zoomed_maps_steps
-from napari_nuclei_unet.segmentation.watershed import DISTANCE_SMOOTHING, separate_nuclei
+from napari_nuclei_unet.segmentation.watershed import SeparationParams, separate_nuclei
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.plots import ValidationPicture
 
@@ -65,8 +65,7 @@ class PredictedExample:
 
     def find(self, thresholds: dict[str, Any]) -> NDArray[np.int32]:
         """Separate the nuclei with the thresholds of a model's card; labels (Y, X)."""
-        scaled = scale_thresholds(thresholds, self.zoom)
-        return separate_nuclei(self.maps, **scaled, smoothing=DISTANCE_SMOOTHING / self.zoom)
+        return separate_nuclei(self.maps, SeparationParams(**thresholds).at_zoom(self.zoom))
 
     def count(self, thresholds: dict[str, Any]) -> MatchCounts:
         """Compare what is found with the annotation, where that is known."""

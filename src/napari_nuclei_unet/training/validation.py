@@ -15,7 +15,7 @@ from napari_nuclei_unet.arrays.tiling import plan_tiles, read_tile
 from napari_nuclei_unet.metrics.matching import average_scores, count_annotated_matches, pool_scores
 from napari_nuclei_unet.network.unet import UNet
 from napari_nuclei_unet.segmentation.device import CPU_TILE
-from napari_nuclei_unet.segmentation.watershed import separate_nuclei
+from napari_nuclei_unet.segmentation.watershed import SeparationParams, separate_nuclei
 from napari_nuclei_unet.training.augmentation import rescale_example, resize_to_square
 from napari_nuclei_unet.training.example import Example, make_loss, make_targets
 from napari_nuclei_unet.training.plots import ValidationPicture
@@ -111,7 +111,7 @@ class Validation:
             ValidationCase.of(one if zoom == 1 else rescale_example(one, zoom))
             for one, zoom in pairs
         ]
-        self._thresholds = thresholds or VALIDATION_THRESHOLDS
+        self._separation = SeparationParams(**(thresholds or VALIDATION_THRESHOLDS))
         self._scores = pool_scores if pool else average_scores
         self.shown_index = max(range(len(examples)), key=lambda i: len(examples[i].centres))
 
@@ -128,7 +128,7 @@ class Validation:
         for case in self.cases:
             logits = predict_logits(network, case.image)
             losses.append(loss_of(logits, case.target, case.weight).item())
-            found = separate_nuclei(torch.sigmoid(logits)[0].numpy(), **self._thresholds)
+            found = separate_nuclei(torch.sigmoid(logits)[0].numpy(), self._separation)
             counts.append(count_annotated_matches(case.truth, found, case.known))
             all_found.append(found)
         scores = self._scores(counts)
