@@ -27,7 +27,8 @@ def test_16_bits_that_onednn_may_not_use_are_not_chosen():
     """On a processor with AMX, torch would multiply them itself, a hundred times as slowly."""
     code = (
         "import torch; torch.cpu._is_amx_tile_supported = lambda: True; "
-        "from napari_nuclei_unet.segmentation.device import choose; print(choose('cpu', 'auto')[1])"
+        "from napari_nuclei_unet.segmentation.device import choose_device_and_precision as choose; "
+        "print(choose('cpu', 'auto')[1])"
     )
     limited = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
     made = subprocess.run(
