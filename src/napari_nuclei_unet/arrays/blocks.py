@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.boxes import Box, expand_box
+from napari_nuclei_unet.arrays.relabel import consecutive_ids
 
 # Planes of more pixels are segmented block by block.
 LARGE = 64_000_000
@@ -116,7 +117,7 @@ def number_surviving_labels(found: NDArray[np.int32], window: NDArray[Any]) -> N
     """
     alive = np.bincount(found[window == 0], minlength=int(found.max(initial=0)) + 1) > 0
     alive[0] = False
-    return np.where(alive, np.cumsum(alive), 0).astype(np.int32)
+    return consecutive_ids(alive)
 
 
 def write_block_labels(found: NDArray[np.int32], window: NDArray[Any], first: int) -> None:

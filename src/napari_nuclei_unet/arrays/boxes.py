@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.arrays.relabel import consecutive_ids
 from napari_nuclei_unet.errors import UserError
 
 Box = tuple[slice, slice]
@@ -231,7 +232,7 @@ def clip_labels(labels: NDArray[np.int32], inside: NDArray[np.bool_], minimum_ar
     whole = np.bincount(labels.ravel())[id_of] == area
     kept = whole | (area >= minimum_area)
     kept[0] = False
-    return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[pieces]
+    return consecutive_ids(kept)[pieces]
 
 
 def paste_labels(

@@ -18,6 +18,7 @@ import psutil
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
+from napari_nuclei_unet.arrays.relabel import relabel_sequential
 from napari_nuclei_unet.batch.finish import describe_result, link_planes_steps, write_tracks
 from napari_nuclei_unet.batch.job import ImageJob
 from napari_nuclei_unet.batch.outputs import Outcome
@@ -193,8 +194,8 @@ class StoreSegmenter:
         """Write labels and table anew with ids that hold over planes; how many there are."""
         job, indices = self.job, self.job.selection.label_indices
 
-        def read(number: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-            return _relabel_sequential(np.asarray(work[0].labels[indices[number]]))
+        def read(number: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+            return relabel_sequential(np.asarray(work[0].labels[indices[number]]))
 
         linked = yield from link_planes_steps(
             job, lambda number: read(number)[0], [0] * len(indices)
@@ -203,23 +204,12 @@ class StoreSegmenter:
         for number, index in enumerate(indices):
             labels, before = read(number)
             store.write(index, linked.ids[number][labels])
-            ids[before] = linked.ids[number][1:]
+            ids[before] = linked.ids[number]
             yield Step(number + 1, len(indices))
         with atomic_write(job.results.table) as aside:
             _copy_table_with_ids(work[1].table, aside, ids)
         write_tracks(job, linked)
         return linked.count
-
-
-def _relabel_sequential(plane: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Give the nuclei of a plane the labels 1..n, and say which ids they had, in this order."""
-    most = int(plane.max(initial=0))
-    least = int(plane.min(initial=most, where=plane > 0))
-    places = np.where(plane > 0, plane - least + 1, 0)
-    there = np.zeros(most - least + 2, bool)
-    there[places] = True
-    there[0] = False
-    return np.cumsum(there, dtype=np.int32)[places], np.flatnonzero(there) + least - 1
 
 
 def _copy_table_with_ids(old: Path, new: Path, ids: NDArray[np.int32]) -> None:

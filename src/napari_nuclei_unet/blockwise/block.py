@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.blocks import Block, find_core_labels, plan_blocks
 from napari_nuclei_unet.arrays.boxes import Box, Region, bounding_box, clip_labels
+from napari_nuclei_unet.arrays.relabel import consecutive_ids
 from napari_nuclei_unet.arrays.resampling import ZoomedView, resample_to_plane
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.blockwise.survey import Survey
@@ -278,7 +279,7 @@ def _separate_block(
         inside = task.block_params.region.part(block.read)
         labels = clip_labels(labels, inside, separation.minimum_area)
     mine = find_core_labels(labels, block)
-    ids = np.where(mine, np.cumsum(mine), 0).astype(np.int32)
+    ids = consecutive_ids(mine)
     own = ids[labels]
     if not own.any():
         return empty_block_result(block, read.shape)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.arrays.relabel import relabel_sequential
 from napari_nuclei_unet.metrics.matching import (
     IOU_THRESHOLDS,
     MatchCounts,
     Overlaps,
     count_overlaps,
     find_overlaps,
-    index_labels,
     match_pairs,
 )
 
@@ -107,7 +107,8 @@ def compare(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Compar
     """
     if true.shape != predicted.shape:
         raise ValueError(f"shapes differ: {true.shape} and {predicted.shape}")
-    (true_ids, t), (predicted_ids, p) = index_labels(true.ravel()), index_labels(predicted.ravel())
+    t, true_ids = relabel_sequential(true.ravel())
+    p, predicted_ids = relabel_sequential(predicted.ravel())
     pairs = find_overlaps(t, p)
     kinds = _kinds_of(pairs)
     of, by = true_ids[1:][pairs.true], predicted_ids[1:][pairs.predicted]

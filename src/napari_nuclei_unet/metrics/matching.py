@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from napari_nuclei_unet.arrays.relabel import relabel_sequential
+
 IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
-# Places of so many pixels still fit into 32 bits.
-MAX_INT32_PIXELS = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def count_matches(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> 
     """
     if true.shape != predicted.shape:
         raise ValueError(f"shapes differ: {true.shape} and {predicted.shape}")
-    (_, t), (_, p) = index_labels(true.ravel()), index_labels(predicted.ravel())
+    (t, _), (p, _) = relabel_sequential(true.ravel()), relabel_sequential(predicted.ravel())
     return count_overlaps(find_overlaps(t, p))
 
 
@@ -196,7 +196,7 @@ def find_overlaps(t: NDArray[np.integer], p: NDArray[np.integer]) -> Overlaps:
     Parameters
     ----------
     t, p : ndarray, shape (n,), integer
-        Place of every pixel of the truth and of the prediction, as :func:`index_labels` gives it.
+        Number of every pixel in truth and prediction, as from ``relabel_sequential``.
 
     Returns
     -------
@@ -211,30 +211,6 @@ def find_overlaps(t: NDArray[np.integer], p: NDArray[np.integer]) -> Overlaps:
     overlap = np.bincount(place, np.diff(starts, append=pixels.size)).astype(np.int64)
     i, j = np.divmod(pairs - 1, columns)
     return Overlaps(i, j, overlap, true_area, predicted_area)
-
-
-def index_labels(flat: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Give the ids of a label image numbers.
-
-    Parameters
-    ----------
-    flat : ndarray, shape (n,), integer
-        0 is background, and none is negative.
-
-    Returns
-    -------
-    ids : ndarray, shape (m,), integer
-        In their order, background first whether or not there is any.
-    places : ndarray, shape (n,), integer
-        Of each pixel in ``ids``.
-    """
-    if flat.size and flat.min() >= 0 and flat.max() <= 4 * flat.size:
-        used = np.bincount(flat.astype(np.intp, copy=False)) > 0  # quicker than sorting
-        used[0] = True
-        kind = np.int32 if flat.size < MAX_INT32_PIXELS else np.int64
-        return np.flatnonzero(used), (np.cumsum(used, dtype=kind) - 1)[flat]
-    ids, place = np.unique(np.append(flat.dtype.type(0), flat), return_inverse=True)
-    return ids, place[1:]
 
 
 def match_pairs(pairs: Overlaps, threshold: float) -> NDArray[np.intp]:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_nuclei_unet.arrays.relabel import consecutive_ids
+
 # Smooths ripples of the predicted distance away, in pixels that the network saw; nuclei are
 # several times as wide.
 DISTANCE_SMOOTHING = 1.0
@@ -199,5 +201,5 @@ def keep_likely(
     sure = (total >= confidence * n) & ((n > 0) | (confidence == 0))
     likely = sure & (area >= minimum_area)
     likely[0] = False
-    numbers = np.where(likely, np.cumsum(likely), 0).astype(np.int32)
+    numbers = consecutive_ids(likely)
     return np.asarray(numbers[labels])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
+from napari_nuclei_unet.arrays.relabel import relabel_sequential
 from napari_nuclei_unet.labels.diameter import diameter_to_size, equivalent_diameters
 
 BORDER_WINDOW = 5
@@ -294,12 +295,12 @@ def make_example(
     -------
     Example
     """
-    ids = np.unique(np.append(0, labels), return_inverse=True)[1][1:]  # 0 stays 0
+    ids, _ = relabel_sequential(labels)
     seen = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     return Example(
         name=name,
         image=torch.from_numpy(np.ascontiguousarray(seen)).expand(3, -1, -1),
-        labels=torch.from_numpy(ids.reshape(labels.shape).astype(np.float32))[None],
+        labels=torch.from_numpy(ids.astype(np.float32))[None],
         group=group or name,
         kind=kind,
     )
