@@ -43,7 +43,7 @@ class PlaneSource(Protocol):
     """What gives a plane, here or on another machine."""
 
     def open(self) -> ArrayLike:
-        """Give the plane, shape (Y, X) or (Y, X, C), only to be sliced."""
+        """Return the plane, shape (Y, X) or (Y, X, C), only to be sliced."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class InMemoryPlane:
     pixels: ArrayLike
 
     def open(self) -> ArrayLike:
-        """Give it."""
+        """Return the plane."""
         return self.pixels
 
 
@@ -134,7 +134,7 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
 
     Parameters
     ----------
-    task : Task
+    task : BlockTask
 
     Yields
     ------
@@ -169,7 +169,7 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
 
 
 def empty_block_result(block: Block, shape: tuple[int, ...], error: str = "") -> BlockResult:
-    """Give what is found where there is nothing, or what is there cannot be read.
+    """Return the result of a block without nuclei, or one that cannot be read.
 
     The table has the columns of all others, as many as a plane of that shape has colours.
     """
@@ -241,7 +241,7 @@ def _predict_block_steps(
 
 
 def _scale_box(box: Box, zoom: Fraction, within: tuple[int, ...] | None = None) -> Box:
-    """Box at another zoom that holds all of it."""
+    """Return the box at another zoom that holds all of it."""
     rows, columns = (
         slice(math.floor(part.start * zoom), math.ceil(part.stop * zoom)) for part in box
     )

@@ -52,7 +52,7 @@ class FilePlane:
     ----------
     path : str
     level : int
-    plane_index : Cut
+    plane_index : PlaneIndex
     stamp : tuple of int
         Tells a file from the one that it has replaced.
     """
@@ -63,7 +63,7 @@ class FilePlane:
     stamp: tuple[int, ...] = ()
 
     def open(self) -> ArrayLike:
-        """Give it; a file is opened once a process."""
+        """Return the plane; a file is opened once a process."""
         return PlaneView(_open_pixels(self.path, self.level, self.stamp), self.plane_index)
 
 
@@ -137,7 +137,7 @@ def _connect_client(address: str) -> Iterator[Client]:
 
 
 def _resolve_address(address: str) -> str:
-    """Address of a scheduler that is given by it, or by a file."""
+    """Return the address of a scheduler, which may stand in a file."""
     file = Path(address)
     if file.is_file():
         try:
@@ -187,7 +187,7 @@ def _check_workers(client: Client, address: str, model: str) -> None:
 
 
 def _versions(model: str) -> tuple[str, str]:
-    """Version of this program, and checksum of a model, of the process that is asked."""
+    """Return the version of this program and the checksum of a model, as a worker has them."""
     return version("napari-nuclei-unet"), load_model(model).card.sha256
 
 
@@ -224,7 +224,7 @@ def _compute_on_workers_steps(
 
 
 def _is_ready(client: Client, future: Future[Any]) -> bool:
-    """Whether it is done, or becomes so in a moment."""
+    """Return whether a future is done, or becomes so in a moment."""
     from distributed import wait
 
     try:

@@ -48,9 +48,9 @@ class RunProgress:
         The first that was not tried, from 0.
     nuclei : int
         Found so far; their ids are 1 to this.
-    failed : tuple of Failure
+    failed : tuple of ReadFailure
         What could not be read since the run began, or was gone on with.
-    again : tuple of Failure
+    again : tuple of ReadFailure
         What could not be read before, and is tried again once all planes are behind.
     seconds : float
         That it took so far.
@@ -78,25 +78,25 @@ class RunProgress:
         return cls(**data | {"failed": (), "again": tuple(missing)})
 
     def next_plane(self, planes: int) -> int | None:
-        """Plane that is next of so many; None: all are behind."""
+        """Return the next of so many planes, or None when all are done."""
         if self.plane < planes:
             return self.plane
         return self.again[0].plane if self.again else None
 
     def remaining_blocks(self, plane: int, blocks: int) -> list[int]:
-        """Blocks of the plane that is next, which has so many, in their order."""
+        """List the blocks of the next plane that are left, in their order."""
         if plane == self.plane:
             return list(range(self.block, blocks))
         mine = takewhile(lambda one: one.plane == plane, self.again)
         return [one.block for one in mine if one.block is not None]
 
     def split_into_blocks(self, blocks: int) -> RunProgress:
-        """Progress in which a plane that is tried again as a whole stands as its blocks."""
+        """Return progress in which a plane that is tried again as a whole stands as its blocks."""
         first, *others = self.again
         return replace(self, again=(*(first._replace(block=at) for at in range(blocks)), *others))
 
     def advance(self, plane: int, last: bool, failed: tuple[ReadFailure, ...]) -> RunProgress:
-        """Progress when the next block of a plane, maybe its last, is behind."""
+        """Return the progress after the next block of a plane, maybe its last."""
         if plane < self.plane:
             after = replace(self, again=self.again[1:], failed=self.failed + failed)
         else:
@@ -147,7 +147,7 @@ class Journal:
     progress: RunProgress = field(default_factory=RunProgress)
 
     def begin(self) -> bool:
-        """Go on where an earlier run was broken off; or begin. Whether there was one.
+        """Resume an earlier run, or begin; return whether there was one.
 
         What that run could not read is tried again.
 

@@ -48,7 +48,7 @@ class BlockwisePlane:
 
     Attributes
     ----------
-    source : Source
+    source : PlaneSource
     index : tuple of int
         Of the plane in the labels: its position on the axes before Y and X.
     columns : dict of str to int
@@ -124,11 +124,11 @@ def segment_blockwise_steps(
 
     Parameters
     ----------
-    planes : sequence of Layer
+    planes : sequence of BlockwisePlane
     store : LabelsStore
     journal : Journal
         Has begun.
-    block_params : Wanted
+    block_params : BlockParams
     compute : callable, optional
         Computes blocks, here or elsewhere.
     check : callable, optional
@@ -145,7 +145,7 @@ def segment_blockwise_steps(
 
     Returns
     -------
-    Progress
+    RunProgress
         Its ``next_plane`` is not None if the run was stopped.
 
     Raises
@@ -195,7 +195,7 @@ def _survey_steps(
 
 
 def _unreadable_plane_result(shape: tuple[int, ...], error: str) -> BlockResult:
-    """Give what is found in a plane of which nothing could be read."""
+    """Return the result of a plane of which nothing could be read."""
     height, width, *colours = shape
     whole = slice(0, height), slice(0, width)
     seen = (height, width, *(min(n, 3) for n in colours if n > 1))

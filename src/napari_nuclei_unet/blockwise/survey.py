@@ -66,7 +66,7 @@ class Survey:
     foreground: NDArray[np.bool_]
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON can hold it."""
+        """Convert to what JSON can hold."""
         made = {name: getattr(self, name) for name in ("low", "middle", "high", "diameter")}
         rows = [np.packbits(row).tobytes().hex() for row in self.foreground]
         return made | {"zoom": str(self.zoom), "live": rows, "columns": self.foreground.shape[1]}
@@ -80,11 +80,11 @@ class Survey:
         return cls(low, middle, high, Fraction(data["zoom"]), data["diameter"], live)
 
     def has_foreground(self, box: Box) -> bool:
-        """Whether there may be nuclei in a box of the plane."""
+        """Return whether there may be nuclei in a box of the plane."""
         return bool(self.foreground[*_cells(box)].any())
 
     def background(self, box: Box) -> NDArray[np.bool_]:
-        """Pixels of a box that lie in empty squares; shape of the box."""
+        """Return the mask of the pixels of a box that lie in empty squares."""
         rows, columns = (np.arange(part.start, part.stop) // CELL_EDGE for part in box)
         return ~self.foreground[np.ix_(rows, columns)]
 
@@ -109,7 +109,7 @@ def survey_steps(
     model : Model
     diameter : float or None
         Of a typical nucleus, in pixels; None: it is measured.
-    plan : Plan
+    plan : InferencePlan
     notices : list of str
         What could not be read is appended.
 
@@ -124,7 +124,7 @@ def survey_steps(
 
     Raises
     ------
-    UnreadableError
+    UnreadablePlaneError
         If nothing of it could be read.
     """
     seen, reason = _SurveyAccumulator(pixels.shape), ""
@@ -167,7 +167,7 @@ def _iter_bands(shape: tuple[int, ...]) -> Iterator[Box]:
 
 
 def _iter_cells(box: Box) -> Iterator[Box]:
-    """Cells of a box."""
+    """Return the cells of a box."""
     rows, columns = (range(part.start, part.stop, CELL_EDGE) for part in box)
     for top in rows:
         for left in columns:
@@ -228,7 +228,7 @@ class _SurveyAccumulator:
                 self._max_contrast, self.probe = lively, square.copy()
 
     def _pool(self, box: Box, part: NDArray[np.generic]) -> None:
-        """Lowest and highest mean of a few pixels in every cell."""
+        """Compute the lowest and highest mean of a few pixels in every cell."""
         # as in Plane.normalized: large numbers need more digits
         exact = np.dtype(np.float32 if part.dtype.itemsize <= 2 else np.float64)
         grey = part if part.ndim == 2 else part.mean(axis=2, dtype=exact)
@@ -246,11 +246,11 @@ class _SurveyAccumulator:
         return not self._samples
 
     def sample(self) -> NDArray[np.generic]:
-        """Regular sample of all values."""
+        """Return a regular sample of all values."""
         return np.concatenate(self._samples) if self._samples else np.zeros(0)
 
     def foreground(self, span: float) -> NDArray[np.bool_]:
-        """Cells that are not empty, and those beside them: nuclei reach over edges."""
+        """Return the cells that are not empty, and those beside them: nuclei reach over edges."""
         with np.errstate(invalid="ignore"):
             full = self.highest - self.lowest > MAX_EMPTY_CONTRAST * span
         full |= ~np.isfinite(self.highest)  # not read: its block shall try
@@ -262,7 +262,7 @@ class _SurveyAccumulator:
 
 
 def _pool_means(strip: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Means of ``POOL_EDGE`` x ``POOL_EDGE`` pixels; the edge is repeated."""
+    """Compute means of ``POOL_EDGE`` x ``POOL_EDGE`` pixels; the edge is repeated."""
     missing = [(0, -edge % POOL_EDGE) for edge in strip.shape]
     whole = np.pad(strip, missing, mode="edge")
     height, width = whole.shape

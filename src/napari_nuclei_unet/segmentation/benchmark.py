@@ -39,7 +39,7 @@ class BenchmarkResult:
     nuclei : int
     zoom : float
         At which the network saw the image.
-    plan : Plan
+    plan : InferencePlan
         Device, precision, tile and batch.
     threads : int
         Of torch, on a CPU.
@@ -77,7 +77,7 @@ def run_benchmark(
 
     Returns
     -------
-    Bench
+    BenchmarkResult
     """
     segment(image[:WARM_UP_EDGE, :WARM_UP_EDGE], model, device=device, precision=params.precision)
     return min(

@@ -64,7 +64,7 @@ class InferencePlan:
     batch: int
 
     def smaller(self) -> InferencePlan | None:
-        """Halve what is in memory at once; None when this was the last resort."""
+        """Return a plan with half as much in memory at once, or None after the smallest."""
         if self.batch > 1:
             return replace(self, batch=self.batch // 2)
         if self.tile > MIN_TILE:
@@ -79,7 +79,7 @@ class InferencePlan:
 
 
 def plan_inference(params: SegmentParams, device: str, config: UNetConfig) -> InferencePlan:
-    """Decide how a network runs on this machine.
+    """Plan how a network runs on this machine.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def plan_inference(params: SegmentParams, device: str, config: UNetConfig) -> In
 
     Returns
     -------
-    Plan
+    InferencePlan
 
     Raises
     ------
@@ -116,7 +116,7 @@ def plan_inference(params: SegmentParams, device: str, config: UNetConfig) -> In
 
 
 def choose_device_and_precision(device: str, precision: str) -> tuple[str, str]:
-    """Decide where a network runs and in which number format.
+    """Choose where a network runs and in which number format.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def choose_device_and_precision(device: str, precision: str) -> tuple[str, str]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or numpy ran out of memory, on whatever device."""
+    """Return whether torch or numpy ran out of memory, on whatever device."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY_MESSAGES)
 
@@ -157,7 +157,7 @@ def _find_malloc_trim() -> Callable[[int], int] | None:
 
 @contextmanager
 def explain_out_of_memory() -> Iterator[None]:
-    """Turn a training that ran out of memory into a sentence for the user.
+    """Raise a sentence for the user when a training runs out of memory.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def explain_out_of_memory() -> Iterator[None]:
 
 
 def release_memory() -> None:
-    """Give memory that is free back to the system.
+    """Release free memory to the system.
 
     glibc keeps what large temporary arrays leave behind: of a 4096 x 4096 plane 0.9 GB.
     """
@@ -216,12 +216,12 @@ def _resolve_precision(device: str, wanted: str) -> str:
 
 
 def _is_surely_faster(device: str) -> bool:
-    """Whether 16 bits need no measurement, in which other busy programs might decide."""
+    """Return whether 16 bits need no measurement, which other busy programs could falsify."""
     return device == "cpu" and bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
 def _supported_half_precision(device: str) -> str | None:
-    """16-bit format that the hardware says it multiplies itself."""
+    """Return the 16-bit format that the hardware says it multiplies itself."""
     if device == "cpu":
         # torch has no public way to ask, and what it has may go
         tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
@@ -249,7 +249,7 @@ def _is_measurably_faster(device: str, precision: str) -> bool:
 
 @torch.inference_mode()
 def _time_convolution(device: str, dtype: torch.dtype | None) -> float:
-    """Shortest of a few runs of a convolution like those of the network."""
+    """Measure a convolution like those of the network; the shortest of a few runs, in seconds."""
     layer = torch.nn.Conv2d(48, 48, 3, padding=1).to(device)
     image = torch.rand(1, 48, 160, 160, device=device).to(memory_format=torch.channels_last)
     times = []
@@ -262,7 +262,7 @@ def _time_convolution(device: str, dtype: torch.dtype | None) -> float:
 
 
 def _free_memory(device: str) -> int:
-    """Bytes that can be had now."""
+    """Return the bytes of memory that are available now."""
     if device == "cuda":
         return int(torch.cuda.mem_get_info()[0])
     return int(psutil.virtual_memory().available)

@@ -168,7 +168,7 @@ def check_type_and_shape(pixels: Any) -> None:
 
 
 def estimate_intensity_range(pixels: ArrayLike) -> tuple[float, float, float]:
-    """Black point, median and white point of a whole plane.
+    """Estimate black point, median and white point of a whole plane.
 
     Black and white are the 1st and the 99.8th percentile of its finite values, as in StarDist
     (Schmidt et al. 2018, doi:10.1007/978-3-030-00934-2_30); over all channels together, so that

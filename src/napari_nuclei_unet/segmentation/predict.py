@@ -52,7 +52,7 @@ class PredictedMaps:
     ----------
     values : ndarray, shape (out_channels, Y, X), float32, values 0 to 1
         Of the whole plane, or of a window; 0 where nothing was predicted.
-    plan : Plan
+    plan : InferencePlan
         What worked.
     finished : ndarray, shape (Y, X), bool, or None
         Where something was predicted before the run was stopped; None: it was not.
@@ -77,13 +77,13 @@ def predict_maps_steps(
     ----------
     plane : Plane
     network : UNet
-    plan : Plan
+    plan : InferencePlan
         What to try first.
     notices : list of str
         What had to be changed is appended, and yielded.
     box : (slice, slice), optional
         Part of the plane that is needed; the whole plane without.
-    window : Window, optional
+    window : PredictionWindow, optional
         Instead of ``box``: only its maps are given, so that the plane may be larger than memory.
 
     Yields
@@ -93,7 +93,7 @@ def predict_maps_steps(
 
     Returns
     -------
-    Maps
+    PredictedMaps
 
     Raises
     ------
@@ -154,7 +154,7 @@ def _tile_steps(
 
 
 def _batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
-    """Up to n tiles of one shape at a time; those at the edge of the plane are smaller.
+    """Group tiles of one shape, up to n; those at the edge of the plane are smaller.
 
     One by one they come in reading order, so that a run that is stopped leaves a whole part.
     """
@@ -167,7 +167,7 @@ def _batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
 
 
 def _network_input(plane: Plane, tile: Tile) -> NDArray[np.float32]:
-    """Shape (Y, X, 3), normalised by the range of the whole plane."""
+    """Return the network's input, shape (Y, X, 3), normalised by the range of the whole plane."""
     pixels = plane.normalized(read_tile(plane.pixels, tile))
     return pixels if pixels.ndim == 3 else np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
 
@@ -186,7 +186,7 @@ def predict_batch(
     network : UNet
         On the device of ``plan``.
     inputs : ndarray, shape (N, Y, X, 3), float32, values 0 to 1
-    plan : Plan
+    plan : InferencePlan
 
     Returns
     -------

@@ -67,7 +67,7 @@ def choose_zoom(diameter: float, card: ModelCard, shape: tuple[int, ...]) -> flo
 
 
 def context_width(zoom: float) -> int:
-    """How far around a box maps are predicted with it, in pixels of the plane."""
+    """Return how far around a box maps are predicted with it, in pixels of the plane."""
     return round(BOX_CONTEXT / zoom)
 
 
@@ -87,7 +87,7 @@ def predict_zoomed_maps_steps(
     model : Model
     diameter : float or None
         Of a typical nucleus in pixels; None: it is measured.
-    plan : Plan
+    plan : InferencePlan
     notices : list of str
     box : (slice, slice), optional
         Part of the plane that is needed; it is predicted with its context. The zoom suits the
@@ -99,7 +99,7 @@ def predict_zoomed_maps_steps(
 
     Returns
     -------
-    maps : Maps
+    maps : PredictedMaps
         In pixels of the plane.
     zoom : float
         At which the network saw the plane.
@@ -159,7 +159,7 @@ def look_at_size_steps(
 
     Returns
     -------
-    maps : Maps
+    maps : PredictedMaps
         Of the probe, at that zoom.
     zoom : float
     diameter : float or None
@@ -193,7 +193,7 @@ def look_at_size_steps(
 
 
 def _measure_diameter(seen: PredictedMaps, model: Model, zoom: float) -> float | None:
-    """Typical diameter in pixels of the plane, from maps that were predicted at a zoom."""
+    """Measure the typical diameter in pixels of the plane, in maps predicted at a zoom."""
     maps = seen.values
     if len(maps) > 3:
         diameter = estimate_diameter(maps[0], maps[3])
@@ -217,7 +217,7 @@ def _cut_out_probe(plane: Plane) -> Plane:
 
 
 def probe_corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
-    """First pixels of the squares of a plane of which the liveliest is measured."""
+    """List the first pixels of squares of a plane, of which that with most contrast is measured."""
     return [
         (top, left)
         for top in range(0, max(shape[0] - PROBE_EDGE // 2, 1), PROBE_EDGE)
@@ -226,7 +226,7 @@ def probe_corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 def measure_contrast(part: NDArray[np.generic]) -> float:
-    """Say how much brightness varies: its standard deviation in every eighth pixel."""
+    """Compute how much brightness varies: its standard deviation in every eighth pixel."""
     seen = part[::8, ::8].astype(np.float64)
     return float(np.where(np.isfinite(seen), seen, 0).std())
 
@@ -265,7 +265,7 @@ def _predict_at_zoom_steps(
 def _restore_finished_part(
     seen: PredictedMaps, finished: NDArray[np.bool_], shape: tuple[int, int]
 ) -> PredictedMaps:
-    """Bring what a stopped run has finished to the pixels of the plane, and only that: at once."""
+    """Resample what a stopped run has finished to the pixels of the plane, and only that."""
     values = np.zeros((len(seen.values), *shape), np.float32)
     known = np.zeros(shape, bool)
     if finished.any():
@@ -281,7 +281,7 @@ def _restore_finished_part(
 
 
 def _zoomed_box(box: Box, shape: tuple[int, int], zoomed: tuple[int, int]) -> Box:
-    """Box of the zoomed plane that holds all that resizing needs for a box of the plane."""
+    """Return the box of the zoomed plane that holds all that resizing a box of the plane needs."""
     spans = []
     for part, old, new in zip(box, shape, zoomed, strict=True):
         ratio = new / old

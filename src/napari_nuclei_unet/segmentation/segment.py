@@ -204,7 +204,7 @@ def predict_plane_steps(
     device: str = "auto",
     region: Region | None = None,
 ) -> Generator[Step, Stop, Prediction]:
-    """Let the network look at one plane; arguments, steps and errors as in :func:`segment_steps`.
+    """Predict the maps of one plane; arguments, steps and errors as in :func:`segment_steps`.
 
     Returns
     -------

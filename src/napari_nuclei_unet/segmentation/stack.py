@@ -56,7 +56,7 @@ class SegmentedPlaneStep(PlaneStep):
 
     Attributes
     ----------
-    plane_index : Cut
+    plane_index : PlaneIndex
         Which one.
     prediction : Prediction
         What the network said of it, for ``engine.retune``.
@@ -75,9 +75,9 @@ class StackOutcome:
 
     Attributes
     ----------
-    found : tuple of Cut
+    found : tuple of PlaneIndex
         Planes that were finished.
-    failed : dict of Cut to str
+    failed : dict of PlaneIndex to str
         Planes that could not be read or segmented, and why.
     stopped : bool
         Whether it was told to stop before the last.
@@ -196,7 +196,7 @@ def segment_planes_steps(
     ----------
     pixels : array-like
         Is only sliced, plane by plane.
-    plane_indices : sequence of Cut
+    plane_indices : sequence of PlaneIndex
     model, params, device
         As in ``engine.segment``.
     region : Region, optional
@@ -207,14 +207,14 @@ def segment_planes_steps(
     PlaneStep
         After each batch of tiles. Sent True, the run stops: planes that are finished count, the
         one at work is dropped.
-    PlaneFound
+    SegmentedPlaneStep
         After each plane.
     Step
         With the notice that a plane could not be read; it goes on with the next.
 
     Returns
     -------
-    Planes
+    StackOutcome
 
     Raises
     ------

@@ -50,7 +50,7 @@ class SeparationParams:
 
 
 def separate_nuclei(maps: NDArray[np.floating], params: SeparationParams) -> NDArray[np.int32]:
-    """Turn predicted maps into labels by a watershed with one summit per nucleus.
+    """Convert predicted maps to labels by a watershed with one summit per nucleus.
 
     The predicted distance is a relief with a summit in every nucleus. From every pixel the
     steepest way up leads to a summit: all that lead to one are its basin, a watershed by the
@@ -120,7 +120,7 @@ def _steepest(height: NDArray[np.floating]) -> NDArray[np.signedinteger]:
 
 
 def _measure_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Distance to the edge, 1 at the deepest pixel of each connected part, for lack of a map."""
+    """Compute the distance to the edge, 1 at the deepest pixel of each connected part."""
     parts, n = ndimage.label(mask)
     depth = ndimage.distance_transform_edt(mask)
     deepest = np.append(1.0, ndimage.maximum(depth, parts, range(1, n + 1)))
@@ -153,7 +153,7 @@ def _merge_basins(
 def _saddles(
     basins: NDArray[np.int32], height: NDArray[np.floating], n: int
 ) -> tuple[list[int], list[int], list[float]]:
-    """Pairs of touching basins and the highest pass between them, the highest pair first."""
+    """Find pairs of touching basins and the highest pass between them, the highest pair first."""
     pairs, passes = [], []
     for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
         a, b = basins[here], basins[there]
