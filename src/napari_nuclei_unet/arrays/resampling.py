@@ -68,7 +68,7 @@ class ZoomedView:
         missing += [(0, 0)] * (read.ndim - 2)
         read = np.pad(read, missing, mode="edge").astype(np.float32)
         channels = read[None] if read.ndim == 2 else np.moveaxis(read, -1, 0)
-        made = resize_channels(channels, self.zoom)[:, *cut]
+        made = resize_channels(channels, _zoomed_shape(channels, self.zoom))[:, *cut]
         return made[0] if read.ndim == 2 else np.ascontiguousarray(np.moveaxis(made, 0, -1))
 
     def _around(self, part: slice, length: int) -> tuple[int, int]:
@@ -80,25 +80,26 @@ class ZoomedView:
         return first * parts, last * parts
 
 
-def resize_channels(channels: NDArray[np.float32], zoom: Fraction) -> NDArray[np.float32]:
+def resize_channels(channels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Resize (C, Y, X) by linear interpolation, over a wider window where it shrinks.
 
     Parameters
     ----------
     channels : ndarray, shape (C, Y, X), float32
-        Y and X are multiples of the denominator of ``zoom``.
-    zoom : Fraction
+    shape : (int, int)
 
     Returns
     -------
-    ndarray, shape (C, Y * zoom, X * zoom), float32
+    ndarray, shape (C, *shape), float32
     """
-    height, width = (int(edge * zoom) for edge in channels.shape[1:])
     source = torch.from_numpy(np.ascontiguousarray(channels))[None]
-    made = F.interpolate(
-        source, (height, width), mode="bilinear", antialias=True, align_corners=False
-    )
+    made = F.interpolate(source, shape, mode="bilinear", antialias=True, align_corners=False)
     return made[0].numpy()
+
+
+def _zoomed_shape(channels: NDArray[np.float32], zoom: Fraction) -> tuple[int, int]:
+    """Return height and width at a zoom, of edges that are multiples of its denominator."""
+    return int(channels.shape[1] * zoom), int(channels.shape[2] * zoom)
 
 
 def resample_to_plane(
@@ -121,4 +122,5 @@ def resample_to_plane(
     """
     missing = [(0, -edge % zoom.numerator) for edge in maps.shape[1:]]
     whole = np.pad(maps, [(0, 0), *missing], mode="edge")
-    return resize_channels(whole, 1 / zoom)[:, : shape[0], : shape[1]]
+    resized = resize_channels(whole, _zoomed_shape(whole, 1 / zoom))
+    return resized[:, : shape[0], : shape[1]]

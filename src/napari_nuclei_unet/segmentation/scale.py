@@ -7,12 +7,15 @@ from collections.abc import Generator
 from dataclasses import replace
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.boxes import Box, bounding_box, enlarged, expand_box
-from napari_nuclei_unet.arrays.resampling import ZoomedView, as_fraction, resample_to_plane
+from napari_nuclei_unet.arrays.resampling import (
+    ZoomedView,
+    as_fraction,
+    resample_to_plane,
+    resize_channels,
+)
 from napari_nuclei_unet.labels.diameter import equivalent_diameters, estimate_diameter
 from napari_nuclei_unet.models.model import Model, ModelCard
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
@@ -274,8 +277,8 @@ def _restore_finished_part(
             slice(round(part.start * new / old), max(round(part.stop * new / old), 1))
             for part, new, old in zip(source, shape, finished.shape, strict=True)
         )
-        size = tuple(part.stop - part.start for part in place)
-        values[:, *place] = _resize_bilinear(seen.values[:, *source], size)
+        size = place[0].stop - place[0].start, place[1].stop - place[1].start
+        values[:, *place] = resize_channels(seen.values[:, *source], size)
         known[place] = enlarged(finished[source], size)
     return PredictedMaps(values, seen.plan, known)
 
@@ -287,10 +290,3 @@ def _zoomed_box(box: Box, shape: tuple[int, int], zoomed: tuple[int, int]) -> Bo
         ratio = new / old
         spans.append(slice(math.floor(part.start * ratio), math.ceil(part.stop * ratio)))
     return expand_box((spans[0], spans[1]), 2, zoomed)
-
-
-def _resize_bilinear(channels: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Resize (C, Y, X) by linear interpolation, over a wider window where it shrinks."""
-    source = torch.from_numpy(np.ascontiguousarray(channels))[None]
-    made = F.interpolate(source, shape, mode="bilinear", antialias=True, align_corners=False)
-    return made[0].numpy()
