@@ -1,4 +1,4 @@
-"""Deep paths of version 0.1 that may stand in users' scripts: they work until 0.3, and warn."""
+"""Deep paths that docs showed, and users' scripts may import: they work until 0.2, and warn."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def renamed(module: str, names: tuple[str, ...]) -> Callable[[str], Any]:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         warnings.warn(
-            f"{module}.{name} is deprecated and will be removed in version 0.3: "
+            f"{module}.{name} is deprecated and will be removed in version 0.2: "
             f"use `from {PACKAGE} import {name}`.",
             FutureWarning,
             stacklevel=2,
