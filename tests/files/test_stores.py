@@ -359,7 +359,7 @@ def test_the_pyramid_takes_every_second_pixel(tmp_path, shape):
     store = LabelsStore.create(tmp_path / "a.zarr", LabelsGrid(
         (2, *shape), "ZYX", (1, 1, 1), (None,) * 3), np.uint16)  # fmt: skip
     labels = fill(store)
-    events = list(store.build_pyramid())
+    events = [(step.done, step.total) for step in store.build_pyramid()]
     assert events == [(at + 1, len(events)) for at in range(len(events))]
     levels = LabelsStore.open_existing(store.path).levels
     assert max(levels[-1].shape) <= 1024
