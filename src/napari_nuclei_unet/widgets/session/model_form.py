@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QWidget
 
@@ -14,6 +13,8 @@ from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
 from napari_nuclei_unet.models.model import ModelCard, list_models, read_card, shipped_models
 from napari_nuclei_unet.params import DEVICES
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
+from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
+from napari_nuclei_unet.widgets.common.notify import show_user_error
 from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY, user_model_folder
 
@@ -69,7 +70,7 @@ class ModelForm(QObject):
         try:
             return read_card(self.model.value)
         except UserError as error:
-            show_error(str(error))
+            show_user_error(error)
             return None
 
     def use_file(self, path: str | Path) -> None:
@@ -77,7 +78,7 @@ class ModelForm(QObject):
         try:
             read_card(path)
         except UserError as error:
-            show_error(str(error))
+            show_user_error(error)
             return
         if str(path) not in self.model.choices:
             self._files.append(str(path))
@@ -112,12 +113,7 @@ class ModelForm(QObject):
 
     def _refresh(self) -> None:
         """Offer what there is now, and keep the choice where it still is."""
-        before = self.model.value
-        with self.model.changed.blocked():
-            self.model.reset_choices()
-            if before in self.model.choices:
-                self.model.value = before
-        if self.model.value != before:
+        if reload_choices(self.model):
             self._emit_changed()
 
     def _select_model(self, model: str) -> None:
