@@ -1,1 +1,1 @@
-"""Controls, threads, messages and preferences that know nothing of nuclei."""
+"""Controls, threads, messages and preferences that are independent of nuclei."""

@@ -1,4 +1,4 @@
-"""The canvas of napari's window: how large it is, and a trail that is drawn over it."""
+"""The canvas of napari's window, and a trail that is drawn over it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ TRAIL_COLOR = QColor(255, 230, 0)
 def find_canvas(widget: QWidget) -> QWidget | None:
     """Find the canvas of the window that a widget is docked in, if it is in one."""
     window = widget.window()
-    middle = window.centralWidget() if isinstance(window, QMainWindow) else None
-    for one in [] if middle is None else middle.findChildren(QWidget):
-        if isinstance(one, BaseCanvasBackend):
-            return one
+    central = window.centralWidget() if isinstance(window, QMainWindow) else None
+    for child in [] if central is None else central.findChildren(QWidget):
+        if isinstance(child, BaseCanvasBackend):
+            return child
     return None
 
 
 class StrokeTrail(QWidget):
-    """Draws where the mouse went, over a canvas, which gets all events as before.
+    """A line along the path of the mouse, drawn over a canvas, which still gets all events.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ class StrokeTrail(QWidget):
         self.raise_()
 
     def add(self, x: float, y: float) -> None:
-        """Draw on to a place, in pixels of the canvas."""
+        """Extend the trail to a point, in pixels of the canvas."""
         self._points.append(QPointF(x, y))
         self.update()
 
     def end(self) -> None:
-        """Draw nothing any more."""
+        """Remove the trail."""
         self.hide()
         self.deleteLater()
 

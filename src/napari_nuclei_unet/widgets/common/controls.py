@@ -1,4 +1,4 @@
-"""Small parts that the forms are made of, each with a name and a tooltip."""
+"""Controls that the forms consist of, each with a name and a tooltip."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from qtpy.QtWidgets import (
 
 
 def create_combo_box(name: str, tooltip: str, choices: Any) -> ComboBox:
-    """Make a list to choose from; ``choices`` as magicgui takes them."""
-    made = ComboBox(name=name, choices=choices, tooltip=tooltip)
-    made.native.setObjectName(name)
+    """Create a combo box; ``choices`` as magicgui takes them."""
+    combo = ComboBox(name=name, choices=choices, tooltip=tooltip)
+    combo.native.setObjectName(name)
     # long names of layers must not make the dock wider than the window has room for
-    made.native.setSizeAdjustPolicy(
+    combo.native.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
-    made.native.setMinimumContentsLength(10)
-    return made
+    combo.native.setMinimumContentsLength(10)
+    return combo
 
 
 def create_button(name: str, text: str, tooltip: str) -> QPushButton:
-    """Make a button."""
-    made = QPushButton(text, objectName=name)
-    made.setToolTip(tooltip)
-    return made
+    """Create a button."""
+    button = QPushButton(text, objectName=name)
+    button.setToolTip(tooltip)
+    return button
 
 
 def create_check_box(name: str, text: str, tooltip: str) -> QCheckBox:
-    """Make a box to tick."""
-    made = QCheckBox(text, objectName=name)
-    made.setToolTip(tooltip)
-    return made
+    """Create a check box."""
+    check_box = QCheckBox(text, objectName=name)
+    check_box.setToolTip(tooltip)
+    return check_box
 
 
 def create_row(*widgets: QWidget) -> QWidget:
     """Lay out widgets side by side."""
-    made = QWidget()
-    made.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-    layout = QHBoxLayout(made)
+    row = QWidget()
+    row.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+    layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)
     for widget in widgets:
         layout.addWidget(widget)
-    return made
+    return row
 
 
 class ScrollableForm(QScrollArea):
-    """A form that scrolls up and down only: it is always as wide as it has to be."""
+    """A form that scrolls vertically only: it is never narrower than its content."""
 
     def set_form(self, form: QWidget) -> None:
         """Show a form."""
@@ -66,10 +66,10 @@ class ScrollableForm(QScrollArea):
         self.setMinimumHeight(300)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
-        """As wide as the form and its scroll bar."""
+        """Return the width of the form and its scroll bar."""
         bar = self.verticalScrollBar().sizeHint().width()
         return QSize(self.widget().minimumSizeHint().width() + bar, 300)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
-        """Wide enough for the form."""
+        """Return a width that has room for the form."""
         return QSize(self.widget().sizeHint().width() + 20, 640)

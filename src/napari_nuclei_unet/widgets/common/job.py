@@ -1,7 +1,7 @@
-"""Long work in a thread: the only module that knows threads.
+"""Long work in a thread: the only module that uses threads.
 
-A job runs a generator. Its events and its result arrive in the GUI thread; what runs in the
-thread never touches Qt, layers or the viewer.
+A job runs a generator. Its events and its result arrive in the GUI thread; code that runs in the
+worker thread never touches Qt, layers or the viewer.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from napari.utils import progress
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 from superqt.utils import GeneratorWorker
 
-# Steps that follow each other faster are not all shown; in seconds.
+# In seconds; of steps that follow each other faster, some are not shown.
 MIN_UPDATE_INTERVAL = 0.1
 
 
 class _Worker(GeneratorWorker):
     """A generator worker that loses no error and always closes its generator.
 
-    superqt (0.9.0) takes any RuntimeError for a deleted worker and says nothing; torch raises
-    it for lack of memory. And ``quit()`` leaves the generator suspended, with its ``finally``
+    superqt (0.9.0) takes any RuntimeError for a deleted worker and does not report it; torch raises
+    it when memory runs out. And ``quit()`` leaves the generator suspended, with its ``finally``
     blocks not run.
     """
 
     stop_requested = False
 
     def _next_value(self) -> bool | None:
-        """Tell the generator at each step, but not before its first, whether it shall stop."""
-        begun, self._begun = getattr(self, "_begun", False), True
-        return True if begun and self.stop_requested else None
+        """Return True to stop the generator; before its first step only None may be sent."""
+        has_begun, self._has_begun = getattr(self, "_has_begun", False), True
+        return True if has_begun and self.stop_requested else None
 
     def work(self) -> Any:
         try:
@@ -49,13 +49,13 @@ class _WrappedRuntimeError(Exception):
 
 
 class UpdateThrottle:
-    """Says which steps are shown: drawing the window for each would slow down fast ones."""
+    """Limits how often steps are shown: redrawing the window at each would slow fast ones down."""
 
     def __init__(self) -> None:
         self._last = -MIN_UPDATE_INTERVAL
 
     def is_due(self, step: Any) -> bool:
-        """Whether the last one shown is long enough ago; the first and last are always shown."""
+        """Return whether to show a step: the first, the last, and others after some time."""
         now = time.monotonic()
         if 0 < step.done < step.total and now - self._last < MIN_UPDATE_INTERVAL:
             return False
@@ -69,13 +69,13 @@ class ThreadJob(QObject):
     Signals
     -------
     stepped : object
-        What the generator yielded.
+        An event that the generator yielded.
     returned : object
-        What it returned; not after :meth:`cancel`.
+        Its return value; not after :meth:`cancel`.
     failed : Exception
-        What it raised.
+        The exception that it raised.
     finished
-        The end, whichever it was; a new job may start.
+        It has ended in one of these ways, or was cancelled; a new job may start.
     """
 
     _running_jobs: ClassVar[set[ThreadJob]] = set()  # a job outlives its widget until it has ended
@@ -94,7 +94,7 @@ class ThreadJob(QObject):
 
     @property
     def is_running(self) -> bool:
-        """Whether a generator is at work."""
+        """Whether a generator is running."""
         return self._worker is not None
 
     def start(
@@ -105,11 +105,11 @@ class ThreadJob(QObject):
         Parameters
         ----------
         title : str
-            What the bar is called; empty: no bar.
+            Of the bar; empty: no bar.
         steps : generator function
             Yields events with the fields ``done`` and ``total``.
         *args
-            Are passed to it.
+            Of the generator function.
         """
         if self.is_running:
             raise AssertionError("a job is running; check `running` first")
@@ -124,19 +124,19 @@ class ThreadJob(QObject):
         worker.start()
 
     def cancel(self, *_: object) -> None:
-        """Ask the generator to stop; it is closed after the piece it is working on."""
+        """Ask the generator to stop; it is closed at the end of its current step."""
         if self._worker is not None:
             self._worker.quit()
 
     def stop(self) -> None:
-        """Ask the generator to return what is finished, after the piece it is working on."""
+        """Ask the generator to return its partial result at the end of its current step."""
         if self._worker is not None:
             self._worker.stop_requested = True
 
     def _step(self, event: Any) -> None:
         self.stepped.emit(event)
         if self._bar is not None and self._throttle.is_due(event):
-            # last: napari's bar lets events pass, and with them perhaps the job's end
+            # last: napari's bar processes events, which may end the job
             self._bar.total = event.total
             self._bar.update(event.done - self._bar.n)
 
@@ -153,15 +153,15 @@ class ThreadJob(QObject):
 
 
 def reserve_threads(reserved: int) -> None:
-    """Let torch take all processor threads but so many; at least one works."""
-    import torch
+    """Limit torch to all processor threads but ``reserved`` ones, and at least one."""
+    import torch  # here and below: importing it takes seconds
 
     torch.set_num_threads(max(1, _default_thread_count() - reserved))
 
 
 @cache
 def _default_thread_count() -> int:
-    """As many threads as torch takes by itself, before the number was changed."""
+    """Return the number of threads that torch uses by default; cached before it is changed."""
     import torch
 
     return torch.get_num_threads()

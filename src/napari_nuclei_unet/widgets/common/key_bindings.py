@@ -1,4 +1,4 @@
-"""Keys of one labels layer, as long as they are wanted."""
+"""Keys that are bound to one labels layer at a time."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from napari.layers import Labels
 
 
 class KeyBindings:
-    """Binds keys to one layer at a time; it has them back as they were.
+    """Binds keys to one layer at a time, and restores its own bindings afterwards.
 
     Parameters
     ----------
-    acts : dict of str to callable
-        What each key does.
+    actions : dict of str to callable
+        By key.
     """
 
     def __init__(self, actions: dict[str, Callable[..., Any]]) -> None:
-        # of this object alone, so that another one's keys are told from ours
+        # new functions, so that these bindings differ from those of another object
         self._actions = {key: lambda _, act=act: act() for key, act in actions.items()}
         self._layer: Labels | None = None
         self._before: dict[str, Any] = {}
 
     def bind(self, layer: Labels | None) -> None:
-        """Let keys work while this layer is selected; None: no more."""
+        """Bind the keys to a layer, for while it is selected; None: to none."""
         self._release()
         if layer is None:
             return
@@ -37,12 +37,12 @@ class KeyBindings:
         if layer is None:
             return
         for key, act in self._actions.items():
-            found = layer.bind_key(key, None)
-            other = self._before.pop(key) if found is act else found
-            if other is not None:
-                layer.bind_key(key, other, overwrite=True)
+            bound = layer.bind_key(key, None)
+            previous = self._before.pop(key) if bound is act else bound
+            if previous is not None:
+                layer.bind_key(key, previous, overwrite=True)
 
 
 def unwrap_proxy(layer: Labels) -> Labels:
-    """Give the layer itself: a plugin gets it in a proxy, which is another one every time."""
+    """Return the layer itself: a plugin gets it in a proxy, which is a new one each time."""
     return getattr(layer, "__wrapped__", layer)

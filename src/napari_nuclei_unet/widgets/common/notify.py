@@ -8,7 +8,7 @@ from napari_nuclei_unet.errors import UserError
 
 
 def show_user_error(error: Exception) -> None:
-    """Show a mistake of the user as a sentence; anything else is a bug, and napari shows it."""
+    """Show a UserError as a sentence; raise any other error: it is a bug, and napari shows it."""
     if not isinstance(error, UserError):
         raise error
     show_error(str(error))

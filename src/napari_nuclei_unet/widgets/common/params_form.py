@@ -1,4 +1,4 @@
-"""A form made from a parameter dataclass."""
+"""A form that is built from a parameter dataclass."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from qtpy.QtWidgets import QFormLayout, QWidget
 
 _Params = TypeVar("_Params")
 
-
-# What a control holds while it means "auto"; below the least value of every such parameter.
+# Value of a control that means "auto"; below the minimum of every such parameter.
 AUTO_VALUE = 0
 
 
@@ -38,33 +37,34 @@ class ParamsForm(QObject, Generic[_Params]):
         self._params = params
         hints = get_type_hints(params)
         self._controls = {
-            one.name: _control(one, hints[one.name])
-            for one in dataclasses.fields(params)  # type: ignore[arg-type]
+            param.name: _create_control(param, hints[param.name])
+            for param in dataclasses.fields(params)  # type: ignore[arg-type]
         }
         for name, control in self._controls.items():
             control.changed.connect(partial(self._on_changed, name))
 
     def container(self, *names: str) -> QWidget:
-        """Lay out some of the controls, one below the other; each is named like its parameter.
+        """Lay out some of the controls, one below the other.
 
         Parameters
         ----------
         *names : str
-            Of parameters; every control has one place.
+            Of parameters; a control can be in one container only.
         """
-        made = QWidget()
-        layout = QFormLayout(made)
+        container = QWidget()
+        layout = QFormLayout(container)
         layout.setContentsMargins(0, 0, 0, 0)
         for name in names:
             layout.addRow(self._controls[name].label, self._controls[name].native)
-        return made
+        return container
 
     def get(self) -> _Params:
-        """Values shown, as the dataclass; what is shown as auto is None."""
-        return self._params(**{name: _value(one) for name, one in self._controls.items()})
+        """Return the values as the dataclass; auto is None."""
+        values = {name: _get_value(control) for name, control in self._controls.items()}
+        return self._params(**values)
 
     def set(self, params: _Params) -> None:
-        """Show values; a field that is None becomes auto, or keeps what is shown where no auto is.
+        """Show values; None becomes auto, or leaves the control as it is where it has no auto.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class ParamsForm(QObject, Generic[_Params]):
         for name, control in self._controls.items():
             value = getattr(params, name)
             if value is not None:
-                if isinstance(control, Slider):  # it goes as far as its values
+                if isinstance(control, Slider):  # its range includes every value
                     control.max = max(control.max, value)
                 control.value = value
             elif control.auto:
@@ -83,7 +83,7 @@ class ParamsForm(QObject, Generic[_Params]):
         self.changed.emit(name)
 
 
-def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
+def _create_control(field: dataclasses.Field[Any], hint: Any) -> Widget:
     meta = field.metadata
     options = {key: meta[key] for key in ("min", "max", "step", "choices") if key in meta}
     if "choices" in options:
@@ -94,17 +94,17 @@ def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
         options["widget_type"] = "FloatSlider"
     elif "slider" in meta:
         options |= {"widget_type": "Slider", "max": meta["slider"]}
-    auto = field.default is None and options.get("widget_type") != "FloatSlider"
-    start = meta["min"] if field.default is None else field.default
-    if auto:
-        start = options["min"] = AUTO_VALUE
+    has_auto = field.default is None and options.get("widget_type") != "FloatSlider"
+    value = meta["min"] if field.default is None else field.default
+    if has_auto:
+        value = options["min"] = AUTO_VALUE
     kind = next((t for t in get_args(hint) if t is not type(None)), hint)
     control = create_widget(
-        name=field.name, label=meta["label"], annotation=kind, value=start, options=options
+        name=field.name, label=meta["label"], annotation=kind, value=value, options=options
     )
-    if auto and "widget_type" not in options:
+    if has_auto and "widget_type" not in options:
         control.native.setSpecialValueText("auto")
-    control.auto = auto
+    control.auto = has_auto
     control.digits = meta.get("decimals", 4)
     control.tooltip = meta["help"]
     control.native.setObjectName(field.name)
@@ -112,13 +112,9 @@ def _control(field: dataclasses.Field[Any], hint: Any) -> Widget:
     return control
 
 
-def _value(control: Widget) -> Any:
-    """Say what a control means: a click in a slider gives 0.79999 for the 0.8 that it shows."""
-    if _is_auto(control):
-        return None
+def _get_value(control: Widget) -> Any:
+    """Return the value shown: a click on a slider sets 0.79999 where it shows 0.8."""
     value = control.value
+    if control.auto and value == AUTO_VALUE:
+        return None
     return round(value, control.digits) if isinstance(value, float) else value
-
-
-def _is_auto(control: Widget) -> bool:
-    return control.auto and control.value == AUTO_VALUE

@@ -1,11 +1,11 @@
-"""What Preferences ▸ Nuclei U-Net holds; the manifest declares it."""
+"""The page Preferences ▸ Nuclei U-Net, which the manifest declares."""
 
 from __future__ import annotations
 
 from typing import Any
 
 PLUGIN_NAME = "napari-nuclei-unet"
-# What holds where napari knows nothing of the plugin, and where nothing was set.
+# Used where napari has no settings of the plugin.
 DEFAULT_PREFERENCES: dict[str, Any] = {
     "device": "auto",
     "model_folder": "",
@@ -17,7 +17,7 @@ DEFAULT_PREFERENCES: dict[str, Any] = {
 
 
 def get_preference(name: str) -> Any:
-    """Value that the user has set, or the default.
+    """Return the value that the user has set, or the default.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def get_preference(name: str) -> Any:
 
 
 def set_preference(name: str, value: Any) -> None:
-    """Remember a value; napari writes it to its settings."""
+    """Set a value; napari writes it to its settings."""
     if (settings := _settings()) is not None:
         setattr(settings, name, value)
 

@@ -1,4 +1,4 @@
-"""Buttons that start and cancel, the bar, and the line that says what is going on."""
+"""Buttons that start and cancel, the progress bar, and the line of status."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from napari_nuclei_unet.widgets.common.controls import create_button, create_row
 
 
 class StatusPanel(QWidget):
-    """Segment, Preview, Cancel; a bar while something runs; a line of text.
+    """Segment, Preview, Cancel; a progress bar while a task runs; a line of text.
 
     Attributes
     ----------
     segment, preview, cancel : QPushButton
     continue_planes : QPushButton
-        Continue; only shown where something is left to be done.
+        Only shown where planes are left.
     """
 
     def __init__(self) -> None:
@@ -43,23 +43,23 @@ class StatusPanel(QWidget):
         layout.addWidget(self._text)
 
     def begin(self, message: str) -> None:
-        """Something runs from now on."""
+        """Show that a task has started."""
         self._enable(False)
-        self._bar.setRange(0, 0)  # busy, until the first step says how much there is
+        self._bar.setRange(0, 0)  # busy, until the first step has a total
         self.show_message(message)
 
     def step(self, done: int, total: int, message: str) -> None:
-        """So much of it is done."""
+        """Show the progress of the task."""
         self._bar.setRange(0, total)
         self._bar.setValue(done)
         self.show_message(message)
 
     def end(self) -> None:
-        """Nothing runs any more."""
+        """Show that no task is running."""
         self._enable(True)
 
     def show_message(self, message: str) -> None:
-        """Write the line of text."""
+        """Show a line of text."""
         self._text.setText(message)
 
     def _enable(self, idle: bool) -> None:
