@@ -1,4 +1,4 @@
-"""Rows of tables that are columns of arrays: taken, joined, and found by their boxes."""
+"""Rows of tables, stored as columns of arrays: selected, merged, and found by their boxes."""
 
 from __future__ import annotations
 
@@ -14,49 +14,54 @@ FeatureRows = dict[str, NDArray[Any]]
 
 
 def select_rows(rows: FeatureRows, which: NDArray[Any]) -> FeatureRows:
-    """Take some rows, by a mask or in an order."""
+    """Select rows by a mask, or reorder them."""
     return {name: column[which] for name, column in rows.items()}
 
 
-def merge_rows(one: FeatureRows, other: FeatureRows) -> tuple[FeatureRows, NDArray[np.intp]]:
-    """Put rows together, by rising label; what one of them lacks is NaN.
+def concatenate_rows(tables: Sequence[FeatureRows]) -> FeatureRows:
+    """Concatenate rows; columns that a table lacks are NaN there."""
+    sizes = [next(iter(table.values())).size for table in tables]
+    return {
+        name: np.concatenate(
+            [
+                table[name] if name in table else np.full(size, np.nan)
+                for table, size in zip(tables, sizes, strict=True)
+            ]
+        )
+        for name in dict.fromkeys(name for table in tables for name in table)
+    }
+
+
+def merge_rows(first: FeatureRows, second: FeatureRows) -> tuple[FeatureRows, NDArray[np.intp]]:
+    """Merge rows by ascending label; columns that one of them lacks are NaN there.
 
     Returns
     -------
     rows : dict of str to ndarray
     order : ndarray, int
-        Of the rows of both, one after the other.
+        Of the concatenated rows.
     """
-    order = np.argsort(np.concatenate([one["label"], other["label"]]), kind="stable")
-    sizes = one["label"].size, other["label"].size
-    made = {}
-    for name in dict.fromkeys([*one, *other]):
-        parts = [
-            rows[name] if name in rows else np.full(size, np.nan)
-            for rows, size in zip((one, other), sizes, strict=True)
-        ]
-        made[name] = np.concatenate(parts)[order]
-    return made, order
+    rows = concatenate_rows([first, second])
+    order = np.argsort(rows["label"], kind="stable")
+    return select_rows(rows, order), order
 
 
-def stack_boxes(parts: Sequence[Box]) -> NDArray[np.int64]:
-    """Give boxes as rows: first row and column, and those after the last."""
-    return np.array([[r.start, c.start, r.stop, c.stop] for r, c in parts], np.int64)
+def stack_boxes(boxes: Sequence[Box]) -> NDArray[np.int64]:
+    """Stack boxes as rows: first row and column, and those after the last."""
+    return np.array([[r.start, c.start, r.stop, c.stop] for r, c in boxes], np.int64)
 
 
 def find_overlapping_boxes(boxes: NDArray[np.int64], box: Box) -> NDArray[np.bool_]:
-    """Say which boxes share a pixel with one."""
+    """Return a mask of the boxes that share a pixel with ``box``."""
     top, left, bottom, right = boxes.T
     rows, columns = box
-    above = (top < rows.stop) & (bottom > rows.start)
-    return above & (left < columns.stop) & (right > columns.start)
+    overlaps_rows = (top < rows.stop) & (bottom > rows.start)
+    return overlaps_rows & (left < columns.stop) & (right > columns.start)
 
 
 def enclose_boxes(box: Box, boxes: NDArray[np.int64]) -> Box:
-    """Smallest box around a box and some others."""
-    rows, columns = box
-    own = np.array([[rows.start, columns.start, rows.stop, columns.stop]])
-    every = np.concatenate([own, boxes])
-    top, left = every[:, :2].min(axis=0).tolist()
-    bottom, right = every[:, 2:].max(axis=0).tolist()
+    """Return the smallest box around a box and others."""
+    all_boxes = np.concatenate([stack_boxes([box]), boxes])
+    top, left = all_boxes[:, :2].min(axis=0).tolist()
+    bottom, right = all_boxes[:, 2:].max(axis=0).tolist()
     return slice(top, bottom), slice(left, right)
