@@ -1,1 +1,1 @@
-"""Between napari layers and arrays."""
+"""Conversion between napari layers and arrays."""

@@ -1,4 +1,4 @@
-"""Checksums by which changed pixels are told."""
+"""Checksums that detect changed pixels."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from numpy.typing import NDArray
 
 
 def array_crc32(pixels: NDArray[Any]) -> int:
-    """Checksum of an array, at gigabytes a second."""
+    """Compute the checksum of an array, at gigabytes per second."""
     return zlib.crc32(np.ascontiguousarray(pixels).view(np.uint8).data) if pixels.size else 0

@@ -1,7 +1,7 @@
-"""What happens to the labels of a layer: edits, and that these are undone or done again.
+"""Edits of the labels of a layer, and their undo and redo.
 
 napari has no event for undo and redo. So a few pixels of every step of its history are remembered,
-and looked at again whenever the layer was drawn anew: an undo changes all pixels of its step.
+and compared whenever the layer is redrawn: an undo changes all pixels of its step.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex
 
-# What napari can undo, and redo; fewer where each look reads a file.
+# Steps that napari can undo and redo; fewer where each comparison reads a file.
 MAX_UNDO_STEPS, MAX_UNDO_STEPS_IN_FILES = 200, 20
-# Pixels that are remembered of a step: of so many of its parts, so many each.
+# Of a step, at most so many parts are sampled, and at most so many pixels of each.
 SAMPLED_PARTS_PER_EDIT, SAMPLED_PIXELS_PER_PART = 16, 4
 
 
@@ -31,13 +31,13 @@ class LayerEdit:
     Attributes
     ----------
     box : tuple of slice
-        Around all of it, on every axis of the labels.
+        Encloses the step, on every axis of the labels.
     ids : frozenset of int
-        That pixels had before, or have after it.
+        Of its pixels, before and after.
     indices : tuple of ndarray, shape (n,), int
-        Some of its pixels.
+        Sampled pixels.
     new_values, current_values : ndarray, shape (n,)
-        What these got, and what is there.
+        The values that the step wrote there, and the present ones.
     """
 
     box: tuple[slice, ...]
@@ -48,21 +48,21 @@ class LayerEdit:
 
 
 class EditHistory:
-    """Watches a layer.
+    """Watches the edits of a labels layer.
 
     Parameters
     ----------
     layer : napari.layers.Labels
         Is not kept alive.
     changed : callable
-        Is given the edits that were made, undone or done again.
+        Is called with the edits that were made, undone or redone.
 
     Attributes
     ----------
     max_used_id : int
         Largest id that was painted.
     is_complete : bool
-        Whether ``used`` is at least every id that there is; who looks for these says so.
+        Whether ``max_used_id`` is at least every id in the labels; set by whoever searches them.
     """
 
     def __init__(self, layer: Labels, changed: Callable[[Sequence[LayerEdit]], None]) -> None:
@@ -78,17 +78,17 @@ class EditHistory:
         layer.events.set_data.connect(self._on_drawn)
 
     def intersects_plane(self, index: LabelsIndex) -> bool:
-        """Whether a plane has been edited."""
+        """Return whether a plane was edited."""
         return any(box_intersects_plane(edit.box, index) for edit in self._edits)
 
     def update_known_values(self) -> None:
-        """Take what is there now for known: the program has written it."""
+        """Read the present values again, after the program itself has written labels."""
         self._pending = []
         for edit in self._edits:
             edit.current_values = self._read(edit)
 
     def clear(self) -> None:
-        """Forget all edits."""
+        """Discard all edits."""
         self._edits.clear()
         self._pending = []
 
@@ -102,7 +102,7 @@ class EditHistory:
         return np.asarray(self._data[edit.indices])
 
     def _on_paint(self, event: Any) -> None:
-        """Take note of an edit; napari may tell of it before it is made."""
+        """Record an edit; napari may send the event before it is made."""
         edit = _merge_atoms(event.value, self._data.shape)
         edit.current_values = self._read(edit)
         self.max_used_id = max(self.max_used_id, *edit.ids, 0)
@@ -119,20 +119,20 @@ class EditHistory:
     def _on_drawn(self, _: Any) -> None:
         self._report(self._pending)
 
-    def _report(self, some: list[LayerEdit]) -> None:
-        """Tell of edits, and of those that are not as they were seen last."""
-        others = [one for one in self._edits if one not in some and self._differs(one)]
+    def _report(self, new: list[LayerEdit]) -> None:
+        """Report new edits, and those whose pixels have changed since."""
+        changed = [edit for edit in self._edits if edit not in new and self._differs(edit)]
         self._pending = []
-        if some or others:
+        if new or changed:
             self.update_known_values()
-            self._changed([*some, *others])
+            self._changed([*new, *changed])
 
     def _differs(self, edit: LayerEdit) -> bool:
         return not np.array_equal(self._read(edit), edit.current_values)
 
 
 def box_intersects_plane(box: tuple[slice, ...], index: LabelsIndex) -> bool:
-    """Whether a box of the labels has pixels of a plane."""
+    """Return whether a box of the labels has pixels of a plane."""
     return all(
         isinstance(at, slice) or part.start <= at < part.stop
         for part, at in zip(box, index, strict=True)
@@ -140,18 +140,21 @@ def box_intersects_plane(box: tuple[slice, ...], index: LabelsIndex) -> bool:
 
 
 def _merge_atoms(atoms: Sequence[Any], shape: tuple[int, ...]) -> LayerEdit:
-    """Make one edit of what napari did at once."""
+    """Merge the parts of one step of napari into an edit."""
     boxes = [_atom_box(atom, shape) for atom in atoms]
     box = tuple(
         slice(min(part.start for part in parts), max(part.stop for part in parts))
         for parts in zip(*boxes, strict=True)
     )
     ids = frozenset().union(*(_atom_ids(atom) for atom in atoms))
-    chosen = _sample_evenly(len(atoms), SAMPLED_PARTS_PER_EDIT)
-    pixels = [_sample_atom(atoms[number], shape) for number in chosen]
-    at = tuple(np.concatenate(axis) for axis in zip(*(one[0] for one in pixels), strict=True))
-    new = np.concatenate([one[1] for one in pixels])
-    return LayerEdit(box, ids, at, new, new)
+    samples = [
+        _sample_atom(atoms[number], shape)
+        for number in _sample_evenly(len(atoms), SAMPLED_PARTS_PER_EDIT)
+    ]
+    indices, values = zip(*samples, strict=True)
+    merged = tuple(np.concatenate(axis) for axis in zip(*indices, strict=True))
+    new = np.concatenate(values)
+    return LayerEdit(box, ids, merged, new, new)
 
 
 def _atom_box(atom: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -168,7 +171,7 @@ def _atom_ids(atom: Any) -> set[int]:
 
 
 def _unique_values(values: Any) -> set[int]:
-    """Values that occur; fast where there is only one."""
+    """Return the distinct values; fast where there is only one."""
     values = np.asarray(values)
     if not values.size:
         return set()
@@ -179,14 +182,14 @@ def _unique_values(values: Any) -> set[int]:
 def _sample_atom(
     atom: Any, shape: tuple[int, ...]
 ) -> tuple[tuple[NDArray[np.intp], ...], NDArray[Any]]:
-    """Give some pixels of a part, and what they get."""
+    """Return the indices of some pixels of a part, and their new values."""
     if hasattr(atom, "slice_key"):
         starts = [part.start for part in _atom_box(atom, shape)]
-        wide = [part.stop - part.start for part in _atom_box(atom, shape)]
-        inside = np.arange(np.prod(wide)) if atom.mask is None else np.flatnonzero(atom.mask)
+        extent = [part.stop - part.start for part in _atom_box(atom, shape)]
+        inside = np.arange(np.prod(extent)) if atom.mask is None else np.flatnonzero(atom.mask)
         flat = inside[_sample_evenly(inside.size, SAMPLED_PIXELS_PER_PART)]
-        places = zip(np.unravel_index(flat, wide), starts, strict=True)
-        return tuple(axis + start for axis, start in places), np.full(flat.size, atom.new_value)
+        offsets = zip(np.unravel_index(flat, extent), starts, strict=True)
+        return tuple(axis + start for axis, start in offsets), np.full(flat.size, atom.new_value)
     indices = _wrap_indices(atom[0], shape)
     chosen = _sample_evenly(len(indices[0]), SAMPLED_PIXELS_PER_PART)
     new = np.broadcast_to(atom[2], len(indices[0]))[chosen]
@@ -198,5 +201,5 @@ def _wrap_indices(indices: Any, shape: tuple[int, ...]) -> list[NDArray[np.intp]
 
 
 def _sample_evenly(count: int, max_count: int) -> NDArray[np.intp]:
-    """At most so many of the first ``count`` whole numbers, the first and last among them."""
+    """Return at most ``max_count`` of the numbers below ``count``, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(count, max_count)).astype(np.intp))

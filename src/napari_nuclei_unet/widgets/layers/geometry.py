@@ -1,4 +1,4 @@
-"""Where an image layer lies in the world, and which of its planes is on view."""
+"""The position of an image layer in the world, and its plane on view."""
 
 from __future__ import annotations
 
@@ -10,44 +10,43 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex
+from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, plane_key
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-
-# Sine, about, of the angle between steps that are no longer told apart: more than what is left of
-# zero in single precision, or beside a large translation; less than any microscope's shear.
+# Approximate sine of the angle below which steps count as parallel: above the rounding error in
+# single precision, or beside a large translation; below the shear of any microscope.
 FLAT = 1e-6
 
 
 def full_resolution_data(image: Image) -> Any:
-    """Full resolution of an image layer, as it is stored: never copied, never computed here."""
+    """Return the array of an image layer at full resolution, neither copied nor computed."""
     return image.data[0] if image.multiscale else image.data
 
 
 def is_same_array(one: Any, other: Any) -> bool:
-    """Whether two are one array; in a window a plugin gets proxies, which are new every time."""
+    """Return whether two arrays are the same object, apart from the proxies a plugin gets."""
     return getattr(one, "__wrapped__", one) is getattr(other, "__wrapped__", other)
 
 
 def layer_shape(image: Image) -> tuple[int, ...]:
-    """Shape of an image layer without its colour axis."""
+    """Return the shape of an image layer without its colour axis."""
     return tuple(full_resolution_data(image).shape[: image.ndim])
 
 
 def plane_on_view(
     viewer: ViewerModel, image: Image, channel_axis: int | None = None
 ) -> LabelsIndex:
-    """Index of the plane of a layer that the viewer shows.
+    """Return the index of the plane of a layer that the viewer shows.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
     image : napari.layers.Image
-        Of two or more dimensions; of a 3-D view the plane of the last two axes is taken.
+        With two or more dimensions; in a 3-D view the plane of the last two axes is taken.
     channel_axis : int, optional
-        Is no axis of the plane, even if it is shown as one.
+        Never an axis of the plane, even if the view shows it as one.
 
     Returns
     -------
@@ -79,36 +78,35 @@ def plane_on_view(
 
 
 def hidden_axes(viewer: ViewerModel, image: Image, channel_axis: int | None = None) -> list[int]:
-    """Axes of a layer beside the plane that :func:`plane_on_view` takes; channels are one."""
+    """Return the axes outside the plane of :func:`plane_on_view`, that of channels included."""
     offset = viewer.dims.ndim - image.ndim
-    able = [axis for axis in range(image.ndim) if axis != channel_axis]
-    shown = [axis - offset for axis in viewer.dims.displayed if axis - offset in able]
-    if len(shown) != 2:
-        shown = able[-2:]
-    return [axis for axis in range(image.ndim) if axis not in shown]
+    spatial = [axis for axis in range(image.ndim) if axis != channel_axis]
+    displayed = [axis - offset for axis in viewer.dims.displayed if axis - offset in spatial]
+    if len(displayed) != 2:
+        displayed = spatial[-2:]
+    return [axis for axis in range(image.ndim) if axis not in displayed]
 
 
 def is_on_view(viewer: ViewerModel, image: Image, plane_index: PlaneIndex) -> bool:
-    """Whether the view shows a plane, or crosses it; a volume would be too slow to draw often."""
+    """Return whether the view shows a plane or crosses it; a volume is too slow to redraw often."""
     if viewer.dims.ndisplay != 2:
         return False
     try:
         view = plane_on_view(viewer, image, plane_index.channel_axis)
-    except UserError:  # it shows nothing of this image
+    except UserError:  # the view shows nothing of this image
         return False
-    here = [None if isinstance(at, slice) else at for at in view]
     channel = plane_index.channel_axis
-    ours = [at for axis, at in enumerate(plane_index.index) if axis != channel]
-    theirs = [at for axis, at in enumerate(here) if axis != channel]
-    crossed = [at is None for at in ours] != [at is None for at in theirs]
-    return crossed or ours == theirs
+    own = [at for axis, at in enumerate(plane_index.index) if axis != channel]
+    viewed = [at for axis, at in enumerate(plane_key(view)) if axis != channel]
+    crossed = [at is None for at in own] != [at is None for at in viewed]
+    return crossed or own == viewed
 
 
 def viewer_unit_lengths(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64]:
-    """Length of the viewer's unit along each axis of a layer, in the units of the layer.
+    """Return the length of the viewer's unit along each axis of a layer, in units of the layer.
 
-    The sliders and the camera of napari count in units that all layers share; what a layer says of
-    itself, such as ``data_to_world``, is in its own.
+    The sliders and the camera of napari use units that all layers share; a layer itself, such as
+    in ``data_to_world``, uses its own.
     """
     shared = getattr(viewer.layers, "units", None)
     if shared is None or len(shared) < layer.ndim:
@@ -118,21 +116,21 @@ def viewer_unit_lengths(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64
 
 
 def world_to_positions(image: Image, axes: list[int], point: NDArray[np.floating]) -> list[int]:
-    """Where a point of the world, in the layer's units, lies along some axes, in its pixels.
+    """Convert a point of the world, in the layer's units, to pixel positions along some axes.
 
     As napari slices: these axes are inverted by themselves, so that in a rotated or sheared
-    layer the place in the other ones plays no part.
+    layer the position on the others is ignored.
     """
     if not axes:
         return []
     origin, linear = pixel_to_world(image)
     inverse = np.linalg.inv(linear)
-    place = inverse[np.ix_(axes, axes)] @ point[axes] - (inverse @ origin)[axes]
-    return np.round(place).astype(int).tolist()
+    position = inverse[np.ix_(axes, axes)] @ point[axes] - (inverse @ origin)[axes]
+    return np.round(position).astype(int).tolist()
 
 
 def pixel_to_world(image: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Place of pixel 0 in the world, and the matrix whose columns are steps of one pixel."""
+    """Return the position of pixel 0 in the world, and the matrix of one-pixel steps as columns."""
     origin = np.asarray(image.data_to_world(np.zeros(image.ndim)), float)
     steps = [np.asarray(image.data_to_world(unit), float) - origin for unit in np.eye(image.ndim)]
     return origin, np.array(steps).T
@@ -144,7 +142,7 @@ def check_invertible(image: Image) -> None:
     Raises
     ------
     UserError
-        If pixels have no place of their own in the world.
+        If several pixels share a position in the world.
     """
     origin, linear = pixel_to_world(image)
     if not np.isfinite(origin).all() or is_flat(linear):
@@ -155,13 +153,13 @@ def check_invertible(image: Image) -> None:
 
 
 def is_flat(linear: NDArray[np.floating], axes: list[int] | None = None) -> bool:
-    """Whether steps of one pixel, the columns, are zero or as good as parallel; seen along axes.
+    """Return whether the columns, steps of one pixel, are zero or almost parallel on some axes.
 
-    What `inv` does with such a matrix says nothing: where one processor rounds to zero and it
-    raises, the next divides by what rounding has left. Hence a limit far above rounding.
+    `inv` cannot decide this: it raises on a processor that rounds to zero, and divides by the
+    rounding error on another. Hence a limit far above rounding.
     """
     if not np.isfinite(linear).all() or not (length := np.linalg.norm(linear, axis=0)).all():
         return True
     steps = linear / length
-    seen = steps if axes is None else steps[np.ix_(axes, axes)]
-    return bool(np.linalg.svd(seen, compute_uv=False)[-1] < FLAT)
+    steps = steps if axes is None else steps[np.ix_(axes, axes)]
+    return bool(np.linalg.svd(steps, compute_uv=False)[-1] < FLAT)
