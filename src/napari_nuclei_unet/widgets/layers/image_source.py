@@ -1,4 +1,4 @@
-"""What is segmented: which plane, channel, resolution and region of which image layer."""
+"""The source of a segmentation: plane, channel, resolution and region of an image layer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from napari_nuclei_unet.widgets.layers.geometry import (
     viewer_unit_lengths,
     world_to_positions,
 )
-from napari_nuclei_unet.widgets.layers.label_ids import index_plane_axes
+from napari_nuclei_unet.widgets.layers.label_ids import index_plane_axes, plane_key
 from napari_nuclei_unet.widgets.layers.labels_layer import get_layer_placement
 
 if TYPE_CHECKING:
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 WHOLE_IMAGE, VISIBLE_REGION = "whole image", "what the view shows"
 CanvasSize = tuple[int, int] | None
-# Corners of the polygon that stands for an ellipse.
+# Vertices of the polygon that approximates an ellipse.
 ELLIPSE_VERTICES = 64
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSource:
-    """One plane of an image layer, and what of it is segmented.
+    """One plane of an image layer, and the region of it to segment.
 
     Attributes
     ----------
     image : napari.layers.Image
     data : array, or list of arrays
-        Of the layer when it was clicked; it may be given another one while a thread reads.
-    plane_index : Cut
+        Of the layer at the click; it may be replaced while a thread reads.
+    plane_index : PlaneIndex
         The plane, at full resolution.
     level : int
         Of a multiscale layer; 0 is full resolution.
@@ -63,16 +63,16 @@ class ImageSource:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Says which plane it is; the same for all its regions."""
+        """Identity of the plane; the same for all its regions."""
         return str(self.image.unique_id), self.plane_index, self.level
 
     @property
     def is_current(self) -> bool:
-        """Whether the layer still has the array that was taken."""
+        """Whether the layer still has this array."""
         return is_same_array(self.image.data, self.data)
 
     def at_plane(self, plane_index: PlaneIndex) -> ImageSource:
-        """Give another plane of the same array, at the same level, and of the same region."""
+        """Return the source of another plane, at the same level and with the same region."""
         return dataclasses.replace(self, plane_index=plane_index)
 
     @property
@@ -83,21 +83,21 @@ class ImageSource:
 
     @property
     def full_resolution(self) -> Any:
-        """The layer's array at full resolution; only to be sliced."""
+        """The layer's array at full resolution; slice it only."""
         return self.data[0] if self.image.multiscale else self.data
 
     @property
     def pixels(self) -> Any:
-        """The layer's array at the level; only to be sliced."""
+        """The layer's array at the level; slice it only."""
         return self.data[self.level] if self.image.multiscale else self.data
 
     @property
     def plane_index_at_level(self) -> PlaneIndex:
-        """The plane in ``pixels``: other axes may be coarser, too."""
-        full, here = self.full_resolution.shape, self.pixels.shape
+        """The plane in ``pixels``, whose other axes may be coarser, too."""
+        full, reduced = self.full_resolution.shape, self.pixels.shape
         index = tuple(
             None if at is None else at * new // old
-            for at, old, new in zip(self.plane_index.index, full, here, strict=False)
+            for at, old, new in zip(self.plane_index.index, full, reduced, strict=False)
         )
         return PlaneIndex(index, self.plane_index.channel_axis)
 
@@ -114,7 +114,7 @@ class ImageSource:
 
     @property
     def axes(self) -> str:
-        """A letter for every axis, as the command line takes them."""
+        """A letter for every axis, as on the command line."""
         letters = iter("TZPQRSUVW")
         names = dict(zip(plane_axes(self.plane_index), "YX", strict=True))
         if self.plane_index.channel_axis is not None:
@@ -125,12 +125,12 @@ class ImageSource:
 
     @property
     def path(self) -> Path | None:
-        """The file that the layer was opened from, if it was."""
+        """The file that the layer was opened from, if any."""
         return Path(self.image.source.path) if self.image.source.path else None
 
 
 def plane_axes(plane_index: PlaneIndex) -> tuple[int, int]:
-    """Give the two axes of the plane that a cut leaves."""
+    """Return the two axes of a plane."""
     rows, columns = (
         axis
         for axis, at in enumerate(plane_index.index)
@@ -140,18 +140,18 @@ def plane_axes(plane_index: PlaneIndex) -> tuple[int, int]:
 
 
 def candidate_channel_axes(image: Image) -> list[int]:
-    """Axes of a layer that may hold channels: all, where there are more than two."""
+    """Return the axes that may hold channels: all of them, where there are more than two."""
     return list(range(image.ndim)) if image.ndim > 2 else []
 
 
 def guess_layer_channel_axis(image: Image) -> int | None:
-    """Guess from names and lengths which axis holds channels; None: none does."""
+    """Guess the channel axis from names and lengths; None: there is none."""
     return guess_channel_axis(layer_shape(image), image.axis_labels)
 
 
 @dataclass(frozen=True, eq=False)
 class SourceOptions:
-    """What the form says of an image.
+    """Values of the form for an image.
 
     Attributes
     ----------
@@ -172,51 +172,48 @@ class SourceOptions:
 def source_on_view(
     viewer: ViewerModel, image: Image, choice: SourceOptions, canvas_size: CanvasSize = None
 ) -> ImageSource:
-    """Find out what a layer, the view and the form say that shall be segmented.
+    """Determine the source that a layer, the view and the form specify.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
     image : napari.layers.Image
-    choice : Choice
+    choice : SourceOptions
     canvas_size : (int, int), optional
-        Height and width of the canvas; without a window what napari remembers is taken.
+        Height and width of the canvas; without a window, the corners stored by napari are used.
 
     Returns
     -------
-    Source
+    ImageSource
 
     Raises
     ------
     UserError
-        If that is nothing.
+        If there is nothing to segment.
     """
-    cut, where = (
-        _plane_index_on_view(viewer, image, choice.channel_axis, choice.channel),
-        choice.region,
-    )
-    source = ImageSource(image, image.data, cut, choice.level, None)
-    if where == WHOLE_IMAGE:
+    plane_index = _plane_index_on_view(viewer, image, choice.channel_axis, choice.channel)
+    source = ImageSource(image, image.data, plane_index, choice.level, None)
+    if choice.region == WHOLE_IMAGE:
         return source
-    if isinstance(where, Shapes):
-        polygons = _drawn_polygons(viewer, image, cut, where)
+    if isinstance(choice.region, Shapes):
+        polygons = _drawn_polygons(viewer, image, plane_index, choice.region)
     else:
-        polygons = [_visible_polygon(viewer, image, cut, canvas_size)]
+        polygons = [_visible_polygon(viewer, image, plane_index, canvas_size)]
     region = Region.of(polygons)
-    if not region.meets(source.shape):  # cheap; the thread finds out exactly
+    if not region.meets(source.shape):  # a cheap test; the thread makes the exact one
         raise UserError(
             f"The view shows no pixel of '{image.name}': move it over what is to be segmented."
-            if where == VISIBLE_REGION
-            else f"The shapes of '{where}' cover no pixel of '{image.name}': draw them on it."
+            if choice.region == VISIBLE_REGION
+            else f"The shapes of '{choice.region}' cover no pixel of '{image.name}': "
+            "draw them on it."
         )
-    return ImageSource(image, source.data, cut, choice.level, region)
+    return dataclasses.replace(source, region=region)
 
 
 def _plane_index_on_view(
     viewer: ViewerModel, image: Image, channel_axis: int | None, channel: Channel | None
 ) -> PlaneIndex:
-    plane = plane_on_view(viewer, image, channel_axis)
-    index = [None if isinstance(at, slice) else at for at in plane]
+    index = list(plane_key(plane_on_view(viewer, image, channel_axis)))
     if channel_axis is None or channel is None:
         return PlaneIndex(tuple(index), channel_axis)
     length = layer_shape(image)[channel_axis]
@@ -232,14 +229,14 @@ def _plane_index_on_view(
 def _visible_polygon(
     viewer: ViewerModel, image: Image, plane_index: PlaneIndex, canvas_size: CanvasSize
 ) -> Iterable[Any]:
-    """Corners of what the view shows, in pixels of the plane."""
+    """Return the corners of the view, in pixels of the plane."""
     if viewer.dims.ndisplay != 2:
         raise UserError("In a 3-D view nothing says which part is meant: choose the whole image.")
-    shown = list(plane_axes(plane_index))
+    axes = list(plane_axes(plane_index))
     if canvas_size is None or viewer.grid.enabled:  # without a window, or in one of several views
-        low, high = np.asarray(image.corner_pixels, float)[:, shown]
+        low, high = np.asarray(image.corner_pixels, float)[:, axes]
         if image.multiscale:
-            low, high = np.multiply((low, high), image.downsample_factors[image.data_level][shown])
+            low, high = np.multiply((low, high), image.downsample_factors[image.data_level][axes])
         return [low.tolist(), [low[0], high[1]], high.tolist(), [high[0], low[1]]]
     camera = getattr(viewer, "scene", viewer).camera
     centre = np.asarray(camera.center)[-2:]
@@ -249,14 +246,14 @@ def _visible_polygon(
     world = np.tile(np.asarray(viewer.dims.point, float), (4, 1))
     world[:, displayed] = corners
     return _world_to_plane(
-        image, shown, world[:, -image.ndim :] * viewer_unit_lengths(viewer, image)
+        image, axes, world[:, -image.ndim :] * viewer_unit_lengths(viewer, image)
     ).tolist()
 
 
 def _drawn_polygons(
     viewer: ViewerModel, image: Image, plane_index: PlaneIndex, shapes: Shapes
 ) -> list[Any]:
-    """Polygons of a shapes layer on the plane, in its pixels."""
+    """Convert the shapes on a plane to polygons, in pixels of the plane."""
     if not shapes.nshapes:
         raise UserError(
             f"'{shapes.name}' has no shape: draw rectangles or polygons around what is wanted."
@@ -267,52 +264,52 @@ def _drawn_polygons(
             f"'{shapes.name}' holds a line or path, which encloses nothing: use rectangles and "
             "polygons only."
         )
-    made = []
+    polygons = []
     for corners, kind in zip(shapes.data, shapes.shape_type, strict=True):
         outline = shape_outline(corners, kind)
         world = np.array([shapes.data_to_world(corner) for corner in outline])
-        full = np.tile(np.asarray(viewer.dims.point, float), (len(world), 1))
-        full[:, -shapes.ndim :] = world / viewer_unit_lengths(viewer, shapes)
-        here = full[:, -image.ndim :] * viewer_unit_lengths(viewer, image)
-        if _is_on_plane(image, plane_index, shapes.ndim, here[0]):
-            made.append(_world_to_plane(image, list(plane_axes(plane_index)), here).tolist())
-    if not made:
+        points = np.tile(np.asarray(viewer.dims.point, float), (len(world), 1))
+        points[:, -shapes.ndim :] = world / viewer_unit_lengths(viewer, shapes)
+        points = points[:, -image.ndim :] * viewer_unit_lengths(viewer, image)
+        if _is_on_plane(image, plane_index, shapes.ndim, points[0]):
+            polygons.append(_world_to_plane(image, list(plane_axes(plane_index)), points).tolist())
+    if not polygons:
         raise UserError(f"'{shapes.name}' has no shape on the plane that the view shows.")
-    return made
+    return polygons
 
 
 def create_shapes_layer(source: ImageSource, polygons: Sequence[Any], name: str) -> Shapes:
-    """Make a shapes layer of polygons in pixels of the plane of a source."""
-    place = get_layer_placement(source.image, source.plane_index)
+    """Create a shapes layer of polygons in pixels of the plane of a source."""
+    placement = get_layer_placement(source.image, source.plane_index)
     outlines = []
     for polygon in polygons:
-        outline = np.zeros((len(polygon), len(place.shape)))
-        outline[:] = [0 if isinstance(at, slice) else at for at in place.index]
-        outline[:, index_plane_axes(place.index)] = polygon
+        outline = np.zeros((len(polygon), len(placement.shape)))
+        outline[:] = [0 if isinstance(at, slice) else at for at in placement.index]
+        outline[:, index_plane_axes(placement.index)] = polygon
         outlines.append(outline)
     return Shapes(
         outlines, shape_type="polygon", name=name, face_color="transparent", edge_color="yellow",
-        **place.geometry,
+        **placement.geometry,
     )  # fmt: skip
 
 
 def shape_outline(corners: Any, kind: str) -> NDArray[np.float64]:
-    """Corners of a shape; of an ellipse so many that they are as good as round."""
+    """Return the vertices of a shape; an ellipse becomes a polygon of many."""
     return _ellipse_outline(corners) if kind == "ellipse" else np.asarray(corners, float)
 
 
 def _ellipse_outline(corners: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Outline of the ellipse in a parallelogram."""
+    """Compute the outline of the ellipse in a parallelogram."""
     centre = np.mean(corners, axis=0)
-    one, other = (np.asarray(corners[i]) - np.asarray(corners[0]) for i in (1, 3))
-    turns = np.linspace(0, 2 * math.pi, ELLIPSE_VERTICES, endpoint=False)[:, None]
-    return np.asarray(centre + np.cos(turns) * one / 2 + np.sin(turns) * other / 2)
+    width, height = (np.asarray(corners[i]) - np.asarray(corners[0]) for i in (1, 3))
+    angles = np.linspace(0, 2 * math.pi, ELLIPSE_VERTICES, endpoint=False)[:, None]
+    return np.asarray(centre + np.cos(angles) * width / 2 + np.sin(angles) * height / 2)
 
 
 def _is_on_plane(
     image: Image, plane_index: PlaneIndex, ndim: int, point: NDArray[np.floating]
 ) -> bool:
-    """Whether a point of a shape lies on the plane; one without these axes lies on all."""
+    """Return whether a point of a shape lies on the plane, on the axes that the shape has."""
     hidden = [
         axis
         for axis, at in enumerate(plane_index.index)
@@ -324,9 +321,9 @@ def _is_on_plane(
 def _world_to_plane(
     image: Image, axes: list[int], world: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Places of the world, in the layer's units, in pixels along two axes; others play no part.
+    """Convert world coordinates, in the layer's units, to pixels along two axes.
 
-    napari draws a plane of a layer as if the other axes were not there.
+    Other axes are ignored, as when napari draws a plane of a layer.
     """
     origin, linear = pixel_to_world(image)
     if is_flat(linear, axes):
@@ -340,7 +337,7 @@ def _world_to_plane(
 
 
 def check_offline(image: Layer) -> None:
-    """Refuse an image of the network where Preferences forbid that."""
+    """Raise a UserError if an image comes from the network and Preferences forbid that."""
     address = str(image.source.path or "")
     if get_preference("offline") and "://" in address:
         raise UserError(

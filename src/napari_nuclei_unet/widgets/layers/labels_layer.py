@@ -1,4 +1,4 @@
-"""How a layer becomes an array, and labels a layer that lies exactly on it."""
+"""Labels layers that are aligned exactly with the image they were segmented from."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from napari_nuclei_unet.widgets.layers.label_ids import (
     LabelIds,
     LabelsIndex,
     get_label_ids,
+    plane_key,
     set_label_ids,
 )
 
@@ -29,12 +30,12 @@ GEOMETRY_ATTRIBUTES = ("scale", "translate", "rotate", "shear", "affine", "units
 
 @dataclass(frozen=True, eq=False)
 class LayerPlacement:
-    """Where results of one plane of an image belong: in an array, and that in the world.
+    """Placement of the results of a plane: index in an array, and geometry of its layer.
 
     Attributes
     ----------
     shape : tuple of int
-        Of the array: that of the image, without channels.
+        Of the array: the shape of the image, without channels.
     index : tuple
         Of the plane in it.
     geometry : dict
@@ -47,15 +48,15 @@ class LayerPlacement:
 
 
 def get_layer_placement(image: Image, plane_index: PlaneIndex) -> LayerPlacement:
-    """Say where the results of a plane belong.
+    """Return the placement of the results of a plane.
 
-    An axis of channels is left out if it is the first. Elsewhere that would move other axes
-    beside those of the image, so it stays, one pixel long and as wide as all channels.
+    A channel axis is dropped if it is the first. Elsewhere that would misalign other axes with
+    those of the image, so it stays, with one pixel as wide as all channels.
 
     Parameters
     ----------
     image : napari.layers.Image
-    plane_index : Cut
+    plane_index : PlaneIndex
     """
     geometry = {name: getattr(image, name) for name in GEOMETRY_ATTRIBUTES}
     shape, index = layer_shape(image), plane_index.slices
@@ -68,46 +69,41 @@ def get_layer_placement(image: Image, plane_index: PlaneIndex) -> LayerPlacement
         return LayerPlacement(shape[1:], index[1:], _drop_first_axis(geometry))
     width = np.ones(image.ndim)
     width[axis] = shape[axis]
-    # the middle of all channels becomes the middle of the one pixel
+    # the centre of all channels becomes the centre of the one pixel
     physical = image.affine.inverse(image.data_to_world((width - 1) / 2))
     start = image.affine.inverse(image.data_to_world(np.zeros(image.ndim)))
     geometry["scale"] = np.asarray(image.scale) * width
     geometry["translate"] = np.asarray(image.translate) + np.subtract(physical, start)
-    shape = tuple(1 if one == axis else length for one, length in enumerate(shape))
+    shape = tuple(1 if number == axis else length for number, length in enumerate(shape))
     return LayerPlacement(shape, (*index[:axis], 0, *index[axis + 1 :]), geometry)
 
 
 def _drop_first_axis(geometry: dict[str, Any]) -> dict[str, Any]:
-    """Geometry of a layer without its first axis, which must not be mixed with the others."""
-    left = {name: geometry[name][1:] for name in ("scale", "translate", "units", "axis_labels")}
+    """Return the geometry without the first axis, which must not be mixed with the others."""
+    vectors = {name: geometry[name][1:] for name in ("scale", "translate", "units", "axis_labels")}
     shear = np.asarray(geometry["shear"])
     if shear.ndim == 1:  # the upper triangle, row by row
-        ndim = len(geometry["scale"])
-        rows, _ = np.triu_indices(ndim, 1)
+        rows, _ = np.triu_indices(len(geometry["scale"]), 1)
         shear = shear[rows > 0]
     else:
         shear = shear[1:, 1:]
-    affine = np.asarray(geometry["affine"])
-    return left | {
-        "rotate": geometry["rotate"][1:, 1:],
-        "shear": shear,
-        "affine": affine[1:, 1:],
-    }
+    affine = np.asarray(geometry["affine"])[1:, 1:]
+    return vectors | {"rotate": geometry["rotate"][1:, 1:], "shear": shear, "affine": affine}
 
 
 def find_labels_layer(viewer: ViewerModel, image: Image, ndim: int) -> Labels | None:
     """Find the labels layer that holds the nuclei of an image layer; a copy of it does not."""
     for layer in viewer.layers:
         record = layer.metadata.get(METADATA_KEY, {})
-        ours = (record.get("image"), record.get("layer"))
-        same = ours == (str(image.unique_id), str(layer.unique_id))
-        if isinstance(layer, Labels) and same and layer.ndim == ndim:
+        recorded = (record.get("image"), record.get("layer"))
+        is_own = recorded == (str(image.unique_id), str(layer.unique_id))
+        if isinstance(layer, Labels) and is_own and layer.ndim == ndim:
             return layer
     return None
 
 
 def find_result_layer(viewer: ViewerModel, image: Image | None) -> Labels | None:
-    """Find a labels layer with a record: the selected one, or that of an image layer."""
+    """Find a labels layer with a record: the selected one, or the one of an image layer."""
     active = viewer.layers.selection.active
     if isinstance(active, Labels) and METADATA_KEY in active.metadata:
         return active
@@ -118,18 +114,18 @@ def find_result_layer(viewer: ViewerModel, image: Image | None) -> Labels | None
 
 
 def detach_labels(labels: Labels) -> None:
-    """Leave a labels layer to the user: the next result gets a layer of its own."""
+    """Detach a labels layer from its image: the next result gets a layer of its own."""
     record = labels.metadata[METADATA_KEY] | {"layer": None}
     labels.metadata = {**labels.metadata, METADATA_KEY: record}
 
 
 def check_unlocked(labels: Labels | None) -> None:
-    """Refuse to write into labels that the user, or their array, has locked.
+    """Raise an error if labels are locked, by the user or by a read-only array.
 
     Raises
     ------
     UserError
-        Says what to do.
+        With the ways to unlock them.
     """
     if labels is not None and not labels.editable:
         raise UserError(
@@ -138,7 +134,7 @@ def check_unlocked(labels: Labels | None) -> None:
 
 
 def clear_undo_history(labels: Labels) -> None:
-    """Drop what napari could undo, as it belongs to other labels; locking a layer does that."""
+    """Clear the undo history, which belongs to other labels; locking a layer does that."""
     labels.editable = False
     labels.editable = True
 
@@ -157,14 +153,14 @@ def show_labels(
     ----------
     viewer : napari.components.ViewerModel
     image : napari.layers.Image
-        What was segmented.
-    plane_index : Cut
-        Which plane of it.
+        The segmented image.
+    plane_index : PlaneIndex
+        The segmented plane.
     labels : ndarray, shape of the plane, int32
     inside : ndarray, shape of the plane, bool, or None
         Where they are written; None: everywhere.
     record : dict
-        What made them; kept under ``metadata["napari_nuclei_unet"]``.
+        Provenance of the labels; stored under ``metadata["napari_nuclei_unet"]``.
 
     Returns
     -------
@@ -177,17 +173,17 @@ def show_labels(
     UserError
         If there is not enough memory for labels of the image's shape.
     """
-    place = get_layer_placement(image, plane_index)
-    layer = find_labels_layer(viewer, image, len(place.shape))
-    data, ids = _allocate_labels(image, place.shape, layer)
-    ids.write(data, place.index, labels, inside)
+    placement = get_layer_placement(image, plane_index)
+    layer = find_labels_layer(viewer, image, len(placement.shape))
+    data, ids = _allocate_labels(image, placement.shape, layer)
+    ids.write(data, placement.index, labels, inside)
     if layer is None:
-        layer = viewer.add_labels(data, name=f"{image.name} nuclei", **place.geometry)
+        layer = viewer.add_labels(data, name=f"{image.name} nuclei", **placement.geometry)
     else:
-        layer.data = data  # also forgets the undo steps, which belong to the old labels
-        set_geometry(layer, place)
+        layer.data = data  # also clears the undo history, which belongs to the old labels
+        set_geometry(layer, placement)
     set_label_ids(layer, ids)
-    write_record(layer, image, place, record)
+    write_record(layer, image, placement, record)
     return layer
 
 
@@ -198,19 +194,19 @@ def write_plane_labels(
     inside: NDArray[np.bool_] | None,
     refresh: bool,
 ) -> None:
-    """Put the labels of another plane into a layer; as cheap as it can be.
+    """Write the labels of another plane into a layer, as cheaply as possible.
 
     Parameters
     ----------
     layer : napari.layers.Labels
-    placement : Place
+    placement : LayerPlacement
     labels, inside
         As in :func:`show_labels`.
     refresh : bool
-        Whether the plane is on view, and to be drawn.
+        Whether the plane is on view, and has to be redrawn.
     """
     data = layer.data
-    if not isinstance(data, np.ndarray) or not data.flags.writeable:  # such as a map of a file
+    if not isinstance(data, np.ndarray) or not data.flags.writeable:  # such as a memory-mapped file
         layer.data = data = np.array(data)
     get_label_ids(layer).write(data, placement.index, labels, inside)
     if refresh:
@@ -218,7 +214,7 @@ def write_plane_labels(
 
 
 def set_geometry(layer: Layer, placement: LayerPlacement) -> None:
-    """Put a layer where it belongs, if it is not there already: that draws everything again."""
+    """Set the geometry of a layer, where it differs: setting it redraws everything."""
     for name, value in placement.geometry.items():
         if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
             setattr(layer, name, value)
@@ -231,38 +227,35 @@ def write_record(
     record: dict[str, Any],
     others: Sequence[LayerPlacement] = (),
 ) -> None:
-    """Keep with a labels layer what made it; napari draws its window again for that.
+    """Write the record of a labels layer into its metadata; napari redraws its window for that.
 
     Parameters
     ----------
     layer : napari.layers.Labels
     image : napari.layers.Image
-    placement : Place
-        That was written last.
+    placement : LayerPlacement
+        Of the plane that was written last.
     record : dict
-        Of it.
-    others : sequence of Place
-        Written before, and not recorded yet.
+        Of that plane.
+    others : sequence of LayerPlacement
+        Of planes written before, and not recorded yet.
     """
-    planes = [
-        [None if isinstance(part, slice) else part for part in one.index]
-        for one in (*others, placement)
-    ]
-    ours = {"image": str(image.unique_id), "layer": str(layer.unique_id), "plane": planes[-1]}
-    made = record | ours
+    planes = [list(plane_key(written.index)) for written in (*others, placement)]
+    own = {"image": str(image.unique_id), "layer": str(layer.unique_id), "plane": planes[-1]}
+    record = record | own
     if len(planes[-1]) > 2:
         before = layer.metadata.get(METADATA_KEY, {}).get("planes_written", [])
-        made["planes_written"] = before + [plane for plane in planes if plane not in before]
-    layer.metadata = {**layer.metadata, METADATA_KEY: made}
+        record["planes_written"] = before + [plane for plane in planes if plane not in before]
+    layer.metadata = {**layer.metadata, METADATA_KEY: record}
 
 
 def check_labels_memory(image: Image, placement: LayerPlacement, layer: Labels | None) -> None:
-    """Refuse what needs labels that memory has no room for.
+    """Raise an error if there is not enough memory for the labels of an image.
 
     Raises
     ------
     UserError
-        Says what to do.
+        With what to do.
     """
     _allocate_labels(image, placement.shape, layer)
 
@@ -270,18 +263,17 @@ def check_labels_memory(image: Image, placement: LayerPlacement, layer: Labels |
 def _allocate_labels(
     image: Image, shape: tuple[int, ...], layer: Labels | None
 ) -> tuple[NDArray[np.int32], LabelIds]:
-    """Labels to write into: those of a layer, made wide enough, or new ones; and their ids."""
+    """Return an int32 array to write into, that of a layer if it fits, and its ids."""
     try:
         if layer is None or layer.data.shape != shape:
             data = np.zeros(shape, np.int32)
             return data, LabelIds(data, 0)
         data = layer.data
-        ready = isinstance(data, np.ndarray) and data.dtype == np.int32 and data.flags.writeable
-        if ready:
+        if isinstance(data, np.ndarray) and data.dtype == np.int32 and data.flags.writeable:
             return data, get_label_ids(layer)
         data = np.array(data, np.int32)
         return data, LabelIds(data)
-    except (MemoryError, ValueError) as error:  # ValueError: no array can be as large
+    except (MemoryError, ValueError) as error:  # ValueError: larger than any array
         raise UserError(
             f"There is not enough memory for labels of the shape of '{image.name}': "
             "open fewer of its planes."

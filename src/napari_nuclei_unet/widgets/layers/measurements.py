@@ -1,4 +1,4 @@
-"""What lies behind a plane of labels: pixels of the image, and what the network said of them."""
+"""Measurements of the nuclei of a plane, in the image and in the predicted maps."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from napari_nuclei_unet.widgets.layers.image_source import (
     guess_layer_channel_axis,
     plane_axes,
 )
-from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes
+from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes, plane_key
 
-# Gives the maps of a plane, shape (n, Y, X), as long as they are kept.
+# Returns the maps of a plane, of shape (n, Y, X), or None once they were dropped.
 MapsGetter = Callable[[], NDArray[np.float32] | None]
 
 
 @dataclass(frozen=True, eq=False)
 class MeasurementSource:
-    """Where measurements of a plane of labels come from.
+    """Image and predicted maps from which a plane of labels is measured.
 
-    It keeps nothing alive: what is gone is not measured any more.
+    It keeps neither alive: what is gone is not measured any more.
 
     Attributes
     ----------
@@ -47,11 +47,11 @@ class MeasurementSource:
     spacing : (float, float)
         Size of a pixel along its axes, in the units of the layer.
     pixels : callable or None
-        Gives the array of the image, or None.
-    plane_index : Cut or None
-        The plane in it.
+        Returns the array of the image, or None.
+    plane_index : PlaneIndex or None
+        Of the plane in the image.
     maps : callable or None
-        None: nothing was predicted.
+        None: there is no prediction.
     """
 
     shape: tuple[int, int]
@@ -64,14 +64,12 @@ class MeasurementSource:
     def image(self) -> MultichannelView | None:
         """The plane of the image with all its channels, if it is still there."""
         pixels = None if self.pixels is None else self.pixels()
-        return (
-            None
-            if pixels is None or self.plane_index is None
-            else MultichannelView(pixels, self.plane_index)
-        )
+        if pixels is None or self.plane_index is None:
+            return None
+        return MultichannelView(pixels, self.plane_index)
 
     def probability(self, box: Box) -> NDArray[np.float32] | None:
-        """Predicted probability of nucleus, in a box of the plane; None where it is not known."""
+        """Return the predicted probability of nucleus in a box of the plane, if it is known."""
         maps = None if self.maps is None else self.maps()
         return None if maps is None else enlarged(maps[0], self.shape, box)
 
@@ -86,7 +84,7 @@ class MeasurementSource:
         Returns
         -------
         dict of str to ndarray, shape (n,)
-            As from ``core.measure.measure``.
+            As from :func:`~napari_nuclei_unet.labels.regionprops.measure`.
 
         Raises
         ------
@@ -116,24 +114,24 @@ def measure_box(
         In pixels of the plane.
     """
     rows = measurement_source.measure(labels, box)
-    _, found = bounding_boxes(labels)
-    return rows, found + np.tile([box[0].start, box[1].start], 2)
+    _, boxes = bounding_boxes(labels)
+    return rows, boxes + np.tile([box[0].start, box[1].start], 2)
 
 
 def whole_plane_box(shape: tuple[int, int]) -> Box:
-    """Box of all of a plane."""
+    """Return the box of a whole plane."""
     return slice(0, shape[0]), slice(0, shape[1])
 
 
 def pixel_spacing(layer: Layer, axes: tuple[int, int]) -> tuple[float, float]:
-    """Size of a pixel along two axes of a layer, in its units; rotation and shear play no part."""
+    """Return the pixel size along two axes of a layer, in its units, without rotation or shear."""
     _, linear = pixel_to_world(layer)
     rows, columns = (float(np.linalg.norm(linear[:, axis])) for axis in axes)
     return rows, columns
 
 
 def create_measurement_source(source: ImageSource, maps: MapsGetter) -> MeasurementSource:
-    """Say what lies behind the labels of a plane that was segmented."""
+    """Create the measurement source of a plane that was segmented."""
     spacing = pixel_spacing(source.image, plane_axes(source.plane_index))
     return MeasurementSource(
         source.shape, spacing, _weak_reference(source.full_resolution), source.plane_index, maps
@@ -141,7 +139,7 @@ def create_measurement_source(source: ImageSource, maps: MapsGetter) -> Measurem
 
 
 def _weak_reference(pixels: Any) -> Callable[[], Any]:
-    """Refer to an array without keeping it alive, if it can be."""
+    """Return a weak reference to an array, or a strong one where that is impossible."""
     try:
         return weakref.ref(getattr(pixels, "__wrapped__", pixels))
     except TypeError:
@@ -151,49 +149,49 @@ def _weak_reference(pixels: Any) -> Callable[[], Any]:
 def create_labels_measurement_source(
     labels: Labels, index: LabelsIndex, image: Image | None, maps: MapsGetter | None
 ) -> MeasurementSource:
-    """Say what lies behind a plane of any labels.
+    """Create the measurement source of a plane of any labels.
 
     Parameters
     ----------
     labels : napari.layers.Labels
     index : tuple of int and slice
-        Of the plane in it.
+        Of the plane in the labels.
     image : napari.layers.Image or None
     maps : callable or None
 
     Raises
     ------
     UserError
-        If the image is not of the shape of the labels.
+        If the image does not have the shape of the labels.
     """
     axes = index_plane_axes(index)
     shape = full_resolution_data(labels).shape
-    plane = shape[axes[0]], shape[axes[1]]
+    plane_shape = shape[axes[0]], shape[axes[1]]
     spacing = pixel_spacing(labels, axes)
     if image is None:
-        return MeasurementSource(plane, spacing, maps=maps)
-    cut = _plane_index_behind(shape, index, image)
+        return MeasurementSource(plane_shape, spacing, maps=maps)
+    plane_index = _image_plane_index(shape, index, image)
     pixels = full_resolution_data(image)
-    check_type_and_shape(MultichannelView(pixels, cut))
-    return MeasurementSource(plane, spacing, _weak_reference(pixels), cut, maps)
+    check_type_and_shape(MultichannelView(pixels, plane_index))
+    return MeasurementSource(plane_shape, spacing, _weak_reference(pixels), plane_index, maps)
 
 
-def _plane_index_behind(shape: tuple[int, ...], index: LabelsIndex, image: Image) -> PlaneIndex:
-    """Plane of an image that lies under a plane of labels, which may lack its axis of channels."""
+def _image_plane_index(shape: tuple[int, ...], index: LabelsIndex, image: Image) -> PlaneIndex:
+    """Find the plane of an image under a plane of labels, which may lack the channel axis."""
     own = layer_shape(image)
-    at: list[int | None] = [None if isinstance(one, slice) else one for one in index]
+    positions = list(plane_key(index))
     channel = None
     if len(own) == len(shape) + 1:
         channel = guess_layer_channel_axis(image) or 0
-        at.insert(channel, 0)
+        positions.insert(channel, 0)
         shape = (*shape[:channel], own[channel], *shape[channel:])
     elif len(own) == len(shape):
-        odd = [axis for axis in range(len(own)) if shape[axis] == 1 < own[axis]]
-        channel = odd[0] if len(odd) == 1 else None
+        differing = [axis for axis in range(len(own)) if shape[axis] == 1 < own[axis]]
+        channel = differing[0] if len(differing) == 1 else None
         shape = tuple(own[axis] if axis == channel else n for axis, n in enumerate(shape))
     if own != shape:
         raise UserError(
             f"The image '{image.name}' has the shape {own} and the labels {shape}: choose the "
             "image that they belong to."
         )
-    return PlaneIndex(tuple(at), channel)
+    return PlaneIndex(tuple(positions), channel)

@@ -1,4 +1,4 @@
-"""Moves the view to a nucleus."""
+"""Navigation of the view to a nucleus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-# How wide a nucleus is drawn, in pixels of the screen: where it is not in between, it is zoomed.
+# Width of a nucleus in screen pixels: outside of the limits the view is zoomed.
 MIN_SCREEN_WIDTH, ZOOMED_SCREEN_WIDTH, MAX_SCREEN_WIDTH = 50, 120, 400
 
 
@@ -44,9 +44,9 @@ def navigate_to_box(viewer: ViewerModel, layer: Labels, index: LabelsIndex, box:
     for axis, at in enumerate(index):
         if not isinstance(at, slice):
             viewer.dims.set_point(axis + offset, centre[axis])
-    shown = [axis - offset for axis in viewer.dims.displayed if axis >= offset]
+    displayed = [axis - offset for axis in viewer.dims.displayed if axis >= offset]
     camera = getattr(viewer, "scene", viewer).camera
-    camera.center = (*camera.center[: -len(shown)], *centre[shown])
-    width = float(np.abs(high - low)[shown].max()) or 1.0
+    camera.center = (*camera.center[: -len(displayed)], *centre[displayed])
+    width = float(np.abs(high - low)[displayed].max()) or 1.0
     if not MIN_SCREEN_WIDTH <= width * camera.zoom <= MAX_SCREEN_WIDTH:
         camera.zoom = ZOOMED_SCREEN_WIDTH / width

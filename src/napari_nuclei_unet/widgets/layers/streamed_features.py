@@ -1,4 +1,4 @@
-"""The table of planes that were segmented block by block, from the file beside their labels."""
+"""Features of planes that were segmented block by block, from the file beside their labels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from napari_nuclei_unet.widgets.layers.measurements import BoxMeasurements
 if TYPE_CHECKING:
     import pandas as pd
 
-# What is measured in pixels, and what depends on how these are stretched.
+# Columns in pixels, and columns that depend on the aspect ratio of a pixel.
 LENGTH_COLUMNS = ("perimeter", "equivalent_diameter", "major_axis", "minor_axis")
 SHAPE_COLUMNS = ("perimeter", "major_axis", "minor_axis", "eccentricity")
 
 
 def read_features_csv(path: Path) -> pd.DataFrame:
-    """Read the table that a journal has kept; may run in a thread."""
-    import pandas as pd
+    """Read the table that a journal has written; may run in a thread."""
+    import pandas as pd  # importing it takes long, and few tables are read
 
     return pd.read_csv(path)
 
@@ -31,29 +31,29 @@ def select_plane_rows(
     shape: tuple[int, int],
     spacing: tuple[float, float],
 ) -> BoxMeasurements:
-    """Give the nuclei of one plane, in the units of its layer.
+    """Select the nuclei of one plane, in the units of its layer.
 
     Parameters
     ----------
     table : pandas.DataFrame
         Lengths in pixels.
     columns : dict of str to int
-        Say which plane it is.
+        Position of the plane in each column of axes.
     shape : (int, int)
         Of the plane, in pixels.
     spacing : (float, float)
-        Size of a pixel. Where it is not the same both ways, lengths are not known.
+        Size of a pixel. Where it is not square, lengths are unknown.
 
     Returns
     -------
     rows : dict of str to ndarray, shape (n,)
     boxes : ndarray, shape (n, 4), int
-        Wide enough for each nucleus: exact ones are not in the file.
+        They enclose the nuclei: the file has no exact ones.
     """
-    here = np.ones(len(table), bool)
+    on_plane = np.ones(len(table), bool)
     for name, at in columns.items():
-        here &= (table[name] == at).to_numpy()
-    rows: FeatureRows = {name: column.to_numpy() for name, column in table[here].items()
+        on_plane &= (table[name] == at).to_numpy()
+    rows: FeatureRows = {name: column.to_numpy() for name, column in table[on_plane].items()
                   if name not in columns}  # fmt: skip
     rows = select_rows(rows, np.argsort(rows["label"], kind="stable"))
     half = rows["major_axis"] + 2
@@ -70,16 +70,13 @@ def select_plane_rows(
 
 
 def _scale_rows(rows: FeatureRows, spacing: tuple[float, float]) -> FeatureRows:
-    """Rows in units of length instead of pixels."""
+    """Convert rows from pixels to units of length."""
     height, width = spacing
     size = float(np.sqrt(height * width))
     if size == 1 and height == width:
         return rows
-    made = (
-        rows
-        | {name: rows[name] * size for name in LENGTH_COLUMNS}
-        | {"area": rows["area"] * size**2}
-    )
+    lengths = {name: rows[name] * size for name in LENGTH_COLUMNS}
+    scaled = rows | lengths | {"area": rows["area"] * size**2}
     if not np.isclose(height, width):
-        made |= {name: np.full(len(rows["label"]), np.nan) for name in SHAPE_COLUMNS}
-    return made
+        scaled |= {name: np.full(len(rows["label"]), np.nan) for name in SHAPE_COLUMNS}
+    return scaled

@@ -1,4 +1,4 @@
-"""Tells when a layer is removed, or an image gets other pixels."""
+"""A signal for layers that are removed, and images whose pixels are replaced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LayerWatcher(QObject):
     Signals
     -------
     invalidated : napari.layers.Layer
-        It was removed, or is an image that has other pixels now.
+        It was removed, or is an image whose pixels were replaced.
     """
 
     invalidated = Signal(object)
