@@ -25,9 +25,9 @@ def full_resolution_data(image: Image) -> Any:
     return image.data[0] if image.multiscale else image.data
 
 
-def is_same_array(one: Any, other: Any) -> bool:
+def is_same_array(first: Any, second: Any) -> bool:
     """Return whether two arrays are the same object, apart from the proxies a plugin gets."""
-    return getattr(one, "__wrapped__", one) is getattr(other, "__wrapped__", other)
+    return getattr(first, "__wrapped__", first) is getattr(second, "__wrapped__", second)
 
 
 def layer_shape(image: Image) -> tuple[int, ...]:

@@ -139,11 +139,6 @@ def plane_axes(plane_index: PlaneIndex) -> tuple[int, int]:
     return rows, columns
 
 
-def candidate_channel_axes(image: Image) -> list[int]:
-    """Return the axes that may hold channels: all of them, where there are more than two."""
-    return list(range(image.ndim)) if image.ndim > 2 else []
-
-
 def guess_layer_channel_axis(image: Image) -> int | None:
     """Guess the channel axis from names and lengths; None: there is none."""
     return guess_channel_axis(layer_shape(image), image.axis_labels)
