@@ -1,4 +1,4 @@
-"""What does not fit into memory is kept in files, in a folder that goes with the widget."""
+"""Predictions that do not fit into memory, in files of a temporary folder."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _SilentStep:
-    """Neither seen nor counted: a job without a title shows no bar."""
+    """A step that is never shown: a job without a title has no progress bar."""
 
     done: int = 0
     total: int = 1
 
 
 class DiskCache(QObject):
-    """Writes maps of predictions to files, one after the other in a thread, and maps these.
+    """Writes the maps of predictions to files, one by one in a thread, and memory-maps these.
 
     Signals
     -------
-    failed : Kept
-        It could not be written, as when the disk is full.
+    failed : PlaneResult
+        It could not be written, for example because the disk is full.
     """
 
     failed = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None  # is removed at exit, too
+        self._folder: tempfile.TemporaryDirectory[str] | None = None  # also removed at exit
         self._waiting: deque[PlaneResult] = deque()
         self._writing: PlaneResult | None = None
         self._count = 0
@@ -57,26 +57,26 @@ class DiskCache(QObject):
 
     @property
     def folder(self) -> Path | None:
-        """Where the files are, if there are any."""
+        """The folder of the files, if there are any."""
         return None if self._folder is None else Path(self._folder.name)
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is being written."""
+        """Whether a file is being written."""
         return self._job.is_running or bool(self._waiting)
 
     def is_queued(self, plane_result: PlaneResult) -> bool:
-        """Whether a prediction is about to go into a file."""
+        """Return whether a prediction waits to be written, or is being written."""
         return plane_result is self._writing or plane_result in self._waiting
 
     def put(self, plane_result: PlaneResult) -> None:
-        """Write a prediction, soon; from then on its maps are those of the file."""
+        """Schedule a prediction to be written; its maps are then replaced by those of the file."""
         if not self._closed:
             self._waiting.append(plane_result)
             self._next()
 
     def close(self, *_: object) -> None:
-        """Remove all files; nothing that was written may be used any more."""
+        """Remove all files; predictions that were written cannot be used any more."""
         self._closed = True
         self._waiting.clear()
         self._writing = None
@@ -85,16 +85,16 @@ class DiskCache(QObject):
 
     def _next(self) -> None:
         while self._waiting and not self._job.is_running:
-            self._writing = kept = self._waiting.popleft()
+            self._writing = plane_result = self._waiting.popleft()
             self._count += 1
             if (folder := self._create_folder()) is None:
                 self._on_written(None)
             else:
                 path = os.path.join(folder, f"{self._count}.npy")
-                self._job.start("", _write_steps, path, kept.prediction.maps)
+                self._job.start("", _write_steps, path, plane_result.prediction.maps)
 
     def _create_folder(self) -> str | None:
-        """Give the folder, which is made when it is needed; None where that is not possible."""
+        """Return the folder, created when first needed; None if that fails."""
         if self._folder is None:
             try:
                 self._folder = tempfile.TemporaryDirectory(
@@ -105,13 +105,13 @@ class DiskCache(QObject):
         return self._folder.name
 
     def _on_written(self, maps: NDArray[Any] | None) -> None:
-        kept, self._writing = self._writing, None
-        if kept is None:
+        plane_result, self._writing = self._writing, None
+        if plane_result is None:
             return  # closed meanwhile
         if maps is None:
-            self.failed.emit(kept)
+            self.failed.emit(plane_result)
         else:
-            kept.prediction = dataclasses.replace(kept.prediction, maps=maps)
+            plane_result.prediction = dataclasses.replace(plane_result.prediction, maps=maps)
 
     def _on_finished(self) -> None:
         self._writing = None
@@ -128,17 +128,17 @@ class DiskCache(QObject):
 def _write_steps(
     path: str, maps: NDArray[Any]
 ) -> Generator[_SilentStep, None, NDArray[Any] | None]:
-    """Run in the thread; None where the file cannot be written."""
+    """Write maps in the thread, and memory-map them; return None if that fails."""
     yield _SilentStep()
     try:
         np.save(path, maps)
-        made = np.load(path, mmap_mode="r")
+        mapped = np.load(path, mmap_mode="r")
     except (OSError, ValueError):
         _unlink(path)
         return None
-    # no longer needed when its plane is forgotten
-    weakref.finalize(made, _unlink, path).atexit = False
-    return made
+    # the file is not needed once its plane is dropped
+    weakref.finalize(mapped, _unlink, path).atexit = False
+    return mapped
 
 
 def _unlink(path: str) -> None:

@@ -1,4 +1,4 @@
-"""The part of the form that says which model segments, and where it runs."""
+"""The part of a form that selects the model and its device."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY, us
 
 
 class ModelForm(QObject):
-    """Chooses a model, shipped, from the user's folder, or any file; and a device.
+    """Selects a model, shipped, of the user's folder or any file; and a device.
 
     Parameters
     ----------
-    at_random : bool
-        Whether random weights may be chosen, to train from.
+    allow_random : bool
+        Whether random weights may be selected, to train from.
 
     Signals
     -------
     changed
-        Another model is chosen.
+        Another model is selected.
     """
 
     changed = Signal()
@@ -53,10 +53,10 @@ class ModelForm(QObject):
         self._select_model(get_preference("model"))
         MODEL_REGISTRY.changed.connect(self._refresh)
         MODEL_REGISTRY.default_changed.connect(self._select_model)
-        self.model.native.destroyed.connect(self._disconnect_registry)  # the shelf lives longer
+        self.model.native.destroyed.connect(self._disconnect_registry)  # the registry lives longer
 
     def fill(self, form: QFormLayout) -> None:
-        """Put the controls into a form."""
+        """Add the controls to a form."""
         form.addRow(
             "Start from" if self._allow_random else "Model",
             create_row(self.model.native, self._browse),
@@ -64,7 +64,7 @@ class ModelForm(QObject):
         form.addRow("Device", self.device.native)
 
     def card(self) -> ModelCard | None:
-        """Read the card of the chosen model; None, with a message, if its file is gone."""
+        """Read the card of the selected model; None, with a message, if its file is gone."""
         if self.model.value == RANDOM_WEIGHTS_NAME:
             return None
         try:
@@ -74,7 +74,7 @@ class ModelForm(QObject):
             return None
 
     def use_file(self, path: str | Path) -> None:
-        """Offer a model file and choose it; a file that is no model is refused."""
+        """Offer a model file and select it; show a message if it is not a model."""
         try:
             read_card(path)
         except UserError as error:
@@ -86,7 +86,7 @@ class ModelForm(QObject):
         self.model.value = str(path)
 
     def use_record(self, record: dict[str, Any]) -> bool:
-        """Choose what made a result; False where its model is not here any more."""
+        """Select the model and device of a record; return False if the model is gone."""
         if record.get("device") in DEVICES:
             self.device.value = record["device"]
         model = record.get("model_file") or record.get("model") or ""
@@ -97,8 +97,8 @@ class ModelForm(QObject):
         return bool(self.model.value == model)
 
     def _models(self, _: Any) -> list[tuple[str, str]]:
-        mine = [str(path) for path in list_models(user_model_folder())]
-        files = [*mine, *(one for one in self._files if one not in mine)]
+        own = [str(path) for path in list_models(user_model_folder())]
+        files = [*own, *(path for path in self._files if path not in own)]
         shipped = [(name, name) for name in shipped_models()]
         random = [(RANDOM_WEIGHTS_NAME, RANDOM_WEIGHTS_NAME)] if self._allow_random else []
         return [*shipped, *((self._title(path), path) for path in files), *random]
@@ -108,16 +108,16 @@ class ModelForm(QObject):
         MODEL_REGISTRY.default_changed.disconnect(self._select_model)
 
     def _title(self, path: str) -> str:
-        """Name of a file; with its folder, where that is not the user's own."""
+        """Return the name of a file, with its folder if that is not the user's own."""
         return Path(path).stem if Path(path).parent == user_model_folder() else path
 
     def _refresh(self) -> None:
-        """Offer what there is now, and keep the choice where it still is."""
+        """Offer the present models, and keep the selected one if it is still there."""
         if reload_choices(self.model):
             self._emit_changed()
 
     def _select_model(self, model: str) -> None:
-        """Choose a model, if it is offered."""
+        """Select a model, if it is offered."""
         if model in self.model.choices:
             self.model.value = model
 

@@ -1,4 +1,4 @@
-"""Where the user's models stand, and who is told when one comes, goes, or becomes the default."""
+"""The folder of the user's models, and signals for changes of the models and the default."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from napari_nuclei_unet.widgets.common.preferences import get_preference, set_pr
 
 
 class ModelRegistry(QObject):
-    """Tells all widgets of a session that models have come, gone, or become the default.
+    """Signals all widgets of a session that models were added, removed, or made the default.
 
     Signals
     -------
     changed
-        There are other models.
+        Models were added or removed.
     default_changed : str
-        File of the model that is the default from now on.
+        File of the new default model.
     """
 
     changed = Signal()
@@ -29,16 +29,16 @@ MODEL_REGISTRY = ModelRegistry()
 
 
 def user_model_folder() -> Path:
-    """Where the user's models are: as Preferences say, or where the system has such."""
-    wanted = get_preference("model_folder")
+    """Return the folder of the user's models: that of Preferences, or of the system."""
+    folder = get_preference("model_folder")
     try:
-        return Path(wanted).expanduser() if wanted else model_folder()
+        return Path(folder).expanduser() if folder else model_folder()
     except RuntimeError:  # no such user
-        return Path(wanted)
+        return Path(folder)
 
 
 def set_default_model(path: Path) -> None:
-    """Choose a model in all widgets, and in those that are still to be opened."""
+    """Select a model in all widgets, and in those that are opened later."""
     set_preference("model", str(path))
     MODEL_REGISTRY.changed.emit()
     MODEL_REGISTRY.default_changed.emit(str(path))

@@ -1,4 +1,4 @@
-"""What is kept of a plane that was segmented: what the network said, and what was written."""
+"""The result of a segmented plane: its prediction, and the labels that were written."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class RetunedPlane:
-    """A result, and its labels in pixels of the full plane.
+    """A segmentation, and its labels in pixels of the full plane.
 
     Attributes
     ----------
     result : Segmentation
-        In pixels of the level that the network saw.
+        In pixels of the level that was segmented.
     labels : ndarray, shape (Y, X), int32
     inside : ndarray, shape (Y, X), bool, or None
-        Where they are wanted; None: everywhere.
+        Where they are written; None: everywhere.
     areas : ndarray, shape (n,), integer
         Of the nuclei, in pixels.
     measurements : tuple
-        Their measurements, as from ``_behind.measured``.
+        As from :func:`measure_box`.
     """
 
     result: Segmentation
@@ -64,42 +64,42 @@ class RetunedPlane:
     def of(
         cls, result: Segmentation, source: ImageSource, plane: NDArray[Any] | None = None
     ) -> RetunedPlane:
-        """Enlarge a result to the full plane, where it is smaller, and measure it.
+        """Enlarge a segmentation to the full plane, and measure it.
 
-        ``plane`` is what was read of the image, so that it is not read again.
+        ``plane`` holds the pixels that were read, so that they are not read again.
         """
         inside = None if result.inside is None else enlarged(result.inside, source.shape)
         labels = enlarged(result.labels, source.shape)
-        behind = create_measurement_source(source, lambda: result.maps)
+        measurement_source = create_measurement_source(source, lambda: result.maps)
         if plane is not None and source.plane_index.channel_axis is None and source.level == 0:
-            behind = dataclasses.replace(
-                behind, pixels=lambda: plane, plane_index=PlaneIndex((None, None))
+            measurement_source = dataclasses.replace(
+                measurement_source, pixels=lambda: plane, plane_index=PlaneIndex((None, None))
             )
-        found = measure_box(behind, labels, whole_plane_box(source.shape))
-        return cls(result, labels, inside, np.bincount(labels.ravel())[1:], found)
+        measurements = measure_box(measurement_source, labels, whole_plane_box(source.shape))
+        return cls(result, labels, inside, np.bincount(labels.ravel())[1:], measurements)
 
 
 @dataclass(eq=False)
 class PlaneResult:
-    """A prediction, and the labels layer that shows what was found in it.
+    """A prediction, and the labels layer that shows its nuclei.
 
     Attributes
     ----------
-    source : Source
+    source : ImageSource
     prediction : Prediction
     checksum : int
-        Checksum of the plane's pixels.
+        Of the plane's pixels.
     model : tuple
-        Which one, and in which state: :func:`get_model_stamp`.
+        As from :func:`get_model_stamp`.
     layer : napari.layers.Labels
-    placement : Place
+    placement : LayerPlacement
         Of the plane in the layer.
     inside : ndarray, shape of the plane, bool, or None
         Where labels were written.
     record : dict
         Of the labels that were written last.
     written_checksum : tuple
-        Tells the labels that were written from others; see :meth:`mark_written`.
+        Of the labels that were written; see :meth:`mark_written`.
     """
 
     source: ImageSource
@@ -114,33 +114,33 @@ class PlaneResult:
 
     @property
     def size(self) -> int:
-        """Bytes of memory; what is in a file takes none."""
+        """Bytes of memory; maps in a file take none."""
         maps = self.prediction.maps
         return 0 if isinstance(maps, np.memmap) else int(maps.nbytes)
 
     def probability(self, box: Box) -> NDArray[np.float32]:
-        """Predicted probability of nucleus, in a box of the full plane."""
+        """Return the predicted probability of nucleus in a box of the full plane."""
         return enlarged(self.prediction.maps[0], self.source.shape, box)
 
     def read_labels(self) -> NDArray[np.int32]:
-        """Give the plane of the layer, not a copy; nothing of a layer that has it no more."""
+        """Return the plane of the layer, not a copy; empty if the layer no longer has it."""
         try:
             return np.asarray(self.layer.data[self.placement.index])
         except IndexError:
             return np.zeros((0, 0), np.int32)
 
     def mark_written(self) -> None:
-        """Take what the layer shows now for what was written."""
+        """Mark the present labels of the layer as those that were written."""
         self.written_checksum = self._labels_checksum()
 
     def update(self, retuned: RetunedPlane, refresh: bool = True) -> None:
-        """Write other labels in place of those that were written.
+        """Replace the labels that were written.
 
         Parameters
         ----------
-        retuned : Answer
+        retuned : RetunedPlane
         refresh : bool
-            Whether the plane is on view, and to be drawn; else the layer's record stays, too.
+            Whether the plane is on view, and has to be redrawn; else the layer's record stays, too.
         """
         write_plane_labels(self.layer, self.placement, retuned.labels, retuned.inside, refresh)
         self.record = retuned.result.record
@@ -150,62 +150,67 @@ class PlaneResult:
         self.update_features(retuned, refresh)
 
     def update_features(self, retuned: RetunedPlane, publish: bool = True) -> None:
-        """Put the measurements of what was just written into the table of the layer."""
+        """Update the features table of the layer with the measurements of new labels."""
         table, index = get_features_table(self.layer), self.placement.index
         if table.history.intersects_plane(index):
             clear_undo_history(self.layer)
             table.history.clear()
-        behind = create_measurement_source(self.source, self.maps)
+        measurement_source = create_measurement_source(self.source, self.maps)
         if retuned.inside is None:
             table.set_measurements(
-                index, behind, retuned.measurements, get_label_ids(self.layer).id_offset(index)
+                index,
+                measurement_source,
+                retuned.measurements,
+                get_label_ids(self.layer).id_offset(index),
             )
         elif table.plane(index) is not None:
             table.history.update_known_values()
             table.remeasure(index, bounding_box(retuned.inside), state=UNREVIEWED)
-        else:  # labels that were there before have not been measured
+        else:  # the labels of before have not been measured
             shape = self.source.shape
             table.set_measurements(
-                index, behind, measure_box(behind, self.read_labels(), whole_plane_box(shape))
+                index,
+                measurement_source,
+                measure_box(measurement_source, self.read_labels(), whole_plane_box(shape)),
             )
         if publish:
             table.publish()
 
     @property
     def maps(self) -> MapsGetter:
-        """Gives the maps, as long as this is kept."""
-        me = weakref.ref(self)
+        """Getter of the maps, which does not keep this result alive."""
+        reference = weakref.ref(self)
 
-        def given() -> NDArray[np.float32] | None:
-            kept = me()
-            return None if kept is None else kept.prediction.maps
+        def get_maps() -> NDArray[np.float32] | None:
+            plane_result = reference()
+            return None if plane_result is None else plane_result.prediction.maps
 
-        return given
+        return get_maps
 
     def is_unedited(self) -> bool:
-        """Whether the labels are still those that were written."""
+        """Return whether the labels are still those that were written."""
         return (
             self.written_checksum is not None and self.written_checksum == self._labels_checksum()
         )
 
     def _labels_checksum(self) -> tuple[Any, ...]:
-        """Checksum of the labels, of which a copy would take as much memory as the layer."""
-        shown = self.read_labels()
-        if self.inside is not None and shown.shape == self.inside.shape:
+        """Compute a checksum of the labels; a copy would take as much memory as the layer."""
+        labels = self.read_labels()
+        if self.inside is not None and labels.shape == self.inside.shape:
             box = bounding_box(self.inside)
-            shown = np.where(self.inside[box], shown[box], 0)
-        return shown.shape, shown.dtype.str, array_crc32(shown)
+            labels = np.where(self.inside[box], labels[box], 0)
+        return labels.shape, labels.dtype.str, array_crc32(labels)
 
 
 def detach_pixels(prediction: Prediction, source: ImageSource) -> Prediction:
-    """Let a prediction refer to the pixels of its plane instead of holding them."""
+    """Return a prediction that refers to the pixels of its plane instead of holding them."""
     pixels = PlaneView(source.pixels, source.plane_index_at_level)
     plane = dataclasses.replace(prediction.plane, pixels=pixels)  # type: ignore[arg-type]
     return dataclasses.replace(prediction, plane=plane)
 
 
 def get_model_stamp(model: str) -> tuple[str, int]:
-    """Name of a model, and when its file was changed last."""
+    """Return the name of a model, and the time its file was last changed."""
     try:
         return model, find_model_path(model).stat().st_mtime_ns
     except (UserError, OSError):

@@ -1,4 +1,4 @@
-"""Live tuning: what the network said is kept, and nuclei are found in it again and again."""
+"""Live tuning: nuclei are recomputed from stored predictions, without rerunning the network."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from napari_nuclei_unet.widgets.session.plane_result import (
 )
 
 _Result = TypeVar("_Result")
-# After the last move of a slider, in milliseconds.
+# Delay after the last move of a slider, in milliseconds.
 RETUNE_DELAY_MS = 40
-# What is kept in memory of all images together, in bytes, and of the plane used last in any case;
-# the rest goes into files.
+# Maximum size of the maps in memory, in bytes, for all images together; the rest goes into files.
+# The plane used last always stays in memory.
 MOST_KEPT = 1_500_000_000
 LABELS_EDITED_BY_HAND = (
     "These labels were edited by hand, so the sliders leave them alone. "
@@ -39,11 +39,11 @@ LABELS_EDITED_BY_HAND = (
 
 
 class PredictionCache(QObject):
-    """Keeps predictions, and finds nuclei in them again when the form changes.
+    """Stores predictions, and recomputes their nuclei when the form changes.
 
     Signals
     -------
-    retuned : Kept, Answer
+    retuned : PlaneResult, RetunedPlane
     message : str
         A sentence for the user.
     failed : Exception
@@ -72,94 +72,88 @@ class PredictionCache(QObject):
 
     @property
     def is_busy(self) -> bool:
-        """Whether an answer is under way."""
+        """Whether a plane is being retuned, or about to be."""
         return self._timer.isActive() or self._job.is_running
 
     def add(self, plane_result: PlaneResult) -> None:
-        """Remember a prediction; those used least lately go into files when there are too many."""
+        """Store a prediction; the least recently used ones go to files when memory is exceeded."""
         key = plane_result.source.key, plane_result.source.region
         self._plane_results.pop(key, None)
         self._plane_results[key] = plane_result
-        staying = [
-            one
-            for one in self._plane_results.values()
-            if one.size and not self._disk_cache.is_queued(one)
+        in_memory = [
+            stored
+            for stored in self._plane_results.values()
+            if stored.size and not self._disk_cache.is_queued(stored)
         ]
-        too_much = sum(one.size for one in staying) - MOST_KEPT
-        for one in staying[:-1]:
-            if too_much <= 0:
+        excess = sum(stored.size for stored in in_memory) - MOST_KEPT
+        for stored in in_memory[:-1]:
+            if excess <= 0:
                 break
-            too_much -= one.size
-            self._disk_cache.put(one)
+            excess -= stored.size
+            self._disk_cache.put(stored)
 
     def find(self, source: ImageSource, model: str) -> PlaneResult | None:
-        """Give what is kept of a plane, if it is of this model.
-
-        That of the same region, or else the latest of the plane.
-        """
+        """Find the result of a plane by this model: of the same region, or else the latest."""
         stamp = get_model_stamp(model)
-        mine = [
+        keys = [
             key
-            for key, kept in self._plane_results.items()
-            if key[0] == source.key and kept.model == stamp and kept.source.is_current
+            for key, stored in self._plane_results.items()
+            if key[0] == source.key and stored.model == stamp and stored.source.is_current
         ]
-        if not mine:
+        if not keys:
             return None
-        same = (source.key, source.region)
-        key = same if same in mine else mine[-1]
+        own_key = (source.key, source.region)
+        key = own_key if own_key in keys else keys[-1]
         self._plane_results.move_to_end(key)
         return self._plane_results[key]
 
     def find_planes(self, source: ImageSource, model: str) -> list[PlaneResult]:
-        """Give what is kept of the planes of a stack: same image, channel, level and model."""
-        stamp, like = get_model_stamp(model), _stack_key(source)
-        mine = {
-            kept.source.key: kept  # of several regions the one used last
-            for kept in self._plane_results.values()
-            if _stack_key(kept.source) == like and kept.model == stamp
+        """Find the results of a stack: same image, channel, level and model."""
+        stamp, stack_key = get_model_stamp(model), _stack_key(source)
+        by_plane = {
+            stored.source.key: stored  # of several regions the one used last
+            for stored in self._plane_results.values()
+            if _stack_key(stored.source) == stack_key and stored.model == stamp
         }
-        return [kept for kept in mine.values() if kept.source.is_current]
+        return [stored for stored in by_plane.values() if stored.source.is_current]
 
     def find_latest(self, image: Any, index: LabelsIndex) -> PlaneResult | None:
-        """Give what was predicted last of a plane, by whichever model."""
-        mine = [
-            kept
-            for kept in self._plane_results.values()
-            if kept.source.image == image
-            and kept.placement.index == index
-            and kept.source.is_current
-        ]
-        return mine[-1] if mine else None
+        """Find the latest result of a plane, by any model."""
+        for stored in reversed(self._plane_results.values()):
+            same_plane = stored.source.image == image and stored.placement.index == index
+            if same_plane and stored.source.is_current:
+                return stored
+        return None
 
     def get_record(self, layer: Labels, index: LabelsIndex) -> dict[str, Any] | None:
-        """Give the record of a plane of labels, if it is kept."""
-        mine = self._results_on(layer, index)
-        return mine[-1].record or None if mine else None
+        """Return the record of a plane of labels, if there is one."""
+        results = self._results_on(layer, index)
+        return results[-1].record or None if results else None
 
     def get_records(self, layer: Labels) -> list[dict[str, Any]]:
-        """Give the records of all planes of labels that are kept."""
-        mine = {
-            plane_key(one.placement.index): one
-            for one in self._plane_results.values()
-            if one.layer == layer
+        """Return the records of all stored planes of labels."""
+        by_plane = {
+            plane_key(stored.placement.index): stored.record
+            for stored in self._plane_results.values()
+            if stored.layer == layer
         }
-        return [kept.record for kept in mine.values() if kept.record]
+        return [record for record in by_plane.values() if record]
 
     def _results_on(self, layer: Labels | None, index: LabelsIndex) -> list[PlaneResult]:
         return [
-            kept
-            for kept in self._plane_results.values()
-            if kept.placement.index == index and kept.layer == layer
+            stored
+            for stored in self._plane_results.values()
+            if stored.placement.index == index and stored.layer == layer
         ]
 
     def edited(self, layer: Labels, placement: LayerPlacement) -> bool:
-        """Whether a plane of labels is not what was written, or was painted by the user alone."""
-        if mine := self._results_on(layer, placement.index):
-            return not any(kept.is_unedited() for kept in mine)
+        """Return whether a plane of labels was edited, or painted by the user alone."""
+        if results := self._results_on(layer, placement.index):
+            return not any(stored.is_unedited() for stored in results)
         data = layer.data
-        known = isinstance(data, np.ndarray) and data.shape == placement.shape
         return (
-            known
+            isinstance(data, np.ndarray)
+            and data.shape == placement.shape
             and get_label_ids(layer).is_unwritten(placement.index)
             and bool(data[placement.index].any())
         )
@@ -167,31 +161,31 @@ class PredictionCache(QObject):
     def write_plane(
         self, layer: Labels | None, placement: LayerPlacement, write: Callable[[], _Result]
     ) -> _Result:
-        """Write into a plane of labels; what others have written there does not look edited."""
-        beside = [kept for kept in self._results_on(layer, placement.index) if kept.is_unedited()]
-        made = write()
-        for kept in beside:
-            kept.mark_written()
-        return made
+        """Write into a plane of labels; results that were unedited there remain so."""
+        results = self._results_on(layer, placement.index)
+        unedited = [stored for stored in results if stored.is_unedited()]
+        written = write()
+        for stored in unedited:
+            stored.mark_written()
+        return written
 
     def write_all_planes(self, layer: Labels, write: Callable[[], None]) -> None:
-        """Write into all planes of labels; those that look as they were written still do."""
-        mine = [
-            one for one in self._plane_results.values() if one.layer == layer and one.is_unedited()
-        ]
+        """Write into all planes of labels; results that were unedited there remain so."""
+        results = [stored for stored in self._plane_results.values() if stored.layer == layer]
+        unedited = [stored for stored in results if stored.is_unedited()]
         write()
-        for kept in mine:
-            kept.mark_written()
+        for stored in unedited:
+            stored.mark_written()
 
     def contains(self, plane_result: PlaneResult) -> bool:
-        """Whether a prediction was not forgotten meanwhile."""
+        """Return whether a result is still stored."""
         return (
             self._plane_results.get((plane_result.source.key, plane_result.source.region))
             is plane_result
         )
 
     def close(self, *_: object) -> None:
-        """Drop everything, and the files."""
+        """Drop all results and their files."""
         self.stop()
         self._plane_results.clear()
         self._disk_cache.close()
@@ -201,52 +195,50 @@ class PredictionCache(QObject):
             del self._plane_results[plane_result.source.key, plane_result.source.region]
 
     def remove_layer(self, layer: Any) -> None:
-        """Drop what belongs to an image or labels layer that is gone, or has other content."""
-        for key, kept in list(self._plane_results.items()):
-            if layer in (kept.source.image, kept.layer):
+        """Drop the results of an image or labels layer that was removed or has new content."""
+        for key, stored in list(self._plane_results.items()):
+            if layer in (stored.source.image, stored.layer):
                 del self._plane_results[key]
-                if self._requested is not None and self._requested[0] is kept:
+                if self._requested is not None and self._requested[0] is stored:
                     self._requested = None
 
     def request_retune(self, plane_result: PlaneResult, params: SegmentParams) -> None:
-        """Find nuclei again, soon; a wish that is not answered yet is replaced by this one."""
+        """Schedule a plane to be retuned; a pending request is replaced."""
         self._requested = plane_result, params
         self._timer.start()
 
     def stop(self, *_: object) -> None:
-        """Drop wishes; an answer under way is not given any more."""
+        """Drop requests, and the result of a retuning that is under way."""
         self._timer.stop()
         self._requested = self._retuning = None
         self._job.cancel()
 
     def _start(self) -> None:
         if self._job.is_running or self._requested is None:
-            return  # the end of the job at work comes back here
-        (kept, params), self._requested = self._requested, None
+            return  # _on_finished calls this again
+        (plane_result, params), self._requested = self._requested, None
         try:
-            check_unlocked(kept.layer)
+            check_unlocked(plane_result.layer)
         except UserError as error:
             self.message.emit(str(error))
             return
-        if not kept.is_unedited():
+        if not plane_result.is_unedited():
             self.message.emit(LABELS_EDITED_BY_HAND)
             return
-        self._retuning = kept
-        self._job.start("", _retune_steps, kept, params)
+        self._retuning = plane_result
+        self._job.start("", _retune_steps, plane_result, params)
 
-    def _on_result(self, answer: RetunedPlane | None) -> None:
-        kept, self._retuning = self._retuning, None
-        if kept is None or self._requested is not None:
+    def _on_result(self, retuned: RetunedPlane | None) -> None:
+        plane_result, self._retuning = self._retuning, None
+        if plane_result is None or self._requested is not None or not self.contains(plane_result):
             return  # stale
-        if not self.contains(kept):
-            return
-        if answer is None:
-            self.remove_layer(kept.source.image)
+        if retuned is None:
+            self.remove_layer(plane_result.source.image)
             self.message.emit("The image has changed since it was segmented: click Segment.")
-        elif not kept.is_unedited():
+        elif not plane_result.is_unedited():
             self.message.emit(LABELS_EDITED_BY_HAND)
         else:
-            self.retuned.emit(kept, answer)
+            self.retuned.emit(plane_result, retuned)
 
     def _on_finished(self) -> None:
         self._retuning = None
@@ -258,39 +250,35 @@ _caches: weakref.WeakSet[PredictionCache] = weakref.WeakSet()
 
 
 def find_prediction(image: Any, index: LabelsIndex) -> PlaneResult | None:
-    """Give what any widget keeps of a plane of an image; ``index`` is that of its labels."""
-    found = (live.find_latest(image, index) for live in _caches)
-    return next((kept for kept in found if kept is not None), None)
+    """Find the result of a plane of an image in any widget; ``index`` is that of its labels."""
+    results = (cache.find_latest(image, index) for cache in _caches)
+    return next((plane_result for plane_result in results if plane_result is not None), None)
 
 
 def _stack_key(source: ImageSource) -> tuple[Any, ...]:
-    """Say which stack a plane is of."""
+    """Return a key that all planes of a stack share."""
     axis, index = source.plane_index.channel_axis, source.plane_index.index
     channel = None if axis is None else index[axis]
     return source.key[0], source.level, axis, channel, tuple(at is None for at in index)
 
 
 def retune_plane(plane_result: PlaneResult, params: SegmentParams) -> RetunedPlane | None:
-    """Find nuclei again, in the thread; None where the image has other pixels by now."""
+    """Recompute the nuclei of a plane, in the thread; return None if its pixels have changed."""
+    # importing it loads torch, which takes seconds
     from napari_nuclei_unet.segmentation.segment import retune
 
-    pixels = plane_result.source.pixels
-    # what is read lazily is too slow to be read for every move
-    in_memory = isinstance(pixels, np.ndarray)
-    if (
-        in_memory
-        and array_crc32(plane_result.source.plane_index_at_level.read(pixels))
-        != plane_result.checksum
-    ):
-        return None
-    return RetunedPlane.of(retune(plane_result.prediction, params), plane_result.source)
+    source = plane_result.source
+    if isinstance(source.pixels, np.ndarray):  # a lazy array is too slow to read at each move
+        plane = source.plane_index_at_level.read(source.pixels)
+        if array_crc32(plane) != plane_result.checksum:
+            return None
+    return RetunedPlane.of(retune(plane_result.prediction, params), source)
 
 
 def _retune_steps(
     plane_result: PlaneResult, params: SegmentParams
 ) -> Generator[Step, None, RetunedPlane | None]:
-
     yield Step(0, 1)
-    made = retune_plane(plane_result, params)
+    retuned = retune_plane(plane_result, params)
     yield Step(1, 1)
-    return made
+    return retuned
