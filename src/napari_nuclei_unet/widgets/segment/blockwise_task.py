@@ -1,4 +1,4 @@
-"""Planes that are too large for memory: block by block into an OME-Zarr, which becomes a layer."""
+"""Planes too large for memory: segmented block by block into an OME-Zarr, shown as a layer."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ from napari_nuclei_unet.widgets.segment.plane_task import (
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.blockwise.journal import RunProgress as Journaled
+    from napari_nuclei_unet.blockwise.journal import RunProgress
     from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
     from napari_nuclei_unet.widgets.segment.display import DisplayOptions
     from napari_nuclei_unet.widgets.segment.runner import Runner
 
-# Labels of larger planes are shown as a pyramid: napari would read the whole plane at every look.
+# Labels of larger planes are shown as a pyramid: napari would read the whole plane at each redraw.
 PAINTABLE = 300_000_000
 ALREADY_SEGMENTED = "segmented before with the same settings; what was painted since stays"
 
 
 def is_large(source: ImageSource) -> bool:
-    """Whether a plane has to go block by block."""
+    """Return whether a plane has to be segmented block by block."""
     height, width = source.shape
     return source.level == 0 and height * width > LARGE
 
@@ -71,18 +71,18 @@ class BlockwiseTaskOutput:
     ----------
     path : Path
         Of the store.
-    progress : Journaled
+    progress : RunProgress
     whole : bool
         Whether all planes are finished.
     record : dict
     table : pandas.DataFrame or None
         Of all nuclei, if all planes are finished.
     already_done : bool
-        Whether all was finished before, so that nothing was written.
+        Whether all planes were finished before, so that nothing was written.
     """
 
     path: Path
-    progress: Journaled
+    progress: RunProgress
     whole: bool
     record: dict[str, Any]
     table: Any = None
@@ -90,7 +90,7 @@ class BlockwiseTaskOutput:
 
 
 class BlockwiseTask(PlaneTask):
-    """What is known of the run under way."""
+    """State of a block-wise run."""
 
     whole = True
 
@@ -99,29 +99,29 @@ class BlockwiseTask(PlaneTask):
         self.plane_indices = plane_indices
 
     def status(self, step: Any) -> str:
-        """Say how far it is."""
+        """Return the text that describes the progress."""
         if self.is_stopping:
             return "Stopping …"
         if not hasattr(step, "blocks"):
             return "Making the pyramid …" if step.done else "Looking at the image …"
-        words = f"Block {step.block + 1} of {step.blocks} · {step.nuclei:,} nuclei"
+        message = f"Block {step.block + 1} of {step.blocks} · {step.nuclei:,} nuclei"
         if step.planes > 1:
-            words = f"Plane {step.plane + 1} of {step.planes} · {words}"
+            message = f"Plane {step.plane + 1} of {step.planes} · {message}"
         if step.block == 0 and step.done * step.blocks < step.total:
             self.tiles_from = time.monotonic()
-            return words
-        return f"{words} · {self.remaining_time(step)}" if step.done else words
+            return message
+        return f"{message} · {self.remaining_time(step)}" if step.done else message
 
 
 class BlockwiseController(QObject):
-    """Runs over planes that do not fit, and shows their labels.
+    """Segments planes that do not fit into memory, and shows their labels.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
     runner : Runner
-    progress : Progress
-    display_options : Look
+    status_panel : StatusPanel
+    display_options : DisplayOptions
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class BlockwiseController(QObject):
         runner.ended.connect(self._on_ended)
 
     def start(self, request: SegmentRequest, plane_indices: Sequence[PlaneIndex]) -> None:
-        """Begin, or go on with what was stopped.
+        """Start a run, or resume one that was stopped.
 
         Raises
         ------
@@ -149,38 +149,38 @@ class BlockwiseController(QObject):
             If the plane's axes are not the last of its labels.
         """
         place = get_layer_placement(request.source.image, request.source.plane_index)
-        if [isinstance(at, slice) for at in place.index[-2:]] != [True, True]:
+        if [isinstance(part, slice) for part in place.index[-2:]] != [True, True]:
             raise UserError(
                 "A plane as large as this must lie along the last two axes of the image: "
                 "change their order with numpy.moveaxis, or choose a part of it as region."
             )
-        run = BlockwiseTask(request, plane_indices)
+        task = BlockwiseTask(request, plane_indices)
         self._runner.run_task(
-            run, "Looking at the image …", blockwise_task_steps, request, plane_indices, place
+            task, "Looking at the image …", blockwise_task_steps, request, plane_indices, place
         )
 
-    def _on_ended(self, run: Any, result: BlockwiseTaskOutput | None) -> None:
-        if not isinstance(run, BlockwiseTask) or result is None:
+    def _on_ended(self, task: Any, result: BlockwiseTaskOutput | None) -> None:
+        if not isinstance(task, BlockwiseTask) or result is None:
             return
         if not result.whole:
             self._status_panel.show_message(
                 f"Stopped after {result.progress.nuclei:,} nuclei; Segment goes on from there."
             )
             return
-        source = run.request.source
+        source = task.request.source
         if source.image not in self._viewer.layers:
             show_warning(
                 f"The image '{source.image.name}' was removed meanwhile; its nuclei are in "
                 f"{result.path}."
             )
             return
-        self._show(source, run.plane_indices, result)
+        self._show(source, task.plane_indices, result)
         self._status_panel.show_message(_summary(result))
 
     def _show(
         self, source: ImageSource, plane_indices: Sequence[PlaneIndex], result: BlockwiseTaskOutput
     ) -> None:
-        """Add the store as a layer, in place of one that shows it already."""
+        """Add the store as a layer, replacing one that shows it already."""
         from napari_nuclei_unet.io.ome_zarr import LabelsStore
 
         store, key = LabelsStore.open_existing(result.path), str(result.path)
@@ -196,51 +196,53 @@ class BlockwiseController(QObject):
             multiscale=not paintable,
             **place.geometry,
         )
-        *others, last = [get_layer_placement(source.image, cut) for cut in plane_indices]
+        *others, last = [get_layer_placement(source.image, index) for index in plane_indices]
         write_record(layer, source.image, last, result.record | {"store": key}, others)
-        detach_labels(layer)  # later results of a part get a layer of their own, and memory
+        detach_labels(layer)  # later results of a region get an in-memory layer of their own
         self._display_options.apply(layer)
-        _tabulate(layer, [source.at_plane(cut) for cut in plane_indices], result.table)
+        _tabulate(layer, [source.at_plane(index) for index in plane_indices], result.table)
 
 
 def _tabulate(layer: Labels, planes: Sequence[ImageSource], table: Any) -> None:
-    """Fill the table of the layer."""
-    kept = get_features_table(layer)
+    """Fill the features table of the layer."""
+    features = get_features_table(layer)
     for plane in planes:
-        behind = create_measurement_source(plane, lambda: None)
+        origin = create_measurement_source(plane, lambda: None)
         index = get_layer_placement(plane.image, plane.plane_index).index
-        kept.set_measurements(
+        features.set_measurements(
             index,
-            behind,
-            select_plane_rows(table, _plane_columns(plane), plane.shape, behind.spacing),
+            origin,
+            select_plane_rows(table, _plane_columns(plane), plane.shape, origin.spacing),
         )
-    kept.publish()
+    features.publish()
 
 
 def _summary(result: BlockwiseTaskOutput) -> str:
     nuclei = result.progress.nuclei
-    words = [
+    parts = [
         "1 nucleus" if nuclei == 1 else f"{nuclei:,} nuclei",
         ALREADY_SEGMENTED if result.already_done else f"{result.progress.seconds:.0f} s",
         f"labels and table are in {result.path.parent}",
     ]
     if failed := len(result.progress.failed):
-        some = "1 part" if failed == 1 else f"{failed} parts"
-        words.insert(1, f"{some} could not be read; Segment tries again")
-    return " · ".join(words)
+        failed_parts = "1 part" if failed == 1 else f"{failed} parts"
+        parts.insert(1, f"{failed_parts} could not be read; Segment tries again")
+    return " · ".join(parts)
 
 
 def blockwise_task_steps(
     request: SegmentRequest, plane_indices: Sequence[PlaneIndex], place: LayerPlacement
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
-    """Run in the thread: segment planes into a store, or do what is left of them."""
+    """Segment planes into a store, or what is left of them; runs in the thread."""
     from napari_nuclei_unet.io.locks import write_lock
 
     reserve_threads(request.threads_free)
-    wish = _run_fingerprint(request, plane_indices)
-    path = _store_path(request.source.image.name, wish)
+    fingerprint = _run_fingerprint(request, plane_indices)
+    path = _store_path(request.source.image.name, fingerprint)
     with write_lock(path):
-        return (yield from _segment_into_store_steps(request, plane_indices, place, path, wish))
+        return (
+            yield from _segment_into_store_steps(request, plane_indices, place, path, fingerprint)
+        )
 
 
 def _segment_into_store_steps(
@@ -250,9 +252,8 @@ def _segment_into_store_steps(
     path: Path,
     fingerprint: dict[str, Any],
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
-    """Segment planes into a store, whatever is left of them."""
-    from napari_nuclei_unet.blockwise.block import BlockParams as WantedOfBlocks
-    from napari_nuclei_unet.blockwise.block import InMemoryPlane
+    """Segment the planes that are left into a store."""
+    from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
     from napari_nuclei_unet.blockwise.journal import Journal
     from napari_nuclei_unet.blockwise.run import BlockwisePlane, segment_blockwise_steps
     from napari_nuclei_unet.io.ome_zarr import LabelsStore
@@ -262,20 +263,20 @@ def _segment_into_store_steps(
     table = path.with_name(f"{path.name.removesuffix('.ome.zarr')}.csv")
     journal = Journal(path / JOURNAL_FILE_NAME, table, fingerprint)
     journal.begin()
-    before = store.finished
-    planes = [source.at_plane(cut) for cut in plane_indices]
+    already_done = store.finished
+    planes = [source.at_plane(index) for index in plane_indices]
     layers = [
         BlockwisePlane(
-            InMemoryPlane(PlaneView(source.pixels, one.plane_index)),
-            _leading_index(one),
-            _plane_columns(one),
+            InMemoryPlane(PlaneView(source.pixels, plane.plane_index)),
+            _leading_index(plane),
+            _plane_columns(plane),
         )
-        for one in planes
+        for plane in planes
     ]
-    how = WantedOfBlocks(request.model, request.params, request.device, source.region)
+    block_params = BlockParams(request.model, request.params, request.device, source.region)
     check = partial(_check_source_exists, _lazy_source_path(source))
     progress = yield from forward_stop(
-        segment_blockwise_steps(layers, store, journal, how, check=check)
+        segment_blockwise_steps(layers, store, journal, block_params, check=check)
     )
     whole = progress.next_plane(len(layers)) is None
     record = _record(request)
@@ -287,39 +288,39 @@ def _segment_into_store_steps(
         if not progress.failed:
             store.finish()
     return BlockwiseTaskOutput(
-        path, progress, whole, record, read_features_csv(table) if whole else None, before
+        path, progress, whole, record, read_features_csv(table) if whole else None, already_done
     )
 
 
 def _lazy_source_path(source: ImageSource) -> Path | None:
-    """File or folder that is read while the run goes on, if it is known."""
+    """Return the file or folder that is read during the run, if known."""
     path, lazy = source.path, not isinstance(source.pixels, np.ndarray)
     return path if lazy and path is not None and path.exists() else None
 
 
-def _check_source_exists(home: Path | None, _: bool) -> None:
-    """Refuse to go on with an image that is gone: zarr would be read as black."""
+def _check_source_exists(path: Path | None, _: bool) -> None:
+    """Raise an error if the image is gone: zarr would read its missing chunks as zeros."""
     try:
-        if home is not None:
-            home.stat()
+        if path is not None:
+            path.stat()
     except OSError as error:
         raise UserError(
-            f"{home} cannot be opened any more: see that its disk or server is there, then click "
+            f"{path} cannot be opened any more: see that its disk or server is there, then click "
             "Segment to go on."
         ) from error
 
 
 def _leading_index(source: ImageSource) -> tuple[int, ...]:
-    """Place of a plane on the axes of its labels before the last two."""
+    """Return the index of a plane along the axes of its labels before the last two."""
     return tuple(
-        at
-        for at in get_layer_placement(source.image, source.plane_index).index
-        if not isinstance(at, slice)
+        part
+        for part in get_layer_placement(source.image, source.plane_index).index
+        if not isinstance(part, slice)
     )
 
 
 def _plane_columns(source: ImageSource) -> dict[str, int]:
-    """Say for the table where a plane is."""
+    """Return the columns of the table that locate a plane."""
     names = zip(source.axes.lower(), source.plane_index.index, strict=True)
     return {name: at for name, at in names if name not in "cyx" and at is not None}
 
@@ -334,18 +335,18 @@ def _labels_grid(source: ImageSource, place: LayerPlacement) -> Any:
     return LabelsGrid(
         place.shape,
         letters,
-        tuple(float(one) for one in place.geometry["scale"]),
+        tuple(float(step) for step in place.geometry["scale"]),
         tuple(None if unit == "pixel" else unit for unit in units),
     )
 
 
 def _record(request: SegmentRequest) -> dict[str, Any]:
-    """Say what made the labels, as far as it can be said of all planes."""
+    """Return the record of the run, as far as it holds for all planes."""
     from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.segmentation.device import plan_inference
 
     model = load_model(request.model)
-    card, how = model.card, plan_inference(request.params, request.device, model.network.config)
+    card, plan = model.card, plan_inference(request.params, request.device, model.network.config)
     return {
         "plugin": "napari-nuclei-unet",
         "version": version("napari-nuclei-unet"),
@@ -353,7 +354,7 @@ def _record(request: SegmentRequest) -> dict[str, Any]:
         "model_sha256": card.sha256,
         "device": request.device,
         "params": dict(vars(request.params)),
-        "ran_on": dataclasses.asdict(how),
+        "ran_on": dataclasses.asdict(plan),
         "format": "zarr",
         "stopped": False,
     } | describe_origin(request, request.source, find_sampled_file(request.source))
@@ -362,29 +363,29 @@ def _record(request: SegmentRequest) -> dict[str, Any]:
 def _run_fingerprint(
     request: SegmentRequest, plane_indices: Sequence[PlaneIndex]
 ) -> dict[str, Any]:
-    """All that makes another result, so that only the same is gone on with."""
+    """Return everything that affects the result: only a run with the same values is resumed."""
     source = request.source
     region = source.region
     return {
         "version": version("napari-nuclei-unet"),
         "model": read_card(request.model).sha256,
         "params": {name: value for name, value in vars(request.params).items() if name != "batch"},
-        "region": None if region is None else [list(map(list, one)) for one in region.polygons],
+        "region": None if region is None else [list(map(list, ring)) for ring in region.polygons],
         "image": source.image.name,
         "shape": list(source.pixels.shape),
         "content": sample_checksum(source.at_plane(plane_indices[0])),
-        "planes": [list(cut.index) for cut in plane_indices],
+        "planes": [list(index.index) for index in plane_indices],
     }
 
 
 def _store_path(name: str, fingerprint: dict[str, Any]) -> Path:
-    """Store of this wish, or the first name that is free."""
+    """Return the path of the store with this fingerprint, or the first free one."""
     from napari_nuclei_unet.blockwise.journal import read_fingerprint
 
-    bare = sanitize_name(name, "image")
+    stem = sanitize_name(name, "image")
     for number in count(1):
-        end = "" if number == 1 else f" {number}"
-        path = results_folder() / f"{bare} nuclei{end}.ome.zarr"
+        suffix = "" if number == 1 else f" {number}"
+        path = results_folder() / f"{stem} nuclei{suffix}.ome.zarr"
         if not path.exists() or read_fingerprint(path / JOURNAL_FILE_NAME) == fingerprint:
             return path
     raise AssertionError("there is always another number")

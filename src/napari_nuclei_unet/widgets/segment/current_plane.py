@@ -1,4 +1,4 @@
-"""What is known of the plane, and the stack, that form and view show."""
+"""Cached results of the plane, and the stack, that the form and the view show."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TOO_LARGE_TO_RETUNE = (
 
 
 class CurrentPlane:
-    """Looks up what is kept.
+    """Looks up cached results.
 
     Parameters
     ----------
-    source_form : Where
-    model : ModelChoice
-    live : Live
+    source_form : SourceForm
+    model : ModelForm
+    predictions : PredictionCache
     """
 
     def __init__(
@@ -40,24 +40,24 @@ class CurrentPlane:
         self._source_form, self._model, self._predictions = source_form, model, predictions
 
     def plane_result(self) -> PlaneResult | None:
-        """Give what the network said of the plane."""
+        """Return the cached result of the plane."""
         try:
             source = self._source_form.source()
-        except UserError:  # the region may be none; the plane still is one
+        except UserError:  # the region may be invalid; the plane still is valid
             if (whole := self._whole()) is None:
                 return None
             source = whole
         return self._predictions.find(source, self._model.model.value)
 
     def planes(self) -> list[PlaneResult]:
-        """Give what the network said of all planes of the stack."""
+        """Return the cached results of all planes of the stack."""
         source = self._whole() if self._source_form.planes.axes else None
         return (
             [] if source is None else self._predictions.find_planes(source, self._model.model.value)
         )
 
     def record(self, layer: Labels) -> dict[str, Any] | None:
-        """Give the record of the plane of labels, which those of other planes may follow."""
+        """Return the record of this plane of the labels, which other planes may share."""
         source = self._whole()
         if source is None:
             return None
@@ -66,14 +66,14 @@ class CurrentPlane:
         )
 
     def explain_missing(self) -> str:
-        """Say why nothing is kept of the plane."""
+        """Return a message that explains why the plane has no cached result."""
         source = self._whole()
         return (
             TOO_LARGE_TO_RETUNE if source is not None and is_large(source) else PLANE_NOT_SEGMENTED
         )
 
     def has_mixed_settings(self, layer: Labels) -> bool:
-        """Whether planes of labels are known to be of different settings."""
+        """Return whether planes of the labels are known to have different settings."""
         records = self._predictions.get_records(layer)
         return len({_settings_key(record) for record in records}) > 1
 
@@ -85,7 +85,7 @@ class CurrentPlane:
 
 
 def _settings_key(record: dict[str, Any]) -> str:
-    """Give what of a record is the same for all planes that one run has made."""
+    """Return the part of a record that is the same for all planes of one run."""
     source = record.get("source") or {}
     same = [record.get(name) for name in ("model", "model_sha256", "params", "region")]
     return repr([*same, source.get("channel"), source.get("level")])

@@ -26,13 +26,13 @@ OUTLINE_WIDTH = 2
 
 
 class DisplayOptions(QWidget):
-    """Boxes to tick: outlines, probability map.
+    """Check boxes: outlines, probability map.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    where : Where
-        Says which image is chosen.
+    source_form : SourceForm
+        Holds the chosen image.
 
     Signals
     -------
@@ -59,14 +59,14 @@ class DisplayOptions(QWidget):
         self._probability.toggled.connect(self._on_probability)
 
     def apply(self, layer: Labels) -> None:
-        """Draw the nuclei of a new labels layer as outlines, or filled."""
+        """Set whether the nuclei of a new labels layer are drawn as outlines, or filled."""
         layer.contour = OUTLINE_WIDTH if self._outlines.isChecked() else 0
 
-    def show_map(self, kept: PlaneResult, refresh: bool = True) -> None:
-        """Show the probability map of a prediction, if it is wanted; draw it if it is on view."""
+    def show_map(self, result: PlaneResult, refresh: bool = True) -> None:
+        """Show the probability map of a prediction, if enabled; draw it if it is on view."""
         if self._probability.isChecked():
-            whole = enlarged(kept.prediction.maps[0], kept.source.shape)
-            show_probability(self._viewer, kept, whole, refresh)
+            probability = enlarged(result.prediction.maps[0], result.source.shape)
+            show_probability(self._viewer, result, probability, refresh)
 
     def _on_outlines(self, _: bool) -> None:
         if (layer := find_result_layer(self._viewer, self._source_form.image.value)) is not None:
@@ -77,9 +77,9 @@ class DisplayOptions(QWidget):
         if checked:
             self.probability_requested.emit()
         elif (
-            image is not None and (shown := find_probability_layer(self._viewer, image)) is not None
+            image is not None and (layer := find_probability_layer(self._viewer, image)) is not None
         ):
-            self._viewer.layers.remove(shown)
+            self._viewer.layers.remove(layer)
 
 
 def find_probability_layer(viewer: ViewerModel, image: Image) -> Image | None:
@@ -91,23 +91,23 @@ def find_probability_layer(viewer: ViewerModel, image: Image) -> Image | None:
 
 
 def show_probability(
-    viewer: ViewerModel, kept: PlaneResult, probability: NDArray[np.float32], refresh: bool = True
+    viewer: ViewerModel, result: PlaneResult, probability: NDArray[np.float32], refresh: bool = True
 ) -> Image:
-    """Show the probability of nucleus of one plane above its image; the rest stays.
+    """Show the probability map of one plane above its image; other planes stay as they are.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    kept : Kept
+    result : PlaneResult
     probability : ndarray, shape of the plane, float32, values 0 to 1
     refresh : bool
         Whether it is on view, and to be drawn.
     """
-    image, place = kept.source.image, kept.placement
-    known = True if kept.inside is None else kept.inside
+    image, place = result.source.image, result.placement
+    where = True if result.inside is None else result.inside
     layer = find_probability_layer(viewer, image)
     if layer is not None and layer.data.shape == place.shape:
-        np.copyto(layer.data[place.index], probability, where=known)
+        np.copyto(layer.data[place.index], probability, where=where)
         set_geometry(layer, place)
         if refresh:
             layer.refresh(extent=False)
@@ -115,9 +115,9 @@ def show_probability(
     if layer is not None:
         viewer.layers.remove(layer)
     data = np.zeros(place.shape, np.float32)
-    np.copyto(data[place.index], probability, where=known)
+    np.copyto(data[place.index], probability, where=where)
     active = viewer.layers.selection.active
-    made = Image(
+    probability_layer = Image(
         data,
         name=f"{image.name} probability",
         colormap="inferno",
@@ -127,6 +127,6 @@ def show_probability(
         metadata={PROBABILITY_KEY: str(image.unique_id)},
         **place.geometry,
     )
-    viewer.layers.insert(viewer.layers.index(image) + 1, made)
-    viewer.layers.selection.active = active  # or the form would turn to the map
-    return made
+    viewer.layers.insert(viewer.layers.index(image) + 1, probability_layer)
+    viewer.layers.selection.active = active  # or the form would switch to the map
+    return probability_layer

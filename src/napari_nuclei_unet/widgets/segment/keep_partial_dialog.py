@@ -1,4 +1,4 @@
-"""The one question that the widget asks."""
+"""The question whether the finished tiles of a cancelled run are kept."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from napari_nuclei_unet.widgets.common.preferences import get_preference, set_pr
 
 
 def ask_to_keep(parent: QWidget, keep: Callable[[], object]) -> None:
-    """Ask whether finished tiles of a cancelled run are kept, unless that is known; do not wait.
+    """Ask whether finished tiles of a cancelled run are kept, unless set; return at once.
 
     Parameters
     ----------
     parent : QWidget
     keep : callable
-        Is called if they are.
+        Called if they are.
     """
-    if (known := get_preference("on_cancel")) != "ask":
-        if known == "keep":
+    if (preference := get_preference("on_cancel")) != "ask":
+        if preference == "keep":
             keep()
         return
     box = QMessageBox(parent)
@@ -30,16 +30,16 @@ def ask_to_keep(parent: QWidget, keep: Callable[[], object]) -> None:
     box.setText("Keep the nuclei of the tiles that are finished?")
     box.setInformativeText("The rest of the labels stays as it is.")
     yes = box.addButton("Keep", QMessageBox.ButtonRole.AcceptRole)
-    # a role by which Escape answers nothing: what is remembered must have been meant
+    # a role for which Escape is no answer: only a deliberate choice is remembered
     box.addButton("Discard", QMessageBox.ButtonRole.DestructiveRole)
     remember = QCheckBox("Do not ask again (Preferences ▸ Nuclei U-Net)", checked=True)
     box.setCheckBox(remember)
 
     def answered(_: int) -> None:
-        wanted = box.clickedButton() is yes
+        kept = box.clickedButton() is yes
         if remember.isChecked():
-            set_preference("on_cancel", "keep" if wanted else "discard")
-        if wanted:
+            set_preference("on_cancel", "keep" if kept else "discard")
+        if kept:
             keep()
 
     box.finished.connect(answered)

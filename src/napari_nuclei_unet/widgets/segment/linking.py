@@ -1,4 +1,4 @@
-"""Nuclei across planes: slices are joined in depth, frames linked over time, in a thread."""
+"""Nuclei across planes: slices joined in depth, frames linked over time, in a thread."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class LinkingTaskOutput:
     ----------
     planes : list of tuple of int
         Index of every plane.
-    linked : Linked
-        Their ids, and tracks, if frames were linked.
+    linked : LinkedLabels
+        Their ids, and the tracks, if frames were linked.
     """
 
     planes: list[tuple[int, ...]]
@@ -67,7 +67,7 @@ class LinkingTaskOutput:
 def linking_task_steps(
     labels: Any, axis: int, over_time: bool
 ) -> Generator[Step, Stop, LinkingTaskOutput]:
-    """Run in the thread: give nuclei ids that hold across the planes of a stack."""
+    """Compute ids that are consistent across the planes of a stack; runs in the thread."""
     from napari_nuclei_unet.tracking.linking import join_steps, track_steps
 
     lengths = labels.shape[:-2]
@@ -86,15 +86,15 @@ def linking_task_steps(
 
 
 class LinkingPanel(QWidget):
-    """Buttons that join slices and link frames of the labels of a stack.
+    """Buttons to join the slices and link the frames of the labels of a stack.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    source_form : Where
-        Says which image is chosen.
+    source_form : SourceForm
+        Holds the chosen image.
     writing : callable
-        Is given the labels layer and a function that writes into it, and calls that.
+        Called with the labels layer and a function that writes into it; calls that function.
 
     Signals
     -------
@@ -132,8 +132,8 @@ class LinkingPanel(QWidget):
         )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for one in (self._axis.native, self._join, self._link):
-            layout.addWidget(one)
+        for widget in (self._axis.native, self._join, self._link):
+            layout.addWidget(widget)
         self._join.clicked.connect(self._on_join)
         self._link.clicked.connect(self._on_link)
         self.job.stepped.connect(self._on_step)
@@ -148,7 +148,7 @@ class LinkingPanel(QWidget):
         self.refresh_choices()
 
     def refresh_choices(self, *_: object) -> None:
-        """Offer the axes of the labels that are chosen now; hidden where they are no stack."""
+        """Update the axes of the chosen labels; the panel is hidden where they are no stack."""
         before = self._axis.value
         self._axis.reset_choices()
         if before in self._axis.choices:
@@ -166,15 +166,18 @@ class LinkingPanel(QWidget):
         if layer is None or layer.multiscale:
             return []
         shape = layer.data.shape
-        found = [
+        axes = [
             (f"{_axis_title(layer, axis)} ({shape[axis]})", axis)
             for axis in range(layer.ndim - 2)
             if shape[axis] > 1
         ]
         # the last is the likeliest for depth, and depth comes first in the list
         return sorted(
-            found,
-            key=lambda one: (_axis_title(layer, one[1]).lower() not in DEPTH_AXIS_NAMES, -one[1]),
+            axes,
+            key=lambda pair: (
+                _axis_title(layer, pair[1]).lower() not in DEPTH_AXIS_NAMES,
+                -pair[1],
+            ),
         )
 
     def _on_join(self, *_: object) -> None:
@@ -200,26 +203,26 @@ class LinkingPanel(QWidget):
         if self.job.is_running:
             return
         self._layer, self._before, self._along = layer, id(layer.data), (axis, over_time)
-        layer.editable = False  # what is painted meanwhile would be lost
+        layer.editable = False  # what is painted in the meantime would be lost
         self._enable(False)
-        words = "Linking" if over_time else "Joining"
-        self.message.emit(f"{words} …")
-        self.job.start(f"{words} {layer.name}", linking_task_steps, layer.data, axis, over_time)
+        verb = "Linking" if over_time else "Joining"
+        self.message.emit(f"{verb} …")
+        self.job.start(f"{verb} {layer.name}", linking_task_steps, layer.data, axis, over_time)
 
     def _time_axis(self, layer: Labels) -> int:
-        """Give the axis that is called time, or else the first."""
+        """Return the axis that is named time, or else the first."""
         axes = sorted(axis for _, axis in self._axes(None))
         named = [axis for axis in axes if _axis_title(layer, axis).lower() in TIME_AXIS_NAMES]
         return (named or axes)[0]
 
     def _enable(self, idle: bool) -> None:
-        for one in (self._join, self._link):
-            one.setEnabled(idle)
+        for button in (self._join, self._link):
+            button.setEnabled(idle)
 
     def _on_step(self, step: Step) -> None:
         self.message.emit(f"Plane {min(step.done + 1, step.total)} of {step.total}")
 
-    def _on_linked(self, followed: LinkingTaskOutput) -> None:
+    def _on_linked(self, output: LinkingTaskOutput) -> None:
         layer = self._layer
         if layer is None or layer not in self._viewer.layers:
             return
@@ -227,14 +230,14 @@ class LinkingPanel(QWidget):
         if id(layer.data) != self._before:
             show_warning(LABELS_CHANGED_WHILE_LINKING)
             return
-        self._writing(layer, lambda: _write_linked_ids(layer, followed))
-        linked, (axis, over_time) = followed.linked, self._along
-        remove_tracks_layer(self._viewer, layer)  # their ids are those of before
+        self._writing(layer, lambda: _write_linked_ids(layer, output))
+        linked, (axis, over_time) = output.linked, self._along
+        remove_tracks_layer(self._viewer, layer)  # their ids are outdated
         _record_linking(layer, axis, over_time)
         if over_time:
             self._show_tracks(layer, linked)
-        what = "tracks" if over_time else "nuclei joined"
-        self.message.emit(f"{linked.count:,} {what} along {_axis_title(layer, axis)}")
+        noun = "tracks" if over_time else "nuclei joined"
+        self.message.emit(f"{linked.count:,} {noun} along {_axis_title(layer, axis)}")
 
     def _on_finished(self) -> None:
         layer, self._layer = self._layer, None
@@ -247,63 +250,63 @@ class LinkingPanel(QWidget):
         if not len(data):  # napari takes no empty tracks
             return
         active = self._viewer.layers.selection.active
-        made = Tracks(
+        tracks_layer = Tracks(
             data,
             graph=graph,
             name=f"{labels.name} tracks",
             metadata={TRACKS_KEY: str(labels.unique_id)},
             **{name: getattr(labels, name) for name in GEOMETRY_ATTRIBUTES},
         )
-        self._viewer.add_layer(made)
+        self._viewer.add_layer(tracks_layer)
         self._viewer.layers.selection.active = active
 
 
 def remove_tracks_layer(viewer: ViewerModel, labels: Labels) -> None:
-    """Remove the tracks of labels whose ids are all others now."""
+    """Remove the tracks layer of labels whose ids were all replaced."""
     key = str(labels.unique_id)
-    for layer in [one for one in viewer.layers if one.metadata.get(TRACKS_KEY) == key]:
+    for layer in [layer for layer in viewer.layers if layer.metadata.get(TRACKS_KEY) == key]:
         viewer.layers.remove(layer)
     if LINKED_IDS_KEY in labels.metadata:
         labels.metadata = {name: v for name, v in labels.metadata.items() if name != LINKED_IDS_KEY}
 
 
 def stale_ids_warning(labels: Labels, which: str = " of this plane") -> str:
-    """Say that ids do not hold across planes any more, as some were written anew; else nothing."""
-    how, record = labels.metadata.get(LINKED_IDS_KEY), labels.metadata.get(METADATA_KEY, {})
-    if how is None or record.get("join") or record.get("track"):
+    """Return a warning if ids no longer match across planes, as some were rewritten; or ""."""
+    action, record = labels.metadata.get(LINKED_IDS_KEY), labels.metadata.get(METADATA_KEY, {})
+    if action is None or record.get("join") or record.get("track"):
         return ""
-    return f" · ids{which} are new: {how} again"
+    return f" · ids{which} are new: {action} again"
 
 
 def _record_linking(layer: Labels, axis: int, over_time: bool) -> None:
-    """Say in the record of labels how their ids were made."""
-    made = {**layer.metadata, LINKED_IDS_KEY: "link" if over_time else "join"}
+    """Record in the metadata of the labels how their ids were linked."""
+    metadata = {**layer.metadata, LINKED_IDS_KEY: "link" if over_time else "join"}
     if isinstance(record := layer.metadata.get(METADATA_KEY), dict):
         name = layer.axis_labels[axis].lower()
         letter = name if len(name) == 1 and name.isalpha() and name not in "cyx" else "z"
-        how = {"join": None if over_time else letter, "track": over_time, "along": axis}
-        made[METADATA_KEY] = record | how
-    layer.metadata = made
+        linking = {"join": None if over_time else letter, "track": over_time, "along": axis}
+        metadata[METADATA_KEY] = record | linking
+    layer.metadata = metadata
 
 
-def _write_linked_ids(layer: Labels, followed: LinkingTaskOutput) -> None:
+def _write_linked_ids(layer: Labels, output: LinkingTaskOutput) -> None:
     data, table = layer.data, get_features_table(layer)
-    for index, ids in zip(followed.planes, followed.linked.ids, strict=True):
+    for index, ids in zip(output.planes, output.linked.ids, strict=True):
         data[index] = ids[np.asarray(data[index])]
         table.relabel((*index, slice(None), slice(None)), ids)
     table.publish()
-    get_label_ids(layer).note_used_id(followed.linked.count)
+    get_label_ids(layer).note_used_id(output.linked.count)
     layer.refresh()
 
 
 def _to_napari_tracks(linked: LinkedLabels) -> tuple[NDArray[np.float64], dict[int, list[int]]]:
-    """Tracks with their place on every axis, and ``{daughter: [mother]}``."""
+    """Convert tracks to napari's array of vertices and graph ``{daughter: [mother]}``."""
     table = linked.tracks
     axes = [name for name in table if name not in ("track", "parent", "t", "y", "x")]
     columns = [table[name] for name in ("track", "t", *axes, "y", "x")]
     born = table["parent"] > 0
     pairs = zip(table["track"][born].tolist(), table["parent"][born].tolist(), strict=True)
-    return np.column_stack(columns).astype(np.float64), {child: [of] for child, of in pairs}
+    return np.column_stack(columns).astype(np.float64), {child: [mother] for child, mother in pairs}
 
 
 def _axis_title(layer: Labels, axis: int) -> str:

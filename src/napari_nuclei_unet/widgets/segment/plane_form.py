@@ -1,4 +1,4 @@
-"""The row of the form that says which planes of a stack are segmented."""
+"""The row of the form that selects which planes of a stack are segmented."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CURRENT_PLANE, ALL_PLANES, PLANE_RANGE = "this one", "all", "range"
 
 @dataclass(frozen=True)
 class StackAxis:
-    """An axis beside plane and channels.
+    """An axis other than those of the plane and the channels.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class StackAxis:
 
 
 def axis_name(image: Image, axis: int) -> str:
-    """Give the axis a name that the user has given it, or its number."""
+    """Return the name that the user has given the axis, or its number."""
     name = image.axis_labels[axis]
     return name if name.isalpha() else f"axis {axis}"
 
@@ -52,7 +52,7 @@ def axis_name(image: Image, axis: int) -> str:
 def stack_axes(
     viewer: ViewerModel, image: Image | None, channel_axis: int | None
 ) -> list[StackAxis]:
-    """Axes along which an image has planes."""
+    """Return the axes along which an image has planes."""
     if image is None:
         return []
     shape = layer_shape(image)
@@ -64,12 +64,12 @@ def stack_axes(
 
 
 class PlaneForm(QObject):
-    """Chooses planes: the one on view, all, or a range of them.
+    """Selects planes: the one on view, all, or a range of them.
 
     Attributes
     ----------
     row : QWidget
-        The controls; without a stack they are not shown.
+        The controls; hidden without a stack.
     """
 
     def __init__(self) -> None:
@@ -88,11 +88,11 @@ class PlaneForm(QObject):
 
     @property
     def axes(self) -> list[StackAxis]:
-        """Of the image that was offered last; none where it is no stack."""
+        """Axes of the image that was offered last; none where it is no stack."""
         return self._axes
 
     def offer(self, axes: list[StackAxis], reset: bool = False) -> None:
-        """Offer the planes along these axes; ``reset`` goes back to the one on view."""
+        """Offer the planes along these axes; ``reset`` returns to the one on view."""
         kind = CURRENT_PLANE if reset or not axes else self.kind.value
         if axes != self._axes:
             self.range.clear()
@@ -101,7 +101,7 @@ class PlaneForm(QObject):
             self.kind.reset_choices()
             self.kind.value = kind
         names = ", ".join(map(str, axes))
-        self.range.setPlaceholderText(", ".join(f"0-{one.length - 1}" for one in axes))
+        self.range.setPlaceholderText(", ".join(f"0-{axis.length - 1}" for axis in axes))
         self.range.setToolTip(
             f"First and last plane, such as 3-7, or a single one, along {names}"
             + ("; separated by commas." if len(axes) > 1 else ".")
@@ -109,45 +109,45 @@ class PlaneForm(QObject):
         self._show()
 
     def use(self, planes: Sequence[int | str]) -> None:
-        """Choose the planes of a record, if it is of several: "all" or a range for some axis."""
-        if len(planes) != len(self._axes) or not any(isinstance(one, str) for one in planes):
+        """Select the planes of a record of several planes: "all" or a range for some axis."""
+        if len(planes) != len(self._axes) or not any(isinstance(plane, str) for plane in planes):
             return
         pairs = list(zip(planes, self._axes, strict=True))
-        if all(one == "all" or axis.length == 1 for one, axis in pairs):
+        if all(plane == "all" or axis.length == 1 for plane, axis in pairs):
             self.kind.value = ALL_PLANES
             return
-        parts = [f"0-{axis.length - 1}" if one == "all" else str(one) for one, axis in pairs]
+        parts = [f"0-{axis.length - 1}" if plane == "all" else str(plane) for plane, axis in pairs]
         self.kind.value = PLANE_RANGE
         self.range.setText(", ".join(parts))
 
     def plane_indices(self, current: PlaneIndex) -> list[PlaneIndex] | None:
-        """Say which planes are chosen, in order; None: only that of ``current``, which is on view.
+        """Return the selected planes, in order; None: only ``current``, the one on view.
 
         Raises
         ------
         UserError
-            If the range is none.
+            If the range is invalid.
         """
         if not self._axes or self.kind.value == CURRENT_PLANE:
             return None
         if self.kind.value == ALL_PLANES:
-            wanted = [range(one.length) for one in self._axes]
+            ranges = [range(axis.length) for axis in self._axes]
         else:
-            wanted = parse_plane_ranges(self.range.text(), self._axes)
-        if math.prod(map(len, wanted)) > MAX_CHOSEN_PLANES:
+            ranges = parse_plane_ranges(self.range.text(), self._axes)
+        if math.prod(map(len, ranges)) > MAX_CHOSEN_PLANES:
             raise UserError(
                 f"More than {MAX_CHOSEN_PLANES:,} planes at once: choose a range of them."
             )
         index = list(current.index)
-        made = []
-        for place in itertools.product(*wanted):
-            for axis, at in zip(self._axes, place, strict=True):
-                index[axis.number] = at
-            made.append(PlaneIndex(tuple(index), current.channel_axis))
-        return made
+        chosen = []
+        for position in itertools.product(*ranges):
+            for axis, number in zip(self._axes, position, strict=True):
+                index[axis.number] = number
+            chosen.append(PlaneIndex(tuple(index), current.channel_axis))
+        return chosen
 
     def _kinds(self, _: Any) -> list[tuple[str, str]]:
-        count = math.prod(one.length for one in self._axes)
+        count = math.prod(axis.length for axis in self._axes)
         return [
             (CURRENT_PLANE, CURRENT_PLANE),
             (f"all ({count:,})", ALL_PLANES),
@@ -158,34 +158,34 @@ class PlaneForm(QObject):
         self.range.setVisible(self.kind.value == PLANE_RANGE)
 
 
-# The bar that shows how far it is cannot count further.
+# The progress bar cannot count further.
 MAX_CHOSEN_PLANES = 1_000_000
 
 
 def parse_plane_ranges(text: str, axes: Sequence[StackAxis]) -> list[range]:
-    """Read what the user has written, such as "0-9, 3": one part for every axis.
+    """Parse the ranges that the user has typed, such as "0-9, 3": one for every axis.
 
     Raises
     ------
     UserError
-        Says what is wrong.
+        If the text is invalid.
     """
     names = ", ".join(map(str, axes))
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != len(axes) or not all(parts):
         raise UserError(
             f"The range '{text}' needs {len(axes)} part{'s' if len(axes) > 1 else ''}, such as "
-            f"{', '.join(f'0-{one.length - 1}' for one in axes)}: first and last along {names}."
+            f"{', '.join(f'0-{axis.length - 1}' for axis in axes)}: first and last along {names}."
         )
-    made = []
+    ranges = []
     for part, axis in zip(parts, axes, strict=True):
-        found = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part, re.ASCII)
-        first = int(found[1]) if found else 0
-        last = int(found[2] or first) if found else -1
+        match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part, re.ASCII)
+        first = int(match[1]) if match else 0
+        last = int(match[2] or first) if match else -1
         if not first <= last < axis.length:
             raise UserError(
                 f"'{part}' is no range of {axis.name}: write first-last, or one number, from 0 to "
                 f"{axis.length - 1}."
             )
-        made.append(range(first, last + 1))
-    return made
+        ranges.append(range(first, last + 1))
+    return ranges

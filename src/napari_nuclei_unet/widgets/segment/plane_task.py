@@ -1,4 +1,4 @@
-"""One run of the network on a layer: what goes into the thread, and what comes out."""
+"""One run of the network on a plane: the input of the thread, and its output."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from napari_nuclei_unet.widgets.session.plane_result import RetunedPlane, detach
 if TYPE_CHECKING:
     from napari_nuclei_unet.segmentation.segment import Prediction
 
-# Squares of this edge, at so many places along each axis, tell an image from another.
+# Squares of this edge, at so many places along each axis, identify an image.
 SAMPLE_SQUARE_EDGE, SAMPLES_PER_AXIS = 64, 4
 
 
 @dataclass(frozen=True)
 class SegmentRequest:
-    """What the form says, when Segment is clicked."""
+    """Values of the form when Segment is clicked."""
 
     source: ImageSource
     model: str
@@ -48,8 +48,8 @@ class PlaneTaskOutput:
     Attributes
     ----------
     prediction : Prediction
-    retuned : Answer or None
-        None: the run was stopped before all was finished.
+    retuned : RetunedPlane or None
+        None: the run was stopped before it was finished.
     checksum : int
         Checksum of the plane's pixels.
     """
@@ -60,12 +60,12 @@ class PlaneTaskOutput:
 
 
 class PlaneTask:
-    """What is known of the run under way.
+    """State of a run.
 
     Attributes
     ----------
     whole : bool
-        Whether what it has finished is whole, so that nobody is asked what shall become of it.
+        Whether finished planes are complete, so that the user is not asked to keep them.
     """
 
     whole = False
@@ -78,37 +78,37 @@ class PlaneTask:
         self.seconds = 0.0
 
     def begin(self) -> None:
-        """Work from now on."""
+        """Start the clock."""
         self.started = time.monotonic()
 
     def end(self) -> None:
-        """Work no more; ``seconds`` is what it took, without what questions took."""
+        """Stop the clock; ``seconds`` is the time of the run, without waiting for the user."""
         self.seconds += time.monotonic() - self.started
 
     def add_warning(self, notice: str) -> bool:
-        """Take note of a notice; whether it is to be shown."""
+        """Record a warning; return whether to show it."""
         self.warnings.add(notice)
         return True
 
     def remaining_time(self, step: Step) -> str:
-        """Say how much time is left, if it goes on as it has since ``tiles_from``."""
-        left = (time.monotonic() - self.tiles_from) / step.done * (step.total - step.done)
-        return f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
+        """Estimate the remaining time from the speed since ``tiles_from``."""
+        seconds = (time.monotonic() - self.tiles_from) / step.done * (step.total - step.done)
+        return f"{seconds:.0f} s left" if seconds < 120 else f"{seconds / 60:.0f} min left"
 
     def status(self, step: Step) -> str:
-        """Say how far it is."""
+        """Return the text that describes the progress."""
         if self.is_stopping:
             return "Stopping …"
         if step.done == step.total:
             return "Separating nuclei …"
-        if step.done == 0:  # the network is loaded, or tiles start again with less memory
+        if step.done == 0:  # the network is loading, or tiles restart with less memory
             self.tiles_from = time.monotonic()
             return f"Tile 1 of {step.total}"
         return f"Tile {step.done} of {step.total} · {self.remaining_time(step)}"
 
 
 def plane_task_steps(request: SegmentRequest) -> Generator[Step, Stop, PlaneTaskOutput]:
-    """Run in the thread; torch is imported here, not when the widget opens."""
+    """Segment a plane; runs in the thread, and imports torch here, not when the widget opens."""
     from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.segmentation.segment import predict_plane_steps
 
@@ -116,38 +116,38 @@ def plane_task_steps(request: SegmentRequest) -> Generator[Step, Stop, PlaneTask
     source = request.source
     try:
         plane = source.plane_index_at_level.read(source.pixels)
-        content = array_crc32(plane)
+        crc = array_crc32(plane)
     except Exception as error:  # whatever lies behind a lazy layer: a file, a server, a graph
         raise UserError(f"The image could not be read: {error}") from error
     prediction = yield from predict_plane_steps(
         plane, load_model(request.model), request.params, request.device, source.region_at_level
     )
-    prediction.record.update(describe_origin(request, source, find_source_file(source, content)))
-    finished = PlaneTaskOutput(detach_pixels(prediction, source), None, content)
+    prediction.record.update(describe_origin(request, source, find_source_file(source, crc)))
+    output = PlaneTaskOutput(detach_pixels(prediction, source), None, crc)
     if prediction.record["stopped"]:
-        return finished
-    return (yield from separate_nuclei_steps(request, finished, plane))
+        return output
+    return (yield from separate_nuclei_steps(request, output, plane))
 
 
 def separate_nuclei_steps(
-    request: SegmentRequest, finished: PlaneTaskOutput, plane: NDArray[Any] | None = None
+    request: SegmentRequest, output: PlaneTaskOutput, plane: NDArray[Any] | None = None
 ) -> Generator[Step, Stop, PlaneTaskOutput]:
-    """Run in the thread: find nuclei in what the network said; ``plane`` is what it saw."""
+    """Separate the nuclei of a prediction of the pixels ``plane``; runs in the thread."""
     from napari_nuclei_unet.segmentation.segment import retune
 
     yield Step(1, 1)
-    made = retune(finished.prediction, request.params)
-    return dataclasses.replace(finished, retuned=RetunedPlane.of(made, request.source, plane))
+    segmentation = retune(output.prediction, request.params)
+    return dataclasses.replace(output, retuned=RetunedPlane.of(segmentation, request.source, plane))
 
 
 def describe_origin(
     request: SegmentRequest, source: ImageSource, file: str | None
 ) -> dict[str, Any]:
-    """Say in the record which model file, image and plane it was, for ``repeating``."""
+    """Return the part of the record that identifies model file, image and plane."""
     from napari_nuclei_unet.models.model import shipped_models
     from napari_nuclei_unet.provenance.reproduce import describe_source
 
-    made = describe_source(
+    described = describe_source(
         source.plane_index_at_level,
         source.axes,
         file,
@@ -155,47 +155,46 @@ def describe_origin(
         np.dtype(source.pixels.dtype),
         (source.shape, source.shape_at_level),
     )
-    free = [axis for axis, name in enumerate(source.axes) if name not in "CYX"]
+    axes = [axis for axis, name in enumerate(source.axes) if name not in "CYX"]
     lengths = [
-        [int(one.shape[axis]) for axis in free] for one in (source.full_resolution, source.pixels)
+        [int(array.shape[axis]) for axis in axes]
+        for array in (source.full_resolution, source.pixels)
     ]
     extra = {
         "layer": source.image.name,
         "multiscale": bool(source.image.multiscale),
-        # of the axes of "planes"; where a level has fewer, its planes count otherwise
+        # of the axes of "planes"; None where the level has fewer, numbered otherwise
         "lengths": lengths[0] if lengths[0] == lengths[1] else None,
     }
-    own = request.model in shipped_models()
+    is_shipped = request.model in shipped_models()
     region = source.region
     return {
-        "model_file": None if own else request.model,
-        "source": made | extra,
-        "region": None if region is None else [list(map(list, one)) for one in region.polygons],
+        "model_file": None if is_shipped else request.model,
+        "source": described | extra,
+        "region": None if region is None else [list(map(list, ring)) for ring in region.polygons],
     }
 
 
-def find_source_file(source: ImageSource, content: int) -> str | None:
-    """Give the file that holds the image, if our reader gets the same plane from it."""
+def find_source_file(source: ImageSource, crc: int) -> str | None:
+    """Find the file of the image, if our reader reads the same plane from it."""
     path = source.path
-    return str(path.resolve()) if path is not None and _holds_plane(path, source, content) else None
+    return str(path.resolve()) if path is not None and _holds_plane(path, source, crc) else None
 
 
-def _holds_plane(path: Path, source: ImageSource, content: int) -> bool:
-    """Whether our reader gets the same plane from a file: others may order its axes differently."""
+def _holds_plane(path: Path, source: ImageSource, crc: int) -> bool:
+    """Return whether our reader reads the same plane: other readers may reorder the axes."""
     from napari_nuclei_unet.io.images import read_image, read_shape
 
     if read_shape(path, source.level) != tuple(source.pixels.shape):
         return False
     try:
-        return (
-            array_crc32(source.plane_index_at_level.read(read_image(path, source.level))) == content
-        )
+        return array_crc32(source.plane_index_at_level.read(read_image(path, source.level))) == crc
     except UserError:
         return False
 
 
 def find_sampled_file(source: ImageSource) -> str | None:
-    """Give the file that holds the image, if our reader finds the same few squares in it."""
+    """Find the file of the image, if our reader reads the same few squares from it."""
     from napari_nuclei_unet.io.lazy_images import open_lazily
 
     if (path := source.path) is None:
@@ -203,20 +202,20 @@ def find_sampled_file(source: ImageSource) -> str | None:
     try:
         pixels = open_lazily(path).pixels
         same = pixels.shape == tuple(source.full_resolution.shape)
-        there = dataclasses.replace(source, data=[pixels] if source.image.multiscale else pixels)
-        same = same and sample_checksum(there) == sample_checksum(source)
+        stored = dataclasses.replace(source, data=[pixels] if source.image.multiscale else pixels)
+        same = same and sample_checksum(stored) == sample_checksum(source)
     except (UserError, OSError):
         return None
     return str(path.resolve()) if same else None
 
 
 def sample_checksum(source: ImageSource) -> int:
-    """Checksum of a few squares of a plane: an image that has changed is another."""
-    pixels, made = PlaneView(source.pixels, source.plane_index), 0
+    """Compute a checksum of a few squares of a plane, which detects a changed image."""
+    pixels, checksum = PlaneView(source.pixels, source.plane_index), 0
     rows, columns = (
         [
-            int(at * max(edge - SAMPLE_SQUARE_EDGE, 0) / (SAMPLES_PER_AXIS - 1))
-            for at in range(SAMPLES_PER_AXIS)
+            int(number * max(edge - SAMPLE_SQUARE_EDGE, 0) / (SAMPLES_PER_AXIS - 1))
+            for number in range(SAMPLES_PER_AXIS)
         ]
         for edge in source.shape
     )
@@ -224,27 +223,27 @@ def sample_checksum(source: ImageSource) -> int:
         for left in columns:
             try:
                 square = pixels[top : top + SAMPLE_SQUARE_EDGE, left : left + SAMPLE_SQUARE_EDGE]
-            except UserError:  # a block that cannot be read is told later
+            except UserError:  # a block that cannot be read is reported later
                 continue
-            made = zlib.crc32(np.ascontiguousarray(square).tobytes(), made)
-    return made
+            checksum = zlib.crc32(np.ascontiguousarray(square).tobytes(), checksum)
+    return checksum
 
 
-def summarize_plane(answer: RetunedPlane, source: ImageSource, seconds: float | None) -> str:
-    """Say in words what was found.
+def summarize_plane(retuned: RetunedPlane, source: ImageSource, seconds: float | None) -> str:
+    """Summarize the nuclei of a plane in words.
 
     Parameters
     ----------
-    answer : Answer
-    source : Source
+    retuned : RetunedPlane
+    source : ImageSource
     seconds : float or None
-        None: it was only tuned.
+        None: the plane was only retuned.
     """
-    record = answer.result.record
-    parts = summarize_areas(answer.areas, source)
+    record = retuned.result.record
+    parts = summarize_areas(retuned.areas, source)
     if record.get("stopped"):
         parts[0] += " in the part that was finished"
-    elif answer.inside is not None:
+    elif retuned.inside is not None:
         parts[0] += " in the region"
     if record["zoom"] != 1:
         parts.append(f"network zoom {record['zoom']:.2g}")
@@ -255,7 +254,7 @@ def summarize_plane(answer: RetunedPlane, source: ImageSource, seconds: float | 
 
 
 def summarize_areas(areas: NDArray[np.integer], source: ImageSource) -> list[str]:
-    """Say how many nuclei there are, and how large."""
+    """Summarize the number of nuclei and their median area."""
     count = len(areas)
     parts = ["1 nucleus" if count == 1 else f"{count:,} nuclei"]
     return parts + (
@@ -264,7 +263,7 @@ def summarize_areas(areas: NDArray[np.integer], source: ImageSource) -> list[str
 
 
 def _format_area(pixels: float, source: ImageSource) -> str:
-    """Area in the layer's units, or in pixels where it has none or several."""
+    """Format an area in the layer's units, or in pixels where it has none or several."""
     axes = list(plane_axes(source.plane_index))
     units = [source.image.units[axis] for axis in axes]
     unit, size = "px", 1.0

@@ -1,4 +1,4 @@
-"""Buttons for what makes a result again."""
+"""Buttons that reproduce a result."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ PLANES_NOT_A_RANGE = (
 
 
 class ReproducePanel(QWidget):
-    """Copies what makes a result again, or sets the form to it.
+    """Copies a command or code that reproduces a result, or restores its settings.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    source_form : Where
-        Says which image is chosen.
+    source_form : SourceForm
+        Holds the chosen image.
     use : callable
-        Is given the record that the form shall be set to.
-    current_plane : OnView
-        Knows what the record of labels says otherwise of the plane on view.
+        Called with the record whose settings are restored.
+    current_plane : CurrentPlane
+        Has the record of the plane on view, which may differ from that of the labels.
 
     Signals
     -------
@@ -81,8 +81,8 @@ class ReproducePanel(QWidget):
         )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for one in (command, python, restore):
-            layout.addWidget(one)
+        for button in (command, python, restore):
+            layout.addWidget(button)
         command.clicked.connect(self._copy_command)
         python.clicked.connect(self._copy_python)
         restore.clicked.connect(self._restore)
@@ -97,12 +97,12 @@ class ReproducePanel(QWidget):
 
         self._copy(format_python, "Python code")
 
-    def _copy(self, written: Callable[[dict[str, Any]], str], what: str) -> None:
+    def _copy(self, format_record: Callable[[dict[str, Any]], str], noun: str) -> None:
         if (record := self._record()) is None:
             return
         try:
-            made, note = self._for_all_planes(record)
-            text = written(self._with_current_name(made))
+            stack_record, note = self._for_all_planes(record)
+            text = format_record(self._with_current_name(stack_record))
         except UserError as error:
             show_warning(str(error))
             return
@@ -110,25 +110,25 @@ class ReproducePanel(QWidget):
             show_warning(DAMAGED_RECORD)
             return
         QGuiApplication.clipboard().setText(text)
-        self.message.emit(f"The {what} is on the clipboard{note}.")
+        self.message.emit(f"The {noun} is on the clipboard{note}.")
 
     def _for_all_planes(self, record: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        """Let a record of the plane on view speak of all planes of its labels; and say of that."""
+        """Extend a record of the plane on view to all planes of its labels, with a note on it."""
         from napari_nuclei_unet.provenance.reproduce import extend_record_to_stack
 
-        if (made := extend_record_to_stack(record)) is None:
-            alone = {name: one for name, one in record.items() if name not in ("join", "track")}
-            return alone, f": {PLANES_NOT_A_RANGE}"
+        if (stack_record := extend_record_to_stack(record)) is None:
+            plane_record = {name: record[name] for name in record if name not in ("join", "track")}
+            return plane_record, f": {PLANES_NOT_A_RANGE}"
         layer = find_result_layer(self._viewer, self._source_form.image.value)
         mixed = (
-            made is not record
+            stack_record is not record
             and layer is not None
             and self._current_plane.has_mixed_settings(layer)
         )
-        return made, f": {MIXED_SETTINGS}" if mixed else ""
+        return stack_record, f": {MIXED_SETTINGS}" if mixed else ""
 
     def _with_current_name(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Call the image layer of a record what it is called now."""
+        """Update the name of the image layer in a record."""
         for layer in self._viewer.layers:
             if str(layer.unique_id) == record.get("image") and "source" in record:
                 return record | {"source": record["source"] | {"layer": layer.name}}
@@ -138,11 +138,11 @@ class ReproducePanel(QWidget):
         if (record := self._record()) is None:
             return
         try:
-            made, note = self._for_all_planes(record)
+            stack_record, note = self._for_all_planes(record)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             show_warning(DAMAGED_RECORD)
             return
-        self._use(made)
+        self._use(stack_record)
         if MIXED_SETTINGS in note:
             self.message.emit(f"{MIXED_SETTINGS.capitalize()}.")
 
@@ -156,8 +156,8 @@ class ReproducePanel(QWidget):
         ):
             from napari_nuclei_unet.io.labels import read_record
 
-            if (found := read_record(active.source.path)) is not None:
-                return found
+            if (file_record := read_record(active.source.path)) is not None:
+                return file_record
         layer = find_result_layer(self._viewer, self._source_form.image.value)
         if layer is None:
             show_warning("There is no result yet: click Segment, or select its labels layer.")

@@ -1,4 +1,4 @@
-"""Applies the sliders to all planes of a stack, in what the network has said of each."""
+"""Applies the sliders to all planes of a stack, from the stored network output of each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class RetuneStep:
-    """A plane is tuned; None as answer: its image has other pixels by now."""
+    """A plane is retuned; ``retuned`` is None if its image has changed since."""
 
     done: int
     total: int
@@ -39,7 +39,7 @@ class RetuneStep:
 
 
 class RetuneTask(PlaneTask):
-    """What is known of the run under way."""
+    """State of a retuning run."""
 
     whole = True
 
@@ -49,41 +49,41 @@ class RetuneTask(PlaneTask):
         self.last: PlaneResult | None = None
 
     def status(self, step: Any) -> str:
-        """Say how far it is."""
+        """Return the text that describes the progress."""
         if self.is_stopping:
             return "Stopping …"
-        words = f"Tuning plane {min(step.done + 1, step.total):,} of {step.total:,}"
+        message = f"Tuning plane {min(step.done + 1, step.total):,} of {step.total:,}"
         if step.done == 0:
             self.tiles_from = time.monotonic()
-            return words
-        return f"{words} · {self.remaining_time(step)}"
+            return message
+        return f"{message} · {self.remaining_time(step)}"
 
     def summary(self, all_done: bool) -> str:
-        """Say in words what was done."""
+        """Summarize the run in words."""
         planes = "1 plane" if self.tuned == 1 else f"{self.tuned:,} planes"
-        words = [f"{planes} tuned"] if all_done else [f"Cancelled: {planes} tuned"]
+        parts = [f"{planes} tuned"] if all_done else [f"Cancelled: {planes} tuned"]
         if self.tuned:
-            words.append("1 nucleus" if self.nuclei == 1 else f"{self.nuclei:,} nuclei")
+            parts.append("1 nucleus" if self.nuclei == 1 else f"{self.nuclei:,} nuclei")
         if self.edited:
-            words.append(f"{self.edited:,} edited by hand left alone")
+            parts.append(f"{self.edited:,} edited by hand left alone")
         if self.stale:
-            words.append(f"{self.stale:,} changed since they were segmented left alone")
-        return " · ".join(words)
+            parts.append(f"{self.stale:,} changed since they were segmented left alone")
+        return " · ".join(parts)
 
 
 class RetuneController(QObject):
-    """Tunes all planes that are kept of a stack.
+    """Retunes all planes of a stack that are cached.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    live : Live
+    predictions : PredictionCache
     runner : Runner
-    status_panel : Progress
+    status_panel : StatusPanel
 
     Signals
     -------
-    ended : Wanted
+    ended : SegmentRequest
     """
 
     ended = Signal(object)
@@ -102,45 +102,45 @@ class RetuneController(QObject):
         runner.ended.connect(self._on_ended)
 
     def start(self, request: SegmentRequest, planes: Sequence[PlaneResult]) -> None:
-        """Begin with planes that are kept."""
+        """Start retuning cached planes."""
         self._runner.run_task(
             RetuneTask(request), "Tuning …", retune_task_steps, planes, request.params
         )
 
-    def _on_step(self, run: Any, step: Any) -> None:
-        if not isinstance(run, RetuneTask) or not isinstance(step, RetuneStep):
+    def _on_step(self, task: Any, step: Any) -> None:
+        if not isinstance(task, RetuneTask) or not isinstance(step, RetuneStep):
             return
-        kept, answer = step.plane_result, step.retuned
-        if answer is None or not self._predictions.contains(kept) or not kept.layer.editable:
-            run.stale += 1
-        elif not kept.is_unedited():
-            run.edited += 1
+        result, retuned = step.plane_result, step.retuned
+        if retuned is None or not self._predictions.contains(result) or not result.layer.editable:
+            task.stale += 1
+        elif not result.is_unedited():
+            task.edited += 1
         else:
-            seen = is_on_view(self._viewer, kept.source.image, kept.source.plane_index)
+            refresh = is_on_view(self._viewer, result.source.image, result.source.plane_index)
             self._predictions.write_plane(
-                kept.layer, kept.placement, lambda: kept.update(answer, seen)
+                result.layer, result.placement, lambda: result.update(retuned, refresh)
             )
-            run.tuned += 1
-            run.nuclei += len(answer.areas)
-            run.last = kept
+            task.tuned += 1
+            task.nuclei += len(retuned.areas)
+            task.last = result
 
-    def _on_ended(self, run: Any, result: Any) -> None:
-        if isinstance(run, RetuneTask):
-            if (last := run.last) is not None:
+    def _on_ended(self, task: Any, result: Any) -> None:
+        if isinstance(task, RetuneTask):
+            if (last := task.last) is not None:
                 write_record(last.layer, last.source.image, last.placement, last.record)
                 get_features_table(last.layer).publish()
-            new = "" if last is None else stale_ids_warning(last.layer, "")
-            self._status_panel.show_message(run.summary(result is True) + new)
-            self.ended.emit(run.request)
+            warning = "" if last is None else stale_ids_warning(last.layer, "")
+            self._status_panel.show_message(task.summary(result is True) + warning)
+            self.ended.emit(task.request)
 
 
 def retune_task_steps(
     planes: Sequence[PlaneResult], params: SegmentParams
 ) -> Generator[Step | RetuneStep, bool | None, bool]:
-    """Run in the thread; whether all is done."""
+    """Retune planes; runs in the thread, and returns whether all are done."""
     stop = yield Step(0, len(planes))
-    for done, kept in enumerate(planes, 1):
+    for done, result in enumerate(planes, 1):
         if stop:
             return False
-        stop = yield RetuneStep(done, len(planes), kept, retune_plane(kept, params))
+        stop = yield RetuneStep(done, len(planes), result, retune_plane(result, params))
     return True

@@ -1,4 +1,4 @@
-"""The way from a result to what comes after it."""
+"""The button that leads from a result to its review."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ReviewButton(QPushButton):
-    """Opens "Review nuclei" beside the other widgets; not shown where there is no window.
+    """Opens "Review nuclei" beside the other widgets; hidden where there is no window.
 
     Parameters
     ----------

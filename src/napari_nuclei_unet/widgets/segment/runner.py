@@ -1,4 +1,4 @@
-"""Runs the network in a thread, says how far it is, and asks what shall become of a part."""
+"""Runs the network in a thread, shows the progress, and asks whether to keep a partial result."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 
 class Runner(QObject):
-    """Does one run at a time.
+    """Executes one run at a time.
 
     Parameters
     ----------
-    status_panel : Progress
-        Is kept up to date; its button Cancel is obeyed.
+    status_panel : StatusPanel
+        Shows the progress; its button Cancel stops the run.
 
     Signals
     -------
-    segmented : Run, Finished
-        A run is through, with labels; not after it was cancelled, unless its part is kept.
-    stepped : Run, event
-        Of a run whose finished planes are whole.
-    ended : Run, object
-        Such a run is over; None instead of what it returned: it failed, or was cut off.
+    segmented : PlaneTask, PlaneTaskOutput
+        A run has finished, with labels; after a cancelled run only if its partial result is kept.
+    stepped : PlaneTask, event
+        Of a run whose finished planes are complete.
+    ended : PlaneTask, object
+        Such a run is over, with its return value; None: it failed, or was aborted.
     """
 
     segmented = Signal(object, object)
@@ -48,7 +48,7 @@ class Runner(QObject):
     ended = Signal(object, object)
 
     def __init__(self, status_panel: StatusPanel) -> None:
-        super().__init__(status_panel)  # ends with it; the job ends by itself
+        super().__init__(status_panel)  # destroyed with it; the job ends by itself
         self._status_panel = status_panel
         self.job = ThreadJob()
         self._task: PlaneTask | None = None
@@ -65,11 +65,11 @@ class Runner(QObject):
         return self.job.is_running
 
     def start(self, request: SegmentRequest) -> None:
-        """Begin a run."""
+        """Start a run."""
         self.run_task(PlaneTask(request), "Starting …", plane_task_steps, request)
 
     def run_task(self, task: PlaneTask, message: str, steps: Any, *args: Any) -> None:
-        """Begin a run of any kind: ``steps`` is called with the arguments, in the thread."""
+        """Start a run of any kind: ``steps`` is called with the arguments, in the thread."""
         self._task = task
         self._throttle = UpdateThrottle()
         task.begin()
@@ -87,58 +87,58 @@ class Runner(QObject):
         self._status_panel.show_message("Stopping …")
 
     def _on_step(self, step: Step) -> None:
-        if (run := self._task) is None:
+        if (task := self._task) is None:
             return
-        if step.notice and run.add_warning(step.notice):
+        if step.notice and task.add_warning(step.notice):
             show_warning(step.notice)
-        if run.whole:
-            self.stepped.emit(run, step)
-        words = run.status(step)
+        if task.whole:
+            self.stepped.emit(task, step)
+        message = task.status(step)
         if self._throttle.is_due(step):
-            self._status_panel.step(step.done, step.total, words)
+            self._status_panel.step(step.done, step.total, message)
 
-    def _on_result(self, finished: Any) -> None:
-        run = self._end_task()
-        if run.whole:
-            self.ended.emit(run, finished)
+    def _on_result(self, output: Any) -> None:
+        task = self._end_task()
+        if task.whole:
+            self.ended.emit(task, output)
             return
-        for notice in finished.prediction.notices:
-            if notice not in run.warnings:
+        for notice in output.prediction.notices:
+            if notice not in task.warnings:
                 show_info(notice)
-        if finished.retuned is not None:
-            self.segmented.emit(run, finished)
+        if output.retuned is not None:
+            self.segmented.emit(task, output)
             return
         self._status_panel.show_message("Cancelled.")
-        inside = finished.prediction.inside
+        inside = output.prediction.inside
         if inside is not None and inside.any():
-            self._part = run, finished
+            self._part = task, output
 
     def _on_failure(self, error: Exception) -> None:
-        run = self._end_task()
-        if run.whole:
-            self.ended.emit(run, None)
+        task = self._end_task()
+        if task.whole:
+            self.ended.emit(task, None)
         show_user_error(error)
 
     def _on_finished(self) -> None:
-        if self._task is not None:  # it gave neither a result nor an error
-            run = self._end_task()
+        if self._task is not None:  # it returned neither a result nor an error
+            task = self._end_task()
             self._status_panel.show_message("Cancelled.")
-            if run.whole:
-                self.ended.emit(run, None)
+            if task.whole:
+                self.ended.emit(task, None)
         self._status_panel.end()
         if self._part is not None:
             part, self._part = self._part, None
             ask_to_keep(self._status_panel, partial(self._keep_part, *part))
 
-    def _keep_part(self, run: PlaneTask, finished: PlaneTaskOutput) -> None:
-        """Find nuclei in what a cancelled run has finished."""
+    def _keep_part(self, task: PlaneTask, output: PlaneTaskOutput) -> None:
+        """Separate the nuclei in the tiles that a cancelled run has finished."""
         if not self.is_running:
-            run.is_stopping = False
-            self.run_task(run, "Separating nuclei …", separate_nuclei_steps, run.request, finished)
+            task.is_stopping = False
+            self.run_task(task, "Separating nuclei …", separate_nuclei_steps, task.request, output)
 
     def _end_task(self) -> PlaneTask:
-        run, self._task = self._task, None
-        assert run is not None  # a job says at most once how it ended
-        run.end()
+        task, self._task = self._task, None
+        assert task is not None  # a job reports its end at most once
+        task.end()
         self._status_panel.show_message("")
-        return run
+        return task

@@ -1,4 +1,4 @@
-"""The part of the form that says what is segmented: image, channel, resolution, region."""
+"""The part of the form that selects what is segmented: image, channel, resolution, region."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CHANNEL_ON_VIEW, MEAN_OF_CHANNELS, NO_CHANNEL_AXIS = "on view", "mean", "no chan
 
 
 class SourceForm(QObject):
-    """Chooses image, channel, resolution and region; follows the viewer.
+    """Selects image, channel, resolution and region; follows the viewer.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class SourceForm(QObject):
             "The axis of the image that holds channels; guessed from names and lengths.",
             self._axes,
         )
-        self.axis.null_value = NO_CHANNEL_AXIS  # or magicgui would not tell that None was chosen
+        self.axis.null_value = NO_CHANNEL_AXIS  # or magicgui would not report that None was chosen
         self.channel = create_combo_box("channel", "The channel that shows nuclei.", self._channels)
         self.level = create_combo_box(
             "level", "Resolution of a multiscale image that the network sees.", self._levels
@@ -77,7 +77,7 @@ class SourceForm(QObject):
         )
         self.planes = PlaneForm()
         self._channel_row = create_row(self.axis.native, self.channel.native)
-        # by unique id of the image: axis of channels, and channel, that were chosen
+        # by unique id of the image: the chosen channel axis and channel
         self._chosen: dict[str, tuple[int | None, Any]] = {}
         self.image.changed.connect(self._on_image)
         self.axis.changed.connect(self._on_axis)
@@ -95,7 +95,7 @@ class SourceForm(QObject):
         self._on_image()
 
     def fill(self, form: QFormLayout) -> None:
-        """Put the controls into a form; those that do not apply are hidden."""
+        """Add the controls to a form; those that do not apply are hidden."""
         self._form = form
         form.addRow("Image", self.image.native)
         form.addRow("Channel", self._channel_row)
@@ -105,12 +105,12 @@ class SourceForm(QObject):
         self._show_rows()
 
     def source(self, region: Any = None) -> ImageSource:
-        """Say what is chosen.
+        """Return the chosen source.
 
         Parameters
         ----------
         region : str or Shapes, optional
-            Instead of the region chosen.
+            Replaces the chosen region.
 
         Raises
         ------
@@ -121,16 +121,16 @@ class SourceForm(QObject):
         if image is None:
             raise UserError("There is no image to segment: open one first (File ▸ Open).")
         region = self.region.value if region is None else region
-        choice = SourceOptions(self.axis.value, self._channel, self.level.value or 0, region)
-        return source_on_view(self._viewer, image, choice, self._canvas())
+        options = SourceOptions(self.axis.value, self._channel, self.level.value or 0, region)
+        return source_on_view(self._viewer, image, options, self._canvas())
 
     def _canvas(self) -> tuple[int, int] | None:
-        """Height and width of napari's canvas; only its window knows."""
+        """Return height and width of napari's canvas, which only its window knows."""
         canvas = find_canvas(self.image.native)
         return None if canvas is None else (canvas.height(), canvas.width())
 
     def use_record(self, record: dict[str, Any]) -> None:
-        """Choose what a result was made of; its region comes back as a shapes layer.
+        """Select the source of a result; its region is restored as a shapes layer.
 
         Parameters
         ----------
@@ -157,7 +157,7 @@ class SourceForm(QObject):
         self.region.value = self._drawn(image, record) if record.get("region") else WHOLE_IMAGE
 
     def _go_to(self, image: Image, source: dict[str, Any]) -> None:
-        """Move the sliders to the plane of a record."""
+        """Move the dimension sliders to the plane of a record."""
         level = np.asarray(image.level_shapes[source["level"]] if image.multiscale else (1,))
         full = np.asarray(layer_shape(image))
         index = np.array([0 if at is None else at for at in source["index"]], float)
@@ -170,24 +170,25 @@ class SourceForm(QObject):
                 self._viewer.dims.set_point(axis + offset, world[axis])
 
     def _drawn(self, image: Image, record: dict[str, Any]) -> Shapes:
-        """Draw the region of a record on its image, in place of one drawn before."""
+        """Draw the region of a record on its image, replacing one drawn before."""
         key = str(image.unique_id)
         active = self._viewer.layers.selection.active
-        for layer in [one for one in self._viewer.layers if one.metadata.get(REGION_KEY) == key]:
-            self._viewer.layers.remove(layer)
-        made = create_shapes_layer(
+        for layer in list(self._viewer.layers):
+            if layer.metadata.get(REGION_KEY) == key:
+                self._viewer.layers.remove(layer)
+        shapes = create_shapes_layer(
             self.source(WHOLE_IMAGE), record["region"], f"{image.name} region"
         )
-        made.metadata = {REGION_KEY: key}
-        self._viewer.add_layer(made)
+        shapes.metadata = {REGION_KEY: key}
+        self._viewer.add_layer(shapes)
         self._viewer.layers.selection.active = active
-        return made
+        return shapes
 
     @property
     def _channel(self) -> Channel | None:
         return None if self.channel.value == CHANNEL_ON_VIEW else self.channel.value
 
-    # what the lists offer
+    # choices of the lists
 
     def _images(self, _: Any) -> list[Image]:
         images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
@@ -221,12 +222,12 @@ class SourceForm(QObject):
         inside = [(f"inside '{layer.name}'", layer) for layer in shapes]
         return [(WHOLE_IMAGE, WHOLE_IMAGE), (VISIBLE_REGION, VISIBLE_REGION), *inside]
 
-    # what happens elsewhere
+    # changes in the viewer
 
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)
         self._refresh()
-        self._follow_selection()  # it may have been selected before it could be chosen
+        self._follow_selection()  # it may have been selected before it was a choice
 
     def _watch(self, layer: Any) -> None:
         layer.events.name.connect(self._refresh)
@@ -249,16 +250,16 @@ class SourceForm(QObject):
             one.changed.emit(one.value)
 
     def _follow_selection(self, _: Any = None) -> None:
-        """Turn to the image that is selected, or whose nuclei are."""
+        """Choose the image that is selected, or whose nuclei are."""
         active = self._viewer.layers.selection.active
         record = {} if active is None else active.metadata.get(METADATA_KEY, {})
-        wanted = record.get("image") if isinstance(record, dict) else None
+        image_id = record.get("image") if isinstance(record, dict) else None
         for image in self.image.choices:
-            if image == active or (isinstance(active, Labels) and str(image.unique_id) == wanted):
+            if image == active or (isinstance(active, Labels) and str(image.unique_id) == image_id):
                 self.image.value = image
 
     def _on_data(self, event: Any) -> None:
-        """Look again at an image that has other axes now."""
+        """Update the form for an image whose axes have changed."""
         self._chosen.pop(str(event.source.unique_id), None)
         if event.source == self.image.value:
             self._on_image()
@@ -268,9 +269,9 @@ class SourceForm(QObject):
         key = "" if image is None else str(image.unique_id)
         guess = None if image is None else guess_layer_channel_axis(image)
         axis, channel = self._chosen.get(key, (guess, CHANNEL_ON_VIEW))
-        for one in (self.axis, self.level):
-            with one.changed.blocked():
-                one.reset_choices()
+        for combo in (self.axis, self.level):
+            with combo.changed.blocked():
+                combo.reset_choices()
         with self.axis.changed.blocked():
             self.axis.value = axis
         self.level.value = 0

@@ -1,4 +1,4 @@
-"""One run over planes of a stack: what goes into the thread, what comes out, and the sum of it."""
+"""One run over the planes of a stack: the input of the thread, its output, and the summary."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from napari_nuclei_unet.widgets.session.plane_result import RetunedPlane, detach
 if TYPE_CHECKING:
     from napari_nuclei_unet.segmentation.stack import SegmentedPlaneStep, StackOutcome
 
-# So many notices of one run are shown: a thousand planes may have one each.
+# Warnings of one run that are shown: a thousand planes may have one each.
 MAX_WARNINGS_PER_RUN = 3
 
 
@@ -42,8 +42,8 @@ class StackPlaneStep:
     Attributes
     ----------
     done, total, notice, plane, planes, tile, tiles
-        As in ``stacks.PlaneStep``.
-    finished : Finished
+        As in ``segmentation.stack.SegmentedPlaneStep``.
+    finished : PlaneTaskOutput
     """
 
     done: int
@@ -58,28 +58,28 @@ class StackPlaneStep:
 
 @dataclass(eq=False)
 class StackState:
-    """Planes that were asked for, and what has become of them so far.
+    """Requested planes of a stack, and their state.
 
     Attributes
     ----------
-    request : Wanted
+    request : SegmentRequest
         Its source is one of the planes.
-    plane_indices : list of Cut
+    plane_indices : list of PlaneIndex
         At full resolution.
     layer : napari.layers.Labels or None
-        Where they are written; None before the first.
+        The layer they are written into; None before the first.
     areas : dict of int to ndarray
-        Of the nuclei of the planes that are done, by their number in ``cuts``.
+        Of the nuclei of the planes that are done, by their number in ``plane_indices``.
     failed : set of int
         Planes that could not be read or segmented.
     edited : set of int
-        Planes that were left alone, because the user has edited their labels.
+        Planes that were skipped, because the user has edited their labels.
     seconds : float
         Of all runs.
     record : dict
         Of the plane that was written last.
-    places : list of Place
-        That were written since the layer's record was.
+    places : list of LayerPlacement
+        Written since the layer's record was.
     """
 
     request: SegmentRequest
@@ -94,44 +94,44 @@ class StackState:
 
     @property
     def remaining(self) -> list[int]:
-        """Numbers of the planes that are still to be done."""
+        """Numbers of the planes that are not done yet."""
         over = self.areas.keys() | self.failed | self.edited
         return [number for number in range(len(self.plane_indices)) if number not in over]
 
     @property
     def done(self) -> int:
-        """How many planes were looked at, without those that could not be."""
+        """Number of planes that were processed, without those that could not be read."""
         return len(self.areas) + len(self.edited)
 
     def summary(self) -> str:
-        """Say in words what was found."""
+        """Summarize the nuclei of the planes in words."""
         done, planes = len(self.areas), len(self.plane_indices)
         areas = np.concatenate([*self.areas.values(), np.zeros(0, np.int64)])
-        first, *rest = summarize_areas(areas, self.request.source)
+        first, *median = summarize_areas(areas, self.request.source)
         inside = " in the region" if self.request.source.region is not None else ""
-        many = "1 plane" if planes == 1 else f"{planes:,} planes"
-        words = [f"{first}{inside} in " + (many if done == planes else f"{done:,} of {many}")]
+        total = "1 plane" if planes == 1 else f"{planes:,} planes"
+        parts = [f"{first}{inside} in " + (total if done == planes else f"{done:,} of {total}")]
         if self.failed:
-            words.append(f"{len(self.failed):,} could not be read")
+            parts.append(f"{len(self.failed):,} could not be read")
         if self.edited:
-            words.append(f"{len(self.edited):,} edited by hand left alone")
-        words += rest
+            parts.append(f"{len(self.edited):,} edited by hand left alone")
+        parts += median
         if self.record:
             ran = self.record["ran_on"]
-            words.append(f"{self.seconds:.1f} s on {ran['device'].upper()}, {ran['precision']}")
-        return " · ".join(words)
+            parts.append(f"{self.seconds:.1f} s on {ran['device'].upper()}, {ran['precision']}")
+        return " · ".join(parts)
 
 
 class StackTask(PlaneTask):
-    """What is known of the run under way.
+    """State of a run over a stack.
 
     Attributes
     ----------
-    stack : Stack
+    stack : StackState
     numbers : list of int
-        Of the planes that it does.
+        Of the planes that it segments.
     reason : str
-        Why it has ended early; empty: it has not.
+        Why it was aborted; empty: it was not.
     """
 
     whole = True
@@ -142,47 +142,47 @@ class StackTask(PlaneTask):
 
     @property
     def is_aborted(self) -> bool:
-        """Whether what it does is of no use any more."""
+        """Whether the run was aborted."""
         return bool(self.reason)
 
     def add_warning(self, notice: str) -> bool:
-        """Take note of a notice; whether it is to be shown."""
+        """Record a warning; return whether to show it."""
         new = notice not in self.warnings and len(self.warnings) < MAX_WARNINGS_PER_RUN
         self.warnings.add(notice)
         return new
 
     def status(self, step: Any) -> str:
-        """Say how far it is."""
+        """Return the text that describes the progress."""
         if self.is_stopping:
             return "Stopping …"
-        before = len(self.stack.plane_indices) - len(self.numbers)
+        already_done = len(self.stack.plane_indices) - len(self.numbers)
         plane = getattr(step, "plane", step.done * len(self.numbers) // max(step.total, 1))
-        words = f"Plane {min(before + plane + 1, len(self.stack.plane_indices)):,} of "
-        words += f"{len(self.stack.plane_indices):,}"
+        message = f"Plane {min(already_done + plane + 1, len(self.stack.plane_indices)):,} of "
+        message += f"{len(self.stack.plane_indices):,}"
         if hasattr(step, "tile"):
-            words += f" · tile {min(step.tile + 1, step.tiles)} of {step.tiles}"
+            message += f" · tile {min(step.tile + 1, step.tiles)} of {step.tiles}"
         if step.done == 0:
             self.tiles_from = time.monotonic()
-            return words
-        return f"{words} · {self.remaining_time(step)}"
+            return message
+        return f"{message} · {self.remaining_time(step)}"
 
 
 def stack_task_steps(
     request: SegmentRequest, plane_indices: Sequence[PlaneIndex]
 ) -> Generator[Step, Stop, StackOutcome]:
-    """Run in the thread: segment planes of the image of ``request``, one after the other.
+    """Segment planes of the image of ``request``, one after the other; runs in the thread.
 
     Parameters
     ----------
-    request : Wanted
-    plane_indices : sequence of Cut
+    request : SegmentRequest
+    plane_indices : sequence of PlaneIndex
         At full resolution.
     """
     from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.segmentation.stack import SegmentedPlaneStep, segment_planes_steps
 
     reserve_threads(request.threads_free)
-    sources = [request.source.at_plane(cut) for cut in plane_indices]
+    sources = [request.source.at_plane(index) for index in plane_indices]
     steps = segment_planes_steps(
         request.source.pixels,
         [source.plane_index_at_level for source in sources],
@@ -191,9 +191,9 @@ def stack_task_steps(
         request.device,
         request.source.region_at_level,
     )
-    file: list[str | None] = []  # that holds the image; to be found out once
+    file: list[str | None] = []  # the file of the image, found once
 
-    def shown(step: Any) -> Any:
+    def convert(step: Any) -> Any:
         if not isinstance(step, SegmentedPlaneStep):
             return step
         source = sources[step.plane]
@@ -207,7 +207,7 @@ def stack_task_steps(
             _task_output(request, source, step, file[0]),
         )
 
-    return (yield from forward_stop(steps, shown))
+    return (yield from forward_stop(steps, convert))
 
 
 def _stack_file(source: ImageSource) -> str | None:
@@ -222,13 +222,13 @@ def _stack_file(source: ImageSource) -> str | None:
 
 
 def _task_output(
-    request: SegmentRequest, source: ImageSource, found: SegmentedPlaneStep, file: str | None
+    request: SegmentRequest, source: ImageSource, step: SegmentedPlaneStep, file: str | None
 ) -> PlaneTaskOutput:
-    content = 0
-    if isinstance(source.pixels, np.ndarray):  # others are not read again, nor ever compared
-        content = array_crc32(source.plane_index_at_level.read(source.pixels))
-    made = describe_origin(request, source, file)
-    found.prediction.record.update(made)
-    found.result.record.update(made)
-    answer = RetunedPlane.of(found.result, source, np.asarray(found.result.plane.pixels))
-    return PlaneTaskOutput(detach_pixels(found.prediction, source), answer, content)
+    crc = 0
+    if isinstance(source.pixels, np.ndarray):  # lazy ones are not read again, nor ever compared
+        crc = array_crc32(source.plane_index_at_level.read(source.pixels))
+    origin = describe_origin(request, source, file)
+    step.prediction.record.update(origin)
+    step.result.record.update(origin)
+    retuned = RetunedPlane.of(step.result, source, np.asarray(step.result.plane.pixels))
+    return PlaneTaskOutput(detach_pixels(step.prediction, source), retuned, crc)

@@ -1,4 +1,4 @@
-"""Puts the planes of a stack into its labels layer as they are finished; goes on after a cancel."""
+"""Writes the planes of a stack into its labels layer as they are finished; resumes after Cancel."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ if TYPE_CHECKING:
 
 
 class StackWriter(QObject):
-    """Runs over the planes of a stack.
+    """Segments the planes of a stack, and writes their labels.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    live : Live
-        Keeps what the network says of every plane.
+    predictions : PredictionCache
+        Stores the network output of every plane.
     runner : Runner
-    status_panel : Progress
-        Its button Continue does the rest of a run that was cancelled.
-    display_options : Look
+    status_panel : StatusPanel
+        Its button Continue finishes a run that was cancelled.
+    display_options : DisplayOptions
 
     Signals
     -------
-    plane_result : Kept
+    plane_result : PlaneResult
         A plane was written.
-    ended : Wanted
-        A run is over, and has left planes.
+    ended : SegmentRequest
+        A run is over, and has written planes.
     """
 
     plane_result = Signal(object)
@@ -76,25 +76,25 @@ class StackWriter(QObject):
         super().__init__(status_panel)
         self._viewer, self._predictions, self._runner = viewer, predictions, runner
         self._status_panel, self._display_options = status_panel, display_options
-        self._stack: StackState | None = None  # the one at work, or whose rest is offered
+        self._stack: StackState | None = None  # the one running, or the one that Continue finishes
         self._task: StackTask | None = None
-        status_panel.continue_planes.clicked.connect(self._on_more)
+        status_panel.continue_planes.clicked.connect(self._on_continue)
         runner.stepped.connect(self._on_step)
         runner.ended.connect(self._on_ended)
 
     def start(self, request: SegmentRequest, plane_indices: list[PlaneIndex]) -> None:
-        """Begin with planes of an image."""
+        """Start a run over planes of an image."""
         self._begin(StackState(request, plane_indices))
 
     def withdraw_continue(self) -> None:
-        """Offer to continue no more."""
+        """Remove the offer to continue."""
         if self._task is None:
             self._stack = None
             self._status_panel.continue_planes.setVisible(False)
 
     def check(self, *_: object) -> None:
-        """End a run, or the offer to continue it, that has lost its image or labels."""
-        if self._stack is None or not (reason := self._gone(self._stack)):
+        """Stop a run, or the offer to continue it, whose image or labels are gone."""
+        if self._stack is None or not (reason := self._explain_abort(self._stack)):
             return
         if self._task is None:
             self.withdraw_continue()
@@ -104,10 +104,10 @@ class StackWriter(QObject):
     def _begin(self, stack: StackState) -> None:
         self._stack, self._task = stack, StackTask(stack)
         self._status_panel.continue_planes.setVisible(False)
-        cuts = [stack.plane_indices[number] for number in self._task.numbers]
-        self._runner.run_task(self._task, "Starting …", stack_task_steps, stack.request, cuts)
+        planes = [stack.plane_indices[number] for number in self._task.numbers]
+        self._runner.run_task(self._task, "Starting …", stack_task_steps, stack.request, planes)
 
-    def _on_more(self, *_: object) -> None:
+    def _on_continue(self, *_: object) -> None:
         stack = self._stack
         if stack is None or self._runner.is_running:
             return
@@ -119,8 +119,8 @@ class StackWriter(QObject):
         self._predictions.stop()
         self._begin(stack)
 
-    def _gone(self, stack: StackState) -> str:
-        """Say why planes cannot be written any more; empty: they can."""
+    def _explain_abort(self, stack: StackState) -> str:
+        """Return why planes cannot be written any more; empty: they can."""
         source, layer = stack.request.source, stack.layer
         done = "Planes that were finished before stay."
         if source.image not in self._viewer.layers:
@@ -143,40 +143,44 @@ class StackWriter(QObject):
         self._runner.job.cancel()
         show(reason)
 
-    # what comes out of the thread
+    # output of the thread
 
-    def _on_step(self, run: Any, step: Any) -> None:
-        if not isinstance(run, StackTask) or not isinstance(step, StackPlaneStep) or run.is_aborted:
+    def _on_step(self, task: Any, step: Any) -> None:
+        if (
+            not isinstance(task, StackTask)
+            or not isinstance(step, StackPlaneStep)
+            or task.is_aborted
+        ):
             return
         self.check()
-        if run.is_aborted:
+        if task.is_aborted:
             return
         try:
-            self._add(run.stack, run.numbers[step.plane], step.finished)
+            self._add(task.stack, task.numbers[step.plane], step.finished)
         except UserError as error:
             self._end(str(error), show_error)
 
-    def _add(self, stack: StackState, number: int, finished: PlaneTaskOutput) -> None:
-        """Write one plane, as cheaply as it can be."""
-        source, answer = (
+    def _add(self, stack: StackState, number: int, output: PlaneTaskOutput) -> None:
+        """Write one plane, with as few updates of the window as possible."""
+        source, retuned = (
             stack.request.source.at_plane(stack.plane_indices[number]),
-            finished.retuned,
+            output.retuned,
         )
-        assert answer is not None
+        assert retuned is not None
         place = get_layer_placement(source.image, source.plane_index)
         layer = stack.layer or find_labels_layer(self._viewer, source.image, len(place.shape))
-        if layer is not None and answer.inside is None and self._predictions.edited(layer, place):
+        if layer is not None and retuned.inside is None and self._predictions.edited(layer, place):
             stack.edited.add(number)
             return
-        seen = is_on_view(self._viewer, source.image, source.plane_index)
+        refresh = is_on_view(self._viewer, source.image, source.plane_index)
         if stack.layer is None:
             check_unlocked(layer)
             stack.layer = self._predictions.write_plane(
                 layer,
                 place,
                 lambda: show_labels(
-                    self._viewer, source.image, source.plane_index, answer.labels, answer.inside,
-                    answer.result.record,
+                    self._viewer, source.image, source.plane_index, retuned.labels, retuned.inside,
+                    retuned.result.record,
                 ),
             )  # fmt: skip
             if stack.layer != layer:
@@ -185,37 +189,39 @@ class StackWriter(QObject):
             self._predictions.write_plane(
                 layer,
                 place,
-                lambda: write_plane_labels(stack.layer, place, answer.labels, answer.inside, seen),
+                lambda: write_plane_labels(
+                    stack.layer, place, retuned.labels, retuned.inside, refresh
+                ),
             )
-        stack.areas[number] = answer.areas
-        stack.record = answer.result.record
+        stack.areas[number] = retuned.areas
+        stack.record = retuned.result.record
         stack.places.append(place)
-        kept = PlaneResult(
-            source, finished.prediction, finished.checksum, get_model_stamp(stack.request.model),
-            stack.layer, place, answer.inside, answer.result.record,
+        result = PlaneResult(
+            source, output.prediction, output.checksum, get_model_stamp(stack.request.model),
+            stack.layer, place, retuned.inside, retuned.result.record,
         )  # fmt: skip
-        kept.mark_written()
-        kept.update_features(answer, publish=False)
-        self._predictions.add(kept)
-        self._display_options.show_map(kept, seen)
-        self.plane_result.emit(kept)
+        result.mark_written()
+        result.update_features(retuned, publish=False)
+        self._predictions.add(result)
+        self._display_options.show_map(result, refresh)
+        self.plane_result.emit(result)
 
-    def _on_ended(self, run: Any, result: Any) -> None:
-        if not isinstance(run, StackTask):
+    def _on_ended(self, task: Any, result: Any) -> None:
+        if not isinstance(task, StackTask):
             return
-        stack, self._task = run.stack, None
-        stack.seconds += run.seconds
+        stack, self._task = task.stack, None
+        stack.seconds += task.seconds
         if result is not None:
             sources = {
-                n: stack.request.source.at_plane(stack.plane_indices[n]) for n in run.numbers
+                n: stack.request.source.at_plane(stack.plane_indices[n]) for n in task.numbers
             }
             stack.failed |= {
-                n for n, one in sources.items()
-                if n not in stack.areas and one.plane_index_at_level in result.failed
+                n for n, source in sources.items()
+                if n not in stack.areas and source.plane_index_at_level in result.failed
             }  # fmt: skip
         self._draw(stack)
-        self._status_panel.show_message(_end_message(run) + self._stale_ids_warning(stack))
-        if run.is_aborted or not stack.remaining or not stack.done:
+        self._status_panel.show_message(_end_message(task) + self._stale_ids_warning(stack))
+        if task.is_aborted or not stack.remaining or not stack.done:
             self.withdraw_continue()
         else:
             self._status_panel.continue_planes.setVisible(True)
@@ -223,19 +229,19 @@ class StackWriter(QObject):
             self.ended.emit(stack.request)
 
     def _stale_ids_warning(self, stack: StackState) -> str:
-        """Say that ids hold across planes no more; tracks go if no plane has the old ones."""
+        """Return a warning if ids no longer match across planes; remove outdated tracks."""
         if (layer := stack.layer) is None or layer not in self._viewer.layers:
             return ""
         place = get_layer_placement(stack.request.source.image, stack.request.source.plane_index)
         at = zip(place.shape, place.index, strict=True)
-        planes = [length for length, one in at if not isinstance(one, slice)]
-        words = stale_ids_warning(layer, "")
-        if words and len(stack.areas) == math.prod(planes):
+        planes = [length for length, part in at if not isinstance(part, slice)]
+        warning = stale_ids_warning(layer, "")
+        if warning and len(stack.areas) == math.prod(planes):
             remove_tracks_layer(self._viewer, layer)
-        return words
+        return warning
 
     def _draw(self, stack: StackState) -> None:
-        """Show and record all that was written: for every plane that would be too slow."""
+        """Draw and record all planes that were written: once per plane would be too slow."""
         layer, source = stack.layer, stack.request.source
         if layer is None or layer not in self._viewer.layers:
             return
@@ -250,11 +256,11 @@ class StackWriter(QObject):
         layer.refresh(extent=False)
 
 
-def _end_message(run: StackTask) -> str:
-    """Say how a run has ended, and what there is."""
-    stack, planes = run.stack, len(run.stack.plane_indices)
-    if run.is_aborted or not stack.remaining:
-        return " ".join(filter(None, [run.reason, stack.summary() if stack.done else ""]))
+def _end_message(task: StackTask) -> str:
+    """Return the message at the end of a run."""
+    stack, planes = task.stack, len(task.stack.plane_indices)
+    if task.is_aborted or not stack.remaining:
+        return " ".join(filter(None, [task.reason, stack.summary() if stack.done else ""]))
     if not stack.done:
         return "Cancelled."
     done = planes - len(stack.remaining)

@@ -69,7 +69,7 @@ SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision")
 
 
 class SegmentWidget(QWidget):
-    """Finds the nuclei of the image on view, and keeps them tunable.
+    """Segments the nuclei of the image on view; sliders retune the result.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class SegmentWidget(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._predictions = PredictionCache()
-        self._restoring = True  # while the form is set as a whole, nothing is tuned
+        self._restoring = True  # while the form is set as a whole, nothing is retuned
         self._build()
         self._runner = Runner(self._status_panel)
         parts = (napari_viewer, self._predictions, self._runner, self._status_panel)
@@ -127,7 +127,7 @@ class SegmentWidget(QWidget):
         return top
 
     def _tuning(self) -> QWidget:
-        """Sliders that act at once on what the network has said."""
+        """Create the sliders that recompute the nuclei from the stored network output."""
         self._reset = create_button(
             "reset", "Reset", "Back to the values that were tuned for the model."
         )
@@ -135,20 +135,20 @@ class SegmentWidget(QWidget):
             "tune_all", "Tune all planes", "Use these values in all planes that were segmented."
         )
         self._all.setVisible(False)
-        made = QWidget()
-        layout = QVBoxLayout(made)
+        widget = QWidget()
+        layout = QVBoxLayout(widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._form.container(*THRESHOLD_NAMES))
         layout.addWidget(create_row(self._all, self._reset), alignment=Qt.AlignmentFlag.AlignRight)
-        return made
+        return widget
 
     def _settings(self) -> QCollapsible:
-        made = QCollapsible("Settings of the network")
-        made.setObjectName("settings")
-        made.addWidget(self._form.container(*SEGMENT_SETTINGS))
-        return made
+        collapsible = QCollapsible("Settings of the network")
+        collapsible.setObjectName("settings")
+        collapsible.addWidget(self._form.container(*SEGMENT_SETTINGS))
+        return collapsible
 
-    # what happens elsewhere
+    # signals
 
     def _watch(self) -> None:
         self._status_panel.segment.clicked.connect(self.start)
@@ -175,7 +175,7 @@ class SegmentWidget(QWidget):
 
     def _on_where(self) -> None:
         if not self._runner.is_running:
-            self._status_panel.show_message("")  # what it says is of another image
+            self._status_panel.show_message("")  # it belongs to another image
         self._offer_all()
 
     def _forget(self, layer: Any) -> None:
@@ -184,15 +184,15 @@ class SegmentWidget(QWidget):
         self._offer_all()
 
     def _show_thresholds(self, *_: object) -> None:
-        """Show the values that were tuned for the chosen model."""
+        """Show the thresholds that were tuned for the chosen model."""
         if (card := self._model.card()) is not None:
             tuned = card.thresholds | {"minimum_area": None}  # it depends on the size of nuclei
             self._form.set(dataclasses.replace(self._form.get(), **tuned))
 
-    # the public face, for scripts and tests
+    # public methods, for scripts and tests
 
     def use_model_file(self, path: str | Path) -> None:
-        """Offer a model file in the list and choose it; a file that is no model is refused.
+        """Add a model file to the list and choose it; a file that is no model is refused.
 
         Parameters
         ----------
@@ -201,14 +201,14 @@ class SegmentWidget(QWidget):
         self._model.use_file(path)
 
     def use_record(self, record: dict[str, Any]) -> None:
-        """Set the form to what made a result.
+        """Set the form to the settings of a result.
 
         Parameters
         ----------
         record : dict
-            As it is kept in ``metadata["napari_nuclei_unet"]`` of a labels layer.
+            As in ``metadata["napari_nuclei_unet"]`` of a labels layer.
         """
-        self._restoring = True  # or what is shown now would be tuned with what was used elsewhere
+        self._restoring = True  # or the result on view would be retuned with these settings
         try:
             self._use_record(record)
         except UserError as error:
@@ -226,7 +226,7 @@ class SegmentWidget(QWidget):
         self._source_form.use_record(record)
         self._source_form.planes.use((record.get("source") or {}).get("planes", ()))
         known = self._model.use_record(record)
-        self._form.set(params)  # after the model, which brought its own thresholds
+        self._form.set(params)  # after the model, which set its own thresholds
         if not known:
             show_warning(
                 f"The model '{record.get('model')}' of these labels is not here any more, so "
@@ -234,15 +234,15 @@ class SegmentWidget(QWidget):
             )
 
     def start(self, *_: object) -> None:
-        """Segment, as a click on the button does; a run under way goes on undisturbed."""
+        """Segment, as a click on the button does; does nothing during a run."""
         self._begin(None)
 
     def preview(self, *_: object) -> None:
-        """Segment only what the view shows."""
+        """Segment only the visible region."""
         self._begin(VISIBLE_REGION)
 
     def tune_all(self, *_: object) -> None:
-        """Tune all planes that are kept of the stack on view."""
+        """Retune all cached planes of the stack on view."""
         planes = self._current_plane.planes()
         if planes and not self._runner.is_running:
             self._predictions.stop()
@@ -254,29 +254,29 @@ class SegmentWidget(QWidget):
         try:
             source = self._source_form.source(region)
             check_offline(source.image)
-            cuts = (
+            planes = (
                 None
                 if region == VISIBLE_REGION
                 else self._source_form.planes.plane_indices(source.plane_index)
             )
             if region != VISIBLE_REGION and is_large(source):
                 self._blockwise_controller.start(
-                    self._request(source), cuts or [source.plane_index]
+                    self._request(source), planes or [source.plane_index]
                 )
                 return
             place = get_layer_placement(source.image, source.plane_index)
-            before = find_labels_layer(self._viewer, source.image, len(place.shape))
-            check_unlocked(before)
-            check_labels_memory(source.image, place, before)
+            layer = find_labels_layer(self._viewer, source.image, len(place.shape))
+            check_unlocked(layer)
+            check_labels_memory(source.image, place, layer)
         except UserError as error:
             show_warning(str(error))
             return
         self._predictions.stop()
         self._stack_writer.withdraw_continue()
-        if cuts is None:
+        if planes is None:
             self._runner.start(self._request(source))
         else:
-            self._stack_writer.start(self._request(source), cuts)
+            self._stack_writer.start(self._request(source), planes)
 
     def _request(self, source: ImageSource) -> SegmentRequest:
         return SegmentRequest(
@@ -286,10 +286,10 @@ class SegmentWidget(QWidget):
 
     # what was found
 
-    def _on_found(self, run: PlaneTask, finished: PlaneTaskOutput) -> None:
+    def _on_found(self, task: PlaneTask, output: PlaneTaskOutput) -> None:
         """Show what a run has found, and keep what the network said for the sliders."""
-        source, answer = run.request.source, finished.retuned
-        assert answer is not None
+        source, retuned = task.request.source, output.retuned
+        assert retuned is not None
         name = source.image.name
         if source.image not in self._viewer.layers:
             show_warning(
@@ -304,53 +304,59 @@ class SegmentWidget(QWidget):
             )
             return
         place = get_layer_placement(source.image, source.plane_index)
-        before = find_labels_layer(self._viewer, source.image, len(place.shape))
-        if before is not None and answer.inside is None and self._predictions.edited(before, place):
-            detach_labels(before)
-            show_info(f"What you have corrected in '{before.name}' stays as it is.")
-            before = None
+        previous = find_labels_layer(self._viewer, source.image, len(place.shape))
+        if (
+            previous is not None
+            and retuned.inside is None
+            and self._predictions.edited(previous, place)
+        ):
+            detach_labels(previous)
+            show_info(f"What you have corrected in '{previous.name}' stays as it is.")
+            previous = None
         try:
-            layer = self._predictions.write_plane(before, place, lambda: self._show(source, answer))
+            layer = self._predictions.write_plane(
+                previous, place, lambda: self._show(source, retuned)
+            )
         except UserError as error:
             show_error(str(error))
             return
-        if layer != before:
+        if layer != previous:
             self._display_options.apply(layer)
-        kept = PlaneResult(
+        result = PlaneResult(
             source,
-            finished.prediction,
-            finished.checksum,
-            get_model_stamp(run.request.model),
+            output.prediction,
+            output.checksum,
+            get_model_stamp(task.request.model),
             layer,
             place,
-            answer.inside,
-            answer.result.record,
+            retuned.inside,
+            retuned.result.record,
         )
-        kept.mark_written()
-        kept.update_features(answer)
-        self._predictions.add(kept)
+        result.mark_written()
+        result.update_features(retuned)
+        self._predictions.add(result)
         self._status_panel.show_message(
-            summarize_plane(answer, source, run.seconds) + stale_ids_warning(layer)
+            summarize_plane(retuned, source, task.seconds) + stale_ids_warning(layer)
         )
-        if self._current_plane.plane_result() is kept:
-            self._catch_up(run.request)
-        self._display_options.show_map(kept)
+        if self._current_plane.plane_result() is result:
+            self._catch_up(task.request)
+        self._display_options.show_map(result)
         self._offer_all()
 
     def _catch_up(self, request: SegmentRequest) -> None:
         """Tune the plane on view, if sliders were moved while a run was under way."""
         params = self._form.get()
-        if params != request.params and (kept := self._current_plane.plane_result()) is not None:
-            self._predictions.request_retune(kept, params)
+        if params != request.params and (result := self._current_plane.plane_result()) is not None:
+            self._predictions.request_retune(result, params)
 
     def _on_kept(self, _: PlaneResult) -> None:
         if self._all.isHidden():
             self._offer_all()
 
-    def _show(self, source: ImageSource, answer: RetunedPlane) -> Labels:
+    def _show(self, source: ImageSource, retuned: RetunedPlane) -> Labels:
         return show_labels(
-            self._viewer, source.image, source.plane_index, answer.labels, answer.inside,
-            answer.result.record,
+            self._viewer, source.image, source.plane_index, retuned.labels, retuned.inside,
+            retuned.result.record,
         )  # fmt: skip
 
     # live tuning
@@ -358,8 +364,8 @@ class SegmentWidget(QWidget):
     def _on_tuned(self, name: str) -> None:
         if self._runner.is_running or self._restoring or name not in THRESHOLD_NAMES:
             return
-        if (kept := self._current_plane.plane_result()) is not None:
-            self._predictions.request_retune(kept, self._form.get())
+        if (result := self._current_plane.plane_result()) is not None:
+            self._predictions.request_retune(result, self._form.get())
         elif self._source_form.image.value is not None:
             self._status_panel.show_message(self._current_plane.explain_missing())
 
@@ -367,13 +373,15 @@ class SegmentWidget(QWidget):
         self._all.setVisible(len(self._current_plane.planes()) > 1)
 
     def _on_probability(self) -> None:
-        if (kept := self._current_plane.plane_result()) is not None:
-            self._display_options.show_map(kept)
+        if (result := self._current_plane.plane_result()) is not None:
+            self._display_options.show_map(result)
         else:
             self._status_panel.show_message(self._current_plane.explain_missing())
 
-    def _on_retuned(self, kept: PlaneResult, answer: RetunedPlane) -> None:
-        self._predictions.write_plane(kept.layer, kept.placement, lambda: kept.update(answer))
+    def _on_retuned(self, result: PlaneResult, retuned: RetunedPlane) -> None:
+        self._predictions.write_plane(
+            result.layer, result.placement, lambda: result.update(retuned)
+        )
         self._status_panel.show_message(
-            summarize_plane(answer, kept.source, None) + stale_ids_warning(kept.layer)
+            summarize_plane(retuned, result.source, None) + stale_ids_warning(result.layer)
         )
