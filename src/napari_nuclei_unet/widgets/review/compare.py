@@ -14,6 +14,7 @@ from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, Comparison
 from napari_nuclei_unet.metrics.matching import IOU_THRESHOLDS
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box
 from napari_nuclei_unet.widgets.common.job import ThreadJob
+from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data, layer_shape
 from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY
 from napari_nuclei_unet.widgets.review.comparison import (
@@ -136,10 +137,7 @@ class ComparePanel(QWidget):
     def _refreshed_choice(self, one: ComboBox) -> Labels | None:
         """Offer other choices; the one that was chosen by hand, if it is still there."""
         before = one.value
-        with one.changed.blocked():
-            one.reset_choices()  # magicgui knows choices by their text, and that may be another
-            if before in one.choices:
-                one.value = before
+        reload_choices(one)
         if before is None or before not in one.choices:
             self._user_chosen.discard(one.name)
         return before if one.name in self._user_chosen else None

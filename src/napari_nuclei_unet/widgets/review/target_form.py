@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
 from napari_nuclei_unet.widgets.common.controls import create_combo_box
+from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.layers.geometry import layer_shape
 from napari_nuclei_unet.widgets.layers.image_source import guess_layer_channel_axis
 from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY, PROBABILITY_KEY
@@ -74,15 +75,13 @@ class TargetForm(QObject):
 
     def refresh_choices(self, *_: object) -> None:
         """Offer the layers that there are now."""
-        before = self.labels, self.image
-        self._labels.reset_choices()
-        self._image.reset_choices()
-        if self.labels != before[0]:
+        if reload_choices(self._labels):
             self._on_labels()
             return
+        image_changed = reload_choices(self._image)
         if self.image is None:
             self._image.value = self._likely()
-        if self.image != before[1]:
+        if image_changed:
             self._emit_changed()
 
     def _on_active(self, *_: object) -> None:
@@ -93,7 +92,7 @@ class TargetForm(QObject):
     def _on_labels(self, *_: object) -> None:
         if self.labels is not None and self._viewer.layers.selection.active != self.labels:
             self._viewer.layers.selection.active = self.labels  # keys are those of this layer
-        self._image.reset_choices()
+        reload_choices(self._image)
         self._image.value = self._likely()
         self._emit_changed()
 

@@ -17,6 +17,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box
 from napari_nuclei_unet.widgets.common.job import ThreadJob
+from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.common.notify import show_user_error
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.keys import LINKED_IDS_KEY, METADATA_KEY, TRACKS_KEY
@@ -149,10 +150,7 @@ class LinkingPanel(QWidget):
 
     def refresh_choices(self, *_: object) -> None:
         """Update the axes of the chosen labels; the panel is hidden where they are no stack."""
-        before = self._axis.value
-        self._axis.reset_choices()
-        if before in self._axis.choices:
-            self._axis.value = before
+        reload_choices(self._axis)
         self.setVisible(bool(self._axis.choices))
 
     def _labels(self) -> Labels | None:
@@ -166,19 +164,11 @@ class LinkingPanel(QWidget):
         if layer is None or layer.multiscale:
             return []
         shape = layer.data.shape
-        axes = [
-            (f"{_axis_title(layer, axis)} ({shape[axis]})", axis)
-            for axis in range(layer.ndim - 2)
-            if shape[axis] > 1
-        ]
-        # the last is the likeliest for depth, and depth comes first in the list
-        return sorted(
-            axes,
-            key=lambda pair: (
-                _axis_title(layer, pair[1]).lower() not in DEPTH_AXIS_NAMES,
-                -pair[1],
-            ),
-        )
+        axes = [axis for axis in range(layer.ndim - 2) if shape[axis] > 1]
+        titles = {axis: _axis_title(layer, axis) for axis in axes}
+        # depth comes first in the list; of the others the last is the likeliest for it
+        axes.sort(key=lambda axis: (titles[axis].lower() not in DEPTH_AXIS_NAMES, -axis))
+        return [(f"{titles[axis]} ({shape[axis]})", axis) for axis in axes]
 
     def _on_join(self, *_: object) -> None:
         self._start_linking(over_time=False)

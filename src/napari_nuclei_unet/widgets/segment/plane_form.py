@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QLineEdit
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controls import create_combo_box, create_row
+from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.layers.geometry import hidden_axes, layer_shape
 
 if TYPE_CHECKING:
@@ -97,9 +98,7 @@ class PlaneForm(QObject):
         if axes != self._axes:
             self.range.clear()
         self._axes = axes
-        with self.kind.changed.blocked():
-            self.kind.reset_choices()
-            self.kind.value = kind
+        reload_choices(self.kind, kind)
         names = ", ".join(map(str, axes))
         self.range.setPlaceholderText(", ".join(f"0-{axis.length - 1}" for axis in axes))
         self.range.setToolTip(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
@@ -14,6 +13,7 @@ from napari_nuclei_unet.arrays.axes import Channel
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.canvas import find_canvas
 from napari_nuclei_unet.widgets.common.controls import create_combo_box, create_row
+from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.layers.geometry import layer_shape, viewer_unit_lengths
 from napari_nuclei_unet.widgets.layers.image_source import (
     VISIBLE_REGION,
@@ -236,18 +236,9 @@ class SourceForm(QObject):
             layer.events.axis_labels.connect(self._on_data)
 
     def _refresh(self, _: Any = None) -> None:
-        for one in (self.image, self.region):
-            self._renew(one)
-
-    def _renew(self, one: ComboBox) -> None:
-        """Offer other choices and keep the one chosen: magicgui knows choices by their text."""
-        before = one.value
-        with one.changed.blocked():
-            one.reset_choices()
-            if before in one.choices:
-                one.value = before
-        if one.value != before:
-            one.changed.emit(one.value)
+        for combo in (self.image, self.region):
+            if reload_choices(combo):
+                combo.changed.emit(combo.value)
 
     def _follow_selection(self, _: Any = None) -> None:
         """Choose the image that is selected, or whose nuclei are."""
@@ -269,12 +260,8 @@ class SourceForm(QObject):
         key = "" if image is None else str(image.unique_id)
         guess = None if image is None else guess_layer_channel_axis(image)
         axis, channel = self._chosen.get(key, (guess, CHANNEL_ON_VIEW))
-        for combo in (self.axis, self.level):
-            with combo.changed.blocked():
-                combo.reset_choices()
-        with self.axis.changed.blocked():
-            self.axis.value = axis
-        self.level.value = 0
+        reload_choices(self.axis, axis)
+        reload_choices(self.level, 0)
         self._offer_channels(channel)
         self._offer_planes(reset=True)
         self.changed.emit()
@@ -285,9 +272,7 @@ class SourceForm(QObject):
         self._remember()
 
     def _offer_channels(self, chosen: Any) -> None:
-        with self.channel.changed.blocked():
-            self.channel.reset_choices()
-            self.channel.value = chosen if chosen in self.channel.choices else CHANNEL_ON_VIEW
+        reload_choices(self.channel, chosen, CHANNEL_ON_VIEW)
 
     def _offer_planes(self, _: Any = None, reset: bool = False) -> None:
         self.planes.offer(stack_axes(self._viewer, self.image.value, self.axis.value), reset)

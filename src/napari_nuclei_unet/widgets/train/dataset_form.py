@@ -14,6 +14,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.widgets.common.controls import create_combo_box
 from napari_nuclei_unet.widgets.common.job import ThreadJob
+from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
 from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data
 from napari_nuclei_unet.widgets.layers.image_source import check_offline
@@ -183,15 +184,9 @@ class DatasetForm(QObject):
         ]
 
     def _on_layers(self, _: Any = None) -> None:
-        before = self.unlabelled.value
-        with self.unlabelled.changed.blocked():
-            self.unlabelled.reset_choices()
-            if before in self.unlabelled.choices:
-                self.unlabelled.value = before
-        if self.unlabelled.value != before:
-            self.unlabelled.value = (
-                UNLABELLED_IS_UNKNOWN  # what was unknown does not become background
-            )
+        if reload_choices(self.unlabelled):
+            # what was unknown must not become background
+            self.unlabelled.value = UNLABELLED_IS_UNKNOWN
             self._on_meaning()
 
     def _on_meaning(self, _: Any = None) -> None:

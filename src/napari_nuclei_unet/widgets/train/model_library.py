@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QDialog,
@@ -27,6 +27,8 @@ from napari_nuclei_unet.models.model import ModelCard, list_models, read_card
 from napari_nuclei_unet.progress import Step
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
 from napari_nuclei_unet.widgets.common.job import ThreadJob
+from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
+from napari_nuclei_unet.widgets.common.notify import show_user_error
 from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.session.model_registry import (
     MODEL_REGISTRY,
@@ -47,7 +49,7 @@ class ModelLibraryPanel(QWidget):
         super().__init__()
         self._job = ThreadJob()
         self._job.returned.connect(self._on_done)
-        self._job.failed.connect(_show_user_error)
+        self._job.failed.connect(show_user_error)
         self.model = create_combo_box("own_model", "Your own models.", self._models)
         buttons = (
             ("rename_model", "Rename …", "Give the model another name.", self.rename),
@@ -86,10 +88,7 @@ class ModelLibraryPanel(QWidget):
         return [(path.stem, str(path)) for path in list_models(user_model_folder())]
 
     def _refresh(self) -> None:
-        before = self.model.value
-        self.model.reset_choices()
-        if before in self.model.choices:
-            self.model.value = before
+        reload_choices(self.model)
         for one in self._model_buttons:
             one.setEnabled(self.model.value is not None)
 
@@ -238,14 +237,8 @@ def _try_action(action: Callable[[], Any]) -> Any:
     try:
         return action()
     except UserError as error:
-        show_error(str(error))
+        show_user_error(error)
         return None
-
-
-def _show_user_error(error: Exception) -> None:
-    if not isinstance(error, UserError):
-        raise error
-    show_error(str(error))
 
 
 def format_card(card: ModelCard) -> str:

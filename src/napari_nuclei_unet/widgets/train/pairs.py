@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem
 from napari_nuclei_unet.arrays.axes import Channel, pair_plane_indices
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
+from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.layers.geometry import layer_shape
 from napari_nuclei_unet.widgets.layers.image_source import guess_layer_channel_axis
 from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY, PROBABILITY_KEY
@@ -286,10 +287,7 @@ class PairList(QObject):
     def _on_chosen(self) -> None:
         about = self._with_channels()
         self._form.setRowVisible(self.channel.native, bool(about))
-        with self.channel.changed.blocked():
-            self.channel.reset_choices()
-            if about and about[0].channel in self.channel.choices:
-                self.channel.value = about[0].channel
+        reload_choices(self.channel, *(pair.channel for pair in about[:1]))
 
     def _on_channel(self, channel: Any) -> None:
         about = [pair.key for pair in self._with_channels()]
