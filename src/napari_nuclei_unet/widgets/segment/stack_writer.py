@@ -18,7 +18,6 @@ from napari_nuclei_unet.widgets.layers.labels_layer import (
     find_labels_layer,
     get_layer_placement,
     set_geometry,
-    show_labels,
     write_plane_labels,
     write_record,
 )
@@ -30,13 +29,13 @@ from napari_nuclei_unet.widgets.segment.stack_task import (
     StackTask,
     stack_task_steps,
 )
-from napari_nuclei_unet.widgets.session.plane_result import PlaneResult, get_model_stamp
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
     from napari_nuclei_unet.widgets.segment.display import DisplayOptions
+    from napari_nuclei_unet.widgets.segment.plane_writer import PlaneWriter
     from napari_nuclei_unet.widgets.segment.runner import Runner
     from napari_nuclei_unet.widgets.session.predictions import PredictionCache
 
@@ -53,6 +52,7 @@ class StackWriter(QObject):
     status_panel : StatusPanel
         Its button Continue finishes a run that was cancelled.
     display_options : DisplayOptions
+    plane_writer : PlaneWriter
 
     Signals
     -------
@@ -72,10 +72,12 @@ class StackWriter(QObject):
         runner: Runner,
         status_panel: StatusPanel,
         display_options: DisplayOptions,
+        plane_writer: PlaneWriter,
     ) -> None:
         super().__init__(status_panel)
         self._viewer, self._predictions, self._runner = viewer, predictions, runner
         self._status_panel, self._display_options = status_panel, display_options
+        self._plane_writer = plane_writer
         self._stack: StackState | None = None  # the one running, or the one that Continue finishes
         self._task: StackTask | None = None
         status_panel.continue_planes.clicked.connect(self._on_continue)
@@ -146,11 +148,7 @@ class StackWriter(QObject):
     # output of the thread
 
     def _on_step(self, task: Any, step: Any) -> None:
-        if (
-            not isinstance(task, StackTask)
-            or not isinstance(step, StackPlaneStep)
-            or task.is_aborted
-        ):
+        if not isinstance(task, StackTask) or not isinstance(step, StackPlaneStep):
             return
         self.check()
         if task.is_aborted:
@@ -162,10 +160,8 @@ class StackWriter(QObject):
 
     def _add(self, stack: StackState, number: int, output: PlaneTaskOutput) -> None:
         """Write one plane, with as few updates of the window as possible."""
-        source, retuned = (
-            stack.request.source.at_plane(stack.plane_indices[number]),
-            output.retuned,
-        )
+        source = stack.request.source.at_plane(stack.plane_indices[number])
+        retuned = output.retuned
         assert retuned is not None
         place = get_layer_placement(source.image, source.plane_index)
         layer = stack.layer or find_labels_layer(self._viewer, source.image, len(place.shape))
@@ -175,34 +171,18 @@ class StackWriter(QObject):
         refresh = is_on_view(self._viewer, source.image, source.plane_index)
         if stack.layer is None:
             check_unlocked(layer)
-            stack.layer = self._predictions.write_plane(
-                layer,
-                place,
-                lambda: show_labels(
-                    self._viewer, source.image, source.plane_index, retuned.labels, retuned.inside,
-                    retuned.result.record,
-                ),
-            )  # fmt: skip
-            if stack.layer != layer:
-                self._display_options.apply(stack.layer)
+            stack.layer = layer = self._plane_writer.show(source, retuned, layer, place)
         else:
+            labels, inside = retuned.labels, retuned.inside
             self._predictions.write_plane(
-                layer,
-                place,
-                lambda: write_plane_labels(
-                    stack.layer, place, retuned.labels, retuned.inside, refresh
-                ),
+                layer, place, lambda: write_plane_labels(layer, place, labels, inside, refresh)
             )
         stack.areas[number] = retuned.areas
         stack.record = retuned.result.record
         stack.places.append(place)
-        result = PlaneResult(
-            source, output.prediction, output.checksum, get_model_stamp(stack.request.model),
-            stack.layer, place, retuned.inside, retuned.result.record,
-        )  # fmt: skip
-        result.mark_written()
-        result.update_features(retuned, publish=False)
-        self._predictions.add(result)
+        result = self._plane_writer.cache(
+            stack.request, source, output, layer, place, publish=False
+        )
         self._display_options.show_map(result, refresh)
         self.plane_result.emit(result)
 

@@ -6,8 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Labels
-from napari.utils.notifications import show_error, show_info, show_warning
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFormLayout,
@@ -32,10 +31,8 @@ from napari_nuclei_unet.widgets.layers.image_source import (
 from napari_nuclei_unet.widgets.layers.labels_layer import (
     check_labels_memory,
     check_unlocked,
-    detach_labels,
     find_labels_layer,
     get_layer_placement,
-    show_labels,
 )
 from napari_nuclei_unet.widgets.layers.watcher import LayerWatcher
 from napari_nuclei_unet.widgets.segment.blockwise_task import BlockwiseController, is_large
@@ -48,6 +45,7 @@ from napari_nuclei_unet.widgets.segment.plane_task import (
     SegmentRequest,
     summarize_plane,
 )
+from napari_nuclei_unet.widgets.segment.plane_writer import PlaneWriter
 from napari_nuclei_unet.widgets.segment.reproduce import DAMAGED_RECORD, ReproducePanel
 from napari_nuclei_unet.widgets.segment.retune_task import RetuneController
 from napari_nuclei_unet.widgets.segment.review_button import ReviewButton
@@ -58,7 +56,6 @@ from napari_nuclei_unet.widgets.session.model_form import ModelForm
 from napari_nuclei_unet.widgets.session.plane_result import (
     PlaneResult,
     RetunedPlane,
-    get_model_stamp,
 )
 from napari_nuclei_unet.widgets.session.predictions import PredictionCache
 
@@ -85,7 +82,8 @@ class SegmentWidget(QWidget):
         self._build()
         self._runner = Runner(self._status_panel)
         parts = (napari_viewer, self._predictions, self._runner, self._status_panel)
-        self._stack_writer = StackWriter(*parts, self._display_options)
+        self._plane_writer = PlaneWriter(napari_viewer, self._predictions, self._display_options)
+        self._stack_writer = StackWriter(*parts, self._display_options, self._plane_writer)
         self._retune_controller = RetuneController(*parts)
         self._blockwise_controller = BlockwiseController(
             napari_viewer, self._runner, self._status_panel, self._display_options
@@ -94,7 +92,7 @@ class SegmentWidget(QWidget):
         self._show_thresholds()
         self._restoring = False
 
-    # what is seen
+    # layout
 
     def _build(self) -> None:
         self._source_form = SourceForm(self._viewer)
@@ -158,14 +156,14 @@ class SegmentWidget(QWidget):
         self._linking_panel.message.connect(self._status_panel.show_message)
         self._reproduce_panel.message.connect(self._status_panel.show_message)
         self._model.changed.connect(self._show_thresholds)
-        self._form.changed.connect(self._on_tuned)
+        self._form.changed.connect(self._on_setting)
         LayerWatcher(self._viewer, self).invalidated.connect(self._forget)
-        self._source_form.changed.connect(self._on_where)
+        self._source_form.changed.connect(self._on_source_changed)
         self._predictions.retuned.connect(self._on_retuned)
         self._predictions.message.connect(self._status_panel.show_message)
         self._predictions.failed.connect(show_user_error)
-        self._runner.segmented.connect(self._on_found)
-        self._stack_writer.plane_result.connect(self._on_kept)
+        self._runner.segmented.connect(self._on_segmented)
+        self._stack_writer.plane_result.connect(self._on_plane_written)
         self._stack_writer.ended.connect(self._catch_up)
         self._all.clicked.connect(self.tune_all)
         self._retune_controller.ended.connect(self._catch_up)
@@ -173,7 +171,7 @@ class SegmentWidget(QWidget):
         self.destroyed.connect(self._runner.job.cancel)
         self.destroyed.connect(self._predictions.close)
 
-    def _on_where(self) -> None:
+    def _on_source_changed(self) -> None:
         if not self._runner.is_running:
             self._status_panel.show_message("")  # it belongs to another image
         self._offer_all()
@@ -284,59 +282,16 @@ class SegmentWidget(QWidget):
             get_preference("threads_free"),
         )  # fmt: skip
 
-    # what was found
+    # results
 
-    def _on_found(self, task: PlaneTask, output: PlaneTaskOutput) -> None:
-        """Show what a run has found, and keep what the network said for the sliders."""
-        source, retuned = task.request.source, output.retuned
-        assert retuned is not None
-        name = source.image.name
-        if source.image not in self._viewer.layers:
-            show_warning(
-                f"The image '{name}' was removed while it was being segmented, so its nuclei were "
-                "not added."
-            )
+    def _on_segmented(self, task: PlaneTask, output: PlaneTaskOutput) -> None:
+        """Show the nuclei of a finished run, and cache its prediction for the sliders."""
+        if (result := self._plane_writer.write(task.request, output)) is None:
             return
-        if not source.is_current:
-            show_warning(
-                f"The image '{name}' was changed while it was being segmented, so its nuclei were "
-                "not added: segment it again."
-            )
-            return
-        place = get_layer_placement(source.image, source.plane_index)
-        previous = find_labels_layer(self._viewer, source.image, len(place.shape))
-        if (
-            previous is not None
-            and retuned.inside is None
-            and self._predictions.edited(previous, place)
-        ):
-            detach_labels(previous)
-            show_info(f"What you have corrected in '{previous.name}' stays as it is.")
-            previous = None
-        try:
-            layer = self._predictions.write_plane(
-                previous, place, lambda: self._show(source, retuned)
-            )
-        except UserError as error:
-            show_error(str(error))
-            return
-        if layer != previous:
-            self._display_options.apply(layer)
-        result = PlaneResult(
-            source,
-            output.prediction,
-            output.checksum,
-            get_model_stamp(task.request.model),
-            layer,
-            place,
-            retuned.inside,
-            retuned.result.record,
-        )
-        result.mark_written()
-        result.update_features(retuned)
-        self._predictions.add(result)
+        assert output.retuned is not None
         self._status_panel.show_message(
-            summarize_plane(retuned, source, task.seconds) + stale_ids_warning(layer)
+            summarize_plane(output.retuned, result.source, task.seconds)
+            + stale_ids_warning(result.layer)
         )
         if self._current_plane.plane_result() is result:
             self._catch_up(task.request)
@@ -344,24 +299,18 @@ class SegmentWidget(QWidget):
         self._offer_all()
 
     def _catch_up(self, request: SegmentRequest) -> None:
-        """Tune the plane on view, if sliders were moved while a run was under way."""
+        """Retune the plane on view, if sliders were moved during the run."""
         params = self._form.get()
         if params != request.params and (result := self._current_plane.plane_result()) is not None:
             self._predictions.request_retune(result, params)
 
-    def _on_kept(self, _: PlaneResult) -> None:
+    def _on_plane_written(self, _: PlaneResult) -> None:
         if self._all.isHidden():
             self._offer_all()
 
-    def _show(self, source: ImageSource, retuned: RetunedPlane) -> Labels:
-        return show_labels(
-            self._viewer, source.image, source.plane_index, retuned.labels, retuned.inside,
-            retuned.result.record,
-        )  # fmt: skip
-
     # live tuning
 
-    def _on_tuned(self, name: str) -> None:
+    def _on_setting(self, name: str) -> None:
         if self._runner.is_running or self._restoring or name not in THRESHOLD_NAMES:
             return
         if (result := self._current_plane.plane_result()) is not None:
@@ -379,9 +328,8 @@ class SegmentWidget(QWidget):
             self._status_panel.show_message(self._current_plane.explain_missing())
 
     def _on_retuned(self, result: PlaneResult, retuned: RetunedPlane) -> None:
-        self._predictions.write_plane(
-            result.layer, result.placement, lambda: result.update(retuned)
-        )
+        layer = result.layer
+        self._predictions.write_plane(layer, result.placement, lambda: result.update(retuned))
         self._status_panel.show_message(
-            summarize_plane(retuned, result.source, None) + stale_ids_warning(result.layer)
+            summarize_plane(retuned, result.source, None) + stale_ids_warning(layer)
         )

@@ -1,0 +1,120 @@
+"""Writes segmented planes into the labels layers of their images, and caches their predictions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Labels
+from napari.utils.notifications import show_info, show_warning
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets.common.notify import show_user_error
+from napari_nuclei_unet.widgets.layers.image_source import ImageSource
+from napari_nuclei_unet.widgets.layers.labels_layer import (
+    LayerPlacement,
+    detach_labels,
+    find_labels_layer,
+    get_layer_placement,
+    show_labels,
+)
+from napari_nuclei_unet.widgets.segment.plane_task import PlaneTaskOutput, SegmentRequest
+from napari_nuclei_unet.widgets.session.plane_result import (
+    PlaneResult,
+    RetunedPlane,
+    get_model_stamp,
+)
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_nuclei_unet.widgets.segment.display import DisplayOptions
+    from napari_nuclei_unet.widgets.session.predictions import PredictionCache
+
+
+class PlaneWriter:
+    """Writes segmented planes into labels layers.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    predictions : PredictionCache
+        Stores the network output of every plane.
+    display_options : DisplayOptions
+    """
+
+    def __init__(
+        self, viewer: ViewerModel, predictions: PredictionCache, display_options: DisplayOptions
+    ) -> None:
+        self._viewer, self._predictions = viewer, predictions
+        self._display_options = display_options
+
+    def write(self, request: SegmentRequest, output: PlaneTaskOutput) -> PlaneResult | None:
+        """Write the plane of a finished run; show why, and return None, where that fails."""
+        source, retuned = request.source, output.retuned
+        assert retuned is not None
+        name = source.image.name
+        if source.image not in self._viewer.layers:
+            show_warning(
+                f"The image '{name}' was removed while it was being segmented, so its nuclei were "
+                "not added."
+            )
+            return None
+        if not source.is_current:
+            show_warning(
+                f"The image '{name}' was changed while it was being segmented, so its nuclei were "
+                "not added: segment it again."
+            )
+            return None
+        place = get_layer_placement(source.image, source.plane_index)
+        layer = find_labels_layer(self._viewer, source.image, len(place.shape))
+        if layer is not None and retuned.inside is None and self._predictions.edited(layer, place):
+            detach_labels(layer)
+            show_info(f"What you have corrected in '{layer.name}' stays as it is.")
+            layer = None
+        try:
+            layer = self.show(source, retuned, layer, place)
+        except UserError as error:
+            show_user_error(error)
+            return None
+        return self.cache(request, source, output, layer, place)
+
+    def show(
+        self,
+        source: ImageSource,
+        retuned: RetunedPlane,
+        layer: Labels | None,
+        place: LayerPlacement,
+    ) -> Labels:
+        """Write a plane into labels, with geometry and record; create a layer if there is none."""
+        written = self._predictions.write_plane(
+            layer,
+            place,
+            lambda: show_labels(
+                self._viewer, source.image, source.plane_index, retuned.labels, retuned.inside,
+                retuned.result.record,
+            ),
+        )  # fmt: skip
+        if written != layer:
+            self._display_options.apply(written)
+        return written
+
+    def cache(
+        self,
+        request: SegmentRequest,
+        source: ImageSource,
+        output: PlaneTaskOutput,
+        layer: Labels,
+        place: LayerPlacement,
+        publish: bool = True,
+    ) -> PlaneResult:
+        """Cache the prediction of a plane that was written, and update the features table."""
+        retuned = output.retuned
+        assert retuned is not None
+        result = PlaneResult(
+            source, output.prediction, output.checksum, get_model_stamp(request.model),
+            layer, place, retuned.inside, retuned.result.record,
+        )  # fmt: skip
+        result.mark_written()
+        result.update_features(retuned, publish=publish)
+        self._predictions.add(result)
+        return result
