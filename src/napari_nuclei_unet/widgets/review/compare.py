@@ -1,4 +1,4 @@
-"""Two labels layers of one image side by side: counts, scores, and a layer of the errors."""
+"""The panel that compares two labels layers of one image: counts, scores, a layer of errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TWO_LABELS_NEEDED = "Two labels layers of one image are needed: open or paint th
 
 
 class ComparePanel(QWidget):
-    """Chooses two labels layers, compares them, and shows how they differ.
+    """Compares two labels layers, and shows how they differ.
 
     Parameters
     ----------
@@ -58,16 +58,15 @@ class ComparePanel(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self._compared_arrays: tuple[
-            tuple[Labels, Any], ...
-        ] = ()  # layers at work, each with its array
+        # layers that are being compared, each with its array
+        self._compared_arrays: tuple[tuple[Labels, Any], ...] = ()
         self._scored_layers: tuple[Labels, ...] = ()  # whose scores are shown
         self._user_chosen: set[str] = set()  # lists in which the user has chosen
         self.job = ThreadJob()
         self._build()
         self._start.clicked.connect(self.start)
-        for one in (self._result, self._annotation):
-            one.changed.connect(lambda _, name=one.name: self._user_chosen.add(name))
+        for combo in (self._result, self._annotation):
+            combo.changed.connect(lambda _, name=combo.name: self._user_chosen.add(name))
         self.job.returned.connect(self._on_compared)
         self.job.failed.connect(self._on_failed)
         self.job.finished.connect(self._on_finished)
@@ -101,10 +100,10 @@ class ComparePanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addRow("Result", self._result.native)
         layout.addRow("Annotation", self._annotation.native)
-        for one in (self._start, self._counts, self._legend, self._scores):
-            layout.addRow(one)
+        for widget in (self._start, self._counts, self._legend, self._scores):
+            layout.addRow(widget)
 
-    # what the lists offer
+    # choices of the lists
 
     def _offered(self, _: Any) -> list[Labels]:
         labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
@@ -115,7 +114,7 @@ class ComparePanel(QWidget):
         self.refresh_choices()
 
     def refresh_choices(self, *_: object) -> None:
-        """Offer the labels layers there are; what was not chosen by hand is guessed anew."""
+        """Update the labels layers offered; guess again what was not chosen by hand."""
         if any(layer not in self._viewer.layers for layer in self._scored_layers):
             self._clear()
         result = self._refreshed_choice(self._result)
@@ -125,7 +124,7 @@ class ComparePanel(QWidget):
             self._set(self._annotation, self._likely_annotation(result))
 
     def select_result(self, layer: Labels) -> None:
-        """Take a layer for the result, as if it was chosen."""
+        """Select a layer as the result, as if chosen by the user."""
         self.refresh_choices()  # it may be new
         if layer not in self._offered(None) or layer == self._result.value:
             return
@@ -134,35 +133,35 @@ class ComparePanel(QWidget):
         if self._annotation.value == layer or self._annotation.name not in self._user_chosen:
             self._set(self._annotation, self._likely_annotation(layer))
 
-    def _refreshed_choice(self, one: ComboBox) -> Labels | None:
-        """Offer other choices; the one that was chosen by hand, if it is still there."""
-        before = one.value
-        reload_choices(one)
-        if before is None or before not in one.choices:
-            self._user_chosen.discard(one.name)
-        return before if one.name in self._user_chosen else None
+    def _refreshed_choice(self, combo: ComboBox) -> Labels | None:
+        """Reload the choices; return the one chosen by hand, if it is still there."""
+        before = combo.value
+        reload_choices(combo)
+        if before is None or before not in combo.choices:
+            self._user_chosen.discard(combo.name)
+        return before if combo.name in self._user_chosen else None
 
     @staticmethod
-    def _set(one: ComboBox, layer: Labels | None) -> Labels | None:
-        with one.changed.blocked():
+    def _set(combo: ComboBox, layer: Labels | None) -> Labels | None:
+        with combo.changed.blocked():
             if layer is not None:
-                one.value = layer
+                combo.value = layer
         return layer
 
     def _likely_result(self) -> Labels | None:
-        """Give the latest that was segmented, or else the latest of all."""
+        """Return the latest that was segmented, or else the latest of all."""
         offered = self._offered(None)
-        made = [layer for layer in offered if METADATA_KEY in layer.metadata]
-        return (made or offered or [None])[-1]
+        segmented = [layer for layer in offered if METADATA_KEY in layer.metadata]
+        return (segmented or offered or [None])[-1]
 
     def _likely_annotation(self, result: Labels | None) -> Labels | None:
-        """Give another of the same shape, best one that was not segmented."""
+        """Return another of the same shape, preferably one that was not segmented."""
         others = [layer for layer in self._offered(None) if layer != result]
 
-        def unlikely(layer: Labels) -> tuple[bool, bool]:
+        def rank(layer: Labels) -> tuple[bool, bool]:
             return layer_shape(layer) != layer_shape(result), METADATA_KEY in layer.metadata
 
-        return min(others, key=unlikely, default=result)
+        return min(others, key=rank, default=result)
 
     # comparing
 
@@ -186,7 +185,7 @@ class ComparePanel(QWidget):
         arrays = [array for _, array in self._compared_arrays]
         self.job.start(f"Comparing {result.name}", compare_steps, *arrays)
 
-    def _on_compared(self, made: Comparison) -> None:
+    def _on_compared(self, comparison: Comparison) -> None:
         (annotation, _), (result, _) = self._compared_arrays
         for layer, array in self._compared_arrays:
             if layer not in self._viewer.layers:
@@ -195,16 +194,16 @@ class ComparePanel(QWidget):
             if full_resolution_data(layer) is not array:
                 self.message.emit(LABELS_CHANGED_WHILE_COMPARING)
                 return
-        show_errors(self._viewer, result, made.errors)
+        show_errors(self._viewer, result, comparison.errors)
         self._scored_layers = annotation, result
-        counts, right = made.counts, int(made.counts.matched[0])
+        counts, n_right = comparison.counts, int(comparison.counts.matched[0])
         self._counts.setText(
             f"<b>{escape(result.name)}</b> compared with <b>{escape(annotation.name)}</b>: "
-            f"{counts.n_true:,} annotated, {counts.n_predicted:,} found, {right:,} right"
+            f"{counts.n_true:,} annotated, {counts.n_predicted:,} found, {n_right:,} right"
         )
-        self._legend.setText(_legend(made.numbers))
+        self._legend.setText(_legend(comparison.numbers))
         self._scores.setText(_scores_table(counts.scores()))
-        self.message.emit(f"{right:,} of {counts.n_true:,} annotated nuclei are right.")
+        self.message.emit(f"{n_right:,} of {counts.n_true:,} annotated nuclei are right.")
 
     def _clear(self) -> None:
         self._scored_layers = ()
@@ -224,7 +223,7 @@ class ComparePanel(QWidget):
 
 
 def _legend(numbers: dict[str, Any]) -> str:
-    """Kinds of errors in their colours, each with its number, where that is known."""
+    """Format the kinds of errors in their colours, each with its number, where known."""
     return " &nbsp; ".join(
         f'<span style="color:{ERROR_COLORS[kind]}">■</span> '
         + (kind if number is None else f"{number:,} {kind}")
@@ -242,8 +241,8 @@ def _scores_table(scores: dict[str, float]) -> str:
 
 
 def _text_label(name: str) -> QLabel:
-    made = QLabel("", objectName=name)
-    made.setTextFormat(Qt.TextFormat.RichText)
-    made.setWordWrap(True)
-    made.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return made
+    label = QLabel("", objectName=name)
+    label.setTextFormat(Qt.TextFormat.RichText)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label

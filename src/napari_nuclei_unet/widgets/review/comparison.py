@@ -1,4 +1,4 @@
-"""What comparing two labels layers does: it checks them, works in a thread, shows the errors."""
+"""Comparison of two labels layers: checks, the work in a thread, and the layer of errors."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from napari_nuclei_unet.widgets.layers.labels_layer import (
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-# Of Okabe and Ito 2008, https://jfly.uni-koeln.de/color: the colour-blind can tell them apart.
+# From Okabe and Ito 2008, https://jfly.uni-koeln.de/color: safe for colour-blind users.
 ERROR_COLORS = dict(zip(ERROR_KINDS, ("#d55e00", "#56b4e9", "#f0e442", "#cc79a7"), strict=True))
-# More pixels do not fit into the memory of most computers, with what comparing them takes.
+# Comparing more pixels takes more memory than most computers have.
 MAX_COMPARED_PIXELS = 300_000_000
 LABELS_CHANGED_WHILE_COMPARING = (
     "The labels were changed while they were compared: click Compare again."
@@ -40,14 +40,14 @@ LABELS_CHANGED_WHILE_COMPARING = (
 
 @dataclass(frozen=True)
 class CompareStep:
-    """So many of the parts of the work are done."""
+    """Progress in parts of the work."""
 
     done: int
     total: int
 
 
 def compare_steps(annotation: Any, result: Any) -> Generator[CompareStep, Any, Comparison]:
-    """Run in the thread: read two arrays of labels, and compare them as they are now."""
+    """Compare copies of two arrays of labels; runs in the thread."""
     yield CompareStep(0, 3)
     true = _read(annotation)
     yield CompareStep(1, 3)
@@ -56,38 +56,38 @@ def compare_steps(annotation: Any, result: Any) -> Generator[CompareStep, Any, C
     if not true.any() and not predicted.any():
         raise UserError("Neither layer has a nucleus, so there is nothing to compare.")
     try:
-        made = compare(true, predicted)
+        comparison = compare(true, predicted)
     except MemoryError as error:
         raise UserError("There is not enough memory to compare these labels: crop both.") from error
     if not _is_unchanged(annotation, true) or not _is_unchanged(result, predicted):
         raise UserError(LABELS_CHANGED_WHILE_COMPARING)
     yield CompareStep(3, 3)
-    return made
+    return comparison
 
 
 def _read(labels: Any) -> NDArray[np.integer]:
-    """Copy, as the user may paint meanwhile."""
+    """Copy labels, as the user may paint in the meantime."""
     try:
-        read = np.array(labels)
+        array = np.array(labels)
     except Exception as error:  # whatever lies behind a lazy layer: a file, a server, a graph
         raise UserError(f"The labels could not be read: {error}") from error
-    if read.min() < 0:
+    if array.min() < 0:
         raise UserError("Labels must not be negative: 0 is background, any other id a nucleus.")
-    return read
+    return array
 
 
-def _is_unchanged(labels: Any, read: NDArray[np.integer]) -> bool:
-    """Whether an array in memory holds what was read of it; a file would take too long."""
-    return not isinstance(labels, np.ndarray) or np.array_equal(labels, read)
+def _is_unchanged(labels: Any, copy: NDArray[np.integer]) -> bool:
+    """Return whether an in-memory array still equals its copy; reading a file takes too long."""
+    return not isinstance(labels, np.ndarray) or np.array_equal(labels, copy)
 
 
 def check_pair(viewer: ViewerModel, result: Labels, annotation: Labels) -> None:
-    """Refuse what cannot be compared; nothing is read.
+    """Check that two labels layers can be compared, without reading them.
 
     Raises
     ------
     UserError
-        Says what to do.
+        If they cannot.
     """
     names, shape = f"'{result.name}' and '{annotation.name}'", layer_shape(result)
     if result == annotation:
@@ -111,29 +111,29 @@ def check_pair(viewer: ViewerModel, result: Labels, annotation: Labels) -> None:
         )
 
 
-def _differing_geometry(viewer: ViewerModel, one: Labels, other: Labels) -> list[str]:
-    """Say by which properties two layers of one shape lie apart, if by more than half a pixel."""
-    reach = np.diag(np.asarray(layer_shape(one)) - 1)
-    ends, steps = [], []
-    for layer in (one, other):
+def _differing_geometry(viewer: ViewerModel, first: Labels, second: Labels) -> list[str]:
+    """Return the properties in which two layers differ, if by more than half a pixel."""
+    extent = np.diag(np.asarray(layer_shape(first)) - 1)
+    corners, steps = [], []
+    for layer in (first, second):
         origin, linear = pixel_to_world(layer)
         units = viewer_unit_lengths(viewer, layer)[:, None]
-        corners = np.column_stack([origin, origin[:, None] + linear @ reach])
-        ends.append(corners / units)
+        ends = np.column_stack([origin, origin[:, None] + linear @ extent])
+        corners.append(ends / units)
         steps.append(np.linalg.norm(linear / units, axis=0).min())
-    if np.abs(ends[0] - ends[1]).max() <= min(steps) / 2:
+    if np.abs(corners[0] - corners[1]).max() <= min(steps) / 2:
         return []
     moving = [name for name in GEOMETRY_ATTRIBUTES if name not in ("units", "axis_labels")]
     differ = [
         name
         for name in moving
-        if not np.array_equal(np.asarray(getattr(one, name)), np.asarray(getattr(other, name)))
+        if not np.array_equal(np.asarray(getattr(first, name)), np.asarray(getattr(second, name)))
     ]
     return differ or ["units"]
 
 
 def show_errors(viewer: ViewerModel, result: Labels, errors: NDArray[np.uint8]) -> Labels:
-    """Show errors on a labels layer, in place of those shown before; a copy stays as it is.
+    """Show errors of a labels layer, replacing those shown before, but not a copy of them.
 
     Parameters
     ----------
@@ -156,13 +156,13 @@ def show_errors(viewer: ViewerModel, result: Labels, errors: NDArray[np.uint8]) 
     colours = {None: "transparent", 0: "transparent"}
     colours |= {value: ERROR_COLORS[kind] for value, kind in enumerate(ERROR_KINDS, 1)}
     active = viewer.layers.selection.active
-    made = Labels(
+    errors_layer = Labels(
         errors,
         name=f"{result.name} errors",
         colormap=DirectLabelColormap(color_dict=colours),
         **geometry,
     )
-    made.metadata = {ERRORS_KEY: [str(result.unique_id), str(made.unique_id)]}
-    viewer.add_layer(made)
+    errors_layer.metadata = {ERRORS_KEY: [str(result.unique_id), str(errors_layer.unique_id)]}
+    viewer.add_layer(errors_layer)
     viewer.layers.selection.active = active
-    return made
+    return errors_layer

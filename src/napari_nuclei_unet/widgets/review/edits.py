@@ -1,4 +1,4 @@
-"""One correction of a labels layer: from a stroke in the window to pixels of the layer."""
+"""Corrections of a labels layer: from a stroke in the window to pixels of the layer."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-# Around a stroke and its nuclei, in pixels: bridges and cuts look a little further.
+# Margin around a stroke and its nuclei, in pixels: merging and splitting look a little further.
 STROKE_MARGIN = 8
-# Around it where nothing was measured, at first.
+# Initial margin, in pixels, where nothing was measured.
 UNMEASURED_MARGIN = 128
-# Ids that have to be left.
+# Number of ids that must be left.
 MIN_FREE_IDS = 32
-# Edge of the parts in which labels in a file are read.
+# Edge of the blocks in which labels in a file are read.
 ID_SCAN_BLOCK_SIZE = 4096
-# Of a nucleus, in pixels, where none is known.
+# Diameter of a nucleus, in pixels, where none is known.
 DEFAULT_DIAMETER = 20.0
 PLANE_WITHOUT_PREDICTION = (
     "The network has not seen this plane: click Segment, or paint the nucleus, with M for a new id."
@@ -52,7 +52,7 @@ StrokePoints = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False)
 class EditLocation:
-    """Where in a labels layer a correction is made.
+    """Location of a correction in a labels layer.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class EditLocation:
 
     @classmethod
     def of(cls, viewer: ViewerModel, layer: Labels, positions: StrokePoints) -> EditLocation:
-        """Find the place of what the mouse has drawn.
+        """Convert what the mouse has drawn to pixels of the layer.
 
         Raises
         ------
@@ -78,48 +78,48 @@ class EditLocation:
         """
         index = editable_plane_index(viewer, layer)
         world = positions[:, -layer.ndim :] * viewer_unit_lengths(viewer, layer)
-        places = np.array([layer.world_to_data(one) for one in world])
-        return cls(layer, index, places[:, index_plane_axes(index)])
+        points = np.array([layer.world_to_data(point) for point in world])
+        return cls(layer, index, points[:, index_plane_axes(index)])
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the plane, in pixels."""
+        """Shape of the plane, in pixels."""
         rows, columns = index_plane_axes(self.index)
         return self.layer.data.shape[rows], self.layer.data.shape[columns]
 
     def box(self, margin: float) -> Box:
-        """Pixels around the stroke, and all of the nuclei there."""
+        """Return a box around the stroke that encloses all of the nuclei there."""
         low = np.floor(self.stroke.min(axis=0)).astype(int)
         high = np.ceil(self.stroke.max(axis=0)).astype(int) + 1
         top, left = np.clip(low, 0, self.shape).tolist()
         bottom, right = np.clip(high, 0, self.shape).tolist()
-        near = expand_box((slice(top, bottom), slice(left, right)), int(margin), self.shape)
+        stroke_box = expand_box((slice(top, bottom), slice(left, right)), int(margin), self.shape)
         if (plane := get_features_table(self.layer).plane(self.index)) is None:
-            return self._grow_to_whole_nuclei(near)  # where nuclei end is not known
+            return self._grow_to_whole_nuclei(stroke_box)  # the extent of nuclei is not known
         return expand_box(
-            enclose_boxes(near, plane.boxes[find_overlapping_boxes(plane.boxes, near)]),
+            enclose_boxes(stroke_box, plane.boxes[find_overlapping_boxes(plane.boxes, stroke_box)]),
             1,
             self.shape,
         )
 
-    def _grow_to_whole_nuclei(self, near: Box) -> Box:
-        """Box around another that holds all of the nuclei there, as far as these are connected."""
-        reach = UNMEASURED_MARGIN
+    def _grow_to_whole_nuclei(self, stroke_box: Box) -> Box:
+        """Expand a box to enclose all of the nuclei there, as far as these are connected."""
+        margin = UNMEASURED_MARGIN
         while True:
-            box = expand_box(near, reach, self.shape)
+            box = expand_box(stroke_box, margin, self.shape)
             labels = np.asarray(self.layer.data[crop_plane_index(self.index, box)])
-            top, left = near[0].start - box[0].start, near[1].start - box[1].start
-            inside = labels[top : top + near[0].stop - near[0].start,
-                            left : left + near[1].stop - near[1].start]  # fmt: skip
+            top, left = stroke_box[0].start - box[0].start, stroke_box[1].start - box[1].start
+            inside = labels[top : top + stroke_box[0].stop - stroke_box[0].start,
+                            left : left + stroke_box[1].stop - stroke_box[1].start]  # fmt: skip
             edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-            cut_off = np.setdiff1d(np.intersect1d(inside, edge), [0]).size
-            if not cut_off or box == whole_plane_box(self.shape):
+            n_cut = np.setdiff1d(np.intersect1d(inside, edge), [0]).size
+            if not n_cut or box == whole_plane_box(self.shape):
                 return box
-            reach *= 4
+            margin *= 4
 
 
 def editable_plane_index(viewer: ViewerModel, layer: Labels) -> LabelsIndex:
-    """Index of the plane on view of labels that can be changed.
+    """Return the index of the plane on view of labels that can be edited.
 
     Raises
     ------
@@ -175,15 +175,15 @@ def split_nuclei(location: EditLocation, _: Image | None) -> str:
 
 
 def add_nucleus(location: EditLocation, image: Image | None) -> str:
-    """Add the nucleus that was clicked, as the network sees it."""
+    """Add the nucleus that was clicked, from the probability map of the network."""
     if image is None:
         raise UserError(IMAGE_NEEDED)
-    kept = find_prediction(image, location.index)
-    if kept is None:
+    result = find_prediction(image, location.index)
+    if result is None:
         raise UserError(PLANE_WITHOUT_PREDICTION)
     diameter = _typical_diameter(location)
     labels, box = _read_labels(location, 2 * corrections.MAX_GROWN_DIAMETERS * diameter)
-    probability = kept.probability(box)
+    probability = result.probability(box)
     edit = corrections.grow_label(
         labels, probability, _stroke_in_box(location, box)[-1], diameter, _next_free_id(location)
     )  # fmt: skip
@@ -209,7 +209,7 @@ def _stroke_in_box(location: EditLocation, box: Box) -> StrokePoints:
 
 
 def _typical_diameter(location: EditLocation) -> float:
-    """Diameter of a typical nucleus of the plane, in pixels."""
+    """Return the median diameter of the nuclei of the plane, in pixels."""
     plane = get_features_table(location.layer).plane(location.index)
     if plane is None or not len(plane.boxes):
         return DEFAULT_DIAMETER
@@ -218,7 +218,7 @@ def _typical_diameter(location: EditLocation) -> float:
 
 
 def _next_free_id(location: EditLocation) -> int:
-    """Lowest id above all others, those of undone steps among them.
+    """Return the lowest id above all others, including those of undone steps.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def _next_free_id(location: EditLocation) -> int:
     layer, history = location.layer, get_features_table(location.layer).history
     if isinstance(layer.data, np.ndarray):
         history.max_used_id = max(history.max_used_id, int(layer.data.max(initial=0)))
-    elif not history.is_complete:  # looked for once: what is painted from now on, history knows
+    elif not history.is_complete:  # scanned once: what is painted from now on is in the history
         history.max_used_id, history.is_complete = (
             max(history.max_used_id, _max_id(layer.data)),
             True,
@@ -243,20 +243,20 @@ def _next_free_id(location: EditLocation) -> int:
 
 
 def _max_id(data: Any) -> int:
-    """Largest id of an array that may be in a file, part by part."""
+    """Return the largest id of an array that may be in a file, block by block."""
     steps = [*(1 for _ in data.shape[:-2]), ID_SCAN_BLOCK_SIZE, ID_SCAN_BLOCK_SIZE]
     corners = itertools.product(
         *(range(0, n, step) for n, step in zip(data.shape, steps, strict=True))
     )
     parts = (
-        tuple(slice(at, at + step) for at, step in zip(corner, steps, strict=True))
+        tuple(slice(first, first + step) for first, step in zip(corner, steps, strict=True))
         for corner in corners
     )
     return max((int(np.asarray(data[part]).max(initial=0)) for part in parts), default=0)
 
 
 def _write_edit(location: EditLocation, box: Box, edit: LabelEdit) -> None:
-    """Write through napari, so that its undo knows of it."""
+    """Write an edit through napari, so that it can be undone."""
     axes = index_plane_axes(location.index)
     parts: list[Any] = [np.full(edit.rows.size, 0 if axis in axes else at)
                         for axis, at in enumerate(location.index)]  # fmt: skip

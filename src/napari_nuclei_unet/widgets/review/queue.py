@@ -1,4 +1,4 @@
-"""The review queue: nuclei one after the other, the least confident first."""
+"""The review queue: nuclei one by one, the least confident first."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ NO_CURRENT_NUCLEUS = "No nucleus is being reviewed: press N for the next doubtfu
 
 
 class ReviewQueue(QWidget):
-    """Walks the nuclei that nobody has looked at, the least confident first.
+    """Steps through the nuclei that were not reviewed, the least confident first.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    target : Target
+    target : TargetForm
 
     Signals
     -------
@@ -57,8 +57,8 @@ class ReviewQueue(QWidget):
         super().__init__()
         self._viewer, self._target = viewer, target
         self._at: tuple[PlaneFeatures, int] | None = None
-        self._shown: list[tuple[PlaneFeatures, int]] = []  # before that, the last one at the end
-        # ids by plane that were shown, and left as they are
+        self._shown: list[tuple[PlaneFeatures, int]] = []  # shown before, the latest last
+        # by plane, the ids that were shown and skipped
         self._skipped: defaultdict[Any, list[int]] = defaultdict(list)
         next_ = create_button(
             "next_doubtful", "Next doubtful (N)", "Go to the least confident nucleus not reviewed."
@@ -84,11 +84,11 @@ class ReviewQueue(QWidget):
 
     @property
     def keys(self) -> dict[str, Callable[..., None]]:
-        """What keys do."""
+        """Key bindings."""
         return {"N": self.next, "U": self.back, "Y": self.accept, "Backspace": self.delete}
 
     def start_over(self, *_: object) -> None:
-        """Forget which nucleus is shown, and which were passed over."""
+        """Reset which nucleus is shown, and which were skipped."""
         self._at = None
         self._shown.clear()
         self._skipped.clear()
@@ -102,20 +102,20 @@ class ReviewQueue(QWidget):
             return
         if self._at is not None:
             self._shown.append(self._at)
-        found = self._least_confident(table)
-        if found is None and any(self._skipped.values()):
-            self._skipped.clear()  # those that were passed over come again
-            found = self._least_confident(table)
-        self._at = found
-        if found is None:
+        doubtful = self._least_confident(table)
+        if doubtful is None and any(self._skipped.values()):
+            self._skipped.clear()  # those that were skipped come again
+            doubtful = self._least_confident(table)
+        self._at = doubtful
+        if doubtful is None:
             self.message.emit(ALL_REVIEWED)
             return
-        plane, label = found
+        plane, label = doubtful
         self._skipped[plane_key(plane.index)].append(label)
         self._show(layer, table, plane, label)
 
     def back(self, *_: object) -> None:
-        """Show the nucleus of before once more, and take back that it was accepted."""
+        """Show the previous nucleus again, and undo its acceptance."""
         layer = self._target.labels
         while layer is not None and self._shown:
             (plane, label), table = self._shown.pop(), get_features_table(layer)
@@ -130,7 +130,7 @@ class ReviewQueue(QWidget):
         self.message.emit(NO_PREVIOUS_NUCLEUS)
 
     def accept(self, *_: object) -> None:
-        """Say that the nucleus on view is right, and go on."""
+        """Accept the nucleus on view, and show the next one."""
         if (current := self._current()) is None:
             return
         table, plane, label = current
@@ -138,7 +138,7 @@ class ReviewQueue(QWidget):
         self.next()
 
     def delete(self, *_: object) -> None:
-        """Delete the nucleus on view, and go on."""
+        """Delete the nucleus on view, and show the next one."""
         if (current := self._current()) is None:
             return
         table, plane, label = current
@@ -153,11 +153,11 @@ class ReviewQueue(QWidget):
         self.next()
 
     def _current(self) -> tuple[FeaturesTable, PlaneFeatures, int] | None:
-        """Nucleus on view, if it is still there."""
+        """Return the nucleus on view, if it is still there."""
         layer = self._target.labels
         if layer is not None and self._at is not None:
             (plane, label), table = self._at, get_features_table(layer)
-            # a plane that was segmented or measured again is another one
+            # segmenting or measuring again replaces the plane
             if table.plane(plane.index) is plane and plane.row(label) is not None:
                 return table, plane, label
         self.message.emit(NO_CURRENT_NUCLEUS)
@@ -167,15 +167,16 @@ class ReviewQueue(QWidget):
         best: tuple[float, PlaneFeatures, int] | None = None
         for plane in table.planes.values():
             rows = plane.rows
-            open_ = (rows[STATE_COLUMN] == UNREVIEWED) & ~np.isin(
+            unreviewed = (rows[STATE_COLUMN] == UNREVIEWED) & ~np.isin(
                 rows["label"], self._skipped[plane_key(plane.index)]
             )
-            if not open_.any():
+            if not unreviewed.any():
                 continue
-            sure = np.where(np.isnan(rows[CONFIDENCE_COLUMN]), np.inf, rows[CONFIDENCE_COLUMN])
-            at = int(np.flatnonzero(open_)[np.argmin(sure[open_])])
-            if best is None or sure[at] < best[0]:
-                best = float(sure[at]), plane, int(rows["label"][at])
+            confidence = rows[CONFIDENCE_COLUMN]
+            confidence = np.where(np.isnan(confidence), np.inf, confidence)
+            row = int(np.flatnonzero(unreviewed)[np.argmin(confidence[unreviewed])])
+            if best is None or confidence[row] < best[0]:
+                best = float(confidence[row]), plane, int(rows["label"][row])
         return None if best is None else best[1:]
 
     def _show(self, layer: Labels, table: FeaturesTable, plane: PlaneFeatures, label: int) -> None:
@@ -184,20 +185,20 @@ class ReviewQueue(QWidget):
         navigate_to_box(self._viewer, layer, plane.index, plane.box(row))
         self._viewer.layers.selection.active = layer
         layer.selected_label = label
-        states: Any = [one.rows[STATE_COLUMN] for one in table.planes.values()]
-        total = sum(len(one) for one in states)
-        seen = sum(int((one != UNREVIEWED).sum()) for one in states)
-        sure = float(plane.rows[CONFIDENCE_COLUMN][row])
-        words = "" if np.isnan(sure) else f"confidence {sure:.2f} · "
+        states: Any = [features.rows[STATE_COLUMN] for features in table.planes.values()]
+        total = sum(len(state) for state in states)
+        reviewed = sum(int((state != UNREVIEWED).sum()) for state in states)
+        confidence = float(plane.rows[CONFIDENCE_COLUMN][row])
+        text = "" if np.isnan(confidence) else f"confidence {confidence:.2f} · "
         self.message.emit(
-            f"{_swatch(layer, label)} Nucleus {label} · {words}{seen:,} of {total:,} reviewed"
+            f"{_swatch(layer, label)} Nucleus {label} · {text}{reviewed:,} of {total:,} reviewed"
         )
 
 
 def _swatch(layer: Labels, label: int) -> str:
-    """Give a square in the colour of a nucleus, as rich text, so that the eye finds it."""
-    colour = layer.get_color(label)
-    if colour is None:
+    """Format a square in the colour of a nucleus as rich text."""
+    color = layer.get_color(label)
+    if color is None:
         return ""
-    red, green, blue = (round(255 * float(one)) for one in colour[:3])
+    red, green, blue = (round(255 * float(channel)) for channel in color[:3])
     return f'<span style="color: rgb({red}, {green}, {blue})">■</span>'

@@ -1,4 +1,4 @@
-"""Measuring and saving labels, in a thread."""
+"""Measuring and saving labels in a thread."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
     from napari_nuclei_unet.export import Result
 
-# Pixels of labels that are measured in a window; more take minutes, and their table memory.
+# Pixels of labels that are measured in the window; more take minutes, and memory for the table.
 MAX_MEASURED_PIXELS = 300_000_000
-# What a file is called that a layer has no name for.
+# File name for a layer without a usable name.
 DEFAULT_FILE_STEM = "nuclei"
 TOO_LARGE_TO_MEASURE = (
     "These labels are too large to be measured here: their table is beside their store."
@@ -70,25 +70,25 @@ class _MeasuredPlane:
 def measure_steps(
     labels: Any, planes: list[tuple[LabelsIndex, MeasurementSource]]
 ) -> Generator[Step, Stop, list[_MeasuredPlane]]:
-    """Run in the thread: measure planes of labels."""
-    made = []
-    for done, (index, behind) in enumerate(planes):
+    """Measure planes of labels; runs in the thread."""
+    measured = []
+    for done, (index, source) in enumerate(planes):
         yield Step(done, len(planes))
         plane = np.asarray(labels[index])
-        found = measure_box(behind, plane, whole_plane_box(behind.shape))
-        made.append(_MeasuredPlane(index, behind, found, array_crc32(plane)))
-    return made
+        measurements = measure_box(source, plane, whole_plane_box(source.shape))
+        measured.append(_MeasuredPlane(index, source, measurements, array_crc32(plane)))
+    return measured
 
 
 def save_steps(path: str, result: Result) -> Generator[Step, Stop, tuple[Path, bool]]:
-    """Run in the thread: write a file; and whether labels stayed the same all the time."""
+    """Write a file; runs in the thread, and returns whether the labels stayed the same."""
     from napari_nuclei_unet.export import save
 
     yield Step(0, 1)
     in_memory = isinstance(result.labels, np.ndarray)
-    before = array_crc32(result.labels) if in_memory else 0
+    checksum = array_crc32(result.labels) if in_memory else 0
     saved = save(path, result)
-    return saved, not in_memory or array_crc32(result.labels) == before
+    return saved, not in_memory or array_crc32(result.labels) == checksum
 
 
 class LabelsExporter(QObject):
@@ -97,9 +97,9 @@ class LabelsExporter(QObject):
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    target : Target
+    target : TargetForm
     parent : QWidget
-        Of dialogs.
+        Parent of dialogs.
 
     Signals
     -------
@@ -131,7 +131,7 @@ class LabelsExporter(QObject):
         Parameters
         ----------
         after : callable, optional
-            Is called when they are measured.
+            Called when they are measured.
         """
         layer = self._target.labels
         if self.job.is_running:
@@ -154,15 +154,15 @@ class LabelsExporter(QObject):
             raise UserError(TOO_LARGE_TO_MEASURE)
         axes = measured_plane_axes(self._viewer, layer)
         lengths = [1 if axis in axes else length for axis, length in enumerate(shape)]
-        made = []
-        for place in np.ndindex(*lengths):
+        planes = []
+        for position in np.ndindex(*lengths):
             index: LabelsIndex = tuple(
-                slice(None) if n in axes else at for n, at in enumerate(place)
+                slice(None) if n in axes else at for n, at in enumerate(position)
             )
-            kept = None if image is None else find_prediction(image, index)
-            maps = None if kept is None else kept.maps
-            made.append((index, create_labels_measurement_source(layer, index, image, maps)))
-        return made
+            result = None if image is None else find_prediction(image, index)
+            maps = None if result is None else result.maps
+            planes.append((index, create_labels_measurement_source(layer, index, image, maps)))
+        return planes
 
     def _on_measured(self, planes: list[_MeasuredPlane]) -> None:
         layer, after = self._layer, self._after
@@ -177,15 +177,15 @@ class LabelsExporter(QObject):
         table = get_features_table(layer)
         axes = index_plane_axes(planes[0].index)
         for key in [
-            key for key, one in table.planes.items() if index_plane_axes(one.index) != axes
+            key for key, plane in table.planes.items() if index_plane_axes(plane.index) != axes
         ]:
-            del table.planes[key]  # planes across these, of an earlier view
-        for one in planes:
+            del table.planes[key]  # planes in other directions, of an earlier view
+        for plane in planes:
             table.set_measurements(
-                one.index, one.measurement_source, one.measurements, labels_are_new=False
+                plane.index, plane.measurement_source, plane.measurements, labels_are_new=False
             )
         table.publish()
-        count = sum(one.measurements[0]["label"].size for one in planes)
+        count = sum(plane.measurements[0]["label"].size for plane in planes)
         self.message.emit(f"{count:,} nuclei measured, in {_length_unit(layer, axes)}")
         if after is not None:
             after()
@@ -200,14 +200,14 @@ class LabelsExporter(QObject):
     # saving
 
     def ask(self, *_: object) -> None:
-        """Ask for a file, and save; a file that exists is asked about by the dialog."""
+        """Ask for a file, and save; the dialog asks before it replaces a file."""
         from napari_nuclei_unet.export import FORMATS
 
         layer = self._target.labels
         if layer is None:
             self.message.emit(LABELS_NEEDED)
             return
-        kinds = [f"{title} (*{ending})" for ending, title in FORMATS.items()]
+        kinds = [f"{title} (*{suffix})" for suffix, title in FORMATS.items()]
         path, kind = QFileDialog.getSaveFileName(
             self._parent,
             "Save nuclei",
@@ -216,17 +216,17 @@ class LabelsExporter(QObject):
         )
         if not path:
             return
-        ending = next((one for one, title in FORMATS.items() if kind.startswith(title)), "")
-        named = add_suffix(path, ending)
-        if named == path or not Path(named).exists() or self._confirm_replace(named):
-            self.save(named)
+        suffix = next((suffix for suffix, title in FORMATS.items() if kind.startswith(title)), "")
+        target = add_suffix(path, suffix)
+        if target == path or not Path(target).exists() or self._confirm_replace(target):
+            self.save(target)
 
     def _confirm_replace(self, path: str) -> bool:
-        """Ask whether a file shall be replaced, which the dialog did not see."""
-        answer = QMessageBox.question(
+        """Ask whether to replace a file that the dialog did not check."""
+        button = QMessageBox.question(
             self._parent, "Save nuclei", f"{Path(path).name} exists. Replace it?"
         )
-        return answer == QMessageBox.StandardButton.Yes
+        return button == QMessageBox.StandardButton.Yes
 
     def save(self, path: str | Path) -> None:
         """Save the labels, or their table, once they are measured as they are now.
@@ -234,13 +234,13 @@ class LabelsExporter(QObject):
         Parameters
         ----------
         path : str or Path
-            Its extension says what is written: ``export.FORMATS``.
+            Its extension selects the format: ``export.FORMATS``.
         """
         layer = self._target.labels
         if layer is None:
             self.message.emit(LABELS_NEEDED)
         elif _is_too_large(layer):
-            self._save(layer, str(path))  # their table was made when they were
+            self._save(layer, str(path))  # their table was made with them
         else:
             self.measure(after=lambda: self._save(layer, str(path)))
 
@@ -257,10 +257,10 @@ class LabelsExporter(QObject):
         self.saving.start(f"Saving {layer.name}", save_steps, path, result)
 
     def _on_saved(self, saved: tuple[Path, bool]) -> None:
-        path, still = saved
+        path, is_unchanged = saved
         self.message.emit(
             f"Saved {path.name}"
-            if still
+            if is_unchanged
             else f"The labels were changed while {path.name} was saved: save it again."
         )
 
@@ -270,7 +270,7 @@ def _is_too_large(layer: Labels) -> bool:
 
 
 def _length_unit(layer: Labels, axes: tuple[int, int]) -> str:
-    """Name of the unit of lengths; pixels, where the layer has none and its size is 1."""
+    """Name the unit of lengths; pixels, where the layer has none and a scale of 1."""
     names = {str(layer.units[axis]) for axis in axes}
     scaled = any(layer.scale[axis] != 1 for axis in axes)
     if names == {"pixel"}:
@@ -279,7 +279,7 @@ def _length_unit(layer: Labels, axes: tuple[int, int]) -> str:
 
 
 def add_suffix(path: str, suffix: str) -> str:
-    """Give a path the extension that was chosen, where it has none that says another format.
+    """Append the chosen suffix to a path, unless it has the suffix of a known format.
 
     Dialogs change .csv into .tif where .ome.tif is chosen.
     """
@@ -288,20 +288,20 @@ def add_suffix(path: str, suffix: str) -> str:
     lower = path.lower()
     if suffix.endswith(".tif") and lower.endswith((".tif", ".tiff")):
         return path
-    if any(lower.endswith(one) for one in (*FORMATS, ".ome.tiff")):
+    if any(lower.endswith(known) for known in (*FORMATS, ".ome.tiff")):
         return path
     return path + suffix
 
 
 def _labels_changed(data: Any, planes: list[_MeasuredPlane]) -> bool:
-    """Whether labels in memory are other ones than those that were measured."""
+    """Return whether in-memory labels have changed since they were measured."""
     return isinstance(data, np.ndarray) and any(
-        array_crc32(data[one.index]) != one.checksum for one in planes
+        array_crc32(data[plane.index]) != plane.checksum for plane in planes
     )
 
 
 def measured_plane_axes(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
-    """Give the axes of the planes that were measured, or else are on view."""
+    """Return the axes of the planes that were measured, or else are on view."""
     for plane in get_features_table(layer).planes.values():
         return index_plane_axes(plane.index)
     hidden = hidden_axes(viewer, layer)
@@ -310,7 +310,7 @@ def measured_plane_axes(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
 
 
 def build_export_result(viewer: ViewerModel, layer: Labels) -> Result:
-    """Give labels, their table and where they are, with the axes of planes last."""
+    """Collect labels, their table and their geometry, with the axes of planes last."""
     from napari_nuclei_unet.export import Result
 
     axes = measured_plane_axes(viewer, layer)

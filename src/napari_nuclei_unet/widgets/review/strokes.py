@@ -1,4 +1,4 @@
-"""Clicks and strokes on a labels layer, while a tool is in use."""
+"""Clicks and strokes on a labels layer while a tool is active."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ PAN_ZOOM = "pan_zoom"
 
 
 class Strokes(QObject):
-    """Takes the left mouse button of one layer, until it is given back.
+    """Grabs the left mouse button of one layer, until it is released.
 
     Parameters
     ----------
     widget : QWidget
-        Is docked in the window whose canvas is drawn on.
+        Docked in the window whose canvas is drawn on.
 
     Signals
     -------
     drawn : ndarray, shape (n, ndim), floating
-        Where the button was pressed, dragged and released, as napari says it.
+        Where the button was pressed, dragged and released, in napari's coordinates.
     lost
         The layer was put into another mode: its mouse is napari's again.
     """
@@ -42,7 +42,7 @@ class Strokes(QObject):
         self._grab_count = 0
 
     def grab_mouse(self, layer: Labels) -> None:
-        """Begin with a layer; that of before gets its mouse back."""
+        """Grab the mouse of a layer; the previous layer is released."""
         self.release_mouse()
         layer.mode = PAN_ZOOM
         layer.mouse_pan = False
@@ -51,7 +51,7 @@ class Strokes(QObject):
         self._layer = layer
 
     def release_mouse(self) -> None:
-        """Leave the mouse to napari."""
+        """Return the mouse to napari."""
         self._grab_count += 1
         layer, self._layer = self._layer, None
         if layer is None:
@@ -69,7 +69,7 @@ class Strokes(QObject):
         """Follow the mouse from press to release; napari calls it for every event."""
         if event.button != 1:
             return
-        taken, canvas = self._grab_count, find_canvas(self._widget)
+        grab_count, canvas = self._grab_count, find_canvas(self._widget)
         trail = None if canvas is None else StrokeTrail(canvas)
         try:
             points = [_position(event, trail)]
@@ -81,7 +81,7 @@ class Strokes(QObject):
         finally:
             if trail is not None:
                 trail.end()
-        if taken == self._grab_count:  # else another tool is in use by now
+        if grab_count == self._grab_count:  # else another tool is active by now
             self.drawn.emit(np.array(points))
 
 

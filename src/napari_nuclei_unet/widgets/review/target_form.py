@@ -1,4 +1,4 @@
-"""Which labels are reviewed, and of which image they are."""
+"""The form that selects the labels to review, and their image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELS_NEEDED = "Choose a labels layer first."
 
 
 class TargetForm(QObject):
-    """Chooses labels and their image; follows the viewer.
+    """Selects labels and their image; follows the viewer.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class TargetForm(QObject):
         self._on_active()
 
     def fill(self, form: QFormLayout) -> None:
-        """Put the lists into a form."""
+        """Add the lists to a form."""
         form.addRow("Nuclei", self._labels.native)
         form.addRow("Image", self._image.native)
 
@@ -74,7 +74,7 @@ class TargetForm(QObject):
         return layer
 
     def refresh_choices(self, *_: object) -> None:
-        """Offer the layers that there are now."""
+        """Update the layers offered."""
         if reload_choices(self._labels):
             self._on_labels()
             return
@@ -91,7 +91,7 @@ class TargetForm(QObject):
 
     def _on_labels(self, *_: object) -> None:
         if self.labels is not None and self._viewer.layers.selection.active != self.labels:
-            self._viewer.layers.selection.active = self.labels  # keys are those of this layer
+            self._viewer.layers.selection.active = self.labels  # which has the key bindings
         reload_choices(self._image)
         self._image.value = self._likely()
         self._emit_changed()
@@ -100,16 +100,16 @@ class TargetForm(QObject):
         self.changed.emit()
 
     def _likely(self) -> Image | None:
-        """Image that the chosen labels were made of, or else the topmost one of their shape."""
+        """Return the image that was segmented, or else the topmost one of the labels' shape."""
         labels = self.labels
         images = [image for image in self._image.choices if image is not None]
         if labels is None or not images:
             return None
         key = labels.metadata.get(METADATA_KEY, {}).get("image")
-        made_of = [image for image in images if str(image.unique_id) == key]
-        exact = [image for image in images if layer_shape(image) == layer_shape(labels)]
-        wider = [image for image in images if _has_channels(labels, image)]
-        return [None, *wider, *exact, *made_of][-1]
+        sources = [image for image in images if str(image.unique_id) == key]
+        same_shape = [image for image in images if layer_shape(image) == layer_shape(labels)]
+        with_channels = [image for image in images if _has_channels(labels, image)]
+        return [None, *with_channels, *same_shape, *sources][-1]
 
     def _results(self, _: Any) -> list[Labels]:
         labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
@@ -117,12 +117,12 @@ class TargetForm(QObject):
 
     def _images(self, _: Any) -> list[tuple[str, Image | None]]:
         images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        shown = [layer for layer in images if PROBABILITY_KEY not in layer.metadata]
-        return [(NO_IMAGE_CHOICE, None), *((layer.name, layer) for layer in shown)]
+        offered = [layer for layer in images if PROBABILITY_KEY not in layer.metadata]
+        return [(NO_IMAGE_CHOICE, None), *((layer.name, layer) for layer in offered)]
 
 
 def _has_channels(labels: Labels, image: Image) -> bool:
-    """Whether an image has the shape of labels, and channels besides."""
-    own, shape = layer_shape(labels), layer_shape(image)
+    """Return whether an image has the shape of labels, apart from channels."""
+    labels_shape, shape = layer_shape(labels), layer_shape(image)
     channel = guess_layer_channel_axis(image)
-    return channel is not None and own == (*shape[:channel], *shape[channel + 1 :])
+    return channel is not None and labels_shape == (*shape[:channel], *shape[channel + 1 :])

@@ -1,4 +1,4 @@
-"""Tools that correct nuclei, by clicks and strokes, with the keys that take them."""
+"""Tools that correct nuclei by clicks and strokes, with their keys."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class EditTool:
     Attributes
     ----------
     key : str
-        Takes it, and puts it back.
+        Activates and deactivates it.
     hint : str
         What to do with the mouse.
     apply : callable
-        Given the place and the image, corrects, and says what it did.
+        Called with location and image; edits, and returns a message.
     """
 
     name: str
@@ -56,13 +56,13 @@ EDIT_TOOLS = (
 
 
 class EditToolbar(QWidget):
-    """A button for each tool; one at most is in use.
+    """A button for each tool, of which one at most is active.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    target : Target
-        Says which labels are corrected, and of which image.
+    target : TargetForm
+        Holds the labels that are corrected, and their image.
 
     Signals
     -------
@@ -82,27 +82,27 @@ class EditToolbar(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for place, tool in enumerate(EDIT_TOOLS):
-            made = create_button(
+            button = create_button(
                 f"tool_{tool.name.lower()}", f"{tool.name} ({tool.key})", tool.hint
             )
-            made.setCheckable(True)
-            made.clicked.connect(partial(self.activate, tool))
-            self._buttons[tool.name] = made
-            layout.addWidget(made, *divmod(place, 2))
+            button.setCheckable(True)
+            button.clicked.connect(partial(self.activate, tool))
+            self._buttons[tool.name] = button
+            layout.addWidget(button, *divmod(place, 2))
         self._strokes.drawn.connect(self._on_drawn)
         self._strokes.lost.connect(self.deactivate)
         target.changed.connect(self.deactivate)
         viewer.layers.selection.events.active.connect(self._on_active)
-        # Qt calls no method of an object that dies, and strokes die with this
+        # Qt calls no method of an object that is being destroyed, such as strokes, a child of this
         self.destroyed.connect(partial(_release, self._strokes, self._escape))
 
     @property
     def keys(self) -> dict[str, Callable[[], None]]:
-        """What keys do."""
+        """Key bindings."""
         return {tool.key: partial(self.activate, tool) for tool in EDIT_TOOLS}
 
     def activate(self, tool: EditTool, *_: object) -> None:
-        """Take a tool; the one that is in use is put back."""
+        """Activate a tool; the active one is deactivated."""
         if tool is self._tool:
             self.deactivate()
             return
@@ -125,7 +125,7 @@ class EditToolbar(QWidget):
         self.message.emit(tool.hint)
 
     def deactivate(self, *_: object) -> None:
-        """Use no tool: the mouse moves the view again."""
+        """Deactivate the tool, so that the mouse moves the view again."""
         if self._tool is None:
             return
         self._buttons[self._tool.name].setChecked(False)
@@ -144,13 +144,14 @@ class EditToolbar(QWidget):
             self.apply_stroke(tool, layer, positions)
 
     def apply_stroke(self, tool: EditTool, layer: Labels, positions: NDArray[Any]) -> None:
-        """Correct what a stroke means; a mistake is told, and changes nothing."""
+        """Apply a tool to a stroke; an invalid stroke shows a message and changes nothing."""
         try:
-            words = tool.apply(EditLocation.of(self._viewer, layer, positions), self._target.image)
+            location = EditLocation.of(self._viewer, layer, positions)
+            message = tool.apply(location, self._target.image)
         except UserError as error:
             self.message.emit(str(error))
             return
-        self.message.emit(f"{words} Ctrl+Z undoes.")
+        self.message.emit(f"{message} Ctrl+Z undoes.")
 
 
 def _release(strokes: Strokes, escape: KeyBindings, *_: object) -> None:

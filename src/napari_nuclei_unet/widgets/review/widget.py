@@ -48,19 +48,19 @@ class ReviewWidget(ScrollableForm):
         self._build()
         for part in (self._edit_toolbar, self._queue, self._exporter, self._compare):
             part.message.connect(self._text.setText)
-        acts = self._edit_toolbar.keys | self._queue.keys
-        self._keys = KeyBindings(acts)
-        self._make_shortcuts(acts)
+        actions = self._edit_toolbar.keys | self._queue.keys
+        self._keys = KeyBindings(actions)
+        self._make_shortcuts(actions)
         self._target.changed.connect(self._bind)
-        # Qt calls no method of an object that dies
+        # Qt calls no method of an object that is being destroyed
         self.destroyed.connect(partial(KeyBindings.bind, self._keys, None))
         self._bind()
 
     def _build(self) -> None:
         top = QFormLayout()
         self._target.fill(top)
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
+        content = QWidget()
+        layout = QVBoxLayout(content)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addLayout(top)
         layout.addWidget(_group("Correct", self._edit_toolbar))
@@ -72,7 +72,7 @@ class ReviewWidget(ScrollableForm):
         compare.addWidget(self._compare)
         layout.addWidget(compare)
         layout.addStretch(1)
-        self.set_form(inside)
+        self.set_form(content)
 
     def _buttons(self) -> QWidget:
         measure = create_button(
@@ -87,14 +87,14 @@ class ReviewWidget(ScrollableForm):
         save.clicked.connect(self._exporter.ask)
         return create_row(measure, save)
 
-    # the public face, for scripts and tests
+    # public methods, for scripts and tests
 
     def measure(self, *_: object) -> None:
         """Measure all nuclei, as a click on the button does."""
         self._exporter.measure()
 
     def save(self, path: Any) -> None:
-        """Save to a file; its extension says what: ``export.FORMATS``.
+        """Save to a file; its extension selects the format: ``export.FORMATS``.
 
         Parameters
         ----------
@@ -104,15 +104,15 @@ class ReviewWidget(ScrollableForm):
 
     # keys
 
-    def _make_shortcuts(self, acts: dict[str, Callable[..., None]]) -> None:
-        """Let keys work when the dock has the focus; on the canvas they are the layer's."""
-        for key, act in acts.items():
+    def _make_shortcuts(self, actions: dict[str, Callable[..., None]]) -> None:
+        """Create shortcuts for when the dock has the focus; the layer has those of the canvas."""
+        for key, action in actions.items():
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(act)
+            shortcut.activated.connect(action)
 
     def _bind(self) -> None:
-        """Let keys work on the canvas while the labels are selected, and follow their edits."""
+        """Bind keys on the canvas while the labels are selected, and watch their features."""
         layer = self._target.labels
         self._keys.bind(layer)
         if self._watched_layer is not None:
@@ -125,12 +125,12 @@ class ReviewWidget(ScrollableForm):
                 get_features_table(layer)
 
     def _on_features(self, _: Any) -> None:
-        self._text.setText("")  # what it says is of before: an undo, for instance
+        self._text.setText("")  # it is outdated, by an undo for instance
 
 
-def _group(title: str, inside: QWidget) -> QGroupBox:
-    made = QGroupBox(title)
-    layout = QVBoxLayout(made)
+def _group(title: str, content: QWidget) -> QGroupBox:
+    group = QGroupBox(title)
+    layout = QVBoxLayout(group)
     layout.setContentsMargins(6, 6, 6, 6)
-    layout.addWidget(inside)
-    return made
+    layout.addWidget(content)
+    return group
