@@ -1,4 +1,4 @@
-"""Live curves of a training, and one held-back area with what the model finds in it."""
+"""Live curves of a training, and one validation area with the nuclei found in it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from napari_nuclei_unet.training.plots import (
 if TYPE_CHECKING:
     from napari_nuclei_unet.training.plots import ValidationPicture
 
-# Blue and orange, which all kinds of colour vision tell apart; on a dark ground.
+# Blue and orange on a dark background, which all kinds of colour vision can distinguish.
 TRAINING_CURVE_COLOR, VALIDATION_CURVE_COLOR, SECOND_CURVE_COLOR = "#56b4e9", "#e69f00", "#cc79a7"
 PLOT_BACKGROUND, PLOT_TEXT_COLOR = "#262930", "#d0d2d6"
-PICTURE_HEIGHT = 150  # of the picture, in pixels of the screen
+PICTURE_HEIGHT = 150  # in screen pixels
 
-CurveSpec = tuple[str, str, str]  # column of the history, what it is called, colour
+CurveSpec = tuple[str, str, str]  # column of the history, title, colour
 LOSS_CURVES: tuple[CurveSpec, ...] = (
     ("training_loss", "learnt from", TRAINING_CURVE_COLOR),
     ("validation_loss", "held back", VALIDATION_CURVE_COLOR),
@@ -55,38 +55,38 @@ class TrainingCurves(QWidget):
             "One of the areas that are held back: blue what you annotated, orange what the model "
             "finds. What is darker does not count."
         )
-        for one in (self._loss, self._scores, self._picture):
-            layout.addWidget(one)
+        for widget in (self._loss, self._scores, self._picture):
+            layout.addWidget(widget)
         self.clear()
 
     def clear(self) -> None:
-        """Show nothing, until there is an epoch."""
+        """Hide the curves until there is an epoch."""
         self._picture.clear()
         self.setVisible(False)
 
     def show_history(self, history: Sequence[dict[str, float]]) -> None:
-        """Draw what all epochs so far have given."""
+        """Draw the curves of all epochs so far."""
         self.setVisible(True)
         for plot in (self._loss, self._scores):
             plot.draw(history)
 
     def show_picture(self, picture: ValidationPicture) -> None:
-        """Draw an image with its annotation in blue and what was found in orange."""
-        drawn = draw_outlines(picture.image, picture.true, ANNOTATED_COLOR, "outer")
-        drawn = draw_outlines(drawn, picture.found, FOUND_COLOR)
-        pixels = np.ascontiguousarray((255 * drawn).astype(np.uint8))
+        """Draw an image with the annotation in blue and the nuclei found in orange."""
+        outlined = draw_outlines(picture.image, picture.true, ANNOTATED_COLOR, "outer")
+        outlined = draw_outlines(outlined, picture.found, FOUND_COLOR)
+        pixels = np.ascontiguousarray((255 * outlined).astype(np.uint8))
         height, width, _ = pixels.shape
         image = pg.QtGui.QImage(
             pixels.data, width, height, 3 * width, pg.QtGui.QImage.Format.Format_RGB888
         )
-        shown = pg.QtGui.QPixmap.fromImage(image)
+        pixmap = pg.QtGui.QPixmap.fromImage(image)
         self._picture.setPixmap(
-            shown.scaled(3 * PICTURE_HEIGHT, PICTURE_HEIGHT, Qt.AspectRatioMode.KeepAspectRatio)
+            pixmap.scaled(3 * PICTURE_HEIGHT, PICTURE_HEIGHT, Qt.AspectRatioMode.KeepAspectRatio)
         )
 
 
 class _Plot(pg.PlotWidget):
-    """A few columns of a history against the epoch."""
+    """Columns of the history against the epoch."""
 
     def __init__(self, title: str, curves: Sequence[CurveSpec]) -> None:
         super().__init__(background=PLOT_BACKGROUND)
@@ -122,7 +122,7 @@ class _Plot(pg.PlotWidget):
         self.addItem(self._best)
 
     def draw(self, history: Sequence[dict[str, float]]) -> None:
-        """Show a history; what is no number is left out."""
+        """Draw a history; values that are not finite are left out."""
         for column, curve in self._curves.items():
             known = [row for row in history if math.isfinite(row.get(column, math.nan))]
             curve.setData([row["epoch"] for row in known], [row[column] for row in known])

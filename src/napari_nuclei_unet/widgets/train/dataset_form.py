@@ -1,4 +1,4 @@
-"""What is learnt from: pairs of layers, what unlabelled pixels mean, and what is held back."""
+"""The training data: pairs of layers, the meaning of unlabelled pixels, and validation areas."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ UNLABELLED_IS_BACKGROUND, UNLABELLED_IS_UNKNOWN = (
     "background everywhere",
     "unknown, but for a margin around nuclei",
 )
-# Labels are looked at again so long after they were last painted, in milliseconds.
+# Delay after the last stroke until labels are counted again, in milliseconds.
 RECOUNT_DELAY_MS = 700
 
 
 class DatasetForm(QObject):
-    """Keeps the list of pairs counted, and what is held back of them drawn.
+    """Selects the training data; counts its nuclei, and draws its validation areas.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
     form : ParamsForm
-        Has ``margin``, and says how much is held back.
+        Holds ``margin`` and the share of validation.
     parent : QWidget
-        With it, looking at labels ends.
+        Counting ends when it is destroyed.
 
     Signals
     -------
     message : str
-        Why nothing can be learnt yet; empty: it can.
+        Why training is not possible yet; empty: it is.
     failed : Exception
-        Of a look at the labels.
+        From counting.
     changed : str
-        A sentence: what was listed, or one of its layers, is not what it was.
+        A sentence: the list, or one of its layers, has changed.
     """
 
     message = Signal(str)
@@ -70,7 +70,7 @@ class DatasetForm(QObject):
         self._count_again = False
         self._then: Callable[[], object] | None = None
         self._is_suspended = False
-        self._drawn_areas: dict[Any, Any] = {}  # what is held back, as it was chosen
+        self._drawn_areas: dict[Any, Any] = {}  # validation areas, as they were chosen
         self.pair_list = PairList(viewer)
         self.unlabelled = create_combo_box(
             "unlabelled",
@@ -96,62 +96,62 @@ class DatasetForm(QObject):
         parent.destroyed.connect(self._job.cancel)
 
     def fill(self, form: QFormLayout) -> None:
-        """Put the controls into a form."""
+        """Add the controls to a form."""
         self.pair_list.fill(form)
         self._rows, self._margin = form, self._form.container("margin")
         form.addRow("Unlabelled is", self.unlabelled.native)
         form.addRow(self._margin)
         self._show_margin()
 
-    # what is asked of it
+    # values
 
     @property
     def pairs(self) -> list[LayerPair]:
-        """What is listed."""
+        """The listed pairs."""
         return list(self.pair_list.pairs)
 
     @property
     def is_busy(self) -> bool:
-        """Whether labels are, or are about to be, looked at."""
+        """Whether labels are being counted, or are about to be."""
         return self._timer.isActive() or self._job.is_running
 
     def params(self) -> TrainParams:
-        """Values of the form; a margin only where it is meant."""
-        shown = self._form.get()
+        """Return the values of the form; the margin is 0 unless it applies."""
+        params = self._form.get()
         return dataclasses.replace(
-            shown, margin=shown.margin if self.unlabelled.value == UNLABELLED_IS_UNKNOWN else 0
+            params, margin=params.margin if self.unlabelled.value == UNLABELLED_IS_UNKNOWN else 0
         )
 
     def arrays(self, with_validation: bool = True) -> tuple[dict[str, Any], ...]:
-        """Take what a thread needs of the layers: arguments of ``lessons.Pair``.
+        """Collect what the thread needs of the layers: arguments of ``finetune_data.Pair``.
 
         Raises
         ------
         UserError
             If a layer cannot be used.
         """
-        shapes, made = self.unlabelled.value, []
-        held = read_validation_areas(self._viewer, self.pair_list.pairs) if with_validation else {}
-        for one in self.pair_list.pairs:
-            check_offline(one.image)
+        shapes, arrays = self.unlabelled.value, []
+        areas = read_validation_areas(self._viewer, self.pair_list.pairs) if with_validation else {}
+        for pair in self.pair_list.pairs:
+            check_offline(pair.image)
             finished = None
             if isinstance(shapes, Shapes):
-                finished = read_finished_areas(self._viewer, shapes, one)
-            made.append(
+                finished = read_finished_areas(self._viewer, shapes, pair)
+            arrays.append(
                 {
-                    "image": full_resolution_data(one.image),
-                    "labels": one.labels_array,
-                    "name": one.image.name,
-                    "channel_axis": one.channel_axis,
-                    "channel": one.channel,
+                    "image": full_resolution_data(pair.image),
+                    "labels": pair.labels_array,
+                    "name": pair.image.name,
+                    "channel_axis": pair.channel_axis,
+                    "channel": pair.channel,
                     "finished": finished,
-                    "validation_areas": held.get(one.key, {}) if held else None,
+                    "validation_areas": areas.get(pair.key, {}) if areas else None,
                 }
             )
-        return tuple(made)
+        return tuple(arrays)
 
     def when_ready(self, then: Callable[[], object]) -> None:
-        """Do something when labels have been looked at: at once, if nothing has changed."""
+        """Call a function when labels are counted: at once, if nothing has changed."""
         if not self.is_busy:
             then()
             return
@@ -160,15 +160,15 @@ class DatasetForm(QObject):
         self._count()
 
     def suspend_counting(self) -> None:
-        """Do not look at labels until :meth:`resume_counting`: a training runs."""
+        """Stop counting labels during a training, until :meth:`resume_counting`."""
         self._is_suspended = True
 
     def resume_counting(self) -> None:
-        """Look at labels, which may have been painted meanwhile."""
+        """Resume counting labels, which may have been painted in the meantime."""
         self._is_suspended = False
         self._timer.start()
 
-    # what happens elsewhere
+    # changes in the viewer
 
     def _meanings(self, _: Any) -> list[tuple[str, Any]]:
         shapes = [
@@ -199,20 +199,20 @@ class DatasetForm(QObject):
         self._rows.setRowVisible(self._margin, self.unlabelled.value == UNLABELLED_IS_UNKNOWN)
 
     def _on_pairs(self) -> None:
-        """Count anew, and hold back anew what the user has not moved."""
+        """Count again, and choose validation areas again unless the user has moved them."""
         for pair in self.pair_list.pairs:
-            for happens in ("paint", "labels_update", "data"):
-                getattr(pair.labels.events, happens).connect(self._on_painted)
+            for event in ("paint", "labels_update", "data"):
+                getattr(pair.labels.events, event).connect(self._on_painted)
             pair.image.events.data.connect(self._on_painted)
             for layer in (pair.image, pair.labels):
                 layer.events.name.connect(self._on_renamed)
         self.changed.emit("The list was changed.")
-        here = [str(pair.labels.unique_id) for pair in self.pair_list.pairs]
-        self._clear_validation_areas(lambda layer: layer.metadata[VALIDATION_AREAS_KEY] not in here)
+        ids = [str(pair.labels.unique_id) for pair in self.pair_list.pairs]
+        self._clear_validation_areas(lambda layer: layer.metadata[VALIDATION_AREAS_KEY] not in ids)
         self._timer.start()
 
     def _on_painted(self, event: Any) -> None:
-        if event.source in [one for pair in self.pairs for one in (pair.image, pair.labels)]:
+        if event.source in [layer for pair in self.pairs for layer in (pair.image, pair.labels)]:
             self.changed.emit(f"'{event.source.name}' was changed.")
         self._timer.start()
 
@@ -230,10 +230,10 @@ class DatasetForm(QObject):
             if VALIDATION_AREAS_KEY in layer.metadata and gone(layer):
                 self._viewer.layers.remove(layer)
 
-    # looking at labels, in a thread
+    # counting labels, in a thread
 
     def _count(self) -> None:
-        """Count nuclei, and choose what is held back."""
+        """Count nuclei, and choose validation areas."""
         if self._job.is_running:
             self._count_again = True
             return
@@ -248,19 +248,19 @@ class DatasetForm(QObject):
             return
         self._job.start("", annotation_count_steps, arrays, params)
 
-    def _on_counted(self, looked: AnnotationCount) -> None:
+    def _on_counted(self, count: AnnotationCount) -> None:
         pairs = self._counted_pairs
-        self.pair_list.show_counts({p.key: n for p, n in zip(pairs, looked.nuclei, strict=True)})
+        self.pair_list.show_counts({p.key: n for p, n in zip(pairs, count.nuclei, strict=True)})
         here = [pair for pair in pairs if pair.is_in(self._viewer)]
-        seen = read_validation_areas(self._viewer, here)
+        drawn = read_validation_areas(self._viewer, here)
         if self._is_suspended:
             return
-        self.message.emit(looked.problem)
-        if seen and seen != self._drawn_areas:
+        self.message.emit(count.problem)
+        if drawn and drawn != self._drawn_areas:
             return  # the user has moved some
-        for pair, held in zip(pairs, looked.validation_areas, strict=True):
+        for pair, areas in zip(pairs, count.validation_areas, strict=True):
             if pair in here:
-                draw_validation_areas(self._viewer, pair, held)
+                draw_validation_areas(self._viewer, pair, areas)
         self._drawn_areas = read_validation_areas(self._viewer, here)
 
     def _on_ended(self) -> None:

@@ -1,4 +1,4 @@
-"""The user's own models in the window: renamed, removed, shown, brought in and given away."""
+"""The user's own models in the window: rename, delete, show, import and export."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MODEL_FILTER = "Model (*.safetensors)"
 
 
 class ModelLibraryPanel(QWidget):
-    """A list of the user's models, and what can be done with the one chosen."""
+    """A list of the user's models, with buttons for the chosen one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class ModelLibraryPanel(QWidget):
         self._job.returned.connect(self._on_done)
         self._job.failed.connect(show_user_error)
         self.model = create_combo_box("own_model", "Your own models.", self._models)
-        buttons = (
+        specs = (
             ("rename_model", "Rename …", "Give the model another name.", self.rename),
             ("delete_model", "Delete …", "Remove the model for good.", self.delete),
             ("show_card", "Card", "Show what is known of the model.", self.show_card),
@@ -65,17 +65,19 @@ class ModelLibraryPanel(QWidget):
                 self.export_package,
             ),
         )
-        made = []
-        for name, text, tooltip, action in buttons:
-            one = create_button(name, text, tooltip)
-            one.clicked.connect(action)
-            made.append(one)
-        self._model_buttons = [one for one in made if one.objectName() != "import_model"]
+        buttons = []
+        for name, text, tooltip, action in specs:
+            button = create_button(name, text, tooltip)
+            button.clicked.connect(action)
+            buttons.append(button)
+        self._model_buttons = [
+            button for button in buttons if button.objectName() != "import_model"
+        ]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.model.native)
-        for start in range(0, len(made), 3):
-            layout.addWidget(create_row(*made[start : start + 3]))
+        for start in range(0, len(buttons), 3):
+            layout.addWidget(create_row(*buttons[start : start + 3]))
         MODEL_REGISTRY.changed.connect(self._refresh)
         self._refresh()
 
@@ -89,19 +91,19 @@ class ModelLibraryPanel(QWidget):
 
     def _refresh(self) -> None:
         reload_choices(self.model)
-        for one in self._model_buttons:
-            one.setEnabled(self.model.value is not None)
+        for button in self._model_buttons:
+            button.setEnabled(self.model.value is not None)
 
     @property
     def _path(self) -> Path:
         return Path(self.model.value)
 
-    # what the buttons do
+    # actions of the buttons
 
     def rename(self, *_: object) -> None:
         """Ask for a name, and rename the chosen model."""
-        name, wanted = QInputDialog.getText(self, "Rename", "Name:", text=self._path.stem)
-        if wanted:
+        name, accepted = QInputDialog.getText(self, "Rename", "Name:", text=self._path.stem)
+        if accepted:
             self.rename_to(name)
 
     def rename_to(self, name: str) -> None:
@@ -115,7 +117,7 @@ class ModelLibraryPanel(QWidget):
                 set_default_model(new)
 
     def delete(self, *_: object) -> None:
-        """Ask, and remove the chosen model."""
+        """Ask, and delete the chosen model."""
         box = QMessageBox(self)
         box.setObjectName("delete_asked")
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -135,7 +137,7 @@ class ModelLibraryPanel(QWidget):
         box.open()
 
     def show_card(self, *_: object) -> None:
-        """Show the card as text."""
+        """Show the model card as text."""
         if (card := _try_action(lambda: read_card(self._path))) is not None:
             text = QPlainTextEdit(format_card(card), objectName="card_text")
             text.setReadOnly(True)
@@ -145,23 +147,23 @@ class ModelLibraryPanel(QWidget):
         """Show curves and scores of the training."""
         if (card := _try_action(lambda: read_card(self._path))) is None:
             return
-        made, layout = QWidget(), QVBoxLayout()
-        made.setLayout(layout)
-        curves, outcome = TrainingCurves(), ScoreTable()
+        content, layout = QWidget(), QVBoxLayout()
+        content.setLayout(layout)
+        curves, scores = TrainingCurves(), ScoreTable()
         curves.show_history(card.history)
         layout.addWidget(curves)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         if "after" in card.scores:
-            outcome.show_scores(card.scores, "" if card.history else "Its curves are not known.")
-            layout.addWidget(outcome)
-        self._show(card, made)
+            scores.show_scores(card.scores, "" if card.history else "Its curves are not known.")
+            layout.addWidget(scores)
+        self._show(card, content)
 
-    def _show(self, card: ModelCard, what: QWidget) -> None:
+    def _show(self, card: ModelCard, content: QWidget) -> None:
         dialog = QDialog(self, objectName="model_dialog")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle(card.name)
         layout = QVBoxLayout(dialog)
-        layout.addWidget(what)
+        layout.addWidget(content)
         close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         close.rejected.connect(dialog.reject)
         layout.addWidget(close)
@@ -184,7 +186,7 @@ class ModelLibraryPanel(QWidget):
             )
 
     def export(self, *_: object) -> None:
-        """Ask for a file, and copy the chosen model to it."""
+        """Ask for a file, and export the chosen model to it."""
         name = self._ask_where(f"{self._path.stem}{library.MODEL_SUFFIX}", MODEL_FILTER)
         if name:
             path = self._path
@@ -215,7 +217,7 @@ class ModelLibraryPanel(QWidget):
 
 
 def _export_steps(model: Path, out: Path) -> Any:
-    """Run in the thread; one step, of which nothing is known before it ends."""
+    """Export a model as a bioimage.io package in one step; runs in the thread."""
     from napari_nuclei_unet.export.bioimageio import export_bioimage
 
     yield Step(0, 1)
@@ -223,7 +225,7 @@ def _export_steps(model: Path, out: Path) -> Any:
 
 
 def _import_steps(path: Path, to: Path) -> Any:
-    """Run in the thread: reading and checking a model loads torch."""
+    """Import a model; runs in the thread, as reading and checking a model loads torch."""
     yield Step(0, 1)
     if path.suffix == library.MODEL_SUFFIX:
         return library.copy_into_library(path, to)
@@ -233,7 +235,7 @@ def _import_steps(path: Path, to: Path) -> Any:
 
 
 def _try_action(action: Callable[[], Any]) -> Any:
-    """Do something; a mistake is told in a sentence, and gives None."""
+    """Call a function and return its result; show an error of the user, and return None."""
     try:
         return action()
     except UserError as error:
@@ -242,7 +244,7 @@ def _try_action(action: Callable[[], Any]) -> Any:
 
 
 def format_card(card: ModelCard) -> str:
-    """Write a card for people: one line a fact, what is nested as JSON."""
+    """Format a model card: one line per field, nested values as JSON."""
     lines = []
     for name, value in dataclasses.asdict(card).items():
         if value and name != "history":

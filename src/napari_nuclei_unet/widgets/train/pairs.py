@@ -1,4 +1,4 @@
-"""Which images are learnt from, and which labels layer holds the nuclei of each."""
+"""The pairs of image and labels layers that a model is trained on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 MEAN_CHANNEL = "mean"
-# Said of nuclei that are still being counted.
+# Shown in place of the number while nuclei are counted.
 COUNT_PENDING = "…"
 
 
@@ -35,7 +35,7 @@ class LayerPair:
     image, labels
         Layers.
     channel_axis, channel
-        As in ``lessons.Pair``.
+        As in ``finetune_data.Pair``.
     """
 
     image: Image
@@ -45,22 +45,22 @@ class LayerPair:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Tells it from others: layers come in proxies, which are new every time."""
+        """Unique ids of the layers, whose proxies are new at each access."""
         return str(self.image.unique_id), str(self.labels.unique_id)
 
     @property
     def labels_array(self) -> Any:
-        """Array of the labels at full resolution."""
+        """The labels at full resolution."""
         data = self.labels.data
         return data[0] if self.labels.multiscale else data
 
     def is_in(self, viewer: ViewerModel) -> bool:
-        """Whether both layers are still there."""
+        """Return whether both layers are still in the viewer."""
         return self.image in viewer.layers and self.labels in viewer.layers
 
 
 def pair_layers(image: Image, labels: Labels) -> LayerPair:
-    """Pair an image with labels of its shape.
+    """Create the pair of an image and labels of its shape.
 
     Raises
     ------
@@ -69,15 +69,15 @@ def pair_layers(image: Image, labels: Labels) -> LayerPair:
     """
     record = labels.metadata.get(METADATA_KEY, {})
     source = record.get("source", {}) if isinstance(record, dict) else {}
-    tried = [
+    candidates = [
         (source.get("channel_axis"), source.get("channel")),
         (guess_layer_channel_axis(image), 0),
     ]
-    tried.append((None, None))
-    for axis, channel in tried:
-        one = LayerPair(image, labels, axis, None if axis is None else channel)
-        if _fits(one):
-            return one
+    candidates.append((None, None))
+    for axis, channel in candidates:
+        pair = LayerPair(image, labels, axis, None if axis is None else channel)
+        if _fits(pair):
+            return pair
     raise UserError(
         f"'{labels.name}' has the shape {tuple(labels.data.shape)}, which is not that of "
         f"'{image.name}', {layer_shape(image)}: choose labels that were made for this image."
@@ -95,33 +95,33 @@ def _fits(pair: LayerPair) -> bool:
 
 
 def trainable_images(viewer: ViewerModel) -> list[Image]:
-    """Images that may be learnt from."""
+    """Return the images that a model can be trained on."""
     images = [layer for layer in viewer.layers if isinstance(layer, Image)]
     return [layer for layer in images if PROBABILITY_KEY not in layer.metadata]
 
 
 def find_pairs(viewer: ViewerModel) -> list[LayerPair]:
-    """Pair every image with labels of its shape: by what made them, by name, then in order."""
+    """Find labels of its shape for every image: by their record, by name, then in order."""
     labels = [
         layer
         for layer in viewer.layers
         if isinstance(layer, Labels) and ERRORS_KEY not in layer.metadata
     ]
-    made: list[LayerPair] = []
+    pairs: list[LayerPair] = []
     for likely in (_was_made_of, _is_named_after, lambda *_: True):
         for image in trainable_images(viewer):
-            if any(pair.image == image for pair in made):
+            if any(pair.image == image for pair in pairs):
                 continue
-            taken = [pair.labels for pair in made]
+            used = [pair.labels for pair in pairs]
             for layer in labels:
-                if layer not in taken and likely(layer, image):
+                if layer not in used and likely(layer, image):
                     try:
-                        made.append(pair_layers(image, layer))
+                        pairs.append(pair_layers(image, layer))
                     except UserError:
                         continue
                     break
     order = trainable_images(viewer)
-    return sorted(made, key=lambda pair: order.index(pair.image))
+    return sorted(pairs, key=lambda pair: order.index(pair.image))
 
 
 def _was_made_of(labels: Labels, image: Image) -> bool:
@@ -143,7 +143,7 @@ class PairList(QObject):
     Signals
     -------
     changed
-        Another pair is listed, or one is no more, or another channel is chosen.
+        A pair was added or removed, or another channel was chosen.
     """
 
     changed = Signal()
@@ -178,20 +178,20 @@ class PairList(QObject):
         viewer.layers.events.removed.connect(self._on_removed)
 
     def fill(self, form: QFormLayout) -> None:
-        """Put the controls into a form."""
+        """Add the controls to a form."""
         self._form = form
         form.addRow(self._list)
         form.addRow(create_row(self._add, self._add_all, self._remove))
         form.addRow("Channel", self.channel.native)
         form.setRowVisible(self.channel.native, False)
 
-    # what is added and removed
+    # adding and removing
 
     def add_selected(self, *_: object) -> None:
-        """Add what is selected in the layer list: an image and its labels, or one of the two."""
+        """Add the pair selected in the layer list: an image and its labels, or one of them."""
         chosen = list(self._viewer.layers.selection)
-        images = [one for one in chosen if one in trainable_images(self._viewer)]
-        labels = [one for one in chosen if isinstance(one, Labels)]
+        images = [layer for layer in chosen if layer in trainable_images(self._viewer)]
+        labels = [layer for layer in chosen if isinstance(layer, Labels)]
         try:
             self._append(self._selected_pair(images, labels))
         except UserError as error:
@@ -221,7 +221,7 @@ class PairList(QObject):
             self._append(pair, quietly=True)
 
     def _append(self, pair: LayerPair, quietly: bool = False) -> None:
-        if pair.key in [one.key for one in self.pairs]:
+        if pair.key in [listed.key for listed in self.pairs]:
             if not quietly:
                 show_warning(f"'{pair.image.name}' with '{pair.labels.name}' is listed already.")
             return
@@ -232,7 +232,7 @@ class PairList(QObject):
         self.changed.emit()
 
     def remove_chosen(self, *_: object) -> None:
-        """Take the chosen pairs off the list; the layers stay."""
+        """Remove the chosen pairs from the list; the layers stay."""
         chosen = self._chosen()
         self._keep([pair for pair in self.pairs if pair not in chosen])
 
@@ -245,7 +245,7 @@ class PairList(QObject):
             self._write()
             self.changed.emit()
 
-    # what is seen
+    # the list
 
     def show_counts(self, counts: dict[tuple[str, str], int] | None) -> None:
         """Show how many nuclei each pair has; None: they are being counted."""
@@ -275,7 +275,7 @@ class PairList(QObject):
     # channels
 
     def _with_channels(self) -> list[LayerPair]:
-        """Those the channel row is about: chosen ones, or all, that have channels."""
+        """Return the pairs with channels, of those chosen, or of all if none is chosen."""
         return [pair for pair in self._chosen() or self.pairs if pair.channel_axis is not None]
 
     def _channels(self, _: Any) -> list[Any]:
@@ -285,13 +285,13 @@ class PairList(QObject):
         return [MEAN_CHANNEL, *range(min(lengths, default=1))]
 
     def _on_chosen(self) -> None:
-        about = self._with_channels()
-        self._form.setRowVisible(self.channel.native, bool(about))
-        reload_choices(self.channel, *(pair.channel for pair in about[:1]))
+        pairs = self._with_channels()
+        self._form.setRowVisible(self.channel.native, bool(pairs))
+        reload_choices(self.channel, *(pair.channel for pair in pairs[:1]))
 
     def _on_channel(self, channel: Any) -> None:
-        about = [pair.key for pair in self._with_channels()]
+        keys = [pair.key for pair in self._with_channels()]
         self.pairs = [
-            replace(pair, channel=channel) if pair.key in about else pair for pair in self.pairs
+            replace(pair, channel=channel) if pair.key in keys else pair for pair in self.pairs
         ]
         self.changed.emit()

@@ -1,4 +1,4 @@
-"""What a training needs to go on after a crash: kept in a folder of its own while it runs."""
+"""The state that a training needs to resume after a crash: a folder that exists while it runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ResumeState:
     folder : Path
         Need not exist.
     name : str
-        That the new model shall have.
+        Name of the new model.
     """
 
     folder: Path
@@ -41,30 +41,30 @@ class ResumeState:
 
     @classmethod
     def new(cls, name: str) -> ResumeState:
-        """Think of a folder that nobody has."""
+        """Create the state of a new training, with a unique folder."""
         return cls(unfinished_folder() / uuid4().hex, name)
 
     @property
     def model(self) -> Path:
-        """File of the best model so far; the checkpoint stands beside it."""
+        """File of the best model so far; the checkpoint is beside it."""
         return self.folder / "training.safetensors"
 
     @property
     def data_path(self) -> Path:
-        """File with what is learnt from."""
+        """File of the training data."""
         return self.folder / "training.lesson"
 
     @property
     def checkpoint(self) -> Path:
-        """File that appears after the first epoch."""
+        """File of the checkpoint, which exists after the first epoch."""
         return self.model.with_suffix(".checkpoint")
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep others from it; without a checkpoint in the end it is removed."""
+        """Mark the folder as in use; delete it in the end if there is no checkpoint."""
         ResumeState._folders_in_use.add(self.folder)
-        me = psutil.Process()
-        about = {"name": self.name, "process": me.pid, "since": me.create_time()}
+        process = psutil.Process()
+        about = {"name": self.name, "process": process.pid, "since": process.create_time()}
         try:
             with atomic_write(self.folder / "about.json") as aside:
                 aside.write_text(json.dumps(about))
@@ -75,24 +75,24 @@ class ResumeState:
                 self.delete()
 
     def delete(self) -> None:
-        """Remove it."""
+        """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class InterruptedTraining:
-    """A training that can go on.
+    """A training that can be resumed.
 
     Attributes
     ----------
-    resume_state : Draft
+    resume_state : ResumeState
     params : TrainParams
     done : int
-        Epochs.
+        Number of epochs.
     parent : str
-        Name of the model that it began with.
+        Name of the model that it started from.
     interrupted_at : str
-        In words.
+        Date and time, as text.
     """
 
     resume_state: ResumeState
@@ -108,38 +108,38 @@ def find_interrupted() -> InterruptedTraining | None:
         folders = [path for path in unfinished_folder().iterdir() if path.is_dir()]
     except OSError:
         return None
-    found = [one for one in map(_read_interrupted, folders) if one is not None]
-    return max(found, key=lambda one: one.resume_state.checkpoint.stat().st_mtime, default=None)
+    runs = [run for run in map(_read_interrupted, folders) if run is not None]
+    return max(runs, key=lambda run: run.resume_state.checkpoint.stat().st_mtime, default=None)
 
 
 def _read_interrupted(folder: Path) -> InterruptedTraining | None:
     try:
         about = json.loads((folder / "about.json").read_text())
-        draft = ResumeState(folder, str(about["name"]))
+        state = ResumeState(folder, str(about["name"]))
         if folder in ResumeState._folders_in_use or _is_process_running(
             about["process"], about["since"]
         ):
             return None
-        with safe_open(draft.checkpoint, framework="np") as opened:
+        with safe_open(state.checkpoint, framework="np") as opened:
             card = json.loads(opened.metadata()["training"])
-        parent = read_card(draft.model).parent.get("name", "random weights")
-        changed = time.localtime(draft.checkpoint.stat().st_mtime)
+        parent = read_card(state.model).parent.get("name", "random weights")
+        changed = time.localtime(state.checkpoint.stat().st_mtime)
         return InterruptedTraining(
-            draft,
+            state,
             TrainParams(**card["params"]),
             int(card["history"][-1]["epoch"]),
             parent,
             time.strftime("%d %b, %H:%M", changed),
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, UserError):
-        return None  # not far enough to go on, or of another version
+        return None  # not far enough to resume, or of another version
 
 
-def _is_process_running(process: int, since: float) -> bool:
-    """Whether another process, of those numbers, is still there."""
-    if process == os.getpid():
+def _is_process_running(pid: int, since: float) -> bool:
+    """Return whether another process, with this id and start time, is still running."""
+    if pid == os.getpid():
         return False
     try:
-        return psutil.Process(process).create_time() == since
+        return psutil.Process(pid).create_time() == since
     except psutil.Error:
         return False

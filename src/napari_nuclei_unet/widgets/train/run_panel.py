@@ -1,4 +1,4 @@
-"""The course of a training: buttons, progress, and what the thread says."""
+"""The panel that runs a training: buttons, progress and messages."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class RunPanel(QWidget):
     Signals
     -------
     epoch : Epoch
-        An epoch is over.
-    trained : Learnt
+        An epoch has ended.
+    trained : TrainTaskOutput
         There is a new model.
     ended
-        Nothing runs any more.
+        The training has ended.
     """
 
     epoch = Signal(object)
@@ -49,9 +49,9 @@ class RunPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(create_row(self.train, self._stop, self._cancel))
         layout.addWidget(self._bar)
-        for one in (self._text, self._note):
-            one.setWordWrap(True)
-            layout.addWidget(one)
+        for label in (self._text, self._note):
+            label.setWordWrap(True)
+            layout.addWidget(label)
         self._stop.clicked.connect(self._on_stop)
         self._cancel.clicked.connect(self._on_cancel)
         self.job.stepped.connect(self._on_step)
@@ -66,7 +66,7 @@ class RunPanel(QWidget):
         return self.job.is_running
 
     def start(self, request: TrainRequest) -> None:
-        """Begin a training."""
+        """Start a training."""
         self._request = request
         self._ending = ""
         self._last = None
@@ -79,16 +79,16 @@ class RunPanel(QWidget):
         self.job.start(f"Training {request.resume_state.name}", train_task_steps, request)
 
     def show_message(self, message: str) -> None:
-        """Write the line that says what is going on."""
+        """Show the status."""
         self._text.setText(message)
 
-    def note(self, words: str) -> None:
-        """Write a line that stays until the next training."""
-        self._note.setText(words)
-        self._note.setVisible(bool(words))
+    def note(self, message: str) -> None:
+        """Show a note that stays until the next training."""
+        self._note.setText(message)
+        self._note.setVisible(bool(message))
 
     def fail(self, error: Exception) -> None:
-        """Tell a mistake, in a sentence; a bug is shown by napari."""
+        """Show an error of the user as a notification; raise any other."""
         self.show_message("")
         show_user_error(error)
 
@@ -100,8 +100,8 @@ class RunPanel(QWidget):
 
     def _on_cancel(self) -> None:
         self._ending = "Cancelled."
-        for one in (self._stop, self._cancel):
-            one.setEnabled(False)
+        for button in (self._stop, self._cancel):
+            button.setEnabled(False)
         self.show_message("Cancelling …")
         self.job.cancel()
 
@@ -120,7 +120,7 @@ class RunPanel(QWidget):
             self.show_message(self._status(step))
 
     def _status(self, step: Any) -> str:
-        """Say how far it is."""
+        """Return the text that describes the progress."""
         if self._last is None:
             self._began = time.monotonic()
             if step.total == 1:
@@ -133,8 +133,8 @@ class RunPanel(QWidget):
         done = step.done - self._begun_at
         if done < 3:
             return epoch
-        left = (time.monotonic() - self._began) / done * (step.total - step.done)
-        return f"{epoch} · {_format_duration(left)} left at most"
+        seconds = (time.monotonic() - self._began) / done * (step.total - step.done)
+        return f"{epoch} · {_format_duration(seconds)} left at most"
 
     def _on_finished(self) -> None:
         self._enable(idle=True)

@@ -1,4 +1,4 @@
-"""What a training has brought: scores before and after, side by side."""
+"""The table of a training's scores, before and after."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtWidgets import QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 SCORE_ROWS = ("AP@0.5", "mean AP", "count error")
-# Of these less is better.
+# Scores of which lower is better.
 LOWER_IS_BETTER = ("count error",)
 SCORE_COLUMN_TITLES = {"held back": "held back", "reference images": "reference"}
 
@@ -36,7 +36,7 @@ class ScoreTable(QWidget):
         self.setVisible(False)
 
     def clear(self) -> None:
-        """Show nothing."""
+        """Hide the table."""
         self.setVisible(False)
 
     def show_scores(self, scores: dict[str, Any], verdict: str) -> None:
@@ -45,7 +45,7 @@ class ScoreTable(QWidget):
         Parameters
         ----------
         scores : dict
-            As ``outcomes.FineTuned`` has them.
+            As in ``ModelCard.scores``.
         verdict : str
         """
         before, after = scores.get("before", {}), scores.get("after", {})

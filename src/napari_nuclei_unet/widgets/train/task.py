@@ -1,4 +1,4 @@
-"""What of a training runs in the thread: looking at labels, training, keeping the result."""
+"""What runs in the thread: counting labels, training, and saving the model."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class AnnotationCount:
-    """What the labels of the pairs hold.
+    """Number of annotated nuclei, and validation areas, of the pairs.
 
     Attributes
     ----------
     nuclei : list of int
         Of each pair.
-    validation_areas : list of dict of Place to list of (slice, slice)
-        What is to be held back of each pair; none where ``problem`` says why.
+    validation_areas : list of dict of AnnotatedPosition to list of (slice, slice)
+        Of each pair; empty if there is a ``problem``.
     problem : str
-        Why nothing can be learnt yet; empty: it can.
+        Why training is not possible yet; empty: it is.
     """
 
     nuclei: list[int]
@@ -41,15 +41,15 @@ class AnnotationCount:
 def annotation_count_steps(
     arrays: Sequence[dict[str, Any]], params: TrainParams
 ) -> Generator[Step, Stop, AnnotationCount]:
-    """Run in the thread: count nuclei, and choose what is held back."""
+    """Count nuclei, and choose validation areas; runs in the thread."""
     from napari_nuclei_unet.training.annotation import choose_validation_areas
     from napari_nuclei_unet.training.finetune_data import Pair
 
-    pairs = [Pair(**one) for one in arrays]
+    pairs = [Pair(**item) for item in arrays]
     if not pairs:
         return AnnotationCount([], [])
     nuclei, places, planes = [0] * len(pairs), [], []
-    held: list[dict[AnnotatedPosition, list[Box]]] = [{} for _ in pairs]
+    areas: list[dict[AnnotatedPosition, list[Box]]] = [{} for _ in pairs]
     try:
         for index, pair in enumerate(pairs):
             yield Step(index, len(pairs))
@@ -59,32 +59,32 @@ def annotation_count_steps(
                 planes.append(plane)
         chosen = choose_validation_areas(planes, params.validation, params.seed)
     except UserError as error:
-        return AnnotationCount(nuclei, held, str(error))
+        return AnnotationCount(nuclei, areas, str(error))
     for (index, place), boxes in zip(places, chosen, strict=True):
         if boxes:
-            held[index][place] = boxes
-    return AnnotationCount(nuclei, held)
+            areas[index][place] = boxes
+    return AnnotationCount(nuclei, areas)
 
 
 @dataclass(frozen=True, eq=False)
 class TrainRequest:
-    """What the form says, when Train is clicked.
+    """Values of the form when Train is clicked.
 
     Attributes
     ----------
     arrays : tuple of dict
-        Arguments of ``lessons.Pair``.
+        Arguments of ``finetune_data.Pair``.
     model : str
-        Where it begins: name or file; empty: random weights.
+        Model to start from: name or file; empty: random weights.
     params : TrainParams
     device : str
     folder : Path
-        Where models are kept.
+        Folder of the user's models.
     threads_free : int
-    resume_state : Draft
-        Where what it needs to go on is kept; has the name of the new model.
+    resume_state : ResumeState
+        State on disk, with the name of the new model.
     resume : bool
-        Go on with what is there, instead of the arrays.
+        Whether to resume from ``resume_state``, instead of the arrays.
     """
 
     arrays: tuple[dict[str, Any], ...]
@@ -113,11 +113,11 @@ class TrainTaskOutput:
 
 
 def train_task_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOutput]:
-    """Run in the thread; torch is imported here, not when the widget opens."""
+    """Train a model; runs in the thread, and imports torch here, not when the widget opens."""
     with request.resume_state.in_use():
-        learnt = yield from _train_model_steps(request)
+        output = yield from _train_model_steps(request)
         request.resume_state.delete()
-    return learnt
+    return output
 
 
 def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOutput]:
@@ -129,18 +129,18 @@ def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTask
 
     reserve_threads(request.threads_free)
     yield Step(0, 1)
-    draft = request.resume_state
-    check_writable(request.folder)  # told before the work, and not after
+    state = request.resume_state
+    check_writable(request.folder)  # fail before the training, not after it
     if request.resume:
-        lesson = FineTuneData.load(draft.data_path)
+        data = FineTuneData.load(state.data_path)
     else:
         with explain_out_of_memory():
-            lesson = make_finetune_data([Pair(**one) for one in request.arrays], request.params)
-        lesson.save(draft.data_path)
+            data = make_finetune_data([Pair(**item) for item in request.arrays], request.params)
+        data.save(state.data_path)
     result = yield from fine_tune_steps(
-        lesson, request.model or None, request.params, request.device, draft.model, request.resume
+        data, request.model or None, request.params, request.device, state.model, request.resume
     )
     yield Step(1, 1)  # the last moment to cancel
-    path = find_free_model_path(request.folder, draft.name)
+    path = find_free_model_path(request.folder, state.name)
     result.save(path)
     return TrainTaskOutput(result, path)

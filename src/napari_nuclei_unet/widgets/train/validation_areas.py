@@ -1,4 +1,4 @@
-"""What is held back to validate, and what is finished: rectangles and outlines on the canvas."""
+"""Validation areas and finished areas: rectangles and outlines on the canvas."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VALIDATION_AREA_COLOR = "#ffb000"
 
 
 def find_validation_layer(viewer: ViewerModel, labels: Labels) -> Shapes | None:
-    """Find the layer that shows what is held back of a labels layer."""
+    """Find the layer that shows the validation areas of a labels layer."""
     for layer in viewer.layers:
         if isinstance(layer, Shapes) and layer.metadata.get(VALIDATION_AREAS_KEY) == str(
             labels.unique_id
@@ -37,16 +37,16 @@ def find_validation_layer(viewer: ViewerModel, labels: Labels) -> Shapes | None:
 def draw_validation_areas(
     viewer: ViewerModel, pair: LayerPair, areas: dict[AnnotatedPosition, list[Box]]
 ) -> None:
-    """Show what is held back of a pair as rectangles; none removes the layer.
+    """Draw the validation areas of a pair as rectangles; none removes the layer.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
     pair : LayerPair
-    areas : dict of Place to list of (slice, slice)
+    areas : dict of AnnotatedPosition to list of (slice, slice)
     """
     layer = find_validation_layer(viewer, pair.labels)
-    corners = [_corners(place, box, pair) for place, boxes in areas.items() for box in boxes]
+    corners = [_corners(position, box, pair) for position, boxes in areas.items() for box in boxes]
     if not corners:
         if layer is not None:
             viewer.layers.remove(layer)
@@ -71,61 +71,61 @@ def draw_validation_areas(
 
 
 def _plane_axes(pair: LayerPair) -> list[int]:
-    """Axes of the labels that are Y and X."""
+    """Return the axes of the labels that are Y and X."""
     shape = pair.labels_array.shape
-    kept = len(shape) == pair.image.ndim  # an axis of channels is there, one pixel long
-    axes = [axis for axis in range(len(shape)) if not (kept and axis == pair.channel_axis)]
-    return axes[-2:]
+    # with the dimensions of the image, labels have an axis of channels, one pixel long
+    channel_axis = pair.channel_axis if len(shape) == pair.image.ndim else None
+    return [axis for axis in range(len(shape)) if axis != channel_axis][-2:]
 
 
-def _corners(place: AnnotatedPosition, box: Box, pair: LayerPair) -> NDArray[np.float64]:
-    """Corners of a rectangle around the pixels of a box, in pixels of the labels."""
-    shown = _plane_axes(pair)
-    made = np.zeros((4, len(pair.labels_array.shape)))
-    made[:, [axis for axis in range(made.shape[1]) if axis not in shown]] = place
-    (top, bottom), (left, right) = ((one.start - 0.5, one.stop - 0.5) for one in box)
-    made[:, shown] = [(top, left), (top, right), (bottom, right), (bottom, left)]
-    return made
+def _corners(position: AnnotatedPosition, box: Box, pair: LayerPair) -> NDArray[np.float64]:
+    """Return the corners of a rectangle around a box, in pixels of the labels."""
+    plane_axes = _plane_axes(pair)
+    corners = np.zeros((4, len(pair.labels_array.shape)))
+    corners[:, [axis for axis in range(corners.shape[1]) if axis not in plane_axes]] = position
+    (top, bottom), (left, right) = ((extent.start - 0.5, extent.stop - 0.5) for extent in box)
+    corners[:, plane_axes] = [(top, left), (top, right), (bottom, right), (bottom, left)]
+    return corners
 
 
 def read_validation_areas(
     viewer: ViewerModel, pairs: list[LayerPair]
 ) -> dict[Any, dict[AnnotatedPosition, list[Box]]]:
-    """Read what is held back of each pair, by its key, as the user has left it on the canvas.
+    """Read the validation areas of each pair, by its key, as they are on the canvas.
 
     Returns
     -------
     dict
-        Empty where nothing is drawn, so that it has to be chosen.
+        Empty if nothing is drawn, so that they have to be chosen.
     """
-    found = {}
+    areas = {}
     for pair in pairs:
         layer = find_validation_layer(viewer, pair.labels)
-        found[pair.key] = {} if layer is None else _boxes(layer, pair)
-    return found if any(found.values()) else {}
+        areas[pair.key] = {} if layer is None else _boxes(layer, pair)
+    return areas if any(areas.values()) else {}
 
 
 def _boxes(layer: Shapes, pair: LayerPair) -> dict[AnnotatedPosition, list[Box]]:
-    """Rectangles around the shapes of a layer, cut where the plane ends."""
-    shown = _plane_axes(pair)
-    made: dict[AnnotatedPosition, list[Box]] = {}
-    extent = np.array(pair.labels_array.shape)[shown]
+    """Return the bounding boxes of the shapes of a layer, clipped to the plane."""
+    plane_axes = _plane_axes(pair)
+    boxes: dict[AnnotatedPosition, list[Box]] = {}
+    extent = np.array(pair.labels_array.shape)[plane_axes]
     for corners, kind in zip(layer.data, layer.shape_type, strict=True):
         outline = shape_outline(corners, kind)
-        low = np.clip(np.round(outline[:, shown].min(axis=0) + 0.5).astype(int), 0, extent)
-        high = np.clip(np.round(outline[:, shown].max(axis=0) + 0.5).astype(int), 0, extent)
-        others = [axis for axis in range(outline.shape[1]) if axis not in shown]
-        place = tuple(np.round(outline[0, others]).astype(int).tolist())
+        low = np.clip(np.round(outline[:, plane_axes].min(axis=0) + 0.5).astype(int), 0, extent)
+        high = np.clip(np.round(outline[:, plane_axes].max(axis=0) + 0.5).astype(int), 0, extent)
+        others = [axis for axis in range(outline.shape[1]) if axis not in plane_axes]
+        position = tuple(np.round(outline[0, others]).astype(int).tolist())
         if (high > low).all():
             box = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
-            made.setdefault(place, []).append(box)
-    return made
+            boxes.setdefault(position, []).append(box)
+    return boxes
 
 
 def read_finished_areas(
     viewer: ViewerModel, shapes: Shapes, pair: LayerPair
 ) -> dict[AnnotatedPosition, Region] | Region:
-    """Outlines of finished areas, in pixels of the labels of a pair.
+    """Read the outlines of finished areas, in pixels of the labels of a pair.
 
     Parameters
     ----------
@@ -136,8 +136,8 @@ def read_finished_areas(
 
     Returns
     -------
-    dict of Place to Region, or Region
-        One for all planes, where the shapes have none of the axes that tell planes apart.
+    dict of AnnotatedPosition to Region, or Region
+        One for all planes, where the shapes are two-dimensional.
 
     Raises
     ------
@@ -150,17 +150,17 @@ def read_finished_areas(
             "unlabelled pixels mean otherwise."
         )
     check_invertible(pair.labels)
-    labels, shown = pair.labels, _plane_axes(pair)
-    others = [axis for axis in range(labels.ndim) if axis not in shown]
-    made: dict[AnnotatedPosition, list[Any]] = {}
+    labels, plane_axes = pair.labels, _plane_axes(pair)
+    others = [axis for axis in range(labels.ndim) if axis not in plane_axes]
+    areas: dict[AnnotatedPosition, list[Any]] = {}
     for corners, kind in zip(shapes.data, shapes.shape_type, strict=True):
-        world = np.array([shapes.data_to_world(one) for one in shape_outline(corners, kind)])
+        world = np.array([shapes.data_to_world(point) for point in shape_outline(corners, kind)])
         full = np.tile(np.asarray(viewer.dims.point, float), (len(world), 1))
         full[:, -shapes.ndim :] = world / viewer_unit_lengths(viewer, shapes)
         here = full[:, -labels.ndim :] * viewer_unit_lengths(viewer, labels)
-        pixels = np.array([labels.world_to_data(one) for one in here])
-        place = tuple(np.round(pixels[0, others]).astype(int).tolist())
-        made.setdefault(place, []).append(pixels[:, shown].tolist())
+        pixels = np.array([labels.world_to_data(point) for point in here])
+        position = tuple(np.round(pixels[0, others]).astype(int).tolist())
+        areas.setdefault(position, []).append(pixels[:, plane_axes].tolist())
     if shapes.ndim <= 2:
-        return Region.of([one for polygons in made.values() for one in polygons])
-    return {place: Region.of(polygons) for place, polygons in made.items()}
+        return Region.of([polygon for polygons in areas.values() for polygon in polygons])
+    return {position: Region.of(polygons) for position, polygons in areas.items()}

@@ -45,7 +45,7 @@ TRAINING_GOES_ON = "Training goes on with what it started with."
 
 
 class TrainWidget(ScrollableForm):
-    """Makes a model that suits the images on view, from nuclei that were corrected or painted.
+    """Fine-tunes a model for the images on view, from nuclei that were corrected or painted.
 
     Parameters
     ----------
@@ -62,11 +62,11 @@ class TrainWidget(ScrollableForm):
         self._watch()
         self._offer_to_resume()
 
-    # what is seen
+    # layout
 
     def _build(self) -> None:
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
+        content = QWidget()
+        layout = QVBoxLayout(content)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._run_panel = RunPanel()
         self._curves, self._score_table = TrainingCurves(), ScoreTable()
@@ -75,11 +75,11 @@ class TrainWidget(ScrollableForm):
         layout.addWidget(self._resuming())
         layout.addLayout(self._top())
         layout.addWidget(self._folded("Settings", "train_settings", settings))
-        for one in (self._run_panel, self._curves, self._score_table):
-            layout.addWidget(one)
+        for widget in (self._run_panel, self._curves, self._score_table):
+            layout.addWidget(widget)
         layout.addWidget(self._folded("Models", "models", self._library))
-        layout.addStretch(1)  # or the parts would share what is left
-        self.set_form(inside)
+        layout.addStretch(1)  # or the parts would share the remaining space
+        self.set_form(content)
 
     def _top(self) -> QFormLayout:
         top = QFormLayout()
@@ -105,10 +105,10 @@ class TrainWidget(ScrollableForm):
 
     @staticmethod
     def _folded(title: str, name: str, content: QWidget) -> QCollapsible:
-        made = QCollapsible(title)
-        made.setObjectName(name)
-        made.addWidget(content)
-        return made
+        collapsible = QCollapsible(title)
+        collapsible.setObjectName(name)
+        collapsible.addWidget(content)
+        return collapsible
 
     def _watch(self) -> None:
         self._dataset_form.message.connect(self._run_panel.show_message)
@@ -129,7 +129,7 @@ class TrainWidget(ScrollableForm):
     # training
 
     def start(self, *_: object) -> None:
-        """Train, as a click on the button does; a training under way goes on undisturbed."""
+        """Train, as a click on the button does; does nothing during a training."""
         try:
             if not self._dataset_form.pairs:
                 raise UserError(
@@ -139,23 +139,23 @@ class TrainWidget(ScrollableForm):
         except UserError as error:
             show_warning(str(error))
             return
-        self._dataset_form.when_ready(self._start)  # so that what is held back is seen before it is
+        self._dataset_form.when_ready(self._start)  # so that validation areas are seen first
 
     def _start(self) -> None:
         try:
-            draft = ResumeState.new(check_model_name(self._name.text()))
-            self._begin(self._dataset_form.arrays(), self._dataset_form.params(), draft)
+            state = ResumeState.new(check_model_name(self._name.text()))
+            self._begin(self._dataset_form.arrays(), self._dataset_form.params(), state)
         except UserError as error:
             show_warning(str(error))
 
     def resume(self, *_: object) -> None:
-        """Go on with what was interrupted."""
-        halted = find_interrupted()
-        if halted is None:
+        """Resume the interrupted training."""
+        training = find_interrupted()
+        if training is None:
             show_warning("There is no training to resume any more.")
             self._offer_to_resume()
             return
-        self._begin((), halted.params, halted.resume_state, resume=True)
+        self._begin((), training.params, training.resume_state, resume=True)
 
     def _begin(
         self,
@@ -168,7 +168,7 @@ class TrainWidget(ScrollableForm):
             return
         model = self._model.model.value
         self._dataset_form.suspend_counting()
-        wanted = TrainRequest(
+        request = TrainRequest(
             arrays,
             "" if model == RANDOM_WEIGHTS_NAME else model,
             params,
@@ -181,48 +181,48 @@ class TrainWidget(ScrollableForm):
         self._banner.setVisible(False)
         self._curves.clear()
         self._score_table.clear()
-        self._run_panel.start(wanted)
+        self._run_panel.start(request)
 
     def _on_epoch(self, epoch: Any) -> None:
         self._curves.show_history(epoch.history)
         self._curves.show_picture(epoch.picture)
 
-    def _on_trained(self, learnt: TrainTaskOutput) -> None:
-        result = learnt.result
+    def _on_trained(self, output: TrainTaskOutput) -> None:
+        result = output.result
         self._score_table.show_scores(result.card.scores, result.verdict)
-        self._keep(learnt.path, better=result.better)
-        words = result.verdict.split(". ")[0]
-        message = f"'{learnt.path.stem}' is saved: {words}"
+        self._keep(output.path, better=result.better)
+        summary = result.verdict.split(". ")[0]
+        message = f"'{output.path.stem}' is saved: {summary}"
         (show_warning if result.worse or result.forgets else show_info)(
             result.verdict if result.worse or result.forgets else message
         )
 
     def _keep(self, path: Path, better: bool) -> None:
-        """Offer a new model everywhere; a better one is the default from now on."""
+        """Add a new model to all lists; a better one becomes the default."""
         if better:
             set_default_model(path)
         else:
             MODEL_REGISTRY.changed.emit()
         self._library.choose(path)
 
-    # what was interrupted
+    # interrupted trainings
 
     def _on_ended(self) -> None:
-        self._run_panel.note("")  # what goes on has ended
+        self._run_panel.note("")  # its training has ended
         self._offer_to_resume()
         self._dataset_form.resume_counting()
 
     def _offer_to_resume(self) -> None:
-        halted = None if self._run_panel.is_running else find_interrupted()
-        self._banner.setVisible(halted is not None)
-        if halted is not None:
+        training = None if self._run_panel.is_running else find_interrupted()
+        self._banner.setVisible(training is not None)
+        if training is not None:
             self._halted.setText(
-                f"The training of '{halted.resume_state.name}', from '{halted.parent}', "
-                f"was interrupted after epoch {halted.done} of {halted.params.epochs} "
-                f"({halted.interrupted_at})."
+                f"The training of '{training.resume_state.name}', from '{training.parent}', "
+                f"was interrupted after epoch {training.done} of {training.params.epochs} "
+                f"({training.interrupted_at})."
             )
 
     def _discard(self, *_: object) -> None:
-        if (halted := find_interrupted()) is not None:
-            halted.resume_state.delete()
+        if (training := find_interrupted()) is not None:
+            training.resume_state.delete()
         self._offer_to_resume()
