@@ -1,10 +1,32 @@
 """The one exception whose message is written for the user."""
 
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
 
 class UserError(Exception):
     """Something the user can put right; the message is one sentence that says how.
 
-    It is shown as it stands: as a notification in napari, as one line on stderr on the
-    command line. It never derives from RuntimeError, which superqt's generator workers
-    swallow.
+    It is shown as a notification in napari, as one line on stderr on the command line. What can
+    be set stands in it by its name in Python, in backticks, as in the notices of a ``Step``:
+    :func:`name_parameters` puts flags or labels there. It never derives from RuntimeError, which
+    superqt's generator workers swallow.
     """
+
+
+def name_parameters(message: str, names: Mapping[str, str]) -> str:
+    """Replace the parameters of a message, each in backticks, by what a face calls them.
+
+    Parameters
+    ----------
+    message : str
+    names : mapping
+        Of names in Python; what is in backticks but not among them stays as it is.
+
+    Returns
+    -------
+    str
+    """
+    return re.sub(r"`(\w+)`", lambda found: names.get(found[1], found[0]), message)

@@ -299,6 +299,30 @@ class TrainParams:
         check_bounds(self)
 
 
+# What messages may name, and what the window calls it: a control by its label, in quotes; what
+# has none there in plain words.
+PARAMETER_LABELS = {
+    one.name: f"'{one.metadata['label'].partition(' (')[0]}'"
+    for params in (SegmentParams, TrainParams)
+    for one in fields(params)
+} | {
+    "axes": "the axis labels of the layer",
+    "channel": "'Channel'",
+    "encoder_weights": "encoder weights",
+    "format": "the format",
+    "groups": "groups",
+    "join": "'Join slices'",
+    "level": "'Level'",
+    "model": "'Model'",
+    "overwrite": "overwrite",
+    "planes": "'Planes'",
+    "region": "'Region'",
+    "resume": "'Resume'",
+    "scheduler": "the scheduler",
+    "track": "'Link over time'",
+}
+
+
 def with_changes(params: P, changes: dict[str, Any]) -> P:
     """Change parameters by their names, and name one that does not exist.
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Generator
 from typing import Any, TypeVar
 
+from napari_nuclei_unet.cli._common import name_flags
 from napari_nuclei_unet.progress import Step, Stop, run
 
 _Result = TypeVar("_Result")
@@ -30,7 +31,7 @@ def run_with_bar(steps: Generator[Step, Stop, _Result], name: str) -> _Result:
     def say(notice: str) -> None:
         if notice and notice not in said:
             said.add(notice)
-            tqdm.write(f"{name}: {notice}", file=sys.stderr)
+            tqdm.write(f"{name}: {name_flags(notice)}", file=sys.stderr)
 
     with tqdm(
         desc=f"{name}, {SURVEYING_TEXT}", leave=False, disable=None, **_terminal_size()

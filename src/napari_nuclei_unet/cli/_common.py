@@ -7,11 +7,12 @@ import dataclasses
 import sys
 from typing import NoReturn, TypeAlias, TypeVar, get_args, get_type_hints
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.params import SegmentParams, TrainParams
+from napari_nuclei_unet.errors import UserError, name_parameters
+from napari_nuclei_unet.params import PARAMETER_LABELS, SegmentParams, TrainParams
 
 # What --help calls the default of a parameter that is None and does not come from the model.
 AUTOMATIC_DEFAULTS = {"diameter": "measured"}
+FLAGS = {name: "--" + name.replace("_", "-") for name in PARAMETER_LABELS}
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,7 +45,12 @@ def error_message(error: UserError | OSError) -> str:
     """Say a mistake in one sentence."""
     if isinstance(error, OSError):
         return f"{error.filename or 'A file'}: {error.strerror or error}."
-    return str(error)
+    return name_flags(str(error))
+
+
+def name_flags(message: str) -> str:
+    """Name the parameters of a message as flags."""
+    return name_parameters(message, FLAGS)
 
 
 def add_flags(parser: argparse.ArgumentParser, params: type) -> None:
@@ -65,7 +71,7 @@ def add_flags(parser: argparse.ArgumentParser, params: type) -> None:
             else one.default
         )
         parser.add_argument(
-            "--" + one.name.replace("_", "-"),
+            FLAGS[one.name],
             dest=one.name,
             type=next((t for t in get_args(hint) if t is not type(None)), hint),
             choices=one.metadata.get("choices"),

@@ -261,7 +261,7 @@ def _segment_file(
     except MemoryError:
         short = UserError("There is not enough memory: close other programs, or use --format zarr.")
         print_error(short, f"{item.title}: ")
-        return _summary_row(item, "failed", error=str(short), seconds=_elapsed(since))
+        return _summary_row(item, "failed", error=error_message(short), seconds=_elapsed(since))
     except (UserError, OSError) as error:  # the other files go on
         print_error(error, f"{item.title}: ")
         return _summary_row(item, "failed", error=error_message(error), seconds=_elapsed(since))
@@ -273,7 +273,9 @@ def _segment_file(
     if ended.failed:
         some = UserError(f"Parts could not be read, and have no nuclei: {describe_failures(ended)}")
         print_error(some, f"{item.title}: ")
-        return _summary_row(item, "failed", error=str(some), seconds=_elapsed(since), **done)
+        return _summary_row(
+            item, "failed", error=error_message(some), seconds=_elapsed(since), **done
+        )
     planes = f" in {ended.planes} planes" if ended.planes > 1 else ""
     before = " (done before)" if ended.skipped else ""
     print(f"{item.title}: {ended.nuclei} nuclei{planes}{before}", flush=True)

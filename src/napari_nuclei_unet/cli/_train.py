@@ -6,7 +6,13 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from napari_nuclei_unet.cli._common import Commands, add_flags, params_from_flags, print_error
+from napari_nuclei_unet.cli._common import (
+    Commands,
+    add_flags,
+    name_flags,
+    params_from_flags,
+    print_error,
+)
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import check_writable
 from napari_nuclei_unet.params import DEVICES, TrainParams
@@ -100,7 +106,7 @@ def _train(args: argparse.Namespace) -> None:
         args.out,
         TrainStart(args.encoder_weights, args.resume, args.start),
         args.device,
-        partial(print, flush=True),
+        _print_message,
     )
     print(f"{args.out}, best epoch {card.training['best_epoch']}, thresholds {card.thresholds}")
     for kind, scores in card.scores.items():
@@ -144,11 +150,15 @@ def _report_epoch(out: Path, step: Step) -> None:
     from napari_nuclei_unet.training.plots import plot_curves, write_history
 
     if step.notice:
-        print(step.notice, flush=True)
+        _print_message(step.notice)
     if isinstance(step, Epoch):
-        print(step, flush=True)
+        _print_message(str(step))
         write_history(out.with_name("history.csv"), step.history)
         plot_curves(out.with_name("curves.png"), step.history)
+
+
+def _print_message(message: str) -> None:
+    print(name_flags(message), flush=True)
 
 
 def _check_model_name(out: Path) -> None:

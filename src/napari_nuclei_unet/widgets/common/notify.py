@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from napari.utils.notifications import show_error
 
-from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.errors import UserError, name_parameters
+from napari_nuclei_unet.params import PARAMETER_LABELS
+
+
+def name_controls(message: UserError | str) -> str:
+    """Name the parameters of a message as the window does."""
+    return name_parameters(str(message), PARAMETER_LABELS)
 
 
 def show_user_error(error: Exception) -> None:
     """Show a UserError as a sentence; raise any other error: it is a bug, and napari shows it."""
     if not isinstance(error, UserError):
         raise error
-    show_error(str(error))
+    show_error(name_controls(error))

@@ -15,6 +15,7 @@ from napari_nuclei_unet.metrics.matching import IOU_THRESHOLDS
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
+from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data, layer_shape
 from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY
 from napari_nuclei_unet.widgets.review.comparison import (
@@ -175,7 +176,7 @@ class ComparePanel(QWidget):
                 raise UserError(TWO_LABELS_NEEDED)
             check_pair(self._viewer, result, annotation)
         except UserError as error:
-            self.message.emit(str(error))
+            self.message.emit(name_controls(error))
             return
         self._compared_arrays = tuple(
             (layer, full_resolution_data(layer)) for layer in (annotation, result)
@@ -215,7 +216,7 @@ class ComparePanel(QWidget):
         if not isinstance(error, UserError):
             self.message.emit("")
             raise error
-        self.message.emit(str(error))
+        self.message.emit(name_controls(error))
 
     def _on_finished(self) -> None:
         self._compared_arrays = ()

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controls import create_button
+from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.features import (
     ACCEPTED,
     CONFIDENCE_COLUMN,
@@ -148,7 +149,7 @@ class ReviewQueue(QWidget):
             _editing.editable_plane_index(self._viewer, table.layer)
             _editing.remove_nucleus(table.layer, plane.index, label, plane.box(row))
         except UserError as error:
-            show_warning(str(error))
+            show_warning(name_controls(error))
             return
         self.next()
 

@@ -18,7 +18,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.paths import sanitize_name
 from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.widgets.common.job import ThreadJob
-from napari_nuclei_unet.widgets.common.notify import show_user_error
+from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
 from napari_nuclei_unet.widgets.layers.checksum import array_crc32
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.geometry import (
@@ -142,7 +142,7 @@ class LabelsExporter(QObject):
                 raise UserError(LABELS_NEEDED)
             planes = self._planes(layer)
         except UserError as error:
-            self.message.emit(str(error))
+            self.message.emit(name_controls(error))
             return
         self._layer, self._data, self._after = layer, full_resolution_data(layer), after
         self.message.emit("Measuring …")
@@ -194,7 +194,7 @@ class LabelsExporter(QObject):
         self._layer = self._data = self._after = None
 
     def _on_failed(self, error: Exception) -> None:
-        self.message.emit(str(error) if isinstance(error, UserError) else "")
+        self.message.emit(name_controls(error) if isinstance(error, UserError) else "")
         show_user_error(error)
 
     # saving
@@ -251,7 +251,7 @@ class LabelsExporter(QObject):
         try:
             result = build_export_result(self._viewer, layer)
         except UserError as error:
-            self.message.emit(str(error))
+            self.message.emit(name_controls(error))
             return
         self.message.emit("Saving …")
         self.saving.start(f"Saving {layer.name}", save_steps, path, result)

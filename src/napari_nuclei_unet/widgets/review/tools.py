@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controls import create_button
 from napari_nuclei_unet.widgets.common.key_bindings import KeyBindings
+from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.review import edits as _editing
 from napari_nuclei_unet.widgets.review.edits import EditLocation, editable_plane_index
 from napari_nuclei_unet.widgets.review.strokes import Strokes
@@ -114,8 +115,8 @@ class EditToolbar(QWidget):
             editable_plane_index(self._viewer, layer)
         except UserError as error:
             self._buttons[tool.name].setChecked(False)
-            self.message.emit(str(error))
-            show_warning(str(error))
+            self.message.emit(name_controls(error))
+            show_warning(name_controls(error))
             return
         self._viewer.layers.selection.active = layer
         self._strokes.grab_mouse(layer)
@@ -149,7 +150,7 @@ class EditToolbar(QWidget):
             location = EditLocation.of(self._viewer, layer, positions)
             message = tool.apply(location, self._target.image)
         except UserError as error:
-            self.message.emit(str(error))
+            self.message.emit(name_controls(error))
             return
         self.message.emit(f"{message} Ctrl+Z undoes.")
 

@@ -18,7 +18,7 @@ from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import show_user_error
+from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.keys import LINKED_IDS_KEY, METADATA_KEY, TRACKS_KEY
 from napari_nuclei_unet.widgets.layers.label_ids import get_label_ids
@@ -188,7 +188,7 @@ class LinkingPanel(QWidget):
             if over_time and axis != 0:
                 raise UserError(TIME_AXIS_NOT_FIRST)
         except UserError as error:
-            show_warning(str(error))
+            show_warning(name_controls(error))
             return
         if self.job.is_running:
             return

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controls import create_button
+from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
 from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer
 
@@ -104,7 +105,7 @@ class ReproducePanel(QWidget):
             stack_record, note = self._for_all_planes(record)
             text = format_record(self._with_current_name(stack_record))
         except UserError as error:
-            show_warning(str(error))
+            show_warning(name_controls(error))
             return
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             show_warning(DAMAGED_RECORD)

@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_nuclei_unet.progress import Step
 from napari_nuclei_unet.widgets.common.job import ThreadJob, UpdateThrottle
-from napari_nuclei_unet.widgets.common.notify import show_user_error
+from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
 from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.segment.keep_partial_dialog import ask_to_keep
 from napari_nuclei_unet.widgets.segment.plane_task import (
@@ -90,7 +90,7 @@ class Runner(QObject):
         if (task := self._task) is None:
             return
         if step.notice and task.add_warning(step.notice):
-            show_warning(step.notice)
+            show_warning(name_controls(step.notice))
         if task.whole:
             self.stepped.emit(task, step)
         message = task.status(step)
@@ -104,7 +104,7 @@ class Runner(QObject):
             return
         for notice in output.prediction.notices:
             if notice not in task.warnings:
-                show_info(notice)
+                show_info(name_controls(notice))
         if output.retuned is not None:
             self.segmented.emit(task, output)
             return

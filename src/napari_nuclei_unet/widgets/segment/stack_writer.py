@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.geometry import is_on_view
 from napari_nuclei_unet.widgets.layers.labels_layer import (
@@ -116,7 +117,7 @@ class StackWriter(QObject):
         try:
             check_unlocked(stack.layer)
         except UserError as error:
-            show_warning(str(error))
+            show_warning(name_controls(error))
             return
         self._predictions.stop()
         self._begin(stack)
@@ -156,7 +157,7 @@ class StackWriter(QObject):
         try:
             self._add(task.stack, task.numbers[step.plane], step.finished)
         except UserError as error:
-            self._end(str(error), show_error)
+            self._end(name_controls(error), show_error)
 
     def _add(self, stack: StackState, number: int, output: PlaneTaskOutput) -> None:
         """Write one plane, with as few updates of the window as possible."""

@@ -19,7 +19,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.model import THRESHOLD_NAMES
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.widgets.common.controls import create_button, create_row
-from napari_nuclei_unet.widgets.common.notify import show_user_error
+from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
 from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
@@ -210,7 +210,7 @@ class SegmentWidget(QWidget):
         try:
             self._use_record(record)
         except UserError as error:
-            show_warning(str(error))
+            show_warning(name_controls(error))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             show_warning(DAMAGED_RECORD)
         finally:
@@ -267,7 +267,7 @@ class SegmentWidget(QWidget):
             check_unlocked(layer)
             check_labels_memory(source.image, place, layer)
         except UserError as error:
-            show_warning(str(error))
+            show_warning(name_controls(error))
             return
         self._predictions.stop()
         self._stack_writer.withdraw_continue()

@@ -15,6 +15,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import Step
 from napari_nuclei_unet.widgets.common.job import ThreadJob
+from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.checksum import array_crc32
 from napari_nuclei_unet.widgets.layers.image_source import ImageSource
 from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, get_label_ids, plane_key
@@ -220,7 +221,7 @@ class PredictionCache(QObject):
         try:
             check_unlocked(plane_result.layer)
         except UserError as error:
-            self.message.emit(str(error))
+            self.message.emit(name_controls(error))
             return
         if not plane_result.is_unedited():
             self.message.emit(LABELS_EDITED_BY_HAND)

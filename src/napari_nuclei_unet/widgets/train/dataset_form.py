@@ -15,6 +15,7 @@ from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.widgets.common.controls import create_combo_box
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
+from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
 from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data
 from napari_nuclei_unet.widgets.layers.image_source import check_offline
@@ -244,7 +245,7 @@ class DatasetForm(QObject):
             arrays, params = self.arrays(with_validation=False), self.params()
         except UserError as error:
             self._then = None
-            self.message.emit(str(error))
+            self.message.emit(name_controls(error))
             return
         self._job.start("", annotation_count_steps, arrays, params)
 

@@ -14,6 +14,7 @@ from napari_nuclei_unet.arrays.axes import Channel, pair_plane_indices
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
+from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.geometry import layer_shape
 from napari_nuclei_unet.widgets.layers.image_source import guess_layer_channel_axis
 from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY, PROBABILITY_KEY
@@ -195,7 +196,7 @@ class PairList(QObject):
         try:
             self._append(self._selected_pair(images, labels))
         except UserError as error:
-            show_warning(str(error))
+            show_warning(name_controls(error))
 
     def _selected_pair(self, images: list[Image], labels: list[Labels]) -> LayerPair:
         if len(images) == 1 and len(labels) == 1:

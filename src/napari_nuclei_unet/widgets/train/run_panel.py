@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 from napari_nuclei_unet.progress import Step
 from napari_nuclei_unet.widgets.common.controls import create_button, create_row
 from napari_nuclei_unet.widgets.common.job import ThreadJob
-from napari_nuclei_unet.widgets.common.notify import show_user_error
+from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
 from napari_nuclei_unet.widgets.train.task import TrainRequest, train_task_steps
 
 
@@ -107,8 +107,8 @@ class RunPanel(QWidget):
 
     def _on_step(self, step: Step) -> None:
         if step.notice:
-            self.note(step.notice)
-            show_warning(step.notice)
+            self.note(name_controls(step.notice))
+            show_warning(name_controls(step.notice))
         self._bar.setRange(0, step.total)
         self._bar.setValue(step.done)
         if hasattr(step, "history"):

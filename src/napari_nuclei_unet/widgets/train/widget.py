@@ -15,6 +15,7 @@ from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME, check_model_n
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.training.presets import RECIPES
 from napari_nuclei_unet.widgets.common.controls import ScrollableForm, create_button, create_row
+from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
 from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.session.model_form import ModelForm
@@ -137,7 +138,7 @@ class TrainWidget(ScrollableForm):
                 )
             check_model_name(self._name.text())
         except UserError as error:
-            show_warning(str(error))
+            show_warning(name_controls(error))
             return
         self._dataset_form.when_ready(self._start)  # so that validation areas are seen first
 
@@ -146,7 +147,7 @@ class TrainWidget(ScrollableForm):
             state = ResumeState.new(check_model_name(self._name.text()))
             self._begin(self._dataset_form.arrays(), self._dataset_form.params(), state)
         except UserError as error:
-            show_warning(str(error))
+            show_warning(name_controls(error))
 
     def resume(self, *_: object) -> None:
         """Resume the interrupted training."""
