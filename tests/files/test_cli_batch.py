@@ -182,6 +182,18 @@ def test_mistakes_are_told_in_one_sentence(tmp_path, segment, capsys, args, word
     told(capsys, words)
 
 
+def test_a_parameter_is_named_in_python_and_its_flag_on_the_command_line(tmp_path, segment, capsys):
+    pixels = np.zeros((2, 3, 64, 64), np.uint8)
+    with pytest.raises(UserError, match="give 2 with `planes`, or leave it out for all") as caught:
+        segment_stack(pixels, planes=[0])
+    assert "--" not in str(caught.value)
+    path = write_tiff(tmp_path / "a.tif", pixels, "TZYX")
+    assert segment(path, "--planes", "0") == 2
+    sentence = "(T, Z): give 2 with --planes, or leave it out for all."
+    told(capsys, sentence)
+    assert summary(tmp_path / "out")["a.tif"]["error"].endswith(sentence)
+
+
 def test_an_axis_of_length_0_is_told(tmp_path, segment, capsys):
     path = write_zarr(tmp_path / "none.zarr", np.zeros((0, 20, 20), np.uint8), "zyx")
     assert segment(path) == 2
@@ -268,6 +280,7 @@ def test_results_made_with_other_flags_are_not_replaced(tmp_path, segment, capsy
     assert segment(path) == 0
     labels = tmp_path / "out" / "a_labels.tif"
     before = labels.read_bytes()
+    assert {"--model", "--planes", "--minimum-area", "image"} < read_record(labels)["wish"].keys()
     other = write_tiff(tmp_path / "b.tif", moving(), "TYX")
     capsys.readouterr()
     assert segment(path, other, "--threshold", 0.4, "--track") == 2

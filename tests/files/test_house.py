@@ -1,10 +1,16 @@
 """The structure of the package: names, folders, and the map of them."""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 import napari_nuclei_unet
+from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.errors import name_parameters
+from napari_nuclei_unet.params import PARAMETER_LABELS
 
 PACKAGE = Path(napari_nuclei_unet.__file__).parent
 ROOT = Path(__file__).parents[2]
@@ -56,3 +62,36 @@ def test_every_place_that_contributing_names_exists():
     assert len(places) > 10
     for place in places:
         assert (PACKAGE / place).exists(), place
+
+
+def strings_below_the_faces():
+    """Yield the strings, but docstrings, of what is below the command line and the window."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        room = path.relative_to(PACKAGE).as_posix()
+        if room.startswith(("cli/", "widgets/")) or room == "provenance/reproduce.py":
+            continue
+        tree = ast.parse(path.read_text("utf-8"))
+        docstrings = {n.value for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(getattr(node, "value", None), str) and node not in docstrings:
+                yield f"{room}:{node.lineno}", node.value
+
+
+def test_messages_below_the_faces_name_no_flags():
+    assert not [one for one in strings_below_the_faces() if re.search("--[a-z]", one[1])]
+
+
+def test_the_parameters_that_messages_name_have_a_flag_and_a_label(capsys):
+    named = {name for _, text in strings_below_the_faces() for name in re.findall(r"`(\w+)`", text)}
+    assert {"planes", "encoder_weights", "overwrite"} <= named <= PARAMETER_LABELS.keys()
+    for command in ("segment", "train"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+    flags = set(re.findall("--[a-z-]+", capsys.readouterr().out))
+    assert {"--" + name.replace("_", "-") for name in PARAMETER_LABELS} <= flags
+
+
+def test_only_parameters_are_named_anew():
+    names = {"planes": "--planes"}
+    said = name_parameters("/a/`odd`/it`s/`b.tif: give `planes`, not `plane`", names)
+    assert said == "/a/`odd`/it`s/`b.tif: give --planes, not `plane`"

@@ -411,7 +411,7 @@ def test_a_store_of_the_same_kind_is_gone_on_with(tmp_path):
 def test_labels_of_another_kind_stand_in_the_way(tmp_path):
     path = tmp_path / "a.zarr"
     labels = fill(LabelsStore.create(path, PLANE, np.uint16))
-    with told("(60, 80)", "uint16", "uint32", "--overwrite"):
+    with told("(60, 80)", "uint16", "uint32", "`overwrite`"):
         LabelsStore.create(path, PLANE, np.uint32)
     other = LabelsGrid((3, 60, 80), "ZYX", (1,) * 3, (None,) * 3)
     with told("(60, 80)", "(3, 60, 80)", "another name"):

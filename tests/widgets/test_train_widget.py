@@ -14,6 +14,8 @@ from skimage.measure import label
 from napari_nuclei_unet import fine_tune, load_model
 from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
 from napari_nuclei_unet.models.model import read_card, read_model
+from napari_nuclei_unet.params import PARAMETER_LABELS
+from napari_nuclei_unet.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_nuclei_unet.training.finetune_data import Pair
 from napari_nuclei_unet.training.presets import RECIPES
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
@@ -355,6 +357,28 @@ def test_after_a_closed_window_a_training_goes_on_without_its_layers(
     assert [row["epoch"] for row in card.history] == [0, 1, 2]
     assert card.parent["name"] == "bright"
     assert again.findChild(QWidget, "resuming").isHidden()
+
+
+def test_what_cannot_be_resumed_is_told_in_words_of_the_window(qtbot, viewer, trainer, messages):
+    add_pair(viewer)
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    click(trainer, "train")
+    wait_for_epoch(qtbot, trainer, 1)
+    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=60_000):
+        trainer._run_panel.job.cancel()
+    path = find_interrupted().resume_state.checkpoint
+    save_checkpoint(path, replace(load_checkpoint(path), data="others"))
+    trained(qtbot, trainer, "resume")
+    sentence = "was trained on other images, or with other groups: train without 'Resume'."
+    assert messages[-1] == ("error", f"{path} {sentence}")
+
+
+def test_messages_name_controls_that_are_there(widget, trainer):
+    there = [one for dock in (widget, trainer) for one in dock.findChildren((QLabel, QPushButton))]
+    named = ("planes", "channel", "level", "region", "model", "join", "track", "resume", "patch")
+    seen = {one.text().partition(" (")[0] for one in there}
+    assert {PARAMETER_LABELS[name].strip("'") for name in named} <= seen
 
 
 def test_an_interrupted_training_can_be_discarded(qtbot, viewer, trainer, home):

@@ -269,7 +269,7 @@ def plane_index_from_axes(
         names = ", ".join(axes[axis] for axis in free) or "none"
         raise UserError(
             f"This image of axes {axes} and shape {tuple(shape)} needs a position on each of its "
-            f"axes beside plane and channel ({names}): give {len(free)} with --planes."
+            f"axes beside plane and channel ({names}): give {len(free)} with `planes`."
         )
     index: list[int | None] = [None] * len(shape)
     for axis, position in zip(free, planes, strict=True):
@@ -282,7 +282,7 @@ def plane_index_from_axes(
     if channel is None and shape[where] > 1:
         raise UserError(
             f"This image has {shape[where]} channels: choose one, from 0 on, or their mean, with "
-            "--channel."
+            "`channel`."
         )
     if channel != "mean":
         index[where] = _checked(channel or 0, shape[where], f"channel {channel}")
@@ -324,7 +324,7 @@ def resolve_plane_index(
     if coloured and channel is not None and "C" not in axes:
         raise UserError(
             "This image is RGB: its colours are seen together and are no channels; leave "
-            "--channel out."
+            "`channel` out."
         )
     return plane_index_from_axes(shape[:-1] if coloured else shape, axes, planes, channel), axes
 

@@ -132,7 +132,7 @@ def select_planes(
         raise UserError(
             f"This image of axes {letters} and shape {shape} needs a position, a range or 'all' "
             f"for each of its axes beside plane and channel ({names}): give {len(free)} with "
-            "--planes, or leave it out for all."
+            "`planes`, or leave it out for all."
         )
     index, lead, positions = list(first.index), "", []
     for axis, want in zip(free, wanted, strict=True):

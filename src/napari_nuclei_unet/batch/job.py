@@ -143,30 +143,33 @@ class ImageJob:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """All that makes another result, by the names that a message may use; JSON.
+        """All that makes another result; JSON.
 
-        Not "shape", by which tifffile would know its own metadata in a description.
+        Parameters have the form of flags, as in the files that are there already. Not "shape", by
+        which tifffile would know its own metadata in a description.
         """
         settings = self.settings
         params = dataclasses.asdict(settings.params)
         del params["batch"]  # how many tiles are seen at once changes nothing
-        wish = {f"--{name.replace('_', '-')}": value for name, value in params.items()} | {
-            "version": version("napari-nuclei-unet"),
-            "--model": settings.model.card.sha256,
-            "image": [str(self.path), self.stamp],
-            "image size": self.opened.pixels.shape,
-            "image type": str(self.opened.pixels.dtype),
-            "--axes": self.selection.axes,
-            "--planes": [
+        params |= {
+            "model": settings.model.card.sha256,
+            "axes": self.selection.axes,
+            "planes": [
                 self.selection.lead,
                 self.selection.positions,
                 self.selection.first_plane.index,
             ],
-            "--channel": settings.channel,
-            "--level": settings.level,
-            "--region": None if settings.region is None else settings.region.polygons,
-            "--join": settings.join and settings.join.upper(),
-            "--track": settings.track,
+            "channel": settings.channel,
+            "level": settings.level,
+            "region": None if settings.region is None else settings.region.polygons,
+            "join": settings.join and settings.join.upper(),
+            "track": settings.track,
+        }
+        wish = {f"--{name.replace('_', '-')}": value for name, value in params.items()} | {
+            "version": version("napari-nuclei-unet"),
+            "image": [str(self.path), self.stamp],
+            "image size": self.opened.pixels.shape,
+            "image type": str(self.opened.pixels.dtype),
         }
         return dict(json.loads(json.dumps(wish)))
 
@@ -199,7 +202,7 @@ class ImageJob:
         if not same:
             raise UserError(
                 f"{self.path} changed while it was read, so its result is not kept: wait until it "
-                "is complete, then run it again with --overwrite."
+                "is complete, then run it again with `overwrite`."
             )
 
     def check_available(self, failed: bool) -> None:
@@ -248,11 +251,11 @@ class ImageJob:
             return None
         if not isinstance(wish := record.get("wish"), dict):
             raise UserError(
-                f"{labels} holds labels of another run: choose another name, or --overwrite them."
+                f"{labels} holds labels of another run: choose another name, or `overwrite` them."
             )
         if changed := describe_differences(self.fingerprint, wish):
             raise UserError(
-                f"{labels} was made with another {changed}: choose another folder, or --overwrite "
+                f"{labels} was made with another {changed}: choose another folder, or `overwrite` "
                 "it."
             )
         if record.get("failed") or not all(one.is_file() for one in self.tables):
@@ -295,7 +298,7 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
     if output.on_cluster and not opened.is_lazy:
         raise UserError(
             f"{path} can only be read whole, which a cluster cannot: save it as TIFF or OME-Zarr, "
-            "or leave --scheduler out."
+            "or leave `scheduler` out."
         )
     return ImageJob(files, opened, full, picked, settings, results, stamp)
 
@@ -312,7 +315,7 @@ def _in_ngff_order(picked: PlaneSelection) -> PlaneSelection:
     if len(others) > 1 or not picked.label_axes.endswith("YX"):
         raise UserError(
             f"OME-Zarr has no place for labels of the axes {picked.label_axes}: it takes T, one "
-            "other, Z, Y and X, in this order; use --format tiff, or choose with --planes."
+            "other, Z, Y and X, in this order; use `format` tiff, or choose with `planes`."
         )
     order = "T" * ("T" in picked.lead) + "".join(others) + "Z" * ("Z" in picked.lead)
     return picked.reordered(order)

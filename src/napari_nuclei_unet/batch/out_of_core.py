@@ -133,7 +133,7 @@ class StoreSegmenter:
         journal = Journal(path / JOURNAL_FILE_NAME, table, self.job.fingerprint)
         if not fresh and not journal.path.exists() and (store.finished or store.record):
             raise UserError(
-                f"{path} holds labels of another run: choose another name, or --overwrite them."
+                f"{path} holds labels of another run: choose another name, or `overwrite` them."
             )
         journal.begin()
         size = table.stat().st_size if table.is_file() else 0
@@ -144,7 +144,7 @@ class StoreSegmenter:
         # of an unfinished run there may be rows that the journal does not know
         if not same or (size > known and store.finished):
             raise UserError(
-                f"{table}, the table of {path}, is gone or was changed: put it back, or --overwrite"
+                f"{table}, the table of {path}, is gone or was changed: put it back, or `overwrite`"
                 " both."
             )
         return store, journal
@@ -233,8 +233,8 @@ def _check_memory(size: tuple[int, int]) -> None:
     if need > have:
         raise UserError(
             f"Joining and tracking look at whole planes, and these need {need / 1e9:.1f} GB of "
-            f"memory, of which {have / 1e9:.1f} GB are free: leave --join and --track out, or "
-            "choose a smaller --level."
+            f"memory, of which {have / 1e9:.1f} GB are free: leave `join` and `track` out, or "
+            "choose a smaller `level`."
         )
 
 

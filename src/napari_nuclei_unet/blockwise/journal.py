@@ -119,12 +119,17 @@ def read_fingerprint(path: Path) -> dict[str, Any] | None:
 def describe_differences(fingerprint: dict[str, Any], other: dict[str, Any]) -> str:
     """Name what two runs do not have in common; nothing if they are of the same.
 
-    Of another image only that is named, for much else may follow from it.
+    Of another image only that is named, for much else may follow from it. Parameters, which have
+    the form of flags on the disk, are named as in any message.
     """
     names = sorted(
         one for one in fingerprint.keys() | other.keys() if fingerprint.get(one) != other.get(one)
     )
-    return "image" if "image" in names else " and ".join(names)
+    if "image" in names:
+        return "image"
+    return " and ".join(
+        f"`{one[2:].replace('-', '_')}`" if one.startswith("--") else one for one in names
+    )
 
 
 @dataclass(eq=False)
@@ -166,7 +171,7 @@ class Journal:
         if changed := describe_differences(json.loads(json.dumps(self.fingerprint)), kept["wish"]):
             raise UserError(
                 f"{self.path.parent} was begun with another {changed}: choose another name, or "
-                "--overwrite it."
+                "`overwrite` it."
             )
         self.progress = RunProgress.from_json(kept["progress"])
         return True

@@ -117,7 +117,7 @@ class LabelsStore:
         if have != (grid.axes, grid.shape, dtype):
             raise UserError(
                 f"{self.path} holds labels of shape {have[1]} ({have[0]}, {have[2]}), not "
-                f"{grid.shape} ({grid.axes}, {dtype}): choose another name or --overwrite them."
+                f"{grid.shape} ({grid.axes}, {dtype}): choose another name or `overwrite` them."
             )
         return self
 

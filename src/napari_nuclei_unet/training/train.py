@@ -157,7 +157,7 @@ def _first_network(params: TrainParams, training: list[Example], begin: TrainSta
     if begin.encoder_weights and params.encoder == "plain":
         raise UserError(
             "Weights of an encoder go with one of the pretrained encoders, and not with a model "
-            "to begin with: --encoder resnet34 --encoder-weights FILE."
+            "to begin with: `encoder` resnet34 `encoder_weights` FILE."
         )
     network = new_network(params, training)
     if params.encoder != "plain":
@@ -186,13 +186,13 @@ def _check_patches(config: UNetConfig, params: TrainParams, images: int) -> None
     edge = params.resize or params.patch
     if edge % config.divisor:
         raise UserError(
-            f"--{name} {edge} does not fit this network: take a multiple of {config.divisor}."
+            f"`{name}` {edge} does not fit this network: take a multiple of {config.divisor}."
         )
     last = images % params.batch if params.resize and not params.steps else 0
     if edge == config.divisor and 1 in (params.batch, last):
         raise UserError(
             f"At its deepest level this network would see a single value of a batch: train with a "
-            f"larger --{name} or another --batch."
+            f"larger `{name}` or another `batch`."
         )
 
 
