@@ -256,7 +256,7 @@ class DatasetForm(QObject):
         drawn = read_validation_areas(self._viewer, here)
         if self._is_suspended:
             return
-        self.message.emit(count.problem)
+        self.message.emit(name_controls(count.problem))
         if drawn and drawn != self._drawn_areas:
             return  # the user has moved some
         for pair, areas in zip(pairs, count.validation_areas, strict=True):
