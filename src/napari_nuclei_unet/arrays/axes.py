@@ -1,4 +1,4 @@
-"""Which plane, and which channel, of an array with more axes is looked at."""
+"""Indexing of planes and channels in arrays with more axes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def guess_channel_axis(shape: Sequence[int], names: Sequence[str] = ()) -> int |
     shape : sequence of int
         Without the colours of RGB.
     names : sequence of str, optional
-        Of the axes; what napari calls them by default, such as "-1", says nothing.
+        Of the axes; napari's default names, such as "-1", are ignored.
 
     Returns
     -------
@@ -49,19 +49,19 @@ def guess_channel_axis(shape: Sequence[int], names: Sequence[str] = ()) -> int |
 
 
 def axis_letters(names: Sequence[str], plane: tuple[int, int]) -> str:
-    """Give every axis of labels a letter of its own.
+    """Return a different letter for every axis of labels.
 
     Parameters
     ----------
     names : sequence of str
-        Of the axes; what napari calls them by default, such as "-1", says nothing.
+        Of the axes; napari's default names, such as "-1", are ignored.
     plane : (int, int)
         The two axes of a plane: these are Y and X.
 
     Returns
     -------
     str
-        Of the others the first letter of a name, or else Z for the last, T for the one before.
+        Of other axes the first letter of their name, else Z for the last and T for the one before.
     """
     letters = {plane[0]: "Y", plane[1]: "X"}
     others = [axis for axis in range(len(names)) if axis not in plane]
@@ -78,13 +78,13 @@ def axis_letters(names: Sequence[str], plane: tuple[int, int]) -> str:
 
 @dataclass(frozen=True)
 class PlaneIndex:
-    """How a plane is cut out of an array.
+    """Index of a plane in an array.
 
     Attributes
     ----------
     index : tuple of int or None
         For every axis but the colours of RGB its position; None for the two axes of the plane,
-        and for that of channels, if their mean is wanted.
+        and for the channel axis where the channels are averaged.
     channel_axis : int, optional
     """
 
@@ -98,12 +98,12 @@ class PlaneIndex:
 
     @property
     def slices(self) -> tuple[int | slice, ...]:
-        """Index of numpy."""
+        """Index for numpy."""
         return tuple(slice(None) if at is None else at for at in self.index)
 
     @property
     def mean_axis(self) -> int:
-        """Axis of channels in what ``slices`` leave of the array."""
+        """Channel axis of ``array[slices]``."""
         return self.index[: self.channel_axis].count(None)
 
     def read(self, pixels: ArrayLike) -> NDArray[Any]:
@@ -112,12 +112,12 @@ class PlaneIndex:
         Parameters
         ----------
         pixels : array-like
-            Is only sliced.
+            Only sliced.
 
         Returns
         -------
         ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4)
-            Of the array's type; a mean is floating.
+            Of the array's dtype; a mean is floating.
         """
         part = np.asarray(pixels[self.slices])
         if not self.mean:
@@ -132,9 +132,8 @@ class PlaneView:
     Parameters
     ----------
     pixels : array-like
-        Has a ``dtype``; is only sliced.
-    plane_index : Cut
-        Which plane.
+        Has a ``dtype``; only sliced.
+    plane_index : PlaneIndex
     """
 
     pixels: Any
@@ -144,20 +143,20 @@ class PlaneView:
     def shape(self) -> tuple[int, ...]:
         """(Y, X), and the number of colours of RGB."""
         n = len(self.plane_index.index)
-        return tuple(self.pixels.shape[axis] for axis in (*self._plane, *range(n, self._ndim)))
+        return tuple(self.pixels.shape[axis] for axis in (*self._plane_axes, *range(n, self._ndim)))
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of what is read; a mean is floating."""
-        own = np.dtype(self.pixels.dtype)
-        return _mean_type(own) if self.plane_index.mean else own
+        """Type of the pixels read; a mean is floating."""
+        dtype = np.dtype(self.pixels.dtype)
+        return _mean_type(dtype) if self.plane_index.mean else dtype
 
     @property
     def _ndim(self) -> int:
         return len(self.pixels.shape)
 
     @property
-    def _plane(self) -> list[int]:
+    def _plane_axes(self) -> list[int]:
         index, channel = self.plane_index.index, self.plane_index.channel_axis
         return [axis for axis, at in enumerate(index) if at is None and axis != channel]
 
@@ -167,16 +166,16 @@ class PlaneView:
         Raises
         ------
         UserError
-            If what lies behind the array fails.
+            If the file, server or graph behind the array fails.
         """
         index = list(self.plane_index.slices)
-        for axis, wanted in zip(self._plane, part, strict=True):
-            index[axis] = wanted
+        for axis, extent in zip(self._plane_axes, part, strict=True):
+            index[axis] = extent
         try:
             read = np.asarray(self.pixels[tuple(index)])
         except MemoryError:
             raise
-        except Exception as error:  # whatever lies behind it: a file, a server, a graph
+        except Exception as error:  # whatever a file, a server or a graph raises
             raise UserError(f"Image or labels could not be read: {error}") from error
         if not self.plane_index.mean:
             return read
@@ -190,21 +189,21 @@ def _mean_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def pair_plane_indices(
     shape: Sequence[int], labels: Sequence[int], channel_axis: int | None, channel: Channel | None
 ) -> list[tuple[PlaneIndex, PlaneIndex]]:
-    """Say which plane of a stack belongs to which plane of its labels.
+    """Match the planes of a stack with the planes of its labels.
 
     Parameters
     ----------
     shape, labels : sequence of int
-        Of the image, without the colours of RGB, and of its labels; these have no axis of
-        channels, or one of length 1. Planes are the last two axes beside it.
+        Of the image, without the colours of RGB, and of its labels; these have no channel axis,
+        or one of length 1. Planes are the last two other axes.
     channel_axis : int, optional
     channel : int, "mean" or None
         None: the first.
 
     Returns
     -------
-    list of (Cut, Cut)
-        For every plane, of the image and of the labels.
+    list of (PlaneIndex, PlaneIndex)
+        For every plane, in the image and in the labels.
 
     Raises
     ------
@@ -212,29 +211,31 @@ def pair_plane_indices(
         If the shapes do not belong together.
     """
     axes = [axis for axis in range(len(shape)) if axis != channel_axis]
-    plain = tuple(shape[axis] for axis in axes)
-    kept = len(labels) == len(shape) and channel_axis is not None and labels[channel_axis] == 1
-    if plain != (tuple(labels[axis] for axis in axes) if kept else tuple(labels)):
+    plane_shape = tuple(shape[axis] for axis in axes)
+    has_channel_axis = (
+        len(labels) == len(shape) and channel_axis is not None and labels[channel_axis] == 1
+    )
+    if plane_shape != (tuple(labels[axis] for axis in axes) if has_channel_axis else tuple(labels)):
         raise UserError(
             f"Image and labels do not fit: their shapes are {tuple(shape)} and {tuple(labels)}."
         )
-    made = []
-    for place in np.ndindex(*plain[:-2]):
-        full = dict(zip(axes, (*place, None, None), strict=True))
+    pairs = []
+    for position in np.ndindex(*plane_shape[:-2]):
+        full = dict(zip(axes, (*position, None, None), strict=True))
         image: list[int | None] = [full.get(axis) for axis in range(len(shape))]
-        truth = list(image) if kept else [full[axis] for axis in axes]
+        truth = list(image) if has_channel_axis else [full[axis] for axis in axes]
         if channel_axis is not None:
             image[channel_axis] = None if channel == "mean" else channel or 0
-            if kept:
+            if has_channel_axis:
                 truth[channel_axis] = 0
-        made.append((PlaneIndex(tuple(image), channel_axis), PlaneIndex(tuple(truth))))
-    return made
+        pairs.append((PlaneIndex(tuple(image), channel_axis), PlaneIndex(tuple(truth))))
+    return pairs
 
 
 def plane_index_from_axes(
     shape: Sequence[int], axes: str, planes: Sequence[int], channel: Channel | None
 ) -> PlaneIndex:
-    """Cut that the names of axes say.
+    """Return the index of a plane, given letters for the axes.
 
     Parameters
     ----------
@@ -249,7 +250,7 @@ def plane_index_from_axes(
 
     Returns
     -------
-    Cut
+    PlaneIndex
 
     Raises
     ------
@@ -292,7 +293,7 @@ def plane_index_from_axes(
 def resolve_plane_index(
     shape: tuple[int, ...], axes: str | None, planes: Sequence[int], channel: Channel | None
 ) -> tuple[PlaneIndex, str]:
-    """Cut an array of a file, as far as the user has said how.
+    """Return the index of a plane of a file, with defaults for what is not given.
 
     Parameters
     ----------
@@ -306,7 +307,7 @@ def resolve_plane_index(
 
     Returns
     -------
-    cut : Cut
+    plane_index : PlaneIndex
     axes : str
 
     Raises
@@ -314,8 +315,8 @@ def resolve_plane_index(
     UserError
         As :func:`plane_index_from_axes`.
     """
-    plain = channel is None and not planes and axes is None
-    if plain and (len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))):
+    is_default = channel is None and not planes and axes is None
+    if is_default and (len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))):
         return PlaneIndex((None, None)), "YX"
     if axes is None:
         axes = ("PTZYX" if channel is None else "PTZCYX")[-len(shape) :]

@@ -1,4 +1,4 @@
-"""How a plane that does not fit into memory is cut, so that every nucleus is found whole, once."""
+"""Blocks of planes larger than memory, split so that every nucleus is found whole and once."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Block:
     Attributes
     ----------
     core : (slice, slice)
-        Pixels of the plane whose nuclei it answers for; those of all blocks are the plane.
+        The block keeps nuclei centred in these pixels; the cores of all blocks cover the plane.
     read : (slice, slice)
-        What it looks at: more on every side, as far as the plane goes.
+        The core and a halo on every side, clipped to the plane.
     """
 
     core: Box
@@ -32,24 +32,24 @@ class Block:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width of what is seen."""
+        """Height and width of ``read``."""
         rows, columns = self.read
         return rows.stop - rows.start, columns.stop - columns.start
 
 
 def plan_blocks(shape: tuple[int, int], size: int, halo: int, alignment: int = 1) -> list[Block]:
-    """Cut a plane into blocks.
+    """Split a plane into blocks.
 
     Parameters
     ----------
     shape : (int, int)
         Height and width of the plane in pixels.
     size : int
-        Edge of what a block answers for, in pixels.
+        Edge of a core, in pixels.
     halo : int
-        How much more it sees on every side: more than a nucleus and its neighbours.
+        Pixels read around the core: more than a nucleus and its neighbours.
     alignment : int
-        What is seen begins at a multiple of this.
+        ``read`` begins at multiples of this.
 
     Returns
     -------
@@ -59,28 +59,28 @@ def plan_blocks(shape: tuple[int, int], size: int, halo: int, alignment: int = 1
     blocks = []
     for top in range(0, shape[0], size):
         for left in range(0, shape[1], size):
-            own = (
+            core = (
                 slice(top, min(top + size, shape[0])),
                 slice(left, min(left + size, shape[1])),
             )
-            rows, columns = expand_box(own, halo, shape)
-            seen = (
+            rows, columns = expand_box(core, halo, shape)
+            read = (
                 slice(rows.start // alignment * alignment, rows.stop),
                 slice(columns.start // alignment * alignment, columns.stop),
             )
-            blocks.append(Block(own, seen))
+            blocks.append(Block(core, read))
     return blocks
 
 
 def find_core_labels(labels: NDArray[np.int32], block: Block) -> NDArray[np.bool_]:
-    """Say which nuclei of what a block sees are its own: those whose centre lies in its part.
+    """Find the nuclei that belong to a block: those whose centre lies in its core.
 
-    Neighbours see the same nucleus with the same pixels, so exactly one of them takes it. The
-    centre is that of whole pixels, which no rounding moves.
+    Neighbouring blocks read the same pixels of a nucleus, so exactly one of them keeps it. The
+    centre is an exact integer, so that all agree.
 
     Parameters
     ----------
-    labels : ndarray, shape of ``block.seen``, int32
+    labels : ndarray, shape of ``block.read``, int32
         0 is background, nuclei are 1..n.
     block : Block
 
@@ -93,17 +93,17 @@ def find_core_labels(labels: NDArray[np.int32], block: Block) -> NDArray[np.bool
     rows, columns = np.nonzero(labels)
     ids = labels[rows, columns]
     area = np.bincount(ids, minlength=n + 1)
-    mine = area > 0
-    mine[0] = False
-    for places, seen, own in zip((rows, columns), block.read, block.core, strict=True):
-        total = np.bincount(ids, places, minlength=n + 1).astype(np.int64)  # exact below 2**53
-        centre = seen.start + total // np.maximum(area, 1)
-        mine &= (own.start <= centre) & (centre < own.stop)
-    return mine
+    in_core = area > 0
+    in_core[0] = False
+    for positions, read, core in zip((rows, columns), block.read, block.core, strict=True):
+        total = np.bincount(ids, positions, minlength=n + 1).astype(np.int64)  # exact below 2**53
+        centre = read.start + total // np.maximum(area, 1)
+        in_core &= (core.start <= centre) & (centre < core.stop)
+    return in_core
 
 
 def number_surviving_labels(found: NDArray[np.int32], window: NDArray[Any]) -> NDArray[np.int32]:
-    """Give numbers to the nuclei of a block that have a pixel where no earlier block has written.
+    """Assign numbers to the nuclei of a block that have a pixel where no earlier block has written.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def number_surviving_labels(found: NDArray[np.int32], window: NDArray[Any]) -> N
     Returns
     -------
     ndarray, shape (n + 1,), int32
-        For every label its number, 1..m; 0 for those that have none.
+        For every label its number, 1..m, or 0.
     """
     alive = np.bincount(found[window == 0], minlength=int(found.max(initial=0)) + 1) > 0
     alive[0] = False
@@ -128,10 +128,10 @@ def write_block_labels(found: NDArray[np.int32], window: NDArray[Any], first: in
     found : ndarray, shape (Y, X), int32
         Nuclei of one block, 1..n; 0 elsewhere.
     window : ndarray, shape (Y, X), integer
-        Labels; is changed in place. What a run that was broken off has left of this block, or of
-        later ones, is removed.
+        Labels, changed in place. Nuclei that an interrupted run has left of this block, or of
+        later ones, are removed.
     first : int
-        Id of the first of them; all ids below stand for nuclei of earlier blocks.
+        Id of the first of them; all lower ids are nuclei of earlier blocks.
     """
     window[window >= first] = 0
     free = (found > 0) & (window == 0)

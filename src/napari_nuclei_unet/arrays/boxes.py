@@ -1,4 +1,4 @@
-"""Parts of a plane: what is segmented, and how it is put back."""
+"""Boxes and regions of a plane, and labels clipped to them and pasted back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Region:
 
     @classmethod
     def of(cls, polygons: Polygons) -> Region:
-        """Make a region of any nested numbers.
+        """Create a region from nested sequences of numbers.
 
         Raises
         ------
@@ -42,22 +42,27 @@ class Region:
         if isinstance(polygons, Region):
             return polygons
         try:
-            made = tuple(tuple((float(y), float(x)) for y, x in one) for one in polygons)
+            vertices = tuple(
+                tuple((float(y), float(x)) for y, x in polygon) for polygon in polygons
+            )
         except (TypeError, ValueError) as error:
             raise UserError("A region is a list of polygons of (y, x) in pixels.") from error
-        if not made or min(map(len, made)) < 3 or not np.isfinite(np.concatenate(made)).all():
+        if (
+            min(map(len, vertices), default=0) < 3
+            or not np.isfinite(np.concatenate(vertices)).all()
+        ):
             raise UserError("A polygon of a region needs three vertices (y, x) or more.")
-        return cls(made)
+        return cls(vertices)
 
     def meets(self, shape: tuple[int, int]) -> bool:
-        """Whether the box of a polygon has a pixel of the plane; :meth:`mask` knows exactly."""
+        """Return whether the bounding box of a polygon overlaps the plane."""
         return any(
-            bool((np.max(one, axis=0) >= 0).all() and (np.min(one, axis=0) < shape).all())
-            for one in self.polygons
+            bool((np.max(polygon, axis=0) >= 0).all() and (np.min(polygon, axis=0) < shape).all())
+            for polygon in self.polygons
         )
 
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """Pixels of a plane whose centres lie inside.
+        """Return the mask of the pixels of a plane whose centres lie inside.
 
         Parameters
         ----------
@@ -75,7 +80,7 @@ class Region:
         """
         mask = np.zeros(shape, bool)
         for polygon in self.polygons:
-            _fill(polygon, mask)
+            _fill_polygon(polygon, mask)
         if not mask.any():
             raise UserError(
                 "The region covers no pixel of the image: draw it over what is to be segmented."
@@ -83,21 +88,21 @@ class Region:
         return mask
 
     def part(self, box: Box) -> NDArray[np.bool_]:
-        """Pixels of a box of the plane whose centres lie inside, maybe none."""
-        mask = np.zeros([one.stop - one.start for one in box], bool)
-        top, left = (one.start for one in box)
+        """Return the mask, maybe empty, of the pixels of a box whose centres lie inside."""
+        mask = np.zeros([extent.stop - extent.start for extent in box], bool)
+        top, left = (extent.start for extent in box)
         for polygon in self.polygons:
-            _fill(tuple((y - top, x - left) for y, x in polygon), mask)
+            _fill_polygon(tuple((y - top, x - left) for y, x in polygon), mask)
         return mask
 
     def scaled(self, shape: Sequence[int], onto: Sequence[int]) -> Region:
-        """Give the region in pixels of another resolution of the same plane.
+        """Return the region in pixels of another resolution of the same plane.
 
         Parameters
         ----------
         shape, onto : (int, int)
-            Heights and widths of the plane, now and then. Edges of the planes coincide, and not
-            the centres of their first pixels.
+            Heights and widths of the plane, before and after. The edges of the planes coincide,
+            not the centres of their first pixels.
         """
         if tuple(shape[:2]) == tuple(onto[:2]):
             return self
@@ -112,15 +117,15 @@ class Region:
 
 
 def enlarged(plane: NDArray[Any], shape: Sequence[int], box: Box | None = None) -> NDArray[Any]:
-    """Give a plane the pixels of another resolution: each that of the nearest.
+    """Resize a plane to another resolution by nearest-neighbour interpolation.
 
     Parameters
     ----------
     plane : ndarray, shape (Y, X)
     shape : (int, int)
-        Wanted height and width.
+        Target height and width.
     box : (slice, slice), optional
-        Only this part of the wanted plane.
+        Part of the target plane that is returned.
 
     Returns
     -------
@@ -137,12 +142,12 @@ def enlarged(plane: NDArray[Any], shape: Sequence[int], box: Box | None = None) 
     return plane[np.ix_(rows, columns)]
 
 
-def _fill(polygon: Vertices, mask: NDArray[np.bool_]) -> None:
+def _fill_polygon(polygon: Vertices, mask: NDArray[np.bool_]) -> None:
     """Set the pixels of a mask whose centres lie inside, row by row between its edges.
 
-    Of a rectangle along the axes all edges count as inside; else those at the top.
+    Edges of an axis-aligned rectangle all count as inside; else only those at the top.
     """
-    if (box := _upright(polygon, mask.shape)) is not None:
+    if (box := _rectangle_box(polygon, mask.shape)) is not None:
         mask[box] = True
         return
     rows, places = [], []
@@ -166,8 +171,8 @@ def _fill(polygon: Vertices, mask: NDArray[np.bool_]) -> None:
     mask[top : top + len(steps)] |= np.cumsum(steps, axis=1, dtype=np.int16)[:, :-1] > 0
 
 
-def _upright(polygon: Vertices, shape: tuple[int, ...]) -> Box | None:
-    """Box of the pixels inside, if the polygon is a rectangle along the axes."""
+def _rectangle_box(polygon: Vertices, shape: tuple[int, ...]) -> Box | None:
+    """Return the box of the pixels inside, if the polygon is an axis-aligned rectangle."""
     low, high = np.min(polygon, axis=0), np.max(polygon, axis=0)
     corners = {(low[0], low[1]), (low[0], high[1]), (high[0], high[1]), (high[0], low[1])}
     turns = zip(polygon, polygon[1:] + polygon[:1], strict=True)
@@ -180,14 +185,14 @@ def _upright(polygon: Vertices, shape: tuple[int, ...]) -> Box | None:
 
 
 def bounding_box(mask: NDArray[np.bool_], margin: int = 0) -> Box:
-    """Smallest box that holds all pixels of a mask, and some more on every side.
+    """Return the bounding box of a mask, expanded by a margin.
 
     Parameters
     ----------
     mask : ndarray, shape (Y, X), bool
         Has at least one pixel.
     margin : int
-        In pixels; cut where the plane ends.
+        In pixels; clipped to the plane.
 
     Returns
     -------
@@ -199,7 +204,7 @@ def bounding_box(mask: NDArray[np.bool_], margin: int = 0) -> Box:
 
 
 def expand_box(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
-    """Box with a margin on every side, cut where a plane of some shape ends."""
+    """Expand a box by a margin on every side, clipped to a plane of this shape."""
     rows, columns = (
         slice(max(part.start - margin, 0), min(part.stop + margin, extent))
         for part, extent in zip(box, shape, strict=True)
@@ -208,7 +213,7 @@ def expand_box(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
 
 
 def clip_labels(labels: NDArray[np.int32], inside: NDArray[np.bool_], minimum_area: int) -> Any:
-    """Keep what lies inside; nuclei that are cut fall into connected pieces of some size.
+    """Clip labels to a mask; nuclei that are cut are split into their connected pieces.
 
     Parameters
     ----------
@@ -222,17 +227,18 @@ def clip_labels(labels: NDArray[np.int32], inside: NDArray[np.bool_], minimum_ar
     ndarray, shape (Y, X), int32
         Nuclei and pieces are 1..n without gaps, each 4-connected.
     """
-    from skimage.measure import label  # loads scipy.ndimage, which tables can do without
+    # slow to import: it loads scipy.ndimage
+    from skimage.measure import label
 
-    within = np.where(inside, labels, 0)
-    pieces = label(within, connectivity=1)
+    inside_labels = np.where(inside, labels, 0)
+    pieces = label(inside_labels, connectivity=1)
     area = np.bincount(pieces.ravel())
-    id_of = np.zeros(area.size, np.int64)
-    id_of[pieces.ravel()] = within.ravel()
-    whole = np.bincount(labels.ravel())[id_of] == area
-    kept = whole | (area >= minimum_area)
-    kept[0] = False
-    return consecutive_ids(kept)[pieces]
+    id_of_piece = np.zeros(area.size, np.int64)
+    id_of_piece[pieces.ravel()] = inside_labels.ravel()
+    whole = np.bincount(labels.ravel())[id_of_piece] == area
+    is_kept = whole | (area >= minimum_area)
+    is_kept[0] = False
+    return consecutive_ids(is_kept)[pieces]
 
 
 def paste_labels(
@@ -241,7 +247,7 @@ def paste_labels(
     onto: NDArray[np.int32],
     above: int = 0,
 ) -> None:
-    """Put labels into others, in place; the rest stays as it was.
+    """Paste labels into others, in place.
 
     Parameters
     ----------
@@ -251,7 +257,7 @@ def paste_labels(
         Where ``onto`` is replaced; None: everywhere.
     onto : ndarray, shape (Y, X), int32
         New nuclei get ids above the largest that is left of it. A piece of a nucleus that was cut
-        where ``inside`` ends, and whose other piece lies beyond, gets the id of that one.
+        at the edge of ``inside`` gets the id of the piece outside.
     above : int
         New nuclei get ids above this one, too.
     """
@@ -264,29 +270,29 @@ def paste_labels(
     new, within, old = labels[box], inside[box], onto[box]
     ids = np.arange(above, above + int(new.max(initial=0)) + 1, dtype=np.int32)
     ids[0] = 0
-    for one, other in _other_pieces(new, np.where(within, 0, old), within):
-        ids[one] = other
+    for piece, outer_id in _find_other_pieces(new, np.where(within, 0, old), within):
+        ids[piece] = outer_id
     np.copyto(old, ids[new], where=within)
 
 
-def _other_pieces(
+def _find_other_pieces(
     new: NDArray[np.int32], old: NDArray[np.int32], inside: NDArray[np.bool_]
 ) -> Iterator[tuple[int, int]]:
-    """Pairs of pieces of one nucleus: they meet along most of the cut, each only with the other."""
+    """Find pairs of pieces of one nucleus: they share most of the cut, each with one other only."""
     here, there = [], []
     for first, second in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
         for a, b in ((first, second), (second, first)):
             crossing = inside[a] & ~inside[b] & (new[a] > 0)
             here.append(new[a][crossing])
             there.append(old[b][crossing])
-    ours, theirs = np.concatenate(here), np.concatenate(there)
-    if not theirs.any():
+    inner, outer = np.concatenate(here), np.concatenate(there)
+    if not outer.any():
         return
-    length = np.bincount(ours)
-    pairs, contact = np.unique(np.stack([ours, theirs])[:, theirs > 0], axis=1, return_counts=True)
+    length = np.bincount(inner)
+    pairs, contact = np.unique(np.stack([inner, outer])[:, outer > 0], axis=1, return_counts=True)
     taken: set[int] = set()
     for index in np.argsort(-contact, kind="stable"):
-        one, other = int(pairs[0, index]), int(pairs[1, index])
-        if 2 * contact[index] > length[one] and other not in taken:
-            taken.add(other)
-            yield one, other
+        piece, outer_id = int(pairs[0, index]), int(pairs[1, index])
+        if 2 * contact[index] > length[piece] and outer_id not in taken:
+            taken.add(outer_id)
+            yield piece, outer_id

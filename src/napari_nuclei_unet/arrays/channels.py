@@ -1,4 +1,4 @@
-"""A plane with all channels of its image, as they are measured."""
+"""A plane with all channels of its image, for measurements."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class MultichannelView:
     Parameters
     ----------
     pixels : array-like
-        Is only sliced.
-    plane_index : Cut
-        Which plane; its channel plays no part.
+        Only sliced.
+    plane_index : PlaneIndex
+        Its channel is ignored.
     """
 
     pixels: Any
@@ -33,12 +33,12 @@ class MultichannelView:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of what is read."""
+        """Type of the pixels."""
         return np.dtype(self.pixels.dtype)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the channels; none, where the plane is grey."""
+        """Names of the channels; none where the plane is grey."""
         axis = self.plane_index.channel_axis
         if axis is not None:
             return tuple(str(channel) for channel in range(self.pixels.shape[axis]))
@@ -46,12 +46,12 @@ class MultichannelView:
         return ("red", "green", "blue") if colours and colours[0] >= 3 else ()
 
     def __getitem__(self, part: tuple[slice, slice]) -> NDArray[Any]:
-        """Read rows and columns, shape (Y, X) or (Y, X, C); without transparency.
+        """Read rows and columns, shape (Y, X) or (Y, X, C), without alpha.
 
         Raises
         ------
         UserError
-            If what lies behind the array fails.
+            If the file, server or graph behind the array fails.
         """
         index, axis = list(self.plane_index.index), self.plane_index.channel_axis
         if axis is None:

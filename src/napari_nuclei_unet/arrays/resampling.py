@@ -1,4 +1,4 @@
-"""A plane at another zoom, of which only what is sliced is read and resized."""
+"""Lazy resampling of a plane: only what is sliced is read and resized."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_ZOOM_DENOMINATOR = 16
 
 
 def as_fraction(zoom: float) -> Fraction:
-    """Give a zoom as a fraction of small numbers; one above 1/16 never becomes 0."""
+    """Round a zoom to a fraction of small numbers, at least 1/16."""
     if abs(zoom - 1) < 1 / (2 * MAX_ZOOM_DENOMINATOR):
         return Fraction(1)
     return max(
@@ -35,7 +35,7 @@ class ZoomedView:
     Parameters
     ----------
     pixels : array-like, shape (Y, X) or (Y, X, C)
-        Is only sliced.
+        Only sliced.
     zoom : Fraction
         Pixels of this plane for one of ``pixels``, along each axis.
     """
@@ -51,28 +51,31 @@ class ZoomedView:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float32: what is resized is interpolated."""
+        """float32, as pixels are interpolated."""
         return np.dtype(np.float32)
 
     def __getitem__(self, part: tuple[slice, slice]) -> NDArray[np.float32]:
         """Read and resize rows and columns."""
-        source, cut, shape = [], [], []
-        for one, length in zip(part, self.pixels.shape, strict=False):
-            begin, end = self._around(one, length)
+        source, crop, shape = [], [], []
+        for extent, length in zip(part, self.pixels.shape, strict=False):
+            begin, end = self._source_range(extent, length)
             source.append(slice(begin, min(end, length)))
             shape.append(end - begin)
             offset = int(begin * self.zoom)
-            cut.append(slice(one.start - offset, one.stop - offset))
+            crop.append(slice(extent.start - offset, extent.stop - offset))
         read = np.asarray(self.pixels[tuple(source)])
-        missing = [(0, whole - got) for whole, got in zip(shape, read.shape, strict=False)]
+        missing = [
+            (0, target - length_read)
+            for target, length_read in zip(shape, read.shape, strict=False)
+        ]
         missing += [(0, 0)] * (read.ndim - 2)
         read = np.pad(read, missing, mode="edge").astype(np.float32)
         channels = read[None] if read.ndim == 2 else np.moveaxis(read, -1, 0)
-        made = resize_channels(channels, _zoomed_shape(channels, self.zoom))[:, *cut]
-        return made[0] if read.ndim == 2 else np.ascontiguousarray(np.moveaxis(made, 0, -1))
+        resized = resize_channels(channels, _zoomed_shape(channels, self.zoom))[:, *crop]
+        return resized[0] if read.ndim == 2 else np.ascontiguousarray(np.moveaxis(resized, 0, -1))
 
-    def _around(self, part: slice, length: int) -> tuple[int, int]:
-        """Pixels that are read: whole parts of the fraction, and one more on every side."""
+    def _source_range(self, part: slice, length: int) -> tuple[int, int]:
+        """Return first and last pixel to read: multiples of the denominator, with a margin."""
         numerator, parts = self.zoom.numerator, self.zoom.denominator
         margin = math.ceil(2 / numerator) + 1
         first = max(part.start // numerator - margin, 0)
@@ -81,7 +84,7 @@ class ZoomedView:
 
 
 def resize_channels(channels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize (C, Y, X) by linear interpolation, over a wider window where it shrinks.
+    """Resize (C, Y, X) by linear interpolation, with antialiasing where it shrinks.
 
     Parameters
     ----------
@@ -105,12 +108,12 @@ def _zoomed_shape(channels: NDArray[np.float32], zoom: Fraction) -> tuple[int, i
 def resample_to_plane(
     maps: NDArray[np.float32], zoom: Fraction, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Bring maps of a zoomed plane, or of a part of it, back to the pixels of the plane.
+    """Resample maps of a zoomed plane, or of a part of it, to the pixels of the plane.
 
     Parameters
     ----------
     maps : ndarray, shape (C, Y, X), float32
-        Begin where a pixel of the plane begins.
+        Their edges coincide with edges of pixels of the plane.
     zoom : Fraction
         At which they were predicted.
     shape : (int, int)

@@ -1,4 +1,4 @@
-"""Overlap-tile: how a plane is cut for the network so that the cuts leave no trace."""
+"""Overlap-tile strategy: tiles of a plane whose results join without seams."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 
 class ArrayLike(Protocol):
-    """What can be sliced into arrays: numpy, dask, zarr, a lazily opened file."""
+    """An array that can be sliced: of numpy, dask or zarr, or a lazily opened file."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Size along each axis."""
 
     def __getitem__(self, index: Any) -> Any:
-        """Part of the array."""
+        """Return a part of the array."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Span:
     Attributes
     ----------
     start, stop : int
-        The part that the tile answers for, inside the plane.
+        The core of the tile, inside the plane.
     read_start, read_stop : int
-        What the network sees for it; may reach beyond the plane, into its mirror image.
+        Input of the network; may reach beyond the plane, into its mirror image.
     """
 
     start: int
@@ -40,7 +40,7 @@ class Span:
 
     @property
     def core_in_read(self) -> slice:
-        """The part the tile answers for, counted from where it reads."""
+        """The core, relative to ``read_start``."""
         return slice(self.start - self.read_start, self.stop - self.read_start)
 
 
@@ -53,7 +53,7 @@ class Tile:
 
     @property
     def core(self) -> tuple[slice, slice]:
-        """Where its result belongs in the plane."""
+        """Box of its result in the plane."""
         return (
             slice(self.rows.start, self.rows.stop),
             slice(self.columns.start, self.columns.stop),
@@ -61,12 +61,12 @@ class Tile:
 
     @property
     def core_in_read(self) -> tuple[slice, slice]:
-        """Where its result stands in what the network returns for it."""
+        """Box of its result in the output of the network."""
         return self.rows.core_in_read, self.columns.core_in_read
 
     @property
     def read_shape(self) -> tuple[int, int]:
-        """Height and width of what the network sees."""
+        """Height and width of the input of the network."""
         return (
             self.rows.read_stop - self.rows.read_start,
             self.columns.read_stop - self.columns.read_start,
@@ -80,11 +80,11 @@ def plan_tiles(
     divisor: int,
     box: tuple[slice, slice] | None = None,
 ) -> list[Tile]:
-    """Cover a plane, or a box of it, with tiles whose kept parts neither overlap nor leave a gap.
+    """Plan tiles that cover a plane, or a box of it; their cores neither overlap nor leave gaps.
 
-    The plane is thought of as continued by its mirror image on all sides. A tile sees its own
-    part and ``halo`` pixels around it, but no further than two divisors beyond the plane, where
-    every tiling ends alike. So with a halo of at least the network's receptive field the result
+    The plane is continued by its mirror image on all sides. A tile reads its core and ``halo``
+    pixels around it, but no further than two divisors beyond the plane, where every tiling ends
+    alike. So with a halo of at least the network's receptive field the result
     does not depend on the tiling (Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28).
     All tiles begin at multiples of the divisor, or max pooling would see shifted windows.
 
@@ -93,13 +93,13 @@ def plan_tiles(
     shape : (int, int)
         Height and width of the plane in pixels, at least 1.
     size : int
-        Largest edge of the kept part, in pixels; rounded up to the divisor.
+        Largest edge of a core, in pixels; rounded up to the divisor.
     halo : int
-        Context around the kept part, in pixels; rounded up to the divisor.
+        Context around a core, in pixels; rounded up to the divisor.
     divisor : int
-        Heights and widths of what tiles read are multiples of it.
+        Heights and widths that tiles read are multiples of it.
     box : (slice, slice), optional
-        Part of the plane that is needed; tiles may answer for a little more.
+        Part of the plane that is needed; tiles may cover a little more.
 
     Returns
     -------
@@ -108,42 +108,42 @@ def plan_tiles(
     """
     parts = box or (slice(0, shape[0]), slice(0, shape[1]))
     rows, columns = (
-        list(_spans(extent, part, size, halo, divisor))
+        list(_iter_spans(extent, part, size, halo, divisor))
         for extent, part in zip(shape, parts, strict=True)
     )
     return [Tile(row, column) for row in rows for column in columns]
 
 
-def _spans(extent: int, part: slice, size: int, halo: int, divisor: int) -> Iterator[Span]:
+def _iter_spans(extent: int, part: slice, size: int, halo: int, divisor: int) -> Iterator[Span]:
     margin = 2 * divisor
-    end = _up(extent + margin, divisor)
+    end = _round_up(extent + margin, divisor)
     first = part.start // divisor * divisor
     length = part.stop - first
-    step = _up(-(-length // -(-length // _up(size, divisor))), divisor)
+    step = _round_up(-(-length // -(-length // _round_up(size, divisor))), divisor)
     for start in range(first, part.stop, step):
         stop = min(start + step, part.stop)
-        read_start = max(-margin, start - _up(halo, divisor))
-        read_stop = min(end, _up(stop + halo, divisor))
+        read_start = max(-margin, start - _round_up(halo, divisor))
+        read_stop = min(end, _round_up(stop + halo, divisor))
         yield Span(start, stop, read_start, read_stop)
 
 
 def intersect_tile(
     tile: Tile, frame: tuple[slice, slice]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Say where the result of a tile belongs in a frame of the plane, as far as it lies in it.
+    """Compute where the core of a tile overlaps a frame of the plane.
 
     Parameters
     ----------
     tile : Tile
     frame : (slice, slice)
-        Of the plane, in pixels; the tile reaches into it.
+        Box of the plane, in pixels; the core overlaps it.
 
     Returns
     -------
     there : (slice, slice)
         In pixels of the frame.
     here : (slice, slice)
-        In what the network returns for the tile.
+        In the output of the network for the tile.
     """
     there, here = [], []
     for span, part in zip((tile.rows, tile.columns), frame, strict=True):
@@ -153,12 +153,12 @@ def intersect_tile(
     return (there[0], there[1]), (here[0], here[1])
 
 
-def _up(value: int, divisor: int) -> int:
+def _round_up(value: int, divisor: int) -> int:
     return -(-value // divisor) * divisor
 
 
 def read_tile(plane: ArrayLike, tile: Tile) -> NDArray[np.generic]:
-    """Read what the network sees of a plane for one tile.
+    """Read the input of the network for one tile.
 
     Parameters
     ----------
@@ -171,15 +171,15 @@ def read_tile(plane: ArrayLike, tile: Tile) -> NDArray[np.generic]:
     ndarray, shape (*tile.read_shape) or (*tile.read_shape, C)
         Mirrored where the tile reaches beyond the plane; the edge pixel is not repeated.
     """
-    rows = _mirrored(tile.rows, plane.shape[0])
-    columns = _mirrored(tile.columns, plane.shape[1])
+    rows = _mirror_positions(tile.rows, plane.shape[0])
+    columns = _mirror_positions(tile.columns, plane.shape[1])
     top, left = rows.min(), columns.min()
     block = np.asarray(plane[top : rows.max() + 1, left : columns.max() + 1])
     return block[np.ix_(rows - top, columns - left)]
 
 
-def _mirrored(span: Span, extent: int) -> NDArray[np.intp]:
-    """Positions inside the plane that a span reads; a plane of one pixel repeats it."""
+def _mirror_positions(span: Span, extent: int) -> NDArray[np.intp]:
+    """Return the positions in the plane that a span reads; a plane of one pixel repeats it."""
     period = max(2 * (extent - 1), 1)
     index = np.arange(span.read_start, span.read_stop) % period
     return np.where(index < extent, index, period - index)
