@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,25 +10,11 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
 
 
-@dataclass(frozen=True, eq=False)
-class MultichannelView:
-    """A plane of an array with all its channels, which are read only where it is sliced.
+class MultichannelView(PlaneView):
+    """A plane of an array with all its channels, read only where it is sliced.
 
-    Parameters
-    ----------
-    pixels : array-like
-        Only sliced.
-    plane_index : PlaneIndex
-        Its channel is ignored.
+    Parameters are those of :class:`PlaneView`; the channel of the plane is ignored.
     """
-
-    pixels: Any
-    plane_index: PlaneIndex
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(Y, X), and the number of colours of RGB."""
-        return PlaneView(self.pixels, self.plane_index).shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -53,14 +38,12 @@ class MultichannelView:
         UserError
             If the file, server or graph behind the array fails.
         """
-        index, axis = list(self.plane_index.index), self.plane_index.channel_axis
+        index, axis = self.plane_index.index, self.plane_index.channel_axis
         if axis is None:
-            read = PlaneView(self.pixels, self.plane_index)[part]
+            read = super().__getitem__(part)
             return read[..., :3] if read.ndim == 3 and read.shape[2] >= 3 else read
-        each = [
-            PlaneView(self.pixels, PlaneIndex((*index[:axis], channel, *index[axis + 1 :]), axis))[
-                part
-            ]
+        planes = [
+            PlaneIndex((*index[:axis], channel, *index[axis + 1 :]), axis)
             for channel in range(self.pixels.shape[axis])
         ]
-        return np.stack(each, axis=-1)
+        return np.stack([PlaneView(self.pixels, plane)[part] for plane in planes], axis=-1)
