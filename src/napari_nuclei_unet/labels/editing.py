@@ -1,4 +1,4 @@
-"""Corrections of one plane of labels, by a point or a stroke: which pixels get which ids."""
+"""Edits of one plane of labels by a point or a stroke: which pixels get which ids."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from skimage.draw import line
 
 from napari_nuclei_unet.errors import UserError
 
-# A stroke reaches so many pixels further at both ends: hands end it just before the edge.
+# Strokes are extended by this many pixels at both ends: they are often drawn just too short.
 STROKE_EXTENSION = 3
-# What a cut leaves on one side counts as a piece from so many pixels on.
+# Smallest area of a piece, in pixels.
 MIN_PIECE_PIXELS = 5
-# A nucleus is added where the probability is at least this; half of its peak is its edge.
+# A nucleus is added where the probability is at least this, down to half of its peak.
 MIN_PEAK_PROBABILITY = 0.05
-# How far from the click the peak may be, in pixels.
+# Largest distance of the peak from the click, in pixels.
 MAX_SNAP_DISTANCE = 3
-# An added nucleus has no pixel further away from the click than so many typical diameters.
+# Largest distance of the pixels of an added nucleus from the click, in typical diameters.
 MAX_GROWN_DIAMETERS = 1.5
 
 POINT_ON_BACKGROUND = "There is no nucleus: point at one."
@@ -33,14 +33,14 @@ NO_PREDICTION_AT_POINT = "The network sees nothing there: paint the nucleus, wit
 
 @dataclass(frozen=True, eq=False)
 class LabelEdit:
-    """Pixels of a plane that get other ids.
+    """Pixels of a plane that get new ids.
 
     Attributes
     ----------
     rows, columns : ndarray, shape (n,), int
     values : ndarray, shape (n,), integer
     ids : tuple of int
-        Of the nuclei that this leaves, or makes.
+        Nuclei that the edit changes or adds.
     """
 
     rows: NDArray[np.intp]
@@ -56,7 +56,7 @@ def remove_label(labels: NDArray[np.integer], nucleus: int) -> LabelEdit:
 
 
 def label_at(labels: NDArray[np.integer], point: NDArray[np.floating]) -> int:
-    """Give the id of the nucleus at a point.
+    """Return the id of the nucleus at a point.
 
     Raises
     ------
@@ -71,10 +71,10 @@ def label_at(labels: NDArray[np.integer], point: NDArray[np.floating]) -> int:
 
 
 def merge_labels(labels: NDArray[np.integer], stroke: NDArray[np.floating]) -> LabelEdit:
-    """Make one nucleus of all that a stroke runs over.
+    """Merge all nuclei that a stroke runs over.
 
-    The largest keeps its id. Where there is background between them, the stroke becomes a bridge,
-    so that the nucleus is in one piece.
+    The largest keeps its id. Background between them is filled along the stroke, so that the
+    nucleus is in one piece.
 
     Parameters
     ----------
@@ -84,34 +84,34 @@ def merge_labels(labels: NDArray[np.integer], stroke: NDArray[np.floating]) -> L
 
     Returns
     -------
-    Edit
+    LabelEdit
 
     Raises
     ------
     UserError
         If there are fewer than two nuclei under it.
     """
-    rows, columns = _pixels(stroke, labels.shape)
+    rows, columns = _stroke_pixels(stroke, labels.shape)
     under = labels[rows, columns]
     ids = np.unique(under[under > 0])
     if ids.size < 2:
         raise UserError(STROKE_OVER_ONE_NUCLEUS if ids.size else STROKE_OVER_BACKGROUND)
     members = np.isin(labels, ids)
     area = np.bincount(np.searchsorted(ids, labels[members]))
-    kept = ids[area.argmax()]
+    largest = ids[area.argmax()]
     first, *_, last = np.flatnonzero(under)
     bridge = np.zeros(labels.shape, bool)
     between = np.flatnonzero(under == 0)
     between = between[(between > first) & (between < last)]
     bridge[rows[between], columns[between]] = True
     bridge = ndimage.binary_dilation(bridge, np.ones((3, 3))) & (labels == 0)
-    changed = (members & (labels != kept)) | bridge
+    changed = (members & (labels != largest)) | bridge
     rows, columns = np.nonzero(changed)
-    return LabelEdit(rows, columns, np.full(rows.size, kept, labels.dtype), (int(kept),))
+    return LabelEdit(rows, columns, np.full(rows.size, largest, labels.dtype), (int(largest),))
 
 
 def split_labels(labels: NDArray[np.integer], stroke: NDArray[np.floating], free: int) -> LabelEdit:
-    """Cut every nucleus that a stroke runs through.
+    """Split every nucleus that a stroke runs through.
 
     The largest part keeps the id; pixels under the stroke go to the part that is nearest.
 
@@ -121,50 +121,50 @@ def split_labels(labels: NDArray[np.integer], stroke: NDArray[np.floating], free
     stroke : ndarray, shape (n, 2), floating
         Rows and columns of its points, in pixels.
     free : int
-        Lowest of the ids that may be given; all from it on are free.
+        Lowest free id; all higher ones are free, too.
 
     Returns
     -------
-    Edit
+    LabelEdit
 
     Raises
     ------
     UserError
         If it cuts none.
     """
-    rows, columns = _pixels(_longer(stroke), labels.shape)
+    rows, columns = _stroke_pixels(_extend_stroke(stroke), labels.shape)
     under = labels[rows, columns]
     ids = np.unique(under[under > 0])
     if not ids.size:
         raise UserError(STROKE_OVER_BACKGROUND)
-    cut = np.zeros(labels.shape, bool)
-    cut[rows, columns] = True
-    made: list[LabelEdit] = []
+    stroke_mask = np.zeros(labels.shape, bool)
+    stroke_mask[rows, columns] = True
+    edits: list[LabelEdit] = []
     for nucleus in ids.tolist():
-        one = _halved(labels, cut, nucleus, free)
-        if one.ids:
-            made.append(one)
-            free += len(one.ids) - 1
-    if not made:
+        edit = _split_label(labels, stroke_mask, nucleus, free)
+        if edit.ids:
+            edits.append(edit)
+            free += len(edit.ids) - 1
+    if not edits:
         raise UserError(STROKE_SPLITS_NOTHING)
     return LabelEdit(
-        np.concatenate([one.rows for one in made]),
-        np.concatenate([one.columns for one in made]),
-        np.concatenate([one.values for one in made]),
-        tuple(nucleus for one in made for nucleus in one.ids),
+        np.concatenate([edit.rows for edit in edits]),
+        np.concatenate([edit.columns for edit in edits]),
+        np.concatenate([edit.values for edit in edits]),
+        tuple(nucleus for edit in edits for nucleus in edit.ids),
     )
 
 
-def _halved(
-    labels: NDArray[np.integer], cut: NDArray[np.bool_], nucleus: int, free: int
+def _split_label(
+    labels: NDArray[np.integer], stroke_mask: NDArray[np.bool_], nucleus: int, free: int
 ) -> LabelEdit:
-    """Cut one nucleus; an edit of nothing if it stays whole."""
-    at = np.nonzero(labels == nucleus)
-    top, left = (int(one.min()) for one in at)
-    box = tuple(slice(int(one.min()), int(one.max()) + 1) for one in at)
+    """Split one nucleus; the edit is empty if it stays whole."""
+    pixels = np.nonzero(labels == nucleus)
+    top, left = (int(positions.min()) for positions in pixels)
+    box = tuple(slice(int(positions.min()), int(positions.max()) + 1) for positions in pixels)
     mask = labels[box] == nucleus
     before = ndimage.label(mask)[1]
-    parts, count = ndimage.label(mask & ~cut[box])
+    parts, count = ndimage.label(mask & ~stroke_mask[box])
     area = np.bincount(parts.ravel())[1:]
     large = np.flatnonzero(area >= MIN_PIECE_PIXELS) + 1
     if large.size <= before:
@@ -190,10 +190,10 @@ def grow_label(
     diameter: float,
     free: int,
 ) -> LabelEdit:
-    """Add the nucleus that a prediction has only weakly at a point.
+    """Add a nucleus at a point where the prediction is weak.
 
-    It is the connected background around the point in which the probability is at least half of
-    its peak there, without holes, and within a circle.
+    It is the connected background around the point, within a circle, in which the probability is
+    at least half of its peak there; holes are filled.
 
     Parameters
     ----------
@@ -204,16 +204,16 @@ def grow_label(
     diameter : float
         Of a typical nucleus, in pixels.
     free : int
-        Its id.
+        Id of the new nucleus.
 
     Returns
     -------
-    Edit
+    LabelEdit
 
     Raises
     ------
     UserError
-        If the point is outside or on a nucleus, or the prediction has nothing there.
+        If the point is outside or on a nucleus, or nothing is predicted there.
     """
     row, column = np.round(point).astype(int)
     if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
@@ -225,28 +225,28 @@ def grow_label(
     box = slice(top, row + reach + 1), slice(left, column + reach + 1)
     row, column = row - top, column - left
     free_here = labels[box] == 0
-    seen = np.where(free_here, probability[box], 0)
-    near = seen[
+    masked = np.where(free_here, probability[box], 0)
+    near = masked[
         max(row - MAX_SNAP_DISTANCE, 0) : row + MAX_SNAP_DISTANCE + 1,
         max(column - MAX_SNAP_DISTANCE, 0) : column + MAX_SNAP_DISTANCE + 1,
     ]
     peak = float(near.max(initial=0))
     if peak < MIN_PEAK_PROBABILITY:
         raise UserError(NO_PREDICTION_AT_POINT)
-    y, x = np.ogrid[: seen.shape[0], : seen.shape[1]]
-    likely = (seen >= peak / 2) & ((y - row) ** 2 + (x - column) ** 2 <= reach**2)
+    y, x = np.ogrid[: masked.shape[0], : masked.shape[1]]
+    likely = (masked >= peak / 2) & ((y - row) ** 2 + (x - column) ** 2 <= reach**2)
     parts, _ = ndimage.label(likely)
-    own = parts[_nearest(parts, row, column)]
-    mask = ndimage.binary_fill_holes(parts == own) & free_here
-    if not own or mask.sum() < MIN_PIECE_PIXELS:
+    part = parts[_find_nearest(parts, row, column)]
+    mask = ndimage.binary_fill_holes(parts == part) & free_here
+    if not part or mask.sum() < MIN_PIECE_PIXELS:
         raise UserError(NO_PREDICTION_AT_POINT)
     rows, columns = np.nonzero(mask)
     values = np.full(rows.size, free, labels.dtype)
     return LabelEdit(rows + top, columns + left, values, (free,))
 
 
-def _nearest(parts: NDArray[np.integer], row: int, column: int) -> tuple[int, int]:
-    """Place of the pixel of any part that is nearest to a place, and near."""
+def _find_nearest(parts: NDArray[np.integer], row: int, column: int) -> tuple[int, int]:
+    """Find the pixel of any part that is nearest to a position, if it is near."""
     rows, columns = np.nonzero(parts)
     distance = (rows - row) ** 2 + (columns - column) ** 2
     if not distance.size or distance.min() > 2 * MAX_SNAP_DISTANCE**2:
@@ -255,8 +255,8 @@ def _nearest(parts: NDArray[np.integer], row: int, column: int) -> tuple[int, in
     return int(rows[best]), int(columns[best])
 
 
-def _longer(stroke: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Stroke that reaches a little further at both ends, the way it runs there."""
+def _extend_stroke(stroke: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Extend a stroke a little at both ends, in its direction there."""
     stroke = np.array(stroke, np.float64)
     apart = np.linalg.norm(np.diff(stroke, axis=0), axis=1) > 0
     stroke = stroke[np.concatenate([[True], apart])]
@@ -269,10 +269,10 @@ def _longer(stroke: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.vstack([ends[0], stroke, ends[1]])
 
 
-def _pixels(
+def _stroke_pixels(
     stroke: NDArray[np.floating], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pixels under a stroke, in its order, of those that there are."""
+    """Return the pixels of the plane under a stroke, in its order."""
     points = np.round(np.asarray(stroke, np.float64)).astype(int)
     if len(points) == 1:
         points = np.vstack([points, points])

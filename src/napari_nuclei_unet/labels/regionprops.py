@@ -1,7 +1,7 @@
-"""The table of nuclei: all of a plane are measured at once.
+"""The table of nuclei: all nuclei of a plane are measured at once.
 
-Pixels are only looked at to sum them up along runs (``core.runs``); all else is done on runs, of
-which there are far fewer.
+Pixels are only summed along runs (``labels.run_lengths``); all else is computed from runs, of which
+there are far fewer.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from napari_nuclei_unet.labels.shape import hull_area, perimeter
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a part of a plane lies.
+    """Position of a part in a plane.
 
     Attributes
     ----------
     spacing : (float, float)
         Size of a pixel along Y and X, in any unit.
     offset : (int, int)
-        Place of the part's first pixel in the plane.
+        Position of the part's first pixel in the plane.
     shape : (int, int) or None
         Of the whole plane; None: it ends where the part does.
     """
@@ -53,14 +53,14 @@ def measure(
     Parameters
     ----------
     labels : ndarray, shape (Y, X), integer
-        0 is background, any greater number the id of a nucleus, also of one in several pieces.
+        0 is background, else the id of a nucleus, which may be in several pieces.
     image : ndarray, shape (Y, X) or (Y, X, C), or None
-        Intensities. NaN and infinity, which no nucleus of ours contains, count as 0.
+        Intensities. NaN and infinity, which no segmented nucleus contains, count as 0.
     nucleus : ndarray, shape (Y, X), floating, values 0 to 1, or None
         Predicted probability of nucleus.
     frame : Frame
     channels : sequence of str, length C
-        Their names; where there is not a different one for each, "0", "1" and so on.
+        Their names; "0", "1" and so on where they are not unique.
 
     Returns
     -------
@@ -69,12 +69,12 @@ def measure(
         ``area`` (int64 where a pixel is 1 by 1), ``perimeter``, ``equivalent_diameter``,
         ``major_axis`` and ``minor_axis`` in units of the spacing; ``eccentricity`` (0 is a circle)
         and ``solidity`` (1 is convex), both 0 to 1. With an image ``mean_intensity``, of several
-        channels the mean of theirs; ``min_``, ``max_`` and ``std_intensity``, of several channels
+        channels their mean; ``min_``, ``max_`` and ``std_intensity``, of several channels
         all four for each, named as in ``mean_intensity_0``. ``confidence``, the mean probability,
         0 to 1, or NaN; and ``touches_border``, whether it has a pixel at the plane's edge.
     """
     runs = encode_run_lengths(labels)
-    centroid_y, centroid_x, axes = _moments(runs, frame.spacing)
+    centroid_y, centroid_x, axes = _compute_moments(runs, frame.spacing)
     area = runs.area if frame.spacing == (1, 1) else runs.area * float(np.prod(frame.spacing))
     return {
         "label": runs.ids,
@@ -85,9 +85,9 @@ def measure(
         "equivalent_diameter": np.sqrt(4 / np.pi * area),
         **axes,
         "solidity": runs.area / hull_area(runs),
-        **({} if image is None else _intensities(runs, labels, image, channels)),
-        "confidence": _confidence(runs, labels, nucleus),
-        "touches_border": _touching(runs.boxes, labels.shape, frame),
+        **({} if image is None else _compute_intensities(runs, labels, image, channels)),
+        "confidence": _mean_probability(runs, labels, nucleus),
+        "touches_border": _touches_border(runs.boxes, labels.shape, frame),
     }
 
 
@@ -104,16 +104,16 @@ def bounding_boxes(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDAr
     ids : ndarray, shape (n,)
         Ascending.
     boxes : ndarray, shape (n, 4)
-        Top, left, bottom and right in pixels; the last two are the ones after the last.
+        Top, left, bottom and right in pixels; bottom and right are exclusive.
     """
     runs = encode_run_lengths(labels)
     return runs.ids, runs.boxes
 
 
-def _moments(
+def _compute_moments(
     runs: RunLengths, spacing: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Centroids in pixels; axes and eccentricity of the ellipses with the same second moments."""
+    """Compute centroids, and axes and eccentricity of ellipses with the same second moments."""
     length, middle = runs.lengths, (runs.starts + runs.stops - 1) / 2
     centroid_y, centroid_x = runs.mean(length * runs.rows), runs.mean(length * middle)
     y, x = runs.rows - centroid_y[runs.owner], middle - centroid_x[runs.owner]
@@ -121,7 +121,7 @@ def _moments(
     xx = runs.mean(length * (x * x + (length**2 - 1) / 12)) * spacing[1] ** 2
     yx = runs.mean(length * y * x) * spacing[0] * spacing[1]
     half = (yy + xx) / 2
-    apart = np.minimum(np.hypot((yy - xx) / 2, yx), half)  # more would be rounding
+    apart = np.minimum(np.hypot((yy - xx) / 2, yx), half)  # more is a rounding error
     largest = half + apart
     axes = {
         "major_axis": 4 * np.sqrt(largest),
@@ -131,35 +131,35 @@ def _moments(
     return centroid_y, centroid_x, axes
 
 
-def _intensities(
+def _compute_intensities(
     runs: RunLengths,
     labels: NDArray[np.integer],
     image: NDArray[np.generic],
     channels: Sequence[str],
 ) -> dict[str, NDArray[np.float64]]:
-    """Columns of what an image has in nuclei."""
+    """Compute the intensity columns of all channels of an image."""
     if image.ndim == 2:
-        return _intensity(runs, labels, image)
+        return _compute_channel(runs, labels, image)
     numbers = [str(number) for number in range(image.shape[2])]
     names = channels if len(set(channels)) == len(numbers) else numbers
     columns = {
         f"{column}_{name}": values
         for name, channel in zip(names, np.moveaxis(image, 2, 0), strict=True)
-        for column, values in _intensity(runs, labels, channel).items()
+        for column, values in _compute_channel(runs, labels, channel).items()
     }
     return {"mean_intensity": np.mean([columns[f"mean_intensity_{n}"] for n in names], 0)} | columns
 
 
-def _intensity(
+def _compute_channel(
     runs: RunLengths, labels: NDArray[np.integer], channel: NDArray[np.generic]
 ) -> dict[str, NDArray[np.float64]]:
-    """Columns of one channel.
+    """Compute the intensity columns of one channel.
 
-    Squares of deviations are summed up around the mean of each run, then around the nucleus' (Chan,
+    Squares of deviations are summed around the mean of each run, then around the nucleus' (Chan,
     Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115).
     """
     total, least, most, squares = np.zeros((4, runs.rows.size))
-    for some, values, length, at in _inside(runs, labels, channel):
+    for some, values, length, at in _iter_run_values(runs, labels, channel):
         total[some] = np.add.reduceat(values, at)
         least[some] = np.minimum.reduceat(values, at)
         most[some] = np.maximum.reduceat(values, at)
@@ -175,22 +175,22 @@ def _intensity(
     }
 
 
-def _confidence(
+def _mean_probability(
     runs: RunLengths, labels: NDArray[np.integer], nucleus: NDArray[np.floating] | None
 ) -> NDArray[np.float64]:
-    """Mean probability of each nucleus, or NaN."""
+    """Compute the mean probability of each nucleus, or NaN."""
     if nucleus is None:
         return np.full(runs.ids.size, np.nan)
     total = np.zeros(runs.rows.size)
-    for some, values, _, at in _inside(runs, labels, nucleus):
+    for some, values, _, at in _iter_run_values(runs, labels, nucleus):
         total[some] = np.add.reduceat(values, at)
     return runs.mean(total)
 
 
-def _inside(
+def _iter_run_values(
     runs: RunLengths, labels: NDArray[np.integer], values: NDArray[np.generic]
 ) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]]:
-    """Values of the pixels of some runs at a time, how long these are, and where each begins."""
+    """Yield the pixel values of some runs at a time, with lengths and starts of these runs."""
     for band in iter_row_bands(labels.shape):
         some = slice(*np.searchsorted(runs.rows, (band.start, band.stop)))
         length = runs.lengths[some]
@@ -200,9 +200,11 @@ def _inside(
             yield some, inside, length, np.cumsum(length) - length
 
 
-def _touching(found: NDArray[np.int64], shape: tuple[int, ...], frame: Frame) -> NDArray[np.bool_]:
-    """Whether boxes in a part reach the edge of the plane."""
+def _touches_border(
+    boxes: NDArray[np.int64], shape: tuple[int, ...], frame: Frame
+) -> NDArray[np.bool_]:
+    """Return which boxes of a part touch the border of the plane."""
     offset = np.array(frame.offset)
     ends = offset + shape if frame.shape is None else np.array(frame.shape)
-    low, high = found[:, :2] + offset, found[:, 2:] + offset
+    low, high = boxes[:, :2] + offset, boxes[:, 2:] + offset
     return np.asarray(((low == 0) | (high == ends)).any(axis=1))

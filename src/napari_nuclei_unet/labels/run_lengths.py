@@ -1,4 +1,4 @@
-"""Nuclei as runs: what each has in one row without a gap."""
+"""Run-length encoding of labels: each run is a row of pixels of one nucleus without a gap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# About so many pixels are looked at in one go: what this takes stays in the cache.
+# About so many pixels are processed at a time, so that they stay in the cache.
 BAND = 2**19
 
 
@@ -21,15 +21,15 @@ class RunLengths:
     Attributes
     ----------
     rows, starts, stops : ndarray, shape (m,)
-        Row of each, its first column, and the one after its last.
+        Row of each run, its first column, and the one after its last.
     owner : ndarray, shape (m,)
-        The nucleus of each, 0..n-1.
+        The nucleus of each run, 0..n-1.
     ids : ndarray, shape (n,)
         Ascending.
     order : ndarray, shape (m,)
         Runs sorted by nucleus.
     first : ndarray, shape (n,)
-        Where in that order each nucleus begins.
+        Position in that order at which each nucleus begins.
     """
 
     rows: NDArray[np.int64]
@@ -41,11 +41,11 @@ class RunLengths:
     first: NDArray[np.int64]
 
     def reduce_by_nucleus(self, ufunc: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
-        """Sum up, or compare, what the runs of each nucleus have."""
+        """Reduce the values of the runs of each nucleus, for example to their sum."""
         return np.asarray(ufunc.reduceat(values[self.order], self.first))
 
     def mean(self, sums: NDArray[Any]) -> NDArray[np.float64]:
-        """Give the mean over pixels, of sums along runs."""
+        """Compute the mean over the pixels of each nucleus, from sums along runs."""
         return self.reduce_by_nucleus(np.add, sums) / self.area
 
     @cached_property
@@ -61,7 +61,9 @@ class RunLengths:
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
         """Top, left, bottom and right of each nucleus, shape (n, 4)."""
-        top, bottom = (self.reduce_by_nucleus(how, self.rows) for how in (np.minimum, np.maximum))
+        top, bottom = (
+            self.reduce_by_nucleus(ufunc, self.rows) for ufunc in (np.minimum, np.maximum)
+        )
         left = self.reduce_by_nucleus(np.minimum, self.starts)
         return np.stack(
             [top, left, bottom + 1, self.reduce_by_nucleus(np.maximum, self.stops)], axis=1
@@ -74,7 +76,7 @@ def encode_run_lengths(labels: NDArray[np.integer]) -> RunLengths:
     Parameters
     ----------
     labels : ndarray, shape (Y, X), integer
-        0 is background, any greater number the id of a nucleus.
+        0 is background, else the id of a nucleus.
     """
     height, width = labels.shape
     ends = np.ones((height, width + 1), np.bool_)
@@ -94,13 +96,13 @@ def encode_run_lengths(labels: NDArray[np.integer]) -> RunLengths:
 
 
 def find_changes(*values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell where any of them is not what it was just before; True for the first."""
+    """Find where any of the arrays differs from its value just before; True for the first."""
     differ = np.ones(values[0].size, np.bool_)
-    differ[1:] = np.any([one[1:] != one[:-1] for one in values], axis=0)
+    differ[1:] = np.any([array[1:] != array[:-1] for array in values], axis=0)
     return differ
 
 
 def iter_row_bands(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Part the rows of a plane, so that in each part there are not too many pixels."""
+    """Split the rows of a plane into bands of not too many pixels."""
     step = max(1, BAND // max(shape[1], 1))
     return (slice(top, min(top + step, shape[0])) for top in range(0, shape[0], step))

@@ -9,28 +9,28 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.labels.run_lengths import RunLengths, find_changes, iter_row_bands
 
-# Hulls of nuclei that are about so many rows high in all are made in one go, to save memory.
+# Hulls are computed for nuclei of about so many rows in all at a time, to save memory.
 HULL_ROWS = 2**16
-# 1 + 2 * straight + 10 * slanted links of a pixel of the border: what it adds is a straight link, a
-# slanted one, or the mean of both.
+# 1 + 2 * straight + 10 * diagonal links of a border pixel, which adds a straight link, a diagonal
+# one, or the mean of both.
 STRAIGHT_LINKS, DIAGONAL_LINKS, MIXED_LINKS = (5, 7, 15, 17, 25, 27), (21, 33), (13, 23)
 
 
 def perimeter(
     runs: RunLengths, labels: NDArray[np.integer], spacing: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Measure the line through the pixels at the border of every nucleus.
+    """Measure the perimeter of every nucleus, as scikit-image does.
 
-    Pixels at the border have at least one of their four neighbours outside; the ends of every run
-    are such. What each adds is that of Benkrid and Crookes, "Design and FPGA implementation of a
-    perimeter estimator", as in scikit-image; where pixels are no squares, a straight link has the
-    mean length of those that there are.
+    Border pixels have at least one of their four neighbours outside, so the ends of every run are
+    such. They are weighted as by Benkrid and Crookes, "Design and FPGA implementation of a
+    perimeter estimator"; where pixels are not square, a straight link has the mean length of the
+    straight links of its pixel.
 
     Parameters
     ----------
-    runs : Runs
+    runs : RunLengths
     labels : ndarray, shape (Y, X), integer
-        Of which they are.
+        The labels that were encoded.
     spacing : (float, float)
         Size of a pixel along Y and X.
 
@@ -39,42 +39,44 @@ def perimeter(
     ndarray, shape (n,), float64
         In units of the spacing.
     """
-    lengths = _lengths(spacing)
+    lengths = _link_lengths(spacing)
     parts = [np.zeros(0)]
     for band in iter_row_bands(labels.shape):
-        seen = _framed(labels, band)
-        inner = seen[1:-1, 1:-1]
-        around = (seen[:-2, 1:-1], seen[2:, 1:-1], seen[1:-1, :-2], seen[1:-1, 2:])
-        border = np.where(np.any([inner != one for one in around], axis=0), inner, 0)
+        framed = _pad_rows(labels, band)
+        inner = framed[1:-1, 1:-1]
+        around = (framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:])
+        border = np.where(np.any([inner != neighbour for neighbour in around], axis=0), inner, 0)
         across = border.shape[1]
         at = np.flatnonzero(border[1:-1]) + across
-        links = _links(border.ravel(), at, across)
+        links = _count_links(border.ravel(), at, across)
         begins = np.flatnonzero(inner.ravel()[at - 1] != border.ravel()[at])
         if begins.size:
             parts.append(np.add.reduceat(lengths[links], begins))
     return runs.reduce_by_nucleus(np.add, np.concatenate(parts))
 
 
-def _framed(labels: NDArray[np.integer], band: slice) -> NDArray[np.integer]:
-    """Rows, and two pixels of what lies around them; 0 outside of the plane."""
+def _pad_rows(labels: NDArray[np.integer], band: slice) -> NDArray[np.integer]:
+    """Return rows with two pixels around them, which are 0 outside of the plane."""
     above, below = min(2, band.start), min(2, labels.shape[0] - band.stop)
     rows = labels[band.start - above : band.stop + below]
     return np.pad(rows, ((2 - above, 2 - below), (2, 2)))
 
 
-def _links(border: NDArray[np.integer], at: NDArray[np.int64], across: int) -> NDArray[np.uint8]:
-    """Count neighbours of the same border: 15 for one in the row, 5 in the column, 1 slanted."""
-    own = border[at]
+def _count_links(
+    border: NDArray[np.integer], at: NDArray[np.int64], across: int
+) -> NDArray[np.uint8]:
+    """Count neighbours of the same border: 15 for one in the row, 5 in the column, 1 diagonal."""
+    owner = border[at]
     links = np.zeros(at.size, np.uint8)
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):
             worth = np.uint8(1 if down and right else 5 if down else 15 if right else 0)
-            links += worth * (border[at + down * across + right] == own)
+            links += worth * (border[at + down * across + right] == owner)
     return links
 
 
-def _lengths(spacing: tuple[float, float]) -> NDArray[np.float64]:
-    """Give what a pixel of the border adds to the perimeter, for all that `_links` may give."""
+def _link_lengths(spacing: tuple[float, float]) -> NDArray[np.float64]:
+    """Compute what a border pixel adds to the perimeter, for all values of :func:`_count_links`."""
     row, column, slanted = np.mgrid[:3, :3, :5].reshape(3, -1)
     code = 1 + 2 * (row + column) + 10 * slanted
     straight = (row * spacing[1] + column * spacing[0]) / np.maximum(row + column, 1)
@@ -88,12 +90,12 @@ def _lengths(spacing: tuple[float, float]) -> NDArray[np.float64]:
 def hull_area(runs: RunLengths) -> NDArray[np.int64]:
     """Count the pixels of the convex hull of every nucleus, as scikit-image does.
 
-    It is the hull of the middles of the edges of all pixels, and has the pixels whose centres are
-    inside, or on its line.
+    It is the hull of the midpoints of all pixel edges; pixels count whose centres are inside or on
+    its border.
 
     Parameters
     ----------
-    runs : Runs
+    runs : RunLengths
 
     Returns
     -------
@@ -109,34 +111,35 @@ def hull_area(runs: RunLengths) -> NDArray[np.int64]:
     parts = np.flatnonzero(np.diff(np.cumsum(height) // HULL_ROWS)) + 1
     for begin, end in pairwise([0, *parts.tolist(), height.size]):
         some = slice(*np.searchsorted(owner, (begin, end)))
-        for chain in (left, -right):  # seen in a mirror, the right is a left
-            points = _outline(owner[some] - begin, row[some], chain[some])
-            area[begin:end] -= _columns(*points, end - begin)
+        for chain in (left, -right):  # mirrored, the right side is a left one
+            points = _left_outline(owner[some] - begin, row[some], chain[some])
+            area[begin:end] -= _sum_columns(*points, end - begin)
     return area
 
 
-def _outline(
+def _left_outline(
     owner: NDArray[np.int64], row: NDArray[np.int64], left: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Find the left of convex hulls, from top to bottom: whose each corner is, and its 2 y, 2 x."""
+    """Find the left side of convex hulls, downwards: the owner, 2 y and 2 x of each corner."""
     joined = ~find_changes(owner, row - np.arange(row.size))[1:]
     x = 2 * np.stack([left, left, left], axis=1)
     x[1:, 0] -= 2 * np.where(joined, np.maximum(left[1:] - left[:-1], 0), 0)
     x[:, 1] -= 1
     y = 2 * row[:, None] + np.arange(-1, 2)
     there = np.ones(x.shape, np.bool_)
-    there[:-1, 2] = ~joined  # is the first of the next row
-    return _corners(np.broadcast_to(owner[:, None], x.shape)[there], y[there], x[there])
+    there[:-1, 2] = ~joined  # it is the first of the next row
+    return _hull_corners(np.broadcast_to(owner[:, None], x.shape)[there], y[there], x[there])
 
 
-def _corners(
+def _hull_corners(
     owner: NDArray[np.int64], y: NDArray[np.int64], x: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Leave out all points that are not left of every line between others of their nucleus.
+    """Remove all points that are not left of every line between others of their nucleus.
 
-    One that is not left of the line between its neighbours is no corner, so all such go at once,
-    until there is none: the monotone chain of Andrew (1979, doi:10.1016/0020-0190(79)90072-3) for
-    all nuclei together. Twice the coordinates are integers, so that nothing is rounded.
+    A point that is not left of the line between its neighbours is no corner; all such are removed
+    at once, until none is left: the monotone chain of Andrew (1979,
+    doi:10.1016/0020-0190(79)90072-3) for all nuclei together. Twice the coordinates are integers, so
+    that nothing is rounded.
     """
     index = np.arange(owner.size)
     done = [index[:0]]
@@ -154,10 +157,10 @@ def _corners(
     return owner[corners], y[corners], x[corners]
 
 
-def _columns(
+def _sum_columns(
     owner: NDArray[np.int64], y: NDArray[np.int64], x: NDArray[np.int64], count: int
 ) -> NDArray[np.int64]:
-    """Sum, over the rows of each nucleus, of the first column that is not left of its corners."""
+    """Sum the first column that is not left of the corners over the rows of each nucleus."""
     edge = np.flatnonzero(owner[1:] == owner[:-1])
     first, stop = (y[edge] + 1) // 2, (y[edge + 1] + 1) // 2
     rows = stop - first

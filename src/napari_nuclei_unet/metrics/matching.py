@@ -1,4 +1,4 @@
-"""How well predicted nuclei agree with annotated ones."""
+"""Matching of predicted with annotated nuclei, and scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 
 @dataclass(frozen=True)
 class MatchCounts:
-    """What one image, or several summed up, adds to the scores.
+    """Counts from which scores are computed, of one image or summed over several.
 
     Attributes
     ----------
@@ -44,14 +44,14 @@ class MatchCounts:
     predicted_area: int
 
     def __add__(self, other: MatchCounts) -> MatchCounts:
-        """Sum over two images."""
+        """Add the counts of another image."""
         return MatchCounts(*(a + b for a, b in zip(self._values(), other._values(), strict=True)))
 
     def _values(self) -> tuple[Any, ...]:
         return tuple(getattr(self, name) for name in self.__dataclass_fields__)
 
     def scores(self) -> dict[str, float]:
-        """Scores of these counts; an image without nuclei, found empty, scores 1.
+        """Compute the scores; an image without true or predicted nuclei scores 1.
 
         Returns
         -------
@@ -60,14 +60,14 @@ class MatchCounts:
             IoU 0.5 (Kirillov et al. 2019, arXiv:1801.00868), ``AJI`` (Kumar et al. 2017,
             doi:10.1109/TMI.2017.2677499), ``Dice`` and ``IoU`` of the foreground; 0 to 1.
         """
-        found = self.n_true + self.n_predicted
-        precision = [_ratio(tp, found - tp) for tp in self.matched]
+        n_nuclei = self.n_true + self.n_predicted
+        precision = [_ratio(tp, n_nuclei - tp) for tp in self.matched]
         table = {f"AP@{t:g}": ap for t, ap in zip(IOU_THRESHOLDS, precision, strict=True)}
         areas = self.true_area + self.predicted_area
         return table | {
             "mean AP": float(np.mean(precision)),
-            "F1": _ratio(2 * self.matched[0], found),
-            "PQ": _ratio(2 * self.matched_iou, found),
+            "F1": _ratio(2 * self.matched[0], n_nuclei),
+            "PQ": _ratio(2 * self.matched_iou, n_nuclei),
             "AJI": _ratio(self.aji_intersection, self.aji_union),
             "Dice": _ratio(2 * self.overlap, areas),
             "IoU": _ratio(self.overlap, areas - self.overlap),
@@ -87,7 +87,7 @@ def count_matches(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> 
 
     Returns
     -------
-    Counts
+    MatchCounts
 
     Raises
     ------
@@ -101,9 +101,9 @@ def count_matches(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> 
 
 
 def count_overlaps(pairs: Overlaps) -> MatchCounts:
-    """Give the counts of two label images whose overlaps are known."""
+    """Count matches in two label images whose overlaps are known."""
     matches = [match_pairs(pairs, threshold) for threshold in IOU_THRESHOLDS]
-    intersection, union = _aji(pairs)
+    intersection, union = _compute_aji(pairs)
     return MatchCounts(
         n_true=pairs.true_area.size,
         n_predicted=pairs.predicted_area.size,
@@ -120,9 +120,9 @@ def count_overlaps(pairs: Overlaps) -> MatchCounts:
 def count_annotated_matches(
     true: NDArray[np.integer], predicted: NDArray[np.integer], annotated: NDArray[np.bool_]
 ) -> MatchCounts:
-    """Compare two label images where the truth is known.
+    """Compare two label images where they are annotated.
 
-    Nuclei of either that lie at least half in what is not known count neither for nor against.
+    Nuclei of either that lie at least half outside of the annotated area are ignored.
 
     Parameters
     ----------
@@ -132,30 +132,34 @@ def count_annotated_matches(
 
     Returns
     -------
-    Counts
+    MatchCounts
     """
     if annotated.all():
         return count_matches(true, predicted)
-    return count_matches(_mostly_in(true, annotated), _mostly_in(predicted, annotated))
+    return count_matches(
+        _keep_mostly_inside(true, annotated), _keep_mostly_inside(predicted, annotated)
+    )
 
 
-def _mostly_in(labels: NDArray[np.integer], annotated: NDArray[np.bool_]) -> NDArray[np.integer]:
+def _keep_mostly_inside(
+    labels: NDArray[np.integer], annotated: NDArray[np.bool_]
+) -> NDArray[np.integer]:
     area = np.bincount(labels.ravel())
     inside = np.bincount(labels.ravel(), annotated.ravel(), minlength=area.size)
     return np.where((2 * inside > area)[labels], labels, 0)
 
 
 def pool_scores(counts: Sequence[MatchCounts]) -> dict[str, float]:
-    """Scores of the sums over all images: every nucleus weighs the same."""
+    """Compute scores of the summed counts: every nucleus has the same weight."""
     total = counts[0]
-    for one in counts[1:]:
-        total = total + one
+    for count in counts[1:]:
+        total = total + count
     return total.scores()
 
 
 def average_scores(counts: Sequence[MatchCounts]) -> dict[str, float]:
-    """Mean over images of each score: every image weighs the same."""
-    table = [one.scores() for one in counts]
+    """Average each score over images: every image has the same weight."""
+    table = [count.scores() for count in counts]
     return {name: float(np.mean([row[name] for row in table])) for name in table[0]}
 
 
@@ -166,9 +170,9 @@ class Overlaps:
     Attributes
     ----------
     true, predicted : ndarray, shape (n,), int
-        Of each pair, positions in the two lists of areas.
+        Positions of each pair in the two lists of areas.
     overlap : ndarray, shape (n,), int
-        What the pair shares, in pixels.
+        Intersection of the pair, in pixels.
     true_area, predicted_area : ndarray, int
         Of all nuclei, in the order of their ids, in pixels.
     """
@@ -181,7 +185,7 @@ class Overlaps:
 
     @property
     def union(self) -> NDArray[np.int64]:
-        """What either of the pair covers, in pixels."""
+        """Union of each pair, in pixels."""
         return self.true_area[self.true] + self.predicted_area[self.predicted] - self.overlap
 
     @property
@@ -196,7 +200,7 @@ def find_overlaps(t: NDArray[np.integer], p: NDArray[np.integer]) -> Overlaps:
     Parameters
     ----------
     t, p : ndarray, shape (n,), integer
-        Number of every pixel in truth and prediction, as from ``relabel_sequential``.
+        Labels of every pixel in truth and prediction, as from ``relabel_sequential``.
 
     Returns
     -------
@@ -205,10 +209,10 @@ def find_overlaps(t: NDArray[np.integer], p: NDArray[np.integer]) -> Overlaps:
     true_area, predicted_area = np.bincount(t, minlength=1)[1:], np.bincount(p, minlength=1)[1:]
     both, columns = (t > 0) & (p > 0), max(predicted_area.size, 1)
     pixels = (t[both].astype(np.int64) - 1) * columns + p[both]
-    # neighbours are mostly of the same pair: runs of them are fewer to sort
+    # neighbours are mostly of the same pair, so there are fewer runs to sort than pixels
     starts = np.flatnonzero(np.diff(pixels, prepend=0))
-    pairs, place = np.unique(pixels[starts], return_inverse=True)
-    overlap = np.bincount(place, np.diff(starts, append=pixels.size)).astype(np.int64)
+    pairs, pair = np.unique(pixels[starts], return_inverse=True)
+    overlap = np.bincount(pair, np.diff(starts, append=pixels.size)).astype(np.int64)
     i, j = np.divmod(pairs - 1, columns)
     return Overlaps(i, j, overlap, true_area, predicted_area)
 
@@ -216,25 +220,25 @@ def find_overlaps(t: NDArray[np.integer], p: NDArray[np.integer]) -> Overlaps:
 def match_pairs(pairs: Overlaps, threshold: float) -> NDArray[np.intp]:
     """Match nuclei one to one, as in :func:`count_matches`, and return positions of the pairs."""
     iou = pairs.iou
-    good = np.flatnonzero(iou >= threshold)
-    true, predicted = pairs.true[good], pairs.predicted[good]
+    candidates = np.flatnonzero(iou >= threshold)
+    true, predicted = pairs.true[candidates], pairs.predicted[candidates]
     free = (np.bincount(true, minlength=1)[true] == 1) & (
         np.bincount(predicted, minlength=1)[predicted] == 1
     )
     if free.all():  # as above 0.5
-        return good
+        return candidates
     rows, i = np.unique(true[~free], return_inverse=True)
     columns, j = np.unique(predicted[~free], return_inverse=True)
     gain = np.zeros((rows.size, columns.size))
-    gain[i, j] = 1 + iou[good[~free]] / (rows.size + columns.size + 1)
+    gain[i, j] = 1 + iou[candidates[~free]] / (rows.size + columns.size + 1)
     table = np.full(gain.shape, -1)
-    table[i, j] = good[~free]
+    table[i, j] = candidates[~free]
     chosen = table[linear_sum_assignment(gain, maximize=True)]
-    return np.concatenate([good[free], chosen[chosen >= 0]])
+    return np.concatenate([candidates[free], chosen[chosen >= 0]])
 
 
-def _aji(pairs: Overlaps) -> tuple[int, int]:
-    """Each true nucleus takes the prediction of highest IoU; unmatched areas join the union."""
+def _compute_aji(pairs: Overlaps) -> tuple[int, int]:
+    """Compute numerator and denominator of the AJI; unmatched areas are added to the union."""
     order = np.lexsort((-pairs.iou, pairs.true))
     _, first = np.unique(pairs.true[order], return_index=True)
     best = order[first]
