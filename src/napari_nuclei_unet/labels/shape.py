@@ -138,8 +138,8 @@ def _hull_corners(
 
     A point that is not left of the line between its neighbours is no corner; all such are removed
     at once, until none is left: the monotone chain of Andrew (1979,
-    doi:10.1016/0020-0190(79)90072-3) for all nuclei together. Twice the coordinates are integers, so
-    that nothing is rounded.
+    doi:10.1016/0020-0190(79)90072-3) for all nuclei together. Twice the coordinates are integers,
+    so that nothing is rounded.
     """
     index = np.arange(owner.size)
     done = [index[:0]]

@@ -1,4 +1,4 @@
-"""Nuclei of many planes, joined along an axis or followed over time; planes are read one by one."""
+"""Nuclei of many planes joined along an axis or tracked over time; planes are read one by one."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.tracking.laptrack import Tracks, track_nuclei
 from napari_nuclei_unet.tracking.stitching import SliceJoiner
 
-# Gives labels of a plane, 1..n, by its number.
+# Returns the labels of a plane, 1..n, given its number.
 ReadPlane = Callable[[int], NDArray[np.integer]]
 
 
 @dataclass(frozen=True, eq=False)
 class LinkedLabels:
-    """Ids that hold over many planes.
+    """Ids of nuclei across many planes.
 
     Attributes
     ----------
     ids : list of ndarray, int32
         For every plane a table from its labels, 1..n, to ids; 0 stays 0.
     count : int
-        How many nuclei there are.
+        Number of nuclei.
     tracks : dict of str to ndarray
-        One row a nucleus and moment: ``track``, the other axes, ``t``, ``y``, ``x`` in pixels, and
-        ``parent``, the track of the mother or 0. Only of tracked nuclei.
+        One row per nucleus and time: ``track``, the other axes, ``t``, ``y``, ``x`` in pixels, and
+        ``parent``, the track of the mother or 0. Empty unless nuclei were tracked.
     """
 
     ids: list[NDArray[np.int32]]
@@ -40,7 +40,7 @@ class LinkedLabels:
 
 
 def number_unlinked(counts: Sequence[int]) -> LinkedLabels:
-    """Give ids that are nowhere twice, to planes that have so many nuclei."""
+    """Return unique ids for planes with these numbers of nuclei."""
     ids, total = [], 0
     for count in counts:
         ids.append(np.append(0, np.arange(total + 1, total + count + 1)).astype(np.int32))
@@ -64,15 +64,15 @@ def join_steps(
     Yields
     ------
     Step
-        After each plane, or series of planes, that was looked at.
+        After each plane, or series of planes.
 
     Returns
     -------
-    Linked
+    LinkedLabels
     """
     ids: dict[int, NDArray[np.int32]] = {}
     total = 0
-    for series in _series(lengths, axis):
+    for series in _iter_series(lengths, axis):
         joiner = SliceJoiner()
         for number in series:
             labels = read(number)
@@ -88,23 +88,23 @@ def join_steps(
 def track_steps(
     read: ReadPlane, columns: Sequence[dict[str, int]], lengths: Sequence[int], axis: int
 ) -> Generator[Step, Stop, LinkedLabels]:
-    """Follow nuclei over time, for every position on the other axes.
+    """Track nuclei over time, for every position on the other axes.
 
     Parameters
     ----------
     read, lengths, axis
         As in :func:`join_steps`; the axis is time.
     columns : sequence of dict of str to int
-        Of every plane its place in the image.
+        Position of every plane in the image.
 
     Yields
     ------
     Step
-        After each plane, or series of planes, that was looked at.
+        After each plane, or series of planes.
 
     Returns
     -------
-    Linked
+    LinkedLabels
 
     Raises
     ------
@@ -114,7 +114,7 @@ def track_steps(
     ids: dict[int, NDArray[np.int32]] = {}
     rows: list[dict[str, NDArray[Any]]] = []
     total = 0
-    for series in _series(lengths, axis):
+    for series in _iter_series(lengths, axis):
         tracks = track_nuclei(read(number) for number in series)
         for frame, number in enumerate(series):
             table = tracks.ids[frame]
@@ -122,14 +122,14 @@ def track_steps(
         rows.append(_rows(tracks, [columns[number] for number in series], total))
         total += int(tracks.data[:, 0].max(initial=0))
         yield Step(len(ids), math.prod(lengths))
-    tracks_of_all = {name: np.concatenate([one[name] for one in rows]) for name in rows[0]}
-    return LinkedLabels([ids[number] for number in range(len(ids))], total, tracks_of_all)
+    all_rows = {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}
+    return LinkedLabels([ids[number] for number in range(len(ids))], total, all_rows)
 
 
 def _rows(tracks: Tracks, columns: Sequence[dict[str, int]], total: int) -> dict[str, NDArray[Any]]:
-    """Table of the tracks of one series."""
+    """Return the table of the tracks of one series."""
     track_ids, frames = (tracks.data[:, column].astype(np.int64) for column in (0, 1))
-    parents = [tracks.graph.get(int(one), [-total])[0] + total for one in track_ids]
+    parents = [tracks.graph.get(int(track), [-total])[0] + total for track in track_ids]
     others = [name for name in columns[0] if name != "t"]
     return {
         "track": track_ids + total,
@@ -141,24 +141,24 @@ def _rows(tracks: Tracks, columns: Sequence[dict[str, int]], total: int) -> dict
     }
 
 
-def _series(lengths: Sequence[int], axis: int) -> Iterator[list[int]]:
-    """Numbers of the planes along an axis, for every position on the others."""
+def _iter_series(lengths: Sequence[int], axis: int) -> Iterator[list[int]]:
+    """Yield the numbers of the planes along an axis, for every position on the others."""
     numbers = np.arange(int(np.prod(lengths))).reshape(lengths)
     for series in np.moveaxis(numbers, axis, -1).reshape(-1, lengths[axis]):
         yield series.tolist()
 
 
 def check_linking(lead: str, join: str | None, follow: bool) -> None:
-    """Say early that nuclei cannot be linked so.
+    """Check early that nuclei can be linked.
 
     Parameters
     ----------
     lead : str
         Letters of the axes before those of the plane.
     join : str or None
-        Letter of the axis along which nuclei shall be joined.
+        Letter of the axis along which nuclei are joined.
     follow : bool
-        Whether they shall be followed over time.
+        Whether they are tracked over time.
 
     Raises
     ------

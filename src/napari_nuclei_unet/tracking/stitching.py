@@ -1,4 +1,4 @@
-"""Nuclei of the slices of a stack, joined into nuclei in three dimensions."""
+"""Stitching: nuclei of the slices of a stack, joined in three dimensions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import connected_components
 from napari_nuclei_unet.errors import UserError
 
 # Where a nucleus shrank in steps, its last section but one and its last to less than these shares
-# of its widest, and then grows by this factor, there is a waist: two stand on each other. A single
-# small section between wide ones is none: it was badly segmented.
+# of its widest, and then grows by this factor, there is a waist: two lie on each other. A single
+# small section between wide ones is no waist: it was badly segmented.
 MAX_NARROWING_RATIO = 0.85
 MAX_WAIST_RATIO = 0.4
 MIN_REGROWTH_RATIO = 1.3
@@ -35,7 +35,7 @@ class _Slice:
 
 
 class SliceJoiner:
-    """Joins the nuclei of one slice after the other; only the last ``gap + 1`` are held.
+    """Joins the nuclei of successive slices; only the last ``gap + 1`` are kept in memory.
 
     A cross section continues the nucleus of the slice before that it overlaps. Pairs whose
     overlap is at least ``overlap`` of the smaller section are candidates, and of these the
@@ -43,17 +43,17 @@ class SliceJoiner:
     doi:10.1109/TAES.2016.140952). Cellpose joins by IoU alone (Stringer et al. 2021,
     doi:10.1038/s41592-020-01018-x), which loses the poles: there the section of a sphere grows
     tenfold from one slice to the next, so its IoU is 0.1, but the smaller lies in the larger.
-    Between sections that compete, IoU says best which two are alike.
+    Between sections that compete, IoU is the best measure of similarity.
 
-    Where a section shrank a lot and grows again, another nucleus stands on the first: it gets an
-    id of its own.
+    Where a section shrank a lot and grows again, another nucleus lies on the first: it gets a new
+    id.
 
     Parameters
     ----------
     overlap : float, above 0 to 1
-        Least share of the smaller section that the two have in common.
+        Smallest share of the smaller section that is in both.
     gap : int, 0 or more
-        How many slices of a nucleus may be missing in a row. They are not painted.
+        How many slices of a nucleus may be missing in a row. They are not filled in.
 
     Raises
     ------
@@ -74,22 +74,22 @@ class SliceJoiner:
 
     @property
     def count(self) -> int:
-        """How many nuclei there are so far."""
+        """Number of nuclei so far."""
         return self._areas.shape[1] - 1
 
     def join(self, labels: NDArray[np.integer]) -> NDArray[np.int32]:
-        """Give the sections of the next slice the ids of their nuclei.
+        """Relabel the sections of the next slice with the ids of their nuclei.
 
         Parameters
         ----------
         labels : ndarray, shape (Y, X), integer
-            0 is background, else the id of a section. How the ids are given out does not matter.
+            0 is background, else the id of a section, in any order.
 
         Returns
         -------
         ndarray, shape (Y, X), int32
-            The same sections; 0 is background, else the id of a nucleus of the stack, 1..n in
-            order of first appearance. No id is twice in a slice.
+            0 is background, else the id of a nucleus of the stack, 1..n in order of first
+            appearance. Ids are unique in a slice.
 
         Raises
         ------
@@ -101,25 +101,25 @@ class SliceJoiner:
         if self._shape not in (None, labels.shape):
             raise ValueError(f"shapes differ: {self._shape} and {labels.shape}")
         self._shape = labels.shape
-        new = _sliced(labels)
-        seen = np.zeros(self.count + 1, bool)
-        for held in self._recent:
-            self._continue(held, new, seen)
-            seen[held.ids] = True
+        new = _number_sections(labels)
+        is_continued = np.zeros(self.count + 1, bool)
+        for earlier in self._recent:
+            self._continue(earlier, new, is_continued)
+            is_continued[earlier.ids] = True
         self._begin(new)
         self._remember(new)
         self._recent.appendleft(new)
         return new.ids.astype(np.int32)[new.numbers].reshape(labels.shape)
 
-    def _continue(self, held: _Slice, new: _Slice, seen: NDArray[np.bool_]) -> None:
-        """Let nuclei that were not seen after a slice continue in the new one."""
-        before, after, shared = _shared(held, new)
-        ids, areas, old = held.ids[before], new.areas[after], held.areas[before]
+    def _continue(self, earlier: _Slice, new: _Slice, is_continued: NDArray[np.bool_]) -> None:
+        """Continue nuclei that were not seen after a slice in the new one."""
+        before, after, shared = _find_overlapping(earlier, new)
+        ids, areas, old = earlier.ids[before], new.areas[after], earlier.areas[before]
         alike = shared >= self._overlap * np.minimum(areas, old)
-        good = alike & ~seen[ids] & (new.ids[after] == 0) & ~self._has_waist(ids, areas)
+        good = alike & ~is_continued[ids] & (new.ids[after] == 0) & ~self._has_waist(ids, areas)
         iou = shared / (areas + old - shared)
-        first, second = _assigned(before[good], after[good], iou[good])
-        new.ids[second] = held.ids[first]
+        first, second = _assign(before[good], after[good], iou[good])
+        new.ids[second] = earlier.ids[first]
 
     def _has_waist(self, ids: NDArray[np.int64], areas: NDArray[np.int64]) -> NDArray[np.bool_]:
         widest, earlier, last = self._areas[:, ids]
@@ -127,7 +127,7 @@ class SliceJoiner:
         return np.asarray(shrank & (areas > MIN_REGROWTH_RATIO * last))
 
     def _begin(self, new: _Slice) -> None:
-        """Give new ids to the sections that continue nothing."""
+        """Assign new ids to the sections that continue no nucleus."""
         fresh = np.flatnonzero(new.ids[1:] == 0) + 1
         new.ids[fresh] = self.count + 1 + np.arange(fresh.size)
         self._areas = np.pad(self._areas, ((0, 0), (0, fresh.size)))
@@ -168,8 +168,8 @@ def join_slices(
     return np.stack(joined) if joined else np.zeros((0, 0, 0), np.int32)
 
 
-def _sliced(labels: NDArray[np.integer]) -> _Slice:
-    """Give the sections numbers in the order of their first pixel, whatever their ids are."""
+def _number_sections(labels: NDArray[np.integer]) -> _Slice:
+    """Relabel the sections in the order of their first pixel, whatever their ids are."""
     flat = labels.ravel()
     if flat.size and flat.min() < 0:
         raise UserError("Labels must not be negative: 0 is background, any other id a nucleus.")
@@ -178,7 +178,7 @@ def _sliced(labels: NDArray[np.integer]) -> _Slice:
     if ids.size and ids.max() > 4 * flat.size:
         ids = np.unique(ids, return_inverse=True)[1] + 1  # too large for a table
     first = np.full(int(ids.max(initial=0)) + 1, flat.size)
-    first[ids[::-1]] = places[::-1]  # of equal ids the last written stays, here the first pixel
+    first[ids[::-1]] = places[::-1]  # the last value written for an id stays, here its first pixel
     used = np.flatnonzero(first < flat.size)
     number = np.zeros(first.size, np.intp)
     number[used[np.argsort(first[used])]] = np.arange(1, used.size + 1)
@@ -188,15 +188,15 @@ def _sliced(labels: NDArray[np.integer]) -> _Slice:
     return _Slice(numbers, areas, np.zeros(used.size + 1, np.int64))
 
 
-def _shared(
-    held: _Slice, new: _Slice
+def _find_overlapping(
+    earlier: _Slice, new: _Slice
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]:
-    """Pairs of sections that overlap: numbers in both slices, and pixels in common."""
-    both = np.flatnonzero((held.numbers > 0) & (new.numbers > 0))
+    """Find pairs of sections that overlap: numbers in both slices, and pixels in common."""
+    both = np.flatnonzero((earlier.numbers > 0) & (new.numbers > 0))
     columns = len(new) + 1
-    keys = held.numbers[both] * columns + new.numbers[both]
-    if columns * (len(held) + 1) <= 4 * new.numbers.size:
-        table = np.bincount(keys)  # quicker than sorting
+    keys = earlier.numbers[both] * columns + new.numbers[both]
+    if columns * (len(earlier) + 1) <= 4 * new.numbers.size:
+        table = np.bincount(keys)  # faster than sorting
         pairs = np.flatnonzero(table)
         shared = table[pairs]
     else:
@@ -205,13 +205,13 @@ def _shared(
     return before, after, shared
 
 
-def _assigned(
+def _assign(
     before: NDArray[np.intp], after: NDArray[np.intp], gain: NDArray[np.floating]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Choose pairs so that no number is twice on a side and the sum of gains is largest."""
+    """Choose pairs so that numbers are unique on each side and the sum of gains is largest."""
     free = (np.bincount(before)[before] == 1) & (np.bincount(after)[after] == 1)
     chosen = [np.flatnonzero(free)]
-    for group in _competing(before, after, np.flatnonzero(~free)):
+    for group in _split_competing(before, after, np.flatnonzero(~free)):
         rows, i = np.unique(before[group], return_inverse=True)
         columns, j = np.unique(after[group], return_inverse=True)
         table = np.zeros((rows.size, columns.size))
@@ -224,10 +224,10 @@ def _assigned(
     return before[pairs], after[pairs]
 
 
-def _competing(
+def _split_competing(
     before: NDArray[np.intp], after: NDArray[np.intp], pairs: NDArray[np.intp]
 ) -> list[NDArray[np.intp]]:
-    """Part pairs into groups that share no number: many small tables are quicker than one."""
+    """Split pairs into groups that share no number: many small tables are faster than one."""
     if not pairs.size:
         return []
     n = int(before[pairs].max()) + 1
