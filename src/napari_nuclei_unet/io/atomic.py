@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from napari_nuclei_unet.errors import UserError
 
-# Bytes that are read at once.
+# Bytes read at a time.
 READ_CHUNK_BYTES = 2**20
 
 
@@ -23,12 +23,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Parameters
     ----------
     path : Path
-        Where the file shall be; its folder is made.
+        Target of the file; its folder is created.
 
     Yields
     ------
     Path
-        Where to write, with the same suffix. It is gone afterwards, whatever happens.
+        Temporary path to write to, with the same suffix; always removed afterwards.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def file_crc32(path: Path, start: int = 0, stop: int | None = None, before: int = 0) -> int:
-    """CRC-32 of a file, or of a part of it.
+    """Compute the CRC-32 of a file, or of a part of it.
 
     Parameters
     ----------
@@ -70,12 +70,12 @@ def file_crc32(path: Path, start: int = 0, stop: int | None = None, before: int 
 
 
 def check_writable(folder: Path) -> None:
-    """Find out before the work that the results will have a place.
+    """Check before long work that results can be written.
 
     Raises
     ------
     UserError
-        If the folder cannot be made, or written into.
+        If the folder cannot be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Image files in, result files out."""
+"""Reading of image files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from napari_nuclei_unet.errors import UserError
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
-# What pictures of these modes become.
+# Modes to which pictures of other modes are converted.
 CONVERTED_MODES = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "PA": "RGB", "LA": "L"}
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
-    """List image files; of a folder those that stand directly in it, in order of their names.
+    """List image files; of a folder those directly inside it, in order of their names.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    hidden = path.name.startswith(".")  # such as what macOS leaves on foreign disks
+    hidden = path.name.startswith(".")  # such as those that macOS adds to other disks
     return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
 
 
 def image_stem(path: Path) -> str:
-    """Name of a file without ``.tif``, ``.ome.tif`` and the like."""
+    """Return the name of a file without ``.tif``, ``.ome.tif`` and the like."""
     return path.stem.removesuffix(".ome")
 
 
@@ -106,32 +106,32 @@ def read_image(path: str | Path, level: int = 0) -> NDArray[np.generic]:
 
 
 def _first(error: Exception) -> str:
-    """One line of what a library says."""
+    """Return the first line of the message of an error."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def read_shape(path: str | Path, level: int = 0) -> tuple[int, ...] | None:
-    """Shape that :func:`read_image` would give, without reading pixels; None where it cannot."""
+    """Read the shape that :func:`read_image` would return, or None where it would fail."""
     path = Path(path)
     try:
         if path.suffix.lower() in TIFF_SUFFIXES:
             with tifffile.TiffFile(path) as opened:
                 series = opened.series[0]
-                return _in_order(np.broadcast_to(0, series.levels[level].shape), series.axes).shape
+                return _reorder(np.broadcast_to(0, series.levels[level].shape), series.axes).shape
         if level or not _is_image(path):
             return None
         with PIL.Image.open(path) as picture:
             bands = PIL.ImageMode.getmode(CONVERTED_MODES.get(picture.mode, picture.mode)).bands
             return (picture.height, picture.width, *([len(bands)] if len(bands) > 1 else []))
-    except Exception:  # whatever a decoder raises; who reads the file will say it
+    except Exception:  # whatever a decoder raises; reading the file reports it
         return None
 
 
 def read_axes(path: str | Path) -> str | None:
-    """Letters of the axes of what :func:`read_image` gives, without colours, if the file says them.
+    """Read the letters of the axes of an image, as :func:`read_image` returns it, without colours.
 
-    Only of a TIFF with one letter for each axis that this program knows: T, Z, C, Y, X and others,
-    but not Q, by which tifffile means an axis without a name.
+    None unless it is a TIFF with a known letter for each axis: T, Z, C, Y, X and others, but not Q,
+    which is tifffile's for an axis without a name.
     """
     path = Path(path)
     if path.suffix.lower() not in TIFF_SUFFIXES:
@@ -141,7 +141,7 @@ def read_axes(path: str | Path) -> str | None:
             series = opened.series[0]
             pairs = zip(series.axes, series.shape, strict=True)
             axes = "".join(name for name, length in pairs if length > 1 or name in "YX")
-    except Exception:  # whatever a decoder raises; who reads the file will say it
+    except Exception:  # whatever a decoder raises; reading the file reports it
         return None
     axes = axes.replace("S", "")
     known = len(set(axes)) == len(axes) and {"Y", "X"} <= set(axes) and not set(axes) & set("QI")
@@ -153,10 +153,10 @@ def _read_tiff(path: Path, level: int) -> NDArray[np.generic]:
         series = opened.series[0]
         if not 0 <= level < len(series.levels):
             raise UserError(f"{path} has the levels 0 to {len(series.levels) - 1}, and no {level}.")
-        return _in_order(np.asarray(series.levels[level].asarray()), series.axes)
+        return _reorder(np.asarray(series.levels[level].asarray()), series.axes)
 
 
-def _in_order(image: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
+def _reorder(image: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
     """Drop axes of length 1 beside those of the plane, and put colours last."""
     for axis in reversed(range(image.ndim)):
         if image.shape[axis] == 1 and axes[axis] not in "YX":

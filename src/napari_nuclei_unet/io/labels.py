@@ -1,4 +1,4 @@
-"""Label images as TIFF, with the record of what made them."""
+"""Label images as TIFF, with the record of their provenance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_nuclei_unet.io.images import read_image
 
 LABELS_SUFFIX = "_labels.tif"
 
-# Labels of more bytes, before they are compressed, are written as BigTIFF.
+# Labels of more bytes, uncompressed, are written as BigTIFF.
 MIN_BIGTIFF_BYTES = 2**31
 
 RECORD_KEY = "napari_nuclei_unet"
@@ -27,7 +27,7 @@ UINT16_MAX = 65_535
 
 
 def check_overwritable(labels: Path) -> None:
-    """Refuse to overwrite labels that this program did not make.
+    """Refuse to overwrite labels that were not written by this program.
 
     Raises
     ------
@@ -40,17 +40,17 @@ def check_overwritable(labels: Path) -> None:
 
 
 def read_record(path: str | Path) -> dict[str, Any] | None:
-    """Read what made the labels of a TIFF of this program; None of any other file."""
+    """Read the record of a TIFF of this program; None of any other file."""
     try:
         with tifffile.TiffFile(path) as opened:
-            about = opened.pages.first.description
-            record = _annotated(about) if opened.is_ome else json.loads(about)[RECORD_KEY]
+            text = opened.pages.first.description
+            record = _read_annotation(text) if opened.is_ome else json.loads(text)[RECORD_KEY]
     except (tifffile.TiffFileError, ET.ParseError, OSError, ValueError, KeyError, TypeError):
         return None
     return record if isinstance(record, dict) else None
 
 
-def _annotated(xml: str) -> Any:
+def _read_annotation(xml: str) -> Any:
     """Read the record in an annotation of OME-XML."""
     found = ET.fromstring(xml).find(f".//{{*}}MapAnnotation//{{*}}M[@K='{RECORD_KEY}']")
     return None if found is None else json.loads(found.text or "")
@@ -64,7 +64,7 @@ def write_labels_tiff(path: Path, labels: NDArray[np.integer], record: dict[str,
     path : Path
     labels : ndarray, shape (Y, X), integer
     record : dict
-        What made them; goes into the description as JSON.
+        Their provenance; written into the description as JSON.
     """
     dtype = np.uint16 if labels.max(initial=0) <= UINT16_MAX else np.uint32
     tifffile.imwrite(

@@ -1,4 +1,4 @@
-"""Images that are opened but not read: OME-Zarr, zarr and TIFF, of which only slices are taken."""
+"""Lazy images: OME-Zarr, zarr and TIFF, of which only slices are read."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ ZARR_METADATA_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 
 class LazyArray:
-    """An array in a file, of which only what is sliced is read.
+    """An array in a file, read only where it is sliced.
 
     Parameters
     ----------
     source : array-like
-        Has shape and dtype; is only sliced.
+        Has shape and dtype; only sliced.
     order : sequence of int
-        Axes of the source that are seen, in the order in which they are seen. All others have
-        length 1.
+        Axes of the source in the order of this array. All others have length 1.
     path : Path
-        Is named when reading fails.
+        Named when reading fails.
     """
 
     def __init__(self, source: Any, order: Sequence[int], path: Path) -> None:
@@ -64,31 +63,33 @@ class LazyArray:
         IndexError
             If the index does not fit the shape.
         """
-        places = _places(index, self.shape)
-        inside: list[int | slice] = [0] * len(self._source.shape)
-        for axis, place in zip(self._order, places, strict=True):
-            inside[axis] = place
-        left = [a for a, place in zip(self._order, places, strict=True) if isinstance(place, slice)]
+        positions = _normalize_index(index, self.shape)
+        source_index: list[int | slice] = [0] * len(self._source.shape)
+        for axis, at in zip(self._order, positions, strict=True):
+            source_index[axis] = at
+        kept_axes = [
+            a for a, at in zip(self._order, positions, strict=True) if isinstance(at, slice)
+        ]
         with _reading(self._path):
-            part = np.array(self._source[tuple(inside)], dtype=self.dtype)
-        return part.transpose([sorted(left).index(axis) for axis in left])
+            part = np.array(self._source[tuple(source_index)], dtype=self.dtype)
+        return part.transpose([sorted(kept_axes).index(axis) for axis in kept_axes])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[...], dtype=dtype)
 
 
-def _places(index: Any, shape: tuple[int, ...]) -> list[int | slice]:
-    """One position or slice for each axis, inside the array."""
+def _normalize_index(index: Any, shape: tuple[int, ...]) -> list[int | slice]:
+    """Return one position or slice for each axis, inside the array."""
     given = list(index) if isinstance(index, tuple) else [index]
     dots = [at for at, part in enumerate(given) if part is Ellipsis] or [len(given)]
     missing = len(shape) - sum(part is not Ellipsis for part in given)
     if missing < 0 or len(dots) > 1:
         raise IndexError(f"The index {index} does not fit an array of shape {shape}.")
     given[dots[0] : dots[0] + 1] = [slice(None)] * missing
-    return [_place(part, length) for part, length in zip(given, shape, strict=True)]
+    return [_normalize_part(part, length) for part, length in zip(given, shape, strict=True)]
 
 
-def _place(part: Any, length: int) -> int | slice:
+def _normalize_part(part: Any, length: int) -> int | slice:
     if isinstance(part, slice):
         start, stop, step = part.indices(length)
         if step < 1:
@@ -102,21 +103,20 @@ def _place(part: Any, length: int) -> int | slice:
 
 @dataclass(frozen=True)
 class LazyImage:
-    """An image that is not read yet.
+    """An image that is opened but not read.
 
     Attributes
     ----------
-    pixels : LazyPixels
-        Is read where, and when, it is sliced. Colours of RGB are last.
+    pixels : LazyArray
+        Read only where it is sliced. Colours of RGB are last.
     axes : str or None
-        A letter for each axis but that of colours, such as "TZCYX"; None if the file does not say
-        them.
+        A letter for each axis but that of colours, such as "TZCYX"; None if unknown.
     scale : tuple of float
         Size of a pixel along each axis but that of colours; 1 if unknown.
     units : tuple of (str or None)
         Of the scale: names of UDUNITS, such as "micrometer" or "second".
     name : str
-        Of the file without its ending; of an image of a plate with well and field: plate_A_1_0.
+        Of the file without its suffix; of an image of a plate with well and field: plate_A_1_0.
     """
 
     pixels: LazyArray
@@ -127,7 +127,7 @@ class LazyImage:
 
 
 def is_zarr(path: str | Path) -> bool:
-    """Whether this is a folder of zarr: an array, an image, or several of them."""
+    """Return whether this is a folder of zarr: an array, an image, or several of them."""
     return any((Path(path) / mark).is_file() for mark in ZARR_METADATA_FILES)
 
 
@@ -143,8 +143,8 @@ def open_lazily(path: str | Path, level: int = 0) -> LazyImage:
 
     Returns
     -------
-    Lazy
-        Of a TIFF without other axes of length 1 than Y and X, as ``files.read_image`` gives it.
+    LazyImage
+        Of a TIFF without axes of length 1 other than Y and X, as ``io.images.read_image`` does.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def open_lazily(path: str | Path, level: int = 0) -> LazyImage:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Say in one sentence what decoders raise, which are all sorts of things."""
+    """Convert whatever decoders raise to a :class:`UserError`."""
     try:
         yield
     except (UserError, MemoryError):
@@ -189,9 +189,9 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
     Returns
     -------
     list of (str, Path)
-        Names inside the store, such as "A/1/0" (row, column, field of a plate) or "0", and what
-        :func:`open_lazily` opens. Wells and fields that are listed but not there are left out. A
-        single image has the name of its file without the ending.
+        Names inside the store, such as "A/1/0" (row, column, field of a plate) or "0", and paths
+        for :func:`open_lazily`. Wells and fields that are listed but missing are left out. A
+        single image has the name of its file without the suffix.
 
     Raises
     ------
@@ -203,39 +203,39 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
         raise UserError(f"{path} is no OME-Zarr: choose the folder of one.")
     with _reading(path):
         node = zarr.open(path, mode="r")
-        about = _about(node)
-        if isinstance(node, zarr.Array) or "multiscales" in about:
-            return [(_name(path), path)]
-        if "plate" in about:
-            found = list(_fields(path, about["plate"]["wells"]))
+        metadata = _ngff(node)
+        if isinstance(node, zarr.Array) or "multiscales" in metadata:
+            return [(_image_name(path), path)]
+        if "plate" in metadata:
+            images = list(_iter_fields(path, metadata["plate"]["wells"]))
         else:
             numbers = (p.name for p in path.iterdir() if p.name.isdecimal() and is_zarr(p))
-            found = [(number, path / number) for number in sorted(numbers, key=int)]
-            found = [
-                (name, at) for name, at in found if "multiscales" in _about(zarr.open(at, mode="r"))
+            images = [(number, path / number) for number in sorted(numbers, key=int)]
+            images = [
+                (name, at) for name, at in images if "multiscales" in _ngff(zarr.open(at, mode="r"))
             ]
-    if not found:
+    if not images:
         raise UserError(f"{path} holds no OME-Zarr image: choose another folder.")
-    return found
+    return images
 
 
-def _about(node: Any) -> dict[str, Any]:
-    """Metadata of NGFF; since 0.5 they stand apart from what others say."""
+def _ngff(node: Any) -> dict[str, Any]:
+    """Return the NGFF metadata; since 0.5 they are separate from other attributes."""
     attributes = dict(node.attrs)
     return dict(attributes.get("ome", attributes))
 
 
-def _fields(plate: Path, wells: list[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
+def _iter_fields(plate: Path, wells: list[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
     for name in (well["path"] for well in wells):
         if is_zarr(plate / name):
-            for image in _about(zarr.open(plate / name, mode="r"))["well"]["images"]:
+            for image in _ngff(zarr.open(plate / name, mode="r"))["well"]["images"]:
                 field = f"{name}/{image['path']}"
                 if is_zarr(plate / field):
                     yield field, plate / field
 
 
-def _name(path: Path) -> str:
-    """Name of an image, with the way to it from the outermost folder of zarr."""
+def _image_name(path: Path) -> str:
+    """Return the name of an image, with its path in the outermost folder of zarr."""
     path = path.absolute()
     top = path
     while is_zarr(top.parent):
@@ -245,18 +245,18 @@ def _name(path: Path) -> str:
 
 def _open_zarr(path: Path, level: int) -> LazyImage:
     node = zarr.open(path, mode="r")
-    about = _about(node)
+    metadata = _ngff(node)
     if isinstance(node, zarr.Array):
         _check_level(path, level, 1)
         ndim = len(node.shape)
         pixels = LazyArray(node, range(ndim), path)
-        return LazyImage(pixels, None, (1.0,) * ndim, (None,) * ndim, _name(path))
-    if "multiscales" not in about:
+        return LazyImage(pixels, None, (1.0,) * ndim, (None,) * ndim, _image_name(path))
+    if "multiscales" not in metadata:
         inside = list_zarr_images(path)
         raise UserError(
             f"{path} holds several images: choose one of the {len(inside)}, such as {inside[0][1]}."
         )
-    image = about["multiscales"][0]
+    image = metadata["multiscales"][0]
     _check_level(path, level, len(image["datasets"]))
     dataset = image["datasets"][level]
     array = node[dataset["path"]]
@@ -264,24 +264,24 @@ def _open_zarr(path: Path, level: int) -> LazyImage:
         raise ValueError(f"{dataset['path']} is no array")
     axes = [a if isinstance(a, dict) else {"name": a} for a in image.get("axes", "tczyx")]
     scale = [1.0] * len(array.shape)
-    for step in (*_steps(dataset), *_steps(image)):
+    for step in (*_read_scales(dataset), *_read_scales(image)):
         scale = [old * float(new) for old, new in zip(scale, step, strict=True)]
-    letters = "".join(_letter(axis) for axis in axes)
+    letters = "".join(_axis_letter(axis) for axis in axes)
     units = tuple(axis.get("unit") for axis in axes)
     if not len(letters) == len(scale):
         raise ValueError(f"{len(letters)} axes are named for {len(scale)}")
     return LazyImage(
-        LazyArray(array, range(len(scale)), path), letters, tuple(scale), units, _name(path)
+        LazyArray(array, range(len(scale)), path), letters, tuple(scale), units, _image_name(path)
     )
 
 
-def _steps(part: dict[str, Any]) -> list[list[float]]:
-    """Scales that a dataset, or an image, is given."""
+def _read_scales(part: dict[str, Any]) -> list[list[float]]:
+    """Return the scale transformations of a dataset or an image."""
     return [t["scale"] for t in part.get("coordinateTransformations") or () if "scale" in t]
 
 
-def _letter(axis: dict[str, Any]) -> str:
-    """One letter for an axis, whose name may be a word."""
+def _axis_letter(axis: dict[str, Any]) -> str:
+    """Return one letter for an axis, whose name may be a word."""
     return {"time": "T", "channel": "C"}.get(axis.get("type", ""), str(axis["name"])[0].upper())
 
 
@@ -298,7 +298,7 @@ def _open_tiff(path: Path, level: int) -> LazyImage:
         _check_level(path, level, len(full.levels))
         series = full.levels[level]
         if series.dataoffset is not None:
-            # a strip can be a whole plane: only mapped into memory it need not be read at once
+            # a strip can be a whole plane: memory mapping avoids reading it at once
             source: Any = tifffile.memmap(path, series=0, level=level, mode="r")
         else:
             source = zarr.open(full.aszarr(level=level), mode="r")
@@ -306,15 +306,15 @@ def _open_tiff(path: Path, level: int) -> LazyImage:
     except BaseException:
         opened.close()
         raise
-    for axis, many, few in zip(full.axes, full.shape, series.shape, strict=False):
+    for axis, full_length, level_length in zip(full.axes, full.shape, series.shape, strict=False):
         if axis in "YX":
             size, unit = spacings.get(axis, UNKNOWN_SPACING)
-            spacings[axis] = (size * many / few, unit)
-    kept = [a for a, letter in enumerate(series.axes) if series.shape[a] > 1 or letter in "YX"]
-    kept.sort(key=lambda axis: series.axes[axis] == "S")  # a stable sort: only colours move
-    pixels = LazyArray(source, kept, path)
+            spacings[axis] = (size * full_length / level_length, unit)
+    order = [a for a, letter in enumerate(series.axes) if series.shape[a] > 1 or letter in "YX"]
+    order.sort(key=lambda axis: series.axes[axis] == "S")  # a stable sort: only colours move
+    pixels = LazyArray(source, order, path)
     weakref.finalize(pixels, opened.close)
-    letters = "".join(series.axes[axis] for axis in kept).replace("S", "")
+    letters = "".join(series.axes[axis] for axis in order).replace("S", "")
     sizes = [spacings.get(letter, UNKNOWN_SPACING) for letter in letters]
     known = len(set(letters)) == len(letters) and {"Y", "X"} <= set(letters)
     return LazyImage(
@@ -322,5 +322,5 @@ def _open_tiff(path: Path, level: int) -> LazyImage:
         letters if known and not set(letters) & set("QI") else None,
         tuple(size for size, _ in sizes),
         tuple(unit for _, unit in sizes),
-        _name(path),
+        _image_name(path),
     )

@@ -1,4 +1,4 @@
-"""One program at a time writes a result."""
+"""Locks: only one program at a time writes a result."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from napari_nuclei_unet.errors import UserError
 
 @contextmanager
 def write_lock(path: Path) -> Iterator[None]:
-    """Keep other programs from writing a result; those that only read are not stopped.
+    """Lock a result against other programs that write it; reading stays possible.
 
-    The system takes the lock back when a program ends, however it ends. Where a file system has no
-    locks, as some of the network, nothing is kept from anybody.
+    The system releases the lock when the program ends, however it ends. File systems without
+    locks, such as some network drives, are not protected.
 
     Parameters
     ----------
     path : Path
-        Of the result. Beside it a hidden file stands as long as it is locked.
+        Of the result. A hidden file beside it exists as long as it is locked.
 
     Raises
     ------
@@ -45,5 +45,5 @@ def write_lock(path: Path) -> Iterator[None]:
     finally:
         if lock.is_locked:
             with suppress(OSError):
-                file.unlink()  # before it is free: who waits for this one finds it gone
+                file.unlink()  # before the release: a program waiting for it finds it gone
             lock.release()

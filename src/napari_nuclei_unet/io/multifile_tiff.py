@@ -1,4 +1,4 @@
-"""OME-TIFF images that stand in several files."""
+"""OME-TIFF images in several files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_nuclei_unet.io.images import TIFF_SUFFIXES
 
 
 def list_tiff_files(path: Path) -> list[Path]:
-    """List the files that hold the image of a TIFF; mostly it is the only one.
+    """List the files that hold the image of a TIFF, mostly only this one.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ def list_tiff_files(path: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        First the one that describes the image: this one, if its OME-XML names others, or the one
-        to which it refers.
+        First the one with the metadata: this one, if its OME-XML names others, or the one to which
+        it refers.
     """
     if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file():
         return [path]
@@ -33,7 +33,7 @@ def list_tiff_files(path: Path) -> list[Path]:
         with defer_tifffile_log(discard=True), tifffile.TiffFile(path) as opened:
             xml = opened.ome_metadata
         root = None if xml is None else ET.fromstring(xml)
-    except Exception:  # whatever a decoder raises; who opens it will say why
+    except Exception:  # whatever a decoder raises; opening the file reports it
         return [path]
     if root is None:
         return [path]
@@ -41,22 +41,22 @@ def list_tiff_files(path: Path) -> list[Path]:
         first = path.parent / referred.get("MetadataFile", path.name)
         others = list_tiff_files(first) if first != path and first.is_file() else []
         return others if path in others else [path]
-    return list(dict.fromkeys([path, *(path.parent / name for name in _named(root))]))
+    return list(dict.fromkeys([path, *(path.parent / name for name in _find_file_names(root))]))
 
 
 @contextmanager
 def defer_tifffile_log(discard: bool = False) -> Iterator[None]:
-    """Hold back what tifffile logs, and let it pass in the end, unless an error says it all.
+    """Collect what tifffile logs, and log it at the end unless an error is raised.
 
     Parameters
     ----------
     discard : bool, optional
-        Never let it pass: who opens the file later will hear it.
+        Never log it: it is logged when the file is opened later.
     """
-    log, kept = logging.getLogger("tifffile"), list[logging.LogRecord]()
+    log, records = logging.getLogger("tifffile"), list[logging.LogRecord]()
 
     def keep(record: logging.LogRecord) -> bool:
-        kept.append(record)
+        records.append(record)
         return False
 
     log.addFilter(keep)
@@ -64,17 +64,17 @@ def defer_tifffile_log(discard: bool = False) -> Iterator[None]:
         yield
     finally:
         log.removeFilter(keep)
-    for record in () if discard else kept:
+    for record in () if discard else records:
         log.handle(record)
 
 
-def _named(root: ET.Element) -> list[str]:
-    """Names of other files of the first image, as tifffile finds them: a file knows its own id."""
+def _find_file_names(root: ET.Element) -> list[str]:
+    """Find other files of the first image as tifffile does: a file contains its own id."""
     own, names = root.get("UUID"), []
-    for one in root.iterfind("{*}Image[1]/{*}Pixels/{*}TiffData/{*}UUID"):
-        own = own or one.text
-        if one.text != own and "FileName" in one.attrib:
-            names.append(one.attrib["FileName"])
+    for uuid in root.iterfind("{*}Image[1]/{*}Pixels/{*}TiffData/{*}UUID"):
+        own = own or uuid.text
+        if uuid.text != own and "FileName" in uuid.attrib:
+            names.append(uuid.attrib["FileName"])
     return names
 
 

@@ -1,4 +1,4 @@
-"""Where the pixels of labels are, and how NGFF says it."""
+"""The pixel grid of labels, and its NGFF metadata."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NGFF_AXIS_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X":
 
 @dataclass(frozen=True)
 class LabelsGrid:
-    """Where the pixels of labels are.
+    """The pixel grid of labels.
 
     Attributes
     ----------
@@ -36,24 +36,24 @@ class LabelsGrid:
             raise ValueError(f"These do not fit together: {self}")
 
     def chunks(self, edge: int) -> tuple[int, ...]:
-        """Chunks of one plane, of at most ``edge`` pixels in Y and X."""
+        """Return the chunk shape: one plane, at most ``edge`` pixels in Y and X."""
         pairs = zip(self.axes, self.shape, strict=True)
         return tuple(max(1, min(edge, n)) if axis in "YX" else 1 for axis, n in pairs)
 
     def level(self, level: int) -> tuple[int, ...]:
-        """Shape when every second pixel in Y and X is taken, ``level`` times."""
+        """Return the shape after taking every second pixel in Y and X, ``level`` times."""
         pairs = zip(self.axes, self.shape, strict=True)
         return tuple(-(-n // 2**level) if axis in "YX" else n for axis, n in pairs)
 
     def to_ngff(self, name: str, levels: int) -> dict[str, Any]:
-        """Metadata of NGFF of an image with so many levels."""
+        """Return the NGFF metadata of an image with this many levels."""
         axes = []
         for letter, unit in zip(self.axes, self.units, strict=True):
             kind = {"type": NGFF_AXIS_TYPES[letter]} if letter in NGFF_AXIS_TYPES else {}
             axes.append({"name": letter.lower(), **kind, **({"unit": unit} if unit else {})})
         datasets = []
         for level in range(levels):
-            # no translation: a pixel of a level has the middle of the pixel it was taken from
+            # no translation: a pixel of a level has the centre of the pixel it was taken from
             pairs = zip(self.axes, self.scale, strict=True)
             scale = [size * 2**level if axis in "YX" else size for axis, size in pairs]
             step = {"type": "scale", "scale": scale}

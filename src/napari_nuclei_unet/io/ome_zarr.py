@@ -1,4 +1,4 @@
-"""Labels larger than memory: an OME-Zarr that is filled block by block."""
+"""Labels larger than memory: an OME-Zarr that is written block by block."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ BLOSC_COMPRESSOR: Any = {"id": "blosc", "cname": "zstd", "clevel": 5, "shuffle":
 
 
 class LabelsStore:
-    """Labels on disk, with their pyramid and the record of what made them.
+    """Labels on disk, with their pyramid and the record of their provenance.
 
-    It is not finished until :meth:`finish`; whoever finds it can tell.
-    Made by :meth:`create` or :meth:`open_existing`.
+    The store is marked as unfinished until :meth:`finish`.
+    Use :meth:`create` or :meth:`open_existing`.
 
     Attributes
     ----------
@@ -52,34 +52,34 @@ class LabelsStore:
         chunk: int = CHUNK,
         overwrite: bool = False,
     ) -> LabelsStore:
-        """Make a store of background only, or open the one of the same kind that is there.
+        """Create a store of background, or open an existing one of the same kind.
 
         Parameters
         ----------
         path : str or Path
             Folder; appears whole or not at all.
-        grid : Grid
+        grid : LabelsGrid
         dtype : dtype
             Integer.
         chunk : int, optional
             Largest edge of a chunk, in pixels.
         overwrite : bool, optional
-            Delete labels of this program that are there; nothing else is ever deleted.
+            Delete existing labels of this program; nothing else is ever deleted.
 
         Returns
         -------
         LabelsStore
-            What was there keeps its labels, record and chunks: see ``record`` and ``finished``
-            before going on with it.
+            An existing store keeps its labels, record and chunks: check ``record`` and
+            ``finished`` before resuming it.
 
         Raises
         ------
         UserError
-            If something else is there, or it cannot be written.
+            If something else exists there, or it cannot be written.
         """
         path = Path(path)
-        with _filling(path):
-            ours = _is_ours(path)
+        with _convert_write_errors(path):
+            ours = _is_labels_store(path)
             if not ours and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
                 raise UserError(f"{path} exists and holds something else: choose another name.")
             if ours and not overwrite:
@@ -87,10 +87,10 @@ class LabelsStore:
             aside = path.with_name(f".{uuid4().hex}.zarr")
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _make(aside, path.stem.removesuffix(".ome"), grid, np.dtype(dtype), chunk)
+                _create(aside, path.stem.removesuffix(".ome"), grid, np.dtype(dtype), chunk)
                 old = path.with_name(f".{uuid4().hex}.zarr")
                 if path.exists():
-                    os.replace(path, old)  # at once: half of it could pass for the whole
+                    os.replace(path, old)  # at once: half of it would look complete
                 os.replace(aside, path)
                 shutil.rmtree(old, ignore_errors=True)
             finally:
@@ -99,7 +99,7 @@ class LabelsStore:
 
     @classmethod
     def open_existing(cls, path: str | Path) -> LabelsStore:
-        """Open labels that :meth:`create` made, to read and to write.
+        """Open labels written by :meth:`create`, for reading and writing.
 
         Raises
         ------
@@ -107,12 +107,12 @@ class LabelsStore:
             If there are none.
         """
         path = Path(path)
-        if not _is_ours(path):
+        if not _is_labels_store(path):
             raise UserError(f"{path} holds no labels of this program: choose another folder.")
         return cls(path)
 
     def _checked(self, grid: LabelsGrid, dtype: np.dtype[Any]) -> LabelsStore:
-        """Self, if it is of this kind."""
+        """Return this store after a check of its grid and dtype."""
         have = (self.grid.axes, self.grid.shape, self.labels.dtype)
         if have != (grid.axes, grid.shape, dtype):
             raise UserError(
@@ -123,13 +123,13 @@ class LabelsStore:
 
     @property
     def _image(self) -> dict[str, Any]:
-        """Metadata of NGFF."""
+        """NGFF metadata."""
         images: Any = self._group.attrs["multiscales"]
         return dict(images[0])
 
     @property
     def grid(self) -> LabelsGrid:
-        """Where the pixels of full resolution are."""
+        """Pixel grid at full resolution."""
         axes = self._image["axes"]
         return LabelsGrid(
             tuple(self.labels.shape),
@@ -140,46 +140,46 @@ class LabelsStore:
 
     @property
     def levels(self) -> list[Any]:
-        """Arrays of zarr that are complete, full resolution first, as napari wants a pyramid."""
+        """Complete zarr arrays, full resolution first, as napari takes a pyramid."""
         return [self._group[dataset["path"]] for dataset in self._image["datasets"]]
 
     @property
     def record(self) -> dict[str, Any]:
-        """What made the labels."""
-        return {key: value for key, value in self._written.items() if key != "finished"}
+        """Provenance of the labels."""
+        return {key: value for key, value in self._stored_record.items() if key != "finished"}
 
     @property
     def finished(self) -> bool:
-        """Whether all labels are there."""
-        return bool(self._written["finished"])
+        """Whether all labels are written."""
+        return bool(self._stored_record["finished"])
 
     @property
-    def _written(self) -> dict[str, Any]:
+    def _stored_record(self) -> dict[str, Any]:
         written: Any = self._group.attrs[RECORD_KEY]
         return dict(written)
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Replace the record; JSON, and the key "finished" is ours.
+        """Replace the record, which is JSON; its key "finished" is reserved.
 
         Raises
         ------
         UserError
             If it cannot be written.
         """
-        self._describe({RECORD_KEY: {**record, "finished": self.finished}})
+        self._update_attributes({RECORD_KEY: {**record, "finished": self.finished}})
 
     def finish(self) -> None:
-        """Say that all labels are there.
+        """Mark the labels as finished.
 
         Raises
         ------
         UserError
             If it cannot be written.
         """
-        self._describe({RECORD_KEY: {**self._written, "finished": True}})
+        self._update_attributes({RECORD_KEY: {**self._stored_record, "finished": True}})
 
-    def _describe(self, attributes: dict[str, Any]) -> None:
-        with _filling(self.path):
+    def _update_attributes(self, attributes: dict[str, Any]) -> None:
+        with _convert_write_errors(self.path):
             self._group.update_attributes(attributes)
 
     def write(self, place: tuple[int | slice, ...], values: NDArray[np.integer] | int) -> None:
@@ -188,23 +188,22 @@ class LabelsStore:
         Parameters
         ----------
         place : tuple of int or slice
-            Ends at chunks where other processes write beside it.
+            Aligned with chunks where other processes write beside it.
         values : ndarray or int
 
         Raises
         ------
         UserError
-            If the disk is full or gone.
+            If the disk is full or missing.
         """
-        with _filling(self.path):
+        with _convert_write_errors(self.path):
             self.labels[place] = values
 
     def build_pyramid(self) -> Iterator[Step]:
-        """Make, or make anew, the smaller levels, down to one chunk's size in Y and X.
+        """Build, or rebuild, the smaller levels, down to the size of one chunk in Y and X.
 
         Each takes every second pixel of the one before, as labels have no mean. The levels are
-        listed in the metadata when all are complete, and not while they are made. One step holds
-        four chunks in memory.
+        listed in the metadata only when all are complete. One step needs memory for four chunks.
 
         Yields
         ------
@@ -214,7 +213,7 @@ class LabelsStore:
         Raises
         ------
         UserError
-            If the disk is full or gone.
+            If the disk is full or missing.
         """
         grid = self.grid
         image = self._image
@@ -222,34 +221,34 @@ class LabelsStore:
         count = 1
         while max(edges) > CHUNK * 2 ** (count - 1):
             count += 1
-        self._describe({"multiscales": grid.to_ngff(image["name"], 1)["multiscales"]})
+        self._update_attributes({"multiscales": grid.to_ngff(image["name"], 1)["multiscales"]})
         arrays = [self.labels]
-        with _filling(self.path):
+        with _convert_write_errors(self.path):
             for level in range(1, count):
                 chunks = tuple(self.labels.chunks)
                 arrays.append(_add(self._group, level, grid.level(level), chunks, self.labels))
-        total = sum(len(_places(array)) for array in arrays[1:])
+        total = sum(len(_chunk_boxes(array)) for array in arrays[1:])
         done = 0
         for below, array in itertools.pairwise(arrays):
-            for place in _places(array):
-                with _filling(self.path):
-                    array[place] = _every_second(below, place, grid.axes)
+            for box in _chunk_boxes(array):
+                with _convert_write_errors(self.path):
+                    array[box] = _read_every_second(below, box, grid.axes)
                 done += 1
                 yield Step(done, total)
-        self._describe({"multiscales": grid.to_ngff(image["name"], count)["multiscales"]})
+        self._update_attributes({"multiscales": grid.to_ngff(image["name"], count)["multiscales"]})
 
 
-def _is_ours(path: Path) -> bool:
+def _is_labels_store(path: Path) -> bool:
     try:
         group = zarr.open_group(path, mode="r", use_consolidated=False)
         return isinstance(group.attrs[RECORD_KEY], dict) and isinstance(group["0"], zarr.Array)
-    except Exception:  # whatever zarr raises of what it does not know
+    except Exception:  # whatever zarr raises for an unknown format
         return False
 
 
 @contextmanager
-def _filling(path: Path) -> Iterator[None]:
-    """Say in one sentence that a folder cannot be written."""
+def _convert_write_errors(path: Path) -> Iterator[None]:
+    """Convert errors of writing to a folder to a :class:`UserError`."""
     try:
         yield
     except OSError as error:
@@ -259,19 +258,19 @@ def _filling(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _make(path: Path, name: str, grid: LabelsGrid, dtype: np.dtype[Any], chunk: int) -> None:
-    """Make a store of background."""
+def _create(path: Path, name: str, grid: LabelsGrid, dtype: np.dtype[Any], chunk: int) -> None:
+    """Create a store of background."""
     if dtype.kind not in "ui":
         raise ValueError(f"labels are integers, not {dtype}")
-    about = {**grid.to_ngff(name, 1), RECORD_KEY: {"finished": False}}
-    group = zarr.create_group(path, zarr_format=2, attributes=about)
+    attributes = {**grid.to_ngff(name, 1), RECORD_KEY: {"finished": False}}
+    group = zarr.create_group(path, zarr_format=2, attributes=attributes)
     _add(group, 0, grid.shape, grid.chunks(chunk), np.empty(0, dtype))
 
 
 def _add(
     group: zarr.Group, level: int, shape: tuple[int, ...], chunks: tuple[int, ...], like: Any
 ) -> Any:
-    """Add an empty level of the type of another."""
+    """Add an empty level with the dtype of another array."""
     return group.create_array(
         str(level),
         shape=shape,
@@ -285,8 +284,8 @@ def _add(
     )
 
 
-def _places(array: Any) -> list[tuple[slice, ...]]:
-    """Where the chunks of an array are."""
+def _chunk_boxes(array: Any) -> list[tuple[slice, ...]]:
+    """List the boxes of the chunks of an array."""
     return list(
         itertools.product(
             *(
@@ -297,10 +296,10 @@ def _places(array: Any) -> list[tuple[slice, ...]]:
     )
 
 
-def _every_second(below: Any, place: tuple[slice, ...], axes: str) -> NDArray[Any]:
-    """Read what a chunk takes of the level below."""
+def _read_every_second(below: Any, box: tuple[slice, ...], axes: str) -> NDArray[Any]:
+    """Read every second pixel of the level below for a chunk."""
     factors = [2 if axis in "YX" else 1 for axis in axes]
-    pairs = list(zip(place, factors, strict=True))
+    pairs = list(zip(box, factors, strict=True))
     # the part is read with step 1, which zarr does by whole chunks
     part = below[tuple(slice(at.start * f, at.stop * f) for at, f in pairs)]
     return np.asarray(part)[tuple(slice(None, None, f) for _, f in pairs)]

@@ -1,4 +1,4 @@
-"""Pictures of an image with its labels."""
+"""Overlays of labels on an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Size of a pixel, as TIFF files say it."""
+"""Pixel sizes in the metadata of TIFF files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import tifffile
 
-# Names of UDUNITS, as NGFF wants them, for what OME-XML and ImageJ write.
+# Names of UDUNITS, as in NGFF, for the units of OME-XML and ImageJ.
 UDUNITS_NAMES = {
     "m": "meter", "cm": "centimeter", "mm": "millimeter", "nm": "nanometer", "pm": "picometer",
     "\u00b5m": "micrometer", "\u03bcm": "micrometer", "\\u00B5m": "micrometer", "um": "micrometer",
@@ -21,7 +21,7 @@ Spacings = dict[str, tuple[float, str | None]]
 
 
 def read_spacings(opened: Any) -> Spacings:
-    """Read the size and unit of a pixel along the axes for which a TIFF says them.
+    """Read the size and unit of a pixel along the axes for which a TIFF has them.
 
     Parameters
     ----------
@@ -34,47 +34,47 @@ def read_spacings(opened: Any) -> Spacings:
         By letter of the axis; units are names of UDUNITS, None where unknown.
     """
     if opened.is_ome:
-        return _ome_spacings(opened.ome_metadata)
+        return _read_ome_spacings(opened.ome_metadata)
     tags = opened.pages.first.tags
     across = {"X": tags.valueof("XResolution"), "Y": tags.valueof("YResolution")}
     sizes = {axis: pair[1] / pair[0] for axis, pair in across.items() if pair and pair[0]}
     if opened.is_imagej:
-        about = opened.imagej_metadata or {}
-        unit = UDUNITS_NAMES.get(str(about.get("unit")))
-        found = {axis: _size(size, unit) for axis, size in sizes.items()}
-        if "spacing" in about:
-            found["Z"] = _size(about["spacing"], unit)
-        if "finterval" in about:
-            found["T"] = _size(
-                about["finterval"], UDUNITS_NAMES.get(str(about.get("tunit", "sec")))
+        metadata = opened.imagej_metadata or {}
+        unit = UDUNITS_NAMES.get(str(metadata.get("unit")))
+        spacings = {axis: _parse_size(size, unit) for axis, size in sizes.items()}
+        if "spacing" in metadata:
+            spacings["Z"] = _parse_size(metadata["spacing"], unit)
+        if "finterval" in metadata:
+            spacings["T"] = _parse_size(
+                metadata["finterval"], UDUNITS_NAMES.get(str(metadata.get("tunit", "sec")))
             )
-        return found
-    # microscopes write centimeters; dots per inch come from what printers and scanners are told
+        return spacings
+    # microscopes write centimeters; dots per inch are settings of printers and scanners
     if tags.valueof("ResolutionUnit") == tifffile.RESUNIT.CENTIMETER:
-        return {axis: _size(1e4 * size, "micrometer") for axis, size in sizes.items()}
+        return {axis: _parse_size(1e4 * size, "micrometer") for axis, size in sizes.items()}
     return {}
 
 
-def _ome_spacings(xml: str) -> Spacings:
+def _read_ome_spacings(xml: str) -> Spacings:
     try:
         pixels = ET.fromstring(xml).find(".//{*}Pixels")
     except ET.ParseError:
         pixels = None
-    found: Spacings = {}
+    spacings: Spacings = {}
     if pixels is not None:
         for axis, key, default in (
             *((axis, f"PhysicalSize{axis}", "\u00b5m") for axis in "XYZ"),
             ("T", "TimeIncrement", "s"),
         ):
             if key in pixels.attrib:
-                found[axis] = _size(
+                spacings[axis] = _parse_size(
                     pixels.get(key), UDUNITS_NAMES.get(pixels.get(f"{key}Unit", default))
                 )
-    return found
+    return spacings
 
 
-def _size(value: Any, unit: str | None) -> tuple[float, str | None]:
-    """Size and unit; 1 without a unit where the file says nonsense."""
+def _parse_size(value: Any, unit: str | None) -> tuple[float, str | None]:
+    """Return size and unit; 1 without a unit where the size is invalid."""
     try:
         size = float(value)
     except (TypeError, ValueError):

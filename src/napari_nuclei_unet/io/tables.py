@@ -17,10 +17,10 @@ def write_table(path: Path, table: dict[str, NDArray[Any]]) -> None:
     ----------
     path : Path
     table : dict of str to ndarray, shape (n,)
-        Columns, as from ``core.measure.measure``.
+        Columns, as from ``labels.regionprops.measure``.
     """
     with path.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out)
         writer.writerow(table)
         for row in zip(*table.values(), strict=True):
-            writer.writerow(f"{one:.9g}" if isinstance(one, np.floating) else one for one in row)
+            writer.writerow(f"{x:.9g}" if isinstance(x, np.floating) else x for x in row)
