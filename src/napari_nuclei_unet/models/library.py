@@ -1,4 +1,4 @@
-"""The user's own models: saved under names that are never taken twice, renamed, moved, deleted."""
+"""The user's own models: saved under unique names, renamed, copied, deleted."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from napari_nuclei_unet.io.paths import MAX_NAME_LENGTH, sanitize_name
 from napari_nuclei_unet.models.model import ModelCard, read_card, read_model, shipped_models
 
 MODEL_SUFFIX = ".safetensors"
-# Beside models a name for none: to train from the beginning.
+# A choice beside the models: training from the beginning.
 RANDOM_WEIGHTS_NAME = "random weights"
 
 
 def check_model_name(name: str) -> str:
-    """Accept the name of a model, without spaces around it.
+    """Check the name of a model, and return it without spaces around it.
 
     Raises
     ------
     UserError
-        If no file can be called so, or a model of the package is.
+        If it is no valid file name, or that of a model of the package.
     """
     name = name.strip()
     if sanitize_name(name, "") != name or not name:
@@ -34,13 +34,13 @@ def check_model_name(name: str) -> str:
             f"'{name}' cannot be the name of a model: take letters, digits, spaces, - and _, at "
             f"most {MAX_NAME_LENGTH}."
         )
-    if name.lower() in {one.lower() for one in (*shipped_models(), RANDOM_WEIGHTS_NAME)}:
+    if name.lower() in {taken.lower() for taken in (*shipped_models(), RANDOM_WEIGHTS_NAME)}:
         raise UserError(f"'{name}' is not a name for a model of yours: choose another name.")
     return name
 
 
 def find_free_model_path(folder: Path, name: str) -> Path:
-    """Give the file for a new model: its name, or with the first number that is free.
+    """Find a free file for a new model: its name, with a number where that is taken.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ def find_free_model_path(folder: Path, name: str) -> Path:
 
 def _is_name_taken(folder: Path, name: str) -> bool:
     try:
-        # some file systems do not tell capitals from small letters
+        # some file systems ignore case
         return name.lower() in {path.stem.lower() for path in folder.glob(f"*{MODEL_SUFFIX}")}
-    except OSError:  # not to be read; writing will say it
+    except OSError:  # not readable; writing reports it
         return False
 
 
 def rename_model(path: Path, name: str) -> Path:
-    """Give a model another name, in its card, too.
+    """Rename a model, also in its card.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def rename_model(path: Path, name: str) -> Path:
     Raises
     ------
     UserError
-        If the name is taken or cannot be one, or the file cannot be written.
+        If the name is taken or invalid, or the file cannot be written.
     """
     name = check_model_name(name)
     to = path.with_name(f"{name}{MODEL_SUFFIX}")
@@ -118,7 +118,7 @@ def _copy_with_card(path: Path, card: ModelCard, to: Path) -> None:
 
 
 def delete_model(path: Path) -> None:
-    """Remove a model.
+    """Delete a model.
 
     Raises
     ------
@@ -132,12 +132,12 @@ def delete_model(path: Path) -> None:
 
 
 def copy_into_library(path: Path, folder: Path) -> Path:
-    """Copy a model file into a folder, under its name or the next that is free.
+    """Copy a model file into a folder, under its name or the next free one.
 
     Parameters
     ----------
     path : Path
-        A ``.safetensors`` file of this plugin; it is read whole and checked.
+        A ``.safetensors`` file of this plugin; it is read completely and checked.
     folder : Path
 
     Returns
@@ -157,10 +157,10 @@ def copy_into_library(path: Path, folder: Path) -> Path:
 
 
 def find_path_for_copy(folder: Path, name: str) -> Path:
-    """Give the file for a model that is brought in, whatever it is called."""
+    """Find a free file for a model that is copied, whatever its name."""
     try:
         return find_free_model_path(folder, name)
-    except UserError:  # it is called like one of the package, or as no file can be
+    except UserError:  # the name of a model of the package, or no valid file name
         return find_free_model_path(
             folder, f"{sanitize_name(name, 'model')[: MAX_NAME_LENGTH - 10]} copy"
         )

@@ -1,4 +1,4 @@
-"""What a model is: weights and card in one safetensors file, checked when it is loaded."""
+"""Models: weights and card in one safetensors file, checked when it is loaded."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from napari_nuclei_unet.params import SegmentParams
 if TYPE_CHECKING:
     from napari_nuclei_unet.network.unet import UNet
 
-# What a later version writes, and this one does not understand, has another number.
+# Later formats, which this version cannot read, have another number.
 MODEL_FORMAT = "nuclei-unet-1"
 MODEL_FORMAT_PATTERN = re.compile(r"nuclei-unet-\d+")
-# Of the image.
+# Channels of the input of every model.
 IMAGE_CHANNELS = 3
-# Numbers of maps that can be separated: the nucleus alone; with border and distance; with size.
+# Numbers of maps: nucleus only; with border and distance; with size.
 SUPPORTED_MAP_COUNTS = (1, 3, 4)
 THRESHOLD_NAMES = ("threshold", "separation", "confidence", "minimum_area")
 SHIPPED_MODELS_FOLDER = Path(str(files("napari_nuclei_unet"))) / "weights"
@@ -34,29 +34,29 @@ SHIPPED_MODELS_FOLDER = Path(str(files("napari_nuclei_unet"))) / "weights"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known of a model; it travels as JSON in the header of the model's file.
+    """The card of a model, stored as JSON in the header of its file.
 
     Attributes
     ----------
     name, description, licence, version, created : str
-        ``version`` is that of the plugin which trained it, ``created`` an ISO date.
+        ``version`` is that of the plugin that trained it, ``created`` an ISO date.
     network : dict
-        Fields of ``core.unet.UNetConfig``.
+        Fields of ``network.unet.UNetConfig``.
     thresholds : dict
         ``threshold``, ``separation``, ``confidence`` and ``minimum_area`` as tuned for this
-        model; the area in pixels that the network sees.
+        model; the area in pixels of the zoomed image.
     sizes : tuple of float
-        Smallest and largest diameter of nuclei, in pixels, that this model takes as they are;
-        images with others are zoomed. Empty: it takes any image as it is.
+        Smallest and largest diameter of nuclei, in pixels, that need no zoom. Empty: images are
+        never zoomed.
     ideal : float or None
-        Diameter to which the nuclei of those images are zoomed; the geometric mean of ``sizes``
-        where it is not given.
+        Diameter to which the nuclei of other images are zoomed; by default the geometric mean of
+        ``sizes``.
     parent : dict
-        ``name`` and ``sha256`` of the model that training began with; empty: it began at random.
+        ``name`` and ``sha256`` of the model that training began with; empty: random weights.
     trained_on, training, scores : dict
         Data, parameters, and validation scores.
     history : list of dict
-        One row an epoch, as in ``epochs.Epoch``; row 0 is that of the parent.
+        One row per epoch, as in ``training.loop.Epoch``; row 0 is that of the parent.
     sha256 : str
         Of the weights: names, shapes, types and bytes in alphabetical order.
     """
@@ -94,17 +94,17 @@ class Model:
 
 
 def shipped_models() -> dict[str, Path]:
-    """Names and files of the models of the package; loads nothing."""
+    """List names and files of the models of the package, without loading them."""
     return {path.stem: path for path in list_models(SHIPPED_MODELS_FOLDER)}
 
 
 def available_models() -> dict[str, Path]:
-    """Names and files of the models that need no path, shipped ones first; loads nothing.
+    """List names and files of the models with names, shipped ones first, without loading them.
 
     Returns
     -------
     dict of str to Path
-        Of the package, and in the user's own folder (``places.model_folder``).
+        Of the package, and in the user's own folder (``io.paths.model_folder``).
     """
     mine = {path.stem: path for path in list_models(model_folder())}
     shipped = shipped_models()
@@ -112,15 +112,15 @@ def available_models() -> dict[str, Path]:
 
 
 def list_models(folder: str | Path) -> list[Path]:
-    """Model files that stand directly in a folder, in order of their names; loads nothing."""
+    """List model files directly in a folder, in order of their names, without loading them."""
     try:
         return sorted(Path(folder).expanduser().glob("*.safetensors"))
-    except (RuntimeError, OSError):  # no such user, or not to be read
+    except (RuntimeError, OSError):  # no such user, or not readable
         return []
 
 
 def find_model_path(name: str | Path) -> Path:
-    """File of a model.
+    """Find the file of a model.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def find_model_path(name: str | Path) -> Path:
 
 
 def read_card(name: str | Path) -> ModelCard:
-    """Read a model's card without its weights, and without torch.
+    """Read the card of a model without its weights, and without torch.
 
     Parameters
     ----------
@@ -160,6 +160,7 @@ def read_card(name: str | Path) -> ModelCard:
     UserError
         If it is no model file of this plugin.
     """
+    # slow imports, here and below: models are listed without them
     from safetensors import SafetensorError, safe_open
 
     path = find_model_path(name)
@@ -178,18 +179,18 @@ def read_card(name: str | Path) -> ModelCard:
         )
     if made_by != MODEL_FORMAT:
         raise UserError(f"{path.name} is not a model of this plugin: its header has no card.")
-    known = {one.name for one in dataclasses.fields(ModelCard)}
+    known = {entry.name for entry in dataclasses.fields(ModelCard)}
     try:
         card = json.loads(header["card"])
         card["thresholds"] = {"confidence": 0.0} | card["thresholds"]
-        made = ModelCard(**{key: value for key, value in card.items() if key in known})
-        SegmentParams(**{name: made.thresholds[name] for name in THRESHOLD_NAMES})
-        if made.sizes:
-            smallest, largest = made.sizes
+        model_card = ModelCard(**{key: value for key, value in card.items() if key in known})
+        SegmentParams(**{name: model_card.thresholds[name] for name in THRESHOLD_NAMES})
+        if model_card.sizes:
+            smallest, largest = model_card.sizes
             SegmentParams(diameter=smallest)
             SegmentParams(diameter=largest)
-            SegmentParams(diameter=made.ideal)
-        return made
+            SegmentParams(diameter=model_card.ideal)
+        return model_card
     except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(
             f"The card of {path.name} is damaged; copy or download it again."
@@ -227,7 +228,7 @@ def _load_cached(path: Path, _changed: int) -> Model:
 
 
 def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
-    """Read card and network, the network as it was trained, to be trained further.
+    """Read the card and the unfused network of a model, for further training.
 
     Parameters
     ----------
@@ -306,7 +307,7 @@ def save_model(path: Path, card: ModelCard, weights: Mapping[str, Any]) -> Model
 
 
 def hash_weights(weights: Mapping[str, Any]) -> str:
-    """SHA-256 of named tensors: names, types, shapes and bytes in alphabetical order."""
+    """Compute the SHA-256 of names, types, shapes and bytes of tensors, in alphabetical order."""
     import torch
 
     digest = hashlib.sha256()

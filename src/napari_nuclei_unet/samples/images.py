@@ -1,4 +1,4 @@
-"""The sample images that travel with the package.
+"""The sample images of the package.
 
 Five images of the training part of the Data Science Bowl 2018 (BBBC038, CC0; Caicedo et al.
 2019, doi:10.1038/s41592-019-0612-7), each with its annotation.
@@ -55,7 +55,7 @@ def read_sample(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
 
 
 def repeated_sample(edge: int = 4096) -> NDArray[np.uint8]:
-    """Repeat a fluorescence sample, mirrored so that it has no seams, to a large square.
+    """Tile a fluorescence sample, mirrored without seams, to a large square.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def repeated_sample(edge: int = 4096) -> NDArray[np.uint8]:
 
 
 def sample_layers(name: str) -> list[tuple[Any, dict[str, Any], str]]:
-    """Give a sample as napari layer data: the image and its annotation."""
+    """Return a sample as napari layer data: the image and its annotation."""
     image, annotation = read_sample(name)
     title = SAMPLES[name]
     return [
@@ -82,7 +82,7 @@ def sample_layers(name: str) -> list[tuple[Any, dict[str, Any], str]]:
 
 
 def fluorescence_errors() -> list[tuple[Any, dict[str, Any], str]]:
-    """Give a sample with ten mistakes to be corrected, as napari layer data."""
+    """Return a sample with ten errors to correct, as napari layer data."""
     image, annotation = sample_layers("fluorescence_small")
     title = f"{SAMPLES['fluorescence_small']} to correct"
     return [image, annotation, (plant_errors(annotation[0]), {"name": title}, "labels")]
