@@ -1,4 +1,4 @@
-"""The one exception whose message is written for the user."""
+"""The exception whose message is shown to the user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 
 class UserError(Exception):
-    """Something the user can put right; the message is one sentence that says how.
+    """An error that the user can fix; the message is one sentence that says how.
 
     It is shown as a notification in napari, as one line on stderr on the command line. What can
     be set stands in it by its name in Python, in backticks, as in the notices of a ``Step``:

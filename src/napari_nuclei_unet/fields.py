@@ -1,4 +1,4 @@
-"""How a parameter is declared, and how its value is checked."""
+"""Declaration of parameters, and checks of their values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
     Parameters
     ----------
     default : object
-        Its value when nothing is set.
+        Its default value.
     label : str
-        What the form shows.
+        Label in the form.
     help : str
         One or two sentences for tooltip and ``--help``.
     **bounds
-        ``min`` and ``max`` (included), ``step``, or ``choices``; ``slider``, how far a slider
-        goes as long as no larger value is set; ``decimals`` of a number that is typed, and not
-        slid, as its order of magnitude counts.
+        ``min`` and ``max`` (included), ``step``, or ``choices``; ``slider``, the maximum of the
+        slider as long as no larger value is set; ``decimals`` of a number that is typed instead,
+        as its order of magnitude matters.
     """
     return field(default=default, metadata={"label": label, "help": help, **bounds})
 
@@ -56,5 +56,5 @@ def check_bounds(params: Any) -> None:
                 f"{one.name} must be a {'whole ' if whole else ''}number from {meta['min']} to "
                 f"{meta['max']}, it is {value}."
             )
-        # numpy's numbers become Python's, which JSON can hold
+        # numbers of numpy become Python's, which JSON can store
         object.__setattr__(params, one.name, int(value) if whole else float(value))

@@ -15,10 +15,9 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class SegmentParams:
-    """How an image is segmented.
+    """Parameters of segmentation.
 
-    ``None`` means: the value that was tuned for the model, or for the diameter, that it is
-    measured.
+    ``None`` means: the value tuned for the model; the diameter is measured.
     """
 
     diameter: float | None = parameter(
@@ -95,7 +94,7 @@ class SegmentParams:
 
 @dataclass(frozen=True)
 class TrainParams:
-    """How a model is trained."""
+    """Parameters of training."""
 
     encoder: str = parameter(
         "plain",
@@ -324,14 +323,14 @@ PARAMETER_LABELS = {
 
 
 def with_changes(params: P, changes: dict[str, Any]) -> P:
-    """Change parameters by their names, and name one that does not exist.
+    """Replace parameters by name, with checks of names and values.
 
     Raises
     ------
     UserError
-        Also of what :func:`check_bounds` refuses.
+        If a parameter does not exist, or from :func:`check_bounds`.
     """
-    known = [one.name for one in fields(params)]
+    known = [entry.name for entry in fields(params)]
     for name in changes:
         if name not in known:
             raise UserError(f"There is no parameter '{name}': choose among {', '.join(known)}.")

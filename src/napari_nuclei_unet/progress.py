@@ -8,7 +8,7 @@ from typing import TypeVar
 
 _Result = TypeVar("_Result")
 
-# What a run is sent, or told by a true value, to stop early and to return what is finished.
+# Sent to a run: a true value stops it early, and it returns what is finished.
 Stop = bool | None
 
 
@@ -37,38 +37,38 @@ def run(
     Parameters
     ----------
     steps : generator
-        As from ``engine.segment_steps``.
+        As from ``segmentation.segment.segment_steps``.
     on_step : callable, optional
-        Is given every step. If it returns True, the run stops early, and returns what is finished.
+        Called with every step. If it returns True, the run stops early with what is finished.
 
     Returns
     -------
     object
         What the generator returned.
     """
-    wish: Stop = None
+    stop: Stop = None
     while True:
         try:
-            step = steps.send(wish)
+            step = steps.send(stop)
         except StopIteration as end:
             return end.value
-        wish = on_step is not None and on_step(step) is True
+        stop = on_step is not None and on_step(step) is True
 
 
 def forward_stop(
     steps: Generator[Step, Stop, _Result], transform: Callable[[Step], Step] | None = None
 ) -> Generator[Step, Stop, _Result]:
-    """Pass on that a run shall stop until it does, wherever it was when it was told so.
+    """Forward steps of a run, and a request to stop until the run does.
 
-    With ``transform`` its steps are passed on as that makes them.
+    With ``transform`` its steps are transformed.
     """
-    wish: Stop = None
+    stop: Stop = None
     try:
         while True:
             try:
-                step = steps.send(wish)
+                step = steps.send(stop)
             except StopIteration as end:
                 return end.value
-            wish = (yield step if transform is None else transform(step)) or wish
+            stop = (yield step if transform is None else transform(step)) or stop
     finally:
         steps.close()

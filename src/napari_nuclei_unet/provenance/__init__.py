@@ -1,1 +1,1 @@
-"""The record of a result, and how to make it again."""
+"""The record of a result, and how to reproduce it."""

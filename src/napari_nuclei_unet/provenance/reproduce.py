@@ -1,4 +1,4 @@
-"""What makes a result again: the command line, and Python, that its record says."""
+"""Command line and Python code that reproduce a result from its record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_nuclei_unet.segmentation.normalization import check_plane
 if TYPE_CHECKING:
     from napari_nuclei_unet.segmentation.segment import Segmentation
 
-# What a record says of the network's run; without it 16 bits or 32 could be taken elsewhere.
+# Settings of the network's run; without them another machine could choose another precision.
 RUN_SETTINGS = ("device", "precision", "tile", "batch")
 # Letters of axes that are neither time, depth, channels nor the plane.
 SPARE_AXIS_LETTERS = "PQRSUVW"
@@ -34,16 +34,15 @@ def describe_source(
     dtype: np.dtype[Any],
     shapes: tuple[tuple[int, int], tuple[int, int]],
 ) -> dict[str, Any]:
-    """Say in a record which image it is of, so that the others here understand it.
+    """Describe the source image of a record, for the other functions here.
 
     Parameters
     ----------
-    plane_index : Cut
-        Which plane of the image.
+    plane_index : PlaneIndex
     axes : str
-        A letter for every axis of the cut.
+        A letter for every axis of ``plane_index``.
     path : str or None
-        File that holds the image, if it does and ``files.read_image`` gives the same array.
+        File of the image, if ``io.images.read_image`` returns the same array.
     level : int
         Of a pyramid.
     dtype : dtype
@@ -72,7 +71,7 @@ def describe_source(
 
 
 def enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:
-    """Give a result of a lower level of a pyramid the pixels of the full image.
+    """Enlarge a result of a lower level of a pyramid to full resolution.
 
     Parameters
     ----------
@@ -83,7 +82,7 @@ def enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic])
     Returns
     -------
     Segmentation
-        The same where it has these pixels already.
+        The same object where it is at full resolution already.
     """
     if result.labels.shape == plane.shape[:2]:
         return result
@@ -92,13 +91,13 @@ def enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic])
         result,
         plane=check_plane(plane),
         labels=enlarged(result.labels, plane.shape),
-        maps=np.stack([enlarged(one, plane.shape) for one in result.maps]),
+        maps=np.stack([enlarged(values, plane.shape) for values in result.maps]),
         inside=inside,
     )
 
 
 def format_command(record: dict[str, Any]) -> str:
-    """Write the command that makes a result again.
+    """Format the command that reproduces a result.
 
     Parameters
     ----------
@@ -122,37 +121,37 @@ def format_command(record: dict[str, Any]) -> str:
             "The command line needs a file, and this image is in none that it can read: save the "
             "image first, open it, and segment that."
         )
-    words = ["nuclei-unet", "segment", source["path"], "--out", "results"]
-    words += ["--model", record.get("model_file") or record["model"]]
+    arguments = ["nuclei-unet", "segment", source["path"], "--out", "results"]
+    arguments += ["--model", record.get("model_file") or record["model"]]
     for name, value in _get_settings(record).items():
-        words += ["--" + name.replace("_", "-"), str(value)]
+        arguments += ["--" + name.replace("_", "-"), str(value)]
     if len(source["axes"]) > 2:
-        words += ["--axes", source["axes"]]
+        arguments += ["--axes", source["axes"]]
     if source["planes"]:
-        words += ["--planes", ",".join(map(str, source["planes"]))]
+        arguments += ["--planes", ",".join(map(str, source["planes"]))]
     if source["channel"] is not None:
-        words += ["--channel", str(source["channel"])]
+        arguments += ["--channel", str(source["channel"])]
     if source["level"]:
-        words += ["--level", str(source["level"])]
+        arguments += ["--level", str(source["level"])]
     if record.get("join"):
-        words += ["--join", record["join"]]
+        arguments += ["--join", record["join"]]
     if record.get("track"):
-        words += ["--track"]
+        arguments += ["--track"]
     if record.get("format") == "zarr":
-        words += ["--format", "zarr"]
+        arguments += ["--format", "zarr"]
     for polygon in record["region"] or []:
-        words += ["--region", " ".join(f"{y!r},{x!r}" for y, x in polygon)]
-    return shlex.join(words)
+        arguments += ["--region", " ".join(f"{y!r},{x!r}" for y, x in polygon)]
+    return shlex.join(arguments)
 
 
 def format_python(record: dict[str, Any]) -> str:
-    """Write the Python that makes a result again, as ``labels``.
+    """Format the Python code that reproduces a result, as ``labels``.
 
     Parameters
     ----------
     record : dict
-        As in :func:`format_command`. Without a file the image is taken from napari's viewer, so
-        that the code runs in its console.
+        As in :func:`format_command`. Without a file the image is taken from the viewer, so that
+        the code runs in napari's console.
 
     Returns
     -------
@@ -189,7 +188,7 @@ def format_python(record: dict[str, Any]) -> str:
 
 
 def _format_script(names: set[str], lines: list[str]) -> str:
-    """Write a script of lines that use these public names of the package, and maybe numpy."""
+    """Format a script of lines that use these public names of the package, and maybe numpy."""
     imports = [f"from napari_nuclei_unet import {', '.join(sorted(names))}", ""]
     if any("np." in line for line in lines):
         imports.insert(0, "import numpy as np")
@@ -197,20 +196,19 @@ def _format_script(names: set[str], lines: list[str]) -> str:
 
 
 def extend_record_to_stack(record: dict[str, Any]) -> dict[str, Any] | None:
-    """Let the record of one plane speak of all that were written into its labels.
+    """Extend the record of one plane to all planes that were written into its labels.
 
     Parameters
     ----------
     record : dict
-        As a labels layer of the window has it: ``planes_written`` are indices of planes of the
-        labels, with None for the axes of the plane; ``along`` is the axis of ids that were joined
-        or linked.
+        Of a labels layer: ``planes_written`` are indices of planes of the labels, with None for
+        the axes of the plane; ``along`` is the axis along which nuclei were joined or tracked.
 
     Returns
     -------
     dict or None
-        Its source has all planes. The same record, where it is of one plane only; None, where
-        the planes are no ranges, which neither the command line nor ``segment_stack`` can say.
+        Its source has all planes. The same record for one plane only; None where the planes are
+        no ranges, which neither the command line nor ``segment_stack`` can select.
     """
     written, source = record.get("planes_written") or [], record.get("source")
     if source is None or len(written) < 2:
@@ -218,19 +216,19 @@ def extend_record_to_stack(record: dict[str, Any]) -> dict[str, Any] | None:
     lengths, axes, along = source.get("lengths"), source["axes"], _linked_axis(record)
     lead = len(axes) - len(written[0])  # 1: the labels have no axis of channels
     free = [axis - lead for axis, name in enumerate(axes) if name not in "CYX"]
-    places = [sorted({plane[axis] for plane in written}) for axis in free]
-    ranges = all(some[-1] - some[0] == len(some) - 1 for some in places)
-    if lengths is None or not ranges or math.prod(map(len, places)) != len(written):
+    positions_by_axis = [sorted({plane[axis] for plane in written}) for axis in free]
+    ranges = all(some[-1] - some[0] == len(some) - 1 for some in positions_by_axis)
+    if lengths is None or not ranges or math.prod(map(len, positions_by_axis)) != len(written):
         return None
     planes = [
-        some[0] if len(some) == 1 and axis != along else _format_range(some, length)
-        for axis, some, length in zip(free, places, lengths, strict=True)
+        positions[0] if len(positions) == 1 and axis != along else _format_range(positions, length)
+        for axis, positions, length in zip(free, positions_by_axis, lengths, strict=True)
     ]
-    made = record | {"source": source | {"planes": planes}}
+    extended = record | {"source": source | {"planes": planes}}
     if along is not None:
         letter = "T" if record.get("track") else record["join"].upper()
-        made["source"]["axes"] = _rename_axis(axes, along + lead, letter)
-    return made
+        extended["source"]["axes"] = _rename_axis(axes, along + lead, letter)
+    return extended
 
 
 def _linked_axis(record: dict[str, Any]) -> int | None:
@@ -238,35 +236,35 @@ def _linked_axis(record: dict[str, Any]) -> int | None:
     return along if record.get("join") or record.get("track") else None
 
 
-def _format_range(places: Sequence[int], length: int) -> str:
-    return "all" if len(places) == length else f"{places[0]}-{places[-1]}"
+def _format_range(positions: Sequence[int], length: int) -> str:
+    return "all" if len(positions) == length else f"{positions[0]}-{positions[-1]}"
 
 
 def _rename_axis(axes: str, axis: int, letter: str) -> str:
-    """Give an axis a letter, and its own to the axis that had that one; slices are not tracked."""
+    """Rename an axis, swapping letters with the axis that had this one; slices are not tracked."""
     names = list(axes)
     if letter in names:
         names[names.index(letter)] = names[axis]
     names[axis] = letter
     if letter == "T" and "Z" in names:
-        names[names.index("Z")] = next(one for one in SPARE_AXIS_LETTERS if one not in names)
+        names[names.index("Z")] = next(spare for spare in SPARE_AXIS_LETTERS if spare not in names)
     return "".join(names)
 
 
 def _is_stack(source: dict[str, Any]) -> bool:
-    """Whether there are many planes: ranges, or all, of an axis."""
+    """Return whether there are many planes: ranges, or all, of an axis."""
     return any(isinstance(part, str) for part in source["planes"])
 
 
 def _format_stack_python(record: dict[str, Any], source: dict[str, Any]) -> str:
-    """Write the Python that makes labels of many planes again."""
+    """Format the Python code that reproduces labels of many planes."""
     if record.get("track"):
         raise UserError("Only the command line makes this result again: copy the command.")
     planes: list[Positions] = []
     for part in source["planes"]:
         first, _, last = str(part).partition("-")
-        some = None if part == "all" else range(int(first), int(last or first) + 1)
-        planes.append(some if isinstance(part, str) else part)
+        positions = None if part == "all" else range(int(first), int(last or first) + 1)
+        planes.append(positions if isinstance(part, str) else part)
     arguments: dict[str, Any] = {"channel": source["channel"], "planes": planes}
     arguments |= {"join": record.get("join")}
     arguments = {name: value for name, value in arguments.items() if value is not None}
@@ -300,7 +298,7 @@ def _format_stack_python(record: dict[str, Any], source: dict[str, Any]) -> str:
 
 
 def _format_layer(source: dict[str, Any]) -> str:
-    """Take the image from the viewer."""
+    """Format the line that takes the image from the viewer."""
     level = f"[{source['level']}]" if source["multiscale"] else ""
     return f"image = viewer.layers[{source['layer']!r}].data{level}"
 
@@ -323,13 +321,13 @@ def _get_settings(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _format_plane(source: dict[str, Any]) -> str:
-    """Index of the plane in the array ``image``."""
-    cut = PlaneIndex(tuple(source["index"]), source["channel_axis"])
-    parts = [":" if at is None else str(at) for at in cut.index]
+    """Format the plane as an index of the array ``image``."""
+    plane_index = PlaneIndex(tuple(source["index"]), source["channel_axis"])
+    parts = [":" if at is None else str(at) for at in plane_index.index]
     while parts and parts[-1] == ":":
         parts.pop()
     text = f"image[{', '.join(parts)}]" if parts else "image"
-    if not cut.mean:
+    if not plane_index.mean:
         return text
     exact = source["mean_dtype"]
-    return f'np.asarray({text}).mean(axis={cut.mean_axis}, dtype="{exact}")'
+    return f'np.asarray({text}).mean(axis={plane_index.mean_axis}, dtype="{exact}")'
