@@ -1,7 +1,7 @@
-"""Annotated planes: what of them is known, what is held back, and the crops that are learnt from.
+"""Annotated planes: their known pixels, their validation areas, and crops of them for training.
 
 Planes are only sliced, so that they may be much larger than memory. A nucleus belongs to the area
-that its centre lies in, and to no other.
+that contains its centre, and to no other.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from napari_nuclei_unet.labels.centroids import Nuclei, locate_nuclei, split_int
 from napari_nuclei_unet.segmentation.normalization import Plane, check_lazy_plane
 from napari_nuclei_unet.training.example import Example, make_example
 
-# Edges of the areas one of which is held back: the largest that gives enough of them.
+# Edges of validation areas, in pixels: the largest that gives enough of them is used.
 AREA_EDGES = (512, 256, 128, 64, 32)
 # An area should hold whole nuclei: its edge is at least so many diameters, where that is possible.
 MIN_AREA_DIAMETERS = 3.0
-# Larger planes are learnt from in crops of this edge, with so much around them; and the most of
-# these that are kept in memory, of which this part at most has no nucleus.
+# Larger planes are cropped for training: edge and context of a crop, in pixels; and the most crops
+# that are kept in memory, of which this share at most has no nucleus.
 CROP_EDGE, CROP_CONTEXT = 512, 64
 MAX_TRAINING_CROPS, MAX_EMPTY_CROP_SHARE = 96, 0.25
-# Pieces of an area that is held back.
+# Most pieces of a validation area.
 MAX_CROPS_PER_VALIDATION_AREA = 8
 
 
@@ -50,9 +50,9 @@ class AnnotatedPlane:
     nuclei : Nuclei
         Of ``labels``.
     finished : Region or None
-        What of the plane is annotated; labels elsewhere do not count.
+        The annotated part of the plane; labels elsewhere are ignored.
     margin : int or None
-        So many pixels around nuclei are background, and nothing else is known; None: whatever is
+        Pixels around nuclei that are background, beyond which nothing is known; None: whatever is
         finished and not labelled is background.
     """
 
@@ -65,7 +65,7 @@ class AnnotatedPlane:
 
     @cached_property
     def is_counted(self) -> NDArray[np.bool_]:
-        """Which nuclei count: those with their centre in what is finished."""
+        """Mask of the nuclei that count: those with their centre in what is finished."""
         if self.finished is None:
             return np.ones(len(self.nuclei), bool)
         return np.array([self._is_finished(centre) for centre in self.nuclei.centres], bool)
@@ -78,7 +78,7 @@ class AnnotatedPlane:
     def known(
         self, box: Box, labels: NDArray[np.integer], is_counted: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
-        """Say of which pixels in a box the annotation tells what they are.
+        """Return which pixels in a box are annotated.
 
         Parameters
         ----------
@@ -91,12 +91,12 @@ class AnnotatedPlane:
         -------
         ndarray, shape of the box, bool
         """
-        mine = np.isin(labels, self.nuclei.ids[is_counted])
+        valid = np.isin(labels, self.nuclei.ids[is_counted])
         known = np.ones(labels.shape, bool) if self.finished is None else self.finished.part(box)
         if self.margin is not None:
-            near = ndimage.distance_transform_edt(~mine) <= self.margin if mine.any() else mine
+            near = ndimage.distance_transform_edt(~valid) <= self.margin if valid.any() else valid
             known &= near
-        return (known & (labels == 0)) | mine
+        return (known & (labels == 0)) | valid
 
 
 def open_annotated_plane(
@@ -106,7 +106,7 @@ def open_annotated_plane(
     finished: Region | None = None,
     margin: int = 0,
 ) -> AnnotatedPlane | None:
-    """Look at an annotated plane, and at nothing of its pixels but a sample.
+    """Open an annotated plane, and read no more than a sample of its pixels.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def open_annotated_plane(
 
     Returns
     -------
-    Annotated or None
+    AnnotatedPlane or None
         None: it has no labels.
 
     Raises
@@ -153,12 +153,12 @@ def choose_validation_areas(
 ) -> list[list[Box]]:
     """Choose areas of annotated planes to validate on.
 
-    All planes are parted into areas of one size, so that there are about as many with nuclei as it
-    takes to hold ``share`` of them back. An area is at least three nuclei wide, if that leaves two.
+    All planes are split into areas of one size, so that about as many have nuclei as it takes to
+    validate on ``share`` of them. An area is at least three nuclei wide, if that leaves two.
 
     Parameters
     ----------
-    planes : sequence of Annotated
+    planes : sequence of AnnotatedPlane
     share : float, 0 to 1
         Of the areas that have nuclei; at least one, but not all.
     seed : int
@@ -173,7 +173,7 @@ def choose_validation_areas(
     UserError
         If there are fewer than two areas with a nucleus.
     """
-    total = sum(int(one.is_counted.sum()) for one in planes)
+    total = sum(int(plane.is_counted.sum()) for plane in planes)
     if total == 0 and planes:
         raise UserError(
             "No annotated nucleus has its centre in what is outlined as finished: outline whole "
@@ -196,25 +196,25 @@ def choose_validation_areas(
             "paint some more, farther away."
         )
     n = min(max(1, round(share * len(areas))), len(areas) - 1)
-    held: list[list[Box]] = [[] for _ in planes]
+    chosen: list[list[Box]] = [[] for _ in planes]
     for index in np.random.default_rng(seed).permutation(len(areas))[:n]:
-        plane, box = areas[index]
-        held[plane].append(box)
-    return held
+        number, box = areas[index]
+        chosen[number].append(box)
+    return chosen
 
 
 def _areas_with_nuclei(planes: Sequence[AnnotatedPlane], share: float) -> list[tuple[int, Box]]:
-    diameters = [one.nuclei.diameter for one in planes if len(one.nuclei)]
-    least = MIN_AREA_DIAMETERS * float(np.median(diameters))
+    diameters = [plane.nuclei.diameter for plane in planes if len(plane.nuclei)]
+    min_edge = MIN_AREA_DIAMETERS * float(np.median(diameters))
     best: list[tuple[int, Box]] = []
     for edge in AREA_EDGES:
-        if edge < least and len(best) > 1:
+        if edge < min_edge and len(best) > 1:
             break
         found = [
             (index, box)
-            for index, one in enumerate(planes)
-            for box in split_into_squares(one.plane.shape, edge)
-            if (one.nuclei.in_box(box) & one.is_counted).any()
+            for index, plane in enumerate(planes)
+            for box in split_into_squares(plane.plane.shape, edge)
+            if (plane.nuclei.in_box(box) & plane.is_counted).any()
         ]
         if len(found) > len(best):
             best = found
@@ -226,46 +226,46 @@ def _areas_with_nuclei(planes: Sequence[AnnotatedPlane], share: float) -> list[t
 def crop_training_examples(
     plane: AnnotatedPlane, validation_areas: Sequence[Box], max_crops: int = MAX_TRAINING_CROPS
 ) -> list[Example]:
-    """Cut out what is learnt from: everything known, but what is held back.
+    """Crop what is known of a plane for training, except for its validation areas.
 
     Parameters
     ----------
-    plane : Annotated
+    plane : AnnotatedPlane
     validation_areas : sequence of (slice, slice)
-        Areas that are held back; a nucleus that reaches into one plays no part.
+        A nucleus that reaches into one is ignored.
     max_crops : int
-        Crops, about; of more some are taken, from all over the plane.
+        About the most crops; of more, some are taken from all over the plane.
 
     Returns
     -------
     list of Example
         Those without nuclei last.
     """
-    own = plane.is_counted
+    counted = plane.is_counted
     for box in validation_areas:
-        own = own & ~plane.nuclei.touching(box)
+        counted = counted & ~plane.nuclei.touching(box)
     shape = plane.plane.shape
     whole = max(shape) <= CROP_EDGE + 4 * CROP_CONTEXT
     full, empty = [], []
     for square in [full_plane_box(shape)] if whole else split_into_squares(shape, CROP_EDGE):
-        here = own & plane.nuclei.in_box(square)
-        if here.any():
-            full.append(_box_with_context(square, plane, here))
+        inside = counted & plane.nuclei.in_box(square)
+        if inside.any():
+            full.append(_box_with_context(square, plane, inside))
         elif plane.margin is None:
             empty.append(expand_box(square, CROP_CONTEXT, shape))
     chosen = [
         *_sample_evenly(full, max_crops),
         *_sample_evenly(empty, max(1, round(MAX_EMPTY_CROP_SHARE * max_crops))),
     ]
-    made = [_crop(plane, box, own, validation_areas) for box in chosen]
-    return [one for one in made if one.is_known.any()]
+    crops = [_crop(plane, box, counted, validation_areas) for box in chosen]
+    return [crop for crop in crops if crop.is_known.any()]
 
 
 def crop_validation_examples(plane: AnnotatedPlane, area: Box) -> list[Example]:
-    """Cut out an area that is held back, with some context; in pieces, where it is large."""
-    top, left = (one.start for one in area)
-    extent = [one.stop - one.start for one in area]
-    made = []
+    """Crop a validation area, with some context; in pieces where it is large."""
+    top, left = (side.start for side in area)
+    extent = [side.stop - side.start for side in area]
+    crops = []
     for rows, columns in _sample_evenly(
         list(split_into_squares(extent, CROP_EDGE)), MAX_CROPS_PER_VALIDATION_AREA
     ):
@@ -273,26 +273,28 @@ def crop_validation_examples(plane: AnnotatedPlane, area: Box) -> list[Example]:
             slice(rows.start + top, rows.stop + top),
             slice(columns.start + left, columns.stop + left),
         )
-        own = plane.is_counted & plane.nuclei.in_box(box)
-        if own.any():
-            made.append(_crop(plane, _box_with_context(box, plane, own), own, (), inside=box))
-    return made
+        nuclei = plane.is_counted & plane.nuclei.in_box(box)
+        if nuclei.any():
+            crops.append(
+                _crop(plane, _box_with_context(box, plane, nuclei), nuclei, (), inside=box)
+            )
+    return crops
 
 
 def _sample_evenly(boxes: list[Box], max_count: int) -> list[Box]:
-    """Keep at most so many, from all over the plane."""
+    """Select at most ``max_count`` boxes, from all over the plane."""
     if len(boxes) <= max_count:
         return boxes
-    return [boxes[int(place)] for place in np.linspace(0, len(boxes) - 1, max_count)]
+    return [boxes[int(index)] for index in np.linspace(0, len(boxes) - 1, max_count)]
 
 
 def full_plane_box(shape: Sequence[int]) -> Box:
-    """Box of a whole plane."""
+    """Return the box of a whole plane."""
     return slice(0, shape[0]), slice(0, shape[1])
 
 
 def _box_with_context(square: Box, plane: AnnotatedPlane, nuclei: NDArray[np.bool_]) -> Box:
-    """Box around a square, or in a sparse plane around the nuclei in it, with context."""
+    """Return a box around a square, or around its nuclei in a sparse plane, with context."""
     rows, columns = square
     if nuclei.any():
         low = plane.nuclei.low[nuclei].min(axis=0)
@@ -314,9 +316,8 @@ def _crop(
     labels = np.asarray(plane.labels[box])
     pixels = np.asarray(plane.plane.pixels[box])
     rows, columns = box
-    inner = is_counted & plane.nuclei.whole_in(
-        box
-    )  # what the crop cuts says nothing true of its shape
+    # a nucleus that the crop cuts does not show its true shape
+    inner = is_counted & plane.nuclei.whole_in(box)
     known = plane.known(box, labels, inner)
     for area in validation_areas:
         known[_intersection_in_box(area, box)] = False
@@ -327,9 +328,9 @@ def _crop(
     finite = np.asarray(np.isfinite(pixels).reshape(*labels.shape, -1).all(axis=-1))
     known &= finite
     labels = np.where(np.isin(labels, plane.nuclei.ids[plane.is_counted]), labels, 0)
-    seen = plane.plane.normalized(pixels[..., :3] if pixels.ndim == 3 else pixels)
+    normalized = plane.plane.normalized(pixels[..., :3] if pixels.ndim == 3 else pixels)
     return replace(
-        make_example(f"{plane.name} {rows.start},{columns.start}", seen, labels),
+        make_example(f"{plane.name} {rows.start},{columns.start}", normalized, labels),
         known=torch.from_numpy(known.astype(np.float32))[None],
         # crops with more nuclei are shown more often, but not by as much
         sampling_weight=math.sqrt(1 + int(inner.sum())),
@@ -338,9 +339,9 @@ def _crop(
 
 
 def _intersection_in_box(area: Box, box: Box) -> Box:
-    """Part of an area that lies in a box, in pixels of that."""
+    """Return the part of an area that lies in a box, in pixels of that box."""
     rows, columns = (
-        slice(max(one.start - around.start, 0), max(one.stop - around.start, 0))
-        for one, around in zip(area, box, strict=True)
+        slice(max(part.start - outer.start, 0), max(part.stop - outer.start, 0))
+        for part, outer in zip(area, box, strict=True)
     )
     return rows, columns

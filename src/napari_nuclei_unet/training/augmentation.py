@@ -1,4 +1,4 @@
-"""Patches for training, each seen in a new way every time."""
+"""Patches for training, augmented anew every time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from napari_nuclei_unet.training.copy_paste import Patch, crowded, with_micronuc
 from napari_nuclei_unet.training.example import Example, make_targets
 from napari_nuclei_unet.training.photometric import hazed, is_bright_field, recolour, relit
 
-# How nuclei are shrunk and enlarged. Most patches show them about as they are in their image, or
-# about as large as the engine makes those that are too small or too large for the network; the
-# rest in any size that a user may have, down to the smallest and up to the largest, in pixels.
+# How nuclei are rescaled. Most patches show them at about the size in their image, or at about the
+# size to which segmentation zooms those that are too small or too large for the network; the rest
+# at any size that a user may have, between the smallest and the largest, in pixels.
 LOG_ZOOM_DEVIATION, TYPICAL_DRAWN_DIAMETER = 0.35, 24.0
 ORIGINAL_SIZE_SHARE, ANY_SIZE_SHARE = 0.45, 0.2
 MIN_DRAWN_DIAMETER, MAX_DRAWN_DIAMETER = 8.0, 110.0
@@ -27,13 +27,13 @@ NUCLEUS_CENTRED_SHARE = 0.5
 # which every nucleus gets a brightness of its own.
 CROWDED, RELIT = 0.2, 0.25
 # Share of the patches with large nuclei that get micronuclei: enough to learn them, while most
-# patches keep the sizes that nuclei have; and of those with a dark background that get light
-# from other depths, which confocal microscopes do not show.
+# patches keep the sizes of their nuclei; and of those with a dark background that get
+# out-of-focus light, which confocal microscopes do not show.
 MICRONUCLEI, HAZED = 0.25, 0.2
-# A pixel of a patch is known where nearly all that it shows is.
+# A pixel of a patch is known where at least this share of what it shows is.
 ALL_BUT = 0.99
-# Patches may reach so far, in pixels, beyond the image, into the mirror image that the engine
-# shows the network there.
+# Patches may reach this far, in pixels, beyond the image, into the mirrored border that the
+# network also gets when it segments.
 OVERHANG = 32.0
 
 
@@ -57,7 +57,7 @@ def sample_patches(
     rng : numpy.random.Generator
         Decides everything.
     strength : float, 0 to 1
-        How often, and how much, nuclei and colours are changed; places, directions and sizes
+        How often, and how much, nuclei and colours are changed; positions, orientations and sizes
         are drawn in any case.
 
     Returns
@@ -65,27 +65,27 @@ def sample_patches(
     images : Tensor, shape (n, 3, size, size), float32
     targets : Tensor, shape (n, 4, size, size), float32
     weights : Tensor, shape (n, 1, size, size), float32
-        0 beyond the image, else as from ``core.learning.targets``.
+        0 beyond the image, else as from :func:`make_targets`.
     """
-    drawn = [
-        _augmented(examples[index], size, rng, strength)
+    patches = [
+        _augment(examples[index], size, rng, strength)
         for index in rng.choice(len(examples), size=n, p=weights)
     ]
-    images, wanted, importance = (torch.stack(parts) for parts in zip(*drawn, strict=True))
-    return images, wanted, importance
+    images, targets, pixel_weights = (torch.stack(parts) for parts in zip(*patches, strict=True))
+    return images, targets, pixel_weights
 
 
-def _augmented(
+def _augment(
     example: Example, size: int, rng: np.random.Generator, strength: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    zoom = _zoom(example.diameter, rng)
-    grid, inside = _places(example, size, zoom, rng)
-    image = _look_up(example.image, grid, "bilinear")
-    labels = _look_up(example.labels, grid, "nearest")[0].numpy().round().astype(np.int32)
-    patch = _disordered(Patch(image, labels, example.diameters * zoom), rng, strength)
+    zoom = _draw_zoom(example.diameter, rng)
+    grid, inside = _draw_positions(example, size, zoom, rng)
+    image = _sample(example.image, grid, "bilinear")
+    labels = _sample(example.labels, grid, "nearest")[0].numpy().round().astype(np.int32)
+    patch = _vary_nuclei(Patch(image, labels, example.diameters * zoom), rng, strength)
     target, weight = make_targets(patch.labels, patch.diameters)
     if example.known is not None:
-        inside = inside * (_look_up(example.known, grid, "bilinear") > ALL_BUT)
+        inside = inside * (_sample(example.known, grid, "bilinear") > ALL_BUT)
     return (
         recolour(patch.image, rng, strength),
         torch.from_numpy(target),
@@ -93,7 +93,7 @@ def _augmented(
     )
 
 
-def _disordered(patch: Patch, rng: np.random.Generator, strength: float) -> Patch:
+def _vary_nuclei(patch: Patch, rng: np.random.Generator, strength: float) -> Patch:
     """Change which nuclei there are, and how bright each is."""
 
     def happens(chance: float) -> bool:
@@ -114,7 +114,7 @@ def _disordered(patch: Patch, rng: np.random.Generator, strength: float) -> Patc
 def whole_images(
     examples: list[Example], size: int, rng: np.random.Generator | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Whole images resized to squares, as the paper of the recipe ``seed`` does.
+    """Resize whole images to squares, as the paper of the recipe ``seed`` does.
 
     Parameters
     ----------
@@ -129,38 +129,42 @@ def whole_images(
     images, targets, weights : Tensor
         As from :func:`sample_patches`, of all examples in their order.
     """
-    images, wanted, importance = [], [], []
-    for one in examples:
-        image, labels = resize_to_square(one, size)
+    images, targets, weights = [], [], []
+    for example in examples:
+        image, labels = resize_to_square(example, size)
         if rng is not None and rng.random() < 0.5:
             image, labels = image.flip(-1), labels.flip(-1)
         target, weight = make_targets(labels[0].numpy().astype(np.int32))
         images.append(image)
-        wanted.append(torch.from_numpy(target))
-        importance.append(torch.from_numpy(weight))
-    return torch.stack(images), torch.stack(wanted), torch.stack(importance)
+        targets.append(torch.from_numpy(target))
+        weights.append(torch.from_numpy(weight))
+    return torch.stack(images), torch.stack(targets), torch.stack(weights)
 
 
 def resize_to_square(example: Example, size: int) -> tuple[Tensor, Tensor]:
-    """Image (3, size, size) and labels (1, size, size) of an example, squeezed to a square."""
-    shape = (size, size)
+    """Resize image (3, size, size) and labels (1, size, size) of an example to a square."""
+    return _resize(example, [size, size])
+
+
+def _resize(example: Example, shape: list[int]) -> tuple[Tensor, Tensor]:
     image = F.interpolate(example.image[None], shape, mode="bilinear", antialias=True)[0]
     return image, F.interpolate(example.labels[None], shape, mode="nearest-exact")[0]
 
 
 def rescale_example(example: Example, zoom: float) -> Example:
-    """Give a whole example enlarged, or shrunk where ``zoom`` is less than 1."""
+    """Rescale a whole example; a ``zoom`` of less than 1 shrinks it."""
     shape = [max(1, round(zoom * extent)) for extent in example.labels.shape[1:]]
+    image, labels = _resize(example, shape)
     known = example.known
     return replace(
         example,
-        image=F.interpolate(example.image[None], shape, mode="bilinear", antialias=True)[0],
-        labels=F.interpolate(example.labels[None], shape, mode="nearest-exact")[0],
+        image=image,
+        labels=labels,
         known=None if known is None else F.interpolate(known[None], shape, mode="nearest-exact")[0],
     )
 
 
-def _zoom(diameter: float, rng: np.random.Generator) -> float:
+def _draw_zoom(diameter: float, rng: np.random.Generator) -> float:
     zoom, chance = float(np.exp(rng.normal(0, LOG_ZOOM_DEVIATION))), rng.random()
     if diameter and chance < ANY_SIZE_SHARE:
         zoom = (
@@ -172,11 +176,11 @@ def _zoom(diameter: float, rng: np.random.Generator) -> float:
     return min(max(zoom, MIN_PATCH_ZOOM), MAX_PATCH_ZOOM)
 
 
-def _places(
+def _draw_positions(
     example: Example, size: int, zoom: float, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Where a patch at a random place looks: relative positions, and whether in the image."""
-    grid = _grid(size, rng) / zoom
+    """Draw the relative sampling positions of a patch, and whether each is in the image."""
+    grid = _draw_offsets(size, rng) / zoom
     span = size / zoom
     overhang = OVERHANG / zoom if rng.random() < 0.5 else 0.0
     centre = rng.random(2) * example.labels.shape[1:]
@@ -184,25 +188,25 @@ def _places(
         centre = rng.choice(example.known_positions)
     if example.centres.size and rng.random() < NUCLEUS_CENTRED_SHARE:
         centre = rng.choice(example.centres) + rng.uniform(-0.4, 0.4, 2) * span
-    inside = torch.ones(size, size, dtype=torch.bool)
+    is_inside = torch.ones(size, size, dtype=torch.bool)
     for axis, extent in ((0, example.labels.shape[2]), (1, example.labels.shape[1])):
         margin = max(extent - span, 0) / 2 + overhang
         middle = (extent - 1) / 2
-        place = grid[..., axis] + np.clip(centre[1 - axis], middle - margin, middle + margin)
-        inside &= (place > -0.5) & (place < extent - 0.5)
-        grid[..., axis] = 2 * place / max(extent - 1, 1) - 1
-    return grid[None], inside.float()[None]
+        position = grid[..., axis] + np.clip(centre[1 - axis], middle - margin, middle + margin)
+        is_inside &= (position > -0.5) & (position < extent - 0.5)
+        grid[..., axis] = 2 * position / max(extent - 1, 1) - 1
+    return grid[None], is_inside.float()[None]
 
 
-def _look_up(image: Tensor, grid: Tensor, mode: str) -> Tensor:
-    # corners aligned: mirrored about the middle of the edge pixel, as core.tiles does
+def _sample(image: Tensor, grid: Tensor, mode: str) -> Tensor:
+    # corners aligned: mirrored about the middle of the edge pixel, as arrays.tiling does
     return F.grid_sample(
         image[None], grid, mode=mode, padding_mode="reflection", align_corners=True
     )[0]
 
 
-def _grid(size: int, rng: np.random.Generator) -> Tensor:
-    """Offsets (x, y) in pixels from the patch's centre, shape (size, size, 2)."""
+def _draw_offsets(size: int, rng: np.random.Generator) -> Tensor:
+    """Draw offsets (x, y) in pixels from the patch's centre, of shape (size, size, 2)."""
     axis = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     grid = torch.stack([x, y], dim=-1)

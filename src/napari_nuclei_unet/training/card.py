@@ -1,4 +1,4 @@
-"""What the card of a trained model says of it."""
+"""Model cards of trained models."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.plots import best_epoch_row
 from napari_nuclei_unet.training.validation import VALIDATION_THRESHOLDS
 
-# Diameters, in pixels, that a network trained on patches takes as they are, and the one to which
-# it gets others zoomed (docs/decisions/0005-size.md).
+# Diameters, in pixels, that a network trained on patches segments without zoom, and the one to
+# which others are zoomed (docs/decisions/0005-size.md).
 UNZOOMED_DIAMETERS, ZOOM_TARGET_DIAMETER = (12.0, 40.0), 28.0
 
 
 def build_model_card(name: str, training: list[Example], checkpoint: Checkpoint) -> ModelCard:
-    """Write the card of the network that a checkpoint has as its best so far.
+    """Create the card of the best network so far of a checkpoint.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def build_model_card(name: str, training: list[Example], checkpoint: Checkpoint)
         Thresholds are not tuned yet, and there are no scores.
     """
     params, network = checkpoint.params, checkpoint.network
-    kinds = Counter(one.kind or "image" for one in training)
+    kinds = Counter(example.kind or "image" for example in training)
     sizes, ideal = trained_diameters(training, params)
     best = best_epoch_row(checkpoint.history)
     return ModelCard(
@@ -50,7 +50,7 @@ def build_model_card(name: str, training: list[Example], checkpoint: Checkpoint)
         ideal=ideal,
         trained_on={
             "images": len(training),
-            "nuclei": sum(len(one.centres) for one in training),
+            "nuclei": sum(len(example.centres) for example in training),
             "kinds": dict(kinds),
         },
         training=dataclasses.asdict(params)
@@ -61,7 +61,7 @@ def build_model_card(name: str, training: list[Example], checkpoint: Checkpoint)
             "ran_in": checkpoint.precision,
             "threads": torch.get_num_threads(),
         },
-        # JSON has no number that is none: row 0 has no training loss
+        # JSON has no NaN: row 0 has no training loss
         history=[{k: v for k, v in row.items() if v == v} for row in checkpoint.history],
         version=version("napari-nuclei-unet"),
         created=date.today().isoformat(),
@@ -71,18 +71,18 @@ def build_model_card(name: str, training: list[Example], checkpoint: Checkpoint)
 def trained_diameters(
     training: list[Example], params: TrainParams
 ) -> tuple[tuple[float, ...], float | None]:
-    """Diameters that a network takes as they are, and the one to which others are zoomed.
+    """Return the diameters that a network takes as they are, and the one to zoom others to.
 
     Patches are drawn in all sizes; of whole images that were resized, the middle half.
     """
     if not params.resize:
         return UNZOOMED_DIAMETERS, ZOOM_TARGET_DIAMETER
-    seen = [
-        one.diameter * params.resize / math.sqrt(one.labels.numel())
-        for one in training
-        if one.diameter
+    diameters = [
+        example.diameter * params.resize / math.sqrt(example.labels.numel())
+        for example in training
+        if example.diameter
     ]
-    if not seen:
+    if not diameters:
         return (), None
-    low, high = np.percentile(seen, [25, 75])
+    low, high = np.percentile(diameters, [25, 75])
     return (max(1.0, float(round(low, 1))), max(1.0, float(round(high, 1)))), None

@@ -1,4 +1,4 @@
-"""A training that can go on: what it needs, in one safetensors file after every epoch."""
+"""Checkpoints: all that a training needs to be resumed, in one safetensors file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Checkpoint:
     ----------
     params : TrainParams
     network : dict
-        Fields of ``core.unet.UNetConfig``.
+        Fields of ``network.unet.UNetConfig``.
     data : str
-        What tells the annotated images from others.
+        Fingerprint of the annotated images.
     history : tuple of dict
         One row an epoch, as in ``history.csv``.
     tensors : dict of str to Tensor
@@ -47,12 +47,12 @@ class Checkpoint:
 
 
 def checkpoint_path(model: Path) -> Path:
-    """File of the checkpoint beside a model's file."""
+    """Return the path of the checkpoint beside a model's file."""
     return model.with_suffix(".checkpoint")
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; the one before stays until this one is whole.
+    """Write a checkpoint; the previous one is kept until this one is complete.
 
     Raises
     ------
@@ -66,8 +66,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()
     }
-    with atomic_write(path) as aside:
-        aside.write_bytes(save(tensors, metadata=header))
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata=header))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -81,10 +81,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise UserError(f"There is no checkpoint {path} to resume from: train without `resume`.")
     try:
-        with safe_open(path, framework="pt") as opened:
-            header = opened.metadata() or {}
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
             card = json.loads(header["training"])
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return Checkpoint(
             params=TrainParams(**card["params"]),
             network=card["network"],
@@ -100,7 +100,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def load_matching_checkpoint(model: Path, params: TrainParams, data: str) -> Checkpoint:
-    """Read the checkpoint of a model, if it is one of this very training.
+    """Read the checkpoint of a model, if it is one of the same training.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def load_matching_checkpoint(model: Path, params: TrainParams, data: str) -> Che
         File of the best model so far.
     params : TrainParams
     data : str
-        As from ``splitting.fingerprint``.
+        As from ``split.fingerprint_examples``.
 
     Returns
     -------
@@ -120,18 +120,18 @@ def load_matching_checkpoint(model: Path, params: TrainParams, data: str) -> Che
         If there is none, or it is of another training.
     """
     path = checkpoint_path(model)
-    found = load_checkpoint(path)
-    old, new = dataclasses.asdict(found.params), dataclasses.asdict(params)
+    checkpoint = load_checkpoint(path)
+    old, new = dataclasses.asdict(checkpoint.params), dataclasses.asdict(params)
     changed = [f"{name} {old[name]}" for name in old if old[name] != new[name]]
     if changed:
         raise UserError(
             f"{path} was trained with {', '.join(changed)}: resume with the same parameters, or "
             "train without `resume`."
         )
-    if found.data != data:
+    if checkpoint.data != data:
         raise UserError(
             f"{path} was trained on other images, or with other `groups`: train without `resume`."
         )
     if not model.is_file():
         raise UserError(f"The best model so far, {model}, is gone: train without `resume`.")
-    return found
+    return checkpoint

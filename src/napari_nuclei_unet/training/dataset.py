@@ -1,4 +1,4 @@
-"""Annotated images in, to learn from: images, their labels, and what a table says of them."""
+"""Annotated images from files: images, their labels, and a table of groups."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
     UserError
         If a file of a pair is missing, cannot be read, or their sizes differ.
     """
-    examples = [_read_example(*one) for one in _pair_files(images, labels, groups)]
-    check_instance_labels(one.ids for one in examples)
+    examples = [_read_example(*files) for files in _pair_files(images, labels, groups)]
+    check_instance_labels(example.ids for example in examples)
     return examples
 
 
@@ -55,9 +55,9 @@ def read_pairs(images: Path, labels: Path, groups: Path | None, params: TrainPar
     ----------
     images, labels : Path
     groups : Path or None
-        With it, whole images are held back by field group; without, areas of them.
+        With it, whole images are the validation set, by field group; without, areas of them.
     params : TrainParams
-        Says how much is held back.
+        Sets the size of the validation set.
 
     Returns
     -------
@@ -68,23 +68,23 @@ def read_pairs(images: Path, labels: Path, groups: Path | None, params: TrainPar
         _GroupRow(stem, row.get("field_group") or stem, row.get("modality", ""))
         for stem, *_, row in found
     ]
-    held = (
-        {one.name for one in split_by_group(rows, params.validation, params.seed)[1]}
+    chosen = (
+        {row.name for row in split_by_group(rows, params.validation, params.seed)[1]}
         if groups
         else ()
     )
     pairs = []
     for stem, path, truth, _ in found:
-        image, numbers = _read_pair(stem, path, truth)
-        boxes: ValidationAreas = {(): [full_plane_box(numbers.shape)] if stem in held else []}
-        pairs.append(Pair(image, numbers, stem, validation_areas=boxes if groups else None))
-    check_instance_labels(np.asarray(one.labels) for one in pairs)
+        image, annotation = _read_pair(stem, path, truth)
+        boxes: ValidationAreas = {(): [full_plane_box(annotation.shape)] if stem in chosen else []}
+        pairs.append(Pair(image, annotation, stem, validation_areas=boxes if groups else None))
+    check_instance_labels(np.asarray(pair.labels) for pair in pairs)
     return pairs
 
 
 @dataclass(frozen=True)
 class _GroupRow:
-    """What a table says of an image."""
+    """Row of an image in the table of groups."""
 
     name: str
     group: str
@@ -94,7 +94,7 @@ class _GroupRow:
 def _pair_files(
     images: Path, labels: Path, groups: Path | None
 ) -> list[tuple[str, Path, Path, dict[str, str]]]:
-    """Stem, image, labels, and what the table says, of each pair of files."""
+    """Find the pairs of files: stem, image, labels, and row of the table of each."""
     found = [{image_stem(p): p for p in find_images([images])}, find_labels_by_stem(labels)]
     for here, there, what in ((0, 1, "labels"), (1, 0, "an image")):
         if odd := sorted(found[here].keys() - found[there].keys()):
@@ -110,13 +110,13 @@ def _pair_files(
 
 
 def find_labels_by_stem(folder: Path) -> dict[str, Path]:
-    """Find label files by the stem of their image: what ``segment`` wrote counts, too."""
+    """Find label files by the stem of their image, those that ``segment`` wrote included."""
     ending = LABELS_SUFFIX.removesuffix(".tif")
     return {image_stem(path).removesuffix(ending): path for path in find_images([folder])}
 
 
 def check_instance_labels(annotations: Iterable[NDArray[np.integer]]) -> None:
-    """Refuse labels that say where nuclei are, but not which pixels are one nucleus.
+    """Raise an error for semantic labels: every nucleus needs an id of its own.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def check_instance_labels(annotations: Iterable[NDArray[np.integer]]) -> None:
 def read_groups(
     path: Path, stems: Iterable[str], columns: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """Read what a table says of images.
+    """Read columns of a table of images.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def read_groups(
     stems : iterable of str
         The images.
     columns : sequence of str
-        What else is read.
+        The columns to read.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What has come of a fine-tuning: the model, and its scores before and after."""
+"""The result of a fine-tuning: the model, and its scores before and after."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from napari_nuclei_unet.training.threshold_tuning import (
 )
 
 VALIDATION_PART, REFERENCE_PART = "held back", "reference images"
-# A fall of AP@0.5 on the reference images by more than this is told.
+# A fall of AP@0.5 on the reference images by more than this is reported.
 MAX_REFERENCE_DROP = 0.05
-# A fall of mean AP by less than this is not worth a word.
+# A fall of mean AP by less than this is not reported.
 NEGLIGIBLE_DROP = 0.01
-# Crops of the user's, and reference images, on which thresholds are tuned: about so many of each;
-# and if somebody waits.
+# About the most crops of the user's, and as many reference images, on which thresholds are tuned;
+# and the same for quick tuning.
 MAX_TUNING_EXAMPLES, MAX_QUICK_TUNING_EXAMPLES = 10, 2
 
 Scores = dict[str, dict[str, float]]
@@ -39,7 +39,7 @@ Scores = dict[str, dict[str, float]]
 
 @dataclass(frozen=True, eq=False)
 class FineTuned:
-    """A model that has gone on learning.
+    """A fine-tuned model.
 
     Attributes
     ----------
@@ -47,10 +47,10 @@ class FineTuned:
     network : UNet
         As it was trained.
     before, after : dict of dict
-        ``AP@0.5``, ``mean AP`` and ``count error`` of the model before and after, on what was
-        ``held back`` and on the ``reference images``; nothing before, if it began at random.
+        ``AP@0.5``, ``mean AP`` and ``count error`` of the model before and after, on
+        validation (``held back``) and ``reference images``; none before if it began at random.
     held : int
-        Nuclei that were held back.
+        Nuclei in the validation set.
     """
 
     card: ModelCard
@@ -61,12 +61,12 @@ class FineTuned:
 
     @property
     def model(self) -> Model:
-        """Ready to segment."""
+        """The model, ready to segment."""
         return Model(self.card, fuse_conv_bn_relu(copy.deepcopy(self.network)))
 
     @property
     def worse(self) -> bool:
-        """Whether AP@0.5 on what was held back has fallen, or mean AP, if that is the same."""
+        """Whether AP@0.5 on validation has fallen, or mean AP if AP@0.5 is the same."""
         if not self.before:
             return False
         gain = self._gain(VALIDATION_PART)
@@ -74,7 +74,7 @@ class FineTuned:
 
     @property
     def better(self) -> bool:
-        """Whether it may take the place of the model it began with; without one it may not."""
+        """Whether it may replace the model it began with; False without one."""
         return bool(self.before) and not self.worse
 
     @property
@@ -87,22 +87,22 @@ class FineTuned:
 
     @property
     def verdict(self) -> str:
-        """Say in a sentence or two what the training has brought."""
+        """The effect of the training, in a sentence or two."""
         nuclei = "1 nucleus" if self.held == 1 else f"{self.held} nuclei"
         changes = ", ".join(
             f"{score} {_format_change(self.before, self.after, VALIDATION_PART, score)}"
             for score in ("AP@0.5", "mean AP")
         )
-        said = [f"{changes} on what was held back ({nuclei})."]
+        sentences = [f"{changes} on what was held back ({nuclei})."]
         if self.worse:
-            said.append("The model got worse there, so it was not made the default.")
+            sentences.append("The model got worse there, so it was not made the default.")
         if self.forgets:
             change = _format_change(self.before, self.after, REFERENCE_PART, "AP@0.5")
-            said.append(
+            sentences.append(
                 f"It forgets: AP@0.5 {change} on the reference images; mix in "
                 "more of them, or use it for images like yours only."
             )
-        return " ".join(said)
+        return " ".join(sentences)
 
     def save(self, path: str | Path) -> ModelCard:
         """Write the model.
@@ -134,41 +134,34 @@ def _format_change(before: Scores, after: Scores, on: str, score: str) -> str:
 def tune_model_thresholds_steps(
     model: Model, finetune_data: FineTuneData, device: str, step: Step, quick: bool
 ) -> Generator[Step, Stop, dict[str, Any]]:
-    """Find the thresholds of a model's card that suit what was learnt from.
+    """Tune the thresholds of a model's card on its training data.
 
-    The user's crops and the images that are mixed in count the same: a few nuclei alone would make
-    thresholds that suit nothing else. What is held back plays no part.
+    The user's crops and the reference images weigh the same: thresholds of a few nuclei alone would
+    suit nothing else. The validation set is ignored.
 
     Parameters
     ----------
     model : Model
-    finetune_data : Lesson
+    finetune_data : FineTuneData
     device : {"auto", "cpu", "cuda", "mps"}
     step : Step
-        Is yielded again and again.
+        Yielded again and again.
     quick : bool
-        Somebody waits: be content with fewer crops and thresholds, and with one pass.
+        Use fewer crops and thresholds, and one pass.
 
     Returns
     -------
     dict
     """
-    own = [one for one in finetune_data.user_crops if len(one.centres)]
-    mixed = [one for one in finetune_data.training if one.known is None]
+    own = [crop for crop in finetune_data.user_crops if len(crop.centres)]
+    mixed = [example for example in finetune_data.training if example.known is None]
+    max_examples = MAX_QUICK_TUNING_EXAMPLES if quick else MAX_TUNING_EXAMPLES
     groups: list[list[PredictedExample]] = []
-    for some in (own, mixed):
-        some = some[
-            :: max(
-                1,
-                math.ceil(
-                    len(some) / (MAX_QUICK_TUNING_EXAMPLES if quick else MAX_TUNING_EXAMPLES)
-                ),
-            )
-        ]
+    for examples in (own, mixed):
         predicted = []
-        for one in some:
+        for example in examples[:: max(1, math.ceil(len(examples) / max_examples))]:
             yield step
-            predicted += predict_examples(model, [one], device)
+            predicted += predict_examples(model, [example], device)
         groups += [predicted] if predicted else []
     passes, grid = (
         (QUICK_TUNING_PASSES[:2], COARSE_THRESHOLD_GRID)
@@ -182,17 +175,17 @@ def tune_model_thresholds_steps(
 def score_model_steps(
     model: Model, finetune_data: FineTuneData, references: list[Example], device: str, step: Step
 ) -> Generator[Step, Stop, Scores]:
-    """Score a model on what is held back, and on the reference images.
+    """Score a model on the validation set, and on the reference images.
 
     Parameters
     ----------
     model : Model
-    finetune_data : Lesson
+    finetune_data : FineTuneData
     references : list of Example
         The reference images.
     device : {"auto", "cpu", "cuda", "mps"}
     step : Step
-        Is yielded before every image.
+        Yielded before every image.
 
     Returns
     -------
@@ -201,11 +194,11 @@ def score_model_steps(
     """
     counts: dict[str, list[MatchCounts]] = {VALIDATION_PART: [], REFERENCE_PART: []}
     for on, examples in ((VALIDATION_PART, finetune_data.validation), (REFERENCE_PART, references)):
-        for one in examples:
+        for example in examples:
             yield step
-            (predicted,) = predict_examples(model, [one], device)
+            (predicted,) = predict_examples(model, [example], device)
             counts[on].append(predicted.count(model.card.thresholds))
-    # areas that are held back are small, so every nucleus counts; of images every one
+    # validation areas are small, so their nuclei are pooled; reference images weigh the same
     return {
         VALIDATION_PART: _round_scores(
             pool_scores(counts[VALIDATION_PART]), counts[VALIDATION_PART]
@@ -217,9 +210,9 @@ def score_model_steps(
 
 
 def _round_scores(scores: dict[str, float], counts: list[MatchCounts]) -> dict[str, float]:
-    wrong = sum(abs(one.n_predicted - one.n_true) for one in counts)
+    wrong = sum(abs(image.n_predicted - image.n_true) for image in counts)
     return {
         "AP@0.5": round(scores["AP@0.5"], 4),
         "mean AP": round(scores["mean AP"], 4),
-        "count error": round(wrong / max(sum(one.n_true for one in counts), 1), 4),
+        "count error": round(wrong / max(sum(image.n_true for image in counts), 1), 4),
     }

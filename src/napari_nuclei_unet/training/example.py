@@ -1,4 +1,4 @@
-"""What a network learns from: examples, targets and loss."""
+"""Examples, targets and loss of a training."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from napari_nuclei_unet.labels.diameter import diameter_to_size, equivalent_diam
 
 BORDER_WINDOW = 5
 BORDER_WEIGHT = 5.0
-# Around nuclei of smaller diameters, in pixels, every pixel weighs more: what is counted in the
-# end are nuclei. At most so many times.
+# In and next to nuclei of smaller diameters, in pixels, every pixel weighs more, up to this factor:
+# scores count nuclei, not pixels.
 SMALL_DIAMETER, MAX_SMALL_WEIGHT = 20.0, 3.0
 DISTANCE_WEIGHT = 2.0
 SIZE_WEIGHT = 0.5
 BACKGROUND_DISTANCE_WEIGHT = 0.05
-# Places of an example that is known in parts only, around which patches are drawn.
+# Most positions of a partly annotated example around which patches are drawn.
 MAX_KNOWN_POSITIONS = 4096
 
 
@@ -45,16 +45,16 @@ class DiceBCELoss(nn.Module):
         self.smooth = smooth
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Compare predicted logits with a target.
+        """Compute the loss of predicted logits.
 
         Parameters
         ----------
         logits : Tensor, shape (N, C, H, W)
             Predictions before the sigmoid.
         target : Tensor, shape (N, C, H, W), values 0 to 1
-            What they should be.
+            Target.
         weight : Tensor, broadcastable to ``logits``, optional
-            Importance of each pixel; pixels of weight 0 change nothing.
+            Importance of each pixel; pixels of weight 0 are ignored.
 
         Returns
         -------
@@ -72,7 +72,7 @@ class DiceBCELoss(nn.Module):
 
 
 def weighted_bce(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Binary cross-entropy, averaged over pixels by weight.
+    """Compute the binary cross-entropy, averaged over pixels by weight.
 
     Parameters
     ----------
@@ -101,13 +101,13 @@ class NucleiLoss(nn.Module):
         self.dice_bce = DiceBCELoss()
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Compare logits with :func:`make_targets`; shapes as in :class:`DiceBCELoss`."""
+        """Compute the loss against :func:`make_targets`; shapes as in :class:`DiceBCELoss`."""
         nucleus = target[:, :1]
         areas = self.dice_bce(logits[:, :2], target[:, :2], weight)
         inside = weight * nucleus.clamp(min=BACKGROUND_DISTANCE_WEIGHT)
         distance = weighted_bce(logits[:, 2:3], target[:, 2:3], inside)
         loss = areas + DISTANCE_WEIGHT * distance
-        if logits.shape[1] == 3:  # of a model that knows no sizes
+        if logits.shape[1] == 3:  # a model without a map of sizes
             return loss
         return loss + SIZE_WEIGHT * weighted_bce(logits[:, 3:], target[:, 3:], weight * nucleus)
 
@@ -120,19 +120,19 @@ class MaskLoss(nn.Module):
         self.dice_bce = DiceBCELoss()
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Compare logits with the first of :func:`make_targets`; weights count as 0 or more."""
+        """Compute the loss against the first of :func:`make_targets`; weights count as 0 or 1."""
         return self.dice_bce(logits, target[:, :1], (weight > 0).to(logits.dtype))
 
 
 def make_loss(maps: int) -> NucleiLoss | MaskLoss:
-    """Give the loss of a network that predicts so many maps."""
+    """Create the loss of a network that predicts this number of maps."""
     return MaskLoss() if maps == 1 else NucleiLoss()
 
 
 def make_targets(
     labels: NDArray[np.integer], diameters: NDArray[np.floating] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Draw what the network should predict for annotated nuclei.
+    """Compute the targets of the network for annotated nuclei.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def make_targets(
     target : ndarray, shape (4, Y, X), float32, values 0 to 1
         In the order of ``TARGETS``: nucleus; border, where a window of 5x5 pixels holds two
         nuclei; distance to the nucleus' edge, 1 at its deepest pixel; size, see
-        ``core.sizes.size_of``, 0 in the background.
+        :func:`diameter_to_size`, 0 in the background.
     weight : ndarray, shape (1, Y, X), float32
         1, up to 3 times that in and next to small nuclei, and 5 times at borders, where an
         error joins two nuclei.
@@ -164,7 +164,7 @@ def make_targets(
 
 
 def edge_distance(labels: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Distance of each pixel to the edge of its nucleus, relative to the deepest pixel.
+    """Compute each pixel's distance to the edge of its nucleus, relative to the deepest pixel.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def edge_distance(labels: NDArray[np.integer]) -> NDArray[np.float32]:
 
 
 def _is_border(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Pixels whose window holds two different nuclei."""
+    """Return which pixels have two different nuclei in their window."""
     high = ndimage.maximum_filter(labels, size=BORDER_WINDOW)
     absent = np.iinfo(np.int32).max
     low = ndimage.minimum_filter(np.where(labels > 0, labels, absent), size=BORDER_WINDOW)
@@ -209,12 +209,11 @@ class Example:
     labels : Tensor, shape (1, Y, X), float32
         Whole numbers: 0 is background, else the nucleus' id.
     group : str
-        Examples of one group never stand on both sides of a split.
+        Examples of one group are never on both sides of a split.
     kind : str
         Modality, such as fluorescence; may be empty.
     known : Tensor, shape (1, Y, X), float32, or None
-        1 where the annotation says what a pixel is, 0 where it does not, which then changes
-        nothing; None: 1 everywhere.
+        1 where a pixel is annotated, 0 where it is not and therefore ignored; None: 1 everywhere.
     sampling_weight : float
         How often patches are drawn from it, compared with others of its kind.
     has_invalid_pixels : bool
@@ -244,18 +243,18 @@ class Example:
 
     @cached_property
     def is_known(self) -> NDArray[np.bool_]:
-        """Where the annotation counts, shape (Y, X)."""
+        """Mask of the annotated pixels, shape (Y, X)."""
         if self.known is None:
             return np.ones(self.labels.shape[1:], bool)
         return np.asarray(self.known[0].numpy() > 0)
 
     @cached_property
     def known_positions(self) -> NDArray[np.float64]:
-        """Some of the known pixels (y, x), all over them, shape (n, 2); none where all are."""
+        """Evenly sampled known pixels (y, x), shape (n, 2); none where all pixels are known."""
         if self.known is None:
             return np.empty((0, 2))
-        places = np.argwhere(self.is_known)
-        return places[:: max(1, len(places) // MAX_KNOWN_POSITIONS)].astype(np.float64)
+        positions = np.argwhere(self.is_known)
+        return positions[:: max(1, len(positions) // MAX_KNOWN_POSITIONS)].astype(np.float64)
 
     @cached_property
     def centres(self) -> NDArray[np.float64]:
@@ -279,7 +278,7 @@ def make_example(
     group: str = "",
     kind: str = "",
 ) -> Example:
-    """Make an example of arrays.
+    """Create an example from arrays.
 
     Parameters
     ----------
@@ -287,19 +286,19 @@ def make_example(
     pixels : ndarray, shape (Y, X) or (Y, X, C up to 3), float32, values 0 to 1
         Normalised.
     labels : ndarray, shape (Y, X), integer
-        Are numbered anew: ids may be larger than float32 can tell apart.
+        They are relabelled, as ids may be too large for float32.
     group, kind : str
-        Without a group the name is one.
+        Without a group the name is the group.
 
     Returns
     -------
     Example
     """
     ids, _ = relabel_sequential(labels)
-    seen = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    channels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     return Example(
         name=name,
-        image=torch.from_numpy(np.ascontiguousarray(seen)).expand(3, -1, -1),
+        image=torch.from_numpy(np.ascontiguousarray(channels)).expand(3, -1, -1),
         labels=torch.from_numpy(ids.astype(np.float32))[None],
         group=group or name,
         kind=kind,

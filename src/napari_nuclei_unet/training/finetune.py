@@ -1,4 +1,4 @@
-"""Fine-tuning: a model that goes on learning from a few annotated images, and how it did."""
+"""Fine-tuning of a model on a few annotated images."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ def fine_tune_steps(
     out: Path | None = None,
     resume: bool = False,
 ) -> Generator[Step, Stop, FineTuned]:
-    """Go on training a model, epoch by epoch; closing the generator cancels.
+    """Fine-tune a model, epoch by epoch; closing the generator cancels.
 
     Parameters
     ----------
-    finetune_data : Lesson
+    finetune_data : FineTuneData
     model : str, Path or None
-        Where it begins; None: random weights, of the architecture that ``params`` say.
+        Initial model; None: random weights, of the architecture that ``params`` set.
     params : TrainParams, optional
         The recipe ``finetune`` without.
     device : {"auto", "cpu", "cuda", "mps"}
     out : Path, optional
         A ``.safetensors`` file for the best model so far, with a checkpoint beside it.
     resume : bool
-        Go on from what stands in ``out``.
+        Resume from the checkpoint beside ``out``.
 
     Yields
     ------
@@ -81,8 +81,8 @@ def fine_tune_steps(
     Raises
     ------
     UserError
-        If the images are too small, a file cannot be written, no epoch was finished, or what shall
-        be resumed was another training.
+        If the images are too small, a file cannot be written, no epoch was finished, or the
+        checkpoint is of another training.
     """
     with explain_out_of_memory():
         return (yield from _fine_tune_steps(finetune_data, model, params, device, out, resume))
@@ -99,20 +99,20 @@ def _fine_tune_steps(
     params = params or RECIPES["finetune"]
     start = _Start.of(finetune_data, model, params, out if resume else None)
     total = start.params.epochs * steps_per_epoch(start.params, len(finetune_data.training))
-    known, before = read_reference_images("score"), start.before
+    references, before = read_reference_images("score"), start.before
     if finetune_data.warning:
         yield Step(0, total, finetune_data.warning)
     if start.parent is not None and not before:
-        as_it_is = Model(start.parent, fuse_conv_bn_relu(copy.deepcopy(start.network)))
+        initial = Model(start.parent, fuse_conv_bn_relu(copy.deepcopy(start.network)))
         before = yield from score_model_steps(
-            as_it_is, finetune_data, known, device, Step(0, total)
+            initial, finetune_data, references, device, Step(0, total)
         )
     validation = _prepare_validation(finetune_data, start)
     if start.parent is not None and start.checkpoint is None:
         first = first_epoch(finetune_data.training, validation, start.network, start.params, device)
         start = dataclasses.replace(start, checkpoint=first.checkpoint)
         yield first
-    seen = _BestNetwork(finetune_data, start, before, out)
+    best = _BestNetwork(finetune_data, start, before, out)
     yield from forward_stop(
         train_steps(
             finetune_data.training,
@@ -122,22 +122,22 @@ def _fine_tune_steps(
             device,
             start.checkpoint,
         ),
-        seen.record,
+        best.record,
     )
-    if seen.network is None:
-        epochs = () if seen.checkpoint is None else seen.checkpoint.history
+    if best.network is None:
+        epochs = () if best.checkpoint is None else best.checkpoint.history
         raise UserError(
             NO_FINISHED_EPOCH if all(not row["epoch"] for row in epochs) else NO_FINITE_LOSS
         )
-    return (yield from _finish_steps(seen, known, device, Step(total, total)))
+    return (yield from _finish_steps(best, references, device, Step(total, total)))
 
 
 @dataclass(frozen=True, eq=False)
 class _Start:
-    """Where a fine-tuning begins, or goes on.
+    """The start of a fine-tuning, or of its resumption.
 
-    ``parent`` is the card of the model that it begins with, ``best`` the best network of a
-    training that goes on, with the scores ``before`` it.
+    ``parent`` is the card of the initial model, ``best`` the best network of a resumed training,
+    with the scores ``before`` it.
     """
 
     params: TrainParams
@@ -170,26 +170,26 @@ class _Start:
 
 
 def _parent_card(card: ModelCard) -> ModelCard | None:
-    """Give the card of the model that a half-trained one began with, as far as it matters."""
+    """Return what matters of the card of the model that a half-trained one began with."""
     if not card.parent:
         return None
     return dataclasses.replace(card, name=card.parent["name"], sha256=card.parent["sha256"])
 
 
 def _prepare_validation(finetune_data: FineTuneData, start: _Start) -> Validation:
-    """Prepare what is held back, at the zoom at which the engine will show it to the model."""
+    """Prepare the validation set, at the zoom at which the model will segment it."""
     if start.parent is None:
         return Validation(finetune_data.validation, pool=True)
     card = start.parent
     zooms = [
-        choose_zoom(one.diameter, card, one.ids.shape) if card.sizes and one.diameter else 1.0
-        for one in finetune_data.validation
+        choose_zoom(e.diameter, card, e.ids.shape) if card.sizes and e.diameter else 1.0
+        for e in finetune_data.validation
     ]
     return Validation(finetune_data.validation, card.thresholds, True, zooms)
 
 
 class _BestNetwork:
-    """Remembers, and writes down, the best network of a training, and where it stands."""
+    """Keeps and writes the best network of a training, and its checkpoint."""
 
     def __init__(
         self, finetune_data: FineTuneData, start: _Start, before: Scores, out: Path | None
@@ -198,7 +198,7 @@ class _BestNetwork:
         self.network, self.checkpoint = start.best, start.checkpoint
 
     def record(self, event: Step) -> Step:
-        """Take note of an event, and pass it on."""
+        """Record an event, and pass it on."""
         if isinstance(event, Epoch):
             self.network = event.network or self.network
             self.checkpoint = event.checkpoint
@@ -209,7 +209,7 @@ class _BestNetwork:
         return event
 
     def card(self) -> ModelCard:
-        """Write the card of the best network so far."""
+        """Create the card of the best network so far."""
         assert self.checkpoint is not None
         name = "fine-tuned" if self.out is None else self.out.stem
         return _fine_tuned_card(
@@ -224,17 +224,17 @@ def _finish_steps(
     card, network = best.card(), best.network
     assert network is not None
     model = Model(card, fuse_conv_bn_relu(copy.deepcopy(network.eval())))
-    hasty = bool((yield step))  # it was stopped
+    is_stopped = bool((yield step))
     thresholds = yield from tune_model_thresholds_steps(
-        model, best.finetune_data, device, step, hasty
+        model, best.finetune_data, device, step, is_stopped
     )
     card = dataclasses.replace(card, thresholds=thresholds)
     after = yield from score_model_steps(
         dataclasses.replace(model, card=card), best.finetune_data, references, device, step
     )
     scores = {"before": best.before, "after": after}
-    held = sum(len(one.centres) for one in best.finetune_data.validation)
-    return FineTuned(dataclasses.replace(card, scores=scores), network, best.before, after, held)
+    nuclei = sum(len(example.centres) for example in best.finetune_data.validation)
+    return FineTuned(dataclasses.replace(card, scores=scores), network, best.before, after, nuclei)
 
 
 def fine_tune(
@@ -245,20 +245,20 @@ def fine_tune(
     on_step: Callable[[Step], object] | None = None,
     **params: Any,
 ) -> FineTuned:
-    """Let a model go on learning from a few annotated images.
+    """Fine-tune a model on a few annotated images.
 
     Parameters
     ----------
     pairs : sequence of (image, labels) or (image, labels, finished)
         Images, ndarray of shape (Y, X), (Y, X, 3), or stacks (..., Y, X) of which the planes with
         labels count; labels, integer, of the same shape without colours: 0 is background, any other
-        number one nucleus. ``finished``, polygons of (y, x) in pixels, says where 0 means
-        background; elsewhere nothing is known. Or ``lessons.Pair``.
+        number one nucleus. ``finished``, polygons of (y, x) in pixels, are where 0 means
+        background; elsewhere nothing is known. Or ``finetune_data.Pair``.
     model : str, Path or None
-        Where it begins: name or file; None: random weights.
+        Initial model, by name or file; None: random weights.
     device : {"auto", "cpu", "cuda", "mps"}
     on_step : callable, optional
-        Is given every ``Step``, and after each epoch an ``epochs.Epoch``. If it returns True,
+        Called with every ``Step``, and after each epoch a ``loop.Epoch``. If it returns True,
         training ends with the best so far.
     **params
         Fields of :class:`~napari_nuclei_unet.TrainParams`, instead of those of the recipe
@@ -273,7 +273,7 @@ def fine_tune(
     Raises
     ------
     UserError
-        If there is too little to learn from, or something cannot be used.
+        If there is too little training data, or something cannot be used.
 
     Examples
     --------
@@ -283,19 +283,19 @@ def fine_tune(
     >>> tuned = fine_tune([(image, annotation)], epochs=1, steps=1)
     >>> labels = segment(image, tuned.model)
     """
-    wanted = with_changes(RECIPES["finetune"], params)
-    lesson = make_finetune_data([Pair.of(one, i + 1) for i, one in enumerate(pairs)], wanted)
-    return run(fine_tune_steps(lesson, model, wanted, device), on_step)
+    changed = with_changes(RECIPES["finetune"], params)
+    data = make_finetune_data([Pair.of(pair, i) for i, pair in enumerate(pairs, 1)], changed)
+    return run(fine_tune_steps(data, model, changed, device), on_step)
 
 
 def _fit_patch_size(
     params: TrainParams, finetune_data: FineTuneData, config: UNetConfig
 ) -> TrainParams:
-    """Make patches no larger than the images, and as the network takes them."""
+    """Limit the patch size to that of the images, at a multiple of the network's divisor."""
     if params.resize:
         raise UserError("Fine-tuning learns patches, not whole images: leave `resize` at 0.")
     least = 2 * config.divisor
-    largest = max(max(one.labels.shape[1:]) for one in finetune_data.user_crops)
+    largest = max(max(crop.labels.shape[1:]) for crop in finetune_data.user_crops)
     if largest < least:
         raise UserError(
             f"All annotated images are smaller than {least} pixels: annotate larger ones."

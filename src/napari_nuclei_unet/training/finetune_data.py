@@ -1,4 +1,4 @@
-"""What a fine-tuning learns from: pairs of image and labels, and the crops cut out of them."""
+"""Training data of a fine-tuning: pairs of image and labels, and the crops of them."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class Pair:
         Of the image.
     channel : int, "mean" or None
         None: the first.
-    finished : mapping of Place to Region, or Region, or None
+    finished : mapping of AnnotatedPosition to Region, or Region, or None
         What is annotated, of each plane or of all; None: everything.
-    validation_areas : mapping of Place to sequence of (slice, slice), or None
-        What is held back of each plane; None: it is chosen.
+    validation_areas : mapping of AnnotatedPosition to sequence of (slice, slice), or None
+        Validation areas of each plane; None: they are chosen.
     """
 
     image: ArrayLike
@@ -72,7 +72,7 @@ class Pair:
 
     @classmethod
     def of(cls, given: Any, number: int) -> Pair:
-        """Make one of (image, labels) or (image, labels, polygons of what is finished)."""
+        """Create a pair from (image, labels) or (image, labels, polygons of what is finished)."""
         if isinstance(given, Pair):
             return given
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
@@ -98,7 +98,7 @@ class Pair:
 
         Returns
         -------
-        list of (Place, Annotated)
+        list of (AnnotatedPosition, AnnotatedPlane)
 
         Raises
         ------
@@ -112,33 +112,35 @@ class Pair:
         coloured |= dropped and len(self.image.shape) == ndim + 1 and self._keeps_channels
         shape = tuple(self.image.shape)[: -1 if coloured else None]
         try:
-            cuts = pair_plane_indices(shape, self.labels.shape, self.channel_axis, self.channel)
+            indices = pair_plane_indices(shape, self.labels.shape, self.channel_axis, self.channel)
         except UserError as error:
             raise UserError(f"{self.name}: {error}") from error
-        made = []
-        for image, labels in cuts:
-            place = tuple(at for at in labels.index if at is not None)
+        planes = []
+        for image, labels in indices:
+            position = tuple(at for at in labels.index if at is not None)
             finished = self.finished
             if isinstance(finished, Mapping):
-                if place not in finished:  # nothing of this plane is
+                if position not in finished:  # nothing of this plane is
                     continue
-                finished = finished[place]
-            name = f"{self.name} {list(place)}" if len(cuts) > 1 else self.name
+                finished = finished[position]
+            name = f"{self.name} {list(position)}" if len(indices) > 1 else self.name
             truth = PlaneView(self.labels, labels)
-            one = open_annotated_plane(name, PlaneView(self.image, image), truth, finished, margin)
-            if one is not None:
-                made.append((place, one))
-        return made
+            plane = open_annotated_plane(
+                name, PlaneView(self.image, image), truth, finished, margin
+            )
+            if plane is not None:
+                planes.append((position, plane))
+        return planes
 
 
 @dataclass(frozen=True, eq=False)
 class FineTuneData:
-    """What a fine-tuning learns from, in memory.
+    """Training and validation data of a fine-tuning, in memory.
 
     Attributes
     ----------
     training, validation : list of Example
-        Crops; the second are held back.
+        Crops.
     images : list of dict
         Name, nuclei and SHA-256 of each annotated plane, for the card.
     """
@@ -149,18 +151,18 @@ class FineTuneData:
 
     @property
     def user_crops(self) -> list[Example]:
-        """The crops to learn from that are the user's."""
-        return [one for one in self.training if one.known is not None]
+        """The training crops that are the user's."""
+        return [example for example in self.training if example.known is not None]
 
     @property
     def warning(self) -> str:
-        """Say what was left out, if anything was."""
-        if not any(one.has_invalid_pixels for one in (*self.training, *self.validation)):
+        """Message about pixels that were left out; empty if there are none."""
+        if not any(example.has_invalid_pixels for example in (*self.training, *self.validation)):
             return ""
         return "Some pixels are NaN or infinite: they were left out of training."
 
     def save(self, path: Path) -> None:
-        """Write all of it, so that a training can go on when the images are gone.
+        """Write all of it, so that a training can be resumed when the images are gone.
 
         Raises
         ------
@@ -170,23 +172,25 @@ class FineTuneData:
         tensors: dict[str, Tensor] = {}
         rows = []
         for part in ("training", "validation"):
-            for index, one in enumerate(getattr(self, part)):
-                image = one.image[:1] if _is_grey(one) else one.image
-                stored = {"image": image, "labels": one.labels.int(), "known": one.known}
+            for index, example in enumerate(getattr(self, part)):
+                image = _stored_image(example)
+                stored = {"image": image, "labels": example.labels.int(), "known": example.known}
                 tensors |= {
                     f"{part}.{index}.{name}": value.contiguous()
                     for name, value in stored.items()
                     if value is not None
                 }
-                rows.append([part, one.name, one.group, one.kind, one.sampling_weight])
+                rows.append(
+                    [part, example.name, example.group, example.kind, example.sampling_weight]
+                )
         header = {
             "format": FINETUNE_DATA_FORMAT,
             "lesson": json.dumps({"rows": rows, "images": self.images}),
         }
-        with atomic_write(path) as aside:
+        with atomic_write(path) as temporary:
             try:
-                save_file(tensors, aside, metadata=header)
-            except SafetensorError as error:  # by which it means a disk that is full
+                save_file(tensors, temporary, metadata=header)
+            except SafetensorError as error:  # raised when the disk is full
                 raise OSError(str(error)) from error
 
     @classmethod
@@ -200,64 +204,65 @@ class FineTuneData:
         """
         parts: dict[str, list[Example]] = {"training": [], "validation": []}
         try:
-            with safe_open(path, framework="pt") as opened:
-                about = json.loads(opened.metadata()["lesson"])
-                names = set(opened.keys())
-                for part, *rest in about["rows"]:
+            with safe_open(path, framework="pt") as file:
+                header = json.loads(file.metadata()["lesson"])
+                names = set(file.keys())
+                for part, *rest in header["rows"]:
                     key = f"{part}.{len(parts[part])}"
-                    image = opened.get_tensor(f"{key}.image").expand(3, -1, -1)
-                    labels = opened.get_tensor(f"{key}.labels").float()
-                    there = f"{key}.known" in names
-                    known = opened.get_tensor(f"{key}.known") if there else None
-                    name, group, kind, chance = rest
-                    parts[part].append(Example(name, image, labels, group, kind, known, chance))
-            return cls(parts["training"], parts["validation"], about["images"])
+                    image = file.get_tensor(f"{key}.image").expand(3, -1, -1)
+                    labels = file.get_tensor(f"{key}.labels").float()
+                    is_partial = f"{key}.known" in names
+                    known = file.get_tensor(f"{key}.known") if is_partial else None
+                    name, group, kind, weight = rest
+                    parts[part].append(Example(name, image, labels, group, kind, known, weight))
+            return cls(parts["training"], parts["validation"], header["images"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path.name} cannot be read: train anew.") from error
 
 
 def _as_sliceable(given: Any) -> Any:
-    """Leave what can be sliced as it is."""
+    """Return what can be sliced as it is, and anything else as an array."""
     return given if hasattr(given, "shape") and hasattr(given, "dtype") else np.asarray(given)
 
 
 def make_finetune_data(
     pairs: Sequence[Pair], params: TrainParams, references: Sequence[Example] | None = None
 ) -> FineTuneData:
-    """Cut what is learnt from out of images and their labels.
+    """Create the training data from images and their labels.
 
     Parameters
     ----------
     pairs : sequence of Pair
-        Where one says what is held back, all must.
+        Where one has validation areas, all must.
     params : TrainParams
-        Says how much is held back, and how much is mixed in from the reference images.
+        Sets the share of validation areas, and of the reference images that are mixed in.
     references : sequence of Example, optional
-        What is mixed in; the reference images of the package without.
+        Those that are mixed in; without, the reference images of the package.
 
     Returns
     -------
-    Lesson
+    FineTuneData
 
     Raises
     ------
     UserError
-        If there is too little to learn from, or to validate on.
+        If there is too little to train or to validate on.
     """
-    planes, held = find_annotated_planes(pairs, params)
+    planes, areas = find_annotated_planes(pairs, params)
     training, validation, images = [], [], []
-    for one, boxes in zip(planes, held, strict=True):
-        learnt = crop_training_examples(one, boxes, max(4, MAX_TRAINING_CROPS // len(planes)))
-        kept = [piece for box in boxes for piece in crop_validation_examples(one, box)]
-        training += learnt
-        validation += [example for example in kept if len(example.centres)]
-        images.append(_image_record(one, [*learnt, *kept]))
+    max_crops = max(4, MAX_TRAINING_CROPS // max(len(planes), 1))
+    for plane, boxes in zip(planes, areas, strict=True):
+        training_crops = crop_training_examples(plane, boxes, max_crops)
+        validation_crops = [crop for box in boxes for crop in crop_validation_examples(plane, box)]
+        training += training_crops
+        validation += [crop for crop in validation_crops if len(crop.centres)]
+        images.append(_image_record(plane, [*training_crops, *validation_crops]))
     if not validation:
         raise UserError(
             "No annotated nucleus has its centre in what is held back to validate: move the "
             "rectangles over some nuclei."
         )
-    if not any(len(one.centres) for one in training):
+    if not any(len(crop.centres) for crop in training):
         raise UserError(
             "No nucleus is left to learn from: all lie in, or reach into, what is held back. "
             "Make the rectangles smaller, or annotate more."
@@ -269,7 +274,7 @@ def make_finetune_data(
 def find_annotated_planes(
     pairs: Sequence[Pair], params: TrainParams
 ) -> tuple[list[AnnotatedPlane], list[list[Box]]]:
-    """Find the annotated planes of pairs, and what is held back of each.
+    """Find the annotated planes of pairs, and the validation areas of each.
 
     Raises
     ------
@@ -278,34 +283,36 @@ def find_annotated_planes(
     """
     if not pairs:
         raise UserError("There is nothing to learn from: add an image with its labels.")
-    found = [(pair, place, one) for pair in pairs for place, one in pair.planes(params.margin)]
-    planes = [one for _, _, one in found]
+    found = [(pair, at, plane) for pair in pairs for at, plane in pair.planes(params.margin)]
+    planes = [plane for _, _, plane in found]
     if all(pair.validation_areas is None for pair in pairs):
         return planes, choose_validation_areas(planes, params.validation, params.seed)
-    return planes, [list((pair.validation_areas or {}).get(place, ())) for pair, place, _ in found]
+    return planes, [list((pair.validation_areas or {}).get(at, ())) for pair, at, _ in found]
 
 
 def _image_record(plane: AnnotatedPlane, examples: list[Example]) -> dict[str, Any]:
     digest = hashlib.sha256()
-    for one in examples:
-        for part in (one.image[:1] if _is_grey(one) else one.image, one.labels, one.known):
+    for example in examples:
+        for part in (_stored_image(example), example.labels, example.known):
             assert part is not None
             digest.update(part.numpy().tobytes())
     nuclei = int(plane.is_counted.sum())
     return {"name": plane.name, "nuclei": nuclei, "sha256": digest.hexdigest()}
 
 
-def _is_grey(example: Example) -> bool:
-    return example.image.stride(0) == 0  # its channels share their memory
+def _stored_image(example: Example) -> Tensor:
+    """Return the image, or a single channel of a grey one, whose channels share their memory."""
+    return example.image[:1] if example.image.stride(0) == 0 else example.image
 
 
 def _weighted_references(
     training: list[Example], share: float, references: Sequence[Example] | None
 ) -> list[Example]:
-    """Give the reference images to learn from a share of all patches."""
+    """Return the reference images, weighted so that they get a share of all patches."""
     if not share:
         return []
     references = read_reference_images("learn") if references is None else references
-    chance = share / (1 - share) * sum(one.sampling_weight for one in training) / len(references)
-    # of one kind with the others, so that this share holds; not the images count
-    return [dataclasses.replace(one, kind="", sampling_weight=chance) for one in references]
+    total = sum(example.sampling_weight for example in training)
+    weight = share / (1 - share) * total / len(references)
+    # of the same kind as the user's crops: balance between kinds would change the share
+    return [dataclasses.replace(image, kind="", sampling_weight=weight) for image in references]

@@ -1,4 +1,4 @@
-"""Training epoch by epoch, as a generator that can be stopped after every batch."""
+"""The training loop, as a generator that can be stopped after every batch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOSS_NOT_FINITE = (
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Epoch(Step):
-    """What one epoch gave.
+    """Result of one epoch.
 
     Attributes
     ----------
@@ -46,9 +46,9 @@ class Epoch(Step):
     network : UNet or None
         A copy, where it is the best so far.
     checkpoint : Checkpoint
-        From which training goes on as if never stopped.
-    picture : reports.Prediction
-        One of the validation images, with what is found in it now.
+        From which training resumes as if never stopped.
+    picture : ValidationPicture
+        One of the validation images, with the nuclei found in it now.
     """
 
     history: tuple[dict[str, float], ...]
@@ -59,9 +59,9 @@ class Epoch(Step):
 
     def __str__(self) -> str:
         row = self.history[-1]
-        learnt = f"training loss {row['training_loss']:.4f}  " if row["epoch"] else "(before)  "
+        training = f"training loss {row['training_loss']:.4f}  " if row["epoch"] else "(before)  "
         return (
-            f"epoch {row['epoch']}/{self.epochs}  {learnt}"
+            f"epoch {row['epoch']}/{self.epochs}  {training}"
             f"validation loss {row['validation_loss']:.4f}  IoU {row['validation_iou']:.3f}  "
             f"AP@0.5 {row['validation_ap']:.3f}  {row['seconds']:.0f} s"
         )
@@ -82,39 +82,36 @@ def train_steps(
     training : list of Example
     validation : Validation
     network : UNet
-        As from ``learner.new_network``, or a model's; is trained in place.
+        As from ``trainer.new_network``, or a model's; it is trained in place.
     params : TrainParams
     device : {"auto", "cpu", "cuda", "mps"}
     resume : Checkpoint, optional
-        Of the same images, network and parameters; goes on after its last epoch.
+        Of the same images, network and parameters; training resumes after its last epoch.
 
     Yields
     ------
     Step
-        After every batch, and with a notice when something does not go as wished. Sent True, it
-        ends.
+        After every batch, and with a notice when something goes wrong. Sent True, training ends.
     Epoch
         After every epoch.
     """
     device, precision = _choose_device(device, resume.precision if resume else params.precision)
-    learner = Trainer(network, params, device, precision)
+    trainer = Trainer(network, params, device, precision)
     history = resume.history if resume else ()
     if resume and resume.tensors:
-        learner.load_state_dict(resume.tensors)
+        trainer.load_state_dict(resume.tensors)
     data = resume.data if resume else fingerprint_examples([*training, *validation.examples])
-    closing = _EpochCloser(
-        learner, validation, params, data, steps_per_epoch(params, len(training))
-    )
+    closer = _EpochCloser(trainer, validation, params, data, steps_per_epoch(params, len(training)))
     for number in range(1 + _count_trained_epochs(history), params.epochs + 1):
         if _is_over(history, params):
             return
-        learnt = yield from _epoch_steps(learner, training, closing.steps, number)
-        if learnt is None:
+        loss_and_iou = yield from _epoch_steps(trainer, training, closer.steps, number)
+        if loss_and_iou is None:
             return
-        epoch = closing.close(number, learnt, history)
+        epoch = closer.close(number, loss_and_iou, history)
         history = epoch.history
         yield epoch
-        if not math.isfinite(learnt[0]):
+        if not math.isfinite(loss_and_iou[0]):
             yield Step(epoch.done, epoch.total, LOSS_NOT_FINITE)
             return
 
@@ -131,27 +128,24 @@ def first_epoch(
     Returns
     -------
     Epoch
-        Row 0 of the history, in which no training loss is known. To resume from its checkpoint is
-        to begin.
+        Row 0 of the history, without a training loss. To resume from its checkpoint is to begin.
     """
     device, precision = _choose_device(device, params.precision)
-    learner = Trainer(copy.deepcopy(network), params, device, precision)
+    trainer = Trainer(copy.deepcopy(network), params, device, precision)
     data = fingerprint_examples([*training, *validation.examples])
-    closing = _EpochCloser(
-        learner, validation, params, data, steps_per_epoch(params, len(training))
-    )
-    return closing.close(0, (math.nan, math.nan), ())
+    closer = _EpochCloser(trainer, validation, params, data, steps_per_epoch(params, len(training)))
+    return closer.close(0, (math.nan, math.nan), ())
 
 
 class _EpochCloser:
-    """Closes epochs: validates the network, and says how it has become.
+    """Closes epochs: validates the network, and adds a row to the history.
 
     Parameters
     ----------
-    trainer : Learner
+    trainer : Trainer
     validation : Validation
     params : TrainParams
-        As asked for; the learner's own may have a smaller batch.
+        As requested; those of the trainer may have a smaller batch.
     data : str
         Fingerprint of the images.
     steps : int
@@ -175,11 +169,11 @@ class _EpochCloser:
     ) -> Epoch:
         """Close epoch ``number``, with its loss and IoU, after the rows ``before``.
 
-        Epoch 0 is the network as it was given: it is not kept, and to resume from it is to begin.
+        Epoch 0 is the initial network: it is not kept, and to resume from it is to begin.
         """
         network = self.trainer.averaged_network()
-        validated = self.validation.validate(network)
-        row = _history_row(number, loss_and_iou, validated, self.trainer.learning_rate)
+        result = self.validation.validate(network)
+        row = _history_row(number, loss_and_iou, result, self.trainer.learning_rate)
         row["kept"] = float(number > 0 and _is_best(before, row, self.params))
         now = time.perf_counter()
         row["seconds"], self._since = now - self._since, now
@@ -197,7 +191,7 @@ class _EpochCloser:
             epochs=self.params.epochs,
             network=copy.deepcopy(network).cpu() if row["kept"] else None,
             checkpoint=checkpoint,
-            picture=self.validation.picture(validated),
+            picture=self.validation.picture(result),
             done=number * self.steps,
             total=self.params.epochs * self.steps,
         )
@@ -205,14 +199,14 @@ class _EpochCloser:
 
 def _choose_device(device: str, precision: str) -> tuple[str, str]:
     device, precision = choose_device_and_precision(device, precision)
-    # the small range of fp16 would need the loss to be scaled
+    # fp16 would need a scaled loss, as its range is small
     return device, "fp32" if precision == "fp16" else precision
 
 
 def _epoch_steps(
     trainer: Trainer, training: list[Example], steps: int, number: int
 ) -> Generator[Step, Stop, tuple[float, float] | None]:
-    """Learn for one epoch, with smaller batches whenever memory runs out."""
+    """Train for one epoch, with smaller batches whenever memory runs out."""
     start = (number - 1) * steps
     while True:
         patches = iter_batches(training, trainer.params, start)
@@ -231,26 +225,26 @@ def _epoch_steps(
 
 
 def _count_trained_epochs(history: tuple[dict[str, float], ...]) -> int:
-    """Epochs that were trained; a fine-tuning also has a row 0, of the model before it."""
+    """Count the trained epochs; a fine-tuning also has a row 0, of the model before it."""
     return int(history[-1]["epoch"]) if history else 0
 
 
 def _is_best(
     history: tuple[dict[str, float], ...], row: dict[str, float], params: TrainParams
 ) -> bool:
-    """Whether the weights after an epoch are better than all before; the parent's do not count.
+    """Return whether the weights after an epoch are the best so far; the parent's do not count.
 
-    Within the tolerance the later are: the learning rate has fallen, and with a few nuclei the
-    loss is not that exact.
+    Within the tolerance the later ones are: the learning rate has fallen, and the loss of a few
+    nuclei is noisy.
     """
-    losses = [one["validation_loss"] for one in history if one["epoch"]]
+    losses = [epoch["validation_loss"] for epoch in history if epoch["epoch"]]
     lowest = min(filter(math.isfinite, losses), default=math.inf)
     loss = row["validation_loss"]
     return loss < lowest or loss <= lowest * (1 + params.tolerance) < math.inf
 
 
 def _is_over(history: tuple[dict[str, float], ...], params: TrainParams) -> bool:
-    """Whether validation has not improved for as long as patience lasts."""
+    """Return whether the validation loss has not improved for ``patience`` epochs."""
     if not params.patience or not history:
         return False
     best = best_epoch_row(history)
@@ -260,18 +254,18 @@ def _is_over(history: tuple[dict[str, float], ...], params: TrainParams) -> bool
 def _history_row(
     number: int,
     loss_and_iou: tuple[float, float],
-    validated: ValidationResult,
+    result: ValidationResult,
     learning_rate: float,
 ) -> dict[str, float]:
-    """Row of the history, but for what is not yet known of it."""
+    """Create a row of the history; ``seconds`` and ``kept`` are filled in later."""
     loss, iou = loss_and_iou
     return {
         "epoch": number,
         "training_loss": loss,
-        "validation_loss": validated.loss,
+        "validation_loss": result.loss,
         "training_iou": iou,
-        "validation_iou": validated.iou,
-        "validation_ap": validated.ap,
+        "validation_iou": result.iou,
+        "validation_ap": result.ap,
         "learning_rate": learning_rate,
         "seconds": 0.0,
         "kept": 0.0,

@@ -1,4 +1,4 @@
-"""Patches as other microscopes, stains and cameras would show them."""
+"""Photometric augmentation: other microscopes, stains and cameras."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from napari_nuclei_unet.training.example import Example
 
 # A patch with a higher median has a bright background: bright field, mostly histology.
 BRIGHT = 0.5
-# Standard deviation of the logarithm of gamma. Scanners expose bright fields differently: after
-# normalisation their median is from about 0.4 to 0.9, and no gamma goes beyond that. A dark
-# background is dark everywhere.
+# Standard deviation of the logarithm of gamma. Scanners expose bright field differently: after
+# normalisation its median is from about 0.4 to 0.9, and no gamma goes beyond that. A dark
+# background is always dark.
 GAMMA, BRIGHT_GAMMA = 0.3, 0.5
 DARKEST, BRIGHTEST = 0.4, 0.9
 # The same of the amount of stain in each channel: sections differ in thickness and staining.
 STAIN, BRIGHT_STAIN = 0.25, 0.4
-# Light that is out of focus: how wide it is blurred, in pixels, and how bright it is. From a haze
-# around each nucleus to a glow of all of a tissue.
+# Out-of-focus light: sigma of its blur, in pixels, and its brightness. From a haze around each
+# nucleus to a glow of the whole tissue.
 HAZE_WIDTH, HAZE = (4.0, 15.0), (0.2, 0.8)
 
 
 def relit(image: Tensor, labels: NDArray[np.int32], rng: np.random.Generator) -> Tensor:
-    """Give every nucleus a contrast of its own: dim ones beside bright ones."""
+    """Vary the contrast of every nucleus by itself: dim ones beside bright ones."""
     outside = torch.from_numpy(labels == 0)
     if not outside.any():
         return image
-    ground = image[:, outside].median(dim=1).values[:, None, None]
+    background = image[:, outside].median(dim=1).values[:, None, None]
     change = rng.normal(0, 0.45, labels.max() + 1).astype(np.float32)
     change[0] = 0
     soft = ndimage.gaussian_filter(ndimage.grey_dilation(change[labels], 3), 1.0)
-    return ground + (image - ground) * torch.from_numpy(np.exp(soft))
+    return background + (image - background) * torch.from_numpy(np.exp(soft))
 
 
 def hazed(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Add light from other depths: the blurred mirror image of a patch.
+    """Add out-of-focus light: the blurred mirror image of a patch.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def hazed(image: Tensor, rng: np.random.Generator) -> Tensor:
         Darkened as a whole where the sum is brighter than 1, as the exposure would be.
     """
     axes = ((1,), (2,), (1, 2))[rng.integers(3)]
-    haze = _blurred(image.flip(axes), rng.uniform(*HAZE_WIDTH))
-    both = image + rng.uniform(*HAZE) * haze
-    return both / both.max().clamp(min=1)
+    haze = _blur(image.flip(axes), rng.uniform(*HAZE_WIDTH))
+    total = image + rng.uniform(*HAZE) * haze
+    return total / total.max().clamp(min=1)
 
 
 def is_bright_field(image: Tensor) -> bool:
@@ -83,18 +83,18 @@ def recolour(image: Tensor, rng: np.random.Generator, strength: float = 1.0) -> 
     def happens(chance: float) -> bool:
         return bool(rng.random() < chance * strength)
 
-    image = _tinted(image.clamp(0, 1), rng, strength)
+    image = _vary_stain(image.clamp(0, 1), rng, strength)
     if happens(0.15):
         image = 1 - image
-    image = _exposed(image.clamp(0, 1), rng.normal() * strength)
+    image = _vary_gamma(image.clamp(0, 1), rng.normal() * strength)
     if happens(0.2):
-        image = image * _uneven_light(image.shape[-1], rng)
+        image = image * _draw_illumination(image.shape[-1], rng)
     if happens(0.2):
-        image = image + _clouds(image.shape[-1], rng)
+        image = image + _draw_clouds(image.shape[-1], rng)
     contrast, brightness = rng.uniform(0.6, 1.25), rng.normal(0, 0.05)
     image = image * contrast**strength + brightness * strength
     if happens(0.25):
-        image = _blurred(image, rng.uniform(0.4, 1.5))
+        image = _blur(image, rng.uniform(0.4, 1.5))
     if happens(0.4):
         noise = torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32))
         image = image + rng.uniform(0, 0.1) * noise
@@ -102,7 +102,7 @@ def recolour(image: Tensor, rng: np.random.Generator, strength: float = 1.0) -> 
 
 
 def disturbed(example: Example, seed: int) -> Example:
-    """Give a whole example as another microscope might have taken it.
+    """Recolour a whole example as if another microscope had taken it.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def disturbed(example: Example, seed: int) -> Example:
     Returns
     -------
     Example
-        Places and sizes are as they were.
+        Positions and sizes are unchanged.
     """
     height, width = example.ids.shape
     square = torch.zeros(3, *(2 * [max(height, width)]))
@@ -121,7 +121,7 @@ def disturbed(example: Example, seed: int) -> Example:
     return replace(example, image=changed[:, :height, :width].contiguous())
 
 
-def _exposed(image: Tensor, deviation: float) -> Tensor:
+def _vary_gamma(image: Tensor, deviation: float) -> Tensor:
     """Darken (more than 0) or lighten an image by a gamma, as far as its background allows."""
     if not is_bright_field(image):
         return image ** math.exp(GAMMA * deviation)
@@ -131,35 +131,35 @@ def _exposed(image: Tensor, deviation: float) -> Tensor:
     return image ** min(max(gamma, min(low, 1)), max(high, 1))
 
 
-def _tinted(image: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
-    """Other stains and cameras."""
+def _vary_stain(image: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
+    """Vary stain and camera."""
     chance = rng.random() / strength if strength else 1.0
     if chance < 0.2:
         return image * torch.from_numpy(rng.uniform(0.5, 1, (3, 1, 1)).astype(np.float32))
     if chance < 0.4:
-        return _mixed(image, 0.15, rng)
+        return _mix_channels(image, 0.15, rng)
     if chance < 0.5:
         return image.mean(0, keepdim=True).expand(3, -1, -1)
     if chance < 0.65:
-        return _two_colours(image, rng)
+        return _map_to_two_colours(image, rng)
     if chance < 0.8:
-        # stains absorb: they add up, and vary, in the logarithm of the light that comes through
-        absorbed = _mixed(-image.clamp(min=1 / 255).log(), 0.1, rng)
+        # stains absorb light: they add up, and vary, in the logarithm of the transmitted light
+        absorbed = _mix_channels(-image.clamp(min=1 / 255).log(), 0.1, rng)
         spread = BRIGHT_STAIN if is_bright_field(image) else STAIN
         amount = np.exp(rng.normal(0, spread, (3, 1, 1))).astype(np.float32)
         return (-absorbed * torch.from_numpy(amount)).exp()
     return image
 
 
-def _mixed(image: Tensor, amount: float, rng: np.random.Generator) -> Tensor:
-    """Let each channel show a little of the others; grey stays grey."""
+def _mix_channels(image: Tensor, amount: float, rng: np.random.Generator) -> Tensor:
+    """Mix a little of the other channels into each; grey stays grey."""
     mix = np.eye(3) + rng.normal(0, amount, (3, 3))
     mix /= mix.sum(1, keepdims=True)
     return torch.einsum("ij,jyx->iyx", torch.from_numpy(mix.astype(np.float32)), image)
 
 
-def _two_colours(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Paint dark and bright, and what is between, in two colours that differ in brightness."""
+def _map_to_two_colours(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Map dark to bright onto a gradient of two colours that differ in brightness."""
     while True:
         dark, bright = rng.uniform(0, 1, (2, 3, 1, 1)).astype(np.float32)
         if abs(dark.mean() - bright.mean()) > 0.25:
@@ -168,8 +168,8 @@ def _two_colours(image: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(dark) + torch.from_numpy(bright - dark) * grey
 
 
-def _clouds(size: int, rng: np.random.Generator) -> Tensor:
-    """Patches of a faint colour, coarse or fine, that are no nuclei; shape (3, size, size)."""
+def _draw_clouds(size: int, rng: np.random.Generator) -> Tensor:
+    """Draw faintly coloured clouds, coarse or fine, of shape (3, size, size)."""
     n = int(rng.integers(4, max(size // 8, 5)))
     cells = torch.from_numpy(rng.normal(0, 1, (1, 1, n, n)).astype(np.float32))
     field = F.interpolate(cells, (size, size), mode="bilinear", align_corners=True)[0]
@@ -177,13 +177,13 @@ def _clouds(size: int, rng: np.random.Generator) -> Tensor:
     return field * torch.from_numpy((colour * rng.uniform(0, 0.12)).astype(np.float32))
 
 
-def _uneven_light(size: int, rng: np.random.Generator) -> Tensor:
-    """Light between half and full that varies smoothly, shape (1, size, size)."""
+def _draw_illumination(size: int, rng: np.random.Generator) -> Tensor:
+    """Draw smoothly varying illumination, from 0.5 to 1, of shape (1, size, size)."""
     corners = torch.from_numpy(rng.uniform(0.5, 1, (1, 1, 2, 2)).astype(np.float32))
     return F.interpolate(corners, (size, size), mode="bilinear", align_corners=True)[0]
 
 
-def _blurred(image: Tensor, sigma: float) -> Tensor:
+def _blur(image: Tensor, sigma: float) -> Tensor:
     radius = max(1, math.ceil(2 * sigma))
     x = torch.arange(-radius, radius + 1, dtype=torch.float32)
     kernel = torch.exp(-0.5 * (x / sigma) ** 2)

@@ -1,4 +1,4 @@
-"""What a training leaves beside its model for people to look at: a table and two pictures."""
+"""Reports of a training beside its model: the history as a table and plots."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skimage.segmentation import find_boundaries
 
 from napari_nuclei_unet.io.atomic import atomic_write
 
-# Told apart with every kind of colour vision, and on dark, bright and purple ground.
+# Distinguishable with every kind of colour vision, and on dark, bright and purple backgrounds.
 ANNOTATED_COLOR, FOUND_COLOR = (0.0, 0.85, 1.0), (1.0, 0.75, 0.0)
 
 
@@ -43,10 +43,10 @@ def write_history(path: Path, history: Sequence[dict[str, float]]) -> None:
     ----------
     path : Path
     history : sequence of dict
-        As in ``training.Epoch``.
+        As in ``loop.Epoch``.
     """
-    with atomic_write(path) as aside, aside.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, list(history[0]))
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(history[0]))
         writer.writeheader()
         writer.writerows(
             {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
@@ -62,7 +62,7 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
     path : Path
         A PNG.
     history : sequence of dict
-        As in ``training.Epoch``.
+        As in ``loop.Epoch``.
     """
     epochs = [row["epoch"] for row in history]
     best = best_epoch_row(history)
@@ -79,39 +79,39 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
-    with atomic_write(path) as aside:
-        figure.savefig(aside, dpi=120)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 def best_epoch_row(history: Sequence[dict[str, float]]) -> dict[str, float] | None:
-    """Give the row of the epoch whose weights are kept, if there is one."""
+    """Return the row of the epoch whose weights are kept, if there is one."""
     kept = [row for row in history if row["kept"]]
     return kept[-1] if kept else None
 
 
 def plot_predictions(path: Path, predictions: Sequence[ValidationPicture]) -> None:
-    """Draw images beside their annotation and beside what was found, outlined.
+    """Draw images beside the outlines of their annotation and of the nuclei found.
 
     Parameters
     ----------
     path : Path
         A PNG.
-    predictions : sequence of Prediction
+    predictions : sequence of ValidationPicture
         One row each.
     """
     rows = len(predictions)
     figure = Figure(figsize=(10, 3.5 * rows), layout="constrained")
-    for axes, one in zip(figure.subplots(rows, 3, squeeze=False), predictions, strict=True):
-        axes[0].imshow(one.image)
-        axes[0].set_title(one.title, fontsize=9)
-        axes[1].imshow(draw_outlines(one.image, one.true, ANNOTATED_COLOR))
-        axes[1].set_title(f"annotated: {_count_nuclei(one.true)} nuclei", fontsize=9)
-        axes[2].imshow(draw_outlines(one.image, one.found, FOUND_COLOR))
-        axes[2].set_title(f"found: {_count_nuclei(one.found)} nuclei", fontsize=9)
-        for each in axes:
-            each.set_axis_off()
-    with atomic_write(path) as aside:
-        figure.savefig(aside, dpi=120)
+    for axes, picture in zip(figure.subplots(rows, 3, squeeze=False), predictions, strict=True):
+        axes[0].imshow(picture.image)
+        axes[0].set_title(picture.title, fontsize=9)
+        axes[1].imshow(draw_outlines(picture.image, picture.true, ANNOTATED_COLOR))
+        axes[1].set_title(f"annotated: {_count_nuclei(picture.true)} nuclei", fontsize=9)
+        axes[2].imshow(draw_outlines(picture.image, picture.found, FOUND_COLOR))
+        axes[2].set_title(f"found: {_count_nuclei(picture.found)} nuclei", fontsize=9)
+        for panel in axes:
+            panel.set_axis_off()
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 def draw_outlines(

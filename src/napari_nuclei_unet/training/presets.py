@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from napari_nuclei_unet.params import TrainParams
 
-# Training parameters that say what the network is, and not how it learns.
+# Training parameters of the network, as opposed to those of its training.
 ARCHITECTURE = ("encoder", "width", "depth", "stem", "detail", "goal", "normalize")
 
-# Those that only a fine-tuning understands.
+# Those of a fine-tuning only.
 FINE_TUNING = ("reference", "margin")
 
-# Recipes of a full training that begins with a model; others fine-tune it.
+# Recipes of a full training that begins with a model; the others fine-tune it.
 WARM_START = ("long",)
 
 # Complete sets of training parameters. "finetune" is for a few annotated images
 # (docs/decisions/0007-fine-tuning.md). "seed" is the recipe of the paper that the project starts
-# from (docs/reference/seed.md); it leaves the base width open. "long" takes a trained model
-# further, on all images: nearly twice the steps of "default", at a third of its learning rate,
-# which would undo what the model has learnt. Its epochs are short: without a GPU 200 steps take a
-# quarter of an hour or more, and what is in no checkpoint yet is lost with the machine.
+# from (docs/reference/seed.md), which leaves the base width open. "long" trains a model further, on
+# all images: nearly twice the steps of "default", at a third of its learning rate, as the full one
+# would undo the training before. Its epochs are short: without a GPU 200 steps take a quarter of an
+# hour or more, and steps since the last checkpoint are lost when the machine stops.
 RECIPES = {
     "default": TrainParams(),
     "seed": TrainParams(

@@ -1,4 +1,4 @@
-"""Which annotated images are held back to validate, and how a set of images is told from others."""
+"""Split of annotated images into training and validation, and fingerprints of sets of images."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from napari_nuclei_unet.training.example import Example
 
 
 class Grouped(Protocol):
-    """What can be split: all that counts of an example are these."""
+    """What a split needs to know of an example."""
 
     @property
     def name(self) -> str:
-        """Tells it from the others."""
+        """Its unique name."""
 
     @property
     def group(self) -> str:
-        """Those of one group stay together."""
+        """Its group, which is never split."""
 
     @property
     def kind(self) -> str:
-        """Each is split by itself."""
+        """Its kind of image; each is split by itself."""
 
 
 One = TypeVar("One", bound=Grouped)
@@ -35,14 +35,14 @@ def split_by_group(examples: list[One], share: float, seed: int) -> tuple[list[O
     """Split by group, within each kind of image, into a training and a validation part.
 
     A kind with a single group is trained on. When that leaves nothing to validate, one group is
-    held back, and of a single group one example.
+    chosen for validation, and of a single group one example.
 
     Parameters
     ----------
     examples : list of Example
         At least two.
     share : float, 0 to 1
-        Part of each kind's groups that is held back, at least one group, but not all.
+        Share of each kind's groups for validation: at least one group, but not all.
     seed : int
 
     Returns
@@ -61,34 +61,34 @@ def split_by_group(examples: list[One], share: float, seed: int) -> tuple[list[O
         )
     rng = np.random.default_rng(seed)
     groups: dict[str, set[str]] = defaultdict(set)
-    for one in examples:
-        groups[one.kind].add(one.group)
-    held: set[str] = set()
+    for example in examples:
+        groups[example.kind].add(example.group)
+    validation: set[str] = set()
     for kind in sorted(groups):
-        names = sorted(groups[kind] - held)
+        names = sorted(groups[kind] - validation)
         if len(names) > 1:
             n = min(max(1, round(share * len(names))), len(names) - 1)
-            held.update(rng.permutation(names)[:n].tolist())
-    if not held and len(all_groups := sorted({one.group for one in examples})) > 1:
-        held = {all_groups[int(rng.integers(len(all_groups)))]}
-    if not held:
-        held = {examples[int(rng.integers(len(examples)))].name}
-        return _partition(examples, held, "name")
-    return _partition(examples, held, "group")
+            validation.update(rng.permutation(names)[:n].tolist())
+    if not validation and len(all_groups := sorted({e.group for e in examples})) > 1:
+        validation = {all_groups[int(rng.integers(len(all_groups)))]}
+    if not validation:
+        validation = {examples[int(rng.integers(len(examples)))].name}
+        return _partition(examples, validation, "name")
+    return _partition(examples, validation, "group")
 
 
-def _partition(examples: list[One], held: set[str], by: str) -> tuple[list[One], list[One]]:
-    kept = [one for one in examples if getattr(one, by) not in held]
-    return kept, [one for one in examples if getattr(one, by) in held]
+def _partition(examples: list[One], validation: set[str], by: str) -> tuple[list[One], list[One]]:
+    training = [example for example in examples if getattr(example, by) not in validation]
+    return training, [example for example in examples if getattr(example, by) in validation]
 
 
 def fingerprint_examples(examples: list[Example]) -> str:
-    """Tell annotated images from others: by name, group, size, and sums of pixels and labels."""
+    """Compute a hash of annotated images: of names, groups, sizes, sums of pixels and labels."""
     digest = hashlib.sha256()
-    for one in examples:
+    for e in examples:
         # numpy's sum, unlike torch's, does not depend on the number of threads
-        sums = [float(part.numpy().sum(dtype=np.float64)) for part in (one.image, one.labels)]
-        digest.update(repr((one.name, one.group, one.kind, one.labels.shape, sums)).encode())
-        if one.known is not None:
-            digest.update(one.known.numpy().tobytes())
+        sums = [float(part.numpy().sum(dtype=np.float64)) for part in (e.image, e.labels)]
+        digest.update(repr((e.name, e.group, e.kind, e.labels.shape, sums)).encode())
+        if e.known is not None:
+            digest.update(e.known.numpy().tobytes())
     return digest.hexdigest()

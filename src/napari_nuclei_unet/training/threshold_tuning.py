@@ -1,4 +1,4 @@
-"""The thresholds that suit a model, and what it scores with them, as users will get it."""
+"""Tuning of a model's thresholds, and its scores with them, as segmentation will give them."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ THRESHOLD_GRID: dict[str, tuple[Any, ...]] = {
     "separation": (0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
     "minimum_area": (10, 20, 30, 45),
 }
-# For other stains and cameras than a model was trained with: it is less sure there.
+# For other stains and cameras than those of the training, where a model is less confident.
 WIDE_THRESHOLD_GRID = THRESHOLD_GRID | {
     "threshold": (0.4, *THRESHOLD_GRID["threshold"]),
     "confidence": (0.0, 0.7, 0.8, *THRESHOLD_GRID["confidence"][1:]),
 }
-# The same, coarser, for somebody who waits.
+# A coarse grid for quick tuning.
 COARSE_THRESHOLD_GRID: dict[str, tuple[Any, ...]] = {
     "threshold": (0.4, 0.5, 0.6, 0.7),
     "confidence": (0.0, 0.8, 0.85, 0.88, 0.92),
 }
-# What is tuned together, in this order: a higher threshold makes what is left more confident.
+# Thresholds tuned together, in this order: a higher threshold makes the rest more confident.
 TUNING_PASSES = (("threshold", "confidence"), ("separation",), ("minimum_area",)) * 2
-# The same, quicker.
+# Quick passes.
 QUICK_TUNING_PASSES = (("threshold",), ("confidence",), ("separation",), ("minimum_area",))
 # Validation images in predictions.png.
 MAX_PLOTTED_IMAGES = 6
@@ -56,7 +56,7 @@ class PredictedExample:
     example : Example
     maps : ndarray, shape (n, Y, X), float32, values 0 to 1
     zoom : float
-        At which the network saw the image.
+        Of the image, as the network got it.
     """
 
     example: Example
@@ -64,11 +64,11 @@ class PredictedExample:
     zoom: float
 
     def find(self, thresholds: dict[str, Any]) -> NDArray[np.int32]:
-        """Separate the nuclei with the thresholds of a model's card; labels (Y, X)."""
+        """Separate the nuclei with the thresholds of a model's card; return labels (Y, X)."""
         return separate_nuclei(self.maps, SeparationParams(**thresholds).at_zoom(self.zoom))
 
     def count(self, thresholds: dict[str, Any]) -> MatchCounts:
-        """Compare what is found with the annotation, where that is known."""
+        """Count matches with the annotation, where that is known."""
         return count_annotated_matches(
             self.example.ids, self.find(thresholds), self.example.is_known
         )
@@ -77,14 +77,14 @@ class PredictedExample:
 def predict_examples(
     model: Model, examples: list[Example], device: str = "auto"
 ) -> list[PredictedExample]:
-    """Predict the maps of examples, at the zoom that the engine chooses."""
-    how = plan_inference(SegmentParams(), device, model.network.config)
-    made = []
-    for one in examples:
-        plane = Plane(one.image.permute(1, 2, 0).numpy(), 0.0, 0.5, 1.0)
-        maps, zoom, _ = run(predict_zoomed_maps_steps(plane, model, None, how, []))
-        made.append(PredictedExample(one, maps.values, zoom))
-    return made
+    """Predict the maps of examples, at the zoom that segmentation chooses."""
+    plan = plan_inference(SegmentParams(), device, model.network.config)
+    predicted = []
+    for example in examples:
+        plane = Plane(example.image.permute(1, 2, 0).numpy(), 0.0, 0.5, 1.0)
+        maps, zoom, _ = run(predict_zoomed_maps_steps(plane, model, None, plan, []))
+        predicted.append(PredictedExample(example, maps.values, zoom))
+    return predicted
 
 
 def tune_thresholds(predicted: Sequence[PredictedExample], start: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def tune_thresholds(predicted: Sequence[PredictedExample], start: dict[str, Any]
 
     Parameters
     ----------
-    predicted : sequence of Predicted
+    predicted : sequence of PredictedExample
     start : dict
         Thresholds to begin with.
 
@@ -110,16 +110,16 @@ def tune_thresholds_steps(
     passes: Sequence[tuple[str, ...]],
     grid: dict[str, tuple[Any, ...]],
 ) -> Generator[Step, Stop, dict[str, Any]]:
-    """Do what :func:`tune_thresholds` does, piece by piece.
+    """Tune thresholds as :func:`tune_thresholds` does, trial by trial.
 
     Parameters
     ----------
-    groups : sequence of sequence of Predicted
-        Each counts the same, whatever the number of its images.
+    groups : sequence of sequence of PredictedExample
+        Each weighs the same, whatever the number of its images.
     start : dict
         Thresholds to begin with.
     passes : sequence of tuple of str
-        What is tuned together, in their order.
+        Thresholds that are tuned together, in order.
     grid : dict of tuple
         Values of each.
 
@@ -135,7 +135,7 @@ def tune_thresholds_steps(
     """
 
     def score(thresholds: dict[str, Any]) -> float:
-        tables = [average_scores([one.count(thresholds) for one in group]) for group in groups]
+        tables = [average_scores([e.count(thresholds) for e in group]) for group in groups]
         return float(np.mean([table[name] for table in tables for name in TUNED_SCORES]))
 
     best, highest = dict(start), score(start)
@@ -159,7 +159,7 @@ def score_by_kind(
 
     Parameters
     ----------
-    predicted : list of Predicted
+    predicted : list of PredictedExample
     thresholds : dict
         As from :func:`tune_thresholds`.
 
@@ -169,31 +169,31 @@ def score_by_kind(
         Scores, rounded to four digits, and ``images``, under each kind and ``all``.
     """
     counts: dict[str, list[MatchCounts]] = defaultdict(list)
-    for one in predicted:
-        scored = one.count(thresholds)
-        for kind in dict.fromkeys((one.example.kind or "image", "all")):
-            counts[kind].append(scored)
+    for prediction in predicted:
+        matches = prediction.count(thresholds)
+        for kind in dict.fromkeys((prediction.example.kind or "image", "all")):
+            counts[kind].append(matches)
     return {
-        kind: {name: round(value, 4) for name, value in average_scores(some).items()}
-        | {"images": len(some)}
-        for kind, some in sorted(counts.items())
+        kind: {name: round(value, 4) for name, value in average_scores(matches_of_kind).items()}
+        | {"images": len(matches_of_kind)}
+        for kind, matches_of_kind in sorted(counts.items())
     }
 
 
 def make_validation_pictures(
     predicted: list[PredictedExample], thresholds: dict[str, Any]
 ) -> list[ValidationPicture]:
-    """Find nuclei in the first validation images of each kind."""
+    """Create pictures of the first validation images of each kind with the nuclei found."""
     by_kind: dict[str, list[PredictedExample]] = defaultdict(list)
-    for one in predicted:
-        by_kind[one.example.kind].append(one)
-    turns = [one for turn in zip_longest(*by_kind.values()) for one in turn if one is not None]
+    for prediction in predicted:
+        by_kind[prediction.example.kind].append(prediction)
+    in_turn = [p for row in zip_longest(*by_kind.values()) for p in row if p is not None]
     return [
         ValidationPicture(
-            title=f"{one.example.kind} {one.example.name[:24]}",
-            image=one.example.image.permute(1, 2, 0).numpy(),
-            true=one.example.ids,
-            found=one.find(thresholds),
+            title=f"{prediction.example.kind} {prediction.example.name[:24]}",
+            image=prediction.example.image.permute(1, 2, 0).numpy(),
+            true=prediction.example.ids,
+            found=prediction.find(thresholds),
         )
-        for one in turns[:MAX_PLOTTED_IMAGES]
+        for prediction in in_turn[:MAX_PLOTTED_IMAGES]
     ]

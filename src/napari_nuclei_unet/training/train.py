@@ -1,4 +1,4 @@
-"""Training a model of files, into a file."""
+"""Full training of a model, into a file."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from napari_nuclei_unet.training.validation import Validation
 
 @dataclass(frozen=True)
 class TrainStart:
-    """Where a training begins; random weights without.
+    """The start of a training; by default random weights.
 
     Attributes
     ----------
     encoder_weights : str or Path, optional
-        Where a pretrained encoder gets its weights: ``pretrained.load_encoder_weights``.
+        Weights of a pretrained encoder, as in ``pretrained.load_encoder_weights``.
     resume : bool
-        Go on from the checkpoint beside the model's file.
+        Resume from the checkpoint beside the model's file.
     model : str or Path, optional
         Name or file of a model whose weights and architecture training begins with; those of
         the parameters do not count then.
@@ -67,8 +67,8 @@ def train(
 ) -> ModelCard:
     """Train a model and write it whenever its validation loss has improved.
 
-    Beside it stand, after every epoch, a checkpoint, ``history.csv`` and ``curves.png``, and in
-    the end ``predictions.png`` with images of the validation part.
+    Beside it are written, after every epoch, a checkpoint, ``history.csv`` and ``curves.png``, and
+    in the end ``predictions.png`` with validation images.
 
     Parameters
     ----------
@@ -76,28 +76,28 @@ def train(
     params : TrainParams
     out : Path
         The model's file.
-    begin : Beginning
+    begin : TrainStart
     device : {"auto", "cpu", "cuda", "mps"}
     report : callable
-        Is given one line of text after every epoch.
+        Called with one line of text after every epoch.
 
     Returns
     -------
     ModelCard
-        Of the best model, with its thresholds tuned on the validation part.
+        Of the best model, with thresholds tuned on the validation set.
 
     Raises
     ------
     UserError
-        If there is too little to train on, a file cannot be written, or what shall be resumed
-        was another training.
+        If there is too little to train on, a file cannot be written, or the checkpoint is of
+        another training.
     """
     training, validation = split_by_group(examples, params.validation, params.seed)
     _check_enough(training, params)
     data = fingerprint_examples([*training, *validation])
     start = _Start.of(out, params, training, begin, data)
     _check_patches(start.network.config, params, len(training))
-    saved, checkpoint = begin.resume, start.checkpoint
+    is_saved, checkpoint = begin.resume, start.checkpoint
     prepared = Validation.resized(validation, params.resize)
     with explain_out_of_memory():
         if begin.model is not None:
@@ -107,19 +107,19 @@ def train(
         for event in train_steps(training, prepared, start.network, params, device, checkpoint):
             if isinstance(event, Epoch):
                 report(str(event))
-                saved |= _write_epoch(out, event, training, start.parent)
+                is_saved |= _write_epoch(out, event, training, start.parent)
             elif event.notice:
                 report(event.notice)
-        if not saved:
+        if not is_saved:
             raise UserError("The loss never became a number; train with a lower learning rate.")
         return _finish(out, validation, device)
 
 
 @dataclass(frozen=True, eq=False)
 class _Start:
-    """What a training begins with, or goes on with.
+    """The start of a training, or of its resumption.
 
-    ``parent`` names the model that it began with, as on a card; it is empty without one.
+    ``parent`` is the initial model, as on a card; it is empty without one.
     """
 
     network: UNet
@@ -141,7 +141,7 @@ class _Start:
 
 
 def _write_epoch(out: Path, epoch: Epoch, training: list[Example], parent: dict[str, str]) -> bool:
-    """Write all that an epoch leaves behind; whether the model is among it."""
+    """Write the files of an epoch; return whether the model is among them."""
     if epoch.network is not None:
         card = build_model_card(out.stem, training, epoch.checkpoint)
         card = dataclasses.replace(card, parent=parent)
@@ -153,7 +153,7 @@ def _write_epoch(out: Path, epoch: Epoch, training: list[Example], parent: dict[
 
 
 def _first_network(params: TrainParams, training: list[Example], begin: TrainStart) -> UNet:
-    """Make the network that training begins with."""
+    """Create the network that training begins with."""
     if begin.encoder_weights and params.encoder == "plain":
         raise UserError(
             "Weights of an encoder go with one of the pretrained encoders, and not with a model "
@@ -168,9 +168,9 @@ def _first_network(params: TrainParams, training: list[Example], begin: TrainSta
 
 
 def _check_enough(training: list[Example], params: TrainParams) -> None:
-    if not any(len(one.centres) for one in training):
+    if not any(len(example.centres) for example in training):
         raise UserError("None of the images to train on has a nucleus: annotate some.")
-    largest = max(one.labels.numel() for one in training)
+    largest = max(example.labels.numel() for example in training)
     if not params.resize and largest < params.patch**2:
         edge = int(math.sqrt(largest)) // 16 * 16
         smaller = f"with smaller patches, of {edge} at most, or " if edge >= 32 else ""
@@ -181,7 +181,7 @@ def _check_enough(training: list[Example], params: TrainParams) -> None:
 
 
 def _check_patches(config: UNetConfig, params: TrainParams, images: int) -> None:
-    """Refuse what the network cannot learn from: patches that do not fit, or too little at once."""
+    """Raise an error for patches that do not fit the network, or too small a batch of them."""
     name = "resize" if params.resize else "patch"
     edge = params.resize or params.patch
     if edge % config.divisor:
@@ -199,17 +199,17 @@ def _check_patches(config: UNetConfig, params: TrainParams, images: int) -> None
 def _finish(out: Path, validation: list[Example], device: str) -> ModelCard:
     """Tune the thresholds of the model that was saved last, which is the best, and score it.
 
-    A model that learnt from disturbed patches is also tuned on disturbed images, or the thresholds
-    would suit none but the microscopes that it has seen.
+    A model trained with augmentation is also tuned on augmented images, or the thresholds would
+    suit only the microscopes of the training images.
     """
     card, network = read_model(out)
     weights = copy.deepcopy(network.state_dict())
     model = Model(card, fuse_conv_bn_relu(network))
-    predicted, others = predict_examples(model, validation, device), []
+    predicted, augmented = predict_examples(model, validation, device), []
     if not card.training["resize"] and card.training["augment"]:
-        others = [disturbed(one, seed) for seed, one in enumerate(validation)]
+        augmented = [disturbed(example, seed) for seed, example in enumerate(validation)]
     thresholds = tune_thresholds(
-        predicted + predict_examples(model, others, device), card.thresholds
+        predicted + predict_examples(model, augmented, device), card.thresholds
     )
     plot_predictions(
         out.with_name("predictions.png"), make_validation_pictures(predicted, thresholds)

@@ -1,4 +1,4 @@
-"""A network in training: where it starts, what it is shown, and how it learns from that."""
+"""A network in training: its first weights, its batches, and its optimizer."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from napari_nuclei_unet.training.example import Example, make_loss
 
 # Share of the patches that a kind of image gets: 0 by number of images, 1 the same for all kinds.
 BALANCE = 0.6
-# Part of a training in which the learning rate rises.
+# Share of a training in which the learning rate rises.
 WARM_UP_SHARE = 0.1
-# Part of a training, its last, in which augmentation falls.
+# Last share of a training, in which augmentation decreases.
 AUGMENT_DECAY_SHARE = 0.4
 
 
 def new_network(params: TrainParams, training: list[Example]) -> UNet:
-    """Make a network with random weights, the same for the same seed.
+    """Create a network with random weights, the same for the same seed.
 
     Parameters
     ----------
@@ -67,19 +67,19 @@ def new_network(params: TrainParams, training: list[Example]) -> UNet:
 
 
 def _channel_moments(training: list[Example]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel over all pixels of all images."""
-    pixels = sum(one.labels.numel() for one in training)
-    mean = torch.stack([one.image.double().sum((1, 2)) for one in training]).sum(0) / pixels
-    squares = torch.stack([one.image.double().square().sum((1, 2)) for one in training])
+    """Compute mean and standard deviation of each channel over all pixels of all images."""
+    pixels = sum(example.labels.numel() for example in training)
+    mean = torch.stack([e.image.double().sum((1, 2)) for e in training]).sum(0) / pixels
+    squares = torch.stack([e.image.double().square().sum((1, 2)) for e in training])
     square = squares.sum(0) / pixels
     std = (square - mean**2).clamp(min=1e-6).sqrt()
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
 class _AdamW(torch.optim.AdamW):
-    """As torch has it, but for the compiler, which it loads for code that others may compile.
+    """AdamW as in torch, but without loading the compiler.
 
-    That takes 1.5 s, for nothing, as nothing is compiled here; and the window halts meanwhile.
+    Loading takes 1.5 s, in which the window freezes, and nothing is compiled here.
     """
 
     add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
@@ -99,10 +99,10 @@ class Trainer:
     Parameters
     ----------
     network : UNet
-        Is trained in place.
+        It is trained in place.
     params : TrainParams
     device, precision : str
-        As from ``devices.choose``.
+        As from ``device.choose_device_and_precision``.
     """
 
     def __init__(self, network: UNet, params: TrainParams, device: str, precision: str) -> None:
@@ -117,7 +117,7 @@ class Trainer:
         for part in self._frozen:
             part.requires_grad_(False)
         self.optimizer = _AdamW(
-            [one for one in self.network.parameters() if one.requires_grad],
+            [weights for weights in self.network.parameters() if weights.requires_grad],
             lr=params.learning_rate,
             weight_decay=params.weight_decay,
         )
@@ -125,17 +125,17 @@ class Trainer:
 
     @property
     def learning_rate(self) -> float:
-        """Of the last step."""
+        """Learning rate of the last step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
     def averaged_network(self) -> UNet:
-        """Give the network with the averaged weights, which is what is validated and kept."""
+        """Return the network with the averaged weights, which is validated and kept."""
         return cast(UNet, self.average.module).eval()
 
     def epoch_steps(
         self, batches: Iterator[tuple[Tensor, ...]], steps: int, number: int
     ) -> Generator[Step, Stop, tuple[float, float] | None]:
-        """Learn for one epoch.
+        """Train for one epoch.
 
         Parameters
         ----------
@@ -154,19 +154,19 @@ class Trainer:
         Returns
         -------
         loss, iou : float
-            Mean loss, and IoU of the foreground over all patches; None if it was ended.
+            Mean loss, and IoU of the foreground over all patches; None if it was stopped.
         """
         self.network.train()
         for part in self._frozen:
-            part.eval()  # nor do the statistics of its normalisation change
+            part.eval()  # the statistics of its normalisation do not change either
         last = self.params.epochs * steps
         total, overlap, union = 0.0, 0.0, 0.0
         for step in range((number - 1) * steps, number * steps):
             self.optimizer.param_groups[0]["lr"] = _learning_rate(self.params, step / last)
-            images, wanted, weight = (part.to(self.device) for part in next(batches))
-            loss, logits = self._train_step(images, wanted, weight)
+            images, target, weight = (part.to(self.device) for part in next(batches))
+            loss, logits = self._train_step(images, target, weight)
             total += loss
-            found, true = logits[:, :1] > 0, (wanted[:, :1] > 0) & (weight > 0)
+            found, true = logits[:, :1] > 0, (target[:, :1] > 0) & (weight > 0)
             overlap += float((found & true).sum())
             union += float(((found & (weight > 0)) | true).sum())
             self.average.update_parameters(self.network)
@@ -177,7 +177,7 @@ class Trainer:
         return total / steps, overlap / max(union, 1)
 
     def _train_step(self, images: Tensor, target: Tensor, weight: Tensor) -> tuple[float, Tensor]:
-        """One step down the gradient; the loss before it, and the logits."""
+        """Update the weights once; return the loss before it, and the logits."""
         half = AUTOCAST_DTYPES.get(self.precision)
         with torch.autocast(self.device, dtype=half, enabled=half is not None):
             logits = self.network(images.contiguous(memory_format=torch.channels_last))
@@ -191,7 +191,7 @@ class Trainer:
         return loss.item(), logits.detach()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that :meth:`load_state_dict` needs, as named tensors."""
+        """Return everything that :meth:`load_state_dict` needs, as named tensors."""
         named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
         for index, values in self.optimizer.state_dict()["state"].items():
@@ -199,7 +199,7 @@ class Trainer:
         return named
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """Go back to where :meth:`state_dict` was called."""
+        """Restore the state that :meth:`state_dict` returned."""
         parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for name, value in tensors.items():
             part, rest = name.split(".", 1)
@@ -215,13 +215,13 @@ class Trainer:
 
 
 def contracting_path(network: UNet) -> list[nn.Module]:
-    """Give the parts of a network that see the image first."""
+    """Return the modules of a network up to its bottleneck."""
     names = ("encoder", "down", "detail")
     return [getattr(network, name) for name in names if hasattr(network, name)]
 
 
 def _learning_rate(params: TrainParams, progress: float) -> float:
-    """Learning rate after a part ``progress``, 0 to 1, of the training."""
+    """Compute the learning rate after a share ``progress``, 0 to 1, of the training."""
     if params.schedule == "constant":
         return params.learning_rate
     if progress < WARM_UP_SHARE:
@@ -234,7 +234,7 @@ def _learning_rate(params: TrainParams, progress: float) -> float:
 
 
 def augmentation_strength(params: TrainParams, progress: float) -> float:
-    """Give the strength of augmentation after a part of the training.
+    """Compute the strength of augmentation after a share of the training.
 
     Parameters
     ----------
@@ -246,12 +246,12 @@ def augmentation_strength(params: TrainParams, progress: float) -> float:
     float
         ``params.augment`` at first; in the end ``params.augment_end``, if that is less.
     """
-    fallen = min(max(0.0, (progress - (1 - AUGMENT_DECAY_SHARE)) / AUGMENT_DECAY_SHARE), 1.0)
-    return params.augment + (min(params.augment_end, params.augment) - params.augment) * fallen
+    decay = min(max(0.0, (progress - (1 - AUGMENT_DECAY_SHARE)) / AUGMENT_DECAY_SHARE), 1.0)
+    return params.augment + (min(params.augment_end, params.augment) - params.augment) * decay
 
 
 def _running_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Exponential average of weights that forgets the first, random ones quickly."""
+    """Return an exponential moving average that forgets the first, random weights quickly."""
 
     def blend(old: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
         share = min(keep, (1 + int(n)) / (10 + int(n)))
@@ -261,43 +261,43 @@ def _running_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Te
 
 
 def steps_per_epoch(params: TrainParams, images: int) -> int:
-    """Batches in an epoch: as many as set, or as it takes to see every image once."""
+    """Return the batches in an epoch: ``params.steps``, or as many as show every image once."""
     return params.steps or -(-images // params.batch)
 
 
 def iter_batches(
     examples: list[Example], params: TrainParams, start: int
 ) -> Generator[tuple[Tensor, Tensor, Tensor], None, None]:
-    """Endless batches from step ``start`` on; the next is drawn while this one is learnt.
+    """Draw endless batches from step ``start`` on; the next is drawn while one is in training.
 
-    Each depends on seed and step only, so that a resumed training sees what an uninterrupted
-    one would have seen.
+    Each depends on seed and step only, so that a resumed training gets the same batches as an
+    uninterrupted one.
     """
-    chances = _sampling_probabilities(examples)
+    weights = _sampling_probabilities(examples)
 
     def draw(step: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng((params.seed, step))
         if not params.resize:
-            done = step / (params.epochs * steps_per_epoch(params, len(examples)))
-            how = augmentation_strength(params, done)
-            return sample_patches(examples, chances, params.batch, params.patch, rng, how)
-        epoch, place = divmod(step, steps_per_epoch(params, len(examples)))
+            progress = step / (params.epochs * steps_per_epoch(params, len(examples)))
+            strength = augmentation_strength(params, progress)
+            return sample_patches(examples, weights, params.batch, params.patch, rng, strength)
+        epoch, index = divmod(step, steps_per_epoch(params, len(examples)))
         order = np.random.default_rng((params.seed, epoch)).permutation(len(examples))
-        chosen = np.roll(order, -place * params.batch)[: params.batch]
-        if not params.steps and (place + 1) * params.batch > len(order):
-            chosen = order[place * params.batch :]  # the last batch of a whole round
+        chosen = np.roll(order, -index * params.batch)[: params.batch]
+        if not params.steps and (index + 1) * params.batch > len(order):
+            chosen = order[index * params.batch :]  # the last batch of an epoch
         return whole_images([examples[i] for i in chosen], params.resize, rng)
 
-    with ThreadPoolExecutor(1) as aside:
-        upcoming = aside.submit(draw, start)
+    with ThreadPoolExecutor(1) as executor:
+        upcoming = executor.submit(draw, start)
         for step in count(start + 1):
             batch = upcoming.result()
-            upcoming = aside.submit(draw, step)
+            upcoming = executor.submit(draw, step)
             yield batch
 
 
 def _sampling_probabilities(examples: list[Example]) -> NDArray[np.float64]:
-    """Probability of each example: between equal images and equal kinds, as ``BALANCE`` says."""
-    of_kind = Counter(one.kind for one in examples)
-    weights = np.array([one.sampling_weight * of_kind[one.kind] ** -BALANCE for one in examples])
+    """Compute the probability of each example, between equal images and equal kinds (BALANCE)."""
+    of_kind = Counter(example.kind for example in examples)
+    weights = np.array([e.sampling_weight * of_kind[e.kind] ** -BALANCE for e in examples])
     return weights / weights.sum()

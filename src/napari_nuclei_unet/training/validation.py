@@ -1,4 +1,4 @@
-"""What a network scores on annotated images while it is trained."""
+"""Validation of a network on annotated images while it is trained."""
 
 from __future__ import annotations
 
@@ -20,31 +20,29 @@ from napari_nuclei_unet.training.augmentation import rescale_example, resize_to_
 from napari_nuclei_unet.training.example import Example, make_loss, make_targets
 from napari_nuclei_unet.training.plots import ValidationPicture
 
-# While a model is trained; the final ones are tuned.
+# Thresholds while a model is trained; the final ones are tuned.
 VALIDATION_THRESHOLDS: dict[str, Any] = {
     "threshold": 0.5,
     "separation": 0.85,
     "confidence": 0.0,
     "minimum_area": 10,
 }
-
-
-# Largest edge of the picture of a validation image, in pixels: its middle is shown.
+# Largest edge of the picture of a validation image, in pixels: its centre is shown.
 MAX_PICTURE_EDGE = 320
 
 
 @dataclass(frozen=True, eq=False)
 class ValidationCase:
-    """One validation image as the network sees it.
+    """One validation image with its targets.
 
     Attributes
     ----------
     image : Tensor, shape (3, Y, X), values 0 to 1
     truth : ndarray, shape (Y, X), int32
     target, weight : Tensor, shape (1, 4, Y, X) and (1, 1, Y, X)
-        As from ``core.learning.targets``; the weight is 0 where nothing is known.
+        As from :func:`make_targets`; the weight is 0 where nothing is known.
     known : ndarray, shape (Y, X), bool
-        Where what is found counts.
+        Where predictions are scored.
     """
 
     image: Tensor
@@ -64,7 +62,7 @@ class ValidationCase:
 
 @dataclass(frozen=True, eq=False)
 class ValidationResult:
-    """What a network scores.
+    """Scores of a network.
 
     Attributes
     ----------
@@ -83,18 +81,18 @@ class ValidationResult:
 
 
 class Validation:
-    """What a network is validated on, prepared once for all epochs.
+    """Validation images, prepared once for all epochs.
 
     Parameters
     ----------
     examples : list of Example
     thresholds : dict, optional
-        By which nuclei are found; while a model is trained from the beginning, some that suit all.
+        By which nuclei are separated; without, ``VALIDATION_THRESHOLDS``.
     pool : bool
-        Whether scores are of all nuclei together, and not the mean of those of images: for areas
-        with a few nuclei each.
+        Whether scores are of all nuclei together, and not the mean over images: for areas with a
+        few nuclei each.
     zooms : sequence of float, optional
-        At which the network sees each.
+        Of each image, as the network gets it.
     """
 
     def __init__(
@@ -108,8 +106,8 @@ class Validation:
         zooms = zooms or [1.0] * len(examples)
         pairs = zip(examples, zooms, strict=True)
         self.cases = [
-            ValidationCase.of(one if zoom == 1 else rescale_example(one, zoom))
-            for one, zoom in pairs
+            ValidationCase.of(example if zoom == 1 else rescale_example(example, zoom))
+            for example, zoom in pairs
         ]
         self._separation = SeparationParams(**(thresholds or VALIDATION_THRESHOLDS))
         self._scores = pool_scores if pool else average_scores
@@ -117,8 +115,8 @@ class Validation:
 
     @classmethod
     def resized(cls, examples: list[Example], size: int) -> Validation:
-        """Prepare whole images made squares of an edge of ``size`` pixels; 0: as they are."""
-        return cls([_resize_example(one, size) for one in examples] if size else examples)
+        """Prepare whole images resized to squares of ``size`` pixels; 0: as they are."""
+        return cls([_resize_example(example, size) for example in examples] if size else examples)
 
     @torch.inference_mode()
     def validate(self, network: UNet) -> ValidationResult:
@@ -136,7 +134,7 @@ class Validation:
         return ValidationResult(loss, scores["IoU"], scores["AP@0.5"], all_found[self.shown_index])
 
     def picture(self, validated: ValidationResult) -> ValidationPicture:
-        """Give one of the images with what was annotated, and what was found in it."""
+        """Create a picture of one of the images with its annotation and the nuclei found."""
         case = self.cases[self.shown_index]
         box = tuple(
             slice(
@@ -147,7 +145,7 @@ class Validation:
         )
         known = case.known[box]
         image = case.image[:, *box].permute(1, 2, 0).numpy()
-        image = np.where(known[..., None], image, 0.4 * image)  # what does not count is darker
+        image = np.where(known[..., None], image, 0.4 * image)  # unknown pixels are darker
         true, found = (np.where(known, part[box], 0) for part in (case.truth, validated.found))
         return ValidationPicture(self.examples[self.shown_index].name, image, true, found)
 
@@ -158,7 +156,7 @@ def _resize_example(example: Example, size: int) -> Example:
 
 
 def predict_logits(network: UNet, image: Tensor) -> Tensor:
-    """Logits of a whole image, tiled and with a mirrored border as the engine has it.
+    """Predict the logits of a whole image, tiled and with a mirrored border.
 
     Parameters
     ----------
@@ -174,6 +172,6 @@ def predict_logits(network: UNet, image: Tensor) -> Tensor:
     shape = (image.shape[1], image.shape[2])
     logits = torch.empty(1, config.out_channels, *shape)
     for tile in plan_tiles(shape, CPU_TILE, config.halo, config.divisor):
-        seen = torch.from_numpy(read_tile(pixels, tile)).permute(2, 0, 1)[None]
-        logits[:, :, *tile.core] = network(seen.to(device)).cpu()[:, :, *tile.core_in_read]
+        batch = torch.from_numpy(read_tile(pixels, tile)).permute(2, 0, 1)[None]
+        logits[:, :, *tile.core] = network(batch.to(device)).cpu()[:, :, *tile.core_in_read]
     return logits
