@@ -1,4 +1,4 @@
-"""What results have in common, be they TIFF or OME-Zarr: ids over planes, and the record."""
+"""The last steps of TIFF and OME-Zarr results alike: linked ids, the record, and tracks."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from napari_nuclei_unet.tracking.linking import (
 
 
 def describe_result(job: ImageJob, nuclei: int) -> dict[str, Any]:
-    """Say what the record of a result says of its image, beside the run."""
-    settings, picked = job.settings, job.selection
-    own = settings.model_name in shipped_models()
-    shapes = job.full_size, picked.size
+    """Return the part of the record of a result that is about its image, not about the run."""
+    settings, selection = job.settings, job.selection
+    is_shipped = settings.model_name in shipped_models()
+    shapes = job.full_size, selection.size
     dtype = np.dtype(job.opened.pixels.dtype)
     source = describe_source(
-        picked.first_plane, picked.axes, str(job.path), settings.level, dtype, shapes
+        selection.first_plane, selection.axes, str(job.path), settings.level, dtype, shapes
     )
     return {
         "source": source | {"planes": job.planes_text},
         "region": None if settings.region is None else settings.region.polygons,
-        "model_file": None if own else str(Path(settings.model_name).resolve()),
+        "model_file": None if is_shipped else str(Path(settings.model_name).resolve()),
         "join": settings.join and settings.join.upper(),
         "track": settings.track,
         "format": "zarr" if job.results.is_store else "tiff",
@@ -46,28 +46,28 @@ def describe_result(job: ImageJob, nuclei: int) -> dict[str, Any]:
 def link_planes_steps(
     job: ImageJob, read: ReadPlane, counts: Sequence[int]
 ) -> Generator[Step, Stop, LinkedLabels]:
-    """Give ids that hold over all planes.
+    """Assign ids that are unique over all planes.
 
     Parameters
     ----------
-    job : Job
+    job : ImageJob
     read : callable
-        Gives labels of a plane, 1..n.
+        Returns labels of a plane, 1..n.
     counts : sequence of int
-        How many nuclei each plane has; looked at if they are not linked.
+        Number of nuclei in each plane; used if they are not linked.
     """
-    picked, settings = job.selection, job.settings
+    selection, settings = job.selection, job.settings
     if settings.join:
-        axis = picked.lead.index(settings.join.upper())
-        return (yield from join_steps(read, picked.lengths, axis))
+        axis = selection.lead.index(settings.join.upper())
+        return (yield from join_steps(read, selection.lengths, axis))
     if settings.track:
-        axis = picked.lead.index("T")
-        return (yield from track_steps(read, picked.plane_columns, picked.lengths, axis))
+        axis = selection.lead.index("T")
+        return (yield from track_steps(read, selection.plane_columns, selection.lengths, axis))
     return number_unlinked(counts)
 
 
 def write_tracks(job: ImageJob, linked: LinkedLabels) -> None:
-    """Write the table of tracks, if nuclei were followed."""
+    """Write the table of tracks, if nuclei were tracked."""
     if job.settings.track:
-        with atomic_write(job.results.tracks) as aside:
-            write_table(aside, linked.tracks)
+        with atomic_write(job.results.tracks) as temporary:
+            write_table(temporary, linked.tracks)

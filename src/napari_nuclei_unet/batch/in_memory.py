@@ -1,4 +1,4 @@
-"""Segmenting an image in memory, into TIFF."""
+"""Segmentation of an image in memory, into TIFF."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ TableColumns = dict[str, NDArray[Any]]
 def segment_in_memory_steps(job: ImageJob) -> Generator[Step, Stop, Outcome]:
     """Segment the planes of an image one by one, and write them as TIFF; all files, or none.
 
-    Arguments, steps and errors as in ``batches.segment_job_steps``.
+    Arguments, steps and errors as in ``run.segment_job_steps``.
     """
     check_overwritable(job.results.labels)
     check_tables_overwritable(*job.tables)
-    found, settings = _PlaneResults(job), job.settings
-    # what fits no plane is told once
+    results, settings = _PlaneResults(job), job.settings
+    # an error that would be the same for every plane is raised once
     plan_inference(settings.params, settings.device, settings.model.network.config)
-    ended = yield from forward_stop(
+    last_step = yield from forward_stop(
         segment_planes_steps(
             job.opened.pixels,
             job.selection.plane_indices,
@@ -51,23 +51,23 @@ def segment_in_memory_steps(job: ImageJob) -> Generator[Step, Stop, Outcome]:
             settings.device,
             job.region,
         ),
-        found.collect,
+        results.collect,
     )
-    if ended.stopped:
+    if last_step.stopped:
         raise UserError(f"{job.path} was stopped before it was finished.")
-    counts = [found.counts.get(number, 0) for number in range(len(job.selection.plane_indices))]
-    linked = yield from link_planes_steps(job, found.read, counts)
+    counts = [results.counts.get(number, 0) for number in range(len(job.selection.plane_indices))]
+    linked = yield from link_planes_steps(job, results.read, counts)
     job.check_unchanged()
-    found.write(linked)
-    return Outcome(len(counts), linked.count, tuple(found.failed))
+    results.write(linked)
+    return Outcome(len(counts), linked.count, tuple(results.failed))
 
 
 class _PlaneResults:
-    """Keeps what was found in planes; labels packed, for they are mostly background."""
+    """Keeps the results of planes; labels compressed, as they are mostly background."""
 
     def __init__(self, job: ImageJob) -> None:
         self.job = job
-        self.numbers = {cut: number for number, cut in enumerate(job.selection.plane_indices)}
+        self.numbers = {index: number for number, index in enumerate(job.selection.plane_indices)}
         self.counts: dict[int, int] = {}
         self.packed: dict[int, bytes] = {}
         self.tables: dict[int, TableColumns] = {}
@@ -81,7 +81,7 @@ class _PlaneResults:
                 return step
             self.job.check_available(True)
             self.failed.append(step.notice)
-            # of a single plane it is not a notice, but the error in which the run ends
+            # for a single plane it is not a notice, but the error that ends the run
             return step if len(self.numbers) > 1 else Step(step.done, step.total)
         result = step.result
         if self.job.settings.level:
@@ -91,11 +91,11 @@ class _PlaneResults:
         self.packed[number] = zlib.compress(result.labels.tobytes(), 1)
         self.tables[number] = measure(result.labels, result.plane.pixels, result.maps[0])
         self.records.append(result.record)
-        shown = {field.name: getattr(step, field.name) for field in dataclasses.fields(PlaneStep)}
-        return PlaneStep(**shown | {"notice": " ".join(result.notices)})
+        fields = {field.name: getattr(step, field.name) for field in dataclasses.fields(PlaneStep)}
+        return PlaneStep(**fields | {"notice": " ".join(result.notices)})
 
     def read(self, number: int) -> NDArray[np.int32]:
-        """Give labels of a plane, 1..n; of one that failed, background."""
+        """Return labels of a plane, 1..n; background for one that failed."""
         size = self.job.full_size
         if number not in self.packed:
             return np.zeros(size, np.int32)
@@ -117,20 +117,22 @@ class _PlaneResults:
             write_tracks(job, linked)
 
     def _table(self, linked: LinkedLabels) -> TableColumns:
-        """Nuclei of all planes, each with the place of its plane."""
+        """Concatenate the tables of all planes, with the position of each plane."""
         parts = []
         for number, table in sorted(self.tables.items()):
             rows = len(table["label"])
             columns = self.job.selection.plane_columns[number].items()
-            place = {name: np.full(rows, at) for name, at in columns}
-            parts.append(place | table | {"label": linked.ids[number][table["label"]]})
-        return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+            position = {name: np.full(rows, at) for name, at in columns}
+            parts.append(position | table | {"label": linked.ids[number][table["label"]]})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _record(self, linked: LinkedLabels) -> dict[str, Any]:
         record = self.records[0] | describe_result(self.job, linked.count)
         if self.job.selection.lead:
-            record["seconds"] = round(sum(one["seconds"] for one in self.records), 3)
-            record |= {name: [one[name] for one in self.records] for name in ("diameter", "zoom")}
+            record["seconds"] = round(sum(plane["seconds"] for plane in self.records), 3)
+            record |= {
+                name: [plane[name] for plane in self.records] for name in ("diameter", "zoom")
+            }
         if self.failed:
-            record["failed"] = self.failed  # is not taken for done
+            record["failed"] = self.failed  # such a result does not count as done
         return record | {"wish": self.job.fingerprint}

@@ -1,4 +1,4 @@
-"""Images that are asked for by files, folders and patterns, and how they are opened."""
+"""Input images, given by files, folders and patterns."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from napari_nuclei_unet.io.lazy_images import (
 from napari_nuclei_unet.io.multifile_tiff import defer_tifffile_log, list_tiff_files
 
 STORE_SUFFIX = "_labels.ome.zarr"
-# How files are called that may hold a part of an image.
+# Suffixes of files that may hold a part of an image.
 OME_TIFF_SUFFIXES = (".ome.tif", ".ome.tiff")
-# Files of a folder of zarr that are looked at to see whether it has changed.
+# Most files of a zarr folder that are checked for changes.
 MAX_STAMPED_FILES = 20_000
 FileStamp = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class InputImage:
-    """An image that is asked for.
+    """An image to segment.
 
     Attributes
     ----------
     path : Path
         A file, or the folder of an OME-Zarr image.
     stem : str
-        How names of its results begin.
+        Start of the names of its results.
     title : str
-        What the user calls it.
+        Its name in messages.
     """
 
     path: Path
@@ -58,25 +58,25 @@ class InputImage:
 
 
 def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
-    """List images; of a folder those that stand directly in it, in order of their names.
+    """List images; of a folder those that lie directly in it, in order of their names.
 
     Parameters
     ----------
     given : iterable of str or Path
         TIFF, PNG and JPEG files; OME-Zarr images, plates and collections; folders of all these;
-        patterns such as ``"day*/*.tif"``, if no file is called so. What this program wrote, and
-        hidden files, are left out of folders and of patterns.
+        patterns such as ``"day*/*.tif"``, if no file has this name. Results of this program, and
+        hidden files, are left out of folders and patterns.
 
     Returns
     -------
-    list of Input
+    list of InputImage
         One for each image of a plate, and one for all files of an OME-TIFF of several.
 
     Raises
     ------
     UserError
-        If a path does not exist, a folder holds no image, a pattern fits none, or two images would
-        write the same results.
+        If a path does not exist, a folder holds no image, a pattern matches none, or two images
+        would write the same results.
     """
     found: dict[Path, InputImage] = {}
     for text in given:
@@ -86,29 +86,29 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
             if not inside:
                 raise UserError(f"The folder {path} holds no TIFF, PNG, JPEG or OME-Zarr image.")
         elif glob.has_magic(str(text)):
-            fits = [Path(one) for one in sorted(glob.glob(str(text), recursive=True))]
-            inside = [one for fit in fits if _is_input(fit) for one in _images_at(fit)]
+            paths = [Path(match) for match in sorted(glob.glob(str(text), recursive=True))]
+            inside = [image for p in paths if _is_input(p) for image in _list_images_at(p)]
             if not inside:
                 raise UserError(f"No image fits the pattern {text}.")
         else:
             raise UserError(f"There is no file or folder {path}.")
-        found.update((one.path, one) for one in inside)
+        found.update((image.path, image) for image in inside)
     inputs = list(_drop_tiff_parts(found))
     _check_clashes(inputs)
     return inputs
 
 
 def _drop_tiff_parts(found: Mapping[Path, InputImage]) -> Iterator[InputImage]:
-    """Leave out files whose image is read by another one of these."""
-    taken: set[Path] = set()
-    for path, one in found.items():
+    """Drop files whose image is read through another one of them."""
+    covered: set[Path] = set()
+    for path, image in found.items():
         if not path.name.lower().endswith(OME_TIFF_SUFFIXES):
-            yield one
-        elif path not in taken:
+            yield image
+        elif path not in covered:
             parts = list_tiff_files(path)
             if parts[0] == path or parts[0] not in found:
-                taken.update(parts)
-                yield one
+                covered.update(parts)
+                yield image
 
 
 def _check_clashes(inputs: Iterable[InputImage]) -> None:
@@ -123,30 +123,30 @@ def _check_clashes(inputs: Iterable[InputImage]) -> None:
 
 
 def _list_images(path: Path) -> Iterator[InputImage]:
-    """Images of something that was named: a file, whatever it is, or a folder."""
+    """List the images of a path: any file, or a folder."""
     if not path.is_dir() or is_zarr(path):
-        yield from _images_at(path)
+        yield from _list_images_at(path)
         return
-    for one in sorted(path.iterdir()):
-        if _is_input(one):
-            yield from _images_at(one)
+    for entry in sorted(path.iterdir()):
+        if _is_input(entry):
+            yield from _list_images_at(entry)
 
 
 def _is_input(path: Path) -> bool:
-    """Whether what stands in a folder is an image, and not one that this program wrote."""
+    """Return whether an entry of a folder is an image, and no result of this program."""
     if path.name.startswith(".") or path.name.endswith((LABELS_SUFFIX, STORE_SUFFIX)):
         return False
     return is_zarr(path) if path.is_dir() else path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def _images_at(path: Path) -> Iterator[InputImage]:
-    """Images of a file, or of an OME-Zarr."""
+def _list_images_at(path: Path) -> Iterator[InputImage]:
+    """List the images of a file, or of an OME-Zarr."""
     if not path.is_dir():
         yield InputImage(path, image_stem(path), path.name)
         return
     try:
         inside = list_zarr_images(path)
-    except UserError:  # who opens it will say why
+    except UserError:  # raised again, with its reason, when it is opened
         inside = [(image_stem(path), path)]
     for name, at in inside:
         if at == path:
@@ -163,11 +163,11 @@ class OpenedImage:
     Attributes
     ----------
     pixels : array-like
-        Has shape and dtype; of most files only what is sliced is read.
+        Has shape and dtype; from most files only what is sliced is read.
     axes : str or None
-        As the file says them.
+        As in the file.
     scale, units
-        Of its axes, as in ``lazy.Lazy``.
+        Of its axes, as in ``lazy_images.LazyImage``.
     is_lazy : bool
         Whether it is read in parts.
     """
@@ -180,7 +180,7 @@ class OpenedImage:
 
 
 def open_image(path: Path, level: int = 0) -> OpenedImage:
-    """Open an image, in parts if its file allows.
+    """Open an image, lazily if its file allows.
 
     Raises
     ------
@@ -191,12 +191,12 @@ def open_image(path: Path, level: int = 0) -> OpenedImage:
         return _opened_in_memory(read_image(path, level), "YX")
     with defer_tifffile_log():
         try:
-            found = open_lazily(path, level)
-            return OpenedImage(found.pixels, found.axes, found.scale, found.units)
+            image = open_lazily(path, level)
+            return OpenedImage(image.pixels, image.axes, image.scale, image.units)
         except UserError as error:
             if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file():
                 raise
-            try:  # some can be read, but not in parts
+            try:  # some can only be read whole
                 return _opened_in_memory(read_image(path, level), read_axes(path))
             except UserError:
                 raise _explain_decoder_error(error, path) from None
@@ -208,17 +208,17 @@ def _opened_in_memory(pixels: NDArray[np.generic], axes: str | None) -> OpenedIm
 
 
 def _explain_decoder_error(error: UserError, path: Path) -> UserError:
-    """Say what a decoder means that has found no page."""
+    """Return a clear error for a decoder that has found no page."""
     if not isinstance(error.__cause__, IndexError):
         return error
     return UserError(f"{path} cannot be read: it is damaged or no TIFF.")
 
 
 def stamp_files(*paths: Path) -> FileStamp:
-    """Say when, and how large, an image was written, so that one that has changed is told.
+    """Return the time and size of an image's files, by which a change is detected.
 
-    Of several files, as in a folder of zarr, the newest counts, and only of the first, for there
-    may be millions.
+    Of several files, as in a zarr folder, the newest of the first ``MAX_STAMPED_FILES`` counts, as
+    there may be millions.
 
     Raises
     ------
@@ -226,12 +226,12 @@ def stamp_files(*paths: Path) -> FileStamp:
         If one is gone.
     """
     if len(paths) == 1 and not paths[0].is_dir():
-        about = paths[0].stat()
-        return about.st_mtime_ns, about.st_size
+        stat = paths[0].stat()
+        return stat.st_mtime_ns, stat.st_size
     newest = size = count = 0
-    for one in islice(_walk_files(paths), MAX_STAMPED_FILES):
-        about = one.stat()
-        newest, size = max(newest, about.st_mtime_ns), size + about.st_size
+    for file in islice(_walk_files(paths), MAX_STAMPED_FILES):
+        stat = file.stat()
+        newest, size = max(newest, stat.st_mtime_ns), size + stat.st_size
         count += 1
     return newest, size, count
 
@@ -242,8 +242,8 @@ def _walk_files(paths: Iterable[Path]) -> Iterator[Path | os.DirEntry[str]]:
             yield path
             continue
         with os.scandir(path) as entries:
-            for one in sorted(entries, key=lambda entry: entry.name):
-                if one.is_dir():
-                    yield from _walk_files([Path(one.path)])
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.is_dir():
+                    yield from _walk_files([Path(entry.path)])
                 else:
-                    yield one
+                    yield entry

@@ -1,4 +1,4 @@
-"""What is wanted of an image file, where its results go, and whether they are there already."""
+"""The job of an image file: its settings, where results go, and whether they exist already."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ from napari_nuclei_unet.models.model import Model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.tracking.linking import check_linking
 
-# What the letters of labels in OME-Zarr may be, in their order: NGFF has one more axis than these.
+# Axes of labels in OME-Zarr, in their order; NGFF allows one more axis than these.
 NGFF_ORDER = "TZYX"
 
 
 @dataclass(frozen=True)
 class JobSettings:
-    """What is wanted of every image.
+    """Settings of a run, for every image.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class JobSettings:
     params : SegmentParams
     device : {"auto", "cpu", "cuda", "mps"}
     axes, planes, channel
-        As in ``picking.pick``.
+        As in ``selection.select_planes``.
     level : int
         Of a pyramid.
     region : Region, optional
@@ -67,10 +67,10 @@ class JobSettings:
     join : str, optional
         Letter of the axis along which nuclei are joined.
     track : bool
-        Whether nuclei are followed over time.
+        Whether nuclei are tracked over time.
     is_mixed : bool
-        Whether images without channels may be among them: for these, ``channel`` plays no part.
-        Otherwise they are refused if it is given.
+        Whether images without channels may be among them, for which ``channel`` is ignored;
+        otherwise it is an error for them.
     """
 
     model: Model
@@ -89,21 +89,21 @@ class JobSettings:
 
 @dataclass(frozen=True, eq=False)
 class ImageJob:
-    """One image, opened, and what is wanted of it.
+    """One image, opened, and its settings.
 
     Attributes
     ----------
     files : tuple of Path
         Absolute; more than one of an OME-TIFF in several files, which is opened by the first.
-    opened : Opened
-        At the level that is wanted.
-    full : Opened
+    opened : OpenedImage
+        At the level of the settings.
+    full : OpenedImage
         At full resolution.
-    selection : Picked
+    selection : PlaneSelection
         At the level.
-    settings : Settings
-    results : Results
-    stamp : Stamp
+    settings : JobSettings
+    results : ResultPaths
+    stamp : FileStamp
         Of the image, before anything of it was read.
     """
 
@@ -117,12 +117,12 @@ class ImageJob:
 
     @property
     def path(self) -> Path:
-        """By which the image is opened."""
+        """Path by which the image is opened."""
         return self.files[0]
 
     @property
     def region(self) -> Region | None:
-        """What is wanted of every plane, in pixels of the level."""
+        """Region of every plane that is segmented, in pixels of the level."""
         region = self.settings.region
         return None if region is None else region.scaled(self.full_size, self.selection.size)
 
@@ -143,16 +143,20 @@ class ImageJob:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """All that makes another result; JSON.
+        """All that a result depends on; JSON.
 
-        Parameters have the form of flags, as in the files that are there already. Not "shape", by
-        which tifffile would know its own metadata in a description.
+        Parameters have the form of flags, as in the files that are there already. No key is
+        "shape", by which tifffile recognizes its own metadata in a description.
         """
         settings = self.settings
         params = dataclasses.asdict(settings.params)
-        del params["batch"]  # how many tiles are seen at once changes nothing
-        params |= {
+        del params["batch"]  # the number of tiles in a batch changes nothing
+        values = params | {
+            "version": version("napari-nuclei-unet"),
             "model": settings.model.card.sha256,
+            "image": [str(self.path), self.stamp],
+            "image size": self.opened.pixels.shape,
+            "image type": str(self.opened.pixels.dtype),
             "axes": self.selection.axes,
             "planes": [
                 self.selection.lead,
@@ -165,13 +169,10 @@ class ImageJob:
             "join": settings.join and settings.join.upper(),
             "track": settings.track,
         }
-        wish = {f"--{name.replace('_', '-')}": value for name, value in params.items()} | {
-            "version": version("napari-nuclei-unet"),
-            "image": [str(self.path), self.stamp],
-            "image size": self.opened.pixels.shape,
-            "image type": str(self.opened.pixels.dtype),
-        }
-        return dict(json.loads(json.dumps(wish)))
+        plain = {"version", "image", "image size", "image type"}
+        flags = {name: name if name in plain else f"--{name.replace('_', '-')}" for name in values}
+        values = {flags[name]: value for name, value in values.items()}
+        return dict(json.loads(json.dumps(values)))
 
     @property
     def planes_text(self) -> list[int | str]:
@@ -179,9 +180,9 @@ class ImageJob:
         texts: list[int | str] = []
         for axis, name in enumerate(self.selection.axes):
             if name in self.selection.lead:
-                places = self.selection.positions[self.selection.lead.index(name)]
-                whole = len(places) == self.opened.pixels.shape[axis]
-                texts.append("all" if whole else f"{places[0]}-{places[-1]}")
+                positions = self.selection.positions[self.selection.lead.index(name)]
+                whole = len(positions) == self.opened.pixels.shape[axis]
+                texts.append("all" if whole else f"{positions[0]}-{positions[-1]}")
             elif name not in "CYX":
                 at = self.selection.first_plane.index[axis]
                 assert at is not None
@@ -189,7 +190,7 @@ class ImageJob:
         return texts
 
     def check_unchanged(self) -> None:
-        """Refuse an image that has changed since it was opened.
+        """Raise an error if the image has changed since it was opened.
 
         Raises
         ------
@@ -206,14 +207,14 @@ class ImageJob:
             )
 
     def check_available(self, failed: bool) -> None:
-        """Refuse to go on with an image that is gone, or has changed.
+        """Raise an error if the image is gone, or has changed.
 
-        A folder of zarr that is gone would be read as black, for chunks may be missing.
+        A zarr folder that is gone would be read as black, as chunks may be missing.
 
         Parameters
         ----------
         failed : bool
-            Whether reading has failed, so that it is worth while to open it anew.
+            Whether reading has failed, so that it is worthwhile to reopen it.
 
         Raises
         ------
@@ -222,7 +223,7 @@ class ImageJob:
         if self.path.is_dir():
             if not is_zarr(self.path):
                 raise self._gone
-        elif failed or len(self.files) == 1:  # it takes a while to look at many
+        elif failed or len(self.files) == 1:  # many files take a while
             self.check_unchanged()
         if failed and self.opened.is_lazy:
             try:
@@ -238,7 +239,7 @@ class ImageJob:
         )
 
     def find_done_record(self) -> dict[str, Any] | None:
-        """Record of the same result in a TIFF, if that and its tables are there.
+        """Find the record of the same result in a TIFF, if that and its tables exist.
 
         Raises
         ------
@@ -249,16 +250,16 @@ class ImageJob:
         record = read_record(labels) if labels.is_file() else None
         if record is None:
             return None
-        if not isinstance(wish := record.get("wish"), dict):
+        if not isinstance(previous := record.get("wish"), dict):
             raise UserError(
                 f"{labels} holds labels of another run: choose another name, or `overwrite` them."
             )
-        if changed := describe_differences(self.fingerprint, wish):
+        if changed := describe_differences(self.fingerprint, previous):
             raise UserError(
                 f"{labels} was made with another {changed}: choose another folder, or `overwrite` "
                 "it."
             )
-        if record.get("failed") or not all(one.is_file() for one in self.tables):
+        if record.get("failed") or not all(table.is_file() for table in self.tables):
             return None
         # labels in OME-Zarr have a table of the same name
         same = file_crc32(self.results.table) == record["table_crc"]
@@ -266,12 +267,12 @@ class ImageJob:
 
 
 def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> ImageJob:
-    """Open an image, and find out what is to be done.
+    """Open an image, and create its job.
 
     Raises
     ------
     UserError
-        If it cannot be read, or what is wanted does not fit it.
+        If it cannot be read, or the settings do not fit it.
     """
     path = item.path.resolve()
     files = require_tiff_files(path)
@@ -284,33 +285,33 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
     shape = opened.pixels.shape
     if settings.is_mixed and not has_channels(shape, settings.axes, opened.axes):
         settings = dataclasses.replace(settings, channel=None)
-    picked = select_planes(shape, settings.axes, settings.planes, settings.channel, opened.axes)
-    check_linking(picked.lead, settings.join, settings.track)
+    selection = select_planes(shape, settings.axes, settings.planes, settings.channel, opened.axes)
+    check_linking(selection.lead, settings.join, settings.track)
     if output.is_file:
         results = result_paths_beside(output.out)
     else:
-        # of a lower level, too: labels in TIFF have full resolution
-        large = max(math.prod(picked.size), _plane_pixels(full, picked)) > LARGE
+        # also of a lower level: labels in TIFF have full resolution
+        large = max(math.prod(selection.size), _plane_pixels(full, selection)) > LARGE
         store = output.format == "zarr" or (output.format is None and (large or output.on_cluster))
         results = result_paths_in(output.out, item.stem, store)
     if results.is_store:
-        picked = _in_ngff_order(picked)
+        selection = _in_ngff_order(selection)
     if output.on_cluster and not opened.is_lazy:
         raise UserError(
             f"{path} can only be read whole, which a cluster cannot: save it as TIFF or OME-Zarr, "
             "or leave `scheduler` out."
         )
-    return ImageJob(files, opened, full, picked, settings, results, stamp)
+    return ImageJob(files, opened, full, selection, settings, results, stamp)
 
 
-def _plane_pixels(opened: OpenedImage, picked: PlaneSelection) -> int:
-    """Pixels of a plane."""
-    lengths = zip(picked.axes, opened.pixels.shape, strict=False)
+def _plane_pixels(opened: OpenedImage, selection: PlaneSelection) -> int:
+    """Return the number of pixels in a plane."""
+    lengths = zip(selection.axes, opened.pixels.shape, strict=False)
     return math.prod(length for name, length in lengths if name in "YX")
 
 
 def _in_ngff_order(picked: PlaneSelection) -> PlaneSelection:
-    """Put the axes of labels into the order that NGFF wants."""
+    """Reorder the axes of labels as NGFF requires."""
     others = [name for name in picked.lead if name not in NGFF_ORDER]
     if len(others) > 1 or not picked.label_axes.endswith("YX"):
         raise UserError(

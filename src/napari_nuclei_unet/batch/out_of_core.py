@@ -1,4 +1,4 @@
-"""Segmenting an image block by block, into OME-Zarr."""
+"""Segmentation of an image block by block, into OME-Zarr."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ LINKING_BYTES_PER_PIXEL = 60
 class StoreSegmenter:
     """Segments an image into an OME-Zarr.
 
-    Linked labels are written in a second pass from a store of its own, which is hidden and deleted
-    in the end: a pass that is broken off has changed nothing of what it reads, and begins again.
-    A store of which parts could not be read is not finished, and that one stays.
+    Linked labels are written in a second pass from a hidden store, which is deleted in the end: an
+    interrupted pass has changed nothing of what it reads, and begins again. While parts of the
+    image could not be read, the store is not finished, and the hidden one is kept.
 
     Attributes
     ----------
-    job : Job
+    job : ImageJob
     overwrite : bool
-        Whether what is there is done again.
+        Whether existing results are replaced.
     compute : callable or None
-        As in ``streaming.stream_steps``; if given, for machines that open the image themselves.
+        As in ``segment_blockwise_steps``; if given, for machines that open the image themselves.
     """
 
     job: ImageJob
@@ -67,7 +67,7 @@ class StoreSegmenter:
 
     @property
     def is_linked(self) -> bool:
-        """Whether ids shall hold over planes."""
+        """Whether nuclei are linked over planes."""
         return bool(self.job.settings.join or self.job.settings.track)
 
     def steps(self) -> Generator[Step, Stop, Outcome]:
@@ -89,18 +89,18 @@ class StoreSegmenter:
         else:
             yield from self._segment_steps(store, journal)
             nuclei = journal.progress.nuclei
-        made = _store_record(job, nuclei, journal)
-        if any(store.record.get(name) != made[name] for name in ("nuclei", "failed")):
+        record = _store_record(job, nuclei, journal)
+        if any(store.record.get(name) != record[name] for name in ("nuclei", "failed")):
             yield from store.build_pyramid()
             job.check_unchanged()
-            store.write_record(made)
-        if not made["failed"]:
+            store.write_record(record)
+        if not record["failed"]:
             store.finish()
             self._remove_unlinked()
         return self._outcome(journal, nuclei, False)
 
     def partial_outcome(self) -> Outcome | None:
-        """Say how far a run came that was stopped; None where it had not begun."""
+        """Return how far a stopped run got; None if it had not begun."""
         labels = self.job.results.labels
         for path in (self._unlinked_paths[0], labels) if self.is_linked else (labels,):
             try:
@@ -111,7 +111,7 @@ class StoreSegmenter:
         return None
 
     def _outcome(self, journal: Journal, nuclei: int, skipped: bool) -> Outcome:
-        failed = tuple(one.message for one in journal.progress.failed)
+        failed = tuple(block.message for block in journal.progress.failed)
         return Outcome(len(self.job.selection.plane_indices), nuclei, failed, skipped)
 
     @property
@@ -127,7 +127,7 @@ class StoreSegmenter:
         table.unlink(missing_ok=True)
 
     def _open_store(self, path: Path, table: Path) -> tuple[LabelsStore, Journal]:
-        """Open a store with its journal: a new one, or one to go on with."""
+        """Open a store with its journal: a new one, or one to resume."""
         fresh = self.overwrite or not path.exists()
         store = LabelsStore.create(path, _labels_grid(self.job), "i4", overwrite=self.overwrite)
         journal = Journal(path / JOURNAL_FILE_NAME, table, self.job.fingerprint)
@@ -141,7 +141,7 @@ class StoreSegmenter:
         same = size >= known and (
             not known or file_crc32(table, stop=known) == journal.progress.table_crc
         )
-        # of an unfinished run there may be rows that the journal does not know
+        # an unfinished run may have written rows that are not in the journal yet
         if not same or (size > known and store.finished):
             raise UserError(
                 f"{table}, the table of {path}, is gone or was changed: put it back, or `overwrite`"
@@ -150,21 +150,22 @@ class StoreSegmenter:
         return store, journal
 
     def _segment_steps(self, store: LabelsStore, journal: Journal) -> Generator[Step, Stop, None]:
-        """Segment what is left, as long as the image stays the same."""
+        """Segment the remaining blocks, as long as the image does not change."""
         job, settings = self.job, self.job.settings
-        picked = job.selection
-        wanted = BlockParams(settings.model_name, settings.params, settings.device, job.region)
-        places = zip(picked.plane_indices, picked.label_indices, picked.plane_columns, strict=True)
-        layers = [
-            BlockwisePlane(self._source(cut), index, columns) for cut, index, columns in places
+        selection = job.selection
+        params = BlockParams(settings.model_name, settings.params, settings.device, job.region)
+        indices = (selection.plane_indices, selection.label_indices, selection.plane_columns)
+        planes = [
+            BlockwisePlane(self._source(image), labels, columns)
+            for image, labels, columns in zip(*indices, strict=True)
         ]
         compute = self.compute or compute_locally_steps
         steps = segment_blockwise_steps(
-            layers, store, journal, wanted, compute, job.check_available
+            planes, store, journal, params, compute, job.check_available
         )
         yield from forward_stop(steps)
         job.check_unchanged()
-        if journal.progress.next_plane(len(layers)) is not None:
+        if journal.progress.next_plane(len(planes)) is not None:
             raise UserError(f"{job.path} was stopped: run it again to go on.")
 
     def _source(self, plane_index: PlaneIndex) -> InMemoryPlane | FilePlane:
@@ -174,40 +175,40 @@ class StoreSegmenter:
         return InMemoryPlane(PlaneView(job.opened.pixels, plane_index))
 
     def _linked_steps(self, store: LabelsStore, journal: Journal) -> Generator[Step, Stop, int]:
-        """Segment into a hidden store, and write labels with ids that hold over planes."""
+        """Segment into a hidden store, and write labels with ids that are linked over planes."""
         _check_memory(self.job.selection.size)
-        work, kept = self._open_store(*self._unlinked_paths)
-        yield from self._segment_steps(work, kept)
+        hidden, hidden_journal = self._open_store(*self._unlinked_paths)
+        yield from self._segment_steps(hidden, hidden_journal)
         journal.commit(RunProgress())  # the table is replaced: its length is known afterwards
-        nuclei = yield from self._link_steps((work, kept), store)
+        nuclei = yield from self._link_steps((hidden, hidden_journal), store)
         table = self.job.results.table
         size, crc = table.stat().st_size, file_crc32(table)
         after = replace(
-            kept.progress, nuclei=nuclei, table_bytes=size, table_crc=crc, surveys={}
+            hidden_journal.progress, nuclei=nuclei, table_bytes=size, table_crc=crc, surveys={}
         )  # fmt: skip
         journal.commit(after)
         return nuclei
 
     def _link_steps(
-        self, work: tuple[LabelsStore, Journal], store: LabelsStore
+        self, hidden: tuple[LabelsStore, Journal], store: LabelsStore
     ) -> Generator[Step, Stop, int]:
-        """Write labels and table anew with ids that hold over planes; how many there are."""
+        """Rewrite labels and table with ids that are linked over planes; return their number."""
         job, indices = self.job, self.job.selection.label_indices
 
         def read(number: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-            return relabel_sequential(np.asarray(work[0].labels[indices[number]]))
+            return relabel_sequential(np.asarray(hidden[0].labels[indices[number]]))
 
         linked = yield from link_planes_steps(
             job, lambda number: read(number)[0], [0] * len(indices)
         )
-        ids = np.zeros(work[1].progress.nuclei + 1, np.int32)
+        ids = np.zeros(hidden[1].progress.nuclei + 1, np.int32)
         for number, index in enumerate(indices):
             labels, before = read(number)
             store.write(index, linked.ids[number][labels])
             ids[before] = linked.ids[number]
             yield Step(number + 1, len(indices))
-        with atomic_write(job.results.table) as aside:
-            _copy_table_with_ids(work[1].table, aside, ids)
+        with atomic_write(job.results.table) as temporary:
+            _copy_table_with_ids(hidden[1].table, temporary, ids)
         write_tracks(job, linked)
         return linked.count
 
@@ -228,7 +229,7 @@ def _copy_table_with_ids(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
 
 
 def _check_memory(size: tuple[int, int]) -> None:
-    """Refuse to link planes that do not fit into memory."""
+    """Raise an error if planes do not fit into memory to be linked."""
     need, have = LINKING_BYTES_PER_PIXEL * size[0] * size[1], psutil.virtual_memory().available
     if need > have:
         raise UserError(
@@ -239,21 +240,21 @@ def _check_memory(size: tuple[int, int]) -> None:
 
 
 def _labels_grid(job: ImageJob) -> LabelsGrid:
-    """Where the labels' pixels are: those of the image."""
-    picked, opened = job.selection, job.opened
-    axes = [picked.axes.index(name) for name in picked.label_axes]
+    """Return the grid of the labels, which is that of the image."""
+    selection, opened = job.selection, job.opened
+    axes = [selection.axes.index(name) for name in selection.label_axes]
     return LabelsGrid(
-        picked.shape,
-        picked.label_axes,
+        selection.shape,
+        selection.label_axes,
         tuple(opened.scale[axis] for axis in axes),
         tuple(opened.units[axis] for axis in axes),
     )
 
 
 def _store_record(job: ImageJob, nuclei: int, journal: Journal) -> dict[str, Any]:
-    """Say in the store what made it."""
+    """Return the record of a store."""
     settings = job.settings
-    how = plan_inference(settings.params, settings.device, settings.model.network.config)
+    plan = plan_inference(settings.params, settings.device, settings.model.network.config)
     record = {
         "plugin": "napari-nuclei-unet",
         "version": version("napari-nuclei-unet"),
@@ -261,7 +262,7 @@ def _store_record(job: ImageJob, nuclei: int, journal: Journal) -> dict[str, Any
         "model_sha256": settings.model.card.sha256,
         "params": dataclasses.asdict(settings.params),
         "device": settings.device,
-        "ran_on": dataclasses.asdict(how),
+        "ran_on": dataclasses.asdict(plan),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(journal.progress.seconds, 3),
         "stopped": False,
@@ -269,5 +270,5 @@ def _store_record(job: ImageJob, nuclei: int, journal: Journal) -> dict[str, Any
     return (
         record
         | describe_result(job, nuclei)
-        | {"failed": [one.message for one in journal.progress.failed]}
+        | {"failed": [block.message for block in journal.progress.failed]}
     )

@@ -1,4 +1,4 @@
-"""Where the results of an image file go, and how it has ended."""
+"""Paths of the results of an image file, and the outcome of its segmentation."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LabelsFormat = Literal["tiff", "zarr"]
 
 @dataclass(frozen=True)
 class ResultPaths:
-    """Files that are written of one image.
+    """Result files of one image.
 
     Attributes
     ----------
     labels, table, tracks : Path
-        The last only of tracked nuclei.
+        The last only if nuclei are tracked.
     """
 
     labels: Path
@@ -40,13 +40,13 @@ class ResultPaths:
 
 
 def result_paths_in(folder: Path, stem: str, store: bool) -> ResultPaths:
-    """Name the results of an image after it."""
+    """Return the paths of the results of an image, named after it."""
     labels = folder / f"{stem}{STORE_SUFFIX if store else LABELS_SUFFIX}"
     return ResultPaths(labels, folder / f"{stem}_nuclei.csv", folder / f"{stem}_tracks.csv")
 
 
 def result_paths_beside(labels: Path) -> ResultPaths:
-    """Name the tables after a file of labels that the user has named."""
+    """Return the paths of tables beside a file of labels that the user has named."""
     stem = image_stem(labels).removesuffix("_labels")
     return ResultPaths(
         labels, labels.with_name(f"{stem}_nuclei.csv"), labels.with_name(f"{stem}_tracks.csv")
@@ -55,16 +55,16 @@ def result_paths_beside(labels: Path) -> ResultPaths:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an image has ended.
+    """Outcome of an image.
 
     Attributes
     ----------
     planes, nuclei : int
-        How many there are.
+        Their number.
     failed : tuple of str
-        Parts that could not be read, and are empty, and why.
+        Parts that could not be read and are empty, with the reason.
     skipped : bool
-        Whether it was done before.
+        Whether the result existed already.
     """
 
     planes: int
@@ -75,16 +75,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How, and where to, results of images are written.
+    """Destination and format of results.
 
     Attributes
     ----------
     out : Path
-        A folder; or a file of labels, of a single image.
+        A folder, or the file of labels of a single image.
     is_file : bool
-        Which of the two.
+        Whether ``out`` is a file.
     format : {"tiff", "zarr"} or None
-        None: TIFF, but of planes that are too large for it OME-Zarr.
+        None: TIFF, but OME-Zarr for planes that are too large for it.
     on_cluster : bool
         Whether blocks are computed on a cluster, which can only write OME-Zarr.
     """
@@ -108,11 +108,11 @@ def write_results(folder: Path, stem: str, result: Segmentation) -> None:
     Raises
     ------
     UserError
-        If a file cannot be written, or labels that are not ours stand in its place.
+        If a file cannot be written, or would replace labels of another program.
     """
     labels, table = folder / f"{stem}{LABELS_SUFFIX}", folder / f"{stem}_nuclei.csv"
     check_overwritable(labels)
     measured = measure(result.labels, result.plane.pixels, result.maps[0])
-    with atomic_write(labels) as labels_aside, atomic_write(table) as table_aside:
-        write_labels_tiff(labels_aside, result.labels, result.record)
-        write_table(table_aside, measured)
+    with atomic_write(labels) as temporary_labels, atomic_write(table) as temporary_table:
+        write_labels_tiff(temporary_labels, result.labels, result.record)
+        write_table(temporary_table, measured)

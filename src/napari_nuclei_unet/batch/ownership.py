@@ -1,4 +1,4 @@
-"""Telling tables of this program from those of the user, which are never overwritten."""
+"""Ownership of tables: those that this program did not write are never overwritten."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 
 from napari_nuclei_unet.errors import UserError
 
-# What the tables of nuclei and of tracks have had in all versions.
+# Columns that tables of nuclei and of tracks have had in all versions.
 NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})
 TRACKS_COLUMNS = frozenset({"track", "t", "parent"})
 
 
 def check_tables_overwritable(*tables: Path) -> None:
-    """Refuse to overwrite tables of nuclei or tracks that this program did not write.
+    """Raise an error for existing tables that this program did not write.
 
     Parameters
     ----------
     *tables : Path
-        Need not be there.
+        Need not exist.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def check_tables_overwritable(*tables: Path) -> None:
 
 
 def read_header(path: Path) -> list[str]:
-    """Read the names of a table's columns; none of a file that is empty or not there."""
+    """Read the names of a table's columns; none if the file is empty or missing."""
     if not path.exists():
         return []
     try:
@@ -44,7 +44,7 @@ def read_header(path: Path) -> list[str]:
 
 
 def foreign_file_error(path: Path) -> UserError:
-    """Say that a file is the user's own."""
+    """Return the error for a file that this program did not write."""
     return UserError(
         f"{path} was not made by this program and is not overwritten: choose another folder."
     )

@@ -1,4 +1,4 @@
-"""Many image files, one after the other: what is done is written down, and not done again."""
+"""A run over image files, one after the other: results are recorded, and not computed again."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.progress import Step, Stop
 
 SUMMARY_FILE_NAME = "nuclei_summary.csv"
-# Parts that could not be read of which a message tells; the record has all.
+# Most unreadable parts that a message lists; the record has all.
 MAX_REPORTED_FAILURES = 3
 
 
 def segment_job_steps(
     job: ImageJob, overwrite: bool = False, compute: ComputeBlocks | None = None
 ) -> Generator[Step, Stop, Outcome]:
-    """Segment an image into files; what is there already is not done again.
+    """Segment an image into files, unless they exist already.
 
     Parameters
     ----------
-    job : Job
+    job : ImageJob
     overwrite : bool, optional
-        Do it again.
+        Replace existing results.
     compute : callable, optional
-        As in ``streaming.stream_steps``; blocks are computed there.
+        As in ``segment_blockwise_steps``; blocks are computed there.
 
     Yields
     ------
@@ -45,9 +45,9 @@ def segment_job_steps(
     Raises
     ------
     UserError
-        If something cannot be used or written, labels that are there were made with other flags,
-        the image changes meanwhile or is gone, or the run is told to stop. What is finished of an
-        OME-Zarr is kept, and the next run goes on there.
+        If something cannot be used or written, existing labels were made with other flags, the
+        image changes meanwhile or is gone, or the run is stopped. Finished blocks of an OME-Zarr
+        are kept, and the next run resumes there.
     """
     if job.results.is_store:
         return (yield from StoreSegmenter(job, overwrite, compute).steps())
@@ -58,13 +58,13 @@ def segment_job_steps(
 
 
 def read_partial_outcome(job: ImageJob) -> Outcome | None:
-    """Say how far a run came that was stopped; None where nothing of it is kept."""
+    """Return how far a stopped run got; None if nothing of it is kept."""
     return StoreSegmenter(job, False, None).partial_outcome() if job.results.is_store else None
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """What the summary says of an image.
+    """Row of the summary, for one image.
 
     Attributes
     ----------
@@ -72,10 +72,10 @@ class SummaryRow:
         Paths.
     planes, nuclei : int
     seconds : float
-        That this run took.
+        Duration of this run.
     status : {"done", "skipped", "stopped", "failed"}
     error : str
-        Mostly none.
+        Message, or empty.
     """
 
     image: str
@@ -89,20 +89,20 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """A table of all images of a run, in a file that is whole at any moment.
+    """A table of all images of a run, in a file that is complete at any moment.
 
     Attributes
     ----------
     path : Path or None
         None: it is not written.
-    rows : list of Row
+    rows : list of SummaryRow
     """
 
     path: Path | None
     rows: list[SummaryRow] = field(default_factory=list)
 
     def check(self) -> None:
-        """Refuse to replace a file that is no summary.
+        """Raise an error if the file exists and is no summary.
 
         Raises
         ------
@@ -126,14 +126,14 @@ class Summary:
         with atomic_write(self.path) as aside, aside.open("w", newline="", encoding="utf-8") as out:
             writer = csv.DictWriter(out, list(SummaryRow.__dataclass_fields__))
             writer.writeheader()
-            writer.writerows(asdict(one) for one in self.rows)
+            writer.writerows(asdict(row) for row in self.rows)
 
 
 def describe_failures(outcome: Outcome) -> str:
-    """Say which parts could not be read; nothing if all could."""
+    """Return which parts could not be read; empty if all could."""
     more = len(outcome.failed) - MAX_REPORTED_FAILURES
-    told = [
+    messages = [
         *outcome.failed[:MAX_REPORTED_FAILURES],
         *([f"and {more} more parts"] if more > 0 else []),
     ]
-    return "; ".join(told)
+    return "; ".join(messages)
