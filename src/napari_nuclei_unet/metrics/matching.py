@@ -136,14 +136,10 @@ def count_annotated_matches(
     """
     if annotated.all():
         return count_matches(true, predicted)
-    return count_matches(
-        _keep_mostly_inside(true, annotated), _keep_mostly_inside(predicted, annotated)
-    )
+    return count_matches(_keep_inside(true, annotated), _keep_inside(predicted, annotated))
 
 
-def _keep_mostly_inside(
-    labels: NDArray[np.integer], annotated: NDArray[np.bool_]
-) -> NDArray[np.integer]:
+def _keep_inside(labels: NDArray[np.integer], annotated: NDArray[np.bool_]) -> NDArray[np.integer]:
     area = np.bincount(labels.ravel())
     inside = np.bincount(labels.ravel(), annotated.ravel(), minlength=area.size)
     return np.where((2 * inside > area)[labels], labels, 0)
