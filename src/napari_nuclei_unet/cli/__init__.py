@@ -23,15 +23,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0, or 2 after a mistake of the user's, which is told on stderr in one line,
-        or 130 after Ctrl-C. A training that Ctrl-C stops says where its best model is: 2.
+        Exit code: 0, or 2 after an error, which is printed on stderr in one line, or 130 after
+        Ctrl-C. A training that Ctrl-C stops prints where its best model is: 2.
     """
     args = _parser().parse_args(argv)
     try:
         done = int(args.command(args) or 0)
         sys.stdout.flush()
         return done
-    except BrokenPipeError:  # who reads what is printed has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (UserError, OSError) as error:

@@ -1,4 +1,4 @@
-"""The bar that shows how far a run is."""
+"""The progress bar of a run."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ SURVEYING_TEXT = "looking at the image"
 
 
 def run_with_bar(steps: Generator[Step, Stop, _Result], name: str) -> _Result:
-    """Exhaust a generator of steps, and say on stderr what the user has to know.
+    """Run a generator of steps to its end, with a progress bar and notices on stderr.
 
     Parameters
     ----------
     steps : generator
-        Of ``prediction.Step``; of many planes it says which one is at work.
+        Of ``progress.Step``; those of several planes have the current one.
     name : str
         Of the image.
     """
-    from tqdm import tqdm
+    from tqdm import tqdm  # here, so that --help starts fast
 
-    said: set[str] = set()
+    written: set[str] = set()
 
-    def say(notice: str) -> None:
-        if notice and notice not in said:
-            said.add(notice)
+    def write(notice: str) -> None:
+        if notice and notice not in written:
+            written.add(notice)
             tqdm.write(f"{name}: {name_flags(notice)}", file=sys.stderr)
 
     with tqdm(
         desc=f"{name}, {SURVEYING_TEXT}", leave=False, disable=None, **_terminal_size()
     ) as bar:
 
-        def show(step: Step) -> None:
-            say(step.notice)
-            bar.unit, bar.n, bar.total, place = _bar_state(step)
-            bar.set_description_str(f"{name}{place}", refresh=False)
+        def update(step: Step) -> None:
+            write(step.notice)
+            bar.unit, bar.n, bar.total, position = _bar_state(step)
+            bar.set_description_str(f"{name}{position}", refresh=False)
             bar.refresh()
 
-        result = run(steps, show)
+        result = run(steps, update)
     for notice in getattr(result, "notices", ()):
-        say(notice)
+        write(notice)
     return result
 
 
 def _terminal_size() -> dict[str, int]:
-    """Size of a terminal that does not say it; tqdm would show nothing there."""
+    """Return a size for a terminal that does not report its own, where tqdm would show nothing."""
     try:
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):  # no terminal
@@ -59,7 +59,7 @@ def _terminal_size() -> dict[str, int]:
 
 
 def _bar_state(step: Any) -> tuple[str, float, int, str]:
-    """Say the unit, how many are done and in all, and which plane and block are at work."""
+    """Return the unit, the number done and in total, and the current plane and block."""
     planes = getattr(step, "planes", 1)
     plane = f", plane {step.plane + 1} of {planes}" if planes > 1 else ""
     if hasattr(step, "tiles"):
@@ -71,7 +71,7 @@ def _bar_state(step: Any) -> tuple[str, float, int, str]:
 
 
 def _block_text(step: Any) -> str:
-    """Say which block is at work; how many there are is known once the plane was looked at."""
+    """Return the current block; their number is known once the plane has been surveyed."""
     begins = step.done * step.planes == step.plane * step.total
     if begins and step.blocks == 1:
         return SURVEYING_TEXT

@@ -15,25 +15,26 @@ from napari_nuclei_unet.params import DEVICES, SegmentParams
 
 def add_bench_commands(commands: Commands) -> None:
     """Add the commands ``demo`` and ``bench``."""
-    one = commands.add_parser("demo", help="segment the sample images of the package")
-    one.add_argument("--out", default=Path("nuclei-demo"), type=Path, metavar="DIR")
-    one.set_defaults(command=run_demo)
+    demo = commands.add_parser("demo", help="segment the sample images of the package")
+    demo.add_argument("--out", default=Path("nuclei-demo"), type=Path, metavar="DIR")
+    demo.set_defaults(command=run_demo)
 
-    one = commands.add_parser("bench", help="measure how fast this computer segments")
-    one.add_argument(
+    bench = commands.add_parser("bench", help="measure how fast this computer segments")
+    bench.add_argument(
         "image", nargs="?", type=Path, metavar="IMAGE",
         help="without, a sample repeated to 4096 x 4096 pixels",
     )  # fmt: skip
-    one.add_argument("--model", default="nuclei", help="name or .safetensors file")
-    one.add_argument("--device", default="auto", choices=DEVICES)
-    one.add_argument("--runs", type=int, default=3, metavar="N", help="the fastest of N counts")
-    one.add_argument("--json", action="store_true", help="print JSON instead of text")
-    add_flags(one, SegmentParams)
-    one.set_defaults(command=run_bench)
+    bench.add_argument("--model", default="nuclei", help="name or .safetensors file")
+    bench.add_argument("--device", default="auto", choices=DEVICES)
+    bench.add_argument("--runs", type=int, default=3, metavar="N", help="the fastest of N counts")
+    bench.add_argument("--json", action="store_true", help="print JSON instead of text")
+    add_flags(bench, SegmentParams)
+    bench.set_defaults(command=run_bench)
 
 
 def run_demo(args: argparse.Namespace) -> int:
     """Segment the samples of the package."""
+    # in the functions, so that --help does not load torch
     from napari_nuclei_unet.batch.outputs import write_results
     from napari_nuclei_unet.batch.ownership import check_tables_overwritable
     from napari_nuclei_unet.io.overlay import write_overlay
@@ -58,24 +59,24 @@ def run_bench(args: argparse.Namespace) -> int:
     from napari_nuclei_unet.io.images import read_image
     from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.samples.images import repeated_sample
-    from napari_nuclei_unet.segmentation.benchmark import run_benchmark as measured
+    from napari_nuclei_unet.segmentation.benchmark import run_benchmark
 
     params = params_from_flags(args, SegmentParams())
     if args.runs < 1:
         raise UserError("--runs must be at least 1.")
     image = read_image(args.image) if args.image else repeated_sample()
     model = load_model(args.model)
-    made = measured(image, model, params, args.device, args.runs)
+    bench = run_benchmark(image, model, params, args.device, args.runs)
     if args.json:
-        speed = {"megapixels_per_second": made.megapixels / made.end_to_end}
-        print(json.dumps(dataclasses.asdict(made) | speed | {"model_sha256": model.card.sha256}))
+        speed = {"megapixels_per_second": bench.megapixels / bench.end_to_end}
+        print(json.dumps(dataclasses.asdict(bench) | speed | {"model_sha256": model.card.sha256}))
         return 0
     print(
-        f"{model.card.name} {model.card.sha256[:12]}: {made.megapixels:.1f} Mpx, "
-        f"{made.nuclei} nuclei, zoom {made.zoom:g}"
+        f"{model.card.name} {model.card.sha256[:12]}: {bench.megapixels:.1f} Mpx, "
+        f"{bench.nuclei} nuclei, zoom {bench.zoom:g}"
     )
-    print(f"{made.plan}, {made.plan.precision}, {made.threads} threads, fastest of {args.runs}")
-    for stage, seconds in [*made.seconds.items(), ("end to end*", made.end_to_end)]:
-        print(f"{stage:12} {seconds:8.2f} s {made.megapixels / seconds:8.2f} Mpx/s")
-    print(f"peak memory  {made.peak_memory / 1e9:8.2f} GB    (* without measure)")
+    print(f"{bench.plan}, {bench.plan.precision}, {bench.threads} threads, fastest of {args.runs}")
+    for stage, seconds in [*bench.seconds.items(), ("end to end*", bench.end_to_end)]:
+        print(f"{stage:12} {seconds:8.2f} s {bench.megapixels / seconds:8.2f} Mpx/s")
+    print(f"peak memory  {bench.peak_memory / 1e9:8.2f} GB    (* without measure)")
     return 0

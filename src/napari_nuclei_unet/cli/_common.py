@@ -1,4 +1,4 @@
-"""What all commands share: flags made of parameters, and how mistakes are told."""
+"""Shared by all commands: flags from parameters, and error messages."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import NoReturn, TypeAlias, TypeVar, get_args, get_type_hints
 from napari_nuclei_unet.errors import UserError, name_parameters
 from napari_nuclei_unet.params import PARAMETER_LABELS, SegmentParams, TrainParams
 
-# What --help calls the default of a parameter that is None and does not come from the model.
+# Default in --help of parameters that are None and do not come from the model.
 AUTOMATIC_DEFAULTS = {"diameter": "measured"}
 FLAGS = {name: "--" + name.replace("_", "-") for name in PARAMETER_LABELS}
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, without the whole usage."""
+    """Prints an error in one line, without the whole usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
@@ -26,12 +26,12 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def print_error(error: UserError | OSError, prefix: str = "") -> None:
-    """Tell a mistake on stderr, in one line."""
+    """Print an error on stderr, in one line."""
     print(f"nuclei-unet: {prefix}{error_message(error)}", file=sys.stderr)
 
 
 def report_stopped(is_resumable: bool = False) -> int:
-    """Say what Ctrl-C has left, and whether the same command goes on with it; the exit code."""
+    """Print what Ctrl-C has left, and whether it can be resumed; return the exit code."""
     left = (
         "what is finished stays, and the same command goes on from there"
         if is_resumable
@@ -42,7 +42,7 @@ def report_stopped(is_resumable: bool = False) -> int:
 
 
 def error_message(error: UserError | OSError) -> str:
-    """Say a mistake in one sentence."""
+    """Return the message of an error, in one sentence."""
     if isinstance(error, OSError):
         return f"{error.filename or 'A file'}: {error.strerror or error}."
     return name_flags(str(error))
@@ -63,20 +63,20 @@ def add_flags(parser: argparse.ArgumentParser, params: type) -> None:
         ``SegmentParams`` or ``TrainParams``.
     """
     types = get_type_hints(params)
-    for one in dataclasses.fields(params):
-        hint = types[one.name]
+    for field in dataclasses.fields(params):
+        hint = types[field.name]
         default = (
-            AUTOMATIC_DEFAULTS.get(one.name, "the model's own")
-            if one.default is None
-            else one.default
+            AUTOMATIC_DEFAULTS.get(field.name, "the model's own")
+            if field.default is None
+            else field.default
         )
         parser.add_argument(
-            FLAGS[one.name],
-            dest=one.name,
+            FLAGS[field.name],
+            dest=field.name,
             type=next((t for t in get_args(hint) if t is not type(None)), hint),
-            choices=one.metadata.get("choices"),
-            metavar=None if "choices" in one.metadata else "N",
-            help=f"{one.metadata['help']} Default: {default}.".replace("%", "%%"),
+            choices=field.metadata.get("choices"),
+            metavar=None if "choices" in field.metadata else "N",
+            help=f"{field.metadata['help']} Default: {default}.".replace("%", "%%"),
         )
 
 
@@ -84,6 +84,6 @@ _Params = TypeVar("_Params", SegmentParams, TrainParams)
 
 
 def params_from_flags(args: argparse.Namespace, base: _Params) -> _Params:
-    """Change what the flags of :func:`add_flags` say in a set of parameters."""
-    given = {one.name: getattr(args, one.name) for one in dataclasses.fields(base)}
+    """Replace parameters by the values of the flags of :func:`add_flags`, where given."""
+    given = {field.name: getattr(args, field.name) for field in dataclasses.fields(base)}
     return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 def add_evaluate_commands(commands: Commands) -> None:
     """Add the commands ``evaluate`` and ``models``."""
-    one = commands.add_parser("evaluate", help="compare labels with annotations")
-    one.add_argument("predicted", type=Path, metavar="PREDICTED_DIR")
-    one.add_argument("true", type=Path, metavar="TRUE_DIR")
-    one.add_argument(
+    evaluate = commands.add_parser("evaluate", help="compare labels with annotations")
+    evaluate.add_argument("predicted", type=Path, metavar="PREDICTED_DIR")
+    evaluate.add_argument("true", type=Path, metavar="TRUE_DIR")
+    evaluate.add_argument(
         "--groups", type=Path, metavar="CSV", help="table with the columns id and modality"
     )
-    one.add_argument("--each", action="store_true", help="also a row for each image")
-    one.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    one.set_defaults(command=run_evaluate)
+    evaluate.add_argument("--each", action="store_true", help="also a row for each image")
+    evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    evaluate.set_defaults(command=run_evaluate)
 
-    one = commands.add_parser("models", help="list the models and their cards")
-    one.add_argument("--json", action="store_true", help="print JSON instead of text")
-    one.set_defaults(command=run_models)
+    models = commands.add_parser("models", help="list the models and their cards")
+    models.add_argument("--json", action="store_true", help="print JSON instead of text")
+    models.set_defaults(command=run_models)
 
 
 class _ComparedImage(NamedTuple):
-    """What is kept of the comparison of an image: its counts, and how many errors of each kind."""
+    """Comparison of an image: its counts, and the number of errors of each kind."""
 
     counts: MatchCounts
     errors: dict[str, int]
@@ -42,29 +42,30 @@ class _ComparedImage(NamedTuple):
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Print how well labels agree with annotations."""
+    # in the functions, so that --help does not load torch
     from napari_nuclei_unet.training.dataset import check_instance_labels, read_groups
 
     pairs = _read_label_pairs(args.predicted, args.true)
     check_instance_labels(true for _, true in pairs.values())
     groups = read_groups(args.groups, pairs, ("modality",)) if args.groups else {}
-    made, parts = {}, defaultdict(list)
+    compared, by_modality = {}, defaultdict(list)
     for stem, (predicted, true) in pairs.items():
-        made[stem] = _compare_image(stem, predicted, true)
+        compared[stem] = _compare_image(stem, predicted, true)
         if modality := groups.get(stem, {}).get("modality"):
-            parts[modality].append(made[stem])
-    modalities = {name: _score_table(some) for name, some in sorted(parts.items())}
-    everything = _score_table(list(made.values()))
-    each = {stem: one.counts.scores() for stem, one in made.items()}
+            by_modality[modality].append(compared[stem])
+    modalities = {name: _score_table(images) for name, images in sorted(by_modality.items())}
+    overall = _score_table(list(compared.values()))
+    each = {stem: image.counts.scores() for stem, image in compared.items()}
     if args.json:
-        rows = {stem: {**each[stem], "errors": one.errors} for stem, one in made.items()}
-        print(json.dumps({**everything, "modalities": modalities, "each": rows}, indent=2))
+        rows = {stem: {**each[stem], "errors": image.errors} for stem, image in compared.items()}
+        print(json.dumps({**overall, "modalities": modalities, "each": rows}, indent=2))
         return 0
-    for name, table in [*modalities.items(), ("all", everything)]:
+    for name, table in [*modalities.items(), ("all", overall)]:
         title = f"{name} ({table['images']} images)"
         _print_scores({f"{title}, {way}": table[way] for way in ("by image", "pooled")})
     if args.each:
         _print_scores(each)
-    _print_errors(everything)
+    _print_errors(overall)
     return 0
 
 
@@ -75,20 +76,20 @@ def _compare_image(stem: str, predicted: Any, true: Any) -> _ComparedImage:
         raise UserError(
             f"{stem}: predicted labels have the shape {predicted.shape}, true ones {true.shape}."
         )
-    made = compare(true, predicted)
-    return _ComparedImage(made.counts, made.numbers)
+    comparison = compare(true, predicted)
+    return _ComparedImage(comparison.counts, comparison.numbers)
 
 
-def _score_table(some: list[_ComparedImage]) -> dict[str, Any]:
-    """Scores of some images, and their nuclei and errors together."""
+def _score_table(images: list[_ComparedImage]) -> dict[str, Any]:
+    """Compute the scores of images, and their total nuclei and errors."""
     from napari_nuclei_unet.metrics.matching import average_scores, pool_scores
 
-    counts = [one.counts for one in some]
+    counts = [image.counts for image in images]
     return {
-        "images": len(some),
-        "annotated": sum(one.n_true for one in counts),
-        "found": sum(one.n_predicted for one in counts),
-        "errors": {kind: sum(one.errors[kind] for one in some) for kind in some[0].errors},
+        "images": len(images),
+        "annotated": sum(count.n_true for count in counts),
+        "found": sum(count.n_predicted for count in counts),
+        "errors": {kind: sum(image.errors[kind] for image in images) for kind in images[0].errors},
         "by image": average_scores(counts),
         "pooled": pool_scores(counts),
     }
@@ -100,16 +101,16 @@ def _print_errors(table: dict[str, Any]) -> None:
 
 
 def _print_scores(rows: dict[str, dict[str, float]]) -> None:
-    """Print one table; its header says which column is which score."""
-    wide = max(map(len, rows))
+    """Print a table with a column for each score."""
+    width = max(map(len, rows))
     names = list(next(iter(rows.values())))
-    print(" " * wide, *(f"{name:>7}" for name in names))
+    print(" " * width, *(f"{name:>7}" for name in names))
     for title, scores in rows.items():
-        print(title.ljust(wide), *(f"{scores[name]:7.3f}" for name in names))
+        print(title.ljust(width), *(f"{scores[name]:7.3f}" for name in names))
 
 
 def _read_label_pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]:
-    """Labels of both folders by stem; ``_labels`` at the end of a name does not count."""
+    """Read the labels of both folders by stem, without ``_labels`` at the end of a name."""
     from napari_nuclei_unet.io.labels import read_labels
     from napari_nuclei_unet.training.dataset import find_labels_by_stem
 

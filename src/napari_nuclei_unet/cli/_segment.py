@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.blockwise.run import ComputeBlocks
 
 LABELS_FILE_SUFFIXES = (".tif", ".tiff", ".zarr")
-# No folder is called so: a file was meant.
+# A folder is never named so: a file was meant.
 REFUSED_OUT_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".csv", ".json", ".npy", ".npz", ".h5", ".hdf5",
     ".ome", ".zip",
@@ -40,73 +40,73 @@ REFUSED_OUT_SUFFIXES = (
 
 def add_segment_command(commands: Commands) -> None:
     """Add the command ``segment``."""
-    one = commands.add_parser("segment", help="find the nuclei in image files")
-    one.add_argument(
+    parser = commands.add_parser("segment", help="find the nuclei in image files")
+    parser.add_argument(
         "paths", nargs="+", metavar="PATH",
         help="TIFF, PNG, JPEG, OME-Zarr image or plate, a folder of these, or a pattern such as "
         "'day*/*.tif'",
     )  # fmt: skip
-    one.add_argument(
+    parser.add_argument(
         "--out", required=True, type=_parse_out, metavar="DIR",
         help="where results go; of a single image it may be a file: .tif or .zarr",
     )  # fmt: skip
-    one.add_argument("--model", default="nuclei", help="name or .safetensors file")
-    one.add_argument("--device", default="auto", choices=DEVICES)
-    add_flags(one, SegmentParams)
-    _add_image_flags(one)
-    _add_run_flags(one)
-    one.set_defaults(command=run_segment)
+    parser.add_argument("--model", default="nuclei", help="name or .safetensors file")
+    parser.add_argument("--device", default="auto", choices=DEVICES)
+    add_flags(parser, SegmentParams)
+    _add_image_flags(parser)
+    _add_run_flags(parser)
+    parser.set_defaults(command=run_segment)
 
 
 def _add_image_flags(parser: argparse.ArgumentParser) -> None:
-    where = parser.add_argument_group("which part of the image")
-    where.add_argument(
+    group = parser.add_argument_group("which part of the image")
+    group.add_argument(
         "--axes", metavar="LETTERS",
         help="a letter for each axis of a stack: Y and X for the plane, C for channels. "
         "Default: as the file says, else TZYX, TZCYX with --channel, as many as there are.",
     )  # fmt: skip
-    where.add_argument(
+    group.add_argument(
         "--planes", type=_parse_planes, default=(), metavar="N,N",
         help="for each axis beside plane and channel a position from 0, a range such as 0-9, or "
         "all. Default: all planes.",
     )  # fmt: skip
-    where.add_argument(
+    group.add_argument(
         "--channel", type=_parse_channel, metavar="N",
         help="channel, from 0, or: mean. Of several images, those in grey or RGB have none, and "
         "are segmented as they are",
     )  # fmt: skip
-    where.add_argument(
+    group.add_argument(
         "--level", type=int, default=0, metavar="N",
         help="of a pyramid; 0 is full resolution, which labels in TIFF have in any case; in "
         "OME-Zarr they have that of the level",
     )  # fmt: skip
-    where.add_argument(
+    group.add_argument(
         "--region", type=_parse_polygon, action="append", metavar="'Y,X Y,X Y,X'",
         help="polygon in pixels of which nuclei are wanted; may be given more than once",
     )  # fmt: skip
 
 
 def _add_run_flags(parser: argparse.ArgumentParser) -> None:
-    how = parser.add_argument_group("stacks, large images and many files")
-    how.add_argument(
+    group = parser.add_argument_group("stacks, large images and many files")
+    group.add_argument(
         "--join", metavar="AXIS",
         help="join cross sections along this axis, such as z, to nuclei with one id",
     )  # fmt: skip
-    how.add_argument(
+    group.add_argument(
         "--track", action="store_true",
         help="follow nuclei along axis T: they keep their id, and a table of tracks is written",
     )  # fmt: skip
-    how.add_argument(
+    group.add_argument(
         "--format", choices=("tiff", "zarr"),
         help="of the labels. Default: tiff; zarr where a plane has more than 64 million pixels, "
         "and with --scheduler. A run into zarr that was broken off goes on where it was.",
     )  # fmt: skip
-    how.add_argument(
+    group.add_argument(
         "--scheduler", metavar="ADDRESS",
         help="compute on a cluster of dask.distributed: tcp://host:port, a scheduler file, or "
         "local:N for N processes on this computer",
     )  # fmt: skip
-    how.add_argument(
+    group.add_argument(
         "--overwrite", action="store_true",
         help="segment again what is done already; without, it is skipped",
     )  # fmt: skip
@@ -148,28 +148,29 @@ def _parse_polygon(text: str) -> list[list[float]]:
         pairs = [pair.split(",") for pair in text.split()]
         return [[float(y), float(x)] for y, x in pairs]
     except ValueError as error:
-        words = f"'{text}': y,x of each corner, such as '0,0 0,99 99,99'"
-        raise argparse.ArgumentTypeError(words) from error
+        message = f"'{text}': y,x of each corner, such as '0,0 0,99 99,99'"
+        raise argparse.ArgumentTypeError(message) from error
 
 
 def run_segment(args: argparse.Namespace) -> int:
     """Segment files, one after the other; a bad one does not stop the rest."""
+    # in the functions, so that --help does not load torch
     from napari_nuclei_unet.batch.inputs import find_inputs
     from napari_nuclei_unet.batch.run import SUMMARY_FILE_NAME, Summary
     from napari_nuclei_unet.io.locks import write_lock
 
     inputs = find_inputs(args.paths)
-    mixed = len(args.paths) > 1 or Path(args.paths[0]) != inputs[0].path
-    settings = _job_settings(args, mixed)
-    wanted = _output_options(args, len(inputs))
-    folder = args.out.parent if wanted.is_file else args.out
-    summary = Summary(None if wanted.is_file else folder / SUMMARY_FILE_NAME)
+    is_mixed = len(args.paths) > 1 or Path(args.paths[0]) != inputs[0].path
+    settings = _job_settings(args, is_mixed)
+    output = _output_options(args, len(inputs))
+    folder = args.out.parent if output.is_file else args.out
+    summary = Summary(None if output.is_file else folder / SUMMARY_FILE_NAME)
     summary.check()
     check_writable(folder)
     alone = nullcontext() if summary.path is None else write_lock(summary.path)
     with alone, _compute_on(args.scheduler, settings) as compute:
         for item in inputs:
-            row = _segment_file(item, settings, wanted, (args.overwrite, compute))
+            row = _segment_file(item, settings, output, args.overwrite, compute)
             summary.add(row)
             if row.status == "stopped":
                 return report_stopped(is_resumable=bool(row.result))
@@ -177,14 +178,14 @@ def run_segment(args: argparse.Namespace) -> int:
 
 
 def _report_end(rows: list[SummaryRow], out: Path) -> int:
-    """Say how a run has ended; its exit code."""
+    """Print the result of a run; return its exit code."""
     count = {s: sum(row.status == s for row in rows) for s in ("failed", "skipped")}
     before = f", {count['skipped']} of them before" if count["skipped"] else ""
     print(f"{len(rows) - count['failed']} of {len(rows)} files written to {out}{before}")
     return 2 if count["failed"] else 0
 
 
-def _job_settings(args: argparse.Namespace, mixed: bool) -> JobSettings:
+def _job_settings(args: argparse.Namespace, is_mixed: bool) -> JobSettings:
     from napari_nuclei_unet.arrays.boxes import Region
     from napari_nuclei_unet.batch.job import JobSettings
     from napari_nuclei_unet.models.model import load_model
@@ -202,12 +203,12 @@ def _job_settings(args: argparse.Namespace, mixed: bool) -> JobSettings:
         region=Region.of(args.region) if args.region else None,
         join=args.join,
         track=args.track,
-        is_mixed=mixed,
+        is_mixed=is_mixed,
     )
 
 
 def _output_options(args: argparse.Namespace, count: int) -> OutputOptions:
-    """Say where results go, and refuse flags that contradict one another."""
+    """Return where results go; raise an error for flags that contradict each other."""
     from napari_nuclei_unet.batch.outputs import OutputOptions
 
     out, suffix, kind = args.out, args.out.suffix.lower(), args.format
@@ -243,9 +244,10 @@ def _segment_file(
     item: InputImage,
     settings: JobSettings,
     output: OutputOptions,
-    how: tuple[bool, ComputeBlocks | None],
+    overwrite: bool,
+    compute: ComputeBlocks | None,
 ) -> SummaryRow:
-    """Segment an image, and say how it went; a failure is told, and the other files go on."""
+    """Segment an image, and return its row of the summary; a failure is printed."""
     from napari_nuclei_unet.batch.job import open_job
     from napari_nuclei_unet.batch.run import (
         describe_failures,
@@ -257,7 +259,7 @@ def _segment_file(
     job: ImageJob | None = None
     try:
         job = open_job(item, settings, output)
-        ended = run_with_bar(segment_job_steps(job, *how), item.title)
+        ended = run_with_bar(segment_job_steps(job, overwrite, compute), item.title)
     except MemoryError:
         short = UserError("There is not enough memory: close other programs, or use --format zarr.")
         print_error(short, f"{item.title}: ")
@@ -266,9 +268,9 @@ def _segment_file(
         print_error(error, f"{item.title}: ")
         return _summary_row(item, "failed", error=error_message(error), seconds=_elapsed(since))
     except KeyboardInterrupt:
-        kept = read_partial_outcome(job) if job else None
-        some_done = _result_columns(job, kept) if job and kept else {}
-        return _summary_row(item, "stopped", seconds=_elapsed(since), **some_done)
+        partial = read_partial_outcome(job) if job else None
+        columns = _result_columns(job, partial) if job and partial else {}
+        return _summary_row(item, "stopped", seconds=_elapsed(since), **columns)
     done = _result_columns(job, ended)
     if ended.failed:
         some = UserError(f"Parts could not be read, and have no nuclei: {describe_failures(ended)}")
@@ -292,7 +294,7 @@ def _elapsed(since: float) -> float:
     return round(time.monotonic() - since, 3)
 
 
-def _summary_row(item: InputImage, status: str, **about: Any) -> SummaryRow:
+def _summary_row(item: InputImage, status: str, **columns: Any) -> SummaryRow:
     from napari_nuclei_unet.batch.run import SummaryRow
 
-    return SummaryRow(str(item.path), status=status, **about)
+    return SummaryRow(str(item.path), status=status, **columns)

@@ -22,17 +22,17 @@ from napari_nuclei_unet.training.presets import ARCHITECTURE, FINE_TUNING, RECIP
 
 def add_train_command(commands: Commands) -> None:
     """Add the command ``train``."""
-    one = commands.add_parser("train", help="train a model on annotated images")
-    one.add_argument("images", type=Path, metavar="IMAGES_DIR")
-    one.add_argument("labels", type=Path, metavar="LABELS_DIR")
-    one.add_argument("--out", required=True, type=Path, metavar="MODEL.safetensors")
-    one.add_argument(
+    parser = commands.add_parser("train", help="train a model on annotated images")
+    parser.add_argument("images", type=Path, metavar="IMAGES_DIR")
+    parser.add_argument("labels", type=Path, metavar="LABELS_DIR")
+    parser.add_argument("--out", required=True, type=Path, metavar="MODEL.safetensors")
+    parser.add_argument(
         "--groups",
         type=Path,
         metavar="CSV",
         help="table with the columns id, field_group and modality, to split and balance by",
     )
-    one.add_argument(
+    parser.add_argument(
         "--recipe",
         choices=RECIPES,
         help="set of parameters, which the flags below change: default, that of the shipped "
@@ -40,28 +40,28 @@ def add_train_command(commands: Commands) -> None:
         "model of --from further on all images; or seed, that of the paper (whole images of "
         "128 x 128)",
     )
-    one.add_argument(
+    parser.add_argument(
         "--from", dest="start", metavar="MODEL", help="model to begin with: name or file"
     )
-    one.add_argument(
+    parser.add_argument(
         "--encoder-weights",
         metavar="FILE",
         help="ImageNet weights to start the encoder with: .pth in the layout of torchvision, or "
         "safetensors; or random",
     )
-    one.add_argument(
+    parser.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint beside the model"
     )
-    one.add_argument(
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace the model and checkpoint of that name"
     )
-    one.add_argument("--device", default="auto", choices=DEVICES)
-    add_flags(one, TrainParams)
-    one.set_defaults(command=run_train)
+    parser.add_argument("--device", default="auto", choices=DEVICES)
+    add_flags(parser, TrainParams)
+    parser.set_defaults(command=run_train)
 
 
 def run_train(args: argparse.Namespace) -> int:
-    """Train a model, or go on training one."""
+    """Train a model, or resume its training."""
     _check_model_name(args.out)
     _check_beginning(args)
     if not (args.resume or args.overwrite) and args.out.is_file():
@@ -77,7 +77,8 @@ def run_train(args: argparse.Namespace) -> int:
 
 
 def _is_fine_tuning(args: argparse.Namespace) -> bool:
-    """Return whether it is a fine-tuning, by its flags or by what is resumed."""
+    """Return whether it is a fine-tuning, by its flags or by the resumed model."""
+    # in the functions, so that --help does not load torch
     from napari_nuclei_unet.models.model import read_card
 
     if args.resume and args.out.is_file():
@@ -86,7 +87,7 @@ def _is_fine_tuning(args: argparse.Namespace) -> bool:
 
 
 def _params(args: argparse.Namespace, recipe: str) -> TrainParams:
-    """Take the parameters of a recipe, or of what is resumed, changed by flags."""
+    """Return the parameters of a recipe, or of the resumed training, changed by flags."""
     from napari_nuclei_unet.training.checkpoint import checkpoint_path, load_checkpoint
 
     base = RECIPES[args.recipe or recipe]
@@ -97,10 +98,9 @@ def _params(args: argparse.Namespace, recipe: str) -> TrainParams:
 
 def _train(args: argparse.Namespace) -> None:
     from napari_nuclei_unet.training.dataset import read_examples
-    from napari_nuclei_unet.training.train import TrainStart
-    from napari_nuclei_unet.training.train import train as run
+    from napari_nuclei_unet.training.train import TrainStart, train
 
-    card = run(
+    card = train(
         read_examples(args.images, args.labels, args.groups),
         _params(args, "default"),
         args.out,
@@ -127,25 +127,25 @@ def _fine_tune(args: argparse.Namespace) -> None:
     )
 
     params = _params(args, "finetune")
-    lesson = make_finetune_data(read_pairs(args.images, args.labels, args.groups, params), params)
-    steps = fine_tune_steps(lesson, args.start, params, args.device, args.out, args.resume)
-    made = run(steps, partial(_report_epoch, args.out))
-    card = made.save(args.out)
-    predicted = predict_examples(made.model, lesson.validation, args.device)
+    data = make_finetune_data(read_pairs(args.images, args.labels, args.groups, params), params)
+    steps = fine_tune_steps(data, args.start, params, args.device, args.out, args.resume)
+    tuned = run(steps, partial(_report_epoch, args.out))
+    card = tuned.save(args.out)
+    predicted = predict_examples(tuned.model, data.validation, args.device)
     plot_predictions(
         args.out.with_name("predictions.png"), make_validation_pictures(predicted, card.thresholds)
     )
     print(f"{args.out}, best epoch {card.training['best_epoch']}, thresholds {card.thresholds}")
-    for on, after in made.after.items():
-        before = made.before.get(on, {})
+    for on, after in tuned.after.items():
+        before = tuned.before.get(on, {})
         for name, value in after.items():
             was = f"{before[name]:.3f} -> " if name in before else ""
             print(f"{on}: {name} {was}{value:.3f}")
-    print(made.verdict)
+    print(tuned.verdict)
 
 
 def _report_epoch(out: Path, step: Step) -> None:
-    """Print what an epoch gave, and draw it beside the model."""
+    """Print the result of an epoch, and write and plot the history beside the model."""
     from napari_nuclei_unet.training.loop import Epoch
     from napari_nuclei_unet.training.plots import plot_curves, write_history
 
@@ -170,7 +170,7 @@ def _check_model_name(out: Path) -> None:
 
 
 def _check_beginning(args: argparse.Namespace) -> None:
-    """Refuse flags that would be without effect."""
+    """Raise an error for flags that would have no effect."""
     if args.resume and (args.start or args.encoder_weights):
         raise UserError(
             "--resume goes on with the weights of its checkpoint: leave --from and "
@@ -192,7 +192,7 @@ def _check_beginning(args: argparse.Namespace) -> None:
 
 
 def _modified_at(path: Path) -> int:
-    """When a file was changed last; 0 where there is none."""
+    """Return when a file was last modified; 0 if there is none."""
     return path.stat().st_mtime_ns if path.is_file() else 0
 
 
