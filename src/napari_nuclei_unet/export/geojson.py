@@ -1,4 +1,4 @@
-"""Outlines as GeoJSON (RFC 7946) in pixels, as QuPath 0.4 and later reads them."""
+"""Outlines as GeoJSON (RFC 7946) in pixels, for QuPath 0.4 and later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uuid import NAMESPACE_OID, uuid5
 from napari_nuclei_unet.export.result import Position, Result
 from napari_nuclei_unet.labels.contours import Contour, Ring, trace_contours
 
-# The plane of a feature without a position, as QuPath has it.
+# The plane of a feature without a position in QuPath.
 QUPATH_DEFAULT_PLANE = {"c": -1, "z": 0, "t": 0}
 
 
@@ -23,8 +23,8 @@ def write_geojson(path: Path, result: Result) -> None:
     ----------
     path : Path
     result : Result
-        Numbers of its table become measurements, text becomes metadata; what is not finite is left
-        out, as JSON knows none of it.
+        Numbers of its table become measurements, text becomes metadata; numbers that are not finite
+        are left out, as JSON has none.
     """
     with path.open("w", encoding="utf-8") as out:
         out.write('{"type":"FeatureCollection","features":[')
@@ -50,7 +50,7 @@ def _features(result: Result) -> Iterator[dict[str, Any]]:
 
 
 def _rows_by_nucleus(result: Result) -> dict[tuple[int, ...], dict[str, Any]]:
-    """Rows of the table, by where they belong."""
+    """Return the rows of the table by position and label."""
     table = {name: column.tolist() for name, column in result.table.items()}
     if "label" not in table:
         return {}
@@ -81,7 +81,7 @@ def _qupath_position(position: Position) -> Position:
 def _properties(row: dict[str, Any]) -> dict[str, Any]:
     text = {name: value for name, value in row.items() if isinstance(value, str)}
     numbers = {
-        name: +value  # QuPath wants 1, not true
+        name: +value  # QuPath needs 1, not true
         for name, value in row.items()
         if isinstance(value, int | float) and math.isfinite(value)
     }

@@ -32,7 +32,7 @@ def write_rois(path: Path, result: Result) -> None:
 
 
 def _make_roi(contour: Contour) -> ImagejRoi:
-    """Make a traced ROI, or a composite one of a nucleus with a hole or in pieces."""
+    """Create a traced ROI, or a composite one of a nucleus with a hole or in pieces."""
     rings = tuple(ring for piece in contour.pieces for ring in piece)
     roi = ImagejRoi.frompoints(np.concatenate(rings), name=f"{contour.label:04}")
     if len(rings) == 1:
@@ -55,10 +55,10 @@ def _encode_path(rings: ContourPiece) -> NDArray[np.float32]:
 
 
 def _set_position(roi: ImagejRoi, position: Position) -> ImagejRoi:
-    """Say on which plane a ROI lies. ImageJ counts from 1; 0 means every plane."""
+    """Set the plane of a ROI. ImageJ counts from 1; 0 means every plane."""
     roi.name += "".join(f"_{axis}{at}" for axis, at in position.items())
     if len(position) == 1:
-        # so ImageJ finds it in a plain stack, and in one with channels, too
+        # valid in a plain stack and in one with channels
         roi.position = next(iter(position.values())) + 1
     else:
         for axis in set(position) & set("czt"):

@@ -21,11 +21,11 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     Parameters
     ----------
     path : str
-        Its extension chooses the format, see ``export.save``.
+        Its extension determines the format, see ``export.save``.
     data : ndarray, shape (..., Y, X), integer
         Or a list of these, full resolution first, if ``multiscale``.
     attributes : dict
-        Of the layer. Its features are what was measured; without any, shapes are.
+        Of the layer. Its features are the measurements; without any, shapes are measured.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 
 def _features_table(features: Any) -> dict[str, NDArray[Any]]:
-    """Columns of a layer's features; rows belong to their label, their index or their place."""
+    """Return the features of a layer as columns, with a label from their index or order."""
     if features is None or not len(features.columns):
         return {}
     columns = {str(name): _plain_column(features[name]) for name in features.columns}
@@ -69,7 +69,7 @@ def _features_table(features: Any) -> dict[str, NDArray[Any]]:
 
 
 def _plain_column(column: Any) -> NDArray[Any]:
-    """Numbers as they are, all else as text."""
+    """Convert a column to an array: numbers as they are, anything else as text."""
     values = np.asarray(column)
     return values if values.dtype.kind in "biuf" else values.astype(str)
 

@@ -14,7 +14,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.export.result import Result
 from napari_nuclei_unet.io.labels import MIN_BIGTIFF_BYTES, RECORD_KEY, UINT16_MAX
 
-# What OME-XML calls the units of UDUNITS, by what they measure.
+# Units of OME-XML by their names in UDUNITS.
 OME_LENGTH_UNITS = {
     "meter": "m", "centimeter": "cm", "millimeter": "mm", "micrometer": "\u00b5m",
     "nanometer": "nm", "picometer": "pm", "angstrom": "\u00c5", "inch": "in",
@@ -23,7 +23,7 @@ OME_TIME_UNITS = {
     "second": "s", "millisecond": "ms", "microsecond": "\u00b5s", "minute": "min", "hour": "h",
     "day": "d",
 }  # fmt: skip
-# Axes that OME-XML knows, and those that it knows as a part of another. The last is any other.
+# Axes of OME-XML as tifffile writes them, and the letter of any other axis.
 OME_AXES, OME_OTHER_AXIS = "TZCAPRHE", "Q"
 UINT32_MAX = 2**32 - 1
 
@@ -40,7 +40,7 @@ def write_ome_tiff(path: Path, result: Result) -> None:
     Raises
     ------
     UserError
-        If there are no pixels, a label is too large, or OME-XML has no place for the axes.
+        If there are no pixels, a label is too large, or OME-XML cannot hold the axes.
     """
     shape, axes = result.labels.shape, _ome_axes(result)
     if not math.prod(shape):
@@ -60,7 +60,7 @@ def write_ome_tiff(path: Path, result: Result) -> None:
         photometric="minisblack",
         metadata={
             "axes": axes,
-            "Name": "".join(filter(str.isprintable, result.name)),  # as XML wants it
+            "Name": "".join(filter(str.isprintable, result.name)),  # XML allows no others
             **_ome_sizes(result),
             "MapAnnotation": {
                 "Namespace": RECORD_KEY,
@@ -71,7 +71,7 @@ def write_ome_tiff(path: Path, result: Result) -> None:
 
 
 def _ome_axes(result: Result) -> str:
-    """Letters as OME-XML has them: one axis that it does not know becomes "other"."""
+    """Convert the axes to letters of OME-XML; one that it does not know becomes "other"."""
     unknown = set(result.axes[:-2]) - set(OME_AXES)
     if len(unknown) > 1 or len(result.axes) > 5:
         raise UserError(
@@ -82,14 +82,14 @@ def _ome_axes(result: Result) -> str:
 
 
 def _ome_sizes(result: Result) -> dict[str, Any]:
-    """Size of a pixel along X, Y and Z, and the time between frames, as far as they are known."""
+    """Return the pixel size along X, Y and Z, and the time between frames, where known."""
     sizes: dict[str, Any] = {}
     units = result.units or (None,) * len(result.axes)
     for axis, size, unit in zip(result.axes, map(float, result.spacing), units, strict=False):
         if not (math.isfinite(size) and size > 0):
             continue
         if axis in "XYZ" and (unit in OME_LENGTH_UNITS or size != 1):
-            # a size without a unit would be taken for micrometers
+            # a size without a unit would be read as micrometers
             sizes |= {f"PhysicalSize{axis}": size}
             sizes |= {f"PhysicalSize{axis}Unit": OME_LENGTH_UNITS.get(str(unit), "pixel")}
         elif axis == "T" and unit in OME_TIME_UNITS:

@@ -1,4 +1,4 @@
-"""What is saved: labels, what was measured of them, and where they lie."""
+"""Results to save: labels, their measurements, and their axes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Result:
     Attributes
     ----------
     labels : ndarray, shape (..., Y, X), integer
-        0 is background. May be of dask or zarr: it is only sliced, plane by plane.
+        0 is background. May be a dask or zarr array: it is only sliced, plane by plane.
     table : dict of str to ndarray, shape (n,)
-        A row for each nucleus and plane, found by ``label`` and, as far as there are such columns,
+        A row for each nucleus and plane, identified by ``label`` and, if there are such columns, by
         the names of the axes before Y and X in lower case. Empty: nothing was measured.
     axes : str
         A letter for each axis, such as "TZYX".
@@ -32,14 +32,14 @@ class Result:
     units : tuple of (str or None)
         Of the spacing, by their names in UDUNITS, such as "micrometer"; empty if unknown.
     record : dict
-        What made the labels, as ``files.read_record`` gives it.
+        How the labels were made, as from ``io.labels.read_record``.
     name : str
         Of the image or the layer.
 
     Raises
     ------
     UserError
-        If the labels are no whole numbers, or axes, spacing and labels do not go together.
+        If the labels are no integers, or axes, spacing and labels do not match.
     """
 
     labels: NDArray[np.integer]
@@ -65,11 +65,11 @@ class Result:
 
     @property
     def lead(self) -> str:
-        """Names of the axes before Y and X, as the table has them."""
+        """Names of the axes before Y and X, as in the table."""
         return self.axes[:-2].lower()
 
     def planes(self) -> Iterator[tuple[Position, NDArray[np.integer]]]:
-        """Read one plane after the other.
+        """Yield one plane after the other.
 
         Yields
         ------

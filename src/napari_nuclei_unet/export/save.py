@@ -1,4 +1,4 @@
-"""Results are saved in the format that the name of the file asks for."""
+"""Saving of results in the format of the file's extension."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def save(path: str | Path, result: Result) -> Path:
     ----------
     path : str or Path
         Ends in one of ``FORMATS``, or in .ome.tiff, .tif or .tiff, which are OME-TIFF too. Folders
-        are made.
+        are created.
     result : Result
 
     Returns
@@ -44,17 +44,17 @@ def save(path: str | Path, result: Result) -> Path:
     ------
     UserError
         If the name has no such extension, or a file system would refuse it; if the file cannot be
-        written, or cannot hold the result. What was there before is then still there.
+        written, or cannot hold the result. An existing file is then left as it was.
     """
     path = Path(path)
     write = _writer_for(path.name)
-    with atomic_write(path) as aside:
-        write(aside, result)
+    with atomic_write(path) as temporary:
+        write(temporary, result)
     return path
 
 
 def is_ome_tiff(path: str | Path) -> bool:
-    """Whether a file of this name would hold labels, and no measurements."""
+    """Return whether a file of this name would hold labels, and no measurements."""
     return _writer_for(Path(path).name) is write_ome_tiff
 
 
@@ -64,7 +64,7 @@ def _writer_for(name: str) -> Callable[[Path, Result], None]:
         raise UserError(f"File names cannot have {refused[0]!r} in them: choose another name.")
     if RESERVED_NAMES.fullmatch(name):
         raise UserError(f"Windows keeps the name {name} for itself: choose another name.")
-    extension = next((one for one in _WRITERS if name.lower().endswith(one)), None)
+    extension = next((e for e in _WRITERS if name.lower().endswith(e)), None)
     if extension is None or len(name) == len(extension):
         raise UserError(f"Give the file a name that ends in {', '.join(FORMATS)}, not '{name}'.")
     return _WRITERS[extension]
@@ -75,7 +75,7 @@ def _write_csv(path: Path, result: Result) -> None:
 
 
 def _ids_table(result: Result) -> dict[str, NDArray[Any]]:
-    """Which nuclei are on which planes: the table where nothing was measured."""
+    """Return a table of the nuclei on each plane, for a result without measurements."""
     rows = [
         (*position.values(), nucleus)
         for position, plane in result.planes()
