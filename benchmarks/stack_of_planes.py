@@ -3,8 +3,8 @@
     python benchmarks/stack_of_planes.py [--planes 100] [--size 512] [--turns 4]
 
 The planes are different parts of a sample that is mirrored again and again. The same model object
-segments them as a stack (`stacks.segment_planes_steps`) and by as many calls of
-`engine.segment_steps`. The two take turns, and who goes first changes with every turn.
+segments them as a stack (`stack.segment_planes_steps`) and by as many calls of
+`segment_steps`. The two take turns, and who goes first changes with every turn.
 """
 
 import argparse

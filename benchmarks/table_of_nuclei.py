@@ -3,7 +3,7 @@
     python benchmarks/table_of_nuclei.py [--edge 4096] [--runs 5] [--samples NAME ...]
 
 Annotated samples are tiled to a square plane, and repeated below it until there are 10,000 nuclei;
-each tile has ids of its own. The fastest run of `core.measure.measure` counts, and the only one of
+each tile has ids of its own. The fastest run of `measure` counts, and the only one of
 `skimage.measure.regionprops_table`, which is asked for the same columns, without `touches_border`.
 Both run on one core.
 """

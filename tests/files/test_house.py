@@ -16,23 +16,19 @@ PACKAGE = Path(napari_nuclei_unet.__file__).parent
 ROOT = Path(__file__).parents[2]
 
 
+# Openings that are no verb of the field: docstrings of functions say what they do.
+NO_VERBS = {"Give", "Say", "Whether", "What", "Which", "Where", "How", "Let", "Tell", "Of", "So"}
+
+
 def names_defined(statement):
     """Return the public names that a statement of a module defines."""
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        names = [statement.name]
-    elif isinstance(statement, ast.Assign):
-        names = [n.id for target in statement.targets for n in ast.walk(target) if is_name(n)]
-    elif isinstance(
-        statement, ast.AnnAssign | ast.TypeAlias if hasattr(ast, "TypeAlias") else ast.AnnAssign
-    ):
-        names = [getattr(statement, "target", getattr(statement, "name", None)).id]
-    else:
-        names = []
+        return [] if statement.name.startswith("_") else [statement.name]
+    targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+    if not isinstance(statement, ast.Assign | ast.AnnAssign):
+        return []
+    names = [node.id for part in targets for node in ast.walk(part) if isinstance(node, ast.Name)]
     return [name for name in names if not name.startswith("_")]
-
-
-def is_name(node):
-    return isinstance(node, ast.Name)
 
 
 def test_no_public_name_is_defined_in_two_modules():
@@ -95,3 +91,15 @@ def test_only_parameters_are_named_anew():
     names = {"planes": "--planes"}
     said = name_parameters("/a/`odd`/it`s/`b.tif: give `planes`, not `plane`", names)
     assert said == "/a/`odd`/it`s/`b.tif: give --planes, not `plane`"
+
+
+def test_docstrings_of_functions_open_with_a_verb():
+    odd = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            docstring = ast.get_docstring(node) if isinstance(node, ast.FunctionDef) else None
+            if docstring is None or any("property" in ast.unparse(d) for d in node.decorator_list):
+                continue  # a property is a noun
+            if docstring.split()[0].strip(".,:;") in NO_VERBS:
+                odd.append(f"{path.name}:{node.lineno} {docstring.splitlines()[0]}")
+    assert not odd

@@ -98,7 +98,7 @@ class BlockResult:
     box : (slice, slice)
         Where in the plane; may reach over the edge of the block.
     table : dict of str to ndarray, shape (n,)
-        As from ``core.measure.measure``, in pixels of the plane.
+        As from ``regionprops.measure``, in pixels of the plane.
     notices : tuple of str
         Sentences for the user.
     error : str

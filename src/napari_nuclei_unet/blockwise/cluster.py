@@ -86,7 +86,7 @@ def connect_to_cluster(address: str, model: str) -> Iterator[ComputeBlocks]:
     Yields
     ------
     callable
-        Instead of ``streaming.find_all_steps``. Tasks hold their planes as :class:`FilePlane`.
+        Instead of ``run.compute_locally_steps``. Tasks hold their planes as :class:`FilePlane`.
 
     Raises
     ------

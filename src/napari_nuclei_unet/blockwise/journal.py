@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
@@ -10,11 +9,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
+from napari_nuclei_unet.io.tables import write_rows
 
 # Name of the file, in the folder of the labels.
 JOURNAL_FILE_NAME = "nuclei_unet_journal.json"
@@ -202,13 +201,7 @@ class Journal:
     def _append(self, rows: dict[str, NDArray[Any]], start: int) -> int:
         with self.table.open("a+", newline="", encoding="utf-8") as out:
             out.truncate(start)
-            writer = csv.writer(out)
-            if start == 0:
-                writer.writerow(rows)
-            for row in zip(*rows.values(), strict=True):
-                writer.writerow(
-                    f"{value:.9g}" if isinstance(value, np.floating) else value for value in row
-                )
+            write_rows(out, rows, header=start == 0)
             _sync_to_disk(out)
             return out.tell()
 

@@ -49,7 +49,7 @@ class Survey:
     Attributes
     ----------
     low, middle, high : float
-        As of ``core.planes.Plane``.
+        As of ``normalization.Plane``.
     zoom : Fraction
         At which the network looks at the plane.
     diameter : float or None
@@ -99,7 +99,7 @@ def survey_steps(
 ) -> Generator[Step, Stop, Survey | None]:
     """Look at a plane once, part by part: its brightness, where it is empty, how large nuclei are.
 
-    Black point and white point are those of ``core.planes.check_plane``, and nuclei are measured in
+    Black and white point are those of ``normalization.check_plane``, and nuclei are measured in
     the same pixels of the plane as in memory, so that a plane means the same either way.
 
     Parameters

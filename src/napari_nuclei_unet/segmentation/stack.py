@@ -59,7 +59,7 @@ class SegmentedPlaneStep(PlaneStep):
     plane_index : PlaneIndex
         Which one.
     prediction : Prediction
-        What the network said of it, for ``engine.retune``.
+        What the network said of it, for ``segment.retune``.
     result : Segmentation
         Its nuclei, numbered from 1 in every plane.
     """
@@ -190,7 +190,7 @@ def segment_planes_steps(
     """Segment planes of an array, one after the other; closing the generator cancels the run.
 
     Every plane is normalised and measured by itself, so that its nuclei are those of
-    ``engine.segment_steps`` alone.
+    ``segment.segment_steps`` alone.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def segment_planes_steps(
         Is only sliced, plane by plane.
     plane_indices : sequence of PlaneIndex
     model, params, device
-        As in ``engine.segment``.
+        As in ``segment.segment``.
     region : Region, optional
         What is segmented of every plane.
 

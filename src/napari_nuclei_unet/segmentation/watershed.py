@@ -62,7 +62,7 @@ def separate_nuclei(maps: NDArray[np.floating], params: SeparationParams) -> NDA
     Parameters
     ----------
     maps : ndarray, shape (1, Y, X), (3, Y, X) or (4, Y, X), floating, values 0 to 1
-        Nucleus, border, distance and size, as ``core.learning.targets`` defines them. Border
+        Nucleus, border, distance and size, as ``example.make_targets`` defines them. Border
         and size help the network to learn and are not used here
         (docs/decisions/0002-separation.md). Of the nucleus alone, the distance is measured.
     params : SeparationParams
