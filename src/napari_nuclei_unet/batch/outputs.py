@@ -110,9 +110,9 @@ def write_results(folder: Path, stem: str, result: Segmentation) -> None:
     UserError
         If a file cannot be written, or would replace labels of another program.
     """
-    labels, table = folder / f"{stem}{LABELS_SUFFIX}", folder / f"{stem}_nuclei.csv"
-    check_overwritable(labels)
+    paths = result_paths_in(folder, stem, store=False)
+    check_overwritable(paths.labels)
     measured = measure(result.labels, result.plane.pixels, result.maps[0])
-    with atomic_write(labels) as temporary_labels, atomic_write(table) as temporary_table:
-        write_labels_tiff(temporary_labels, result.labels, result.record)
-        write_table(temporary_table, measured)
+    with atomic_write(paths.labels) as labels, atomic_write(paths.table) as table:
+        write_labels_tiff(labels, result.labels, result.record)
+        write_table(table, measured)

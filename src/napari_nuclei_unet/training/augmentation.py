@@ -167,10 +167,8 @@ def rescale_example(example: Example, zoom: float) -> Example:
 def _draw_zoom(diameter: float, rng: np.random.Generator) -> float:
     zoom, chance = float(np.exp(rng.normal(0, LOG_ZOOM_DEVIATION))), rng.random()
     if diameter and chance < ANY_SIZE_SHARE:
-        zoom = (
-            float(np.exp(rng.uniform(np.log(MIN_DRAWN_DIAMETER), np.log(MAX_DRAWN_DIAMETER))))
-            / diameter
-        )
+        drawn = np.exp(rng.uniform(np.log(MIN_DRAWN_DIAMETER), np.log(MAX_DRAWN_DIAMETER)))
+        zoom = float(drawn) / diameter
     elif diameter and chance > ANY_SIZE_SHARE + ORIGINAL_SIZE_SHARE:
         zoom *= TYPICAL_DRAWN_DIAMETER / diameter
     return min(max(zoom, MIN_PATCH_ZOOM), MAX_PATCH_ZOOM)

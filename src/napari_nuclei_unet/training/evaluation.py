@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,16 +200,15 @@ def score_model_steps(
             counts[on].append(predicted.count(model.card.thresholds))
     # validation areas are small, so their nuclei are pooled; reference images weigh the same
     return {
-        VALIDATION_PART: _round_scores(
-            pool_scores(counts[VALIDATION_PART]), counts[VALIDATION_PART]
-        ),
-        REFERENCE_PART: _round_scores(
-            average_scores(counts[REFERENCE_PART]), counts[REFERENCE_PART]
-        ),
+        VALIDATION_PART: _round_scores(pool_scores, counts[VALIDATION_PART]),
+        REFERENCE_PART: _round_scores(average_scores, counts[REFERENCE_PART]),
     }
 
 
-def _round_scores(scores: dict[str, float], counts: list[MatchCounts]) -> dict[str, float]:
+def _round_scores(
+    combine: Callable[[list[MatchCounts]], dict[str, float]], counts: list[MatchCounts]
+) -> dict[str, float]:
+    scores = combine(counts)
     wrong = sum(abs(image.n_predicted - image.n_true) for image in counts)
     return {
         "AP@0.5": round(scores["AP@0.5"], 4),

@@ -98,32 +98,24 @@ def _fine_tune_steps(
 ) -> Generator[Step, Stop, FineTuned]:
     params = params or RECIPES["finetune"]
     start = _Start.of(finetune_data, model, params, out if resume else None)
-    total = start.params.epochs * steps_per_epoch(start.params, len(finetune_data.training))
+    training, network, params = finetune_data.training, start.network, start.params
+    total = params.epochs * steps_per_epoch(params, len(training))
     references, before = read_reference_images("score"), start.before
     if finetune_data.warning:
         yield Step(0, total, finetune_data.warning)
     if start.parent is not None and not before:
-        initial = Model(start.parent, fuse_conv_bn_relu(copy.deepcopy(start.network)))
+        initial = Model(start.parent, fuse_conv_bn_relu(copy.deepcopy(network)))
         before = yield from score_model_steps(
             initial, finetune_data, references, device, Step(0, total)
         )
     validation = _prepare_validation(finetune_data, start)
     if start.parent is not None and start.checkpoint is None:
-        first = first_epoch(finetune_data.training, validation, start.network, start.params, device)
+        first = first_epoch(training, validation, network, params, device)
         start = dataclasses.replace(start, checkpoint=first.checkpoint)
         yield first
     best = _BestNetwork(finetune_data, start, before, out)
-    yield from forward_stop(
-        train_steps(
-            finetune_data.training,
-            validation,
-            start.network,
-            start.params,
-            device,
-            start.checkpoint,
-        ),
-        best.record,
-    )
+    steps = train_steps(training, validation, network, params, device, start.checkpoint)
+    yield from forward_stop(steps, best.record)
     if best.network is None:
         epochs = () if best.checkpoint is None else best.checkpoint.history
         raise UserError(

@@ -226,11 +226,8 @@ def _learning_rate(params: TrainParams, progress: float) -> float:
         return params.learning_rate
     if progress < WARM_UP_SHARE:
         return params.learning_rate * (0.04 + 0.96 * progress / WARM_UP_SHARE)
-    return (
-        params.learning_rate
-        * 0.5
-        * (1 + math.cos(math.pi * (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE)))
-    )
+    phase = math.pi * (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE)
+    return params.learning_rate * 0.5 * (1 + math.cos(phase))
 
 
 def augmentation_strength(params: TrainParams, progress: float) -> float:

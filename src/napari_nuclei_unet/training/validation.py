@@ -136,13 +136,8 @@ class Validation:
     def picture(self, validated: ValidationResult) -> ValidationPicture:
         """Create a picture of one of the images with its annotation and the nuclei found."""
         case = self.cases[self.shown_index]
-        box = tuple(
-            slice(
-                max(0, (extent - MAX_PICTURE_EDGE) // 2),
-                max(0, (extent - MAX_PICTURE_EDGE) // 2) + MAX_PICTURE_EDGE,
-            )
-            for extent in case.truth.shape
-        )
+        starts = [max(0, (extent - MAX_PICTURE_EDGE) // 2) for extent in case.truth.shape]
+        box = tuple(slice(start, start + MAX_PICTURE_EDGE) for start in starts)
         known = case.known[box]
         image = case.image[:, *box].permute(1, 2, 0).numpy()
         image = np.where(known[..., None], image, 0.4 * image)  # unknown pixels are darker
