@@ -82,6 +82,7 @@ def measure_steps(
 
 def save_steps(path: str, result: Result) -> Generator[Step, Stop, tuple[Path, bool]]:
     """Write a file; runs in the thread, and returns whether the labels stayed the same."""
+    # formats of files are imported when they are needed: the dock opens faster
     from napari_nuclei_unet.export import save
 
     yield Step(0, 1)

@@ -9,15 +9,20 @@ from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
-from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME
+from napari_nuclei_unet.blockwise.journal import (
+    JOURNAL_FILE_NAME,
+    Journal,
+    RunProgress,
+    read_fingerprint,
+)
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.paths import results_folder, sanitize_name
-from napari_nuclei_unet.models.model import read_card
+from napari_nuclei_unet.models.model import load_model, read_card
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.widgets.common.job import reserve_threads
 from napari_nuclei_unet.widgets.layers.image_source import ImageSource
@@ -32,9 +37,6 @@ from napari_nuclei_unet.widgets.segment.plane_task import (
     find_sampled_file,
     sample_checksum,
 )
-
-if TYPE_CHECKING:
-    from napari_nuclei_unet.blockwise.journal import RunProgress
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,7 @@ def blockwise_task_steps(
     request: SegmentRequest, plane_indices: Sequence[PlaneIndex], place: LayerPlacement
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
     """Segment planes into a store, or what is left of them; runs in the thread."""
+    # torch and zarr are imported when they are needed: napari starts faster
     from napari_nuclei_unet.io.locks import write_lock
 
     reserve_threads(request.threads_free)
@@ -87,7 +90,6 @@ def _segment_into_store_steps(
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
     """Segment the planes that are left into a store."""
     from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
-    from napari_nuclei_unet.blockwise.journal import Journal
     from napari_nuclei_unet.blockwise.run import BlockwisePlane, segment_blockwise_steps
     from napari_nuclei_unet.io.ome_zarr import LabelsStore
 
@@ -175,7 +177,6 @@ def _labels_grid(source: ImageSource, place: LayerPlacement) -> Any:
 
 def _record(request: SegmentRequest) -> dict[str, Any]:
     """Return the record of the run, as far as it holds for all planes."""
-    from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.segmentation.device import plan_inference
 
     model = load_model(request.model)
@@ -213,8 +214,6 @@ def _run_fingerprint(
 
 def _store_path(name: str, fingerprint: dict[str, Any]) -> Path:
     """Return the path of the store with this fingerprint, or the first free one."""
-    from napari_nuclei_unet.blockwise.journal import read_fingerprint
-
     stem = sanitize_name(name, "image")
     for number in count(1):
         suffix = "" if number == 1 else f" {number}"

@@ -94,12 +94,8 @@ class BlockwiseController(QObject):
         display_options: DisplayOptions,
     ) -> None:
         super().__init__(status_panel)
-        self._viewer, self._runner, self._status_panel, self._display_options = (
-            viewer,
-            runner,
-            status_panel,
-            display_options,
-        )
+        self._viewer, self._runner = viewer, runner
+        self._status_panel, self._display_options = status_panel, display_options
         runner.ended.connect(self._on_ended)
 
     def start(self, request: SegmentRequest, plane_indices: Sequence[PlaneIndex]) -> None:
@@ -143,6 +139,7 @@ class BlockwiseController(QObject):
         self, source: ImageSource, plane_indices: Sequence[PlaneIndex], result: BlockwiseTaskOutput
     ) -> None:
         """Add the store as a layer, replacing one that shows it already."""
+        # imports zarr, which would delay the start of napari
         from napari_nuclei_unet.io.ome_zarr import LabelsStore
 
         store, key = LabelsStore.open_existing(result.path), str(result.path)

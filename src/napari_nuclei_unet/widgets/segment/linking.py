@@ -69,6 +69,7 @@ def linking_task_steps(
     labels: Any, axis: int, over_time: bool
 ) -> Generator[Step, Stop, LinkingTaskOutput]:
     """Compute ids that are consistent across the planes of a stack; runs in the thread."""
+    # imports scipy's graphs and pandas, which would delay the start of napari
     from napari_nuclei_unet.tracking.linking import join_steps, track_steps
 
     lengths = labels.shape[:-2]

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.axes import PlaneView
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models.model import load_model, shipped_models
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import Step, Stop
+from napari_nuclei_unet.provenance.reproduce import describe_source
 from napari_nuclei_unet.widgets.common.job import reserve_threads
 from napari_nuclei_unet.widgets.layers.checksum import array_crc32
 from napari_nuclei_unet.widgets.layers.geometry import pixel_to_world
@@ -108,8 +110,8 @@ class PlaneTask:
 
 
 def plane_task_steps(request: SegmentRequest) -> Generator[Step, Stop, PlaneTaskOutput]:
-    """Segment a plane; runs in the thread, and imports torch here, not when the widget opens."""
-    from napari_nuclei_unet.models.model import load_model
+    """Segment a plane; runs in the thread."""
+    # torch, and readers of files, are imported when they are needed: napari starts faster
     from napari_nuclei_unet.segmentation.segment import predict_plane_steps
 
     reserve_threads(request.threads_free)
@@ -144,9 +146,6 @@ def describe_origin(
     request: SegmentRequest, source: ImageSource, file: str | None
 ) -> dict[str, Any]:
     """Return the part of the record that identifies model file, image and plane."""
-    from napari_nuclei_unet.models.model import shipped_models
-    from napari_nuclei_unet.provenance.reproduce import describe_source
-
     described = describe_source(
         source.plane_index_at_level,
         source.axes,

@@ -12,6 +12,11 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.provenance.reproduce import (
+    extend_record_to_stack,
+    format_command,
+    format_python,
+)
 from napari_nuclei_unet.widgets.common.controls import create_button
 from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
@@ -63,12 +68,8 @@ class ReproducePanel(QWidget):
         current_plane: CurrentPlane,
     ) -> None:
         super().__init__()
-        self._viewer, self._source_form, self._use, self._current_plane = (
-            viewer,
-            source_form,
-            use,
-            current_plane,
-        )
+        self._viewer, self._source_form = viewer, source_form
+        self._use, self._current_plane = use, current_plane
         command = create_button(
             "copy_command", "Copy as command", "Copy the command line that makes this result again."
         )
@@ -89,13 +90,9 @@ class ReproducePanel(QWidget):
         restore.clicked.connect(self._restore)
 
     def _copy_command(self, *_: object) -> None:
-        from napari_nuclei_unet.provenance.reproduce import format_command
-
         self._copy(format_command, "command")
 
     def _copy_python(self, *_: object) -> None:
-        from napari_nuclei_unet.provenance.reproduce import format_python
-
         self._copy(format_python, "Python code")
 
     def _copy(self, format_record: Callable[[dict[str, Any]], str], noun: str) -> None:
@@ -115,8 +112,6 @@ class ReproducePanel(QWidget):
 
     def _for_all_planes(self, record: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """Extend a record of the plane on view to all planes of its labels, with a note on it."""
-        from napari_nuclei_unet.provenance.reproduce import extend_record_to_stack
-
         if (stack_record := extend_record_to_stack(record)) is None:
             plane_record = {name: record[name] for name in record if name not in ("join", "track")}
             return plane_record, f": {PLANES_NOT_A_RANGE}"
@@ -155,6 +150,7 @@ class ReproducePanel(QWidget):
             and METADATA_KEY not in active.metadata
             and active.source.path
         ):
+            # imports tifffile, which would delay the start of napari
             from napari_nuclei_unet.io.labels import read_record
 
             if (file_record := read_record(active.source.path)) is not None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.widgets.common.job import reserve_threads
 from napari_nuclei_unet.widgets.layers.checksum import array_crc32
@@ -178,7 +179,7 @@ def stack_task_steps(
     plane_indices : sequence of PlaneIndex
         At full resolution.
     """
-    from napari_nuclei_unet.models.model import load_model
+    # imports torch, which would delay the start of napari
     from napari_nuclei_unet.segmentation.stack import SegmentedPlaneStep, segment_planes_steps
 
     reserve_threads(request.threads_free)

@@ -218,6 +218,7 @@ class ModelLibraryPanel(QWidget):
 
 def _export_steps(model: Path, out: Path) -> Any:
     """Export a model as a bioimage.io package in one step; runs in the thread."""
+    # imports torch, which would delay the opening of the dock
     from napari_nuclei_unet.export.bioimageio import export_bioimage
 
     yield Step(0, 1)

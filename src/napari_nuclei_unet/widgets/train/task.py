@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import check_writable
+from napari_nuclei_unet.models.library import find_free_model_path
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.progress import Step, Stop
+from napari_nuclei_unet.widgets.common.job import reserve_threads
 from napari_nuclei_unet.widgets.train.resume import ResumeState
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def annotation_count_steps(
     arrays: Sequence[dict[str, Any]], params: TrainParams
 ) -> Generator[Step, Stop, AnnotationCount]:
     """Count nuclei, and choose validation areas; runs in the thread."""
+    # torch is imported when it is needed: the dock opens faster
     from napari_nuclei_unet.training.annotation import choose_validation_areas
     from napari_nuclei_unet.training.finetune_data import Pair
 
@@ -113,7 +116,7 @@ class TrainTaskOutput:
 
 
 def train_task_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOutput]:
-    """Train a model; runs in the thread, and imports torch here, not when the widget opens."""
+    """Train a model; runs in the thread."""
     with request.resume_state.in_use():
         output = yield from _train_model_steps(request)
         request.resume_state.delete()
@@ -121,11 +124,9 @@ def train_task_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOu
 
 
 def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOutput]:
-    from napari_nuclei_unet.models.library import find_free_model_path
     from napari_nuclei_unet.segmentation.device import explain_out_of_memory
     from napari_nuclei_unet.training.finetune import fine_tune_steps
     from napari_nuclei_unet.training.finetune_data import FineTuneData, Pair, make_finetune_data
-    from napari_nuclei_unet.widgets.common.job import reserve_threads
 
     reserve_threads(request.threads_free)
     yield Step(0, 1)
