@@ -80,10 +80,10 @@ class ComparePanel(QWidget):
 
     def _build(self) -> None:
         self._result = create_combo_box(
-            "compare_result", "The labels that are judged.", self._offered
+            "compare_result", "The labels that are judged.", self._labels_layers
         )
         self._annotation = create_combo_box(
-            "compare_annotation", "The labels that are taken for true.", self._offered
+            "compare_annotation", "The labels that are taken for true.", self._labels_layers
         )
         self._start = create_button(
             "compare",
@@ -106,7 +106,7 @@ class ComparePanel(QWidget):
 
     # choices of the lists
 
-    def _offered(self, _: Any) -> list[Labels]:
+    def _labels_layers(self, _: Any) -> list[Labels]:
         labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
         return [layer for layer in labels if ERRORS_KEY not in layer.metadata]
 
@@ -120,19 +120,19 @@ class ComparePanel(QWidget):
             self._clear()
         result = self._refreshed_choice(self._result)
         if result is None:
-            result = self._set(self._result, self._likely_result())
+            result = self._set(self._result, self._guess_result())
         if self._refreshed_choice(self._annotation) is None:
-            self._set(self._annotation, self._likely_annotation(result))
+            self._set(self._annotation, self._guess_annotation(result))
 
     def select_result(self, layer: Labels) -> None:
         """Select a layer as the result, as if chosen by the user."""
         self.refresh_choices()  # it may be new
-        if layer not in self._offered(None) or layer == self._result.value:
+        if layer not in self._labels_layers(None) or layer == self._result.value:
             return
         self._set(self._result, layer)
         self._user_chosen.add(self._result.name)
         if self._annotation.value == layer or self._annotation.name not in self._user_chosen:
-            self._set(self._annotation, self._likely_annotation(layer))
+            self._set(self._annotation, self._guess_annotation(layer))
 
     def _refreshed_choice(self, combo: ComboBox) -> Labels | None:
         """Reload the choices; return the one chosen by hand, if it is still there."""
@@ -149,15 +149,15 @@ class ComparePanel(QWidget):
                 combo.value = layer
         return layer
 
-    def _likely_result(self) -> Labels | None:
+    def _guess_result(self) -> Labels | None:
         """Return the latest that was segmented, or else the latest of all."""
-        offered = self._offered(None)
+        offered = self._labels_layers(None)
         segmented = [layer for layer in offered if METADATA_KEY in layer.metadata]
         return (segmented or offered or [None])[-1]
 
-    def _likely_annotation(self, result: Labels | None) -> Labels | None:
+    def _guess_annotation(self, result: Labels | None) -> Labels | None:
         """Return another of the same shape, preferably one that was not segmented."""
-        others = [layer for layer in self._offered(None) if layer != result]
+        others = [layer for layer in self._labels_layers(None) if layer != result]
 
         def rank(layer: Labels) -> tuple[bool, bool]:
             return layer_shape(layer) != layer_shape(result), METADATA_KEY in layer.metadata
@@ -172,7 +172,7 @@ class ComparePanel(QWidget):
             return
         result, annotation = self._result.value, self._annotation.value
         try:
-            if len(self._offered(None)) < 2:
+            if len(self._labels_layers(None)) < 2:
                 raise UserError(TWO_LABELS_NEEDED)
             check_pair(self._viewer, result, annotation)
         except UserError as error:

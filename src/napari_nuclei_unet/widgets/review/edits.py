@@ -171,7 +171,7 @@ def split_nuclei(location: EditLocation, _: Image | None) -> str:
     labels, box = _read_labels(location, STROKE_MARGIN)
     edit = corrections.split_labels(labels, _stroke_in_box(location, box), _next_free_id(location))
     _write_edit(location, box, edit)
-    return f"Split into {_listed(edit.ids)}."
+    return f"Split into {_join_ids(edit.ids)}."
 
 
 def add_nucleus(location: EditLocation, image: Image | None) -> str:
@@ -194,7 +194,7 @@ def add_nucleus(location: EditLocation, image: Image | None) -> str:
 EditFunction = Callable[[EditLocation, "Image | None"], str]
 
 
-def _listed(ids: tuple[int, ...]) -> str:
+def _join_ids(ids: tuple[int, ...]) -> str:
     *others, last = map(str, ids)
     return f"{', '.join(others)} and {last}"
 

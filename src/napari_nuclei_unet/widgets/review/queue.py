@@ -57,8 +57,8 @@ class ReviewQueue(QWidget):
     def __init__(self, viewer: ViewerModel, target: TargetForm) -> None:
         super().__init__()
         self._viewer, self._target = viewer, target
-        self._at: tuple[PlaneFeatures, int] | None = None
-        self._shown: list[tuple[PlaneFeatures, int]] = []  # shown before, the latest last
+        self._current_nucleus: tuple[PlaneFeatures, int] | None = None
+        self._previous_nuclei: list[tuple[PlaneFeatures, int]] = []  # shown before, the latest last
         # by plane, the ids that were shown and skipped
         self._skipped: defaultdict[Any, list[int]] = defaultdict(list)
         next_ = create_button(
@@ -90,8 +90,8 @@ class ReviewQueue(QWidget):
 
     def start_over(self, *_: object) -> None:
         """Reset which nucleus is shown, and which were skipped."""
-        self._at = None
-        self._shown.clear()
+        self._current_nucleus = None
+        self._previous_nuclei.clear()
         self._skipped.clear()
 
     def next(self, *_: object) -> None:
@@ -101,13 +101,13 @@ class ReviewQueue(QWidget):
         if layer is None or table is None or not table.planes:
             self.message.emit(LABELS_NEEDED if layer is None else NOT_MEASURED)
             return
-        if self._at is not None:
-            self._shown.append(self._at)
+        if self._current_nucleus is not None:
+            self._previous_nuclei.append(self._current_nucleus)
         doubtful = self._least_confident(table)
         if doubtful is None and any(self._skipped.values()):
             self._skipped.clear()  # those that were skipped come again
             doubtful = self._least_confident(table)
-        self._at = doubtful
+        self._current_nucleus = doubtful
         if doubtful is None:
             self.message.emit(ALL_REVIEWED)
             return
@@ -118,14 +118,14 @@ class ReviewQueue(QWidget):
     def back(self, *_: object) -> None:
         """Show the previous nucleus again, and undo its acceptance."""
         layer = self._target.labels
-        while layer is not None and self._shown:
-            (plane, label), table = self._shown.pop(), get_features_table(layer)
+        while layer is not None and self._previous_nuclei:
+            (plane, label), table = self._previous_nuclei.pop(), get_features_table(layer)
             row = plane.row(label)
             if table.plane(plane.index) is not plane or row is None:
                 continue
             if plane.rows[STATE_COLUMN][row] == ACCEPTED:
                 table.set_state(plane, label, UNREVIEWED)
-            self._at = plane, label
+            self._current_nucleus = plane, label
             self._show(layer, table, plane, label)
             return
         self.message.emit(NO_PREVIOUS_NUCLEUS)
@@ -156,8 +156,8 @@ class ReviewQueue(QWidget):
     def _current(self) -> tuple[FeaturesTable, PlaneFeatures, int] | None:
         """Return the nucleus on view, if it is still there."""
         layer = self._target.labels
-        if layer is not None and self._at is not None:
-            (plane, label), table = self._at, get_features_table(layer)
+        if layer is not None and self._current_nucleus is not None:
+            (plane, label), table = self._current_nucleus, get_features_table(layer)
             # segmenting or measuring again replaces the plane
             if table.plane(plane.index) is plane and plane.row(label) is not None:
                 return table, plane, label

@@ -115,7 +115,7 @@ class LabelsExporter(QObject):
         self._viewer, self._target, self._parent = viewer, target, parent
         self._layer: Labels | None = None
         self._data: Any = None
-        self._after: Callable[[], None] | None = None
+        self._on_success: Callable[[], None] | None = None
         self.job, self.saving = ThreadJob(), ThreadJob()
         self.job.returned.connect(self._on_measured)
         self.job.finished.connect(self._on_finished)
@@ -136,7 +136,7 @@ class LabelsExporter(QObject):
         """
         layer = self._target.labels
         if self.job.is_running:
-            self._after = after or self._after
+            self._on_success = after or self._on_success
             return
         try:
             if layer is None:
@@ -145,7 +145,7 @@ class LabelsExporter(QObject):
         except UserError as error:
             self.message.emit(name_controls(error))
             return
-        self._layer, self._data, self._after = layer, full_resolution_data(layer), after
+        self._layer, self._data, self._on_success = layer, full_resolution_data(layer), after
         self.message.emit("Measuring …")
         self.job.start(f"Measuring {layer.name}", measure_steps, self._data, planes)
 
@@ -166,7 +166,7 @@ class LabelsExporter(QObject):
         return planes
 
     def _on_measured(self, planes: list[_MeasuredPlane]) -> None:
-        layer, after = self._layer, self._after
+        layer, after = self._layer, self._on_success
         if layer is None or layer not in self._viewer.layers:
             self.message.emit(LABELS_REMOVED_WHILE_MEASURING)
             return
@@ -192,7 +192,7 @@ class LabelsExporter(QObject):
             after()
 
     def _on_finished(self) -> None:
-        self._layer = self._data = self._after = None
+        self._layer = self._data = self._on_success = None
 
     def _on_failed(self, error: Exception) -> None:
         self.message.emit(name_controls(error) if isinstance(error, UserError) else "")

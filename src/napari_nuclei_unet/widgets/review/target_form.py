@@ -80,7 +80,7 @@ class TargetForm(QObject):
             return
         image_changed = reload_choices(self._image)
         if self.image is None:
-            self._image.value = self._likely()
+            self._image.value = self._guess_image()
         if image_changed:
             self._emit_changed()
 
@@ -93,13 +93,13 @@ class TargetForm(QObject):
         if self.labels is not None and self._viewer.layers.selection.active != self.labels:
             self._viewer.layers.selection.active = self.labels  # which has the key bindings
         reload_choices(self._image)
-        self._image.value = self._likely()
+        self._image.value = self._guess_image()
         self._emit_changed()
 
     def _emit_changed(self, *_: object) -> None:
         self.changed.emit()
 
-    def _likely(self) -> Image | None:
+    def _guess_image(self) -> Image | None:
         """Return the image that was segmented, or else the topmost one of the labels' shape."""
         labels = self.labels
         images = [image for image in self._image.choices if image is not None]

@@ -79,9 +79,7 @@ class ReviewWidget(ScrollableForm):
             "measure", "Measure", "Fill the features table of the labels, from labels and image."
         )
         save = create_button(
-            "save",
-            "Save …",
-            "A table, outlines for QuPath or Fiji, or the labels as OME-TIFF.",
+            "save", "Save …", "A table, outlines for QuPath or Fiji, or the labels as OME-TIFF."
         )
         measure.clicked.connect(self.measure)
         save.clicked.connect(self._exporter.ask)

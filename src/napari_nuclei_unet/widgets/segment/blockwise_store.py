@@ -26,10 +26,7 @@ from napari_nuclei_unet.models.model import load_model, read_card
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.widgets.common.job import reserve_threads
 from napari_nuclei_unet.widgets.layers.image_source import ImageSource
-from napari_nuclei_unet.widgets.layers.labels_layer import (
-    LayerPlacement,
-    get_layer_placement,
-)
+from napari_nuclei_unet.widgets.layers.labels_layer import LayerPlacement, get_layer_placement
 from napari_nuclei_unet.widgets.layers.streamed_features import read_features_csv
 from napari_nuclei_unet.widgets.segment.plane_task import (
     SegmentRequest,

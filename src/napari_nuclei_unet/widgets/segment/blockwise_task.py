@@ -28,10 +28,7 @@ from napari_nuclei_unet.widgets.segment.blockwise_store import (
     blockwise_task_steps,
     plane_columns,
 )
-from napari_nuclei_unet.widgets.segment.plane_task import (
-    PlaneTask,
-    SegmentRequest,
-)
+from napari_nuclei_unet.widgets.segment.plane_task import PlaneTask, SegmentRequest
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

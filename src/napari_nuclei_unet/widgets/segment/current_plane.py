@@ -44,21 +44,21 @@ class CurrentPlane:
         try:
             source = self._source_form.source()
         except UserError:  # the region may be invalid; the plane still is valid
-            if (whole := self._whole()) is None:
+            if (whole := self._whole_source()) is None:
                 return None
             source = whole
         return self._predictions.find(source, self._model.model.value)
 
     def planes(self) -> list[PlaneResult]:
         """Return the cached results of all planes of the stack."""
-        source = self._whole() if self._source_form.planes.axes else None
+        source = self._whole_source() if self._source_form.planes.axes else None
         return (
             [] if source is None else self._predictions.find_planes(source, self._model.model.value)
         )
 
     def record(self, layer: Labels) -> dict[str, Any] | None:
         """Return the record of this plane of the labels, which other planes may share."""
-        source = self._whole()
+        source = self._whole_source()
         if source is None:
             return None
         return self._predictions.get_record(
@@ -67,7 +67,7 @@ class CurrentPlane:
 
     def explain_missing(self) -> str:
         """Return a message that explains why the plane has no cached result."""
-        source = self._whole()
+        source = self._whole_source()
         return (
             TOO_LARGE_TO_RETUNE if source is not None and is_large(source) else PLANE_NOT_SEGMENTED
         )
@@ -77,7 +77,7 @@ class CurrentPlane:
         records = self._predictions.get_records(layer)
         return len({_settings_key(record) for record in records}) > 1
 
-    def _whole(self) -> ImageSource | None:
+    def _whole_source(self) -> ImageSource | None:
         try:
             return self._source_form.source(WHOLE_IMAGE)
         except UserError:

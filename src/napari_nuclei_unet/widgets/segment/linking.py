@@ -69,7 +69,7 @@ def linking_task_steps(
     labels: Any, axis: int, over_time: bool
 ) -> Generator[Step, Stop, LinkingTaskOutput]:
     """Compute ids that are consistent across the planes of a stack; runs in the thread."""
-    # imports scipy's graphs and pandas, which would delay the start of napari
+    # imports scipy, which would delay the start of napari
     from napari_nuclei_unet.tracking.linking import join_steps, track_steps
 
     lengths = labels.shape[:-2]
@@ -115,8 +115,8 @@ class LinkingPanel(QWidget):
         super().__init__()
         self._viewer, self._source_form, self._writing = viewer, source_form, writing
         self._layer: Labels | None = None
-        self._before = 0
-        self._along = 0, False  # which axis, and whether it is time
+        self._data_id = 0
+        self._direction = 0, False  # which axis, and whether it is time
         self.job = ThreadJob()
         self._axis = create_combo_box(
             "follow_axis", "The axis along which slices are joined.", self._axes
@@ -193,7 +193,7 @@ class LinkingPanel(QWidget):
             return
         if self.job.is_running:
             return
-        self._layer, self._before, self._along = layer, id(layer.data), (axis, over_time)
+        self._layer, self._data_id, self._direction = layer, id(layer.data), (axis, over_time)
         layer.editable = False  # what is painted in the meantime would be lost
         self._enable(False)
         verb = "Linking" if over_time else "Joining"
@@ -218,11 +218,11 @@ class LinkingPanel(QWidget):
         if layer is None or layer not in self._viewer.layers:
             return
         layer.editable = True
-        if id(layer.data) != self._before:
+        if id(layer.data) != self._data_id:
             show_warning(LABELS_CHANGED_WHILE_LINKING)
             return
         self._writing(layer, lambda: _write_linked_ids(layer, output))
-        linked, (axis, over_time) = output.linked, self._along
+        linked, (axis, over_time) = output.linked, self._direction
         remove_tracks_layer(self._viewer, layer)  # their ids are outdated
         _record_linking(layer, axis, over_time)
         if over_time:

@@ -52,7 +52,7 @@ class Runner(QObject):
         self._status_panel = status_panel
         self.job = ThreadJob()
         self._task: PlaneTask | None = None
-        self._part: tuple[PlaneTask, PlaneTaskOutput] | None = None  # of a cancelled run
+        self._partial_result: tuple[PlaneTask, PlaneTaskOutput] | None = None  # of a cancelled run
         status_panel.cancel.clicked.connect(self._on_cancel)
         self.job.stepped.connect(self._on_step)
         self.job.returned.connect(self._on_result)
@@ -111,7 +111,7 @@ class Runner(QObject):
         self._status_panel.show_message("Cancelled.")
         inside = output.prediction.inside
         if inside is not None and inside.any():
-            self._part = task, output
+            self._partial_result = task, output
 
     def _on_failure(self, error: Exception) -> None:
         task = self._end_task()
@@ -126,8 +126,8 @@ class Runner(QObject):
             if task.whole:
                 self.ended.emit(task, None)
         self._status_panel.end()
-        if self._part is not None:
-            part, self._part = self._part, None
+        if self._partial_result is not None:
+            part, self._partial_result = self._partial_result, None
             ask_to_keep(self._status_panel, partial(self._keep_part, *part))
 
     def _keep_part(self, task: PlaneTask, output: PlaneTaskOutput) -> None:

@@ -147,16 +147,16 @@ class SourceForm(QObject):
         image, source = self.image.value, record.get("source")
         if image is None or source is None or len(source["index"]) != image.ndim:
             return
-        self._go_to(image, source)
+        self._show_plane(image, source)
         self.planes.kind.value = CURRENT_PLANE
         self.axis.value = source["channel_axis"]
         if source["channel"] in self.channel.choices:
             self.channel.value = source["channel"]
         if source["level"] in self.level.choices:
             self.level.value = source["level"]
-        self.region.value = self._drawn(image, record) if record.get("region") else WHOLE_IMAGE
+        self.region.value = self._draw(image, record) if record.get("region") else WHOLE_IMAGE
 
-    def _go_to(self, image: Image, source: dict[str, Any]) -> None:
+    def _show_plane(self, image: Image, source: dict[str, Any]) -> None:
         """Move the dimension sliders to the plane of a record."""
         level = np.asarray(image.level_shapes[source["level"]] if image.multiscale else (1,))
         full = np.asarray(layer_shape(image))
@@ -169,7 +169,7 @@ class SourceForm(QObject):
             if at is not None:
                 self._viewer.dims.set_point(axis + offset, world[axis])
 
-    def _drawn(self, image: Image, record: dict[str, Any]) -> Shapes:
+    def _draw(self, image: Image, record: dict[str, Any]) -> Shapes:
         """Draw the region of a record on its image, replacing one drawn before."""
         key = str(image.unique_id)
         active = self._viewer.layers.selection.active

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QFormLayout,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_nuclei_unet.errors import UserError
@@ -53,10 +49,7 @@ from napari_nuclei_unet.widgets.segment.runner import Runner
 from napari_nuclei_unet.widgets.segment.source_form import SourceForm
 from napari_nuclei_unet.widgets.segment.stack_writer import StackWriter
 from napari_nuclei_unet.widgets.session.model_form import ModelForm
-from napari_nuclei_unet.widgets.session.plane_result import (
-    PlaneResult,
-    RetunedPlane,
-)
+from napari_nuclei_unet.widgets.session.plane_result import PlaneResult, RetunedPlane
 from napari_nuclei_unet.widgets.session.predictions import PredictionCache
 
 if TYPE_CHECKING:
@@ -109,7 +102,7 @@ class SegmentWidget(QWidget):
         )
         layout = QVBoxLayout(self)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
-        layout.addLayout(self._top())
+        layout.addLayout(self._create_form())
         layout.addWidget(self._tuning())
         layout.addWidget(self._settings())
         layout.addWidget(self._status_panel)
@@ -118,7 +111,7 @@ class SegmentWidget(QWidget):
         layout.addWidget(self._linking_panel)
         layout.addWidget(self._reproduce_panel)
 
-    def _top(self) -> QFormLayout:
+    def _create_form(self) -> QFormLayout:
         top = QFormLayout()
         self._source_form.fill(top)
         self._model.fill(top)
@@ -157,7 +150,7 @@ class SegmentWidget(QWidget):
         self._reproduce_panel.message.connect(self._status_panel.show_message)
         self._model.changed.connect(self._show_thresholds)
         self._form.changed.connect(self._on_setting)
-        LayerWatcher(self._viewer, self).invalidated.connect(self._forget)
+        LayerWatcher(self._viewer, self).invalidated.connect(self._on_invalidated)
         self._source_form.changed.connect(self._on_source_changed)
         self._predictions.retuned.connect(self._on_retuned)
         self._predictions.message.connect(self._status_panel.show_message)
@@ -176,7 +169,7 @@ class SegmentWidget(QWidget):
             self._status_panel.show_message("")  # it belongs to another image
         self._offer_all()
 
-    def _forget(self, layer: Any) -> None:
+    def _on_invalidated(self, layer: Any) -> None:
         self._predictions.remove_layer(layer)
         self._stack_writer.check()
         self._offer_all()

@@ -69,7 +69,7 @@ class DatasetForm(QObject):
         self._viewer, self._form = viewer, form
         self._job = ThreadJob()
         self._count_again = False
-        self._then: Callable[[], object] | None = None
+        self._when_counted: Callable[[], object] | None = None
         self._is_suspended = False
         self._drawn_areas: dict[Any, Any] = {}  # validation areas, as they were chosen
         self.pair_list = PairList(viewer)
@@ -77,7 +77,7 @@ class DatasetForm(QObject):
             "unlabelled",
             "What unlabelled pixels mean. Only what is known is learnt: leave out what you have "
             "not finished, with a shapes layer around what you have, or with a margin.",
-            self._meanings,
+            self._unlabelled_choices,
         )
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -156,7 +156,7 @@ class DatasetForm(QObject):
         if not self.is_busy:
             then()
             return
-        self._then = then
+        self._when_counted = then
         self._timer.stop()
         self._count()
 
@@ -171,7 +171,7 @@ class DatasetForm(QObject):
 
     # changes in the viewer
 
-    def _meanings(self, _: Any) -> list[tuple[str, Any]]:
+    def _unlabelled_choices(self, _: Any) -> list[tuple[str, Any]]:
         shapes = [
             layer
             for layer in self._viewer.layers
@@ -244,7 +244,7 @@ class DatasetForm(QObject):
         try:
             arrays, params = self.arrays(with_validation=False), self.params()
         except UserError as error:
-            self._then = None
+            self._when_counted = None
             self.message.emit(name_controls(error))
             return
         self._job.start("", annotation_count_steps, arrays, params)
@@ -268,6 +268,6 @@ class DatasetForm(QObject):
         if self._count_again:
             self._count_again = False
             self._count()
-        elif self._then is not None:
-            then, self._then = self._then, None
+        elif self._when_counted is not None:
+            then, self._when_counted = self._when_counted, None
             then()

@@ -187,14 +187,14 @@ class ModelLibraryPanel(QWidget):
 
     def export(self, *_: object) -> None:
         """Ask for a file, and export the chosen model to it."""
-        name = self._ask_where(f"{self._path.stem}{library.MODEL_SUFFIX}", MODEL_FILTER)
+        name = self._ask_path(f"{self._path.stem}{library.MODEL_SUFFIX}", MODEL_FILTER)
         if name:
             path = self._path
             _try_action(lambda: library.copy_from_library(path, Path(name)))
 
     def export_package(self, *_: object) -> None:
         """Ask for a file, and write the chosen model as a bioimage.io package."""
-        name = self._ask_where(f"{self._path.stem}.zip", PACKAGE_FILTER)
+        name = self._ask_path(f"{self._path.stem}.zip", PACKAGE_FILTER)
         if name:
             self.export_package_to(name)
 
@@ -212,7 +212,7 @@ class ModelLibraryPanel(QWidget):
         self.choose(path)
         show_info(f"'{path.stem}' was added to your models.")
 
-    def _ask_where(self, name: str, kind: str) -> str:
+    def _ask_path(self, name: str, kind: str) -> str:
         return QFileDialog.getSaveFileName(self, "Export a model", name, kind)[0]
 
 

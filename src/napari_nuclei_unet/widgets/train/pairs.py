@@ -109,7 +109,7 @@ def find_pairs(viewer: ViewerModel) -> list[LayerPair]:
         if isinstance(layer, Labels) and ERRORS_KEY not in layer.metadata
     ]
     pairs: list[LayerPair] = []
-    for likely in (_was_made_of, _is_named_after, lambda *_: True):
+    for likely in (_was_segmented_from, _is_named_after, lambda *_: True):
         for image in trainable_images(viewer):
             if any(pair.image == image for pair in pairs):
                 continue
@@ -125,7 +125,7 @@ def find_pairs(viewer: ViewerModel) -> list[LayerPair]:
     return sorted(pairs, key=lambda pair: order.index(pair.image))
 
 
-def _was_made_of(labels: Labels, image: Image) -> bool:
+def _was_segmented_from(labels: Labels, image: Image) -> bool:
     record = labels.metadata.get(METADATA_KEY, {})
     return isinstance(record, dict) and record.get("image") == str(image.unique_id)
 
@@ -234,13 +234,13 @@ class PairList(QObject):
 
     def remove_chosen(self, *_: object) -> None:
         """Remove the chosen pairs from the list; the layers stay."""
-        chosen = self._chosen()
-        self._keep([pair for pair in self.pairs if pair not in chosen])
+        chosen = self._selected()
+        self._set_pairs([pair for pair in self.pairs if pair not in chosen])
 
     def _on_removed(self, _: Any) -> None:
-        self._keep([pair for pair in self.pairs if pair.is_in(self._viewer)])
+        self._set_pairs([pair for pair in self.pairs if pair.is_in(self._viewer)])
 
-    def _keep(self, pairs: list[LayerPair]) -> None:
+    def _set_pairs(self, pairs: list[LayerPair]) -> None:
         if len(pairs) < len(self.pairs):
             self.pairs = pairs
             self._write()
@@ -269,7 +269,7 @@ class PairList(QObject):
         self._list.blockSignals(False)
         self._on_chosen()
 
-    def _chosen(self) -> list[LayerPair]:
+    def _selected(self) -> list[LayerPair]:
         rows = [index.row() for index in self._list.selectedIndexes()]
         return [pair for index, pair in enumerate(self.pairs) if index in rows]
 
@@ -277,7 +277,7 @@ class PairList(QObject):
 
     def _with_channels(self) -> list[LayerPair]:
         """Return the pairs with channels, of those chosen, or of all if none is chosen."""
-        return [pair for pair in self._chosen() or self.pairs if pair.channel_axis is not None]
+        return [pair for pair in self._selected() or self.pairs if pair.channel_axis is not None]
 
     def _channels(self, _: Any) -> list[Any]:
         with_channels = self._with_channels()

@@ -73,16 +73,16 @@ class TrainWidget(ScrollableForm):
         self._curves, self._score_table = TrainingCurves(), ScoreTable()
         self._library = ModelLibraryPanel()
         settings = self._form.container(*TRAIN_SETTINGS)
-        layout.addWidget(self._resuming())
-        layout.addLayout(self._top())
-        layout.addWidget(self._folded("Settings", "train_settings", settings))
+        layout.addWidget(self._create_banner())
+        layout.addLayout(self._create_form())
+        layout.addWidget(self._create_collapsible("Settings", "train_settings", settings))
         for widget in (self._run_panel, self._curves, self._score_table):
             layout.addWidget(widget)
-        layout.addWidget(self._folded("Models", "models", self._library))
+        layout.addWidget(self._create_collapsible("Models", "models", self._library))
         layout.addStretch(1)  # or the parts would share the remaining space
         self.set_form(content)
 
-    def _top(self) -> QFormLayout:
+    def _create_form(self) -> QFormLayout:
         top = QFormLayout()
         self._dataset_form.fill(top)
         self._model = ModelForm(allow_random=True)
@@ -92,20 +92,22 @@ class TrainWidget(ScrollableForm):
         top.addRow("New model", self._name)
         return top
 
-    def _resuming(self) -> QWidget:
-        self._halted = QLabel("", objectName="halted")
-        self._halted.setWordWrap(True)
+    def _create_banner(self) -> QWidget:
+        self._interrupted_text = QLabel("", objectName="halted")
+        self._interrupted_text.setWordWrap(True)
         self._resume = create_button("resume", "Resume", "Go on after the last finished epoch.")
-        self._forget = create_button("discard", "Discard", "Forget the interrupted training.")
+        self._discard_button = create_button(
+            "discard", "Discard", "Forget the interrupted training."
+        )
         self._banner = QWidget(objectName="resuming")
         layout = QVBoxLayout(self._banner)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._halted)
-        layout.addWidget(create_row(self._resume, self._forget))
+        layout.addWidget(self._interrupted_text)
+        layout.addWidget(create_row(self._resume, self._discard_button))
         return self._banner
 
     @staticmethod
-    def _folded(title: str, name: str, content: QWidget) -> QCollapsible:
+    def _create_collapsible(title: str, name: str, content: QWidget) -> QCollapsible:
         collapsible = QCollapsible(title)
         collapsible.setObjectName(name)
         collapsible.addWidget(content)
@@ -120,7 +122,7 @@ class TrainWidget(ScrollableForm):
         self._run_panel.epoch.connect(self._on_epoch)
         self._run_panel.ended.connect(self._on_ended)
         self._resume.clicked.connect(self.resume)
-        self._forget.clicked.connect(self._discard)
+        self._discard_button.clicked.connect(self._discard)
         self.destroyed.connect(self._run_panel.job.cancel)
 
     def _on_changed(self, what: str) -> None:
@@ -191,14 +193,14 @@ class TrainWidget(ScrollableForm):
     def _on_trained(self, output: TrainTaskOutput) -> None:
         result = output.result
         self._score_table.show_scores(result.card.scores, result.verdict)
-        self._keep(output.path, better=result.better)
+        self._publish(output.path, better=result.better)
         summary = result.verdict.split(". ")[0]
         message = f"'{output.path.stem}' is saved: {summary}"
         (show_warning if result.worse or result.forgets else show_info)(
             result.verdict if result.worse or result.forgets else message
         )
 
-    def _keep(self, path: Path, better: bool) -> None:
+    def _publish(self, path: Path, better: bool) -> None:
         """Add a new model to all lists; a better one becomes the default."""
         if better:
             set_default_model(path)
@@ -217,7 +219,7 @@ class TrainWidget(ScrollableForm):
         training = None if self._run_panel.is_running else find_interrupted()
         self._banner.setVisible(training is not None)
         if training is not None:
-            self._halted.setText(
+            self._interrupted_text.setText(
                 f"The training of '{training.resume_state.name}', from '{training.parent}', "
                 f"was interrupted after epoch {training.done} of {training.params.epochs} "
                 f"({training.interrupted_at})."
