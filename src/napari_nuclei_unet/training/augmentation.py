@@ -1,4 +1,4 @@
-"""Patches for training, augmented anew every time."""
+"""Patches for training, augmented differently every time."""
 
 from __future__ import annotations
 
