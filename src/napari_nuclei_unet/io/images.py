@@ -12,6 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.read_errors import convert_decoder_errors
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
@@ -89,25 +90,12 @@ def read_image(path: str | Path, level: int = 0) -> NDArray[np.generic]:
         If the file cannot be read as an image, or does not have this level.
     """
     path = Path(path)
-    try:
+    with convert_decoder_errors(path):
         if path.suffix.lower() in TIFF_SUFFIXES:
             return _read_tiff(path, level)
         if level:
             raise UserError(f"{path} holds one resolution only: there is no level {level}.")
         return _read_picture(path)
-    except UserError:
-        raise
-    except PermissionError as error:
-        raise UserError(f"{path} cannot be read: permission denied.") from error
-    except Exception as error:  # decoders raise all sorts, each meaning the same to the user
-        raise UserError(
-            f"{path} cannot be read: it is no image of a known kind, or damaged ({_first(error)})."
-        ) from error
-
-
-def _first(error: Exception) -> str:
-    """Return the first line of the message of an error."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def read_shape(path: str | Path, level: int = 0) -> tuple[int, ...] | None:

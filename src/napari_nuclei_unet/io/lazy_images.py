@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.pixel_size import UNKNOWN_SPACING, read_spacings
+from napari_nuclei_unet.io.read_errors import convert_decoder_errors
 
 UNSLICEABLE_SUFFIXES = (".png", ".jpg", ".jpeg")
 ZARR_METADATA_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
@@ -70,7 +70,7 @@ class LazyArray:
         kept_axes = [
             a for a, at in zip(self._order, positions, strict=True) if isinstance(at, slice)
         ]
-        with _reading(self._path):
+        with convert_decoder_errors(self._path, MemoryError):
             part = np.array(self._source[tuple(source_index)], dtype=self.dtype)
         return part.transpose([sorted(kept_axes).index(axis) for axis in kept_axes])
 
@@ -158,24 +158,8 @@ def open_lazily(path: str | Path, level: int = 0) -> LazyImage:
         raise UserError(f"{path} can only be read whole: save it as TIFF or OME-Zarr.")
     if path.is_dir() and not is_zarr(path):
         raise UserError(f"The folder {path} is no OME-Zarr image: choose one, or a TIFF file.")
-    with _reading(path):
+    with convert_decoder_errors(path, MemoryError):
         return _open_zarr(path, level) if path.is_dir() else _open_tiff(path, level)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Convert whatever decoders raise to a :class:`UserError`."""
-    try:
-        yield
-    except (UserError, MemoryError):
-        raise
-    except PermissionError as error:
-        raise UserError(f"{path} cannot be read: permission denied.") from error
-    except Exception as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{path} cannot be read: it is no image of a known kind, or damaged ({said})."
-        ) from error
 
 
 def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
@@ -201,7 +185,7 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
     path = Path(path)
     if not is_zarr(path):
         raise UserError(f"{path} is no OME-Zarr: choose the folder of one.")
-    with _reading(path):
+    with convert_decoder_errors(path, MemoryError):
         node = zarr.open(path, mode="r")
         metadata = _ngff(node)
         if isinstance(node, zarr.Array) or "multiscales" in metadata:

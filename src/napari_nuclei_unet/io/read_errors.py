@@ -1,0 +1,25 @@
+"""The sentence that says why a file cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from napari_nuclei_unet.errors import UserError
+
+
+@contextmanager
+def convert_decoder_errors(path: Path, passed: type[Exception] = UserError) -> Iterator[None]:
+    """Convert whatever decoders raise to a :class:`UserError`, but errors of the type passed."""
+    try:
+        yield
+    except (UserError, passed):
+        raise
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: permission denied.") from error
+    except Exception as error:  # decoders raise all sorts, each meaning the same to the user
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{path} cannot be read: it is no image of a known kind, or damaged ({reason})."
+        ) from error
