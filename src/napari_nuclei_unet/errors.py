@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -14,6 +15,27 @@ class UserError(Exception):
     :func:`name_parameters` puts flags or labels there. It never derives from RuntimeError, which
     superqt's generator workers swallow.
     """
+
+
+@contextmanager
+def convert_read_errors(subject: str, passed: type[Exception] = UserError) -> Iterator[None]:
+    """Convert whatever a file, a server or a graph raises to a :class:`UserError`.
+
+    A UserError stays as it is: it was worded where the file was read, and says why already.
+
+    Parameters
+    ----------
+    subject : str
+        What could not be read: the first words of the message.
+    passed : type, optional
+        Errors of this type stay as they are, too.
+    """
+    try:
+        yield
+    except (UserError, passed):
+        raise
+    except Exception as error:
+        raise UserError(f"{subject} could not be read: {error}") from error
 
 
 def name_parameters(message: str, names: Mapping[str, str]) -> str:

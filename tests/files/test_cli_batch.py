@@ -485,6 +485,36 @@ def test_a_chunk_that_cannot_be_read_is_reported_and_the_rest_is_done(
     assert found[2].max() == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "notice"),
+    [("tiff", "Plane 2 was left out: {}"), ("zarr", "A part is empty (z 2: {}).")],
+)
+def test_why_a_page_cannot_be_read_is_told_once_and_files_are_counted(
+    tmp_path, segment, capsys, kind, notice
+):
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, moving(4), compression="zlib", photometric="minisblack",
+                     metadata={"axes": "ZYX"})  # fmt: skip
+    with tifffile.TiffFile(path) as opened:
+        start = opened.pages[2].dataoffsets[0]
+    with path.open("r+b") as spoiled:
+        spoiled.seek(start)
+        spoiled.write(b"\xff" * 40)
+    assert segment(path, "--format", kind) == 2
+    printed = capsys.readouterr()
+    failed = summary(tmp_path / "out")["stack.tif"]
+    assert (failed["status"], failed["planes"], failed["nuclei"]) == ("failed", "4", "8")
+    error = failed["error"]
+    assert error.count(" be read") == 2  # that parts could not be, and why
+    reason = error[error.index(str(path)) :]
+    assert reason.startswith(f"{path} cannot be read: it is no image of a known kind, or damaged (")
+    assert printed.err.splitlines() == [
+        f"stack.tif: {notice.format(reason)}",
+        "nuclei-unet: stack.tif: Parts could not be read, and have no nuclei.",
+    ]
+    assert printed.out.startswith("1 of 1 files written")
+
+
 def job_of(path, out, bright_file, kind="zarr", **settings):
     """What the command ``segment`` of these tests does of one image."""
     made = JobSettings(

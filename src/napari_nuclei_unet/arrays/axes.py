@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.tiling import ArrayLike
-from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.errors import UserError, convert_read_errors
 
 CHANNEL_NAMES = ("c", "ch", "channel", "channels")
 # An axis without a name is taken for channels up to this length, if all others are longer.
@@ -171,12 +171,8 @@ class PlaneView:
         index = list(self.plane_index.slices)
         for axis, extent in zip(self._plane_axes, part, strict=True):
             index[axis] = extent
-        try:
+        with convert_read_errors("Image or labels", MemoryError):
             read = np.asarray(self.pixels[tuple(index)])
-        except MemoryError:
-            raise
-        except Exception as error:  # whatever a file, a server or a graph raises
-            raise UserError(f"Image or labels could not be read: {error}") from error
         if not self.plane_index.mean:
             return read
         return np.asarray(read.mean(axis=self.plane_index.mean_axis, dtype=self.dtype))

@@ -16,14 +16,14 @@ from napari_nuclei_unet.arrays.boxes import Box, Region, bounding_box, clip_labe
 from napari_nuclei_unet.arrays.relabel import consecutive_ids
 from napari_nuclei_unet.arrays.resampling import ZoomedView, resample_to_plane
 from napari_nuclei_unet.arrays.tiling import ArrayLike
-from napari_nuclei_unet.blockwise.survey import Survey
+from napari_nuclei_unet.blockwise.survey import Survey, UnreadablePlaneError, read_box
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.labels.regionprops import Frame, measure
 from napari_nuclei_unet.models.model import Model, load_model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.segmentation.device import InferencePlan, plan_inference
-from napari_nuclei_unet.segmentation.normalization import Plane, drop_alpha
+from napari_nuclei_unet.segmentation.normalization import Plane
 from napari_nuclei_unet.segmentation.predict import (
     PredictedMaps,
     PredictionWindow,
@@ -164,7 +164,7 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
         if maps.finished is not None:
             return None
         return _separate_block(pixels, maps.values, task, model, tuple(notices))
-    except _UnreadableBlockError as error:
+    except UnreadablePlaneError as error:
         return empty_block_result(task.block, pixels.shape, str(error))
 
 
@@ -180,10 +180,6 @@ def empty_block_result(block: Block, shape: tuple[int, ...], error: str = "") ->
     )
 
 
-class _UnreadableBlockError(Exception):
-    """A block could not be read."""
-
-
 @dataclass(frozen=True, eq=False)
 class _ReadablePlane:
     """A plane without transparency, whose failures to be read are told apart from all others."""
@@ -196,15 +192,7 @@ class _ReadablePlane:
         return height, width, *(min(n, 3) for n in colours if n > 1)
 
     def __getitem__(self, part: Box) -> NDArray[np.generic]:
-        try:
-            read = np.asarray(self.pixels[part])
-        except MemoryError:
-            raise
-        except Exception as error:  # whatever lies behind it: a file, a server, a graph
-            raise _UnreadableBlockError(
-                str(error).splitlines()[0] if str(error) else repr(error)
-            ) from (error)
-        return drop_alpha(read)
+        return read_box(self.pixels, part)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from napari_nuclei_unet.segmentation.normalization import check_type_and_shape
 
 # What one plane adds to the total of a run.
 BLOCKWISE_PROGRESS_PER_PLANE = 10_000
-PART_UNREADABLE = "A part could not be read and is empty"
+PART_EMPTY = "A part is empty"
 PlanePosition = tuple[int | slice, ...]
 
 
@@ -275,7 +275,7 @@ class _BlockwiseRun:
         nuclei, seconds = before.nuclei + count, before.seconds + seconds
         self.journal.add(rows, replace(after, nuclei=nuclei, seconds=seconds))
         release_memory()
-        return f"{PART_UNREADABLE} ({told})." if failed else " ".join(found.notices), written
+        return f"{PART_EMPTY} ({told})." if failed else " ".join(found.notices), written
 
     def clear_leftovers(self, number: int, task: BlockTask) -> None:
         """Remove what a run that was broken off has left of the block that is next."""

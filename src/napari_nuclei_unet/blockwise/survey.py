@@ -133,13 +133,13 @@ def survey_steps(
         if (yield Step(done, len(parts))):
             return None
         try:
-            seen.add(box, _read_box(pixels, box))
+            seen.add(box, read_box(pixels, box))
         except UnreadablePlaneError as error:
             reason = str(error)
-            notices.append(f"A part of the image could not be read: {reason}")
+            notices.append("A part of the image could not be read.")  # its block says why
             for square in _iter_cells(box):
                 with suppress(UnreadablePlaneError):
-                    seen.add(square, _read_box(pixels, square))
+                    seen.add(square, read_box(pixels, square))
     if seen.is_empty:
         raise UnreadablePlaneError(reason)
     low, middle, high = percentile_range(seen.sample())
@@ -178,11 +178,17 @@ def _iter_cells(box: Box) -> Iterator[Box]:
 
 
 class UnreadablePlaneError(Exception):
-    """A part, or all, of a plane could not be read."""
+    """A part, or all, of a plane could not be read; the message is the reason."""
 
 
-def _read_box(pixels: ArrayLike, box: Box) -> NDArray[np.generic]:
-    """Read a box without transparency."""
+def read_box(pixels: ArrayLike, box: Box) -> NDArray[np.generic]:
+    """Read a box without transparency.
+
+    Raises
+    ------
+    UnreadablePlaneError
+        If this fails, other than for lack of memory.
+    """
     try:
         part = np.asarray(pixels[box])
     except MemoryError:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_nuclei_unet.batch.run import SummaryRow
     from napari_nuclei_unet.blockwise.run import ComputeBlocks
 
+PARTS_UNREADABLE = "Parts could not be read, and have no nuclei"
 LABELS_FILE_SUFFIXES = (".tif", ".tiff", ".zarr")
 # A folder is never named so: a file was meant.
 REFUSED_OUT_SUFFIXES = (
@@ -181,7 +182,8 @@ def _report_end(rows: list[SummaryRow], out: Path) -> int:
     """Print the result of a run; return its exit code."""
     count = {s: sum(row.status == s for row in rows) for s in ("failed", "skipped")}
     before = f", {count['skipped']} of them before" if count["skipped"] else ""
-    print(f"{len(rows) - count['failed']} of {len(rows)} files written to {out}{before}")
+    written = sum(bool(row.result) for row in rows)  # also where parts could not be read
+    print(f"{written} of {len(rows)} files written to {out}{before}")
     return 2 if count["failed"] else 0
 
 
@@ -273,8 +275,9 @@ def _segment_file(
         return _summary_row(item, "stopped", seconds=_elapsed(since), **columns)
     done = _result_columns(job, ended)
     if ended.failed:
-        some = UserError(f"Parts could not be read, and have no nuclei: {describe_failures(ended)}")
-        print_error(some, f"{item.title}: ")
+        some = UserError(f"{PARTS_UNREADABLE}: {describe_failures(ended)}")
+        # which, and why, was told when each was left out
+        print_error(UserError(f"{PARTS_UNREADABLE}."), f"{item.title}: ")
         return _summary_row(
             item, "failed", error=error_message(some), seconds=_elapsed(since), **done
         )

@@ -16,7 +16,7 @@ from napari_nuclei_unet.arrays.axes import Channel, PlaneIndex
 from napari_nuclei_unet.arrays.boxes import Polygons, Region
 from napari_nuclei_unet.arrays.selection import Positions, select_planes
 from napari_nuclei_unet.arrays.tiling import ArrayLike
-from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.errors import UserError, convert_read_errors
 from napari_nuclei_unet.models.model import Model, load_model
 from napari_nuclei_unet.params import SegmentParams, with_changes
 from napari_nuclei_unet.progress import Step, Stop, forward_stop, run
@@ -301,9 +301,5 @@ def _plane_steps(
 
 
 def _read_plane(pixels: ArrayLike, plane_index: PlaneIndex) -> Any:
-    try:
+    with convert_read_errors("it", MemoryError):
         return plane_index.read(pixels)
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever lies behind it: a file, a server, a graph
-        raise UserError(f"it could not be read: {error}") from error

@@ -12,7 +12,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.errors import UserError, convert_read_errors
 from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, Comparison, compare
 from napari_nuclei_unet.widgets.layers.geometry import (
     layer_shape,
@@ -67,10 +67,8 @@ def compare_steps(annotation: Any, result: Any) -> Generator[CompareStep, Any, C
 
 def _read(labels: Any) -> NDArray[np.integer]:
     """Copy labels, as the user may paint in the meantime."""
-    try:
+    with convert_read_errors("The labels"):
         array = np.array(labels)
-    except Exception as error:  # whatever lies behind a lazy layer: a file, a server, a graph
-        raise UserError(f"The labels could not be read: {error}") from error
     if array.min() < 0:
         raise UserError("Labels must not be negative: 0 is background, any other id a nucleus.")
     return array

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.axes import PlaneView
-from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.errors import UserError, convert_read_errors
 from napari_nuclei_unet.models.model import load_model, shipped_models
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import Step, Stop
@@ -116,11 +116,9 @@ def plane_task_steps(request: SegmentRequest) -> Generator[Step, Stop, PlaneTask
 
     reserve_threads(request.threads_free)
     source = request.source
-    try:
+    with convert_read_errors("The image"):
         plane = source.plane_index_at_level.read(source.pixels)
         crc = array_crc32(plane)
-    except Exception as error:  # whatever lies behind a lazy layer: a file, a server, a graph
-        raise UserError(f"The image could not be read: {error}") from error
     prediction = yield from predict_plane_steps(
         plane, load_model(request.model), request.params, request.device, source.region_at_level
     )
