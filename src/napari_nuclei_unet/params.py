@@ -176,6 +176,13 @@ class TrainParams:
         min=0.0,
         max=1.0,
     )
+    variety: str = parameter(
+        "usual",
+        "Variety of patches",
+        "usual: as the shipped model was trained; wide: also bright fields darker and lighter, "
+        "out-of-focus light, dense crowds and micronuclei.",
+        choices=("usual", "wide"),
+    )
     resize: int = parameter(
         0,
         "Resize whole images to (px)",

@@ -133,7 +133,9 @@ def test_bright_fields_are_exposed_in_many_ways_and_dark_ones_stay_dark():
     bright, dark = (
         torch.stack(
             [
-                recolour(patch_of(discs_of(10), *levels).image, np.random.default_rng(seed))
+                recolour(
+                    patch_of(discs_of(10), *levels).image, np.random.default_rng(seed), wide=True
+                )
                 for seed in range(200)
             ]
         ).flatten(1).median(1).values
@@ -153,7 +155,8 @@ def test_patches_of_large_nuclei_have_finite_targets_and_are_reproducible(seed):
     labels = torch.from_numpy(patch.labels.astype(np.float32))[None]
     example = Example("discs", patch.image.contiguous(), labels, "discs", "")
     first, second = (
-        sample_patches([example], np.ones(1), 4, 96, np.random.default_rng(seed)) for _ in range(2)
+        sample_patches([example], np.ones(1), 4, 96, np.random.default_rng(seed), wide=True)
+        for _ in range(2)
     )
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one, other)

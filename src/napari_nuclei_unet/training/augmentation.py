@@ -10,7 +10,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nuclei_unet.training.copy_paste import Patch, crowded, with_micronuclei
+from napari_nuclei_unet.training.copy_paste import (
+    Patch,
+    crowded,
+    with_micronuclei,
+    with_rotated_copy,
+)
 from napari_nuclei_unet.training.example import Example, make_targets
 from napari_nuclei_unet.training.photometric import hazed, is_bright_field, recolour, relit
 
@@ -44,6 +49,8 @@ def sample_patches(
     size: int,
     rng: np.random.Generator,
     strength: float = 1.0,
+    *,
+    wide: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw augmented patches with their targets.
 
@@ -59,6 +66,8 @@ def sample_patches(
     strength : float, 0 to 1
         How often, and how much, nuclei and colours are changed; positions, orientations and sizes
         are drawn in any case.
+    wide : bool, optional
+        As ``TrainParams.variety``.
 
     Returns
     -------
@@ -68,7 +77,7 @@ def sample_patches(
         0 beyond the image, else as from :func:`make_targets`.
     """
     patches = [
-        _augment(examples[index], size, rng, strength)
+        _augment(examples[index], size, rng, strength, wide)
         for index in rng.choice(len(examples), size=n, p=weights)
     ]
     images, targets, pixel_weights = (torch.stack(parts) for parts in zip(*patches, strict=True))
@@ -76,24 +85,24 @@ def sample_patches(
 
 
 def _augment(
-    example: Example, size: int, rng: np.random.Generator, strength: float
+    example: Example, size: int, rng: np.random.Generator, strength: float, wide: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     zoom = _draw_zoom(example.diameter, rng)
     grid, inside = _draw_positions(example, size, zoom, rng)
     image = _sample(example.image, grid, "bilinear")
     labels = _sample(example.labels, grid, "nearest")[0].numpy().round().astype(np.int32)
-    patch = _vary_nuclei(Patch(image, labels, example.diameters * zoom), rng, strength)
+    patch = _vary_nuclei(Patch(image, labels, example.diameters * zoom), rng, strength, wide)
     target, weight = make_targets(patch.labels, patch.diameters)
     if example.known is not None:
         inside = inside * (_sample(example.known, grid, "bilinear") > ALL_BUT)
     return (
-        recolour(patch.image, rng, strength),
+        recolour(patch.image, rng, strength, wide=wide),
         torch.from_numpy(target),
         torch.from_numpy(weight) * inside,
     )
 
 
-def _vary_nuclei(patch: Patch, rng: np.random.Generator, strength: float) -> Patch:
+def _vary_nuclei(patch: Patch, rng: np.random.Generator, strength: float, wide: bool) -> Patch:
     """Change which nuclei there are, and how bright each is."""
 
     def happens(chance: float) -> bool:
@@ -101,12 +110,12 @@ def _vary_nuclei(patch: Patch, rng: np.random.Generator, strength: float) -> Pat
 
     if patch.labels.any():
         if happens(CROWDED):
-            patch = crowded(patch, rng, strength)
-        if happens(MICRONUCLEI):
+            patch = crowded(patch, rng, strength) if wide else with_rotated_copy(patch)
+        if wide and happens(MICRONUCLEI):
             patch = with_micronuclei(patch, rng)
         if happens(RELIT):
             patch = replace(patch, image=relit(patch.image, patch.labels, rng))
-    if happens(HAZED) and not is_bright_field(patch.image):
+    if wide and happens(HAZED) and not is_bright_field(patch.image):
         patch = replace(patch, image=hazed(patch.image.clamp(0, 1), rng))
     return patch
 

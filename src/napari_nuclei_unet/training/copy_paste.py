@@ -58,6 +58,31 @@ class Patch:
     diameters: NDArray[np.float64]
 
 
+def with_rotated_copy(patch: Patch) -> Patch:
+    """Add the nuclei of the patch rotated by 180°, once, where others hide little of them.
+
+    Where nuclei are brighter than their surroundings the brighter of both images shows, else the
+    darker one, as overlapping nuclei add up or absorb. Of two in one place the first stays.
+    """
+    image, labels, n = patch.image, patch.labels, len(patch.diameters)
+    rotated = np.ascontiguousarray(labels[::-1, ::-1])
+    added = _fitting(rotated, labels, n)[rotated]
+    merged = np.where((labels == 0) & added, rotated + n, labels)
+    blend = torch.maximum if _is_bright(image, labels) else torch.minimum
+    shown = torch.from_numpy(ndimage.binary_dilation(added, iterations=2))
+    image = torch.where(shown, blend(image, image.flip(1, 2)), image)
+    return Patch(image, merged, np.tile(patch.diameters, 2))
+
+
+def _fitting(copies: NDArray[np.int32], labels: NDArray[np.int32], n: int) -> NDArray[np.bool_]:
+    """Return which of the ids 0 to n - 1 of copied nuclei the labels hide little of."""
+    area = np.bincount(copies.ravel(), minlength=n)
+    hidden = np.bincount(copies.ravel(), labels.ravel() > 0, minlength=n)
+    fits = hidden <= MOST_HIDDEN * area
+    fits[0] = False
+    return fits
+
+
 def crowded(patch: Patch, rng: np.random.Generator, strength: float = 1.0) -> Patch:
     """Add mirror images of a patch's nuclei, one to three times, until many touch.
 
@@ -87,9 +112,8 @@ def crowded(patch: Patch, rng: np.random.Generator, strength: float = 1.0) -> Pa
 def with_mirror_image(patch: Patch, turn: int, shift: NDArray[np.integer]) -> Patch:
     """Add the whole nuclei of the patch turned by 180° (0), upside down (1) or transposed (2).
 
-    The mirror image is shifted, or nuclei on its axis would grow together with themselves. Where
-    nuclei are brighter than their surroundings the brighter of both images shows, else the darker
-    one, as overlapping nuclei add up or absorb. Of two in one place the first stays.
+    The mirror image is shifted, or nuclei on its axis would grow together with themselves; both
+    images are blended as in :func:`with_rotated_copy`.
     """
     image, labels, diameters = patch.image, patch.labels, patch.diameters
     n = len(diameters)
@@ -97,10 +121,7 @@ def with_mirror_image(patch: Patch, turn: int, shift: NDArray[np.integer]) -> Pa
     edge_ids = _find_edge_ids(labels)
     mirrored_labels = np.roll(mirrored_labels, shift, (0, 1))
     mirrored = _turn(image, turn).roll(shift.tolist(), (1, 2))
-    area = np.bincount(mirrored_labels.ravel(), minlength=n)
-    hidden = np.bincount(mirrored_labels.ravel(), labels.ravel() > 0, minlength=n)
-    fits = hidden <= MOST_HIDDEN * area
-    fits[0] = False
+    fits = _fitting(mirrored_labels, labels, n)
     fits[edge_ids] = False
     added = fits[mirrored_labels]
     merged = np.where((labels == 0) & added, mirrored_labels + n, labels).astype(np.int32)

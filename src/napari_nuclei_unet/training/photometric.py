@@ -65,7 +65,9 @@ def is_bright_field(image: Tensor) -> bool:
     return bool(image.median() > BRIGHT)
 
 
-def recolour(image: Tensor, rng: np.random.Generator, strength: float = 1.0) -> Tensor:
+def recolour(
+    image: Tensor, rng: np.random.Generator, strength: float = 1.0, *, wide: bool = False
+) -> Tensor:
     """Vary what a microscope varies: colour, inversion, gamma, light, contrast, blur and noise.
 
     Parameters
@@ -74,6 +76,8 @@ def recolour(image: Tensor, rng: np.random.Generator, strength: float = 1.0) -> 
     rng : numpy.random.Generator
     strength : float, 0 to 1
         As in :func:`sample_patches`.
+    wide : bool, optional
+        Vary bright fields more, in exposure and in stain.
 
     Returns
     -------
@@ -83,10 +87,14 @@ def recolour(image: Tensor, rng: np.random.Generator, strength: float = 1.0) -> 
     def happens(chance: float) -> bool:
         return bool(rng.random() < chance * strength)
 
-    image = _vary_stain(image.clamp(0, 1), rng, strength)
+    image = _vary_stain(image.clamp(0, 1), rng, strength, wide)
     if happens(0.15):
         image = 1 - image
-    image = _vary_gamma(image.clamp(0, 1), rng.normal() * strength)
+    image, deviation = image.clamp(0, 1), rng.normal(0, GAMMA) * strength
+    if wide and is_bright_field(image):
+        image = _vary_exposure(image, deviation * BRIGHT_GAMMA / GAMMA)
+    else:
+        image = image ** float(np.exp(deviation))
     if happens(0.2):
         image = image * _draw_illumination(image.shape[-1], rng)
     if happens(0.2):
@@ -121,17 +129,15 @@ def disturbed(example: Example, seed: int) -> Example:
     return replace(example, image=changed[:, :height, :width].contiguous())
 
 
-def _vary_gamma(image: Tensor, deviation: float) -> Tensor:
-    """Darken (more than 0) or lighten an image by a gamma, as far as its background allows."""
-    if not is_bright_field(image):
-        return image ** math.exp(GAMMA * deviation)
+def _vary_exposure(image: Tensor, log_gamma: float) -> Tensor:
+    """Darken (more than 0) or lighten a bright field by a gamma, as far as its median allows."""
     median = min(float(image.median()), 0.999)
     low, high = (math.log(end) / math.log(median) for end in (BRIGHTEST, DARKEST))
-    gamma = math.exp(BRIGHT_GAMMA * deviation)
+    gamma = math.exp(log_gamma)
     return image ** min(max(gamma, min(low, 1)), max(high, 1))
 
 
-def _vary_stain(image: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
+def _vary_stain(image: Tensor, rng: np.random.Generator, strength: float, wide: bool) -> Tensor:
     """Vary stain and camera."""
     chance = rng.random() / strength if strength else 1.0
     if chance < 0.2:
@@ -145,7 +151,7 @@ def _vary_stain(image: Tensor, rng: np.random.Generator, strength: float) -> Ten
     if chance < 0.8:
         # stains absorb light: they add up, and vary, in the logarithm of the transmitted light
         absorbed = _mix_channels(-image.clamp(min=1 / 255).log(), 0.1, rng)
-        spread = BRIGHT_STAIN if is_bright_field(image) else STAIN
+        spread = BRIGHT_STAIN if wide and is_bright_field(image) else STAIN
         amount = np.exp(rng.normal(0, spread, (3, 1, 1))).astype(np.float32)
         return (-absorbed * torch.from_numpy(amount)).exp()
     return image
