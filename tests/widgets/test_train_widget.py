@@ -375,7 +375,8 @@ def test_what_cannot_be_resumed_is_told_in_words_of_the_window(qtbot, viewer, tr
 
 
 def test_messages_name_controls_that_are_there(widget, trainer):
-    there = [one for dock in (widget, trainer) for one in dock.findChildren((QLabel, QPushButton))]
+    kinds = (QLabel, QPushButton)  # PySide6 finds one kind at a time
+    there = [one for dock in (widget, trainer) for kind in kinds for one in dock.findChildren(kind)]
     named = ("planes", "channel", "level", "region", "model", "join", "track", "resume", "patch")
     seen = {one.text().partition(" (")[0] for one in there}
     assert {PARAMETER_LABELS[name].strip("'") for name in named} <= seen
