@@ -17,7 +17,7 @@ demo: $(VENV)/.base           ## segment the sample images into demo/
 	$(BIN)/nuclei-unet demo --out demo
 
 test: $(VENV)/.dev            ## run all tests; those of the window with both Qt bindings
-	sh tools/with_display.sh $(BIN)/python -m pytest
+	QT_API=pyqt6 PYTEST_QT_API=pyqt6 sh tools/with_display.sh $(BIN)/python -m pytest
 	QT_API=pyside6 PYTEST_QT_API=pyside6 sh tools/with_display.sh $(BIN)/python -m pytest tests/widgets tests/viewer
 
 check: $(VENV)/.dev           ## static checks
