@@ -103,3 +103,21 @@ def test_docstrings_of_functions_open_with_a_verb():
             if docstring.split()[0].strip(".,:;") in NO_VERBS:
                 odd.append(f"{path.name}:{node.lineno} {docstring.splitlines()[0]}")
     assert not odd
+
+
+def test_a_module_says_why_its_functions_import():
+    odd = []
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text("utf-8")
+        inside = {
+            imported.lineno
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            for imported in ast.walk(node)
+            if isinstance(imported, ast.Import | ast.ImportFrom)
+        }
+        if inside:  # the first one has a comment, beside it or above, that holds for all
+            above, beside = text.splitlines()[min(inside) - 2 : min(inside)]
+            if not any("#" in line.replace("# noqa", "") for line in (above, beside)):
+                odd.append(f"{path.relative_to(PACKAGE)}:{min(inside)}")
+    assert not odd

@@ -6,7 +6,7 @@ from conftest import discs
 from napari.layers import Tracks
 from qtpy.QtWidgets import QLabel, QPushButton
 
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES, PLANE_RANGE
 from widgets.conftest import click
 

@@ -16,7 +16,7 @@ from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.params import DEVICES
 from napari_nuclei_unet.provenance.reproduce import extend_record_to_stack
 from napari_nuclei_unet.widgets.common.preferences import DEFAULT_PREFERENCES
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_task import SegmentRequest, plane_task_steps
 from widgets.conftest import click, click_and_wait
 

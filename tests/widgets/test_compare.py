@@ -13,9 +13,9 @@ from skimage.measure import label
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, compare
 from napari_nuclei_unet.samples.images import read_sample
-from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY
-from napari_nuclei_unet.widgets.review.compare import TWO_LABELS_NEEDED, ComparePanel
-from napari_nuclei_unet.widgets.review.comparison import (
+from napari_nuclei_unet.widgets.layers.metadata_keys import ERRORS_KEY, METADATA_KEY
+from napari_nuclei_unet.widgets.review.compare_panel import TWO_LABELS_NEEDED, ComparePanel
+from napari_nuclei_unet.widgets.review.compare_task import (
     ERROR_COLORS,
     LABELS_CHANGED_WHILE_COMPARING,
     MAX_COMPARED_PIXELS,

@@ -22,7 +22,7 @@ from napari_nuclei_unet.io.locks import write_lock
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.widgets import ReviewWidget
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
 from widgets.conftest import click, click_and_wait
 

@@ -10,8 +10,8 @@ from napari.layers import Image, Labels
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.layers.geometry import plane_on_view
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
 from napari_nuclei_unet.widgets.layers.labels_layer import show_labels as show_in
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 
 number = st.floats(0.1, 10)
 

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QLabel
 from scipy import ndimage
 
 from napari_nuclei_unet import segment
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from widgets.conftest import click, click_and_wait
 
 

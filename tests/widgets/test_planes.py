@@ -15,7 +15,7 @@ from scipy import ndimage
 from napari_nuclei_unet import segment
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets import SegmentWidget
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_form import StackAxis, parse_plane_ranges
 from napari_nuclei_unet.widgets.session import predictions as _live
 from widgets.conftest import click, click_and_wait

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QWidget
 
 from napari_nuclei_unet import SegmentParams, segment
 from napari_nuclei_unet.widgets import SegmentWidget
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from widgets.conftest import click, click_and_wait
 
 

@@ -19,7 +19,7 @@ from napari_nuclei_unet.training.checkpoint import load_checkpoint, save_checkpo
 from napari_nuclei_unet.training.finetune_data import Pair
 from napari_nuclei_unet.training.presets import RECIPES
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
-from napari_nuclei_unet.widgets.layers.keys import VALIDATION_AREAS_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY
 from napari_nuclei_unet.widgets.train.resume import ResumeState, find_interrupted
 from napari_nuclei_unet.widgets.train.validation_areas import (
     find_validation_layer,

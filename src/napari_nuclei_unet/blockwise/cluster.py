@@ -94,7 +94,7 @@ def connect_to_cluster(address: str, model: str) -> Iterator[ComputeBlocks]:
         If dask.distributed is missing, the scheduler does not answer, has no worker, or a worker
         has another version of this program or another model of this name.
     """
-    try:
+    try:  # optional dependency
         import distributed  # noqa: F401
     except ImportError as error:
         raise UserError(DISTRIBUTED_MISSING) from error

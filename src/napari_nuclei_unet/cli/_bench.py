@@ -7,9 +7,11 @@ import dataclasses
 import json
 from pathlib import Path
 
+from napari_nuclei_unet.batch.ownership import check_tables_overwritable
 from napari_nuclei_unet.cli._bar import run_with_bar
 from napari_nuclei_unet.cli._common import Commands, add_flags, params_from_flags
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.params import DEVICES, SegmentParams
 
 
@@ -36,9 +38,7 @@ def run_demo(args: argparse.Namespace) -> int:
     """Segment the samples of the package."""
     # in the functions, so that --help does not load torch
     from napari_nuclei_unet.batch.outputs import write_results
-    from napari_nuclei_unet.batch.ownership import check_tables_overwritable
     from napari_nuclei_unet.io.overlay import write_overlay
-    from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.samples.images import SAMPLES, read_sample
     from napari_nuclei_unet.segmentation.segment import segment_steps
 
@@ -57,7 +57,6 @@ def run_demo(args: argparse.Namespace) -> int:
 def run_bench(args: argparse.Namespace) -> int:
     """Print how fast this computer segments."""
     from napari_nuclei_unet.io.images import read_image
-    from napari_nuclei_unet.models.model import load_model
     from napari_nuclei_unet.samples.images import repeated_sample
     from napari_nuclei_unet.segmentation.benchmark import run_benchmark
 

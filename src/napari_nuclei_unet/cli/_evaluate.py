@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_nuclei_unet.cli._common import Commands
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.models.model import available_models, read_card
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.metrics.matching import MatchCounts
@@ -126,8 +127,6 @@ def _read_label_pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]
 
 def run_models(args: argparse.Namespace) -> int:
     """Print the cards of the models."""
-    from napari_nuclei_unet.models.model import available_models, read_card
-
     cards = [dataclasses.asdict(read_card(path)) for path in available_models().values()]
     if args.json:
         print(json.dumps(cards, indent=2))

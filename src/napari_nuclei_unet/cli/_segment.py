@@ -20,6 +20,7 @@ from napari_nuclei_unet.cli._common import (
 )
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import check_writable
+from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.params import DEVICES, SegmentParams
 
 if TYPE_CHECKING:
@@ -190,7 +191,6 @@ def _report_end(rows: list[SummaryRow], out: Path) -> int:
 def _job_settings(args: argparse.Namespace, is_mixed: bool) -> JobSettings:
     from napari_nuclei_unet.arrays.boxes import Region
     from napari_nuclei_unet.batch.job import JobSettings
-    from napari_nuclei_unet.models.model import load_model
 
     is_file = args.model.endswith(".safetensors")
     return JobSettings(

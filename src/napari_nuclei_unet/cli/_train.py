@@ -15,6 +15,7 @@ from napari_nuclei_unet.cli._common import (
 )
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import check_writable
+from napari_nuclei_unet.models.model import read_card
 from napari_nuclei_unet.params import DEVICES, TrainParams
 from napari_nuclei_unet.progress import Step, run
 from napari_nuclei_unet.training.presets import ARCHITECTURE, FINE_TUNING, RECIPES, WARM_START
@@ -78,9 +79,6 @@ def run_train(args: argparse.Namespace) -> int:
 
 def _is_fine_tuning(args: argparse.Namespace) -> bool:
     """Return whether it is a fine-tuning, by its flags or by the resumed model."""
-    # in the functions, so that --help does not load torch
-    from napari_nuclei_unet.models.model import read_card
-
     if args.resume and args.out.is_file():
         return "annotated" in read_card(args.out).trained_on
     return args.start is not None and args.recipe not in WARM_START
@@ -88,6 +86,7 @@ def _is_fine_tuning(args: argparse.Namespace) -> bool:
 
 def _params(args: argparse.Namespace, recipe: str) -> TrainParams:
     """Return the parameters of a recipe, or of the resumed training, changed by flags."""
+    # in the functions, so that --help does not load torch
     from napari_nuclei_unet.training.checkpoint import checkpoint_path, load_checkpoint
 
     base = RECIPES[args.recipe or recipe]

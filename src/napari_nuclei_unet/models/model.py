@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError, safe_open
+
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.io.paths import model_folder
@@ -160,9 +162,6 @@ def read_card(name: str | Path) -> ModelCard:
     UserError
         If it is no model file of this plugin.
     """
-    # slow imports, here and below: models are listed without them
-    from safetensors import SafetensorError, safe_open
-
     path = find_model_path(name)
     try:
         with safe_open(path, framework="np") as opened:
@@ -221,6 +220,7 @@ def load_model(name: str | Path = "nuclei") -> Model:
 
 @lru_cache(maxsize=4)
 def _load_cached(path: Path, _changed: int) -> Model:
+    # here and below: torch takes seconds to import, and models are listed without it
     from napari_nuclei_unet.network.unet import fuse_conv_bn_relu
 
     card, network = read_model(path)

@@ -124,7 +124,7 @@ def _time_once(
 def _peak_memory() -> int:
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
-    import resource
+    import resource  # Windows has none
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else 1024 * peak)

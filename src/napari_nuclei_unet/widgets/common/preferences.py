@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import napari.settings
+
 PLUGIN_NAME = "napari-nuclei-unet"
 # Used where napari has no settings of the plugin.
 DEFAULT_PREFERENCES: dict[str, Any] = {
@@ -35,8 +37,6 @@ def set_preference(name: str, value: Any) -> None:
 
 def _settings() -> Any:
     try:
-        from napari.settings import get_plugin_settings
-
-        return get_plugin_settings(PLUGIN_NAME).segment
-    except (ImportError, KeyError, AttributeError):  # an older napari, or not installed in it
+        return napari.settings.get_plugin_settings(PLUGIN_NAME).segment
+    except (KeyError, AttributeError):  # an older napari, or not installed in it
         return None

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.layers.geometry import layer_shape, pixel_to_world
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
 from napari_nuclei_unet.widgets.layers.label_ids import (
     LabelIds,
     LabelsIndex,
@@ -21,6 +20,7 @@ from napari_nuclei_unet.widgets.layers.label_ids import (
     plane_key,
     set_label_ids,
 )
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -27,7 +27,6 @@ from napari_nuclei_unet.widgets.layers.geometry import (
     is_same_array,
     pixel_to_world,
 )
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
 from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes
 from napari_nuclei_unet.widgets.layers.measurements import (
     BoxMeasurements,
@@ -36,6 +35,7 @@ from napari_nuclei_unet.widgets.layers.measurements import (
     measure_box,
     whole_plane_box,
 )
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.review.target_form import LABELS_NEEDED, TargetForm
 from napari_nuclei_unet.widgets.session.predictions import find_prediction
 

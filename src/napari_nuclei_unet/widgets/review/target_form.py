@@ -12,7 +12,11 @@ from napari_nuclei_unet.widgets.common.controls import create_combo_box
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.layers.geometry import layer_shape
 from napari_nuclei_unet.widgets.layers.image_source import guess_layer_channel_axis
-from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY, PROBABILITY_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import (
+    ERRORS_KEY,
+    METADATA_KEY,
+    PROBABILITY_KEY,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

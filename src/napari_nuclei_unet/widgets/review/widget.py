@@ -15,7 +15,7 @@ from superqt import QCollapsible
 from napari_nuclei_unet.widgets.common.controls import ScrollableForm, create_button, create_row
 from napari_nuclei_unet.widgets.common.key_bindings import KeyBindings, unwrap_proxy
 from napari_nuclei_unet.widgets.layers.features import get_features_table
-from napari_nuclei_unet.widgets.review.compare import ComparePanel
+from napari_nuclei_unet.widgets.review.compare_panel import ComparePanel
 from napari_nuclei_unet.widgets.review.queue import ReviewQueue
 from napari_nuclei_unet.widgets.review.save import LabelsExporter
 from napari_nuclei_unet.widgets.review.target_form import TargetForm

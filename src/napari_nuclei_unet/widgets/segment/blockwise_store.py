@@ -21,6 +21,7 @@ from napari_nuclei_unet.blockwise.journal import (
     read_fingerprint,
 )
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.paths import results_folder, sanitize_name
 from napari_nuclei_unet.models.model import load_model, read_card
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
@@ -157,9 +158,7 @@ def plane_columns(source: ImageSource) -> dict[str, int]:
     return {name: at for name, at in names if name not in "cyx" and at is not None}
 
 
-def _labels_grid(source: ImageSource, place: LayerPlacement) -> Any:
-    from napari_nuclei_unet.io.ngff import LabelsGrid
-
+def _labels_grid(source: ImageSource, place: LayerPlacement) -> LabelsGrid:
     letters = source.axes
     if len(place.shape) < len(letters):  # the first axis was that of channels
         letters = letters[1:]

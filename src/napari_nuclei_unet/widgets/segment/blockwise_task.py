@@ -15,13 +15,13 @@ from napari_nuclei_unet.arrays.blocks import LARGE
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.image_source import ImageSource
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
 from napari_nuclei_unet.widgets.layers.labels_layer import (
     detach_labels,
     get_layer_placement,
     write_record,
 )
 from napari_nuclei_unet.widgets.layers.measurements import create_measurement_source
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.layers.streamed_features import select_plane_rows
 from napari_nuclei_unet.widgets.segment.blockwise_store import (
     BlockwiseTaskOutput,

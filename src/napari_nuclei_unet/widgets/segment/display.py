@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_nuclei_unet.arrays.boxes import enlarged
 from napari_nuclei_unet.widgets.common.controls import create_check_box
-from napari_nuclei_unet.widgets.layers.keys import PROBABILITY_KEY
 from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer, set_geometry
+from napari_nuclei_unet.widgets.layers.metadata_keys import PROBABILITY_KEY
 from napari_nuclei_unet.widgets.session.plane_result import PlaneResult
 
 if TYPE_CHECKING:

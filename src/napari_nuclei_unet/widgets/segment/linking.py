@@ -20,13 +20,13 @@ from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
 from napari_nuclei_unet.widgets.layers.features import get_features_table
-from napari_nuclei_unet.widgets.layers.keys import LINKED_IDS_KEY, METADATA_KEY, TRACKS_KEY
 from napari_nuclei_unet.widgets.layers.label_ids import get_label_ids
 from napari_nuclei_unet.widgets.layers.labels_layer import (
     GEOMETRY_ATTRIBUTES,
     check_unlocked,
     find_result_layer,
 )
+from napari_nuclei_unet.widgets.layers.metadata_keys import LINKED_IDS_KEY, METADATA_KEY, TRACKS_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -19,8 +19,8 @@ from napari_nuclei_unet.provenance.reproduce import (
 )
 from napari_nuclei_unet.widgets.common.controls import create_button
 from napari_nuclei_unet.widgets.common.notify import name_controls
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
 from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

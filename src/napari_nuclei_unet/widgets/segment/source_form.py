@@ -24,7 +24,11 @@ from napari_nuclei_unet.widgets.layers.image_source import (
     guess_layer_channel_axis,
     source_on_view,
 )
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY, PROBABILITY_KEY, REGION_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import (
+    METADATA_KEY,
+    PROBABILITY_KEY,
+    REGION_KEY,
+)
 from napari_nuclei_unet.widgets.segment.plane_form import (
     CURRENT_PLANE,
     PlaneForm,

@@ -265,7 +265,7 @@ def _stack_key(source: ImageSource) -> tuple[Any, ...]:
 
 def retune_plane(plane_result: PlaneResult, params: SegmentParams) -> RetunedPlane | None:
     """Recompute the nuclei of a plane, in the thread; return None if its pixels have changed."""
-    # importing it loads torch, which takes seconds
+    # it loads torch, which takes seconds
     from napari_nuclei_unet.segmentation.segment import retune
 
     source = plane_result.source

@@ -19,7 +19,7 @@ from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
 from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data
 from napari_nuclei_unet.widgets.layers.image_source import check_offline
-from napari_nuclei_unet.widgets.layers.keys import VALIDATION_AREAS_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY
 from napari_nuclei_unet.widgets.train.pairs import LayerPair, PairList
 from napari_nuclei_unet.widgets.train.task import AnnotationCount, annotation_count_steps
 from napari_nuclei_unet.widgets.train.validation_areas import (

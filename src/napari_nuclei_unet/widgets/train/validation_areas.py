@@ -12,8 +12,8 @@ from napari_nuclei_unet.arrays.boxes import Box, Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.layers.geometry import check_invertible, viewer_unit_lengths
 from napari_nuclei_unet.widgets.layers.image_source import shape_outline
-from napari_nuclei_unet.widgets.layers.keys import VALIDATION_AREAS_KEY
 from napari_nuclei_unet.widgets.layers.labels_layer import GEOMETRY_ATTRIBUTES
+from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY
 from napari_nuclei_unet.widgets.train.pairs import LayerPair
 
 if TYPE_CHECKING:

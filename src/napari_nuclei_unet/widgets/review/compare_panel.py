@@ -17,8 +17,8 @@ from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data, layer_shape
-from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY, METADATA_KEY
-from napari_nuclei_unet.widgets.review.comparison import (
+from napari_nuclei_unet.widgets.layers.metadata_keys import ERRORS_KEY, METADATA_KEY
+from napari_nuclei_unet.widgets.review.compare_task import (
     ERROR_COLORS,
     LABELS_CHANGED_WHILE_COMPARING,
     check_pair,

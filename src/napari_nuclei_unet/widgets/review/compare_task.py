@@ -19,12 +19,12 @@ from napari_nuclei_unet.widgets.layers.geometry import (
     pixel_to_world,
     viewer_unit_lengths,
 )
-from napari_nuclei_unet.widgets.layers.keys import ERRORS_KEY
 from napari_nuclei_unet.widgets.layers.labels_layer import (
     GEOMETRY_ATTRIBUTES,
     LayerPlacement,
     set_geometry,
 )
+from napari_nuclei_unet.widgets.layers.metadata_keys import ERRORS_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
