@@ -47,6 +47,11 @@ class LayerPlacement:
     geometry: dict[str, Any]
 
 
+def get_geometry(layer: Layer) -> dict[str, Any]:
+    """Return the geometry of a layer, as arguments of a new layer."""
+    return {name: getattr(layer, name) for name in GEOMETRY_ATTRIBUTES}
+
+
 def get_layer_placement(image: Image, plane_index: PlaneIndex) -> LayerPlacement:
     """Return the placement of the results of a plane.
 
@@ -58,8 +63,7 @@ def get_layer_placement(image: Image, plane_index: PlaneIndex) -> LayerPlacement
     image : napari.layers.Image
     plane_index : PlaneIndex
     """
-    geometry = {name: getattr(image, name) for name in GEOMETRY_ATTRIBUTES}
-    shape, index = layer_shape(image), plane_index.slices
+    geometry, shape, index = get_geometry(image), layer_shape(image), plane_index.slices
     axis = plane_index.channel_axis
     if axis is None:
         return LayerPlacement(shape, index, geometry)

@@ -1,6 +1,13 @@
-"""Keys under which this plugin writes into the metadata of layers."""
+"""Keys of this plugin in the metadata of layers, and the layers that these mark."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from napari.layers import Layer
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
 # Marks a layer that shows errors: the ids of the result's layer, and its own.
 ERRORS_KEY = "napari_nuclei_unet_errors_of"
@@ -22,3 +29,17 @@ REGION_KEY = "napari_nuclei_unet_region_of"
 PROBABILITY_KEY = "napari_nuclei_unet_probability_of"
 
 METADATA_KEY = "napari_nuclei_unet"
+
+_Layer = TypeVar("_Layer", bound=Layer)
+
+
+def list_layers(viewer: ViewerModel, kind: type[_Layer], without_key: str = "") -> list[_Layer]:
+    """Return the layers of a kind, without those that have a key in their metadata."""
+    layers = [layer for layer in viewer.layers if isinstance(layer, kind)]
+    return [layer for layer in layers if without_key not in layer.metadata]
+
+
+def find_marked_layer(viewer: ViewerModel, key: str, shown: Layer) -> Layer | None:
+    """Find the layer that is marked as showing something of another one."""
+    mark = str(shown.unique_id)
+    return next((layer for layer in viewer.layers if layer.metadata.get(key) == mark), None)

@@ -17,7 +17,7 @@ from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data, layer_shape
-from napari_nuclei_unet.widgets.layers.metadata_keys import ERRORS_KEY, METADATA_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import ERRORS_KEY, METADATA_KEY, list_layers
 from napari_nuclei_unet.widgets.review.compare_task import (
     ERROR_COLORS,
     LABELS_CHANGED_WHILE_COMPARING,
@@ -107,8 +107,7 @@ class ComparePanel(QWidget):
     # choices of the lists
 
     def _labels_layers(self, _: Any) -> list[Labels]:
-        labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
-        return [layer for layer in labels if ERRORS_KEY not in layer.metadata]
+        return list_layers(self._viewer, Labels, without_key=ERRORS_KEY)
 
     def _on_inserted(self, event: Any) -> None:
         event.value.events.name.connect(self.refresh_choices)

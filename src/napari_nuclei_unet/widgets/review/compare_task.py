@@ -22,6 +22,7 @@ from napari_nuclei_unet.widgets.layers.geometry import (
 from napari_nuclei_unet.widgets.layers.labels_layer import (
     GEOMETRY_ATTRIBUTES,
     LayerPlacement,
+    get_geometry,
     set_geometry,
 )
 from napari_nuclei_unet.widgets.layers.metadata_keys import ERRORS_KEY
@@ -145,7 +146,7 @@ def show_errors(viewer: ViewerModel, result: Labels, errors: NDArray[np.uint8]) 
     napari.layers.Labels
         Named "<result> errors".
     """
-    geometry = {name: getattr(result, name) for name in GEOMETRY_ATTRIBUTES}
+    geometry = get_geometry(result)
     for layer in viewer.layers:
         if layer.metadata.get(ERRORS_KEY) == [str(result.unique_id), str(layer.unique_id)]:
             layer.data = errors

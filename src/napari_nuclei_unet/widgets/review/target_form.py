@@ -16,6 +16,7 @@ from napari_nuclei_unet.widgets.layers.metadata_keys import (
     ERRORS_KEY,
     METADATA_KEY,
     PROBABILITY_KEY,
+    list_layers,
 )
 
 if TYPE_CHECKING:
@@ -116,12 +117,10 @@ class TargetForm(QObject):
         return [None, *with_channels, *same_shape, *sources][-1]
 
     def _results(self, _: Any) -> list[Labels]:
-        labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
-        return [layer for layer in labels if ERRORS_KEY not in layer.metadata]
+        return list_layers(self._viewer, Labels, without_key=ERRORS_KEY)
 
     def _images(self, _: Any) -> list[tuple[str, Image | None]]:
-        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        offered = [layer for layer in images if PROBABILITY_KEY not in layer.metadata]
+        offered = list_layers(self._viewer, Image, without_key=PROBABILITY_KEY)
         return [(NO_IMAGE_CHOICE, None), *((layer.name, layer) for layer in offered)]
 
 

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 from napari_nuclei_unet.arrays.boxes import enlarged
 from napari_nuclei_unet.widgets.common.controls import create_check_box
 from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer, set_geometry
-from napari_nuclei_unet.widgets.layers.metadata_keys import PROBABILITY_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import PROBABILITY_KEY, find_marked_layer
 from napari_nuclei_unet.widgets.session.plane_result import PlaneResult
 
 if TYPE_CHECKING:
@@ -73,21 +73,12 @@ class DisplayOptions(QWidget):
             self.apply(layer)
 
     def _on_probability(self, checked: bool) -> None:
-        image = self._source_form.image.value
         if checked:
             self.probability_requested.emit()
-        elif (
-            image is not None and (layer := find_probability_layer(self._viewer, image)) is not None
-        ):
+        elif (image := self._source_form.image.value) is not None and (
+            layer := find_marked_layer(self._viewer, PROBABILITY_KEY, image)
+        ) is not None:
             self._viewer.layers.remove(layer)
-
-
-def find_probability_layer(viewer: ViewerModel, image: Image) -> Image | None:
-    """Find the layer that shows the probability map of an image layer."""
-    for layer in viewer.layers:
-        if layer.metadata.get(PROBABILITY_KEY) == str(image.unique_id):
-            return layer
-    return None
 
 
 def show_probability(
@@ -105,7 +96,7 @@ def show_probability(
     """
     image, place = result.source.image, result.placement
     where = True if result.inside is None else result.inside
-    layer = find_probability_layer(viewer, image)
+    layer = find_marked_layer(viewer, PROBABILITY_KEY, image)
     if layer is not None and layer.data.shape == place.shape:
         np.copyto(layer.data[place.index], probability, where=where)
         set_geometry(layer, place)

@@ -22,9 +22,9 @@ from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_er
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.label_ids import get_label_ids
 from napari_nuclei_unet.widgets.layers.labels_layer import (
-    GEOMETRY_ATTRIBUTES,
     check_unlocked,
     find_result_layer,
+    get_geometry,
 )
 from napari_nuclei_unet.widgets.layers.metadata_keys import LINKED_IDS_KEY, METADATA_KEY, TRACKS_KEY
 
@@ -246,7 +246,7 @@ class LinkingPanel(QWidget):
             graph=graph,
             name=f"{labels.name} tracks",
             metadata={TRACKS_KEY: str(labels.unique_id)},
-            **{name: getattr(labels, name) for name in GEOMETRY_ATTRIBUTES},
+            **get_geometry(labels),
         )
         self._viewer.add_layer(tracks_layer)
         self._viewer.layers.selection.active = active

@@ -28,6 +28,7 @@ from napari_nuclei_unet.widgets.layers.metadata_keys import (
     METADATA_KEY,
     PROBABILITY_KEY,
     REGION_KEY,
+    list_layers,
 )
 from napari_nuclei_unet.widgets.segment.plane_form import (
     CURRENT_PLANE,
@@ -195,8 +196,7 @@ class SourceForm(QObject):
     # choices of the lists
 
     def _images(self, _: Any) -> list[Image]:
-        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        return [layer for layer in images if PROBABILITY_KEY not in layer.metadata]
+        return list_layers(self._viewer, Image, without_key=PROBABILITY_KEY)
 
     def _axes(self, _: Any) -> list[tuple[str, int | None]]:
         image = self.image.value
@@ -222,7 +222,7 @@ class SourceForm(QObject):
         ]
 
     def _regions(self, _: Any) -> list[Any]:
-        shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        shapes = list_layers(self._viewer, Shapes)
         inside = [(f"inside '{layer.name}'", layer) for layer in shapes]
         return [(WHOLE_IMAGE, WHOLE_IMAGE), (VISIBLE_REGION, VISIBLE_REGION), *inside]
 

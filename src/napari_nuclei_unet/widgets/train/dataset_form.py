@@ -19,7 +19,7 @@ from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
 from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data
 from napari_nuclei_unet.widgets.layers.image_source import check_offline
-from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY
+from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY, list_layers
 from napari_nuclei_unet.widgets.train.pairs import LayerPair, PairList
 from napari_nuclei_unet.widgets.train.task import AnnotationCount, annotation_count_steps
 from napari_nuclei_unet.widgets.train.validation_areas import (
@@ -172,11 +172,7 @@ class DatasetForm(QObject):
     # changes in the viewer
 
     def _unlabelled_choices(self, _: Any) -> list[tuple[str, Any]]:
-        shapes = [
-            layer
-            for layer in self._viewer.layers
-            if isinstance(layer, Shapes) and VALIDATION_AREAS_KEY not in layer.metadata
-        ]
+        shapes = list_layers(self._viewer, Shapes, without_key=VALIDATION_AREAS_KEY)
         outside = [(f"unknown outside of '{layer.name}'", layer) for layer in shapes]
         return [
             (UNLABELLED_IS_BACKGROUND, UNLABELLED_IS_BACKGROUND),

@@ -15,12 +15,13 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.common.notify import name_controls
-from napari_nuclei_unet.widgets.layers.geometry import layer_shape
+from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data, layer_shape
 from napari_nuclei_unet.widgets.layers.image_source import guess_layer_channel_axis
 from napari_nuclei_unet.widgets.layers.metadata_keys import (
     ERRORS_KEY,
     METADATA_KEY,
     PROBABILITY_KEY,
+    list_layers,
 )
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ class LayerPair:
     @property
     def labels_array(self) -> Any:
         """The labels at full resolution."""
-        data = self.labels.data
-        return data[0] if self.labels.multiscale else data
+        return full_resolution_data(self.labels)
 
     def is_in(self, viewer: ViewerModel) -> bool:
         """Return whether both layers are still in the viewer."""
@@ -77,8 +77,8 @@ def pair_layers(image: Image, labels: Labels) -> LayerPair:
     candidates = [
         (source.get("channel_axis"), source.get("channel")),
         (guess_layer_channel_axis(image), 0),
+        (None, None),
     ]
-    candidates.append((None, None))
     for axis, channel in candidates:
         pair = LayerPair(image, labels, axis, None if axis is None else channel)
         if _fits(pair):
@@ -101,17 +101,12 @@ def _fits(pair: LayerPair) -> bool:
 
 def trainable_images(viewer: ViewerModel) -> list[Image]:
     """Return the images that a model can be trained on."""
-    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
-    return [layer for layer in images if PROBABILITY_KEY not in layer.metadata]
+    return list_layers(viewer, Image, without_key=PROBABILITY_KEY)
 
 
 def find_pairs(viewer: ViewerModel) -> list[LayerPair]:
     """Find labels of its shape for every image: by their record, by name, then in order."""
-    labels = [
-        layer
-        for layer in viewer.layers
-        if isinstance(layer, Labels) and ERRORS_KEY not in layer.metadata
-    ]
+    labels = list_layers(viewer, Labels, without_key=ERRORS_KEY)
     pairs: list[LayerPair] = []
     for likely in (_was_segmented_from, _is_named_after, lambda *_: True):
         for image in trainable_images(viewer):

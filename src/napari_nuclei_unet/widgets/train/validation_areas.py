@@ -12,8 +12,8 @@ from napari_nuclei_unet.arrays.boxes import Box, Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.layers.geometry import check_invertible, viewer_unit_lengths
 from napari_nuclei_unet.widgets.layers.image_source import shape_outline
-from napari_nuclei_unet.widgets.layers.labels_layer import GEOMETRY_ATTRIBUTES
-from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY
+from napari_nuclei_unet.widgets.layers.labels_layer import get_geometry
+from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY, find_marked_layer
 from napari_nuclei_unet.widgets.train.pairs import LayerPair
 
 if TYPE_CHECKING:
@@ -26,12 +26,7 @@ VALIDATION_AREA_COLOR = "#ffb000"
 
 def find_validation_layer(viewer: ViewerModel, labels: Labels) -> Shapes | None:
     """Find the layer that shows the validation areas of a labels layer."""
-    for layer in viewer.layers:
-        if isinstance(layer, Shapes) and layer.metadata.get(VALIDATION_AREAS_KEY) == str(
-            labels.unique_id
-        ):
-            return layer
-    return None
+    return find_marked_layer(viewer, VALIDATION_AREAS_KEY, labels)
 
 
 def draw_validation_areas(
@@ -56,7 +51,6 @@ def draw_validation_areas(
         layer.add(corners, shape_type="rectangle")
         return
     selected = list(viewer.layers.selection)
-    geometry = {name: getattr(pair.labels, name) for name in GEOMETRY_ATTRIBUTES}
     viewer.add_shapes(
         corners,
         shape_type="rectangle",
@@ -65,7 +59,7 @@ def draw_validation_areas(
         edge_color=VALIDATION_AREA_COLOR,
         edge_width=max(1.0, max(pair.labels_array.shape[-2:]) / 250),
         metadata={VALIDATION_AREAS_KEY: str(pair.labels.unique_id)},
-        **geometry,
+        **get_geometry(pair.labels),
     )
     viewer.layers.selection = selected
 
