@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
+    QBoxLayout,
     QCheckBox,
     QComboBox,
+    QFormLayout,
+    QGridLayout,
     QHBoxLayout,
+    QLabel,
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
 
 def create_combo_box(name: str, tooltip: str, choices: Any) -> ComboBox:
@@ -29,37 +36,68 @@ def create_combo_box(name: str, tooltip: str, choices: Any) -> ComboBox:
     return combo
 
 
-def create_button(name: str, text: str, tooltip: str) -> QPushButton:
-    """Create a button."""
-    button = QPushButton(text, objectName=name)
-    button.setToolTip(tooltip)
+def create_button(
+    name: str, text: str, tooltip: str, clicked: Callable[..., object] | None = None
+) -> QPushButton:
+    """Create a button; ``clicked`` is called at each click."""
+    button = QPushButton(text, objectName=name, toolTip=tooltip)
+    if clicked is not None:
+        button.clicked.connect(clicked)
     return button
 
 
 def create_check_box(name: str, text: str, tooltip: str) -> QCheckBox:
     """Create a check box."""
-    check_box = QCheckBox(text, objectName=name)
-    check_box.setToolTip(tooltip)
-    return check_box
+    return QCheckBox(text, objectName=name, toolTip=tooltip)
 
 
 def create_row(*widgets: QWidget) -> QWidget:
     """Lay out widgets side by side."""
     row = QWidget()
     row.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-    layout = QHBoxLayout(row)
+    fill_layout(QHBoxLayout(row), *widgets)
+    return row
+
+
+def fill_layout(layout: QBoxLayout, *widgets: QWidget) -> None:
+    """Lay out widgets without margins."""
     layout.setContentsMargins(0, 0, 0, 0)
     for widget in widgets:
         layout.addWidget(widget)
-    return row
+
+
+def fill_grid(layout: QGridLayout, widgets: Iterable[QWidget]) -> None:
+    """Lay out widgets in two columns, without margins."""
+    layout.setContentsMargins(0, 0, 0, 0)
+    for place, widget in enumerate(widgets):
+        layout.addWidget(widget, *divmod(place, 2))
+
+
+def create_label(name: str) -> QLabel:
+    """Create a label for text of several lines; empty at first."""
+    return QLabel("", objectName=name, wordWrap=True)
+
+
+def create_section(name: str, title: str, content: QWidget) -> QCollapsible:
+    """Create a section that a click on its title opens and closes; closed at first."""
+    section = QCollapsible(title)
+    section.setObjectName(name)
+    section.addWidget(content)
+    return section
 
 
 class ScrollableForm(QScrollArea):
     """A form that scrolls vertically only: it is never narrower than its content."""
 
-    def set_form(self, form: QWidget) -> None:
-        """Show a form."""
-        self.setWidget(form)
+    def set_parts(self, *parts: QWidget | QFormLayout) -> None:
+        """Show parts, one below the other."""
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
+        for part in parts:
+            (layout.addWidget if isinstance(part, QWidget) else layout.addLayout)(part)
+        layout.addStretch(1)  # or the parts would share the remaining space
+        self.setWidget(content)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QScrollArea.Shape.NoFrame)

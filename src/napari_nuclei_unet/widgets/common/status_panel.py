@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from napari_nuclei_unet.widgets.common.controls import create_button, create_row
+from napari_nuclei_unet.widgets.common.controls import (
+    create_button,
+    create_label,
+    create_row,
+    fill_layout,
+)
 
 
 class StatusPanel(QWidget):
@@ -26,21 +31,15 @@ class StatusPanel(QWidget):
             "preview", "Preview", "Find the nuclei in what the view shows, before the long run."
         )
         self.cancel = create_button("cancel", "Cancel", "Stop after the tile at work.")
-        self.cancel.setEnabled(False)
         self.continue_planes = create_button(
             "continue_planes", "Continue", "Do the planes that are left, with the same settings."
         )
         self.continue_planes.setVisible(False)
         self._bar = QProgressBar(objectName="progress")
-        self._bar.setVisible(False)
-        self._text = QLabel("", objectName="status")
-        self._text.setWordWrap(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(create_row(self.segment, self.preview, self.cancel))
-        layout.addWidget(self.continue_planes)
-        layout.addWidget(self._bar)
-        layout.addWidget(self._text)
+        self._text = create_label("status")
+        buttons = create_row(self.segment, self.preview, self.cancel)
+        fill_layout(QVBoxLayout(self), buttons, self.continue_planes, self._bar, self._text)
+        self.end()
 
     def begin(self, message: str) -> None:
         """Show that a task has started."""

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, Comparison
 from napari_nuclei_unet.metrics.matching import IOU_THRESHOLDS
-from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box
+from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_label
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.common.notify import name_controls
@@ -65,7 +65,6 @@ class ComparePanel(QWidget):
         self._user_chosen: set[str] = set()  # lists in which the user has chosen
         self.job = ThreadJob()
         self._build()
-        self._start.clicked.connect(self.start)
         for combo in (self._result, self._annotation):
             combo.changed.connect(lambda _, name=combo.name: self._user_chosen.add(name))
         self.job.returned.connect(self._on_compared)
@@ -89,6 +88,7 @@ class ComparePanel(QWidget):
             "compare",
             "Compare",
             "Count and show the nuclei of the result that are missed, false, split or merged.",
+            self.start,
         )
         self._counts = _text_label("compare_counts")
         self._legend = _text_label("compare_legend")
@@ -241,8 +241,7 @@ def _scores_table(scores: dict[str, float]) -> str:
 
 
 def _text_label(name: str) -> QLabel:
-    label = QLabel("", objectName=name)
+    label = create_label(name)
     label.setTextFormat(Qt.TextFormat.RichText)
-    label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label

@@ -13,7 +13,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.controls import create_button
+from napari_nuclei_unet.widgets.common.controls import create_button, fill_grid
 from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.features import (
     ACCEPTED,
@@ -61,26 +61,15 @@ class ReviewQueue(QWidget):
         self._previous_nuclei: list[tuple[PlaneFeatures, int]] = []  # shown before, the latest last
         # by plane, the ids that were shown and skipped
         self._skipped: defaultdict[Any, list[int]] = defaultdict(list)
-        next_ = create_button(
-            "next_doubtful", "Next doubtful (N)", "Go to the least confident nucleus not reviewed."
-        )
-        accept = create_button("accept", "Accept (Y)", "This nucleus is right; go to the next.")
-        remove = create_button(
-            "remove", "Delete (Backspace)", "Delete this nucleus; go to the next."
-        )
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        back = create_button(
-            "back", "Back (U)", "Go back to the nucleus of before; it is not accepted any more."
-        )
-        layout.addWidget(next_, 0, 0)
-        layout.addWidget(back, 0, 1)
-        layout.addWidget(accept, 1, 0)
-        layout.addWidget(remove, 1, 1)
-        next_.clicked.connect(self.next)
-        back.clicked.connect(self.back)
-        accept.clicked.connect(self.accept)
-        remove.clicked.connect(self.delete)
+        specs = (
+            ("next_doubtful", "Next doubtful (N)", "Go to the least confident nucleus not "
+             "reviewed.", self.next),
+            ("back", "Back (U)", "Go back to the nucleus of before; it is not accepted any more.",
+             self.back),
+            ("accept", "Accept (Y)", "This nucleus is right; go to the next.", self.accept),
+            ("remove", "Delete (Backspace)", "Delete this nucleus; go to the next.", self.delete),
+        )  # fmt: skip
+        fill_grid(QGridLayout(self), [create_button(*spec) for spec in specs])
         target.changed.connect(self.start_over)
 
     @property

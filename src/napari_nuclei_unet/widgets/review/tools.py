@@ -14,7 +14,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.controls import create_button
+from napari_nuclei_unet.widgets.common.controls import create_button, fill_grid
 from napari_nuclei_unet.widgets.common.key_bindings import KeyBindings
 from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.review import edits as _editing
@@ -80,16 +80,12 @@ class EditToolbar(QWidget):
         self._tool: EditTool | None = None
         self._escape = KeyBindings({ESCAPE_KEY: self.deactivate})
         self._buttons: dict[str, QPushButton] = {}
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for place, tool in enumerate(EDIT_TOOLS):
-            button = create_button(
-                f"tool_{tool.name.lower()}", f"{tool.name} ({tool.key})", tool.hint
-            )
+        for tool in EDIT_TOOLS:
+            name, text = f"tool_{tool.name.lower()}", f"{tool.name} ({tool.key})"
+            button = create_button(name, text, tool.hint, partial(self.activate, tool))
             button.setCheckable(True)
-            button.clicked.connect(partial(self.activate, tool))
             self._buttons[tool.name] = button
-            layout.addWidget(button, *divmod(place, 2))
+        fill_grid(QGridLayout(self), self._buttons.values())
         self._strokes.drawn.connect(self._on_drawn)
         self._strokes.lost.connect(self.deactivate)
         target.changed.connect(self.deactivate)

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QVBoxLayout, QWidget
 
-from napari_nuclei_unet.widgets.common.controls import ScrollableForm, create_button, create_row
+from napari_nuclei_unet.widgets.common.controls import (
+    ScrollableForm,
+    create_button,
+    create_label,
+    create_row,
+    create_section,
+)
 from napari_nuclei_unet.widgets.common.key_bindings import KeyBindings, unwrap_proxy
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.review.compare_panel import ComparePanel
@@ -43,8 +48,7 @@ class ReviewWidget(ScrollableForm):
         self._exporter = LabelsExporter(napari_viewer, self._target, self)
         self._compare = ComparePanel(napari_viewer)
         self._watched_layer: Labels | None = None
-        self._text = QLabel("", objectName="review_status")
-        self._text.setWordWrap(True)
+        self._text = create_label("review_status")
         self._build()
         for part in (self._edit_toolbar, self._queue, self._exporter, self._compare):
             part.message.connect(self._text.setText)
@@ -59,31 +63,22 @@ class ReviewWidget(ScrollableForm):
     def _build(self) -> None:
         top = QFormLayout()
         self._target.fill(top)
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
-        layout.addLayout(top)
-        layout.addWidget(_group("Correct", self._edit_toolbar))
-        layout.addWidget(_group("Review", self._queue))
-        layout.addWidget(self._text)
-        layout.addWidget(self._buttons())
-        compare = QCollapsible("Compare with another layer")
-        compare.setObjectName("compare_section")
-        compare.addWidget(self._compare)
-        layout.addWidget(compare)
-        layout.addStretch(1)
-        self.set_form(content)
-
-    def _buttons(self) -> QWidget:
         measure = create_button(
             "measure", "Measure", "Fill the features table of the labels, from labels and image."
         )
+        measure.clicked.connect(self.measure)
         save = create_button(
             "save", "Save …", "A table, outlines for QuPath or Fiji, or the labels as OME-TIFF."
         )
-        measure.clicked.connect(self.measure)
         save.clicked.connect(self._exporter.ask)
-        return create_row(measure, save)
+        self.set_parts(
+            top,
+            _group("Correct", self._edit_toolbar),
+            _group("Review", self._queue),
+            self._text,
+            create_row(measure, save),
+            create_section("compare_section", "Compare with another layer", self._compare),
+        )
 
     # public methods, for scripts and tests
 

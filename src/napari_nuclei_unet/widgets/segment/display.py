@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_nuclei_unet.arrays.boxes import enlarged
-from napari_nuclei_unet.widgets.common.controls import create_check_box
+from napari_nuclei_unet.widgets.common.controls import create_check_box, fill_layout
 from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer, set_geometry
 from napari_nuclei_unet.widgets.layers.metadata_keys import PROBABILITY_KEY, find_marked_layer
 from napari_nuclei_unet.widgets.session.plane_result import PlaneResult
@@ -51,10 +51,7 @@ class DisplayOptions(QWidget):
         self._probability = create_check_box(
             "probability", "Probability map", "Show how sure the network is, pixel by pixel."
         )
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._outlines)
-        layout.addWidget(self._probability)
+        fill_layout(QHBoxLayout(self), self._outlines, self._probability)
         self._outlines.toggled.connect(self._on_outlines)
         self._probability.toggled.connect(self._on_probability)
 

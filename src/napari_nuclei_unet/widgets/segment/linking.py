@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box
+from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, fill_layout
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
@@ -125,19 +126,16 @@ class LinkingPanel(QWidget):
             "join_slices",
             "Join slices",
             "Sections of one nucleus in neighbouring slices get one id; the network is not asked.",
+            partial(self._start_linking, False),
         )
         self._link = create_button(
             "link_frames",
             "Link over time",
             "A nucleus keeps its id from frame to frame along the axis of time, and a layer shows "
             "its track. Needs LapTrack.",
+            partial(self._start_linking, True),
         )
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self._axis.native, self._join, self._link):
-            layout.addWidget(widget)
-        self._join.clicked.connect(self._on_join)
-        self._link.clicked.connect(self._on_link)
+        fill_layout(QHBoxLayout(self), self._axis.native, self._join, self._link)
         self.job.stepped.connect(self._on_step)
         self.job.returned.connect(self._on_linked)
         self.job.failed.connect(show_user_error)
@@ -171,13 +169,7 @@ class LinkingPanel(QWidget):
         axes.sort(key=lambda axis: (titles[axis].lower() not in DEPTH_AXIS_NAMES, -axis))
         return [(f"{titles[axis]} ({shape[axis]})", axis) for axis in axes]
 
-    def _on_join(self, *_: object) -> None:
-        self._start_linking(over_time=False)
-
-    def _on_link(self, *_: object) -> None:
-        self._start_linking(over_time=True)
-
-    def _start_linking(self, over_time: bool) -> None:
+    def _start_linking(self, over_time: bool, *_: object) -> None:
         layer = self._labels()
         try:
             if layer is None or self._axis.value is None:

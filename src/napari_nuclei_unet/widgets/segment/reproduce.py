@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
@@ -17,7 +18,7 @@ from napari_nuclei_unet.provenance.reproduce import (
     format_command,
     format_python,
 )
-from napari_nuclei_unet.widgets.common.controls import create_button
+from napari_nuclei_unet.widgets.common.controls import create_button, fill_layout
 from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
@@ -73,29 +74,20 @@ class ReproducePanel(QWidget):
         command = create_button(
             "copy_command", "Copy as command", "Copy the command line that makes this result again."
         )
+        command.clicked.connect(partial(self._copy, format_command, "command"))
         python = create_button(
             "copy_python", "Copy as Python", "Copy the Python code that makes this result again."
         )
+        python.clicked.connect(partial(self._copy, format_python, "Python code"))
         restore = create_button(
             "restore",
             "Use its settings",
             "Set the form to what made the selected labels layer, or the result of the image.",
+            self._restore,
         )
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for button in (command, python, restore):
-            layout.addWidget(button)
-        command.clicked.connect(self._copy_command)
-        python.clicked.connect(self._copy_python)
-        restore.clicked.connect(self._restore)
+        fill_layout(QHBoxLayout(self), command, python, restore)
 
-    def _copy_command(self, *_: object) -> None:
-        self._copy(format_command, "command")
-
-    def _copy_python(self, *_: object) -> None:
-        self._copy(format_python, "Python code")
-
-    def _copy(self, format_record: Callable[[dict[str, Any]], str], noun: str) -> None:
+    def _copy(self, format_record: Callable[[dict[str, Any]], str], noun: str, *_: object) -> None:
         if (record := self._record()) is None:
             return
         try:

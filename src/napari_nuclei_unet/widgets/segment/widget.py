@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.model import THRESHOLD_NAMES
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.widgets.common.controls import create_button, create_row
+from napari_nuclei_unet.widgets.common.controls import (
+    create_button,
+    create_row,
+    create_section,
+    fill_layout,
+)
 from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
 from napari_nuclei_unet.widgets.common.preferences import get_preference
@@ -103,13 +107,17 @@ class SegmentWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addLayout(self._create_form())
-        layout.addWidget(self._tuning())
-        layout.addWidget(self._settings())
-        layout.addWidget(self._status_panel)
-        layout.addWidget(self._display_options)
-        layout.addWidget(ReviewButton(self._viewer))
-        layout.addWidget(self._linking_panel)
-        layout.addWidget(self._reproduce_panel)
+        settings = self._form.container(*SEGMENT_SETTINGS)
+        for part in (
+            self._tuning(),
+            create_section("settings", "Settings of the network", settings),
+            self._status_panel,
+            self._display_options,
+            ReviewButton(self._viewer),
+            self._linking_panel,
+            self._reproduce_panel,
+        ):
+            layout.addWidget(part)
 
     def _create_form(self) -> QFormLayout:
         top = QFormLayout()
@@ -119,32 +127,24 @@ class SegmentWidget(QWidget):
 
     def _tuning(self) -> QWidget:
         """Create the sliders that recompute the nuclei from the stored network output."""
-        self._reset = create_button(
-            "reset", "Reset", "Back to the values that were tuned for the model."
-        )
+        reset = create_button("reset", "Reset", "Back to the values that were tuned for the model.")
+        reset.clicked.connect(self._show_thresholds)
         self._all = create_button(
             "tune_all", "Tune all planes", "Use these values in all planes that were segmented."
         )
+        self._all.clicked.connect(self.tune_all)
         self._all.setVisible(False)
         widget = QWidget()
         layout = QVBoxLayout(widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._form.container(*THRESHOLD_NAMES))
-        layout.addWidget(create_row(self._all, self._reset), alignment=Qt.AlignmentFlag.AlignRight)
+        fill_layout(layout, self._form.container(*THRESHOLD_NAMES))
+        layout.addWidget(create_row(self._all, reset), alignment=Qt.AlignmentFlag.AlignRight)
         return widget
-
-    def _settings(self) -> QCollapsible:
-        collapsible = QCollapsible("Settings of the network")
-        collapsible.setObjectName("settings")
-        collapsible.addWidget(self._form.container(*SEGMENT_SETTINGS))
-        return collapsible
 
     # signals
 
     def _watch(self) -> None:
         self._status_panel.segment.clicked.connect(self.start)
         self._status_panel.preview.clicked.connect(self.preview)
-        self._reset.clicked.connect(self._show_thresholds)
         self._display_options.probability_requested.connect(self._on_probability)
         self._linking_panel.message.connect(self._status_panel.show_message)
         self._reproduce_panel.message.connect(self._status_panel.show_message)
@@ -158,7 +158,6 @@ class SegmentWidget(QWidget):
         self._runner.segmented.connect(self._on_segmented)
         self._stack_writer.plane_result.connect(self._on_plane_written)
         self._stack_writer.ended.connect(self._catch_up)
-        self._all.clicked.connect(self.tune_all)
         self._retune_controller.ended.connect(self._catch_up)
         self._model.changed.connect(self._offer_all)
         self.destroyed.connect(self._runner.job.cancel)

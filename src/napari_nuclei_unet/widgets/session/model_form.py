@@ -46,9 +46,10 @@ class ModelForm(QObject):
             lambda _: DEVICES,
         )
         self.device.value = get_preference("device")
-        self._browse = create_button("model_file", "…", "Choose a model file (.safetensors).")
+        self._browse = create_button(
+            "model_file", "…", "Choose a model file (.safetensors).", self._choose_file
+        )
         self._browse.setMaximumWidth(32)
-        self._browse.clicked.connect(self._choose_file)
         self.model.changed.connect(self._emit_changed)
         self._select_model(get_preference("model"))
         MODEL_REGISTRY.changed.connect(self._refresh)

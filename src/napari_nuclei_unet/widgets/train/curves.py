@@ -17,6 +17,7 @@ from napari_nuclei_unet.training.plots import (
     best_epoch_row,
     draw_outlines,
 )
+from napari_nuclei_unet.widgets.common.controls import fill_layout
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.training.plots import ValidationPicture
@@ -44,7 +45,6 @@ class TrainingCurves(QWidget):
         super().__init__()
         self.setObjectName("curves")
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         self._loss = _Plot("Loss", LOSS_CURVES)
         self._scores = _Plot("Score, held back", SCORE_CURVES)
@@ -55,8 +55,7 @@ class TrainingCurves(QWidget):
             "One of the areas that are held back: blue what you annotated, orange what the model "
             "finds. What is darker does not count."
         )
-        for widget in (self._loss, self._scores, self._picture):
-            layout.addWidget(widget)
+        fill_layout(layout, self._loss, self._scores, self._picture)
         self.clear()
 
     def clear(self) -> None:

@@ -25,7 +25,12 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import library
 from napari_nuclei_unet.models.model import ModelCard, list_models, read_card
 from napari_nuclei_unet.progress import Step
-from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
+from napari_nuclei_unet.widgets.common.controls import (
+    create_button,
+    create_combo_box,
+    create_row,
+    fill_layout,
+)
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.common.notify import show_user_error
@@ -65,19 +70,10 @@ class ModelLibraryPanel(QWidget):
                 self.export_package,
             ),
         )
-        buttons = []
-        for name, text, tooltip, action in specs:
-            button = create_button(name, text, tooltip)
-            button.clicked.connect(action)
-            buttons.append(button)
-        self._model_buttons = [
-            button for button in buttons if button.objectName() != "import_model"
-        ]
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.model.native)
-        for start in range(0, len(buttons), 3):
-            layout.addWidget(create_row(*buttons[start : start + 3]))
+        buttons = [create_button(*spec) for spec in specs]
+        self._model_buttons = [one for one in buttons if one.objectName() != "import_model"]
+        rows = [create_row(*buttons[start : start + 3]) for start in range(0, len(buttons), 3)]
+        fill_layout(QVBoxLayout(self), self.model.native, *rows)
         MODEL_REGISTRY.changed.connect(self._refresh)
         self._refresh()
 

@@ -158,21 +158,18 @@ class PairList(QObject):
         self._list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
         self._list.setFixedHeight(90)
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._add = create_button(
-            "add_pair", "Add selected", "Add the image and the labels selected in the layer list."
-        )
-        self._add_all = create_button(
-            "add_all_pairs", "Add all", "Add every image that has labels of its shape."
-        )
-        self._remove = create_button(
-            "remove_pair", "Remove", "Take the pairs chosen here off the list."
-        )
+        specs = (
+            ("add_pair", "Add selected", "Add the image and the labels selected in the layer list.",
+             self.add_selected),
+            ("add_all_pairs", "Add all", "Add every image that has labels of its shape.",
+             self.add_all),
+            ("remove_pair", "Remove", "Take the pairs chosen here off the list.",
+             self.remove_chosen),
+        )  # fmt: skip
+        self._buttons = create_row(*(create_button(*spec) for spec in specs))
         self.channel = create_combo_box(
             "train_channel", "The channel of the chosen images that shows nuclei.", self._channels
         )
-        self._add.clicked.connect(self.add_selected)
-        self._add_all.clicked.connect(self.add_all)
-        self._remove.clicked.connect(self.remove_chosen)
         self._list.itemSelectionChanged.connect(self._on_chosen)
         self.channel.changed.connect(self._on_channel)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -181,7 +178,7 @@ class PairList(QObject):
         """Add the controls to a form."""
         self._form = form
         form.addRow(self._list)
-        form.addRow(create_row(self._add, self._add_all, self._remove))
+        form.addRow(self._buttons)
         form.addRow("Channel", self.channel.native)
         form.setRowVisible(self.channel.native, False)
 

@@ -7,10 +7,15 @@ from typing import Any
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from napari_nuclei_unet.progress import Step
-from napari_nuclei_unet.widgets.common.controls import create_button, create_row
+from napari_nuclei_unet.widgets.common.controls import (
+    create_button,
+    create_label,
+    create_row,
+    fill_layout,
+)
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
 from napari_nuclei_unet.widgets.train.task import TrainRequest, train_task_steps
@@ -39,21 +44,14 @@ class RunPanel(QWidget):
         self._last: Any = None  # epoch
         self.train = create_button("train", "Train", "Learn from the listed images.")
         self._stop = create_button(
-            "stop", "Stop and keep", "End now, and keep the best model so far."
+            "stop", "Stop and keep", "End now, and keep the best model so far.", self._on_stop
         )
         self._cancel = create_button("cancel_training", "Cancel", "End now; nothing is kept.")
-        self._bar = QProgressBar(objectName="training_progress")
-        self._text = QLabel("", objectName="training_status")
-        self._note = QLabel("", objectName="training_note")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(create_row(self.train, self._stop, self._cancel))
-        layout.addWidget(self._bar)
-        for label in (self._text, self._note):
-            label.setWordWrap(True)
-            layout.addWidget(label)
-        self._stop.clicked.connect(self._on_stop)
         self._cancel.clicked.connect(self._on_cancel)
+        self._bar = QProgressBar(objectName="training_progress")
+        self._text, self._note = create_label("training_status"), create_label("training_note")
+        buttons = create_row(self.train, self._stop, self._cancel)
+        fill_layout(QVBoxLayout(self), buttons, self._bar, self._text, self._note)
         self.job.stepped.connect(self._on_step)
         self.job.returned.connect(self.trained)
         self.job.failed.connect(self.fail)

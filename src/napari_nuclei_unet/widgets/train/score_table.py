@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+
+from napari_nuclei_unet.widgets.common.controls import create_label, fill_layout
 
 SCORE_ROWS = ("AP@0.5", "mean AP", "count error")
 # Scores of which lower is better.
@@ -18,8 +20,6 @@ class ScoreTable(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("outcome")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
         self._table = QTableWidget(len(SCORE_ROWS), len(SCORE_COLUMN_TITLES), objectName="scores")
         self._table.setVerticalHeaderLabels(SCORE_ROWS)
         self._table.setHorizontalHeaderLabels(list(SCORE_COLUMN_TITLES.values()))
@@ -29,10 +29,8 @@ class ScoreTable(QWidget):
             "Before and after, on the annotation that was held back and on reference images of the "
             "package. Count error: nuclei too many or too few, as part of those there are."
         )
-        self._verdict = QLabel("", objectName="verdict")
-        self._verdict.setWordWrap(True)
-        layout.addWidget(self._table)
-        layout.addWidget(self._verdict)
+        self._verdict = create_label("verdict")
+        fill_layout(QVBoxLayout(self), self._table, self._verdict)
         self.setVisible(False)
 
     def clear(self) -> None:

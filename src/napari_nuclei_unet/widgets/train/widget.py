@@ -6,15 +6,20 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME, check_model_name
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.training.presets import RECIPES
-from napari_nuclei_unet.widgets.common.controls import ScrollableForm, create_button, create_row
+from napari_nuclei_unet.widgets.common.controls import (
+    ScrollableForm,
+    create_button,
+    create_label,
+    create_row,
+    create_section,
+    fill_layout,
+)
 from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
 from napari_nuclei_unet.widgets.common.preferences import get_preference
@@ -66,21 +71,18 @@ class TrainWidget(ScrollableForm):
     # layout
 
     def _build(self) -> None:
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._run_panel = RunPanel()
         self._curves, self._score_table = TrainingCurves(), ScoreTable()
         self._library = ModelLibraryPanel()
-        settings = self._form.container(*TRAIN_SETTINGS)
-        layout.addWidget(self._create_banner())
-        layout.addLayout(self._create_form())
-        layout.addWidget(self._create_collapsible("Settings", "train_settings", settings))
-        for widget in (self._run_panel, self._curves, self._score_table):
-            layout.addWidget(widget)
-        layout.addWidget(self._create_collapsible("Models", "models", self._library))
-        layout.addStretch(1)  # or the parts would share the remaining space
-        self.set_form(content)
+        self.set_parts(
+            self._create_banner(),
+            self._create_form(),
+            create_section("train_settings", "Settings", self._form.container(*TRAIN_SETTINGS)),
+            self._run_panel,
+            self._curves,
+            self._score_table,
+            create_section("models", "Models", self._library),
+        )
 
     def _create_form(self) -> QFormLayout:
         top = QFormLayout()
@@ -93,25 +95,14 @@ class TrainWidget(ScrollableForm):
         return top
 
     def _create_banner(self) -> QWidget:
-        self._interrupted_text = QLabel("", objectName="halted")
-        self._interrupted_text.setWordWrap(True)
-        self._resume = create_button("resume", "Resume", "Go on after the last finished epoch.")
-        self._discard_button = create_button(
-            "discard", "Discard", "Forget the interrupted training."
-        )
+        self._interrupted_text = create_label("halted")
         self._banner = QWidget(objectName="resuming")
-        layout = QVBoxLayout(self._banner)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._interrupted_text)
-        layout.addWidget(create_row(self._resume, self._discard_button))
+        buttons = create_row(
+            create_button("resume", "Resume", "Go on after the last finished epoch.", self.resume),
+            create_button("discard", "Discard", "Forget the interrupted training.", self._discard),
+        )
+        fill_layout(QVBoxLayout(self._banner), self._interrupted_text, buttons)
         return self._banner
-
-    @staticmethod
-    def _create_collapsible(title: str, name: str, content: QWidget) -> QCollapsible:
-        collapsible = QCollapsible(title)
-        collapsible.setObjectName(name)
-        collapsible.addWidget(content)
-        return collapsible
 
     def _watch(self) -> None:
         self._dataset_form.message.connect(self._run_panel.show_message)
@@ -121,8 +112,6 @@ class TrainWidget(ScrollableForm):
         self._run_panel.trained.connect(self._on_trained)
         self._run_panel.epoch.connect(self._on_epoch)
         self._run_panel.ended.connect(self._on_ended)
-        self._resume.clicked.connect(self.resume)
-        self._discard_button.clicked.connect(self._discard)
         self.destroyed.connect(self._run_panel.job.cancel)
 
     def _on_changed(self, what: str) -> None:
