@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QObject
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.arrays.blocks import LARGE
@@ -29,13 +28,7 @@ from napari_nuclei_unet.widgets.segment.blockwise_store import (
     plane_columns,
 )
 from napari_nuclei_unet.widgets.segment.plane_task import PlaneTask, SegmentRequest
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-
-    from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
-    from napari_nuclei_unet.widgets.segment.display import DisplayOptions
-    from napari_nuclei_unet.widgets.segment.runner import Runner
+from napari_nuclei_unet.widgets.segment.runner import TaskController
 
 # Labels of larger planes are shown as a pyramid: napari would read the whole plane at each redraw.
 PAINTABLE = 300_000_000
@@ -72,28 +65,10 @@ class BlockwiseTask(PlaneTask):
         return f"{message} · {self.remaining_time(step)}" if step.done else message
 
 
-class BlockwiseController(QObject):
-    """Segments planes that do not fit into memory, and shows their labels.
+class BlockwiseController(TaskController):
+    """Segments planes that do not fit into memory, and shows their labels."""
 
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel
-    runner : Runner
-    status_panel : StatusPanel
-    display_options : DisplayOptions
-    """
-
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        runner: Runner,
-        status_panel: StatusPanel,
-        display_options: DisplayOptions,
-    ) -> None:
-        super().__init__(status_panel)
-        self._viewer, self._runner = viewer, runner
-        self._status_panel, self._display_options = status_panel, display_options
-        runner.ended.connect(self._on_ended)
+    task_type = BlockwiseTask
 
     def start(self, request: SegmentRequest, plane_indices: Sequence[PlaneIndex]) -> None:
         """Start a run, or resume one that was stopped.
@@ -114,8 +89,8 @@ class BlockwiseController(QObject):
             task, "Looking at the image …", blockwise_task_steps, request, plane_indices, place
         )
 
-    def _on_ended(self, task: Any, result: BlockwiseTaskOutput | None) -> None:
-        if not isinstance(task, BlockwiseTask) or result is None:
+    def _on_ended(self, task: BlockwiseTask, result: BlockwiseTaskOutput | None) -> None:
+        if result is None:
             return
         if not result.whole:
             self._status_panel.show_message(

@@ -25,10 +25,7 @@ from napari_nuclei_unet.widgets.session.plane_result import (
 )
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
-
-    from napari_nuclei_unet.widgets.segment.display import DisplayOptions
-    from napari_nuclei_unet.widgets.session.predictions import PredictionCache
+    from napari_nuclei_unet.widgets.segment.runner import SegmentContext
 
 
 class PlaneWriter:
@@ -36,17 +33,12 @@ class PlaneWriter:
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
-    predictions : PredictionCache
-        Stores the network output of every plane.
-    display_options : DisplayOptions
+    context : SegmentContext
     """
 
-    def __init__(
-        self, viewer: ViewerModel, predictions: PredictionCache, display_options: DisplayOptions
-    ) -> None:
-        self._viewer, self._predictions = viewer, predictions
-        self._display_options = display_options
+    def __init__(self, context: SegmentContext) -> None:
+        self._viewer, self._predictions = context.viewer, context.predictions
+        self._display_options = context.display_options
 
     def write(self, request: SegmentRequest, output: PlaneTaskOutput) -> PlaneResult | None:
         """Write the plane of a finished run; show why, and return None, where that fails."""

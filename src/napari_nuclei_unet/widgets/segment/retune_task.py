@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from qtpy.QtCore import QObject, Signal
+from typing import Any
 
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import Step
@@ -16,15 +14,9 @@ from napari_nuclei_unet.widgets.layers.geometry import is_on_view
 from napari_nuclei_unet.widgets.layers.labels_layer import write_record
 from napari_nuclei_unet.widgets.segment.linking import stale_ids_warning
 from napari_nuclei_unet.widgets.segment.plane_task import PlaneTask, SegmentRequest
+from napari_nuclei_unet.widgets.segment.runner import TaskController
 from napari_nuclei_unet.widgets.session.plane_result import PlaneResult, RetunedPlane
 from napari_nuclei_unet.widgets.session.predictions import retune_plane
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-
-    from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
-    from napari_nuclei_unet.widgets.segment.runner import Runner
-    from napari_nuclei_unet.widgets.session.predictions import PredictionCache
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,35 +63,10 @@ class RetuneTask(PlaneTask):
         return " · ".join(parts)
 
 
-class RetuneController(QObject):
-    """Retunes all planes of a stack that are cached.
+class RetuneController(TaskController):
+    """Retunes all planes of a stack that are cached."""
 
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel
-    predictions : PredictionCache
-    runner : Runner
-    status_panel : StatusPanel
-
-    Signals
-    -------
-    ended : SegmentRequest
-    """
-
-    ended = Signal(object)
-
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        predictions: PredictionCache,
-        runner: Runner,
-        status_panel: StatusPanel,
-    ) -> None:
-        super().__init__(status_panel)
-        self._viewer, self._predictions, self._runner = viewer, predictions, runner
-        self._status_panel = status_panel
-        runner.stepped.connect(self._on_step)
-        runner.ended.connect(self._on_ended)
+    task_type = RetuneTask
 
     def start(self, request: SegmentRequest, planes: Sequence[PlaneResult]) -> None:
         """Start retuning cached planes."""
@@ -107,8 +74,8 @@ class RetuneController(QObject):
             RetuneTask(request), "Tuning …", retune_task_steps, planes, request.params
         )
 
-    def _on_step(self, task: Any, step: Any) -> None:
-        if not isinstance(task, RetuneTask) or not isinstance(step, RetuneStep):
+    def _on_step(self, task: RetuneTask, step: Any) -> None:
+        if not isinstance(step, RetuneStep):
             return
         result, retuned = step.plane_result, step.retuned
         if retuned is None or not self._predictions.contains(result) or not result.layer.editable:
@@ -124,14 +91,13 @@ class RetuneController(QObject):
             task.nuclei += len(retuned.areas)
             task.last = result
 
-    def _on_ended(self, task: Any, result: Any) -> None:
-        if isinstance(task, RetuneTask):
-            if (last := task.last) is not None:
-                write_record(last.layer, last.source.image, last.placement, last.record)
-                get_features_table(last.layer).publish()
-            warning = "" if last is None else stale_ids_warning(last.layer, "")
-            self._status_panel.show_message(task.summary(result is True) + warning)
-            self.ended.emit(task.request)
+    def _on_ended(self, task: RetuneTask, result: Any) -> None:
+        if (last := task.last) is not None:
+            write_record(last.layer, last.source.image, last.placement, last.record)
+            get_features_table(last.layer).publish()
+        warning = "" if last is None else stale_ids_warning(last.layer, "")
+        self._status_panel.show_message(task.summary(result is True) + warning)
+        self.ended.emit(task.request)
 
 
 def retune_task_steps(

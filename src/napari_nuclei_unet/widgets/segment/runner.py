@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,11 @@ from napari_nuclei_unet.widgets.segment.plane_task import (
 )
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
     from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
+    from napari_nuclei_unet.widgets.segment.display import DisplayOptions
+    from napari_nuclei_unet.widgets.session.predictions import PredictionCache
 
 
 class Runner(QObject):
@@ -142,3 +147,63 @@ class Runner(QObject):
         task.end()
         self._status_panel.show_message("")
         return task
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentContext:
+    """The parts of the dock that every kind of run needs.
+
+    Attributes
+    ----------
+    viewer : napari.components.ViewerModel
+    predictions : PredictionCache
+        Stores the network output of every plane.
+    runner : Runner
+    status_panel : StatusPanel
+    display_options : DisplayOptions
+    """
+
+    viewer: ViewerModel
+    predictions: PredictionCache
+    runner: Runner
+    status_panel: StatusPanel
+    display_options: DisplayOptions
+
+
+class TaskController(QObject):
+    """Base of what starts one kind of run, and shows its output: subclass it for another kind.
+
+    Parameters
+    ----------
+    context : SegmentContext
+
+    Signals
+    -------
+    ended : SegmentRequest
+        A run is over, and has written planes.
+    """
+
+    task_type: type[PlaneTask]
+    ended = Signal(object)
+
+    def __init__(self, context: SegmentContext) -> None:
+        super().__init__(context.status_panel)
+        self._viewer, self._predictions = context.viewer, context.predictions
+        self._runner, self._status_panel = context.runner, context.status_panel
+        self._display_options = context.display_options
+        context.runner.stepped.connect(self._on_any_step)
+        context.runner.ended.connect(self._on_any_ended)
+
+    def _on_any_step(self, task: Any, step: Any) -> None:
+        if isinstance(task, self.task_type):
+            self._on_step(task, step)
+
+    def _on_any_ended(self, task: Any, result: Any) -> None:
+        if isinstance(task, self.task_type):
+            self._on_ended(task, result)
+
+    def _on_step(self, task: Any, step: Any) -> None:
+        """Handle an event of the thread."""
+
+    def _on_ended(self, task: Any, result: Any) -> None:
+        """Handle the return value; None: the run failed, or was aborted."""

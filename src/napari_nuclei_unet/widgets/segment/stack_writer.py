@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import Signal
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
@@ -24,6 +24,8 @@ from napari_nuclei_unet.widgets.layers.labels_layer import (
 )
 from napari_nuclei_unet.widgets.segment.linking import remove_tracks_layer, stale_ids_warning
 from napari_nuclei_unet.widgets.segment.plane_task import PlaneTaskOutput, SegmentRequest
+from napari_nuclei_unet.widgets.segment.plane_writer import PlaneWriter
+from napari_nuclei_unet.widgets.segment.runner import SegmentContext, TaskController
 from napari_nuclei_unet.widgets.segment.stack_task import (
     StackPlaneStep,
     StackState,
@@ -32,58 +34,27 @@ from napari_nuclei_unet.widgets.segment.stack_task import (
 )
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
-
-    from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
-    from napari_nuclei_unet.widgets.segment.display import DisplayOptions
-    from napari_nuclei_unet.widgets.segment.plane_writer import PlaneWriter
-    from napari_nuclei_unet.widgets.segment.runner import Runner
-    from napari_nuclei_unet.widgets.session.predictions import PredictionCache
+    from napari_nuclei_unet.segmentation.stack import StackOutcome
 
 
-class StackWriter(QObject):
+class StackWriter(TaskController):
     """Segments the planes of a stack, and writes their labels.
-
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel
-    predictions : PredictionCache
-        Stores the network output of every plane.
-    runner : Runner
-    status_panel : StatusPanel
-        Its button Continue finishes a run that was cancelled.
-    display_options : DisplayOptions
-    plane_writer : PlaneWriter
 
     Signals
     -------
     plane_result : PlaneResult
         A plane was written.
-    ended : SegmentRequest
-        A run is over, and has written planes.
     """
 
+    task_type = StackTask
     plane_result = Signal(object)
-    ended = Signal(object)
 
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        predictions: PredictionCache,
-        runner: Runner,
-        status_panel: StatusPanel,
-        display_options: DisplayOptions,
-        plane_writer: PlaneWriter,
-    ) -> None:
-        super().__init__(status_panel)
-        self._viewer, self._predictions, self._runner = viewer, predictions, runner
-        self._status_panel, self._display_options = status_panel, display_options
-        self._plane_writer = plane_writer
+    def __init__(self, context: SegmentContext) -> None:
+        super().__init__(context)
+        self._plane_writer = PlaneWriter(context)
         self._stack: StackState | None = None  # the one running, or the one that Continue finishes
         self._task: StackTask | None = None
-        status_panel.continue_planes.clicked.connect(self._on_continue)
-        runner.stepped.connect(self._on_step)
-        runner.ended.connect(self._on_ended)
+        self._status_panel.continue_planes.clicked.connect(self._on_continue)
 
     def start(self, request: SegmentRequest, plane_indices: list[PlaneIndex]) -> None:
         """Start a run over planes of an image."""
@@ -148,8 +119,8 @@ class StackWriter(QObject):
 
     # output of the thread
 
-    def _on_step(self, task: Any, step: Any) -> None:
-        if not isinstance(task, StackTask) or not isinstance(step, StackPlaneStep):
+    def _on_step(self, task: StackTask, step: Any) -> None:
+        if not isinstance(step, StackPlaneStep):
             return
         self.check()
         if task.is_aborted:
@@ -187,9 +158,7 @@ class StackWriter(QObject):
         self._display_options.show_map(result, refresh)
         self.plane_result.emit(result)
 
-    def _on_ended(self, task: Any, result: Any) -> None:
-        if not isinstance(task, StackTask):
-            return
+    def _on_ended(self, task: StackTask, result: StackOutcome | None) -> None:
         stack, self._task = task.stack, None
         stack.seconds += task.seconds
         if result is not None:

@@ -49,7 +49,7 @@ from napari_nuclei_unet.widgets.segment.plane_writer import PlaneWriter
 from napari_nuclei_unet.widgets.segment.reproduce import DAMAGED_RECORD, ReproducePanel
 from napari_nuclei_unet.widgets.segment.retune_task import RetuneController
 from napari_nuclei_unet.widgets.segment.review_button import ReviewButton
-from napari_nuclei_unet.widgets.segment.runner import Runner
+from napari_nuclei_unet.widgets.segment.runner import Runner, SegmentContext
 from napari_nuclei_unet.widgets.segment.source_form import SourceForm
 from napari_nuclei_unet.widgets.segment.stack_writer import StackWriter
 from napari_nuclei_unet.widgets.session.model_form import ModelForm
@@ -78,13 +78,16 @@ class SegmentWidget(QWidget):
         self._restoring = True  # while the form is set as a whole, nothing is retuned
         self._build()
         self._runner = Runner(self._status_panel)
-        parts = (napari_viewer, self._predictions, self._runner, self._status_panel)
-        self._plane_writer = PlaneWriter(napari_viewer, self._predictions, self._display_options)
-        self._stack_writer = StackWriter(*parts, self._display_options, self._plane_writer)
-        self._retune_controller = RetuneController(*parts)
-        self._blockwise_controller = BlockwiseController(
-            napari_viewer, self._runner, self._status_panel, self._display_options
+        context = SegmentContext(
+            napari_viewer,
+            self._predictions,
+            self._runner,
+            self._status_panel,
+            self._display_options,
         )
+        self._plane_writer, self._stack_writer = PlaneWriter(context), StackWriter(context)
+        self._retune_controller = RetuneController(context)
+        self._blockwise_controller = BlockwiseController(context)
         self._watch()
         self._show_thresholds()
         self._restoring = False
