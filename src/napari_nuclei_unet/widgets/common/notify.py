@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from napari.utils.notifications import show_error
 
 from napari_nuclei_unet.errors import UserError, name_parameters
@@ -11,6 +14,15 @@ from napari_nuclei_unet.params import PARAMETER_LABELS
 def name_controls(message: UserError | str) -> str:
     """Name the parameters of a message as the window does."""
     return name_parameters(str(message), PARAMETER_LABELS)
+
+
+@contextmanager
+def report_user_errors(report: Callable[[str], object] = show_error) -> Iterator[None]:
+    """End the block at a UserError, and report it as a sentence; other errors are raised."""
+    try:
+        yield
+    except UserError as error:
+        report(name_controls(error))
 
 
 def show_user_error(error: Exception) -> None:

@@ -15,7 +15,7 @@ from napari_nuclei_unet.metrics.matching import IOU_THRESHOLDS
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_label
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import name_controls
+from napari_nuclei_unet.widgets.common.notify import report_user_errors
 from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data, layer_shape
 from napari_nuclei_unet.widgets.layers.metadata_keys import ERRORS_KEY, METADATA_KEY, list_layers
 from napari_nuclei_unet.widgets.review.compare_task import (
@@ -170,20 +170,15 @@ class ComparePanel(QWidget):
         if self.job.is_running:
             return
         result, annotation = self._result.value, self._annotation.value
-        try:
+        with report_user_errors(self.message.emit):
             if len(self._labels_layers(None)) < 2:
                 raise UserError(TWO_LABELS_NEEDED)
             check_pair(self._viewer, result, annotation)
-        except UserError as error:
-            self.message.emit(name_controls(error))
-            return
-        self._compared_arrays = tuple(
-            (layer, full_resolution_data(layer)) for layer in (annotation, result)
-        )
-        self._start.setEnabled(False)
-        self.message.emit("Comparing …")
-        arrays = [array for _, array in self._compared_arrays]
-        self.job.start(f"Comparing {result.name}", compare_steps, *arrays)
+            arrays = full_resolution_data(annotation), full_resolution_data(result)
+            self._compared_arrays = tuple(zip((annotation, result), arrays, strict=True))
+            self._start.setEnabled(False)
+            self.message.emit("Comparing …")
+            self.job.start(f"Comparing {result.name}", compare_steps, *arrays)
 
     def _on_compared(self, comparison: Comparison) -> None:
         (annotation, _), (result, _) = self._compared_arrays
@@ -212,10 +207,9 @@ class ComparePanel(QWidget):
         self._legend.setText(_legend(dict.fromkeys(ERROR_KINDS)))
 
     def _on_failed(self, error: Exception) -> None:
-        if not isinstance(error, UserError):
-            self.message.emit("")
+        self.message.emit("")
+        with report_user_errors(self.message.emit):
             raise error
-        self.message.emit(name_controls(error))
 
     def _on_finished(self) -> None:
         self._compared_arrays = ()

@@ -12,9 +12,8 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
-from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controls import create_button, fill_grid
-from napari_nuclei_unet.widgets.common.notify import name_controls
+from napari_nuclei_unet.widgets.common.notify import report_user_errors
 from napari_nuclei_unet.widgets.layers.features import (
     ACCEPTED,
     CONFIDENCE_COLUMN,
@@ -134,13 +133,10 @@ class ReviewQueue(QWidget):
         table, plane, label = current
         row = plane.row(label)
         assert row is not None
-        try:
+        with report_user_errors(show_warning):
             _editing.editable_plane_index(self._viewer, table.layer)
             _editing.remove_nucleus(table.layer, plane.index, label, plane.box(row))
-        except UserError as error:
-            show_warning(name_controls(error))
-            return
-        self.next()
+            self.next()
 
     def _current(self) -> tuple[FeaturesTable, PlaneFeatures, int] | None:
         """Return the nucleus on view, if it is still there."""

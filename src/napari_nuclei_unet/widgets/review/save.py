@@ -18,7 +18,11 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.paths import sanitize_name
 from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.widgets.common.job import ThreadJob
-from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
+from napari_nuclei_unet.widgets.common.notify import (
+    name_controls,
+    report_user_errors,
+    show_user_error,
+)
 from napari_nuclei_unet.widgets.layers.checksum import array_crc32
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.geometry import (
@@ -138,16 +142,13 @@ class LabelsExporter(QObject):
         if self.job.is_running:
             self._on_success = after or self._on_success
             return
-        try:
+        with report_user_errors(self.message.emit):
             if layer is None:
                 raise UserError(LABELS_NEEDED)
             planes = self._planes(layer)
-        except UserError as error:
-            self.message.emit(name_controls(error))
-            return
-        self._layer, self._data, self._on_success = layer, full_resolution_data(layer), after
-        self.message.emit("Measuring …")
-        self.job.start(f"Measuring {layer.name}", measure_steps, self._data, planes)
+            self._layer, self._data, self._on_success = layer, full_resolution_data(layer), after
+            self.message.emit("Measuring …")
+            self.job.start(f"Measuring {layer.name}", measure_steps, self._data, planes)
 
     def _planes(self, layer: Labels) -> list[tuple[LabelsIndex, MeasurementSource]]:
         shape, image = full_resolution_data(layer).shape, self._target.image
@@ -249,13 +250,10 @@ class LabelsExporter(QObject):
         if self.saving.is_running:
             self.message.emit("Another file is being saved: save again when that is done.")
             return
-        try:
+        with report_user_errors(self.message.emit):
             result = build_export_result(self._viewer, layer)
-        except UserError as error:
-            self.message.emit(name_controls(error))
-            return
-        self.message.emit("Saving …")
-        self.saving.start(f"Saving {layer.name}", save_steps, path, result)
+            self.message.emit("Saving …")
+            self.saving.start(f"Saving {layer.name}", save_steps, path, result)
 
     def _on_saved(self, saved: tuple[Path, bool]) -> None:
         path, is_unchanged = saved

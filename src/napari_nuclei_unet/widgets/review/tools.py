@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controls import create_button, fill_grid
 from napari_nuclei_unet.widgets.common.key_bindings import KeyBindings
-from napari_nuclei_unet.widgets.common.notify import name_controls
+from napari_nuclei_unet.widgets.common.notify import name_controls, report_user_errors
 from napari_nuclei_unet.widgets.review import edits as _editing
 from napari_nuclei_unet.widgets.review.edits import EditLocation, editable_plane_index
 from napari_nuclei_unet.widgets.review.strokes import Strokes
@@ -142,13 +142,9 @@ class EditToolbar(QWidget):
 
     def apply_stroke(self, tool: EditTool, layer: Labels, positions: NDArray[Any]) -> None:
         """Apply a tool to a stroke; an invalid stroke shows a message and changes nothing."""
-        try:
+        with report_user_errors(self.message.emit):
             location = EditLocation.of(self._viewer, layer, positions)
-            message = tool.apply(location, self._target.image)
-        except UserError as error:
-            self.message.emit(name_controls(error))
-            return
-        self.message.emit(f"{message} Ctrl+Z undoes.")
+            self.message.emit(f"{tool.apply(location, self._target.image)} Ctrl+Z undoes.")
 
 
 def _release(strokes: Strokes, escape: KeyBindings, *_: object) -> None:

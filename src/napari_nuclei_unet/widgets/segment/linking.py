@@ -19,7 +19,7 @@ from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, fill_layout
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
+from napari_nuclei_unet.widgets.common.notify import report_user_errors, show_user_error
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.label_ids import get_label_ids
 from napari_nuclei_unet.widgets.layers.labels_layer import (
@@ -171,7 +171,7 @@ class LinkingPanel(QWidget):
 
     def _start_linking(self, over_time: bool, *_: object) -> None:
         layer = self._labels()
-        try:
+        with report_user_errors(show_warning):
             if layer is None or self._axis.value is None:
                 raise UserError(LABELS_NOT_A_STACK)
             axis = self._time_axis(layer) if over_time else self._axis.value
@@ -180,17 +180,14 @@ class LinkingPanel(QWidget):
                 raise UserError(LABELS_NOT_IN_MEMORY)
             if over_time and axis != 0:
                 raise UserError(TIME_AXIS_NOT_FIRST)
-        except UserError as error:
-            show_warning(name_controls(error))
-            return
-        if self.job.is_running:
-            return
-        self._layer, self._data_id, self._direction = layer, id(layer.data), (axis, over_time)
-        layer.editable = False  # what is painted in the meantime would be lost
-        self._enable(False)
-        verb = "Linking" if over_time else "Joining"
-        self.message.emit(f"{verb} …")
-        self.job.start(f"{verb} {layer.name}", linking_task_steps, layer.data, axis, over_time)
+            if self.job.is_running:
+                return
+            self._layer, self._data_id, self._direction = layer, id(layer.data), (axis, over_time)
+            layer.editable = False  # what is painted in the meantime would be lost
+            self._enable(False)
+            verb = "Linking" if over_time else "Joining"
+            self.message.emit(f"{verb} …")
+            self.job.start(f"{verb} {layer.name}", linking_task_steps, layer.data, axis, over_time)
 
     def _time_axis(self, layer: Labels) -> int:
         """Return the axis that is named time, or else the first."""

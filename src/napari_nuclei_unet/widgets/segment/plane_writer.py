@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from napari.layers import Labels
 from napari.utils.notifications import show_info, show_warning
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.notify import show_user_error
+from napari_nuclei_unet.widgets.common.notify import report_user_errors
 from napari_nuclei_unet.widgets.layers.image_source import ImageSource
 from napari_nuclei_unet.widgets.layers.labels_layer import (
     LayerPlacement,
@@ -63,12 +62,10 @@ class PlaneWriter:
             detach_labels(layer)
             show_info(f"What you have corrected in '{layer.name}' stays as it is.")
             layer = None
-        try:
+        with report_user_errors():
             layer = self.show(source, retuned, layer, place)
-        except UserError as error:
-            show_user_error(error)
-            return None
-        return self.cache(request, source, output, layer, place)
+            return self.cache(request, source, output, layer, place)
+        return None
 
     def show(
         self,

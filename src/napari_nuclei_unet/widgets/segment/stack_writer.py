@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.notify import name_controls
+from napari_nuclei_unet.widgets.common.notify import name_controls, report_user_errors
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.geometry import is_on_view
 from napari_nuclei_unet.widgets.layers.labels_layer import (
@@ -85,13 +85,10 @@ class StackWriter(TaskController):
         stack = self._stack
         if stack is None or self._runner.is_running:
             return
-        try:
+        with report_user_errors(show_warning):
             check_unlocked(stack.layer)
-        except UserError as error:
-            show_warning(name_controls(error))
-            return
-        self._predictions.stop()
-        self._begin(stack)
+            self._predictions.stop()
+            self._begin(stack)
 
     def _explain_abort(self, stack: StackState) -> str:
         """Return why planes cannot be written any more; empty: they can."""

@@ -19,7 +19,7 @@ from napari_nuclei_unet.widgets.common.controls import (
     create_section,
     fill_layout,
 )
-from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
+from napari_nuclei_unet.widgets.common.notify import report_user_errors, show_user_error
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
 from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
@@ -203,9 +203,8 @@ class SegmentWidget(QWidget):
         """
         self._restoring = True  # or the result on view would be retuned with these settings
         try:
-            self._use_record(record)
-        except UserError as error:
-            show_warning(name_controls(error))
+            with report_user_errors(show_warning):
+                self._use_record(record)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             show_warning(DAMAGED_RECORD)
         finally:
@@ -244,32 +243,25 @@ class SegmentWidget(QWidget):
     def _begin(self, region: Any) -> None:
         if self._runner.is_running:
             return
-        try:
-            source = self._source_form.source(region)
+        with report_user_errors(show_warning):
+            source, planes = self._source_form.source(region), None
             check_offline(source.image)
-            planes = (
-                None
-                if region == VISIBLE_REGION
-                else self._source_form.planes.plane_indices(source.plane_index)
-            )
-            if region != VISIBLE_REGION and is_large(source):
-                self._blockwise_controller.start(
-                    self._request(source), planes or [source.plane_index]
-                )
-                return
+            request = self._request(source)
+            if region != VISIBLE_REGION:
+                planes = self._source_form.planes.plane_indices(source.plane_index)
+                if is_large(source):
+                    self._blockwise_controller.start(request, planes or [source.plane_index])
+                    return
             place = get_layer_placement(source.image, source.plane_index)
             layer = find_labels_layer(self._viewer, source.image, len(place.shape))
             check_unlocked(layer)
             check_labels_memory(source.image, place, layer)
-        except UserError as error:
-            show_warning(name_controls(error))
-            return
-        self._predictions.stop()
-        self._stack_writer.withdraw_continue()
-        if planes is None:
-            self._runner.start(self._request(source))
-        else:
-            self._stack_writer.start(self._request(source), planes)
+            self._predictions.stop()
+            self._stack_writer.withdraw_continue()
+            if planes is None:
+                self._runner.start(request)
+            else:
+                self._stack_writer.start(request, planes)
 
     def _request(self, source: ImageSource) -> SegmentRequest:
         return SegmentRequest(

@@ -8,13 +8,12 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QWidget
 
-from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
 from napari_nuclei_unet.models.model import ModelCard, list_models, read_card, shipped_models
 from napari_nuclei_unet.params import DEVICES
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import show_user_error
+from napari_nuclei_unet.widgets.common.notify import report_user_errors
 from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY, user_model_folder
 
@@ -68,23 +67,18 @@ class ModelForm(QObject):
         """Read the card of the selected model; None, with a message, if its file is gone."""
         if self.model.value == RANDOM_WEIGHTS_NAME:
             return None
-        try:
+        with report_user_errors():
             return read_card(self.model.value)
-        except UserError as error:
-            show_user_error(error)
-            return None
+        return None
 
     def use_file(self, path: str | Path) -> None:
         """Offer a model file and select it; show a message if it is not a model."""
-        try:
+        with report_user_errors():
             read_card(path)
-        except UserError as error:
-            show_user_error(error)
-            return
-        if str(path) not in self.model.choices:
-            self._files.append(str(path))
-            self.model.reset_choices()
-        self.model.value = str(path)
+            if str(path) not in self.model.choices:
+                self._files.append(str(path))
+                self.model.reset_choices()
+            self.model.value = str(path)
 
     def use_record(self, record: dict[str, Any]) -> bool:
         """Select the model and device of a record; return False if the model is gone."""

@@ -15,7 +15,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import Step
 from napari_nuclei_unet.widgets.common.job import ThreadJob
-from napari_nuclei_unet.widgets.common.notify import name_controls
+from napari_nuclei_unet.widgets.common.notify import report_user_errors
 from napari_nuclei_unet.widgets.layers.checksum import array_crc32
 from napari_nuclei_unet.widgets.layers.image_source import ImageSource
 from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, get_label_ids, plane_key
@@ -218,16 +218,12 @@ class PredictionCache(QObject):
         if self._job.is_running or self._requested is None:
             return  # _on_finished calls this again
         (plane_result, params), self._requested = self._requested, None
-        try:
+        with report_user_errors(self.message.emit):
             check_unlocked(plane_result.layer)
-        except UserError as error:
-            self.message.emit(name_controls(error))
-            return
-        if not plane_result.is_unedited():
-            self.message.emit(LABELS_EDITED_BY_HAND)
-            return
-        self._retuning = plane_result
-        self._job.start("", _retune_steps, plane_result, params)
+            if not plane_result.is_unedited():
+                raise UserError(LABELS_EDITED_BY_HAND)
+            self._retuning = plane_result
+            self._job.start("", _retune_steps, plane_result, params)
 
     def _on_result(self, retuned: RetunedPlane | None) -> None:
         plane_result, self._retuning = self._retuning, None

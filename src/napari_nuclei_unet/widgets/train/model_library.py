@@ -21,7 +21,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models import library
 from napari_nuclei_unet.models.model import ModelCard, list_models, read_card
 from napari_nuclei_unet.progress import Step
@@ -33,7 +32,7 @@ from napari_nuclei_unet.widgets.common.controls import (
 )
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import show_user_error
+from napari_nuclei_unet.widgets.common.notify import report_user_errors, show_user_error
 from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.session.model_registry import (
     MODEL_REGISTRY,
@@ -233,11 +232,9 @@ def _import_steps(path: Path, to: Path) -> Any:
 
 def _try_action(action: Callable[[], Any]) -> Any:
     """Call a function and return its result; show an error of the user, and return None."""
-    try:
+    with report_user_errors():
         return action()
-    except UserError as error:
-        show_user_error(error)
-        return None
+    return None
 
 
 def format_card(card: ModelCard) -> str:

@@ -14,7 +14,7 @@ from napari_nuclei_unet.arrays.axes import Channel, pair_plane_indices
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import name_controls
+from napari_nuclei_unet.widgets.common.notify import report_user_errors
 from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data, layer_shape
 from napari_nuclei_unet.widgets.layers.image_source import guess_layer_channel_axis
 from napari_nuclei_unet.widgets.layers.metadata_keys import (
@@ -189,10 +189,8 @@ class PairList(QObject):
         chosen = list(self._viewer.layers.selection)
         images = [layer for layer in chosen if layer in trainable_images(self._viewer)]
         labels = [layer for layer in chosen if isinstance(layer, Labels)]
-        try:
+        with report_user_errors(show_warning):
             self._append(self._selected_pair(images, labels))
-        except UserError as error:
-            show_warning(name_controls(error))
 
     def _selected_pair(self, images: list[Image], labels: list[Labels]) -> LayerPair:
         if len(images) == 1 and len(labels) == 1:

@@ -20,7 +20,7 @@ from napari_nuclei_unet.widgets.common.controls import (
     create_section,
     fill_layout,
 )
-from napari_nuclei_unet.widgets.common.notify import name_controls
+from napari_nuclei_unet.widgets.common.notify import report_user_errors
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
 from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.session.model_form import ModelForm
@@ -122,23 +122,18 @@ class TrainWidget(ScrollableForm):
 
     def start(self, *_: object) -> None:
         """Train, as a click on the button does; does nothing during a training."""
-        try:
+        with report_user_errors(show_warning):
             if not self._dataset_form.pairs:
                 raise UserError(
                     "There is nothing to learn from: add an image with its labels (Add all)."
                 )
             check_model_name(self._name.text())
-        except UserError as error:
-            show_warning(name_controls(error))
-            return
-        self._dataset_form.when_ready(self._start)  # so that validation areas are seen first
+            self._dataset_form.when_ready(self._start)  # so that validation areas are seen first
 
     def _start(self) -> None:
-        try:
+        with report_user_errors(show_warning):
             state = ResumeState.new(check_model_name(self._name.text()))
             self._begin(self._dataset_form.arrays(), self._dataset_form.params(), state)
-        except UserError as error:
-            show_warning(name_controls(error))
 
     def resume(self, *_: object) -> None:
         """Resume the interrupted training."""
