@@ -69,14 +69,12 @@ class TargetForm(QObject):
     @property
     def labels(self) -> Labels | None:
         """The labels that are chosen."""
-        layer: Labels | None = self._labels.value
-        return layer
+        return self._labels.value
 
     @property
     def image(self) -> Image | None:
         """Their image, if there is one."""
-        layer: Image | None = self._image.value
-        return layer
+        return self._image.value
 
     def refresh_choices(self, *_: object) -> None:
         """Update the layers offered."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,19 +49,14 @@ class BlockwiseTask(PlaneTask):
         super().__init__(request)
         self.plane_indices = plane_indices
 
-    def status(self, step: Any) -> str:
-        """Return the text that describes the progress."""
-        if self.is_stopping:
-            return "Stopping …"
+    def _progress(self, step: Any) -> str:
         if not hasattr(step, "blocks"):
             return "Making the pyramid …" if step.done else "Looking at the image …"
         message = f"Block {step.block + 1} of {step.blocks} · {step.nuclei:,} nuclei"
         if step.planes > 1:
             message = f"Plane {step.plane + 1} of {step.planes} · {message}"
-        if step.block == 0 and step.done * step.blocks < step.total:
-            self.tiles_from = time.monotonic()
-            return message
-        return f"{message} · {self.remaining_time(step)}" if step.done else message
+        begins = step.block == 0 and step.done * step.blocks < step.total
+        return self.with_remaining_time(message, step, begins) if begins or step.done else message
 
 
 class BlockwiseController(TaskController):

@@ -71,11 +71,13 @@ class PlaneForm(QObject):
     ----------
     row : QWidget
         The controls; hidden without a stack.
+    axes : list of StackAxis
+        Of the image that was offered last; none where it is no stack.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._axes: list[StackAxis] = []
+        self.axes: list[StackAxis] = []
         self.kind = create_combo_box(
             "planes",
             "Which planes of the stack are segmented: the one on view, all, or some. "
@@ -87,17 +89,12 @@ class PlaneForm(QObject):
         self.kind.changed.connect(self._show)
         self._show()
 
-    @property
-    def axes(self) -> list[StackAxis]:
-        """Axes of the image that was offered last; none where it is no stack."""
-        return self._axes
-
     def offer(self, axes: list[StackAxis], reset: bool = False) -> None:
         """Offer the planes along these axes; ``reset`` returns to the one on view."""
         kind = CURRENT_PLANE if reset or not axes else self.kind.value
-        if axes != self._axes:
+        if axes != self.axes:
             self.range.clear()
-        self._axes = axes
+        self.axes = axes
         reload_choices(self.kind, kind)
         names = ", ".join(map(str, axes))
         self.range.setPlaceholderText(", ".join(f"0-{axis.length - 1}" for axis in axes))
@@ -109,9 +106,9 @@ class PlaneForm(QObject):
 
     def use(self, planes: Sequence[int | str]) -> None:
         """Select the planes of a record of several planes: "all" or a range for some axis."""
-        if len(planes) != len(self._axes) or not any(isinstance(plane, str) for plane in planes):
+        if len(planes) != len(self.axes) or not any(isinstance(plane, str) for plane in planes):
             return
-        pairs = list(zip(planes, self._axes, strict=True))
+        pairs = list(zip(planes, self.axes, strict=True))
         if all(plane == "all" or axis.length == 1 for plane, axis in pairs):
             self.kind.value = ALL_PLANES
             return
@@ -127,12 +124,12 @@ class PlaneForm(QObject):
         UserError
             If the range is invalid.
         """
-        if not self._axes or self.kind.value == CURRENT_PLANE:
+        if not self.axes or self.kind.value == CURRENT_PLANE:
             return None
         if self.kind.value == ALL_PLANES:
-            ranges = [range(axis.length) for axis in self._axes]
+            ranges = [range(axis.length) for axis in self.axes]
         else:
-            ranges = parse_plane_ranges(self.range.text(), self._axes)
+            ranges = parse_plane_ranges(self.range.text(), self.axes)
         if math.prod(map(len, ranges)) > MAX_CHOSEN_PLANES:
             raise UserError(
                 f"More than {MAX_CHOSEN_PLANES:,} planes at once: choose a range of them."
@@ -140,13 +137,13 @@ class PlaneForm(QObject):
         index = list(current.index)
         chosen = []
         for position in itertools.product(*ranges):
-            for axis, number in zip(self._axes, position, strict=True):
+            for axis, number in zip(self.axes, position, strict=True):
                 index[axis.number] = number
             chosen.append(PlaneIndex(tuple(index), current.channel_axis))
         return chosen
 
     def _kinds(self, _: Any) -> list[tuple[str, str]]:
-        count = math.prod(axis.length for axis in self._axes)
+        count = math.prod(axis.length for axis in self.axes)
         return [
             (CURRENT_PLANE, CURRENT_PLANE),
             (f"all ({count:,})", ALL_PLANES),

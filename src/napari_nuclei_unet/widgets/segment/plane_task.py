@@ -92,21 +92,25 @@ class PlaneTask:
         self.warnings.add(notice)
         return True
 
-    def remaining_time(self, step: Step) -> str:
-        """Estimate the remaining time from the speed since ``tiles_from``."""
+    def with_remaining_time(self, message: str, step: Step, begins: bool) -> str:
+        """Add the remaining time, from the speed since the last step that ``begins``."""
+        if begins:
+            self.tiles_from = time.monotonic()
+            return message
         seconds = (time.monotonic() - self.tiles_from) / step.done * (step.total - step.done)
-        return f"{seconds:.0f} s left" if seconds < 120 else f"{seconds / 60:.0f} min left"
+        left = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+        return f"{message} · {left} left"
 
-    def status(self, step: Step) -> str:
+    def status(self, step: Any) -> str:
         """Return the text that describes the progress."""
-        if self.is_stopping:
-            return "Stopping …"
+        return "Stopping …" if self.is_stopping else self._progress(step)
+
+    def _progress(self, step: Any) -> str:
         if step.done == step.total:
             return "Separating nuclei …"
-        if step.done == 0:  # the network is loading, or tiles restart with less memory
-            self.tiles_from = time.monotonic()
-            return f"Tile 1 of {step.total}"
-        return f"Tile {step.done} of {step.total} · {self.remaining_time(step)}"
+        begins = step.done == 0  # the network is loading, or tiles restart with less memory
+        message = f"Tile {max(step.done, 1)} of {step.total}"
+        return self.with_remaining_time(message, step, begins)
 
 
 def plane_task_steps(request: SegmentRequest) -> Generator[Step, Stop, PlaneTaskOutput]:

@@ -75,13 +75,13 @@ class PlaneWriter:
         place: LayerPlacement,
     ) -> Labels:
         """Write a plane into labels, with geometry and record; create a layer if there is none."""
-        written = self._predictions.write_plane(
+        written = self._predictions.write(
             layer,
-            place,
             lambda: show_labels(
                 self._viewer, source.image, source.plane_index, retuned.labels, retuned.inside,
                 retuned.result.record,
             ),
+            place.index,
         )  # fmt: skip
         if written != layer:
             self._display_options.apply(written)

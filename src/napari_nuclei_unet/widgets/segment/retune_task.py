@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,15 +39,9 @@ class RetuneTask(PlaneTask):
         self.tuned = self.edited = self.stale = self.nuclei = 0
         self.last: PlaneResult | None = None
 
-    def status(self, step: Any) -> str:
-        """Return the text that describes the progress."""
-        if self.is_stopping:
-            return "Stopping …"
+    def _progress(self, step: Any) -> str:
         message = f"Tuning plane {min(step.done + 1, step.total):,} of {step.total:,}"
-        if step.done == 0:
-            self.tiles_from = time.monotonic()
-            return message
-        return f"{message} · {self.remaining_time(step)}"
+        return self.with_remaining_time(message, step, step.done == 0)
 
     def summary(self, all_done: bool) -> str:
         """Summarize the run in words."""
@@ -84,8 +77,8 @@ class RetuneController(TaskController):
             task.edited += 1
         else:
             refresh = is_on_view(self._viewer, result.source.image, result.source.plane_index)
-            self._predictions.write_plane(
-                result.layer, result.placement, lambda: result.update(retuned, refresh)
+            self._predictions.write(
+                result.layer, lambda: result.update(retuned, refresh), result.placement.index
             )
             task.tuned += 1
             task.nuclei += len(retuned.areas)

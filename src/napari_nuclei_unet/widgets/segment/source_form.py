@@ -9,7 +9,6 @@ from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
-from napari_nuclei_unet.arrays.axes import Channel
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.canvas import find_canvas
 from napari_nuclei_unet.widgets.common.controls import create_combo_box, create_row
@@ -126,7 +125,8 @@ class SourceForm(QObject):
         if image is None:
             raise UserError("There is no image to segment: open one first (File ▸ Open).")
         region = self.region.value if region is None else region
-        options = SourceOptions(self.axis.value, self._channel, self.level.value or 0, region)
+        channel = None if self.channel.value == CHANNEL_ON_VIEW else self.channel.value
+        options = SourceOptions(self.axis.value, channel, self.level.value or 0, region)
         return source_on_view(self._viewer, image, options, self._canvas())
 
     def _canvas(self) -> tuple[int, int] | None:
@@ -188,10 +188,6 @@ class SourceForm(QObject):
         self._viewer.add_layer(shapes)
         self._viewer.layers.selection.active = active
         return shapes
-
-    @property
-    def _channel(self) -> Channel | None:
-        return None if self.channel.value == CHANNEL_ON_VIEW else self.channel.value
 
     # choices of the lists
 

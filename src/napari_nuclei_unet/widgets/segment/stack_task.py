@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -152,20 +151,14 @@ class StackTask(PlaneTask):
         self.warnings.add(notice)
         return new
 
-    def status(self, step: Any) -> str:
-        """Return the text that describes the progress."""
-        if self.is_stopping:
-            return "Stopping …"
+    def _progress(self, step: Any) -> str:
         already_done = len(self.stack.plane_indices) - len(self.numbers)
         plane = getattr(step, "plane", step.done * len(self.numbers) // max(step.total, 1))
         message = f"Plane {min(already_done + plane + 1, len(self.stack.plane_indices)):,} of "
         message += f"{len(self.stack.plane_indices):,}"
         if hasattr(step, "tile"):
             message += f" · tile {min(step.tile + 1, step.tiles)} of {step.tiles}"
-        if step.done == 0:
-            self.tiles_from = time.monotonic()
-            return message
-        return f"{message} · {self.remaining_time(step)}"
+        return self.with_remaining_time(message, step, step.done == 0)
 
 
 def stack_task_steps(

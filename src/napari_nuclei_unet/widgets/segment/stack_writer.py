@@ -143,8 +143,10 @@ class StackWriter(TaskController):
             stack.layer = layer = self._plane_writer.show(source, retuned, layer, place)
         else:
             labels, inside = retuned.labels, retuned.inside
-            self._predictions.write_plane(
-                layer, place, lambda: write_plane_labels(layer, place, labels, inside, refresh)
+            self._predictions.write(
+                layer,
+                lambda: write_plane_labels(layer, place, labels, inside, refresh),
+                place.index,
             )
         stack.areas[number] = retuned.areas
         stack.record = retuned.result.record

@@ -101,9 +101,7 @@ class SegmentWidget(QWidget):
         self._current_plane = CurrentPlane(self._source_form, self._model, self._predictions)
         self._status_panel = StatusPanel()
         self._display_options = DisplayOptions(self._viewer, self._source_form)
-        self._linking_panel = LinkingPanel(
-            self._viewer, self._source_form, self._predictions.write_all_planes
-        )
+        self._linking_panel = LinkingPanel(self._viewer, self._source_form, self._predictions.write)
         self._reproduce_panel = ReproducePanel(
             self._viewer, self._source_form, self.use_record, self._current_plane
         )
@@ -316,7 +314,7 @@ class SegmentWidget(QWidget):
 
     def _on_retuned(self, result: PlaneResult, retuned: RetunedPlane) -> None:
         layer = result.layer
-        self._predictions.write_plane(layer, result.placement, lambda: result.update(retuned))
+        self._predictions.write(layer, lambda: result.update(retuned), result.placement.index)
         self._status_panel.show_message(
             summarize_plane(retuned, result.source, None) + stale_ids_warning(layer)
         )

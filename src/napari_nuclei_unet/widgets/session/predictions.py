@@ -59,9 +59,7 @@ class PredictionCache(QObject):
         self._plane_results: OrderedDict[Any, PlaneResult] = OrderedDict()
         self._requested: tuple[PlaneResult, SegmentParams] | None = None
         self._retuning: PlaneResult | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(RETUNE_DELAY_MS)
+        self._timer = QTimer(self, singleShot=True, interval=RETUNE_DELAY_MS)
         self._timer.timeout.connect(self._start)
         self._job = ThreadJob()
         self._job.returned.connect(self._on_result)
@@ -133,18 +131,18 @@ class PredictionCache(QObject):
 
     def get_records(self, layer: Labels) -> list[dict[str, Any]]:
         """Return the records of all stored planes of labels."""
-        by_plane = {
-            plane_key(stored.placement.index): stored.record
-            for stored in self._plane_results.values()
-            if stored.layer == layer
-        }
+        results = self._results_on(layer)
+        by_plane = {plane_key(stored.placement.index): stored.record for stored in results}
         return [record for record in by_plane.values() if record]
 
-    def _results_on(self, layer: Labels | None, index: LabelsIndex) -> list[PlaneResult]:
+    def _results_on(
+        self, layer: Labels | None, index: LabelsIndex | None = None
+    ) -> list[PlaneResult]:
+        """Return the results of a layer, or of a plane of it."""
         return [
             stored
             for stored in self._plane_results.values()
-            if stored.placement.index == index and stored.layer == layer
+            if stored.layer == layer and index in (None, stored.placement.index)
         ]
 
     def edited(self, layer: Labels, placement: LayerPlacement) -> bool:
@@ -159,24 +157,18 @@ class PredictionCache(QObject):
             and bool(data[placement.index].any())
         )
 
-    def write_plane(
-        self, layer: Labels | None, placement: LayerPlacement, write: Callable[[], _Result]
+    def write(
+        self,
+        layer: Labels | None,
+        write: Callable[[], _Result],
+        index: LabelsIndex | None = None,
     ) -> _Result:
-        """Write into a plane of labels; results that were unedited there remain so."""
-        results = self._results_on(layer, placement.index)
-        unedited = [stored for stored in results if stored.is_unedited()]
+        """Write into labels, or a plane of them; results that were unedited there remain so."""
+        unedited = [stored for stored in self._results_on(layer, index) if stored.is_unedited()]
         written = write()
         for stored in unedited:
             stored.mark_written()
         return written
-
-    def write_all_planes(self, layer: Labels, write: Callable[[], None]) -> None:
-        """Write into all planes of labels; results that were unedited there remain so."""
-        results = [stored for stored in self._plane_results.values() if stored.layer == layer]
-        unedited = [stored for stored in results if stored.is_unedited()]
-        write()
-        for stored in unedited:
-            stored.mark_written()
 
     def contains(self, plane_result: PlaneResult) -> bool:
         """Return whether a result is still stored."""

@@ -79,9 +79,7 @@ class DatasetForm(QObject):
             "not finished, with a shapes layer around what you have, or with a margin.",
             self._unlabelled_choices,
         )
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(RECOUNT_DELAY_MS)
+        self._timer = QTimer(self, singleShot=True, interval=RECOUNT_DELAY_MS)
         self._watch(parent)
 
     def _watch(self, parent: QWidget) -> None:

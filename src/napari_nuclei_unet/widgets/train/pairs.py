@@ -108,7 +108,11 @@ def find_pairs(viewer: ViewerModel) -> list[LayerPair]:
     """Find labels of its shape for every image: by their record, by name, then in order."""
     labels = list_layers(viewer, Labels, without_key=ERRORS_KEY)
     pairs: list[LayerPair] = []
-    for likely in (_was_segmented_from, _is_named_after, lambda *_: True):
+    for likely in (
+        _was_segmented_from,
+        lambda labels, image: labels.name.startswith(image.name),
+        lambda *_: True,
+    ):
         for image in trainable_images(viewer):
             if any(pair.image == image for pair in pairs):
                 continue
@@ -127,10 +131,6 @@ def find_pairs(viewer: ViewerModel) -> list[LayerPair]:
 def _was_segmented_from(labels: Labels, image: Image) -> bool:
     record = labels.metadata.get(METADATA_KEY, {})
     return isinstance(record, dict) and record.get("image") == str(image.unique_id)
-
-
-def _is_named_after(labels: Labels, image: Image) -> bool:
-    return labels.name.startswith(image.name)
 
 
 class PairList(QObject):
