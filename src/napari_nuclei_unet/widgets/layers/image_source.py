@@ -27,7 +27,7 @@ from napari_nuclei_unet.widgets.layers.geometry import (
     world_to_positions,
 )
 from napari_nuclei_unet.widgets.layers.label_ids import index_plane_axes, plane_key
-from napari_nuclei_unet.widgets.layers.labels_layer import get_layer_placement
+from napari_nuclei_unet.widgets.layers.labels_layer import LayerPlacement, get_layer_placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -122,6 +122,11 @@ class ImageSource:
         return "".join(
             names.get(axis) or next(letters) for axis in range(len(self.plane_index.index))
         )
+
+    @property
+    def placement(self) -> LayerPlacement:
+        """The placement of its results; computed from the layer as it is now."""
+        return get_layer_placement(self.image, self.plane_index)
 
     @property
     def path(self) -> Path | None:
@@ -275,7 +280,7 @@ def _drawn_polygons(
 
 def create_shapes_layer(source: ImageSource, polygons: Sequence[Any], name: str) -> Shapes:
     """Create a shapes layer of polygons in pixels of the plane of a source."""
-    placement = get_layer_placement(source.image, source.plane_index)
+    placement = source.placement
     outlines = []
     for polygon in polygons:
         outline = np.zeros((len(polygon), len(placement.shape)))

@@ -27,7 +27,7 @@ from napari_nuclei_unet.models.model import load_model, read_card
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.widgets.common.job import reserve_threads
 from napari_nuclei_unet.widgets.layers.image_source import ImageSource
-from napari_nuclei_unet.widgets.layers.labels_layer import LayerPlacement, get_layer_placement
+from napari_nuclei_unet.widgets.layers.labels_layer import LayerPlacement
 from napari_nuclei_unet.widgets.layers.streamed_features import read_features_csv
 from napari_nuclei_unet.widgets.segment.plane_task import (
     SegmentRequest,
@@ -145,11 +145,7 @@ def _check_source_exists(path: Path | None, _: bool) -> None:
 
 def _leading_index(source: ImageSource) -> tuple[int, ...]:
     """Return the index of a plane along the axes of its labels before the last two."""
-    return tuple(
-        part
-        for part in get_layer_placement(source.image, source.plane_index).index
-        if not isinstance(part, slice)
-    )
+    return tuple(part for part in source.placement.index if not isinstance(part, slice))
 
 
 def plane_columns(source: ImageSource) -> dict[str, int]:

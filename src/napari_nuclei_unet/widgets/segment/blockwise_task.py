@@ -15,7 +15,6 @@ from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.image_source import ImageSource
 from napari_nuclei_unet.widgets.layers.labels_layer import (
     detach_labels,
-    get_layer_placement,
     write_record,
 )
 from napari_nuclei_unet.widgets.layers.measurements import create_measurement_source
@@ -72,7 +71,7 @@ class BlockwiseController(TaskController):
         UserError
             If the plane's axes are not the last of its labels.
         """
-        place = get_layer_placement(request.source.image, request.source.plane_index)
+        place = request.source.placement
         if [isinstance(part, slice) for part in place.index[-2:]] != [True, True]:
             raise UserError(
                 "A plane as large as this must lie along the last two axes of the image: "
@@ -112,20 +111,20 @@ class BlockwiseController(TaskController):
         for layer in list(self._viewer.layers):
             if layer.metadata.get(METADATA_KEY, {}).get("store") == key:
                 self._viewer.layers.remove(layer)
-        place = get_layer_placement(source.image, source.plane_index)
         height, width = source.shape
         paintable = height * width <= PAINTABLE or len(store.levels) == 1
         layer = self._viewer.add_labels(
             store.labels if paintable else store.levels,
             name=f"{source.image.name} nuclei",
             multiscale=not paintable,
-            **place.geometry,
+            **source.placement.geometry,
         )
-        *others, last = [get_layer_placement(source.image, index) for index in plane_indices]
+        planes = [source.at_plane(index) for index in plane_indices]
+        *others, last = [plane.placement for plane in planes]
         write_record(layer, source.image, last, result.record | {"store": key}, others)
         detach_labels(layer)  # later results of a region get an in-memory layer of their own
         self._display_options.apply(layer)
-        _tabulate(layer, [source.at_plane(index) for index in plane_indices], result.table)
+        _tabulate(layer, planes, result.table)
 
 
 def _tabulate(layer: Labels, planes: Sequence[ImageSource], table: Any) -> None:
@@ -133,9 +132,8 @@ def _tabulate(layer: Labels, planes: Sequence[ImageSource], table: Any) -> None:
     features = get_features_table(layer)
     for plane in planes:
         origin = create_measurement_source(plane, lambda: None)
-        index = get_layer_placement(plane.image, plane.plane_index).index
         features.set_measurements(
-            index,
+            plane.placement.index,
             origin,
             select_plane_rows(table, plane_columns(plane), plane.shape, origin.spacing),
         )

@@ -8,7 +8,6 @@ from napari.layers import Labels
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.layers.image_source import WHOLE_IMAGE, ImageSource
-from napari_nuclei_unet.widgets.layers.labels_layer import get_layer_placement
 from napari_nuclei_unet.widgets.segment.blockwise_task import is_large
 from napari_nuclei_unet.widgets.session.plane_result import PlaneResult
 
@@ -52,25 +51,18 @@ class CurrentPlane:
     def planes(self) -> list[PlaneResult]:
         """Return the cached results of all planes of the stack."""
         source = self._whole_source() if self._source_form.planes.axes else None
-        return (
-            [] if source is None else self._predictions.find_planes(source, self._model.model.value)
-        )
+        return self._predictions.find_planes(source, self._model.model.value) if source else []
 
     def record(self, layer: Labels) -> dict[str, Any] | None:
         """Return the record of this plane of the labels, which other planes may share."""
-        source = self._whole_source()
-        if source is None:
+        if (source := self._whole_source()) is None:
             return None
-        return self._predictions.get_record(
-            layer, get_layer_placement(source.image, source.plane_index).index
-        )
+        return self._predictions.get_record(layer, source.placement.index)
 
     def explain_missing(self) -> str:
         """Return a message that explains why the plane has no cached result."""
         source = self._whole_source()
-        return (
-            TOO_LARGE_TO_RETUNE if source is not None and is_large(source) else PLANE_NOT_SEGMENTED
-        )
+        return TOO_LARGE_TO_RETUNE if source and is_large(source) else PLANE_NOT_SEGMENTED
 
     def has_mixed_settings(self, layer: Labels) -> bool:
         """Return whether planes of the labels are known to have different settings."""

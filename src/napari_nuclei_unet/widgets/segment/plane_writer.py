@@ -13,7 +13,6 @@ from napari_nuclei_unet.widgets.layers.labels_layer import (
     LayerPlacement,
     detach_labels,
     find_labels_layer,
-    get_layer_placement,
     show_labels,
 )
 from napari_nuclei_unet.widgets.segment.plane_task import PlaneTaskOutput, SegmentRequest
@@ -56,7 +55,7 @@ class PlaneWriter:
                 "not added: segment it again."
             )
             return None
-        place = get_layer_placement(source.image, source.plane_index)
+        place = source.placement
         layer = find_labels_layer(self._viewer, source.image, len(place.shape))
         if layer is not None and retuned.inside is None and self._predictions.edited(layer, place):
             detach_labels(layer)

@@ -14,10 +14,8 @@ from napari_nuclei_unet.widgets.common.notify import name_controls, report_user_
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.geometry import is_on_view
 from napari_nuclei_unet.widgets.layers.labels_layer import (
-    LayerPlacement,
     check_unlocked,
     find_labels_layer,
-    get_layer_placement,
     set_geometry,
     write_plane_labels,
     write_record,
@@ -102,7 +100,7 @@ class StackWriter(TaskController):
             return ""
         if layer not in self._viewer.layers:
             return f"The labels '{layer.name}' were removed, so their run has ended."
-        if layer.data.shape != get_layer_placement(source.image, source.plane_index).shape:
+        if layer.data.shape != source.placement.shape:
             return f"The labels '{layer.name}' have another shape now, so their run has ended."
         return (
             "" if layer.editable else f"The labels '{layer.name}' were locked: the run has ended."
@@ -132,7 +130,7 @@ class StackWriter(TaskController):
         source = stack.request.source.at_plane(stack.plane_indices[number])
         retuned = output.retuned
         assert retuned is not None
-        place = get_layer_placement(source.image, source.plane_index)
+        place = source.placement
         layer = stack.layer or find_labels_layer(self._viewer, source.image, len(place.shape))
         if layer is not None and retuned.inside is None and self._predictions.edited(layer, place):
             stack.edited.add(number)
@@ -181,7 +179,7 @@ class StackWriter(TaskController):
         """Return a warning if ids no longer match across planes; remove outdated tracks."""
         if (layer := stack.layer) is None or layer not in self._viewer.layers:
             return ""
-        place = get_layer_placement(stack.request.source.image, stack.request.source.plane_index)
+        place = stack.request.source.placement
         at = zip(place.shape, place.index, strict=True)
         planes = [length for length, part in at if not isinstance(part, slice)]
         warning = stale_ids_warning(layer, "")
@@ -200,8 +198,7 @@ class StackWriter(TaskController):
             stack.places = []
             get_features_table(layer).publish()
         if source.image in self._viewer.layers and source.is_current:
-            place: LayerPlacement = get_layer_placement(source.image, source.plane_index)
-            set_geometry(layer, place)
+            set_geometry(layer, source.placement)
         layer.refresh(extent=False)
 
 

@@ -32,7 +32,6 @@ from napari_nuclei_unet.widgets.layers.labels_layer import (
     check_labels_memory,
     check_unlocked,
     find_labels_layer,
-    get_layer_placement,
 )
 from napari_nuclei_unet.widgets.layers.watcher import LayerWatcher
 from napari_nuclei_unet.widgets.segment.blockwise_task import BlockwiseController, is_large
@@ -250,7 +249,7 @@ class SegmentWidget(QWidget):
                 if is_large(source):
                     self._blockwise_controller.start(request, planes or [source.plane_index])
                     return
-            place = get_layer_placement(source.image, source.plane_index)
+            place = source.placement
             layer = find_labels_layer(self._viewer, source.image, len(place.shape))
             check_unlocked(layer)
             check_labels_memory(source.image, place, layer)
