@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -265,17 +265,23 @@ def _drawn_polygons(
             "polygons only."
         )
     polygons = []
-    for corners, kind in zip(shapes.data, shapes.shape_type, strict=True):
-        outline = shape_outline(corners, kind)
-        world = np.array([shapes.data_to_world(corner) for corner in outline])
-        points = np.tile(np.asarray(viewer.dims.point, float), (len(world), 1))
-        points[:, -shapes.ndim :] = world / viewer_unit_lengths(viewer, shapes)
-        points = points[:, -image.ndim :] * viewer_unit_lengths(viewer, image)
+    for points in world_outlines(viewer, shapes, image):
         if _is_on_plane(image, plane_index, shapes.ndim, points[0]):
             polygons.append(_world_to_plane(image, list(plane_axes(plane_index)), points).tolist())
     if not polygons:
         raise UserError(f"'{shapes.name}' has no shape on the plane that the view shows.")
     return polygons
+
+
+def world_outlines(
+    viewer: ViewerModel, shapes: Shapes, layer: Layer
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the vertices of each shape in the world, with the axes and units of a layer."""
+    for corners, kind in zip(shapes.data, shapes.shape_type, strict=True):
+        world = np.array([shapes.data_to_world(point) for point in shape_outline(corners, kind)])
+        points = np.tile(np.asarray(viewer.dims.point, float), (len(world), 1))
+        points[:, -shapes.ndim :] = world / viewer_unit_lengths(viewer, shapes)
+        yield points[:, -layer.ndim :] * viewer_unit_lengths(viewer, layer)
 
 
 def create_shapes_layer(source: ImageSource, polygons: Sequence[Any], name: str) -> Shapes:
@@ -294,12 +300,9 @@ def create_shapes_layer(source: ImageSource, polygons: Sequence[Any], name: str)
 
 
 def shape_outline(corners: Any, kind: str) -> NDArray[np.float64]:
-    """Return the vertices of a shape; an ellipse becomes a polygon of many."""
-    return _ellipse_outline(corners) if kind == "ellipse" else np.asarray(corners, float)
-
-
-def _ellipse_outline(corners: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Compute the outline of the ellipse in a parallelogram."""
+    """Return the vertices of a shape; an ellipse, in its box, becomes a polygon of many."""
+    if kind != "ellipse":
+        return np.asarray(corners, float)
     centre = np.mean(corners, axis=0)
     width, height = (np.asarray(corners[i]) - np.asarray(corners[0]) for i in (1, 3))
     angles = np.linspace(0, 2 * math.pi, ELLIPSE_VERTICES, endpoint=False)[:, None]

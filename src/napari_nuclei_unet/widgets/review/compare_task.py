@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError, convert_read_errors
 from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, Comparison, compare
+from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.widgets.layers.geometry import (
     layer_shape,
     pixel_to_world,
@@ -39,21 +39,13 @@ LABELS_CHANGED_WHILE_COMPARING = (
 )
 
 
-@dataclass(frozen=True)
-class CompareStep:
-    """Progress in parts of the work."""
-
-    done: int
-    total: int
-
-
-def compare_steps(annotation: Any, result: Any) -> Generator[CompareStep, Any, Comparison]:
+def compare_steps(annotation: Any, result: Any) -> Generator[Step, Stop, Comparison]:
     """Compare copies of two arrays of labels; runs in the thread."""
-    yield CompareStep(0, 3)
+    yield Step(0, 3)
     true = _read(annotation)
-    yield CompareStep(1, 3)
+    yield Step(1, 3)
     predicted = _read(result)
-    yield CompareStep(2, 3)
+    yield Step(2, 3)
     if not true.any() and not predicted.any():
         raise UserError("Neither layer has a nucleus, so there is nothing to compare.")
     try:
@@ -62,7 +54,7 @@ def compare_steps(annotation: Any, result: Any) -> Generator[CompareStep, Any, C
         raise UserError("There is not enough memory to compare these labels: crop both.") from error
     if not _is_unchanged(annotation, true) or not _is_unchanged(result, predicted):
         raise UserError(LABELS_CHANGED_WHILE_COMPARING)
-    yield CompareStep(3, 3)
+    yield Step(3, 3)
     return comparison
 
 

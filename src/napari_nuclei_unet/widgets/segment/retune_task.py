@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.progress import Step
+from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.geometry import is_on_view
 from napari_nuclei_unet.widgets.layers.labels_layer import write_record
@@ -18,15 +18,12 @@ from napari_nuclei_unet.widgets.session.plane_result import PlaneResult, Retuned
 from napari_nuclei_unet.widgets.session.predictions import retune_plane
 
 
-@dataclass(frozen=True, eq=False)
-class RetuneStep:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RetuneStep(Step):
     """A plane is retuned; ``retuned`` is None if its image has changed since."""
 
-    done: int
-    total: int
     plane_result: PlaneResult
     retuned: RetunedPlane | None
-    notice: str = ""
 
 
 class RetuneTask(PlaneTask):
@@ -95,11 +92,12 @@ class RetuneController(TaskController):
 
 def retune_task_steps(
     planes: Sequence[PlaneResult], params: SegmentParams
-) -> Generator[Step | RetuneStep, bool | None, bool]:
+) -> Generator[Step, Stop, bool]:
     """Retune planes; runs in the thread, and returns whether all are done."""
     stop = yield Step(0, len(planes))
     for done, result in enumerate(planes, 1):
         if stop:
             return False
-        stop = yield RetuneStep(done, len(planes), result, retune_plane(result, params))
+        retuned = retune_plane(result, params)
+        stop = yield RetuneStep(done, len(planes), plane_result=result, retuned=retuned)
     return True

@@ -35,23 +35,12 @@ if TYPE_CHECKING:
 MAX_WARNINGS_PER_RUN = 3
 
 
-@dataclass(frozen=True, eq=False)
-class StackPlaneStep:
-    """A plane is finished; an event of :func:`stack_task_steps`.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StackPlaneStep(Step):
+    """A plane is finished; other fields as in ``segmentation.stack.SegmentedPlaneStep``."""
 
-    Attributes
-    ----------
-    done, total, notice, plane, planes, tile, tiles
-        As in ``segmentation.stack.SegmentedPlaneStep``.
-    finished : PlaneTaskOutput
-    """
-
-    done: int
-    total: int
-    plane: int
-    planes: int
     finished: PlaneTaskOutput
-    notice: str = ""
+    plane: int
     tile: int = 1
     tiles: int = 1
 
@@ -193,13 +182,8 @@ def stack_task_steps(
         source = sources[step.plane]
         if not file:
             file.append(_stack_file(source))
-        return StackPlaneStep(
-            step.done,
-            step.total,
-            step.plane,
-            step.planes,
-            _task_output(request, source, step, file[0]),
-        )
+        finished = _task_output(request, source, step, file[0])
+        return StackPlaneStep(step.done, step.total, finished=finished, plane=step.plane)
 
     return (yield from forward_stop(steps, convert))
 

@@ -9,7 +9,6 @@ import weakref
 from collections import deque
 from collections.abc import Generator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 
+from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 
 if TYPE_CHECKING:
     from napari_nuclei_unet.widgets.session.plane_result import PlaneResult
-
-
-@dataclass(frozen=True)
-class _SilentStep:
-    """A step that is never shown: a job without a title has no progress bar."""
-
-    done: int = 0
-    total: int = 1
 
 
 class DiskCache(QObject):
@@ -125,11 +117,9 @@ class DiskCache(QObject):
             folder.cleanup()
 
 
-def _write_steps(
-    path: str, maps: NDArray[Any]
-) -> Generator[_SilentStep, None, NDArray[Any] | None]:
+def _write_steps(path: str, maps: NDArray[Any]) -> Generator[Step, Stop, NDArray[Any] | None]:
     """Write maps in the thread, and memory-map them; return None if that fails."""
-    yield _SilentStep()
+    yield Step(0, 1)
     try:
         np.save(path, maps)
         mapped = np.load(path, mmap_mode="r")

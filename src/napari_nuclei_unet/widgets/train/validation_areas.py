@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.boxes import Box, Region
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.layers.geometry import check_invertible, viewer_unit_lengths
-from napari_nuclei_unet.widgets.layers.image_source import shape_outline
+from napari_nuclei_unet.widgets.layers.geometry import check_invertible
+from napari_nuclei_unet.widgets.layers.image_source import shape_outline, world_outlines
 from napari_nuclei_unet.widgets.layers.labels_layer import get_geometry
 from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY, find_marked_layer
 from napari_nuclei_unet.widgets.train.pairs import LayerPair
@@ -147,12 +147,8 @@ def read_finished_areas(
     labels, plane_axes = pair.labels, _plane_axes(pair)
     others = [axis for axis in range(labels.ndim) if axis not in plane_axes]
     areas: dict[AnnotatedPosition, list[Any]] = {}
-    for corners, kind in zip(shapes.data, shapes.shape_type, strict=True):
-        world = np.array([shapes.data_to_world(point) for point in shape_outline(corners, kind)])
-        full = np.tile(np.asarray(viewer.dims.point, float), (len(world), 1))
-        full[:, -shapes.ndim :] = world / viewer_unit_lengths(viewer, shapes)
-        here = full[:, -labels.ndim :] * viewer_unit_lengths(viewer, labels)
-        pixels = np.array([labels.world_to_data(point) for point in here])
+    for outline in world_outlines(viewer, shapes, labels):
+        pixels = np.array([labels.world_to_data(point) for point in outline])
         position = tuple(np.round(pixels[0, others]).astype(int).tolist())
         areas.setdefault(position, []).append(pixels[:, plane_axes].tolist())
     if shapes.ndim <= 2:
