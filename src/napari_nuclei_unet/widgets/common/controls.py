@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from magicgui.widgets import ComboBox
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QBoxLayout,
     QCheckBox,
@@ -84,6 +84,18 @@ def create_section(name: str, title: str, content: QWidget) -> QCollapsible:
     section.setObjectName(name)
     section.addWidget(content)
     return section
+
+
+class Panel(QWidget):
+    """A part of a dock.
+
+    Signals
+    -------
+    message : str
+        A sentence for the user.
+    """
+
+    message = Signal(str)
 
 
 class ScrollableForm(QScrollArea):

@@ -6,13 +6,18 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFormLayout, QLabel
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, Comparison
 from napari_nuclei_unet.metrics.matching import IOU_THRESHOLDS
-from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_label
+from napari_nuclei_unet.widgets.common.controls import (
+    Panel,
+    create_button,
+    create_combo_box,
+    create_label,
+)
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.common.notify import report_user_errors
@@ -41,20 +46,13 @@ SCORES_PER_ROW = 4
 TWO_LABELS_NEEDED = "Two labels layers of one image are needed: open or paint the other one first."
 
 
-class ComparePanel(QWidget):
+class ComparePanel(Panel):
     """Compares two labels layers, and shows how they differ.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-
-    Signals
-    -------
-    message : str
-        A sentence for the user.
     """
-
-    message = Signal(str)
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()

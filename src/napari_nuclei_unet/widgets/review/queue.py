@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QWidget
+from qtpy.QtWidgets import QGridLayout
 
-from napari_nuclei_unet.widgets.common.controls import create_button, fill_grid
+from napari_nuclei_unet.widgets.common.controls import Panel, create_button, fill_grid
 from napari_nuclei_unet.widgets.common.notify import report_user_errors
 from napari_nuclei_unet.widgets.layers.features import (
     ACCEPTED,
@@ -37,21 +36,14 @@ ALL_REVIEWED = "All nuclei have been reviewed."
 NO_CURRENT_NUCLEUS = "No nucleus is being reviewed: press N for the next doubtful one."
 
 
-class ReviewQueue(QWidget):
+class ReviewQueue(Panel):
     """Steps through the nuclei that were not reviewed, the least confident first.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
     target : TargetForm
-
-    Signals
-    -------
-    message : str
-        A sentence for the user.
     """
-
-    message = Signal(str)
 
     def __init__(self, viewer: ViewerModel, target: TargetForm) -> None:
         super().__init__()

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QPushButton
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.controls import create_button, fill_grid
+from napari_nuclei_unet.widgets.common.controls import Panel, create_button, fill_grid
 from napari_nuclei_unet.widgets.common.key_bindings import KeyBindings
 from napari_nuclei_unet.widgets.common.notify import name_controls, report_user_errors
 from napari_nuclei_unet.widgets.review import edits as _editing
@@ -56,7 +55,7 @@ EDIT_TOOLS = (
 )
 
 
-class EditToolbar(QWidget):
+class EditToolbar(Panel):
     """A button for each tool, of which one at most is active.
 
     Parameters
@@ -64,14 +63,7 @@ class EditToolbar(QWidget):
     viewer : napari.components.ViewerModel
     target : TargetForm
         Holds the labels that are corrected, and their image.
-
-    Signals
-    -------
-    message : str
-        A sentence for the user.
     """
-
-    message = Signal(str)
 
     def __init__(self, viewer: ViewerModel, target: TargetForm) -> None:
         super().__init__()

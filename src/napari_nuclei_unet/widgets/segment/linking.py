@@ -11,12 +11,16 @@ import numpy as np
 from napari.layers import Labels, Tracks
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, fill_layout
+from napari_nuclei_unet.widgets.common.controls import (
+    Panel,
+    create_button,
+    create_combo_box,
+    fill_layout,
+)
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
 from napari_nuclei_unet.widgets.common.notify import report_user_errors, show_user_error
@@ -88,7 +92,7 @@ def linking_task_steps(
     return LinkingTaskOutput(planes, (yield from steps))
 
 
-class LinkingPanel(QWidget):
+class LinkingPanel(Panel):
     """Buttons to join the slices and link the frames of the labels of a stack.
 
     Parameters
@@ -98,14 +102,7 @@ class LinkingPanel(QWidget):
         Holds the chosen image.
     writing : callable
         Called with the labels layer and a function that writes into it; calls that function.
-
-    Signals
-    -------
-    message : str
-        A sentence for the user.
     """
-
-    message = Signal(str)
 
     def __init__(
         self,

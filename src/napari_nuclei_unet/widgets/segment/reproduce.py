@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import Signal
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.provenance.reproduce import (
@@ -18,7 +17,7 @@ from napari_nuclei_unet.provenance.reproduce import (
     format_command,
     format_python,
 )
-from napari_nuclei_unet.widgets.common.controls import create_button, fill_layout
+from napari_nuclei_unet.widgets.common.controls import Panel, create_button, fill_layout
 from napari_nuclei_unet.widgets.common.notify import name_controls
 from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
@@ -40,7 +39,7 @@ PLANES_NOT_A_RANGE = (
 )
 
 
-class ReproducePanel(QWidget):
+class ReproducePanel(Panel):
     """Copies a command or code that reproduces a result, or restores its settings.
 
     Parameters
@@ -52,14 +51,7 @@ class ReproducePanel(QWidget):
         Called with the record whose settings are restored.
     current_plane : CurrentPlane
         Has the record of the plane on view, which may differ from that of the labels.
-
-    Signals
-    -------
-    message : str
-        A sentence for the user.
     """
-
-    message = Signal(str)
 
     def __init__(
         self,
