@@ -66,8 +66,9 @@ def fill_layout(layout: QBoxLayout, *widgets: QWidget) -> None:
         layout.addWidget(widget)
 
 
-def fill_grid(layout: QGridLayout, widgets: Iterable[QWidget]) -> None:
-    """Lay out widgets in two columns, without margins."""
+def fill_grid(parent: QWidget, widgets: Iterable[QWidget]) -> None:
+    """Lay out widgets in two columns of a parent, without margins."""
+    layout = QGridLayout(parent)
     layout.setContentsMargins(0, 0, 0, 0)
     for place, widget in enumerate(widgets):
         layout.addWidget(widget, *divmod(place, 2))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
-from qtpy.QtWidgets import QGridLayout
 
 from napari_nuclei_unet.widgets.common.controls import Panel, create_button, fill_grid
 from napari_nuclei_unet.widgets.common.notify import report_user_errors
@@ -60,7 +59,7 @@ class ReviewQueue(Panel):
             ("accept", "Accept (Y)", "This nucleus is right; go to the next.", self.accept),
             ("remove", "Delete (Backspace)", "Delete this nucleus; go to the next.", self.delete),
         )  # fmt: skip
-        fill_grid(QGridLayout(self), [create_button(*spec) for spec in specs])
+        fill_grid(self, [create_button(*spec) for spec in specs])
         target.changed.connect(self.start_over)
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QGridLayout, QPushButton
+from qtpy.QtWidgets import QPushButton
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controls import Panel, create_button, fill_grid
@@ -77,7 +77,7 @@ class EditToolbar(Panel):
             button = create_button(name, text, tool.hint, partial(self.activate, tool))
             button.setCheckable(True)
             self._buttons[tool.name] = button
-        fill_grid(QGridLayout(self), self._buttons.values())
+        fill_grid(self, self._buttons.values())
         self._strokes.drawn.connect(self._on_drawn)
         self._strokes.lost.connect(self.deactivate)
         target.changed.connect(self.deactivate)

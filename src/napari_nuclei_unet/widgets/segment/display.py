@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_nuclei_unet.arrays.boxes import enlarged
 from napari_nuclei_unet.widgets.common.controls import create_check_box, fill_layout
-from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer, set_geometry
+from napari_nuclei_unet.widgets.layers.labels_layer import set_geometry
 from napari_nuclei_unet.widgets.layers.metadata_keys import PROBABILITY_KEY, find_marked_layer
 from napari_nuclei_unet.widgets.session.plane_result import PlaneResult
 
@@ -66,7 +66,7 @@ class DisplayOptions(QWidget):
             show_probability(self._viewer, result, probability, refresh)
 
     def _on_outlines(self, _: bool) -> None:
-        if (layer := find_result_layer(self._viewer, self._source_form.image.value)) is not None:
+        if (layer := self._source_form.find_result()) is not None:
             self.apply(layer)
 
     def _on_probability(self, checked: bool) -> None:
@@ -79,7 +79,7 @@ class DisplayOptions(QWidget):
 
 
 def show_probability(
-    viewer: ViewerModel, result: PlaneResult, probability: NDArray[np.float32], refresh: bool = True
+    viewer: ViewerModel, result: PlaneResult, probability: NDArray[np.float32], refresh: bool
 ) -> Image:
     """Show the probability map of one plane above its image; other planes stay as they are.
 

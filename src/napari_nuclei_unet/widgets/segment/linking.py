@@ -28,10 +28,10 @@ from napari_nuclei_unet.widgets.layers.features import get_features_table
 from napari_nuclei_unet.widgets.layers.label_ids import get_label_ids
 from napari_nuclei_unet.widgets.layers.labels_layer import (
     check_unlocked,
-    find_result_layer,
     get_geometry,
 )
 from napari_nuclei_unet.widgets.layers.metadata_keys import LINKED_IDS_KEY, METADATA_KEY, TRACKS_KEY
+from napari_nuclei_unet.widgets.segment.plane_form import axis_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -153,7 +153,7 @@ class LinkingPanel(Panel):
         active = self._viewer.layers.selection.active
         if isinstance(active, Labels):
             return active
-        return find_result_layer(self._viewer, self._source_form.image.value)
+        return self._source_form.find_result()
 
     def _axes(self, _: Any) -> list[tuple[str, int]]:
         layer = self._labels()
@@ -161,7 +161,7 @@ class LinkingPanel(Panel):
             return []
         shape = layer.data.shape
         axes = [axis for axis in range(layer.ndim - 2) if shape[axis] > 1]
-        titles = {axis: _axis_title(layer, axis) for axis in axes}
+        titles = {axis: axis_name(layer, axis) for axis in axes}
         # depth comes first in the list; of the others the last is the likeliest for it
         axes.sort(key=lambda axis: (titles[axis].lower() not in DEPTH_AXIS_NAMES, -axis))
         return [(f"{titles[axis]} ({shape[axis]})", axis) for axis in axes]
@@ -189,7 +189,7 @@ class LinkingPanel(Panel):
     def _time_axis(self, layer: Labels) -> int:
         """Return the axis that is named time, or else the first."""
         axes = sorted(axis for _, axis in self._axes(None))
-        named = [axis for axis in axes if _axis_title(layer, axis).lower() in TIME_AXIS_NAMES]
+        named = [axis for axis in axes if axis_name(layer, axis).lower() in TIME_AXIS_NAMES]
         return (named or axes)[0]
 
     def _enable(self, idle: bool) -> None:
@@ -214,7 +214,7 @@ class LinkingPanel(Panel):
         if over_time:
             self._show_tracks(layer, linked)
         noun = "tracks" if over_time else "nuclei joined"
-        self.message.emit(f"{linked.count:,} {noun} along {_axis_title(layer, axis)}")
+        self.message.emit(f"{linked.count:,} {noun} along {axis_name(layer, axis)}")
 
     def _on_finished(self) -> None:
         layer, self._layer = self._layer, None
@@ -284,8 +284,3 @@ def _to_napari_tracks(linked: LinkedLabels) -> tuple[NDArray[np.float64], dict[i
     born = table["parent"] > 0
     pairs = zip(table["track"][born].tolist(), table["parent"][born].tolist(), strict=True)
     return np.column_stack(columns).astype(np.float64), {child: [mother] for child, mother in pairs}
-
-
-def _axis_title(layer: Labels, axis: int) -> str:
-    name = layer.axis_labels[axis]
-    return name if name.isalpha() else f"axis {axis}"

@@ -19,7 +19,6 @@ from napari_nuclei_unet.provenance.reproduce import (
 )
 from napari_nuclei_unet.widgets.common.controls import Panel, create_button, fill_layout
 from napari_nuclei_unet.widgets.common.notify import name_controls
-from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ class ReproducePanel(Panel):
         if (stack_record := extend_record_to_stack(record)) is None:
             plane_record = {name: record[name] for name in record if name not in ("join", "track")}
             return plane_record, f": {PLANES_NOT_A_RANGE}"
-        layer = find_result_layer(self._viewer, self._source_form.image.value)
+        layer = self._source_form.find_result()
         mixed = (
             stack_record is not record
             and layer is not None
@@ -139,7 +138,7 @@ class ReproducePanel(Panel):
 
             if (file_record := read_record(active.source.path)) is not None:
                 return file_record
-        layer = find_result_layer(self._viewer, self._source_form.image.value)
+        layer = self._source_form.find_result()
         if layer is None:
             show_warning("There is no result yet: click Segment, or select its labels layer.")
             return None

@@ -23,6 +23,7 @@ from napari_nuclei_unet.widgets.layers.image_source import (
     guess_layer_channel_axis,
     source_on_view,
 )
+from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer
 from napari_nuclei_unet.widgets.layers.metadata_keys import (
     METADATA_KEY,
     PROBABILITY_KEY,
@@ -128,6 +129,10 @@ class SourceForm(QObject):
         channel = None if self.channel.value == CHANNEL_ON_VIEW else self.channel.value
         options = SourceOptions(self.axis.value, channel, self.level.value or 0, region)
         return source_on_view(self._viewer, image, options, self._canvas())
+
+    def find_result(self) -> Labels | None:
+        """Find the labels with a record that are selected, or those of the chosen image."""
+        return find_result_layer(self._viewer, self.image.value)
 
     def _canvas(self) -> tuple[int, int] | None:
         """Return height and width of napari's canvas, which only its window knows."""
