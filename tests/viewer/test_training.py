@@ -42,12 +42,12 @@ def test_paint_train_segment_in_a_window(
     assert [layer.name for layer in viewer.layers][-1] == "cells held back"
     with qtbot.waitSignal(trainer._run_panel.trained, timeout=120_000):
         click(trainer, "train")
-    qtbot.waitUntil(lambda: not trainer._run_panel.is_running, timeout=30_000)
+    qtbot.waitUntil(lambda: not trainer._run_panel.job.is_running, timeout=30_000)
     assert (tmp_path / "models" / "my nuclei.safetensors").is_file()
     assert trainer._curves._loss._curves["validation_loss"].getData()[0].tolist() == [0, 1, 2]
     _, segmenter = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Segment nuclei")
     viewer.layers.selection.active = image
     assert segmenter._model.model.value == str(tmp_path / "models" / "my nuclei.safetensors")
     click(segmenter, "segment")
-    qtbot.waitUntil(lambda: not segmenter._runner.is_running, timeout=60_000)
+    qtbot.waitUntil(lambda: not segmenter._runner.job.is_running, timeout=60_000)
     assert viewer.layers["cells nuclei"].data.max() == 16

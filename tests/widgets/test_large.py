@@ -102,7 +102,7 @@ def test_cancelled_and_clicked_again_it_goes_on(qtbot, viewer, widget, plane, tm
     stop = lambda _, step: getattr(step, "nuclei", 0) and click(widget, "cancel")  # noqa: E731
     widget._runner.stepped.connect(stop)
     click(widget, "segment")
-    qtbot.waitUntil(lambda: not widget._runner.is_running, timeout=30_000)
+    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=30_000)
     widget._runner.stepped.disconnect(stop)
     assert "goes on from there" in status(widget)
     assert not LabelsStore.open_existing(path).finished

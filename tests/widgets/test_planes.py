@@ -187,7 +187,7 @@ def test_a_range_that_is_none_is_told(viewer, widget, messages, text, words):
     viewer.add_image(stack_of(3, 4), axis_labels=tuple("tzyx"))
     choose(widget, "range", text)
     click(widget, "segment")
-    assert not widget._runner.is_running
+    assert not widget._runner.job.is_running
     assert words in messages[-1][1]
     assert messages[-1][0] == "warning"
 

@@ -259,7 +259,7 @@ def test_a_click_makes_a_model_that_both_widgets_offer(qtbot, viewer, trainer, w
         assert str(path) in one._model.model.choices
         assert one._model.model.value == str(path)  # it is no worse
     click(widget, "segment")
-    qtbot.waitUntil(lambda: not widget._runner.is_running, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=60_000)
     records = [one.metadata.get("napari_nuclei_unet", {}) for one in viewer.layers]
     assert "my nuclei" in [one.get("model") for one in records]
     trained(qtbot, trainer)
@@ -469,7 +469,7 @@ def test_segment_and_training_agree_on_the_channel(qtbot, viewer, trainer, widge
     widget._source_form.axis.value = 0
     widget._source_form.channel.value = 6
     click(widget, "segment")
-    qtbot.waitUntil(lambda: not widget._runner.is_running, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=60_000)
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
     (pair,) = trainer._dataset_form.pairs
@@ -488,7 +488,7 @@ def test_train_without_pairs_and_with_a_bad_name_is_told(qtbot, viewer, trainer,
     for name in ("", "a/b", "nuclei"):
         trainer.findChild(QLineEdit, "model_name").setText(name)
         click(trainer, "train")
-        assert not trainer._run_panel.is_running
+        assert not trainer._run_panel.job.is_running
         assert "name" in messages[-1][1]
 
 

@@ -64,11 +64,6 @@ class Runner(QObject):
         self.job.failed.connect(self._on_failure)
         self.job.finished.connect(self._on_finished)
 
-    @property
-    def is_running(self) -> bool:
-        """Whether a run is under way."""
-        return self.job.is_running
-
     def start(self, request: SegmentRequest) -> None:
         """Start a run."""
         self.run_task(PlaneTask(request), "Starting …", plane_task_steps, request)
@@ -137,7 +132,7 @@ class Runner(QObject):
 
     def _keep_part(self, task: PlaneTask, output: PlaneTaskOutput) -> None:
         """Separate the nuclei in the tiles that a cancelled run has finished."""
-        if not self.is_running:
+        if not self.job.is_running:
             task.is_stopping = False
             self.run_task(task, "Separating nuclei …", separate_nuclei_steps, task.request, output)
 

@@ -81,7 +81,7 @@ class StackWriter(TaskController):
 
     def _on_continue(self, *_: object) -> None:
         stack = self._stack
-        if stack is None or self._runner.is_running:
+        if stack is None or self._runner.job.is_running:
             return
         with report_user_errors(show_warning):
             check_unlocked(stack.layer)

@@ -164,7 +164,7 @@ class SegmentWidget(QWidget):
         self.destroyed.connect(self._predictions.close)
 
     def _on_source_changed(self) -> None:
-        if not self._runner.is_running:
+        if not self._runner.job.is_running:
             self._status_panel.show_message("")  # it belongs to another image
         self._offer_all()
 
@@ -233,12 +233,12 @@ class SegmentWidget(QWidget):
     def tune_all(self, *_: object) -> None:
         """Retune all cached planes of the stack on view."""
         planes = self._current_plane.planes()
-        if planes and not self._runner.is_running:
+        if planes and not self._runner.job.is_running:
             self._predictions.stop()
             self._retune_controller.start(self._request(planes[-1].source), planes)
 
     def _begin(self, region: Any) -> None:
-        if self._runner.is_running:
+        if self._runner.job.is_running:
             return
         with report_user_errors(show_warning):
             source, planes = self._source_form.source(region), None
@@ -295,7 +295,7 @@ class SegmentWidget(QWidget):
     # live tuning
 
     def _on_setting(self, name: str) -> None:
-        if self._runner.is_running or self._restoring or name not in THRESHOLD_NAMES:
+        if self._runner.job.is_running or self._restoring or name not in THRESHOLD_NAMES:
             return
         if (result := self._current_plane.plane_result()) is not None:
             self._predictions.request_retune(result, self._form.get())

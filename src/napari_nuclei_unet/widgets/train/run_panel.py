@@ -58,11 +58,6 @@ class RunPanel(QWidget):
         self.job.finished.connect(self._on_finished)
         self._enable(idle=True)
 
-    @property
-    def is_running(self) -> bool:
-        """Whether a training is under way."""
-        return self.job.is_running
-
     def start(self, request: TrainRequest) -> None:
         """Start a training."""
         self._request = request

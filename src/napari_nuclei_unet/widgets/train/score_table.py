@@ -33,10 +33,6 @@ class ScoreTable(QWidget):
         fill_layout(QVBoxLayout(self), self._table, self._verdict)
         self.setVisible(False)
 
-    def clear(self) -> None:
-        """Hide the table."""
-        self.setVisible(False)
-
     def show_scores(self, scores: dict[str, Any], verdict: str) -> None:
         """Show the scores of a card, ``before`` and ``after``, and a sentence.
 

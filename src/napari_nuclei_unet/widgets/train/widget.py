@@ -115,7 +115,7 @@ class TrainWidget(ScrollableForm):
         self.destroyed.connect(self._run_panel.job.cancel)
 
     def _on_changed(self, what: str) -> None:
-        if self._run_panel.is_running:
+        if self._run_panel.job.is_running:
             self._run_panel.note(f"{what} {TRAINING_GOES_ON}")
 
     # training
@@ -151,7 +151,7 @@ class TrainWidget(ScrollableForm):
         resume_state: ResumeState,
         resume: bool = False,
     ) -> None:
-        if self._run_panel.is_running:
+        if self._run_panel.job.is_running:
             return
         model = self._model.model.value
         self._dataset_form.suspend_counting()
@@ -167,7 +167,7 @@ class TrainWidget(ScrollableForm):
         )
         self._banner.setVisible(False)
         self._curves.clear()
-        self._score_table.clear()
+        self._score_table.hide()
         self._run_panel.start(request)
 
     def _on_epoch(self, epoch: Any) -> None:
@@ -200,7 +200,7 @@ class TrainWidget(ScrollableForm):
         self._dataset_form.resume_counting()
 
     def _offer_to_resume(self) -> None:
-        training = None if self._run_panel.is_running else find_interrupted()
+        training = None if self._run_panel.job.is_running else find_interrupted()
         self._banner.setVisible(training is not None)
         if training is not None:
             self._interrupted_text.setText(
