@@ -27,6 +27,5 @@ def report_user_errors(report: Callable[[str], object] = show_error) -> Iterator
 
 def show_user_error(error: Exception) -> None:
     """Show a UserError as a sentence; raise any other error: it is a bug, and napari shows it."""
-    if not isinstance(error, UserError):
+    with report_user_errors():
         raise error
-    show_error(name_controls(error))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,13 @@ from napari.utils.notifications import show_warning
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QHBoxLayout
 
-from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.provenance.reproduce import (
     extend_record_to_stack,
     format_command,
     format_python,
 )
 from napari_nuclei_unet.widgets.common.controls import Panel, create_button, fill_layout
-from napari_nuclei_unet.widgets.common.notify import name_controls
+from napari_nuclei_unet.widgets.common.notify import report_user_errors
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ PLANES_NOT_A_RANGE = (
     "it makes the plane on view only, as those that were segmented are no range, or fewer at the "
     "level"
 )
+
+
+@contextmanager
+def report_damaged_record() -> Iterator[None]:
+    """End the block, with a warning, where a record is not as this version writes it."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        show_warning(DAMAGED_RECORD)
 
 
 class ReproducePanel(Panel):
@@ -81,17 +90,11 @@ class ReproducePanel(Panel):
     def _copy(self, format_record: Callable[[dict[str, Any]], str], noun: str, *_: object) -> None:
         if (record := self._record()) is None:
             return
-        try:
+        with report_user_errors(show_warning), report_damaged_record():
             stack_record, note = self._for_all_planes(record)
             text = format_record(self._with_current_name(stack_record))
-        except UserError as error:
-            show_warning(name_controls(error))
-            return
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-            show_warning(DAMAGED_RECORD)
-            return
-        QGuiApplication.clipboard().setText(text)
-        self.message.emit(f"The {noun} is on the clipboard{note}.")
+            QGuiApplication.clipboard().setText(text)
+            self.message.emit(f"The {noun} is on the clipboard{note}.")
 
     def _for_all_planes(self, record: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """Extend a record of the plane on view to all planes of its labels, with a note on it."""
@@ -116,14 +119,11 @@ class ReproducePanel(Panel):
     def _restore(self, *_: object) -> None:
         if (record := self._record()) is None:
             return
-        try:
+        with report_damaged_record():
             stack_record, note = self._for_all_planes(record)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-            show_warning(DAMAGED_RECORD)
-            return
-        self._use(stack_record)
-        if MIXED_SETTINGS in note:
-            self.message.emit(f"{MIXED_SETTINGS.capitalize()}.")
+            self._use(stack_record)
+            if MIXED_SETTINGS in note:
+                self.message.emit(f"{MIXED_SETTINGS.capitalize()}.")
 
     def _record(self) -> dict[str, Any] | None:
         """Find the record of the selected labels, of their file, or of the image's result."""

@@ -45,7 +45,7 @@ from napari_nuclei_unet.widgets.segment.plane_task import (
     summarize_plane,
 )
 from napari_nuclei_unet.widgets.segment.plane_writer import PlaneWriter
-from napari_nuclei_unet.widgets.segment.reproduce import DAMAGED_RECORD, ReproducePanel
+from napari_nuclei_unet.widgets.segment.reproduce import ReproducePanel, report_damaged_record
 from napari_nuclei_unet.widgets.segment.retune_task import RetuneController
 from napari_nuclei_unet.widgets.segment.review_button import ReviewButton
 from napari_nuclei_unet.widgets.segment.runner import Runner, SegmentContext
@@ -200,10 +200,8 @@ class SegmentWidget(QWidget):
         """
         self._restoring = True  # or the result on view would be retuned with these settings
         try:
-            with report_user_errors(show_warning):
+            with report_user_errors(show_warning), report_damaged_record():
                 self._use_record(record)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-            show_warning(DAMAGED_RECORD)
         finally:
             self._restoring = False
 
