@@ -64,19 +64,20 @@ def draw_validation_areas(
     viewer.layers.selection = selected
 
 
-def _plane_axes(pair: LayerPair) -> list[int]:
-    """Return the axes of the labels that are Y and X."""
+def _split_axes(pair: LayerPair) -> tuple[list[int], list[int]]:
+    """Return the axes of the labels that are Y and X, and the others."""
     shape = pair.labels_array.shape
     # with the dimensions of the image, labels have an axis of channels, one pixel long
     channel_axis = pair.channel_axis if len(shape) == pair.image.ndim else None
-    return [axis for axis in range(len(shape)) if axis != channel_axis][-2:]
+    plane_axes = [axis for axis in range(len(shape)) if axis != channel_axis][-2:]
+    return plane_axes, [axis for axis in range(len(shape)) if axis not in plane_axes]
 
 
 def _corners(position: AnnotatedPosition, box: Box, pair: LayerPair) -> NDArray[np.float64]:
     """Return the corners of a rectangle around a box, in pixels of the labels."""
-    plane_axes = _plane_axes(pair)
+    plane_axes, others = _split_axes(pair)
     corners = np.zeros((4, len(pair.labels_array.shape)))
-    corners[:, [axis for axis in range(corners.shape[1]) if axis not in plane_axes]] = position
+    corners[:, others] = position
     (top, bottom), (left, right) = ((extent.start - 0.5, extent.stop - 0.5) for extent in box)
     corners[:, plane_axes] = [(top, left), (top, right), (bottom, right), (bottom, left)]
     return corners
@@ -101,14 +102,13 @@ def read_validation_areas(
 
 def _boxes(layer: Shapes, pair: LayerPair) -> dict[AnnotatedPosition, list[Box]]:
     """Return the bounding boxes of the shapes of a layer, clipped to the plane."""
-    plane_axes = _plane_axes(pair)
+    plane_axes, others = _split_axes(pair)
     boxes: dict[AnnotatedPosition, list[Box]] = {}
     extent = np.array(pair.labels_array.shape)[plane_axes]
     for corners, kind in zip(layer.data, layer.shape_type, strict=True):
         outline = shape_outline(corners, kind)
         low = np.clip(np.round(outline[:, plane_axes].min(axis=0) + 0.5).astype(int), 0, extent)
         high = np.clip(np.round(outline[:, plane_axes].max(axis=0) + 0.5).astype(int), 0, extent)
-        others = [axis for axis in range(outline.shape[1]) if axis not in plane_axes]
         position = tuple(np.round(outline[0, others]).astype(int).tolist())
         if (high > low).all():
             box = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
@@ -144,8 +144,7 @@ def read_finished_areas(
             "unlabelled pixels mean otherwise."
         )
     check_invertible(pair.labels)
-    labels, plane_axes = pair.labels, _plane_axes(pair)
-    others = [axis for axis in range(labels.ndim) if axis not in plane_axes]
+    labels, (plane_axes, others) = pair.labels, _split_axes(pair)
     areas: dict[AnnotatedPosition, list[Any]] = {}
     for outline in world_outlines(viewer, shapes, labels):
         pixels = np.array([labels.world_to_data(point) for point in outline])
