@@ -38,7 +38,7 @@ def test_what_tiles_keep_of_what_they_read_is_the_image(plan):
 def test_the_network_can_take_every_tile(plan):
     for tile in plan_tiles(**plan):
         assert all(edge % plan["divisor"] == 0 for edge in tile.read_shape)
-        assert all(span.read_start % plan["divisor"] == 0 for span in (tile.rows, tile.columns))
+        assert all(part.start % plan["divisor"] == 0 for part in tile.read)
 
 
 @given(plans)
@@ -48,8 +48,7 @@ def test_beyond_the_image_lies_its_mirror_image(plan):
     pad = 300
     mirrored = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="reflect")
     for tile in plan_tiles(**plan):
-        rows = slice(tile.rows.read_start + pad, tile.rows.read_stop + pad)
-        columns = slice(tile.columns.read_start + pad, tile.columns.read_stop + pad)
+        rows, columns = (slice(part.start + pad, part.stop + pad) for part in tile.read)
         np.testing.assert_array_equal(read_tile(image, tile), mirrored[rows, columns])
 
 
@@ -57,6 +56,6 @@ def test_beyond_the_image_lies_its_mirror_image(plan):
 def test_a_tile_sees_its_halo_inside_the_image(plan):
     height, width = plan["shape"]
     for tile in plan_tiles(**plan):
-        for span, size in ((tile.rows, height), (tile.columns, width)):
-            assert span.read_start <= max(span.start - plan["halo"], 0)
-            assert span.read_stop >= min(span.stop + plan["halo"], size)
+        for core, read, size in zip(tile.core, tile.read, (height, width), strict=True):
+            assert read.start <= max(core.start - plan["halo"], 0)
+            assert read.stop >= min(core.stop + plan["halo"], size)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box, expand_box
+from napari_nuclei_unet.arrays.boxes import Box, box_shape, expand_box, full_box
 from napari_nuclei_unet.arrays.relabel import consecutive_ids
+from napari_nuclei_unet.arrays.tiling import iter_boxes
 
 # Planes of more pixels are segmented block by block.
 LARGE = 64_000_000
@@ -33,8 +34,7 @@ class Block:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of ``read``."""
-        rows, columns = self.read
-        return rows.stop - rows.start, columns.stop - columns.start
+        return box_shape(self.read)
 
 
 def plan_blocks(shape: tuple[int, int], size: int, halo: int, alignment: int = 1) -> list[Block]:
@@ -57,18 +57,12 @@ def plan_blocks(shape: tuple[int, int], size: int, halo: int, alignment: int = 1
         In reading order.
     """
     blocks = []
-    for top in range(0, shape[0], size):
-        for left in range(0, shape[1], size):
-            core = (
-                slice(top, min(top + size, shape[0])),
-                slice(left, min(left + size, shape[1])),
-            )
-            rows, columns = expand_box(core, halo, shape)
-            read = (
-                slice(rows.start // alignment * alignment, rows.stop),
-                slice(columns.start // alignment * alignment, columns.stop),
-            )
-            blocks.append(Block(core, read))
+    for core in iter_boxes(full_box(shape), size, size):
+        rows, columns = (
+            slice(part.start // alignment * alignment, part.stop)
+            for part in expand_box(core, halo, shape)
+        )
+        blocks.append(Block(core, (rows, columns)))
     return blocks
 
 

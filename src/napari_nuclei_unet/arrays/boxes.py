@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class Region:
 
     def part(self, box: Box) -> NDArray[np.bool_]:
         """Return the mask, maybe empty, of the pixels of a box whose centres lie inside."""
-        mask = np.zeros([extent.stop - extent.start for extent in box], bool)
+        mask = np.zeros(box_shape(box), bool)
         top, left = (extent.start for extent in box)
         for polygon in self.polygons:
             _fill_polygon(tuple((y - top, x - left) for y, x in polygon), mask)
@@ -134,10 +135,9 @@ def enlarged(plane: NDArray[Any], shape: Sequence[int], box: Box | None = None) 
     """
     if plane.shape == tuple(shape[:2]):
         return plane if box is None else plane[box]
-    whole = (slice(0, shape[0]), slice(0, shape[1]))
     rows, columns = (
         ((np.arange(part.start, part.stop) + 0.5) * old / new).astype(int)
-        for part, new, old in zip(box or whole, shape[:2], plane.shape, strict=True)
+        for part, new, old in zip(box or full_box(shape), shape[:2], plane.shape, strict=True)
     )
     return plane[np.ix_(rows, columns)]
 
@@ -203,11 +203,56 @@ def bounding_box(mask: NDArray[np.bool_], margin: int = 0) -> Box:
     return expand_box(box, margin, mask.shape)
 
 
-def expand_box(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
+def full_box(shape: Sequence[int]) -> Box:
+    """Return the box of a whole plane of this shape."""
+    return slice(0, shape[0]), slice(0, shape[1])
+
+
+def box_shape(box: Box) -> tuple[int, int]:
+    """Return height and width of a box."""
+    rows, columns = box
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def expand_box(box: Box, margin: int, shape: Sequence[int]) -> Box:
     """Expand a box by a margin on every side, clipped to a plane of this shape."""
+    rows, columns = (slice(part.start - margin, part.stop + margin) for part in box)
+    return intersect_boxes((rows, columns), full_box(shape))
+
+
+def intersect_boxes(box: Box, other: Box) -> Box:
+    """Return what two boxes have in common: an empty box, if nothing."""
+    start = [max(a.start, b.start) for a, b in zip(box, other, strict=True)]
     rows, columns = (
-        slice(max(part.start - margin, 0), min(part.stop + margin, extent))
-        for part, extent in zip(box, shape, strict=True)
+        slice(first, max(first, min(a.stop, b.stop)))
+        for first, a, b in zip(start, box, other, strict=True)
+    )
+    return rows, columns
+
+
+def scale_box(box: Box, ratios: Sequence[float | Fraction]) -> Box:
+    """Return the box at another resolution that holds all of a box; a ratio for each axis."""
+    rows, columns = (
+        slice(math.floor(part.start * ratio), math.ceil(part.stop * ratio))
+        for part, ratio in zip(box, ratios, strict=True)
+    )
+    return rows, columns
+
+
+def to_frame(box: Box, frame: Box) -> Box:
+    """Convert a box of the plane to pixels of a frame, which is a box of the plane."""
+    rows, columns = (
+        slice(part.start - outer.start, part.stop - outer.start)
+        for part, outer in zip(box, frame, strict=True)
+    )
+    return rows, columns
+
+
+def from_frame(box: Box, frame: Box) -> Box:
+    """Convert a box in pixels of a frame to pixels of the plane; the reverse of `to_frame`."""
+    rows, columns = (
+        slice(part.start + outer.start, part.stop + outer.start)
+        for part, outer in zip(box, frame, strict=True)
     )
     return rows, columns
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_nuclei_unet.arrays.boxes import Box, box_shape, full_box, intersect_boxes, to_frame
 
 
 class ArrayLike(Protocol):
@@ -22,55 +25,29 @@ class ArrayLike(Protocol):
 
 
 @dataclass(frozen=True)
-class Span:
-    """A tile along one axis, in pixels of the plane.
+class Tile:
+    """One rectangle of a plane.
 
     Attributes
     ----------
-    start, stop : int
-        The core of the tile, inside the plane.
-    read_start, read_stop : int
+    core : (slice, slice)
+        Box of its result, inside the plane.
+    read : (slice, slice)
         Input of the network; may reach beyond the plane, into its mirror image.
     """
 
-    start: int
-    stop: int
-    read_start: int
-    read_stop: int
+    core: Box
+    read: Box
 
     @property
-    def core_in_read(self) -> slice:
-        """The core, relative to ``read_start``."""
-        return slice(self.start - self.read_start, self.stop - self.read_start)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One rectangle of a plane."""
-
-    rows: Span
-    columns: Span
-
-    @property
-    def core(self) -> tuple[slice, slice]:
-        """Box of its result in the plane."""
-        return (
-            slice(self.rows.start, self.rows.stop),
-            slice(self.columns.start, self.columns.stop),
-        )
-
-    @property
-    def core_in_read(self) -> tuple[slice, slice]:
+    def core_in_read(self) -> Box:
         """Box of its result in the output of the network."""
-        return self.rows.core_in_read, self.columns.core_in_read
+        return to_frame(self.core, self.read)
 
     @property
     def read_shape(self) -> tuple[int, int]:
         """Height and width of the input of the network."""
-        return (
-            self.rows.read_stop - self.rows.read_start,
-            self.columns.read_stop - self.columns.read_start,
-        )
+        return box_shape(self.read)
 
 
 def plan_tiles(
@@ -78,7 +55,7 @@ def plan_tiles(
     size: int,
     halo: int,
     divisor: int,
-    box: tuple[slice, slice] | None = None,
+    box: Box | None = None,
 ) -> list[Tile]:
     """Plan tiles that cover a plane, or a box of it; their cores neither overlap nor leave gaps.
 
@@ -106,30 +83,56 @@ def plan_tiles(
     list of Tile
         In reading order.
     """
-    parts = box or (slice(0, shape[0]), slice(0, shape[1]))
     rows, columns = (
         list(_iter_spans(extent, part, size, halo, divisor))
-        for extent, part in zip(shape, parts, strict=True)
+        for extent, part in zip(shape, box or full_box(shape), strict=True)
     )
-    return [Tile(row, column) for row in rows for column in columns]
+    return [
+        Tile((row, column), (read_rows, read_columns))
+        for row, read_rows in rows
+        for column, read_columns in columns
+    ]
 
 
-def _iter_spans(extent: int, part: slice, size: int, halo: int, divisor: int) -> Iterator[Span]:
+def _iter_spans(
+    extent: int, part: slice, size: int, halo: int, divisor: int
+) -> Iterator[tuple[slice, slice]]:
+    """Yield core and input of the tiles along one axis."""
     margin = 2 * divisor
     end = _round_up(extent + margin, divisor)
     first = part.start // divisor * divisor
     length = part.stop - first
     step = _round_up(-(-length // -(-length // _round_up(size, divisor))), divisor)
-    for start in range(first, part.stop, step):
-        stop = min(start + step, part.stop)
-        read_start = max(-margin, start - _round_up(halo, divisor))
-        read_stop = min(end, _round_up(stop + halo, divisor))
-        yield Span(start, stop, read_start, read_stop)
+    for core in iter_steps(slice(first, part.stop), step):
+        read_start = max(-margin, core.start - _round_up(halo, divisor))
+        yield core, slice(read_start, min(end, _round_up(core.stop + halo, divisor)))
 
 
-def intersect_tile(
-    tile: Tile, frame: tuple[slice, slice]
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+def iter_steps(part: slice, step: int) -> Iterator[slice]:
+    """Split an extent into pieces of one length; the last may be shorter."""
+    for start in range(part.start, part.stop, step):
+        yield slice(start, min(start + step, part.stop))
+
+
+def iter_boxes(box: Box, height: int, width: int) -> Iterator[Box]:
+    """Split a box into boxes of one shape, in reading order; the last ones may be smaller."""
+    for rows in iter_steps(box[0], height):
+        for columns in iter_steps(box[1], width):
+            yield rows, columns
+
+
+def split_into_squares(shape: Sequence[int], edge: int) -> Iterator[Box]:
+    """Split a plane evenly into boxes of about this edge, in pixels."""
+    rows, columns = (
+        np.linspace(0, extent, max(1, round(extent / edge)) + 1).round().astype(int).tolist()
+        for extent in shape[:2]
+    )
+    for top, bottom in pairwise(rows):
+        for left, right in pairwise(columns):
+            yield slice(top, bottom), slice(left, right)
+
+
+def intersect_tile(tile: Tile, frame: Box) -> tuple[Box, Box]:
     """Compute where the core of a tile overlaps a frame of the plane.
 
     Parameters
@@ -145,12 +148,8 @@ def intersect_tile(
     here : (slice, slice)
         In the output of the network for the tile.
     """
-    there, here = [], []
-    for span, part in zip((tile.rows, tile.columns), frame, strict=True):
-        start, stop = max(span.start, part.start), min(span.stop, part.stop)
-        there.append(slice(start - part.start, stop - part.start))
-        here.append(slice(start - span.read_start, stop - span.read_start))
-    return (there[0], there[1]), (here[0], here[1])
+    common = intersect_boxes(tile.core, frame)
+    return to_frame(common, frame), to_frame(common, tile.read)
 
 
 def _round_up(value: int, divisor: int) -> int:
@@ -171,15 +170,14 @@ def read_tile(plane: ArrayLike, tile: Tile) -> NDArray[np.generic]:
     ndarray, shape (*tile.read_shape) or (*tile.read_shape, C)
         Mirrored where the tile reaches beyond the plane; the edge pixel is not repeated.
     """
-    rows = _mirror_positions(tile.rows, plane.shape[0])
-    columns = _mirror_positions(tile.columns, plane.shape[1])
+    rows, columns = map(_mirror_positions, tile.read, plane.shape[:2])
     top, left = rows.min(), columns.min()
     block = np.asarray(plane[top : rows.max() + 1, left : columns.max() + 1])
     return block[np.ix_(rows - top, columns - left)]
 
 
-def _mirror_positions(span: Span, extent: int) -> NDArray[np.intp]:
-    """Return the positions in the plane that a span reads; a plane of one pixel repeats it."""
+def _mirror_positions(part: slice, extent: int) -> NDArray[np.intp]:
+    """Return the positions in the plane that a tile reads; a plane of one pixel repeats it."""
     period = max(2 * (extent - 1), 1)
-    index = np.arange(span.read_start, span.read_stop) % period
+    index = np.arange(part.start, part.stop) % period
     return np.where(index < extent, index, period - index)

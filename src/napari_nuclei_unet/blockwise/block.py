@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.blocks import Block, find_core_labels, plan_blocks
-from napari_nuclei_unet.arrays.boxes import Box, Region, bounding_box, clip_labels
+from napari_nuclei_unet.arrays.boxes import (
+    Box,
+    Region,
+    bounding_box,
+    clip_labels,
+    from_frame,
+    full_box,
+    intersect_boxes,
+    scale_box,
+)
 from napari_nuclei_unet.arrays.relabel import consecutive_ids
 from napari_nuclei_unet.arrays.resampling import ZoomedView, resample_to_plane
 from napari_nuclei_unet.arrays.tiling import ArrayLike
@@ -219,25 +228,16 @@ def _predict_block_steps(
         window = PredictionWindow(seen, survey.has_foreground)
         return (yield from predict_maps_steps(plane, model.network, plan, notices, window=window))
     zoomed = Plane(ZoomedView(_NormalizedView(plane), zoom), 0.0, 0.5, 1.0)  # type: ignore[arg-type]
-    box = _scale_box(seen, zoom)
+    plane_box = full_box(pixels.shape)
     window = PredictionWindow(
-        box, lambda tile: survey.has_foreground(_scale_box(tile, 1 / zoom, pixels.shape))
+        scale_box(seen, (zoom, zoom)),
+        lambda tile: survey.has_foreground(
+            intersect_boxes(scale_box(tile, (1 / zoom, 1 / zoom)), plane_box)
+        ),
     )
     maps = yield from predict_maps_steps(zoomed, model.network, plan, notices, window=window)
     values = resample_to_plane(maps.values, zoom, task.block.shape)
     return PredictedMaps(values, maps.plan, maps.finished)
-
-
-def _scale_box(box: Box, zoom: Fraction, within: tuple[int, ...] | None = None) -> Box:
-    """Return the box at another zoom that holds all of it."""
-    rows, columns = (
-        slice(math.floor(part.start * zoom), math.ceil(part.stop * zoom)) for part in box
-    )
-    if within is None:
-        return rows, columns
-    return slice(rows.start, min(rows.stop, within[0])), slice(
-        columns.start, min(columns.stop, within[1])
-    )
 
 
 def _separate_block(
@@ -272,10 +272,7 @@ def _separate_block(
     if not own.any():
         return empty_block_result(block, read.shape)
     box = bounding_box(own > 0)
-    rows, columns = (
-        slice(seen.start + part.start, seen.start + part.stop)
-        for seen, part in zip(block.read, box, strict=True)
-    )
+    rows, columns = from_frame(box, block.read)
     frame = Frame(offset=(rows.start, columns.start), shape=(read.shape[0], read.shape[1]))
     table = measure(own[box], pixels[box], maps[0][box], frame)
     return BlockResult(own[box].copy(), (rows, columns), table, notices)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.blocks import Block, number_surviving_labels, write_block_labels
+from napari_nuclei_unet.arrays.boxes import full_box
 from napari_nuclei_unet.blockwise.block import (
     BlockParams,
     BlockResult,
@@ -197,7 +198,7 @@ def _survey_steps(
 def _unreadable_plane_result(shape: tuple[int, ...], error: str) -> BlockResult:
     """Return the result of a plane of which nothing could be read."""
     height, width, *colours = shape
-    whole = slice(0, height), slice(0, width)
+    whole = full_box(shape)
     seen = (height, width, *(min(n, 3) for n in colours if n > 1))
     return empty_block_result(Block(whole, whole), seen, error)
 

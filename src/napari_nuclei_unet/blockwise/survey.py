@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box
+from napari_nuclei_unet.arrays.boxes import Box, full_box, scale_box
 from napari_nuclei_unet.arrays.resampling import as_fraction
-from napari_nuclei_unet.arrays.tiling import ArrayLike
+from napari_nuclei_unet.arrays.tiling import ArrayLike, iter_boxes
 from napari_nuclei_unet.models.model import Model
 from napari_nuclei_unet.progress import Step, Stop
 from napari_nuclei_unet.segmentation.device import InferencePlan
@@ -34,6 +34,7 @@ from napari_nuclei_unet.segmentation.scale import (
 
 # Edge, in pixels, of the squares that may be empty.
 CELL_EDGE = 256
+CELLS_PER_PIXEL = (Fraction(1, CELL_EDGE),) * 2
 # Means of so many pixels squared are compared, so that noise of single pixels plays no part.
 POOL_EDGE = 4
 # A square is empty where they differ by no more than this part of the range from black to white.
@@ -81,17 +82,12 @@ class Survey:
 
     def has_foreground(self, box: Box) -> bool:
         """Return whether there may be nuclei in a box of the plane."""
-        return bool(self.foreground[*_cells(box)].any())
+        return bool(self.foreground[scale_box(box, CELLS_PER_PIXEL)].any())
 
     def background(self, box: Box) -> NDArray[np.bool_]:
         """Return the mask of the pixels of a box that lie in empty squares."""
         rows, columns = (np.arange(part.start, part.stop) // CELL_EDGE for part in box)
         return ~self.foreground[np.ix_(rows, columns)]
-
-
-def _cells(box: Box) -> Box:
-    rows, columns = (slice(part.start // CELL_EDGE, -(-part.stop // CELL_EDGE)) for part in box)
-    return rows, columns
 
 
 def survey_steps(
@@ -128,7 +124,7 @@ def survey_steps(
         If nothing of it could be read.
     """
     seen, reason = _SurveyAccumulator(pixels.shape), ""
-    parts = list(_iter_bands(pixels.shape))
+    parts = list(iter_boxes(full_box(pixels.shape), SURVEY_BAND_HEIGHT, SURVEY_BAND_WIDTH))
     for done, box in enumerate(parts):
         if (yield Step(done, len(parts))):
             return None
@@ -137,7 +133,7 @@ def survey_steps(
         except UnreadablePlaneError as error:
             reason = str(error)
             notices.append("A part of the image could not be read.")  # its block says why
-            for square in _iter_cells(box):
+            for square in iter_boxes(box, CELL_EDGE, CELL_EDGE):
                 with suppress(UnreadablePlaneError):
                     seen.add(square, read_box(pixels, square))
     if seen.is_empty:
@@ -155,26 +151,6 @@ def survey_steps(
         else:
             zoom = choose_zoom(diameter, model.card, (1, 1))
     return Survey(low, middle, high, as_fraction(zoom), diameter, live)
-
-
-def _iter_bands(shape: tuple[int, ...]) -> Iterator[Box]:
-    for top in range(0, shape[0], SURVEY_BAND_HEIGHT):
-        for left in range(0, shape[1], SURVEY_BAND_WIDTH):
-            yield (
-                slice(top, min(top + SURVEY_BAND_HEIGHT, shape[0])),
-                slice(left, min(left + SURVEY_BAND_WIDTH, shape[1])),
-            )
-
-
-def _iter_cells(box: Box) -> Iterator[Box]:
-    """Return the cells of a box."""
-    rows, columns = (range(part.start, part.stop, CELL_EDGE) for part in box)
-    for top in rows:
-        for left in columns:
-            yield (
-                slice(top, min(top + CELL_EDGE, box[0].stop)),
-                slice(left, min(left + CELL_EDGE, box[1].stop)),
-            )
 
 
 class UnreadablePlaneError(Exception):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import line
 
+from napari_nuclei_unet.arrays.boxes import bounding_box, expand_box, to_frame
 from napari_nuclei_unet.errors import UserError
 
 # Strokes are extended by this many pixels at both ends: they are often drawn just too short.
@@ -91,11 +92,10 @@ def merge_labels(labels: NDArray[np.integer], stroke: NDArray[np.floating]) -> L
     UserError
         If there are fewer than two nuclei under it.
     """
-    rows, columns = _stroke_pixels(stroke, labels.shape)
-    under = labels[rows, columns]
-    ids = np.unique(under[under > 0])
+    (rows, columns), ids = _find_under_stroke(labels, stroke)
     if ids.size < 2:
-        raise UserError(STROKE_OVER_ONE_NUCLEUS if ids.size else STROKE_OVER_BACKGROUND)
+        raise UserError(STROKE_OVER_ONE_NUCLEUS)
+    under = labels[rows, columns]
     members = np.isin(labels, ids)
     area = np.bincount(np.searchsorted(ids, labels[members]))
     largest = ids[area.argmax()]
@@ -132,13 +132,9 @@ def split_labels(labels: NDArray[np.integer], stroke: NDArray[np.floating], free
     UserError
         If it cuts none.
     """
-    rows, columns = _stroke_pixels(_extend_stroke(stroke), labels.shape)
-    under = labels[rows, columns]
-    ids = np.unique(under[under > 0])
-    if not ids.size:
-        raise UserError(STROKE_OVER_BACKGROUND)
+    pixels, ids = _find_under_stroke(labels, _extend_stroke(stroke))
     stroke_mask = np.zeros(labels.shape, bool)
-    stroke_mask[rows, columns] = True
+    stroke_mask[pixels] = True
     edits: list[LabelEdit] = []
     for nucleus in ids.tolist():
         edit = _split_label(labels, stroke_mask, nucleus, free)
@@ -159,10 +155,9 @@ def _split_label(
     labels: NDArray[np.integer], stroke_mask: NDArray[np.bool_], nucleus: int, free: int
 ) -> LabelEdit:
     """Split one nucleus; the edit is empty if it stays whole."""
-    pixels = np.nonzero(labels == nucleus)
-    top, left = (int(positions.min()) for positions in pixels)
-    box = tuple(slice(int(positions.min()), int(positions.max()) + 1) for positions in pixels)
-    mask = labels[box] == nucleus
+    inside = labels == nucleus
+    box = bounding_box(inside)
+    mask = inside[box]
     before = ndimage.label(mask)[1]
     parts, count = ndimage.label(mask & ~stroke_mask[box])
     area = np.bincount(parts.ravel())[1:]
@@ -180,7 +175,9 @@ def _split_label(
     values = seeds[tuple(nearest)]
     changed = mask & (values != nucleus)
     rows, columns = np.nonzero(changed)
-    return LabelEdit(rows + top, columns + left, values[changed], tuple(ids[large].tolist()))
+    return LabelEdit(
+        rows + box[0].start, columns + box[1].start, values[changed], tuple(ids[large].tolist())
+    )
 
 
 def grow_label(
@@ -221,16 +218,14 @@ def grow_label(
     if labels[row, column]:
         raise UserError(POINT_ON_NUCLEUS)
     reach = max(int(MAX_GROWN_DIAMETERS * diameter), MAX_SNAP_DISTANCE + 1)
-    top, left = max(row - reach, 0), max(column - reach, 0)
-    box = slice(top, row + reach + 1), slice(left, column + reach + 1)
+    point_box = slice(row, row + 1), slice(column, column + 1)
+    box = expand_box(point_box, reach, labels.shape)
+    top, left = (part.start for part in box)
+    snap_box = to_frame(expand_box(point_box, MAX_SNAP_DISTANCE, labels.shape), box)
     row, column = row - top, column - left
     free_here = labels[box] == 0
     masked = np.where(free_here, probability[box], 0)
-    near = masked[
-        max(row - MAX_SNAP_DISTANCE, 0) : row + MAX_SNAP_DISTANCE + 1,
-        max(column - MAX_SNAP_DISTANCE, 0) : column + MAX_SNAP_DISTANCE + 1,
-    ]
-    peak = float(near.max(initial=0))
+    peak = float(masked[snap_box].max(initial=0))
     if peak < MIN_PEAK_PROBABILITY:
         raise UserError(NO_PREDICTION_AT_POINT)
     y, x = np.ogrid[: masked.shape[0], : masked.shape[1]]
@@ -267,6 +262,17 @@ def _extend_stroke(stroke: NDArray[np.floating]) -> NDArray[np.floating]:
         for end, before in ((stroke[0], stroke[1]), (stroke[-1], stroke[-2]))
     ]
     return np.vstack([ends[0], stroke, ends[1]])
+
+
+def _find_under_stroke(
+    labels: NDArray[np.integer], stroke: NDArray[np.floating]
+) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], NDArray[np.integer]]:
+    """Find the pixels under a stroke, in its order, and the ids of one or more nuclei there."""
+    pixels = _stroke_pixels(stroke, labels.shape)
+    ids = np.unique(labels[pixels])
+    if not ids.any():
+        raise UserError(STROKE_OVER_BACKGROUND)
+    return pixels, ids[ids > 0]
 
 
 def _stroke_pixels(

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.arrays.tiling import iter_steps
+
 # About so many pixels are processed at a time, so that they stay in the cache.
 BAND = 2**19
 
@@ -104,5 +106,4 @@ def find_changes(*values: NDArray[Any]) -> NDArray[np.bool_]:
 
 def iter_row_bands(shape: tuple[int, ...]) -> Iterator[slice]:
     """Split the rows of a plane into bands of not too many pixels."""
-    step = max(1, BAND // max(shape[1], 1))
-    return (slice(top, min(top + step, shape[0])) for top in range(0, shape[0], step))
+    return iter_steps(slice(0, shape[0]), max(1, BAND // max(shape[1], 1)))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box
+from napari_nuclei_unet.arrays.boxes import Box, box_shape, full_box
 from napari_nuclei_unet.arrays.tiling import Tile, intersect_tile, plan_tiles, read_tile
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.network.unet import UNet
@@ -127,12 +127,12 @@ def _tile_steps(
     window: PredictionWindow | None,
 ) -> Generator[Step, Stop, PredictedMaps]:
     config = network.config
-    frame = window.box if window else (slice(0, plane.shape[0]), slice(0, plane.shape[1]))
+    frame = window.box if window else full_box(plane.shape)
     box = window.box if window else box
     tiles = plan_tiles(plane.shape, plan.tile, config.halo, config.divisor, box)
     if window is not None:
         tiles = [tile for tile in tiles if window.has_foreground(tile.core)]
-    shape = [part.stop - part.start for part in frame]
+    shape = box_shape(frame)
     maps = np.zeros((config.out_channels, *shape), np.float32)
     finished = np.zeros(shape, bool)
     if plan.device != "cpu":  # a model is shared, so it is copied and not moved

@@ -9,13 +9,22 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box, bounding_box, enlarged, expand_box
+from napari_nuclei_unet.arrays.boxes import (
+    Box,
+    bounding_box,
+    box_shape,
+    enlarged,
+    expand_box,
+    full_box,
+    scale_box,
+)
 from napari_nuclei_unet.arrays.resampling import (
     ZoomedView,
     as_fraction,
     resample_to_plane,
     resize_channels,
 )
+from napari_nuclei_unet.arrays.tiling import iter_boxes
 from napari_nuclei_unet.labels.diameter import equivalent_diameters, estimate_diameter
 from napari_nuclei_unet.models.model import Model, ModelCard
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
@@ -221,11 +230,9 @@ def _cut_out_probe(plane: Plane) -> Plane:
 
 def probe_corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """List the first pixels of squares of a plane, of which that with most contrast is measured."""
-    return [
-        (top, left)
-        for top in range(0, max(shape[0] - PROBE_EDGE // 2, 1), PROBE_EDGE)
-        for left in range(0, max(shape[1] - PROBE_EDGE // 2, 1), PROBE_EDGE)
-    ]
+    inner = full_box([max(extent - PROBE_EDGE // 2, 1) for extent in shape[:2]])
+    squares = iter_boxes(inner, PROBE_EDGE, PROBE_EDGE)
+    return [(rows.start, columns.start) for rows, columns in squares]
 
 
 def measure_contrast(part: NDArray[np.generic]) -> float:
@@ -250,8 +257,7 @@ def _predict_at_zoom_steps(
     fraction = as_fraction(zoom)  # as planes that are seen block by block must have it
     try:
         pixels = ZoomedView(plane.normalized(), fraction)
-        height, width = pixels.shape[:2]
-        zoomed = Plane(pixels[slice(0, height), slice(0, width)], 0.0, 0.5, 1.0)
+        zoomed = Plane(pixels[full_box(pixels.shape)], 0.0, 0.5, 1.0)
         place = None if box is None else _zoomed_box(box, plane.shape, zoomed.shape)
         maps = yield from predict_maps_steps(zoomed, model.network, plan, notices, place)
         if maps.finished is not None:
@@ -273,20 +279,17 @@ def _restore_finished_part(
     known = np.zeros(shape, bool)
     if finished.any():
         source = bounding_box(finished)
-        place = tuple(
+        rows, columns = (
             slice(round(part.start * new / old), max(round(part.stop * new / old), 1))
             for part, new, old in zip(source, shape, finished.shape, strict=True)
         )
-        size = place[0].stop - place[0].start, place[1].stop - place[1].start
-        values[:, *place] = resize_channels(seen.values[:, *source], size)
-        known[place] = enlarged(finished[source], size)
+        size = box_shape((rows, columns))
+        values[:, rows, columns] = resize_channels(seen.values[:, *source], size)
+        known[rows, columns] = enlarged(finished[source], size)
     return PredictedMaps(values, seen.plan, known)
 
 
 def _zoomed_box(box: Box, shape: tuple[int, int], zoomed: tuple[int, int]) -> Box:
     """Return the box of the zoomed plane that holds all that resizing a box of the plane needs."""
-    spans = []
-    for part, old, new in zip(box, shape, zoomed, strict=True):
-        ratio = new / old
-        spans.append(slice(math.floor(part.start * ratio), math.ceil(part.stop * ratio)))
-    return expand_box((spans[0], spans[1]), 2, zoomed)
+    ratios = [new / old for old, new in zip(shape, zoomed, strict=True)]
+    return expand_box(scale_box(box, ratios), 2, zoomed)

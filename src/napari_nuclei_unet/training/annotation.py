@@ -16,10 +16,19 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_nuclei_unet.arrays.boxes import Box, Region, expand_box
-from napari_nuclei_unet.arrays.tiling import ArrayLike
+from napari_nuclei_unet.arrays.boxes import (
+    Box,
+    Region,
+    box_shape,
+    expand_box,
+    from_frame,
+    full_box,
+    intersect_boxes,
+    to_frame,
+)
+from napari_nuclei_unet.arrays.tiling import ArrayLike, split_into_squares
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.labels.centroids import Nuclei, locate_nuclei, split_into_squares
+from napari_nuclei_unet.labels.centroids import Nuclei, locate_nuclei
 from napari_nuclei_unet.segmentation.normalization import Plane, check_lazy_plane
 from napari_nuclei_unet.training.example import Example, make_example
 
@@ -247,7 +256,7 @@ def crop_training_examples(
     shape = plane.plane.shape
     whole = max(shape) <= CROP_EDGE + 4 * CROP_CONTEXT
     full, empty = [], []
-    for square in [full_plane_box(shape)] if whole else split_into_squares(shape, CROP_EDGE):
+    for square in [full_box(shape)] if whole else split_into_squares(shape, CROP_EDGE):
         inside = counted & plane.nuclei.in_box(square)
         if inside.any():
             full.append(_box_with_context(square, plane, inside))
@@ -263,16 +272,10 @@ def crop_training_examples(
 
 def crop_validation_examples(plane: AnnotatedPlane, area: Box) -> list[Example]:
     """Crop a validation area, with some context; in pieces where it is large."""
-    top, left = (side.start for side in area)
-    extent = [side.stop - side.start for side in area]
     crops = []
-    for rows, columns in _sample_evenly(
-        list(split_into_squares(extent, CROP_EDGE)), MAX_CROPS_PER_VALIDATION_AREA
-    ):
-        box = (
-            slice(rows.start + top, rows.stop + top),
-            slice(columns.start + left, columns.stop + left),
-        )
+    squares = list(split_into_squares(box_shape(area), CROP_EDGE))
+    for square in _sample_evenly(squares, MAX_CROPS_PER_VALIDATION_AREA):
+        box = from_frame(square, area)
         nuclei = plane.is_counted & plane.nuclei.in_box(box)
         if nuclei.any():
             crops.append(
@@ -286,11 +289,6 @@ def _sample_evenly(boxes: list[Box], max_count: int) -> list[Box]:
     if len(boxes) <= max_count:
         return boxes
     return [boxes[int(index)] for index in np.linspace(0, len(boxes) - 1, max_count)]
-
-
-def full_plane_box(shape: Sequence[int]) -> Box:
-    """Return the box of a whole plane."""
-    return slice(0, shape[0]), slice(0, shape[1])
 
 
 def _box_with_context(square: Box, plane: AnnotatedPlane, nuclei: NDArray[np.bool_]) -> Box:
@@ -320,10 +318,10 @@ def _crop(
     inner = is_counted & plane.nuclei.whole_in(box)
     known = plane.known(box, labels, inner)
     for area in validation_areas:
-        known[_intersection_in_box(area, box)] = False
+        known[to_frame(intersect_boxes(area, box), box)] = False
     if inside is not None:
         outside = np.ones(labels.shape, bool)
-        outside[_intersection_in_box(inside, box)] = False
+        outside[to_frame(intersect_boxes(inside, box), box)] = False
         known &= ~outside | np.isin(labels, plane.nuclei.ids[inner])
     finite = np.asarray(np.isfinite(pixels).reshape(*labels.shape, -1).all(axis=-1))
     known &= finite
@@ -336,12 +334,3 @@ def _crop(
         sampling_weight=math.sqrt(1 + int(inner.sum())),
         has_invalid_pixels=not finite.all(),
     )
-
-
-def _intersection_in_box(area: Box, box: Box) -> Box:
-    """Return the part of an area that lies in a box, in pixels of that box."""
-    rows, columns = (
-        slice(max(part.start - outer.start, 0), max(part.stop - outer.start, 0))
-        for part, outer in zip(area, box, strict=True)
-    )
-    return rows, columns

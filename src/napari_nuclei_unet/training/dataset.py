@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_nuclei_unet.arrays.boxes import full_box
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.images import find_images, image_stem, read_image
 from napari_nuclei_unet.io.labels import LABELS_SUFFIX, read_labels
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.segmentation.normalization import check_plane
-from napari_nuclei_unet.training.annotation import full_plane_box
 from napari_nuclei_unet.training.example import Example, make_example
 from napari_nuclei_unet.training.finetune_data import Pair, ValidationAreas
 from napari_nuclei_unet.training.split import split_by_group
@@ -76,7 +76,7 @@ def read_pairs(images: Path, labels: Path, groups: Path | None, params: TrainPar
     pairs = []
     for stem, path, truth, _ in found:
         image, annotation = _read_pair(stem, path, truth)
-        boxes: ValidationAreas = {(): [full_plane_box(annotation.shape)] if stem in chosen else []}
+        boxes: ValidationAreas = {(): [full_box(annotation.shape)] if stem in chosen else []}
         pairs.append(Pair(image, annotation, stem, validation_areas=boxes if groups else None))
     check_instance_labels(np.asarray(pair.labels) for pair in pairs)
     return pairs
