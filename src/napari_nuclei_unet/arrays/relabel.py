@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.errors import UserError
+
 # Fewer pixels are counted in 32 bits.
 MAX_INT32_PIXELS = np.iinfo(np.int32).max
+
+
+def check_not_negative(labels: NDArray[np.integer]) -> None:
+    """Raise a UserError if there is a negative label."""
+    if labels.min(initial=0) < 0:
+        raise UserError("Labels must not be negative: 0 is background, any other id a nucleus.")
 
 
 def relabel_sequential(

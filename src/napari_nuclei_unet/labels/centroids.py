@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.boxes import Box
-from napari_nuclei_unet.arrays.tiling import ArrayLike
-from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.arrays.relabel import check_not_negative, relabel_sequential
+from napari_nuclei_unet.arrays.tiling import ArrayLike, split_into_squares
 
 # Edge of the blocks in which labels are read, in pixels.
 SCAN_BLOCK_SIZE = 1024
@@ -89,45 +87,35 @@ def locate_nuclei(labels: ArrayLike) -> Nuclei:
     UserError
         If an id is negative.
     """
-    rows = [
+    blocks = [
         _measure_block(np.asarray(labels[box]), box)
         for box in split_into_squares(labels.shape, SCAN_BLOCK_SIZE)
     ]
-    ids, areas, sums, low, high = (np.concatenate(part) for part in zip(*rows, strict=True))
-    if ids.size and ids.min() < 0:
-        raise UserError("Labels must not be negative: 0 is background, any other id a nucleus.")
-    ids, row = np.unique(ids, return_inverse=True)
+    ids, areas, sums, low, high = _merge_rows(*map(np.concatenate, zip(*blocks, strict=True)))
+    return Nuclei(ids, areas, sums / areas[:, None], low, high)
+
+
+def _measure_block(part: NDArray[np.integer], box: Box) -> tuple[NDArray[Any], ...]:
+    """Measure the nuclei of a block, in pixels of the plane."""
+    check_not_negative(part)
+    positions = np.argwhere(part) + [extent.start for extent in box]
+    ids = part[part != 0].astype(np.int64)
+    return _merge_rows(ids, np.ones(ids.size), positions, positions, positions + 1)
+
+
+def _merge_rows(
+    ids: NDArray[np.integer],
+    areas: NDArray[Any],
+    sums: NDArray[Any],
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+) -> tuple[NDArray[Any], ...]:
+    """Merge the rows of one id: add areas and positions, and enclose first and last pixels."""
+    row, ids = relabel_sequential(ids)
     n = ids.size
-    nuclei = Nuclei(
-        ids, np.zeros(n, np.int64), np.zeros((n, 2)), np.full((n, 2), 2**62), np.zeros((n, 2), int)
-    )
-    np.add.at(nuclei.areas, row, areas)
-    np.add.at(nuclei.centres, row, sums)
-    np.minimum.at(nuclei.low, row, low)
-    np.maximum.at(nuclei.high, row, high)
-    nuclei.centres[...] /= np.maximum(nuclei.areas, 1)[:, None]
-    return nuclei
-
-
-def _measure_block(part: NDArray[np.integer], box: Box) -> tuple[NDArray[np.generic], ...]:
-    """Measure a block: ids, areas, sums of positions, first and last pixels, in the plane."""
-    positions = np.argwhere(part)
-    ids, row = np.unique(part[part != 0].astype(np.int64), return_inverse=True)
-    positions += [extent.start for extent in box]
-    areas = np.bincount(row, minlength=ids.size)
-    sums = np.stack([np.bincount(row, axis, ids.size) for axis in positions.T], axis=1)
-    low, high = np.full((ids.size, 2), 2**62), np.zeros((ids.size, 2), np.int64)
-    np.minimum.at(low, row, positions)
-    np.maximum.at(high, row, positions + 1)
-    return ids, areas, sums, low, high
-
-
-def split_into_squares(shape: Sequence[int], edge: int) -> Iterator[Box]:
-    """Split a plane evenly into boxes of about this edge, in pixels."""
-    rows, columns = (
-        np.linspace(0, extent, max(1, round(extent / edge)) + 1).round().astype(int).tolist()
-        for extent in shape[:2]
-    )
-    for top, bottom in pairwise(rows):
-        for left, right in pairwise(columns):
-            yield slice(top, bottom), slice(left, right)
+    lowest, highest = np.full((n, 2), 2**62), np.zeros((n, 2), np.int64)
+    np.minimum.at(lowest, row, low)
+    np.maximum.at(highest, row, high)
+    area, *total = (np.bincount(row, values, n) for values in (areas, *sums.T))
+    columns = ids, area.astype(np.int64), np.stack(total, axis=1), lowest, highest
+    return tuple(column[1:] for column in columns)  # without the background

@@ -103,10 +103,8 @@ def compare(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Compar
     ValueError
         If the shapes differ.
     """
-    if true.shape != predicted.shape:
-        raise ValueError(f"shapes differ: {true.shape} and {predicted.shape}")
-    t, true_ids = relabel_sequential(true.ravel())
-    p, predicted_ids = relabel_sequential(predicted.ravel())
+    t, true_ids = relabel_sequential(true)
+    p, predicted_ids = relabel_sequential(predicted)
     pairs = find_overlaps(t, p)
     kinds = _classify(pairs)
     of, by = true_ids[1:][pairs.true], predicted_ids[1:][pairs.predicted]
@@ -116,7 +114,7 @@ def compare(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Compar
         false=predicted_ids[1:][kinds.false],
         split=_group_parts(of[kinds.split], by[kinds.split]),
         merged=_group_parts(by[kinds.merged], of[kinds.merged]),
-        errors=_error_image(t, p, pairs, kinds).reshape(true.shape),
+        errors=_error_image(t, p, pairs, kinds),
     )
 
 

@@ -94,9 +94,7 @@ def count_matches(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> 
     ValueError
         If the shapes differ.
     """
-    if true.shape != predicted.shape:
-        raise ValueError(f"shapes differ: {true.shape} and {predicted.shape}")
-    (t, _), (p, _) = relabel_sequential(true.ravel()), relabel_sequential(predicted.ravel())
+    (t, _), (p, _) = relabel_sequential(true), relabel_sequential(predicted)
     return count_overlaps(find_overlaps(t, p))
 
 
@@ -195,13 +193,21 @@ def find_overlaps(t: NDArray[np.integer], p: NDArray[np.integer]) -> Overlaps:
 
     Parameters
     ----------
-    t, p : ndarray, shape (n,), integer
+    t, p : ndarray of one shape, integer
         Labels of every pixel in truth and prediction, as from ``relabel_sequential``.
 
     Returns
     -------
     Overlaps
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
+    if t.shape != p.shape:
+        raise ValueError(f"shapes differ: {t.shape} and {p.shape}")
+    t, p = t.ravel(), p.ravel()
     true_area, predicted_area = np.bincount(t, minlength=1)[1:], np.bincount(p, minlength=1)[1:]
     both, columns = (t > 0) & (p > 0), max(predicted_area.size, 1)
     pixels = (t[both].astype(np.int64) - 1) * columns + p[both]

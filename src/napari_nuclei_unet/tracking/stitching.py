@@ -12,7 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.arrays.relabel import check_not_negative, relabel_sequential
+from napari_nuclei_unet.metrics.matching import find_overlaps
 
 # Where a nucleus shrank in steps, its last section but one and its last to less than these shares
 # of its widest, and then grows by this factor, there is a waist: two lie on each other. A single
@@ -29,9 +30,6 @@ class _Slice:
     numbers: NDArray[np.intp]  # (Y * X,)
     areas: NDArray[np.int64]  # (n + 1,)
     ids: NDArray[np.int64]  # (n + 1,), of the nuclei in the stack; 0: none yet
-
-    def __len__(self) -> int:
-        return len(self.ids) - 1
 
 
 class SliceJoiner:
@@ -113,12 +111,12 @@ class SliceJoiner:
 
     def _continue(self, earlier: _Slice, new: _Slice, is_continued: NDArray[np.bool_]) -> None:
         """Continue nuclei that were not seen after a slice in the new one."""
-        before, after, shared = _find_overlapping(earlier, new)
+        pairs = find_overlaps(earlier.numbers, new.numbers)
+        before, after = pairs.true + 1, pairs.predicted + 1
         ids, areas, old = earlier.ids[before], new.areas[after], earlier.areas[before]
-        alike = shared >= self._overlap * np.minimum(areas, old)
+        alike = pairs.overlap >= self._overlap * np.minimum(areas, old)
         good = alike & ~is_continued[ids] & (new.ids[after] == 0) & ~self._has_waist(ids, areas)
-        iou = shared / (areas + old - shared)
-        first, second = _assign(before[good], after[good], iou[good])
+        first, second = _assign(before[good], after[good], pairs.iou[good])
         new.ids[second] = earlier.ids[first]
 
     def _has_waist(self, ids: NDArray[np.int64], areas: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -170,39 +168,15 @@ def join_slices(
 
 def _number_sections(labels: NDArray[np.integer]) -> _Slice:
     """Relabel the sections in the order of their first pixel, whatever their ids are."""
+    check_not_negative(labels)
     flat = labels.ravel()
-    if flat.size and flat.min() < 0:
-        raise UserError("Labels must not be negative: 0 is background, any other id a nucleus.")
     places = np.flatnonzero(flat)
-    ids = flat[places]
-    if ids.size and ids.max() > 4 * flat.size:
-        ids = np.unique(ids, return_inverse=True)[1] + 1  # too large for a table
-    first = np.full(int(ids.max(initial=0)) + 1, flat.size)
-    first[ids[::-1]] = places[::-1]  # the last value written for an id stays, here its first pixel
-    used = np.flatnonzero(first < flat.size)
-    number = np.zeros(first.size, np.intp)
-    number[used[np.argsort(first[used])]] = np.arange(1, used.size + 1)
+    order, ids = relabel_sequential(flat[places])
+    first = np.full(ids.size, -1)
+    first[order[::-1]] = places[::-1]  # the last value written for an id stays: its first pixel
     numbers = np.zeros(flat.size, np.intp)
-    numbers[places] = number[ids]
-    areas = np.bincount(numbers, minlength=used.size + 1)
-    return _Slice(numbers, areas, np.zeros(used.size + 1, np.int64))
-
-
-def _find_overlapping(
-    earlier: _Slice, new: _Slice
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]:
-    """Find pairs of sections that overlap: numbers in both slices, and pixels in common."""
-    both = np.flatnonzero((earlier.numbers > 0) & (new.numbers > 0))
-    columns = len(new) + 1
-    keys = earlier.numbers[both] * columns + new.numbers[both]
-    if columns * (len(earlier) + 1) <= 4 * new.numbers.size:
-        table = np.bincount(keys)  # faster than sorting
-        pairs = np.flatnonzero(table)
-        shared = table[pairs]
-    else:
-        pairs, shared = np.unique(keys, return_counts=True)
-    before, after = np.divmod(pairs, columns)
-    return before, after, shared
+    numbers[places] = np.argsort(np.argsort(first))[order]
+    return _Slice(numbers, np.bincount(numbers, minlength=ids.size), np.zeros(ids.size, np.int64))
 
 
 def _assign(
