@@ -7,10 +7,10 @@ from skimage.measure import label
 
 from napari_nuclei_unet.training.augmentation import sample_patches
 from napari_nuclei_unet.training.copy_paste import (
-    LEAST_PARENT,
-    LEAST_SHRUNK,
-    MOST_MICRONUCLEI,
-    MOST_SHRUNK,
+    MAX_MICRONUCLEI,
+    MAX_SHRUNK,
+    MIN_PARENT_DIAMETER,
+    MIN_SHRUNK,
     Patch,
     crowded,
     with_micronuclei,
@@ -96,7 +96,7 @@ def test_micronuclei_are_nuclei_of_their_own_beside_large_ones(seed):
     old = patch.labels > 0
     np.testing.assert_array_equal(more.labels[old], patch.labels[old])
     pasted = np.setdiff1d(np.unique(more.labels), np.unique(patch.labels))
-    assert len(pasted) <= MOST_MICRONUCLEI
+    assert len(pasted) <= MAX_MICRONUCLEI
     near = ndimage.distance_transform_edt(~old)
     for one in pasted:
         mask = more.labels == one
@@ -104,7 +104,7 @@ def test_micronuclei_are_nuclei_of_their_own_beside_large_ones(seed):
         assert near[mask].min() < 0.3 * 40 + 2
         measured = np.sqrt(4 / np.pi * mask.sum())
         assert more.diameters[one] == pytest.approx(measured)
-        assert LEAST_SHRUNK * 32 - 1 < measured < MOST_SHRUNK * 40 + 1
+        assert MIN_SHRUNK * 32 - 1 < measured < MAX_SHRUNK * 40 + 1
         assert more.image[0][torch.from_numpy(mask)].mean() > 0.2  # brighter than the ground
 
 
@@ -112,7 +112,7 @@ def test_micronuclei_are_pasted_in_most_patches_with_large_bright_nuclei_only():
     seeds = [np.random.default_rng(seed) for seed in range(20)]
     large = patch_of(discs_of(20, 16))
     assert sum(with_micronuclei(large, rng) is not large for rng in seeds) > 15
-    small = patch_of(discs_of(*3 * [LEAST_PARENT / 2 - 1]))
+    small = patch_of(discs_of(*3 * [MIN_PARENT_DIAMETER / 2 - 1]))
     dark = patch_of(discs_of(20, 16), 0.9, 0.2)
     for patch in (small, dark):
         assert all(with_micronuclei(patch, rng) is patch for rng in seeds)
@@ -155,8 +155,7 @@ def test_patches_of_large_nuclei_have_finite_targets_and_are_reproducible(seed):
     labels = torch.from_numpy(patch.labels.astype(np.float32))[None]
     example = Example("discs", patch.image.contiguous(), labels, "discs", "")
     first, second = (
-        sample_patches([example], np.ones(1), 4, 96, np.random.default_rng(seed), wide=True)
-        for _ in range(2)
+        sample_patches(4 * [example], 96, np.random.default_rng(seed), wide=True) for _ in range(2)
     )
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one, other)

@@ -96,9 +96,7 @@ def example(three_discs):
 
 
 def test_patches_are_reproducible_and_image_and_labels_move_together(example):
-    drawn = [
-        sample_patches([example], np.ones(1), 6, 64, np.random.default_rng(3)) for _ in range(2)
-    ]
+    drawn = [sample_patches(6 * [example], 64, np.random.default_rng(3)) for _ in range(2)]
     for first, second in zip(*drawn, strict=True):
         assert torch.equal(first, second)
     images, wanted, weight = drawn[0]
@@ -116,7 +114,7 @@ def test_patches_are_reproducible_and_image_and_labels_move_together(example):
 
 def test_without_augmentation_only_places_and_sizes_change(example):
     rng = np.random.default_rng(0)
-    images, wanted, weight = sample_patches([example], np.ones(1), 12, 64, rng, strength=0.0)
+    images, wanted, weight = sample_patches(12 * [example], 64, rng, strength=0.0)
     bright = float(example.image.max())
     sure = (F.avg_pool2d(wanted[:, :1], 15, 1, 7) * weight) == 1  # not at an edge
     assert sure.any()
@@ -135,7 +133,7 @@ def test_relighting_changes_nuclei_and_not_the_ground(example):
 
 def test_a_small_network_learns_one_patch_by_heart(example):
     torch.manual_seed(0)
-    images, wanted, weight = sample_patches([example], np.ones(1), 1, 64, np.random.default_rng(1))
+    images, wanted, weight = sample_patches([example], 64, np.random.default_rng(1))
     network = UNet(UNetConfig(out_channels=4, width=8, depth=2))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     loss_of = NucleiLoss()

@@ -232,3 +232,18 @@ def test_augmentation_falls_in_the_end():
     assert (
         augmentation_strength(TrainParams(augment=0.1, augment_end=0.3), 1) == 0.1
     )  # it never rises
+
+
+@pytest.mark.parametrize(
+    ("recipe", "means"),
+    [
+        ("default", [0.38968, 0.10775, 0.83710]),
+        ("seed", [0.05285, 0.02970, 1.00712]),
+        ("long", [0.47396, 0.05415, 0.86546]),
+        ("finetune", [0.12576, 0.06772, 0.92255]),
+    ],
+)
+def test_batches_are_drawn_as_for_the_models_that_are_there(recipe, means):
+    params = replace(RECIPES[recipe], batch=4, patch=64)
+    drawn = next(iter_batches(examples(4), params, 0))
+    assert [float(part.mean()) for part in drawn] == pytest.approx(means, abs=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 
@@ -95,9 +97,23 @@ def resize_channels(channels: NDArray[np.float32], shape: tuple[int, int]) -> ND
     -------
     ndarray, shape (C, *shape), float32
     """
-    source = torch.from_numpy(np.ascontiguousarray(channels))[None]
-    made = F.interpolate(source, shape, mode="bilinear", antialias=True, align_corners=False)
-    return made[0].numpy()
+    return resize_tensor(torch.from_numpy(np.ascontiguousarray(channels)), shape).numpy()
+
+
+def resize_tensor(channels: Tensor, shape: Sequence[int]) -> Tensor:
+    """Resize a tensor (C, Y, X) as :func:`resize_channels` does."""
+    return F.interpolate(channels[None], list(shape), mode="bilinear", antialias=True)[0]
+
+
+def resize_nearest(channels: Tensor, shape: Sequence[int]) -> Tensor:
+    """Resize a tensor (C, Y, X), such as labels, to the values of the nearest pixels."""
+    return F.interpolate(channels[None], list(shape), mode="nearest-exact")[0]
+
+
+def interpolate_grid(values: NDArray[np.floating], size: int, mode: str = "bilinear") -> Tensor:
+    """Interpolate a coarse grid (C, n, n) to (C, size, size), from corner to corner."""
+    grid = torch.from_numpy(values.astype(np.float32))[None]
+    return F.interpolate(grid, (size, size), mode=mode, align_corners=True)[0]
 
 
 def _zoomed_shape(channels: NDArray[np.float32], zoom: Fraction) -> tuple[int, int]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_nuclei_unet.arrays.resampling import interpolate_grid, resize_nearest, resize_tensor
 from napari_nuclei_unet.training.copy_paste import (
     Patch,
     crowded,
@@ -44,23 +45,19 @@ OVERHANG = 32.0
 
 def sample_patches(
     examples: list[Example],
-    weights: NDArray[np.float64],
-    n: int,
     size: int,
     rng: np.random.Generator,
     strength: float = 1.0,
     *,
     wide: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw augmented patches with their targets.
+    """Draw an augmented patch of each example, with its targets.
 
     Parameters
     ----------
     examples : list of Example
-    weights : ndarray, shape (len(examples),)
-        Probability of each example; they sum to 1.
-    n, size : int
-        Number of patches and their edge length in pixels.
+    size : int
+        Edge length of the patches in pixels.
     rng : numpy.random.Generator
         Decides everything.
     strength : float, 0 to 1
@@ -76,10 +73,7 @@ def sample_patches(
     weights : Tensor, shape (n, 1, size, size), float32
         0 beyond the image, else as from :func:`make_targets`.
     """
-    patches = [
-        _augment(examples[index], size, rng, strength, wide)
-        for index in rng.choice(len(examples), size=n, p=weights)
-    ]
+    patches = [_augment(example, size, rng, strength, wide) for example in examples]
     images, targets, pixel_weights = (torch.stack(parts) for parts in zip(*patches, strict=True))
     return images, targets, pixel_weights
 
@@ -140,7 +134,8 @@ def whole_images(
     """
     images, targets, weights = [], [], []
     for example in examples:
-        image, labels = resize_to_square(example, size)
+        resized = resize_example(example, (size, size))
+        image, labels = resized.image, resized.labels
         if rng is not None and rng.random() < 0.5:
             image, labels = image.flip(-1), labels.flip(-1)
         target, weight = make_targets(labels[0].numpy().astype(np.int32))
@@ -150,27 +145,20 @@ def whole_images(
     return torch.stack(images), torch.stack(targets), torch.stack(weights)
 
 
-def resize_to_square(example: Example, size: int) -> tuple[Tensor, Tensor]:
-    """Resize image (3, size, size) and labels (1, size, size) of an example to a square."""
-    return _resize(example, [size, size])
-
-
-def _resize(example: Example, shape: list[int]) -> tuple[Tensor, Tensor]:
-    image = F.interpolate(example.image[None], shape, mode="bilinear", antialias=True)[0]
-    return image, F.interpolate(example.labels[None], shape, mode="nearest-exact")[0]
+def resize_example(example: Example, shape: Sequence[int]) -> Example:
+    """Resize a whole example to this height and width."""
+    return replace(
+        example,
+        image=resize_tensor(example.image, shape),
+        labels=resize_nearest(example.labels, shape),
+        known=None if example.known is None else resize_nearest(example.known, shape),
+    )
 
 
 def rescale_example(example: Example, zoom: float) -> Example:
     """Rescale a whole example; a ``zoom`` of less than 1 shrinks it."""
-    shape = [max(1, round(zoom * extent)) for extent in example.labels.shape[1:]]
-    image, labels = _resize(example, shape)
-    known = example.known
-    return replace(
-        example,
-        image=image,
-        labels=labels,
-        known=None if known is None else F.interpolate(known[None], shape, mode="nearest-exact")[0],
-    )
+    extents = example.labels.shape[1:]
+    return resize_example(example, [max(1, round(zoom * extent)) for extent in extents])
 
 
 def _draw_zoom(diameter: float, rng: np.random.Generator) -> float:
@@ -218,9 +206,8 @@ def _draw_offsets(size: int, rng: np.random.Generator) -> Tensor:
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     grid = torch.stack([x, y], dim=-1)
     if rng.random() < 0.5:
-        coarse = torch.from_numpy(rng.normal(0, 3, (1, 2, 6, 6)).astype(np.float32))
-        bend = F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=True)
-        grid = grid + bend[0].permute(1, 2, 0)
+        bend = interpolate_grid(rng.normal(0, 3, (2, 6, 6)), size, "bicubic")
+        grid = grid + bend.permute(1, 2, 0)
     if rng.random() < 0.5:
         grid = grid.flip(0)
     return torch.rot90(grid, int(rng.integers(4)), (0, 1))

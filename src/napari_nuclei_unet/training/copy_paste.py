@@ -14,26 +14,29 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from napari_nuclei_unet.arrays.boxes import bounding_box
+from napari_nuclei_unet.arrays.resampling import resize_tensor
+
 # A nucleus is not added where others would hide more than this share of it.
-MOST_HIDDEN = 0.3
+MAX_HIDDEN_SHARE = 0.3
 # Probability that a crowded patch is doubled once more, and the most rounds: from nuclei that
 # touch here and there to tissue in which they touch everywhere.
-CROWDED_AGAIN, MOST_ROUNDS = 0.6, 3
+CROWDED_AGAIN, MAX_CROWDED_ROUNDS = 0.6, 3
 # Blur of the seam around an added nucleus, in pixels.
 SEAM = 1.0
 # Nuclei with micronuclei and fragments have at least this diameter, in pixels: those of smaller
 # ones would be specks of a pixel or two.
-LEAST_PARENT = 24.0
+MIN_PARENT_DIAMETER = 24.0
 # A nucleus is copied where others leave at least this share of it visible.
-LEAST_WHOLE = 0.8
+MIN_VISIBLE_SHARE = 0.8
 # Diameters of micronuclei relative to those of nuclei: from a sixteenth to a third are usual
 # (Fenech 2007, doi:10.1038/nprot.2007.77); under 0.12 hardly a pixel is left.
-LEAST_SHRUNK, MOST_SHRUNK = 0.12, 0.35
+MIN_SHRUNK, MAX_SHRUNK = 0.12, 0.35
 # Most micronuclei in a patch; and their smallest area in pixels, as fewer are noise.
-MOST_MICRONUCLEI, LEAST_AREA = 4, 6
+MAX_MICRONUCLEI, MIN_MICRONUCLEUS_AREA = 4, 6
 # Largest gap between nucleus and micronucleus, relative to the diameter of the nucleus: within
 # the cell.
-LARGEST_GAP = 0.3
+MAX_GAP = 0.3
 # Opacity of a micronucleus, and blur of its edge in pixels: a shrunken copy is sharper than what
 # any lens shows.
 OPACITY, SOFTNESS = (0.5, 1.0), (0.4, 1.3)
@@ -78,7 +81,7 @@ def _fitting(copies: NDArray[np.int32], labels: NDArray[np.int32], n: int) -> ND
     """Return which of the ids 0 to n - 1 of copied nuclei the labels hide little of."""
     area = np.bincount(copies.ravel(), minlength=n)
     hidden = np.bincount(copies.ravel(), labels.ravel() > 0, minlength=n)
-    fits = hidden <= MOST_HIDDEN * area
+    fits = hidden <= MAX_HIDDEN_SHARE * area
     fits[0] = False
     return fits
 
@@ -99,9 +102,9 @@ def crowded(patch: Patch, rng: np.random.Generator, strength: float = 1.0) -> Pa
     Patch
         Added nuclei have ids from ``len(patch.diameters)`` on.
     """
-    turns = rng.permutation(MOST_ROUNDS)
-    shifts = rng.integers(0, patch.labels.shape, (MOST_ROUNDS, 2))
-    again = rng.random(MOST_ROUNDS) < CROWDED_AGAIN * strength
+    turns = rng.permutation(MAX_CROWDED_ROUNDS)
+    shifts = rng.integers(0, patch.labels.shape, (MAX_CROWDED_ROUNDS, 2))
+    again = rng.random(MAX_CROWDED_ROUNDS) < CROWDED_AGAIN * strength
     for done, turn in enumerate(turns):
         if done and not again[done]:
             break
@@ -161,7 +164,7 @@ def with_micronuclei(patch: Patch, rng: np.random.Generator) -> Patch:
     parents = _find_parents(patch)
     if not parents.size or not _is_bright(patch.image, patch.labels):
         return patch
-    for _ in range(int(rng.integers(1, MOST_MICRONUCLEI + 1))):
+    for _ in range(int(rng.integers(1, MAX_MICRONUCLEI + 1))):
         patch = _add_micronucleus(patch, parents, rng)
     return patch
 
@@ -175,8 +178,8 @@ def _is_bright(image: Tensor, labels: NDArray[np.int32]) -> bool:
 def _find_parents(patch: Patch) -> NDArray[np.intp]:
     """Find the ids of large nuclei of which no edge and no other nucleus hides much."""
     area = np.bincount(patch.labels.ravel(), minlength=len(patch.diameters))
-    whole = area >= LEAST_WHOLE * np.pi / 4 * patch.diameters**2
-    large = patch.diameters >= LEAST_PARENT
+    whole = area >= MIN_VISIBLE_SHARE * np.pi / 4 * patch.diameters**2
+    large = patch.diameters >= MIN_PARENT_DIAMETER
     large[0] = False
     large[_find_edge_ids(patch.labels)] = False
     return np.flatnonzero(whole & large)
@@ -186,12 +189,12 @@ def _add_micronucleus(patch: Patch, parents: NDArray[np.intp], rng: np.random.Ge
     """Paste a copy of one of the ``parents`` next to one of them, if there is room."""
     image, labels, diameters = patch.image, patch.labels, patch.diameters
     source, neighbour = rng.choice(parents, 2)
-    small, mask = _shrink(image, labels == source, rng.uniform(LEAST_SHRUNK, MOST_SHRUNK))
-    box = _find_room(labels, neighbour, mask, LARGEST_GAP * diameters[neighbour], rng)
+    small, mask = _shrink(image, labels == source, rng.uniform(MIN_SHRUNK, MAX_SHRUNK))
+    box = _find_room(labels, neighbour, mask, MAX_GAP * diameters[neighbour], rng)
     if box is None:
         return patch
     core = (mask > 0.5) & (labels[box] == 0)
-    if core.sum() < LEAST_AREA:
+    if core.sum() < MIN_MICRONUCLEUS_AREA:
         return patch
     sigma = rng.uniform(*SOFTNESS)
     # dimmer than its nucleus, as there is less of it above and below the plane of focus
@@ -207,14 +210,13 @@ def _shrink(
     image: Tensor, inside: NDArray[np.bool_], ratio: float
 ) -> tuple[Tensor, NDArray[np.float32]]:
     """Shrink a nucleus by ``ratio``; return it, with its colour around it, and its soft mask."""
-    box = ndimage.find_objects(inside.astype(np.int8))[0]
+    box = bounding_box(inside)
     mask = torch.from_numpy(inside[box])
     pixels = image[:, *box]
     mean = pixels[:, mask].mean(1)[:, None, None]
-    both = torch.cat([torch.where(mask, pixels, mean), mask[None].float()])[None]
+    both = torch.cat([torch.where(mask, pixels, mean), mask[None].float()])
     shape = [max(1, round(ratio * extent)) for extent in mask.shape]
-    both = F.interpolate(both, shape, mode="bilinear", antialias=True)
-    both = F.pad(both, [RIM] * 4, mode="replicate")[0]
+    both = F.pad(resize_tensor(both, shape), [RIM] * 4, mode="replicate")
     rim = np.pad(np.ones(shape, np.float32), RIM)
     return both[:3], both[3].numpy() * rim
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from napari_nuclei_unet.arrays.resampling import interpolate_grid
 from napari_nuclei_unet.training.example import Example
 
 # A patch with a higher median has a bright background: bright field, mostly histology.
@@ -177,16 +178,14 @@ def _map_to_two_colours(image: Tensor, rng: np.random.Generator) -> Tensor:
 def _draw_clouds(size: int, rng: np.random.Generator) -> Tensor:
     """Draw faintly coloured clouds, coarse or fine, of shape (3, size, size)."""
     n = int(rng.integers(4, max(size // 8, 5)))
-    cells = torch.from_numpy(rng.normal(0, 1, (1, 1, n, n)).astype(np.float32))
-    field = F.interpolate(cells, (size, size), mode="bilinear", align_corners=True)[0]
+    field = interpolate_grid(rng.normal(0, 1, (1, n, n)), size)
     colour = rng.uniform(-1, 1, (3, 1, 1)) if rng.random() < 0.5 else np.ones((3, 1, 1))
     return field * torch.from_numpy((colour * rng.uniform(0, 0.12)).astype(np.float32))
 
 
 def _draw_illumination(size: int, rng: np.random.Generator) -> Tensor:
     """Draw smoothly varying illumination, from 0.5 to 1, of shape (1, size, size)."""
-    corners = torch.from_numpy(rng.uniform(0.5, 1, (1, 1, 2, 2)).astype(np.float32))
-    return F.interpolate(corners, (size, size), mode="bilinear", align_corners=True)[0]
+    return interpolate_grid(rng.uniform(0.5, 1, (1, 2, 2)), size)
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:

@@ -277,8 +277,11 @@ def iter_batches(
         if not params.resize:
             progress = step / (params.epochs * steps_per_epoch(params, len(examples)))
             strength = augmentation_strength(params, progress)
-            n, edge, wide = params.batch, params.patch, params.variety == "wide"
-            return sample_patches(examples, weights, n, edge, rng, strength, wide=wide)
+            chosen = rng.choice(len(examples), size=params.batch, p=weights)
+            wide = params.variety == "wide"
+            return sample_patches(
+                [examples[i] for i in chosen], params.patch, rng, strength, wide=wide
+            )
         epoch, index = divmod(step, steps_per_epoch(params, len(examples)))
         order = np.random.default_rng((params.seed, epoch)).permutation(len(examples))
         chosen = np.roll(order, -index * params.batch)[: params.batch]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from napari_nuclei_unet.metrics.matching import average_scores, count_annotated_
 from napari_nuclei_unet.network.unet import UNet
 from napari_nuclei_unet.segmentation.device import CPU_TILE
 from napari_nuclei_unet.segmentation.watershed import SeparationParams, separate_nuclei
-from napari_nuclei_unet.training.augmentation import rescale_example, resize_to_square
+from napari_nuclei_unet.training.augmentation import rescale_example, resize_example
 from napari_nuclei_unet.training.example import Example, make_loss, make_targets
 from napari_nuclei_unet.training.plots import ValidationPicture
 
@@ -116,7 +116,7 @@ class Validation:
     @classmethod
     def resized(cls, examples: list[Example], size: int) -> Validation:
         """Prepare whole images resized to squares of ``size`` pixels; 0: as they are."""
-        return cls([_resize_example(example, size) for example in examples] if size else examples)
+        return cls([resize_example(one, (size, size)) for one in examples] if size else examples)
 
     @torch.inference_mode()
     def validate(self, network: UNet) -> ValidationResult:
@@ -143,11 +143,6 @@ class Validation:
         image = np.where(known[..., None], image, 0.4 * image)  # unknown pixels are darker
         true, found = (np.where(known, part[box], 0) for part in (case.truth, validated.found))
         return ValidationPicture(self.examples[self.shown_index].name, image, true, found)
-
-
-def _resize_example(example: Example, size: int) -> Example:
-    image, labels = resize_to_square(example, size)
-    return replace(example, image=image, labels=labels)
 
 
 def predict_logits(network: UNet, image: Tensor) -> Tensor:
