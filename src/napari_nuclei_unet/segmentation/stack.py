@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.axes import Channel, PlaneIndex
 from napari_nuclei_unet.arrays.boxes import Polygons, Region
-from napari_nuclei_unet.arrays.selection import Positions, select_planes
+from napari_nuclei_unet.arrays.selection import PlaneSelection, Positions, select_planes
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.errors import UserError, convert_read_errors
 from napari_nuclei_unet.models.model import Model, load_model
@@ -114,20 +114,15 @@ def segment_stack(
     planes : sequence, optional
         What is wanted of every axis beside plane and channel, in their order: a position, a
         sequence of positions, or None for all. Default: all planes.
-    model, device
-        As in ``segment``.
     join : str, optional
         Letter of the axis along which cross sections are joined to nuclei, such as "z".
-    region : sequence of polygons, optional
-        As in ``segment``: what is segmented of every plane.
-    **params
-        Fields of :class:`~napari_nuclei_unet.SegmentParams`.
+    model, device, region, **params
+        As in ``segment``.
 
     Returns
     -------
     ndarray, shape (..., Y, X), int32
-        0 is background; nuclei are 1..n, and no id is in two planes unless they are joined. The
-        axis of channels, and those of which one position was given, are gone.
+        0 is background, nuclei are 1..n in all planes. Axes of channels or one position are gone.
 
     Raises
     ------
@@ -141,19 +136,24 @@ def segment_stack(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from napari_nuclei_unet import segment_stack
     >>> from napari_nuclei_unet.samples.images import read_sample
     >>> image, annotation = read_sample("fluorescence_small")
-    >>> stack = np.stack([image, image])
-    >>> labels = segment_stack(stack, "ZYX", join="z")
-    >>> labels.shape == stack.shape, bool((labels[0] == labels[1]).all())
-    (True, True)
+    >>> segment_stack(image[None], "ZYX", join="z").shape == image[None].shape
+    True
     """
     picked = select_planes(image.shape, axes, planes or (), channel)
     check_linking(picked.lead, join, False)
     where = None if region is None else Region.of(region)
     wanted = with_changes(SegmentParams(), params)
+    steps = segment_planes_steps(image, picked.plane_indices, model, wanted, device, where)
+    return _link_planes(_collect_labels(steps, picked), picked, join)
+
+
+def _collect_labels(
+    steps: Generator[Step, Stop, StackOutcome], picked: PlaneSelection
+) -> NDArray[np.int32]:
+    """Return the labels of all planes, and warn the user of each notice once."""
     labels = np.zeros((len(picked.plane_indices), *picked.size), np.int32)
     numbers = {cut: number for number, cut in enumerate(picked.plane_indices)}
     said: dict[str, None] = {}
@@ -165,15 +165,21 @@ def segment_stack(
         elif step.notice:
             said[step.notice] = None
 
-    run(segment_planes_steps(image, picked.plane_indices, model, wanted, device, where), take)
+    run(steps, take)
     for notice in said:
-        warnings.warn(notice, stacklevel=2)
+        warnings.warn(notice, stacklevel=3)
+    return labels
+
+
+def _link_planes(
+    labels: NDArray[np.int32], picked: PlaneSelection, join: str | None
+) -> NDArray[np.int32]:
+    """Replace the labels of planes by ids that are unique, or joined along an axis."""
     if join is None:
         linked = number_unlinked([int(plane.max(initial=0)) for plane in labels])
     else:
-        linked = run(
-            join_steps(labels.__getitem__, picked.lengths, picked.lead.index(join.upper()))
-        )
+        axis = picked.lead.index(join.upper())
+        linked = run(join_steps(labels.__getitem__, picked.lengths, axis))
     for plane, ids in zip(labels, linked.ids, strict=True):
         plane[...] = ids[plane]
     return labels.reshape(picked.shape)
@@ -189,24 +195,20 @@ def segment_planes_steps(
 ) -> Generator[Step, Stop, StackOutcome]:
     """Segment planes of an array, one after the other; closing the generator cancels the run.
 
-    Every plane is normalised and measured by itself, so that its nuclei are those of
-    ``segment.segment_steps`` alone.
+    Every plane is normalised and measured by itself, as by ``segment.segment_steps``.
 
     Parameters
     ----------
     pixels : array-like
         Is only sliced, plane by plane.
     plane_indices : sequence of PlaneIndex
-    model, params, device
-        As in ``segment.segment``.
-    region : Region, optional
-        What is segmented of every plane.
+    model, params, device, region
+        As in ``segment.segment_steps``, of every plane.
 
     Yields
     ------
     PlaneStep
-        After each batch of tiles. Sent True, the run stops: planes that are finished count, the
-        one at work is dropped.
+        After each batch of tiles. Sent True, the run stops, and drops the plane at work.
     SegmentedPlaneStep
         After each plane.
     Step
@@ -227,18 +229,13 @@ def segment_planes_steps(
     failed: dict[PlaneIndex, str] = {}
     for number, cut in enumerate(plane_indices):
         count = _PlaneCounter(number, len(plane_indices))
-        stop = yield count.show(Step(0, 1))
-        if stop:
+        if (yield count.show(Step(0, 1))):
             return StackOutcome(tuple(found), failed, True)
         try:
             event = yield from _plane_steps(pixels, cut, (model, params, device, region), count)
         except UserError as error:
             failed[cut] = str(error)
-            yield Step(
-                (number + 1) * STACK_PROGRESS_PER_PLANE,
-                len(plane_indices) * STACK_PROGRESS_PER_PLANE,
-                _failure_message(cut, error),
-            )
+            yield count.show_failure(cut, error)
             continue
         if event is None:
             return StackOutcome(tuple(found), failed, True)
@@ -250,11 +247,6 @@ def segment_planes_steps(
     return StackOutcome(tuple(found), failed, False)
 
 
-def _failure_message(plane_index: PlaneIndex, error: UserError) -> str:
-    place = ", ".join(str(at) for at in plane_index.index if at is not None)
-    return f"Plane {place} was left out: {error}"
-
-
 @dataclass(frozen=True)
 class _PlaneCounter:
     """Counts the steps of one plane among those of all."""
@@ -262,14 +254,23 @@ class _PlaneCounter:
     plane: int
     planes: int
 
+    @property
+    def end(self) -> int:
+        """What is done of ``total`` after this plane."""
+        return (self.plane + 1) * STACK_PROGRESS_PER_PLANE
+
+    @property
+    def total(self) -> int:
+        return self.planes * STACK_PROGRESS_PER_PLANE
+
     def show(self, step: Step) -> Step:
-        done = self.plane * STACK_PROGRESS_PER_PLANE + STACK_PROGRESS_PER_PLANE * step.done // max(
-            step.total, 1
-        )
-        total = self.planes * STACK_PROGRESS_PER_PLANE
-        return PlaneStep(
-            done, total, step.notice, self.plane, self.planes, step.done, max(step.total, 1)
-        )
+        tiles = max(step.total, 1)
+        done = STACK_PROGRESS_PER_PLANE * (self.plane * tiles + step.done) // tiles
+        return PlaneStep(done, self.total, step.notice, self.plane, self.planes, step.done, tiles)
+
+    def show_failure(self, plane_index: PlaneIndex, error: UserError) -> Step:
+        place = ", ".join(str(at) for at in plane_index.index if at is not None)
+        return Step(self.end, self.total, f"Plane {place} was left out: {error}")
 
 
 def _plane_steps(
@@ -288,12 +289,11 @@ def _plane_steps(
     result = retune(prediction, params)
     result.record["seconds"] = round(time.perf_counter() - started, 3)
     return SegmentedPlaneStep(
-        done=(count.plane + 1) * STACK_PROGRESS_PER_PLANE,
-        total=count.planes * STACK_PROGRESS_PER_PLANE,
+        done=count.end,
+        total=count.total,
         plane=count.plane,
         planes=count.planes,
         tile=1,
-        tiles=1,
         plane_index=plane_index,
         prediction=prediction,
         result=result,
