@@ -197,6 +197,24 @@ def test_a_block_that_cannot_be_read_is_left_empty_and_told(tmp_path, small_bloc
     assert progress.nuclei > 50
 
 
+def test_what_could_not_be_read_at_first_only_is_told_with_the_reason(tmp_path, small_blocks):
+    plane = Broken(mosaic("fluorescence_small", (700, 700)))
+    store, journal = begin(tmp_path, plane.shape)
+    said = []
+
+    def leave(step):
+        said.append(step.notice)
+        plane.broken = getattr(step, "blocks", 1) == 1  # while the plane is looked at
+
+    layers = [BlockwisePlane(InMemoryPlane(plane))]
+    progress = run(segment_blockwise_steps(layers, store, journal, BlockParams("nuclei")), leave)
+    assert not progress.failed
+    assert [one for one in said if one] == [
+        "A part of the image could not be read at first (chunk 1.2 is damaged); its block is tried "
+        "again."
+    ]
+
+
 def alike(one, other):
     """The same nuclei, whatever their ids are."""
     pairs = np.unique(np.stack([one.ravel(), other.ravel()]), axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -22,6 +22,25 @@ class ArrayLike(Protocol):
 
     def __getitem__(self, index: Any) -> Any:
         """Return a part of the array."""
+
+
+@dataclass(frozen=True, eq=False)
+class MappedView:
+    """A plane of which every box is read by a function.
+
+    Attributes
+    ----------
+    read : callable
+        Is given a box.
+    shape : tuple of int
+    """
+
+    read: Callable[[Box], NDArray[Any]]
+    shape: tuple[int, ...]
+
+    def __getitem__(self, part: Box) -> NDArray[Any]:
+        """Read rows and columns."""
+        return self.read(part)
 
 
 @dataclass(frozen=True)

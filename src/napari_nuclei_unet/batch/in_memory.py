@@ -89,7 +89,8 @@ class _PlaneResults:
         number = self.numbers[step.plane_index]
         self.counts[number] = result.count
         self.packed[number] = zlib.compress(result.labels.tobytes(), 1)
-        self.tables[number] = measure(result.labels, result.plane.pixels, result.maps[0])
+        pixels = np.asarray(result.plane.pixels)
+        self.tables[number] = measure(result.labels, pixels, result.maps[0])
         self.records.append(result.record)
         fields = {field.name: getattr(step, field.name) for field in dataclasses.fields(PlaneStep)}
         return PlaneStep(**fields | {"notice": " ".join(result.notices)})

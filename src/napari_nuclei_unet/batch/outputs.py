@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from napari_nuclei_unet.batch.inputs import STORE_SUFFIX
 from napari_nuclei_unet.io.atomic import atomic_write
 from napari_nuclei_unet.io.images import image_stem
@@ -112,7 +114,7 @@ def write_results(folder: Path, stem: str, result: Segmentation) -> None:
     """
     paths = result_paths_in(folder, stem, store=False)
     check_overwritable(paths.labels)
-    measured = measure(result.labels, result.plane.pixels, result.maps[0])
+    measured = measure(result.labels, np.asarray(result.plane.pixels), result.maps[0])
     with atomic_write(paths.labels) as labels, atomic_write(paths.table) as table:
         write_labels_tiff(labels, result.labels, result.record)
         write_table(table, measured)

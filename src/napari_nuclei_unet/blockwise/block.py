@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ from napari_nuclei_unet.arrays.boxes import (
 )
 from napari_nuclei_unet.arrays.relabel import consecutive_ids
 from napari_nuclei_unet.arrays.resampling import ZoomedView, resample_to_plane
-from napari_nuclei_unet.arrays.tiling import ArrayLike
+from napari_nuclei_unet.arrays.tiling import ArrayLike, MappedView
 from napari_nuclei_unet.blockwise.survey import Survey, UnreadablePlaneError, read_box
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.labels.regionprops import Frame, measure
@@ -32,7 +33,7 @@ from napari_nuclei_unet.models.model import Model, load_model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.segmentation.device import InferencePlan, plan_inference
-from napari_nuclei_unet.segmentation.normalization import Plane
+from napari_nuclei_unet.segmentation.normalization import Plane, shape_without_alpha
 from napari_nuclei_unet.segmentation.predict import (
     PredictedMaps,
     PredictionWindow,
@@ -160,7 +161,8 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
     UserError
         If memory does not suffice, or a parameter cannot be used.
     """
-    region, pixels = task.block_params.region, _ReadablePlane(task.source.open())
+    region, source = task.block_params.region, task.source.open()
+    pixels = MappedView(partial(read_box, source), shape_without_alpha(source.shape))
     if not task.survey.has_foreground(task.block.read) or (
         region is not None and not region.part(task.block.read).any()
     ):
@@ -189,45 +191,17 @@ def empty_block_result(block: Block, shape: tuple[int, ...], error: str = "") ->
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _ReadablePlane:
-    """A plane without transparency, whose failures to be read are told apart from all others."""
-
-    pixels: ArrayLike
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        height, width, *colours = self.pixels.shape
-        return height, width, *(min(n, 3) for n in colours if n > 1)
-
-    def __getitem__(self, part: Box) -> NDArray[np.generic]:
-        return read_box(self.pixels, part)
-
-
-@dataclass(frozen=True, eq=False)
-class _NormalizedView:
-    """A plane from black 0 to white 1, normalised where it is sliced."""
-
-    plane: Plane
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.plane.pixels.shape)
-
-    def __getitem__(self, part: Box) -> NDArray[np.float32]:
-        return self.plane.normalized(self.plane.pixels[part])
-
-
 def _predict_block_steps(
-    pixels: _ReadablePlane, task: BlockTask, model: Model, plan: InferencePlan, notices: list[str]
+    pixels: MappedView, task: BlockTask, model: Model, plan: InferencePlan, notices: list[str]
 ) -> Generator[Step, Stop, PredictedMaps]:
     """Predict the maps of what a block sees, in pixels of the plane."""
     survey, seen, zoom = task.survey, task.block.read, task.survey.zoom
-    plane = Plane(pixels, survey.low, survey.middle, survey.high)  # type: ignore[arg-type]
+    plane = Plane(pixels, survey.low, survey.middle, survey.high)
     if zoom == 1:
         window = PredictionWindow(seen, survey.has_foreground)
         return (yield from predict_maps_steps(plane, model.network, plan, notices, window=window))
-    zoomed = Plane(ZoomedView(_NormalizedView(plane), zoom), 0.0, 0.5, 1.0)  # type: ignore[arg-type]
+    normalized = MappedView(lambda part: plane.normalized(pixels[part]), pixels.shape)
+    zoomed = Plane(ZoomedView(normalized, zoom), 0.0, 0.5, 1.0)
     plane_box = full_box(pixels.shape)
     window = PredictionWindow(
         scale_box(seen, (zoom, zoom)),
@@ -241,7 +215,7 @@ def _predict_block_steps(
 
 
 def _separate_block(
-    read: _ReadablePlane,
+    read: MappedView,
     maps: NDArray[np.float32],
     task: BlockTask,
     model: Model,

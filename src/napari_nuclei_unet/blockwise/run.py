@@ -26,7 +26,7 @@ from napari_nuclei_unet.blockwise.survey import Survey, UnreadablePlaneError, su
 from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.segmentation.device import plan_inference, release_memory
-from napari_nuclei_unet.segmentation.normalization import check_type_and_shape
+from napari_nuclei_unet.segmentation.normalization import check_type_and_shape, shape_without_alpha
 
 # What one plane adds to the total of a run.
 BLOCKWISE_PROGRESS_PER_PLANE = 10_000
@@ -197,10 +197,8 @@ def _survey_steps(
 
 def _unreadable_plane_result(shape: tuple[int, ...], error: str) -> BlockResult:
     """Return the result of a plane of which nothing could be read."""
-    height, width, *colours = shape
     whole = full_box(shape)
-    seen = (height, width, *(min(n, 3) for n in colours if n > 1))
-    return empty_block_result(Block(whole, whole), seen, error)
+    return empty_block_result(Block(whole, whole), shape_without_alpha(shape), error)
 
 
 def _plane_steps(

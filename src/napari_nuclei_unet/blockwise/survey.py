@@ -39,6 +39,7 @@ CELLS_PER_PIXEL = (Fraction(1, CELL_EDGE),) * 2
 POOL_EDGE = 4
 # A square is empty where they differ by no more than this part of the range from black to white.
 MAX_EMPTY_CONTRAST = 0.05
+PART_UNREAD = "A part of the image could not be read at first ({}); its block is tried again."
 # Rows and columns that are read at once.
 SURVEY_BAND_HEIGHT, SURVEY_BAND_WIDTH = PROBE_EDGE, 8 * PROBE_EDGE
 
@@ -128,14 +129,9 @@ def survey_steps(
     for done, box in enumerate(parts):
         if (yield Step(done, len(parts))):
             return None
-        try:
-            seen.add(box, read_box(pixels, box))
-        except UnreadablePlaneError as error:
-            reason = str(error)
-            notices.append("A part of the image could not be read.")  # its block says why
-            for square in iter_boxes(box, CELL_EDGE, CELL_EDGE):
-                with suppress(UnreadablePlaneError):
-                    seen.add(square, read_box(pixels, square))
+        reason = seen.read(pixels, box)
+        if reason and (notice := PART_UNREAD.format(reason)) not in notices:
+            notices.append(notice)
     if seen.is_empty:
         raise UnreadablePlaneError(reason)
     low, middle, high = percentile_range(seen.sample())
@@ -144,10 +140,9 @@ def survey_steps(
     if model.card.sizes and seen.probe is not None and low < high:
         if diameter is None:
             probe = Plane(seen.probe, low, middle, high)
-            looked = yield from look_at_size_steps(
-                probe, (1, 1), model, plan, notices
-            )  # blocks shrink, not zooms
-            zoom, diameter = looked[1], looked[2]
+            # blocks shrink, not zooms
+            looking = look_at_size_steps(probe, (1, 1), model, plan, notices)
+            _, zoom, diameter = yield from looking
         else:
             zoom = choose_zoom(diameter, model.card, (1, 1))
     return Survey(low, middle, high, as_fraction(zoom), diameter, live)
@@ -188,6 +183,17 @@ class _SurveyAccumulator:
         self.probe: NDArray[np.generic] | None = None
         self._max_contrast = -1.0
         self._small = math.prod(shape[:2]) <= PROBE_EDGE**2  # is its own probe, whatever its shape
+
+    def read(self, pixels: ArrayLike, box: Box) -> str:
+        """Read a part, or what can be read of it; return the reason if that is not all."""
+        try:
+            self.add(box, read_box(pixels, box))
+        except UnreadablePlaneError as error:
+            for square in iter_boxes(box, CELL_EDGE, CELL_EDGE):
+                with suppress(UnreadablePlaneError):
+                    self.add(square, read_box(pixels, square))
+            return str(error)
+        return ""
 
     def add(self, box: Box, part: NDArray[np.generic]) -> None:
         rows, columns = (-one.start % self.step for one in box)

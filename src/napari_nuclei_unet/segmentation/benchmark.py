@@ -109,7 +109,7 @@ def _time_once(
     with timed("separate"):
         labels = separate_nuclei(maps, resolve_separation(params, model.card, zoom))
     with timed("measure"):
-        measure(labels, plane.pixels, maps[0])
+        measure(labels, np.asarray(plane.pixels), maps[0])
     return BenchmarkResult(
         seconds=seconds,
         megapixels=plane.shape[0] * plane.shape[1] / 1e6,

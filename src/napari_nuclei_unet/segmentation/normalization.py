@@ -22,8 +22,8 @@ class Plane:
 
     Attributes
     ----------
-    pixels : ndarray, shape (Y, X) or (Y, X, 3), bool, integer or floating
-        Not copied.
+    pixels : array-like, shape (Y, X) or (Y, X, 3), bool, integer or floating
+        Not copied; may be lazy.
     low, middle, high : float
         Black point, median and white point; all equal where the plane holds one value only.
     invalid : ndarray, shape (Y, X), bool, or None
@@ -32,7 +32,7 @@ class Plane:
         Sentences about what was left out, for the user.
     """
 
-    pixels: NDArray[np.generic]
+    pixels: ArrayLike
     low: float
     middle: float
     high: float
@@ -63,7 +63,7 @@ class Plane:
             NaN and infinity get the median, which is mostly background, on dark as on bright
             ground. Of a blank plane all is 0.
         """
-        part = self.pixels if part is None else part
+        part = np.asarray(self.pixels) if part is None else part
         # 32-bit integers and doubles need more digits than float32 has until black is taken off
         exact = np.dtype(np.float32 if part.dtype.itemsize <= 2 else np.float64)
         scaled: NDArray[Any] = part.astype(exact)
@@ -131,7 +131,7 @@ def check_lazy_plane(pixels: ArrayLike) -> Plane:
         As :func:`check_plane`.
     """
     check_type_and_shape(pixels)
-    return Plane(pixels, *estimate_intensity_range(pixels))  # type: ignore[arg-type]
+    return Plane(pixels, *estimate_intensity_range(pixels))
 
 
 def drop_alpha(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -139,6 +139,12 @@ def drop_alpha(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     if pixels.ndim == 2:
         return pixels
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]
+
+
+def shape_without_alpha(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a plane as :func:`drop_alpha` leaves it."""
+    height, width, *colours = shape
+    return height, width, *(min(n, 3) for n in colours if n > 1)
 
 
 def check_type_and_shape(pixels: Any) -> None:

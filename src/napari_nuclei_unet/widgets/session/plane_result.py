@@ -205,7 +205,7 @@ class PlaneResult:
 def detach_pixels(prediction: Prediction, source: ImageSource) -> Prediction:
     """Return a prediction that refers to the pixels of its plane instead of holding them."""
     pixels = PlaneView(source.pixels, source.plane_index_at_level)
-    plane = dataclasses.replace(prediction.plane, pixels=pixels)  # type: ignore[arg-type]
+    plane = dataclasses.replace(prediction.plane, pixels=pixels)
     return dataclasses.replace(prediction, plane=plane)
 
 
