@@ -25,7 +25,8 @@ from napari_nuclei_unet.batch.outputs import Outcome
 from napari_nuclei_unet.batch.ownership import check_tables_overwritable
 from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
 from napari_nuclei_unet.blockwise.cluster import FilePlane
-from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME, Journal, RunProgress
+from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME, Journal
+from napari_nuclei_unet.blockwise.retry import RunProgress
 from napari_nuclei_unet.blockwise.run import (
     BlockwisePlane,
     ComputeBlocks,

@@ -5,105 +5,18 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
-from itertools import takewhile
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 from numpy.typing import NDArray
 
+from napari_nuclei_unet.blockwise.retry import RunProgress
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
 from napari_nuclei_unet.io.tables import write_rows
 
 # Name of the file, in the folder of the labels.
 JOURNAL_FILE_NAME = "nuclei_unet_journal.json"
-
-
-class ReadFailure(NamedTuple):
-    """What could not be read.
-
-    Attributes
-    ----------
-    plane : int
-        From 0.
-    block : int or None
-        From 0; None: the whole plane, of which nothing could be read.
-    message : str
-        Where it is, and why, for the user.
-    """
-
-    plane: int
-    block: int | None
-    message: str
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """How far a run is.
-
-    Attributes
-    ----------
-    plane, block : int
-        The first that was not tried, from 0.
-    nuclei : int
-        Found so far; their ids are 1 to this.
-    failed : tuple of ReadFailure
-        What could not be read since the run began, or was gone on with.
-    again : tuple of ReadFailure
-        What could not be read before, and is tried again once all planes are behind.
-    seconds : float
-        That it took so far.
-    table_bytes, table_crc : int
-        Length and checksum of the table so far.
-    surveys : dict of str to dict
-        Of planes of which blocks are missing, by their number, so that these see them as the
-        others did; JSON.
-    """
-
-    plane: int = 0
-    block: int = 0
-    nuclei: int = 0
-    failed: tuple[ReadFailure, ...] = ()
-    again: tuple[ReadFailure, ...] = ()
-    seconds: float = 0.0
-    table_bytes: int = 0
-    table_crc: int = 0
-    surveys: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> RunProgress:
-        """Make it again of what a journal holds; what has failed is tried again."""
-        missing = [ReadFailure(*one) for one in (*data["again"], *data["failed"])]
-        return cls(**data | {"failed": (), "again": tuple(missing)})
-
-    def next_plane(self, planes: int) -> int | None:
-        """Return the next of so many planes, or None when all are done."""
-        if self.plane < planes:
-            return self.plane
-        return self.again[0].plane if self.again else None
-
-    def remaining_blocks(self, plane: int, blocks: int) -> list[int]:
-        """List the blocks of the next plane that are left, in their order."""
-        if plane == self.plane:
-            return list(range(self.block, blocks))
-        mine = takewhile(lambda one: one.plane == plane, self.again)
-        return [one.block for one in mine if one.block is not None]
-
-    def split_into_blocks(self, blocks: int) -> RunProgress:
-        """Return progress in which a plane that is tried again as a whole stands as its blocks."""
-        first, *others = self.again
-        return replace(self, again=(*(first._replace(block=at) for at in range(blocks)), *others))
-
-    def advance(self, plane: int, last: bool, failed: tuple[ReadFailure, ...]) -> RunProgress:
-        """Return the progress after the next block of a plane, maybe its last."""
-        if plane < self.plane:
-            after = replace(self, again=self.again[1:], failed=self.failed + failed)
-        else:
-            block = 0 if last else self.block + 1
-            after = replace(self, plane=plane + last, block=block, failed=self.failed + failed)
-        wanted = {after.plane} | {one.plane for one in (*after.again, *after.failed)}
-        kept = {name: one for name, one in after.surveys.items() if int(name) in wanted}
-        return replace(after, surveys=kept)
 
 
 def read_fingerprint(path: Path) -> dict[str, Any] | None:

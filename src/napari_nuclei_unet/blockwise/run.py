@@ -21,7 +21,8 @@ from napari_nuclei_unet.blockwise.block import (
     plan_blocks_at_zoom,
     segment_block_steps,
 )
-from napari_nuclei_unet.blockwise.journal import Journal, ReadFailure, RunProgress
+from napari_nuclei_unet.blockwise.journal import Journal
+from napari_nuclei_unet.blockwise.retry import ReadFailure, RunProgress
 from napari_nuclei_unet.blockwise.survey import Survey, UnreadablePlaneError, survey_steps
 from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.progress import Step, Stop, forward_stop

@@ -14,12 +14,8 @@ from typing import Any
 import numpy as np
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
-from napari_nuclei_unet.blockwise.journal import (
-    JOURNAL_FILE_NAME,
-    Journal,
-    RunProgress,
-    read_fingerprint,
-)
+from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME, Journal, read_fingerprint
+from napari_nuclei_unet.blockwise.retry import RunProgress
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.paths import results_folder, sanitize_name
