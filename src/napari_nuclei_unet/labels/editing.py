@@ -117,9 +117,8 @@ def split_labels(labels: NDArray[np.integer], stroke: NDArray[np.floating], free
 
     Parameters
     ----------
-    labels : ndarray, shape (Y, X), integer
-    stroke : ndarray, shape (n, 2), floating
-        Rows and columns of its points, in pixels.
+    labels, stroke
+        As in :func:`merge_labels`.
     free : int
         Lowest free id; all higher ones are free, too.
 

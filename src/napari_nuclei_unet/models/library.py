@@ -42,15 +42,6 @@ def check_model_name(name: str) -> str:
 def find_free_model_path(folder: Path, name: str) -> Path:
     """Find a free file for a new model: its name, with a number where that is taken.
 
-    Parameters
-    ----------
-    folder : Path
-    name : str
-
-    Returns
-    -------
-    Path
-
     Raises
     ------
     UserError
@@ -76,17 +67,7 @@ def _is_name_taken(folder: Path, name: str) -> bool:
 
 
 def rename_model(path: Path, name: str) -> Path:
-    """Rename a model, also in its card.
-
-    Parameters
-    ----------
-    path : Path
-    name : str
-
-    Returns
-    -------
-    Path
-        Of the renamed model.
+    """Rename a model, also in its card, and return its new path.
 
     Raises
     ------

@@ -13,6 +13,8 @@ from napari_nuclei_unet.errors import UserError
 class Encoder(nn.Module):
     """Levels of layers, each at half the resolution of the one before; the first at one half.
 
+    A subclass takes the number of its levels, 1 to 5.
+
     Attributes
     ----------
     levels : nn.ModuleList
@@ -74,11 +76,6 @@ class ResNet34(Encoder):
 
     He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition (CVPR 2016),
     doi:10.1109/CVPR.2016.90.
-
-    Parameters
-    ----------
-    n : int
-        Number of levels, 1 to 5.
     """
 
     def __init__(self, n: int) -> None:
@@ -137,11 +134,6 @@ class EfficientNetLite0(Encoder):
 
     Tan, Le: EfficientNet (ICML 2019, arXiv:1905.11946), without squeeze-and-excitation and with
     ReLU6 in place of swish; as in TensorFlow, strided convolutions pad only after the image.
-
-    Parameters
-    ----------
-    n : int
-        Number of levels, 1 to 5.
     """
 
     def __init__(self, n: int) -> None:

@@ -119,12 +119,8 @@ def predict_zoomed_maps_steps(
         As given, or as measured; None where nothing was found.
     """
     if not model.card.sizes:
-        return (
-            (yield from _predict_at_zoom_steps(plane, model, 1.0, plan, notices, box)),
-            1.0,
-            diameter,
-        )
-    if diameter is not None:
+        zoom = 1.0
+    elif diameter is not None:
         zoom = choose_zoom(diameter, model.card, plane.shape)
     else:
         probe = _cut_out_probe(plane)
@@ -134,11 +130,8 @@ def predict_zoomed_maps_steps(
         seen, zoom, diameter = yield from forward_stop(looking, _without_progress)
         if seen.finished is not None:
             return _empty_maps(plane, seen), zoom, diameter
-    return (
-        (yield from _predict_at_zoom_steps(plane, model, zoom, plan, notices, box)),
-        zoom,
-        diameter,
-    )
+    maps = yield from _predict_at_zoom_steps(plane, model, zoom, plan, notices, box)
+    return maps, zoom, diameter
 
 
 def _empty_maps(plane: Plane, seen: PredictedMaps) -> PredictedMaps:
@@ -163,19 +156,7 @@ def look_at_size_steps(
     shape : (int, int)
         Of what will be enlarged at once.
     model, plan, notices
-        As in :func:`predict_zoomed_maps_steps`.
-
-    Yields
-    ------
-    Step
-
-    Returns
-    -------
-    maps : PredictedMaps
-        Of the probe, at that zoom.
-    zoom : float
-    diameter : float or None
-        In pixels of the plane; None where nothing was found.
+        As in :func:`predict_zoomed_maps_steps`, which returns the same of the whole plane.
     """
     maps = yield from _predict_at_zoom_steps(probe, model, 1.0, plan, notices)
     diameter = _measure_diameter(maps, model, 1.0)

@@ -165,12 +165,10 @@ def segment_steps(
 
     Parameters
     ----------
-    image : ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4)
-    model : str, Path or Model
+    image, model, device
         As in :func:`segment`.
     params : SegmentParams, optional
         What is None in it is taken from the model's card.
-    device : {"auto", "cpu", "cuda", "mps"}
     region : Region, optional
         What is segmented; the whole plane without.
 

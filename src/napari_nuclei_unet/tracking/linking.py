@@ -88,23 +88,14 @@ def join_steps(
 def track_steps(
     read: ReadPlane, columns: Sequence[dict[str, int]], lengths: Sequence[int], axis: int
 ) -> Generator[Step, Stop, LinkedLabels]:
-    """Track nuclei over time, for every position on the other axes.
+    """Track nuclei over time, for every position on the other axes; else as :func:`join_steps`.
 
     Parameters
     ----------
     read, lengths, axis
-        As in :func:`join_steps`; the axis is time.
+        The axis is time.
     columns : sequence of dict of str to int
         Position of every plane in the image.
-
-    Yields
-    ------
-    Step
-        After each plane, or series of planes.
-
-    Returns
-    -------
-    LinkedLabels
 
     Raises
     ------
