@@ -187,8 +187,7 @@ def test_planes_wider_than_16_bits(shape, tmp_path):
 
 def test_a_feature_has_what_qupath_reads(tmp_path):
     labels = read_sample("fluorescence_small")[1]
-    table = measure(labels, None)
-    table |= {"kind": np.array(["round"] * len(table["label"])), "count": table["label"] * 2}
+    table = measure(labels, None).assign(kind="round", count=lambda table: table["label"] * 2)
     features = read_geojson(save(tmp_path / "a.geojson", Result(labels, table, name="cells")))
     for row, feature in enumerate(features):
         properties = feature["properties"]
@@ -333,7 +332,7 @@ def test_no_nucleus_gives_files_that_can_be_read(end, tmp_path):
         path = save(tmp_path / f"{number}{end}", result)
         if end == ".csv":
             [header] = csv.reader(path.read_text().splitlines())
-            assert header == list(result.table or ("z", "label"))
+            assert header == (list(result.table) or ["z", "label"])
         elif end == ".geojson":
             assert read_geojson(path) == []
         elif end == ".zip":

@@ -341,3 +341,24 @@ def _find_other_pieces(
         if 2 * contact[index] > length[piece] and outer_id not in taken:
             taken.add(outer_id)
             yield piece, outer_id
+
+
+def stack_boxes(boxes: Sequence[Box]) -> NDArray[np.int64]:
+    """Stack boxes as rows: first row and column, and those after the last."""
+    return np.array([[r.start, c.start, r.stop, c.stop] for r, c in boxes], np.int64)
+
+
+def find_overlapping_boxes(boxes: NDArray[np.int64], box: Box) -> NDArray[np.bool_]:
+    """Return a mask of the boxes that share a pixel with ``box``."""
+    top, left, bottom, right = boxes.T
+    rows, columns = box
+    overlaps_rows = (top < rows.stop) & (bottom > rows.start)
+    return overlaps_rows & (left < columns.stop) & (right > columns.start)
+
+
+def enclose_boxes(box: Box, boxes: NDArray[np.int64]) -> Box:
+    """Return the smallest box around a box and others."""
+    all_boxes = np.concatenate([stack_boxes([box]), boxes])
+    top, left = all_boxes[:, :2].min(axis=0).tolist()
+    bottom, right = all_boxes[:, 2:].max(axis=0).tolist()
+    return slice(top, bottom), slice(left, right)

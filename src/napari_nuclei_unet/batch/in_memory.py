@@ -8,6 +8,7 @@ from collections.abc import Generator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.batch.finish import describe_result, link_planes_steps, write_tracks
@@ -17,7 +18,7 @@ from napari_nuclei_unet.batch.ownership import check_tables_overwritable
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
 from napari_nuclei_unet.io.labels import check_overwritable, write_labels_stack, write_labels_tiff
-from napari_nuclei_unet.io.tables import write_table
+from napari_nuclei_unet.io.tables import insert_position, write_table
 from napari_nuclei_unet.labels.regionprops import measure
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.provenance.reproduce import enlarge_to_full_resolution
@@ -28,8 +29,6 @@ from napari_nuclei_unet.segmentation.stack import (
     segment_planes_steps,
 )
 from napari_nuclei_unet.tracking.linking import LinkedLabels
-
-TableColumns = dict[str, NDArray[Any]]
 
 
 def segment_in_memory_steps(job: ImageJob) -> Generator[Step, Stop, Outcome]:
@@ -70,7 +69,7 @@ class _PlaneResults:
         self.numbers = {index: number for number, index in enumerate(job.selection.plane_indices)}
         self.counts: dict[int, int] = {}
         self.packed: dict[int, bytes] = {}
-        self.tables: dict[int, TableColumns] = {}
+        self.tables: dict[int, pd.DataFrame] = {}
         self.records: list[dict[str, Any]] = []
         self.failed: list[str] = []
 
@@ -117,15 +116,13 @@ class _PlaneResults:
                 write_labels_stack(labels, planes, (shape, axes), linked.count, record)
             write_tracks(job, linked)
 
-    def _table(self, linked: LinkedLabels) -> TableColumns:
+    def _table(self, linked: LinkedLabels) -> pd.DataFrame:
         """Concatenate the tables of all planes, with the position of each plane."""
-        parts = []
-        for number, table in sorted(self.tables.items()):
-            rows = len(table["label"])
-            columns = self.job.selection.plane_columns[number].items()
-            position = {name: np.full(rows, at) for name, at in columns}
-            parts.append(position | table | {"label": linked.ids[number][table["label"]]})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        positions = self.job.selection.plane_columns
+        return pd.concat(
+            insert_position(table, positions[n]).assign(label=linked.ids[n][table["label"]])
+            for n, table in sorted(self.tables.items())
+        )
 
     def _record(self, linked: LinkedLabels) -> dict[str, Any]:
         record = self.records[0] | describe_result(self.job, linked.count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import shutil
@@ -38,11 +37,14 @@ from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
 from napari_nuclei_unet.io.locks import write_lock
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.io.tables import read_table, write_table
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.segmentation.device import plan_inference
 
 # Bytes that linking takes for each pixel of a plane: labels, numbers of the slices held, ids.
 LINKING_BYTES_PER_PIXEL = 60
+# Rows of a table that are copied at a time.
+COPIED_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -215,18 +217,13 @@ class StoreSegmenter:
 
 
 def _copy_table_with_ids(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
-    """Copy a table row by row, with other ids in place of its labels."""
-    with (
-        old.open(newline="", encoding="utf-8") as lines,
-        new.open("w", newline="", encoding="utf-8") as out,
-    ):
-        rows, writer = csv.reader(lines), csv.writer(out)
-        header = next(rows)
-        column = header.index("label")
-        writer.writerow(header)
-        for row in rows:
-            row[column] = str(ids[int(row[column])])
-            writer.writerow(row)
+    """Copy a table, which may be larger than memory, with other ids in place of its labels."""
+    # as text, so that no digit changes
+    parts = read_table(old, dtype=str, keep_default_na=False, chunksize=COPIED_ROWS)
+    with new.open("w", newline="", encoding="utf-8") as out, parts:
+        for part in parts:
+            table = part.assign(label=ids[part["label"].astype(int)])
+            write_table(out, table, header=out.tell() == 0)
 
 
 def _check_memory(size: tuple[int, int]) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.blocks import Block, find_core_labels, plan_blocks
@@ -107,7 +108,7 @@ class BlockResult:
         1..n; 0 where there is background, or a nucleus of another block.
     box : (slice, slice)
         Where in the plane; may reach over the edge of the block.
-    table : dict of str to ndarray, shape (n,)
+    table : pandas.DataFrame
         As from ``regionprops.measure``, in pixels of the plane.
     notices : tuple of str
         Sentences for the user.
@@ -117,7 +118,7 @@ class BlockResult:
 
     labels: NDArray[np.int32]
     box: Box
-    table: dict[str, NDArray[Any]]
+    table: pd.DataFrame
     notices: tuple[str, ...] = ()
     error: str = ""
 

@@ -6,14 +6,15 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_nuclei_unet.blockwise.retry import RunProgress
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
-from napari_nuclei_unet.io.tables import write_rows
+from napari_nuclei_unet.io.tables import write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Name of the file, in the folder of the labels.
 JOURNAL_FILE_NAME = "nuclei_unet_journal.json"
@@ -88,7 +89,7 @@ class Journal:
         self.progress = RunProgress.from_json(kept["progress"])
         return True
 
-    def add(self, rows: dict[str, NDArray[Any]], progress: RunProgress) -> None:
+    def add(self, rows: pd.DataFrame, progress: RunProgress) -> None:
         """Append rows to the table, and say that a block is finished.
 
         Rows that a run that was broken off has left behind are overwritten.
@@ -111,10 +112,10 @@ class Journal:
             os.sync()  # the labels are on the disk before the journal says so
         self.commit(replace(progress, table_bytes=size, table_crc=crc))
 
-    def _append(self, rows: dict[str, NDArray[Any]], start: int) -> int:
+    def _append(self, rows: pd.DataFrame, start: int) -> int:
         with self.table.open("a+", newline="", encoding="utf-8") as out:
             out.truncate(start)
-            write_rows(out, rows, header=start == 0)
+            write_table(out, rows, header=start == 0)
             _sync_to_disk(out)
             return out.tell()
 

@@ -24,6 +24,7 @@ from napari_nuclei_unet.blockwise.block import (
 from napari_nuclei_unet.blockwise.journal import Journal
 from napari_nuclei_unet.blockwise.retry import ReadFailure, RunProgress
 from napari_nuclei_unet.blockwise.survey import Survey, UnreadablePlaneError, survey_steps
+from napari_nuclei_unet.io.tables import insert_position
 from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.segmentation.device import plan_inference, release_memory
@@ -266,14 +267,15 @@ class _BlockwiseRun:
             found = _drop_overwritten(found, window)
             write_block_labels(found.labels, window, before.nuclei + 1)
             self.store.write(written, window)
-        count = len(found.table["label"])
-        rows = {name: np.full(count, at) for name, at in layer.columns.items()} | found.table
-        rows["label"] = rows["label"] + before.nuclei
+        count = len(found.table)
+        table = found.table.assign(label=found.table["label"] + before.nuclei)
         told = f"{_describe_position(layer, block)}: {found.error}"
         failed = (ReadFailure(number, block, told),) if found.error else ()
         after = before.advance(number, last, failed)
         nuclei, seconds = before.nuclei + count, before.seconds + seconds
-        self.journal.add(rows, replace(after, nuclei=nuclei, seconds=seconds))
+        self.journal.add(
+            insert_position(table, layer.columns), replace(after, nuclei=nuclei, seconds=seconds)
+        )
         release_memory()
         return f"{PART_EMPTY} ({told})." if failed else " ".join(found.notices), written
 
@@ -311,8 +313,7 @@ def _drop_overwritten(found: BlockResult, window: NDArray[Any]) -> BlockResult:
     if np.count_nonzero(ids) + 1 == ids.size:
         return found
     rows = np.flatnonzero(ids) - 1
-    table = {name: column[rows] for name, column in found.table.items()}
-    table["label"] = np.arange(1, rows.size + 1)
+    table = found.table.iloc[rows].assign(label=np.arange(1, rows.size + 1))
     return replace(found, labels=ids[found.labels], table=table)
 
 

@@ -51,12 +51,10 @@ def _features(result: Result) -> Iterator[dict[str, Any]]:
 
 def _rows_by_nucleus(result: Result) -> dict[tuple[int, ...], dict[str, Any]]:
     """Return the rows of the table by position and label."""
-    table = {name: column.tolist() for name, column in result.table.items()}
-    if "label" not in table:
+    if "label" not in result.table:
         return {}
-    keys = zip(*(table[name] for name in (*result.lead, "label") if name in table), strict=True)
-    rows = (dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True))
-    return {tuple(map(int, key)): row for key, row in zip(keys, rows, strict=True)}
+    keys = [name for name in (*result.lead, "label") if name in result.table]
+    return {tuple(int(row[k]) for k in keys): row for row in result.table.to_dict("records")}
 
 
 def _geometry(contour: Contour, position: Position) -> dict[str, Any]:

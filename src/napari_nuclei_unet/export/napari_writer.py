@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.axes import axis_letters
 from napari_nuclei_unet.export.result import Result
 from napari_nuclei_unet.export.save import is_ome_tiff, save
 from napari_nuclei_unet.io.labels import RECORD_KEY
+from napari_nuclei_unet.io.tables import insert_position
 from napari_nuclei_unet.labels.regionprops import Frame, measure
 
 
@@ -51,21 +53,21 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         attributes.get("name", "nuclei"),
     )
     if not is_ome_tiff(path):
-        table = _features_table(attributes.get("features")) or _measure_shapes(result)
+        features = attributes.get("features")
+        known = features is not None and len(features.columns)
+        table = _features_table(features) if known else _measure_shapes(result)
         result = replace(result, table=table)
     return [str(save(path, result))]
 
 
-def _features_table(features: Any) -> dict[str, NDArray[Any]]:
-    """Return the features of a layer as columns, with a label from their index or order."""
-    if features is None or not len(features.columns):
-        return {}
-    columns = {str(name): _plain_column(features[name]) for name in features.columns}
-    if "label" in columns and columns["label"].dtype.kind not in "iuf":
-        columns["label_text"] = columns.pop("label")
-    columns = {"label": columns.pop("index", np.arange(len(features)))} | columns
-    nuclei = columns["label"] > 0  # neither background nor NaN
-    return {name: column[nuclei] for name, column in columns.items()}
+def _features_table(features: pd.DataFrame) -> pd.DataFrame:
+    """Return the features of a layer, with a label from their index or order."""
+    table = pd.DataFrame({str(name): _plain_column(features[name]) for name in features})
+    if "label" in table and table["label"].dtype.kind not in "iuf":
+        table["label_text"] = table.pop("label")
+    ids = table.pop("index") if "index" in table else table.index
+    table.insert(0, "label", table.pop("label") if "label" in table else ids)
+    return table[table["label"] > 0]  # neither background nor NaN
 
 
 def _plain_column(column: Any) -> NDArray[Any]:
@@ -74,14 +76,12 @@ def _plain_column(column: Any) -> NDArray[Any]:
     return values if values.dtype.kind in "biuf" else values.astype(str)
 
 
-def _measure_shapes(result: Result) -> dict[str, NDArray[Any]]:
+def _measure_shapes(result: Result) -> pd.DataFrame:
     """Measure what needs no image."""
     spacing = result.spacing[-2:] or (1.0, 1.0)
-    parts = []
-    for position, plane in result.planes():
-        table = measure(plane, None, None, Frame((spacing[0], spacing[1])))
-        del table["confidence"]
-        n = len(table["label"])
-        parts.append({name: np.full(n, at) for name, at in position.items()} | table)
-    names = parts[0] if parts else ()
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+    frame = Frame((spacing[0], spacing[1]))
+    tables = [
+        insert_position(measure(plane, None, None, frame), position)
+        for position, plane in result.planes()
+    ]
+    return pd.concat(tables).drop(columns="confidence") if tables else pd.DataFrame()

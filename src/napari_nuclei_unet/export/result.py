@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
@@ -22,7 +23,7 @@ class Result:
     ----------
     labels : ndarray, shape (..., Y, X), integer
         0 is background. May be a dask or zarr array: it is only sliced, plane by plane.
-    table : dict of str to ndarray, shape (n,)
+    table : pandas.DataFrame, or dict of columns from which to make one
         A row for each nucleus and plane, identified by ``label`` and, if there are such columns, by
         the names of the axes before Y and X in lower case. Empty: nothing was measured.
     axes : str
@@ -43,7 +44,7 @@ class Result:
     """
 
     labels: NDArray[np.integer]
-    table: dict[str, NDArray[Any]]
+    table: pd.DataFrame
     axes: str = "YX"
     spacing: tuple[float, ...] = ()
     units: tuple[str | None, ...] = ()
@@ -51,6 +52,7 @@ class Result:
     name: str = "nuclei"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "table", pd.DataFrame(self.table))
         n = len(self.labels.shape)
         if self.labels.dtype.kind not in "ui":
             raise UserError(f"Labels must be whole numbers to be saved, not {self.labels.dtype}.")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.export.geojson import write_geojson
@@ -71,18 +70,17 @@ def _writer_for(name: str) -> Callable[[Path, Result], None]:
 
 
 def _write_csv(path: Path, result: Result) -> None:
-    write_table(path, result.table or _ids_table(result))
+    write_table(path, result.table if len(result.table.columns) else _ids_table(result))
 
 
-def _ids_table(result: Result) -> dict[str, NDArray[Any]]:
+def _ids_table(result: Result) -> pd.DataFrame:
     """Return a table of the nuclei on each plane, for a result without measurements."""
     rows = [
         (*position.values(), nucleus)
         for position, plane in result.planes()
         for nucleus in np.unique(plane[plane > 0])
     ]
-    columns = np.array(rows, np.int64).reshape(-1, len(result.lead) + 1).T
-    return dict(zip((*result.lead, "label"), columns, strict=True))
+    return pd.DataFrame(rows, columns=[*result.lead, "label"])
 
 
 _WRITERS = {

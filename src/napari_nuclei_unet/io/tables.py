@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def write_table(path: Path, table: dict[str, NDArray[Any]]) -> None:
-    """Write a table as CSV.
+def read_table(path: Path, **options: Any) -> Any:
+    """Read a table of CSV; options as of ``pandas.read_csv``."""
+    import pandas as pd  # in functions all over the package, as it takes longer than a dock to load
+
+    return pd.read_csv(path, **options)
+
+
+def write_table(
+    file: Path | TextIO,
+    table: pd.DataFrame,
+    header: bool = True,
+    float_format: str | None = "%.9g",
+) -> None:
+    """Write a table as CSV, without its index.
 
     Parameters
     ----------
-    path : Path
-    table : dict of str to ndarray, shape (n,)
-        Columns, as from ``labels.regionprops.measure``.
+    file : Path or file
+        A file that is open, to append to, was opened with ``newline=""``.
+    table : pandas.DataFrame
+    header : bool, optional
+    float_format : str or None, optional
+        None: as few digits as tell a number from all others.
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
-        write_rows(file, table)
+    table.to_csv(
+        file,
+        index=False,
+        header=header,
+        float_format=float_format,
+        na_rep="nan",
+        lineterminator="\r\n",
+        encoding="utf-8",
+    )
 
 
-def write_rows(file: TextIO, table: dict[str, NDArray[Any]], header: bool = True) -> None:
-    """Write the rows of a table, as in :func:`write_table`, into a file that is open."""
-    writer = csv.writer(file)
-    if header:
-        writer.writerow(table)
-    for row in zip(*table.values(), strict=True):
-        writer.writerow(f"{x:.9g}" if isinstance(x, np.floating) else x for x in row)
+def insert_position(table: pd.DataFrame, position: dict[str, int]) -> pd.DataFrame:
+    """Return a table with the position of its plane on other axes as first columns."""
+    return table.assign(**position)[[*position, *table]]

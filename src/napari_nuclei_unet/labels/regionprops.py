@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.labels.run_lengths import RunLengths, encode_run_lengths, iter_row_bands
 from napari_nuclei_unet.labels.shape import hull_area, perimeter
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def measure(
     nucleus: NDArray[np.floating] | None = None,
     frame: Frame = WHOLE_PLANE_FRAME,
     channels: Sequence[str] = (),
-) -> dict[str, NDArray[Any]]:
+) -> pd.DataFrame:
     """Measure every nucleus of a plane, or of a part of it.
 
     Shapes are those of ``skimage.measure.regionprops``, for any spacing.
@@ -64,8 +67,9 @@ def measure(
 
     Returns
     -------
-    dict of str to ndarray, shape (n,)
-        In the order of ids: ``label``; ``centroid_y`` and ``centroid_x`` in pixels of the plane;
+    pandas.DataFrame
+        A row for each nucleus, in the order of ids: ``label``; ``centroid_y`` and ``centroid_x`` in
+        pixels of the plane;
         ``area`` (int64 where a pixel is 1 by 1), ``perimeter``, ``equivalent_diameter``,
         ``major_axis`` and ``minor_axis`` in units of the spacing; ``eccentricity`` (0 is a circle)
         and ``solidity`` (1 is convex), both 0 to 1. With an image ``mean_intensity``, of several
@@ -73,22 +77,26 @@ def measure(
         all four for each, named as in ``mean_intensity_0``. ``confidence``, the mean probability,
         0 to 1, or NaN; and ``touches_border``, whether it has a pixel at the plane's edge.
     """
+    import pandas as pd  # takes longer to load than a dock
+
     runs = encode_run_lengths(labels)
     centroid_y, centroid_x, axes = _compute_moments(runs, frame.spacing)
     area = runs.area if frame.spacing == (1, 1) else runs.area * float(np.prod(frame.spacing))
-    return {
-        "label": runs.ids,
-        "centroid_y": centroid_y + frame.offset[0],
-        "centroid_x": centroid_x + frame.offset[1],
-        "area": area,
-        "perimeter": perimeter(runs, labels, frame.spacing),
-        "equivalent_diameter": np.sqrt(4 / np.pi * area),
-        **axes,
-        "solidity": runs.area / hull_area(runs),
-        **({} if image is None else _compute_intensities(runs, labels, image, channels)),
-        "confidence": _mean_probability(runs, labels, nucleus),
-        "touches_border": _touches_border(runs.boxes, labels.shape, frame),
-    }
+    return pd.DataFrame(
+        {
+            "label": runs.ids,
+            "centroid_y": centroid_y + frame.offset[0],
+            "centroid_x": centroid_x + frame.offset[1],
+            "area": area,
+            "perimeter": perimeter(runs, labels, frame.spacing),
+            "equivalent_diameter": np.sqrt(4 / np.pi * area),
+            **axes,
+            "solidity": runs.area / hull_area(runs),
+            **({} if image is None else _compute_intensities(runs, labels, image, channels)),
+            "confidence": _mean_probability(runs, labels, nucleus),
+            "touches_border": _touches_border(runs.boxes, labels.shape, frame),
+        }
+    )
 
 
 def bounding_boxes(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.errors import UserError
@@ -29,14 +29,14 @@ class LinkedLabels:
         For every plane a table from its labels, 1..n, to ids; 0 stays 0.
     count : int
         Number of nuclei.
-    tracks : dict of str to ndarray
+    tracks : pandas.DataFrame or None
         One row per nucleus and time: ``track``, the other axes, ``t``, ``y``, ``x`` in pixels, and
-        ``parent``, the track of the mother or 0. Empty unless nuclei were tracked.
+        ``parent``, the track of the mother or 0. None unless nuclei were tracked.
     """
 
     ids: list[NDArray[np.int32]]
     count: int
-    tracks: dict[str, NDArray[Any]] = field(default_factory=dict)
+    tracks: pd.DataFrame | None = None
 
 
 def number_unlinked(counts: Sequence[int]) -> LinkedLabels:
@@ -103,33 +103,33 @@ def track_steps(
         If LapTrack is not installed.
     """
     ids: dict[int, NDArray[np.int32]] = {}
-    rows: list[dict[str, NDArray[Any]]] = []
+    tables = []
     total = 0
     for series in _iter_series(lengths, axis):
         tracks = track_nuclei(read(number) for number in series)
         for frame, number in enumerate(series):
             table = tracks.ids[frame]
             ids[number] = np.where(table > 0, table + total, 0).astype(np.int32)
-        rows.append(_rows(tracks, [columns[number] for number in series], total))
+        tables.append(_tracks_table(tracks, [columns[number] for number in series], total))
         total += int(tracks.data[:, 0].max(initial=0))
         yield Step(len(ids), math.prod(lengths))
-    all_rows = {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}
-    return LinkedLabels([ids[number] for number in range(len(ids))], total, all_rows)
+    return LinkedLabels([ids[number] for number in range(len(ids))], total, pd.concat(tables))
 
 
-def _rows(tracks: Tracks, columns: Sequence[dict[str, int]], total: int) -> dict[str, NDArray[Any]]:
+def _tracks_table(tracks: Tracks, columns: Sequence[dict[str, int]], total: int) -> pd.DataFrame:
     """Return the table of the tracks of one series."""
-    track_ids, frames = (tracks.data[:, column].astype(np.int64) for column in (0, 1))
+    track_ids, frames = tracks.data[:, :2].T.astype(np.int64)
     parents = [tracks.graph.get(int(track), [-total])[0] + total for track in track_ids]
-    others = [name for name in columns[0] if name != "t"]
-    return {
-        "track": track_ids + total,
-        **{name: np.full(len(track_ids), columns[0][name]) for name in others},
-        "t": np.array([columns[frame]["t"] for frame in frames], np.int64),
-        "y": tracks.data[:, 2],
-        "x": tracks.data[:, 3],
-        "parent": np.array(parents, np.int64),
-    }
+    return pd.DataFrame(
+        {
+            "track": track_ids + total,
+            **{name: at for name, at in columns[0].items() if name != "t"},
+            "t": np.array([position["t"] for position in columns])[frames],
+            "y": tracks.data[:, 2],
+            "x": tracks.data[:, 3],
+            "parent": np.array(parents, np.int64),
+        }
+    )
 
 
 def _iter_series(lengths: Sequence[int], axis: int) -> Iterator[list[int]]:

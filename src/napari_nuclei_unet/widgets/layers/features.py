@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box
+from napari_nuclei_unet.arrays.boxes import (
+    Box,
+    enclose_boxes,
+    find_overlapping_boxes,
+    stack_boxes,
+)
 from napari_nuclei_unet.widgets.common.key_bindings import unwrap_proxy
 from napari_nuclei_unet.widgets.layers.edit_history import (
     EditHistory,
     LayerEdit,
     box_intersects_plane,
 )
-from napari_nuclei_unet.widgets.layers.feature_rows import (
-    FeatureRows,
-    enclose_boxes,
-    find_overlapping_boxes,
-    merge_rows,
-    select_rows,
-    stack_boxes,
-)
 from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes, plane_key
 from napari_nuclei_unet.widgets.layers.measurements import (
-    BoxMeasurements,
+    BOX_COLUMNS,
     MeasurementSource,
     measure_box,
 )
 from napari_nuclei_unet.widgets.layers.world_rows import build_world_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNREVIEWED, ACCEPTED, EDITED = "", "accepted", "edited"
 # Columns that are not measured in pixels.
@@ -48,21 +48,22 @@ class PlaneFeatures:
     index : tuple of int and slice
         In the labels.
     measurement_source : MeasurementSource
-    rows : dict of str to ndarray, shape (n,)
-        As from :func:`~napari_nuclei_unet.labels.regionprops.measure`, by ascending label, and the
-        column ``state``.
-    boxes : ndarray, shape (n, 4), int
-        First row and column of each nucleus, and those after its last.
+    rows : pandas.DataFrame
+        As from :func:`measure_box`, by ascending label, and the column ``state``.
     """
 
     index: LabelsIndex
     measurement_source: MeasurementSource
-    rows: FeatureRows
-    boxes: NDArray[np.int64]
+    rows: pd.DataFrame
+
+    @property
+    def boxes(self) -> NDArray[np.int64]:
+        """Boxes of the nuclei, shape (n, 4), as ``BOX_COLUMNS``."""
+        return self.rows[BOX_COLUMNS].to_numpy()
 
     def row(self, label: int) -> int | None:
         """Find the row of a nucleus, if there is one."""
-        labels = self.rows["label"]
+        labels = self.rows["label"].to_numpy()
         row = int(np.searchsorted(labels, label))
         return row if row < labels.size and labels[row] == label else None
 
@@ -94,7 +95,7 @@ class FeaturesTable:
         self.history = EditHistory(layer, self._on_changed)
         self._data = weakref.ref(layer.data)
         # rows of nuclei before edits, so that undo restores every column
-        self._known_rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._known_rows: dict[str, dict[str, Any]] = {}
         self._published_columns: set[str] = set()
         layer.events.data.connect(self._on_data)
 
@@ -115,7 +116,7 @@ class FeaturesTable:
         self,
         index: LabelsIndex,
         measurement_source: MeasurementSource,
-        found: BoxMeasurements,
+        rows: pd.DataFrame,
         id_offset: int = 0,
         labels_are_new: bool = True,
     ) -> None:
@@ -125,7 +126,7 @@ class FeaturesTable:
         ----------
         index : tuple of int and slice
         measurement_source : MeasurementSource
-        found : tuple
+        rows : pandas.DataFrame
             As from :func:`measure_box`.
         id_offset : int, optional
             Is added to the labels.
@@ -133,43 +134,19 @@ class FeaturesTable:
             Whether the labels are new; else unchanged nuclei keep the values that cannot be
             measured.
         """
-        rows, boxes = found
-        states = np.full(rows["label"].size, UNREVIEWED, object)
-        rows = {**rows, "label": rows["label"] + id_offset, STATE_COLUMN: states}
-        before, plane = self.plane(index), PlaneFeatures(index, measurement_source, rows, boxes)
+        columns = {"label": rows["label"] + id_offset, STATE_COLUMN: UNREVIEWED}
+        plane = PlaneFeatures(index, measurement_source, rows.assign(**columns))
+        before = self.plane(index)
         self.planes[plane_key(index)] = plane
         self._known_rows.clear()  # the image may be a different one
         if before is not None:
-            plane.rows = self._carry_over_states(before, plane, labels_are_new)
+            _carry_over_states(before, plane, labels_are_new)
         self.history.update_known_values()
-
-    def _carry_over_states(
-        self, before: PlaneFeatures, plane: PlaneFeatures, labels_are_new: bool
-    ) -> FeatureRows:
-        """Return rows of a plane with the states, and lost measurements, of those before."""
-        rows, old = plane.rows, before.rows
-        if labels_are_new and not (old[STATE_COLUMN] == ACCEPTED).any():
-            return rows
-        old_rows = {key: row for row, key in enumerate(_nucleus_keys(before, old))}
-        lost = (
-            []
-            if labels_are_new
-            else [name for name in old if name not in rows or _is_all_nan(rows[name])]
-        )
-        rows = {**rows, **{name: np.full(rows["label"].size, np.nan) for name in lost}}
-        for row, key in enumerate(_nucleus_keys(plane, rows)):
-            if (old_row := old_rows.get(key)) is None:
-                continue
-            if not labels_are_new or old[STATE_COLUMN][old_row] == ACCEPTED:
-                rows[STATE_COLUMN][row] = old[STATE_COLUMN][old_row]
-            for name in lost:
-                rows[name][row] = old[name][old_row]
-        return rows
 
     def set_state(self, plane: PlaneFeatures, label: int, state: str) -> None:
         """Set the state of a nucleus."""
         if (row := plane.row(label)) is not None:
-            plane.rows[STATE_COLUMN][row] = state
+            plane.rows.loc[row, STATE_COLUMN] = state
             self.publish()
 
     def relabel(self, index: LabelsIndex, ids: NDArray[np.integer]) -> None:
@@ -177,9 +154,7 @@ class FeaturesTable:
         if (plane := self.plane(index)) is None:
             return
         labels = ids[plane.rows["label"]].astype(np.int64)
-        order = np.argsort(labels, kind="stable")
-        plane.rows = select_rows({**plane.rows, "label": labels}, order)
-        plane.boxes = plane.boxes[order]
+        plane.rows = plane.rows.assign(label=labels).sort_values("label", ignore_index=True)
 
     def remeasure(
         self,
@@ -200,6 +175,8 @@ class FeaturesTable:
         state : str, optional
             Of nuclei that have changed.
         """
+        import pandas as pd  # takes longer to load than a dock
+
         plane = self.plane(index)
         if plane is None:
             return
@@ -208,33 +185,34 @@ class FeaturesTable:
             ids = np.union1d(
                 present[present > 0], plane.rows["label"][find_overlapping_boxes(plane.boxes, box)]
             )
-        old = np.isin(plane.rows["label"], ids)
+        old = plane.rows["label"].isin(ids)
         region = enclose_boxes(box, plane.boxes[old])
         labels = self._read(index, region)
         labels = np.where(np.isin(labels, ids), labels, 0)
-        rows, boxes = measure_box(plane.measurement_source, labels, region)
-        rows = self._carry_over_values(plane, select_rows(plane.rows, old), rows, state)
-        plane.rows, order = merge_rows(select_rows(plane.rows, ~old), rows)
-        plane.boxes = np.concatenate([plane.boxes[~old], boxes])[order]
+        rows = measure_box(plane.measurement_source, labels, region)
+        rows = self._carry_over_values(plane, plane.rows[old], rows, state)
+        plane.rows = pd.concat([plane.rows[~old], rows]).sort_values("label", ignore_index=True)
 
     def _carry_over_values(
-        self, plane: PlaneFeatures, old: FeatureRows, new: FeatureRows, state: str
-    ) -> FeatureRows:
+        self, plane: PlaneFeatures, old: pd.DataFrame, new: pd.DataFrame, state: str
+    ) -> pd.DataFrame:
         """Return remeasured rows with the columns that are not measured, or known from before."""
-        for row, key in enumerate(_nucleus_keys(plane, old)):
-            self._known_rows[key] = {name: column[row] for name, column in old.items()}
-        confidences = dict(zip(old["label"].tolist(), old[CONFIDENCE_COLUMN], strict=True))
-        new = {name: column.copy() for name, column in new.items()}
-        new[STATE_COLUMN] = np.full(new["label"].size, state, object)
-        for name in old.keys() - new.keys():  # the image is gone
-            new[name] = np.full(new["label"].size, np.nan)
-        for row, key in enumerate(_nucleus_keys(plane, new)):
-            if np.isnan(new[CONFIDENCE_COLUMN][row]):
-                new[CONFIDENCE_COLUMN][row] = confidences.get(int(new["label"][row]), np.nan)
-            for name, value in self._known_rows.get(key, {}).items():
-                if name in new:
-                    new[name][row] = value
-        return new
+        import pandas as pd  # takes longer to load than a dock
+
+        self._known_rows |= zip(
+            _nucleus_keys(plane, old),
+            old.drop(columns=BOX_COLUMNS).to_dict("records"),
+            strict=True,
+        )
+        lost = [name for name in old if name not in new]  # the image is gone
+        new = new.reindex(columns=[*new, *lost]).assign(**{STATE_COLUMN: state})
+        confidences = new["label"].map(old.set_index("label")[CONFIDENCE_COLUMN])
+        new[CONFIDENCE_COLUMN] = new[CONFIDENCE_COLUMN].fillna(confidences)
+        rows = [
+            row | self._known_rows.get(key, {})
+            for key, row in zip(_nucleus_keys(plane, new), new.to_dict("records"), strict=True)
+        ]
+        return pd.DataFrame(rows, columns=new.columns).astype(new.dtypes)
 
     def _read(self, index: LabelsIndex, box: Box) -> NDArray[Any]:
         return np.asarray(self.layer.data[crop_plane_index(index, box)])
@@ -245,18 +223,17 @@ class FeaturesTable:
         """Set ``features`` of the layer, if any plane was measured; foreign columns stay."""
         if not self.planes:
             return
-        layer, columns = self.layer, self.columns()
+        layer, table = self.layer, self.world_table()
         before = layer.features
-        ours = self._published_columns | set(columns)
+        ours = self._published_columns | set(table)
         foreign = [name for name in before if name not in ours]
-        self._published_columns = set(columns)
+        self._published_columns = set(table)
         if foreign and "index" in before:
             rows = before.drop_duplicates("index").set_index("index")[foreign]
-            rows = rows.reindex(columns["index"])
-            columns |= {name: rows[name].to_numpy() for name in foreign}
-        layer.features = columns
+            table = table.join(rows, on="index")
+        layer.features = table
 
-    def columns(self) -> FeatureRows:
+    def world_table(self) -> pd.DataFrame:
         """Build the table that :meth:`publish` shows."""
         planes = [(plane.index, plane.rows) for plane in self.planes.values()]
         return build_world_table(self.layer, planes)
@@ -285,7 +262,7 @@ class FeaturesTable:
         self.history.clear()
         if self.planes:
             self.planes.clear()
-            self.layer.features = self.columns()
+            self.layer.features = self.world_table()
 
 
 def _plane_box(box: tuple[slice, ...], index: LabelsIndex) -> Box:
@@ -299,17 +276,30 @@ def crop_plane_index(index: LabelsIndex, box: Box) -> LabelsIndex:
     return tuple(next(parts) if isinstance(at, slice) else at for at in index)
 
 
-def _nucleus_keys(plane: PlaneFeatures, rows: FeatureRows) -> Iterator[tuple[Any, ...]]:
-    """Yield a key for each row, which changes with the pixels of the nucleus."""
-    key, pixel_area = plane_key(plane.index), np.prod(plane.measurement_source.spacing)
-    areas = np.round(rows["area"] / pixel_area).astype(int)
+def _carry_over_states(before: PlaneFeatures, plane: PlaneFeatures, labels_are_new: bool) -> None:
+    """Set the states, and lost measurements, of nuclei of a plane that were there before."""
+    rows, old = plane.rows, before.rows
+    if labels_are_new and not (old[STATE_COLUMN] == ACCEPTED).any():
+        return
+    known = old.set_axis(_nucleus_keys(before, old)).reindex(_nucleus_keys(plane, rows))
+    known.index = rows.index
+    states = known[STATE_COLUMN]
+    is_kept = states == ACCEPTED if labels_are_new else states.notna()
+    rows[STATE_COLUMN] = states.where(is_kept, rows[STATE_COLUMN])
+    if not labels_are_new:
+        lost = [name for name in old if name not in rows or rows[name].isna().all()]
+        rows[lost] = known[lost]
+
+
+def _nucleus_keys(plane: PlaneFeatures, rows: pd.DataFrame) -> list[str]:
+    """Return a key for each row, which changes with the pixels of the nucleus."""
+    plane_at, pixel_area = plane_key(plane.index), np.prod(plane.measurement_source.spacing)
+    areas = (rows["area"] / pixel_area).round().astype(int)
     columns = (areas, *(rows[name] for name in ("label", "centroid_y", "centroid_x")))
-    for area, label, y, x in zip(*columns, strict=True):
-        yield key, int(label), int(area), f"{y:.4f}", f"{x:.4f}"
-
-
-def _is_all_nan(column: NDArray[Any]) -> bool:
-    return column.dtype.kind == "f" and bool(np.isnan(column).all()) and column.size > 0
+    return [
+        f"{plane_at} {label} {area} {y:.4f} {x:.4f}"
+        for area, label, y, x in zip(*columns, strict=True)
+    ]
 
 
 _tables: weakref.WeakKeyDictionary[Labels, FeaturesTable] = weakref.WeakKeyDictionary()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -17,7 +17,6 @@ from napari_nuclei_unet.arrays.channels import MultichannelView
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.labels.regionprops import Frame, bounding_boxes, measure
 from napari_nuclei_unet.segmentation.normalization import check_type_and_shape
-from napari_nuclei_unet.widgets.layers.feature_rows import FeatureRows
 from napari_nuclei_unet.widgets.layers.geometry import (
     full_resolution_data,
     layer_shape,
@@ -30,6 +29,12 @@ from napari_nuclei_unet.widgets.layers.image_source import (
 )
 from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes, plane_key
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+CENTROID_COLUMNS = ["centroid_y", "centroid_x"]
+# First row and column of a nucleus, and those after its last.
+BOX_COLUMNS = ["top", "left", "bottom", "right"]
 # Returns the maps of a plane, of shape (n, Y, X), or None once they were dropped.
 MapsGetter = Callable[[], NDArray[np.float32] | None]
 
@@ -73,7 +78,7 @@ class MeasurementSource:
         maps = None if self.maps is None else self.maps()
         return None if maps is None else enlarged(maps[0], self.shape, box)
 
-    def measure(self, labels: NDArray[Any], box: Box) -> dict[str, NDArray[Any]]:
+    def measure(self, labels: NDArray[Any], box: Box) -> pd.DataFrame:
         """Measure the nuclei of a box of the plane.
 
         Parameters
@@ -83,7 +88,7 @@ class MeasurementSource:
 
         Returns
         -------
-        dict of str to ndarray, shape (n,)
+        pandas.DataFrame
             As from :func:`~napari_nuclei_unet.labels.regionprops.measure`.
 
         Raises
@@ -98,24 +103,19 @@ class MeasurementSource:
         return measure(labels, pixels, self.probability(box), frame, names)
 
 
-# Rows as columns of arrays, and the box of each nucleus.
-BoxMeasurements = tuple[FeatureRows, NDArray[np.int64]]
-
-
 def measure_box(
     measurement_source: MeasurementSource, labels: NDArray[Any], box: Box
-) -> BoxMeasurements:
+) -> pd.DataFrame:
     """Measure the nuclei of a box of a plane; may run in a thread.
 
     Returns
     -------
-    rows : dict of str to ndarray, shape (n,)
-    boxes : ndarray, shape (n, 4), int
-        In pixels of the plane.
+    pandas.DataFrame
+        As from :meth:`MeasurementSource.measure`, and ``BOX_COLUMNS`` in pixels of the plane.
     """
     rows = measurement_source.measure(labels, box)
-    _, boxes = bounding_boxes(labels)
-    return rows, boxes + np.tile([box[0].start, box[1].start], 2)
+    rows[BOX_COLUMNS] = bounding_boxes(labels)[1] + np.tile([box[0].start, box[1].start], 2)
+    return rows
 
 
 def whole_plane_box(shape: tuple[int, int]) -> Box:

@@ -11,11 +11,15 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box, expand_box
+from napari_nuclei_unet.arrays.boxes import (
+    Box,
+    enclose_boxes,
+    expand_box,
+    find_overlapping_boxes,
+)
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.labels import editing as corrections
 from napari_nuclei_unet.labels.editing import LabelEdit
-from napari_nuclei_unet.widgets.layers.feature_rows import enclose_boxes, find_overlapping_boxes
 from napari_nuclei_unet.widgets.layers.features import crop_plane_index, get_features_table
 from napari_nuclei_unet.widgets.layers.geometry import plane_on_view, viewer_unit_lengths
 from napari_nuclei_unet.widgets.layers.label_ids import MAX_LABEL_ID, LabelsIndex, index_plane_axes

@@ -102,7 +102,7 @@ class ReviewQueue(Panel):
             row = plane.row(label)
             if table.plane(plane.index) is not plane or row is None:
                 continue
-            if plane.rows[STATE_COLUMN][row] == ACCEPTED:
+            if plane.rows.loc[row, STATE_COLUMN] == ACCEPTED:
                 table.set_state(plane, label, UNREVIEWED)
             self._current_nucleus = plane, label
             self._show(layer, table, plane, label)
@@ -143,17 +143,11 @@ class ReviewQueue(Panel):
     def _least_confident(self, table: FeaturesTable) -> tuple[PlaneFeatures, int] | None:
         best: tuple[float, PlaneFeatures, int] | None = None
         for plane in table.planes.values():
-            rows = plane.rows
-            unreviewed = (rows[STATE_COLUMN] == UNREVIEWED) & ~np.isin(
-                rows["label"], self._skipped[plane_key(plane.index)]
-            )
-            if not unreviewed.any():
-                continue
-            confidence = rows[CONFIDENCE_COLUMN]
-            confidence = np.where(np.isnan(confidence), np.inf, confidence)
-            row = int(np.flatnonzero(unreviewed)[np.argmin(confidence[unreviewed])])
-            if best is None or confidence[row] < best[0]:
-                best = float(confidence[row]), plane, int(rows["label"][row])
+            rows = plane.rows[plane.rows[STATE_COLUMN] == UNREVIEWED].set_index("label")
+            rows = rows.drop(self._skipped[plane_key(plane.index)], errors="ignore")
+            confidences = rows[CONFIDENCE_COLUMN].fillna(np.inf)
+            if len(rows) and (best is None or confidences.min() < best[0]):
+                best = float(confidences.min()), plane, int(confidences.idxmin())
         return None if best is None else best[1:]
 
     def _show(self, layer: Labels, table: FeaturesTable, plane: PlaneFeatures, label: int) -> None:
@@ -165,7 +159,7 @@ class ReviewQueue(Panel):
         states: Any = [features.rows[STATE_COLUMN] for features in table.planes.values()]
         total = sum(len(state) for state in states)
         reviewed = sum(int((state != UNREVIEWED).sum()) for state in states)
-        confidence = float(plane.rows[CONFIDENCE_COLUMN][row])
+        confidence = plane.rows.loc[row, CONFIDENCE_COLUMN]
         text = "" if np.isnan(confidence) else f"confidence {confidence:.2f} · "
         self.message.emit(
             f"{_swatch(layer, label)} Nucleus {label} · {text}{reviewed:,} of {total:,} reviewed"

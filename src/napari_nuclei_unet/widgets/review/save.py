@@ -33,7 +33,6 @@ from napari_nuclei_unet.widgets.layers.geometry import (
 )
 from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes
 from napari_nuclei_unet.widgets.layers.measurements import (
-    BoxMeasurements,
     MeasurementSource,
     create_labels_measurement_source,
     measure_box,
@@ -44,6 +43,7 @@ from napari_nuclei_unet.widgets.review.target_form import LABELS_NEEDED, TargetF
 from napari_nuclei_unet.widgets.session.predictions import find_prediction
 
 if TYPE_CHECKING:
+    import pandas as pd
     from napari.components import ViewerModel
 
     from napari_nuclei_unet.export import Result
@@ -67,7 +67,7 @@ class _MeasuredPlane:
 
     index: LabelsIndex
     measurement_source: MeasurementSource
-    measurements: BoxMeasurements
+    measurements: pd.DataFrame
     checksum: int
 
 
@@ -187,7 +187,7 @@ class LabelsExporter(QObject):
                 plane.index, plane.measurement_source, plane.measurements, labels_are_new=False
             )
         table.publish()
-        count = sum(plane.measurements[0]["label"].size for plane in planes)
+        count = sum(len(plane.measurements) for plane in planes)
         self.message.emit(f"{count:,} nuclei measured, in {_length_unit(layer, axes)}")
         if after is not None:
             after()
@@ -321,8 +321,7 @@ def build_export_result(viewer: ViewerModel, layer: Labels) -> Result:
     letters = axis_letters(layer.axis_labels, axes)
     units = [None if str(layer.units[axis]) == "pixel" else str(layer.units[axis])
              for axis in order]  # fmt: skip
-    columns = get_features_table(layer).columns()
-    table = {"label" if name == "index" else name: column for name, column in columns.items()}
+    table = get_features_table(layer).world_table().rename(columns={"index": "label"})
     return Result(
         labels=labels,
         table=table,

@@ -19,12 +19,12 @@ from napari_nuclei_unet.blockwise.retry import RunProgress
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.paths import results_folder, sanitize_name
+from napari_nuclei_unet.io.tables import read_table
 from napari_nuclei_unet.models.model import load_model, read_card
 from napari_nuclei_unet.progress import Step, Stop, forward_stop
 from napari_nuclei_unet.widgets.common.job import reserve_threads
 from napari_nuclei_unet.widgets.layers.image_source import ImageSource
 from napari_nuclei_unet.widgets.layers.labels_layer import LayerPlacement
-from napari_nuclei_unet.widgets.layers.streamed_features import read_features_csv
 from napari_nuclei_unet.widgets.segment.plane_task import (
     SegmentRequest,
     describe_origin,
@@ -117,7 +117,7 @@ def _segment_into_store_steps(
         if not progress.failed:
             store.finish()
     return BlockwiseTaskOutput(
-        path, progress, whole, record, read_features_csv(table) if whole else None, already_done
+        path, progress, whole, record, read_table(table) if whole else None, already_done
     )
 
 

@@ -278,9 +278,8 @@ def _write_linked_ids(layer: Labels, output: LinkingTaskOutput) -> None:
 
 def _to_napari_tracks(linked: LinkedLabels) -> tuple[NDArray[np.float64], dict[int, list[int]]]:
     """Convert tracks to napari's array of vertices and graph ``{daughter: [mother]}``."""
-    table = linked.tracks
+    table: Any = linked.tracks
     axes = [name for name in table if name not in ("track", "parent", "t", "y", "x")]
-    columns = [table[name] for name in ("track", "t", *axes, "y", "x")]
-    born = table["parent"] > 0
-    pairs = zip(table["track"][born].tolist(), table["parent"][born].tolist(), strict=True)
-    return np.column_stack(columns).astype(np.float64), {child: [mother] for child, mother in pairs}
+    vertices = table[["track", "t", *axes, "y", "x"]].to_numpy(np.float64)
+    born = table.loc[table["parent"] > 0, ["track", "parent"]]
+    return vertices, {child: [mother] for child, mother in born.to_numpy().tolist()}

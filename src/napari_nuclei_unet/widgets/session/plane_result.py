@@ -26,7 +26,6 @@ from napari_nuclei_unet.widgets.layers.labels_layer import (
     write_record,
 )
 from napari_nuclei_unet.widgets.layers.measurements import (
-    BoxMeasurements,
     MapsGetter,
     create_measurement_source,
     measure_box,
@@ -34,6 +33,8 @@ from napari_nuclei_unet.widgets.layers.measurements import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_nuclei_unet.segmentation.segment import Prediction, Segmentation
 
 
@@ -50,7 +51,7 @@ class RetunedPlane:
         Where they are written; None: everywhere.
     areas : ndarray, shape (n,), integer
         Of the nuclei, in pixels.
-    measurements : tuple
+    measurements : pandas.DataFrame
         As from :func:`measure_box`.
     """
 
@@ -58,7 +59,7 @@ class RetunedPlane:
     labels: NDArray[np.int32]
     inside: NDArray[np.bool_] | None
     areas: NDArray[np.integer]
-    measurements: BoxMeasurements
+    measurements: pd.DataFrame
 
     @classmethod
     def of(
