@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.io.tables import read_table
 
 # Columns that tables of nuclei and of tracks have had in all versions.
 NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})
@@ -33,13 +33,12 @@ def check_tables_overwritable(*tables: Path) -> None:
 
 def read_header(path: Path) -> list[str]:
     """Read the names of a table's columns; none if the file is empty or missing."""
-    if not path.exists():
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
         return []
-    try:
-        with path.open(newline="", encoding="utf-8", errors="replace") as lines:
-            first = next(lines, None)
-            return [] if first is None else next(csv.reader([first]), []) or [""]
-    except (OSError, csv.Error):
+    try:  # any file is text in Latin-1
+        header = read_table(path, nrows=0, skip_blank_lines=False, encoding="latin-1")
+        return list(header) or [""]
+    except (OSError, ValueError):
         return [""]
 
 

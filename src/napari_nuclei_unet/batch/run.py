@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import pandas as pd
 
 from napari_nuclei_unet.batch.in_memory import segment_in_memory_steps
 from napari_nuclei_unet.batch.job import ImageJob
@@ -14,6 +15,7 @@ from napari_nuclei_unet.batch.outputs import Outcome
 from napari_nuclei_unet.batch.ownership import foreign_file_error, read_header
 from napari_nuclei_unet.blockwise.run import ComputeBlocks
 from napari_nuclei_unet.io.atomic import atomic_write
+from napari_nuclei_unet.io.tables import write_table
 from napari_nuclei_unet.progress import Step, Stop
 
 SUMMARY_FILE_NAME = "nuclei_summary.csv"
@@ -123,10 +125,8 @@ class Summary:
         self.rows.append(row)
         if self.path is None:
             return
-        with atomic_write(self.path) as aside, aside.open("w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, list(SummaryRow.__dataclass_fields__))
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in self.rows)
+        with atomic_write(self.path) as aside:
+            write_table(aside, pd.DataFrame(self.rows), float_format=None)
 
 
 def describe_failures(outcome: Outcome) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from napari_nuclei_unet.arrays.boxes import full_box
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.images import find_images, image_stem, read_image
 from napari_nuclei_unet.io.labels import LABELS_SUFFIX, read_labels
+from napari_nuclei_unet.io.tables import read_table
 from napari_nuclei_unet.params import TrainParams
 from napari_nuclei_unet.segmentation.normalization import check_plane
 from napari_nuclei_unet.training.example import Example, make_example
@@ -164,14 +164,13 @@ def read_groups(
         If it is no such table, or has no row for an image.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as table:
-            rows = {
-                row["id"]: {name: row[name] or "" for name in columns}
-                for row in csv.DictReader(table)
-            }
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        table = read_table(
+            path, dtype=str, keep_default_na=False, usecols=["id", *columns], index_col=False
+        )
+    except (OSError, ValueError) as error:
         wanted = ", ".join(("id", *columns))
         raise UserError(f"{path} is no CSV table with the columns {wanted}.") from error
+    rows = table.drop_duplicates("id", keep="last").set_index("id").to_dict("index")
     if missing := [stem for stem in stems if stem not in rows]:
         raise UserError(
             f"{path} has no row for {len(missing)} of the images, the first is {missing[0]}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
 from napari_nuclei_unet.io.atomic import atomic_write
+from napari_nuclei_unet.io.tables import write_table
 
 # Distinguishable with every kind of colour vision, and on dark, bright and purple backgrounds.
 ANNOTATED_COLOR, FOUND_COLOR = (0.0, 0.85, 1.0), (1.0, 0.75, 0.0)
@@ -45,13 +45,10 @@ def write_history(path: Path, history: Sequence[dict[str, float]]) -> None:
     history : sequence of dict
         As in ``loop.Epoch``.
     """
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(history[0]))
-        writer.writeheader()
-        writer.writerows(
-            {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
-            for row in history
-        )
+    import pandas as pd  # takes longer to load than a dock
+
+    with atomic_write(path) as temporary:
+        write_table(temporary, pd.DataFrame(history), float_format="%.6g")
 
 
 def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
