@@ -69,13 +69,14 @@ def measure(
     -------
     pandas.DataFrame
         A row for each nucleus, in the order of ids: ``label``; ``centroid_y`` and ``centroid_x`` in
-        pixels of the plane;
-        ``area`` (int64 where a pixel is 1 by 1), ``perimeter``, ``equivalent_diameter``,
-        ``major_axis`` and ``minor_axis`` in units of the spacing; ``eccentricity`` (0 is a circle)
-        and ``solidity`` (1 is convex), both 0 to 1. With an image ``mean_intensity``, of several
-        channels their mean; ``min_``, ``max_`` and ``std_intensity``, of several channels
-        all four for each, named as in ``mean_intensity_0``. ``confidence``, the mean probability,
-        0 to 1, or NaN; and ``touches_border``, whether it has a pixel at the plane's edge.
+        pixels of the plane; ``area`` (int64 where a pixel is 1 by 1), ``perimeter``,
+        ``equivalent_diameter``, ``major_axis`` and ``minor_axis`` in units of the spacing;
+        ``eccentricity`` (0 is a circle) and ``solidity`` (1 is convex), both 0 to 1. With an image
+        ``mean_intensity``, of several channels their mean; ``min_``, ``max_`` and
+        ``std_intensity``, of several channels all four for each, named as in
+        ``mean_intensity_0``. ``confidence``, the mean probability, 0 to 1, or NaN; and
+        ``touches_border``, whether it has a pixel at the plane's edge. Without nuclei it has all
+        columns, and no row.
     """
     import pandas as pd  # takes longer to load than a dock
 

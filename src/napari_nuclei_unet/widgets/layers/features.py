@@ -154,7 +154,7 @@ class FeaturesTable:
         if (plane := self.plane(index)) is None:
             return
         labels = ids[plane.rows["label"]].astype(np.int64)
-        plane.rows = plane.rows.assign(label=labels).sort_values("label", ignore_index=True)
+        plane.rows = _sort_rows(plane.rows.assign(label=labels))
 
     def remeasure(
         self,
@@ -191,7 +191,7 @@ class FeaturesTable:
         labels = np.where(np.isin(labels, ids), labels, 0)
         rows = measure_box(plane.measurement_source, labels, region)
         rows = self._carry_over_values(plane, plane.rows[old], rows, state)
-        plane.rows = pd.concat([plane.rows[~old], rows]).sort_values("label", ignore_index=True)
+        plane.rows = _sort_rows(pd.concat([plane.rows[~old], rows]))
 
     def _carry_over_values(
         self, plane: PlaneFeatures, old: pd.DataFrame, new: pd.DataFrame, state: str
@@ -206,8 +206,8 @@ class FeaturesTable:
         )
         lost = [name for name in old if name not in new]  # the image is gone
         new = new.reindex(columns=[*new, *lost]).assign(**{STATE_COLUMN: state})
-        confidences = new["label"].map(old.set_index("label")[CONFIDENCE_COLUMN])
-        new[CONFIDENCE_COLUMN] = new[CONFIDENCE_COLUMN].fillna(confidences)
+        confidences = dict(zip(old["label"], old[CONFIDENCE_COLUMN], strict=True))
+        new[CONFIDENCE_COLUMN] = new[CONFIDENCE_COLUMN].fillna(new["label"].map(confidences))
         rows = [
             row | self._known_rows.get(key, {})
             for key, row in zip(_nucleus_keys(plane, new), new.to_dict("records"), strict=True)
@@ -281,7 +281,8 @@ def _carry_over_states(before: PlaneFeatures, plane: PlaneFeatures, labels_are_n
     rows, old = plane.rows, before.rows
     if labels_are_new and not (old[STATE_COLUMN] == ACCEPTED).any():
         return
-    known = old.set_axis(_nucleus_keys(before, old)).reindex(_nucleus_keys(plane, rows))
+    known = old.set_axis(_nucleus_keys(before, old))
+    known = known[~known.index.duplicated(keep="last")].reindex(_nucleus_keys(plane, rows))
     known.index = rows.index
     states = known[STATE_COLUMN]
     is_kept = states == ACCEPTED if labels_are_new else states.notna()
@@ -289,6 +290,10 @@ def _carry_over_states(before: PlaneFeatures, plane: PlaneFeatures, labels_are_n
     if not labels_are_new:
         lost = [name for name in old if name not in rows or rows[name].isna().all()]
         rows[lost] = known[lost]
+
+
+def _sort_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.sort_values("label", kind="stable", ignore_index=True)
 
 
 def _nucleus_keys(plane: PlaneFeatures, rows: pd.DataFrame) -> list[str]:
