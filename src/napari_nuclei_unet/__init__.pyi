@@ -1,4 +1,5 @@
-from .arrays.boxes import Region, enlarged
+from .arrays.boxes import enlarged
+from .arrays.roi import Region
 from .errors import UserError
 from .export.bioimageio import export_bioimage, import_bioimage
 from .export.result import Result

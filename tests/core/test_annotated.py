@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from skimage.measure import label, regionprops
 
 from napari_nuclei_unet import UserError
-from napari_nuclei_unet.arrays.boxes import Region
+from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.labels.centroids import locate_nuclei
 from napari_nuclei_unet.training.annotation import (
     choose_validation_areas,

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_nuclei_unet.arrays.boxes import Region, bounding_box, clip_labels, paste_labels
+from napari_nuclei_unet.arrays.boxes import bounding_box, clip_labels, paste_labels
+from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.errors import UserError
 
 edge = st.integers(0, 12)

@@ -15,7 +15,7 @@ import zarr
 import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import UserError, run, segment
 from napari_nuclei_unet.arrays.blocks import number_surviving_labels
-from napari_nuclei_unet.arrays.boxes import Region
+from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
 from napari_nuclei_unet.blockwise.journal import Journal
 from napari_nuclei_unet.blockwise.run import (

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from napari_nuclei_unet import segment
 from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.arrays.boxes import Region
+from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.layers.geometry import plane_on_view
 from napari_nuclei_unet.widgets.layers.image_source import (

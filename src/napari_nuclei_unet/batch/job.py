@@ -13,7 +13,7 @@ from typing import Any
 
 from napari_nuclei_unet.arrays.axes import Channel
 from napari_nuclei_unet.arrays.blocks import LARGE
-from napari_nuclei_unet.arrays.boxes import Region
+from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.arrays.selection import (
     PlaneSelection,
     Positions,

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from napari_nuclei_unet.arrays.blocks import Block, find_core_labels, plan_blocks
 from napari_nuclei_unet.arrays.boxes import (
     Box,
-    Region,
     bounding_box,
     clip_labels,
     from_frame,
@@ -26,6 +25,7 @@ from napari_nuclei_unet.arrays.boxes import (
 )
 from napari_nuclei_unet.arrays.relabel import consecutive_ids
 from napari_nuclei_unet.arrays.resampling import ZoomedView, resample_to_plane
+from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.arrays.tiling import ArrayLike, MappedView
 from napari_nuclei_unet.blockwise.survey import Survey, UnreadablePlaneError, read_box
 from napari_nuclei_unet.errors import UserError

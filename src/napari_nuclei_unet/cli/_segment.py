@@ -189,7 +189,7 @@ def _report_end(rows: list[SummaryRow], out: Path) -> int:
 
 
 def _job_settings(args: argparse.Namespace, is_mixed: bool) -> JobSettings:
-    from napari_nuclei_unet.arrays.boxes import Region
+    from napari_nuclei_unet.arrays.roi import Region
     from napari_nuclei_unet.batch.job import JobSettings
 
     is_file = args.model.endswith(".safetensors")

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.arrays.boxes import Region, enlarged
+from napari_nuclei_unet.arrays.boxes import enlarged
+from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.arrays.selection import Positions
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.segmentation.normalization import check_plane

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Polygons, Region, bounding_box, clip_labels
+from napari_nuclei_unet.arrays.boxes import bounding_box, clip_labels
+from napari_nuclei_unet.arrays.roi import Polygons, Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.models.model import (
     THRESHOLD_NAMES,

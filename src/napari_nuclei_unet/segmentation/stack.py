@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.axes import Channel, PlaneIndex
-from napari_nuclei_unet.arrays.boxes import Polygons, Region
+from napari_nuclei_unet.arrays.roi import Polygons, Region
 from napari_nuclei_unet.arrays.selection import PlaneSelection, Positions, select_planes
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.errors import UserError, convert_read_errors

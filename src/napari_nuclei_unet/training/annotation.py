@@ -18,7 +18,6 @@ from scipy import ndimage
 
 from napari_nuclei_unet.arrays.boxes import (
     Box,
-    Region,
     box_shape,
     expand_box,
     from_frame,
@@ -26,6 +25,7 @@ from napari_nuclei_unet.arrays.boxes import (
     intersect_boxes,
     to_frame,
 )
+from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.arrays.tiling import ArrayLike, split_into_squares
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.labels.centroids import Nuclei, locate_nuclei

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from napari_nuclei_unet.arrays.axes import Channel, PlaneView, pair_plane_indices
-from napari_nuclei_unet.arrays.boxes import Box, Polygons, Region
+from napari_nuclei_unet.arrays.boxes import Box
+from napari_nuclei_unet.arrays.roi import Polygons, Region
 from napari_nuclei_unet.arrays.tiling import ArrayLike
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.atomic import atomic_write

@@ -14,7 +14,7 @@ from napari.layers import Image, Layer, Shapes
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.arrays.axes import Channel, PlaneIndex, guess_channel_axis
-from napari_nuclei_unet.arrays.boxes import Region
+from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.layers.geometry import (

@@ -8,7 +8,8 @@ import numpy as np
 from napari.layers import Labels, Shapes
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box, Region
+from napari_nuclei_unet.arrays.boxes import Box
+from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.layers.geometry import check_invertible
 from napari_nuclei_unet.widgets.layers.image_source import shape_outline, world_outlines
