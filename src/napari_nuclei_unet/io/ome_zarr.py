@@ -15,6 +15,7 @@ import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
 
+from napari_nuclei_unet.arrays.tiling import iter_steps
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.labels import RECORD_KEY
 from napari_nuclei_unet.io.ngff import LabelsGrid
@@ -286,14 +287,8 @@ def _add(
 
 def _chunk_boxes(array: Any) -> list[tuple[slice, ...]]:
     """List the boxes of the chunks of an array."""
-    return list(
-        itertools.product(
-            *(
-                [slice(at, min(at + edge, length)) for at in range(0, length, edge)]
-                for length, edge in zip(array.shape, array.chunks, strict=True)
-            )
-        )
-    )
+    axes = zip(array.shape, array.chunks, strict=True)
+    return list(itertools.product(*(iter_steps(slice(0, n), edge) for n, edge in axes)))
 
 
 def _read_every_second(below: Any, box: tuple[slice, ...], axes: str) -> NDArray[Any]:
