@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import lazy_loader
 
-from napari_nuclei_unet import _deprecated
+from . import _deprecated
 
 # Linux then gives large arrays in pages of 2 MB instead of 4 kB, which saves a fifth of the
 # network's time. torch reads it when it makes its first array, so it is set before that.

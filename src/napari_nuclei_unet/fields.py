@@ -6,7 +6,7 @@ import numbers
 from dataclasses import field, fields
 from typing import Any
 
-from napari_nuclei_unet.errors import UserError
+from .errors import UserError
 
 
 def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.fields import check_bounds, parameter
+from .errors import UserError
+from .fields import check_bounds, parameter
 
 P = TypeVar("P", "SegmentParams", "TrainParams")
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.tiling import ArrayLike
-from napari_nuclei_unet.errors import UserError, convert_read_errors
+from ..errors import UserError, convert_read_errors
+from .tiling import ArrayLike
 
 CHANNEL_NAMES = ("c", "ch", "channel", "channels")
 # An axis without a name is taken for channels up to this length, if all others are longer.

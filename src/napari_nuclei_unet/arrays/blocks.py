@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box, box_shape, expand_box, full_box
-from napari_nuclei_unet.arrays.relabel import consecutive_ids
-from napari_nuclei_unet.arrays.tiling import iter_boxes
+from .boxes import Box, box_shape, expand_box, full_box
+from .relabel import consecutive_ids
+from .tiling import iter_boxes
 
 # Planes of more pixels are segmented block by block.
 LARGE = 64_000_000

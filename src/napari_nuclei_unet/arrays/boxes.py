@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.relabel import consecutive_ids
+from .relabel import consecutive_ids
 
 Box = tuple[slice, slice]
 

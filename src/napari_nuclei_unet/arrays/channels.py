@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
+from .axes import PlaneIndex, PlaneView
 
 
 class MultichannelView(PlaneView):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.errors import UserError
+from ..errors import UserError
 
 # Fewer pixels are counted in 32 bits.
 MAX_INT32_PIXELS = np.iinfo(np.int32).max

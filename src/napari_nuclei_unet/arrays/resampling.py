@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nuclei_unet.arrays.tiling import ArrayLike
+from .tiling import ArrayLike
 
 # Zooms are fractions with no larger denominator, so that blocks can begin where pixels of both
 # resolutions begin.

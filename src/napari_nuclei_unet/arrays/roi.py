@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box, box_shape
-from napari_nuclei_unet.errors import UserError
+from ..errors import UserError
+from .boxes import Box, box_shape
 
 Vertices = tuple[tuple[float, float], ...]
 Polygons = Iterable[Sequence[Sequence[float]]]

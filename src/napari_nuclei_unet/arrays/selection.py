@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from napari_nuclei_unet.arrays.axes import Channel, PlaneIndex, resolve_plane_index
-from napari_nuclei_unet.errors import UserError
+from ..errors import UserError
+from .axes import Channel, PlaneIndex, resolve_plane_index
 
 # Selected positions on an axis: one, some, or None for all.
 Positions = int | Sequence[int] | None

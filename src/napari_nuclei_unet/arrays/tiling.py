@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box, box_shape, full_box, intersect_boxes, to_frame
+from .boxes import Box, box_shape, full_box, intersect_boxes, to_frame
 
 
 class ArrayLike(Protocol):

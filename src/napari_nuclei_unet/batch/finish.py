@@ -8,19 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from napari_nuclei_unet.batch.job import ImageJob
-from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.io.tables import write_table
-from napari_nuclei_unet.models.model import shipped_models
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.provenance.reproduce import describe_source
-from napari_nuclei_unet.tracking.linking import (
-    LinkedLabels,
-    ReadPlane,
-    join_steps,
-    number_unlinked,
-    track_steps,
-)
+from ..io.atomic import atomic_write
+from ..io.tables import write_table
+from ..models.model import shipped_models
+from ..progress import Step, Stop
+from ..provenance.reproduce import describe_source
+from ..tracking.linking import LinkedLabels, ReadPlane, join_steps, number_unlinked, track_steps
+from .job import ImageJob
 
 
 def describe_result(job: ImageJob, nuclei: int) -> dict[str, Any]:

@@ -11,24 +11,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.batch.finish import describe_result, link_planes_steps, write_tracks
-from napari_nuclei_unet.batch.job import ImageJob
-from napari_nuclei_unet.batch.outputs import Outcome
-from napari_nuclei_unet.batch.ownership import check_tables_overwritable
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
-from napari_nuclei_unet.io.labels import check_overwritable, write_labels_stack, write_labels_tiff
-from napari_nuclei_unet.io.tables import insert_position, write_table
-from napari_nuclei_unet.labels.regionprops import measure
-from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.provenance.reproduce import enlarge_to_full_resolution
-from napari_nuclei_unet.segmentation.device import plan_inference
-from napari_nuclei_unet.segmentation.stack import (
-    PlaneStep,
-    SegmentedPlaneStep,
-    segment_planes_steps,
-)
-from napari_nuclei_unet.tracking.linking import LinkedLabels
+from ..errors import UserError
+from ..io.atomic import atomic_write, file_crc32
+from ..io.labels import check_overwritable, write_labels_stack, write_labels_tiff
+from ..io.tables import insert_position, write_table
+from ..labels.regionprops import measure
+from ..progress import Step, Stop, forward_stop
+from ..provenance.reproduce import enlarge_to_full_resolution
+from ..segmentation.device import plan_inference
+from ..segmentation.stack import PlaneStep, SegmentedPlaneStep, segment_planes_steps
+from ..tracking.linking import LinkedLabels
+from .finish import describe_result, link_planes_steps, write_tracks
+from .job import ImageJob
+from .outputs import Outcome
+from .ownership import check_tables_overwritable
 
 
 def segment_in_memory_steps(job: ImageJob) -> Generator[Step, Stop, Outcome]:

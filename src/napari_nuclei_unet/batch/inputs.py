@@ -13,22 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.images import (
-    IMAGE_SUFFIXES,
-    TIFF_SUFFIXES,
-    image_stem,
-    read_axes,
-    read_image,
-)
-from napari_nuclei_unet.io.labels import LABELS_SUFFIX
-from napari_nuclei_unet.io.lazy_images import (
-    UNSLICEABLE_SUFFIXES,
-    is_zarr,
-    list_zarr_images,
-    open_lazily,
-)
-from napari_nuclei_unet.io.multifile_tiff import defer_tifffile_log, list_tiff_files
+from ..errors import UserError
+from ..io.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, image_stem, read_axes, read_image
+from ..io.labels import LABELS_SUFFIX
+from ..io.lazy_images import UNSLICEABLE_SUFFIXES, is_zarr, list_zarr_images, open_lazily
+from ..io.multifile_tiff import defer_tifffile_log, list_tiff_files
 
 STORE_SUFFIX = "_labels.ome.zarr"
 # Suffixes of files that may hold a part of an image.

@@ -11,37 +11,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from napari_nuclei_unet.arrays.axes import Channel
-from napari_nuclei_unet.arrays.blocks import LARGE
-from napari_nuclei_unet.arrays.roi import Region
-from napari_nuclei_unet.arrays.selection import (
-    PlaneSelection,
-    Positions,
-    has_channels,
-    select_planes,
-)
-from napari_nuclei_unet.batch.inputs import (
-    FileStamp,
-    InputImage,
-    OpenedImage,
-    open_image,
-    stamp_files,
-)
-from napari_nuclei_unet.batch.outputs import (
-    OutputOptions,
-    ResultPaths,
-    result_paths_beside,
-    result_paths_in,
-)
-from napari_nuclei_unet.blockwise.journal import describe_differences
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import file_crc32
-from napari_nuclei_unet.io.labels import read_record
-from napari_nuclei_unet.io.lazy_images import is_zarr
-from napari_nuclei_unet.io.multifile_tiff import require_tiff_files
-from napari_nuclei_unet.models.model import Model
-from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.tracking.linking import check_linking
+from ..arrays.axes import Channel
+from ..arrays.blocks import LARGE
+from ..arrays.roi import Region
+from ..arrays.selection import PlaneSelection, Positions, has_channels, select_planes
+from ..blockwise.journal import describe_differences
+from ..errors import UserError
+from ..io.atomic import file_crc32
+from ..io.labels import read_record
+from ..io.lazy_images import is_zarr
+from ..io.multifile_tiff import require_tiff_files
+from ..models.model import Model
+from ..params import SegmentParams
+from ..tracking.linking import check_linking
+from .inputs import FileStamp, InputImage, OpenedImage, open_image, stamp_files
+from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 
 # Axes of labels in OME-Zarr, in their order; NGFF allows one more axis than these.
 NGFF_ORDER = "TZYX"

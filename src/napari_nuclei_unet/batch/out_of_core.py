@@ -16,30 +16,30 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
-from napari_nuclei_unet.arrays.relabel import relabel_sequential
-from napari_nuclei_unet.batch.finish import describe_result, link_planes_steps, write_tracks
-from napari_nuclei_unet.batch.job import ImageJob
-from napari_nuclei_unet.batch.outputs import Outcome
-from napari_nuclei_unet.batch.ownership import check_tables_overwritable
-from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
-from napari_nuclei_unet.blockwise.cluster import FilePlane
-from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME, Journal
-from napari_nuclei_unet.blockwise.retry import RunProgress
-from napari_nuclei_unet.blockwise.run import (
+from ..arrays.axes import PlaneIndex, PlaneView
+from ..arrays.relabel import relabel_sequential
+from ..blockwise.block import BlockParams, InMemoryPlane
+from ..blockwise.cluster import FilePlane
+from ..blockwise.journal import JOURNAL_FILE_NAME, Journal
+from ..blockwise.retry import RunProgress
+from ..blockwise.run import (
     BlockwisePlane,
     ComputeBlocks,
     compute_locally_steps,
     segment_blockwise_steps,
 )
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
-from napari_nuclei_unet.io.locks import write_lock
-from napari_nuclei_unet.io.ngff import LabelsGrid
-from napari_nuclei_unet.io.ome_zarr import LabelsStore
-from napari_nuclei_unet.io.tables import read_table, write_table
-from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.segmentation.device import plan_inference
+from ..errors import UserError
+from ..io.atomic import atomic_write, file_crc32
+from ..io.locks import write_lock
+from ..io.ngff import LabelsGrid
+from ..io.ome_zarr import LabelsStore
+from ..io.tables import read_table, write_table
+from ..progress import Step, Stop, forward_stop
+from ..segmentation.device import plan_inference
+from .finish import describe_result, link_planes_steps, write_tracks
+from .job import ImageJob
+from .outputs import Outcome
+from .ownership import check_tables_overwritable
 
 # Bytes that linking takes for each pixel of a plane: labels, numbers of the slices held, ids.
 LINKING_BYTES_PER_PIXEL = 60

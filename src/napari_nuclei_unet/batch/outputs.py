@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_nuclei_unet.batch.inputs import STORE_SUFFIX
-from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.io.images import image_stem
-from napari_nuclei_unet.io.labels import LABELS_SUFFIX, check_overwritable, write_labels_tiff
-from napari_nuclei_unet.io.tables import write_table
-from napari_nuclei_unet.labels.regionprops import measure
+from ..io.atomic import atomic_write
+from ..io.images import image_stem
+from ..io.labels import LABELS_SUFFIX, check_overwritable, write_labels_tiff
+from ..io.tables import write_table
+from ..labels.regionprops import measure
+from .inputs import STORE_SUFFIX
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.segmentation.segment import Segmentation
+    from ..segmentation.segment import Segmentation
 
 LabelsFormat = Literal["tiff", "zarr"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.tables import read_table
+from ..errors import UserError
+from ..io.tables import read_table
 
 # Columns that tables of nuclei and of tracks have had in all versions.
 NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from napari_nuclei_unet.batch.in_memory import segment_in_memory_steps
-from napari_nuclei_unet.batch.job import ImageJob
-from napari_nuclei_unet.batch.out_of_core import StoreSegmenter
-from napari_nuclei_unet.batch.outputs import Outcome
-from napari_nuclei_unet.batch.ownership import foreign_file_error, read_header
-from napari_nuclei_unet.blockwise.run import ComputeBlocks
-from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.io.tables import write_table
-from napari_nuclei_unet.progress import Step, Stop
+from ..blockwise.run import ComputeBlocks
+from ..io.atomic import atomic_write
+from ..io.tables import write_table
+from ..progress import Step, Stop
+from .in_memory import segment_in_memory_steps
+from .job import ImageJob
+from .out_of_core import StoreSegmenter
+from .outputs import Outcome
+from .ownership import foreign_file_error, read_header
 
 SUMMARY_FILE_NAME = "nuclei_summary.csv"
 # Most unreadable parts that a message lists; the record has all.

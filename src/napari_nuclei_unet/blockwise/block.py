@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.blocks import Block, find_core_labels, plan_blocks
-from napari_nuclei_unet.arrays.boxes import (
+from ..arrays.blocks import Block, find_core_labels, plan_blocks
+from ..arrays.boxes import (
     Box,
     bounding_box,
     clip_labels,
@@ -23,25 +23,21 @@ from napari_nuclei_unet.arrays.boxes import (
     intersect_boxes,
     scale_box,
 )
-from napari_nuclei_unet.arrays.relabel import consecutive_ids
-from napari_nuclei_unet.arrays.resampling import ZoomedView, resample_to_plane
-from napari_nuclei_unet.arrays.roi import Region
-from napari_nuclei_unet.arrays.tiling import ArrayLike, MappedView
-from napari_nuclei_unet.blockwise.survey import Survey, UnreadablePlaneError, read_box
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.labels.regionprops import Frame, measure
-from napari_nuclei_unet.models.model import Model, load_model
-from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.segmentation.device import InferencePlan, plan_inference
-from napari_nuclei_unet.segmentation.normalization import Plane, shape_without_alpha
-from napari_nuclei_unet.segmentation.predict import (
-    PredictedMaps,
-    PredictionWindow,
-    predict_maps_steps,
-)
-from napari_nuclei_unet.segmentation.segment import resolve_separation
-from napari_nuclei_unet.segmentation.watershed import separate_nuclei
+from ..arrays.relabel import consecutive_ids
+from ..arrays.resampling import ZoomedView, resample_to_plane
+from ..arrays.roi import Region
+from ..arrays.tiling import ArrayLike, MappedView
+from ..errors import UserError
+from ..labels.regionprops import Frame, measure
+from ..models.model import Model, load_model
+from ..params import SegmentParams
+from ..progress import Step, Stop, forward_stop
+from ..segmentation.device import InferencePlan, plan_inference
+from ..segmentation.normalization import Plane, shape_without_alpha
+from ..segmentation.predict import PredictedMaps, PredictionWindow, predict_maps_steps
+from ..segmentation.segment import resolve_separation
+from ..segmentation.watershed import separate_nuclei
+from .survey import Survey, UnreadablePlaneError, read_box
 
 # Edge of what a block answers for, in pixels: larger ones see less twice and take more memory.
 BLOCK_SIZE = 4096

@@ -16,14 +16,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
-from napari_nuclei_unet.arrays.tiling import ArrayLike
-from napari_nuclei_unet.blockwise.block import BlockResult, BlockTask, segment_block_steps
-from napari_nuclei_unet.blockwise.run import ComputeBlocks, SegmentedBlockStep
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.lazy_images import LazyArray, open_lazily
-from napari_nuclei_unet.models.model import load_model
-from napari_nuclei_unet.progress import Step, Stop, run
+from ..arrays.axes import PlaneIndex, PlaneView
+from ..arrays.tiling import ArrayLike
+from ..errors import UserError
+from ..io.lazy_images import LazyArray, open_lazily
+from ..models.model import load_model
+from ..progress import Step, Stop, run
+from .block import BlockResult, BlockTask, segment_block_steps
+from .run import ComputeBlocks, SegmentedBlockStep
 
 if TYPE_CHECKING:
     from distributed import Client, Future

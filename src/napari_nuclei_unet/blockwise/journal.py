@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from napari_nuclei_unet.blockwise.retry import RunProgress
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import atomic_write, file_crc32
-from napari_nuclei_unet.io.tables import write_table
+from ..errors import UserError
+from ..io.atomic import atomic_write, file_crc32
+from ..io.tables import write_table
+from .retry import RunProgress
 
 if TYPE_CHECKING:
     import pandas as pd

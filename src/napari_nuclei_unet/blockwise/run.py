@@ -10,9 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.blocks import Block, number_surviving_labels, write_block_labels
-from napari_nuclei_unet.arrays.boxes import full_box
-from napari_nuclei_unet.blockwise.block import (
+from ..arrays.blocks import Block, number_surviving_labels, write_block_labels
+from ..arrays.boxes import full_box
+from ..io.tables import insert_position
+from ..models.model import load_model
+from ..progress import Step, Stop, forward_stop
+from ..segmentation.device import plan_inference, release_memory
+from ..segmentation.normalization import check_type_and_shape, shape_without_alpha
+from .block import (
     BlockParams,
     BlockResult,
     BlockTask,
@@ -21,14 +26,9 @@ from napari_nuclei_unet.blockwise.block import (
     plan_blocks_at_zoom,
     segment_block_steps,
 )
-from napari_nuclei_unet.blockwise.journal import Journal
-from napari_nuclei_unet.blockwise.retry import ReadFailure, RunProgress
-from napari_nuclei_unet.blockwise.survey import Survey, UnreadablePlaneError, survey_steps
-from napari_nuclei_unet.io.tables import insert_position
-from napari_nuclei_unet.models.model import load_model
-from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.segmentation.device import plan_inference, release_memory
-from napari_nuclei_unet.segmentation.normalization import check_type_and_shape, shape_without_alpha
+from .journal import Journal
+from .retry import ReadFailure, RunProgress
+from .survey import Survey, UnreadablePlaneError, survey_steps
 
 # What one plane adds to the total of a run.
 BLOCKWISE_PROGRESS_PER_PLANE = 10_000

@@ -13,19 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_nuclei_unet.arrays.boxes import Box, full_box, scale_box
-from napari_nuclei_unet.arrays.resampling import as_fraction
-from napari_nuclei_unet.arrays.tiling import ArrayLike, iter_boxes
-from napari_nuclei_unet.models.model import Model
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.segmentation.device import InferencePlan
-from napari_nuclei_unet.segmentation.normalization import (
-    MAX_SAMPLED_VALUES,
-    Plane,
-    drop_alpha,
-    percentile_range,
-)
-from napari_nuclei_unet.segmentation.scale import (
+from ..arrays.boxes import Box, full_box, scale_box
+from ..arrays.resampling import as_fraction
+from ..arrays.tiling import ArrayLike, iter_boxes
+from ..models.model import Model
+from ..progress import Step, Stop
+from ..segmentation.device import InferencePlan
+from ..segmentation.normalization import MAX_SAMPLED_VALUES, Plane, drop_alpha, percentile_range
+from ..segmentation.scale import (
     PROBE_EDGE,
     choose_zoom,
     look_at_size_steps,

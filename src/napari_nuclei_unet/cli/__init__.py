@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from napari_nuclei_unet.cli import _bench, _evaluate, _segment, _train
-from napari_nuclei_unet.cli._common import Parser, print_error, report_stopped
-from napari_nuclei_unet.errors import UserError
+from ..errors import UserError
+from . import _bench, _evaluate, _segment, _train
+from ._common import Parser, print_error, report_stopped
 
 
 def main(argv: Sequence[str] | None = None) -> int:

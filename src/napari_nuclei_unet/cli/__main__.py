@@ -2,6 +2,6 @@
 
 import sys
 
-from napari_nuclei_unet.cli import main
+from . import main
 
 sys.exit(main())

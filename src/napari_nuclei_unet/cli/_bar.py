@@ -7,8 +7,8 @@ import sys
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from napari_nuclei_unet.cli._common import name_flags
-from napari_nuclei_unet.progress import Step, Stop, run
+from ..progress import Step, Stop, run
+from ._common import name_flags
 
 _Result = TypeVar("_Result")
 SURVEYING_TEXT = "looking at the image"

@@ -7,12 +7,12 @@ import dataclasses
 import json
 from pathlib import Path
 
-from napari_nuclei_unet.batch.ownership import check_tables_overwritable
-from napari_nuclei_unet.cli._bar import run_with_bar
-from napari_nuclei_unet.cli._common import Commands, add_flags, params_from_flags
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import load_model
-from napari_nuclei_unet.params import DEVICES, SegmentParams
+from ..batch.ownership import check_tables_overwritable
+from ..errors import UserError
+from ..models.model import load_model
+from ..params import DEVICES, SegmentParams
+from ._bar import run_with_bar
+from ._common import Commands, add_flags, params_from_flags
 
 
 def add_bench_commands(commands: Commands) -> None:
@@ -37,10 +37,10 @@ def add_bench_commands(commands: Commands) -> None:
 def run_demo(args: argparse.Namespace) -> int:
     """Segment the samples of the package."""
     # in the functions, so that --help does not load torch
-    from napari_nuclei_unet.batch.outputs import write_results
-    from napari_nuclei_unet.io.overlay import write_overlay
-    from napari_nuclei_unet.samples.images import SAMPLES, read_sample
-    from napari_nuclei_unet.segmentation.segment import segment_steps
+    from ..batch.outputs import write_results
+    from ..io.overlay import write_overlay
+    from ..samples.images import SAMPLES, read_sample
+    from ..segmentation.segment import segment_steps
 
     model = load_model()
     check_tables_overwritable(*(args.out / f"{name}_nuclei.csv" for name in SAMPLES))
@@ -56,9 +56,9 @@ def run_demo(args: argparse.Namespace) -> int:
 
 def run_bench(args: argparse.Namespace) -> int:
     """Print how fast this computer segments."""
-    from napari_nuclei_unet.io.images import read_image
-    from napari_nuclei_unet.samples.images import repeated_sample
-    from napari_nuclei_unet.segmentation.benchmark import run_benchmark
+    from ..io.images import read_image
+    from ..samples.images import repeated_sample
+    from ..segmentation.benchmark import run_benchmark
 
     params = params_from_flags(args, SegmentParams())
     if args.runs < 1:

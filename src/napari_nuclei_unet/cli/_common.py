@@ -7,8 +7,8 @@ import dataclasses
 import sys
 from typing import NoReturn, TypeAlias, TypeVar, get_args, get_type_hints
 
-from napari_nuclei_unet.errors import UserError, name_parameters
-from napari_nuclei_unet.params import PARAMETER_LABELS, SegmentParams, TrainParams
+from ..errors import UserError, name_parameters
+from ..params import PARAMETER_LABELS, SegmentParams, TrainParams
 
 # Default in --help of parameters that are None and do not come from the model.
 AUTOMATIC_DEFAULTS = {"diameter": "measured"}

@@ -9,12 +9,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from napari_nuclei_unet.cli._common import Commands
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import available_models, read_card
+from ..errors import UserError
+from ..models.model import available_models, read_card
+from ._common import Commands
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.metrics.matching import MatchCounts
+    from ..metrics.matching import MatchCounts
 
 
 def add_evaluate_commands(commands: Commands) -> None:
@@ -44,7 +44,7 @@ class _ComparedImage(NamedTuple):
 def run_evaluate(args: argparse.Namespace) -> int:
     """Print how well labels agree with annotations."""
     # in the functions, so that --help does not load torch
-    from napari_nuclei_unet.training.dataset import check_instance_labels, read_groups
+    from ..training.dataset import check_instance_labels, read_groups
 
     pairs = _read_label_pairs(args.predicted, args.true)
     check_instance_labels(true for _, true in pairs.values())
@@ -71,7 +71,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 
 def _compare_image(stem: str, predicted: Any, true: Any) -> _ComparedImage:
-    from napari_nuclei_unet.metrics.error_types import compare
+    from ..metrics.error_types import compare
 
     if predicted.shape != true.shape:
         raise UserError(
@@ -83,7 +83,7 @@ def _compare_image(stem: str, predicted: Any, true: Any) -> _ComparedImage:
 
 def _score_table(images: list[_ComparedImage]) -> dict[str, Any]:
     """Compute the scores of images, and their total nuclei and errors."""
-    from napari_nuclei_unet.metrics.matching import average_scores, pool_scores
+    from ..metrics.matching import average_scores, pool_scores
 
     counts = [image.counts for image in images]
     return {
@@ -112,8 +112,8 @@ def _print_scores(rows: dict[str, dict[str, float]]) -> None:
 
 def _read_label_pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]:
     """Read the labels of both folders by stem, without ``_labels`` at the end of a name."""
-    from napari_nuclei_unet.io.labels import read_labels
-    from napari_nuclei_unet.training.dataset import find_labels_by_stem
+    from ..io.labels import read_labels
+    from ..training.dataset import find_labels_by_stem
 
     found = [find_labels_by_stem(folder) for folder in (predicted, true)]
     missing = sorted(found[1].keys() - found[0].keys())

@@ -9,8 +9,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_nuclei_unet.cli._bar import run_with_bar
-from napari_nuclei_unet.cli._common import (
+from ..errors import UserError
+from ..io.atomic import check_writable
+from ..models.model import load_model
+from ..params import DEVICES, SegmentParams
+from ._bar import run_with_bar
+from ._common import (
     Commands,
     add_flags,
     error_message,
@@ -18,18 +22,14 @@ from napari_nuclei_unet.cli._common import (
     print_error,
     report_stopped,
 )
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import check_writable
-from napari_nuclei_unet.models.model import load_model
-from napari_nuclei_unet.params import DEVICES, SegmentParams
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.arrays.selection import Positions
-    from napari_nuclei_unet.batch.inputs import InputImage
-    from napari_nuclei_unet.batch.job import ImageJob, JobSettings
-    from napari_nuclei_unet.batch.outputs import Outcome, OutputOptions
-    from napari_nuclei_unet.batch.run import SummaryRow
-    from napari_nuclei_unet.blockwise.run import ComputeBlocks
+    from ..arrays.selection import Positions
+    from ..batch.inputs import InputImage
+    from ..batch.job import ImageJob, JobSettings
+    from ..batch.outputs import Outcome, OutputOptions
+    from ..batch.run import SummaryRow
+    from ..blockwise.run import ComputeBlocks
 
 PARTS_UNREADABLE = "Parts could not be read, and have no nuclei"
 LABELS_FILE_SUFFIXES = (".tif", ".tiff", ".zarr")
@@ -157,9 +157,9 @@ def _parse_polygon(text: str) -> list[list[float]]:
 def run_segment(args: argparse.Namespace) -> int:
     """Segment files, one after the other; a bad one does not stop the rest."""
     # in the functions, so that --help does not load torch
-    from napari_nuclei_unet.batch.inputs import find_inputs
-    from napari_nuclei_unet.batch.run import SUMMARY_FILE_NAME, Summary
-    from napari_nuclei_unet.io.locks import write_lock
+    from ..batch.inputs import find_inputs
+    from ..batch.run import SUMMARY_FILE_NAME, Summary
+    from ..io.locks import write_lock
 
     inputs = find_inputs(args.paths)
     is_mixed = len(args.paths) > 1 or Path(args.paths[0]) != inputs[0].path
@@ -189,8 +189,8 @@ def _report_end(rows: list[SummaryRow], out: Path) -> int:
 
 
 def _job_settings(args: argparse.Namespace, is_mixed: bool) -> JobSettings:
-    from napari_nuclei_unet.arrays.roi import Region
-    from napari_nuclei_unet.batch.job import JobSettings
+    from ..arrays.roi import Region
+    from ..batch.job import JobSettings
 
     is_file = args.model.endswith(".safetensors")
     return JobSettings(
@@ -211,7 +211,7 @@ def _job_settings(args: argparse.Namespace, is_mixed: bool) -> JobSettings:
 
 def _output_options(args: argparse.Namespace, count: int) -> OutputOptions:
     """Return where results go; raise an error for flags that contradict each other."""
-    from napari_nuclei_unet.batch.outputs import OutputOptions
+    from ..batch.outputs import OutputOptions
 
     out, suffix, kind = args.out, args.out.suffix.lower(), args.format
     is_file = suffix in LABELS_FILE_SUFFIXES and (suffix == ".zarr" or not out.is_dir())
@@ -236,7 +236,7 @@ def _compute_on(address: str | None, settings: JobSettings) -> Iterator[ComputeB
     if address is None:
         yield None
         return
-    from napari_nuclei_unet.blockwise.cluster import connect_to_cluster
+    from ..blockwise.cluster import connect_to_cluster
 
     with connect_to_cluster(address, settings.model_name) as compute:
         yield compute
@@ -250,12 +250,8 @@ def _segment_file(
     compute: ComputeBlocks | None,
 ) -> SummaryRow:
     """Segment an image, and return its row of the summary; a failure is printed."""
-    from napari_nuclei_unet.batch.job import open_job
-    from napari_nuclei_unet.batch.run import (
-        describe_failures,
-        read_partial_outcome,
-        segment_job_steps,
-    )
+    from ..batch.job import open_job
+    from ..batch.run import describe_failures, read_partial_outcome, segment_job_steps
 
     since = time.monotonic()
     job: ImageJob | None = None
@@ -298,6 +294,6 @@ def _elapsed(since: float) -> float:
 
 
 def _summary_row(item: InputImage, status: str, **columns: Any) -> SummaryRow:
-    from napari_nuclei_unet.batch.run import SummaryRow
+    from ..batch.run import SummaryRow
 
     return SummaryRow(str(item.path), status=status, **columns)

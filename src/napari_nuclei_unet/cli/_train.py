@@ -6,19 +6,13 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from napari_nuclei_unet.cli._common import (
-    Commands,
-    add_flags,
-    name_flags,
-    params_from_flags,
-    print_error,
-)
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import check_writable
-from napari_nuclei_unet.models.model import read_card
-from napari_nuclei_unet.params import DEVICES, TrainParams
-from napari_nuclei_unet.progress import Step, run
-from napari_nuclei_unet.training.presets import ARCHITECTURE, FINE_TUNING, RECIPES, WARM_START
+from ..errors import UserError
+from ..io.atomic import check_writable
+from ..models.model import read_card
+from ..params import DEVICES, TrainParams
+from ..progress import Step, run
+from ..training.presets import ARCHITECTURE, FINE_TUNING, RECIPES, WARM_START
+from ._common import Commands, add_flags, name_flags, params_from_flags, print_error
 
 
 def add_train_command(commands: Commands) -> None:
@@ -87,7 +81,7 @@ def _is_fine_tuning(args: argparse.Namespace) -> bool:
 def _params(args: argparse.Namespace, recipe: str) -> TrainParams:
     """Return the parameters of a recipe, or of the resumed training, changed by flags."""
     # in the functions, so that --help does not load torch
-    from napari_nuclei_unet.training.checkpoint import checkpoint_path, load_checkpoint
+    from ..training.checkpoint import checkpoint_path, load_checkpoint
 
     base = RECIPES[args.recipe or recipe]
     if args.resume and args.recipe is None:
@@ -96,8 +90,8 @@ def _params(args: argparse.Namespace, recipe: str) -> TrainParams:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from napari_nuclei_unet.training.dataset import read_examples
-    from napari_nuclei_unet.training.train import TrainStart, train
+    from ..training.dataset import read_examples
+    from ..training.train import TrainStart, train
 
     card = train(
         read_examples(args.images, args.labels, args.groups),
@@ -116,14 +110,11 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _fine_tune(args: argparse.Namespace) -> None:
-    from napari_nuclei_unet.training.dataset import read_pairs
-    from napari_nuclei_unet.training.finetune import fine_tune_steps
-    from napari_nuclei_unet.training.finetune_data import make_finetune_data
-    from napari_nuclei_unet.training.plots import plot_predictions
-    from napari_nuclei_unet.training.threshold_tuning import (
-        make_validation_pictures,
-        predict_examples,
-    )
+    from ..training.dataset import read_pairs
+    from ..training.finetune import fine_tune_steps
+    from ..training.finetune_data import make_finetune_data
+    from ..training.plots import plot_predictions
+    from ..training.threshold_tuning import make_validation_pictures, predict_examples
 
     params = _params(args, "finetune")
     data = make_finetune_data(read_pairs(args.images, args.labels, args.groups, params), params)
@@ -145,8 +136,8 @@ def _fine_tune(args: argparse.Namespace) -> None:
 
 def _report_epoch(out: Path, step: Step) -> None:
     """Print the result of an epoch, and write and plot the history beside the model."""
-    from napari_nuclei_unet.training.loop import Epoch
-    from napari_nuclei_unet.training.plots import plot_curves, write_history
+    from ..training.loop import Epoch
+    from ..training.plots import plot_curves, write_history
 
     if step.notice:
         _print_message(step.notice)

@@ -22,24 +22,14 @@ import tifffile
 import torch
 from torch import nn
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.export.model_description import (
-    describe_model,
-    format_readme,
-    min_input_edge,
-)
-from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.models.library import find_path_for_copy
-from napari_nuclei_unet.models.model import (
-    IMAGE_CHANNELS,
-    ModelCard,
-    find_model_path,
-    read_card,
-    read_model,
-)
-from napari_nuclei_unet.network.unet import UNet
-from napari_nuclei_unet.samples.images import repeated_sample
-from napari_nuclei_unet.segmentation.normalization import check_plane
+from ..errors import UserError
+from ..io.atomic import atomic_write
+from ..models.library import find_path_for_copy
+from ..models.model import IMAGE_CHANNELS, ModelCard, find_model_path, read_card, read_model
+from ..network.unet import UNet
+from ..samples.images import repeated_sample
+from ..segmentation.normalization import check_plane
+from .model_description import describe_model, format_readme, min_input_edge
 
 PACKED_SUFFIX = ".safetensors"
 MAX_UNPACKED_BYTES = 2**30  # model files that claim more in total are not unpacked

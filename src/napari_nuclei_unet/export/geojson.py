@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from napari_nuclei_unet.export.result import Position, Result
-from napari_nuclei_unet.labels.contours import Contour, Ring, trace_contours
+from ..labels.contours import Contour, Ring, trace_contours
+from .result import Position, Result
 
 # The plane of a feature without a position in QuPath.
 QUPATH_DEFAULT_PLANE = {"c": -1, "z": 0, "t": 0}

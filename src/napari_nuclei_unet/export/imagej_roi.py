@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from roifile import ROI_TYPE, ImagejRoi
 
-from napari_nuclei_unet.export.result import Position, Result
-from napari_nuclei_unet.labels.contours import Contour, ContourPiece, trace_contours
+from ..labels.contours import Contour, ContourPiece, trace_contours
+from .result import Position, Result
 
 # Segments of a path, as java.awt.geom.PathIterator numbers them.
 PATH_MOVE, PATH_LINE, PATH_CLOSE = 0, 1, 4

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from napari_nuclei_unet.models.model import ModelCard
-from napari_nuclei_unet.network.unet import TARGETS, UNetConfig
-from napari_nuclei_unet.segmentation.normalization import HIGH_PERCENTILE, LOW_PERCENTILE
+from ..models.model import ModelCard
+from ..network.unet import TARGETS, UNetConfig
+from ..segmentation.normalization import HIGH_PERCENTILE, LOW_PERCENTILE
 
 MAP_DESCRIPTIONS = {
     "nucleus": "probability that the pixel lies in a nucleus",

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import axis_letters
-from napari_nuclei_unet.export.result import Result
-from napari_nuclei_unet.export.save import is_ome_tiff, save
-from napari_nuclei_unet.io.labels import RECORD_KEY
-from napari_nuclei_unet.io.tables import insert_position
-from napari_nuclei_unet.labels.regionprops import Frame, measure
+from ..arrays.axes import axis_letters
+from ..io.labels import RECORD_KEY
+from ..io.tables import insert_position
+from ..labels.regionprops import Frame, measure
+from .result import Result
+from .save import is_ome_tiff, save
 
 
 def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:

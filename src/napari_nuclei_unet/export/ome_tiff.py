@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.export.result import Result
-from napari_nuclei_unet.io.labels import MIN_BIGTIFF_BYTES, RECORD_KEY, UINT16_MAX
+from ..errors import UserError
+from ..io.labels import MIN_BIGTIFF_BYTES, RECORD_KEY, UINT16_MAX
+from .result import Result
 
 # Units of OME-XML by their names in UDUNITS.
 OME_LENGTH_UNITS = {

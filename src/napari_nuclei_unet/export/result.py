@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.errors import UserError
+from ..errors import UserError
 
 Position = dict[str, int]
 

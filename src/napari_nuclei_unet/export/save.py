@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.export.geojson import write_geojson
-from napari_nuclei_unet.export.imagej_roi import write_rois
-from napari_nuclei_unet.export.ome_tiff import write_ome_tiff
-from napari_nuclei_unet.export.result import Result
-from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.io.paths import REFUSED_CHARACTERS, RESERVED_NAMES
-from napari_nuclei_unet.io.tables import write_table
+from ..errors import UserError
+from ..io.atomic import atomic_write
+from ..io.paths import REFUSED_CHARACTERS, RESERVED_NAMES
+from ..io.tables import write_table
+from .geojson import write_geojson
+from .imagej_roi import write_rois
+from .ome_tiff import write_ome_tiff
+from .result import Result
 
 FORMATS = {
     ".csv": "Table (CSV)",

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from napari_nuclei_unet.errors import UserError
+from ..errors import UserError
 
 # Bytes read at a time.
 READ_CHUNK_BYTES = 2**20

@@ -11,8 +11,8 @@ import PIL.ImageMode
 import tifffile
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.read_errors import convert_decoder_errors
+from ..errors import UserError
+from .read_errors import convert_decoder_errors
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")

@@ -13,8 +13,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.images import read_image
+from ..errors import UserError
+from .images import read_image
 
 LABELS_SUFFIX = "_labels.tif"
 

@@ -14,9 +14,9 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.pixel_size import UNKNOWN_SPACING, read_spacings
-from napari_nuclei_unet.io.read_errors import convert_decoder_errors
+from ..errors import UserError
+from .pixel_size import UNKNOWN_SPACING, read_spacings
+from .read_errors import convert_decoder_errors
 
 UNSLICEABLE_SUFFIXES = (".png", ".jpg", ".jpeg")
 ZARR_METADATA_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from napari_nuclei_unet.errors import UserError
+from ..errors import UserError
 
 
 @contextmanager

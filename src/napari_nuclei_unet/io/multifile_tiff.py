@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 
 import tifffile
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.images import TIFF_SUFFIXES
+from ..errors import UserError
+from .images import TIFF_SUFFIXES
 
 
 def list_tiff_files(path: Path) -> list[Path]:

@@ -15,11 +15,11 @@ import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
 
-from napari_nuclei_unet.arrays.tiling import iter_steps
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.labels import RECORD_KEY
-from napari_nuclei_unet.io.ngff import LabelsGrid
-from napari_nuclei_unet.progress import Step
+from ..arrays.tiling import iter_steps
+from ..errors import UserError
+from ..progress import Step
+from .labels import RECORD_KEY
+from .ngff import LabelsGrid
 
 CHUNK = 1024
 # with zarr 2 what QuPath, Fiji and napari-ome-zarr all read

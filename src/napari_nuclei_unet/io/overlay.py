@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from skimage.color import label2rgb
 from skimage.segmentation import find_boundaries
 
-from napari_nuclei_unet.io.atomic import atomic_write
+from .atomic import atomic_write
 
 
 def write_overlay(path: Path, image: NDArray[np.floating], labels: NDArray[np.integer]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from napari_nuclei_unet.errors import UserError
+from ..errors import UserError
 
 
 @contextmanager

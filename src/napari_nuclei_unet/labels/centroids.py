@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box
-from napari_nuclei_unet.arrays.relabel import check_not_negative, relabel_sequential
-from napari_nuclei_unet.arrays.tiling import ArrayLike, split_into_squares
+from ..arrays.boxes import Box
+from ..arrays.relabel import check_not_negative, relabel_sequential
+from ..arrays.tiling import ArrayLike, split_into_squares
 
 # Edge of the blocks in which labels are read, in pixels.
 SCAN_BLOCK_SIZE = 1024

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import line
 
-from napari_nuclei_unet.arrays.boxes import bounding_box, expand_box, to_frame
-from napari_nuclei_unet.errors import UserError
+from ..arrays.boxes import bounding_box, expand_box, to_frame
+from ..errors import UserError
 
 # Strokes are extended by this many pixels at both ends: they are often drawn just too short.
 STROKE_EXTENSION = 3

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.labels.run_lengths import RunLengths, encode_run_lengths, iter_row_bands
-from napari_nuclei_unet.labels.shape import hull_area, perimeter
+from .run_lengths import RunLengths, encode_run_lengths, iter_row_bands
+from .shape import hull_area, perimeter
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.tiling import iter_steps
+from ..arrays.tiling import iter_steps
 
 # About so many pixels are processed at a time, so that they stay in the cache.
 BAND = 2**19

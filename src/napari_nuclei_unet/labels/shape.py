@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.labels.run_lengths import RunLengths, find_changes, iter_row_bands
+from .run_lengths import RunLengths, find_changes, iter_row_bands
 
 # Hulls are computed for nuclei of about so many rows in all at a time, to save memory.
 HULL_ROWS = 2**16

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.relabel import relabel_sequential
-from napari_nuclei_unet.metrics.matching import (
+from ..arrays.relabel import relabel_sequential
+from .matching import (
     IOU_THRESHOLDS,
     MatchCounts,
     Overlaps,

@@ -10,10 +10,10 @@ import struct
 from itertools import count
 from pathlib import Path
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.io.paths import MAX_NAME_LENGTH, sanitize_name
-from napari_nuclei_unet.models.model import ModelCard, read_card, read_model, shipped_models
+from ..errors import UserError
+from ..io.atomic import atomic_write
+from ..io.paths import MAX_NAME_LENGTH, sanitize_name
+from .model import ModelCard, read_card, read_model, shipped_models
 
 MODEL_SUFFIX = ".safetensors"
 # A choice beside the models: training from the beginning.

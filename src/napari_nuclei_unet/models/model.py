@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.io.paths import model_folder
-from napari_nuclei_unet.params import SegmentParams
+from ..errors import UserError
+from ..io.atomic import atomic_write
+from ..io.paths import model_folder
+from ..params import SegmentParams
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.network.unet import UNet
+    from ..network.unet import UNet
 
 # Later formats, which this version cannot read, have another number.
 MODEL_FORMAT = "nuclei-unet-1"
@@ -221,7 +221,7 @@ def load_model(name: str | Path = "nuclei") -> Model:
 @lru_cache(maxsize=4)
 def _load_cached(path: Path, _changed: int) -> Model:
     # here and below: torch takes seconds to import, and models are listed without it
-    from napari_nuclei_unet.network.unet import fuse_conv_bn_relu
+    from ..network.unet import fuse_conv_bn_relu
 
     card, network = read_model(path)
     return Model(card, fuse_conv_bn_relu(network))
@@ -249,7 +249,7 @@ def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
     import torch
     from safetensors.torch import load_file
 
-    from napari_nuclei_unet.network.unet import UNet, UNetConfig
+    from ..network.unet import UNet, UNetConfig
 
     path = find_model_path(name)
     card = read_card(path)

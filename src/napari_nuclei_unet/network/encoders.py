@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from napari_nuclei_unet.errors import UserError
+from ..errors import UserError
 
 
 class Encoder(nn.Module):

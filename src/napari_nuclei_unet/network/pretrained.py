@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from napari_nuclei_unet.errors import UserError
+from ..errors import UserError
 
 RANDOM_ENCODER_WEIGHTS = "random"
 

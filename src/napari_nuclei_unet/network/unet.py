@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.network.encoders import ENCODERS
+from ..errors import UserError
+from .encoders import ENCODERS
 
 TARGETS = ("nucleus", "border", "distance", "size")
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.arrays.boxes import enlarged
-from napari_nuclei_unet.arrays.roi import Region
-from napari_nuclei_unet.arrays.selection import Positions
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.segmentation.normalization import check_plane
+from ..arrays.axes import PlaneIndex
+from ..arrays.boxes import enlarged
+from ..arrays.roi import Region
+from ..arrays.selection import Positions
+from ..errors import UserError
+from ..segmentation.normalization import check_plane
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.segmentation.segment import Segmentation
+    from ..segmentation.segment import Segmentation
 
 # Settings of the network's run; without them another machine could choose another precision.
 RUN_SETTINGS = ("device", "precision", "tile", "batch")

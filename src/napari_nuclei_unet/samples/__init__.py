@@ -1,5 +1,5 @@
 """The sample images."""
 
-from napari_nuclei_unet import _deprecated
+from .. import _deprecated
 
 __getattr__ = _deprecated.renamed(__name__, ("read_sample",))

@@ -15,8 +15,8 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.samples.planted_errors import plant_errors
+from ..errors import UserError
+from .planted_errors import plant_errors
 
 SAMPLES = {
     "fluorescence_small": "Fluorescence (small)",

@@ -13,15 +13,15 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.labels.regionprops import measure
-from napari_nuclei_unet.models.model import Model
-from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.progress import run
-from napari_nuclei_unet.segmentation.device import InferencePlan, plan_inference
-from napari_nuclei_unet.segmentation.normalization import check_plane
-from napari_nuclei_unet.segmentation.scale import predict_zoomed_maps_steps
-from napari_nuclei_unet.segmentation.segment import resolve_separation, segment
-from napari_nuclei_unet.segmentation.watershed import separate_nuclei
+from ..labels.regionprops import measure
+from ..models.model import Model
+from ..params import SegmentParams
+from ..progress import run
+from .device import InferencePlan, plan_inference
+from .normalization import check_plane
+from .scale import predict_zoomed_maps_steps
+from .segment import resolve_separation, segment
+from .watershed import separate_nuclei
 
 BENCHMARK_STAGES = ("normalise", "network", "separate", "measure")
 WARM_UP_EDGE = 256

@@ -13,9 +13,9 @@ from functools import cache
 import psutil
 import torch
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.network.unet import UNetConfig, has_bf16
-from napari_nuclei_unet.params import DEVICES, SegmentParams
+from ..errors import UserError
+from ..network.unet import UNetConfig, has_bf16
+from ..params import DEVICES, SegmentParams
 
 MIN_TILE = 128
 # On a CPU larger tiles waste less on overlap; smaller ones take less memory and answer sooner to

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.tiling import ArrayLike
-from napari_nuclei_unet.errors import UserError
+from ..arrays.tiling import ArrayLike
+from ..errors import UserError
 
 LOW_PERCENTILE = 1.0
 HIGH_PERCENTILE = 99.8

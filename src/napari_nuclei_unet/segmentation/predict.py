@@ -11,18 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box, box_shape, full_box
-from napari_nuclei_unet.arrays.tiling import Tile, intersect_tile, plan_tiles, read_tile
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.network.unet import UNet
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.segmentation.device import (
-    AUTOCAST_DTYPES,
-    InferencePlan,
-    is_out_of_memory,
-    release_memory,
-)
-from napari_nuclei_unet.segmentation.normalization import Plane
+from ..arrays.boxes import Box, box_shape, full_box
+from ..arrays.tiling import Tile, intersect_tile, plan_tiles, read_tile
+from ..errors import UserError
+from ..network.unet import UNet
+from ..progress import Step, Stop
+from .device import AUTOCAST_DTYPES, InferencePlan, is_out_of_memory, release_memory
+from .normalization import Plane
 
 
 class OutOfMemoryError(UserError):

@@ -9,33 +9,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import (
-    Box,
-    bounding_box,
-    box_shape,
-    enlarged,
-    expand_box,
-    full_box,
-    scale_box,
-)
-from napari_nuclei_unet.arrays.resampling import (
-    ZoomedView,
-    as_fraction,
-    resample_to_plane,
-    resize_channels,
-)
-from napari_nuclei_unet.arrays.tiling import iter_boxes
-from napari_nuclei_unet.labels.diameter import equivalent_diameters, estimate_diameter
-from napari_nuclei_unet.models.model import Model, ModelCard
-from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.segmentation.device import InferencePlan, is_out_of_memory
-from napari_nuclei_unet.segmentation.normalization import Plane
-from napari_nuclei_unet.segmentation.predict import (
-    OutOfMemoryError,
-    PredictedMaps,
-    predict_maps_steps,
-)
-from napari_nuclei_unet.segmentation.watershed import SeparationParams, separate_nuclei
+from ..arrays.boxes import Box, bounding_box, box_shape, enlarged, expand_box, full_box, scale_box
+from ..arrays.resampling import ZoomedView, as_fraction, resample_to_plane, resize_channels
+from ..arrays.tiling import iter_boxes
+from ..labels.diameter import equivalent_diameters, estimate_diameter
+from ..models.model import Model, ModelCard
+from ..progress import Step, Stop, forward_stop
+from .device import InferencePlan, is_out_of_memory
+from .normalization import Plane
+from .predict import OutOfMemoryError, PredictedMaps, predict_maps_steps
+from .watershed import SeparationParams, separate_nuclei
 
 # Of a larger plane only the liveliest square of this edge, in pixels, is measured.
 PROBE_EDGE = 1024

@@ -15,22 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import bounding_box, clip_labels
-from napari_nuclei_unet.arrays.roi import Polygons, Region
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import (
-    THRESHOLD_NAMES,
-    Model,
-    ModelCard,
-    load_model,
-)
-from napari_nuclei_unet.params import SegmentParams, with_changes
-from napari_nuclei_unet.progress import Step, Stop, forward_stop, run
-from napari_nuclei_unet.segmentation.device import plan_inference
-from napari_nuclei_unet.segmentation.normalization import Plane, check_plane
-from napari_nuclei_unet.segmentation.predict import PredictedMaps
-from napari_nuclei_unet.segmentation.scale import context_width, predict_zoomed_maps_steps
-from napari_nuclei_unet.segmentation.watershed import SeparationParams, separate_nuclei
+from ..arrays.boxes import bounding_box, clip_labels
+from ..arrays.roi import Polygons, Region
+from ..errors import UserError
+from ..models.model import THRESHOLD_NAMES, Model, ModelCard, load_model
+from ..params import SegmentParams, with_changes
+from ..progress import Step, Stop, forward_stop, run
+from .device import plan_inference
+from .normalization import Plane, check_plane
+from .predict import PredictedMaps
+from .scale import context_width, predict_zoomed_maps_steps
+from .watershed import SeparationParams, separate_nuclei
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,21 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Channel, PlaneIndex
-from napari_nuclei_unet.arrays.roi import Polygons, Region
-from napari_nuclei_unet.arrays.selection import PlaneSelection, Positions, select_planes
-from napari_nuclei_unet.arrays.tiling import ArrayLike
-from napari_nuclei_unet.errors import UserError, convert_read_errors
-from napari_nuclei_unet.models.model import Model, load_model
-from napari_nuclei_unet.params import SegmentParams, with_changes
-from napari_nuclei_unet.progress import Step, Stop, forward_stop, run
-from napari_nuclei_unet.segmentation.segment import (
-    Prediction,
-    Segmentation,
-    predict_plane_steps,
-    retune,
-)
-from napari_nuclei_unet.tracking.linking import check_linking, join_steps, number_unlinked
+from ..arrays.axes import Channel, PlaneIndex
+from ..arrays.roi import Polygons, Region
+from ..arrays.selection import PlaneSelection, Positions, select_planes
+from ..arrays.tiling import ArrayLike
+from ..errors import UserError, convert_read_errors
+from ..models.model import Model, load_model
+from ..params import SegmentParams, with_changes
+from ..progress import Step, Stop, forward_stop, run
+from ..tracking.linking import check_linking, join_steps, number_unlinked
+from .segment import Prediction, Segmentation, predict_plane_steps, retune
 
 # What one plane adds to the total of a run: planes may have different numbers of tiles.
 STACK_PROGRESS_PER_PLANE = 1000

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_nuclei_unet.arrays.relabel import consecutive_ids
+from ..arrays.relabel import consecutive_ids
 
 # Smooths ripples of the predicted distance away, in pixels that the network saw; nuclei are
 # several times as wide.

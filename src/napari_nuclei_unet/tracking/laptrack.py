@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.labels.centroids import Nuclei, locate_nuclei
+from ..errors import UserError
+from ..labels.centroids import Nuclei, locate_nuclei
 
 # A nucleus: its frame, and its row among the nuclei of that frame.
 Node: TypeAlias = tuple[int, int]

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.tracking.laptrack import Tracks, track_nuclei
-from napari_nuclei_unet.tracking.stitching import SliceJoiner
+from ..errors import UserError
+from ..progress import Step, Stop
+from .laptrack import Tracks, track_nuclei
+from .stitching import SliceJoiner
 
 # Returns the labels of a plane, 1..n, given its number.
 ReadPlane = Callable[[int], NDArray[np.integer]]

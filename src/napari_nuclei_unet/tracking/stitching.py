@@ -12,8 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from napari_nuclei_unet.arrays.relabel import check_not_negative, relabel_sequential
-from napari_nuclei_unet.metrics.matching import find_overlaps
+from ..arrays.relabel import check_not_negative, relabel_sequential
+from ..metrics.matching import find_overlaps
 
 # Where a nucleus shrank in steps, its last section but one and its last to less than these shares
 # of its widest, and then grows by this factor, there is a waist: two lie on each other. A single

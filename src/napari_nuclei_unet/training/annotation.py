@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_nuclei_unet.arrays.boxes import (
+from ..arrays.boxes import (
     Box,
     box_shape,
     expand_box,
@@ -25,12 +25,12 @@ from napari_nuclei_unet.arrays.boxes import (
     intersect_boxes,
     to_frame,
 )
-from napari_nuclei_unet.arrays.roi import Region
-from napari_nuclei_unet.arrays.tiling import ArrayLike, split_into_squares
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.labels.centroids import Nuclei, locate_nuclei
-from napari_nuclei_unet.segmentation.normalization import Plane, check_lazy_plane
-from napari_nuclei_unet.training.example import Example, make_example
+from ..arrays.roi import Region
+from ..arrays.tiling import ArrayLike, split_into_squares
+from ..errors import UserError
+from ..labels.centroids import Nuclei, locate_nuclei
+from ..segmentation.normalization import Plane, check_lazy_plane
+from .example import Example, make_example
 
 # Edges of validation areas, in pixels: the largest that gives enough of them is used.
 AREA_EDGES = (512, 256, 128, 64, 32)

@@ -10,15 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_nuclei_unet.arrays.resampling import interpolate_grid, resize_nearest, resize_tensor
-from napari_nuclei_unet.training.copy_paste import (
-    Patch,
-    crowded,
-    with_micronuclei,
-    with_rotated_copy,
-)
-from napari_nuclei_unet.training.example import Example, make_targets
-from napari_nuclei_unet.training.photometric import hazed, is_bright_field, recolour, relit
+from ..arrays.resampling import interpolate_grid, resize_nearest, resize_tensor
+from .copy_paste import Patch, crowded, with_micronuclei, with_rotated_copy
+from .example import Example, make_targets
+from .photometric import hazed, is_bright_field, recolour, relit
 
 # How nuclei are rescaled. Most patches show them at about the size in their image, or at about the
 # size to which segmentation zooms those that are too small or too large for the network; the rest

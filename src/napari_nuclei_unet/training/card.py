@@ -11,12 +11,12 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from napari_nuclei_unet.models.model import ModelCard
-from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.training.checkpoint import Checkpoint
-from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.plots import best_epoch_row
-from napari_nuclei_unet.training.validation import VALIDATION_THRESHOLDS
+from ..models.model import ModelCard
+from ..params import TrainParams
+from .checkpoint import Checkpoint
+from .example import Example
+from .plots import best_epoch_row
+from .validation import VALIDATION_THRESHOLDS
 
 # Diameters, in pixels, that a network trained on patches segments without zoom, and the one to
 # which others are zoomed (docs/decisions/0005-size.md).

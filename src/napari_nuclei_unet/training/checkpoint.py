@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.params import TrainParams
+from ..errors import UserError
+from ..io.atomic import atomic_write
+from ..params import TrainParams
 
 CHECKPOINT_FORMAT = "nuclei-unet-checkpoint-1"
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from napari_nuclei_unet.arrays.boxes import bounding_box
-from napari_nuclei_unet.arrays.resampling import resize_tensor
+from ..arrays.boxes import bounding_box
+from ..arrays.resampling import resize_tensor
 
 # A nucleus is not added where others would hide more than this share of it.
 MAX_HIDDEN_SHARE = 0.3

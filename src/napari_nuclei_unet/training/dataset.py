@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_nuclei_unet.arrays.boxes import full_box
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.images import find_images, image_stem, read_image
-from napari_nuclei_unet.io.labels import LABELS_SUFFIX, read_labels
-from napari_nuclei_unet.io.tables import read_table
-from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.segmentation.normalization import check_plane
-from napari_nuclei_unet.training.example import Example, make_example
-from napari_nuclei_unet.training.finetune_data import Pair, ValidationAreas
-from napari_nuclei_unet.training.split import split_by_group
+from ..arrays.boxes import full_box
+from ..errors import UserError
+from ..io.images import find_images, image_stem, read_image
+from ..io.labels import LABELS_SUFFIX, read_labels
+from ..io.tables import read_table
+from ..params import TrainParams
+from ..segmentation.normalization import check_plane
+from .example import Example, make_example
+from .finetune_data import Pair, ValidationAreas
+from .split import split_by_group
 
 
 def read_examples(images: Path, labels: Path, groups: Path | None = None) -> list[Example]:

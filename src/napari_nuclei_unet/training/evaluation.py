@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_nuclei_unet.metrics.matching import MatchCounts, average_scores, pool_scores
-from napari_nuclei_unet.models.model import Model, ModelCard, save_model
-from napari_nuclei_unet.network.unet import UNet, fuse_conv_bn_relu
-from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.finetune_data import FineTuneData
-from napari_nuclei_unet.training.threshold_tuning import (
+from ..metrics.matching import MatchCounts, average_scores, pool_scores
+from ..models.model import Model, ModelCard, save_model
+from ..network.unet import UNet, fuse_conv_bn_relu
+from ..progress import Step, Stop, forward_stop
+from .example import Example
+from .finetune_data import FineTuneData
+from .threshold_tuning import (
     COARSE_THRESHOLD_GRID,
     QUICK_TUNING_PASSES,
     WIDE_THRESHOLD_GRID,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
-from napari_nuclei_unet.arrays.relabel import relabel_sequential
-from napari_nuclei_unet.labels.diameter import diameter_to_size, equivalent_diameters
+from ..arrays.relabel import relabel_sequential
+from ..labels.diameter import diameter_to_size, equivalent_diameters
 
 BORDER_WINDOW = 5
 BORDER_WEIGHT = 5.0

@@ -9,34 +9,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import Model, ModelCard, read_model, save_model
-from napari_nuclei_unet.network.unet import UNet, UNetConfig, fuse_conv_bn_relu
-from napari_nuclei_unet.params import TrainParams, with_changes
-from napari_nuclei_unet.progress import Step, Stop, forward_stop, run
-from napari_nuclei_unet.segmentation.device import explain_out_of_memory
-from napari_nuclei_unet.segmentation.scale import choose_zoom
-from napari_nuclei_unet.training.card import build_model_card
-from napari_nuclei_unet.training.checkpoint import (
-    Checkpoint,
-    checkpoint_path,
-    load_matching_checkpoint,
-    save_checkpoint,
-)
-from napari_nuclei_unet.training.evaluation import (
-    FineTuned,
-    Scores,
-    score_model_steps,
-    tune_model_thresholds_steps,
-)
-from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.finetune_data import FineTuneData, Pair, make_finetune_data
-from napari_nuclei_unet.training.loop import Epoch, first_epoch, train_steps
-from napari_nuclei_unet.training.presets import RECIPES
-from napari_nuclei_unet.training.reference_images import read_reference_images
-from napari_nuclei_unet.training.split import fingerprint_examples
-from napari_nuclei_unet.training.trainer import new_network, steps_per_epoch
-from napari_nuclei_unet.training.validation import Validation
+from ..errors import UserError
+from ..models.model import Model, ModelCard, read_model, save_model
+from ..network.unet import UNet, UNetConfig, fuse_conv_bn_relu
+from ..params import TrainParams, with_changes
+from ..progress import Step, Stop, forward_stop, run
+from ..segmentation.device import explain_out_of_memory
+from ..segmentation.scale import choose_zoom
+from .card import build_model_card
+from .checkpoint import Checkpoint, checkpoint_path, load_matching_checkpoint, save_checkpoint
+from .evaluation import FineTuned, Scores, score_model_steps, tune_model_thresholds_steps
+from .example import Example
+from .finetune_data import FineTuneData, Pair, make_finetune_data
+from .loop import Epoch, first_epoch, train_steps
+from .presets import RECIPES
+from .reference_images import read_reference_images
+from .split import fingerprint_examples
+from .trainer import new_network, steps_per_epoch
+from .validation import Validation
 
 NO_FINISHED_EPOCH = "Training ended before its first epoch was over, so there is no model to keep."
 NO_FINITE_LOSS = (

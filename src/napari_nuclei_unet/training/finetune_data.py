@@ -15,14 +15,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from napari_nuclei_unet.arrays.axes import Channel, PlaneView, pair_plane_indices
-from napari_nuclei_unet.arrays.boxes import Box
-from napari_nuclei_unet.arrays.roi import Polygons, Region
-from napari_nuclei_unet.arrays.tiling import ArrayLike
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.training.annotation import (
+from ..arrays.axes import Channel, PlaneView, pair_plane_indices
+from ..arrays.boxes import Box
+from ..arrays.roi import Polygons, Region
+from ..arrays.tiling import ArrayLike
+from ..errors import UserError
+from ..io.atomic import atomic_write
+from ..params import TrainParams
+from .annotation import (
     MAX_TRAINING_CROPS,
     AnnotatedPlane,
     choose_validation_areas,
@@ -30,8 +30,8 @@ from napari_nuclei_unet.training.annotation import (
     crop_validation_examples,
     open_annotated_plane,
 )
-from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.reference_images import read_reference_images
+from .example import Example
+from .reference_images import read_reference_images
 
 FINETUNE_DATA_FORMAT = "nuclei-unet-lesson-1"
 

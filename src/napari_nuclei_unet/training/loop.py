@@ -9,20 +9,16 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from napari_nuclei_unet.network.unet import UNet
-from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.segmentation.device import (
-    choose_device_and_precision,
-    is_out_of_memory,
-    release_memory,
-)
-from napari_nuclei_unet.training.checkpoint import Checkpoint
-from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.plots import ValidationPicture, best_epoch_row
-from napari_nuclei_unet.training.split import fingerprint_examples
-from napari_nuclei_unet.training.trainer import Trainer, iter_batches, steps_per_epoch
-from napari_nuclei_unet.training.validation import Validation, ValidationResult
+from ..network.unet import UNet
+from ..params import TrainParams
+from ..progress import Step, Stop
+from ..segmentation.device import choose_device_and_precision, is_out_of_memory, release_memory
+from .checkpoint import Checkpoint
+from .example import Example
+from .plots import ValidationPicture, best_epoch_row
+from .split import fingerprint_examples
+from .trainer import Trainer, iter_batches, steps_per_epoch
+from .validation import Validation, ValidationResult
 
 LOSS_NOT_FINITE = (
     "The loss is no number any more, so training ended; the best model so far is kept. Try a lower "

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from napari_nuclei_unet.arrays.resampling import interpolate_grid
-from napari_nuclei_unet.training.example import Example
+from ..arrays.resampling import interpolate_grid
+from .example import Example
 
 # A patch with a higher median has a bright background: bright field, mostly histology.
 BRIGHT = 0.5

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
-from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.io.tables import write_table
+from ..io.atomic import atomic_write
+from ..io.tables import write_table
 
 # Distinguishable with every kind of colour vision, and on dark, bright and purple backgrounds.
 ANNOTATED_COLOR, FOUND_COLOR = (0.0, 0.85, 1.0), (1.0, 0.75, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_nuclei_unet.params import TrainParams
+from ..params import TrainParams
 
 # Training parameters of the network, as opposed to those of its training.
 ARCHITECTURE = ("encoder", "width", "depth", "stem", "detail", "goal", "normalize")

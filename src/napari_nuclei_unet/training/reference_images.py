@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 import PIL.Image
 
-from napari_nuclei_unet.segmentation.normalization import check_plane
-from napari_nuclei_unet.training.example import Example, make_example
+from ..segmentation.normalization import check_plane
+from .example import Example, make_example
 
 REFERENCE_FOLDER = Path(str(files("napari_nuclei_unet"))) / "reference_images"
 ANNOTATION_SUFFIX = "_annotation.png"

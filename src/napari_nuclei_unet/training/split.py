@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.training.example import Example
+from ..errors import UserError
+from .example import Example
 
 
 class Grouped(Protocol):

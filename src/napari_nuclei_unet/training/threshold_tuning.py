@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.metrics.matching import MatchCounts, average_scores, count_annotated_matches
-from napari_nuclei_unet.models.model import Model
-from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.progress import Step, Stop, run
-from napari_nuclei_unet.segmentation.device import plan_inference
-from napari_nuclei_unet.segmentation.normalization import Plane
-from napari_nuclei_unet.segmentation.scale import predict_zoomed_maps_steps
-from napari_nuclei_unet.segmentation.watershed import SeparationParams, separate_nuclei
-from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.plots import ValidationPicture
+from ..metrics.matching import MatchCounts, average_scores, count_annotated_matches
+from ..models.model import Model
+from ..params import SegmentParams
+from ..progress import Step, Stop, run
+from ..segmentation.device import plan_inference
+from ..segmentation.normalization import Plane
+from ..segmentation.scale import predict_zoomed_maps_steps
+from ..segmentation.watershed import SeparationParams, separate_nuclei
+from .example import Example
+from .plots import ValidationPicture
 
 THRESHOLD_GRID: dict[str, tuple[Any, ...]] = {
     "threshold": (0.5, 0.6, 0.65, 0.7, 0.8),

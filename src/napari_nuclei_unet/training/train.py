@@ -9,32 +9,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import Model, ModelCard, read_card, read_model, save_model
-from napari_nuclei_unet.network.pretrained import load_encoder_weights
-from napari_nuclei_unet.network.unet import UNet, UNetConfig, fuse_conv_bn_relu
-from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.segmentation.device import explain_out_of_memory
-from napari_nuclei_unet.training.card import build_model_card
-from napari_nuclei_unet.training.checkpoint import (
-    Checkpoint,
-    checkpoint_path,
-    load_matching_checkpoint,
-    save_checkpoint,
-)
-from napari_nuclei_unet.training.example import Example
-from napari_nuclei_unet.training.loop import Epoch, first_epoch, train_steps
-from napari_nuclei_unet.training.photometric import disturbed
-from napari_nuclei_unet.training.plots import plot_curves, plot_predictions, write_history
-from napari_nuclei_unet.training.split import fingerprint_examples, split_by_group
-from napari_nuclei_unet.training.threshold_tuning import (
+from ..errors import UserError
+from ..models.model import Model, ModelCard, read_card, read_model, save_model
+from ..network.pretrained import load_encoder_weights
+from ..network.unet import UNet, UNetConfig, fuse_conv_bn_relu
+from ..params import TrainParams
+from ..segmentation.device import explain_out_of_memory
+from .card import build_model_card
+from .checkpoint import Checkpoint, checkpoint_path, load_matching_checkpoint, save_checkpoint
+from .example import Example
+from .loop import Epoch, first_epoch, train_steps
+from .photometric import disturbed
+from .plots import plot_curves, plot_predictions, write_history
+from .split import fingerprint_examples, split_by_group
+from .threshold_tuning import (
     make_validation_pictures,
     predict_examples,
     score_by_kind,
     tune_thresholds,
 )
-from napari_nuclei_unet.training.trainer import new_network
-from napari_nuclei_unet.training.validation import Validation
+from .trainer import new_network
+from .validation import Validation
 
 
 @dataclass(frozen=True)

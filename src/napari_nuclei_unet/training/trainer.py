@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from napari_nuclei_unet.network.encoders import ENCODERS
-from napari_nuclei_unet.network.unet import TARGETS, UNet, UNetConfig, to_channels_last
-from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.segmentation.device import AUTOCAST_DTYPES
-from napari_nuclei_unet.training.augmentation import sample_patches, whole_images
-from napari_nuclei_unet.training.example import Example, make_loss
+from ..network.encoders import ENCODERS
+from ..network.unet import TARGETS, UNet, UNetConfig, to_channels_last
+from ..params import TrainParams
+from ..progress import Step, Stop
+from ..segmentation.device import AUTOCAST_DTYPES
+from .augmentation import sample_patches, whole_images
+from .example import Example, make_loss
 
 # Share of the patches that a kind of image gets: 0 by number of images, 1 the same for all kinds.
 BALANCE = 0.6

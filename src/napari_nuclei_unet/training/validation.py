@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nuclei_unet.arrays.tiling import plan_tiles, read_tile
-from napari_nuclei_unet.metrics.matching import average_scores, count_annotated_matches, pool_scores
-from napari_nuclei_unet.network.unet import UNet
-from napari_nuclei_unet.segmentation.device import CPU_TILE
-from napari_nuclei_unet.segmentation.watershed import SeparationParams, separate_nuclei
-from napari_nuclei_unet.training.augmentation import rescale_example, resize_example
-from napari_nuclei_unet.training.example import Example, make_loss, make_targets
-from napari_nuclei_unet.training.plots import ValidationPicture
+from ..arrays.tiling import plan_tiles, read_tile
+from ..metrics.matching import average_scores, count_annotated_matches, pool_scores
+from ..network.unet import UNet
+from ..segmentation.device import CPU_TILE
+from ..segmentation.watershed import SeparationParams, separate_nuclei
+from .augmentation import rescale_example, resize_example
+from .example import Example, make_loss, make_targets
+from .plots import ValidationPicture
 
 # Thresholds while a model is trained; the final ones are tuned.
 VALIDATION_THRESHOLDS: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from napari_nuclei_unet.widgets.segment.widget import SegmentWidget
+from .segment.widget import SegmentWidget
 
 __all__ = ["ReviewWidget", "SegmentWidget", "TrainWidget"]
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from napari.utils.notifications import show_error
 
-from napari_nuclei_unet.errors import UserError, name_parameters
-from napari_nuclei_unet.params import PARAMETER_LABELS
+from ...errors import UserError, name_parameters
+from ...params import PARAMETER_LABELS
 
 
 def name_controls(message: UserError | str) -> str:

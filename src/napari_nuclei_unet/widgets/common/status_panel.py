@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from napari_nuclei_unet.widgets.common.controls import (
-    create_button,
-    create_label,
-    create_row,
-    fill_layout,
-)
+from .controls import create_button, create_label, create_row, fill_layout
 
 
 class StatusPanel(QWidget):

@@ -16,7 +16,7 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex
+from .label_ids import LabelsIndex
 
 # Steps that napari can undo and redo; fewer where each comparison reads a file.
 MAX_UNDO_STEPS, MAX_UNDO_STEPS_IN_FILES = 200, 20

@@ -11,25 +11,12 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import (
-    Box,
-    enclose_boxes,
-    find_overlapping_boxes,
-    stack_boxes,
-)
-from napari_nuclei_unet.widgets.common.key_bindings import unwrap_proxy
-from napari_nuclei_unet.widgets.layers.edit_history import (
-    EditHistory,
-    LayerEdit,
-    box_intersects_plane,
-)
-from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes, plane_key
-from napari_nuclei_unet.widgets.layers.measurements import (
-    BOX_COLUMNS,
-    MeasurementSource,
-    measure_box,
-)
-from napari_nuclei_unet.widgets.layers.world_rows import build_world_table
+from ...arrays.boxes import Box, enclose_boxes, find_overlapping_boxes, stack_boxes
+from ..common.key_bindings import unwrap_proxy
+from .edit_history import EditHistory, LayerEdit, box_intersects_plane
+from .label_ids import LabelsIndex, index_plane_axes, plane_key
+from .measurements import BOX_COLUMNS, MeasurementSource, measure_box
+from .world_rows import build_world_table
 
 if TYPE_CHECKING:
     import pandas as pd

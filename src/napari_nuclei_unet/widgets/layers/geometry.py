@@ -8,9 +8,9 @@ import numpy as np
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, plane_key
+from ...arrays.axes import PlaneIndex
+from ...errors import UserError
+from .label_ids import LabelsIndex, plane_key
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -13,11 +13,11 @@ import numpy as np
 from napari.layers import Image, Layer, Shapes
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import Channel, PlaneIndex, guess_channel_axis
-from napari_nuclei_unet.arrays.roi import Region
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.preferences import get_preference
-from napari_nuclei_unet.widgets.layers.geometry import (
+from ...arrays.axes import Channel, PlaneIndex, guess_channel_axis
+from ...arrays.roi import Region
+from ...errors import UserError
+from ..common.preferences import get_preference
+from .geometry import (
     is_flat,
     is_same_array,
     layer_shape,
@@ -26,8 +26,8 @@ from napari_nuclei_unet.widgets.layers.geometry import (
     viewer_unit_lengths,
     world_to_positions,
 )
-from napari_nuclei_unet.widgets.layers.label_ids import index_plane_axes, plane_key
-from napari_nuclei_unet.widgets.layers.labels_layer import LayerPlacement, get_layer_placement
+from .label_ids import index_plane_axes, plane_key
+from .labels_layer import LayerPlacement, get_layer_placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -9,9 +9,9 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import paste_labels
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.key_bindings import unwrap_proxy
+from ...arrays.boxes import paste_labels
+from ...errors import UserError
+from ..common.key_bindings import unwrap_proxy
 
 MAX_LABEL_ID = np.iinfo(np.int32).max
 LabelsIndex = tuple[slice | int, ...]

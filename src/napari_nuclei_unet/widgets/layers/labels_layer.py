@@ -10,17 +10,11 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.layers.geometry import layer_shape, pixel_to_world
-from napari_nuclei_unet.widgets.layers.label_ids import (
-    LabelIds,
-    LabelsIndex,
-    get_label_ids,
-    plane_key,
-    set_label_ids,
-)
-from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
+from ...arrays.axes import PlaneIndex
+from ...errors import UserError
+from .geometry import layer_shape, pixel_to_world
+from .label_ids import LabelIds, LabelsIndex, get_label_ids, plane_key, set_label_ids
+from .metadata_keys import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -11,23 +11,15 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.arrays.boxes import Box, enlarged
-from napari_nuclei_unet.arrays.channels import MultichannelView
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.labels.regionprops import Frame, bounding_boxes, measure
-from napari_nuclei_unet.segmentation.normalization import check_type_and_shape
-from napari_nuclei_unet.widgets.layers.geometry import (
-    full_resolution_data,
-    layer_shape,
-    pixel_to_world,
-)
-from napari_nuclei_unet.widgets.layers.image_source import (
-    ImageSource,
-    guess_layer_channel_axis,
-    plane_axes,
-)
-from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes, plane_key
+from ...arrays.axes import PlaneIndex
+from ...arrays.boxes import Box, enlarged
+from ...arrays.channels import MultichannelView
+from ...errors import UserError
+from ...labels.regionprops import Frame, bounding_boxes, measure
+from ...segmentation.normalization import check_type_and_shape
+from .geometry import full_resolution_data, layer_shape, pixel_to_world
+from .image_source import ImageSource, guess_layer_channel_axis, plane_axes
+from .label_ids import LabelsIndex, index_plane_axes, plane_key
 
 if TYPE_CHECKING:
     import pandas as pd

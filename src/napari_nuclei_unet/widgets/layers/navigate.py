@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Labels
 
-from napari_nuclei_unet.arrays.boxes import Box
-from napari_nuclei_unet.widgets.layers.geometry import viewer_unit_lengths
-from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex
+from ...arrays.boxes import Box
+from .geometry import viewer_unit_lengths
+from .label_ids import LabelsIndex
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_nuclei_unet.widgets.layers.measurements import BOX_COLUMNS, CENTROID_COLUMNS
+from .measurements import BOX_COLUMNS, CENTROID_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Labels
 
-from napari_nuclei_unet.arrays.axes import axis_letters
-from napari_nuclei_unet.io.tables import insert_position
-from napari_nuclei_unet.widgets.layers.geometry import pixel_to_world
-from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes
-from napari_nuclei_unet.widgets.layers.measurements import BOX_COLUMNS, CENTROID_COLUMNS
+from ...arrays.axes import axis_letters
+from ...io.tables import insert_position
+from .geometry import pixel_to_world
+from .label_ids import LabelsIndex, index_plane_axes
+from .measurements import BOX_COLUMNS, CENTROID_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,21 +9,16 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QLabel
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, Comparison
-from napari_nuclei_unet.metrics.matching import IOU_THRESHOLDS
-from napari_nuclei_unet.widgets.common.controls import (
-    Panel,
-    create_button,
-    create_combo_box,
-    create_label,
-)
-from napari_nuclei_unet.widgets.common.job import ThreadJob
-from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import report_user_errors
-from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data, layer_shape
-from napari_nuclei_unet.widgets.layers.metadata_keys import ERRORS_KEY, METADATA_KEY, list_layers
-from napari_nuclei_unet.widgets.review.compare_task import (
+from ...errors import UserError
+from ...metrics.error_types import ERROR_KINDS, Comparison
+from ...metrics.matching import IOU_THRESHOLDS
+from ..common.controls import Panel, create_button, create_combo_box, create_label
+from ..common.job import ThreadJob
+from ..common.layer_combo import reload_choices
+from ..common.notify import report_user_errors
+from ..layers.geometry import full_resolution_data, layer_shape
+from ..layers.metadata_keys import ERRORS_KEY, METADATA_KEY, list_layers
+from .compare_task import (
     ERROR_COLORS,
     LABELS_CHANGED_WHILE_COMPARING,
     check_pair,

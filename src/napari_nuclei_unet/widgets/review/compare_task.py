@@ -11,21 +11,12 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.errors import UserError, convert_read_errors
-from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, Comparison, compare
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.widgets.layers.geometry import (
-    layer_shape,
-    pixel_to_world,
-    viewer_unit_lengths,
-)
-from napari_nuclei_unet.widgets.layers.labels_layer import (
-    GEOMETRY_ATTRIBUTES,
-    LayerPlacement,
-    get_geometry,
-    set_geometry,
-)
-from napari_nuclei_unet.widgets.layers.metadata_keys import ERRORS_KEY
+from ...errors import UserError, convert_read_errors
+from ...metrics.error_types import ERROR_KINDS, Comparison, compare
+from ...progress import Step, Stop
+from ..layers.geometry import layer_shape, pixel_to_world, viewer_unit_lengths
+from ..layers.labels_layer import GEOMETRY_ATTRIBUTES, LayerPlacement, get_geometry, set_geometry
+from ..layers.metadata_keys import ERRORS_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

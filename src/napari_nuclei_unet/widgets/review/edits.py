@@ -11,21 +11,16 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import (
-    Box,
-    enclose_boxes,
-    expand_box,
-    find_overlapping_boxes,
-)
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.labels import editing as corrections
-from napari_nuclei_unet.labels.editing import LabelEdit
-from napari_nuclei_unet.widgets.layers.features import crop_plane_index, get_features_table
-from napari_nuclei_unet.widgets.layers.geometry import plane_on_view, viewer_unit_lengths
-from napari_nuclei_unet.widgets.layers.label_ids import MAX_LABEL_ID, LabelsIndex, index_plane_axes
-from napari_nuclei_unet.widgets.layers.labels_layer import check_unlocked
-from napari_nuclei_unet.widgets.layers.measurements import whole_plane_box
-from napari_nuclei_unet.widgets.session.predictions import find_prediction
+from ...arrays.boxes import Box, enclose_boxes, expand_box, find_overlapping_boxes
+from ...errors import UserError
+from ...labels import editing as corrections
+from ...labels.editing import LabelEdit
+from ..layers.features import crop_plane_index, get_features_table
+from ..layers.geometry import plane_on_view, viewer_unit_lengths
+from ..layers.label_ids import MAX_LABEL_ID, LabelsIndex, index_plane_axes
+from ..layers.labels_layer import check_unlocked
+from ..layers.measurements import whole_plane_box
+from ..session.predictions import find_prediction
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

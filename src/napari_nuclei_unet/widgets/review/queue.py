@@ -10,9 +10,9 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
 
-from napari_nuclei_unet.widgets.common.controls import Panel, create_button, fill_grid
-from napari_nuclei_unet.widgets.common.notify import report_user_errors
-from napari_nuclei_unet.widgets.layers.features import (
+from ..common.controls import Panel, create_button, fill_grid
+from ..common.notify import report_user_errors
+from ..layers.features import (
     ACCEPTED,
     CONFIDENCE_COLUMN,
     STATE_COLUMN,
@@ -21,10 +21,10 @@ from napari_nuclei_unet.widgets.layers.features import (
     PlaneFeatures,
     get_features_table,
 )
-from napari_nuclei_unet.widgets.layers.label_ids import plane_key
-from napari_nuclei_unet.widgets.layers.navigate import navigate_to_box
-from napari_nuclei_unet.widgets.review import edits as _editing
-from napari_nuclei_unet.widgets.review.target_form import LABELS_NEEDED, TargetForm
+from ..layers.label_ids import plane_key
+from ..layers.navigate import navigate_to_box
+from . import edits as _editing
+from .target_form import LABELS_NEEDED, TargetForm
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

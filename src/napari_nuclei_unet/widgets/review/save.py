@@ -13,40 +13,31 @@ from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-from napari_nuclei_unet.arrays.axes import axis_letters
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.paths import sanitize_name
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.widgets.common.job import ThreadJob
-from napari_nuclei_unet.widgets.common.notify import (
-    name_controls,
-    report_user_errors,
-    show_user_error,
-)
-from napari_nuclei_unet.widgets.layers.checksum import array_crc32
-from napari_nuclei_unet.widgets.layers.features import get_features_table
-from napari_nuclei_unet.widgets.layers.geometry import (
-    full_resolution_data,
-    hidden_axes,
-    is_same_array,
-    pixel_to_world,
-)
-from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, index_plane_axes
-from napari_nuclei_unet.widgets.layers.measurements import (
+from ...arrays.axes import axis_letters
+from ...errors import UserError
+from ...io.paths import sanitize_name
+from ...progress import Step, Stop
+from ..common.job import ThreadJob
+from ..common.notify import name_controls, report_user_errors, show_user_error
+from ..layers.checksum import array_crc32
+from ..layers.features import get_features_table
+from ..layers.geometry import full_resolution_data, hidden_axes, is_same_array, pixel_to_world
+from ..layers.label_ids import LabelsIndex, index_plane_axes
+from ..layers.measurements import (
     MeasurementSource,
     create_labels_measurement_source,
     measure_box,
     whole_plane_box,
 )
-from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from napari_nuclei_unet.widgets.review.target_form import LABELS_NEEDED, TargetForm
-from napari_nuclei_unet.widgets.session.predictions import find_prediction
+from ..layers.metadata_keys import METADATA_KEY
+from ..session.predictions import find_prediction
+from .target_form import LABELS_NEEDED, TargetForm
 
 if TYPE_CHECKING:
     import pandas as pd
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.export import Result
+    from ...export import Result
 
 # Pixels of labels that are measured in the window; more take minutes, and memory for the table.
 MAX_MEASURED_PIXELS = 300_000_000
@@ -87,7 +78,7 @@ def measure_steps(
 def save_steps(path: str, result: Result) -> Generator[Step, Stop, tuple[Path, bool]]:
     """Write a file; runs in the thread, and returns whether the labels stayed the same."""
     # formats of files are imported when they are needed: the dock opens faster
-    from napari_nuclei_unet.export import save
+    from ...export import save
 
     yield Step(0, 1)
     in_memory = isinstance(result.labels, np.ndarray)
@@ -203,7 +194,7 @@ class LabelsExporter(QObject):
 
     def ask(self, *_: object) -> None:
         """Ask for a file, and save; the dialog asks before it replaces a file."""
-        from napari_nuclei_unet.export import FORMATS
+        from ...export import FORMATS
 
         layer = self._target.labels
         if layer is None:
@@ -282,7 +273,7 @@ def add_suffix(path: str, suffix: str) -> str:
 
     Dialogs change .csv into .tif where .ome.tif is chosen.
     """
-    from napari_nuclei_unet.export import FORMATS
+    from ...export import FORMATS
 
     lower = path.lower()
     if suffix.endswith(".tif") and lower.endswith((".tif", ".tiff")):
@@ -310,7 +301,7 @@ def measured_plane_axes(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
 
 def build_export_result(viewer: ViewerModel, layer: Labels) -> Result:
     """Collect labels, their table and their geometry, with the axes of planes last."""
-    from napari_nuclei_unet.export import Result
+    from ...export import Result
 
     axes = measured_plane_axes(viewer, layer)
     order = [axis for axis in range(layer.ndim) if axis not in axes] + list(axes)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_nuclei_unet.widgets.common.canvas import StrokeTrail, find_canvas
+from ..common.canvas import StrokeTrail, find_canvas
 
 PAN_ZOOM = "pan_zoom"
 

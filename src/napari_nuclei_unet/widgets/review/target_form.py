@@ -8,16 +8,11 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
-from napari_nuclei_unet.widgets.common.controls import create_combo_box
-from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.layers.geometry import layer_shape
-from napari_nuclei_unet.widgets.layers.image_source import guess_layer_channel_axis
-from napari_nuclei_unet.widgets.layers.metadata_keys import (
-    ERRORS_KEY,
-    METADATA_KEY,
-    PROBABILITY_KEY,
-    list_layers,
-)
+from ..common.controls import create_combo_box
+from ..common.layer_combo import reload_choices
+from ..layers.geometry import layer_shape
+from ..layers.image_source import guess_layer_channel_axis
+from ..layers.metadata_keys import ERRORS_KEY, METADATA_KEY, PROBABILITY_KEY, list_layers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -12,14 +12,14 @@ from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QPushButton
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.controls import Panel, create_button, fill_grid
-from napari_nuclei_unet.widgets.common.key_bindings import KeyBindings
-from napari_nuclei_unet.widgets.common.notify import name_controls, report_user_errors
-from napari_nuclei_unet.widgets.review import edits as _editing
-from napari_nuclei_unet.widgets.review.edits import EditLocation, editable_plane_index
-from napari_nuclei_unet.widgets.review.strokes import Strokes
-from napari_nuclei_unet.widgets.review.target_form import LABELS_NEEDED, TargetForm
+from ...errors import UserError
+from ..common.controls import Panel, create_button, fill_grid
+from ..common.key_bindings import KeyBindings
+from ..common.notify import name_controls, report_user_errors
+from . import edits as _editing
+from .edits import EditLocation, editable_plane_index
+from .strokes import Strokes
+from .target_form import LABELS_NEEDED, TargetForm
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

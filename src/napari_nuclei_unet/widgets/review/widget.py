@@ -11,20 +11,20 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QVBoxLayout, QWidget
 
-from napari_nuclei_unet.widgets.common.controls import (
+from ..common.controls import (
     ScrollableForm,
     create_button,
     create_label,
     create_row,
     create_section,
 )
-from napari_nuclei_unet.widgets.common.key_bindings import KeyBindings, unwrap_proxy
-from napari_nuclei_unet.widgets.layers.features import get_features_table
-from napari_nuclei_unet.widgets.review.compare_panel import ComparePanel
-from napari_nuclei_unet.widgets.review.queue import ReviewQueue
-from napari_nuclei_unet.widgets.review.save import LabelsExporter
-from napari_nuclei_unet.widgets.review.target_form import TargetForm
-from napari_nuclei_unet.widgets.review.tools import EditToolbar
+from ..common.key_bindings import KeyBindings, unwrap_proxy
+from ..layers.features import get_features_table
+from .compare_panel import ComparePanel
+from .queue import ReviewQueue
+from .save import LabelsExporter
+from .target_form import TargetForm
+from .tools import EditToolbar
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -13,24 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
-from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME, Journal, read_fingerprint
-from napari_nuclei_unet.blockwise.retry import RunProgress
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.ngff import LabelsGrid
-from napari_nuclei_unet.io.paths import results_folder, sanitize_name
-from napari_nuclei_unet.io.tables import read_table
-from napari_nuclei_unet.models.model import load_model, read_card
-from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.widgets.common.job import reserve_threads
-from napari_nuclei_unet.widgets.layers.image_source import ImageSource
-from napari_nuclei_unet.widgets.layers.labels_layer import LayerPlacement
-from napari_nuclei_unet.widgets.segment.plane_task import (
-    SegmentRequest,
-    describe_origin,
-    find_sampled_file,
-    sample_checksum,
-)
+from ...arrays.axes import PlaneIndex, PlaneView
+from ...blockwise.journal import JOURNAL_FILE_NAME, Journal, read_fingerprint
+from ...blockwise.retry import RunProgress
+from ...errors import UserError
+from ...io.ngff import LabelsGrid
+from ...io.paths import results_folder, sanitize_name
+from ...io.tables import read_table
+from ...models.model import load_model, read_card
+from ...progress import Step, Stop, forward_stop
+from ..common.job import reserve_threads
+from ..layers.image_source import ImageSource
+from ..layers.labels_layer import LayerPlacement
+from .plane_task import SegmentRequest, describe_origin, find_sampled_file, sample_checksum
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +59,7 @@ def blockwise_task_steps(
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
     """Segment planes into a store, or what is left of them; runs in the thread."""
     # torch and zarr are imported when they are needed: napari starts faster
-    from napari_nuclei_unet.io.locks import write_lock
+    from ...io.locks import write_lock
 
     reserve_threads(request.threads_free)
     fingerprint = _run_fingerprint(request, plane_indices)
@@ -83,9 +78,9 @@ def _segment_into_store_steps(
     fingerprint: dict[str, Any],
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
     """Segment the planes that are left into a store."""
-    from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
-    from napari_nuclei_unet.blockwise.run import BlockwisePlane, segment_blockwise_steps
-    from napari_nuclei_unet.io.ome_zarr import LabelsStore
+    from ...blockwise.block import BlockParams, InMemoryPlane
+    from ...blockwise.run import BlockwisePlane, segment_blockwise_steps
+    from ...io.ome_zarr import LabelsStore
 
     source = request.source
     store = LabelsStore.create(path, _labels_grid(source, place), np.int32)
@@ -165,7 +160,7 @@ def _labels_grid(source: ImageSource, place: LayerPlacement) -> LabelsGrid:
 
 def _record(request: SegmentRequest) -> dict[str, Any]:
     """Return the record of the run, as far as it holds for all planes."""
-    from napari_nuclei_unet.segmentation.device import plan_inference
+    from ...segmentation.device import plan_inference
 
     model = load_model(request.model)
     card, plan = model.card, plan_inference(request.params, request.device, model.network.config)

@@ -8,25 +8,18 @@ from typing import Any
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.arrays.blocks import LARGE
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.layers.features import get_features_table
-from napari_nuclei_unet.widgets.layers.image_source import ImageSource
-from napari_nuclei_unet.widgets.layers.labels_layer import (
-    detach_labels,
-    write_record,
-)
-from napari_nuclei_unet.widgets.layers.measurements import create_measurement_source
-from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from napari_nuclei_unet.widgets.layers.streamed_features import select_plane_rows
-from napari_nuclei_unet.widgets.segment.blockwise_store import (
-    BlockwiseTaskOutput,
-    blockwise_task_steps,
-    plane_columns,
-)
-from napari_nuclei_unet.widgets.segment.plane_task import PlaneTask, SegmentRequest
-from napari_nuclei_unet.widgets.segment.runner import TaskController
+from ...arrays.axes import PlaneIndex
+from ...arrays.blocks import LARGE
+from ...errors import UserError
+from ..layers.features import get_features_table
+from ..layers.image_source import ImageSource
+from ..layers.labels_layer import detach_labels, write_record
+from ..layers.measurements import create_measurement_source
+from ..layers.metadata_keys import METADATA_KEY
+from ..layers.streamed_features import select_plane_rows
+from .blockwise_store import BlockwiseTaskOutput, blockwise_task_steps, plane_columns
+from .plane_task import PlaneTask, SegmentRequest
+from .runner import TaskController
 
 # Labels of larger planes are shown as a pyramid: napari would read the whole plane at each redraw.
 PAINTABLE = 300_000_000
@@ -105,7 +98,7 @@ class BlockwiseController(TaskController):
     ) -> None:
         """Add the store as a layer, replacing one that shows it already."""
         # imports zarr, which would delay the start of napari
-        from napari_nuclei_unet.io.ome_zarr import LabelsStore
+        from ...io.ome_zarr import LabelsStore
 
         store, key = LabelsStore.open_existing(result.path), str(result.path)
         for layer in list(self._viewer.layers):

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.layers.image_source import WHOLE_IMAGE, ImageSource
-from napari_nuclei_unet.widgets.segment.blockwise_task import is_large
-from napari_nuclei_unet.widgets.session.plane_result import PlaneResult
+from ...errors import UserError
+from ..layers.image_source import WHOLE_IMAGE, ImageSource
+from ..session.plane_result import PlaneResult
+from .blockwise_task import is_large
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.widgets.segment.source_form import SourceForm
-    from napari_nuclei_unet.widgets.session.model_form import ModelForm
-    from napari_nuclei_unet.widgets.session.predictions import PredictionCache
+    from ..session.model_form import ModelForm
+    from ..session.predictions import PredictionCache
+    from .source_form import SourceForm
 
 PLANE_NOT_SEGMENTED = "Click Segment: what the network says of this plane is not known yet."
 TOO_LARGE_TO_RETUNE = (

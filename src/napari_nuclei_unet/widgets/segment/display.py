@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
-from napari_nuclei_unet.arrays.boxes import enlarged
-from napari_nuclei_unet.widgets.common.controls import create_check_box, fill_layout
-from napari_nuclei_unet.widgets.layers.labels_layer import set_geometry
-from napari_nuclei_unet.widgets.layers.metadata_keys import PROBABILITY_KEY, find_marked_layer
-from napari_nuclei_unet.widgets.session.plane_result import PlaneResult
+from ...arrays.boxes import enlarged
+from ..common.controls import create_check_box, fill_layout
+from ..layers.labels_layer import set_geometry
+from ..layers.metadata_keys import PROBABILITY_KEY, find_marked_layer
+from ..session.plane_result import PlaneResult
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.widgets.segment.source_form import SourceForm
+    from .source_form import SourceForm
 
 # Width of outlines in pixels.
 OUTLINE_WIDTH = 2

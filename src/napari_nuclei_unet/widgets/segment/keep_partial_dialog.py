@@ -7,7 +7,7 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QMessageBox, QWidget
 
-from napari_nuclei_unet.widgets.common.preferences import get_preference, set_preference
+from ..common.preferences import get_preference, set_preference
 
 
 def ask_to_keep(parent: QWidget, keep: Callable[[], object]) -> None:

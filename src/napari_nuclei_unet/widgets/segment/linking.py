@@ -13,31 +13,23 @@ from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QHBoxLayout
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.widgets.common.controls import (
-    Panel,
-    create_button,
-    create_combo_box,
-    fill_layout,
-)
-from napari_nuclei_unet.widgets.common.job import ThreadJob
-from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import report_user_errors, show_user_error
-from napari_nuclei_unet.widgets.layers.features import get_features_table
-from napari_nuclei_unet.widgets.layers.label_ids import get_label_ids
-from napari_nuclei_unet.widgets.layers.labels_layer import (
-    check_unlocked,
-    get_geometry,
-)
-from napari_nuclei_unet.widgets.layers.metadata_keys import LINKED_IDS_KEY, METADATA_KEY, TRACKS_KEY
-from napari_nuclei_unet.widgets.segment.plane_form import axis_name
+from ...errors import UserError
+from ...progress import Step, Stop
+from ..common.controls import Panel, create_button, create_combo_box, fill_layout
+from ..common.job import ThreadJob
+from ..common.layer_combo import reload_choices
+from ..common.notify import report_user_errors, show_user_error
+from ..layers.features import get_features_table
+from ..layers.label_ids import get_label_ids
+from ..layers.labels_layer import check_unlocked, get_geometry
+from ..layers.metadata_keys import LINKED_IDS_KEY, METADATA_KEY, TRACKS_KEY
+from .plane_form import axis_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.tracking.linking import LinkedLabels
-    from napari_nuclei_unet.widgets.segment.source_form import SourceForm
+    from ...tracking.linking import LinkedLabels
+    from .source_form import SourceForm
 
 DEPTH_AXIS_NAMES, TIME_AXIS_NAMES = ("z", "depth", "slice"), ("t", "time", "frame")
 LABELS_NOT_A_STACK = "Joining and linking need labels of a stack: segment all planes of one first."
@@ -75,7 +67,7 @@ def linking_task_steps(
 ) -> Generator[Step, Stop, LinkingTaskOutput]:
     """Compute ids that are consistent across the planes of a stack; runs in the thread."""
     # imports scipy, which would delay the start of napari
-    from napari_nuclei_unet.tracking.linking import join_steps, track_steps
+    from ...tracking.linking import join_steps, track_steps
 
     lengths = labels.shape[:-2]
     planes = list(np.ndindex(*lengths))

@@ -13,11 +13,11 @@ from napari.layers import Image
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QLineEdit
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.controls import create_combo_box, create_row
-from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.layers.geometry import hidden_axes, layer_shape
+from ...arrays.axes import PlaneIndex
+from ...errors import UserError
+from ..common.controls import create_combo_box, create_row
+from ..common.layer_combo import reload_choices
+from ..layers.geometry import hidden_axes, layer_shape
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

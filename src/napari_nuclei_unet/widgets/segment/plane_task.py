@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import PlaneView
-from napari_nuclei_unet.errors import UserError, convert_read_errors
-from napari_nuclei_unet.models.model import load_model, shipped_models
-from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.provenance.reproduce import describe_source
-from napari_nuclei_unet.widgets.common.job import reserve_threads
-from napari_nuclei_unet.widgets.layers.checksum import array_crc32
-from napari_nuclei_unet.widgets.layers.geometry import pixel_to_world
-from napari_nuclei_unet.widgets.layers.image_source import ImageSource, plane_axes
-from napari_nuclei_unet.widgets.session.plane_result import RetunedPlane, detach_pixels
+from ...arrays.axes import PlaneView
+from ...errors import UserError, convert_read_errors
+from ...models.model import load_model, shipped_models
+from ...params import SegmentParams
+from ...progress import Step, Stop
+from ...provenance.reproduce import describe_source
+from ..common.job import reserve_threads
+from ..layers.checksum import array_crc32
+from ..layers.geometry import pixel_to_world
+from ..layers.image_source import ImageSource, plane_axes
+from ..session.plane_result import RetunedPlane, detach_pixels
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.segmentation.segment import Prediction
+    from ...segmentation.segment import Prediction
 
 # Squares of this edge, at so many places along each axis, identify an image.
 SAMPLE_SQUARE_EDGE, SAMPLES_PER_AXIS = 64, 4
@@ -116,7 +116,7 @@ class PlaneTask:
 def plane_task_steps(request: SegmentRequest) -> Generator[Step, Stop, PlaneTaskOutput]:
     """Segment a plane; runs in the thread."""
     # torch, and readers of files, are imported when they are needed: napari starts faster
-    from napari_nuclei_unet.segmentation.segment import predict_plane_steps
+    from ...segmentation.segment import predict_plane_steps
 
     reserve_threads(request.threads_free)
     source = request.source
@@ -137,7 +137,7 @@ def separate_nuclei_steps(
     request: SegmentRequest, output: PlaneTaskOutput, plane: NDArray[Any] | None = None
 ) -> Generator[Step, Stop, PlaneTaskOutput]:
     """Separate the nuclei of a prediction of the pixels ``plane``; runs in the thread."""
-    from napari_nuclei_unet.segmentation.segment import retune
+    from ...segmentation.segment import retune
 
     yield Step(1, 1)
     segmentation = retune(output.prediction, request.params)
@@ -184,7 +184,7 @@ def find_source_file(source: ImageSource, crc: int) -> str | None:
 
 def _holds_plane(path: Path, source: ImageSource, crc: int) -> bool:
     """Return whether our reader reads the same plane: other readers may reorder the axes."""
-    from napari_nuclei_unet.io.images import read_image, read_shape
+    from ...io.images import read_image, read_shape
 
     if read_shape(path, source.level) != tuple(source.pixels.shape):
         return False
@@ -196,7 +196,7 @@ def _holds_plane(path: Path, source: ImageSource, crc: int) -> bool:
 
 def find_sampled_file(source: ImageSource) -> str | None:
     """Find the file of the image, if our reader reads the same few squares from it."""
-    from napari_nuclei_unet.io.lazy_images import open_lazily
+    from ...io.lazy_images import open_lazily
 
     if (path := source.path) is None:
         return None

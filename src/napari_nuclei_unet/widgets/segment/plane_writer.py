@@ -7,23 +7,14 @@ from typing import TYPE_CHECKING
 from napari.layers import Labels
 from napari.utils.notifications import show_info, show_warning
 
-from napari_nuclei_unet.widgets.common.notify import report_user_errors
-from napari_nuclei_unet.widgets.layers.image_source import ImageSource
-from napari_nuclei_unet.widgets.layers.labels_layer import (
-    LayerPlacement,
-    detach_labels,
-    find_labels_layer,
-    show_labels,
-)
-from napari_nuclei_unet.widgets.segment.plane_task import PlaneTaskOutput, SegmentRequest
-from napari_nuclei_unet.widgets.session.plane_result import (
-    PlaneResult,
-    RetunedPlane,
-    get_model_stamp,
-)
+from ..common.notify import report_user_errors
+from ..layers.image_source import ImageSource
+from ..layers.labels_layer import LayerPlacement, detach_labels, find_labels_layer, show_labels
+from ..session.plane_result import PlaneResult, RetunedPlane, get_model_stamp
+from .plane_task import PlaneTaskOutput, SegmentRequest
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.widgets.segment.runner import SegmentContext
+    from .runner import SegmentContext
 
 
 class PlaneWriter:

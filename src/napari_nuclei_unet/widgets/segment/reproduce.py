@@ -12,20 +12,16 @@ from napari.utils.notifications import show_warning
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QHBoxLayout
 
-from napari_nuclei_unet.provenance.reproduce import (
-    extend_record_to_stack,
-    format_command,
-    format_python,
-)
-from napari_nuclei_unet.widgets.common.controls import Panel, create_button, fill_layout
-from napari_nuclei_unet.widgets.common.notify import report_user_errors
-from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
+from ...provenance.reproduce import extend_record_to_stack, format_command, format_python
+from ..common.controls import Panel, create_button, fill_layout
+from ..common.notify import report_user_errors
+from ..layers.metadata_keys import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.widgets.segment.current_plane import CurrentPlane
-    from napari_nuclei_unet.widgets.segment.source_form import SourceForm
+    from .current_plane import CurrentPlane
+    from .source_form import SourceForm
 
 
 DAMAGED_RECORD = "The record of these labels is damaged, or of another version."
@@ -134,7 +130,7 @@ class ReproducePanel(Panel):
             and active.source.path
         ):
             # imports tifffile, which would delay the start of napari
-            from napari_nuclei_unet.io.labels import read_record
+            from ...io.labels import read_record
 
             if (file_record := read_record(active.source.path)) is not None:
                 return file_record

@@ -6,16 +6,16 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.widgets.layers.features import get_features_table
-from napari_nuclei_unet.widgets.layers.geometry import is_on_view
-from napari_nuclei_unet.widgets.layers.labels_layer import write_record
-from napari_nuclei_unet.widgets.segment.linking import stale_ids_warning
-from napari_nuclei_unet.widgets.segment.plane_task import PlaneTask, SegmentRequest
-from napari_nuclei_unet.widgets.segment.runner import TaskController
-from napari_nuclei_unet.widgets.session.plane_result import PlaneResult, RetunedPlane
-from napari_nuclei_unet.widgets.session.predictions import retune_plane
+from ...params import SegmentParams
+from ...progress import Step, Stop
+from ..layers.features import get_features_table
+from ..layers.geometry import is_on_view
+from ..layers.labels_layer import write_record
+from ..session.plane_result import PlaneResult, RetunedPlane
+from ..session.predictions import retune_plane
+from .linking import stale_ids_warning
+from .plane_task import PlaneTask, SegmentRequest
+from .runner import TaskController
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

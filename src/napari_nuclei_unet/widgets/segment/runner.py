@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, Signal
 
-from napari_nuclei_unet.progress import Step
-from napari_nuclei_unet.widgets.common.job import ThreadJob, UpdateThrottle
-from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
-from napari_nuclei_unet.widgets.common.preferences import get_preference
-from napari_nuclei_unet.widgets.segment.keep_partial_dialog import ask_to_keep
-from napari_nuclei_unet.widgets.segment.plane_task import (
+from ...progress import Step
+from ..common.job import ThreadJob, UpdateThrottle
+from ..common.notify import name_controls, show_user_error
+from ..common.preferences import get_preference
+from .keep_partial_dialog import ask_to_keep
+from .plane_task import (
     PlaneTask,
     PlaneTaskOutput,
     SegmentRequest,
@@ -25,9 +25,9 @@ from napari_nuclei_unet.widgets.segment.plane_task import (
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
-    from napari_nuclei_unet.widgets.segment.display import DisplayOptions
-    from napari_nuclei_unet.widgets.session.predictions import PredictionCache
+    from ..common.status_panel import StatusPanel
+    from ..session.predictions import PredictionCache
+    from .display import DisplayOptions
 
 
 class Runner(QObject):

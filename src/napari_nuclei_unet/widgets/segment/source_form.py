@@ -9,12 +9,12 @@ from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.canvas import find_canvas
-from napari_nuclei_unet.widgets.common.controls import create_combo_box, create_row
-from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.layers.geometry import layer_shape, viewer_unit_lengths
-from napari_nuclei_unet.widgets.layers.image_source import (
+from ...errors import UserError
+from ..common.canvas import find_canvas
+from ..common.controls import create_combo_box, create_row
+from ..common.layer_combo import reload_choices
+from ..layers.geometry import layer_shape, viewer_unit_lengths
+from ..layers.image_source import (
     VISIBLE_REGION,
     WHOLE_IMAGE,
     ImageSource,
@@ -23,19 +23,9 @@ from napari_nuclei_unet.widgets.layers.image_source import (
     guess_layer_channel_axis,
     source_on_view,
 )
-from napari_nuclei_unet.widgets.layers.labels_layer import find_result_layer
-from napari_nuclei_unet.widgets.layers.metadata_keys import (
-    METADATA_KEY,
-    PROBABILITY_KEY,
-    REGION_KEY,
-    list_layers,
-)
-from napari_nuclei_unet.widgets.segment.plane_form import (
-    CURRENT_PLANE,
-    PlaneForm,
-    axis_name,
-    stack_axes,
-)
+from ..layers.labels_layer import find_result_layer
+from ..layers.metadata_keys import METADATA_KEY, PROBABILITY_KEY, REGION_KEY, list_layers
+from .plane_form import CURRENT_PLANE, PlaneForm, axis_name, stack_axes
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

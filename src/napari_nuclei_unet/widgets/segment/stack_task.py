@@ -10,15 +10,16 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import load_model
-from napari_nuclei_unet.progress import Step, Stop, forward_stop
-from napari_nuclei_unet.widgets.common.job import reserve_threads
-from napari_nuclei_unet.widgets.layers.checksum import array_crc32
-from napari_nuclei_unet.widgets.layers.image_source import ImageSource
-from napari_nuclei_unet.widgets.layers.labels_layer import LayerPlacement
-from napari_nuclei_unet.widgets.segment.plane_task import (
+from ...arrays.axes import PlaneIndex
+from ...errors import UserError
+from ...models.model import load_model
+from ...progress import Step, Stop, forward_stop
+from ..common.job import reserve_threads
+from ..layers.checksum import array_crc32
+from ..layers.image_source import ImageSource
+from ..layers.labels_layer import LayerPlacement
+from ..session.plane_result import RetunedPlane, detach_pixels
+from .plane_task import (
     PlaneTask,
     PlaneTaskOutput,
     SegmentRequest,
@@ -26,10 +27,9 @@ from napari_nuclei_unet.widgets.segment.plane_task import (
     find_source_file,
     summarize_areas,
 )
-from napari_nuclei_unet.widgets.session.plane_result import RetunedPlane, detach_pixels
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.segmentation.stack import SegmentedPlaneStep, StackOutcome
+    from ...segmentation.stack import SegmentedPlaneStep, StackOutcome
 
 # Warnings of one run that are shown: a thousand planes may have one each.
 MAX_WARNINGS_PER_RUN = 3
@@ -162,7 +162,7 @@ def stack_task_steps(
         At full resolution.
     """
     # imports torch, which would delay the start of napari
-    from napari_nuclei_unet.segmentation.stack import SegmentedPlaneStep, segment_planes_steps
+    from ...segmentation.stack import SegmentedPlaneStep, segment_planes_steps
 
     reserve_threads(request.threads_free)
     sources = [request.source.at_plane(index) for index in plane_indices]

@@ -8,31 +8,26 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import Signal
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.notify import name_controls, report_user_errors
-from napari_nuclei_unet.widgets.layers.features import get_features_table
-from napari_nuclei_unet.widgets.layers.geometry import is_on_view
-from napari_nuclei_unet.widgets.layers.labels_layer import (
+from ...arrays.axes import PlaneIndex
+from ...errors import UserError
+from ..common.notify import name_controls, report_user_errors
+from ..layers.features import get_features_table
+from ..layers.geometry import is_on_view
+from ..layers.labels_layer import (
     check_unlocked,
     find_labels_layer,
     set_geometry,
     write_plane_labels,
     write_record,
 )
-from napari_nuclei_unet.widgets.segment.linking import remove_tracks_layer, stale_ids_warning
-from napari_nuclei_unet.widgets.segment.plane_task import PlaneTaskOutput, SegmentRequest
-from napari_nuclei_unet.widgets.segment.plane_writer import PlaneWriter
-from napari_nuclei_unet.widgets.segment.runner import SegmentContext, TaskController
-from napari_nuclei_unet.widgets.segment.stack_task import (
-    StackPlaneStep,
-    StackState,
-    StackTask,
-    stack_task_steps,
-)
+from .linking import remove_tracks_layer, stale_ids_warning
+from .plane_task import PlaneTaskOutput, SegmentRequest
+from .plane_writer import PlaneWriter
+from .runner import SegmentContext, TaskController
+from .stack_task import StackPlaneStep, StackState, StackTask, stack_task_steps
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.segmentation.stack import StackOutcome
+    from ...segmentation.stack import StackOutcome
 
 
 class StackWriter(TaskController):

@@ -10,50 +10,32 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import THRESHOLD_NAMES
-from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.widgets.common.controls import (
-    create_button,
-    create_row,
-    create_section,
-    fill_layout,
-)
-from napari_nuclei_unet.widgets.common.notify import report_user_errors, show_user_error
-from napari_nuclei_unet.widgets.common.params_form import ParamsForm
-from napari_nuclei_unet.widgets.common.preferences import get_preference
-from napari_nuclei_unet.widgets.common.status_panel import StatusPanel
-from napari_nuclei_unet.widgets.layers.image_source import (
-    VISIBLE_REGION,
-    ImageSource,
-    check_offline,
-)
-from napari_nuclei_unet.widgets.layers.labels_layer import (
-    check_labels_memory,
-    check_unlocked,
-    find_labels_layer,
-)
-from napari_nuclei_unet.widgets.layers.watcher import LayerWatcher
-from napari_nuclei_unet.widgets.segment.blockwise_task import BlockwiseController, is_large
-from napari_nuclei_unet.widgets.segment.current_plane import CurrentPlane
-from napari_nuclei_unet.widgets.segment.display import DisplayOptions
-from napari_nuclei_unet.widgets.segment.linking import LinkingPanel, stale_ids_warning
-from napari_nuclei_unet.widgets.segment.plane_task import (
-    PlaneTask,
-    PlaneTaskOutput,
-    SegmentRequest,
-    summarize_plane,
-)
-from napari_nuclei_unet.widgets.segment.plane_writer import PlaneWriter
-from napari_nuclei_unet.widgets.segment.reproduce import ReproducePanel, report_damaged_record
-from napari_nuclei_unet.widgets.segment.retune_task import RetuneController
-from napari_nuclei_unet.widgets.segment.review_button import ReviewButton
-from napari_nuclei_unet.widgets.segment.runner import Runner, SegmentContext
-from napari_nuclei_unet.widgets.segment.source_form import SourceForm
-from napari_nuclei_unet.widgets.segment.stack_writer import StackWriter
-from napari_nuclei_unet.widgets.session.model_form import ModelForm
-from napari_nuclei_unet.widgets.session.plane_result import PlaneResult, RetunedPlane
-from napari_nuclei_unet.widgets.session.predictions import PredictionCache
+from ...errors import UserError
+from ...models.model import THRESHOLD_NAMES
+from ...params import SegmentParams
+from ..common.controls import create_button, create_row, create_section, fill_layout
+from ..common.notify import report_user_errors, show_user_error
+from ..common.params_form import ParamsForm
+from ..common.preferences import get_preference
+from ..common.status_panel import StatusPanel
+from ..layers.image_source import VISIBLE_REGION, ImageSource, check_offline
+from ..layers.labels_layer import check_labels_memory, check_unlocked, find_labels_layer
+from ..layers.watcher import LayerWatcher
+from ..session.model_form import ModelForm
+from ..session.plane_result import PlaneResult, RetunedPlane
+from ..session.predictions import PredictionCache
+from .blockwise_task import BlockwiseController, is_large
+from .current_plane import CurrentPlane
+from .display import DisplayOptions
+from .linking import LinkingPanel, stale_ids_warning
+from .plane_task import PlaneTask, PlaneTaskOutput, SegmentRequest, summarize_plane
+from .plane_writer import PlaneWriter
+from .reproduce import ReproducePanel, report_damaged_record
+from .retune_task import RetuneController
+from .review_button import ReviewButton
+from .runner import Runner, SegmentContext
+from .source_form import SourceForm
+from .stack_writer import StackWriter
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.widgets.common.job import ThreadJob
+from ...progress import Step, Stop
+from ..common.job import ThreadJob
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.widgets.session.plane_result import PlaneResult
+    from .plane_result import PlaneResult
 
 
 class DiskCache(QObject):

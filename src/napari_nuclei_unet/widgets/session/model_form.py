@@ -8,14 +8,14 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QWidget
 
-from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
-from napari_nuclei_unet.models.model import ModelCard, list_models, read_card, shipped_models
-from napari_nuclei_unet.params import DEVICES
-from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
-from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import report_user_errors
-from napari_nuclei_unet.widgets.common.preferences import get_preference
-from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY, user_model_folder
+from ...models.library import RANDOM_WEIGHTS_NAME
+from ...models.model import ModelCard, list_models, read_card, shipped_models
+from ...params import DEVICES
+from ..common.controls import create_button, create_combo_box, create_row
+from ..common.layer_combo import reload_choices
+from ..common.notify import report_user_errors
+from ..common.preferences import get_preference
+from .model_registry import MODEL_REGISTRY, user_model_folder
 
 
 class ModelForm(QObject):

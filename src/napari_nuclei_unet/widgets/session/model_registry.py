@@ -6,8 +6,8 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_nuclei_unet.io.paths import model_folder
-from napari_nuclei_unet.widgets.common.preferences import get_preference, set_preference
+from ...io.paths import model_folder
+from ..common.preferences import get_preference, set_preference
 
 
 class ModelRegistry(QObject):

@@ -11,21 +11,21 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.axes import PlaneIndex, PlaneView
-from napari_nuclei_unet.arrays.boxes import Box, bounding_box, enlarged
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.model import find_model_path
-from napari_nuclei_unet.widgets.layers.checksum import array_crc32
-from napari_nuclei_unet.widgets.layers.features import UNREVIEWED, get_features_table
-from napari_nuclei_unet.widgets.layers.image_source import ImageSource
-from napari_nuclei_unet.widgets.layers.label_ids import get_label_ids
-from napari_nuclei_unet.widgets.layers.labels_layer import (
+from ...arrays.axes import PlaneIndex, PlaneView
+from ...arrays.boxes import Box, bounding_box, enlarged
+from ...errors import UserError
+from ...models.model import find_model_path
+from ..layers.checksum import array_crc32
+from ..layers.features import UNREVIEWED, get_features_table
+from ..layers.image_source import ImageSource
+from ..layers.label_ids import get_label_ids
+from ..layers.labels_layer import (
     LayerPlacement,
     clear_undo_history,
     write_plane_labels,
     write_record,
 )
-from napari_nuclei_unet.widgets.layers.measurements import (
+from ..layers.measurements import (
     MapsGetter,
     create_measurement_source,
     measure_box,
@@ -35,7 +35,7 @@ from napari_nuclei_unet.widgets.layers.measurements import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_nuclei_unet.segmentation.segment import Prediction, Segmentation
+    from ...segmentation.segment import Prediction, Segmentation
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,21 +11,17 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.progress import Step
-from napari_nuclei_unet.widgets.common.job import ThreadJob
-from napari_nuclei_unet.widgets.common.notify import report_user_errors
-from napari_nuclei_unet.widgets.layers.checksum import array_crc32
-from napari_nuclei_unet.widgets.layers.image_source import ImageSource
-from napari_nuclei_unet.widgets.layers.label_ids import LabelsIndex, get_label_ids, plane_key
-from napari_nuclei_unet.widgets.layers.labels_layer import LayerPlacement, check_unlocked
-from napari_nuclei_unet.widgets.session.disk_cache import DiskCache
-from napari_nuclei_unet.widgets.session.plane_result import (
-    PlaneResult,
-    RetunedPlane,
-    get_model_stamp,
-)
+from ...errors import UserError
+from ...params import SegmentParams
+from ...progress import Step
+from ..common.job import ThreadJob
+from ..common.notify import report_user_errors
+from ..layers.checksum import array_crc32
+from ..layers.image_source import ImageSource
+from ..layers.label_ids import LabelsIndex, get_label_ids, plane_key
+from ..layers.labels_layer import LayerPlacement, check_unlocked
+from .disk_cache import DiskCache
+from .plane_result import PlaneResult, RetunedPlane, get_model_stamp
 
 _Result = TypeVar("_Result")
 # Delay after the last move of a slider, in milliseconds.
@@ -254,7 +250,7 @@ def _stack_key(source: ImageSource) -> tuple[Any, ...]:
 def retune_plane(plane_result: PlaneResult, params: SegmentParams) -> RetunedPlane | None:
     """Recompute the nuclei of a plane, in the thread; return None if its pixels have changed."""
     # it loads torch, which takes seconds
-    from napari_nuclei_unet.segmentation.segment import retune
+    from ...segmentation.segment import retune
 
     source = plane_result.source
     if isinstance(source.pixels, np.ndarray):  # a lazy array is too slow to read at each move

@@ -11,16 +11,11 @@ import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_nuclei_unet.training.plots import (
-    ANNOTATED_COLOR,
-    FOUND_COLOR,
-    best_epoch_row,
-    draw_outlines,
-)
-from napari_nuclei_unet.widgets.common.controls import fill_layout
+from ...training.plots import ANNOTATED_COLOR, FOUND_COLOR, best_epoch_row, draw_outlines
+from ..common.controls import fill_layout
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.training.plots import ValidationPicture
+    from ...training.plots import ValidationPicture
 
 # Blue and orange on a dark background, which all kinds of colour vision can distinguish.
 TRAINING_CURVE_COLOR, VALIDATION_CURVE_COLOR, SECOND_CURVE_COLOR = "#56b4e9", "#e69f00", "#cc79a7"

@@ -10,23 +10,19 @@ from napari.layers import Shapes
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.widgets.common.controls import create_combo_box
-from napari_nuclei_unet.widgets.common.job import ThreadJob
-from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import name_controls
-from napari_nuclei_unet.widgets.common.params_form import ParamsForm
-from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data
-from napari_nuclei_unet.widgets.layers.image_source import check_offline
-from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY, list_layers
-from napari_nuclei_unet.widgets.train.pairs import LayerPair, PairList
-from napari_nuclei_unet.widgets.train.task import AnnotationCount, annotation_count_steps
-from napari_nuclei_unet.widgets.train.validation_areas import (
-    draw_validation_areas,
-    read_finished_areas,
-    read_validation_areas,
-)
+from ...errors import UserError
+from ...params import TrainParams
+from ..common.controls import create_combo_box
+from ..common.job import ThreadJob
+from ..common.layer_combo import reload_choices
+from ..common.notify import name_controls
+from ..common.params_form import ParamsForm
+from ..layers.geometry import full_resolution_data
+from ..layers.image_source import check_offline
+from ..layers.metadata_keys import VALIDATION_AREAS_KEY, list_layers
+from .pairs import LayerPair, PairList
+from .task import AnnotationCount, annotation_count_steps
+from .validation_areas import draw_validation_areas, read_finished_areas, read_validation_areas
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

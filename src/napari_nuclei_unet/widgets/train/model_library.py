@@ -21,26 +21,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_nuclei_unet.models import library
-from napari_nuclei_unet.models.model import ModelCard, list_models, read_card
-from napari_nuclei_unet.progress import Step
-from napari_nuclei_unet.widgets.common.controls import (
-    create_button,
-    create_combo_box,
-    create_row,
-    fill_layout,
-)
-from napari_nuclei_unet.widgets.common.job import ThreadJob
-from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import report_user_errors, show_user_error
-from napari_nuclei_unet.widgets.common.preferences import get_preference
-from napari_nuclei_unet.widgets.session.model_registry import (
-    MODEL_REGISTRY,
-    set_default_model,
-    user_model_folder,
-)
-from napari_nuclei_unet.widgets.train.curves import TrainingCurves
-from napari_nuclei_unet.widgets.train.score_table import ScoreTable
+from ...models import library
+from ...models.model import ModelCard, list_models, read_card
+from ...progress import Step
+from ..common.controls import create_button, create_combo_box, create_row, fill_layout
+from ..common.job import ThreadJob
+from ..common.layer_combo import reload_choices
+from ..common.notify import report_user_errors, show_user_error
+from ..common.preferences import get_preference
+from ..session.model_registry import MODEL_REGISTRY, set_default_model, user_model_folder
+from .curves import TrainingCurves
+from .score_table import ScoreTable
 
 PACKAGE_FILTER = "bioimage.io package (*.zip *.yaml)"
 MODEL_FILTER = "Model (*.safetensors)"
@@ -214,7 +205,7 @@ class ModelLibraryPanel(QWidget):
 def _export_steps(model: Path, out: Path) -> Any:
     """Export a model as a bioimage.io package in one step; runs in the thread."""
     # imports torch, which would delay the opening of the dock
-    from napari_nuclei_unet.export.bioimageio import export_bioimage
+    from ...export.bioimageio import export_bioimage
 
     yield Step(0, 1)
     return export_bioimage(model, out)
@@ -225,7 +216,7 @@ def _import_steps(path: Path, to: Path) -> Any:
     yield Step(0, 1)
     if path.suffix == library.MODEL_SUFFIX:
         return library.copy_into_library(path, to)
-    from napari_nuclei_unet.export.bioimageio import import_bioimage
+    from ...export.bioimageio import import_bioimage
 
     return import_bioimage(path, to)
 

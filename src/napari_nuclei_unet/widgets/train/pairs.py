@@ -10,19 +10,14 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem
 
-from napari_nuclei_unet.arrays.axes import Channel, pair_plane_indices
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.common.controls import create_button, create_combo_box, create_row
-from napari_nuclei_unet.widgets.common.layer_combo import reload_choices
-from napari_nuclei_unet.widgets.common.notify import report_user_errors
-from napari_nuclei_unet.widgets.layers.geometry import full_resolution_data, layer_shape
-from napari_nuclei_unet.widgets.layers.image_source import guess_layer_channel_axis
-from napari_nuclei_unet.widgets.layers.metadata_keys import (
-    ERRORS_KEY,
-    METADATA_KEY,
-    PROBABILITY_KEY,
-    list_layers,
-)
+from ...arrays.axes import Channel, pair_plane_indices
+from ...errors import UserError
+from ..common.controls import create_button, create_combo_box, create_row
+from ..common.layer_combo import reload_choices
+from ..common.notify import report_user_errors
+from ..layers.geometry import full_resolution_data, layer_shape
+from ..layers.image_source import guess_layer_channel_axis
+from ..layers.metadata_keys import ERRORS_KEY, METADATA_KEY, PROBABILITY_KEY, list_layers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

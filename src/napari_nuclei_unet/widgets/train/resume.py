@@ -16,11 +16,11 @@ from uuid import uuid4
 import psutil
 from safetensors import SafetensorError, safe_open
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import atomic_write
-from napari_nuclei_unet.io.paths import unfinished_folder
-from napari_nuclei_unet.models.model import read_card
-from napari_nuclei_unet.params import TrainParams
+from ...errors import UserError
+from ...io.atomic import atomic_write
+from ...io.paths import unfinished_folder
+from ...models.model import read_card
+from ...params import TrainParams
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,11 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from napari_nuclei_unet.progress import Step
-from napari_nuclei_unet.widgets.common.controls import (
-    create_button,
-    create_label,
-    create_row,
-    fill_layout,
-)
-from napari_nuclei_unet.widgets.common.job import ThreadJob
-from napari_nuclei_unet.widgets.common.notify import name_controls, show_user_error
-from napari_nuclei_unet.widgets.train.task import TrainRequest, train_task_steps
+from ...progress import Step
+from ..common.controls import create_button, create_label, create_row, fill_layout
+from ..common.job import ThreadJob
+from ..common.notify import name_controls, show_user_error
+from .task import TrainRequest, train_task_steps
 
 
 class RunPanel(QWidget):

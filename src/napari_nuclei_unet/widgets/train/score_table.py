@@ -6,7 +6,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-from napari_nuclei_unet.widgets.common.controls import create_label, fill_layout
+from ..common.controls import create_label, fill_layout
 
 SCORE_ROWS = ("AP@0.5", "mean AP", "count error")
 # Scores of which lower is better.

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.atomic import check_writable
-from napari_nuclei_unet.models.library import find_free_model_path
-from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.progress import Step, Stop
-from napari_nuclei_unet.widgets.common.job import reserve_threads
-from napari_nuclei_unet.widgets.train.resume import ResumeState
+from ...errors import UserError
+from ...io.atomic import check_writable
+from ...models.library import find_free_model_path
+from ...params import TrainParams
+from ...progress import Step, Stop
+from ..common.job import reserve_threads
+from .resume import ResumeState
 
 if TYPE_CHECKING:
-    from napari_nuclei_unet.arrays.boxes import Box
-    from napari_nuclei_unet.training.evaluation import FineTuned
-    from napari_nuclei_unet.training.finetune_data import AnnotatedPosition
+    from ...arrays.boxes import Box
+    from ...training.evaluation import FineTuned
+    from ...training.finetune_data import AnnotatedPosition
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +45,8 @@ def annotation_count_steps(
 ) -> Generator[Step, Stop, AnnotationCount]:
     """Count nuclei, and choose validation areas; runs in the thread."""
     # torch is imported when it is needed: the dock opens faster
-    from napari_nuclei_unet.training.annotation import choose_validation_areas
-    from napari_nuclei_unet.training.finetune_data import Pair
+    from ...training.annotation import choose_validation_areas
+    from ...training.finetune_data import Pair
 
     pairs = [Pair(**item) for item in arrays]
     if not pairs:
@@ -124,9 +124,9 @@ def train_task_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOu
 
 
 def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOutput]:
-    from napari_nuclei_unet.segmentation.device import explain_out_of_memory
-    from napari_nuclei_unet.training.finetune import fine_tune_steps
-    from napari_nuclei_unet.training.finetune_data import FineTuneData, Pair, make_finetune_data
+    from ...segmentation.device import explain_out_of_memory
+    from ...training.finetune import fine_tune_steps
+    from ...training.finetune_data import FineTuneData, Pair, make_finetune_data
 
     reserve_threads(request.threads_free)
     yield Step(0, 1)

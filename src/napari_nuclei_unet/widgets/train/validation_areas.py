@@ -8,19 +8,19 @@ import numpy as np
 from napari.layers import Labels, Shapes
 from numpy.typing import NDArray
 
-from napari_nuclei_unet.arrays.boxes import Box
-from napari_nuclei_unet.arrays.roi import Region
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.widgets.layers.geometry import check_invertible
-from napari_nuclei_unet.widgets.layers.image_source import shape_outline, world_outlines
-from napari_nuclei_unet.widgets.layers.labels_layer import get_geometry
-from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY, find_marked_layer
-from napari_nuclei_unet.widgets.train.pairs import LayerPair
+from ...arrays.boxes import Box
+from ...arrays.roi import Region
+from ...errors import UserError
+from ..layers.geometry import check_invertible
+from ..layers.image_source import shape_outline, world_outlines
+from ..layers.labels_layer import get_geometry
+from ..layers.metadata_keys import VALIDATION_AREAS_KEY, find_marked_layer
+from .pairs import LayerPair
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_nuclei_unet.training.finetune_data import AnnotatedPosition
+    from ...training.finetune_data import AnnotatedPosition
 
 VALIDATION_AREA_COLOR = "#ffb000"
 

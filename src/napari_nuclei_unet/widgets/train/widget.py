@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
-from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME, check_model_name
-from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.training.presets import RECIPES
-from napari_nuclei_unet.widgets.common.controls import (
+from ...errors import UserError
+from ...models.library import RANDOM_WEIGHTS_NAME, check_model_name
+from ...params import TrainParams
+from ...training.presets import RECIPES
+from ..common.controls import (
     ScrollableForm,
     create_button,
     create_label,
@@ -20,22 +20,18 @@ from napari_nuclei_unet.widgets.common.controls import (
     create_section,
     fill_layout,
 )
-from napari_nuclei_unet.widgets.common.notify import report_user_errors
-from napari_nuclei_unet.widgets.common.params_form import ParamsForm
-from napari_nuclei_unet.widgets.common.preferences import get_preference
-from napari_nuclei_unet.widgets.session.model_form import ModelForm
-from napari_nuclei_unet.widgets.session.model_registry import (
-    MODEL_REGISTRY,
-    set_default_model,
-    user_model_folder,
-)
-from napari_nuclei_unet.widgets.train.curves import TrainingCurves
-from napari_nuclei_unet.widgets.train.dataset_form import DatasetForm
-from napari_nuclei_unet.widgets.train.model_library import ModelLibraryPanel
-from napari_nuclei_unet.widgets.train.resume import ResumeState, find_interrupted
-from napari_nuclei_unet.widgets.train.run_panel import RunPanel
-from napari_nuclei_unet.widgets.train.score_table import ScoreTable
-from napari_nuclei_unet.widgets.train.task import TrainRequest, TrainTaskOutput
+from ..common.notify import report_user_errors
+from ..common.params_form import ParamsForm
+from ..common.preferences import get_preference
+from ..session.model_form import ModelForm
+from ..session.model_registry import MODEL_REGISTRY, set_default_model, user_model_folder
+from .curves import TrainingCurves
+from .dataset_form import DatasetForm
+from .model_library import ModelLibraryPanel
+from .resume import ResumeState, find_interrupted
+from .run_panel import RunPanel
+from .score_table import ScoreTable
+from .task import TrainRequest, TrainTaskOutput
 
 if TYPE_CHECKING:
     from pathlib import Path
