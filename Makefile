@@ -9,16 +9,20 @@ else
 endif
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check wheel pictures clean
+.PHONY: help demo test test-engine test-pyqt6 test-pyside6 check wheel pictures clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile
 
 demo: $(VENV)/.base           ## segment the sample images into demo/
 	$(BIN)/nuclei-unet demo --out demo
 
-test: $(VENV)/.dev            ## run all tests; those of the window with both Qt bindings
-	QT_API=pyqt6 PYTEST_QT_API=pyqt6 sh tools/with_display.sh $(BIN)/python -m pytest
-	QT_API=pyside6 PYTEST_QT_API=pyside6 sh tools/with_display.sh $(BIN)/python -m pytest tests/widgets tests/viewer
+test: test-engine test-pyqt6 test-pyside6   ## run all tests; those of the window with both Qt bindings
+
+test-engine: $(VENV)/.dev
+	$(BIN)/python -m pytest --ignore=tests/widgets --ignore=tests/viewer
+
+test-pyqt6 test-pyside6: test-%: $(VENV)/.dev
+	QT_API=$* PYTEST_QT_API=$* sh tools/with_display.sh $(BIN)/python -m pytest tests/widgets tests/viewer
 
 check: $(VENV)/.dev           ## static checks
 	$(BIN)/ruff format --check .
