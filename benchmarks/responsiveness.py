@@ -1,14 +1,22 @@
 """Measure how alive napari's window stays while nuclei are segmented and tuned.
 
     xvfb-run -a python benchmarks/responsiveness.py [--size 2048] [--moves 12]
+    xvfb-run -a python benchmarks/responsiveness.py --first-click [--runs 3]
 
 A timer of 10 ms runs in the window; the gaps between its ticks are what a user feels. Measured: the
 time that opening the widget takes, the first segmentation of the small sample with torch still to
 be loaded, the next, one of a large image, moves of a slider on it, and a cancelled run.
+
+With --first-click, each in fresh processes: the gaps from the moment the widget is open until the
+first click has become labels, with the click at once or after a while, with the caches of the
+system and of numba warm, and with numba's cache empty.
 """
 
 import argparse
+import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,17 +82,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--moves", type=int, default=12)
+    parser.add_argument("--first-click", action="store_true")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--click-after", type=float, help="seconds; in a process of --first-click")
     args = parser.parse_args()
-    viewer = napari.Viewer(show=False)
-    viewer.window.resize(1280, 860)
-    viewer.window._qt_window.show()
-    viewer.open_sample("napari-nuclei-unet", "fluorescence_small")
-    pause(500)
-    begun = time.perf_counter()
-    _, widget = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Segment nuclei")
-    seconds, loaded = time.perf_counter() - begun, "torch" in sys.modules
-    print(f"opening the widget: {seconds:.2f} s, torch loaded: {loaded}")
-    pause(500)
+    if args.click_after is not None:
+        first_click(args.click_after)
+        return
+    if args.first_click:
+        first_clicks(args.runs)
+        return
+    viewer, widget = opened()
     click = lambda name: QTest.mouseClick(  # noqa: E731
         widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton
     )
@@ -96,6 +104,53 @@ def main() -> None:
     tuned(viewer, widget, click, idle, 1024, args.moves)
     tuned(viewer, widget, click, idle, args.size, args.moves)
     cancelled(viewer, widget, click, idle)
+    viewer.close()
+
+
+def opened():
+    """Open the small sample and the widget."""
+    viewer = napari.Viewer(show=False)
+    viewer.window.resize(1280, 860)
+    viewer.window._qt_window.show()
+    viewer.open_sample("napari-nuclei-unet", "fluorescence_small")
+    pause(500)
+    begun = time.perf_counter()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Segment nuclei")
+    seconds, loaded = time.perf_counter() - begun, "torch" in sys.modules
+    print(f"opening the widget: {seconds:.2f} s, torch loaded: {loaded}")
+    return viewer, widget
+
+
+def first_clicks(runs: int) -> None:
+    """Measure the first click in fresh processes."""
+    for caches in ("warm", "numba's empty"):
+        for seconds in (0, 1, 6):
+            worst = []
+            for _ in range(runs + (caches == "warm")):  # the first run warms the caches
+                with tempfile.TemporaryDirectory() as folder:
+                    cold = {} if caches == "warm" else {"NUMBA_CACHE_DIR": folder}
+                    command = [sys.executable, __file__, "--click-after", str(seconds)]
+                    ran = subprocess.run(
+                        command, env=os.environ | cold, capture_output=True, text=True, check=True
+                    )
+                worst.append(ran.stdout.splitlines()[-1])
+            print(f"caches {caches}, click after {seconds} s:", *worst[-runs:], sep="\n  ")
+
+
+def first_click(seconds: float) -> None:
+    """Click some seconds after the widget is open."""
+    viewer, widget = opened()
+    waiting, clicked = Ticks(), Ticks()
+    if seconds:
+        begun = time.perf_counter()
+        waiting.during(lambda: None, lambda: time.perf_counter() - begun > seconds)
+    button = widget.findChild(QPushButton, "segment")
+    took = clicked.during(
+        lambda: QTest.mouseClick(button, Qt.MouseButton.LeftButton),
+        lambda: not widget._runner.job.is_running,
+    )
+    before, after = (1000 * max(one.gaps, default=0) for one in (waiting, clicked))
+    print(f"longest gap before the click {before:.0f} ms, after it {after:.0f} ms, {took:.2f} s")
     viewer.close()
 
 

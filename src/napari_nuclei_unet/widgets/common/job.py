@@ -6,6 +6,7 @@ worker thread never touches Qt, layers or the viewer.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator
 from functools import cache
@@ -150,6 +151,11 @@ class ThreadJob(QObject):
             bar.close()
         ThreadJob._running_jobs.discard(self)
         self.finished.emit()
+
+
+def start_in_background(function: Callable[[], object]) -> None:
+    """Call a function in a thread that nobody waits for, and that does not outlive the program."""
+    threading.Thread(target=function, daemon=True).start()
 
 
 def reserve_threads(reserved: int) -> None:

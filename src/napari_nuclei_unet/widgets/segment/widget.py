@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from ...errors import UserError
@@ -18,6 +19,7 @@ from ..common.notify import report_user_errors, show_user_error
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
 from ..common.status_panel import StatusPanel
+from ..common.warm_up import start_warm_up
 from ..layers.image_source import VISIBLE_REGION, ImageSource, check_offline
 from ..layers.labels_layer import check_labels_memory, check_unlocked, find_labels_layer
 from ..layers.watcher import LayerWatcher
@@ -72,6 +74,11 @@ class SegmentWidget(QWidget):
         self._watch()
         self._show_thresholds()
         self._restoring = False
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 Qt's name
+        """Load what the first click needs as soon as the dock is on the screen."""
+        super().showEvent(event)
+        QTimer.singleShot(0, start_warm_up)
 
     # layout
 
