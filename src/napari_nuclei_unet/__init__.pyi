@@ -12,6 +12,7 @@ from .metrics.error_types import Comparison, compare
 from .models.model import Model, available_models, load_model
 from .params import SegmentParams, TrainParams
 from .progress import Step, run
+from .provenance.record import Provenance
 from .samples.images import read_sample
 from .segmentation.segment import (
     Prediction,
@@ -34,6 +35,7 @@ __all__ = [
     "LabelsStore",
     "Model",
     "Prediction",
+    "Provenance",
     "Region",
     "Result",
     "SegmentParams",

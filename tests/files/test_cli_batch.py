@@ -29,6 +29,7 @@ from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.io.lazy_images import open_lazily
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.models.model import load_model
+from napari_nuclei_unet.provenance.record import Provenance
 from napari_nuclei_unet.provenance.reproduce import format_command, format_python
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
@@ -1043,13 +1044,13 @@ def test_the_record_of_a_stack_makes_it_again(tmp_path, segment, monkeypatch, ca
     expected = tifffile.imread(tmp_path / "out" / "a_labels.tif")
     record = read_record(tmp_path / "out" / "a_labels.tif")
     space = {}
-    exec(format_python(record), space)
+    exec(format_python(Provenance.from_json(record)), space)
     np.testing.assert_array_equal(space["labels"], expected)
-    assert main(shlex.split(format_command(record))[1:]) == 0
+    assert main(shlex.split(format_command(Provenance.from_json(record)))[1:]) == 0
     np.testing.assert_array_equal(tifffile.imread("results/a_labels.tif"), expected)
     assert segment(path, "--planes", "0,all", "--format", "zarr", out=tmp_path / "z") == 0
     record = LabelsStore.open_existing(tmp_path / "z" / "a_labels.ome.zarr").record
-    assert main(shlex.split(format_command(record))[1:]) == 0
+    assert main(shlex.split(format_command(Provenance.from_json(record)))[1:]) == 0
     assert open_lazily(tmp_path / "results" / "a_labels.ome.zarr").axes == "TYX"
 
 

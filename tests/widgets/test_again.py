@@ -1,6 +1,7 @@
 """What a result was made of can be copied, run, and set in the form again."""
 
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QCheckBox, QMessageBox
 
 from napari_nuclei_unet import SegmentParams, run, segment
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.params import DEVICES
-from napari_nuclei_unet.provenance.reproduce import extend_record_to_stack
+from napari_nuclei_unet.provenance.record import Provenance, SourceImage
+from napari_nuclei_unet.provenance.reproduce import extend_to_stack
 from napari_nuclei_unet.widgets.common.preferences import DEFAULT_PREFERENCES
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_task import SegmentRequest, plane_task_steps
@@ -209,13 +212,14 @@ def test_planes_of_different_settings_or_without_a_range_are_told(
 
 
 def test_planes_of_a_coarser_level_are_not_counted_as_those_of_the_image():
-    source = {"axes": "TYX", "planes": [1], "lengths": None}
-    record = {"source": source, "planes_written": [[at, None, None] for at in range(4)]}
-    assert extend_record_to_stack(record) is None
-    whole = extend_record_to_stack(record | {"source": source | {"lengths": [4]}})
-    assert whole["source"]["planes"] == ["all"]
-    one = record | {"planes_written": [[1, None, None]]}
-    assert extend_record_to_stack(one) is one
+    index, size, dtype = PlaneIndex((1, None, None)), (8, 8), np.dtype(np.uint8)
+    source = SourceImage.of(index, "TYX", dtype, size, level_size=size, level=1, path=None)
+    made = Provenance(model="nuclei", params=SegmentParams(), source=source)
+    written = [(at, None, None) for at in range(4)]
+    assert extend_to_stack(made, written) is None
+    known = replace(made, source=replace(source, lengths=(4,)))
+    assert extend_to_stack(known, written).source.planes == ("all",)
+    assert extend_to_stack(made, written[:1]) is made
 
 
 @pytest.mark.parametrize("region", [False, True], ids=["whole", "region"])

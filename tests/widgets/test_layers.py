@@ -9,9 +9,13 @@ from napari.layers import Image, Labels
 
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.provenance.record import Provenance
 from napari_nuclei_unet.widgets.layers.geometry import plane_on_view
 from napari_nuclei_unet.widgets.layers.labels_layer import show_labels as show_in
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
+
+MADE = Provenance(model="nuclei", params=SegmentParams())
 
 number = st.floats(0.1, 10)
 
@@ -50,7 +54,7 @@ def test_a_pixel_has_one_place_in_the_world(ndim, scale, translate, angle, shear
     viewer = ViewerModel()
     viewer.add_layer(image)
     index = plane_on_view(viewer, image)
-    labels = show_labels(viewer, image, index, np.ones((20, 30), np.int32), {})
+    labels = show_labels(viewer, image, index, np.ones((20, 30), np.int32), MADE)
     assert labels.data.shape == shape
     assert labels.units == image.units
     assert labels.axis_labels == image.axis_labels
@@ -111,19 +115,19 @@ def test_sliders_beyond_the_layer_and_empty_layers_are_told(stack):
 def test_labels_that_were_narrowed_are_widened_again(stack):
     viewer, image = stack
     index = (0, 1, slice(None), slice(None))
-    labels = show_labels(viewer, image, index, np.full((20, 30), 5), {})
+    labels = show_labels(viewer, image, index, np.full((20, 30), 5), MADE)
     labels.data = labels.data.astype(np.uint8)
-    assert show_labels(viewer, image, index, np.full((20, 30), 4095), {}) is labels
+    assert show_labels(viewer, image, index, np.full((20, 30), 4095), MADE) is labels
     assert labels.data.max() == 4095
 
 
 def test_a_copy_of_the_result_is_left_alone(stack):
     viewer, image = stack
     index = (0, 1, slice(None), slice(None))
-    labels = show_labels(viewer, image, index, np.full((20, 30), 1), {})
+    labels = show_labels(viewer, image, index, np.full((20, 30), 1), MADE)
     backup = viewer.add_labels(np.full(labels.data.shape, 7), metadata=labels.metadata)
     viewer.layers.remove(labels)
-    assert show_labels(viewer, image, index, np.full((20, 30), 2), {}) is not backup
+    assert show_labels(viewer, image, index, np.full((20, 30), 2), MADE) is not backup
     assert (backup.data == 7).all()
 
 
@@ -133,7 +137,7 @@ def test_labels_larger_than_memory_are_told():
     image = viewer.add_image(planes, contrast_limits=(0, 1))
     index = (3, slice(None), slice(None))
     with pytest.raises(UserError, match="not enough memory for labels"):
-        show_labels(viewer, image, index, np.ones((64, 64), int), {})
+        show_labels(viewer, image, index, np.ones((64, 64), int), MADE)
 
 
 def test_the_plane_on_view_follows_the_order_of_axes(stack):
@@ -160,7 +164,7 @@ def test_a_flat_image_beside_a_stack_is_its_own_plane(stack):
 def test_other_planes_keep_their_labels(stack):
     viewer, image = stack
     for t in (0, 3):
-        show_labels(viewer, image, (t, 1, slice(None), slice(None)), np.ones((20, 30)), {})
+        show_labels(viewer, image, (t, 1, slice(None), slice(None)), np.ones((20, 30)), MADE)
     (labels,) = (layer for layer in viewer.layers if isinstance(layer, Labels))
     assert labels.name == "stack nuclei"
     assert (labels.data[0, 1] == 1).all()
@@ -171,6 +175,6 @@ def test_other_planes_keep_their_labels(stack):
 def test_multiscale_labels_have_full_resolution():
     viewer = ViewerModel()
     image = viewer.add_image([np.zeros((64, 64)), np.zeros((32, 32))], multiscale=True)
-    labels = show_labels(viewer, image, plane_on_view(viewer, image), np.ones((64, 64), int), {})
+    labels = show_labels(viewer, image, plane_on_view(viewer, image), np.ones((64, 64), int), MADE)
     assert labels.data.shape == (64, 64)
     assert labels.metadata[METADATA_KEY]["image"] == str(image.unique_id)

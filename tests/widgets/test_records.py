@@ -5,13 +5,13 @@ import pytest
 import tifffile
 from conftest import discs
 from golden_records import check_golden
-from napari_nuclei_unet.widgets.layers.keys import METADATA_KEY
 from qtpy.QtWidgets import QComboBox
 
 import napari_nuclei_unet.blockwise.block as block
 import napari_nuclei_unet.widgets.segment.blockwise_task as blockwise_task
 from napari_nuclei_unet import SegmentParams
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES
 from widgets.conftest import click, click_and_wait
 

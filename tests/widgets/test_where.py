@@ -13,6 +13,8 @@ from napari_nuclei_unet import segment
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.params import SegmentParams
+from napari_nuclei_unet.provenance.record import Provenance
 from napari_nuclei_unet.widgets.layers.geometry import plane_on_view
 from napari_nuclei_unet.widgets.layers.image_source import (
     VISIBLE_REGION,
@@ -21,6 +23,8 @@ from napari_nuclei_unet.widgets.layers.image_source import (
 )
 from napari_nuclei_unet.widgets.layers.labels_layer import get_layer_placement, show_labels
 from widgets.conftest import click, click_and_wait
+
+MADE = Provenance(model="nuclei", params=SegmentParams())
 
 CENTRES = [(20, 20), (20, 60), (20, 100), (60, 20), (60, 60), (60, 100)]
 
@@ -219,8 +223,8 @@ def test_a_centroid_has_one_place_in_the_world(geometry):
     found[5:9, 10:15], found[30:36, 40:52] = 1, 2
     inside = np.zeros((40, 60), bool)
     inside[:20] = True
-    labels = show_labels(viewer, image, cut, found, None, {})
-    show_labels(viewer, image, cut, np.where(inside, found, 0), inside, {})
+    labels = show_labels(viewer, image, cut, found, None, MADE)
+    show_labels(viewer, image, cut, np.where(inside, found, 0), inside, MADE)
     place = get_layer_placement(image, cut)
     for y, x in ((6.5, 12), (32.5, 45.5)):
         here = np.array([0.0 if isinstance(at, slice) else at for at in place.index])
@@ -239,7 +243,7 @@ def test_labels_are_seen_beside_every_channel():
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((4, 3, 20, 30)), scale=(1, 2, 1, 1))
     cut = PlaneIndex((2, 1, None, None), 1)
-    labels = show_labels(viewer, image, cut, np.ones((20, 30), np.int32), None, {})
+    labels = show_labels(viewer, image, cut, np.ones((20, 30), np.int32), None, MADE)
     assert labels.data.shape == (4, 1, 20, 30)
     for channel in range(3):
         viewer.dims.set_current_step((0, 1), (2, channel))

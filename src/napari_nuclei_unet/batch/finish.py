@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,29 +12,34 @@ from ..io.atomic import atomic_write
 from ..io.tables import write_table
 from ..models.model import shipped_models
 from ..progress import Step, Stop
-from ..provenance.reproduce import describe_source
+from ..provenance.record import Provenance, SourceImage
 from ..tracking.linking import LinkedLabels, ReadPlane, join_steps, number_unlinked, track_steps
 from .job import ImageJob
 
 
-def describe_result(job: ImageJob, nuclei: int) -> dict[str, Any]:
-    """Return the part of the record of a result that is about its image, not about the run."""
+def describe_result(provenance: Provenance, job: ImageJob, nuclei: int) -> Provenance:
+    """Add what is known of the image, and of all its planes, to the provenance of a run."""
     settings, selection = job.settings, job.selection
     is_shipped = settings.model_name in shipped_models()
-    shapes = job.full_size, selection.size
-    dtype = np.dtype(job.opened.pixels.dtype)
-    source = describe_source(
-        selection.first_plane, selection.axes, str(job.path), settings.level, dtype, shapes
+    return replace(
+        provenance,
+        source=SourceImage.of(
+            selection.first_plane,
+            selection.axes,
+            np.dtype(job.opened.pixels.dtype),
+            job.full_size,
+            level_size=selection.size,
+            level=settings.level,
+            planes=tuple(job.planes_text),
+            path=str(job.path),
+        ),
+        region=None if settings.region is None else settings.region.polygons,
+        model_file=None if is_shipped else str(Path(settings.model_name).resolve()),
+        join=settings.join and settings.join.upper(),
+        track=settings.track,
+        format="zarr" if job.results.is_store else "tiff",
+        nuclei=nuclei,
     )
-    return {
-        "source": source | {"planes": job.planes_text},
-        "region": None if settings.region is None else settings.region.polygons,
-        "model_file": None if is_shipped else str(Path(settings.model_name).resolve()),
-        "join": settings.join and settings.join.upper(),
-        "track": settings.track,
-        "format": "zarr" if job.results.is_store else "tiff",
-        "nuclei": nuclei,
-    }
 
 
 def link_planes_steps(

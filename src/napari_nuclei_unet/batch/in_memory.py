@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Generator
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,9 @@ from ..io.labels import check_overwritable, write_labels_stack, write_labels_tif
 from ..io.tables import insert_position, write_table
 from ..labels.regionprops import measure
 from ..progress import Step, Stop, forward_stop
-from ..provenance.reproduce import enlarge_to_full_resolution
+from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference
+from ..segmentation.segment import enlarge_to_full_resolution
 from ..segmentation.stack import PlaneStep, SegmentedPlaneStep, segment_planes_steps
 from ..tracking.linking import LinkedLabels
 from .finish import describe_result, link_planes_steps, write_tracks
@@ -66,7 +67,7 @@ class _PlaneResults:
         self.counts: dict[int, int] = {}
         self.packed: dict[int, bytes] = {}
         self.tables: dict[int, pd.DataFrame] = {}
-        self.records: list[dict[str, Any]] = []
+        self.provenances: list[Provenance] = []
         self.failed: list[str] = []
 
     def collect(self, step: Step) -> Step:
@@ -86,7 +87,7 @@ class _PlaneResults:
         self.packed[number] = zlib.compress(result.labels.tobytes(), 1)
         pixels = np.asarray(result.plane.pixels)
         self.tables[number] = measure(result.labels, pixels, result.maps[0])
-        self.records.append(result.record)
+        self.provenances.append(result.provenance)
         fields = {field.name: getattr(step, field.name) for field in dataclasses.fields(PlaneStep)}
         return PlaneStep(**fields | {"notice": " ".join(result.notices)})
 
@@ -99,13 +100,13 @@ class _PlaneResults:
 
     def write(self, linked: LinkedLabels) -> None:
         """Write all files, or none."""
-        job, record = self.job, self._record(linked)
+        job, provenance = self.job, self._describe(linked)
         shape, axes = (*job.selection.lengths, *job.full_size), job.selection.label_axes
         planes = (table[self.read(number)] for number, table in enumerate(linked.ids))
         results = job.results
         with atomic_write(results.labels) as labels, atomic_write(results.table) as table:
             write_table(table, self._table(linked))
-            record["table_crc"] = file_crc32(table)
+            record = dataclasses.replace(provenance, table_crc=file_crc32(table)).to_json()
             if len(shape) == 2:
                 write_labels_tiff(labels, next(planes), record)
             else:
@@ -120,13 +121,18 @@ class _PlaneResults:
             for n, table in sorted(self.tables.items())
         )
 
-    def _record(self, linked: LinkedLabels) -> dict[str, Any]:
-        record = self.records[0] | describe_result(self.job, linked.count)
-        if self.job.selection.lead:
-            record["seconds"] = round(sum(plane["seconds"] for plane in self.records), 3)
-            record |= {
-                name: [plane[name] for plane in self.records] for name in ("diameter", "zoom")
-            }
-        if self.failed:
-            record["failed"] = self.failed  # such a result does not count as done
-        return record | {"wish": self.job.fingerprint}
+    def _describe(self, linked: LinkedLabels) -> Provenance:
+        first, planes = self.provenances[0], self.provenances
+        described = dataclasses.replace(
+            describe_result(first, self.job, linked.count),
+            failed=tuple(self.failed),  # such a result does not count as done
+            fingerprint=self.job.fingerprint,
+        )
+        if not self.job.selection.lead:
+            return described
+        return dataclasses.replace(
+            described,
+            seconds=round(sum(plane.seconds or 0 for plane in planes), 3),
+            diameter=tuple(cast(float | None, plane.diameter) for plane in planes),
+            zoom=tuple(cast(float, plane.zoom) for plane in planes),
+        )

@@ -23,6 +23,7 @@ from ..io.lazy_images import is_zarr
 from ..io.multifile_tiff import require_tiff_files
 from ..models.model import Model
 from ..params import SegmentParams
+from ..provenance.record import Provenance
 from ..tracking.linking import check_linking
 from .inputs import FileStamp, InputImage, OpenedImage, open_image, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
@@ -222,8 +223,8 @@ class ImageJob:
             "run it again to go on."
         )
 
-    def find_done_record(self) -> dict[str, Any] | None:
-        """Find the record of the same result in a TIFF, if that and its tables exist.
+    def find_done(self) -> Provenance | None:
+        """Find the provenance of the same result in a TIFF, if that and its tables exist.
 
         Raises
         ------
@@ -234,20 +235,23 @@ class ImageJob:
         record = read_record(labels) if labels.is_file() else None
         if record is None:
             return None
-        if not isinstance(previous := record.get("wish"), dict):
+        try:
+            done = Provenance.from_json(record)
+        except UserError:
+            done = None
+        if done is None or done.fingerprint is None:
             raise UserError(
                 f"{labels} holds labels of another run: choose another name, or `overwrite` them."
             )
-        if changed := describe_differences(self.fingerprint, previous):
+        if changed := describe_differences(self.fingerprint, done.fingerprint):
             raise UserError(
                 f"{labels} was made with another {changed}: choose another folder, or `overwrite` "
                 "it."
             )
-        if record.get("failed") or not all(table.is_file() for table in self.tables):
+        if done.failed or not all(table.is_file() for table in self.tables):
             return None
         # labels in OME-Zarr have a table of the same name
-        same = file_crc32(self.results.table) == record["table_crc"]
-        return record if same else None
+        return done if file_crc32(self.results.table) == done.table_crc else None
 
 
 def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> ImageJob:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -35,6 +31,7 @@ from ..io.ngff import LabelsGrid
 from ..io.ome_zarr import LabelsStore
 from ..io.tables import read_table, write_table
 from ..progress import Step, Stop, forward_stop
+from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference
 from .finish import describe_result, link_planes_steps, write_tracks
 from .job import ImageJob
@@ -86,13 +83,14 @@ class StoreSegmenter:
         if store.finished or not self.is_linked:
             self._remove_unlinked()  # a run that was killed may have left it
         if store.finished:
-            return self._outcome(journal, store.record["nuclei"], True)
+            nuclei = Provenance.from_json(store.record).nuclei or 0
+            return self._outcome(journal, nuclei, True)
         if self.is_linked:
             nuclei = yield from self._linked_steps(store, journal)
         else:
             yield from self._segment_steps(store, journal)
             nuclei = journal.progress.nuclei
-        record = _store_record(job, nuclei, journal)
+        record = _describe_store(job, nuclei, journal).to_json()
         if any(store.record.get(name) != record[name] for name in ("nuclei", "failed")):
             yield from store.build_pyramid()
             job.check_unchanged()
@@ -249,24 +247,16 @@ def _labels_grid(job: ImageJob) -> LabelsGrid:
     )
 
 
-def _store_record(job: ImageJob, nuclei: int, journal: Journal) -> dict[str, Any]:
-    """Return the record of a store."""
+def _describe_store(job: ImageJob, nuclei: int, journal: Journal) -> Provenance:
+    """Return the provenance of a store."""
     settings = job.settings
-    plan = plan_inference(settings.params, settings.device, settings.model.network.config)
-    record = {
-        "plugin": "napari-nuclei-unet",
-        "version": version("napari-nuclei-unet"),
-        "model": settings.model.card.name,
-        "model_sha256": settings.model.card.sha256,
-        "params": dataclasses.asdict(settings.params),
-        "device": settings.device,
-        "ran_on": dataclasses.asdict(plan),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(journal.progress.seconds, 3),
-        "stopped": False,
-    }
-    return (
-        record
-        | describe_result(job, nuclei)
-        | {"failed": [block.message for block in journal.progress.failed]}
+    provenance = Provenance.of_run(
+        model=settings.model.card.name,
+        model_sha256=settings.model.card.sha256,
+        params=settings.params,
+        device=settings.device,
+        ran_on=plan_inference(settings.params, settings.device, settings.model.network.config),
+        seconds=round(journal.progress.seconds, 3),
+        failed=tuple(block.message for block in journal.progress.failed),
     )
+    return describe_result(provenance, job, nuclei)

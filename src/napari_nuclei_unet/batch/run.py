@@ -53,9 +53,9 @@ def segment_job_steps(
     """
     if job.results.is_store:
         return (yield from StoreSegmenter(job, overwrite, compute).steps())
-    record = None if overwrite else job.find_done_record()
-    if record is not None:
-        return Outcome(len(job.selection.plane_indices), record["nuclei"], skipped=True)
+    done = None if overwrite else job.find_done()
+    if done is not None:
+        return Outcome(len(job.selection.plane_indices), done.nuclei or 0, skipped=True)
     return (yield from segment_in_memory_steps(job))
 
 

@@ -2,109 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import asdict, replace
+from typing import Any
 
 from ..arrays.axes import PlaneIndex
-from ..arrays.boxes import enlarged
 from ..arrays.roi import Region
 from ..arrays.selection import Positions
 from ..errors import UserError
-from ..segmentation.normalization import check_plane
+from .record import Provenance, SourceImage
 
-if TYPE_CHECKING:
-    from ..segmentation.segment import Segmentation
-
-# Settings of the network's run; without them another machine could choose another precision.
-RUN_SETTINGS = ("device", "precision", "tile", "batch")
 # Letters of axes that are neither time, depth, channels nor the plane.
 SPARE_AXIS_LETTERS = "PQRSUVW"
 
 
-def describe_source(
-    plane_index: PlaneIndex,
-    axes: str,
-    path: str | None,
-    level: int,
-    dtype: np.dtype[Any],
-    shapes: tuple[tuple[int, int], tuple[int, int]],
-) -> dict[str, Any]:
-    """Describe the source image of a record, for the other functions here.
-
-    Parameters
-    ----------
-    plane_index : PlaneIndex
-    axes : str
-        A letter for every axis of ``plane_index``.
-    path : str or None
-        File of the image, if ``io.images.read_image`` returns the same array.
-    level : int
-        Of a pyramid.
-    dtype : dtype
-        Of the image.
-    shapes : two of (int, int)
-        Heights and widths of the plane: at full resolution, and at the level.
-    """
-    exact = "float32" if dtype.itemsize <= 2 else "float64"
-    free = [axis for axis, name in enumerate(axes) if name not in "CYX"]
-    channel = (
-        None if plane_index.channel_axis is None else plane_index.index[plane_index.channel_axis]
-    )
-    return {
-        "path": path,
-        "axes": axes,
-        "planes": [plane_index.index[axis] for axis in free],
-        "channel": "mean" if plane_index.mean else channel,
-        "level": level,
-        # not "shape", by which tifffile would know its own metadata in a description
-        "size": list(shapes[0]),
-        "level_size": list(shapes[1]),
-        "index": list(plane_index.index),
-        "channel_axis": plane_index.channel_axis,
-        "mean_dtype": exact,
-    }
-
-
-def enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:
-    """Enlarge a result of a lower level of a pyramid to full resolution.
-
-    Parameters
-    ----------
-    result : Segmentation
-    plane : ndarray, shape (Y, X) or (Y, X, C)
-        The same plane at full resolution.
-
-    Returns
-    -------
-    Segmentation
-        The same object where it is at full resolution already.
-    """
-    if result.labels.shape == plane.shape[:2]:
-        return result
-    inside = None if result.inside is None else enlarged(result.inside, plane.shape)
-    return dataclasses.replace(
-        result,
-        plane=check_plane(plane),
-        labels=enlarged(result.labels, plane.shape),
-        maps=np.stack([enlarged(values, plane.shape) for values in result.maps]),
-        inside=inside,
-    )
-
-
-def format_command(record: dict[str, Any]) -> str:
+def format_command(provenance: Provenance) -> str:
     """Format the command that reproduces a result.
 
     Parameters
     ----------
-    record : dict
-        Of the result, with its ``source``: the image's ``path``, ``axes``, ``planes``,
-        ``channel`` and ``level``.
+    provenance : Provenance
 
     Returns
     -------
@@ -116,43 +35,43 @@ def format_command(record: dict[str, Any]) -> str:
     UserError
         If the image is in no file, or the run was stopped.
     """
-    source = _get_source(record)
-    if source["path"] is None:
+    source = _get_source(provenance)
+    if source.path is None:
         raise UserError(
             "The command line needs a file, and this image is in none that it can read: save the "
             "image first, open it, and segment that."
         )
-    arguments = ["nuclei-unet", "segment", source["path"], "--out", "results"]
-    arguments += ["--model", record.get("model_file") or record["model"]]
-    for name, value in _get_settings(record).items():
+    arguments = ["nuclei-unet", "segment", source.path, "--out", "results"]
+    arguments += ["--model", provenance.model_file or provenance.model]
+    for name, value in _get_settings(provenance).items():
         arguments += ["--" + name.replace("_", "-"), str(value)]
-    if len(source["axes"]) > 2:
-        arguments += ["--axes", source["axes"]]
-    if source["planes"]:
-        arguments += ["--planes", ",".join(map(str, source["planes"]))]
-    if source["channel"] is not None:
-        arguments += ["--channel", str(source["channel"])]
-    if source["level"]:
-        arguments += ["--level", str(source["level"])]
-    if record.get("join"):
-        arguments += ["--join", record["join"]]
-    if record.get("track"):
+    if len(source.axes) > 2:
+        arguments += ["--axes", source.axes]
+    if source.planes:
+        arguments += ["--planes", ",".join(map(str, source.planes))]
+    if source.channel is not None:
+        arguments += ["--channel", str(source.channel)]
+    if source.level:
+        arguments += ["--level", str(source.level)]
+    if provenance.join:
+        arguments += ["--join", provenance.join]
+    if provenance.track:
         arguments += ["--track"]
-    if record.get("format") == "zarr":
+    if provenance.format == "zarr":
         arguments += ["--format", "zarr"]
-    for polygon in record["region"] or []:
+    for polygon in provenance.region or ():
         arguments += ["--region", " ".join(f"{y!r},{x!r}" for y, x in polygon)]
     return shlex.join(arguments)
 
 
-def format_python(record: dict[str, Any]) -> str:
+def format_python(provenance: Provenance) -> str:
     """Format the Python code that reproduces a result, as ``labels``.
 
     Parameters
     ----------
-    record : dict
-        As in :func:`format_command`. Without a file the image is taken from the viewer, so that
-        the code runs in napari's console.
+    provenance : Provenance
+        Without a file the image is taken from the viewer, so that the code runs in napari's
+        console.
 
     Returns
     -------
@@ -164,27 +83,23 @@ def format_python(record: dict[str, Any]) -> str:
     UserError
         If the run was stopped, or nuclei were tracked.
     """
-    source = _get_source(record)
+    source = _get_source(provenance)
     if _is_stack(source):
-        return _format_stack_python(record, source)
-    level = source["level"]
+        return _format_stack_python(provenance, source)
+    level = source.level
     names = {"segment"}
-    if source["path"] is not None:
+    if source.path is not None:
         names.add("read_image")
-        lines = [f"image = read_image({source['path']!r}{f', level={level}' if level else ''})"]
+        lines = [f"image = read_image({source.path!r}{f', level={level}' if level else ''})"]
     else:
         lines = [_format_layer(source)]
-    arguments = {"model": record.get("model_file") or record["model"]} | _get_settings(record)
-    shapes = source["size"], source["level_size"]
-    if record["region"]:
-        region = Region.of(record["region"]).scaled(*shapes)
-        arguments["region"] = [list(polygon) for polygon in region.polygons]
+    arguments = _get_engine_arguments(provenance, source)
     lines += ["labels = segment(", f"    {_format_plane(source)},"]
     lines += [f"    {name}={value!r}," for name, value in arguments.items()]
     lines += [")"]
-    if shapes[0] != shapes[1]:
+    if source.size != source.level_size:
         names.add("enlarged")
-        lines += [f"labels = enlarged(labels, {tuple(shapes[0])})"]
+        lines += [f"labels = enlarged(labels, {source.size})"]
     return _format_script(names, lines)
 
 
@@ -196,45 +111,42 @@ def _format_script(names: set[str], lines: list[str]) -> str:
     return "\n".join([*imports, *lines, ""])
 
 
-def extend_record_to_stack(record: dict[str, Any]) -> dict[str, Any] | None:
-    """Extend the record of one plane to all planes that were written into its labels.
+def extend_to_stack(
+    provenance: Provenance, planes_written: Sequence[Sequence[int | None]]
+) -> Provenance | None:
+    """Extend the provenance of one plane to all planes that were written into its labels.
 
     Parameters
     ----------
-    record : dict
-        Of a labels layer: ``planes_written`` are indices of planes of the labels, with None for
-        the axes of the plane; ``along`` is the axis along which nuclei were joined or tracked.
+    provenance : Provenance
+    planes_written : sequence of sequence of (int or None)
+        Indices of planes of the labels, with None for the axes of the plane.
 
     Returns
     -------
-    dict or None
-        Its source has all planes. The same record for one plane only; None where the planes are
+    Provenance or None
+        Its source has all planes. The same object for one plane only; None where the planes are
         no ranges, which neither the command line nor ``segment_stack`` can select.
     """
-    written, source = record.get("planes_written") or [], record.get("source")
+    written, source = planes_written, provenance.source
     if source is None or len(written) < 2:
-        return record
-    lengths, axes, along = source.get("lengths"), source["axes"], _linked_axis(record)
+        return provenance
+    lengths, axes = source.lengths, source.axes
+    along = provenance.along if provenance.join or provenance.track else None
     lead = len(axes) - len(written[0])  # 1: the labels have no axis of channels
     free = [axis - lead for axis, name in enumerate(axes) if name not in "CYX"]
-    positions_by_axis = [sorted({plane[axis] for plane in written}) for axis in free]
+    positions_by_axis = [sorted({plane[axis] or 0 for plane in written}) for axis in free]
     ranges = all(some[-1] - some[0] == len(some) - 1 for some in positions_by_axis)
     if lengths is None or not ranges or math.prod(map(len, positions_by_axis)) != len(written):
         return None
-    planes = [
+    planes = tuple(
         positions[0] if len(positions) == 1 and axis != along else _format_range(positions, length)
         for axis, positions, length in zip(free, positions_by_axis, lengths, strict=True)
-    ]
-    extended = record | {"source": source | {"planes": planes}}
+    )
     if along is not None:
-        letter = "T" if record.get("track") else record["join"].upper()
-        extended["source"]["axes"] = _rename_axis(axes, along + lead, letter)
-    return extended
-
-
-def _linked_axis(record: dict[str, Any]) -> int | None:
-    along: int | None = record.get("along")
-    return along if record.get("join") or record.get("track") else None
+        letter = "T" if provenance.track else (provenance.join or "").upper()
+        axes = _rename_axis(axes, along + lead, letter)
+    return replace(provenance, source=replace(source, planes=planes, axes=axes))
 
 
 def _format_range(positions: Sequence[int], length: int) -> str:
@@ -252,83 +164,89 @@ def _rename_axis(axes: str, axis: int, letter: str) -> str:
     return "".join(names)
 
 
-def _is_stack(source: dict[str, Any]) -> bool:
+def _is_stack(source: SourceImage) -> bool:
     """Return whether there are many planes: ranges, or all, of an axis."""
-    return any(isinstance(part, str) for part in source["planes"])
+    return any(isinstance(part, str) for part in source.planes)
 
 
-def _format_stack_python(record: dict[str, Any], source: dict[str, Any]) -> str:
+def _format_stack_python(provenance: Provenance, source: SourceImage) -> str:
     """Format the Python code that reproduces labels of many planes."""
-    if record.get("track"):
+    if provenance.track:
         raise UserError("Only the command line makes this result again: copy the command.")
     planes: list[Positions] = []
-    for part in source["planes"]:
+    for part in source.planes:
         first, _, last = str(part).partition("-")
         positions = None if part == "all" else range(int(first), int(last or first) + 1)
         planes.append(positions if isinstance(part, str) else part)
-    arguments: dict[str, Any] = {"channel": source["channel"], "planes": planes}
-    arguments |= {"join": record.get("join")}
+    arguments: dict[str, Any] = {"channel": source.channel, "planes": planes}
+    arguments |= {"join": provenance.join}
     arguments = {name: value for name, value in arguments.items() if value is not None}
-    arguments |= {"model": record.get("model_file") or record["model"]} | _get_settings(record)
-    shapes = source["size"], source["level_size"]
-    if record["region"]:
-        region = Region.of(record["region"]).scaled(*shapes)
-        arguments["region"] = [list(polygon) for polygon in region.polygons]
+    arguments |= _get_engine_arguments(provenance, source)
     names = {"segment_stack"}
-    if source["path"] is not None:
+    if source.path is not None:
         names.add("open_lazily")
-        opened = f"image = open_lazily({source['path']!r}, {source['level']}).pixels"
+        opened = f"image = open_lazily({source.path!r}, {source.level}).pixels"
     else:
         opened = _format_layer(source)
     lines = [
         opened,
         "labels = segment_stack(",
         "    image,",
-        f"    {source['axes']!r},",
+        f"    {source.axes!r},",
         *(f"    {name}={value!r}," for name, value in arguments.items()),
         ")",
     ]
-    if shapes[0] != shapes[1] and record.get("format") != "zarr":
+    if source.size != source.level_size and provenance.format != "zarr":
         names.add("enlarged")
         lines += [
             "planes = labels.reshape(-1, *labels.shape[-2:])",
-            f"planes = np.stack([enlarged(plane, {tuple(shapes[0])}) for plane in planes])",
+            f"planes = np.stack([enlarged(plane, {source.size}) for plane in planes])",
             "labels = planes.reshape(*labels.shape[:-2], *planes.shape[1:])",
         ]
     return _format_script(names, lines)
 
 
-def _format_layer(source: dict[str, Any]) -> str:
+def _format_layer(source: SourceImage) -> str:
     """Format the line that takes the image from the viewer."""
-    level = f"[{source['level']}]" if source["multiscale"] else ""
-    return f"image = viewer.layers[{source['layer']!r}].data{level}"
+    level = f"[{source.level}]" if source.multiscale else ""
+    return f"image = viewer.layers[{source.layer!r}].data{level}"
 
 
-def _get_source(record: dict[str, Any]) -> dict[str, Any]:
-    source: dict[str, Any] | None = record.get("source")
-    if source is None:
+def _get_source(provenance: Provenance) -> SourceImage:
+    if provenance.source is None:
         raise UserError("This record does not say which image it is of.")
-    if record.get("stopped"):
+    if provenance.stopped:
         raise UserError(
             "This run was stopped before it was finished, so it cannot be repeated exactly: "
             "segment again, then copy."
         )
-    return source
+    return provenance.source
 
 
-def _get_settings(record: dict[str, Any]) -> dict[str, Any]:
-    ran_on = {name: record["ran_on"][name] for name in RUN_SETTINGS}
-    return {name: value for name, value in record["params"].items() if value is not None} | ran_on
+def _get_settings(provenance: Provenance) -> dict[str, Any]:
+    """Return what is set, and how the network ran, which another machine might choose otherwise."""
+    params, ran_on = provenance.params, provenance.ran_on
+    given = {name: value for name, value in asdict(params).items() if value is not None}
+    return given | ({} if ran_on is None else asdict(ran_on))
 
 
-def _format_plane(source: dict[str, Any]) -> str:
+def _get_engine_arguments(provenance: Provenance, source: SourceImage) -> dict[str, Any]:
+    """Return the arguments that ``segment`` and ``segment_stack`` have in common."""
+    arguments = {"model": provenance.model_file or provenance.model} | _get_settings(provenance)
+    if provenance.region:
+        region = Region.of(provenance.region).scaled(source.size, source.level_size)
+        arguments["region"] = [list(polygon) for polygon in region.polygons]
+    return arguments
+
+
+def _format_plane(source: SourceImage) -> str:
     """Format the plane as an index of the array ``image``."""
-    plane_index = PlaneIndex(tuple(source["index"]), source["channel_axis"])
+    plane_index = PlaneIndex(source.index, source.channel_axis)
     parts = [":" if at is None else str(at) for at in plane_index.index]
     while parts and parts[-1] == ":":
         parts.pop()
     text = f"image[{', '.join(parts)}]" if parts else "image"
     if not plane_index.mean:
         return text
-    exact = source["mean_dtype"]
+    exact = source.mean_dtype
     return f'np.asarray({text}).mean(axis={plane_index.mean_axis}, dtype="{exact}")'

@@ -16,6 +16,7 @@ import torch
 from ..errors import UserError
 from ..network.unet import UNetConfig, has_bf16
 from ..params import DEVICES, SegmentParams
+from ..provenance.record import InferenceSettings
 
 MIN_TILE = 128
 # On a CPU larger tiles waste less on overlap; smaller ones take less memory and answer sooner to
@@ -43,25 +44,8 @@ OUT_OF_MEMORY_MESSAGES = (
 
 
 @dataclass(frozen=True)
-class InferencePlan:
-    """How tiles go through the network.
-
-    Attributes
-    ----------
-    device : str
-        ``cpu``, ``cuda`` or ``mps``.
-    precision : str
-        ``fp32``, ``bf16`` or ``fp16``.
-    tile : int
-        Largest edge of a tile without its halo, in pixels.
-    batch : int
-        Tiles at a time.
-    """
-
-    device: str
-    precision: str
-    tile: int
-    batch: int
+class InferencePlan(InferenceSettings):
+    """How tiles go through the network; can be made smaller where memory runs out."""
 
     def smaller(self) -> InferencePlan | None:
         """Return a plan with half as much in memory at once, or None after the smallest."""

@@ -7,20 +7,19 @@ import time
 import warnings
 from collections.abc import Generator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays.boxes import bounding_box, clip_labels
+from ..arrays.boxes import bounding_box, clip_labels, enlarged
 from ..arrays.roi import Polygons, Region
 from ..errors import UserError
 from ..models.model import THRESHOLD_NAMES, Model, ModelCard, load_model
 from ..params import SegmentParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
+from ..provenance.record import Provenance
 from .device import plan_inference
 from .normalization import Plane, check_plane
 from .predict import PredictedMaps
@@ -43,8 +42,8 @@ class Prediction:
         Has the thresholds for what is not set.
     zoom : float
         At which the network saw the plane.
-    record : dict
-        As in :class:`Segmentation`, less the parameters.
+    provenance : Provenance
+        As in :class:`Segmentation`, with the parameters as they were given.
     notices : tuple of str
     """
 
@@ -53,8 +52,13 @@ class Prediction:
     inside: NDArray[np.bool_] | None
     card: ModelCard
     zoom: float
-    record: dict[str, Any]
+    provenance: Provenance
     notices: tuple[str, ...]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The provenance as JSON can hold it."""
+        return self.provenance.to_json()
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +74,8 @@ class Segmentation:
     maps : ndarray, shape (n, Y, X), float32, values 0 to 1
         As the network predicted them: nucleus, and of most models border, distance and size;
         ``maps[0]`` is the probability of nucleus.
-    record : dict
-        What makes this result again, and says what made it: plugin version, model name and
-        SHA-256, every parameter, device, precision, time, the typical ``diameter`` in pixels
-        (None where nothing was found) and the ``zoom`` at which the network saw the plane. JSON
-        can hold it.
+    provenance : Provenance
+        What made this result, and what makes it again.
     notices : tuple of str
         Sentences for the user: what was ignored, what was not as wished.
     inside : ndarray, shape (Y, X), bool, or None
@@ -84,14 +85,22 @@ class Segmentation:
     plane: Plane
     labels: NDArray[np.int32]
     maps: NDArray[np.float32]
-    record: dict[str, Any]
+    provenance: Provenance
     notices: tuple[str, ...]
     inside: NDArray[np.bool_] | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The provenance as JSON can hold it."""
+        return self.provenance.to_json()
 
     @property
     def count(self) -> int:
         """Number of nuclei."""
         return int(self.labels.max(initial=0))
+
+
+R = TypeVar("R", Prediction, Segmentation)
 
 
 def segment(
@@ -187,8 +196,7 @@ def segment_steps(
     params = params or SegmentParams()
     predicted = yield from predict_plane_steps(image, model, params, device, region)
     made = retune(predicted, params)
-    made.record["seconds"] = round(time.perf_counter() - started, 3)
-    return made
+    return with_provenance(made, seconds=round(time.perf_counter() - started, 3))
 
 
 def predict_plane_steps(
@@ -225,15 +233,18 @@ def predict_plane_steps(
         maps.values[0][plane.invalid] = 0
     if maps.finished is not None:
         inside = maps.finished if inside is None else maps.finished & inside
-    record = _record(model, device) | {
-        "region": None if region is None else [list(map(list, one)) for one in region.polygons],
-        "stopped": maps.finished is not None,
-        "params": dataclasses.asdict(params),
-        "ran_on": dataclasses.asdict(maps.plan),
-        "diameter": None if diameter is None else round(diameter, 1),
-        "zoom": round(zoom, 4),
-    }
-    return Prediction(plane, maps.values, inside, model.card, zoom, record, tuple(notices))
+    provenance = Provenance.of_run(
+        model=model.card.name,
+        model_sha256=model.card.sha256,
+        device=device,
+        region=None if region is None else region.polygons,
+        stopped=maps.finished is not None,
+        params=params,
+        ran_on=maps.plan,
+        diameter=None if diameter is None else round(diameter, 1),
+        zoom=round(zoom, 4),
+    )
+    return Prediction(plane, maps.values, inside, model.card, zoom, provenance, tuple(notices))
 
 
 def retune(predicted: Prediction, params: SegmentParams | None = None) -> Segmentation:
@@ -263,10 +274,42 @@ def retune(predicted: Prediction, params: SegmentParams | None = None) -> Segmen
             "There is not enough memory to separate the nuclei; crop the image."
         ) from error
     thresholds = {name: getattr(separation, name) for name in THRESHOLD_NAMES}
-    record = predicted.record | {"params": predicted.record["params"] | thresholds}
+    used = dataclasses.replace(predicted.provenance.params, **thresholds)
+    provenance = dataclasses.replace(predicted.provenance, params=used)
     return Segmentation(
-        predicted.plane, labels, predicted.maps, record, predicted.notices, predicted.inside
+        predicted.plane, labels, predicted.maps, provenance, predicted.notices, predicted.inside
     )
+
+
+def enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:
+    """Enlarge a result of a lower level of a pyramid to full resolution.
+
+    Parameters
+    ----------
+    result : Segmentation
+    plane : ndarray, shape (Y, X) or (Y, X, C)
+        The same plane at full resolution.
+
+    Returns
+    -------
+    Segmentation
+        The same object where it is at full resolution already.
+    """
+    if result.labels.shape == plane.shape[:2]:
+        return result
+    inside = None if result.inside is None else enlarged(result.inside, plane.shape)
+    return dataclasses.replace(
+        result,
+        plane=check_plane(plane),
+        labels=enlarged(result.labels, plane.shape),
+        maps=np.stack([enlarged(values, plane.shape) for values in result.maps]),
+        inside=inside,
+    )
+
+
+def with_provenance(result: R, **changes: Any) -> R:
+    """Return a result with other values in its provenance."""
+    return dataclasses.replace(result, provenance=dataclasses.replace(result.provenance, **changes))
 
 
 def _separate_inside(predicted: Prediction, separation: SeparationParams) -> NDArray[np.int32]:
@@ -287,14 +330,3 @@ def resolve_separation(params: SegmentParams, card: ModelCard, zoom: float) -> S
     given = {name: getattr(params, name) for name in THRESHOLD_NAMES}
     changes = {name: value for name, value in given.items() if value is not None}
     return dataclasses.replace(tuned, **changes)
-
-
-def _record(model: Model, device: str) -> dict[str, Any]:
-    return {
-        "plugin": "napari-nuclei-unet",
-        "version": version("napari-nuclei-unet"),
-        "model": model.card.name,
-        "model_sha256": model.card.sha256,
-        "device": device,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

@@ -21,7 +21,7 @@ from ..models.model import Model, load_model
 from ..params import SegmentParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
 from ..tracking.linking import check_linking, join_steps, number_unlinked
-from .segment import Prediction, Segmentation, predict_plane_steps, retune
+from .segment import Prediction, Segmentation, predict_plane_steps, retune, with_provenance
 
 # What one plane adds to the total of a run: planes may have different numbers of tiles.
 STACK_PROGRESS_PER_PLANE = 1000
@@ -279,10 +279,10 @@ def _plane_steps(
     started = time.perf_counter()
     steps = predict_plane_steps(_read_plane(pixels, plane_index), model, params, device, region)
     prediction = yield from forward_stop(steps, count.show)
-    if prediction.record["stopped"]:
+    if prediction.provenance.stopped:
         return None
     result = retune(prediction, params)
-    result.record["seconds"] = round(time.perf_counter() - started, 3)
+    result = with_provenance(result, seconds=round(time.perf_counter() - started, 3))
     return SegmentedPlaneStep(
         done=count.end,
         total=count.total,

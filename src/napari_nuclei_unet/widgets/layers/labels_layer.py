@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,10 @@ from numpy.typing import NDArray
 
 from ...arrays.axes import PlaneIndex
 from ...errors import UserError
+from ...provenance.record import Provenance
 from .geometry import layer_shape, pixel_to_world
-from .label_ids import LabelIds, LabelsIndex, get_label_ids, plane_key, set_label_ids
+from .label_ids import LabelIds, LabelsIndex, get_label_ids, set_label_ids
+from .labels_record import get_record_entries, set_record_entries, write_record
 from .metadata_keys import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _drop_first_axis(geometry: dict[str, Any]) -> dict[str, Any]:
 def find_labels_layer(viewer: ViewerModel, image: Image, ndim: int) -> Labels | None:
     """Find the labels layer that holds the nuclei of an image layer; a copy of it does not."""
     for layer in viewer.layers:
-        record = layer.metadata.get(METADATA_KEY, {})
+        record = get_record_entries(layer)
         recorded = (record.get("image"), record.get("layer"))
         is_own = recorded == (str(image.unique_id), str(layer.unique_id))
         if isinstance(layer, Labels) and is_own and layer.ndim == ndim:
@@ -113,8 +114,7 @@ def find_result_layer(viewer: ViewerModel, image: Image | None) -> Labels | None
 
 def detach_labels(labels: Labels) -> None:
     """Detach a labels layer from its image: the next result gets a layer of its own."""
-    record = labels.metadata[METADATA_KEY] | {"layer": None}
-    labels.metadata = {**labels.metadata, METADATA_KEY: record}
+    set_record_entries(labels, layer=None)
 
 
 def check_unlocked(labels: Labels | None) -> None:
@@ -143,7 +143,7 @@ def show_labels(
     plane_index: PlaneIndex,
     labels: NDArray[np.int32],
     inside: NDArray[np.bool_] | None,
-    record: dict[str, Any],
+    provenance: Provenance,
 ) -> Labels:
     """Put the labels of one plane into the labels layer of an image.
 
@@ -157,8 +157,8 @@ def show_labels(
     labels : ndarray, shape of the plane, int32
     inside : ndarray, shape of the plane, bool, or None
         Where they are written; None: everywhere.
-    record : dict
-        Provenance of the labels; stored under ``metadata["napari_nuclei_unet"]``.
+    provenance : Provenance
+        Of the labels; stored under ``metadata["napari_nuclei_unet"]``.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def show_labels(
         layer.data = data  # also clears the undo history, which belongs to the old labels
         set_geometry(layer, placement)
     set_label_ids(layer, ids)
-    write_record(layer, image, placement, record)
+    write_record(layer, image, placement.index, provenance)
     return layer
 
 
@@ -216,35 +216,6 @@ def set_geometry(layer: Layer, placement: LayerPlacement) -> None:
     for name, value in placement.geometry.items():
         if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
             setattr(layer, name, value)
-
-
-def write_record(
-    layer: Labels,
-    image: Image,
-    placement: LayerPlacement,
-    record: dict[str, Any],
-    others: Sequence[LayerPlacement] = (),
-) -> None:
-    """Write the record of a labels layer into its metadata; napari redraws its window for that.
-
-    Parameters
-    ----------
-    layer : napari.layers.Labels
-    image : napari.layers.Image
-    placement : LayerPlacement
-        Of the plane that was written last.
-    record : dict
-        Of that plane.
-    others : sequence of LayerPlacement
-        Of planes written before, and not recorded yet.
-    """
-    planes = [list(plane_key(written.index)) for written in (*others, placement)]
-    own = {"image": str(image.unique_id), "layer": str(layer.unique_id), "plane": planes[-1]}
-    record = record | own
-    if len(planes[-1]) > 2:
-        before = layer.metadata.get(METADATA_KEY, {}).get("planes_written", [])
-        record["planes_written"] = before + [plane for plane in planes if plane not in before]
-    layer.metadata = {**layer.metadata, METADATA_KEY: record}
 
 
 def check_labels_memory(image: Image, placement: LayerPlacement, layer: Labels | None) -> None:

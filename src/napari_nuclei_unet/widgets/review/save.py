@@ -23,13 +23,13 @@ from ..layers.checksum import array_crc32
 from ..layers.features import get_features_table
 from ..layers.geometry import full_resolution_data, hidden_axes, is_same_array, pixel_to_world
 from ..layers.label_ids import LabelsIndex, index_plane_axes
+from ..layers.labels_record import get_record_entries
 from ..layers.measurements import (
     MeasurementSource,
     create_labels_measurement_source,
     measure_box,
     whole_plane_box,
 )
-from ..layers.metadata_keys import METADATA_KEY
 from ..session.predictions import find_prediction
 from .target_form import LABELS_NEEDED, TargetForm
 
@@ -319,6 +319,6 @@ def build_export_result(viewer: ViewerModel, layer: Labels) -> Result:
         axes="".join(letters[axis] for axis in order),
         spacing=tuple(float(np.linalg.norm(linear[:, axis])) for axis in order),
         units=tuple(units),
-        record=dict(layer.metadata.get(METADATA_KEY, {})),
+        record=dict(get_record_entries(layer)),
         name=sanitize_name(layer.name, DEFAULT_FILE_STEM),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from ...io.paths import results_folder, sanitize_name
 from ...io.tables import read_table
 from ...models.model import load_model, read_card
 from ...progress import Step, Stop, forward_stop
+from ...provenance.record import Provenance
 from ..common.job import reserve_threads
 from ..layers.image_source import ImageSource
 from ..layers.labels_layer import LayerPlacement
@@ -39,7 +39,7 @@ class BlockwiseTaskOutput:
     progress : RunProgress
     whole : bool
         Whether all planes are finished.
-    record : dict
+    provenance : Provenance
     table : pandas.DataFrame or None
         Of all nuclei, if all planes are finished.
     already_done : bool
@@ -49,7 +49,7 @@ class BlockwiseTaskOutput:
     path: Path
     progress: RunProgress
     whole: bool
-    record: dict[str, Any]
+    provenance: Provenance
     table: Any = None
     already_done: bool = False
 
@@ -103,16 +103,16 @@ def _segment_into_store_steps(
         segment_blockwise_steps(layers, store, journal, block_params, check=check)
     )
     whole = progress.next_plane(len(layers)) is None
-    record = _record(request)
+    provenance = _describe(request, progress)
     if whole and not store.finished:
-        store.write_record(record)
+        store.write_record(provenance.to_json())
         for step in store.build_pyramid():
             if (yield step):
-                return BlockwiseTaskOutput(path, progress, False, record)
+                return BlockwiseTaskOutput(path, progress, False, provenance)
         if not progress.failed:
             store.finish()
     return BlockwiseTaskOutput(
-        path, progress, whole, record, read_table(table) if whole else None, already_done
+        path, progress, whole, provenance, read_table(table) if whole else None, already_done
     )
 
 
@@ -158,23 +158,23 @@ def _labels_grid(source: ImageSource, place: LayerPlacement) -> LabelsGrid:
     )
 
 
-def _record(request: SegmentRequest) -> dict[str, Any]:
-    """Return the record of the run, as far as it holds for all planes."""
+def _describe(request: SegmentRequest, progress: RunProgress) -> Provenance:
+    """Return the provenance of the run, as far as it holds for all planes."""
     from ...segmentation.device import plan_inference
 
     model = load_model(request.model)
-    card, plan = model.card, plan_inference(request.params, request.device, model.network.config)
-    return {
-        "plugin": "napari-nuclei-unet",
-        "version": version("napari-nuclei-unet"),
-        "model": card.name,
-        "model_sha256": card.sha256,
-        "device": request.device,
-        "params": dict(vars(request.params)),
-        "ran_on": dataclasses.asdict(plan),
-        "format": "zarr",
-        "stopped": False,
-    } | describe_origin(request, request.source, find_sampled_file(request.source))
+    return Provenance.of_run(
+        model=model.card.name,
+        model_sha256=model.card.sha256,
+        device=request.device,
+        params=request.params,
+        ran_on=plan_inference(request.params, request.device, model.network.config),
+        seconds=round(progress.seconds, 3),
+        format="zarr",
+        nuclei=progress.nuclei,
+        failed=tuple(block.message for block in progress.failed),
+        **describe_origin(request, request.source, find_sampled_file(request.source)),
+    )
 
 
 def _run_fingerprint(

@@ -13,9 +13,9 @@ from ...arrays.blocks import LARGE
 from ...errors import UserError
 from ..layers.features import get_features_table
 from ..layers.image_source import ImageSource
-from ..layers.labels_layer import detach_labels, write_record
+from ..layers.labels_layer import detach_labels
+from ..layers.labels_record import get_record_entries, set_record_entries, write_record
 from ..layers.measurements import create_measurement_source
-from ..layers.metadata_keys import METADATA_KEY
 from ..layers.streamed_features import select_plane_rows
 from .blockwise_store import BlockwiseTaskOutput, blockwise_task_steps, plane_columns
 from .plane_task import PlaneTask, SegmentRequest
@@ -102,7 +102,7 @@ class BlockwiseController(TaskController):
 
         store, key = LabelsStore.open_existing(result.path), str(result.path)
         for layer in list(self._viewer.layers):
-            if layer.metadata.get(METADATA_KEY, {}).get("store") == key:
+            if get_record_entries(layer).get("store") == key:
                 self._viewer.layers.remove(layer)
         height, width = source.shape
         paintable = height * width <= PAINTABLE or len(store.levels) == 1
@@ -113,8 +113,9 @@ class BlockwiseController(TaskController):
             **source.placement.geometry,
         )
         planes = [source.at_plane(index) for index in plane_indices]
-        *others, last = [plane.placement for plane in planes]
-        write_record(layer, source.image, last, result.record | {"store": key}, others)
+        *others, last = [plane.placement.index for plane in planes]
+        write_record(layer, source.image, last, result.provenance, others)
+        set_record_entries(layer, store=key)
         detach_labels(layer)  # later results of a region get an in-memory layer of their own
         self._display_options.apply(layer)
         _tabulate(layer, planes, result.table)

@@ -12,6 +12,7 @@ from ..session.plane_result import PlaneResult
 from .blockwise_task import is_large
 
 if TYPE_CHECKING:
+    from ...provenance.record import Provenance
     from ..session.model_form import ModelForm
     from ..session.predictions import PredictionCache
     from .source_form import SourceForm
@@ -53,11 +54,11 @@ class CurrentPlane:
         source = self._whole_source() if self._source_form.planes.axes else None
         return self._predictions.find_planes(source, self._model.model.value) if source else []
 
-    def record(self, layer: Labels) -> dict[str, Any] | None:
-        """Return the record of this plane of the labels, which other planes may share."""
+    def provenance(self, layer: Labels) -> Provenance | None:
+        """Return the provenance of this plane of the labels, which other planes may share."""
         if (source := self._whole_source()) is None:
             return None
-        return self._predictions.get_record(layer, source.placement.index)
+        return self._predictions.get_provenance(layer, source.placement.index)
 
     def explain_missing(self) -> str:
         """Return a message that explains why the plane has no cached result."""
@@ -66,8 +67,8 @@ class CurrentPlane:
 
     def has_mixed_settings(self, layer: Labels) -> bool:
         """Return whether planes of the labels are known to have different settings."""
-        records = self._predictions.get_records(layer)
-        return len({_settings_key(record) for record in records}) > 1
+        provenances = self._predictions.get_provenances(layer)
+        return len({_settings_key(provenance) for provenance in provenances}) > 1
 
     def _whole_source(self) -> ImageSource | None:
         try:
@@ -76,8 +77,8 @@ class CurrentPlane:
             return None
 
 
-def _settings_key(record: dict[str, Any]) -> str:
-    """Return the part of a record that is the same for all planes of one run."""
-    source = record.get("source") or {}
-    same = [record.get(name) for name in ("model", "model_sha256", "params", "region")]
-    return repr([*same, source.get("channel"), source.get("level")])
+def _settings_key(provenance: Provenance) -> tuple[Any, ...]:
+    """Return the part of a provenance that is the same for all planes of one run."""
+    source = provenance.source
+    same = provenance.model, provenance.model_sha256, provenance.params, provenance.region
+    return (*same, source and source.channel, source and source.level)

@@ -22,7 +22,8 @@ from ..common.notify import report_user_errors, show_user_error
 from ..layers.features import get_features_table
 from ..layers.label_ids import get_label_ids
 from ..layers.labels_layer import check_unlocked, get_geometry
-from ..layers.metadata_keys import LINKED_IDS_KEY, METADATA_KEY, TRACKS_KEY
+from ..layers.labels_record import get_record_entries, set_record_entries
+from ..layers.metadata_keys import LINKED_IDS_KEY, TRACKS_KEY
 from .plane_form import axis_name
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def remove_tracks_layer(viewer: ViewerModel, labels: Labels) -> None:
 
 def stale_ids_warning(labels: Labels, which: str = " of this plane") -> str:
     """Return a warning if ids no longer match across planes, as some were rewritten; or ""."""
-    action, record = labels.metadata.get(LINKED_IDS_KEY), labels.metadata.get(METADATA_KEY, {})
+    action, record = labels.metadata.get(LINKED_IDS_KEY), get_record_entries(labels)
     if action is None or record.get("join") or record.get("track"):
         return ""
     return f" · ids{which} are new: {action} again"
@@ -249,13 +250,12 @@ def stale_ids_warning(labels: Labels, which: str = " of this plane") -> str:
 
 def _record_linking(layer: Labels, axis: int, over_time: bool) -> None:
     """Record in the metadata of the labels how their ids were linked."""
-    metadata = {**layer.metadata, LINKED_IDS_KEY: "link" if over_time else "join"}
-    if isinstance(record := layer.metadata.get(METADATA_KEY), dict):
+    layer.metadata = {**layer.metadata, LINKED_IDS_KEY: "link" if over_time else "join"}
+    if get_record_entries(layer):
         name = layer.axis_labels[axis].lower()
         letter = name if len(name) == 1 and name.isalpha() and name not in "cyx" else "z"
-        linking = {"join": None if over_time else letter, "track": over_time, "along": axis}
-        metadata[METADATA_KEY] = record | linking
-    layer.metadata = metadata
+        join = None if over_time else letter
+        set_record_entries(layer, join=join, track=over_time, along=axis)
 
 
 def _write_linked_ids(layer: Labels, output: LinkingTaskOutput) -> None:

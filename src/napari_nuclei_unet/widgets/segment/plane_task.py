@@ -18,7 +18,7 @@ from ...errors import UserError, convert_read_errors
 from ...models.model import load_model, shipped_models
 from ...params import SegmentParams
 from ...progress import Step, Stop
-from ...provenance.reproduce import describe_source
+from ...provenance.record import Provenance, SourceImage
 from ..common.job import reserve_threads
 from ..layers.checksum import array_crc32
 from ..layers.geometry import pixel_to_world
@@ -116,8 +116,9 @@ class PlaneTask:
 def plane_task_steps(request: SegmentRequest) -> Generator[Step, Stop, PlaneTaskOutput]:
     """Segment a plane; runs in the thread."""
     # torch, and readers of files, are imported when they are needed: napari starts faster
-    from ...segmentation.segment import predict_plane_steps
+    from ...segmentation.segment import predict_plane_steps, with_provenance
 
+    started = time.perf_counter()
     reserve_threads(request.threads_free)
     source = request.source
     with convert_read_errors("The image"):
@@ -126,9 +127,10 @@ def plane_task_steps(request: SegmentRequest) -> Generator[Step, Stop, PlaneTask
     prediction = yield from predict_plane_steps(
         plane, load_model(request.model), request.params, request.device, source.region_at_level
     )
-    prediction.record.update(describe_origin(request, source, find_source_file(source, crc)))
+    origin = describe_origin(request, source, find_source_file(source, crc))
+    prediction = with_provenance(prediction, seconds=_seconds_since(started), **origin)
     output = PlaneTaskOutput(detach_pixels(prediction, source), None, crc)
-    if prediction.record["stopped"]:
+    if prediction.provenance.stopped:
         return output
     return (yield from separate_nuclei_steps(request, output, plane))
 
@@ -137,42 +139,45 @@ def separate_nuclei_steps(
     request: SegmentRequest, output: PlaneTaskOutput, plane: NDArray[Any] | None = None
 ) -> Generator[Step, Stop, PlaneTaskOutput]:
     """Separate the nuclei of a prediction of the pixels ``plane``; runs in the thread."""
-    from ...segmentation.segment import retune
+    from ...segmentation.segment import retune, with_provenance
 
     yield Step(1, 1)
+    started = time.perf_counter() - (output.prediction.provenance.seconds or 0)
     segmentation = retune(output.prediction, request.params)
+    segmentation = with_provenance(segmentation, seconds=_seconds_since(started))
     return dataclasses.replace(output, retuned=RetunedPlane.of(segmentation, request.source, plane))
+
+
+def _seconds_since(started: float) -> float:
+    return round(time.perf_counter() - started, 3)
 
 
 def describe_origin(
     request: SegmentRequest, source: ImageSource, file: str | None
 ) -> dict[str, Any]:
-    """Return the part of the record that identifies model file, image and plane."""
-    described = describe_source(
-        source.plane_index_at_level,
-        source.axes,
-        file,
-        source.level,
-        np.dtype(source.pixels.dtype),
-        (source.shape, source.shape_at_level),
-    )
+    """Return the part of the provenance that identifies model file, image and plane."""
     axes = [axis for axis, name in enumerate(source.axes) if name not in "CYX"]
     lengths = [
-        [int(array.shape[axis]) for axis in axes]
+        tuple(int(array.shape[axis]) for axis in axes)
         for array in (source.full_resolution, source.pixels)
     ]
-    extra = {
-        "layer": source.image.name,
-        "multiscale": bool(source.image.multiscale),
-        # of the axes of "planes"; None where the level has fewer, numbered otherwise
-        "lengths": lengths[0] if lengths[0] == lengths[1] else None,
-    }
-    is_shipped = request.model in shipped_models()
-    region = source.region
+    described = SourceImage.of(
+        source.plane_index_at_level,
+        source.axes,
+        np.dtype(source.pixels.dtype),
+        source.shape,
+        level_size=source.shape_at_level,
+        level=source.level,
+        path=file,
+        layer=source.image.name,
+        multiscale=bool(source.image.multiscale),
+        # None where the level has fewer planes, numbered otherwise
+        lengths=lengths[0] if lengths[0] == lengths[1] else None,
+    )
     return {
-        "model_file": None if is_shipped else request.model,
-        "source": described | extra,
-        "region": None if region is None else [list(map(list, ring)) for ring in region.polygons],
+        "model_file": None if request.model in shipped_models() else request.model,
+        "source": described,
+        "region": None if source.region is None else source.region.polygons,
     }
 
 
@@ -240,18 +245,23 @@ def summarize_plane(retuned: RetunedPlane, source: ImageSource, seconds: float |
     seconds : float or None
         None: the plane was only retuned.
     """
-    record = retuned.result.record
+    provenance = retuned.result.provenance
     parts = summarize_areas(retuned.areas, source)
-    if record.get("stopped"):
+    if provenance.stopped:
         parts[0] += " in the part that was finished"
     elif retuned.inside is not None:
         parts[0] += " in the region"
-    if record["zoom"] != 1:
-        parts.append(f"network zoom {record['zoom']:.2g}")
+    if provenance.zoom != 1:
+        parts.append(f"network zoom {provenance.zoom:.2g}")
     if seconds is not None:
-        ran = record["ran_on"]
-        parts.append(f"{seconds:.1f} s on {ran['device'].upper()}, {ran['precision']}")
+        parts.append(format_speed(seconds, provenance))
     return " · ".join(parts)
+
+
+def format_speed(seconds: float, provenance: Provenance) -> str:
+    """Format how long a run took, and on what."""
+    ran = provenance.ran_on
+    return f"{seconds:.1f} s" + (f" on {ran.device.upper()}, {ran.precision}" if ran else "")
 
 
 def summarize_areas(areas: NDArray[np.integer], source: ImageSource) -> list[str]:

@@ -69,7 +69,7 @@ class PlaneWriter:
             layer,
             lambda: show_labels(
                 self._viewer, source.image, source.plane_index, retuned.labels, retuned.inside,
-                retuned.result.record,
+                retuned.result.provenance,
             ),
             place.index,
         )  # fmt: skip
@@ -91,7 +91,7 @@ class PlaneWriter:
         assert retuned is not None
         result = PlaneResult(
             source, output.prediction, output.checksum, get_model_stamp(request.model),
-            layer, place, retuned.inside, retuned.result.record,
+            layer, place, retuned.inside, retuned.result.provenance,
         )  # fmt: skip
         result.mark_written()
         result.update_features(retuned, publish=publish)

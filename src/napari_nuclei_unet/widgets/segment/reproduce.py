@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QHBoxLayout
 
-from ...provenance.reproduce import extend_record_to_stack, format_command, format_python
+from ...errors import UserError
+from ...provenance.record import Provenance
+from ...provenance.reproduce import extend_to_stack, format_command, format_python
 from ..common.controls import Panel, create_button, fill_layout
 from ..common.notify import report_user_errors
+from ..layers.labels_record import LabelsRecord
 from ..layers.metadata_keys import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from .source_form import SourceForm
 
 
-DAMAGED_RECORD = "The record of these labels is damaged, or of another version."
 MIXED_SETTINGS = (
     "planes were made with different settings, and these are those of the plane on view"
 )
@@ -32,15 +34,6 @@ PLANES_NOT_A_RANGE = (
     "it makes the plane on view only, as those that were segmented are no range, or fewer at the "
     "level"
 )
-
-
-@contextmanager
-def report_damaged_record() -> Iterator[None]:
-    """End the block, with a warning, where a record is not as this version writes it."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        show_warning(DAMAGED_RECORD)
 
 
 class ReproducePanel(Panel):
@@ -54,14 +47,14 @@ class ReproducePanel(Panel):
     use : callable
         Called with the record whose settings are restored.
     current_plane : CurrentPlane
-        Has the record of the plane on view, which may differ from that of the labels.
+        Has the provenance of the plane on view, which may differ from that of the labels.
     """
 
     def __init__(
         self,
         viewer: ViewerModel,
         source_form: SourceForm,
-        use: Callable[[dict[str, Any]], object],
+        use: Callable[[LabelsRecord], object],
         current_plane: CurrentPlane,
     ) -> None:
         super().__init__()
@@ -83,46 +76,50 @@ class ReproducePanel(Panel):
         )
         fill_layout(QHBoxLayout(self), command, python, restore)
 
-    def _copy(self, format_record: Callable[[dict[str, Any]], str], noun: str, *_: object) -> None:
-        if (record := self._record()) is None:
-            return
-        with report_user_errors(show_warning), report_damaged_record():
-            stack_record, note = self._for_all_planes(record)
-            text = format_record(self._with_current_name(stack_record))
+    def _copy(self, format_result: Callable[[Provenance], str], noun: str, *_: object) -> None:
+        with report_user_errors(show_warning):
+            record, note = self._for_all_planes(self._find_record())
+            text = format_result(self._with_current_name(record))
             QGuiApplication.clipboard().setText(text)
             self.message.emit(f"The {noun} is on the clipboard{note}.")
 
-    def _for_all_planes(self, record: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        """Extend a record of the plane on view to all planes of its labels, with a note on it."""
-        if (stack_record := extend_record_to_stack(record)) is None:
-            plane_record = {name: record[name] for name in record if name not in ("join", "track")}
-            return plane_record, f": {PLANES_NOT_A_RANGE}"
-        layer = self._source_form.find_result()
-        mixed = (
-            stack_record is not record
-            and layer is not None
-            and self._current_plane.has_mixed_settings(layer)
-        )
-        return stack_record, f": {MIXED_SETTINGS}" if mixed else ""
-
-    def _with_current_name(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Update the name of the image layer in a record."""
-        for layer in self._viewer.layers:
-            if str(layer.unique_id) == record.get("image") and "source" in record:
-                return record | {"source": record["source"] | {"layer": layer.name}}
-        return record
-
     def _restore(self, *_: object) -> None:
-        if (record := self._record()) is None:
-            return
-        with report_damaged_record():
-            stack_record, note = self._for_all_planes(record)
-            self._use(stack_record)
+        with report_user_errors(show_warning):
+            record, note = self._for_all_planes(self._find_record())
+            self._use(record)
             if MIXED_SETTINGS in note:
                 self.message.emit(f"{MIXED_SETTINGS.capitalize()}.")
 
-    def _record(self) -> dict[str, Any] | None:
-        """Find the record of the selected labels, of their file, or of the image's result."""
+    def _for_all_planes(self, record: LabelsRecord) -> tuple[LabelsRecord, str]:
+        """Extend a record of the plane on view to all planes of its labels, with a note on it."""
+        provenance = extend_to_stack(record.provenance, record.planes_written)
+        if provenance is None:
+            unlinked = replace(record.provenance, join=None, track=False)
+            return replace(record, provenance=unlinked), f": {PLANES_NOT_A_RANGE}"
+        layer = self._source_form.find_result()
+        mixed = (
+            provenance is not record.provenance
+            and layer is not None
+            and self._current_plane.has_mixed_settings(layer)
+        )
+        return replace(record, provenance=provenance), f": {MIXED_SETTINGS}" if mixed else ""
+
+    def _with_current_name(self, record: LabelsRecord) -> Provenance:
+        """Return the provenance with the present name of the image layer."""
+        source = record.provenance.source
+        for layer in self._viewer.layers:
+            if str(layer.unique_id) == record.image and source is not None:
+                return replace(record.provenance, source=replace(source, layer=layer.name))
+        return record.provenance
+
+    def _find_record(self) -> LabelsRecord:
+        """Find the record of the selected labels, of their file, or of the image's result.
+
+        Raises
+        ------
+        UserError
+            If there is none, or it is damaged.
+        """
         active = self._viewer.layers.selection.active
         if (
             isinstance(active, Labels)
@@ -133,13 +130,13 @@ class ReproducePanel(Panel):
             from ...io.labels import read_record
 
             if (file_record := read_record(active.source.path)) is not None:
-                return file_record
+                return LabelsRecord.from_json(file_record)
         layer = self._source_form.find_result()
         if layer is None:
-            show_warning("There is no result yet: click Segment, or select its labels layer.")
-            return None
-        record = layer.metadata[METADATA_KEY]
-        if not isinstance(record, dict):
-            show_warning(DAMAGED_RECORD)
-            return None
-        return record | (self._current_plane.record(layer) or {})
+            raise UserError("There is no result yet: click Segment, or select its labels layer.")
+        record = LabelsRecord.from_json(layer.metadata[METADATA_KEY])
+        plane = self._current_plane.provenance(layer)
+        if plane is None:
+            return record
+        linked = {name: getattr(record.provenance, name) for name in ("join", "track", "along")}
+        return replace(record, provenance=replace(plane, **linked))

@@ -10,7 +10,6 @@ from ...params import SegmentParams
 from ...progress import Step, Stop
 from ..layers.features import get_features_table
 from ..layers.geometry import is_on_view
-from ..layers.labels_layer import write_record
 from ..session.plane_result import PlaneResult, RetunedPlane
 from ..session.predictions import retune_plane
 from .linking import stale_ids_warning
@@ -83,7 +82,7 @@ class RetuneController(TaskController):
 
     def _on_ended(self, task: RetuneTask, result: Any) -> None:
         if (last := task.last) is not None:
-            write_record(last.layer, last.source.image, last.placement, last.record)
+            last.write_record()
             get_features_table(last.layer).publish()
         warning = "" if last is None else stale_ids_warning(last.layer, "")
         self._status_panel.show_message(task.summary(result is True) + warning)

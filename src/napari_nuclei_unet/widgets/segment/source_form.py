@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
 from ...errors import UserError
+from ...provenance.record import SourceImage
 from ..common.canvas import find_canvas
 from ..common.controls import create_combo_box, create_row
 from ..common.layer_combo import reload_choices
@@ -24,7 +26,8 @@ from ..layers.image_source import (
     source_on_view,
 )
 from ..layers.labels_layer import find_result_layer
-from ..layers.metadata_keys import METADATA_KEY, PROBABILITY_KEY, REGION_KEY, list_layers
+from ..layers.labels_record import LabelsRecord, get_record_entries
+from ..layers.metadata_keys import PROBABILITY_KEY, REGION_KEY, list_layers
 from .plane_form import CURRENT_PLANE, PlaneForm, axis_name, stack_axes
 
 if TYPE_CHECKING:
@@ -129,12 +132,12 @@ class SourceForm(QObject):
         canvas = find_canvas(self.image.native)
         return None if canvas is None else (canvas.height(), canvas.width())
 
-    def use_record(self, record: dict[str, Any]) -> None:
+    def use_record(self, record: LabelsRecord) -> None:
         """Select the source of a result; its region is restored as a shapes layer.
 
         Parameters
         ----------
-        record : dict
+        record : LabelsRecord
 
         Raises
         ------
@@ -142,43 +145,46 @@ class SourceForm(QObject):
             If the view cannot show the plane.
         """
         for layer in self.image.choices:
-            if str(layer.unique_id) == record.get("image"):
+            if str(layer.unique_id) == record.image:
                 self.image.value = layer
-        image, source = self.image.value, record.get("source")
-        if image is None or source is None or len(source["index"]) != image.ndim:
+        image, source, region = self.image.value, record.provenance.source, record.provenance.region
+        if source is None:
             return
+        if image is not None and len(source.index) == image.ndim:
+            self._use_source(image, source)
+            self.region.value = self._draw(image, region) if region else WHOLE_IMAGE
+        self.planes.use(source.planes)
+
+    def _use_source(self, image: Image, source: SourceImage) -> None:
         self._show_plane(image, source)
         self.planes.kind.value = CURRENT_PLANE
-        self.axis.value = source["channel_axis"]
-        if source["channel"] in self.channel.choices:
-            self.channel.value = source["channel"]
-        if source["level"] in self.level.choices:
-            self.level.value = source["level"]
-        self.region.value = self._draw(image, record) if record.get("region") else WHOLE_IMAGE
+        self.axis.value = source.channel_axis
+        if source.channel in self.channel.choices:
+            self.channel.value = source.channel
+        if source.level in self.level.choices:
+            self.level.value = source.level
 
-    def _show_plane(self, image: Image, source: dict[str, Any]) -> None:
+    def _show_plane(self, image: Image, source: SourceImage) -> None:
         """Move the dimension sliders to the plane of a record."""
-        level = np.asarray(image.level_shapes[source["level"]] if image.multiscale else (1,))
+        level = np.asarray(image.level_shapes[source.level] if image.multiscale else (1,))
         full = np.asarray(layer_shape(image))
-        index = np.array([0 if at is None else at for at in source["index"]], float)
+        index = np.array([0 if at is None else at for at in source.index], float)
         if image.multiscale:
             index = index * full // level[: image.ndim]
         world = np.asarray(image.data_to_world(index)) / viewer_unit_lengths(self._viewer, image)
         offset = self._viewer.dims.ndim - image.ndim
-        for axis, at in enumerate(source["index"]):
+        for axis, at in enumerate(source.index):
             if at is not None:
                 self._viewer.dims.set_point(axis + offset, world[axis])
 
-    def _draw(self, image: Image, record: dict[str, Any]) -> Shapes:
+    def _draw(self, image: Image, region: Sequence[Any]) -> Shapes:
         """Draw the region of a record on its image, replacing one drawn before."""
         key = str(image.unique_id)
         active = self._viewer.layers.selection.active
         for layer in list(self._viewer.layers):
             if layer.metadata.get(REGION_KEY) == key:
                 self._viewer.layers.remove(layer)
-        shapes = create_shapes_layer(
-            self.source(WHOLE_IMAGE), record["region"], f"{image.name} region"
-        )
+        shapes = create_shapes_layer(self.source(WHOLE_IMAGE), region, f"{image.name} region")
         shapes.metadata = {REGION_KEY: key}
         self._viewer.add_layer(shapes)
         self._viewer.layers.selection.active = active
@@ -238,8 +244,7 @@ class SourceForm(QObject):
     def _follow_selection(self, _: Any = None) -> None:
         """Choose the image that is selected, or whose nuclei are."""
         active = self._viewer.layers.selection.active
-        record = {} if active is None else active.metadata.get(METADATA_KEY, {})
-        image_id = record.get("image") if isinstance(record, dict) else None
+        image_id = None if active is None else get_record_entries(active).get("image")
         for image in self.image.choices:
             if image == active or (isinstance(active, Labels) and str(image.unique_id) == image_id):
                 self.image.value = image

@@ -14,6 +14,7 @@ from ...arrays.axes import PlaneIndex
 from ...errors import UserError
 from ...models.model import load_model
 from ...progress import Step, Stop, forward_stop
+from ...provenance.record import Provenance
 from ..common.job import reserve_threads
 from ..layers.checksum import array_crc32
 from ..layers.image_source import ImageSource
@@ -25,6 +26,7 @@ from .plane_task import (
     SegmentRequest,
     describe_origin,
     find_source_file,
+    format_speed,
     summarize_areas,
 )
 
@@ -65,7 +67,7 @@ class StackState:
         Planes that were skipped, because the user has edited their labels.
     seconds : float
         Of all runs.
-    record : dict
+    provenance : Provenance or None
         Of the plane that was written last.
     places : list of LayerPlacement
         Written since the layer's record was.
@@ -78,7 +80,7 @@ class StackState:
     failed: set[int] = field(default_factory=set)
     edited: set[int] = field(default_factory=set)
     seconds: float = 0.0
-    record: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance | None = None
     places: list[LayerPlacement] = field(default_factory=list)
 
     @property
@@ -105,9 +107,8 @@ class StackState:
         if self.edited:
             parts.append(f"{len(self.edited):,} edited by hand left alone")
         parts += median
-        if self.record:
-            ran = self.record["ran_on"]
-            parts.append(f"{self.seconds:.1f} s on {ran['device'].upper()}, {ran['precision']}")
+        if self.provenance is not None:
+            parts.append(format_speed(self.seconds, self.provenance))
         return " · ".join(parts)
 
 
@@ -202,11 +203,13 @@ def _stack_file(source: ImageSource) -> str | None:
 def _task_output(
     request: SegmentRequest, source: ImageSource, step: SegmentedPlaneStep, file: str | None
 ) -> PlaneTaskOutput:
+    from ...segmentation.segment import with_provenance
+
     crc = 0
     if isinstance(source.pixels, np.ndarray):  # lazy ones are not read again, nor ever compared
         crc = array_crc32(source.plane_index_at_level.read(source.pixels))
     origin = describe_origin(request, source, file)
-    step.prediction.record.update(origin)
-    step.result.record.update(origin)
-    retuned = RetunedPlane.of(step.result, source, np.asarray(step.result.plane.pixels))
-    return PlaneTaskOutput(detach_pixels(step.prediction, source), retuned, crc)
+    result = with_provenance(step.result, **origin)
+    retuned = RetunedPlane.of(result, source, np.asarray(result.plane.pixels))
+    prediction = detach_pixels(with_provenance(step.prediction, **origin), source)
+    return PlaneTaskOutput(prediction, retuned, crc)

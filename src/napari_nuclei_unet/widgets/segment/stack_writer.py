@@ -18,8 +18,8 @@ from ..layers.labels_layer import (
     find_labels_layer,
     set_geometry,
     write_plane_labels,
-    write_record,
 )
+from ..layers.labels_record import write_record
 from .linking import remove_tracks_layer, stale_ids_warning
 from .plane_task import PlaneTaskOutput, SegmentRequest
 from .plane_writer import PlaneWriter
@@ -142,7 +142,7 @@ class StackWriter(TaskController):
                 place.index,
             )
         stack.areas[number] = retuned.areas
-        stack.record = retuned.result.record
+        stack.provenance = retuned.result.provenance
         stack.places.append(place)
         result = self._plane_writer.cache(
             stack.request, source, output, layer, place, publish=False
@@ -187,9 +187,9 @@ class StackWriter(TaskController):
         layer, source = stack.layer, stack.request.source
         if layer is None or layer not in self._viewer.layers:
             return
-        if stack.places:
-            *others, last = stack.places
-            write_record(layer, source.image, last, stack.record, others)
+        if stack.places and stack.provenance is not None:
+            *others, last = [place.index for place in stack.places]
+            write_record(layer, source.image, last, stack.provenance, others)
             stack.places = []
             get_features_table(layer).publish()
         if source.image in self._viewer.layers and source.is_current:

@@ -11,7 +11,6 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
-from ...errors import UserError
 from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
 from ..common.controls import create_button, create_row, create_section, fill_layout
@@ -22,6 +21,7 @@ from ..common.status_panel import StatusPanel
 from ..common.warm_up import start_warm_up
 from ..layers.image_source import VISIBLE_REGION, ImageSource, check_offline
 from ..layers.labels_layer import check_labels_memory, check_unlocked, find_labels_layer
+from ..layers.labels_record import LabelsRecord
 from ..layers.watcher import LayerWatcher
 from ..session.model_form import ModelForm
 from ..session.plane_result import PlaneResult, RetunedPlane
@@ -32,7 +32,7 @@ from .display import DisplayOptions
 from .linking import LinkingPanel, stale_ids_warning
 from .plane_task import PlaneTask, PlaneTaskOutput, SegmentRequest, summarize_plane
 from .plane_writer import PlaneWriter
-from .reproduce import ReproducePanel, report_damaged_record
+from .reproduce import ReproducePanel
 from .retune_task import RetuneController
 from .review_button import ReviewButton
 from .runner import Runner, SegmentContext
@@ -91,7 +91,7 @@ class SegmentWidget(QWidget):
         self._display_options = DisplayOptions(self._viewer, self._source_form)
         self._linking_panel = LinkingPanel(self._viewer, self._source_form, self._predictions.write)
         self._reproduce_panel = ReproducePanel(
-            self._viewer, self._source_form, self.use_record, self._current_plane
+            self._viewer, self._source_form, self._use_record, self._current_plane
         )
         layout = QVBoxLayout(self)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -187,25 +187,20 @@ class SegmentWidget(QWidget):
         record : dict
             As in ``metadata["napari_nuclei_unet"]`` of a labels layer.
         """
+        with report_user_errors(show_warning):
+            self._use_record(LabelsRecord.from_json(record))
+
+    def _use_record(self, record: LabelsRecord) -> None:
         self._restoring = True  # or the result on view would be retuned with these settings
         try:
-            with report_user_errors(show_warning), report_damaged_record():
-                self._use_record(record)
+            self._source_form.use_record(record)
+            known = self._model.use_provenance(record.provenance)
+            self._form.set(record.provenance.params)  # after the model, which set thresholds
         finally:
             self._restoring = False
-
-    def _use_record(self, record: dict[str, Any]) -> None:
-        try:
-            params = SegmentParams(**record["params"])
-        except UserError as error:
-            raise ValueError from error
-        self._source_form.use_record(record)
-        self._source_form.planes.use((record.get("source") or {}).get("planes", ()))
-        known = self._model.use_record(record)
-        self._form.set(params)  # after the model, which set its own thresholds
         if not known:
             show_warning(
-                f"The model '{record.get('model')}' of these labels is not here any more, so "
+                f"The model '{record.provenance.model}' of these labels is not here any more, so "
                 f"'{self._model.model.value}' stays chosen; everything else is as it was."
             )
 

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QWidget
 from ...models.library import RANDOM_WEIGHTS_NAME
 from ...models.model import ModelCard, list_models, read_card, shipped_models
 from ...params import DEVICES
+from ...provenance.record import Provenance
 from ..common.controls import create_button, create_combo_box, create_row
 from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors
@@ -80,11 +81,11 @@ class ModelForm(QObject):
                 self.model.reset_choices()
             self.model.value = str(path)
 
-    def use_record(self, record: dict[str, Any]) -> bool:
-        """Select the model and device of a record; return False if the model is gone."""
-        if record.get("device") in DEVICES:
-            self.device.value = record["device"]
-        model = record.get("model_file") or record.get("model") or ""
+    def use_provenance(self, provenance: Provenance) -> bool:
+        """Select the model and device of a result; return False if the model is gone."""
+        if provenance.device in DEVICES:
+            self.device.value = provenance.device
+        model = provenance.model_file or provenance.model
         if model in self.model.choices:
             self.model.value = model
         elif Path(model).is_file():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,16 +15,13 @@ from ...arrays.axes import PlaneIndex, PlaneView
 from ...arrays.boxes import Box, bounding_box, enlarged
 from ...errors import UserError
 from ...models.model import find_model_path
+from ...provenance.record import Provenance
 from ..layers.checksum import array_crc32
 from ..layers.features import UNREVIEWED, get_features_table
 from ..layers.image_source import ImageSource
 from ..layers.label_ids import get_label_ids
-from ..layers.labels_layer import (
-    LayerPlacement,
-    clear_undo_history,
-    write_plane_labels,
-    write_record,
-)
+from ..layers.labels_layer import LayerPlacement, clear_undo_history, write_plane_labels
+from ..layers.labels_record import write_record
 from ..layers.measurements import (
     MapsGetter,
     create_measurement_source,
@@ -97,7 +94,7 @@ class PlaneResult:
         Of the plane in the layer.
     inside : ndarray, shape of the plane, bool, or None
         Where labels were written.
-    record : dict
+    provenance : Provenance or None
         Of the labels that were written last.
     written_checksum : tuple
         Of the labels that were written; see :meth:`mark_written`.
@@ -110,7 +107,7 @@ class PlaneResult:
     layer: Labels
     placement: LayerPlacement
     inside: NDArray[np.bool_] | None
-    record: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance | None = None
     written_checksum: tuple[Any, ...] | None = None
 
     @property
@@ -144,11 +141,16 @@ class PlaneResult:
             Whether the plane is on view, and has to be redrawn; else the layer's record stays, too.
         """
         write_plane_labels(self.layer, self.placement, retuned.labels, retuned.inside, refresh)
-        self.record = retuned.result.record
+        self.provenance = retuned.result.provenance
         if refresh:
-            write_record(self.layer, self.source.image, self.placement, self.record)
+            self.write_record()
         self.mark_written()
         self.update_features(retuned, refresh)
+
+    def write_record(self) -> None:
+        """Write the provenance of the labels into the metadata of their layer."""
+        if self.provenance is not None:
+            write_record(self.layer, self.source.image, self.placement.index, self.provenance)
 
     def update_features(self, retuned: RetunedPlane, publish: bool = True) -> None:
         """Update the features table of the layer with the measurements of new labels."""

@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from ...errors import UserError
 from ...params import SegmentParams
 from ...progress import Step
+from ...provenance.record import Provenance
 from ..common.job import ThreadJob
 from ..common.notify import report_user_errors
 from ..layers.checksum import array_crc32
@@ -120,16 +121,16 @@ class PredictionCache(QObject):
                 return stored
         return None
 
-    def get_record(self, layer: Labels, index: LabelsIndex) -> dict[str, Any] | None:
-        """Return the record of a plane of labels, if there is one."""
+    def get_provenance(self, layer: Labels, index: LabelsIndex) -> Provenance | None:
+        """Return the provenance of a plane of labels, if it is known."""
         results = self._results_on(layer, index)
-        return results[-1].record or None if results else None
+        return results[-1].provenance if results else None
 
-    def get_records(self, layer: Labels) -> list[dict[str, Any]]:
-        """Return the records of all stored planes of labels."""
+    def get_provenances(self, layer: Labels) -> list[Provenance]:
+        """Return the provenance of all stored planes of labels."""
         results = self._results_on(layer)
-        by_plane = {plane_key(stored.placement.index): stored.record for stored in results}
-        return [record for record in by_plane.values() if record]
+        by_plane = {plane_key(stored.placement.index): stored.provenance for stored in results}
+        return [provenance for provenance in by_plane.values() if provenance is not None]
 
     def _results_on(
         self, layer: Labels | None, index: LabelsIndex | None = None

@@ -17,7 +17,8 @@ from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors
 from ..layers.geometry import full_resolution_data, layer_shape
 from ..layers.image_source import guess_layer_channel_axis
-from ..layers.metadata_keys import ERRORS_KEY, METADATA_KEY, PROBABILITY_KEY, list_layers
+from ..layers.labels_record import get_record_entries
+from ..layers.metadata_keys import ERRORS_KEY, PROBABILITY_KEY, list_layers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -67,8 +68,7 @@ def pair_layers(image: Image, labels: Labels) -> LayerPair:
     UserError
         If their shapes differ.
     """
-    record = labels.metadata.get(METADATA_KEY, {})
-    source = record.get("source", {}) if isinstance(record, dict) else {}
+    source = get_record_entries(labels).get("source") or {}
     candidates = [
         (source.get("channel_axis"), source.get("channel")),
         (guess_layer_channel_axis(image), 0),
@@ -124,8 +124,7 @@ def find_pairs(viewer: ViewerModel) -> list[LayerPair]:
 
 
 def _was_segmented_from(labels: Labels, image: Image) -> bool:
-    record = labels.metadata.get(METADATA_KEY, {})
-    return isinstance(record, dict) and record.get("image") == str(image.unique_id)
+    return bool(get_record_entries(labels).get("image") == str(image.unique_id))
 
 
 class PairList(QObject):

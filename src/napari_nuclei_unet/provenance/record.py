@@ -1,0 +1,237 @@
+"""Provenance of a result: what made it, and what makes it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..arrays.axes import PlaneIndex
+from ..errors import UserError
+from ..params import SegmentParams
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+PLUGIN = "napari-nuclei-unet"
+# Keys of files that are not the names of attributes.
+JSON_KEYS = {"fingerprint": "wish"}
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """How tiles went through the network.
+
+    Attributes
+    ----------
+    device : str
+        ``cpu``, ``cuda`` or ``mps``.
+    precision : str
+        ``fp32``, ``bf16`` or ``fp16``.
+    tile : int
+        Largest edge of a tile without its halo, in pixels.
+    batch : int
+        Tiles at a time.
+    """
+
+    device: str
+    precision: str
+    tile: int
+    batch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceImage:
+    """Image and planes that a result is of.
+
+    Attributes
+    ----------
+    path : str or None
+        File of the image, if ``io.images.read_image`` returns the same array.
+    axes : str
+        A letter for every axis.
+    planes : tuple of (int or str)
+        For every axis that is neither channels nor of the plane: a position, "all", or a range
+        such as "2-5".
+    channel : int, "mean" or None
+    level : int
+        Of a pyramid.
+    size, level_size : (int, int)
+        Height and width of a plane: at full resolution, and at the level.
+    index : tuple of (int or None)
+        Of a plane, for every axis.
+    channel_axis : int or None
+    mean_dtype : str
+        In which channels are averaged.
+    layer : str or None
+        Name of the image layer, if the result was made in the window.
+    multiscale : bool or None
+        Whether that layer is a pyramid.
+    lengths : tuple of int or None
+        Of the axes of ``planes``; None if the level has fewer.
+    """
+
+    path: str | None
+    axes: str
+    planes: tuple[int | str, ...]
+    channel: int | Literal["mean"] | None
+    level: int
+    # not "shape", by which tifffile would know its own metadata in a description
+    size: tuple[int, int]
+    level_size: tuple[int, int]
+    index: tuple[int | None, ...]
+    channel_axis: int | None
+    mean_dtype: str
+    layer: str | None = None
+    multiscale: bool | None = None
+    lengths: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        plane_index: PlaneIndex,
+        axes: str,
+        dtype: np.dtype[Any],
+        size: tuple[int, int],
+        **others: Any,
+    ) -> SourceImage:
+        """Describe the image that a plane is of.
+
+        Parameters
+        ----------
+        plane_index : PlaneIndex
+        axes : str
+            A letter for every axis of ``plane_index``.
+        dtype : dtype
+            Of the image.
+        size : (int, int)
+            Height and width of the plane at full resolution.
+        **others
+            Other attributes.
+        """
+        index, axis = plane_index.index, plane_index.channel_axis
+        planes = tuple(at for at, name in zip(index, axes, strict=True) if name not in "CYX")
+        channel = "mean" if plane_index.mean else None if axis is None else index[axis]
+        exact = "float32" if dtype.itemsize <= 2 else "float64"
+        return cls(
+            axes=axes,
+            index=index,
+            channel_axis=axis,
+            mean_dtype=exact,
+            size=size,
+            **{"planes": planes, "channel": channel} | others,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What made a result, and what makes it again.
+
+    Attributes
+    ----------
+    version : str or None
+        Of this plugin.
+    model : str
+    model_sha256 : str or None
+        Checksum of its file.
+    device : str
+        As it was asked for.
+    time : str or None
+        When the result was made, in ISO 8601, UTC.
+    region : polygons or None
+        As in ``arrays.boxes.Region``; None: whole planes.
+    stopped : bool
+        Whether the run was stopped, so that something is missing.
+    params : SegmentParams
+        With thresholds as they were resolved.
+    ran_on : InferenceSettings or None
+    diameter, zoom : float, tuple of float, or None
+        Typical diameter of nuclei in pixels (None where there are none), and the zoom at which
+        the network saw the plane; tuples for several planes, None if they differ by block.
+    seconds : float or None
+    source : SourceImage or None
+    model_file : str or None
+        Path of a model that is not shipped.
+    join : str or None
+        Axis along which nuclei were joined.
+    track : bool
+        Whether nuclei were tracked over time.
+    along : int or None
+        Number of the axis of labels along which they were joined or tracked in the window.
+    format : {"tiff", "zarr"} or None
+    nuclei : int or None
+    failed : tuple of str
+        Parts that could not be read, with reasons.
+    fingerprint : dict or None
+        Everything that affects the result, under the names of flags.
+    table_crc : int or None
+        CRC-32 of the file of the table.
+    """
+
+    version: str | None = None
+    model: str
+    model_sha256: str | None = None
+    device: str = "auto"
+    time: str | None = None
+    region: tuple[tuple[tuple[float, float], ...], ...] | None = None
+    stopped: bool = False
+    params: SegmentParams
+    ran_on: InferenceSettings | None = None
+    diameter: float | tuple[float | None, ...] | None = None
+    zoom: float | tuple[float, ...] | None = None
+    seconds: float | None = None
+    source: SourceImage | None = None
+    model_file: str | None = None
+    join: str | None = None
+    track: bool = False
+    along: int | None = None
+    format: Literal["tiff", "zarr"] | None = None
+    nuclei: int | None = None
+    failed: tuple[str, ...] = ()
+    fingerprint: dict[str, Any] | None = None
+    table_crc: int | None = None
+
+    @classmethod
+    def of_run(cls, **values: Any) -> Provenance:
+        """Describe a run of this version of the plugin that ends now."""
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(version=version(PLUGIN), time=time, **values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert to what JSON can hold: always the same keys, in the same order."""
+        values = _adapter().dump_python(self, mode="json")
+        return {"plugin": PLUGIN} | {JSON_KEYS.get(name, name): values[name] for name in values}
+
+    @classmethod
+    def from_json(cls, record: object) -> Provenance:
+        """Convert from what :meth:`to_json`, or an earlier version, has written.
+
+        Keys of others are ignored.
+
+        Raises
+        ------
+        UserError
+            If something is missing, or is of another kind.
+        """
+        try:
+            values = dict(record)  # type: ignore[call-overload]
+            for name, key in JSON_KEYS.items():
+                values[name] = values.pop(key, None)
+            return _adapter().validate_python(values)
+        except (TypeError, ValueError, UserError) as error:
+            raise UserError(
+                "The record of these labels is damaged, or of another version."
+            ) from error
+
+
+@cache
+def _adapter() -> TypeAdapter[Provenance]:
+    """Return the converter between objects and JSON."""
+    # takes 0.1 s, which would delay the start of napari
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Provenance)

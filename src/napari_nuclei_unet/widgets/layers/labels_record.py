@@ -1,0 +1,87 @@
+"""Record in the metadata of a labels layer: what made it, and which layers it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...provenance.record import Provenance
+from .label_ids import LabelsIndex, plane_key
+from .metadata_keys import METADATA_KEY
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels, Layer
+
+
+@dataclass(frozen=True)
+class LabelsRecord:
+    """Record of labels.
+
+    Attributes
+    ----------
+    provenance : Provenance
+        Of the plane that was written last.
+    image : str or None
+        Unique id of the image layer.
+    planes_written : tuple of tuple of (int or None)
+        Indices of all planes that were written, with None for the axes of the plane.
+    """
+
+    provenance: Provenance
+    image: str | None = None
+    planes_written: tuple[tuple[int | None, ...], ...] = ()
+
+    @classmethod
+    def from_json(cls, record: object) -> LabelsRecord:
+        """Convert from the metadata of a layer, or from what a file holds.
+
+        Raises
+        ------
+        UserError
+            If it is damaged.
+        """
+        provenance, entries = Provenance.from_json(record), record
+        assert isinstance(entries, dict)
+        planes = tuple(tuple(plane) for plane in entries.get("planes_written", ()))
+        return cls(provenance, entries.get("image"), planes)
+
+
+def get_record_entries(layer: Layer) -> dict[str, Any]:
+    """Return the record of a layer as JSON holds it; empty if it has none."""
+    record = layer.metadata.get(METADATA_KEY)
+    return record if isinstance(record, dict) else {}
+
+
+def set_record_entries(layer: Layer, /, **entries: Any) -> None:
+    """Set entries of the record of a layer."""
+    layer.metadata = {**layer.metadata, METADATA_KEY: get_record_entries(layer) | entries}
+
+
+def write_record(
+    layer: Labels,
+    image: Image,
+    index: LabelsIndex,
+    provenance: Provenance,
+    others: Sequence[LabelsIndex] = (),
+) -> None:
+    """Write the record of a labels layer into its metadata; napari redraws its window for that.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels
+    image : napari.layers.Image
+    index : tuple of (int or slice)
+        Of the plane that was written last.
+    provenance : Provenance
+        Of that plane.
+    others : sequence of tuple of (int or slice)
+        Of planes written before, and not recorded yet.
+    """
+    planes = [list(plane_key(written)) for written in (*others, index)]
+    own = {"image": str(image.unique_id), "layer": str(layer.unique_id), "plane": planes[-1]}
+    record = provenance.to_json() | own
+    if len(planes[-1]) > 2:
+        before = get_record_entries(layer).get("planes_written", [])
+        record["planes_written"] = before + [plane for plane in planes if plane not in before]
+    layer.metadata = {**layer.metadata, METADATA_KEY: record}
