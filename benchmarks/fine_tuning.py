@@ -30,7 +30,7 @@ from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.finetune import fine_tune_steps
 from napari_nuclei_unet.training.finetune_data import Pair, make_finetune_data
 from napari_nuclei_unet.training.loop import Epoch
-from napari_nuclei_unet.training.presets import RECIPES
+from napari_nuclei_unet.training.recipes import RECIPES
 from napari_nuclei_unet.training.reference_images import read_reference_images
 from napari_nuclei_unet.training.split import split_by_group
 from napari_nuclei_unet.training.threshold_tuning import predict_examples

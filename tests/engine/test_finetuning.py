@@ -17,7 +17,7 @@ from napari_nuclei_unet.training.evaluation import FineTuned
 from napari_nuclei_unet.training.finetune import fine_tune_steps
 from napari_nuclei_unet.training.finetune_data import FineTuneData, Pair, make_finetune_data
 from napari_nuclei_unet.training.loop import LOSS_NOT_FINITE, Epoch
-from napari_nuclei_unet.training.presets import RECIPES
+from napari_nuclei_unet.training.recipes import RECIPES
 from napari_nuclei_unet.training.trainer import _sampling_probabilities, contracting_path
 
 QUICK = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32}

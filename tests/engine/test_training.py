@@ -22,7 +22,7 @@ from napari_nuclei_unet.segmentation.device import CPU_TILE
 from napari_nuclei_unet.training.checkpoint import checkpoint_path, load_checkpoint
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.loop import Epoch, train_steps
-from napari_nuclei_unet.training.presets import RECIPES
+from napari_nuclei_unet.training.recipes import RECIPES
 from napari_nuclei_unet.training.split import split_by_group
 from napari_nuclei_unet.training.train import TrainStart, train
 from napari_nuclei_unet.training.trainer import augmentation_strength, iter_batches, new_network

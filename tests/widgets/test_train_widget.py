@@ -17,7 +17,7 @@ from napari_nuclei_unet.models.model import read_card, read_model
 from napari_nuclei_unet.params import PARAMETER_LABELS
 from napari_nuclei_unet.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_nuclei_unet.training.finetune_data import Pair
-from napari_nuclei_unet.training.presets import RECIPES
+from napari_nuclei_unet.training.recipes import RECIPES
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
 from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY
 from napari_nuclei_unet.widgets.train.resume import ResumeState, find_interrupted

@@ -1,4 +1,4 @@
-"""How far a run is, and the retry of what it could not read: once all planes are behind."""
+"""How far a run is, and what the next one tries again, as it could not be read."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ PlanePosition = tuple[int | slice, ...]
 
 
 class WritableLabels(Protocol):
-    """Labels that can be read and written in parts; a ``stores.LabelsStore`` is one."""
+    """Labels that can be read and written in parts; an ``io.ome_zarr.LabelsStore`` is one."""
 
     labels: Any
 
@@ -85,7 +85,7 @@ class BlockStep(Step):
     written: PlanePosition | None = None
 
 
-# Finds the nuclei of tasks and yields them in their order, as ``RetunedPlane``, between steps.
+# Finds the nuclei of tasks and yields them in their order, as ``SegmentedBlockStep``.
 ComputeBlocks = Callable[[Sequence[BlockTask]], Generator[Step, Stop, None]]
 # Is told whether reading has failed; raises where that is no wonder, as the image is gone.
 CheckSource = Callable[[bool], None]

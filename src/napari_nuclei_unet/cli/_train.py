@@ -11,7 +11,7 @@ from ..io.atomic import check_writable
 from ..models.model import read_card
 from ..params import DEVICES, TrainParams
 from ..progress import Step, run
-from ..training.presets import ARCHITECTURE, FINE_TUNING, RECIPES, WARM_START
+from ..training.recipes import ARCHITECTURE, FINE_TUNING, RECIPES, WARM_START
 from ._common import Commands, add_flags, name_flags, params_from_flags, print_error
 
 

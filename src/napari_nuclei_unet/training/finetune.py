@@ -22,7 +22,7 @@ from .evaluation import FineTuned, Scores, score_model_steps, tune_model_thresho
 from .example import Example
 from .finetune_data import FineTuneData, Pair, make_finetune_data
 from .loop import Epoch, first_epoch, train_steps
-from .presets import RECIPES
+from .recipes import RECIPES
 from .reference_images import read_reference_images
 from .split import fingerprint_examples
 from .trainer import new_network, steps_per_epoch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QPointF, Qt
-from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
+from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QMainWindow, QWidget
 from vispy.app.base import BaseCanvasBackend
 
@@ -48,10 +48,10 @@ class StrokeTrail(QWidget):
         self.hide()
         self.deleteLater()
 
-    def paintEvent(self, _: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, _: QPaintEvent | None) -> None:  # noqa: N802
         """Draw the trail; called by Qt."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(TRAIL_COLOR, TRAIL_WIDTH))
-        painter.drawPolyline(self._points)
+        painter.drawPolyline(QPolygonF(self._points))
         painter.end()

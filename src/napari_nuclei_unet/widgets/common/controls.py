@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from magicgui.widgets import ComboBox
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QObject, QSize, Qt, Signal
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import (
     QBoxLayout,
     QCheckBox,
@@ -22,6 +23,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 from superqt import QCollapsible
+
+W = TypeVar("W", bound=QObject)
+
+
+def with_properties(target: W, **properties: Any) -> W:
+    """Set properties of Qt by their names, such as ``objectName``, and return their object.
+
+    Both bindings take them as arguments of the class, but their types do not know them there.
+    """
+    for name, value in properties.items():
+        target.setProperty(name, value)
+    return target
 
 
 def create_combo_box(name: str, tooltip: str, choices: Any) -> ComboBox:
@@ -40,7 +53,7 @@ def create_button(
     name: str, text: str, tooltip: str, clicked: Callable[..., object] | None = None
 ) -> QPushButton:
     """Create a button; ``clicked`` is called at each click."""
-    button = QPushButton(text, objectName=name, toolTip=tooltip)
+    button = with_properties(QPushButton(text), objectName=name, toolTip=tooltip)
     if clicked is not None:
         button.clicked.connect(clicked)
     return button
@@ -48,7 +61,7 @@ def create_button(
 
 def create_check_box(name: str, text: str, tooltip: str) -> QCheckBox:
     """Create a check box."""
-    return QCheckBox(text, objectName=name, toolTip=tooltip)
+    return with_properties(QCheckBox(text), objectName=name, toolTip=tooltip)
 
 
 def create_row(*widgets: QWidget) -> QWidget:
@@ -76,7 +89,7 @@ def fill_grid(parent: QWidget, widgets: Iterable[QWidget]) -> None:
 
 def create_label(name: str) -> QLabel:
     """Create a label for text of several lines; empty at first."""
-    return QLabel("", objectName=name, wordWrap=True)
+    return with_properties(QLabel(""), objectName=name, wordWrap=True)
 
 
 def create_section(name: str, title: str, content: QWidget) -> QCollapsible:
@@ -85,6 +98,12 @@ def create_section(name: str, title: str, content: QWidget) -> QCollapsible:
     section.setObjectName(name)
     section.addWidget(content)
     return section
+
+
+def copy_text(text: str) -> None:
+    """Put text on the clipboard."""
+    if (clipboard := QGuiApplication.clipboard()) is not None:
+        clipboard.setText(text)
 
 
 class Panel(QWidget):
@@ -108,7 +127,10 @@ class ScrollableForm(QScrollArea):
         layout = QVBoxLayout(content)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         for part in parts:
-            (layout.addWidget if isinstance(part, QWidget) else layout.addLayout)(part)
+            if isinstance(part, QWidget):
+                layout.addWidget(part)
+            else:
+                layout.addLayout(part)
         layout.addStretch(1)  # or the parts would share the remaining space
         self.setWidget(content)
         self.setWidgetResizable(True)
@@ -118,9 +140,11 @@ class ScrollableForm(QScrollArea):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
         """Return the width of the form and its scroll bar."""
-        bar = self.verticalScrollBar().sizeHint().width()
-        return QSize(self.widget().minimumSizeHint().width() + bar, 300)
+        bar, form = self.verticalScrollBar(), self.widget()
+        widths = [part.minimumSizeHint().width() for part in (bar, form) if part is not None]
+        return QSize(sum(widths), 300)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
         """Return a width that has room for the form."""
-        return QSize(self.widget().sizeHint().width() + 20, 640)
+        form = self.widget()
+        return QSize((0 if form is None else form.sizeHint().width()) + 20, 640)

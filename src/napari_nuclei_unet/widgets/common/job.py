@@ -20,7 +20,7 @@ from superqt.utils import GeneratorWorker
 MIN_UPDATE_INTERVAL = 0.1
 
 
-class _Worker(GeneratorWorker):
+class _Worker(GeneratorWorker[Any, Any, Any]):
     """A generator worker that loses no error and always closes its generator.
 
     superqt (0.9.0) takes any RuntimeError for a deleted worker and does not report it; torch raises
@@ -119,7 +119,7 @@ class ThreadJob(QObject):
         self._throttle = UpdateThrottle()
         worker = self._worker = _Worker(steps, *args)
         worker.yielded.connect(self._step)
-        worker.returned.connect(self.returned)
+        worker.returned.connect(self.returned.emit)
         worker.errored.connect(self._on_errored)
         worker.finished.connect(self._end)
         worker.start()
@@ -144,7 +144,7 @@ class ThreadJob(QObject):
     def _on_errored(self, error: Exception) -> None:
         self.failed.emit(error.args[0] if isinstance(error, _WrappedRuntimeError) else error)
 
-    def _end(self) -> None:
+    def _end(self, *_: object) -> None:
         self._worker = None
         if self._bar is not None:
             bar, self._bar = self._bar, None

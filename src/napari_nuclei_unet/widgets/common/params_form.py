@@ -6,7 +6,7 @@ import dataclasses
 from functools import partial
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
-from magicgui.widgets import Slider, Widget, create_widget
+from magicgui.widgets import Slider, create_widget
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
@@ -36,7 +36,7 @@ class ParamsForm(QObject, Generic[_Params]):
         super().__init__()
         self._params = params
         hints = get_type_hints(params)
-        self._controls = {
+        self._controls: dict[str, Any] = {
             param.name: _create_control(param, hints[param.name])
             for param in dataclasses.fields(params)  # type: ignore[arg-type]
         }
@@ -83,7 +83,7 @@ class ParamsForm(QObject, Generic[_Params]):
         self.changed.emit(name)
 
 
-def _create_control(field: dataclasses.Field[Any], hint: Any) -> Widget:
+def _create_control(field: dataclasses.Field[Any], hint: Any) -> Any:
     meta = field.metadata
     options = {key: meta[key] for key in ("min", "max", "step", "choices") if key in meta}
     if "choices" in options:
@@ -99,7 +99,7 @@ def _create_control(field: dataclasses.Field[Any], hint: Any) -> Widget:
     if has_auto:
         value = options["min"] = AUTO_VALUE
     kind = next((t for t in get_args(hint) if t is not type(None)), hint)
-    control = create_widget(
+    control: Any = create_widget(
         name=field.name, label=meta["label"], annotation=kind, value=value, options=options
     )
     if has_auto and "widget_type" not in options:
@@ -112,7 +112,7 @@ def _create_control(field: dataclasses.Field[Any], hint: Any) -> Widget:
     return control
 
 
-def _get_value(control: Widget) -> Any:
+def _get_value(control: Any) -> Any:
     """Return the value shown: a click on a slider sets 0.79999 where it shows 0.8."""
     value = control.value
     if control.auto and value == AUTO_VALUE:

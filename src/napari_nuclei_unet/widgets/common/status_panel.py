@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from .controls import create_button, create_label, create_row, fill_layout
+from .controls import create_button, create_label, create_row, fill_layout, with_properties
 
 
 class StatusPanel(QWidget):
@@ -30,7 +30,7 @@ class StatusPanel(QWidget):
             "continue_planes", "Continue", "Do the planes that are left, with the same settings."
         )
         self.continue_planes.setVisible(False)
-        self._bar = QProgressBar(objectName="progress")
+        self._bar = with_properties(QProgressBar(), objectName="progress")
         self._text = create_label("status")
         buttons = create_row(self.segment, self.preview, self.cancel)
         fill_layout(QVBoxLayout(self), buttons, self.continue_planes, self._bar, self._text)

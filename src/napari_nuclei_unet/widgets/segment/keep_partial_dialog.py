@@ -32,7 +32,8 @@ def ask_to_keep(parent: QWidget, keep: Callable[[], object]) -> None:
     yes = box.addButton("Keep", QMessageBox.ButtonRole.AcceptRole)
     # a role for which Escape is no answer: only a deliberate choice is remembered
     box.addButton("Discard", QMessageBox.ButtonRole.DestructiveRole)
-    remember = QCheckBox("Do not ask again (Preferences ▸ Nuclei U-Net)", checked=True)
+    remember = QCheckBox("Do not ask again (Preferences ▸ Nuclei U-Net)")
+    remember.setChecked(True)
     box.setCheckBox(remember)
 
     def answered(_: int) -> None:

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QLineEdit
 
 from ...arrays.axes import PlaneIndex
 from ...errors import UserError
-from ..common.controls import create_combo_box, create_row
+from ..common.controls import create_combo_box, create_row, with_properties
 from ..common.layer_combo import reload_choices
 from ..layers.geometry import hidden_axes, layer_shape
 
@@ -84,7 +84,7 @@ class PlaneForm(QObject):
             "Each is normalised by itself.",
             self._kinds,
         )
-        self.range = QLineEdit(objectName="plane_range")
+        self.range = with_properties(QLineEdit(), objectName="plane_range")
         self.row = create_row(self.kind.native, self.range)
         self.kind.changed.connect(self._show)
         self._show()

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
-from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QHBoxLayout
 
 from ...errors import UserError
 from ...provenance.record import Provenance
 from ...provenance.reproduce import extend_to_stack, format_command, format_python
-from ..common.controls import Panel, create_button, fill_layout
+from ..common.controls import Panel, copy_text, create_button, fill_layout
 from ..common.notify import report_user_errors
 from ..layers.labels_record import LabelsRecord
 from ..layers.metadata_keys import METADATA_KEY
@@ -80,7 +79,7 @@ class ReproducePanel(Panel):
         with report_user_errors(show_warning):
             record, note = self._for_all_planes(self._find_record())
             text = format_result(self._with_current_name(record))
-            QGuiApplication.clipboard().setText(text)
+            copy_text(text)
             self.message.emit(f"The {noun} is on the clipboard{note}.")
 
     def _restore(self, *_: object) -> None:

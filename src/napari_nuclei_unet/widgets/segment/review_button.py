@@ -19,7 +19,8 @@ class ReviewButton(QPushButton):
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__("Correct, measure, save …", objectName="open_review")
+        super().__init__("Correct, measure, save …")
+        self.setObjectName("open_review")
         self._viewer = viewer
         self.setToolTip("Open the widget that corrects nuclei, measures and saves them.")
         self.setVisible(hasattr(viewer, "window"))

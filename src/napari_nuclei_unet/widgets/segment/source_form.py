@@ -145,7 +145,7 @@ class SourceForm(QObject):
             If the view cannot show the plane.
         """
         for layer in self.image.choices:
-            if str(layer.unique_id) == record.image:
+            if layer is not None and str(layer.unique_id) == record.image:
                 self.image.value = layer
         image, source, region = self.image.value, record.provenance.source, record.provenance.region
         if source is None:
@@ -246,7 +246,8 @@ class SourceForm(QObject):
         active = self._viewer.layers.selection.active
         image_id = None if active is None else get_record_entries(active).get("image")
         for image in self.image.choices:
-            if image == active or (isinstance(active, Labels) and str(image.unique_id) == image_id):
+            is_its = isinstance(active, Labels) and image and str(image.unique_id) == image_id
+            if image == active or is_its:
                 self.image.value = image
 
     def _on_data(self, event: Any) -> None:

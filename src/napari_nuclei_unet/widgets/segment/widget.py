@@ -75,7 +75,7 @@ class SegmentWidget(QWidget):
         self._show_thresholds()
         self._restoring = False
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 Qt's name
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 Qt's name
         """Load what the first click needs as soon as the dock is on the screen."""
         super().showEvent(event)
         QTimer.singleShot(0, start_warm_up)

@@ -15,6 +15,7 @@ from ...errors import UserError
 from ...params import SegmentParams
 from ...progress import Step
 from ...provenance.record import Provenance
+from ..common.controls import with_properties
 from ..common.job import ThreadJob
 from ..common.notify import report_user_errors
 from ..layers.checksum import array_crc32
@@ -56,7 +57,7 @@ class PredictionCache(QObject):
         self._plane_results: OrderedDict[Any, PlaneResult] = OrderedDict()
         self._requested: tuple[PlaneResult, SegmentParams] | None = None
         self._retuning: PlaneResult | None = None
-        self._timer = QTimer(self, singleShot=True, interval=RETUNE_DELAY_MS)
+        self._timer = with_properties(QTimer(self), singleShot=True, interval=RETUNE_DELAY_MS)
         self._timer.timeout.connect(self._start)
         self._job = ThreadJob()
         self._job.returned.connect(self._on_result)

@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ...training.plots import ANNOTATED_COLOR, FOUND_COLOR, best_epoch_row, draw_outlines
-from ..common.controls import fill_layout
+from ..common.controls import fill_layout, with_properties
 
 if TYPE_CHECKING:
     from ...training.plots import ValidationPicture
@@ -44,7 +44,7 @@ class TrainingCurves(QWidget):
         self._loss = _Plot("Loss", LOSS_CURVES)
         self._scores = _Plot("Score, held back", SCORE_CURVES)
         self._scores.setYRange(0, 1, padding=0.02)
-        self._picture = QLabel(objectName="held_back_picture")
+        self._picture = with_properties(QLabel(), objectName="held_back_picture")
         self._picture.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._picture.setToolTip(
             "One of the areas that are held back: blue what you annotated, orange what the model "
@@ -79,7 +79,7 @@ class TrainingCurves(QWidget):
         )
 
 
-class _Plot(pg.PlotWidget):
+class _Plot(pg.PlotWidget):  # type: ignore[misc]
     """Columns of the history against the epoch."""
 
     def __init__(self, title: str, curves: Sequence[CurveSpec]) -> None:

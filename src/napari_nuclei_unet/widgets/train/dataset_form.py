@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFormLayout, QWidget
 
 from ...errors import UserError
 from ...params import TrainParams
-from ..common.controls import create_combo_box
+from ..common.controls import create_combo_box, with_properties
 from ..common.job import ThreadJob
 from ..common.layer_combo import reload_choices
 from ..common.notify import name_controls
@@ -75,7 +75,7 @@ class DatasetForm(QObject):
             "not finished, with a shapes layer around what you have, or with a margin.",
             self._unlabelled_choices,
         )
-        self._timer = QTimer(self, singleShot=True, interval=RECOUNT_DELAY_MS)
+        self._timer = with_properties(QTimer(self), singleShot=True, interval=RECOUNT_DELAY_MS)
         self._watch(parent)
 
     def _watch(self, parent: QWidget) -> None:

@@ -24,7 +24,13 @@ from qtpy.QtWidgets import (
 from ...models import library
 from ...models.model import ModelCard, list_models, read_card
 from ...progress import Step
-from ..common.controls import create_button, create_combo_box, create_row, fill_layout
+from ..common.controls import (
+    create_button,
+    create_combo_box,
+    create_row,
+    fill_layout,
+    with_properties,
+)
 from ..common.job import ThreadJob
 from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors, show_user_error
@@ -125,8 +131,8 @@ class ModelLibraryPanel(QWidget):
     def show_card(self, *_: object) -> None:
         """Show the model card as text."""
         if (card := _try_action(lambda: read_card(self._path))) is not None:
-            text = QPlainTextEdit(format_card(card), objectName="card_text")
-            text.setReadOnly(True)
+            text = QPlainTextEdit(format_card(card))
+            with_properties(text, objectName="card_text", readOnly=True)
             self._show(card, text)
 
     def show_curves(self, *_: object) -> None:
@@ -145,7 +151,7 @@ class ModelLibraryPanel(QWidget):
         self._show(card, content)
 
     def _show(self, card: ModelCard, content: QWidget) -> None:
-        dialog = QDialog(self, objectName="model_dialog")
+        dialog = with_properties(QDialog(self), objectName="model_dialog")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle(card.name)
         layout = QVBoxLayout(dialog)

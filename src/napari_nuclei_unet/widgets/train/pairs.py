@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem
 
 from ...arrays.axes import Channel, pair_plane_indices
 from ...errors import UserError
-from ..common.controls import create_button, create_combo_box, create_row
+from ..common.controls import create_button, create_combo_box, create_row, with_properties
 from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors
 from ..layers.geometry import full_resolution_data, layer_shape
@@ -147,7 +147,7 @@ class PairList(QObject):
         self._viewer = viewer
         self.pairs: list[LayerPair] = []
         self._nuclei: dict[tuple[str, str], str] = {}
-        self._list = QListWidget(objectName="pairs")
+        self._list = with_properties(QListWidget(), objectName="pairs")
         self._list.setToolTip("What the model learns from: images with their labels.")
         self._list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
         self._list.setFixedHeight(90)

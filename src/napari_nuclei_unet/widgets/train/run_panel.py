@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from ...progress import Step
-from ..common.controls import create_button, create_label, create_row, fill_layout
+from ..common.controls import create_button, create_label, create_row, fill_layout, with_properties
 from ..common.job import ThreadJob
 from ..common.notify import name_controls, show_user_error
 from .task import TrainRequest, train_task_steps
@@ -43,7 +43,7 @@ class RunPanel(QWidget):
         )
         self._cancel = create_button("cancel_training", "Cancel", "End now; nothing is kept.")
         self._cancel.clicked.connect(self._on_cancel)
-        self._bar = QProgressBar(objectName="training_progress")
+        self._bar = with_properties(QProgressBar(), objectName="training_progress")
         self._text, self._note = create_label("training_status"), create_label("training_note")
         buttons = create_row(self.train, self._stop, self._cancel)
         fill_layout(QVBoxLayout(self), buttons, self._bar, self._text, self._note)

@@ -20,11 +20,14 @@ class ScoreTable(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("outcome")
-        self._table = QTableWidget(len(SCORE_ROWS), len(SCORE_COLUMN_TITLES), objectName="scores")
+        self._table = QTableWidget(len(SCORE_ROWS), len(SCORE_COLUMN_TITLES))
+        self._table.setObjectName("scores")
         self._table.setVerticalHeaderLabels(SCORE_ROWS)
         self._table.setHorizontalHeaderLabels(list(SCORE_COLUMN_TITLES.values()))
         self._table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self._table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header = self._table.horizontalHeader()
+        assert header is not None  # a table has one
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self._table.setToolTip(
             "Before and after, on the annotation that was held back and on reference images of the "
             "package. Count error: nuclei too many or too few, as part of those there are."
@@ -48,7 +51,8 @@ class ScoreTable(QWidget):
                 was, now = before.get(on, {}).get(name), after.get(on, {}).get(name)
                 self._table.setItem(line, column, QTableWidgetItem(_format_change(name, was, now)))
         rows = sum(self._table.rowHeight(line) for line in range(len(SCORE_ROWS)))
-        self._table.setFixedHeight(rows + self._table.horizontalHeader().height() + 4)
+        header = self._table.horizontalHeader()
+        self._table.setFixedHeight(rows + (0 if header is None else header.height()) + 4)
         self._verdict.setText(verdict)
         self.setVisible(True)
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 from ...errors import UserError
 from ...models.library import RANDOM_WEIGHTS_NAME, check_model_name
 from ...params import TrainParams
-from ...training.presets import RECIPES
+from ...training.recipes import RECIPES
 from ..common.controls import (
     ScrollableForm,
     create_button,
@@ -19,6 +19,7 @@ from ..common.controls import (
     create_row,
     create_section,
     fill_layout,
+    with_properties,
 )
 from ..common.notify import report_user_errors
 from ..common.params_form import ParamsForm
@@ -84,7 +85,7 @@ class TrainWidget(ScrollableForm):
         top = QFormLayout()
         self._dataset_form.fill(top)
         self._model = ModelForm(allow_random=True)
-        self._name = QLineEdit("my nuclei", objectName="model_name")
+        self._name = with_properties(QLineEdit("my nuclei"), objectName="model_name")
         self._name.setToolTip("What the new model is called; a name that is taken gets a number.")
         self._model.fill(top)
         top.addRow("New model", self._name)
@@ -92,7 +93,7 @@ class TrainWidget(ScrollableForm):
 
     def _create_banner(self) -> QWidget:
         self._interrupted_text = create_label("halted")
-        self._banner = QWidget(objectName="resuming")
+        self._banner = with_properties(QWidget(), objectName="resuming")
         buttons = create_row(
             create_button("resume", "Resume", "Go on after the last finished epoch.", self.resume),
             create_button("discard", "Discard", "Forget the interrupted training.", self._discard),
