@@ -504,7 +504,7 @@ def test_the_record_is_that_of_the_plane_on_view(qtbot, viewer, widget):
     click_and_wait(qtbot, widget)
     for step in (2, 0):
         viewer.dims.set_current_step(0, step)
-        assert widget._reproduce_panel._record()["source"]["planes"] == [step]
+        assert widget._reproduce_panel.find_record().provenance.source.planes == (step,)
     click(widget, "restore")
     assert widget._source_form.planes.kind.value == "all"  # that is how it was made
     assert viewer.dims.current_step[0] == 0

@@ -63,6 +63,8 @@ class EditHistory:
         Largest id that was painted.
     is_complete : bool
         Whether ``max_used_id`` is at least every id in the labels; set by whoever searches them.
+    revision : int
+        Number of times that labels were edited, by a tool, undo or redo, or replaced.
     """
 
     def __init__(self, layer: Labels, changed: Callable[[Sequence[LayerEdit]], None]) -> None:
@@ -72,7 +74,7 @@ class EditHistory:
             maxlen=MAX_UNDO_STEPS if in_memory else MAX_UNDO_STEPS_IN_FILES
         )
         self._pending: list[LayerEdit] = []
-        self.max_used_id, self.is_complete = 0, False
+        self.max_used_id, self.is_complete, self.revision = 0, False, 0
         layer.events.paint.connect(self._on_paint)
         layer.events.labels_update.connect(self._on_updated)
         layer.events.set_data.connect(self._on_drawn)
@@ -88,7 +90,8 @@ class EditHistory:
             edit.current_values = self._read(edit)
 
     def clear(self) -> None:
-        """Discard all edits."""
+        """Discard all edits; the labels are others."""
+        self.revision += 1
         self._edits.clear()
         self._pending = []
 
@@ -103,6 +106,7 @@ class EditHistory:
 
     def _on_paint(self, event: Any) -> None:
         """Record an edit; napari may send the event before it is made."""
+        self.revision += 1
         edit = _merge_atoms(event.value, self._data.shape)
         edit.current_values = self._read(edit)
         self.max_used_id = max(self.max_used_id, *edit.ids, 0)
@@ -124,6 +128,7 @@ class EditHistory:
         changed = [edit for edit in self._edits if edit not in new and self._differs(edit)]
         self._pending = []
         if new or changed:
+            self.revision += 1
             self.update_known_values()
             self._changed([*new, *changed])
 

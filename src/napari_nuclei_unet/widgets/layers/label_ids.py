@@ -46,8 +46,8 @@ class LabelIds:
         return self._max_id is not None and plane_key(index) not in self._id_ranges
 
     def id_offset(self, index: LabelsIndex) -> int:
-        """Return the offset that was added to the labels of a plane when it was written."""
-        return self._id_ranges[plane_key(index)][0]
+        """Return the offset that was added to the labels of a plane when it was written, or 0."""
+        return self._id_ranges.get(plane_key(index), (0, 0))[0]
 
     def note_used_id(self, used_id: int) -> None:
         """Record an id that was used elsewhere."""

@@ -77,14 +77,14 @@ class ReproducePanel(Panel):
 
     def _copy(self, format_result: Callable[[Provenance], str], noun: str, *_: object) -> None:
         with report_user_errors(show_warning):
-            record, note = self._for_all_planes(self._find_record())
+            record, note = self._for_all_planes(self.find_record())
             text = format_result(self._with_current_name(record))
             copy_text(text)
             self.message.emit(f"The {noun} is on the clipboard{note}.")
 
     def _restore(self, *_: object) -> None:
         with report_user_errors(show_warning):
-            record, note = self._for_all_planes(self._find_record())
+            record, note = self._for_all_planes(self.find_record())
             self._use(record)
             if MIXED_SETTINGS in note:
                 self.message.emit(f"{MIXED_SETTINGS.capitalize()}.")
@@ -111,7 +111,7 @@ class ReproducePanel(Panel):
                 return replace(record.provenance, source=replace(source, layer=layer.name))
         return record.provenance
 
-    def _find_record(self) -> LabelsRecord:
+    def find_record(self) -> LabelsRecord:
         """Find the record of the selected labels, of their file, or of the image's result.
 
         Raises

@@ -295,7 +295,9 @@ class SegmentWidget(QWidget):
 
     def _on_retuned(self, result: PlaneResult, retuned: RetunedPlane) -> None:
         layer = result.layer
-        self._predictions.write(layer, lambda: result.update(retuned), result.placement.index)
+        self._predictions.write(
+            layer, lambda: result.update(retuned), result.placement.index, result
+        )
         self._status_panel.show_message(
             summarize_plane(retuned, result.source, None) + stale_ids_warning(layer)
         )

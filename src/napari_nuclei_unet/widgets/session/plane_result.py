@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,8 @@ class RetunedPlane:
         Of the nuclei, in pixels.
     measurements : pandas.DataFrame
         As from :func:`measure_box`.
+    checksum : int
+        Of the labels, as from :func:`_checksum_labels`.
     """
 
     result: Segmentation
@@ -57,6 +60,7 @@ class RetunedPlane:
     inside: NDArray[np.bool_] | None
     areas: NDArray[np.integer]
     measurements: pd.DataFrame
+    checksum: int
 
     @classmethod
     def of(
@@ -74,7 +78,8 @@ class RetunedPlane:
                 measurement_source, pixels=lambda: plane, plane_index=PlaneIndex((None, None))
             )
         measurements = measure_box(measurement_source, labels, whole_plane_box(source.shape))
-        return cls(result, labels, inside, np.bincount(labels.ravel())[1:], measurements)
+        areas, checksum = np.bincount(labels.ravel())[1:], _checksum_labels(labels)
+        return cls(result, labels, inside, areas, measurements, checksum)
 
 
 @dataclass(eq=False)
@@ -96,7 +101,7 @@ class PlaneResult:
         Where labels were written.
     provenance : Provenance or None
         Of the labels that were written last.
-    written_checksum : tuple
+    written_checksum : int or None
         Of the labels that were written; see :meth:`mark_written`.
     """
 
@@ -108,7 +113,8 @@ class PlaneResult:
     placement: LayerPlacement
     inside: NDArray[np.bool_] | None
     provenance: Provenance | None = None
-    written_checksum: tuple[Any, ...] | None = None
+    written_checksum: int | None = None
+    _offset: int = 0
 
     @property
     def size(self) -> int:
@@ -127,9 +133,20 @@ class PlaneResult:
         except IndexError:
             return np.zeros((0, 0), np.int32)
 
-    def mark_written(self) -> None:
-        """Mark the present labels of the layer as those that were written."""
-        self.written_checksum = self._labels_checksum()
+    def mark_written(self, written: RetunedPlane | None = None) -> None:
+        """Mark the present labels of the layer as those that were written.
+
+        Parameters
+        ----------
+        written : RetunedPlane, optional
+            What was written just now; its checksum was computed in the thread.
+        """
+        self._offset = get_label_ids(self.layer).id_offset(self.placement.index)
+        known = written is not None and written.inside is None
+        if known and written and self.layer.data.dtype == written.labels.dtype:
+            self.written_checksum = written.checksum
+        else:
+            self.written_checksum = self._checksum(self.read_labels())
 
     def update(self, retuned: RetunedPlane, refresh: bool = True) -> None:
         """Replace the labels that were written.
@@ -144,7 +161,7 @@ class PlaneResult:
         self.provenance = retuned.result.provenance
         if refresh:
             self.write_record()
-        self.mark_written()
+        self.mark_written(retuned)
         self.update_features(retuned, refresh)
 
     def write_record(self) -> None:
@@ -190,19 +207,30 @@ class PlaneResult:
 
         return get_maps
 
-    def is_unedited(self) -> bool:
-        """Return whether the labels are still those that were written."""
-        return (
-            self.written_checksum is not None and self.written_checksum == self._labels_checksum()
-        )
+    def is_unedited(self, labels: NDArray[np.int32] | None = None) -> bool:
+        """Return whether the labels are still those that were written.
 
-    def _labels_checksum(self) -> tuple[Any, ...]:
-        """Compute a checksum of the labels; a copy would take as much memory as the layer."""
-        labels = self.read_labels()
+        Parameters
+        ----------
+        labels : ndarray, optional
+            As from :meth:`read_labels`; to be given in a thread, which knows no layers.
+        """
+        labels = self.read_labels() if labels is None else labels
+        return self.written_checksum is not None and self.written_checksum == self._checksum(labels)
+
+    def _checksum(self, labels: NDArray[np.int32]) -> int:
         if self.inside is not None and labels.shape == self.inside.shape:
             box = bounding_box(self.inside)
             labels = np.where(self.inside[box], labels[box], 0)
-        return labels.shape, labels.dtype.str, array_crc32(labels)
+        return _checksum_labels(labels, self._offset)
+
+
+def _checksum_labels(labels: NDArray[np.integer], offset: int = 0) -> int:
+    """Compute a checksum of labels, less an offset that was added to them."""
+    kind = repr((labels.shape, labels.dtype.str)).encode()
+    if offset:
+        labels = np.where(labels > 0, labels.astype(np.int64) - offset, 0).astype(labels.dtype)
+    return zlib.crc32(kind, array_crc32(labels))
 
 
 def detach_pixels(prediction: Prediction, source: ImageSource) -> Prediction:

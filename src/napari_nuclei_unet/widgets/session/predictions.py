@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from napari.layers import Labels
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from ...errors import UserError
@@ -19,6 +20,7 @@ from ..common.controls import with_properties
 from ..common.job import ThreadJob
 from ..common.notify import report_user_errors
 from ..layers.checksum import array_crc32
+from ..layers.features import get_features_table
 from ..layers.image_source import ImageSource
 from ..layers.label_ids import LabelsIndex, get_label_ids, plane_key
 from ..layers.labels_layer import LayerPlacement, check_unlocked
@@ -35,6 +37,10 @@ LABELS_EDITED_BY_HAND = (
     "These labels were edited by hand, so the sliders leave them alone. "
     "Click Segment for others, in a layer of their own."
 )
+
+
+class LabelsEditedError(UserError):
+    """Labels were edited by hand, and are not replaced."""
 
 
 class PredictionCache(QObject):
@@ -57,11 +63,12 @@ class PredictionCache(QObject):
         self._plane_results: OrderedDict[Any, PlaneResult] = OrderedDict()
         self._requested: tuple[PlaneResult, SegmentParams] | None = None
         self._retuning: PlaneResult | None = None
+        self._revision = 0  # of the labels that are being retuned
         self._timer = with_properties(QTimer(self), singleShot=True, interval=RETUNE_DELAY_MS)
         self._timer.timeout.connect(self._start)
         self._job = ThreadJob()
         self._job.returned.connect(self._on_result)
-        self._job.failed.connect(self.failed)
+        self._job.failed.connect(self._on_failed)
         self._job.finished.connect(self._on_finished)
         self._disk_cache = DiskCache()
         self._disk_cache.failed.connect(self._drop)
@@ -160,9 +167,14 @@ class PredictionCache(QObject):
         layer: Labels | None,
         write: Callable[[], _Result],
         index: LabelsIndex | None = None,
+        own: PlaneResult | None = None,
     ) -> _Result:
-        """Write into labels, or a plane of them; results that were unedited there remain so."""
-        unedited = [stored for stored in self._results_on(layer, index) if stored.is_unedited()]
+        """Write into labels, or a plane of them; results that were unedited there remain so.
+
+        ``own`` is the result that is written, which marks itself.
+        """
+        results = [stored for stored in self._results_on(layer, index) if stored is not own]
+        unedited = [stored for stored in results if stored.is_unedited()]
         written = write()
         for stored in unedited:
             stored.mark_written()
@@ -210,10 +222,9 @@ class PredictionCache(QObject):
         (plane_result, params), self._requested = self._requested, None
         with report_user_errors(self.message.emit):
             check_unlocked(plane_result.layer)
-            if not plane_result.is_unedited():
-                raise UserError(LABELS_EDITED_BY_HAND)
             self._retuning = plane_result
-            self._job.start("", _retune_steps, plane_result, params)
+            self._revision = get_features_table(plane_result.layer).history.revision
+            self._job.start("", _retune_steps, plane_result, plane_result.read_labels(), params)
 
     def _on_result(self, retuned: RetunedPlane | None) -> None:
         plane_result, self._retuning = self._retuning, None
@@ -222,10 +233,22 @@ class PredictionCache(QObject):
         if retuned is None:
             self.remove_layer(plane_result.source.image)
             self.message.emit("The image has changed since it was segmented: click Segment.")
-        elif not plane_result.is_unedited():
+        elif self._is_edited_since(plane_result):
             self.message.emit(LABELS_EDITED_BY_HAND)
         else:
             self.retuned.emit(plane_result, retuned)
+
+    def _on_failed(self, error: Exception) -> None:
+        if isinstance(error, LabelsEditedError):
+            self.message.emit(str(error))
+        else:
+            self.failed.emit(error)
+
+    def _is_edited_since(self, plane_result: PlaneResult) -> bool:
+        """Return whether labels were edited after the thread has found them unedited."""
+        if get_features_table(plane_result.layer).history.revision == self._revision:
+            return False
+        return not plane_result.is_unedited()
 
     def _on_finished(self) -> None:
         self._retuning = None
@@ -263,9 +286,11 @@ def retune_plane(plane_result: PlaneResult, params: SegmentParams) -> RetunedPla
 
 
 def _retune_steps(
-    plane_result: PlaneResult, params: SegmentParams
+    plane_result: PlaneResult, labels: NDArray[np.int32], params: SegmentParams
 ) -> Generator[Step, None, RetunedPlane | None]:
     yield Step(0, 1)
+    if not plane_result.is_unedited(labels):
+        raise LabelsEditedError(LABELS_EDITED_BY_HAND)
     retuned = retune_plane(plane_result, params)
     yield Step(1, 1)
     return retuned
