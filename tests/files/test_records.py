@@ -1,14 +1,27 @@
 """Records of results, key by key, as the engine and the command line write them."""
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
 from conftest import discs
-from golden_records import check_golden
+from golden_records import FOLDER, check_golden
 
-from napari_nuclei_unet import LabelsStore, Result, SegmentParams, run, save, segment_steps
+from napari_nuclei_unet import (
+    LabelsStore,
+    Provenance,
+    Result,
+    SegmentParams,
+    UserError,
+    run,
+    save,
+    segment_steps,
+)
+from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import read_record
+from napari_nuclei_unet.provenance.record import SourceImage
 from napari_nuclei_unet.segmentation.segment import predict_plane_steps, retune
 
 RUN = {"precision": "fp32", "tile": 64, "batch": 1}
@@ -75,3 +88,63 @@ def test_record_of_an_export(bright, tmp_path):
     result = run(segment_steps(PLANES[0], bright, SegmentParams(**RUN), "cpu"))
     save(tmp_path / "a.ome.tif", Result(result.labels, {}, record=result.record))
     check_golden("plane", read_record(tmp_path / "a.ome.tif"), tmp_path, {})
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_a_record_is_read_and_written_the_same(path):
+    record = {**json.loads(path.read_text("utf-8")), "time": "2026-01-01", "seconds": 1.5}
+    record["table_crc"] = record["table_crc"] and 7
+    made = Provenance.from_json(record)
+    written = made.to_json()
+    assert written == {name: record[name] for name in written}
+    assert Provenance.from_json(json.loads(json.dumps(written))) == made
+
+
+def test_what_was_made_is_what_is_read(bright):
+    image = PLANES[0]
+    made = run(segment_steps(image, bright, SegmentParams(**RUN), "cpu")).provenance
+    assert Provenance.from_json(made.to_json()) == made
+
+
+def test_a_record_of_an_earlier_or_later_version_is_read():
+    made = Provenance.from_json({"model": "mine", "params": {}, "device": None, "colour": "red"})
+    assert (made.model, made.device, made.failed) == ("mine", "auto", ())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"params": {"threshold": "high"}},
+        {"params": {"threshold": 7}},
+        {"model": 3},
+        {"zoom": "x"},
+        {"region": [[]]},
+        {"region": [[[1, 2]]]},
+        {"along": 9},
+        {"source": {"path": 3}},
+        {"source": {"lengths": [1, 2]}},
+        {"source": {"planes": ["x-y"]}},
+        {"source": {"channel_axis": 7}},
+        {"source": {"index": [0]}},
+    ],
+    ids=str,
+)
+def test_a_damaged_record_is_one_error(damage):
+    record = json.loads((FOLDER / "store.json").read_text("utf-8"))
+    source = record["source"] | damage.pop("source", {})
+    with pytest.raises(UserError, match="damaged"):
+        Provenance.from_json(record | damage | {"source": source, "seconds": 1.0})
+
+
+@pytest.mark.parametrize("record", [None, [], "text", [["model", "x"]], {}])
+def test_what_is_no_record_is_the_same_error(record):
+    with pytest.raises(UserError, match="damaged"):
+        Provenance.from_json(record)
+
+
+def test_integers_of_numpy_become_those_of_json():
+    size = tuple(np.array([6, 8]))
+    index = PlaneIndex((np.int64(2), None, None))
+    source = SourceImage.of(index, "TYX", np.dtype("u1"), size, level_size=size, level=0)
+    made = Provenance(model="nuclei", params=SegmentParams(), source=source)
+    assert json.loads(json.dumps(made.to_json()))["source"]["size"] == [6, 8]

@@ -89,6 +89,17 @@ def test_labels_edited_by_hand_are_left_alone(qtbot, widget, result):
     assert result.metadata[METADATA_KEY]["params"]["threshold"] == 0.75
 
 
+def test_what_is_painted_while_the_thread_works_stays(qtbot, widget, result):
+    def paint(step):
+        if step.done:  # the thread has found the labels unedited, and separated the nuclei
+            result.paint((2, 2), 99)
+
+    widget._predictions._job.stepped.connect(paint)
+    slide(qtbot, widget, threshold=0.9)
+    assert result.data[2, 2] == 99
+    assert "edited by hand" in status(widget)
+
+
 @pytest.mark.parametrize("how", ["replaced", "in place"])
 def test_the_cache_does_not_answer_for_other_pixels(qtbot, viewer, widget, result, how):
     image, before = viewer.layers["cells"], result.data.copy()

@@ -132,6 +132,7 @@ class _PlaneResults:
             return described
         return dataclasses.replace(
             described,
+            time=planes[-1].time,
             seconds=round(sum(plane.seconds or 0 for plane in planes), 3),
             diameter=tuple(cast(float | None, plane.diameter) for plane in planes),
             zoom=tuple(cast(float, plane.zoom) for plane in planes),

@@ -23,7 +23,7 @@ from ..io.lazy_images import is_zarr
 from ..io.multifile_tiff import require_tiff_files
 from ..models.model import Model
 from ..params import SegmentParams
-from ..provenance.record import Provenance
+from ..provenance.record import FINGERPRINT_KEY, Provenance
 from ..tracking.linking import check_linking
 from .inputs import FileStamp, InputImage, OpenedImage, open_image, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
@@ -235,19 +235,16 @@ class ImageJob:
         record = read_record(labels) if labels.is_file() else None
         if record is None:
             return None
-        try:
-            done = Provenance.from_json(record)
-        except UserError:
-            done = None
-        if done is None or done.fingerprint is None:
+        if not isinstance(previous := record.get(FINGERPRINT_KEY), dict):
             raise UserError(
                 f"{labels} holds labels of another run: choose another name, or `overwrite` them."
             )
-        if changed := describe_differences(self.fingerprint, done.fingerprint):
+        if changed := describe_differences(self.fingerprint, previous):
             raise UserError(
                 f"{labels} was made with another {changed}: choose another folder, or `overwrite` "
                 "it."
             )
+        done = Provenance.from_json(record)
         if done.failed or not all(table.is_file() for table in self.tables):
             return None
         # labels in OME-Zarr have a table of the same name

@@ -83,8 +83,7 @@ class StoreSegmenter:
         if store.finished or not self.is_linked:
             self._remove_unlinked()  # a run that was killed may have left it
         if store.finished:
-            nuclei = Provenance.from_json(store.record).nuclei or 0
-            return self._outcome(journal, nuclei, True)
+            return self._outcome(journal, store.record.get("nuclei") or 0, True)
         if self.is_linked:
             nuclei = yield from self._linked_steps(store, journal)
         else:

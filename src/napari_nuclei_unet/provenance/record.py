@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..arrays.axes import PlaneIndex
+from ..arrays.roi import Region
 from ..errors import UserError
 from ..params import SegmentParams
 
@@ -18,8 +21,11 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 PLUGIN = "napari-nuclei-unet"
+DAMAGED_RECORD = "The record of these labels is damaged, or of another version."
+PLANES = re.compile(r"all|\d+-\d+")
 # Keys of files that are not the names of attributes.
-JSON_KEYS = {"fingerprint": "wish"}
+FINGERPRINT_KEY = "wish"
+JSON_KEYS = {"fingerprint": FINGERPRINT_KEY}
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class SourceImage:
         Of the axes of ``planes``; None if the level has fewer.
     """
 
-    path: str | None
+    path: str | None = None
     axes: str
     planes: tuple[int | str, ...]
     channel: int | Literal["mean"] | None
@@ -85,10 +91,20 @@ class SourceImage:
     level_size: tuple[int, int]
     index: tuple[int | None, ...]
     channel_axis: int | None
-    mean_dtype: str
+    mean_dtype: str = "float32"
     layer: str | None = None
     multiscale: bool | None = None
     lengths: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        free = sum(name not in "CYX" for name in self.axes)
+        lengths = [len(self.index), *([len(self.lengths)] if self.lengths is not None else [])]
+        if lengths != [len(self.axes), free][: len(lengths)] or len(self.planes) != free:
+            raise ValueError("axes, index, planes and lengths do not fit each other")
+        if self.channel_axis is not None and not 0 <= self.channel_axis < len(self.axes):
+            raise ValueError("there is no such channel axis")
+        if not all(isinstance(part, int) or PLANES.fullmatch(part) for part in self.planes):
+            raise ValueError("planes are positions, ranges, or all")
 
     @classmethod
     def of(
@@ -97,6 +113,7 @@ class SourceImage:
         axes: str,
         dtype: np.dtype[Any],
         size: tuple[int, int],
+        level_size: tuple[int, int],
         **others: Any,
     ) -> SourceImage:
         """Describe the image that a plane is of.
@@ -108,12 +125,14 @@ class SourceImage:
             A letter for every axis of ``plane_index``.
         dtype : dtype
             Of the image.
-        size : (int, int)
-            Height and width of the plane at full resolution.
+        size, level_size : (int, int)
+            Height and width of the plane: at full resolution, and at the level.
         **others
             Other attributes.
         """
-        index, axis = plane_index.index, plane_index.channel_axis
+        # shapes of some arrays hold integers of numpy, which JSON does not know
+        index = tuple(None if at is None else int(at) for at in plane_index.index)
+        axis = plane_index.channel_axis
         planes = tuple(at for at, name in zip(index, axes, strict=True) if name not in "CYX")
         channel = "mean" if plane_index.mean else None if axis is None else index[axis]
         exact = "float32" if dtype.itemsize <= 2 else "float64"
@@ -122,7 +141,8 @@ class SourceImage:
             index=index,
             channel_axis=axis,
             mean_dtype=exact,
-            size=size,
+            size=(int(size[0]), int(size[1])),
+            level_size=(int(level_size[0]), int(level_size[1])),
             **{"planes": planes, "channel": channel} | others,
         )
 
@@ -198,8 +218,9 @@ class Provenance:
     @classmethod
     def of_run(cls, **values: Any) -> Provenance:
         """Describe a run of this version of the plugin that ends now."""
-        time = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(version=version(PLUGIN), time=time, **values)
+        time, ran_on = datetime.now(UTC).isoformat(timespec="seconds"), asdict(values.pop("ran_on"))
+        settings = InferenceSettings(**ran_on)  # not of a subclass, or it would not be equal
+        return cls(version=version(PLUGIN), time=time, ran_on=settings, **values)
 
     def to_json(self) -> dict[str, Any]:
         """Convert to what JSON can hold: always the same keys, in the same order."""
@@ -218,14 +239,22 @@ class Provenance:
             If something is missing, or is of another kind.
         """
         try:
-            values = dict(record)  # type: ignore[call-overload]
+            if not isinstance(record, Mapping):
+                raise TypeError(f"a record is an object, not a {type(record).__name__}")
+            values = dict(record)
             for name, key in JSON_KEYS.items():
                 values[name] = values.pop(key, None)
-            return _adapter().validate_python(values)
+            given = {name: value for name, value in values.items() if value is not None}
+            return _adapter().validate_python(given)
         except (TypeError, ValueError, UserError) as error:
-            raise UserError(
-                "The record of these labels is damaged, or of another version."
-            ) from error
+            raise UserError(DAMAGED_RECORD) from error
+
+    def __post_init__(self) -> None:
+        if self.region is not None:
+            Region.of(self.region)
+        axes = "" if self.source is None else self.source.axes
+        if self.along is not None and not 0 <= self.along < len(axes):
+            raise ValueError("there is no such axis to join along")
 
 
 @cache

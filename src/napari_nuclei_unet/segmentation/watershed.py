@@ -18,6 +18,10 @@ DISTANCE_SMOOTHING = 1.0
 MIN_COUNTED_PROBABILITY = 0.6
 
 
+# The bound of the parameter: a record with a larger one could not be repeated.
+MAX_MINIMUM_AREA = 1_000_000
+
+
 @dataclass(frozen=True)
 class SeparationParams:
     """How nuclei are separated in the maps of a plane.
@@ -45,7 +49,7 @@ class SeparationParams:
 
     def at_zoom(self, zoom: float) -> SeparationParams:
         """Convert lengths and areas from pixels that the network sees at a zoom to the plane's."""
-        area = max(1, round(self.minimum_area / zoom**2))
+        area = min(max(1, round(self.minimum_area / zoom**2)), MAX_MINIMUM_AREA)
         return replace(self, minimum_area=area, smoothing=self.smoothing / zoom)
 
 

@@ -9,6 +9,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from ...params import SegmentParams
+from ...provenance.record import Provenance
 from .job import start_in_background
 
 # The largest of torch's libraries; the others follow it, or are small.
@@ -27,6 +29,7 @@ def _warm_up() -> None:
     from ...segmentation import segment  # noqa: F401
 
     _create_labels()
+    Provenance(model="", params=SegmentParams()).to_json()  # makes its converter
 
 
 def _load_torch_library() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +41,19 @@ class LabelsRecord:
         UserError
             If it is damaged.
         """
-        provenance, entries = Provenance.from_json(record), record
-        assert isinstance(entries, dict)
-        planes = tuple(tuple(plane) for plane in entries.get("planes_written", ()))
-        return cls(provenance, entries.get("image"), planes)
+        provenance = Provenance.from_json(record)
+        assert isinstance(record, Mapping)  # or from_json raises
+        return cls(provenance, record.get("image"), _read_planes(record))
+
+
+def _read_planes(record: Mapping[str, Any]) -> tuple[tuple[int | None, ...], ...]:
+    """Return the planes that a record says were written; none if it is damaged there."""
+    planes = record.get("planes_written") or ()
+    try:
+        read = tuple(tuple(None if at is None else int(at) for at in plane) for plane in planes)
+    except (TypeError, ValueError):
+        return ()
+    return read if len({len(plane) for plane in read}) == 1 else ()
 
 
 def get_record_entries(layer: Layer) -> dict[str, Any]:
@@ -82,6 +91,6 @@ def write_record(
     own = {"image": str(image.unique_id), "layer": str(layer.unique_id), "plane": planes[-1]}
     record = provenance.to_json() | own
     if len(planes[-1]) > 2:
-        before = get_record_entries(layer).get("planes_written", [])
+        before = [list(plane) for plane in _read_planes(get_record_entries(layer))]
         record["planes_written"] = before + [plane for plane in planes if plane not in before]
     layer.metadata = {**layer.metadata, METADATA_KEY: record}

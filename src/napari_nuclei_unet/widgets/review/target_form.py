@@ -12,7 +12,8 @@ from ..common.controls import create_combo_box
 from ..common.layer_combo import reload_choices
 from ..layers.geometry import layer_shape
 from ..layers.image_source import guess_layer_channel_axis
-from ..layers.metadata_keys import ERRORS_KEY, METADATA_KEY, PROBABILITY_KEY, list_layers
+from ..layers.labels_record import get_record_entries
+from ..layers.metadata_keys import ERRORS_KEY, PROBABILITY_KEY, list_layers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -103,7 +104,7 @@ class TargetForm(QObject):
         images = [image for image in self._image.choices if image is not None]
         if labels is None or not images:
             return None
-        key = labels.metadata.get(METADATA_KEY, {}).get("image")
+        key = get_record_entries(labels).get("image")
         sources = [image for image in images if str(image.unique_id) == key]
         same_shape = [image for image in images if layer_shape(image) == layer_shape(labels)]
         with_channels = [image for image in images if _has_channels(labels, image)]

@@ -103,7 +103,9 @@ def _segment_into_store_steps(
         segment_blockwise_steps(layers, store, journal, block_params, check=check)
     )
     whole = progress.next_plane(len(layers)) is None
-    provenance = _describe(request, progress)
+    provenance = (
+        Provenance.from_json(store.record) if already_done else _describe(request, progress)
+    )
     if whole and not store.finished:
         store.write_record(provenance.to_json())
         for step in store.build_pyramid():

@@ -13,7 +13,6 @@ from ...arrays.blocks import LARGE
 from ...errors import UserError
 from ..layers.features import get_features_table
 from ..layers.image_source import ImageSource
-from ..layers.labels_layer import detach_labels
 from ..layers.labels_record import get_record_entries, set_record_entries, write_record
 from ..layers.measurements import create_measurement_source
 from ..layers.streamed_features import select_plane_rows
@@ -115,8 +114,8 @@ class BlockwiseController(TaskController):
         planes = [source.at_plane(index) for index in plane_indices]
         *others, last = [plane.placement.index for plane in planes]
         write_record(layer, source.image, last, result.provenance, others)
-        set_record_entries(layer, store=key)
-        detach_labels(layer)  # later results of a region get an in-memory layer of their own
+        # it is no image's own: later results of a region get an in-memory layer of their own
+        set_record_entries(layer, store=key, layer=None)
         self._display_options.apply(layer)
         _tabulate(layer, planes, result.table)
 

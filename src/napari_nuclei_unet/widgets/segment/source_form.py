@@ -158,7 +158,8 @@ class SourceForm(QObject):
     def _use_source(self, image: Image, source: SourceImage) -> None:
         self._show_plane(image, source)
         self.planes.kind.value = CURRENT_PLANE
-        self.axis.value = source.channel_axis
+        if source.channel_axis in self.axis.choices:
+            self.axis.value = source.channel_axis
         if source.channel in self.channel.choices:
             self.channel.value = source.channel
         if source.level in self.level.choices:
@@ -166,10 +167,11 @@ class SourceForm(QObject):
 
     def _show_plane(self, image: Image, source: SourceImage) -> None:
         """Move the dimension sliders to the plane of a record."""
-        level = np.asarray(image.level_shapes[source.level] if image.multiscale else (1,))
+        known = image.multiscale and source.level < len(image.level_shapes)
+        level = np.asarray(image.level_shapes[source.level] if known else layer_shape(image))
         full = np.asarray(layer_shape(image))
         index = np.array([0 if at is None else at for at in source.index], float)
-        if image.multiscale:
+        if known:
             index = index * full // level[: image.ndim]
         world = np.asarray(image.data_to_world(index)) / viewer_unit_lengths(self._viewer, image)
         offset = self._viewer.dims.ndim - image.ndim
