@@ -21,9 +21,10 @@ from types import CodeType, FrameType
 import napari
 import numpy as np
 import zarr
-from qtpy.QtCore import QEventLoop, Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
+from responsiveness import pause
 from superqt.utils import GeneratorWorker
 
 import napari_nuclei_unet
@@ -111,13 +112,6 @@ def own_frames(frame: FrameType | None) -> Iterator[FrameType]:
 def named(code: CodeType) -> str:
     """Return where a function stands."""
     return f"{own_file(code)}:{code.co_qualname}"
-
-
-def pause(milliseconds: int) -> None:
-    """Let the window live."""
-    loop = QEventLoop()
-    QTimer.singleShot(milliseconds, loop.quit)
-    loop.exec()
 
 
 def trace_window() -> tuple[Road, Road]:

@@ -22,6 +22,7 @@ from ..blockwise.run import (
     BlockwisePlane,
     ComputeBlocks,
     compute_locally_steps,
+    describe_run,
     segment_blockwise_steps,
 )
 from ..errors import UserError
@@ -31,8 +32,6 @@ from ..io.ngff import LabelsGrid
 from ..io.ome_zarr import LabelsStore
 from ..io.tables import read_table, write_table
 from ..progress import Step, Stop, forward_stop
-from ..provenance.record import Provenance
-from ..segmentation.device import plan_inference
 from .finish import describe_result, link_planes_steps, write_tracks
 from .job import ImageJob
 from .outputs import Outcome
@@ -89,7 +88,9 @@ class StoreSegmenter:
         else:
             yield from self._segment_steps(store, journal)
             nuclei = journal.progress.nuclei
-        record = _describe_store(job, nuclei, journal).to_json()
+        settings = job.settings
+        ran = describe_run(settings.model, settings.params, settings.device, journal.progress)
+        record = describe_result(ran, job, nuclei).to_json()
         if any(store.record.get(name) != record[name] for name in ("nuclei", "failed")):
             yield from store.build_pyramid()
             job.check_unchanged()
@@ -244,18 +245,3 @@ def _labels_grid(job: ImageJob) -> LabelsGrid:
         tuple(opened.scale[axis] for axis in axes),
         tuple(opened.units[axis] for axis in axes),
     )
-
-
-def _describe_store(job: ImageJob, nuclei: int, journal: Journal) -> Provenance:
-    """Return the provenance of a store."""
-    settings = job.settings
-    provenance = Provenance.of_run(
-        model=settings.model.card.name,
-        model_sha256=settings.model.card.sha256,
-        params=settings.params,
-        device=settings.device,
-        ran_on=plan_inference(settings.params, settings.device, settings.model.network.config),
-        seconds=round(journal.progress.seconds, 3),
-        failed=tuple(block.message for block in journal.progress.failed),
-    )
-    return describe_result(provenance, job, nuclei)

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from ..arrays.blocks import Block, number_surviving_labels, write_block_labels
 from ..arrays.boxes import full_box
 from ..io.tables import insert_position
-from ..models.model import load_model
+from ..models.model import Model, load_model
+from ..params import SegmentParams
 from ..progress import Step, Stop, forward_stop
+from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference, release_memory
 from ..segmentation.normalization import check_type_and_shape, shape_without_alpha
 from .block import (
@@ -322,3 +324,20 @@ def _describe_position(layer: BlockwisePlane, block: int | None) -> str:
     if block is not None:
         parts.append(f"block {block}")
     return ", ".join(parts) or "the whole plane"
+
+
+def describe_run(
+    model: Model, params: SegmentParams, device: str, progress: RunProgress
+) -> Provenance:
+    """Return the provenance of a run into an OME-Zarr, as far as blocks and planes share it."""
+    return Provenance.of_run(
+        model=model.card.name,
+        model_sha256=model.card.sha256,
+        params=params,
+        device=device,
+        ran_on=plan_inference(params, device, model.network.config),
+        seconds=round(progress.seconds, 3),
+        format="zarr",
+        nuclei=progress.nuclei,
+        failed=tuple(block.message for block in progress.failed),
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..arrays.axes import PlaneIndex
+from ..arrays.axes import Channel, PlaneIndex
 from ..arrays.roi import Region
 from ..errors import UserError
 from ..params import SegmentParams
@@ -98,8 +98,8 @@ class SourceImage:
 
     def __post_init__(self) -> None:
         free = sum(name not in "CYX" for name in self.axes)
-        lengths = [len(self.index), *([len(self.lengths)] if self.lengths is not None else [])]
-        if lengths != [len(self.axes), free][: len(lengths)] or len(self.planes) != free:
+        counts = {len(self.planes), free if self.lengths is None else len(self.lengths)}
+        if len(self.index) != len(self.axes) or counts != {free}:
             raise ValueError("axes, index, planes and lengths do not fit each other")
         if self.channel_axis is not None and not 0 <= self.channel_axis < len(self.axes):
             raise ValueError("there is no such channel axis")
@@ -134,7 +134,9 @@ class SourceImage:
         index = tuple(None if at is None else int(at) for at in plane_index.index)
         axis = plane_index.channel_axis
         planes = tuple(at for at, name in zip(index, axes, strict=True) if name not in "CYX")
-        channel = "mean" if plane_index.mean else None if axis is None else index[axis]
+        channel: Channel | None = None if axis is None else index[axis]
+        if plane_index.mean:
+            channel = "mean"
         exact = "float32" if dtype.itemsize <= 2 else "float64"
         return cls(
             axes=axes,
@@ -143,7 +145,8 @@ class SourceImage:
             mean_dtype=exact,
             size=(int(size[0]), int(size[1])),
             level_size=(int(level_size[0]), int(level_size[1])),
-            **{"planes": planes, "channel": channel} | others,
+            channel=channel,
+            **{"planes": planes} | others,
         )
 
 
@@ -163,7 +166,7 @@ class Provenance:
     time : str or None
         When the result was made, in ISO 8601, UTC.
     region : polygons or None
-        As in ``arrays.boxes.Region``; None: whole planes.
+        As in ``arrays.roi.Region``; None: whole planes.
     stopped : bool
         Whether the run was stopped, so that something is missing.
     params : SegmentParams

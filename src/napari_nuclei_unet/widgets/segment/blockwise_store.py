@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -162,21 +163,11 @@ def _labels_grid(source: ImageSource, place: LayerPlacement) -> LabelsGrid:
 
 def _describe(request: SegmentRequest, progress: RunProgress) -> Provenance:
     """Return the provenance of the run, as far as it holds for all planes."""
-    from ...segmentation.device import plan_inference
+    from ...blockwise.run import describe_run
 
-    model = load_model(request.model)
-    return Provenance.of_run(
-        model=model.card.name,
-        model_sha256=model.card.sha256,
-        device=request.device,
-        params=request.params,
-        ran_on=plan_inference(request.params, request.device, model.network.config),
-        seconds=round(progress.seconds, 3),
-        format="zarr",
-        nuclei=progress.nuclei,
-        failed=tuple(block.message for block in progress.failed),
-        **describe_origin(request, request.source, find_sampled_file(request.source)),
-    )
+    ran = describe_run(load_model(request.model), request.params, request.device, progress)
+    origin = describe_origin(request, request.source, find_sampled_file(request.source))
+    return dataclasses.replace(ran, **origin)
 
 
 def _run_fingerprint(

@@ -93,7 +93,7 @@ class PlaneWriter:
             source, output.prediction, output.checksum, get_model_stamp(request.model),
             layer, place, retuned.inside, retuned.result.provenance,
         )  # fmt: skip
-        result.mark_written()
+        result.mark_written(retuned)
         result.update_features(retuned, publish=publish)
         self._predictions.add(result)
         return result

@@ -74,7 +74,10 @@ class RetuneController(TaskController):
         else:
             refresh = is_on_view(self._viewer, result.source.image, result.source.plane_index)
             self._predictions.write(
-                result.layer, lambda: result.update(retuned, refresh), result.placement.index
+                result.layer,
+                lambda: result.update(retuned, refresh),
+                result.placement.index,
+                result,
             )
             task.tuned += 1
             task.nuclei += len(retuned.areas)

@@ -18,7 +18,6 @@ from ..common.notify import report_user_errors, show_user_error
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
 from ..common.status_panel import StatusPanel
-from ..common.warm_up import start_warm_up
 from ..layers.image_source import VISIBLE_REGION, ImageSource, check_offline
 from ..layers.labels_layer import check_labels_memory, check_unlocked, find_labels_layer
 from ..layers.labels_record import LabelsRecord
@@ -26,6 +25,7 @@ from ..layers.watcher import LayerWatcher
 from ..session.model_form import ModelForm
 from ..session.plane_result import PlaneResult, RetunedPlane
 from ..session.predictions import PredictionCache
+from ..session.warm_up import start_warm_up
 from .blockwise_task import BlockwiseController, is_large
 from .current_plane import CurrentPlane
 from .display import DisplayOptions

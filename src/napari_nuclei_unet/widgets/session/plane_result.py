@@ -142,8 +142,8 @@ class PlaneResult:
             What was written just now; its checksum was computed in the thread.
         """
         self._offset = get_label_ids(self.layer).id_offset(self.placement.index)
-        known = written is not None and written.inside is None
-        if known and written and self.layer.data.dtype == written.labels.dtype:
+        dtype = self.layer.data.dtype
+        if written is not None and written.inside is None and written.labels.dtype == dtype:
             self.written_checksum = written.checksum
         else:
             self.written_checksum = self._checksum(self.read_labels())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...params import SegmentParams
 from ...provenance.record import Provenance
-from .job import start_in_background
+from ..common.job import start_in_background
 
 # The largest of torch's libraries; the others follow it, or are small.
 LIBRARY_NAMES = {"linux": "libtorch_cpu.so", "darwin": "libtorch_cpu.dylib"}
