@@ -113,5 +113,5 @@ def test_no_other_move_is_possible(qtbot, controller):
     controller.start(task)
     with pytest.raises(AssertionError, match="RUNNING does not become RUNNING"):
         controller.start(Count())
-    task.may_go_on.set()
-    qtbot.waitSignal(controller.finished).wait()
+    with qtbot.waitSignal(controller.finished):
+        task.may_go_on.set()
