@@ -54,7 +54,7 @@ def opened(make_napari_viewer, qtbot):
     image, truth, layer = list(viewer.layers)
     _, segment = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
     viewer.layers.selection.active = image
-    with qtbot.waitSignal(segment._runner.job.finished, timeout=120_000):
+    with qtbot.waitSignal(segment.finished, timeout=120_000):
         segment.start()
     viewer.layers[-1].visible = False  # what the network found; its prediction is kept
     _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review nuclei", tabify=True)

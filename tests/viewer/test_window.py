@@ -5,6 +5,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
+from widgets.conftest import move, settle
 
 from napari_nuclei_unet.samples.images import SAMPLES, read_sample
 
@@ -46,7 +47,7 @@ def test_a_click_on_a_sample_shows_nuclei(make_napari_viewer, qtbot):
     viewer.open_sample(PLUGIN, "fluorescence_small")
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
     before = viewer.window.screenshot(flash=False)
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=120_000):
+    with qtbot.waitSignal(widget.finished, timeout=120_000):
         QTest.mouseClick(widget.findChild(QPushButton, "segment"), Qt.MouseButton.LeftButton)
     labels = viewer.layers["Fluorescence (small) nuclei"]
     assert labels.data.max() > 50
@@ -63,7 +64,7 @@ def test_short_runs_in_a_row(make_napari_viewer, qtbot):
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
     with qtbot.capture_exceptions() as exceptions:
         for _ in range(5):
-            with qtbot.waitSignal(widget._runner.job.finished, timeout=120_000):
+            with qtbot.waitSignal(widget.finished, timeout=120_000):
                 widget.start()
     assert exceptions == []
     assert len(viewer.layers) == 2
@@ -87,7 +88,7 @@ def test_every_new_image_is_followed_and_tuned(make_napari_viewer, qtbot):
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
 
     def run(name):
-        with qtbot.waitSignal(widget._runner.job.finished, timeout=120_000):
+        with qtbot.waitSignal(widget.finished, timeout=120_000):
             QTest.mouseClick(widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton)
 
     run("segment")
@@ -95,8 +96,8 @@ def test_every_new_image_is_followed_and_tuned(make_napari_viewer, qtbot):
     run("segment")
     labels = viewer.layers["two nuclei"]
     before = labels.data.copy()
-    widget._form._controls["threshold"].value = 0.8
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
+    move(widget, "threshold", 0.8)
+    settle(qtbot, widget)
     assert (labels.data != before).any()
 
 
@@ -106,8 +107,8 @@ def test_all_planes_of_a_stack_then_a_slider(make_napari_viewer, qtbot):
     image, _ = read_sample("fluorescence_small")
     viewer.add_image(np.stack([image, image[::-1], image[:, ::-1]]), axis_labels=tuple("zyx"))
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
-    widget._source_form.planes.kind.value = "all"
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=120_000):
+    widget.source_form.planes.kind.value = "all"
+    with qtbot.waitSignal(widget.finished, timeout=120_000):
         QTest.mouseClick(widget.findChild(QPushButton, "segment"), Qt.MouseButton.LeftButton)
     (labels,) = (layer for layer in viewer.layers if "nuclei" in layer.name)
     counts = [len(np.unique(plane)) - 1 for plane in labels.data]
@@ -115,11 +116,11 @@ def test_all_planes_of_a_stack_then_a_slider(make_napari_viewer, qtbot):
     assert len(np.unique(labels.data)) - 1 == sum(counts)
     before = labels.data.copy()
     viewer.dims.set_current_step(0, 2)
-    widget._form._controls["threshold"].value = 0.8
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
+    move(widget, "threshold", 0.8)
+    settle(qtbot, widget)
     assert (labels.data[2] != before[2]).any()
     np.testing.assert_array_equal(labels.data[:2], before[:2])
     viewer.dims.ndisplay = 3
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=120_000):
+    with qtbot.waitSignal(widget.finished, timeout=120_000):
         QTest.mouseClick(widget.findChild(QPushButton, "tune_all"), Qt.MouseButton.LeftButton)
     assert all((labels.data[at] != before[at]).any() for at in range(3))

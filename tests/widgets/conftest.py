@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QPushButton
-from superqt.utils import WorkerBase
+from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
 
@@ -39,7 +38,7 @@ def trainer(qtbot, viewer, bright_file, home):
     made = TrainWidget(viewer)
     qtbot.addWidget(made)
     made._model.use_file(bright_file)
-    made._form.set(replace(made._form.get(), epochs=2, steps=3, batch=2, patch=32))
+    made._form.set_value(replace(made._form.value(), epochs=2, steps=3, batch=2, patch=32))
     return made
 
 
@@ -47,7 +46,7 @@ def trainer(qtbot, viewer, bright_file, home):
 def no_worker_is_left(qtbot):
     """Fail the test that leaves a thread at work."""
     yield
-    qtbot.waitUntil(lambda: not WorkerBase._worker_set, timeout=20_000)
+    qtbot.waitUntil(no_thread_is_at_work, timeout=20_000)
 
 
 @pytest.fixture
@@ -65,11 +64,32 @@ def messages():
     notification_manager.notification_ready.disconnect(keep)
 
 
+def no_thread_is_at_work():
+    return not QThreadPool.globalInstance().activeThreadCount()
+
+
 def click(widget, name):
     button = widget.findChild(QPushButton, name)
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
 def click_and_wait(qtbot, widget, name="segment"):
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+    """Click a button, and wait until all that follows is over."""
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, name)
+
+
+def settle(qtbot, widget):
+    """Wait until a widget has nothing to do any more."""
+    qtbot.waitUntil(lambda: widget.is_settled, timeout=15_000)
+
+
+def move(widget, name, value):
+    """Set a control of the form."""
+    form = widget.params_form
+    form.set_value(replace(form.value(), **{name: value}))
+
+
+def status(widget):
+    """Return the line of status."""
+    return widget.findChild(QLabel, "status").text()

@@ -6,9 +6,10 @@ from conftest import discs
 from napari.layers import Tracks
 from qtpy.QtWidgets import QLabel, QPushButton
 
+from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES, PLANE_RANGE
-from widgets.conftest import click
+from widgets.conftest import click, move, settle
 
 pytest.importorskip("laptrack")
 
@@ -19,19 +20,19 @@ def moving(frames):
 
 
 def followed(qtbot, widget, name):
-    with qtbot.waitSignal(widget._linking_panel.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, name)
 
 
 def segment_all(qtbot, widget):
-    widget._source_form.planes.kind.value = ALL_PLANES
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+    widget.source_form.planes.kind.value = ALL_PLANES
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, "segment")
 
 
 def slide(qtbot, widget, value):
-    widget._form._controls["threshold"].value = value
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
+    move(widget, "threshold", value)
+    settle(qtbot, widget)
 
 
 def status(widget):
@@ -90,11 +91,11 @@ def test_ids_that_hold_no_more_are_told(qtbot, viewer, widget, labels, how):
         for value in (0.8, 0.9):  # it is still said after the second move
             slide(qtbot, widget, value)
     elif how == "this one":
-        widget._source_form.planes.kind.value = how
-        with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+        widget.source_form.planes.kind.value = how
+        with qtbot.waitSignal(widget.finished, timeout=15_000):
             click(widget, "segment")
     else:
-        with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+        with qtbot.waitSignal(widget.finished, timeout=15_000):
             click(widget, how)
     one = how in ("slider", "this one")
     told = "ids of this plane are new: link again" if one else "ids are new: link again"
@@ -110,9 +111,9 @@ def test_ids_that_hold_no_more_are_told(qtbot, viewer, widget, labels, how):
 
 def test_a_run_over_some_planes_leaves_the_tracks(qtbot, viewer, widget, labels):
     followed(qtbot, widget, "link_frames")
-    widget._source_form.planes.kind.value = PLANE_RANGE
-    widget._source_form.planes.range.setText("0-2")
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+    widget.source_form.planes.kind.value = PLANE_RANGE
+    widget.source_form.planes.range.setText("0-2")
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, "segment")
     assert status(widget).endswith("ids are new: link again")
     assert tracks_in(viewer)
@@ -122,7 +123,7 @@ def test_a_run_over_some_planes_leaves_the_tracks(qtbot, viewer, widget, labels)
 def test_with_two_axes_frames_are_linked_over_time_at_once(qtbot, viewer, widget, names):
     data = np.stack([moving(4), moving(4)], axis=1)
     viewer.add_image(data, name="cells", axis_labels=names)
-    widget._source_form.axis.value = None
+    widget.source_form.axis.value = None
     segment_all(qtbot, widget)
     labels = viewer.layers["cells nuclei"]
     assert widget._linking_panel._axis.value == 1
@@ -141,5 +142,5 @@ def test_time_that_is_not_first_cannot_be_linked(qtbot, viewer, widget, messages
     viewer.add_image(data, name="cells", axis_labels=("z", "time", "y", "x"))
     segment_all(qtbot, widget)
     click(widget, "link_frames")
-    assert not widget._linking_panel.job.is_running
+    assert widget.state is RunState.IDLE
     assert "the time of these labels is another" in messages[-1][1]

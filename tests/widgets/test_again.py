@@ -21,7 +21,7 @@ from napari_nuclei_unet.provenance.reproduce import extend_to_stack
 from napari_nuclei_unet.widgets.common.preferences import DEFAULT_PREFERENCES
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_task import SegmentRequest, plane_task_steps
-from widgets.conftest import click, click_and_wait
+from widgets.conftest import click, click_and_wait, move, settle, status
 
 SHAPES = [[[5.0, 3.0], [5.0, 70.0], [52.0, 60.0], [40.0, 3.0]]]
 
@@ -71,11 +71,11 @@ def test_command_and_python_make_the_same_labels(
     viewer.dims.set_point(range(viewer.dims.ndim - 2), (5, 1)[: viewer.dims.ndim - 2])
     if region:
         shapes = viewer.add_shapes(SHAPES, shape_type="polygon")
-        widget._source_form.region.value = shapes
+        widget.source_form.region.value = shapes
     if make is stack:
-        widget._source_form.axis.value = 1
-        widget._source_form.channel.value = channel
-    widget._form.set(SegmentParams(threshold=0.37, minimum_area=20, tile=32))
+        widget.source_form.axis.value = 1
+        widget.source_form.channel.value = channel
+    widget.params_form.set_value(SegmentParams(threshold=0.37, minimum_area=20, tile=32))
     click_and_wait(qtbot, widget)
     labels = result(viewer).data
     plane = labels[5, 0] if make is stack else labels
@@ -96,7 +96,7 @@ def test_command_and_python_make_the_same_labels(
 
 
 def followed(qtbot, widget, name):
-    with qtbot.waitSignal(widget._linking_panel.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, name)
 
 
@@ -143,8 +143,8 @@ def test_command_and_python_make_all_planes_again(
     else:
         viewer.add_image(data, name="stack")
     viewer.layers["stack"].axis_labels = tuple("zyx")
-    widget._source_form.planes.kind.value = "all" if planes == "all" else "range"
-    widget._source_form.planes.range.setText(planes)
+    widget.source_form.planes.kind.value = "all" if planes == "all" else "range"
+    widget.source_form.planes.range.setText(planes)
     click_and_wait(qtbot, widget)
     if how:
         followed(qtbot, widget, how)
@@ -158,10 +158,10 @@ def test_command_and_python_make_all_planes_again(
             assert words[words.index(flag) + 1].lower() == value
     if how != "link_frames":
         np.testing.assert_array_equal(exec_python(widget, viewer), expected)
-    widget._source_form.planes.kind.value = "this one"
+    widget.source_form.planes.kind.value = "this one"
     click(widget, "restore")
-    assert widget._source_form.planes.kind.value == ("all" if planes == "all" else "range")
-    assert planes == "all" or widget._source_form.planes.range.text() == planes
+    assert widget.source_form.planes.kind.value == ("all" if planes == "all" else "range")
+    assert planes == "all" or widget.source_form.planes.range.text() == planes
 
 
 @pytest.mark.parametrize("how", ["join_slices", "link_frames"])
@@ -174,7 +174,7 @@ def test_time_and_depth_are_made_again_along_the_axis_that_was_joined(
     tifffile.imwrite(path, np.stack([frames, frames], axis=1), photometric="minisblack")
     (image,) = viewer.open(path, plugin="napari")
     image.axis_labels = tuple("tzyx")
-    widget._source_form.planes.kind.value = "all"
+    widget.source_form.planes.kind.value = "all"
     click_and_wait(qtbot, widget)
     followed(qtbot, widget, how)
     words, written = run_command(widget, tmp_path / "out")
@@ -196,19 +196,19 @@ def test_planes_of_different_settings_or_without_a_range_are_told(
         click_and_wait(qtbot, widget)
     words = shlex.split(copied(widget, "copy_command"))
     assert words[words.index("--planes") + 1] == "3"
-    assert "no range" in widget._status_panel._text.text()
-    widget._source_form.planes.kind.value = "all"
+    assert "no range" in status(widget)
+    widget.source_form.planes.kind.value = "all"
     click_and_wait(qtbot, widget)
     assert "--planes all" in copied(widget, "copy_command")
-    assert widget._status_panel._text.text().endswith("is on the clipboard.")
-    widget._form._controls["minimum_area"].value = 50
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy)
+    assert status(widget).endswith("is on the clipboard.")
+    move(widget, "minimum_area", 50)
+    settle(qtbot, widget)
     text = copied(widget, "copy_python")
     assert "planes=[None]" in text
     assert "minimum_area=50" in text
-    assert "different settings" in widget._status_panel._text.text()
+    assert "different settings" in status(widget)
     click(widget, "restore")
-    assert widget._status_panel._text.text().startswith("Planes were made with different settings")
+    assert status(widget).startswith("Planes were made with different settings")
 
 
 def test_planes_of_a_coarser_level_are_not_counted_as_those_of_the_image():
@@ -233,10 +233,10 @@ def test_a_level_of_a_pyramid_too(qtbot, viewer, widget, six, tmp_path, level, r
     image = Image([big, big[::2, ::2]], multiscale=True, name="pyramid")
     image._source = image.source.model_copy(update={"path": str(path)})
     viewer.add_layer(image)
-    widget._source_form.level.value = level
+    widget.source_form.level.value = level
     if region:
         corners = 4 * np.array(SHAPES)
-        widget._source_form.region.value = viewer.add_shapes(corners, shape_type="polygon")
+        widget.source_form.region.value = viewer.add_shapes(corners, shape_type="polygon")
     click_and_wait(qtbot, widget)
     click(widget, "copy_command")
     words = shlex.split(QGuiApplication.clipboard().text())
@@ -268,8 +268,8 @@ def test_without_a_file_python_takes_the_layer_and_the_command_is_refused(
 def test_a_tuned_result_is_copied_as_it_is_tuned(qtbot, viewer, widget, six, tmp_path):
     viewer.add_image(six.astype(float), name="cells")
     click_and_wait(qtbot, widget)
-    widget._form._controls["minimum_area"].value = 200
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy)
+    move(widget, "minimum_area", 200)
+    settle(qtbot, widget)
     click(widget, "copy_python")
     assert "minimum_area=200" in QGuiApplication.clipboard().text()
     assert not result(viewer).data.any()
@@ -281,22 +281,22 @@ def test_the_form_goes_back_to_a_record(qtbot, viewer, widget, six):
         threshold=0.3, separation=0.7, confidence=0.1, minimum_area=900, diameter=40.0, tile=48,
         batch=2, precision="fp32",
     )  # fmt: skip
-    widget._form.set(wish)
-    widget._source_form.channel.value = 2
-    widget._model.device.value = "cpu"
+    widget.params_form.set_value(wish)
+    widget.source_form.channel.value = 2
+    widget.model_form.device.value = "cpu"
     shapes = viewer.add_shapes(SHAPES, shape_type="polygon")
-    widget._source_form.region.value = shapes
+    widget.source_form.region.value = shapes
     click_and_wait(qtbot, widget)
     record = result(viewer).metadata[METADATA_KEY]
     viewer.layers.remove(shapes)
-    widget._form.set(SegmentParams(threshold=0.9, minimum_area=5, tile=0, batch=0))
-    widget._source_form.channel.value = "mean"
-    widget._model.device.value = "auto"
-    assert widget._source_form.region.value == "whole image"
+    widget.params_form.set_value(SegmentParams(threshold=0.9, minimum_area=5, tile=0, batch=0))
+    widget.source_form.channel.value = "mean"
+    widget.model_form.device.value = "auto"
+    assert widget.source_form.region.value == "whole image"
     click(widget, "restore")
-    assert widget._form.get() == wish
-    assert widget._model.device.value == "cpu"
-    assert widget._source_form.channel.value == 2
+    assert widget.params_form.value() == wish
+    assert widget.model_form.device.value == "cpu"
+    assert widget.source_form.channel.value == 2
     before = result(viewer).data.copy()
     click_and_wait(qtbot, widget)
     np.testing.assert_array_equal(result(viewer).data, before)
@@ -310,13 +310,13 @@ def test_labels_from_a_file_bring_their_record(viewer, widget, six, tmp_path, br
     assert main(["segment", str(path), "--out", str(out), "--model", str(bright_file), *words]) == 0
     viewer.open(path, plugin="napari")
     (labels,) = viewer.open(out / "cells_labels.tif", plugin="napari", layer_type="labels")
-    widget._model.model.value = "nuclei"
+    widget.model_form.model.value = "nuclei"
     viewer.layers.selection.active = labels
     click(widget, "restore")
-    assert widget._form.get().threshold == 0.31
-    assert widget._form.get().diameter == 12.5
-    assert widget._model.model.value == str(bright_file)
-    assert widget._source_form.source().region.polygons == (((2, 2), (2, 60), (60, 60)),)
+    assert widget.params_form.value().threshold == 0.31
+    assert widget.params_form.value().diameter == 12.5
+    assert widget.model_form.model.value == str(bright_file)
+    assert widget.source_form.source().region.polygons == (((2, 2), (2, 60), (60, 60)),)
 
 
 def test_the_record_of_a_model_that_is_gone(qtbot, viewer, widget, six, messages, bright_file):
@@ -328,8 +328,8 @@ def test_the_record_of_a_model_that_is_gone(qtbot, viewer, widget, six, messages
     viewer.layers.selection.active = labels
     click(widget, "restore")
     assert "'mine' of these labels is not here" in messages[-1][1]
-    assert widget._model.model.value == str(bright_file)
-    assert widget._form.get().threshold == 0.25
+    assert widget.model_form.model.value == str(bright_file)
+    assert widget.params_form.value().threshold == 0.25
     labels.metadata = {METADATA_KEY: {"params": {"threshold": "high"}}}
     click(widget, "restore")
     assert "damaged" in messages[-1][1]
@@ -345,10 +345,10 @@ def big(viewer):
 
 
 def cancel_in_the_middle(qtbot, widget):
-    widget._form.set(SegmentParams(tile=32))
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+    widget.params_form.set_value(SegmentParams(tile=32))
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, "segment")
-        qtbot.waitUntil(lambda: widget._status_panel._bar.value() > 20, timeout=60_000)
+        qtbot.waitUntil(lambda: widget._status_panel._bar.value() > 20, timeout=15_000)
         click(widget, "cancel")
 
 
@@ -359,7 +359,7 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
     button = next(one for one in box.buttons() if one.text() == wish)
     with qtbot.waitSignal(box.finished):
         button.click()
-    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=20_000)
+    settle(qtbot, widget)
     assert preferences.on_cancel == wish.lower()
     made = [layer for layer in viewer.layers if isinstance(layer, Labels)]
     if wish == "Discard":
@@ -368,13 +368,13 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
         whole = segment(big.data, bright)
         rows = np.flatnonzero(made[0].data.any(axis=1))
         assert rows.size
-        assert "nuclei in the part that was finished" in widget._status_panel._text.text()
+        assert "nuclei in the part that was finished" in status(widget)
         assert not made[0].data[rows.max() + 1 :].any()
         known = (made[0].data > 0) & (whole == 0)
         assert not known.any()
     cancel_in_the_middle(qtbot, widget)  # not asked again
     assert widget.findChild(QMessageBox, "keep_finished") is None
-    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=20_000)
+    settle(qtbot, widget)
     click_and_wait(qtbot, widget)
     np.testing.assert_array_equal(result(viewer).data > 0, segment(big.data, bright) > 0)
 
@@ -393,8 +393,8 @@ def test_preferences_fill_the_form(qtbot, viewer, preferences, bright_file):
     preferences.model_folder = str(bright_file.parent)
     widget = SegmentWidget(viewer)
     qtbot.addWidget(widget)
-    assert widget._model.device.value == DEVICES[1]
-    assert str(bright_file) in widget._model.model.choices
+    assert widget.model_form.device.value == DEVICES[1]
+    assert str(bright_file) in widget.model_form.model.choices
 
 
 def test_offline_refuses_what_comes_from_the_network(viewer, widget, six, messages, preferences):
@@ -410,8 +410,8 @@ def test_offline_refuses_what_comes_from_the_network(viewer, widget, six, messag
 def test_threads_are_left_free(viewer, widget, six, free, left):
     viewer.add_image(six)
     before = torch.get_num_threads()
-    source = widget._source_form.source()
-    model = widget._model.model.value
+    source = widget.source_form.source()
+    model = widget.model_form.model.value
     run(plane_task_steps(SegmentRequest(source, model, "cpu", SegmentParams(), free)))
     assert torch.get_num_threads() == left  # of this thread
     torch.set_num_threads(before)
@@ -429,8 +429,8 @@ def test_outlines_and_probability(qtbot, viewer, widget, six):
     shown = viewer.layers["cells probability"]
     np.testing.assert_array_equal(shown.data > 0.5, result(viewer).data > 0)
     np.testing.assert_array_equal(shown.scale, image.scale)
-    assert widget._source_form.image.value is image
-    assert shown not in widget._source_form.image.choices
+    assert widget.source_form.image.value is image
+    assert shown not in widget.source_form.image.choices
     for name in ("outlines", "probability"):
         widget.findChild(QCheckBox, name).click()
     assert result(viewer).contour == 0
@@ -440,7 +440,7 @@ def test_outlines_and_probability(qtbot, viewer, widget, six):
 def test_the_line_says_what_was_found_in_the_units_of_the_layer(qtbot, viewer, widget, six):
     viewer.add_image(six, scale=(0.5, 0.5), units=("um", "um"))
     click_and_wait(qtbot, widget)
-    text = widget._status_panel._text.text()
+    text = status(widget)
     area = np.median(np.bincount(result(viewer).data.ravel())[1:]) * 0.25
     assert f"6 nuclei · median area {area:.3g} µm²" in text
     assert "s on CPU, " in text

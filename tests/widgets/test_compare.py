@@ -63,7 +63,7 @@ def layers(viewer, part):
 
 
 def compared(qtbot, part):
-    with qtbot.waitSignal(part.job.finished, timeout=60_000):
+    with qtbot.waitSignal(part.job.finished, timeout=15_000):
         click(part, "compare")
     assert part.findChild(QPushButton, "compare").isEnabled()
 
@@ -238,7 +238,7 @@ def test_labels_that_cannot_be_read_are_told(qtbot, viewer, part):
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_layer_removed_meanwhile_is_told(qtbot, viewer, part, layers, which):
-    with qtbot.waitSignal(part.job.finished, timeout=60_000):
+    with qtbot.waitSignal(part.job.finished, timeout=15_000):
         click(part, "compare")
         viewer.layers.remove(layers[which])
     assert part.words[-1] == f"'{layers[which].name}' was removed while it was compared."
@@ -246,7 +246,7 @@ def test_a_layer_removed_meanwhile_is_told(qtbot, viewer, part, layers, which):
 
 
 def test_a_layer_with_other_data_meanwhile_is_told(qtbot, viewer, part, layers):
-    with qtbot.waitSignal(part.job.finished, timeout=60_000):
+    with qtbot.waitSignal(part.job.finished, timeout=15_000):
         click(part, "compare")
         layers[0].data = layers[0].data.copy()
     assert part.words[-1] == LABELS_CHANGED_WHILE_COMPARING
@@ -265,7 +265,7 @@ def test_labels_painted_while_the_thread_works_are_told():
 
 
 def test_a_second_click_does_not_disturb(qtbot, viewer, part, layers):
-    with qtbot.waitSignal(part.job.finished, timeout=60_000):
+    with qtbot.waitSignal(part.job.finished, timeout=15_000):
         click(part, "compare")
         part.start()
     assert len(errors_on(viewer)) == 1
@@ -276,5 +276,5 @@ def test_the_widget_may_go_while_the_thread_works(qtbot, viewer, layers, given):
     made.start()
     job = made.job
     made.deleteLater()
-    qtbot.waitUntil(lambda: not job.is_running, timeout=60_000)
+    qtbot.waitUntil(lambda: not job.is_running, timeout=15_000)
     assert isinstance(viewer.layers[0], Labels)

@@ -24,7 +24,7 @@ from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
-from widgets.conftest import click, click_and_wait
+from widgets.conftest import click, click_and_wait, move, settle
 
 CENTRES = [(y, x) for y in range(16, 300, 32) for x in range(16, 400, 32)]
 
@@ -99,11 +99,11 @@ def test_nuclei_of_a_store_have_a_table_and_are_corrected(
 def test_cancelled_and_clicked_again_it_goes_on(qtbot, viewer, widget, plane, tmp_path):
     viewer.add_image(plane, name="slide")
     path = tmp_path / "results" / "slide nuclei.ome.zarr"
-    stop = lambda _, step: getattr(step, "nuclei", 0) and click(widget, "cancel")  # noqa: E731
-    widget._runner.stepped.connect(stop)
+    stop = lambda step: getattr(step, "nuclei", 0) and click(widget, "cancel")  # noqa: E731
+    widget.controller.stepped.connect(stop)
     click(widget, "segment")
-    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=30_000)
-    widget._runner.stepped.disconnect(stop)
+    settle(qtbot, widget)
+    widget.controller.stepped.disconnect(stop)
     assert "goes on from there" in status(widget)
     assert not LabelsStore.open_existing(path).finished
     assert not [layer for layer in viewer.layers if layer.name == "slide nuclei"]
@@ -217,7 +217,7 @@ def test_the_record_of_a_stack_in_tiff_sets_the_form(
     viewer.open(labels, plugin="napari", layer_type="labels")
     assert viewer.layers.selection.active.name == "stack_labels"
     click(widget, "restore")
-    assert widget._form.get().threshold == 0.3
+    assert widget.params_form.value().threshold == 0.3
     assert not messages
     click_and_wait(qtbot, widget)
     assert status(widget).startswith("3 nuclei in the region in 3 planes")
@@ -243,7 +243,8 @@ def test_what_was_painted_stays_and_is_said_to(qtbot, viewer, widget, plane):
 def test_sliders_say_that_they_do_not_act_on_it(qtbot, viewer, widget, plane):
     viewer.add_image(plane, name="slide")
     click_and_wait(qtbot, widget)
-    widget._form._controls["threshold"].value = 0.9
+    move(widget, "threshold", 0.9)
+    settle(qtbot, widget)
     assert "do not act on planes as large as this" in status(widget)
 
 

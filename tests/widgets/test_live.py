@@ -9,14 +9,14 @@ from scipy import ndimage
 
 from napari_nuclei_unet import segment
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from widgets.conftest import click, click_and_wait
+from widgets.conftest import click, click_and_wait, move, settle
 
 
 def slide(qtbot, widget, **values):
     """Move sliders and wait until nothing is under way any more."""
     for name, value in values.items():
-        widget._form._controls[name].value = value
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
+        move(widget, name, value)
+    settle(qtbot, widget)
 
 
 def status(widget):
@@ -53,7 +53,7 @@ def test_a_slider_labels_again_in_place(qtbot, viewer, widget, result, shaded, b
 
 def test_the_last_of_many_moves_counts(qtbot, widget, result, shaded, bright):
     for value in np.linspace(0.2, 0.9, 15):
-        widget._form._controls["threshold"].value = float(value)
+        move(widget, "threshold", float(value))
         qtbot.wait(5)
     slide(qtbot, widget, threshold=0.35)
     np.testing.assert_array_equal(result.data, segment(shaded, bright, threshold=0.35))
@@ -94,7 +94,7 @@ def test_what_is_painted_while_the_thread_works_stays(qtbot, widget, result):
         if step.done:  # the thread has found the labels unedited, and separated the nuclei
             result.paint((2, 2), 99)
 
-    widget._predictions._job.stepped.connect(paint)
+    widget.retuner.stepped.connect(paint)
     slide(qtbot, widget, threshold=0.9)
     assert result.data[2, 2] == 99
     assert "edited by hand" in status(widget)
@@ -114,18 +114,18 @@ def test_the_cache_does_not_answer_for_other_pixels(qtbot, viewer, widget, resul
 
 def test_another_model_ends_it(qtbot, widget, result):
     before = result.data.copy()
-    widget._model.model.value = "nuclei"
+    widget.model_form.model.value = "nuclei"
     slide(qtbot, widget, threshold=0.9)
     np.testing.assert_array_equal(result.data, before)
 
 
 @pytest.mark.parametrize("name", ["cells", "cells nuclei"])
 def test_a_layer_removed_while_tuning(qtbot, viewer, widget, result, name):
-    widget._form._controls["threshold"].value = 0.9
+    move(widget, "threshold", 0.9)
     viewer.layers.remove(name)
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
-    widget._form._controls["threshold"].value = 0.8
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
+    settle(qtbot, widget)
+    move(widget, "threshold", 0.8)
+    settle(qtbot, widget)
     assert not [one for one in viewer.layers if one.name == name]
 
 
@@ -152,7 +152,7 @@ def test_closing_the_widget_while_it_tunes(qtbot, viewer, bright_file, shaded):
     made = SegmentWidget(viewer)
     made.use_model_file(bright_file)
     click_and_wait(qtbot, made)
-    made._form._controls["threshold"].value = 0.9
+    move(made, "threshold", 0.9)
     with qtbot.waitSignal(made.destroyed):
         made.deleteLater()
 
@@ -186,18 +186,19 @@ def test_using_the_settings_of_one_result_leaves_the_other_alone(
     qtbot, viewer, widget, result, shaded
 ):
     viewer.add_image(shaded, name="other")
-    widget._form._controls["threshold"].value = 0.9
+    move(widget, "threshold", 0.9)
     click_and_wait(qtbot, widget)
     before = {name: viewer.layers[name].data.copy() for name in ("cells nuclei", "other nuclei")}
     viewer.layers.selection.active = viewer.layers["cells"]
     viewer.layers.selection.active = viewer.layers["other nuclei"]
     click(widget, "restore")
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy)
+    settle(qtbot, widget)
     for name, data in before.items():
         np.testing.assert_array_equal(viewer.layers[name].data, data)
 
 
-def test_a_slider_without_a_prediction_says_so(viewer, widget, shaded):
+def test_a_slider_without_a_prediction_says_so(qtbot, viewer, widget, shaded):
     viewer.add_image(shaded)
-    widget._form._controls["threshold"].value = 0.9
+    move(widget, "threshold", 0.9)
+    settle(qtbot, widget)
     assert status(widget).startswith("Click Segment")

@@ -1,6 +1,7 @@
 """Planes of an opened stack: the same click, and every one of them stays live."""
 
 import dataclasses
+import shutil
 import tempfile
 import threading
 
@@ -15,10 +16,12 @@ from scipy import ndimage
 from napari_nuclei_unet import segment
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets import SegmentWidget
+from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_form import StackAxis, parse_plane_ranges
-from napari_nuclei_unet.widgets.session import predictions as _live
-from widgets.conftest import click, click_and_wait
+from napari_nuclei_unet.widgets.segment.stack_steps import StackPlaneStep
+from napari_nuclei_unet.widgets.session.session import Session
+from widgets.conftest import click, click_and_wait, move, settle
 
 SHAPE = (48, 64)
 
@@ -54,15 +57,15 @@ def button(widget, name):
 
 
 def choose(widget, kind, text=None):
-    widget._source_form.planes.kind.value = kind
+    widget.source_form.planes.kind.value = kind
     if text is not None:
         widget.findChild(QLineEdit, "plane_range").setText(text)
 
 
 def slide(qtbot, widget, **values):
     for name, value in values.items():
-        widget._form._controls[name].value = value
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
+        move(widget, name, value)
+    settle(qtbot, widget)
 
 
 def from_one(labels):
@@ -81,25 +84,30 @@ def check_planes(found, images, model, **params):
         seen |= ids
 
 
+def predictions(viewer):
+    return Session.of(viewer).predictions
+
+
 def cancel_after(qtbot, widget, planes):
     """Start a run and cancel it as soon as so many planes are there."""
     seen = []
 
-    def count(kept):
-        seen.append(kept)
-        if len(seen) == planes:
-            click(widget, "cancel")
+    def count(step):
+        if isinstance(step, StackPlaneStep):
+            seen.append(step)
+            if len(seen) == planes:
+                click(widget, "cancel")
 
-    widget._stack_writer.plane_result.connect(count)
+    widget.controller.stepped.connect(count)
     click_and_wait(qtbot, widget)
-    widget._stack_writer.plane_result.disconnect(count)
+    widget.controller.stepped.disconnect(count)
 
 
 def test_time_and_depth(qtbot, viewer, widget, bright):
     data = stack_of(3, 4)
     image = viewer.add_image(data, name="tz", scale=(2, 3, 0.5, 0.5), axis_labels=tuple("tzyx"))
     choose(widget, "all")
-    assert widget._source_form.planes.kind.native.currentText() == "all (12)"
+    assert widget.source_form.planes.kind.native.currentText() == "all (12)"
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert labels.data.shape == data.shape
@@ -115,9 +123,9 @@ def test_time_and_depth(qtbot, viewer, widget, bright):
 def test_an_axis_of_channels_in_the_middle_is_left_out(qtbot, viewer, widget, bright):
     data = np.stack([stack_of(4) * 0 + 1, stack_of(4)], axis=1)
     viewer.add_image(data, name="zc", axis_labels=tuple("zcyx"))
-    widget._source_form.channel.value = 1
+    widget.source_form.channel.value = 1
     choose(widget, "all")
-    assert widget._source_form.planes.axes == [StackAxis(0, "z", 4)]
+    assert widget.source_form.planes.axes == [StackAxis(0, "z", 4)]
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert labels.data.shape == (4, 1, *SHAPE)
@@ -127,7 +135,7 @@ def test_an_axis_of_channels_in_the_middle_is_left_out(qtbot, viewer, widget, br
 def test_the_order_of_axes_is_that_of_the_view(qtbot, viewer, widget, bright):
     data = np.moveaxis(stack_of(5), 0, 2)
     viewer.add_image(data, name="yxz", rgb=False)
-    widget._source_form.axis.value = None
+    widget.source_form.axis.value = None
     viewer.dims.order = (2, 0, 1)
     choose(widget, "range", "1-3")
     click_and_wait(qtbot, widget)
@@ -166,7 +174,7 @@ def test_a_lazy_stack_is_read_plane_by_plane_once(qtbot, viewer, widget, bright)
     assert sorted(read) == [2, 3, 4]
     (labels,) = labels_in(viewer)
     check_planes(labels.data[2:5], data[2:5], bright)
-    kept = next(iter(widget._predictions._plane_results.values()))
+    kept = predictions(viewer).results[0]
     assert not isinstance(kept.prediction.plane.pixels, np.ndarray)
 
 
@@ -187,7 +195,7 @@ def test_a_range_that_is_none_is_told(viewer, widget, messages, text, words):
     viewer.add_image(stack_of(3, 4), axis_labels=tuple("tzyx"))
     choose(widget, "range", text)
     click(widget, "segment")
-    assert not widget._runner.job.is_running
+    assert widget.state is RunState.IDLE
     assert words in messages[-1][1]
     assert messages[-1][0] == "warning"
 
@@ -200,7 +208,7 @@ def test_ranges_are_read():
 
 
 def test_the_row_is_there_for_stacks_only(viewer, widget):
-    rows = widget._source_form
+    rows = widget.source_form
     viewer.add_image(np.zeros((9, 9)))
     assert not rows.planes.axes
     assert rows.planes.row.isHidden()
@@ -227,8 +235,8 @@ def test_cancel_keeps_planes_and_continue_does_the_rest(qtbot, viewer, widget, b
     assert not labels.data[done:].any()
     assert status(widget) == f"Cancelled: {done} of 60 planes are done. Continue does the rest."
     before = labels.data[:done].copy()
-    widget._form._controls["threshold"].value = 0.9  # the rest is done with the same settings
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy)
+    move(widget, "threshold", 0.9)  # the rest is done with the same settings
+    settle(qtbot, widget)
     labels.data[:done] = before
     click_and_wait(qtbot, widget, "continue_planes")
     check_planes(labels.data[done:], data[done:], bright)
@@ -261,7 +269,7 @@ def test_planes_are_segmented_again_without_sharing_ids(qtbot, viewer, widget, b
     viewer.dims.set_current_step(0, 4)
     choose(widget, "this one")
     click_and_wait(qtbot, widget)
-    widget._form.set(dataclasses.replace(widget._form.get(), minimum_area=3))
+    widget.params_form.set_value(dataclasses.replace(widget.params_form.value(), minimum_area=3))
     choose(widget, "all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
@@ -288,18 +296,18 @@ def test_sliders_act_on_every_plane(qtbot, viewer, widget, bright):
 def test_what_does_not_fit_into_memory_is_kept_in_files(
     qtbot, viewer, bright_file, bright, monkeypatch
 ):
-    monkeypatch.setattr(_live, "MOST_KEPT", 3 * 4 * SHAPE[0] * SHAPE[1] * 2)  # two planes
+    predictions(viewer).max_bytes = 3 * 4 * SHAPE[0] * SHAPE[1] * 2  # two planes
     widget = SegmentWidget(viewer)
     widget.use_model_file(bright_file)
     data = stack_of(6)
     add(viewer, data)
     choose(widget, "all")
     click_and_wait(qtbot, widget)
-    spill = widget._predictions._disk_cache
+    spill = predictions(viewer).disk_cache
     qtbot.waitUntil(lambda: not spill.is_busy)
     folder = spill.folder
     assert len(list(folder.iterdir())) == 4
-    assert sum(kept.size > 0 for kept in widget._predictions._plane_results.values()) == 2
+    assert sum(kept.size > 0 for kept in predictions(viewer).results) == 2
     (labels,) = labels_in(viewer)
     for step, threshold in ((0, 0.3), (5, 0.7)):
         viewer.dims.set_current_step(0, step)
@@ -314,17 +322,17 @@ def test_what_does_not_fit_into_memory_is_kept_in_files(
 
 
 def test_a_folder_that_cannot_be_written_costs_only_tuning(qtbot, viewer, widget, monkeypatch):
-    monkeypatch.setattr(_live, "MOST_KEPT", 1)
+    predictions(viewer).max_bytes = 1
     add(viewer, stack_of(4))
     choose(widget, "range", "0-1")
     click_and_wait(qtbot, widget)
-    qtbot.waitUntil(lambda: not widget._predictions._disk_cache.is_busy)
-    widget._predictions._disk_cache._folder.cleanup()  # as if the disk were gone
+    qtbot.waitUntil(lambda: not predictions(viewer).disk_cache.is_busy)
+    shutil.rmtree(predictions(viewer).disk_cache.folder)  # as if the disk were gone
     choose(widget, "all")
     click_and_wait(qtbot, widget)
-    qtbot.waitUntil(lambda: not widget._predictions._disk_cache.is_busy)
+    qtbot.waitUntil(lambda: not predictions(viewer).disk_cache.is_busy)
     assert len(labels_in(viewer)[0].metadata[METADATA_KEY]["planes_written"]) == 4
-    assert len(widget._predictions._plane_results) == 1
+    assert len(predictions(viewer).results) == 1
 
 
 def test_without_a_folder_for_files_nothing_waits_in_memory(
@@ -332,18 +340,18 @@ def test_without_a_folder_for_files_nothing_waits_in_memory(
 ):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))  # no folder can be made in it
-    monkeypatch.setattr(_live, "MOST_KEPT", 1)
+    predictions(viewer).max_bytes = 1
     add(viewer, stack_of(4))
     choose(widget, "all")
     click_and_wait(qtbot, widget)
-    spill, left = widget._predictions._disk_cache, list(widget._predictions._plane_results.values())
+    spill, left = predictions(viewer).disk_cache, predictions(viewer).results
     assert spill.folder is None
     assert len(left) == 1  # the one on view; of the others tuning is lost
     assert len(labels_in(viewer)[0].metadata[METADATA_KEY]["planes_written"]) == 4
     failed = []
     spill.failed.connect(failed.append)
-    spill._waiting.extend(left * 2)
-    spill.put(left[0])
+    for result in left * 3:
+        spill.put(result)
     assert not spill.is_busy
     assert failed == left * 3
 
@@ -415,20 +423,22 @@ def test_what_is_lost_during_the_run(qtbot, viewer, widget, messages, what):
     choose(widget, "all")
     seen = []
 
-    def act(kept):
-        seen.append(kept)
-        if len(seen) != 2:
+    def act(step):
+        if isinstance(step, StackPlaneStep):
+            seen.append(step)
+        if len(seen) != 2 or not isinstance(step, StackPlaneStep):
             return
+        (labels,) = labels_in(viewer)
         if what == "removed":
             viewer.layers.remove(image)
         elif what == "replaced":
             image.data = image.data.copy()
         elif what == "labels removed":
-            viewer.layers.remove(kept.layer)
+            viewer.layers.remove(labels)
         else:
-            kept.layer.editable = False
+            labels.editable = False
 
-    widget._stack_writer.plane_result.connect(act)
+    widget.controller.stepped.connect(act)
     click_and_wait(qtbot, widget)
     assert len(seen) == 2
     assert len([text for _, text in messages if "run has ended" in text]) == 1
@@ -456,7 +466,7 @@ def test_axes_without_length(viewer, widget, messages, shape, words):
 def test_seven_dimensions(qtbot, viewer, widget, bright):
     data = stack_of(2, 1, 2, 1, 2)
     viewer.add_image(data, name="seven")
-    widget._source_form.axis.value = None
+    widget.source_form.axis.value = None
     choose(widget, "all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
@@ -467,9 +477,9 @@ def test_seven_dimensions(qtbot, viewer, widget, bright):
 def test_channels_chosen_along_an_axis_of_the_plane(qtbot, viewer, widget, bright):
     data = np.moveaxis(stack_of(3), 0, 2)  # Y, Z, X: the view shows Z as an axis of its planes
     viewer.add_image(np.ascontiguousarray(np.swapaxes(data, 1, 2)), name="odd")
-    widget._source_form.axis.value = 1
-    widget._source_form.channel.value = 2
-    assert not widget._source_form.planes.axes
+    widget.source_form.axis.value = 1
+    widget.source_form.channel.value = 2
+    assert not widget.source_form.planes.axes
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     np.testing.assert_array_equal(labels.data[:, 0], segment(plane(2), bright))
@@ -478,7 +488,7 @@ def test_channels_chosen_along_an_axis_of_the_plane(qtbot, viewer, widget, brigh
 def test_all_planes_inside_a_region(qtbot, viewer, widget):
     add(viewer, stack_of(4))
     shapes = viewer.add_shapes([[[0, 0], [0, 30], [47, 30], [47, 0]]], shape_type="rectangle")
-    widget._source_form.region.value = shapes
+    widget.source_form.region.value = shapes
     choose(widget, "all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
@@ -489,10 +499,11 @@ def test_all_planes_inside_a_region(qtbot, viewer, widget):
 
 def test_progress_counts_planes_and_tiles(qtbot, viewer, widget):
     add(viewer, stack_of(4))
-    widget._form.set(dataclasses.replace(widget._form.get(), tile=32))
+    widget.params_form.set_value(dataclasses.replace(widget.params_form.value(), tile=32))
     choose(widget, "all")
     words = []
-    widget._runner.stepped.connect(lambda run, step: words.append(run.status(step)))
+    controller = widget.controller
+    controller.stepped.connect(lambda step: words.append(controller.task.status(step)))
     click_and_wait(qtbot, widget)
     assert words[0].startswith("Plane 1 of 4 · tile 1 of ")
     assert any(one.startswith("Plane 3 of 4 · tile 2 of 4 · ") and "left" in one for one in words)
@@ -506,7 +517,7 @@ def test_the_record_is_that_of_the_plane_on_view(qtbot, viewer, widget):
         viewer.dims.set_current_step(0, step)
         assert widget._reproduce_panel.find_record().provenance.source.planes == (step,)
     click(widget, "restore")
-    assert widget._source_form.planes.kind.value == "all"  # that is how it was made
+    assert widget.source_form.planes.kind.value == "all"  # that is how it was made
     assert viewer.dims.current_step[0] == 0
 
 
@@ -522,6 +533,6 @@ def test_the_record_is_that_of_the_plane_on_view(qtbot, viewer, widget):
 )
 def test_planes_of_a_record_are_chosen(viewer, widget, planes, kind, text):
     viewer.add_image(stack_of(3, 4, 1), axis_labels=tuple("tzpyx"))
-    widget._source_form.planes.use(planes)
-    assert widget._source_form.planes.kind.value == kind
-    assert widget._source_form.planes.range.text() == text
+    widget.source_form.planes.use(planes)
+    assert widget.source_form.planes.kind.value == kind
+    assert widget.source_form.planes.range.text() == text

@@ -21,7 +21,7 @@ PLANES = np.stack([discs((60, 80), [(15, 15), (40, 30 + 2 * t), (30, 60)]) for t
 @pytest.fixture
 def check(viewer, widget, tmp_path, bright_file):
     """Compare the record of the labels with a golden file, or another record of the same run."""
-    widget._form.set(SegmentParams(precision="fp32", tile=64, batch=1))
+    widget.params_form.set_value(SegmentParams(precision="fp32", tile=64, batch=1))
     device = widget.findChild(QComboBox, "device")
     device.setCurrentText("cpu")
 
@@ -49,10 +49,10 @@ def test_record_of_a_plane(qtbot, viewer, widget, check, tmp_path):
 def test_record_of_a_stack_and_of_linked_frames(qtbot, viewer, widget, check, tmp_path):
     pytest.importorskip("laptrack")
     add_file(viewer, tmp_path, PLANES)
-    widget._source_form.planes.kind.value = ALL_PLANES
+    widget.source_form.planes.kind.value = ALL_PLANES
     click_and_wait(qtbot, widget)
     check("window_stack")
-    with qtbot.waitSignal(widget._linking_panel.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, "link_frames")
     check("window_linked")
 
@@ -62,7 +62,7 @@ def test_record_of_a_store(qtbot, viewer, widget, check, tmp_path, monkeypatch):
     monkeypatch.setattr(blockwise_task, "LARGE", 1000)
     monkeypatch.setattr(block, "BLOCK_SIZE", 64)
     add_file(viewer, tmp_path, PLANES)
-    widget._source_form.planes.kind.value = ALL_PLANES
+    widget.source_form.planes.kind.value = ALL_PLANES
     click_and_wait(qtbot, widget)
     check("window_store")
     store = LabelsStore.open_existing(tmp_path / "results" / "cells nuclei.ome.zarr")

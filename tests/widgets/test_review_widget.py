@@ -20,7 +20,7 @@ from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.layers.features import FeaturesTable
 from napari_nuclei_unet.widgets.review.save import add_suffix
 from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
-from widgets.conftest import click, click_and_wait
+from widgets.conftest import click, click_and_wait, move, settle
 
 DELETE, MERGE, SPLIT, ADD = EDIT_TOOLS
 
@@ -66,12 +66,12 @@ def use(review, tool, layer, *points):
 
 
 def measure(qtbot, review):
-    with qtbot.waitSignal(review._exporter.job.finished, timeout=60_000):
+    with qtbot.waitSignal(review._exporter.job.finished, timeout=15_000):
         click(review, "measure")
 
 
 def save(qtbot, review, path):
-    with qtbot.waitSignal(review._exporter.saving.finished, timeout=60_000):
+    with qtbot.waitSignal(review._exporter.saving.finished, timeout=15_000):
         review.save(path)
 
 
@@ -110,8 +110,8 @@ def test_a_result_fills_the_table_in_the_units_of_the_layer(labels):
 
 
 def test_sliders_keep_the_table_in_step(qtbot, widget, labels):
-    widget._form._controls["minimum_area"].value = 500
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
+    move(widget, "minimum_area", 500)
+    settle(qtbot, widget)
     assert not labels.data.any()
     assert len(labels.features) == 0
 
@@ -132,7 +132,7 @@ def test_channels_and_colours_are_measured_one_by_one(qtbot, viewer, review, mak
 
 def test_a_stack_has_a_row_for_each_nucleus_and_plane(qtbot, viewer, widget, review, disc_image):
     viewer.add_image(np.stack([disc_image] * 6), name="stack")
-    widget._source_form.planes.kind.value = "all"
+    widget.source_form.planes.kind.value = "all"
     click_and_wait(qtbot, widget)
     layer = viewer.layers["stack nuclei"]
     assert len(layer.features) == 18
@@ -366,8 +366,8 @@ def test_an_undo_of_hidden_labels_is_noticed_later(labels, review):
 def test_steps_that_belong_to_other_labels_are_dropped(qtbot, widget, labels, review):
     use(review, DELETE, labels, (20, 25))
     labels.undo()
-    widget._form._controls["minimum_area"].value = 5
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
+    move(widget, "minimum_area", 5)
+    settle(qtbot, widget)
     after = state(labels)
     assert not labels.features["state"].any()
     labels.redo()
@@ -469,8 +469,8 @@ def test_comparing_judges_the_nuclei_that_are_reviewed(viewer, labels, review):
 
 def test_a_nucleus_of_labels_that_are_no_more_is_not_touched(qtbot, widget, labels, review):
     click(review, "next_doubtful")
-    widget._form._controls["minimum_area"].value = 5
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy, timeout=20_000)
+    move(widget, "minimum_area", 5)
+    settle(qtbot, widget)
     after = state(labels)
     click(review, "accept")
     assert "press N" in said(review)
@@ -525,7 +525,7 @@ def test_everything_is_saved(qtbot, labels, review, tmp_path):
 
 def test_labels_by_hand_are_measured_before_they_are_saved(qtbot, viewer, review, tmp_path):
     viewer.add_labels(np.eye(30, dtype=np.int32).repeat(2, 0), name="a/b?")
-    with qtbot.waitSignal(review._exporter.saving.finished, timeout=60_000):
+    with qtbot.waitSignal(review._exporter.saving.finished, timeout=15_000):
         review.save(tmp_path / "a.csv")
     assert len(list(csv.DictReader((tmp_path / "a.csv").open()))) == 1
 
@@ -545,7 +545,7 @@ def test_the_extension_of_a_dialog(path, chosen, expected):
 
 
 def test_a_save_waits_for_what_is_being_measured(qtbot, labels, review, tmp_path):
-    with qtbot.waitSignal(review._exporter.saving.finished, timeout=60_000):
+    with qtbot.waitSignal(review._exporter.saving.finished, timeout=15_000):
         click(review, "measure")
         review.save(tmp_path / "a.csv")
     assert (tmp_path / "a.csv").exists()
@@ -633,8 +633,8 @@ def test_ten_planted_errors_are_corrected_with_the_tools(qtbot, viewer, widget, 
 
 
 def click_and_wait_for_prediction(qtbot, widget):
-    widget._model.use_file(next(iter(widget._model.model.choices)))
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=120_000):
+    widget.model_form.use_file(next(iter(widget.model_form.model.choices)))
+    with qtbot.waitSignal(widget.finished, timeout=20_000):
         click(widget, "segment")
 
 

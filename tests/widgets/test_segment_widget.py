@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QWidget
 from napari_nuclei_unet import SegmentParams, segment
 from napari_nuclei_unet.widgets import SegmentWidget
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from widgets.conftest import click, click_and_wait
+from widgets.conftest import click, click_and_wait, move, no_thread_is_at_work, settle
 
 
 def labels_in(viewer):
@@ -25,7 +25,7 @@ def many_tiles(widget):
     """Settings with which a run takes long enough to do something during it."""
     import dataclasses
 
-    widget._form.set(dataclasses.replace(widget._form.get(), tile=16))
+    widget.params_form.set_value(dataclasses.replace(widget.params_form.value(), tile=16))
 
 
 @pytest.fixture
@@ -80,13 +80,13 @@ def test_another_image_gets_its_own_layer(qtbot, viewer, widget, three_discs):
 def test_the_list_follows_the_viewer(viewer, widget, three_discs):
     one = viewer.add_image(three_discs, name="one")
     two = viewer.add_image(three_discs, name="two")
-    assert widget._source_form.image.value is two
+    assert widget.source_form.image.value is two
     viewer.layers.selection.active = one
-    assert widget._source_form.image.value is one
+    assert widget.source_form.image.value is one
     one.name = "renamed"
-    assert {widget._source_form.image.native.itemText(i) for i in range(2)} == {"renamed", "two"}
+    assert {widget.source_form.image.native.itemText(i) for i in range(2)} == {"renamed", "two"}
     viewer.layers.remove(one)
-    assert widget._source_form.image.value is two
+    assert widget.source_form.image.value is two
 
 
 def test_rgb_and_stacks(qtbot, viewer, widget, three_discs):
@@ -118,35 +118,35 @@ def test_mistakes_are_sentences_and_the_next_run_works(
     qtbot, viewer, widget, messages, three_discs
 ):
     viewer.add_image(three_discs)
-    widget._model.device.value = "cpu"
-    widget._form.set(SegmentParams(precision="fp16"))
+    widget.model_form.device.value = "cpu"
+    widget.params_form.set_value(SegmentParams(precision="fp16"))
     click_and_wait(qtbot, widget)
     assert messages[-1][0] == "error"
     assert "fp16 is for graphics cards" in messages[-1][1]
     assert not labels_in(viewer)
-    widget._form.set(SegmentParams(precision="auto"))
+    widget.params_form.set_value(SegmentParams(precision="auto"))
     if not torch.cuda.is_available():
-        widget._model.device.value = "cuda"
+        widget.model_form.device.value = "cuda"
         click_and_wait(qtbot, widget)
         assert "no CUDA" in messages[-1][1]
-    widget._model.device.value = "auto"
+    widget.model_form.device.value = "auto"
     click_and_wait(qtbot, widget)
     assert labels_in(viewer)[0].data.max() == 3
 
 
 def test_a_file_that_is_no_model_is_refused(widget, messages, tmp_path):
-    before = widget._model.model.value
+    before = widget.model_form.model.value
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
     widget.use_model_file(tmp_path / "bad.safetensors")
     assert "not a whole safetensors file" in messages[-1][1]
-    assert widget._model.model.value == before
+    assert widget.model_form.model.value == before
 
 
 def test_choosing_a_model_keeps_the_other_settings(widget):
     wish = SegmentParams(tile=64, batch=3, precision="fp32")
-    widget._form.set(wish)
-    widget._model.model.value = "nuclei"
-    shown = widget._form.get()
+    widget.params_form.set_value(wish)
+    widget.model_form.model.value = "nuclei"
+    shown = widget.params_form.value()
     assert (shown.tile, shown.batch, shown.precision) == (64, 3, "fp32")
 
 
@@ -178,9 +178,9 @@ def test_a_model_file_that_vanishes(qtbot, viewer, widget, messages, tmp_path, b
 
 def test_cancel_leaves_nothing_and_the_next_run_works(qtbot, viewer, widget, big):
     many_tiles(widget)
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, "segment")
-        with qtbot.waitSignal(widget._runner.job.stepped, timeout=60_000):
+        with qtbot.waitSignal(widget.controller.stepped, timeout=15_000):
             pass
         click(widget, "cancel")
     assert status(widget) == "Cancelled."
@@ -191,7 +191,7 @@ def test_cancel_leaves_nothing_and_the_next_run_works(qtbot, viewer, widget, big
 
 def test_a_second_click_during_a_run_changes_nothing(qtbot, viewer, widget, big):
     many_tiles(widget)
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, "segment")
         click(widget, "segment")
         widget.start()
@@ -200,7 +200,7 @@ def test_a_second_click_during_a_run_changes_nothing(qtbot, viewer, widget, big)
 
 def test_an_image_removed_during_a_run(qtbot, viewer, widget, big, messages):
     many_tiles(widget)
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, "segment")
         viewer.layers.remove(big)
     assert not labels_in(viewer)
@@ -212,7 +212,7 @@ def test_an_image_removed_during_a_run(qtbot, viewer, widget, big, messages):
 
 def test_an_image_renamed_during_a_run(qtbot, viewer, widget, big):
     many_tiles(widget)
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, "segment")
         big.name = "new name"
     assert [layer.name for layer in labels_in(viewer)] == ["new name nuclei"]
@@ -220,7 +220,7 @@ def test_an_image_renamed_during_a_run(qtbot, viewer, widget, big):
 
 def test_an_image_replaced_by_a_smaller_one_during_a_run(qtbot, viewer, widget, big, messages):
     many_tiles(widget)
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, "segment")
         big.data = np.zeros((30, 30))
     assert not labels_in(viewer)
@@ -233,9 +233,9 @@ def test_closing_the_widget_in_the_middle_of_a_run(qtbot, viewer, big, bright_fi
     widget.use_model_file(bright_file)
     many_tiles(widget)
     click(widget, "segment")
-    job = widget._runner.job
-    with qtbot.waitSignal(job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget.destroyed, timeout=15_000):
         widget.deleteLater()
+    qtbot.waitUntil(no_thread_is_at_work, timeout=15_000)
     assert not labels_in(viewer)
     viewer.add_image(discs((40, 40), [(20, 20)]))  # the dead widget is not asked
 
@@ -244,7 +244,7 @@ def test_cancel_right_after_segment(qtbot, viewer, widget, big, preferences):
     """Before the thread has begun, and with the question to be asked."""
     preferences.on_cancel = "ask"
     many_tiles(widget)
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, "segment")
         click(widget, "cancel")
     assert status(widget) == "Cancelled."
@@ -257,7 +257,7 @@ def test_an_image_with_other_pixels_of_the_same_shape_during_a_run(
     qtbot, viewer, widget, big, messages
 ):
     many_tiles(widget)
-    with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
         click(widget, "segment")
         big.data = big.data[::-1].copy()
     assert not labels_in(viewer)
@@ -272,8 +272,8 @@ def test_locked_labels_are_not_touched(qtbot, viewer, widget, three_discs, messa
     before = labels.data.copy()
     click(widget, "segment")
     assert "are locked" in messages[-1][1]
-    widget._form._controls["minimum_area"].value = 400
-    qtbot.waitUntil(lambda: not widget._predictions.is_busy)
+    move(widget, "minimum_area", 400)
+    settle(qtbot, widget)
     assert "are locked" in status(widget)
     np.testing.assert_array_equal(labels.data, before)
 
@@ -282,27 +282,27 @@ def test_choices_follow_layers_that_are_renamed(viewer, widget, three_discs):
     viewer.add_image(three_discs, name="first")
     second = viewer.add_image(three_discs, name="second")
     shapes = viewer.add_shapes([[[0, 0], [0, 9], [9, 9]]], shape_type="polygon", name="S")
-    widget._source_form.region.value = shapes
+    widget.source_form.region.value = shapes
     viewer.layers.selection.active = second
     second.name = "DAPI"
     shapes.name = "whole image"
-    assert widget._source_form.image.value is second
-    assert widget._source_form.region.value is shapes
+    assert widget.source_form.image.value is second
+    assert widget.source_form.region.value is shapes
 
 
 def test_the_form_follows_the_axes_of_its_image(viewer, widget, three_discs):
     image = viewer.add_image(three_discs, name="cells")
-    assert widget._source_form.axis.choices == (None,)
+    assert widget.source_form.axis.choices == (None,)
     image.data = np.stack([three_discs] * 4)
-    assert widget._source_form.axis.value == 0
-    assert len(widget._source_form.channel.choices) == 6
+    assert widget.source_form.axis.value == 0
+    assert len(widget.source_form.channel.choices) == 6
     image.data = np.stack([three_discs] * 2)
-    assert len(widget._source_form.channel.choices) == 4
-    widget._source_form.channel.value = 1
+    assert len(widget.source_form.channel.choices) == 4
+    widget.source_form.channel.value = 1
     other = viewer.add_image(three_discs, name="other")
     viewer.layers.selection.active = other
     viewer.layers.selection.active = image
-    assert widget._source_form.channel.value == 1
+    assert widget.source_form.channel.value == 1
 
 
 def test_selecting_a_result_turns_to_its_image(qtbot, viewer, widget, three_discs):
@@ -311,7 +311,7 @@ def test_selecting_a_result_turns_to_its_image(qtbot, viewer, widget, three_disc
     (labels,) = labels_in(viewer)
     viewer.add_image(three_discs, name="second")
     viewer.layers.selection.active = labels
-    assert widget._source_form.image.value is first
+    assert widget.source_form.image.value is first
 
 
 def test_a_new_image_is_chosen_while_a_result_is_selected(qtbot, viewer, widget, three_discs):
@@ -319,4 +319,4 @@ def test_a_new_image_is_chosen_while_a_result_is_selected(qtbot, viewer, widget,
     click_and_wait(qtbot, widget)
     assert viewer.layers.selection.active in labels_in(viewer)
     second = viewer.add_image(three_discs, name="second")
-    assert widget._source_form.image.value is second
+    assert widget.source_form.image.value is second

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from conftest import discs
 from napari.layers import Image, Labels
+from qtpy.QtWidgets import QApplication
 
 from napari_nuclei_unet import SegmentParams, segment
-from widgets.conftest import click, click_and_wait
+from widgets.conftest import click, click_and_wait, move, settle
 
 ACTIONS = 100
 
@@ -23,9 +24,9 @@ def cancel(rng, viewer, widget):
     click(widget, "cancel")
 
 
-def move(rng, viewer, widget):
+def slide(rng, viewer, widget):
     name = rng.choice(["threshold", "separation", "confidence"])
-    widget._form._controls[name].value = float(rng.uniform(0.1, 0.9))
+    move(widget, name, float(rng.uniform(0.1, 0.9)))
 
 
 def add(rng, viewer, widget):
@@ -61,20 +62,19 @@ def tick(rng, viewer, widget):
 def test_random_work_leaves_the_widget_usable(qtbot, viewer, widget, preferences, seed):
     rng = np.random.default_rng(seed)
     preferences.on_cancel = "keep" if seed else "discard"
-    widget._form.set(SegmentParams(tile=32))
-    actions = [run, run, look, cancel, move, move, add, remove, replace, paint, tick]
+    widget.params_form.set_value(SegmentParams(tile=32))
+    actions = [run, run, look, cancel, slide, slide, add, remove, replace, paint, tick]
     for _ in range(ACTIONS):
         actions[int(rng.integers(len(actions)))](rng, viewer, widget)
-        qtbot.wait(int(rng.integers(0, 30)))
-    qtbot.waitUntil(
-        lambda: not (widget._runner.job.is_running or widget._predictions.is_busy), timeout=60_000
-    )
+        for _ in range(int(rng.integers(0, 30))):
+            QApplication.processEvents()
+    settle(qtbot, widget)
     last = discs((50, 60), [(20, 20), (20, 45)])
     image = viewer.add_image(last, name="last")
     viewer.layers.selection.active = image
-    widget._source_form.region.value = "whole image"
+    widget.source_form.region.value = "whole image"
     click(widget, "reset")
     click_and_wait(qtbot, widget)
     found = viewer.layers["last nuclei"].data
-    model = widget._model.model.value
+    model = widget.model_form.model.value
     np.testing.assert_array_equal(found, segment(last, model))

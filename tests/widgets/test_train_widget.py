@@ -56,7 +56,7 @@ def text(widget, name):
 
 
 def trained(qtbot, trainer, name="train"):
-    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=120_000):
+    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=20_000):
         click(trainer, name)
 
 
@@ -158,7 +158,7 @@ def test_what_is_held_back_lies_exactly_on_the_labels_and_can_be_moved(qtbot, vi
     labels.fill((16, 16), 0)  # painting does not move them back
     looked(qtbot, trainer)
     assert read_validation_areas(viewer, [pair])[pair.key][()] == after
-    trainer._form.set(replace(trainer._form.get(), validation=0.5))  # another share does
+    trainer._form.set_value(replace(trainer._form.value(), validation=0.5))  # another share does
     looked(qtbot, trainer)
     assert len(read_validation_areas(viewer, [pair])[pair.key][()]) > len(after)
 
@@ -259,7 +259,7 @@ def test_a_click_makes_a_model_that_both_widgets_offer(qtbot, viewer, trainer, w
         assert str(path) in one._model.model.choices
         assert one._model.model.value == str(path)  # it is no worse
     click(widget, "segment")
-    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=15_000)
     records = [one.metadata.get("napari_nuclei_unet", {}) for one in viewer.layers]
     assert "my nuclei" in [one.get("model") for one in records]
     trained(qtbot, trainer)
@@ -299,7 +299,7 @@ def test_curves_and_picture_follow_the_epochs(qtbot, viewer, trainer):
 
 
 def slowly(trainer):
-    trainer._form.set(replace(trainer._form.get(), epochs=400, patience=0))
+    trainer._form.set_value(replace(trainer._form.value(), epochs=400, patience=0))
 
 
 def wait_for_epoch(qtbot, trainer, number):
@@ -307,7 +307,7 @@ def wait_for_epoch(qtbot, trainer, number):
         last = trainer._run_panel._last
         return last is not None and last.history[-1]["epoch"] >= number
 
-    qtbot.waitUntil(reached, timeout=60_000)
+    qtbot.waitUntil(reached, timeout=15_000)
 
 
 def test_stop_keeps_the_best_so_far(qtbot, viewer, trainer, home):
@@ -343,7 +343,7 @@ def test_after_a_closed_window_a_training_goes_on_without_its_layers(
     looked(qtbot, trainer)
     click(trainer, "train")
     wait_for_epoch(qtbot, trainer, 1)
-    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=60_000):
+    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=15_000):
         trainer._run_panel.job.cancel()  # what the end of the application does
     assert not trainer.findChild(QWidget, "resuming").isHidden()
     viewer.layers.clear()
@@ -365,7 +365,7 @@ def test_what_cannot_be_resumed_is_told_in_words_of_the_window(qtbot, viewer, tr
     looked(qtbot, trainer)
     click(trainer, "train")
     wait_for_epoch(qtbot, trainer, 1)
-    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=60_000):
+    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=15_000):
         trainer._run_panel.job.cancel()
     path = find_interrupted().resume_state.checkpoint
     save_checkpoint(path, replace(load_checkpoint(path), data="others"))
@@ -388,7 +388,7 @@ def test_an_interrupted_training_can_be_discarded(qtbot, viewer, trainer, home):
     looked(qtbot, trainer)
     click(trainer, "train")
     wait_for_epoch(qtbot, trainer, 1)
-    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=60_000):
+    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=15_000):
         trainer._run_panel.job.cancel()
     click(trainer, "discard")
     assert trainer.findChild(QWidget, "resuming").isHidden()
@@ -424,7 +424,7 @@ def test_two_interrupted_trainings_do_not_disturb_each_other(qtbot, viewer, trai
         assert (
             find_interrupted() is None or find_interrupted().resume_state.name == "first"
         )  # not the one that runs
-        with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=60_000):
+        with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=15_000):
             trainer._run_panel.job.cancel()
         looked(qtbot, trainer)
     assert "'second'" in text(trainer, "halted")
@@ -439,7 +439,7 @@ def test_a_model_from_random_weights_is_not_made_the_default(qtbot, viewer, trai
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
     trainer._model.model.value = RANDOM_WEIGHTS_NAME
-    trainer._form.set(replace(trainer._form.get(), width=4, depth=1))
+    trainer._form.set_value(replace(trainer._form.value(), width=4, depth=1))
     trained(qtbot, trainer)
     looked(qtbot, trainer)
     assert (home / "models" / "my nuclei.safetensors").is_file()
@@ -448,8 +448,8 @@ def test_a_model_from_random_weights_is_not_made_the_default(qtbot, viewer, trai
 
 def test_the_learning_rate_can_be_small(trainer):
     for rate in (5e-4, 2.5e-5, 1e-6):
-        trainer._form.set(replace(trainer._form.get(), learning_rate=rate))
-        assert trainer._form.get().learning_rate == rate
+        trainer._form.set_value(replace(trainer._form.value(), learning_rate=rate))
+        assert trainer._form.value().learning_rate == rate
 
 
 def test_what_was_unknown_does_not_become_background(qtbot, viewer, trainer):
@@ -469,7 +469,7 @@ def test_segment_and_training_agree_on_the_channel(qtbot, viewer, trainer, widge
     widget._source_form.axis.value = 0
     widget._source_form.channel.value = 6
     click(widget, "segment")
-    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=15_000)
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
     (pair,) = trainer._dataset_form.pairs
@@ -515,7 +515,7 @@ def test_a_lazy_image_that_cannot_be_read_is_told(qtbot, viewer, trainer, messag
     )
     truth = label(discs((128, 128), GRID, 7) > 0)
     pair = {"image": image, "labels": truth, "name": "lazy"}
-    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=60_000):
+    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=15_000):
         trainer._begin((pair,), RECIPES["finetune"], ResumeState.new("lazy"))
     assert "could not be read: the server is gone" in messages[-1][1]
     looked(qtbot, trainer)
@@ -536,7 +536,7 @@ def with_model(qtbot, trainer, bright_file, home):
 
 
 def bring_in(qtbot, trainer, path):
-    with qtbot.waitSignal(trainer._library._job.finished, timeout=60_000):
+    with qtbot.waitSignal(trainer._library._job.finished, timeout=15_000):
         trainer._library.import_model_file(path)
 
 
@@ -575,7 +575,7 @@ def test_what_is_no_model_is_not_imported(qtbot, with_model, tmp_path, messages,
 def test_a_bioimage_package_goes_out_and_comes_in(qtbot, with_model, tmp_path, home, messages):
     pytest.importorskip("bioimageio.core")
     out = tmp_path / "bright.zip"
-    with qtbot.waitSignal(with_model._library._job.finished, timeout=120_000):
+    with qtbot.waitSignal(with_model._library._job.finished, timeout=20_000):
         with_model._library.export_package_to(out)
     assert out.is_file(), messages
     bring_in(qtbot, with_model, out)

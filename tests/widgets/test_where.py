@@ -15,6 +15,7 @@ from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.provenance.record import Provenance
+from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.geometry import plane_on_view
 from napari_nuclei_unet.widgets.layers.image_source import (
     VISIBLE_REGION,
@@ -40,7 +41,7 @@ def labels_in(viewer):
 
 def choose(widget, **values):
     for name, value in values.items():
-        getattr(widget._source_form, name).value = value
+        getattr(widget.source_form, name).value = value
 
 
 def test_inside_shapes_only_and_the_rest_stays(qtbot, viewer, widget, six):
@@ -92,7 +93,7 @@ def test_shapes_that_are_no_region(viewer, widget, six, messages, draw, words):
     choose(widget, region=shapes)
     click(widget, "segment")
     assert words in messages[-1][1]
-    assert not widget._runner.job.is_running
+    assert widget.state is RunState.IDLE
     assert not labels_in(viewer)
 
 
@@ -147,7 +148,7 @@ def test_a_volume_that_is_turned_out_of_the_view_has_no_region_in_it():
 def test_any_axis_can_hold_channels(qtbot, viewer, widget, six, bright, axis):
     channels = np.stack([six * 0, six, six // 2], axis=axis)
     viewer.add_image(channels, name="colours", rgb=False)
-    assert widget._source_form.axis.value == axis  # the shortest by far
+    assert widget.source_form.axis.value == axis  # the shortest by far
     choose(widget, channel=1)
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
@@ -161,11 +162,11 @@ def test_any_axis_can_hold_channels(qtbot, viewer, widget, six, bright, axis):
 
 def test_names_say_which_axis_holds_channels_and_the_choice_can_be_changed(viewer, widget):
     viewer.add_image(np.zeros((7, 2, 30, 40)), axis_labels=("C", "t", "y", "x"))
-    assert widget._source_form.axis.value == 0
+    assert widget.source_form.axis.value == 0
     viewer.add_image(np.zeros((3, 30, 40)), axis_labels=("z", "y", "x"))
-    assert widget._source_form.axis.value is None
+    assert widget.source_form.axis.value is None
     choose(widget, axis=0)
-    assert widget._source_form.channel.choices == ("on view", "mean", 0, 1, 2)
+    assert widget.source_form.channel.choices == ("on view", "mean", 0, 1, 2)
 
 
 @pytest.mark.parametrize("level", [0, 1])

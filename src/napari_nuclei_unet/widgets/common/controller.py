@@ -7,11 +7,15 @@ from collections.abc import Generator
 from enum import Enum, auto
 from typing import Any, TypeVar
 
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
 
+from ...errors import UserError
 from ...progress import Step, Stop
 from .job import ThreadJob, UpdateThrottle
-from .notify import show_user_error
+from .notify import name_controls, show_user_error
+
+CANCELLED = "Cancelled."
 
 
 class RunState(Enum):
@@ -42,17 +46,31 @@ class Task:
     ----------
     title : str
         Of the bar in napari's activity dock; empty: no bar.
+    begins : str
+        Shown until its first step.
+    is_whole : bool
+        Whether what a stopped task has finished is complete, so that it is kept unasked.
     seconds : float
         Time at work, without waiting for the user.
+    message : str
+        Shown when it is over.
+    reason : str
+        Why it was aborted; empty: it was not.
     """
 
     title = ""
+    begins = "Starting …"
+    is_whole = False
     seconds = 0.0
+    message = reason = ""
     _began = _steps_began = 0.0
 
     def steps(self) -> Generator[Step, Stop, Any]:
         """Do the work, and return its result."""
         raise NotImplementedError
+
+    def on_start(self) -> None:
+        """Prepare; a ``UserError`` that is raised here is raised by :meth:`Controller.start`."""
 
     def on_step(self, step: Any) -> None:
         """Show what a step has finished."""
@@ -69,7 +87,15 @@ class Task:
         """Show the result."""
 
     def on_end(self) -> None:
-        """Clean up, whether there is a result or the task failed or was cancelled."""
+        """Clean up, after the result, or when the task failed or was cancelled."""
+
+    def rest(self) -> Task | None:
+        """Return a task that goes on where this one was stopped, if there is anything left."""
+        return None
+
+    def explain_abort(self) -> str:
+        """Return why the task cannot go on, as layers are gone; empty: it can."""
+        return ""
 
     def start_clock(self) -> None:
         """Start the clock."""
@@ -98,18 +124,24 @@ class Controller(QObject):
     Signals
     -------
     state_changed : RunState
+    stepped : Step
+        Its task has shown it.
     progressed : int, int, str
         Steps that are done, their total, and a text.
     notice : str
         A warning of a step.
+    message : str
+        Of a task that is over.
     failed : Exception
     finished
         A task is over, in any way; the state is IDLE or ASKING.
     """
 
     state_changed = Signal(object)
+    stepped = Signal(object)
     progressed = Signal(int, int, str)
     notice = Signal(str)
+    message = Signal(str)
     failed = Signal(object)
     finished = Signal()
 
@@ -117,6 +149,7 @@ class Controller(QObject):
         super().__init__(parent)
         self.state = RunState.IDLE
         self.task: Task | None = None
+        self.rest: Task | None = None  # goes on where the last one was stopped
         self._follow_up: Task | None = None
         self._throttle = UpdateThrottle()
         self._job = ThreadJob()
@@ -132,9 +165,16 @@ class Controller(QObject):
         return self.state in (RunState.IDLE, RunState.ASKING)
 
     def start(self, task: Task) -> None:
-        """Start a task; an answer that is awaited is not needed any more."""
+        """Start a task; an answer that is awaited is not needed any more.
+
+        Raises
+        ------
+        UserError
+            If the task cannot be done.
+        """
         self._check_move(RunState.RUNNING)
-        self._follow_up, self.task = None, task
+        task.on_start()
+        self._follow_up, self.rest, self.task = None, None, task
         self._throttle = UpdateThrottle()
         task.start_clock()
         self._move(RunState.RUNNING)
@@ -151,6 +191,14 @@ class Controller(QObject):
         if self.state in (RunState.RUNNING, RunState.STOPPING):
             self._move(RunState.CANCELLING)
             self._job.cancel()
+
+    def check(self) -> None:
+        """Abort a task whose layers are gone, and forget what is left of one."""
+        if self.task is not None and (reason := self.task.explain_abort()):
+            self._abort(self.task, reason)
+        elif self.rest is not None and self.rest.explain_abort():
+            self.rest = None
+            self.state_changed.emit(self.state)
 
     def answer(self, keep: bool) -> None:
         """Keep a partial result, or discard it."""
@@ -174,34 +222,57 @@ class Controller(QObject):
     # events of the thread
 
     def _on_step(self, step: Step) -> None:
-        if (task := self.task) is None:
+        if (task := self.task) is None or self.state is RunState.CANCELLING:
             return
         if step.notice:
             self.notice.emit(step.notice)
-        task.on_step(step)
+        self.check()
+        if task.reason:
+            return
+        try:
+            task.on_step(step)
+        except UserError as error:
+            self._abort(task, name_controls(error))
+            return
+        self.stepped.emit(step)
         if self._throttle.is_due(step) and self.state is RunState.RUNNING:
             self.progressed.emit(step.done, step.total, task.status(step))
 
+    def _abort(self, task: Task, reason: str) -> None:
+        if not task.reason:
+            task.reason = reason
+            self.cancel()
+            show_warning(reason)
+
     def _on_result(self, result: Any) -> None:
-        task = self._end_task()
+        task = self._take_task()
         self._follow_up = task.follow_up(result) if self.state is RunState.STOPPING else None
         if self._follow_up is None:
             task.on_result(result)
+        else:
+            task.message = CANCELLED
+        self._end(task)
 
     def _on_failed(self, error: Exception) -> None:
-        self._end_task()
+        self._end(self._take_task())
         self.failed.emit(error)
         show_user_error(error)  # raises what is no mistake of the user
 
     def _on_finished(self) -> None:
         if self.task is not None:  # it returned neither a result nor an error
-            self._end_task()
+            task = self._take_task()
+            task.message = task.reason or CANCELLED
+            self._end(task)
         self._move(RunState.IDLE if self._follow_up is None else RunState.ASKING)
         self.finished.emit()
 
-    def _end_task(self) -> Task:
+    def _take_task(self) -> Task:
         task, self.task = self.task, None
         assert task is not None  # a job reports its end at most once
         task.stop_clock()
-        task.on_end()
         return task
+
+    def _end(self, task: Task) -> None:
+        task.on_end()
+        self.rest = task.rest()
+        self.message.emit(task.message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
+from .controller import RunState
 from .controls import create_button, create_label, create_row, fill_layout, with_properties
 
 
@@ -34,13 +35,20 @@ class StatusPanel(QWidget):
         self._text = create_label("status")
         buttons = create_row(self.segment, self.preview, self.cancel)
         fill_layout(QVBoxLayout(self), buttons, self.continue_planes, self._bar, self._text)
-        self.end()
+        self.show_state(RunState.IDLE)
 
-    def begin(self, message: str) -> None:
-        """Show that a task has started."""
-        self._enable(False)
-        self._bar.setRange(0, 0)  # busy, until the first step has a total
-        self.show_message(message)
+    def show_state(self, state: RunState, begins: str = "") -> None:
+        """Show what the controller does; ``begins`` until its first step."""
+        is_idle = state in (RunState.IDLE, RunState.ASKING)
+        for button in (self.segment, self.preview, self.continue_planes):
+            button.setEnabled(is_idle)
+        self.cancel.setEnabled(not is_idle)
+        self._bar.setVisible(not is_idle)
+        if state is RunState.RUNNING:
+            self._bar.setRange(0, 0)  # busy, until the first step has a total
+            self.show_message(begins)
+        elif not is_idle:
+            self.show_message("Stopping …")
 
     def step(self, done: int, total: int, message: str) -> None:
         """Show the progress of the task."""
@@ -48,17 +56,6 @@ class StatusPanel(QWidget):
         self._bar.setValue(done)
         self.show_message(message)
 
-    def end(self) -> None:
-        """Show that no task is running."""
-        self._enable(True)
-
     def show_message(self, message: str) -> None:
         """Show a line of text."""
         self._text.setText(message)
-
-    def _enable(self, idle: bool) -> None:
-        self.segment.setEnabled(idle)
-        self.preview.setEnabled(idle)
-        self.continue_planes.setEnabled(idle)
-        self.cancel.setEnabled(not idle)
-        self._bar.setVisible(not idle)

@@ -12,9 +12,9 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from ...arrays.boxes import Box, enclose_boxes, find_overlapping_boxes, stack_boxes
-from ..common.key_bindings import unwrap_proxy
 from .edit_history import EditHistory, LayerEdit, box_intersects_plane
 from .label_ids import LabelsIndex, index_plane_axes, plane_key
+from .measure_queue import MeasureQueue
 from .measurements import BOX_COLUMNS, MeasurementSource, measure_box
 from .world_rows import build_world_table
 
@@ -74,12 +74,15 @@ class FeaturesTable:
         Planes that were measured.
     history : EditHistory
         Of the labels.
+    queue : MeasureQueue
+        Planes that are not measured yet; who asks for their rows measures them.
     """
 
     def __init__(self, layer: Labels) -> None:
         self._layer = weakref.ref(layer)
         self.planes: dict[tuple[int | None, ...], PlaneFeatures] = {}
         self.history = EditHistory(layer, self._on_changed)
+        self.queue = MeasureQueue(self)
         self._data = weakref.ref(layer.data)
         # rows of nuclei before edits, so that undo restores every column
         self._known_rows: dict[str, dict[str, Any]] = {}
@@ -94,8 +97,16 @@ class FeaturesTable:
         return layer
 
     def plane(self, index: LabelsIndex) -> PlaneFeatures | None:
-        """Return the features of a plane, if it was measured."""
+        """Return the features of a plane, if it was measured, or waits for it."""
+        self.queue.flush(index)
         return self.planes.get(plane_key(index))
+
+    def read_plane(self, index: LabelsIndex) -> NDArray[Any]:
+        """Return the labels of a plane, not a copy; empty if the layer no longer has it."""
+        try:
+            return np.asarray(self.layer.data[index])
+        except IndexError:
+            return np.zeros((0, 0), np.int32)
 
     # measuring
 
@@ -123,7 +134,7 @@ class FeaturesTable:
         """
         columns = {"label": rows["label"] + id_offset, STATE_COLUMN: UNREVIEWED}
         plane = PlaneFeatures(index, measurement_source, rows.assign(**columns))
-        before = self.plane(index)
+        before = self.planes.get(plane_key(index))
         self.planes[plane_key(index)] = plane
         self._known_rows.clear()  # the image may be a different one
         if before is not None:
@@ -210,7 +221,7 @@ class FeaturesTable:
         """Set ``features`` of the layer, if any plane was measured; foreign columns stay."""
         if not self.planes:
             return
-        layer, table = self.layer, self.world_table()
+        layer, table = self.layer, self._build_table()
         before = layer.features
         ours = self._published_columns | set(table)
         foreign = [name for name in before if name not in ours]
@@ -221,7 +232,11 @@ class FeaturesTable:
         layer.features = table
 
     def world_table(self) -> pd.DataFrame:
-        """Build the table that :meth:`publish` shows."""
+        """Build the table of all planes; those that wait are measured now."""
+        self.queue.flush()
+        return self._build_table()
+
+    def _build_table(self) -> pd.DataFrame:
         planes = [(plane.index, plane.rows) for plane in self.planes.values()]
         return build_world_table(self.layer, planes)
 
@@ -230,6 +245,7 @@ class FeaturesTable:
     def _on_changed(self, edits: Sequence[LayerEdit]) -> None:
         """Measure again the nuclei of edits that were made, undone or redone."""
         remeasured = False
+        self.queue.flush()
         for plane in list(self.planes.values()):
             own_edits = [edit for edit in edits if box_intersects_plane(edit.box, plane.index)]
             if not own_edits:
@@ -247,9 +263,10 @@ class FeaturesTable:
             return
         self._data = weakref.ref(self.layer.data)
         self.history.clear()
+        self.queue.clear()
         if self.planes:
             self.planes.clear()
-            self.layer.features = self.world_table()
+            self.layer.features = self._build_table()
 
 
 def _plane_box(box: tuple[slice, ...], index: LabelsIndex) -> Box:
@@ -292,14 +309,3 @@ def _nucleus_keys(plane: PlaneFeatures, rows: pd.DataFrame) -> list[str]:
         f"{plane_at} {label} {area} {y:.4f} {x:.4f}"
         for area, label, y, x in zip(*columns, strict=True)
     ]
-
-
-_tables: weakref.WeakKeyDictionary[Labels, FeaturesTable] = weakref.WeakKeyDictionary()
-
-
-def get_features_table(layer: Labels) -> FeaturesTable:
-    """Return the table of a labels layer; a new one, if it has none."""
-    layer = unwrap_proxy(layer)
-    if layer not in _tables:
-        _tables[layer] = FeaturesTable(layer)
-    return _tables[layer]

@@ -27,7 +27,7 @@ from .geometry import (
     world_to_positions,
 )
 from .label_ids import index_plane_axes, plane_key
-from .labels_layer import LayerPlacement, get_layer_placement
+from .placement import LayerPlacement, get_layer_placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -6,12 +6,10 @@ import weakref
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels
 from numpy.typing import NDArray
 
 from ...arrays.boxes import paste_labels
 from ...errors import UserError
-from ..common.key_bindings import unwrap_proxy
 
 MAX_LABEL_ID = np.iinfo(np.int32).max
 LabelsIndex = tuple[slice | int, ...]
@@ -40,10 +38,6 @@ class LabelIds:
     def belongs_to(self, data: Any) -> bool:
         """Return whether these are the ids of an array, and not of one that it has replaced."""
         return self._data() is data
-
-    def is_unwritten(self, index: LabelsIndex) -> bool:
-        """Return whether :meth:`write` is known to have written nothing into a plane."""
-        return self._max_id is not None and plane_key(index) not in self._id_ranges
 
     def id_offset(self, index: LabelsIndex) -> int:
         """Return the offset that was added to the labels of a plane when it was written, or 0."""
@@ -113,32 +107,3 @@ def _max_id_outside_plane(data: NDArray[Any], plane: NDArray[Any]) -> int:
     largest = int(data.max(initial=0))
     plane[...] = saved
     return largest
-
-
-_label_ids: weakref.WeakKeyDictionary[Labels, LabelIds] = weakref.WeakKeyDictionary()
-
-
-def get_label_ids(layer: Labels) -> LabelIds:
-    """Return the ids of a layer with data in memory; new ones, if its data was replaced."""
-    layer = unwrap_proxy(layer)
-    ids = _label_ids.get(layer)
-    if ids is None or not ids.belongs_to(layer.data):
-        ids = LabelIds(layer.data)
-        set_label_ids(layer, ids)
-    return ids
-
-
-def set_label_ids(layer: Labels, ids: LabelIds) -> None:
-    """Set the ids of a layer, and record those that the user paints with."""
-    layer = unwrap_proxy(layer)
-    if layer not in _label_ids:
-        layer.events.paint.connect(_on_paint)
-    _label_ids[layer] = ids
-
-
-def _on_paint(event: Any) -> None:
-    layer = unwrap_proxy(event.source)
-    values = [getattr(atom, "new_value", atom[-1]) for atom in event.value]  # masked, or a triple
-    if layer in _label_ids:
-        used = max((int(np.max(value, initial=0)) for value in values), default=0)
-        _label_ids[layer].note_used_id(used)

@@ -2,92 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from ...arrays.axes import PlaneIndex
 from ...errors import UserError
 from ...provenance.record import Provenance
-from .geometry import layer_shape, pixel_to_world
-from .label_ids import LabelIds, LabelsIndex, get_label_ids, set_label_ids
+from .label_ids import LabelIds
 from .labels_record import get_record_entries, set_record_entries, write_record
+from .labels_state import LabelsState
 from .metadata_keys import METADATA_KEY
+from .placement import LayerPlacement, get_layer_placement, set_geometry
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
-GEOMETRY_ATTRIBUTES = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-
-
-@dataclass(frozen=True, eq=False)
-class LayerPlacement:
-    """Placement of the results of a plane: index in an array, and geometry of its layer.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Of the array: the shape of the image, without channels.
-    index : tuple
-        Of the plane in it.
-    geometry : dict
-        Scale, translate, rotate, shear, affine, units and axis labels of its layer.
-    """
-
-    shape: tuple[int, ...]
-    index: LabelsIndex
-    geometry: dict[str, Any]
-
-
-def get_geometry(layer: Layer) -> dict[str, Any]:
-    """Return the geometry of a layer, as arguments of a new layer."""
-    return {name: getattr(layer, name) for name in GEOMETRY_ATTRIBUTES}
-
-
-def get_layer_placement(image: Image, plane_index: PlaneIndex) -> LayerPlacement:
-    """Return the placement of the results of a plane.
-
-    A channel axis is dropped if it is the first. Elsewhere that would misalign other axes with
-    those of the image, so it stays, with one pixel as wide as all channels.
-
-    Parameters
-    ----------
-    image : napari.layers.Image
-    plane_index : PlaneIndex
-    """
-    geometry, shape, index = get_geometry(image), layer_shape(image), plane_index.slices
-    axis = plane_index.channel_axis
-    if axis is None:
-        return LayerPlacement(shape, index, geometry)
-    _, linear = pixel_to_world(image)
-    off_axis = linear[0, 1:].any() or linear[1:, 0].any()
-    if axis == 0 and not off_axis:
-        return LayerPlacement(shape[1:], index[1:], _drop_first_axis(geometry))
-    width = np.ones(image.ndim)
-    width[axis] = shape[axis]
-    # the centre of all channels becomes the centre of the one pixel
-    physical = image.affine.inverse(image.data_to_world((width - 1) / 2))
-    start = image.affine.inverse(image.data_to_world(np.zeros(image.ndim)))
-    geometry["scale"] = np.asarray(image.scale) * width
-    geometry["translate"] = np.asarray(image.translate) + np.subtract(physical, start)
-    shape = tuple(1 if number == axis else length for number, length in enumerate(shape))
-    return LayerPlacement(shape, (*index[:axis], 0, *index[axis + 1 :]), geometry)
-
-
-def _drop_first_axis(geometry: dict[str, Any]) -> dict[str, Any]:
-    """Return the geometry without the first axis, which must not be mixed with the others."""
-    vectors = {name: geometry[name][1:] for name in ("scale", "translate", "units", "axis_labels")}
-    shear = np.asarray(geometry["shear"])
-    if shear.ndim == 1:  # the upper triangle, row by row
-        rows, _ = np.triu_indices(len(geometry["scale"]), 1)
-        shear = shear[rows > 0]
-    else:
-        shear = shear[1:, 1:]
-    affine = np.asarray(geometry["affine"])[1:, 1:]
-    return vectors | {"rotate": geometry["rotate"][1:, 1:], "shear": shear, "affine": affine}
 
 
 def find_labels_layer(viewer: ViewerModel, image: Image, ndim: int) -> Labels | None:
@@ -115,26 +46,6 @@ def find_result_layer(viewer: ViewerModel, image: Image | None) -> Labels | None
 def detach_labels(labels: Labels) -> None:
     """Detach a labels layer from its image: the next result gets a layer of its own."""
     set_record_entries(labels, layer=None)
-
-
-def check_unlocked(labels: Labels | None) -> None:
-    """Raise an error if labels are locked, by the user or by a read-only array.
-
-    Raises
-    ------
-    UserError
-        With the ways to unlock them.
-    """
-    if labels is not None and not labels.editable:
-        raise UserError(
-            f"The labels '{labels.name}' are locked: unlock them, or remove or duplicate the layer."
-        )
-
-
-def clear_undo_history(labels: Labels) -> None:
-    """Clear the undo history, which belongs to other labels; locking a layer does that."""
-    labels.editable = False
-    labels.editable = True
 
 
 def show_labels(
@@ -178,9 +89,11 @@ def show_labels(
     if layer is None:
         layer = viewer.add_labels(data, name=f"{image.name} nuclei", **placement.geometry)
     else:
+        if layer.data.shape != data.shape:
+            LabelsState.of(layer).forget_written()
         layer.data = data  # also clears the undo history, which belongs to the old labels
         set_geometry(layer, placement)
-    set_label_ids(layer, ids)
+    LabelsState.of(layer).ids = ids
     write_record(layer, image, placement.index, provenance)
     return layer
 
@@ -206,16 +119,9 @@ def write_plane_labels(
     data = layer.data
     if not isinstance(data, np.ndarray) or not data.flags.writeable:  # such as a memory-mapped file
         layer.data = data = np.array(data)
-    get_label_ids(layer).write(data, placement.index, labels, inside)
+    LabelsState.of(layer).ids.write(data, placement.index, labels, inside)
     if refresh:
         layer.refresh(extent=False)
-
-
-def set_geometry(layer: Layer, placement: LayerPlacement) -> None:
-    """Set the geometry of a layer, where it differs: setting it redraws everything."""
-    for name, value in placement.geometry.items():
-        if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
-            setattr(layer, name, value)
 
 
 def check_labels_memory(image: Image, placement: LayerPlacement, layer: Labels | None) -> None:
@@ -239,7 +145,7 @@ def _allocate_labels(
             return data, LabelIds(data, 0)
         data = layer.data
         if isinstance(data, np.ndarray) and data.dtype == np.int32 and data.flags.writeable:
-            return data, get_label_ids(layer)
+            return data, LabelsState.of(layer).ids
         data = np.array(data, np.int32)
         return data, LabelIds(data)
     except (MemoryError, ValueError) as error:  # ValueError: larger than any array

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...provenance.record import Provenance
 from .label_ids import LabelsIndex, plane_key
-from .metadata_keys import METADATA_KEY
+from .metadata_keys import LINKED_IDS_KEY, METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
@@ -94,3 +94,11 @@ def write_record(
         before = [list(plane) for plane in _read_planes(get_record_entries(layer))]
         record["planes_written"] = before + [plane for plane in planes if plane not in before]
     layer.metadata = {**layer.metadata, METADATA_KEY: record}
+
+
+def stale_ids_warning(labels: Labels, which: str = " of this plane") -> str:
+    """Return a warning if ids no longer match across planes, as some were rewritten; or ""."""
+    action, record = labels.metadata.get(LINKED_IDS_KEY), get_record_entries(labels)
+    if action is None or record.get("join") or record.get("track"):
+        return ""
+    return f" · ids{which} are new: {action} again"

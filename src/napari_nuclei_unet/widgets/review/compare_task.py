@@ -15,8 +15,8 @@ from ...errors import UserError, convert_read_errors
 from ...metrics.error_types import ERROR_KINDS, Comparison, compare
 from ...progress import Step, Stop
 from ..layers.geometry import layer_shape, pixel_to_world, viewer_unit_lengths
-from ..layers.labels_layer import GEOMETRY_ATTRIBUTES, LayerPlacement, get_geometry, set_geometry
 from ..layers.metadata_keys import ERRORS_KEY
+from ..layers.placement import GEOMETRY_ATTRIBUTES, LayerPlacement, get_geometry, set_geometry
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

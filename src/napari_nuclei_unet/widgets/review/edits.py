@@ -15,12 +15,13 @@ from ...arrays.boxes import Box, enclose_boxes, expand_box, find_overlapping_box
 from ...errors import UserError
 from ...labels import editing as corrections
 from ...labels.editing import LabelEdit
-from ..layers.features import crop_plane_index, get_features_table
+from ..layers.features import crop_plane_index
 from ..layers.geometry import plane_on_view, viewer_unit_lengths
 from ..layers.label_ids import MAX_LABEL_ID, LabelsIndex, index_plane_axes
-from ..layers.labels_layer import check_unlocked
+from ..layers.labels_state import LabelsState
 from ..layers.measurements import whole_plane_box
-from ..session.predictions import find_prediction
+from ..session.predictions import Predictions
+from ..session.session import Session
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -60,11 +61,14 @@ class EditLocation:
         Of the plane on view.
     stroke : ndarray, shape (n, 2), floating
         In pixels of the plane.
+    predictions : Predictions or None
+        Of the session.
     """
 
     layer: Labels
     index: LabelsIndex
     stroke: StrokePoints
+    predictions: Predictions | None = None
 
     @classmethod
     def of(cls, viewer: ViewerModel, layer: Labels, positions: StrokePoints) -> EditLocation:
@@ -78,7 +82,8 @@ class EditLocation:
         index = editable_plane_index(viewer, layer)
         world = positions[:, -layer.ndim :] * viewer_unit_lengths(viewer, layer)
         points = np.array([layer.world_to_data(point) for point in world])
-        return cls(layer, index, points[:, index_plane_axes(index)])
+        predictions = Session.of(viewer).predictions
+        return cls(layer, index, points[:, index_plane_axes(index)], predictions)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -93,7 +98,7 @@ class EditLocation:
         top, left = np.clip(low, 0, self.shape).tolist()
         bottom, right = np.clip(high, 0, self.shape).tolist()
         stroke_box = expand_box((slice(top, bottom), slice(left, right)), int(margin), self.shape)
-        if (plane := get_features_table(self.layer).plane(self.index)) is None:
+        if (plane := LabelsState.of(self.layer).features.plane(self.index)) is None:
             return self._grow_to_whole_nuclei(stroke_box)  # the extent of nuclei is not known
         return expand_box(
             enclose_boxes(stroke_box, plane.boxes[find_overlapping_boxes(plane.boxes, stroke_box)]),
@@ -127,7 +132,7 @@ def editable_plane_index(viewer: ViewerModel, layer: Labels) -> LabelsIndex:
     """
     if layer.multiscale:
         raise UserError(LABELS_MULTISCALE)
-    check_unlocked(layer)
+    LabelsState.of(layer).check_writable()
     data = layer.data
     if isinstance(data, np.ndarray) and not data.dtype.isnative:
         raise UserError(f"The labels '{layer.name}' are of type {data.dtype}: convert to int32.")
@@ -177,7 +182,8 @@ def add_nucleus(location: EditLocation, image: Image | None) -> str:
     """Add the nucleus that was clicked, from the probability map of the network."""
     if image is None:
         raise UserError(IMAGE_NEEDED)
-    result = find_prediction(image, location.index)
+    found = location.predictions
+    result = None if found is None else found.find_latest(image, location.index)
     if result is None:
         raise UserError(PLANE_WITHOUT_PREDICTION)
     diameter = _typical_diameter(location)
@@ -209,7 +215,7 @@ def _stroke_in_box(location: EditLocation, box: Box) -> StrokePoints:
 
 def _typical_diameter(location: EditLocation) -> float:
     """Return the median diameter of the nuclei of the plane, in pixels."""
-    plane = get_features_table(location.layer).plane(location.index)
+    plane = LabelsState.of(location.layer).features.plane(location.index)
     if plane is None or not len(plane.boxes):
         return DEFAULT_DIAMETER
     top, left, bottom, right = plane.boxes.T
@@ -224,7 +230,7 @@ def _next_free_id(location: EditLocation) -> int:
     UserError
         If the labels have no room for it.
     """
-    layer, history = location.layer, get_features_table(location.layer).history
+    layer, history = location.layer, LabelsState.of(location.layer).features.history
     if isinstance(layer.data, np.ndarray):
         history.max_used_id = max(history.max_used_id, int(layer.data.max(initial=0)))
     elif not history.is_complete:  # scanned once: what is painted from now on is in the history

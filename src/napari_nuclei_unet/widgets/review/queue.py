@@ -19,9 +19,9 @@ from ..layers.features import (
     UNREVIEWED,
     FeaturesTable,
     PlaneFeatures,
-    get_features_table,
 )
 from ..layers.label_ids import plane_key
+from ..layers.labels_state import LabelsState
 from ..layers.navigate import navigate_to_box
 from . import edits as _editing
 from .target_form import LABELS_NEEDED, TargetForm
@@ -76,7 +76,7 @@ class ReviewQueue(Panel):
     def next(self, *_: object) -> None:
         """Show the least confident nucleus that has not been reviewed."""
         layer = self._target.labels
-        table = None if layer is None else get_features_table(layer)
+        table = None if layer is None else LabelsState.of(layer).features
         if layer is None or table is None or not table.planes:
             self.message.emit(LABELS_NEEDED if layer is None else NOT_MEASURED)
             return
@@ -98,7 +98,7 @@ class ReviewQueue(Panel):
         """Show the previous nucleus again, and undo its acceptance."""
         layer = self._target.labels
         while layer is not None and self._previous_nuclei:
-            (plane, label), table = self._previous_nuclei.pop(), get_features_table(layer)
+            (plane, label), table = self._previous_nuclei.pop(), LabelsState.of(layer).features
             row = plane.row(label)
             if table.plane(plane.index) is not plane or row is None:
                 continue
@@ -133,7 +133,7 @@ class ReviewQueue(Panel):
         """Return the nucleus on view, if it is still there."""
         layer = self._target.labels
         if layer is not None and self._current_nucleus is not None:
-            (plane, label), table = self._current_nucleus, get_features_table(layer)
+            (plane, label), table = self._current_nucleus, LabelsState.of(layer).features
             # segmenting or measuring again replaces the plane
             if table.plane(plane.index) is plane and plane.row(label) is not None:
                 return table, plane, label

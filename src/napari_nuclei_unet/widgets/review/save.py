@@ -20,17 +20,17 @@ from ...progress import Step, Stop
 from ..common.job import ThreadJob
 from ..common.notify import name_controls, report_user_errors, show_user_error
 from ..layers.checksum import array_crc32
-from ..layers.features import get_features_table
 from ..layers.geometry import full_resolution_data, hidden_axes, is_same_array, pixel_to_world
 from ..layers.label_ids import LabelsIndex, index_plane_axes
 from ..layers.labels_record import get_record_entries
+from ..layers.labels_state import LabelsState
 from ..layers.measurements import (
     MeasurementSource,
     create_labels_measurement_source,
     measure_box,
     whole_plane_box,
 )
-from ..session.predictions import find_prediction
+from ..session.session import Session
 from .target_form import LABELS_NEEDED, TargetForm
 
 if TYPE_CHECKING:
@@ -147,12 +147,12 @@ class LabelsExporter(QObject):
             raise UserError(TOO_LARGE_TO_MEASURE)
         axes = measured_plane_axes(self._viewer, layer)
         lengths = [1 if axis in axes else length for axis, length in enumerate(shape)]
-        planes = []
+        planes, predictions = [], Session.of(self._viewer).predictions
         for position in np.ndindex(*lengths):
             index: LabelsIndex = tuple(
                 slice(None) if n in axes else at for n, at in enumerate(position)
             )
-            result = None if image is None else find_prediction(image, index)
+            result = None if image is None else predictions.find_latest(image, index)
             maps = None if result is None else result.maps
             planes.append((index, create_labels_measurement_source(layer, index, image, maps)))
         return planes
@@ -167,7 +167,7 @@ class LabelsExporter(QObject):
         ):
             self.message.emit(LABELS_CHANGED_WHILE_MEASURING)
             return
-        table = get_features_table(layer)
+        table = LabelsState.of(layer).features
         axes = index_plane_axes(planes[0].index)
         for key in [
             key for key, plane in table.planes.items() if index_plane_axes(plane.index) != axes
@@ -292,7 +292,7 @@ def _labels_changed(data: Any, planes: list[_MeasuredPlane]) -> bool:
 
 def measured_plane_axes(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
     """Return the axes of the planes that were measured, or else are on view."""
-    for plane in get_features_table(layer).planes.values():
+    for plane in LabelsState.of(layer).features.planes.values():
         return index_plane_axes(plane.index)
     hidden = hidden_axes(viewer, layer)
     rows, columns = (axis for axis in range(layer.ndim) if axis not in hidden)
@@ -312,7 +312,7 @@ def build_export_result(viewer: ViewerModel, layer: Labels) -> Result:
     letters = axis_letters(layer.axis_labels, axes)
     units = [None if str(layer.units[axis]) == "pixel" else str(layer.units[axis])
              for axis in order]  # fmt: skip
-    table = get_features_table(layer).world_table().rename(columns={"index": "label"})
+    table = LabelsState.of(layer).features.world_table().rename(columns={"index": "label"})
     return Result(
         labels=labels,
         table=table,

@@ -19,7 +19,7 @@ from ..common.controls import (
     create_section,
 )
 from ..common.key_bindings import KeyBindings, unwrap_proxy
-from ..layers.features import get_features_table
+from ..layers.labels_state import LabelsState
 from .compare_panel import ComparePanel
 from .queue import ReviewQueue
 from .save import LabelsExporter
@@ -115,7 +115,7 @@ class ReviewWidget(ScrollableForm):
             layer.events.features.connect(self._on_features)
             self._compare.select_result(layer)
             if not layer.multiscale:
-                get_features_table(layer)
+                LabelsState.of(layer)  # watches edits from now on
 
     def _on_features(self, _: Any) -> None:
         self._text.setText("")  # it is outdated, by an undo for instance

@@ -25,7 +25,7 @@ from ...progress import Step, Stop, forward_stop
 from ...provenance.record import Provenance
 from ..common.job import reserve_threads
 from ..layers.image_source import ImageSource
-from ..layers.labels_layer import LayerPlacement
+from ..layers.placement import LayerPlacement
 from .plane_task import SegmentRequest, describe_origin, find_sampled_file, sample_checksum
 
 

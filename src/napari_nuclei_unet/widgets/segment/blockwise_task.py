@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
@@ -11,14 +11,18 @@ from napari.utils.notifications import show_warning
 from ...arrays.axes import PlaneIndex
 from ...arrays.blocks import LARGE
 from ...errors import UserError
-from ..layers.features import get_features_table
+from ...progress import Step, Stop
+from ..common.controller import Task
 from ..layers.image_source import ImageSource
 from ..layers.labels_record import get_record_entries, set_record_entries, write_record
+from ..layers.labels_state import LabelsState
 from ..layers.measurements import create_measurement_source
 from ..layers.streamed_features import select_plane_rows
 from .blockwise_store import BlockwiseTaskOutput, blockwise_task_steps, plane_columns
-from .plane_task import PlaneTask, SegmentRequest
-from .runner import TaskController
+from .plane_task import SegmentRequest
+
+if TYPE_CHECKING:
+    from .plane_writer import PlaneWriter
 
 # Labels of larger planes are shown as a pyramid: napari would read the whole plane at each redraw.
 PAINTABLE = 300_000_000
@@ -31,16 +35,42 @@ def is_large(source: ImageSource) -> bool:
     return source.level == 0 and height * width > LARGE
 
 
-class BlockwiseTask(PlaneTask):
-    """State of a block-wise run."""
+class BlockwiseTask(Task):
+    """Segments planes that do not fit into memory, and shows their labels.
 
-    whole = True
+    Parameters
+    ----------
+    request : SegmentRequest
+    plane_indices : sequence of PlaneIndex
+    writer : PlaneWriter
 
-    def __init__(self, request: SegmentRequest, plane_indices: Sequence[PlaneIndex]) -> None:
-        super().__init__(request)
-        self.plane_indices = plane_indices
+    Raises
+    ------
+    UserError
+        If the plane's axes are not the last of its labels.
+    """
 
-    def _progress(self, step: Any) -> str:
+    begins = "Looking at the image …"
+    is_whole = True
+
+    def __init__(
+        self, request: SegmentRequest, plane_indices: Sequence[PlaneIndex], writer: PlaneWriter
+    ) -> None:
+        self.request, self._plane_indices, self._writer = request, plane_indices, writer
+        self.title = f"Nuclei in {request.source.image.name}"
+        self._placement = request.source.placement
+        if [isinstance(part, slice) for part in self._placement.index[-2:]] != [True, True]:
+            raise UserError(
+                "A plane as large as this must lie along the last two axes of the image: "
+                "change their order with numpy.moveaxis, or choose a part of it as region."
+            )
+
+    def steps(self) -> Generator[Step, Stop, BlockwiseTaskOutput]:
+        """Segment the planes into a store, or what is left of them; runs in the thread."""
+        return (yield from blockwise_task_steps(self.request, self._plane_indices, self._placement))
+
+    def status(self, step: Any) -> str:
+        """Return the text that describes the progress."""
         if not hasattr(step, "blocks"):
             return "Making the pyramid …" if step.done else "Looking at the image …"
         message = f"Block {step.block + 1} of {step.blocks} · {step.nuclei:,} nuclei"
@@ -49,80 +79,52 @@ class BlockwiseTask(PlaneTask):
         begins = step.block == 0 and step.done * step.blocks < step.total
         return self.with_remaining_time(message, step, begins) if begins or step.done else message
 
-
-class BlockwiseController(TaskController):
-    """Segments planes that do not fit into memory, and shows their labels."""
-
-    task_type = BlockwiseTask
-
-    def start(self, request: SegmentRequest, plane_indices: Sequence[PlaneIndex]) -> None:
-        """Start a run, or resume one that was stopped.
-
-        Raises
-        ------
-        UserError
-            If the plane's axes are not the last of its labels.
-        """
-        place = request.source.placement
-        if [isinstance(part, slice) for part in place.index[-2:]] != [True, True]:
-            raise UserError(
-                "A plane as large as this must lie along the last two axes of the image: "
-                "change their order with numpy.moveaxis, or choose a part of it as region."
-            )
-        task = BlockwiseTask(request, plane_indices)
-        self._runner.run_task(
-            task, "Looking at the image …", blockwise_task_steps, request, plane_indices, place
-        )
-
-    def _on_ended(self, task: BlockwiseTask, result: BlockwiseTaskOutput | None) -> None:
-        if result is None:
-            return
+    def on_result(self, result: BlockwiseTaskOutput) -> None:
+        """Show the labels, if all planes are finished."""
         if not result.whole:
-            self._status_panel.show_message(
+            self.message = (
                 f"Stopped after {result.progress.nuclei:,} nuclei; Segment goes on from there."
             )
             return
-        source = task.request.source
-        if source.image not in self._viewer.layers:
+        image = self.request.source.image
+        if image not in self._writer.viewer.layers:
             show_warning(
-                f"The image '{source.image.name}' was removed meanwhile; its nuclei are in "
-                f"{result.path}."
+                f"The image '{image.name}' was removed meanwhile; its nuclei are in {result.path}."
             )
             return
-        self._show(source, task.plane_indices, result)
-        self._status_panel.show_message(_summary(result))
+        self._show(result)
+        self.message = _summary(result)
 
-    def _show(
-        self, source: ImageSource, plane_indices: Sequence[PlaneIndex], result: BlockwiseTaskOutput
-    ) -> None:
+    def _show(self, result: BlockwiseTaskOutput) -> None:
         """Add the store as a layer, replacing one that shows it already."""
         # imports zarr, which would delay the start of napari
         from ...io.ome_zarr import LabelsStore
 
+        source, viewer = self.request.source, self._writer.viewer
         store, key = LabelsStore.open_existing(result.path), str(result.path)
-        for layer in list(self._viewer.layers):
+        for layer in list(viewer.layers):
             if get_record_entries(layer).get("store") == key:
-                self._viewer.layers.remove(layer)
+                viewer.layers.remove(layer)
         height, width = source.shape
         paintable = height * width <= PAINTABLE or len(store.levels) == 1
-        layer = self._viewer.add_labels(
+        layer = viewer.add_labels(
             store.labels if paintable else store.levels,
             name=f"{source.image.name} nuclei",
             multiscale=not paintable,
             **source.placement.geometry,
         )
-        planes = [source.at_plane(index) for index in plane_indices]
+        planes = [source.at_plane(index) for index in self._plane_indices]
         *others, last = [plane.placement.index for plane in planes]
         write_record(layer, source.image, last, result.provenance, others)
         # it is no image's own: later results of a region get an in-memory layer of their own
         set_record_entries(layer, store=key, layer=None)
-        self._display_options.apply(layer)
+        self._writer.display_options.apply(layer)
         _tabulate(layer, planes, result.table)
 
 
 def _tabulate(layer: Labels, planes: Sequence[ImageSource], table: Any) -> None:
     """Fill the features table of the layer."""
-    features = get_features_table(layer)
+    features = LabelsState.of(layer).features
     for plane in planes:
         origin = create_measurement_source(plane, lambda: None)
         features.set_measurements(

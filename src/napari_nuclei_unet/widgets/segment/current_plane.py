@@ -8,13 +8,14 @@ from napari.layers import Labels
 
 from ...errors import UserError
 from ..layers.image_source import WHOLE_IMAGE, ImageSource
+from ..session.model_registry import MODEL_REGISTRY, ModelStamp
 from ..session.plane_result import PlaneResult
 from .blockwise_task import is_large
 
 if TYPE_CHECKING:
     from ...provenance.record import Provenance
     from ..session.model_form import ModelForm
-    from ..session.predictions import PredictionCache
+    from ..session.predictions import Predictions
     from .source_form import SourceForm
 
 PLANE_NOT_SEGMENTED = "Click Segment: what the network says of this plane is not known yet."
@@ -31,12 +32,10 @@ class CurrentPlane:
     ----------
     source_form : SourceForm
     model : ModelForm
-    predictions : PredictionCache
+    predictions : Predictions
     """
 
-    def __init__(
-        self, source_form: SourceForm, model: ModelForm, predictions: PredictionCache
-    ) -> None:
+    def __init__(self, source_form: SourceForm, model: ModelForm, predictions: Predictions) -> None:
         self._source_form, self._model, self._predictions = source_form, model, predictions
 
     def plane_result(self) -> PlaneResult | None:
@@ -47,12 +46,12 @@ class CurrentPlane:
             if (whole := self._whole_source()) is None:
                 return None
             source = whole
-        return self._predictions.find(source, self._model.model.value)
+        return self._predictions.find(source, self._stamp)
 
     def planes(self) -> list[PlaneResult]:
         """Return the cached results of all planes of the stack."""
         source = self._whole_source() if self._source_form.planes.axes else None
-        return self._predictions.find_planes(source, self._model.model.value) if source else []
+        return self._predictions.find_planes(source, self._stamp) if source else []
 
     def provenance(self, layer: Labels) -> Provenance | None:
         """Return the provenance of this plane of the labels, which other planes may share."""
@@ -69,6 +68,10 @@ class CurrentPlane:
         """Return whether planes of the labels are known to have different settings."""
         provenances = self._predictions.get_provenances(layer)
         return len({_settings_key(provenance) for provenance in provenances}) > 1
+
+    @property
+    def _stamp(self) -> ModelStamp:
+        return MODEL_REGISTRY.stamp(self._model.model.value)
 
     def _whole_source(self) -> ImageSource | None:
         try:

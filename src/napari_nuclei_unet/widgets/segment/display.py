@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from ...arrays.boxes import enlarged
 from ..common.controls import create_check_box, fill_layout
-from ..layers.labels_layer import set_geometry
 from ..layers.metadata_keys import PROBABILITY_KEY, find_marked_layer
+from ..layers.placement import set_geometry
 from ..session.plane_result import PlaneResult
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def show_probability(
         Whether it is on view, and to be drawn.
     """
     image, place = result.source.image, result.placement
-    where = True if result.inside is None else result.inside
+    where = True if result.part.inside is None else result.part.inside
     layer = find_marked_layer(viewer, PROBABILITY_KEY, image)
     if layer is not None and layer.data.shape == place.shape:
         np.copyto(layer.data[place.index], probability, where=where)

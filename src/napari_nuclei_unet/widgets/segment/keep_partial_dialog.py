@@ -10,18 +10,17 @@ from qtpy.QtWidgets import QCheckBox, QMessageBox, QWidget
 from ..common.preferences import get_preference, set_preference
 
 
-def ask_to_keep(parent: QWidget, keep: Callable[[], object]) -> None:
+def ask_to_keep(parent: QWidget, answer: Callable[[bool], object]) -> None:
     """Ask whether finished tiles of a cancelled run are kept, unless set; return at once.
 
     Parameters
     ----------
     parent : QWidget
-    keep : callable
-        Called if they are.
+    answer : callable
+        Called with whether they are.
     """
     if (preference := get_preference("on_cancel")) != "ask":
-        if preference == "keep":
-            keep()
+        answer(preference == "keep")
         return
     box = QMessageBox(parent)
     box.setObjectName("keep_finished")
@@ -40,8 +39,7 @@ def ask_to_keep(parent: QWidget, keep: Callable[[], object]) -> None:
         kept = box.clickedButton() is yes
         if remember.isChecked():
             set_preference("on_cancel", "keep" if kept else "discard")
-        if kept:
-            keep()
+        answer(kept)
 
     box.finished.connect(answered)
     box.open()

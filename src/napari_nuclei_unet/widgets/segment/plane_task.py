@@ -1,4 +1,4 @@
-"""One run of the network on a plane: the input of the thread, and its output."""
+"""One run of the network on a plane, in the thread and in the window."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ from ...errors import UserError, convert_read_errors
 from ...models.model import load_model, shipped_models
 from ...params import SegmentParams
 from ...progress import Step, Stop
-from ...provenance.record import Provenance, SourceImage
+from ...provenance.record import SourceImage
+from ..common.controller import CANCELLED, Task
 from ..common.job import reserve_threads
 from ..layers.checksum import array_crc32
-from ..layers.geometry import pixel_to_world
-from ..layers.image_source import ImageSource, plane_axes
-from ..session.plane_result import RetunedPlane, detach_pixels
+from ..layers.image_source import ImageSource
+from ..layers.labels_record import stale_ids_warning
+from ..session.plane_result import PlaneResult, RetunedPlane, detach_pixels
+from .summary import summarize_plane
 
 if TYPE_CHECKING:
     from ...segmentation.segment import Prediction
+    from .plane_writer import PlaneWriter
 
 # Squares of this edge, at so many places along each axis, identify an image.
 SAMPLE_SQUARE_EDGE, SAMPLES_PER_AXIS = 64, 4
@@ -61,56 +64,64 @@ class PlaneTaskOutput:
     checksum: int
 
 
-class PlaneTask:
-    """State of a run.
+class PlaneTask(Task):
+    """Segments one plane, and writes its nuclei.
+
+    Parameters
+    ----------
+    request : SegmentRequest
+    writer : PlaneWriter
+    part : PlaneTaskOutput, optional
+        The prediction of a task that was stopped, whose nuclei are separated.
 
     Attributes
     ----------
-    whole : bool
-        Whether finished planes are complete, so that the user is not asked to keep them.
+    plane_result : PlaneResult or None
+        What was written.
     """
 
-    whole = False
+    def __init__(
+        self, request: SegmentRequest, writer: PlaneWriter, part: PlaneTaskOutput | None = None
+    ) -> None:
+        self.request, self._writer, self._part = request, writer, part
+        self.title = f"Nuclei in {request.source.image.name}"
+        self.plane_result: PlaneResult | None = None
+        if part is not None:
+            self.begins = "Separating nuclei …"
 
-    def __init__(self, request: SegmentRequest) -> None:
-        self.request = request
-        self.started = self.tiles_from = time.monotonic()
-        self.warnings: set[str] = set()
-        self.is_stopping = False
-        self.seconds = 0.0
-
-    def begin(self) -> None:
-        """Start the clock."""
-        self.started = time.monotonic()
-
-    def end(self) -> None:
-        """Stop the clock; ``seconds`` is the time of the run, without waiting for the user."""
-        self.seconds += time.monotonic() - self.started
-
-    def add_warning(self, notice: str) -> bool:
-        """Record a warning; return whether to show it."""
-        self.warnings.add(notice)
-        return True
-
-    def with_remaining_time(self, message: str, step: Step, begins: bool) -> str:
-        """Add the remaining time, from the speed since the last step that ``begins``."""
-        if begins:
-            self.tiles_from = time.monotonic()
-            return message
-        seconds = (time.monotonic() - self.tiles_from) / step.done * (step.total - step.done)
-        left = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-        return f"{message} · {left} left"
+    def steps(self) -> Generator[Step, Stop, PlaneTaskOutput]:
+        """Run the network, and separate the nuclei; runs in the thread."""
+        if self._part is not None:
+            return (yield from separate_nuclei_steps(self.request, self._part))
+        return (yield from plane_task_steps(self.request))
 
     def status(self, step: Any) -> str:
         """Return the text that describes the progress."""
-        return "Stopping …" if self.is_stopping else self._progress(step)
-
-    def _progress(self, step: Any) -> str:
         if step.done == step.total:
             return "Separating nuclei …"
         begins = step.done == 0  # the network is loading, or tiles restart with less memory
         message = f"Tile {max(step.done, 1)} of {step.total}"
         return self.with_remaining_time(message, step, begins)
+
+    def follow_up(self, result: PlaneTaskOutput) -> PlaneTask | None:
+        """Return the task that separates the nuclei of the tiles that are finished."""
+        inside = result.prediction.inside
+        if result.retuned is not None or inside is None or not inside.any():
+            return None
+        rest = PlaneTask(self.request, self._writer, result)
+        rest.seconds = self.seconds
+        return rest
+
+    def on_result(self, result: PlaneTaskOutput) -> None:
+        """Write the nuclei."""
+        if result.retuned is None:  # stopped before the first tile
+            self.message = CANCELLED
+            return
+        self.plane_result = self._writer.write(self.request, result)
+        if self.plane_result is not None:
+            source, layer = self.plane_result.source, self.plane_result.layer
+            summary = summarize_plane(result.retuned, source, self.seconds)
+            self.message = summary + stale_ids_warning(layer)
 
 
 def plane_task_steps(request: SegmentRequest) -> Generator[Step, Stop, PlaneTaskOutput]:
@@ -233,53 +244,3 @@ def sample_checksum(source: ImageSource) -> int:
                 continue
             checksum = zlib.crc32(np.ascontiguousarray(square).tobytes(), checksum)
     return checksum
-
-
-def summarize_plane(retuned: RetunedPlane, source: ImageSource, seconds: float | None) -> str:
-    """Summarize the nuclei of a plane in words.
-
-    Parameters
-    ----------
-    retuned : RetunedPlane
-    source : ImageSource
-    seconds : float or None
-        None: the plane was only retuned.
-    """
-    provenance = retuned.result.provenance
-    parts = summarize_areas(retuned.areas, source)
-    if provenance.stopped:
-        parts[0] += " in the part that was finished"
-    elif retuned.inside is not None:
-        parts[0] += " in the region"
-    if provenance.zoom != 1:
-        parts.append(f"network zoom {provenance.zoom:.2g}")
-    if seconds is not None:
-        parts.append(format_speed(seconds, provenance))
-    return " · ".join(parts)
-
-
-def format_speed(seconds: float, provenance: Provenance) -> str:
-    """Format how long a run took, and on what."""
-    ran = provenance.ran_on
-    return f"{seconds:.1f} s" + (f" on {ran.device.upper()}, {ran.precision}" if ran else "")
-
-
-def summarize_areas(areas: NDArray[np.integer], source: ImageSource) -> list[str]:
-    """Summarize the number of nuclei and their median area."""
-    count = len(areas)
-    parts = ["1 nucleus" if count == 1 else f"{count:,} nuclei"]
-    return parts + (
-        [f"median area {_format_area(float(np.median(areas)), source)}"] if count else []
-    )
-
-
-def _format_area(pixels: float, source: ImageSource) -> str:
-    """Format an area in the layer's units, or in pixels where it has none or several."""
-    axes = list(plane_axes(source.plane_index))
-    units = [source.image.units[axis] for axis in axes]
-    unit, size = "px", 1.0
-    if units[0] == units[1] and str(units[0]) != "pixel":
-        _, linear = pixel_to_world(source.image)
-        unit, size = f"{units[0]:~P}", abs(float(np.linalg.det(linear[np.ix_(axes, axes)])))
-    value = pixels * size
-    return f"{value:,.0f} {unit}²" if value >= 100 else f"{value:.3g} {unit}²"

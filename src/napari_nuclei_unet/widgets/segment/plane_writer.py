@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 from napari.layers import Labels
 from napari.utils.notifications import show_info, show_warning
 
-from ..common.notify import report_user_errors
+from ..common.notify import name_controls, report_user_errors
 from ..layers.image_source import ImageSource
-from ..layers.labels_layer import LayerPlacement, detach_labels, find_labels_layer, show_labels
-from ..session.plane_result import PlaneResult, RetunedPlane, get_model_stamp
-from .plane_task import PlaneTaskOutput, SegmentRequest
+from ..layers.labels_layer import detach_labels, find_labels_layer, show_labels
+from ..layers.labels_state import LabelsState, PlaneState, WrittenPart
+from ..session.model_registry import MODEL_REGISTRY
+from ..session.plane_result import PlaneResult, RetunedPlane
 
 if TYPE_CHECKING:
-    from .runner import SegmentContext
+    from napari.components import ViewerModel
+
+    from ..session.session import Session
+    from .display import DisplayOptions
+    from .plane_task import PlaneTaskOutput, SegmentRequest
 
 
 class PlaneWriter:
@@ -22,19 +27,25 @@ class PlaneWriter:
 
     Parameters
     ----------
-    context : SegmentContext
+    viewer : napari.components.ViewerModel
+    session : Session
+        Stores the predictions.
+    display_options : DisplayOptions
     """
 
-    def __init__(self, context: SegmentContext) -> None:
-        self._viewer, self._predictions = context.viewer, context.predictions
-        self._display_options = context.display_options
+    def __init__(
+        self, viewer: ViewerModel, session: Session, display_options: DisplayOptions
+    ) -> None:
+        self.viewer, self._session, self.display_options = viewer, session, display_options
 
     def write(self, request: SegmentRequest, output: PlaneTaskOutput) -> PlaneResult | None:
         """Write the plane of a finished run; show why, and return None, where that fails."""
         source, retuned = request.source, output.retuned
         assert retuned is not None
+        for notice in output.prediction.notices:
+            show_info(name_controls(notice))
         name = source.image.name
-        if source.image not in self._viewer.layers:
+        if source.image not in self.viewer.layers:
             show_warning(
                 f"The image '{name}' was removed while it was being segmented, so its nuclei were "
                 "not added."
@@ -46,36 +57,38 @@ class PlaneWriter:
                 "not added: segment it again."
             )
             return None
-        place = source.placement
-        layer = find_labels_layer(self._viewer, source.image, len(place.shape))
-        if layer is not None and retuned.inside is None and self._predictions.edited(layer, place):
+        layer = self.find_layer(source)
+        if layer is not None and retuned.inside is None and self.is_edited(layer, source):
             detach_labels(layer)
             show_info(f"What you have corrected in '{layer.name}' stays as it is.")
             layer = None
         with report_user_errors():
-            layer = self.show(source, retuned, layer, place)
-            return self.cache(request, source, output, layer, place)
+            layer = self.show(source, retuned, layer)
+            result = self.cache(request, source, output, layer)
+            self.display_options.show_map(result)
+            return result
         return None
 
-    def show(
-        self,
-        source: ImageSource,
-        retuned: RetunedPlane,
-        layer: Labels | None,
-        place: LayerPlacement,
-    ) -> Labels:
+    def find_layer(self, source: ImageSource) -> Labels | None:
+        """Find the labels that a plane is written into."""
+        return find_labels_layer(self.viewer, source.image, len(source.placement.shape))
+
+    def is_edited(self, layer: Labels, source: ImageSource) -> bool:
+        """Return whether the user has edited the labels of a plane."""
+        place, state = source.placement, LabelsState.of(layer)
+        if layer.data.shape != place.shape:  # all of them would be replaced
+            return state.has_edits
+        return state.plane_state(place.index) is PlaneState.EDITED
+
+    def show(self, source: ImageSource, retuned: RetunedPlane, layer: Labels | None) -> Labels:
         """Write a plane into labels, with geometry and record; create a layer if there is none."""
-        written = self._predictions.write(
-            layer,
-            lambda: show_labels(
-                self._viewer, source.image, source.plane_index, retuned.labels, retuned.inside,
-                retuned.result.provenance,
-            ),
-            place.index,
-        )  # fmt: skip
-        if written != layer:
-            self._display_options.apply(written)
-        return written
+        arguments = (source.image, source.plane_index, retuned.labels, retuned.inside)
+        if layer is None:
+            layer = show_labels(self.viewer, *arguments, retuned.result.provenance)
+            self.display_options.apply(layer)
+            return layer
+        with LabelsState.of(layer).writing(source.placement.index):
+            return show_labels(self.viewer, *arguments, retuned.result.provenance)
 
     def cache(
         self,
@@ -83,17 +96,14 @@ class PlaneWriter:
         source: ImageSource,
         output: PlaneTaskOutput,
         layer: Labels,
-        place: LayerPlacement,
-        publish: bool = True,
     ) -> PlaneResult:
-        """Cache the prediction of a plane that was written, and update the features table."""
-        retuned = output.retuned
+        """Cache the prediction of a plane that was written, and have its nuclei measured."""
+        retuned, place = output.retuned, source.placement
         assert retuned is not None
         result = PlaneResult(
-            source, output.prediction, output.checksum, get_model_stamp(request.model),
-            layer, place, retuned.inside, retuned.result.provenance,
+            source, output.prediction, output.checksum, MODEL_REGISTRY.stamp(request.model),
+            layer, place, WrittenPart(place.index, retuned.inside), retuned.result.provenance,
         )  # fmt: skip
-        result.mark_written(retuned)
-        result.update_features(retuned, publish=publish)
-        self._predictions.add(result)
+        result.mark_written(retuned, delay=0)
+        self._session.predictions.add(result)
         return result

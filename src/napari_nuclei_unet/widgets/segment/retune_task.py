@@ -8,13 +8,13 @@ from typing import Any
 
 from ...params import SegmentParams
 from ...progress import Step, Stop
-from ..layers.features import get_features_table
+from ..common.controller import Task
 from ..layers.geometry import is_on_view
-from ..session.plane_result import PlaneResult, RetunedPlane
-from ..session.predictions import retune_plane
-from .linking import stale_ids_warning
-from .plane_task import PlaneTask, SegmentRequest
-from .runner import TaskController
+from ..layers.labels_record import stale_ids_warning
+from ..session.plane_result import PlaneResult, RetunedPlane, retune_plane
+from ..session.predictions import Predictions
+from .plane_task import SegmentRequest
+from .plane_writer import PlaneWriter
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -25,71 +25,83 @@ class RetuneStep(Step):
     retuned: RetunedPlane | None
 
 
-class RetuneTask(PlaneTask):
-    """State of a retuning run."""
+class RetuneTask(Task):
+    """Retunes all planes of a stack that are cached.
 
-    whole = True
+    Parameters
+    ----------
+    request : SegmentRequest
+        Has the values of the sliders.
+    planes : sequence of PlaneResult
+    predictions : Predictions
+        Stores the planes; one that was dropped meanwhile is left alone.
+    writer : PlaneWriter
+    """
 
-    def __init__(self, request: SegmentRequest) -> None:
-        super().__init__(request)
-        self.tuned = self.edited = self.stale = self.nuclei = 0
-        self.last: PlaneResult | None = None
+    begins = "Tuning …"
+    is_whole = True
 
-    def _progress(self, step: Any) -> str:
+    def __init__(
+        self,
+        request: SegmentRequest,
+        planes: Sequence[PlaneResult],
+        predictions: Predictions,
+        writer: PlaneWriter,
+    ) -> None:
+        self.request, self._planes = request, planes
+        self._predictions, self._viewer = predictions, writer.viewer
+        self.title = f"Nuclei in {request.source.image.name}"
+        self._tuned = self._edited = self._stale = self._nuclei = 0
+        self._last: PlaneResult | None = None
+        self._all_done = False
+
+    def steps(self) -> Generator[Step, Stop, bool]:
+        """Retune the planes; runs in the thread, and returns whether all are done."""
+        return (yield from retune_task_steps(self._planes, self.request.params))
+
+    def status(self, step: Any) -> str:
+        """Return the text that describes the progress."""
         message = f"Tuning plane {min(step.done + 1, step.total):,} of {step.total:,}"
         return self.with_remaining_time(message, step, step.done == 0)
 
-    def summary(self, all_done: bool) -> str:
-        """Summarize the run in words."""
-        planes = "1 plane" if self.tuned == 1 else f"{self.tuned:,} planes"
-        parts = [f"{planes} tuned"] if all_done else [f"Cancelled: {planes} tuned"]
-        if self.tuned:
-            parts.append("1 nucleus" if self.nuclei == 1 else f"{self.nuclei:,} nuclei")
-        if self.edited:
-            parts.append(f"{self.edited:,} edited by hand left alone")
-        if self.stale:
-            parts.append(f"{self.stale:,} changed since they were segmented left alone")
-        return " · ".join(parts)
-
-
-class RetuneController(TaskController):
-    """Retunes all planes of a stack that are cached."""
-
-    task_type = RetuneTask
-
-    def start(self, request: SegmentRequest, planes: Sequence[PlaneResult]) -> None:
-        """Start retuning cached planes."""
-        self._runner.run_task(
-            RetuneTask(request), "Tuning …", retune_task_steps, planes, request.params
-        )
-
-    def _on_step(self, task: RetuneTask, step: Any) -> None:
+    def on_step(self, step: Any) -> None:
+        """Write the plane that a step has retuned."""
         if not isinstance(step, RetuneStep):
             return
         result, retuned = step.plane_result, step.retuned
         if retuned is None or not self._predictions.contains(result) or not result.layer.editable:
-            task.stale += 1
+            self._stale += 1
         elif not result.is_unedited():
-            task.edited += 1
+            self._edited += 1
         else:
-            refresh = is_on_view(self._viewer, result.source.image, result.source.plane_index)
-            self._predictions.write(
-                result.layer,
-                lambda: result.update(retuned, refresh),
-                result.placement.index,
-                result,
-            )
-            task.tuned += 1
-            task.nuclei += len(retuned.areas)
-            task.last = result
+            source = result.source
+            result.update(retuned, is_on_view(self._viewer, source.image, source.plane_index))
+            self._tuned += 1
+            self._nuclei += len(retuned.areas)
+            self._last = result
 
-    def _on_ended(self, task: RetuneTask, result: Any) -> None:
-        if (last := task.last) is not None:
+    def on_result(self, result: bool) -> None:
+        """Note whether all planes were retuned."""
+        self._all_done = result
+
+    def on_end(self) -> None:
+        """Record the values, and summarize."""
+        self.message = self._summary()
+        if (last := self._last) is not None:
             last.write_record()
-            get_features_table(last.layer).publish()
-        warning = "" if last is None else stale_ids_warning(last.layer, "")
-        self._status_panel.show_message(task.summary(result is True) + warning)
-        self.ended.emit(task.request)
+            last.state.features.publish()
+            self.message += stale_ids_warning(last.layer, "")
+
+    def _summary(self) -> str:
+        planes = "1 plane" if self._tuned == 1 else f"{self._tuned:,} planes"
+        parts = [f"{planes} tuned"] if self._all_done else [f"Cancelled: {planes} tuned"]
+        if self._tuned:
+            parts.append("1 nucleus" if self._nuclei == 1 else f"{self._nuclei:,} nuclei")
+        if self._edited:
+            parts.append(f"{self._edited:,} edited by hand left alone")
+        if self._stale:
+            parts.append(f"{self._stale:,} changed since they were segmented left alone")
+        return " · ".join(parts)
 
 
 def retune_task_steps(
@@ -101,5 +113,7 @@ def retune_task_steps(
         if stop:
             return False
         retuned = retune_plane(result, params)
+        if retuned is not None:
+            retuned = retuned.measured(result.source)
         stop = yield RetuneStep(done, len(planes), plane_result=result, retuned=retuned)
     return True

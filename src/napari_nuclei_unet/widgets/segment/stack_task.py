@@ -1,8 +1,9 @@
-"""One run over the planes of a stack: the input of the thread, its output, and the summary."""
+"""One run over the planes of a stack, whose labels are written as they are finished."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import math
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,40 +12,22 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from ...arrays.axes import PlaneIndex
-from ...errors import UserError
-from ...models.model import load_model
-from ...progress import Step, Stop, forward_stop
+from ...progress import Step, Stop
 from ...provenance.record import Provenance
-from ..common.job import reserve_threads
-from ..layers.checksum import array_crc32
-from ..layers.image_source import ImageSource
-from ..layers.labels_layer import LayerPlacement
-from ..session.plane_result import RetunedPlane, detach_pixels
-from .plane_task import (
-    PlaneTask,
-    PlaneTaskOutput,
-    SegmentRequest,
-    describe_origin,
-    find_source_file,
-    format_speed,
-    summarize_areas,
-)
+from ..common.controller import CANCELLED, Task
+from ..layers.geometry import is_on_view
+from ..layers.labels_layer import write_plane_labels
+from ..layers.labels_record import stale_ids_warning, write_record
+from ..layers.labels_state import LabelsState
+from ..layers.placement import LayerPlacement, set_geometry
+from .linking_task import remove_tracks_layer
+from .plane_task import PlaneTaskOutput, SegmentRequest
+from .plane_writer import PlaneWriter
+from .stack_steps import StackPlaneStep, stack_task_steps
+from .summary import format_speed, summarize_areas
 
 if TYPE_CHECKING:
-    from ...segmentation.stack import SegmentedPlaneStep, StackOutcome
-
-# Warnings of one run that are shown: a thousand planes may have one each.
-MAX_WARNINGS_PER_RUN = 3
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class StackPlaneStep(Step):
-    """A plane is finished; other fields as in ``segmentation.stack.SegmentedPlaneStep``."""
-
-    finished: PlaneTaskOutput
-    plane: int
-    tile: int = 1
-    tiles: int = 1
+    from ...segmentation.stack import StackOutcome
 
 
 @dataclass(eq=False)
@@ -112,104 +95,140 @@ class StackState:
         return " · ".join(parts)
 
 
-class StackTask(PlaneTask):
-    """State of a run over a stack.
+class StackTask(Task):
+    """Segments the planes of a stack that are left, and writes their labels.
 
-    Attributes
+    Parameters
     ----------
     stack : StackState
-    numbers : list of int
-        Of the planes that it segments.
-    reason : str
-        Why it was aborted; empty: it was not.
+    writer : PlaneWriter
     """
 
-    whole = True
+    is_whole = True
 
-    def __init__(self, stack: StackState) -> None:
-        super().__init__(stack.request)
-        self.stack, self.numbers, self.reason = stack, stack.remaining, ""
+    def __init__(self, stack: StackState, writer: PlaneWriter) -> None:
+        self.request, self.stack, self._writer = stack.request, stack, writer
+        self.title = f"Nuclei in {stack.request.source.image.name}"
+        self._numbers = stack.remaining
 
-    @property
-    def is_aborted(self) -> bool:
-        """Whether the run was aborted."""
-        return bool(self.reason)
+    def steps(self) -> Generator[Step, Stop, StackOutcome]:
+        """Segment the planes that are left; runs in the thread."""
+        planes = [self.stack.plane_indices[number] for number in self._numbers]
+        return (yield from stack_task_steps(self.stack.request, planes))
 
-    def add_warning(self, notice: str) -> bool:
-        """Record a warning; return whether to show it."""
-        new = notice not in self.warnings and len(self.warnings) < MAX_WARNINGS_PER_RUN
-        self.warnings.add(notice)
-        return new
-
-    def _progress(self, step: Any) -> str:
-        already_done = len(self.stack.plane_indices) - len(self.numbers)
-        plane = getattr(step, "plane", step.done * len(self.numbers) // max(step.total, 1))
-        message = f"Plane {min(already_done + plane + 1, len(self.stack.plane_indices)):,} of "
-        message += f"{len(self.stack.plane_indices):,}"
+    def status(self, step: Any) -> str:
+        """Return the text that describes the progress."""
+        total = len(self.stack.plane_indices)
+        plane = getattr(step, "plane", step.done * len(self._numbers) // max(step.total, 1))
+        message = f"Plane {min(total - len(self._numbers) + plane + 1, total):,} of {total:,}"
         if hasattr(step, "tile"):
             message += f" · tile {min(step.tile + 1, step.tiles)} of {step.tiles}"
         return self.with_remaining_time(message, step, step.done == 0)
 
+    def on_start(self) -> None:
+        """Check that labels of before can be changed."""
+        if self.stack.layer is not None:
+            LabelsState.of(self.stack.layer).check_writable()
 
-def stack_task_steps(
-    request: SegmentRequest, plane_indices: Sequence[PlaneIndex]
-) -> Generator[Step, Stop, StackOutcome]:
-    """Segment planes of the image of ``request``, one after the other; runs in the thread.
+    def rest(self) -> StackTask | None:
+        """Return a task for the planes that are left, if it can go on."""
+        if self.reason or not self.stack.remaining or not self.stack.done:
+            return None
+        return StackTask(self.stack, self._writer)
 
-    Parameters
-    ----------
-    request : SegmentRequest
-    plane_indices : sequence of PlaneIndex
-        At full resolution.
-    """
-    # imports torch, which would delay the start of napari
-    from ...segmentation.stack import SegmentedPlaneStep, segment_planes_steps
+    def explain_abort(self) -> str:
+        """Return why planes cannot be written any more; empty: they can."""
+        source, layer = self.stack.request.source, self.stack.layer
+        done = "Planes that were finished before stay."
+        if source.image not in self._writer.viewer.layers:
+            return f"The image '{source.image.name}' was removed, so its run has ended. {done}"
+        if not source.is_current:
+            return f"The image '{source.image.name}' was changed, so its run has ended. {done}"
+        if layer is None:
+            return ""
+        if layer not in self._writer.viewer.layers:
+            return f"The labels '{layer.name}' were removed, so their run has ended."
+        if layer.data.shape != source.placement.shape:
+            return f"The labels '{layer.name}' have another shape now, so their run has ended."
+        locked = f"The labels '{layer.name}' were locked: the run has ended."
+        return "" if layer.editable else locked
 
-    reserve_threads(request.threads_free)
-    sources = [request.source.at_plane(index) for index in plane_indices]
-    steps = segment_planes_steps(
-        request.source.pixels,
-        [source.plane_index_at_level for source in sources],
-        load_model(request.model),
-        request.params,
-        request.device,
-        request.source.region_at_level,
-    )
-    file: list[str | None] = []  # the file of the image, found once
+    # output of the thread
 
-    def convert(step: Any) -> Any:
-        if not isinstance(step, SegmentedPlaneStep):
-            return step
-        source = sources[step.plane]
-        if not file:
-            file.append(_stack_file(source))
-        finished = _task_output(request, source, step, file[0])
-        return StackPlaneStep(step.done, step.total, finished=finished, plane=step.plane)
+    def on_step(self, step: Any) -> None:
+        """Write the plane that a step has finished."""
+        if isinstance(step, StackPlaneStep):
+            self._add(self._numbers[step.plane], step.finished)
 
-    return (yield from forward_stop(steps, convert))
+    def _add(self, number: int, output: PlaneTaskOutput) -> None:
+        """Write one plane, with as few updates of the window as possible."""
+        stack, writer = self.stack, self._writer
+        source = stack.request.source.at_plane(stack.plane_indices[number])
+        retuned, place = output.retuned, source.placement
+        assert retuned is not None
+        layer = stack.layer or writer.find_layer(source)
+        if layer is not None and retuned.inside is None and writer.is_edited(layer, source):
+            stack.edited.add(number)
+            return
+        refresh = is_on_view(writer.viewer, source.image, source.plane_index)
+        if stack.layer is None:
+            if layer is not None:
+                LabelsState.of(layer).check_writable()
+            stack.layer = layer = writer.show(source, retuned, layer)
+        else:
+            with LabelsState.of(stack.layer).writing(place.index):
+                write_plane_labels(stack.layer, place, retuned.labels, retuned.inside, refresh)
+        stack.areas[number] = retuned.areas
+        stack.provenance = retuned.result.provenance
+        stack.places.append(place)
+        result = writer.cache(stack.request, source, output, stack.layer)
+        writer.display_options.show_map(result, refresh)
 
+    def on_result(self, result: StackOutcome) -> None:
+        """Note the planes that could not be segmented."""
+        stack = self.stack
+        for number in self._numbers:
+            index = stack.request.source.at_plane(stack.plane_indices[number]).plane_index_at_level
+            if number not in stack.areas and index in result.failed:
+                stack.failed.add(number)
 
-def _stack_file(source: ImageSource) -> str | None:
-    if source.path is None:
-        return None
-    try:
-        return find_source_file(
-            source, array_crc32(source.plane_index_at_level.read(source.pixels))
-        )
-    except (UserError, OSError):
-        return None
+    def on_end(self) -> None:
+        """Draw what was written, and summarize it."""
+        self.stack.seconds += self.seconds
+        self._draw()
+        self.message = self._summary() + self._stale_ids_warning()
 
+    def _summary(self) -> str:
+        stack, planes = self.stack, len(self.stack.plane_indices)
+        if self.reason or not stack.remaining:
+            return " ".join(filter(None, [self.reason, stack.summary() if stack.done else ""]))
+        if not stack.done:
+            return CANCELLED
+        done = planes - len(stack.remaining)
+        return f"Cancelled: {done:,} of {planes:,} planes are done. Continue does the rest."
 
-def _task_output(
-    request: SegmentRequest, source: ImageSource, step: SegmentedPlaneStep, file: str | None
-) -> PlaneTaskOutput:
-    from ...segmentation.segment import with_provenance
+    def _stale_ids_warning(self) -> str:
+        """Return a warning if ids no longer match across planes; remove outdated tracks."""
+        if (layer := self.stack.layer) is None or layer not in self._writer.viewer.layers:
+            return ""
+        place = self.stack.request.source.placement
+        at = zip(place.shape, place.index, strict=True)
+        planes = [length for length, part in at if not isinstance(part, slice)]
+        warning = stale_ids_warning(layer, "")
+        if warning and len(self.stack.areas) == math.prod(planes):
+            remove_tracks_layer(self._writer.viewer, layer)
+        return warning
 
-    crc = 0
-    if isinstance(source.pixels, np.ndarray):  # lazy ones are not read again, nor ever compared
-        crc = array_crc32(source.plane_index_at_level.read(source.pixels))
-    origin = describe_origin(request, source, file)
-    result = with_provenance(step.result, **origin)
-    retuned = RetunedPlane.of(result, source, np.asarray(result.plane.pixels))
-    prediction = detach_pixels(with_provenance(step.prediction, **origin), source)
-    return PlaneTaskOutput(prediction, retuned, crc)
+    def _draw(self) -> None:
+        """Draw and record all planes that were written: once per plane would be too slow."""
+        stack, layer, source = self.stack, self.stack.layer, self.stack.request.source
+        if layer is None or layer not in self._writer.viewer.layers:
+            return
+        if stack.places and stack.provenance is not None:
+            *others, last = [place.index for place in stack.places]
+            write_record(layer, source.image, last, stack.provenance, others)
+            stack.places = []
+            LabelsState.of(layer).features.publish()
+        if source.image in self._writer.viewer.layers and source.is_current:
+            set_geometry(layer, source.placement)
+        layer.refresh(extent=False)

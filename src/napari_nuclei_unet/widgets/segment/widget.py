@@ -3,46 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
+from ..common.controller import RunState
 from ..common.controls import create_button, create_row, create_section, fill_layout
-from ..common.notify import report_user_errors, show_user_error
+from ..common.notify import name_controls, report_user_errors
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
 from ..common.status_panel import StatusPanel
-from ..layers.image_source import VISIBLE_REGION, ImageSource, check_offline
-from ..layers.labels_layer import check_labels_memory, check_unlocked, find_labels_layer
-from ..layers.labels_record import LabelsRecord
-from ..layers.watcher import LayerWatcher
+from ..layers.image_source import VISIBLE_REGION, ImageSource
+from ..layers.labels_record import LabelsRecord, stale_ids_warning
+from ..layers.measure_queue import MeasureQueue
 from ..session.model_form import ModelForm
 from ..session.plane_result import PlaneResult, RetunedPlane
-from ..session.predictions import PredictionCache
+from ..session.session import Session
 from ..session.warm_up import start_warm_up
-from .blockwise_task import BlockwiseController, is_large
+from .controller import SegmentController
 from .current_plane import CurrentPlane
 from .display import DisplayOptions
-from .linking import LinkingPanel, stale_ids_warning
-from .plane_task import PlaneTask, PlaneTaskOutput, SegmentRequest, summarize_plane
+from .keep_partial_dialog import ask_to_keep
+from .linking import LinkingPanel
+from .plane_task import SegmentRequest
 from .plane_writer import PlaneWriter
 from .reproduce import ReproducePanel
-from .retune_task import RetuneController
+from .retune_task import RetuneTask
+from .retuner import Retuner
 from .review_button import ReviewButton
-from .runner import Runner, SegmentContext
 from .source_form import SourceForm
-from .stack_writer import StackWriter
+from .summary import summarize_plane
 
 if TYPE_CHECKING:
     import napari.viewer
 
 SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision")
+# Warnings of one run that are shown: a thousand planes may have one each.
+MAX_WARNINGS_PER_RUN = 3
 
 
 class SegmentWidget(QWidget):
@@ -52,25 +56,35 @@ class SegmentWidget(QWidget):
     ----------
     napari_viewer : napari.viewer.Viewer
         A ``napari.components.ViewerModel`` will do.
+
+    Attributes
+    ----------
+    source_form, model_form, params_form : SourceForm, ModelForm, ParamsForm
+        What is segmented, by which model, and how; each has a value.
+    controller : SegmentController
+        Runs the tasks, and says how far they are.
+    retuner : Retuner
+        Recomputes nuclei when a slider moves.
+
+    Signals
+    -------
+    finished
+        A run, or a move of a slider, is over: labels and their table are as they will be.
     """
+
+    finished = Signal()
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._predictions = PredictionCache()
+        self._session = Session.of(napari_viewer)
+        self._session.join(self)
         self._restoring = True  # while the form is set as a whole, nothing is retuned
+        self._queues: set[MeasureQueue] = set()  # of labels that are not measured yet
         self._build()
-        self._runner = Runner(self._status_panel)
-        context = SegmentContext(
-            napari_viewer,
-            self._predictions,
-            self._runner,
-            self._status_panel,
-            self._display_options,
-        )
-        self._plane_writer, self._stack_writer = PlaneWriter(context), StackWriter(context)
-        self._retune_controller = RetuneController(context)
-        self._blockwise_controller = BlockwiseController(context)
+        self._writer = PlaneWriter(napari_viewer, self._session, self._display_options)
+        self.controller = SegmentController(self, self._writer)
+        self.retuner = Retuner(self, self._session.predictions, self._find_retuned)
         self._watch()
         self._show_thresholds()
         self._restoring = False
@@ -83,20 +97,22 @@ class SegmentWidget(QWidget):
     # layout
 
     def _build(self) -> None:
-        self._source_form = SourceForm(self._viewer)
-        self._model = ModelForm()
-        self._form = ParamsForm(SegmentParams)
-        self._current_plane = CurrentPlane(self._source_form, self._model, self._predictions)
+        self.source_form = SourceForm(self._viewer)
+        self.model_form = ModelForm()
+        self.params_form = ParamsForm(SegmentParams)
+        self._current_plane = CurrentPlane(
+            self.source_form, self.model_form, self._session.predictions
+        )
         self._status_panel = StatusPanel()
-        self._display_options = DisplayOptions(self._viewer, self._source_form)
-        self._linking_panel = LinkingPanel(self._viewer, self._source_form, self._predictions.write)
+        self._display_options = DisplayOptions(self._viewer, self.source_form)
+        self._linking_panel = LinkingPanel(self._viewer, self.source_form)
         self._reproduce_panel = ReproducePanel(
-            self._viewer, self._source_form, self._use_record, self._current_plane
+            self._viewer, self.source_form, self._use_record, self._current_plane
         )
         layout = QVBoxLayout(self)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addLayout(self._create_form())
-        settings = self._form.container(*SEGMENT_SETTINGS)
+        settings = self.params_form.container(*SEGMENT_SETTINGS)
         for part in (
             self._tuning(),
             create_section("settings", "Settings of the network", settings),
@@ -110,8 +126,8 @@ class SegmentWidget(QWidget):
 
     def _create_form(self) -> QFormLayout:
         top = QFormLayout()
-        self._source_form.fill(top)
-        self._model.fill(top)
+        self.source_form.fill(top)
+        self.model_form.fill(top)
         return top
 
     def _tuning(self) -> QWidget:
@@ -125,50 +141,61 @@ class SegmentWidget(QWidget):
         self._all.setVisible(False)
         widget = QWidget()
         layout = QVBoxLayout(widget)
-        fill_layout(layout, self._form.container(*THRESHOLD_NAMES))
+        fill_layout(layout, self.params_form.container(*THRESHOLD_NAMES))
         layout.addWidget(create_row(self._all, reset), alignment=Qt.AlignmentFlag.AlignRight)
         return widget
 
     # signals
 
     def _watch(self) -> None:
-        self._status_panel.segment.clicked.connect(self.start)
-        self._status_panel.preview.clicked.connect(self.preview)
+        panel, controller = self._status_panel, self.controller
+        panel.segment.clicked.connect(self.segment)
+        panel.preview.clicked.connect(self.preview)
+        panel.cancel.clicked.connect(self.cancel)
+        panel.continue_planes.clicked.connect(self.resume)
+        controller.state_changed.connect(self._on_state)
+        controller.progressed.connect(panel.step)
+        controller.notice.connect(self._on_notice)
+        controller.message.connect(panel.show_message)
+        controller.finished.connect(self._on_finished)
+        for part in (self._linking_panel, self._reproduce_panel, self.retuner):
+            part.message.connect(panel.show_message)
+        self._linking_panel.requested.connect(self._link)
         self._display_options.probability_requested.connect(self._on_probability)
-        self._linking_panel.message.connect(self._status_panel.show_message)
-        self._reproduce_panel.message.connect(self._status_panel.show_message)
-        self._model.changed.connect(self._show_thresholds)
-        self._form.changed.connect(self._on_setting)
-        LayerWatcher(self._viewer, self).invalidated.connect(self._on_invalidated)
-        self._source_form.changed.connect(self._on_source_changed)
-        self._predictions.retuned.connect(self._on_retuned)
-        self._predictions.message.connect(self._status_panel.show_message)
-        self._predictions.failed.connect(show_user_error)
-        self._runner.segmented.connect(self._on_segmented)
-        self._stack_writer.plane_result.connect(self._on_plane_written)
-        self._stack_writer.ended.connect(self._catch_up)
-        self._retune_controller.ended.connect(self._catch_up)
-        self._model.changed.connect(self._offer_all)
-        self.destroyed.connect(self._runner.job.cancel)
-        self.destroyed.connect(self._predictions.close)
+        self.model_form.changed.connect(self._show_thresholds)
+        self.model_form.changed.connect(self._offer_all)
+        self.params_form.changed.connect(self._on_setting)
+        self._session.watcher.invalidated.connect(self._on_invalidated)
+        self.source_form.changed.connect(self._on_source_changed)
+        self.retuner.retuned.connect(self._on_retuned)
+        self.retuner.finished.connect(self._check_settled)
 
     def _on_source_changed(self) -> None:
-        if not self._runner.job.is_running:
+        if self.controller.is_idle:
             self._status_panel.show_message("")  # it belongs to another image
         self._offer_all()
 
-    def _on_invalidated(self, layer: Any) -> None:
-        self._predictions.remove_layer(layer)
-        self._stack_writer.check()
+    def _on_invalidated(self, _: Any) -> None:
+        self.controller.check()
         self._offer_all()
 
     def _show_thresholds(self, *_: object) -> None:
         """Show the thresholds that were tuned for the chosen model."""
-        if (card := self._model.card()) is not None:
+        if (card := self.model_form.card()) is not None:
             tuned = card.thresholds | {"minimum_area": None}  # it depends on the size of nuclei
-            self._form.set(dataclasses.replace(self._form.get(), **tuned))
+            self.params_form.set_value(dataclasses.replace(self.params_form.value(), **tuned))
 
     # public methods, for scripts and tests
+
+    @property
+    def state(self) -> RunState:
+        """What the dock does."""
+        return self.controller.state
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is at work, so that labels and their table are as they will be."""
+        return self.controller.is_idle and not self.retuner.is_busy and not self._queues
 
     def use_model_file(self, path: str | Path) -> None:
         """Add a model file to the list and choose it; a file that is no model is refused.
@@ -177,7 +204,7 @@ class SegmentWidget(QWidget):
         ----------
         path : str or Path
         """
-        self._model.use_file(path)
+        self.model_form.use_file(path)
 
     def use_record(self, record: dict[str, Any]) -> None:
         """Set the form to the settings of a result.
@@ -193,20 +220,23 @@ class SegmentWidget(QWidget):
     def _use_record(self, record: LabelsRecord) -> None:
         self._restoring = True  # or the result on view would be retuned with these settings
         try:
-            self._source_form.use_record(record)
-            known = self._model.use_provenance(record.provenance)
-            self._form.set(record.provenance.params)  # after the model, which set thresholds
+            self.source_form.use_record(record)
+            known = self.model_form.use_provenance(record.provenance)
+            # after the model, which set thresholds
+            self.params_form.set_value(record.provenance.params)
         finally:
             self._restoring = False
         if not known:
             show_warning(
                 f"The model '{record.provenance.model}' of these labels is not here any more, so "
-                f"'{self._model.model.value}' stays chosen; everything else is as it was."
+                f"'{self.model_form.model.value}' stays chosen; everything else is as it was."
             )
 
-    def start(self, *_: object) -> None:
+    def segment(self, *_: object) -> None:
         """Segment, as a click on the button does; does nothing during a run."""
         self._begin(None)
+
+    start = segment  # its name in earlier versions
 
     def preview(self, *_: object) -> None:
         """Segment only the visible region."""
@@ -215,74 +245,108 @@ class SegmentWidget(QWidget):
     def tune_all(self, *_: object) -> None:
         """Retune all cached planes of the stack on view."""
         planes = self._current_plane.planes()
-        if planes and not self._runner.job.is_running:
-            self._predictions.stop()
-            self._retune_controller.start(self._request(planes[-1].source), planes)
+        if planes and self.controller.is_idle:
+            request = self._request(planes[-1].source)
+            predictions = self._session.predictions
+            self._start(
+                lambda: self.controller.start(
+                    RetuneTask(request, planes, predictions, self._writer)
+                )
+            )
+
+    def resume(self, *_: object) -> None:
+        """Segment the planes that are left, as a click on Continue does."""
+        self._start(self.controller.resume)
+
+    def cancel(self, *_: object) -> None:
+        """End a run, as a click on Cancel does."""
+        self.controller.end()
+
+    # runs
 
     def _begin(self, region: Any) -> None:
-        if self._runner.job.is_running:
-            return
         with report_user_errors(show_warning):
-            source, planes = self._source_form.source(region), None
-            check_offline(source.image)
-            request = self._request(source)
+            source, planes = self.source_form.source(region), None
             if region != VISIBLE_REGION:
-                planes = self._source_form.planes.plane_indices(source.plane_index)
-                if is_large(source):
-                    self._blockwise_controller.start(request, planes or [source.plane_index])
-                    return
-            place = source.placement
-            layer = find_labels_layer(self._viewer, source.image, len(place.shape))
-            check_unlocked(layer)
-            check_labels_memory(source.image, place, layer)
-            self._predictions.stop()
-            self._stack_writer.withdraw_continue()
-            if planes is None:
-                self._runner.start(request)
-            else:
-                self._stack_writer.start(request, planes)
+                planes = self.source_form.planes.plane_indices(source.plane_index)
+            request = self._request(source)
+            self._start(lambda: self.controller.segment(request, planes, region == VISIBLE_REGION))
+
+    def _link(self, over_time: bool) -> None:
+        self._start(lambda: self.controller.start(self._linking_panel.create_task(over_time)))
+
+    def _start(self, start: Callable[[], None]) -> None:
+        """Start a task, if none is running."""
+        if not self.controller.is_idle:
+            return
+        self.retuner.stop()
+        self._warnings: set[str] = set()
+        self._params_at_start = self.params_form.value()
+        with report_user_errors(show_warning):
+            start()
 
     def _request(self, source: ImageSource) -> SegmentRequest:
         return SegmentRequest(
-            source, self._model.model.value, self._model.device.value, self._form.get(),
-            get_preference("threads_free"),
+            source, self.model_form.model.value, self.model_form.device.value,
+            self.params_form.value(), get_preference("threads_free"),
         )  # fmt: skip
 
-    # results
+    def _on_state(self, state: RunState) -> None:
+        task = self.controller.task
+        self._status_panel.show_state(state, "" if task is None else task.begins)
+        self._status_panel.continue_planes.setVisible(self.controller.rest is not None)
+        self._linking_panel.set_idle(self.controller.is_idle)
 
-    def _on_segmented(self, task: PlaneTask, output: PlaneTaskOutput) -> None:
-        """Show the nuclei of a finished run, and cache its prediction for the sliders."""
-        if (result := self._plane_writer.write(task.request, output)) is None:
-            return
-        assert output.retuned is not None
-        self._status_panel.show_message(
-            summarize_plane(output.retuned, result.source, task.seconds)
-            + stale_ids_warning(result.layer)
-        )
-        if self._current_plane.plane_result() is result:
-            self._catch_up(task.request)
-        self._display_options.show_map(result)
+    def _on_notice(self, notice: str) -> None:
+        if notice not in self._warnings and len(self._warnings) < MAX_WARNINGS_PER_RUN:
+            show_warning(name_controls(notice))
+        self._warnings.add(notice)
+
+    def _on_finished(self) -> None:
+        """Ask about a partial result; retune, if sliders were moved during the run."""
         self._offer_all()
-
-    def _catch_up(self, request: SegmentRequest) -> None:
-        """Retune the plane on view, if sliders were moved during the run."""
-        params = self._form.get()
-        if params != request.params and (result := self._current_plane.plane_result()) is not None:
-            self._predictions.request_retune(result, params)
-
-    def _on_plane_written(self, _: PlaneResult) -> None:
-        if self._all.isHidden():
-            self._offer_all()
+        if self.state is RunState.ASKING:
+            ask_to_keep(self, self.controller.answer)
+        elif (result := self._current_plane.plane_result()) is not None:
+            self._watch_queue(result)
+            if self.params_form.value() != self._params_at_start:
+                self.retuner.request()
+        self._check_settled()
 
     # live tuning
 
     def _on_setting(self, name: str) -> None:
-        if self._runner.job.is_running or self._restoring or name not in THRESHOLD_NAMES:
-            return
+        if self.controller.is_idle and not self._restoring and name in THRESHOLD_NAMES:
+            self.retuner.request()
+
+    def _find_retuned(self) -> tuple[PlaneResult, SegmentParams] | None:
+        """Find the plane on view, or say why it cannot be retuned."""
         if (result := self._current_plane.plane_result()) is not None:
-            self._predictions.request_retune(result, self._form.get())
-        elif self._source_form.image.value is not None:
+            return result, self.params_form.value()
+        if self.source_form.image.value is not None:
             self._status_panel.show_message(self._current_plane.explain_missing())
+        return None
+
+    def _on_retuned(self, result: PlaneResult, retuned: RetunedPlane) -> None:
+        result.update(retuned)
+        self._watch_queue(result)
+        self._status_panel.show_message(
+            summarize_plane(retuned, result.source, None) + stale_ids_warning(result.layer)
+        )
+
+    def _watch_queue(self, result: PlaneResult) -> None:
+        """Do not finish before labels are measured."""
+        queue = result.state.features.queue
+        if not queue.is_empty and queue not in self._queues:
+            self._queues.add(queue)
+            queue.emptied.connect(self._check_settled)
+
+    def _check_settled(self) -> None:
+        for queue in [queue for queue in self._queues if queue.is_empty]:
+            queue.emptied.disconnect(self._check_settled)
+            self._queues.discard(queue)
+        if self.is_settled:
+            self.finished.emit()
 
     def _offer_all(self, *_: object) -> None:
         self._all.setVisible(len(self._current_plane.planes()) > 1)
@@ -292,12 +356,3 @@ class SegmentWidget(QWidget):
             self._display_options.show_map(result)
         else:
             self._status_panel.show_message(self._current_plane.explain_missing())
-
-    def _on_retuned(self, result: PlaneResult, retuned: RetunedPlane) -> None:
-        layer = result.layer
-        self._predictions.write(
-            layer, lambda: result.update(retuned), result.placement.index, result
-        )
-        self._status_panel.show_message(
-            summarize_plane(retuned, result.source, None) + stale_ids_warning(layer)
-        )

@@ -40,12 +40,12 @@ class DiskCache(QObject):
         self._waiting: deque[PlaneResult] = deque()
         self._writing: PlaneResult | None = None
         self._count = 0
-        self._closed = False
+        self._is_outdated = False  # the folder goes as soon as no file is being written
         self._job = ThreadJob()
         self._job.returned.connect(self._on_written)
         self._job.finished.connect(self._on_finished)
         if (app := QCoreApplication.instance()) is not None:
-            app.aboutToQuit.connect(self.close)
+            app.aboutToQuit.connect(self.clear)
 
     @property
     def folder(self) -> Path | None:
@@ -63,16 +63,15 @@ class DiskCache(QObject):
 
     def put(self, plane_result: PlaneResult) -> None:
         """Schedule a prediction to be written; its maps are then replaced by those of the file."""
-        if not self._closed:
-            self._waiting.append(plane_result)
-            self._next()
+        self._waiting.append(plane_result)
+        self._next()
 
-    def close(self, *_: object) -> None:
+    def clear(self, *_: object) -> None:
         """Remove all files; predictions that were written cannot be used any more."""
-        self._closed = True
         self._waiting.clear()
         self._writing = None
-        if not self._job.is_running:
+        self._is_outdated = self._job.is_running
+        if not self._is_outdated:
             self._remove()
 
     def _next(self) -> None:
@@ -99,7 +98,7 @@ class DiskCache(QObject):
     def _on_written(self, maps: NDArray[Any] | None) -> None:
         plane_result, self._writing = self._writing, None
         if plane_result is None:
-            return  # closed meanwhile
+            return  # cleared meanwhile
         if maps is None:
             self.failed.emit(plane_result)
         else:
@@ -107,7 +106,8 @@ class DiskCache(QObject):
 
     def _on_finished(self) -> None:
         self._writing = None
-        if self._closed:
+        if self._is_outdated:
+            self._is_outdated = False
             self._remove()
         self._next()
 

@@ -6,12 +6,17 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject, Signal
 
+from ...errors import UserError
 from ...io.paths import model_folder
+from ...models.model import find_model_path
 from ..common.preferences import get_preference, set_preference
+
+# Name of a model, and the time its file was last changed.
+ModelStamp = tuple[str, int]
 
 
 class ModelRegistry(QObject):
-    """Signals all widgets of a session that models were added, removed, or made the default.
+    """Tells all docks that models were added, removed, or made the default.
 
     Signals
     -------
@@ -24,7 +29,27 @@ class ModelRegistry(QObject):
     changed = Signal()
     default_changed = Signal(str)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._stamps: dict[str, ModelStamp] = {}
+        self.changed.connect(self._stamps.clear)
 
+    def stamp(self, model: str) -> ModelStamp:
+        """Return the stamp of a model; its file is looked at once, and when models change."""
+        if model not in self._stamps:
+            self.renew_stamp(model)
+        return self._stamps[model]
+
+    def renew_stamp(self, model: str) -> None:
+        """Look at the file of a model again."""
+        try:
+            changed_at = find_model_path(model).stat().st_mtime_ns
+        except (UserError, OSError):
+            changed_at = 0
+        self._stamps[model] = model, changed_at
+
+
+# One for all viewers: the folder of models is the user's.
 MODEL_REGISTRY = ModelRegistry()
 
 

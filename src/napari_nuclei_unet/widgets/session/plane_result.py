@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +12,17 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from ...arrays.axes import PlaneIndex, PlaneView
-from ...arrays.boxes import Box, bounding_box, enlarged
-from ...errors import UserError
-from ...models.model import find_model_path
+from ...arrays.boxes import Box, enlarged
+from ...params import SegmentParams
 from ...provenance.record import Provenance
 from ..layers.checksum import array_crc32
-from ..layers.features import UNREVIEWED, get_features_table
 from ..layers.image_source import ImageSource
-from ..layers.label_ids import get_label_ids
-from ..layers.labels_layer import LayerPlacement, clear_undo_history, write_plane_labels
+from ..layers.labels_layer import write_plane_labels
 from ..layers.labels_record import write_record
-from ..layers.measurements import (
-    MapsGetter,
-    create_measurement_source,
-    measure_box,
-    whole_plane_box,
-)
+from ..layers.labels_state import LabelsState, WrittenPart, checksum_labels
+from ..layers.measure_queue import MEASURE_DELAY_MS, UnmeasuredPlane
+from ..layers.measurements import MapsGetter, create_measurement_source
+from ..layers.placement import LayerPlacement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,37 +43,53 @@ class RetunedPlane:
         Where they are written; None: everywhere.
     areas : ndarray, shape (n,), integer
         Of the nuclei, in pixels.
-    measurements : pandas.DataFrame
-        As from :func:`measure_box`.
     checksum : int
-        Of the labels, as from :func:`_checksum_labels`.
+        Of the labels, as from :func:`checksum_labels`.
+    pixels : ndarray or None
+        The plane of the image, if it was read and can be measured.
+    measurements : pandas.DataFrame or None
+        As from :func:`measure_box`; None: not measured yet.
     """
 
     result: Segmentation
     labels: NDArray[np.int32]
     inside: NDArray[np.bool_] | None
     areas: NDArray[np.integer]
-    measurements: pd.DataFrame
     checksum: int
+    pixels: NDArray[Any] | None = None
+    measurements: pd.DataFrame | None = None
 
     @classmethod
     def of(
         cls, result: Segmentation, source: ImageSource, plane: NDArray[Any] | None = None
     ) -> RetunedPlane:
-        """Enlarge a segmentation to the full plane, and measure it.
+        """Enlarge a segmentation to the full plane.
 
         ``plane`` holds the pixels that were read, so that they are not read again.
         """
         inside = None if result.inside is None else enlarged(result.inside, source.shape)
         labels = enlarged(result.labels, source.shape)
-        measurement_source = create_measurement_source(source, lambda: result.maps)
-        if plane is not None and source.plane_index.channel_axis is None and source.level == 0:
-            measurement_source = dataclasses.replace(
-                measurement_source, pixels=lambda: plane, plane_index=PlaneIndex((None, None))
-            )
-        measurements = measure_box(measurement_source, labels, whole_plane_box(source.shape))
-        areas, checksum = np.bincount(labels.ravel())[1:], _checksum_labels(labels)
-        return cls(result, labels, inside, areas, measurements, checksum)
+        # of other sources the table has all channels, or the full resolution
+        is_measured = source.plane_index.channel_axis is None and source.level == 0
+        areas = np.bincount(labels.ravel())[1:]
+        return cls(
+            result, labels, inside, areas, checksum_labels(labels), plane if is_measured else None
+        )
+
+    def measured(self, source: ImageSource) -> RetunedPlane:
+        """Measure the nuclei of the plane of a source."""
+        plane = _unmeasured(source, lambda: self.result.maps, self)
+        return dataclasses.replace(self, measurements=plane.measure(self.labels), pixels=None)
+
+
+def _unmeasured(source: ImageSource, maps: MapsGetter, retuned: RetunedPlane) -> UnmeasuredPlane:
+    """Describe how a plane is measured: with the pixels that were read, if there are any."""
+    later = now = create_measurement_source(source, maps)
+    if (pixels := retuned.pixels) is not None:
+        now = dataclasses.replace(
+            later, pixels=lambda: pixels, plane_index=PlaneIndex((None, None))
+        )
+    return UnmeasuredPlane(source.placement.index, later, now, retuned.inside is None)
 
 
 @dataclass(eq=False)
@@ -93,16 +103,14 @@ class PlaneResult:
     checksum : int
         Of the plane's pixels.
     model : tuple
-        As from :func:`get_model_stamp`.
+        As from :meth:`ModelRegistry.stamp`.
     layer : napari.layers.Labels
     placement : LayerPlacement
         Of the plane in the layer.
-    inside : ndarray, shape of the plane, bool, or None
-        Where labels were written.
+    part : WrittenPart
+        What was written there.
     provenance : Provenance or None
         Of the labels that were written last.
-    written_checksum : int or None
-        Of the labels that were written; see :meth:`mark_written`.
     """
 
     source: ImageSource
@@ -111,10 +119,8 @@ class PlaneResult:
     model: tuple[str, int]
     layer: Labels
     placement: LayerPlacement
-    inside: NDArray[np.bool_] | None
+    part: WrittenPart
     provenance: Provenance | None = None
-    written_checksum: int | None = None
-    _offset: int = 0
 
     @property
     def size(self) -> int:
@@ -122,31 +128,22 @@ class PlaneResult:
         maps = self.prediction.maps
         return 0 if isinstance(maps, np.memmap) else int(maps.nbytes)
 
+    @property
+    def state(self) -> LabelsState:
+        """The state of the layer."""
+        return LabelsState.of(self.layer)
+
     def probability(self, box: Box) -> NDArray[np.float32]:
         """Return the predicted probability of nucleus in a box of the full plane."""
         return enlarged(self.prediction.maps[0], self.source.shape, box)
 
-    def read_labels(self) -> NDArray[np.int32]:
+    def read_labels(self) -> NDArray[np.integer]:
         """Return the plane of the layer, not a copy; empty if the layer no longer has it."""
-        try:
-            return np.asarray(self.layer.data[self.placement.index])
-        except IndexError:
-            return np.zeros((0, 0), np.int32)
+        return self.state.read_plane(self.placement.index)
 
-    def mark_written(self, written: RetunedPlane | None = None) -> None:
-        """Mark the present labels of the layer as those that were written.
-
-        Parameters
-        ----------
-        written : RetunedPlane, optional
-            What was written just now; its checksum was computed in the thread.
-        """
-        self._offset = get_label_ids(self.layer).id_offset(self.placement.index)
-        dtype = self.layer.data.dtype
-        if written is not None and written.inside is None and written.labels.dtype == dtype:
-            self.written_checksum = written.checksum
-        else:
-            self.written_checksum = self._checksum(self.read_labels())
+    def is_unedited(self) -> bool:
+        """Return whether the labels are still those that were written."""
+        return self.part.is_unedited(self.read_labels())
 
     def update(self, retuned: RetunedPlane, refresh: bool = True) -> None:
         """Replace the labels that were written.
@@ -157,44 +154,30 @@ class PlaneResult:
         refresh : bool
             Whether the plane is on view, and has to be redrawn; else the layer's record stays, too.
         """
-        write_plane_labels(self.layer, self.placement, retuned.labels, retuned.inside, refresh)
+        with self.state.writing(self.placement.index, self.part):
+            write_plane_labels(self.layer, self.placement, retuned.labels, retuned.inside, refresh)
         self.provenance = retuned.result.provenance
         if refresh:
             self.write_record()
         self.mark_written(retuned)
-        self.update_features(retuned, refresh)
 
     def write_record(self) -> None:
         """Write the provenance of the labels into the metadata of their layer."""
         if self.provenance is not None:
             write_record(self.layer, self.source.image, self.placement.index, self.provenance)
 
-    def update_features(self, retuned: RetunedPlane, publish: bool = True) -> None:
-        """Update the features table of the layer with the measurements of new labels."""
-        table, index = get_features_table(self.layer), self.placement.index
-        if table.history.intersects_plane(index):
-            clear_undo_history(self.layer)
-            table.history.clear()
-        measurement_source = create_measurement_source(self.source, self.maps)
-        if retuned.inside is None:
-            table.set_measurements(
-                index,
-                measurement_source,
-                retuned.measurements,
-                get_label_ids(self.layer).id_offset(index),
+    def mark_written(self, retuned: RetunedPlane, delay: int = MEASURE_DELAY_MS) -> None:
+        """Tell the state of the layer what was written just now; it is measured after a delay."""
+        self.state.mark_written(self.part, retuned.checksum)
+        self.state.forget_edits(self.placement.index)
+        plane = _unmeasured(self.source, self.maps, retuned)
+        if retuned.measurements is None or retuned.inside is not None:
+            self.state.features.queue.put(plane, delay)
+        else:
+            offset = self.part.id_offset
+            self.state.features.set_measurements(
+                plane.index, plane.measurement_source, retuned.measurements, offset
             )
-        elif table.plane(index) is not None:
-            table.history.update_known_values()
-            table.remeasure(index, bounding_box(retuned.inside), state=UNREVIEWED)
-        else:  # the labels of before have not been measured
-            shape = self.source.shape
-            table.set_measurements(
-                index,
-                measurement_source,
-                measure_box(measurement_source, self.read_labels(), whole_plane_box(shape)),
-            )
-        if publish:
-            table.publish()
 
     @property
     def maps(self) -> MapsGetter:
@@ -207,31 +190,6 @@ class PlaneResult:
 
         return get_maps
 
-    def is_unedited(self, labels: NDArray[np.int32] | None = None) -> bool:
-        """Return whether the labels are still those that were written.
-
-        Parameters
-        ----------
-        labels : ndarray, optional
-            As from :meth:`read_labels`; to be given in a thread, which knows no layers.
-        """
-        labels = self.read_labels() if labels is None else labels
-        return self.written_checksum is not None and self.written_checksum == self._checksum(labels)
-
-    def _checksum(self, labels: NDArray[np.int32]) -> int:
-        if self.inside is not None and labels.shape == self.inside.shape:
-            box = bounding_box(self.inside)
-            labels = np.where(self.inside[box], labels[box], 0)
-        return _checksum_labels(labels, self._offset)
-
-
-def _checksum_labels(labels: NDArray[np.integer], offset: int = 0) -> int:
-    """Compute a checksum of labels, less an offset that was added to them."""
-    kind = repr((labels.shape, labels.dtype.str)).encode()
-    if offset:
-        labels = np.where(labels > 0, labels.astype(np.int64) - offset, 0).astype(labels.dtype)
-    return zlib.crc32(kind, array_crc32(labels))
-
 
 def detach_pixels(prediction: Prediction, source: ImageSource) -> Prediction:
     """Return a prediction that refers to the pixels of its plane instead of holding them."""
@@ -240,9 +198,14 @@ def detach_pixels(prediction: Prediction, source: ImageSource) -> Prediction:
     return dataclasses.replace(prediction, plane=plane)
 
 
-def get_model_stamp(model: str) -> tuple[str, int]:
-    """Return the name of a model, and the time its file was last changed."""
-    try:
-        return model, find_model_path(model).stat().st_mtime_ns
-    except (UserError, OSError):
-        return model, 0
+def retune_plane(plane_result: PlaneResult, params: SegmentParams) -> RetunedPlane | None:
+    """Recompute the nuclei of a plane, in the thread; return None if its pixels have changed."""
+    # it loads torch, which takes seconds
+    from ...segmentation.segment import retune
+
+    source = plane_result.source
+    if isinstance(source.pixels, np.ndarray):  # a lazy array is too slow to read at each move
+        plane = source.plane_index_at_level.read(source.pixels)
+        if array_crc32(plane) != plane_result.checksum:
+            return None
+    return RetunedPlane.of(retune(plane_result.prediction, params), source)

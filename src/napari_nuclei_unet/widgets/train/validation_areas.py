@@ -13,8 +13,8 @@ from ...arrays.roi import Region
 from ...errors import UserError
 from ..layers.geometry import check_invertible
 from ..layers.image_source import shape_outline, world_outlines
-from ..layers.labels_layer import get_geometry
 from ..layers.metadata_keys import VALIDATION_AREAS_KEY, find_marked_layer
+from ..layers.placement import get_geometry
 from .pairs import LayerPair
 
 if TYPE_CHECKING:

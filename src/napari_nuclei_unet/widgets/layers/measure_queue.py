@@ -1,0 +1,155 @@
+"""Planes of a labels layer that wait to be measured, in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from ...progress import Step, Stop
+from ..common.controls import with_properties
+from ..common.job import ThreadJob
+from ..common.notify import show_user_error
+from .label_ids import LabelsIndex, plane_key
+from .measurements import MeasurementSource, measure_box, whole_plane_box
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .features import FeaturesTable
+
+# Delay after the last move of a slider, in milliseconds: measuring takes as long as retuning.
+MEASURE_DELAY_MS = 300
+
+
+@dataclass(frozen=True, eq=False)
+class UnmeasuredPlane:
+    """A plane whose labels are not measured yet.
+
+    Attributes
+    ----------
+    index : tuple of int and slice
+    measurement_source : MeasurementSource
+    read_source : MeasurementSource
+        The same, but may hold the pixels that were read already.
+    labels_are_new : bool
+        As in :meth:`FeaturesTable.set_measurements`.
+    """
+
+    index: LabelsIndex
+    measurement_source: MeasurementSource
+    read_source: MeasurementSource
+    labels_are_new: bool = True
+
+    def measure(self, labels: NDArray[Any]) -> pd.DataFrame:
+        """Measure the labels of the plane."""
+        return measure_box(self.read_source, labels, whole_plane_box(self.read_source.shape))
+
+
+class MeasureQueue(QObject):
+    """Measures planes one by one, when their labels have not changed for a moment.
+
+    Parameters
+    ----------
+    table : FeaturesTable
+        That of the labels.
+
+    Signals
+    -------
+    emptied
+        All planes are measured.
+    """
+
+    emptied = Signal()
+
+    def __init__(self, table: FeaturesTable) -> None:
+        super().__init__()
+        self._table = table
+        self._waiting: dict[tuple[int | None, ...], UnmeasuredPlane] = {}
+        self._measuring: tuple[UnmeasuredPlane, int] | None = None  # with the revision of labels
+        self._timer = with_properties(QTimer(self), singleShot=True)
+        self._timer.timeout.connect(self._start)
+        self._job = ThreadJob()
+        self._job.returned.connect(self._on_measured)
+        self._job.failed.connect(self._on_failed)
+        self._job.finished.connect(self._on_finished)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all planes are measured."""
+        return not self._waiting
+
+    def put(self, plane: UnmeasuredPlane, delay: int = MEASURE_DELAY_MS) -> None:
+        """Schedule a plane to be measured; it replaces what is known of its labels."""
+        self._waiting[plane_key(plane.index)] = plane
+        self._timer.start(delay)
+
+    def clear(self) -> None:
+        """Drop what waits; the labels are others."""
+        self._waiting.clear()
+
+    def flush(self, index: LabelsIndex | None = None) -> None:
+        """Measure a plane, or all, at once: somebody needs the table now."""
+        waiting = dict(self._waiting)
+        if index is not None:
+            key = plane_key(index)
+            waiting = {key: waiting[key]} if key in waiting else {}
+        for plane in waiting.values():
+            labels = self._table.read_plane(plane.index)
+            if labels.shape == plane.read_source.shape:
+                self._set(plane, plane.measure(labels))
+            else:
+                del self._waiting[plane_key(plane.index)]
+
+    def _start(self) -> None:
+        if self._job.is_running or not self._waiting:
+            return  # _on_finished calls this again
+        plane = next(iter(self._waiting.values()))
+        labels = self._table.read_plane(plane.index)
+        if labels.shape != plane.read_source.shape:  # the layer no longer has it
+            del self._waiting[plane_key(plane.index)]
+            self._timer.start(0)
+            return
+        self._measuring = plane, self._table.history.revision
+        self._job.start("", _measure_steps, plane, labels)
+
+    def _on_measured(self, measurements: pd.DataFrame) -> None:
+        assert self._measuring is not None
+        plane, revision = self._measuring
+        is_latest = self._waiting.get(plane_key(plane.index)) is plane
+        if is_latest and self._table.history.revision == revision:
+            self._set(plane, measurements)
+            self._table.publish()
+
+    def _on_failed(self, error: Exception) -> None:
+        if self._measuring is not None:
+            self._waiting.pop(plane_key(self._measuring[0].index), None)
+        show_user_error(error)
+
+    def _on_finished(self) -> None:
+        self._measuring = None
+        if not self._waiting:
+            self.emptied.emit()
+        elif not self._timer.isActive():
+            self._start()
+
+    def _set(self, plane: UnmeasuredPlane, measurements: pd.DataFrame) -> None:
+        del self._waiting[plane_key(plane.index)]
+        self._table.set_measurements(
+            plane.index,
+            plane.measurement_source,
+            measurements,
+            labels_are_new=plane.labels_are_new,
+        )
+
+
+def _measure_steps(
+    plane: UnmeasuredPlane, labels: NDArray[np.integer]
+) -> Generator[Step, Stop, pd.DataFrame]:
+    """Measure a plane; runs in the thread."""
+    yield Step(0, 1)
+    return plane.measure(labels)

@@ -1,0 +1,94 @@
+"""The runs of the dock: which task a click starts, how it ends, and what follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject
+
+from ...arrays.axes import PlaneIndex
+from ..common.controller import Controller
+from ..common.preferences import get_preference
+from ..layers.image_source import check_offline
+from ..layers.labels_layer import check_labels_memory
+from ..layers.labels_state import LabelsState
+from ..session.model_registry import MODEL_REGISTRY
+from .blockwise_task import BlockwiseTask, is_large
+from .plane_task import PlaneTask, SegmentRequest
+from .stack_task import StackState, StackTask
+
+if TYPE_CHECKING:
+    from .plane_writer import PlaneWriter
+
+
+class SegmentController(Controller):
+    """Runs one task at a time: a plane, a stack, planes block by block, retuning, linking.
+
+    A click becomes a task (:meth:`segment`). Its steps run in a thread; each arrives here, and
+    the task writes what is finished. What the last step returns is written, too, unless the run
+    was stopped in the middle of a plane: then the state is ASKING, until :meth:`answer` says
+    whether the part is kept. ``rest`` is what Continue does after a stack was stopped.
+
+    Parameters
+    ----------
+    parent : QObject
+    writer : PlaneWriter
+        Writes planes into labels.
+    """
+
+    def __init__(self, parent: QObject, writer: PlaneWriter) -> None:
+        super().__init__(parent)
+        self._writer = writer
+
+    def segment(
+        self, request: SegmentRequest, planes: list[PlaneIndex] | None, in_memory: bool = False
+    ) -> None:
+        """Segment one plane, or planes of its stack.
+
+        Parameters
+        ----------
+        request : SegmentRequest
+        planes : list of PlaneIndex or None
+            None: the plane of the request.
+        in_memory : bool, optional
+            Whether a small part of a plane of any size is segmented.
+
+        Raises
+        ------
+        UserError
+            If that is impossible.
+        """
+        source, writer = request.source, self._writer
+        check_offline(source.image)
+        MODEL_REGISTRY.renew_stamp(request.model)
+        if is_large(source) and not in_memory:
+            self.start(BlockwiseTask(request, planes or [source.plane_index], writer))
+            return
+        layer = writer.find_layer(source)
+        if layer is not None:
+            LabelsState.of(layer).check_writable()
+        check_labels_memory(source.image, source.placement, layer)
+        if planes is None:
+            self.start(PlaneTask(request, writer))
+        else:
+            self.start(StackTask(StackState(request, planes), writer))
+
+    def resume(self) -> None:
+        """Go on where the last run was stopped.
+
+        Raises
+        ------
+        UserError
+            If its labels cannot be changed any more.
+        """
+        if self.rest is not None:
+            self.start(self.rest)
+
+    def end(self) -> None:
+        """Stop, as Cancel does: with what is finished, or as Preferences say."""
+        if self.task is None:
+            return
+        if get_preference("on_cancel") == "discard" and not self.task.is_whole:
+            self.cancel()
+        else:
+            self.stop()

@@ -1,0 +1,193 @@
+"""Nuclei across planes: slices joined in depth, frames linked over time, in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels, Tracks
+from napari.utils.notifications import show_warning
+from numpy.typing import NDArray
+
+from ...errors import UserError
+from ...progress import Step, Stop
+from ..common.controller import Task
+from ..layers.labels_record import get_record_entries, set_record_entries
+from ..layers.labels_state import LabelsState
+from ..layers.metadata_keys import LINKED_IDS_KEY, TRACKS_KEY
+from ..layers.placement import get_geometry
+from .plane_form import axis_name
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from ...tracking.linking import LinkedLabels
+
+LABELS_NOT_IN_MEMORY = (
+    "Labels that are in a file cannot be joined or linked here: use the command line with --join "
+    "or --track, or duplicate the layer into memory."
+)
+TIME_AXIS_NOT_FIRST = (
+    "napari draws tracks along the first axis only, and the time of these labels is another: put "
+    "it first, with numpy.moveaxis, and segment again."
+)
+LABELS_CHANGED_WHILE_LINKING = (
+    "The labels were changed meanwhile, so their ids stay as they are: do it again."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LinkingTaskOutput:
+    """What the thread returns.
+
+    Attributes
+    ----------
+    planes : list of tuple of int
+        Index of every plane.
+    linked : LinkedLabels
+        Their ids, and the tracks, if frames were linked.
+    """
+
+    planes: list[tuple[int, ...]]
+    linked: LinkedLabels
+
+
+def linking_task_steps(
+    labels: Any, axis: int, over_time: bool
+) -> Generator[Step, Stop, LinkingTaskOutput]:
+    """Compute ids that are consistent across the planes of a stack; runs in the thread."""
+    # imports scipy, which would delay the start of napari
+    from ...tracking.linking import join_steps, track_steps
+
+    lengths = labels.shape[:-2]
+    planes = list(np.ndindex(*lengths))
+
+    def read(number: int) -> NDArray[np.integer]:
+        return np.asarray(labels[planes[number]])
+
+    names = ["t" if at == axis else f"axis {at}" for at in range(len(lengths))]
+    places = [dict(zip(names, index, strict=True)) for index in planes]
+    steps = (
+        track_steps(read, places, lengths, axis) if over_time else join_steps(read, lengths, axis)
+    )
+    yield Step(0, len(planes))
+    return LinkingTaskOutput(planes, (yield from steps))
+
+
+class LinkingTask(Task):
+    """Joins the slices, or links the frames, of the labels of a stack.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    layer : napari.layers.Labels
+    axis : int
+        Along which slices are joined, or that of time.
+    over_time : bool
+
+    Raises
+    ------
+    UserError
+        If the labels cannot be changed, or not linked along the axis.
+    """
+
+    def __init__(self, viewer: ViewerModel, layer: Labels, axis: int, over_time: bool) -> None:
+        state = LabelsState.of(layer)
+        state.check_writable()
+        if not isinstance(layer.data, np.ndarray):
+            raise UserError(LABELS_NOT_IN_MEMORY)
+        if over_time and axis != 0:
+            raise UserError(TIME_AXIS_NOT_FIRST)
+        self._viewer, self._layer, self._axis, self._over_time = viewer, layer, axis, over_time
+        self._state, self._revision = state, state.revision
+        verb = "Linking" if over_time else "Joining"
+        self.title, self.begins = f"{verb} {layer.name}", f"{verb} …"
+
+    def on_start(self) -> None:
+        """Reserve the labels."""
+        self._state.busy = "linking frames" if self._over_time else "joining slices"
+
+    def steps(self) -> Generator[Step, Stop, LinkingTaskOutput]:
+        """Compute ids that are consistent across planes; runs in the thread."""
+        return (yield from linking_task_steps(self._layer.data, self._axis, self._over_time))
+
+    def status(self, step: Step) -> str:
+        """Return the text that describes the progress."""
+        return f"Plane {min(step.done + 1, step.total)} of {step.total}"
+
+    def on_result(self, result: LinkingTaskOutput) -> None:
+        """Write the ids, and show the tracks."""
+        layer, linked = self._layer, result.linked
+        if layer not in self._viewer.layers:
+            return
+        if self._state.revision != self._revision:
+            show_warning(LABELS_CHANGED_WHILE_LINKING)
+            return
+        with self._state.writing():
+            _write_linked_ids(layer, result)
+        remove_tracks_layer(self._viewer, layer)  # their ids are outdated
+        _record_linking(layer, self._axis, self._over_time)
+        if self._over_time:
+            self._show_tracks(layer, linked)
+        noun = "tracks" if self._over_time else "nuclei joined"
+        self.message = f"{linked.count:,} {noun} along {axis_name(layer, self._axis)}"
+
+    def on_end(self) -> None:
+        """Release the labels."""
+        self._state.busy = ""
+
+    def _show_tracks(self, labels: Labels, linked: LinkedLabels) -> None:
+        data, graph = _to_napari_tracks(linked)
+        if not len(data):  # napari takes no empty tracks
+            return
+        active = self._viewer.layers.selection.active
+        tracks_layer = Tracks(
+            data,
+            graph=graph,
+            name=f"{labels.name} tracks",
+            metadata={TRACKS_KEY: str(labels.unique_id)},
+            **get_geometry(labels),
+        )
+        self._viewer.add_layer(tracks_layer)
+        self._viewer.layers.selection.active = active
+
+
+def remove_tracks_layer(viewer: ViewerModel, labels: Labels) -> None:
+    """Remove the tracks layer of labels whose ids were all replaced."""
+    key = str(labels.unique_id)
+    for layer in [layer for layer in viewer.layers if layer.metadata.get(TRACKS_KEY) == key]:
+        viewer.layers.remove(layer)
+    if LINKED_IDS_KEY in labels.metadata:
+        labels.metadata = {name: v for name, v in labels.metadata.items() if name != LINKED_IDS_KEY}
+
+
+def _record_linking(layer: Labels, axis: int, over_time: bool) -> None:
+    """Record in the metadata of the labels how their ids were linked."""
+    layer.metadata = {**layer.metadata, LINKED_IDS_KEY: "link" if over_time else "join"}
+    if get_record_entries(layer):
+        name = layer.axis_labels[axis].lower()
+        letter = name if len(name) == 1 and name.isalpha() and name not in "cyx" else "z"
+        join = None if over_time else letter
+        set_record_entries(layer, join=join, track=over_time, along=axis)
+
+
+def _write_linked_ids(layer: Labels, output: LinkingTaskOutput) -> None:
+    state = LabelsState.of(layer)
+    data, table = layer.data, state.features
+    for index, ids in zip(output.planes, output.linked.ids, strict=True):
+        data[index] = ids[np.asarray(data[index])]
+        table.relabel((*index, slice(None), slice(None)), ids)
+    table.publish()
+    state.ids.note_used_id(output.linked.count)
+    layer.refresh()
+
+
+def _to_napari_tracks(linked: LinkedLabels) -> tuple[NDArray[np.float64], dict[int, list[int]]]:
+    """Convert tracks to napari's array of vertices and graph ``{daughter: [mother]}``."""
+    table: Any = linked.tracks
+    axes = [name for name in table if name not in ("track", "parent", "t", "y", "x")]
+    vertices = table[["track", "t", *axes, "y", "x"]].to_numpy(np.float64)
+    born = table.loc[table["parent"] > 0, ["track", "parent"]]
+    return vertices, {child: [mother] for child, mother in born.to_numpy().tolist()}

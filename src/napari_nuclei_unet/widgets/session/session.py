@@ -1,0 +1,65 @@
+"""The session: what all docks of a viewer share."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject
+
+from ..common.key_bindings import unwrap_proxy
+from ..layers.watcher import LayerWatcher
+from .model_registry import MODEL_REGISTRY
+from .predictions import Predictions
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from qtpy.QtWidgets import QWidget
+
+
+class Session(QObject):
+    """Models and predictions of a viewer; one for each, as from :meth:`of`.
+
+    What is known of a labels layer is in its ``LabelsState``, which belongs to the layer.
+
+    Attributes
+    ----------
+    models : ModelRegistry
+        Shared by all viewers.
+    predictions : Predictions
+    watcher : LayerWatcher
+        Of the viewer.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self.models = MODEL_REGISTRY
+        self.predictions = Predictions()
+        self.watcher = LayerWatcher(viewer, self)
+        self.watcher.invalidated.connect(self._on_invalidated)
+        self._docks = 0
+
+    @staticmethod
+    def of(viewer: ViewerModel) -> Session:
+        """Return the session of a viewer; a new one, if it has none."""
+        viewer = unwrap_proxy(viewer)
+        if viewer not in _sessions:
+            _sessions[viewer] = Session(viewer)
+        return _sessions[viewer]
+
+    def join(self, dock: QWidget) -> None:
+        """Count a dock; predictions are dropped when the last one is gone."""
+        self._docks += 1
+        dock.destroyed.connect(self._leave)
+
+    def _leave(self, *_: object) -> None:
+        self._docks -= 1
+        if not self._docks:
+            self.predictions.clear()
+
+    def _on_invalidated(self, layer: Layer) -> None:
+        self.predictions.remove_layer(layer)
+
+
+_sessions: weakref.WeakKeyDictionary[ViewerModel, Session] = weakref.WeakKeyDictionary()
