@@ -28,7 +28,7 @@ def test_paint_train_segment_in_a_window(
     labels = viewer.add_labels(np.zeros((128, 128), int), name="painted", scale=(0.5, 0.5))
     _, trainer = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Train nuclei model")
     trainer._model.use_file(bright_file)
-    trainer._form.set(replace(trainer._form.get(), epochs=2, steps=3, batch=2, patch=32))
+    trainer._form.set_value(replace(trainer._form.value(), epochs=2, steps=3, batch=2, patch=32))
     click(trainer, "add_all_pairs")
     looked = lambda: not trainer._dataset_form.is_busy  # noqa: E731
     qtbot.waitUntil(looked, timeout=30_000)

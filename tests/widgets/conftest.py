@@ -39,7 +39,7 @@ def trainer(qtbot, viewer, bright_file, home):
     made = TrainWidget(viewer)
     qtbot.addWidget(made)
     made._model.use_file(bright_file)
-    made._form.set(replace(made._form.get(), epochs=2, steps=3, batch=2, patch=32))
+    made._form.set_value(replace(made._form.value(), epochs=2, steps=3, batch=2, patch=32))
     return made
 
 

@@ -75,7 +75,7 @@ def test_command_and_python_make_the_same_labels(
     if make is stack:
         widget._source_form.axis.value = 1
         widget._source_form.channel.value = channel
-    widget._form.set(SegmentParams(threshold=0.37, minimum_area=20, tile=32))
+    widget._form.set_value(SegmentParams(threshold=0.37, minimum_area=20, tile=32))
     click_and_wait(qtbot, widget)
     labels = result(viewer).data
     plane = labels[5, 0] if make is stack else labels
@@ -281,7 +281,7 @@ def test_the_form_goes_back_to_a_record(qtbot, viewer, widget, six):
         threshold=0.3, separation=0.7, confidence=0.1, minimum_area=900, diameter=40.0, tile=48,
         batch=2, precision="fp32",
     )  # fmt: skip
-    widget._form.set(wish)
+    widget._form.set_value(wish)
     widget._source_form.channel.value = 2
     widget._model.device.value = "cpu"
     shapes = viewer.add_shapes(SHAPES, shape_type="polygon")
@@ -289,12 +289,12 @@ def test_the_form_goes_back_to_a_record(qtbot, viewer, widget, six):
     click_and_wait(qtbot, widget)
     record = result(viewer).metadata[METADATA_KEY]
     viewer.layers.remove(shapes)
-    widget._form.set(SegmentParams(threshold=0.9, minimum_area=5, tile=0, batch=0))
+    widget._form.set_value(SegmentParams(threshold=0.9, minimum_area=5, tile=0, batch=0))
     widget._source_form.channel.value = "mean"
     widget._model.device.value = "auto"
     assert widget._source_form.region.value == "whole image"
     click(widget, "restore")
-    assert widget._form.get() == wish
+    assert widget._form.value() == wish
     assert widget._model.device.value == "cpu"
     assert widget._source_form.channel.value == 2
     before = result(viewer).data.copy()
@@ -313,8 +313,8 @@ def test_labels_from_a_file_bring_their_record(viewer, widget, six, tmp_path, br
     widget._model.model.value = "nuclei"
     viewer.layers.selection.active = labels
     click(widget, "restore")
-    assert widget._form.get().threshold == 0.31
-    assert widget._form.get().diameter == 12.5
+    assert widget._form.value().threshold == 0.31
+    assert widget._form.value().diameter == 12.5
     assert widget._model.model.value == str(bright_file)
     assert widget._source_form.source().region.polygons == (((2, 2), (2, 60), (60, 60)),)
 
@@ -329,7 +329,7 @@ def test_the_record_of_a_model_that_is_gone(qtbot, viewer, widget, six, messages
     click(widget, "restore")
     assert "'mine' of these labels is not here" in messages[-1][1]
     assert widget._model.model.value == str(bright_file)
-    assert widget._form.get().threshold == 0.25
+    assert widget._form.value().threshold == 0.25
     labels.metadata = {METADATA_KEY: {"params": {"threshold": "high"}}}
     click(widget, "restore")
     assert "damaged" in messages[-1][1]
@@ -345,7 +345,7 @@ def big(viewer):
 
 
 def cancel_in_the_middle(qtbot, widget):
-    widget._form.set(SegmentParams(tile=32))
+    widget._form.set_value(SegmentParams(tile=32))
     with qtbot.waitSignal(widget._runner.job.finished, timeout=60_000):
         click(widget, "segment")
         qtbot.waitUntil(lambda: widget._status_panel._bar.value() > 20, timeout=60_000)

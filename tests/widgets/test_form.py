@@ -25,24 +25,24 @@ segment_params = st.builds(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_what_is_set_is_got(qtbot, params):
     form = ParamsForm(SegmentParams)
-    form.set(params)
-    assert form.get() == params
+    form.set_value(params)
+    assert form.value() == params
 
 
 def test_none_is_shown_as_auto_where_it_can_be(qtbot):
     form = ParamsForm(SegmentParams)
-    form.set(SegmentParams(diameter=30.0, minimum_area=7))
-    assert (form.get().diameter, form.get().minimum_area) == (30.0, 7)
-    form.set(SegmentParams())
-    assert (form.get().diameter, form.get().minimum_area) == (None, None)
+    form.set_value(SegmentParams(diameter=30.0, minimum_area=7))
+    assert (form.value().diameter, form.value().minimum_area) == (30.0, 7)
+    form.set_value(SegmentParams())
+    assert (form.value().diameter, form.value().minimum_area) == (None, None)
     assert form.container("diameter").findChild(QWidget, "diameter").text() == "auto"
 
 
 def test_none_keeps_what_is_shown(qtbot):
     form = ParamsForm(SegmentParams)
-    form.set(SegmentParams(threshold=0.3))
-    form.set(SegmentParams(threshold=None))
-    assert form.get().threshold == pytest.approx(0.3)
+    form.set_value(SegmentParams(threshold=0.3))
+    form.set_value(SegmentParams(threshold=None))
+    assert form.value().threshold == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("params", [SegmentParams, TrainParams])

@@ -217,7 +217,7 @@ def test_the_record_of_a_stack_in_tiff_sets_the_form(
     viewer.open(labels, plugin="napari", layer_type="labels")
     assert viewer.layers.selection.active.name == "stack_labels"
     click(widget, "restore")
-    assert widget._form.get().threshold == 0.3
+    assert widget._form.value().threshold == 0.3
     assert not messages
     click_and_wait(qtbot, widget)
     assert status(widget).startswith("3 nuclei in the region in 3 planes")

@@ -261,7 +261,7 @@ def test_planes_are_segmented_again_without_sharing_ids(qtbot, viewer, widget, b
     viewer.dims.set_current_step(0, 4)
     choose(widget, "this one")
     click_and_wait(qtbot, widget)
-    widget._form.set(dataclasses.replace(widget._form.get(), minimum_area=3))
+    widget._form.set_value(dataclasses.replace(widget._form.value(), minimum_area=3))
     choose(widget, "all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
@@ -489,7 +489,7 @@ def test_all_planes_inside_a_region(qtbot, viewer, widget):
 
 def test_progress_counts_planes_and_tiles(qtbot, viewer, widget):
     add(viewer, stack_of(4))
-    widget._form.set(dataclasses.replace(widget._form.get(), tile=32))
+    widget._form.set_value(dataclasses.replace(widget._form.value(), tile=32))
     choose(widget, "all")
     words = []
     widget._runner.stepped.connect(lambda run, step: words.append(run.status(step)))

@@ -21,7 +21,7 @@ PLANES = np.stack([discs((60, 80), [(15, 15), (40, 30 + 2 * t), (30, 60)]) for t
 @pytest.fixture
 def check(viewer, widget, tmp_path, bright_file):
     """Compare the record of the labels with a golden file, or another record of the same run."""
-    widget._form.set(SegmentParams(precision="fp32", tile=64, batch=1))
+    widget._form.set_value(SegmentParams(precision="fp32", tile=64, batch=1))
     device = widget.findChild(QComboBox, "device")
     device.setCurrentText("cpu")
 

@@ -25,7 +25,7 @@ def many_tiles(widget):
     """Settings with which a run takes long enough to do something during it."""
     import dataclasses
 
-    widget._form.set(dataclasses.replace(widget._form.get(), tile=16))
+    widget._form.set_value(dataclasses.replace(widget._form.value(), tile=16))
 
 
 @pytest.fixture
@@ -119,12 +119,12 @@ def test_mistakes_are_sentences_and_the_next_run_works(
 ):
     viewer.add_image(three_discs)
     widget._model.device.value = "cpu"
-    widget._form.set(SegmentParams(precision="fp16"))
+    widget._form.set_value(SegmentParams(precision="fp16"))
     click_and_wait(qtbot, widget)
     assert messages[-1][0] == "error"
     assert "fp16 is for graphics cards" in messages[-1][1]
     assert not labels_in(viewer)
-    widget._form.set(SegmentParams(precision="auto"))
+    widget._form.set_value(SegmentParams(precision="auto"))
     if not torch.cuda.is_available():
         widget._model.device.value = "cuda"
         click_and_wait(qtbot, widget)
@@ -144,9 +144,9 @@ def test_a_file_that_is_no_model_is_refused(widget, messages, tmp_path):
 
 def test_choosing_a_model_keeps_the_other_settings(widget):
     wish = SegmentParams(tile=64, batch=3, precision="fp32")
-    widget._form.set(wish)
+    widget._form.set_value(wish)
     widget._model.model.value = "nuclei"
-    shown = widget._form.get()
+    shown = widget._form.value()
     assert (shown.tile, shown.batch, shown.precision) == (64, 3, "fp32")
 
 

@@ -61,7 +61,7 @@ def tick(rng, viewer, widget):
 def test_random_work_leaves_the_widget_usable(qtbot, viewer, widget, preferences, seed):
     rng = np.random.default_rng(seed)
     preferences.on_cancel = "keep" if seed else "discard"
-    widget._form.set(SegmentParams(tile=32))
+    widget._form.set_value(SegmentParams(tile=32))
     actions = [run, run, look, cancel, move, move, add, remove, replace, paint, tick]
     for _ in range(ACTIONS):
         actions[int(rng.integers(len(actions)))](rng, viewer, widget)

@@ -158,7 +158,7 @@ def test_what_is_held_back_lies_exactly_on_the_labels_and_can_be_moved(qtbot, vi
     labels.fill((16, 16), 0)  # painting does not move them back
     looked(qtbot, trainer)
     assert read_validation_areas(viewer, [pair])[pair.key][()] == after
-    trainer._form.set(replace(trainer._form.get(), validation=0.5))  # another share does
+    trainer._form.set_value(replace(trainer._form.value(), validation=0.5))  # another share does
     looked(qtbot, trainer)
     assert len(read_validation_areas(viewer, [pair])[pair.key][()]) > len(after)
 
@@ -299,7 +299,7 @@ def test_curves_and_picture_follow_the_epochs(qtbot, viewer, trainer):
 
 
 def slowly(trainer):
-    trainer._form.set(replace(trainer._form.get(), epochs=400, patience=0))
+    trainer._form.set_value(replace(trainer._form.value(), epochs=400, patience=0))
 
 
 def wait_for_epoch(qtbot, trainer, number):
@@ -439,7 +439,7 @@ def test_a_model_from_random_weights_is_not_made_the_default(qtbot, viewer, trai
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
     trainer._model.model.value = RANDOM_WEIGHTS_NAME
-    trainer._form.set(replace(trainer._form.get(), width=4, depth=1))
+    trainer._form.set_value(replace(trainer._form.value(), width=4, depth=1))
     trained(qtbot, trainer)
     looked(qtbot, trainer)
     assert (home / "models" / "my nuclei.safetensors").is_file()
@@ -448,8 +448,8 @@ def test_a_model_from_random_weights_is_not_made_the_default(qtbot, viewer, trai
 
 def test_the_learning_rate_can_be_small(trainer):
     for rate in (5e-4, 2.5e-5, 1e-6):
-        trainer._form.set(replace(trainer._form.get(), learning_rate=rate))
-        assert trainer._form.get().learning_rate == rate
+        trainer._form.set_value(replace(trainer._form.value(), learning_rate=rate))
+        assert trainer._form.value().learning_rate == rate
 
 
 def test_what_was_unknown_does_not_become_background(qtbot, viewer, trainer):

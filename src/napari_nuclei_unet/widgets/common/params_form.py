@@ -27,7 +27,7 @@ class ParamsForm(QObject, Generic[_Params]):
     Signals
     -------
     changed : str
-        Name of a parameter that the user, or :meth:`set`, has changed.
+        Name of a parameter that the user, or :meth:`set_value`, has changed.
     """
 
     changed = Signal(str)
@@ -58,12 +58,12 @@ class ParamsForm(QObject, Generic[_Params]):
             layout.addRow(self._controls[name].label, self._controls[name].native)
         return container
 
-    def get(self) -> _Params:
+    def value(self) -> _Params:
         """Return the values as the dataclass; auto is None."""
         values = {name: _get_value(control) for name, control in self._controls.items()}
         return self._params(**values)
 
-    def set(self, params: _Params) -> None:
+    def set_value(self, params: _Params) -> None:
         """Show values; None becomes auto, or leaves the control as it is where it has no auto.
 
         Parameters

@@ -166,7 +166,7 @@ class SegmentWidget(QWidget):
         """Show the thresholds that were tuned for the chosen model."""
         if (card := self._model.card()) is not None:
             tuned = card.thresholds | {"minimum_area": None}  # it depends on the size of nuclei
-            self._form.set(dataclasses.replace(self._form.get(), **tuned))
+            self._form.set_value(dataclasses.replace(self._form.value(), **tuned))
 
     # public methods, for scripts and tests
 
@@ -195,7 +195,7 @@ class SegmentWidget(QWidget):
         try:
             self._source_form.use_record(record)
             known = self._model.use_provenance(record.provenance)
-            self._form.set(record.provenance.params)  # after the model, which set thresholds
+            self._form.set_value(record.provenance.params)  # after the model, which set thresholds
         finally:
             self._restoring = False
         if not known:
@@ -244,7 +244,7 @@ class SegmentWidget(QWidget):
 
     def _request(self, source: ImageSource) -> SegmentRequest:
         return SegmentRequest(
-            source, self._model.model.value, self._model.device.value, self._form.get(),
+            source, self._model.model.value, self._model.device.value, self._form.value(),
             get_preference("threads_free"),
         )  # fmt: skip
 
@@ -266,7 +266,7 @@ class SegmentWidget(QWidget):
 
     def _catch_up(self, request: SegmentRequest) -> None:
         """Retune the plane on view, if sliders were moved during the run."""
-        params = self._form.get()
+        params = self._form.value()
         if params != request.params and (result := self._current_plane.plane_result()) is not None:
             self._predictions.request_retune(result, params)
 
@@ -280,7 +280,7 @@ class SegmentWidget(QWidget):
         if self._runner.job.is_running or self._restoring or name not in THRESHOLD_NAMES:
             return
         if (result := self._current_plane.plane_result()) is not None:
-            self._predictions.request_retune(result, self._form.get())
+            self._predictions.request_retune(result, self._form.value())
         elif self._source_form.image.value is not None:
             self._status_panel.show_message(self._current_plane.explain_missing())
 

@@ -112,7 +112,7 @@ class DatasetForm(QObject):
 
     def params(self) -> TrainParams:
         """Return the values of the form; the margin is 0 unless it applies."""
-        params = self._form.get()
+        params = self._form.value()
         return dataclasses.replace(
             params, margin=params.margin if self.unlabelled.value == UNLABELLED_IS_UNKNOWN else 0
         )

@@ -59,7 +59,7 @@ class TrainWidget(ScrollableForm):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._form = ParamsForm(TrainParams)
-        self._form.set(dataclasses.replace(RECIPES["finetune"], margin=DEFAULT_MARGIN))
+        self._form.set_value(dataclasses.replace(RECIPES["finetune"], margin=DEFAULT_MARGIN))
         self._dataset_form = DatasetForm(napari_viewer, self._form, self)
         self._build()
         self._watch()
