@@ -71,6 +71,9 @@ class Task:
     def on_end(self) -> None:
         """Clean up, whether there is a result or the task failed or was cancelled."""
 
+    def on_cancelled(self) -> None:
+        """Discard what the task has left, after :meth:`on_end`: the user has cancelled it."""
+
     def start_clock(self) -> None:
         """Start the clock."""
         self._began = self._steps_began = time.monotonic()
@@ -204,4 +207,6 @@ class Controller(QObject):
         assert task is not None  # a job reports its end at most once
         task.stop_clock()
         task.on_end()
+        if self.state is RunState.CANCELLING:
+            task.on_cancelled()
         return task
