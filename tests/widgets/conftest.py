@@ -38,8 +38,9 @@ def trainer(qtbot, viewer, bright_file, home):
     """The widget "Train nuclei model", to begin with the brightness network, and quick."""
     made = TrainWidget(viewer)
     qtbot.addWidget(made)
-    made._model.use_file(bright_file)
-    made._form.set_value(replace(made._form.value(), epochs=2, steps=3, batch=2, patch=32))
+    made.model_form.use_file(bright_file)
+    quick = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32}
+    made.params_form.set_value(replace(made.params_form.value(), **quick))
     return made
 
 
