@@ -42,15 +42,15 @@ def main() -> None:
     def click(name: str) -> None:
         QTest.mouseClick(widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton)
 
+    def idle() -> bool:
+        return widget.state.name == "IDLE"  # the class is not imported: opening is measured
+
     def epoch(number: int) -> bool:
-        if widget.findChild(QWidget, "curves").isHidden():
+        if idle() or widget.findChild(QWidget, "curves").isHidden():
             return False
         curves = widget.findChild(QWidget, "loss_plot").getPlotItem().listDataItems()
         epochs, _ = next(one for one in curves if one.name() == "validation_loss").getData()
         return epochs[-1] >= number
-
-    def idle() -> bool:
-        return widget.state.name == "IDLE"  # the class is not imported: opening is measured
 
     click("add_all_pairs")
     while widget.dataset_form.is_busy:

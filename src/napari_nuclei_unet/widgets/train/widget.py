@@ -148,7 +148,7 @@ class TrainWidget(ScrollableForm):
         return self._controller.state
 
     def train(self, *_: object) -> None:
-        """Train, as a click on the button does; does nothing during a training."""
+        """Train, as a click on the button does, once labels are counted; not during a training."""
         if not self._controller.is_idle:
             return
         with report_user_errors(show_warning):
