@@ -536,7 +536,9 @@ def test_methods_do_what_the_buttons_do_and_the_state_tells(qtbot, viewer, train
 
     assert shown() == (RunState.IDLE, True, False, False)
     trainer.train()
-    trainer.train()  # does nothing
+    trainer.train()
+    trainer.resume()  # both do nothing now
+    assert messages == []
     assert shown() == (RunState.RUNNING, False, True, True)
     wait_for_epoch(qtbot, trainer, 1)
     assert text(trainer, "training_status").startswith("Epoch ")

@@ -169,6 +169,8 @@ class TrainWidget(ScrollableForm):
 
     def resume(self, *_: object) -> None:
         """Resume the interrupted training; does nothing during another."""
+        if not self._controller.is_idle:
+            return
         training = find_interrupted()
         if training is None:
             show_warning("There is no training to resume any more.")
