@@ -11,7 +11,7 @@ from pathlib import Path
 import napari
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QApplication, QCheckBox, QPushButton, QWidget
+from qtpy.QtWidgets import QAbstractButton, QApplication, QCheckBox, QLabel, QPushButton, QWidget
 from superqt import QCollapsible
 
 IMAGES = Path(__file__).parent / "images"
@@ -119,11 +119,11 @@ def trained() -> None:
     pause(2500)
     viewer.reset_view()
     click(widget, "train")
-    course = widget._course
-    while not course._last or course._last.history[-1]["epoch"] < 7:
+    status = widget.findChild(QLabel, "training_status")
+    while not status.text().startswith(("Epoch 8", "Epoch 9")):
         pause(100)
     viewer.window.screenshot(str(IMAGES / "training.png"), canvas_only=False, flash=False)
-    while course.is_running:
+    while widget.state.name != "IDLE":
         pause(100)
     widget.findChild(QCollapsible, "models").expand(animate=False)
     bar = widget.verticalScrollBar()

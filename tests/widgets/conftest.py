@@ -37,8 +37,9 @@ def trainer(qtbot, viewer, bright_file, home):
     """The widget "Train nuclei model", to begin with the brightness network, and quick."""
     made = TrainWidget(viewer)
     qtbot.addWidget(made)
-    made._model.use_file(bright_file)
-    made._form.set_value(replace(made._form.value(), epochs=2, steps=3, batch=2, patch=32))
+    made.model_form.use_file(bright_file)
+    quick = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32}
+    made.params_form.set_value(replace(made.params_form.value(), **quick))
     return made
 
 
@@ -75,13 +76,13 @@ def click(widget, name):
 
 def click_and_wait(qtbot, widget, name="segment"):
     """Click a button, and wait until all that follows is over."""
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, name)
 
 
 def settle(qtbot, widget):
     """Wait until a widget has nothing to do any more."""
-    qtbot.waitUntil(lambda: widget.is_settled, timeout=15_000)
+    qtbot.waitUntil(lambda: widget.is_settled, timeout=60_000)
 
 
 def move(widget, name, value):

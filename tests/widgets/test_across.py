@@ -20,13 +20,13 @@ def moving(frames):
 
 
 def followed(qtbot, widget, name):
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, name)
 
 
 def segment_all(qtbot, widget):
     widget.source_form.planes.kind.value = ALL_PLANES
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
 
 
@@ -92,10 +92,10 @@ def test_ids_that_hold_no_more_are_told(qtbot, viewer, widget, labels, how):
             slide(qtbot, widget, value)
     elif how == "this one":
         widget.source_form.planes.kind.value = how
-        with qtbot.waitSignal(widget.finished, timeout=15_000):
+        with qtbot.waitSignal(widget.finished, timeout=60_000):
             click(widget, "segment")
     else:
-        with qtbot.waitSignal(widget.finished, timeout=15_000):
+        with qtbot.waitSignal(widget.finished, timeout=60_000):
             click(widget, how)
     one = how in ("slider", "this one")
     told = "ids of this plane are new: link again" if one else "ids are new: link again"
@@ -113,7 +113,7 @@ def test_a_run_over_some_planes_leaves_the_tracks(qtbot, viewer, widget, labels)
     followed(qtbot, widget, "link_frames")
     widget.source_form.planes.kind.value = PLANE_RANGE
     widget.source_form.planes.range.setText("0-2")
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
     assert status(widget).endswith("ids are new: link again")
     assert tracks_in(viewer)

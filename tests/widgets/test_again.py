@@ -96,7 +96,7 @@ def test_command_and_python_make_the_same_labels(
 
 
 def followed(qtbot, widget, name):
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, name)
 
 
@@ -346,9 +346,9 @@ def big(viewer):
 
 def cancel_in_the_middle(qtbot, widget):
     widget.params_form.set_value(SegmentParams(tile=32))
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
-        qtbot.waitUntil(lambda: widget._status_panel._bar.value() > 20, timeout=15_000)
+        qtbot.waitUntil(lambda: widget._status_panel._bar.value() > 20, timeout=60_000)
         click(widget, "cancel")
 
 

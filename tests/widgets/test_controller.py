@@ -15,7 +15,7 @@ class Count(Task):
 
     def __init__(self, error=None):
         self.may_go_on, self.error = threading.Event(), error
-        self.shown, self.result, self.ended = [], None, 0
+        self.shown, self.result, self.ended, self.cancelled = [], None, 0, 0
 
     def steps(self):
         for number in range(3):
@@ -38,6 +38,9 @@ class Count(Task):
 
     def on_end(self):
         self.ended += 1
+
+    def on_cancelled(self):
+        self.cancelled += self.ended  # it comes after the end
 
 
 @pytest.fixture
@@ -63,6 +66,7 @@ def test_a_task_that_is_left_alone_returns_its_result(qtbot, controller):
         controller.start(task)
     assert controller.states == [RunState.RUNNING, RunState.IDLE]
     assert (task.result, task.ended, task.shown) == (3, 1, [0, 1, 2])
+    assert not task.cancelled
     assert controller.notices == ["one"]
 
 
@@ -96,7 +100,7 @@ def test_a_cancelled_task_has_no_result(qtbot, controller):
     with qtbot.waitSignal(controller.finished):
         task.may_go_on.set()
     assert controller.states[-2:] == [RunState.CANCELLING, RunState.IDLE]
-    assert (task.result, task.ended) == (None, 1)
+    assert (task.result, task.ended, task.cancelled) == (None, 1, 1)
 
 
 def test_a_failed_task_ends_and_says_why(qtbot, controller):

@@ -178,9 +178,9 @@ def test_a_model_file_that_vanishes(qtbot, viewer, widget, messages, tmp_path, b
 
 def test_cancel_leaves_nothing_and_the_next_run_works(qtbot, viewer, widget, big):
     many_tiles(widget)
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
-        with qtbot.waitSignal(widget.controller.stepped, timeout=15_000):
+        with qtbot.waitSignal(widget.controller.stepped, timeout=60_000):
             pass
         click(widget, "cancel")
     assert status(widget) == "Cancelled."
@@ -191,7 +191,7 @@ def test_cancel_leaves_nothing_and_the_next_run_works(qtbot, viewer, widget, big
 
 def test_a_second_click_during_a_run_changes_nothing(qtbot, viewer, widget, big):
     many_tiles(widget)
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
         click(widget, "segment")
         widget.start()
@@ -200,7 +200,7 @@ def test_a_second_click_during_a_run_changes_nothing(qtbot, viewer, widget, big)
 
 def test_an_image_removed_during_a_run(qtbot, viewer, widget, big, messages):
     many_tiles(widget)
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
         viewer.layers.remove(big)
     assert not labels_in(viewer)
@@ -212,7 +212,7 @@ def test_an_image_removed_during_a_run(qtbot, viewer, widget, big, messages):
 
 def test_an_image_renamed_during_a_run(qtbot, viewer, widget, big):
     many_tiles(widget)
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
         big.name = "new name"
     assert [layer.name for layer in labels_in(viewer)] == ["new name nuclei"]
@@ -220,7 +220,7 @@ def test_an_image_renamed_during_a_run(qtbot, viewer, widget, big):
 
 def test_an_image_replaced_by_a_smaller_one_during_a_run(qtbot, viewer, widget, big, messages):
     many_tiles(widget)
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
         big.data = np.zeros((30, 30))
     assert not labels_in(viewer)
@@ -233,9 +233,9 @@ def test_closing_the_widget_in_the_middle_of_a_run(qtbot, viewer, big, bright_fi
     widget.use_model_file(bright_file)
     many_tiles(widget)
     click(widget, "segment")
-    with qtbot.waitSignal(widget.destroyed, timeout=15_000):
+    with qtbot.waitSignal(widget.destroyed, timeout=60_000):
         widget.deleteLater()
-    qtbot.waitUntil(no_thread_is_at_work, timeout=15_000)
+    qtbot.waitUntil(no_thread_is_at_work, timeout=60_000)
     assert not labels_in(viewer)
     viewer.add_image(discs((40, 40), [(20, 20)]))  # the dead widget is not asked
 
@@ -244,7 +244,7 @@ def test_cancel_right_after_segment(qtbot, viewer, widget, big, preferences):
     """Before the thread has begun, and with the question to be asked."""
     preferences.on_cancel = "ask"
     many_tiles(widget)
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
         click(widget, "cancel")
     assert status(widget) == "Cancelled."
@@ -257,7 +257,7 @@ def test_an_image_with_other_pixels_of_the_same_shape_during_a_run(
     qtbot, viewer, widget, big, messages
 ):
     many_tiles(widget)
-    with qtbot.waitSignal(widget.finished, timeout=15_000):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
         big.data = big.data[::-1].copy()
     assert not labels_in(viewer)

@@ -1,14 +1,27 @@
 """The widget "Train nuclei model", driven by clicks, with a real thread and real layers."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from conftest import discs
 from napari.layers import Image, Labels
-from qtpy.QtWidgets import QLabel, QLineEdit, QMessageBox, QPushButton, QTableWidget, QWidget
+from pyqtgraph import InfiniteLine
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QMessageBox,
+    QPushButton,
+    QTableWidget,
+    QWidget,
+)
 from skimage.measure import label
 
 from napari_nuclei_unet import fine_tune, load_model
@@ -19,7 +32,9 @@ from napari_nuclei_unet.training.checkpoint import load_checkpoint, save_checkpo
 from napari_nuclei_unet.training.finetune_data import Pair
 from napari_nuclei_unet.training.recipes import RECIPES
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
+from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY
+from napari_nuclei_unet.widgets.train.dataset_form import UNLABELLED_IS_BACKGROUND, DatasetChoice
 from napari_nuclei_unet.widgets.train.resume import ResumeState, find_interrupted
 from napari_nuclei_unet.widgets.train.validation_areas import (
     find_validation_layer,
@@ -43,12 +58,28 @@ def add_pair(viewer, name="cells", seed=0, **how):
 
 def looked(qtbot, trainer):
     """Wait until the labels were looked at."""
-    qtbot.waitUntil(lambda: not trainer._dataset_form.is_busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not trainer.dataset_form.is_busy, timeout=30_000)
 
 
 def listed(trainer):
-    entries = trainer._dataset_form.pair_list._list
+    entries = trainer.findChild(QListWidget, "pairs")
     return [entries.item(row).text() for row in range(entries.count())]
+
+
+def pairs(trainer):
+    return trainer.dataset_form.value().pairs
+
+
+def change(trainer, **params):
+    """Change settings of the form."""
+    trainer.params_form.set_value(replace(trainer.params_form.value(), **params))
+
+
+def choose(widget, name, text):
+    """Choose an entry of a combo box."""
+    combo = widget.findChild(QComboBox, name)
+    assert combo.findText(text) >= 0
+    combo.setCurrentIndex(combo.findText(text))
 
 
 def text(widget, name):
@@ -56,8 +87,25 @@ def text(widget, name):
 
 
 def trained(qtbot, trainer, name="train"):
-    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=20_000):
+    with qtbot.waitSignal(trainer.finished, timeout=120_000):
         click(trainer, name)
+
+
+def the_application_ends(qtbot, trainer):
+    """End a training as the end of the application does; wait until that is shown."""
+    with qtbot.waitSignal(trainer.finished, timeout=60_000):
+        QApplication.instance().aboutToQuit.emit()
+
+
+def segmented(qtbot, widget):
+    click(widget, "segment")
+    qtbot.waitUntil(widget.findChild(QPushButton, "segment").isEnabled, timeout=60_000)
+
+
+def curve(widget, plot, column):
+    """Return the epochs and the values of a curve."""
+    items = widget.findChild(QWidget, plot).getPlotItem().listDataItems()
+    return next(item for item in items if item.name() == column).getData()
 
 
 def held_layers(viewer):
@@ -86,7 +134,7 @@ def test_the_selected_pair_is_added_and_removed_and_renamed(qtbot, viewer, train
     looked(qtbot, trainer)
     image.name = "renamed"
     assert listed(trainer) == ["renamed · 16 nuclei in cells nuclei"]
-    trainer._dataset_form.pair_list._list.item(0).setSelected(True)
+    trainer.findChild(QListWidget, "pairs").item(0).setSelected(True)
     click(trainer, "remove_pair")
     assert listed(trainer) == []
     looked(qtbot, trainer)
@@ -131,11 +179,11 @@ def test_channels_are_chosen(qtbot, viewer, trainer):
     viewer.add_labels(label(clean > 0), name="cells nuclei")
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
-    assert trainer._dataset_form.pairs[0].channel == 0
-    trainer._dataset_form.pair_list.channel.value = 1
+    assert pairs(trainer)[0].channel == 0
+    choose(trainer, "train_channel", "1")
     looked(qtbot, trainer)
-    (arguments,) = trainer._dataset_form.arrays()
-    ((_, plane),) = Pair(**arguments).planes()
+    (arrays,) = trainer.dataset_form.arrays()
+    ((_, plane),) = Pair(**vars(arrays)).planes()
     np.testing.assert_array_equal(plane.plane.pixels[0:128, 0:128], clean)
 
 
@@ -149,7 +197,7 @@ def test_what_is_held_back_lies_exactly_on_the_labels_and_can_be_moved(qtbot, vi
     layer = find_validation_layer(viewer, labels)
     for name in ("scale", "translate"):
         np.testing.assert_array_equal(getattr(layer, name), getattr(labels, name))
-    (pair,) = trainer._dataset_form.pairs
+    (pair,) = pairs(trainer)
     before = read_validation_areas(viewer, [pair])[pair.key][()]
     assert all(one.stop <= 128 for box in before for one in box)
     layer.data = [np.add(corners, (3, 0)) for corners in layer.data]
@@ -158,7 +206,7 @@ def test_what_is_held_back_lies_exactly_on_the_labels_and_can_be_moved(qtbot, vi
     labels.fill((16, 16), 0)  # painting does not move them back
     looked(qtbot, trainer)
     assert read_validation_areas(viewer, [pair])[pair.key][()] == after
-    trainer._form.set_value(replace(trainer._form.value(), validation=0.5))  # another share does
+    change(trainer, validation=0.5)  # another share does
     looked(qtbot, trainer)
     assert len(read_validation_areas(viewer, [pair])[pair.key][()]) > len(after)
 
@@ -174,7 +222,7 @@ def test_what_is_held_back_grows_with_what_is_painted(qtbot, viewer, trainer):
         labels.brush_size = 14
         labels.paint(place, number)
     looked(qtbot, trainer)
-    (pair,) = trainer._dataset_form.pairs
+    (pair,) = pairs(trainer)
     few = read_validation_areas(viewer, [pair])[pair.key]
     for number, place in enumerate(GRID[2:], 3):
         labels.paint(place, number)
@@ -211,7 +259,7 @@ def test_planes_of_a_stack_are_held_back_where_they_are(qtbot, viewer, trainer):
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
     assert "16 nuclei" in listed(trainer)[0]
-    (pair,) = trainer._dataset_form.pairs
+    (pair,) = pairs(trainer)
     assert set(read_validation_areas(viewer, [pair])[pair.key]) == {(2,)}
     assert all((corners[:, 0] == 2).all() for corners in find_validation_layer(viewer, labels).data)
 
@@ -221,7 +269,7 @@ def test_finished_areas_are_taken_from_shapes_in_the_world(qtbot, viewer, traine
     click(trainer, "add_all_pairs")
     upper = [[0, 0], [0, 255], [120, 255], [120, 0]]  # in the world: the upper half
     shapes = viewer.add_shapes([upper], shape_type="polygon", name="finished")
-    trainer._dataset_form.unlabelled.value = shapes
+    choose(trainer, "unlabelled", "unknown outside of 'finished'")
     looked(qtbot, trainer)
     assert "8 nuclei" in listed(trainer)[0]
     viewer.layers.remove(shapes)
@@ -256,17 +304,15 @@ def test_a_click_makes_a_model_that_both_widgets_offer(qtbot, viewer, trainer, w
     table = trainer.findChild(QTableWidget, "scores")
     assert "→" in table.item(0, 0).text()
     for one in (trainer, widget):
-        assert str(path) in one._model.model.choices
-        assert one._model.model.value == str(path)  # it is no worse
-    click(widget, "segment")
-    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=15_000)
+        assert one.findChild(QComboBox, "model").currentData() == str(path)  # it is no worse
+    segmented(qtbot, widget)
     records = [one.metadata.get("napari_nuclei_unet", {}) for one in viewer.layers]
     assert "my nuclei" in [one.get("model") for one in records]
     trained(qtbot, trainer)
     assert (home / "models" / "my nuclei 2.safetensors").is_file()
     fresh = SegmentWidget(viewer)
     qtbot.addWidget(fresh)
-    assert Path(fresh._model.model.value).stem == "my nuclei 2"
+    assert fresh.findChild(QComboBox, "model").currentText() == "my nuclei 2"
 
 
 def test_the_widget_gives_the_weights_that_python_gives(qtbot, viewer, trainer, bright_file, home):
@@ -289,25 +335,30 @@ def test_curves_and_picture_follow_the_epochs(qtbot, viewer, trainer):
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
     trained(qtbot, trainer)
-    curves = trainer._curves
-    epochs, losses = curves._loss._curves["validation_loss"].getData()
+    epochs, losses = curve(trainer, "loss_plot", "validation_loss")
     assert epochs.tolist() == [0, 1, 2]
     assert np.isfinite(losses).all()
-    assert curves._loss._curves["training_loss"].getData()[0].tolist() == [1, 2]
-    assert curves._scores._best.value() in (1, 2)
-    assert curves._picture.pixmap().width() > 50
+    assert curve(trainer, "loss_plot", "training_loss")[0].tolist() == [1, 2]
+    items = trainer.findChild(QWidget, "score_plot").getPlotItem().items
+    (best,) = [item for item in items if isinstance(item, InfiniteLine)]
+    assert best.isVisible()
+    assert best.value() in (1, 2)
+    assert trainer.findChild(QLabel, "held_back_picture").pixmap().width() > 50
 
 
 def slowly(trainer):
-    trainer._form.set_value(replace(trainer._form.value(), epochs=400, patience=0))
+    change(trainer, epochs=400, patience=0)
 
 
 def wait_for_epoch(qtbot, trainer, number):
-    def reached():
-        last = trainer._run_panel._last
-        return last is not None and last.history[-1]["epoch"] >= number
+    """Wait until the curves, which the start of a training hides, have an epoch."""
 
-    qtbot.waitUntil(reached, timeout=15_000)
+    def reached():
+        if trainer.findChild(QWidget, "curves").isHidden():
+            return False
+        return curve(trainer, "loss_plot", "validation_loss")[0][-1] >= number
+
+    qtbot.waitUntil(reached, timeout=60_000)
 
 
 def test_stop_keeps_the_best_so_far(qtbot, viewer, trainer, home):
@@ -343,8 +394,7 @@ def test_after_a_closed_window_a_training_goes_on_without_its_layers(
     looked(qtbot, trainer)
     click(trainer, "train")
     wait_for_epoch(qtbot, trainer, 1)
-    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=15_000):
-        trainer._run_panel.job.cancel()  # what the end of the application does
+    the_application_ends(qtbot, trainer)
     assert not trainer.findChild(QWidget, "resuming").isHidden()
     viewer.layers.clear()
     again = TrainWidget(viewer)
@@ -365,8 +415,7 @@ def test_what_cannot_be_resumed_is_told_in_words_of_the_window(qtbot, viewer, tr
     looked(qtbot, trainer)
     click(trainer, "train")
     wait_for_epoch(qtbot, trainer, 1)
-    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=15_000):
-        trainer._run_panel.job.cancel()
+    the_application_ends(qtbot, trainer)
     path = find_interrupted().resume_state.checkpoint
     save_checkpoint(path, replace(load_checkpoint(path), data="others"))
     trained(qtbot, trainer, "resume")
@@ -388,8 +437,7 @@ def test_an_interrupted_training_can_be_discarded(qtbot, viewer, trainer, home):
     looked(qtbot, trainer)
     click(trainer, "train")
     wait_for_epoch(qtbot, trainer, 1)
-    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=15_000):
-        trainer._run_panel.job.cancel()
+    the_application_ends(qtbot, trainer)
     click(trainer, "discard")
     assert trainer.findChild(QWidget, "resuming").isHidden()
     assert list((home / "unfinished").iterdir()) == []
@@ -409,7 +457,7 @@ def test_what_changes_during_training_is_said_and_plays_no_part(qtbot, viewer, t
     viewer.layers.remove(image)
     assert "The list was changed" in text(trainer, "training_note")
     trained(qtbot, trainer, "stop")
-    assert trainer._score_table.isVisibleTo(trainer)
+    assert trainer.findChild(QWidget, "outcome").isVisibleTo(trainer)
     looked(qtbot, trainer)
 
 
@@ -424,8 +472,7 @@ def test_two_interrupted_trainings_do_not_disturb_each_other(qtbot, viewer, trai
         assert (
             find_interrupted() is None or find_interrupted().resume_state.name == "first"
         )  # not the one that runs
-        with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=15_000):
-            trainer._run_panel.job.cancel()
+        the_application_ends(qtbot, trainer)
         looked(qtbot, trainer)
     assert "'second'" in text(trainer, "halted")
     trained(qtbot, trainer, "resume")
@@ -438,27 +485,27 @@ def test_a_model_from_random_weights_is_not_made_the_default(qtbot, viewer, trai
     add_pair(viewer)
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
-    trainer._model.model.value = RANDOM_WEIGHTS_NAME
-    trainer._form.set_value(replace(trainer._form.value(), width=4, depth=1))
+    choose(trainer, "model", RANDOM_WEIGHTS_NAME)
+    change(trainer, width=4, depth=1)
     trained(qtbot, trainer)
     looked(qtbot, trainer)
     assert (home / "models" / "my nuclei.safetensors").is_file()
-    assert trainer._model.model.value == RANDOM_WEIGHTS_NAME
+    assert trainer.model_form.value().model == RANDOM_WEIGHTS_NAME
 
 
 def test_the_learning_rate_can_be_small(trainer):
     for rate in (5e-4, 2.5e-5, 1e-6):
-        trainer._form.set_value(replace(trainer._form.value(), learning_rate=rate))
-        assert trainer._form.value().learning_rate == rate
+        change(trainer, learning_rate=rate)
+        assert trainer.params_form.value().learning_rate == rate
 
 
 def test_what_was_unknown_does_not_become_background(qtbot, viewer, trainer):
     add_pair(viewer)
     click(trainer, "add_all_pairs")
     shapes = viewer.add_shapes([[[0, 0], [60, 127]]], shape_type="rectangle", name="finished")
-    trainer._dataset_form.unlabelled.value = shapes
+    choose(trainer, "unlabelled", "unknown outside of 'finished'")
     viewer.layers.remove(shapes)
-    assert trainer._dataset_form.params().margin > 0
+    assert trainer.dataset_form.params().margin > 0
     looked(qtbot, trainer)
 
 
@@ -466,14 +513,86 @@ def test_segment_and_training_agree_on_the_channel(qtbot, viewer, trainer, widge
     """Labels that were made of channel 1 are learnt with channel 1, though nothing names it."""
     clean = discs((128, 128), GRID, 7)
     viewer.add_image(np.stack([np.zeros_like(clean)] * 6 + [clean]).astype(float), name="cells")
-    widget._source_form.axis.value = 0
-    widget._source_form.channel.value = 6
-    click(widget, "segment")
-    qtbot.waitUntil(lambda: not widget._runner.job.is_running, timeout=15_000)
+    choose(widget, "channel_axis", "axis 0 (7)")
+    choose(widget, "channel", "6")
+    segmented(qtbot, widget)
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
-    (pair,) = trainer._dataset_form.pairs
+    (pair,) = pairs(trainer)
     assert (pair.channel_axis, pair.channel) == (0, 6)
+
+
+def test_methods_do_what_the_buttons_do_and_the_state_tells(qtbot, viewer, trainer, home, messages):
+    add_pair(viewer)
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    slowly(trainer)
+    buttons = [
+        trainer.findChild(QPushButton, name) for name in ("train", "stop", "cancel_training")
+    ]
+
+    def shown():
+        return trainer.state, *(button.isEnabled() for button in buttons)
+
+    assert shown() == (RunState.IDLE, True, False, False)
+    trainer.train()
+    trainer.train()
+    trainer.resume()  # both do nothing now
+    assert messages == []
+    assert shown() == (RunState.RUNNING, False, True, True)
+    wait_for_epoch(qtbot, trainer, 1)
+    assert text(trainer, "training_status").startswith("Epoch ")
+    trainer.stop()
+    assert shown() == (RunState.STOPPING, False, False, True)
+    assert text(trainer, "training_status") == "Stopping …"
+    with qtbot.waitSignal(trainer.finished, timeout=60_000):
+        trainer.cancel()
+        assert shown() == (RunState.CANCELLING, False, False, False)
+        assert text(trainer, "training_status") == "Cancelling …"
+    assert shown() == (RunState.IDLE, True, False, False)
+    assert text(trainer, "training_status") == "Cancelled; nothing was kept."
+    assert not list(home.rglob("*.safetensors"))
+    trainer.resume()
+    assert messages[-1] == ("warning", "There is no training to resume any more.")
+    assert trainer.state is RunState.IDLE
+    looked(qtbot, trainer)
+
+
+def test_the_choice_of_images_is_a_value(qtbot, viewer, trainer):
+    add_pair(viewer, "one")
+    add_pair(viewer, "two")
+    shapes = viewer.add_shapes([[[0, 0], [60, 127]]], shape_type="rectangle", name="finished")
+    click(trainer, "add_all_pairs")
+    choose(trainer, "unlabelled", "unknown outside of 'finished'")
+    chosen = trainer.dataset_form.value()
+    assert [pair.image.name for pair in chosen.pairs] == ["one", "two"]
+    assert chosen.unlabelled is shapes
+    with qtbot.waitSignal(trainer.dataset_form.changed):
+        trainer.dataset_form.set_value(DatasetChoice(chosen.pairs[1:], UNLABELLED_IS_BACKGROUND))
+    looked(qtbot, trainer)
+    assert listed(trainer) == ["two · 16 nuclei in two nuclei"]
+    trainer.dataset_form.set_value(chosen)
+    assert vars(trainer.dataset_form.value()) == vars(chosen)
+    looked(qtbot, trainer)
+    assert "8 nuclei" in listed(trainer)[1]
+
+
+def test_a_folder_is_in_use_as_long_as_its_process_trains(home):
+    state = ResumeState.new("mine")
+    assert not state.is_in_use
+    with state.in_use():
+        assert state.is_in_use
+        (lock,) = state.folder.glob("lock*")
+        about = json.loads(lock.read_text())
+        assert ResumeState.read(state.folder) == state
+        for file in (state.model, state.checkpoint):
+            file.touch()
+    assert not state.is_in_use
+    lock.write_text(json.dumps(about | {"since": about["since"] - 3600}))  # of a crash, once
+    assert not state.is_in_use
+    parent = psutil.Process().parent()  # another process that runs
+    lock.write_text(json.dumps({"process": parent.pid, "since": parent.create_time()}))
+    assert state.is_in_use
 
 
 # bad input
@@ -488,7 +607,7 @@ def test_train_without_pairs_and_with_a_bad_name_is_told(qtbot, viewer, trainer,
     for name in ("", "a/b", "nuclei"):
         trainer.findChild(QLineEdit, "model_name").setText(name)
         click(trainer, "train")
-        assert not trainer._run_panel.job.is_running
+        assert trainer.state is RunState.IDLE
         assert "name" in messages[-1][1]
 
 
@@ -507,17 +626,23 @@ def test_a_folder_that_cannot_be_written_is_told(qtbot, viewer, trainer, message
 def test_a_lazy_image_that_cannot_be_read_is_told(qtbot, viewer, trainer, messages):
     import dask.array as da
 
-    def fail(_):
-        raise OSError("the server is gone")
+    def fail(block, block_info):
+        if block_info[0]["chunk-location"][0] == 2:
+            raise OSError("the server is gone")
+        return block
 
-    image = da.zeros((128, 128), chunks=64, dtype=np.float32).map_blocks(
-        fail, dtype=np.float32, meta=np.zeros((0, 0), np.float32)
+    image = da.zeros((3, 128, 128), chunks=(1, 64, 64), dtype=np.float32).map_blocks(
+        fail, dtype=np.float32, meta=np.zeros((0, 0, 0), np.float32)
     )
-    truth = label(discs((128, 128), GRID, 7) > 0)
-    pair = {"image": image, "labels": truth, "name": "lazy"}
-    with qtbot.waitSignal(trainer._run_panel.job.finished, timeout=15_000):
-        trainer._begin((pair,), RECIPES["finetune"], ResumeState.new("lazy"))
+    truth = np.zeros((3, 128, 128), int)
+    truth[2] = label(discs((128, 128), GRID, 7) > 0)  # not the plane on view, which can be read
+    viewer.add_image(image, name="lazy", contrast_limits=(0, 1))
+    viewer.add_labels(truth, name="lazy nuclei")
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    trained(qtbot, trainer)
     assert "could not be read: the server is gone" in messages[-1][1]
+    assert messages[-1][0] == "error"
     looked(qtbot, trainer)
 
 
@@ -525,7 +650,7 @@ def test_a_lazy_image_that_cannot_be_read_is_told(qtbot, viewer, trainer, messag
 
 
 def chosen(trainer):
-    return Path(trainer._library.model.value)
+    return Path(trainer.library.model.value)
 
 
 @pytest.fixture
@@ -536,14 +661,14 @@ def with_model(qtbot, trainer, bright_file, home):
 
 
 def bring_in(qtbot, trainer, path):
-    with qtbot.waitSignal(trainer._library._job.finished, timeout=15_000):
-        trainer._library.import_model_file(path)
+    with qtbot.waitSignal(trainer.library.finished, timeout=60_000):
+        trainer.library.import_model_file(path)
 
 
 def test_models_are_imported_renamed_shown_exported_and_deleted(
     qtbot, with_model, bright_file, tmp_path, home, messages
 ):
-    library = with_model._library
+    library = with_model.library
     assert chosen(with_model) == home / "models" / "bright.safetensors"
     library.rename_to("brighter")
     assert load_model(chosen(with_model)).card.name == "brighter"
@@ -575,8 +700,8 @@ def test_what_is_no_model_is_not_imported(qtbot, with_model, tmp_path, messages,
 def test_a_bioimage_package_goes_out_and_comes_in(qtbot, with_model, tmp_path, home, messages):
     pytest.importorskip("bioimageio.core")
     out = tmp_path / "bright.zip"
-    with qtbot.waitSignal(with_model._library._job.finished, timeout=20_000):
-        with_model._library.export_package_to(out)
+    with qtbot.waitSignal(with_model.library.finished, timeout=120_000):
+        with_model.library.export_package_to(out)
     assert out.is_file(), messages
     bring_in(qtbot, with_model, out)
     assert chosen(with_model).name == "bright 2.safetensors"
@@ -585,6 +710,6 @@ def test_a_bioimage_package_goes_out_and_comes_in(qtbot, with_model, tmp_path, h
 def test_settings_are_those_of_the_recipe(qtbot, viewer, home):
     made = TrainWidget(viewer)
     qtbot.addWidget(made)
-    assert replace(made._dataset_form.params(), margin=0) == RECIPES["finetune"]
+    assert replace(made.dataset_form.params(), margin=0) == RECIPES["finetune"]
     assert isinstance(viewer.add_image(np.zeros((4, 4))), Image)
     assert isinstance(viewer.add_labels(np.zeros((4, 4), int)), Labels)

@@ -97,6 +97,9 @@ class Task:
         """Return why the task cannot go on, as layers are gone; empty: it can."""
         return ""
 
+    def on_cancelled(self) -> None:
+        """Discard what the task has left, after :meth:`on_end`: the user has cancelled it."""
+
     def start_clock(self) -> None:
         """Start the clock."""
         self._began = self._steps_began = time.monotonic()
@@ -274,5 +277,7 @@ class Controller(QObject):
 
     def _end(self, task: Task) -> None:
         task.on_end()
+        if self.state is RunState.CANCELLING:
+            task.on_cancelled()
         self.rest = task.rest()
         self.message.emit(task.message)

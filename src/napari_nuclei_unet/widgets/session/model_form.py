@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,22 @@ from ..common.preferences import get_preference
 from .model_registry import MODEL_REGISTRY, user_model_folder
 
 
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model, and where it runs.
+
+    Attributes
+    ----------
+    model : str
+        Name of a shipped model, a file, or ``RANDOM_WEIGHTS_NAME``.
+    device : str
+        One of ``DEVICES``.
+    """
+
+    model: str
+    device: str
+
+
 class ModelForm(QObject):
     """Selects a model, shipped, of the user's folder or any file; and a device.
 
@@ -30,7 +47,7 @@ class ModelForm(QObject):
     Signals
     -------
     changed
-        Another model is selected.
+        Another model is selected; a device changes no result, so it has no signal.
     """
 
     changed = Signal()
@@ -63,6 +80,18 @@ class ModelForm(QObject):
             create_row(self.model.native, self._browse),
         )
         form.addRow("Device", self.device.native)
+
+    def value(self) -> ModelChoice:
+        """Return what is selected."""
+        return ModelChoice(self.model.value, self.device.value)
+
+    def set_value(self, value: ModelChoice) -> None:
+        """Select a model and a device; a file that is not offered yet is added."""
+        if value.model in self.model.choices:
+            self.model.value = value.model
+        else:
+            self.use_file(value.model)
+        self.device.value = value.device
 
     def card(self) -> ModelCard | None:
         """Read the card of the selected model; None, with a message, if its file is gone."""

@@ -41,8 +41,9 @@ class TrainingCurves(QWidget):
         self.setObjectName("curves")
         layout = QVBoxLayout(self)
         layout.setSpacing(2)
-        self._loss = _Plot("Loss", LOSS_CURVES)
+        self._loss = with_properties(_Plot("Loss", LOSS_CURVES), objectName="loss_plot")
         self._scores = _Plot("Score, held back", SCORE_CURVES)
+        self._scores.setObjectName("score_plot")
         self._scores.setYRange(0, 1, padding=0.02)
         self._picture = with_properties(QLabel(), objectName="held_back_picture")
         self._picture.setAlignment(Qt.AlignmentFlag.AlignHCenter)
@@ -100,6 +101,7 @@ class _Plot(pg.PlotWidget):  # type: ignore[misc]
         self.setMouseEnabled(x=False, y=False)
         self._curves = {
             column: item.plot(
+                name=column,
                 pen=pg.mkPen(colour, width=2),
                 symbol="o",
                 symbolSize=5,

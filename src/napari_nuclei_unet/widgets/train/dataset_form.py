@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Shapes
@@ -20,12 +21,14 @@ from ..common.params_form import ParamsForm
 from ..layers.geometry import full_resolution_data
 from ..layers.image_source import check_offline
 from ..layers.metadata_keys import VALIDATION_AREAS_KEY, list_layers
-from .pairs import LayerPair, PairList
-from .task import AnnotationCount, annotation_count_steps
+from .annotation_count import AnnotationCount, annotation_count_steps
+from .pairs import LayerPair, PairArrays, PairList
 from .validation_areas import draw_validation_areas, read_finished_areas, read_validation_areas
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+
+    from ...training.finetune_data import ValidationAreas
 
 UNLABELLED_IS_BACKGROUND, UNLABELLED_IS_UNKNOWN = (
     "background everywhere",
@@ -35,13 +38,28 @@ UNLABELLED_IS_BACKGROUND, UNLABELLED_IS_UNKNOWN = (
 RECOUNT_DELAY_MS = 700
 
 
+@dataclass(frozen=True, eq=False)
+class DatasetChoice:
+    """What a model is trained on.
+
+    Attributes
+    ----------
+    pairs : tuple of LayerPair
+    unlabelled : str or napari.layers.Shapes
+        ``UNLABELLED_IS_BACKGROUND``, ``UNLABELLED_IS_UNKNOWN``, or the layer of finished areas.
+    """
+
+    pairs: tuple[LayerPair, ...]
+    unlabelled: str | Shapes
+
+
 class DatasetForm(QObject):
     """Selects the training data; counts its nuclei, and draws its validation areas.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    form : ParamsForm
+    params_form : ParamsForm
         Holds ``margin`` and the share of validation.
     parent : QWidget
         Counting ends when it is destroyed.
@@ -52,17 +70,22 @@ class DatasetForm(QObject):
         Why training is not possible yet; empty: it is.
     failed : Exception
         From counting.
-    changed : str
+    changed
+        There is another :meth:`value`.
+    data_changed : str
         A sentence: the list, or one of its layers, has changed.
     """
 
     message = Signal(str)
     failed = Signal(object)
-    changed = Signal(str)
+    changed = Signal()
+    data_changed = Signal(str)
 
-    def __init__(self, viewer: ViewerModel, form: ParamsForm[TrainParams], parent: QWidget) -> None:
+    def __init__(
+        self, viewer: ViewerModel, params_form: ParamsForm[TrainParams], parent: QWidget
+    ) -> None:
         super().__init__(parent)
-        self._viewer, self._form = viewer, form
+        self._viewer, self._params_form = viewer, params_form
         self._job = ThreadJob()
         self._count_again = False
         self._when_counted: Callable[[], object] | None = None
@@ -81,7 +104,7 @@ class DatasetForm(QObject):
     def _watch(self, parent: QWidget) -> None:
         self.pair_list.changed.connect(self._on_pairs)
         self.unlabelled.changed.connect(self._on_meaning)
-        self._form.changed.connect(self._on_setting)
+        self._params_form.changed.connect(self._on_setting)
         self._timer.timeout.connect(self._count)
         self._job.returned.connect(self._on_counted)
         self._job.failed.connect(self.failed)
@@ -93,17 +116,21 @@ class DatasetForm(QObject):
     def fill(self, form: QFormLayout) -> None:
         """Add the controls to a form."""
         self.pair_list.fill(form)
-        self._rows, self._margin = form, self._form.container("margin")
+        self._rows, self._margin = form, self._params_form.container("margin")
         form.addRow("Unlabelled is", self.unlabelled.native)
         form.addRow(self._margin)
         self._show_margin()
 
     # values
 
-    @property
-    def pairs(self) -> list[LayerPair]:
-        """The listed pairs."""
-        return list(self.pair_list.pairs)
+    def value(self) -> DatasetChoice:
+        """Return what is selected."""
+        return DatasetChoice(self.pair_list.value(), self.unlabelled.value)
+
+    def set_value(self, value: DatasetChoice) -> None:
+        """Select training data."""
+        self.unlabelled.value = value.unlabelled
+        self.pair_list.set_value(value.pairs)
 
     @property
     def is_busy(self) -> bool:
@@ -112,38 +139,39 @@ class DatasetForm(QObject):
 
     def params(self) -> TrainParams:
         """Return the values of the form; the margin is 0 unless it applies."""
-        params = self._form.value()
+        params = self._params_form.value()
         return dataclasses.replace(
             params, margin=params.margin if self.unlabelled.value == UNLABELLED_IS_UNKNOWN else 0
         )
 
-    def arrays(self, with_validation: bool = True) -> tuple[dict[str, Any], ...]:
-        """Collect what the thread needs of the layers: arguments of ``finetune_data.Pair``.
+    def arrays(self, with_validation: bool = True) -> tuple[PairArrays, ...]:
+        """Collect what the thread needs of the layers.
 
         Raises
         ------
         UserError
             If a layer cannot be used.
         """
-        shapes, arrays = self.unlabelled.value, []
-        areas = read_validation_areas(self._viewer, self.pair_list.pairs) if with_validation else {}
-        for pair in self.pair_list.pairs:
-            check_offline(pair.image)
-            finished = None
-            if isinstance(shapes, Shapes):
-                finished = read_finished_areas(self._viewer, shapes, pair)
-            arrays.append(
-                {
-                    "image": full_resolution_data(pair.image),
-                    "labels": pair.labels_array,
-                    "name": pair.image.name,
-                    "channel_axis": pair.channel_axis,
-                    "channel": pair.channel,
-                    "finished": finished,
-                    "validation_areas": areas.get(pair.key, {}) if areas else None,
-                }
-            )
-        return tuple(arrays)
+        pairs = self.pair_list.value()
+        areas = read_validation_areas(self._viewer, pairs) if with_validation else {}
+        return tuple(
+            self._pair_arrays(pair, areas.get(pair.key, {}) if areas else None) for pair in pairs
+        )
+
+    def _pair_arrays(self, pair: LayerPair, areas: ValidationAreas | None) -> PairArrays:
+        check_offline(pair.image)
+        shapes, finished = self.unlabelled.value, None
+        if isinstance(shapes, Shapes):
+            finished = read_finished_areas(self._viewer, shapes, pair)
+        return PairArrays(
+            image=full_resolution_data(pair.image),
+            labels=pair.labels_array,
+            name=pair.image.name,
+            channel_axis=pair.channel_axis,
+            channel=pair.channel,
+            finished=finished,
+            validation_areas=areas,
+        )
 
     def when_ready(self, then: Callable[[], object]) -> None:
         """Call a function when labels are counted: at once, if nothing has changed."""
@@ -185,30 +213,34 @@ class DatasetForm(QObject):
         if isinstance(self.unlabelled.value, Shapes):
             self.unlabelled.value.events.data.connect(self._on_painted)
         self._timer.start()
+        self.changed.emit()
 
     def _show_margin(self) -> None:
         self._rows.setRowVisible(self._margin, self.unlabelled.value == UNLABELLED_IS_UNKNOWN)
 
     def _on_pairs(self) -> None:
         """Count again, and choose validation areas again unless the user has moved them."""
-        for pair in self.pair_list.pairs:
+        pairs = self.pair_list.value()
+        for pair in pairs:
             for event in ("paint", "labels_update", "data"):
                 getattr(pair.labels.events, event).connect(self._on_painted)
             pair.image.events.data.connect(self._on_painted)
             for layer in (pair.image, pair.labels):
                 layer.events.name.connect(self._on_renamed)
-        self.changed.emit("The list was changed.")
-        ids = [str(pair.labels.unique_id) for pair in self.pair_list.pairs]
+        self.data_changed.emit("The list was changed.")
+        ids = [str(pair.labels.unique_id) for pair in pairs]
         self._clear_validation_areas(lambda layer: layer.metadata[VALIDATION_AREAS_KEY] not in ids)
         self._timer.start()
+        self.changed.emit()
 
     def _on_painted(self, event: Any) -> None:
-        if event.source in [layer for pair in self.pairs for layer in (pair.image, pair.labels)]:
-            self.changed.emit(f"'{event.source.name}' was changed.")
+        pairs = self.pair_list.value()
+        if event.source in [layer for pair in pairs for layer in (pair.image, pair.labels)]:
+            self.data_changed.emit(f"'{event.source.name}' was changed.")
         self._timer.start()
 
     def _on_renamed(self, event: Any) -> None:
-        self.changed.emit(f"A layer is '{event.source.name}' now.")
+        self.data_changed.emit(f"A layer is '{event.source.name}' now.")
 
     def _on_setting(self, name: str) -> None:
         if name in ("validation", "seed"):
@@ -230,7 +262,7 @@ class DatasetForm(QObject):
             return
         if self._is_suspended:
             return
-        self._counted_pairs = self.pairs
+        self._counted_pairs = self.pair_list.value()
         try:
             arrays, params = self.arrays(with_validation=False), self.params()
         except UserError as error:

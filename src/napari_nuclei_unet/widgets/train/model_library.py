@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -44,13 +44,22 @@ MODEL_FILTER = "Model (*.safetensors)"
 
 
 class ModelLibraryPanel(QWidget):
-    """A list of the user's models, with buttons for the chosen one."""
+    """A list of the user's models, with buttons for the chosen one.
+
+    Signals
+    -------
+    finished
+        An import or an export is over, in any way.
+    """
+
+    finished = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self._job = ThreadJob()
         self._job.returned.connect(self._on_done)
         self._job.failed.connect(show_user_error)
+        self._job.finished.connect(self.finished)
         self.model = create_combo_box("own_model", "Your own models.", self._models)
         specs = (
             ("rename_model", "Rename …", "Give the model another name.", self.rename),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ from ..layers.metadata_keys import ERRORS_KEY, PROBABILITY_KEY, list_layers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+
+    from ...arrays.roi import Region
+    from ...arrays.tiling import ArrayLike
+    from ...training.finetune_data import AnnotatedPosition, ValidationAreas
 
 MEAN_CHANNEL = "mean"
 # Shown in place of the number while nuclei are counted.
@@ -58,6 +63,19 @@ class LayerPair:
     def is_in(self, viewer: ViewerModel) -> bool:
         """Return whether both layers are still in the viewer."""
         return self.image in viewer.layers and self.labels in viewer.layers
+
+
+@dataclass(frozen=True, eq=False)
+class PairArrays:
+    """What a thread needs of a pair: the fields of ``finetune_data.Pair``, without its torch."""
+
+    image: ArrayLike
+    labels: ArrayLike
+    name: str
+    channel_axis: int | None
+    channel: Channel | None
+    finished: dict[AnnotatedPosition, Region] | Region | None
+    validation_areas: ValidationAreas | None
 
 
 def pair_layers(image: Image, labels: Labels) -> LayerPair:
@@ -145,7 +163,7 @@ class PairList(QObject):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self.pairs: list[LayerPair] = []
+        self._pairs: tuple[LayerPair, ...] = ()
         self._nuclei: dict[tuple[str, str], str] = {}
         self._list = with_properties(QListWidget(), objectName="pairs")
         self._list.setToolTip("What the model learns from: images with their labels.")
@@ -175,6 +193,19 @@ class PairList(QObject):
         form.addRow(self._buttons)
         form.addRow("Channel", self.channel.native)
         form.setRowVisible(self.channel.native, False)
+
+    def value(self) -> tuple[LayerPair, ...]:
+        """Return the listed pairs."""
+        return self._pairs
+
+    def set_value(self, pairs: Sequence[LayerPair]) -> None:
+        """List pairs."""
+        self._pairs = tuple(pairs)
+        for pair in self._pairs:
+            for layer in (pair.image, pair.labels):
+                layer.events.name.connect(self._write)
+        self._write()
+        self.changed.emit()
 
     # adding and removing
 
@@ -210,29 +241,22 @@ class PairList(QObject):
             self._append(pair, quietly=True)
 
     def _append(self, pair: LayerPair, quietly: bool = False) -> None:
-        if pair.key in [listed.key for listed in self.pairs]:
-            if not quietly:
-                show_warning(f"'{pair.image.name}' with '{pair.labels.name}' is listed already.")
-            return
-        self.pairs.append(pair)
-        for layer in (pair.image, pair.labels):
-            layer.events.name.connect(self._write)
-        self._write()
-        self.changed.emit()
+        if pair.key not in [listed.key for listed in self._pairs]:
+            self.set_value([*self._pairs, pair])
+        elif not quietly:
+            show_warning(f"'{pair.image.name}' with '{pair.labels.name}' is listed already.")
 
     def remove_chosen(self, *_: object) -> None:
         """Remove the chosen pairs from the list; the layers stay."""
         chosen = self._selected()
-        self._set_pairs([pair for pair in self.pairs if pair not in chosen])
+        self._keep([pair for pair in self._pairs if pair not in chosen])
 
     def _on_removed(self, _: Any) -> None:
-        self._set_pairs([pair for pair in self.pairs if pair.is_in(self._viewer)])
+        self._keep([pair for pair in self._pairs if pair.is_in(self._viewer)])
 
-    def _set_pairs(self, pairs: list[LayerPair]) -> None:
-        if len(pairs) < len(self.pairs):
-            self.pairs = pairs
-            self._write()
-            self.changed.emit()
+    def _keep(self, pairs: list[LayerPair]) -> None:
+        if len(pairs) < len(self._pairs):
+            self.set_value(pairs)
 
     # the list
 
@@ -246,7 +270,7 @@ class PairList(QObject):
         chosen = [index.row() for index in self._list.selectedIndexes()]
         self._list.blockSignals(True)
         self._list.clear()
-        for index, pair in enumerate(self.pairs):
+        for index, pair in enumerate(self._pairs):
             nuclei = self._nuclei.get(pair.key, COUNT_PENDING)
             word = "nucleus" if nuclei == "1" else "nuclei"
             text = f"{pair.image.name} · {nuclei} {word} in {pair.labels.name}"
@@ -259,13 +283,13 @@ class PairList(QObject):
 
     def _selected(self) -> list[LayerPair]:
         rows = [index.row() for index in self._list.selectedIndexes()]
-        return [pair for index, pair in enumerate(self.pairs) if index in rows]
+        return [pair for index, pair in enumerate(self._pairs) if index in rows]
 
     # channels
 
     def _with_channels(self) -> list[LayerPair]:
         """Return the pairs with channels, of those chosen, or of all if none is chosen."""
-        return [pair for pair in self._selected() or self.pairs if pair.channel_axis is not None]
+        return [pair for pair in self._selected() or self._pairs if pair.channel_axis is not None]
 
     def _channels(self, _: Any) -> list[Any]:
         with_channels = self._with_channels()
@@ -280,7 +304,7 @@ class PairList(QObject):
 
     def _on_channel(self, channel: Any) -> None:
         keys = [pair.key for pair in self._with_channels()]
-        self.pairs = [
-            replace(pair, channel=channel) if pair.key in keys else pair for pair in self.pairs
-        ]
+        self._pairs = tuple(
+            replace(pair, channel=channel) if pair.key in keys else pair for pair in self._pairs
+        )
         self.changed.emit()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 from uuid import uuid4
 
 import psutil
@@ -21,6 +19,12 @@ from ...io.atomic import atomic_write
 from ...io.paths import unfinished_folder
 from ...models.model import read_card
 from ...params import TrainParams
+
+# Files of the folder, beside the model: the name it will have, and the process that trains it, as
+# long as it does.
+ABOUT_FILE, LOCK_FILE = "about.json", "lock.json"
+# In seconds: the system's clock, by which it tells when a process started, may be set meanwhile.
+START_TIME_TOLERANCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,16 @@ class ResumeState:
 
     folder: Path
     name: str
-    _folders_in_use: ClassVar[set[Path]] = set()  # by trainings of this process
 
     @classmethod
     def new(cls, name: str) -> ResumeState:
         """Create the state of a new training, with a unique folder."""
         return cls(unfinished_folder() / uuid4().hex, name)
+
+    @classmethod
+    def read(cls, folder: Path) -> ResumeState:
+        """Read the state of a training that has begun."""
+        return cls(folder, str(json.loads((folder / ABOUT_FILE).read_text())["name"]))
 
     @property
     def model(self) -> Path:
@@ -59,24 +67,37 @@ class ResumeState:
         """File of the checkpoint, which exists after the first epoch."""
         return self.model.with_suffix(".checkpoint")
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a training runs in the folder, in this or another process."""
+        try:
+            lock = json.loads((self.folder / LOCK_FILE).read_text())
+            started = psutil.Process(lock["process"]).create_time()
+            return bool(abs(started - lock["since"]) < START_TIME_TOLERANCE)
+        except (OSError, psutil.Error):
+            return False  # it has ended, or its process has
+
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Mark the folder as in use; delete it in the end if there is no checkpoint."""
-        ResumeState._folders_in_use.add(self.folder)
         process = psutil.Process()
-        about = {"name": self.name, "process": process.pid, "since": process.create_time()}
         try:
-            with atomic_write(self.folder / "about.json") as aside:
-                aside.write_text(json.dumps(about))
+            self._write(LOCK_FILE, {"process": process.pid, "since": process.create_time()})
+            self._write(ABOUT_FILE, {"name": self.name})
             yield
         finally:
-            ResumeState._folders_in_use.discard(self.folder)
+            with suppress(OSError):
+                (self.folder / LOCK_FILE).unlink()
             if not (self.model.is_file() and self.checkpoint.is_file()):
                 self.delete()
 
     def delete(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, file: str, content: dict[str, object]) -> None:
+        with atomic_write(self.folder / file) as aside:
+            aside.write_text(json.dumps(content))
 
 
 @dataclass(frozen=True)
@@ -114,11 +135,8 @@ def find_interrupted() -> InterruptedTraining | None:
 
 def _read_interrupted(folder: Path) -> InterruptedTraining | None:
     try:
-        about = json.loads((folder / "about.json").read_text())
-        state = ResumeState(folder, str(about["name"]))
-        if folder in ResumeState._folders_in_use or _is_process_running(
-            about["process"], about["since"]
-        ):
+        state = ResumeState.read(folder)
+        if state.is_in_use:
             return None
         with safe_open(state.checkpoint, framework="np") as opened:
             card = json.loads(opened.metadata()["training"])
@@ -133,13 +151,3 @@ def _read_interrupted(folder: Path) -> InterruptedTraining | None:
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, UserError):
         return None  # not far enough to resume, or of another version
-
-
-def _is_process_running(pid: int, since: float) -> bool:
-    """Return whether another process, with this id and start time, is still running."""
-    if pid == os.getpid():
-        return False
-    try:
-        return psutil.Process(pid).create_time() == since
-    except psutil.Error:
-        return False

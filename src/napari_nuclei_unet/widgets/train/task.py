@@ -1,72 +1,37 @@
-"""What runs in the thread: counting labels, training, and saving the model."""
+"""A training: what runs in the thread, and what the dock shows of it."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ...errors import UserError
+from napari.utils.notifications import show_info, show_warning
+
 from ...io.atomic import check_writable
 from ...models.library import find_free_model_path
 from ...params import TrainParams
 from ...progress import Step, Stop
+from ..common.controller import Task
 from ..common.job import reserve_threads
+from ..session.model_registry import MODEL_REGISTRY, set_default_model
 from .resume import ResumeState
 
 if TYPE_CHECKING:
-    from ...arrays.boxes import Box
     from ...training.evaluation import FineTuned
-    from ...training.finetune_data import AnnotatedPosition
+    from ...training.loop import Epoch
+    from .curves import TrainingCurves
+    from .model_library import ModelLibraryPanel
+    from .pairs import PairArrays
+    from .run_panel import RunPanel
+    from .score_table import ScoreTable
 
 
-@dataclass(frozen=True, eq=False)
-class AnnotationCount:
-    """Number of annotated nuclei, and validation areas, of the pairs.
-
-    Attributes
-    ----------
-    nuclei : list of int
-        Of each pair.
-    validation_areas : list of dict of AnnotatedPosition to list of (slice, slice)
-        Of each pair; empty if there is a ``problem``.
-    problem : str
-        Why training is not possible yet; empty: it is.
-    """
-
-    nuclei: list[int]
-    validation_areas: list[dict[AnnotatedPosition, list[Box]]]
-    problem: str = ""
-
-
-def annotation_count_steps(
-    arrays: Sequence[dict[str, Any]], params: TrainParams
-) -> Generator[Step, Stop, AnnotationCount]:
-    """Count nuclei, and choose validation areas; runs in the thread."""
-    # torch is imported when it is needed: the dock opens faster
-    from ...training.annotation import choose_validation_areas
-    from ...training.finetune_data import Pair
-
-    pairs = [Pair(**item) for item in arrays]
-    if not pairs:
-        return AnnotationCount([], [])
-    nuclei, places, planes = [0] * len(pairs), [], []
-    areas: list[dict[AnnotatedPosition, list[Box]]] = [{} for _ in pairs]
-    try:
-        for index, pair in enumerate(pairs):
-            yield Step(index, len(pairs))
-            for place, plane in pair.planes(params.margin):
-                nuclei[index] += int(plane.is_counted.sum())
-                places.append((index, place))
-                planes.append(plane)
-        chosen = choose_validation_areas(planes, params.validation, params.seed)
-    except UserError as error:
-        return AnnotationCount(nuclei, areas, str(error))
-    for (index, place), boxes in zip(places, chosen, strict=True):
-        if boxes:
-            areas[index][place] = boxes
-    return AnnotationCount(nuclei, areas)
+READING_STATUS = "Reading images and labels …"
+# Batches after the first epoch until the remaining time is estimated.
+BATCHES_BEFORE_ESTIMATE = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +40,7 @@ class TrainRequest:
 
     Attributes
     ----------
-    arrays : tuple of dict
-        Arguments of ``finetune_data.Pair``.
+    arrays : tuple of PairArrays
     model : str
         Model to start from: name or file; empty: random weights.
     params : TrainParams
@@ -90,7 +54,7 @@ class TrainRequest:
         Whether to resume from ``resume_state``, instead of the arrays.
     """
 
-    arrays: tuple[dict[str, Any], ...]
+    arrays: tuple[PairArrays, ...]
     model: str
     params: TrainParams
     device: str
@@ -124,6 +88,7 @@ def train_task_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOu
 
 
 def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOutput]:
+    # torch is imported when it is needed: the dock opens faster
     from ...segmentation.device import explain_out_of_memory
     from ...training.finetune import fine_tune_steps
     from ...training.finetune_data import FineTuneData, Pair, make_finetune_data
@@ -136,7 +101,8 @@ def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTask
         data = FineTuneData.load(state.data_path)
     else:
         with explain_out_of_memory():
-            data = make_finetune_data([Pair(**item) for item in request.arrays], request.params)
+            pairs = [Pair(**vars(item)) for item in request.arrays]
+            data = make_finetune_data(pairs, request.params)
         data.save(state.data_path)
     result = yield from fine_tune_steps(
         data, request.model or None, request.params, request.device, state.model, request.resume
@@ -145,3 +111,102 @@ def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTask
     path = find_free_model_path(request.folder, state.name)
     result.save(path)
     return TrainTaskOutput(result, path)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainView:
+    """The parts of the dock that show a training.
+
+    Attributes
+    ----------
+    run_panel : RunPanel
+    curves : TrainingCurves
+    score_table : ScoreTable
+    library : ModelLibraryPanel
+        Where a new model is chosen.
+    """
+
+    run_panel: RunPanel
+    curves: TrainingCurves
+    score_table: ScoreTable
+    library: ModelLibraryPanel
+
+
+class TrainTask(Task):
+    """Trains a model, and shows its epochs, scores, and the new model.
+
+    Parameters
+    ----------
+    request : TrainRequest
+    view : TrainView
+    """
+
+    def __init__(self, request: TrainRequest, view: TrainView) -> None:
+        self.title = f"Training {request.resume_state.name}"
+        self._request, self._view = request, view
+        self._last: Epoch | None = None
+        self._first_done = 0  # batches that were done at the first epoch
+        self._timed_since = time.monotonic()
+
+    def steps(self) -> Generator[Step, Stop, TrainTaskOutput]:
+        """Train a model; runs in the thread."""
+        return (yield from train_task_steps(self._request))
+
+    def on_step(self, step: Step) -> None:
+        """Show an epoch as curves and a picture."""
+        # loads torch, but the thread has done so before its first step
+        from ...training.loop import Epoch
+
+        self._view.run_panel.show_progress(step.done, step.total)
+        if isinstance(step, Epoch):
+            if self._last is None:
+                self._first_done = step.done
+            self._last = step
+            self._view.curves.show_history(step.history)
+            self._view.curves.show_picture(step.picture)
+        elif self._last is None:
+            self._timed_since = time.monotonic()
+
+    def status(self, step: Step) -> str:
+        """Return the epoch that is at work, and how long all of them take at most."""
+        if self._last is None:
+            if step.total == 1:
+                return READING_STATUS
+            return "Scoring the model as it is …" if step.done == 0 else "Next epoch …"
+        if step.done >= step.total:
+            return "Tuning thresholds and scoring …"
+        epoch = f"Epoch {int(self._last.history[-1]['epoch']) + 1} of {self._last.epochs}"
+        done = step.done - self._first_done
+        if done < BATCHES_BEFORE_ESTIMATE:
+            return epoch
+        seconds = (time.monotonic() - self._timed_since) / done * (step.total - step.done)
+        return f"{epoch} · {_format_duration(seconds)} left at most"
+
+    def on_result(self, output: TrainTaskOutput) -> None:
+        """Show the scores, and add the new model to all lists; a better one is the default."""
+        result = output.result
+        self._view.score_table.show_scores(result.card.scores, result.verdict)
+        if result.better:
+            set_default_model(output.path)
+        else:
+            MODEL_REGISTRY.changed.emit()
+        self._view.library.choose(output.path)
+        if result.worse or result.forgets:
+            show_warning(result.verdict)
+        else:
+            show_info(f"'{output.path.stem}' is saved: {result.verdict.split('. ')[0]}")
+
+    def on_end(self) -> None:
+        """Show no status any more."""
+        self._view.run_panel.show_message("")
+
+    def on_cancelled(self) -> None:
+        """Delete what the training could resume from."""
+        self._request.resume_state.delete()
+        self._view.run_panel.show_message("Cancelled; nothing was kept.")
+
+
+def _format_duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def _corners(position: AnnotatedPosition, box: Box, pair: LayerPair) -> NDArray[
 
 
 def read_validation_areas(
-    viewer: ViewerModel, pairs: list[LayerPair]
+    viewer: ViewerModel, pairs: Sequence[LayerPair]
 ) -> dict[Any, dict[AnnotatedPosition, list[Box]]]:
     """Read the validation areas of each pair, by its key, as they are on the canvas.
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_info, show_warning
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from ...errors import UserError
 from ...models.library import RANDOM_WEIGHTS_NAME, check_model_name
 from ...params import TrainParams
 from ...training.recipes import RECIPES
+from ..common.controller import Controller, RunState
 from ..common.controls import (
     ScrollableForm,
     create_button,
@@ -21,23 +23,23 @@ from ..common.controls import (
     fill_layout,
     with_properties,
 )
-from ..common.notify import report_user_errors
+from ..common.notify import name_controls, report_user_errors, show_user_error
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
 from ..session.model_form import ModelForm
-from ..session.model_registry import MODEL_REGISTRY, set_default_model, user_model_folder
+from ..session.model_registry import user_model_folder
 from .curves import TrainingCurves
 from .dataset_form import DatasetForm
 from .model_library import ModelLibraryPanel
 from .resume import ResumeState, find_interrupted
 from .run_panel import RunPanel
 from .score_table import ScoreTable
-from .task import TrainRequest, TrainTaskOutput
+from .task import TrainRequest, TrainTask, TrainView
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import napari.viewer
+
+    from .pairs import PairArrays
 
 TRAIN_SETTINGS = (
     "epochs", "steps", "learning_rate", "batch", "patch", "augment", "frozen", "reference",
@@ -54,13 +56,36 @@ class TrainWidget(ScrollableForm):
     ----------
     napari_viewer : napari.viewer.Viewer
         A ``napari.components.ViewerModel`` will do.
+
+    Attributes
+    ----------
+    dataset_form : DatasetForm
+        The images and labels that are listed, and what unlabelled pixels mean.
+    model_form : ModelForm
+        The model to start from.
+    params_form : ParamsForm of TrainParams
+    name_edit : QLineEdit
+        Name of the new model.
+    library : ModelLibraryPanel
+        The user's models.
+
+    Signals
+    -------
+    finished
+        A training is over, in any way, and everything is shown.
     """
+
+    finished = Signal()
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self._form = ParamsForm(TrainParams)
-        self._form.set_value(dataclasses.replace(RECIPES["finetune"], margin=DEFAULT_MARGIN))
-        self._dataset_form = DatasetForm(napari_viewer, self._form, self)
+        self.params_form = ParamsForm(TrainParams)
+        self.params_form.set_value(dataclasses.replace(RECIPES["finetune"], margin=DEFAULT_MARGIN))
+        self.dataset_form = DatasetForm(napari_viewer, self.params_form, self)
+        self.model_form = ModelForm(allow_random=True)
+        self.name_edit = with_properties(QLineEdit("my nuclei"), objectName="model_name")
+        self.library = ModelLibraryPanel()
+        self._controller = Controller(self)
         self._build()
         self._watch()
         self._offer_to_resume()
@@ -70,25 +95,26 @@ class TrainWidget(ScrollableForm):
     def _build(self) -> None:
         self._run_panel = RunPanel()
         self._curves, self._score_table = TrainingCurves(), ScoreTable()
-        self._library = ModelLibraryPanel()
         self.set_parts(
             self._create_banner(),
             self._create_form(),
-            create_section("train_settings", "Settings", self._form.container(*TRAIN_SETTINGS)),
+            create_section(
+                "train_settings", "Settings", self.params_form.container(*TRAIN_SETTINGS)
+            ),
             self._run_panel,
             self._curves,
             self._score_table,
-            create_section("models", "Models", self._library),
+            create_section("models", "Models", self.library),
         )
 
     def _create_form(self) -> QFormLayout:
         top = QFormLayout()
-        self._dataset_form.fill(top)
-        self._model = ModelForm(allow_random=True)
-        self._name = with_properties(QLineEdit("my nuclei"), objectName="model_name")
-        self._name.setToolTip("What the new model is called; a name that is taken gets a number.")
-        self._model.fill(top)
-        top.addRow("New model", self._name)
+        self.dataset_form.fill(top)
+        self.name_edit.setToolTip(
+            "What the new model is called; a name that is taken gets a number."
+        )
+        self.model_form.fill(top)
+        top.addRow("New model", self.name_edit)
         return top
 
     def _create_banner(self) -> QWidget:
@@ -102,38 +128,49 @@ class TrainWidget(ScrollableForm):
         return self._banner
 
     def _watch(self) -> None:
-        self._dataset_form.message.connect(self._run_panel.show_message)
-        self._dataset_form.failed.connect(self._run_panel.fail)
-        self._dataset_form.changed.connect(self._on_changed)
-        self._run_panel.train.clicked.connect(self.start)
-        self._run_panel.trained.connect(self._on_trained)
-        self._run_panel.epoch.connect(self._on_epoch)
-        self._run_panel.ended.connect(self._on_ended)
-        self.destroyed.connect(self._run_panel.job.cancel)
-
-    def _on_changed(self, what: str) -> None:
-        if self._run_panel.job.is_running:
-            self._run_panel.note(f"{what} {TRAINING_GOES_ON}")
+        panel = self._run_panel
+        panel.train.clicked.connect(self.train)
+        panel.stop.clicked.connect(self.stop)
+        panel.cancel.clicked.connect(self.cancel)
+        self.dataset_form.message.connect(panel.show_message)
+        self.dataset_form.failed.connect(self._on_count_failed)
+        self.dataset_form.data_changed.connect(self._on_data_changed)
+        self._controller.state_changed.connect(panel.show_state)
+        self._controller.progressed.connect(self._on_progressed)
+        self._controller.notice.connect(self._on_notice)
+        self._controller.finished.connect(self._on_finished)
 
     # training
 
-    def start(self, *_: object) -> None:
-        """Train, as a click on the button does; does nothing during a training."""
+    @property
+    def state(self) -> RunState:
+        """What the dock does."""
+        return self._controller.state
+
+    def train(self, *_: object) -> None:
+        """Train, as a click on the button does, once labels are counted; not during a training."""
+        if not self._controller.is_idle:
+            return
         with report_user_errors(show_warning):
-            if not self._dataset_form.pairs:
+            if not self.dataset_form.value().pairs:
                 raise UserError(
                     "There is nothing to learn from: add an image with its labels (Add all)."
                 )
-            check_model_name(self._name.text())
-            self._dataset_form.when_ready(self._start)  # so that validation areas are seen first
+            check_model_name(self.name_edit.text())
+            self.dataset_form.when_ready(self._start)  # so that validation areas are seen first
 
-    def _start(self) -> None:
-        with report_user_errors(show_warning):
-            state = ResumeState.new(check_model_name(self._name.text()))
-            self._begin(self._dataset_form.arrays(), self._dataset_form.params(), state)
+    def stop(self, *_: object) -> None:
+        """End the training, and keep the best model so far."""
+        self._controller.stop()
+
+    def cancel(self, *_: object) -> None:
+        """End the training, and keep nothing."""
+        self._controller.cancel()
 
     def resume(self, *_: object) -> None:
-        """Resume the interrupted training."""
+        """Resume the interrupted training; does nothing during another."""
+        if not self._controller.is_idle:
+            return
         training = find_interrupted()
         if training is None:
             show_warning("There is no training to resume any more.")
@@ -141,22 +178,27 @@ class TrainWidget(ScrollableForm):
             return
         self._begin((), training.params, training.resume_state, resume=True)
 
+    def _start(self) -> None:
+        with report_user_errors(show_warning):
+            state = ResumeState.new(check_model_name(self.name_edit.text()))
+            self._begin(self.dataset_form.arrays(), self.dataset_form.params(), state)
+
     def _begin(
         self,
-        arrays: tuple[dict[str, Any], ...],
+        arrays: tuple[PairArrays, ...],
         params: TrainParams,
         resume_state: ResumeState,
         resume: bool = False,
     ) -> None:
-        if self._run_panel.job.is_running:
+        if not self._controller.is_idle:
             return
-        model = self._model.model.value
-        self._dataset_form.suspend_counting()
+        choice = self.model_form.value()
+        self.dataset_form.suspend_counting()
         request = TrainRequest(
             arrays,
-            "" if model == RANDOM_WEIGHTS_NAME else model,
+            "" if choice.model == RANDOM_WEIGHTS_NAME else choice.model,
             params,
-            self._model.device.value,
+            choice.device,
             user_model_folder(),
             get_preference("threads_free"),
             resume_state,
@@ -165,39 +207,37 @@ class TrainWidget(ScrollableForm):
         self._banner.setVisible(False)
         self._curves.clear()
         self._score_table.hide()
-        self._run_panel.start(request)
+        self._run_panel.show_note("")
+        view = TrainView(self._run_panel, self._curves, self._score_table, self.library)
+        self._controller.start(TrainTask(request, view))
 
-    def _on_epoch(self, epoch: Any) -> None:
-        self._curves.show_history(epoch.history)
-        self._curves.show_picture(epoch.picture)
+    # events of the controller and the form
 
-    def _on_trained(self, output: TrainTaskOutput) -> None:
-        result = output.result
-        self._score_table.show_scores(result.card.scores, result.verdict)
-        self._publish(output.path, better=result.better)
-        summary = result.verdict.split(". ")[0]
-        message = f"'{output.path.stem}' is saved: {summary}"
-        (show_warning if result.worse or result.forgets else show_info)(
-            result.verdict if result.worse or result.forgets else message
-        )
+    def _on_progressed(self, _done: int, _total: int, text: str) -> None:
+        self._run_panel.show_message(text)  # the task itself shows every step in the bar
 
-    def _publish(self, path: Path, better: bool) -> None:
-        """Add a new model to all lists; a better one becomes the default."""
-        if better:
-            set_default_model(path)
-        else:
-            MODEL_REGISTRY.changed.emit()
-        self._library.choose(path)
+    def _on_notice(self, notice: str) -> None:
+        self._run_panel.show_note(name_controls(notice))
+        show_warning(name_controls(notice))
+
+    def _on_data_changed(self, what: str) -> None:
+        if not self._controller.is_idle:
+            self._run_panel.show_note(f"{what} {TRAINING_GOES_ON}")
+
+    def _on_count_failed(self, error: Exception) -> None:
+        self._run_panel.show_message("")
+        show_user_error(error)
+
+    def _on_finished(self) -> None:
+        self._run_panel.show_note("")  # its training has ended
+        self._offer_to_resume()
+        self.dataset_form.resume_counting()
+        self.finished.emit()
 
     # interrupted trainings
 
-    def _on_ended(self) -> None:
-        self._run_panel.note("")  # its training has ended
-        self._offer_to_resume()
-        self._dataset_form.resume_counting()
-
     def _offer_to_resume(self) -> None:
-        training = None if self._run_panel.job.is_running else find_interrupted()
+        training = find_interrupted() if self._controller.is_idle else None
         self._banner.setVisible(training is not None)
         if training is not None:
             self._interrupted_text.setText(
