@@ -14,6 +14,7 @@ from napari_nuclei_unet.provenance.record import Provenance
 from napari_nuclei_unet.widgets.layers.geometry import plane_on_view
 from napari_nuclei_unet.widgets.layers.labels_layer import show_labels as show_in
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.placement import get_layer_placement
 
 MADE = Provenance(model="nuclei", params=SegmentParams())
 
@@ -23,7 +24,8 @@ number = st.floats(0.1, 10)
 def show_labels(viewer, image, index, labels, record):
     """Labels of the plane with an index of numpy."""
     cut = PlaneIndex(tuple(None if isinstance(at, slice) else at for at in index))
-    return show_in(viewer, image, cut, np.asarray(labels, np.int32), None, record)
+    place = get_layer_placement(image, cut)
+    return show_in(viewer, image, place, np.asarray(labels, np.int32), None, record)
 
 
 @given(

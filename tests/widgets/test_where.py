@@ -22,12 +22,18 @@ from napari_nuclei_unet.widgets.layers.image_source import (
     SourceOptions,
     source_on_view,
 )
-from napari_nuclei_unet.widgets.layers.labels_layer import get_layer_placement, show_labels
+from napari_nuclei_unet.widgets.layers.labels_layer import show_labels as show_in
+from napari_nuclei_unet.widgets.layers.placement import get_layer_placement
 from widgets.conftest import click, click_and_wait
 
 MADE = Provenance(model="nuclei", params=SegmentParams())
 
 CENTRES = [(20, 20), (20, 60), (20, 100), (60, 20), (60, 60), (60, 100)]
+
+
+def show_labels(viewer, image, cut, *rest):
+    """Labels of a plane."""
+    return show_in(viewer, image, get_layer_placement(image, cut), *rest)
 
 
 @pytest.fixture

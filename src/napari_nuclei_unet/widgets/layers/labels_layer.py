@@ -8,50 +8,21 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
-from ...arrays.axes import PlaneIndex
 from ...errors import UserError
 from ...provenance.record import Provenance
 from .label_ids import LabelIds
-from .labels_record import get_record_entries, set_record_entries, write_record
+from .labels_record import find_labels_layer, write_record
 from .labels_state import LabelsState
-from .metadata_keys import METADATA_KEY
-from .placement import LayerPlacement, get_layer_placement, set_geometry
+from .placement import LayerPlacement, set_geometry
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
-def find_labels_layer(viewer: ViewerModel, image: Image, ndim: int) -> Labels | None:
-    """Find the labels layer that holds the nuclei of an image layer; a copy of it does not."""
-    for layer in viewer.layers:
-        record = get_record_entries(layer)
-        recorded = (record.get("image"), record.get("layer"))
-        is_own = recorded == (str(image.unique_id), str(layer.unique_id))
-        if isinstance(layer, Labels) and is_own and layer.ndim == ndim:
-            return layer
-    return None
-
-
-def find_result_layer(viewer: ViewerModel, image: Image | None) -> Labels | None:
-    """Find a labels layer with a record: the selected one, or the one of an image layer."""
-    active = viewer.layers.selection.active
-    if isinstance(active, Labels) and METADATA_KEY in active.metadata:
-        return active
-    for ndim in () if image is None else (image.ndim, image.ndim - 1):
-        if (layer := find_labels_layer(viewer, image, ndim)) is not None:
-            return layer
-    return None
-
-
-def detach_labels(labels: Labels) -> None:
-    """Detach a labels layer from its image: the next result gets a layer of its own."""
-    set_record_entries(labels, layer=None)
-
-
 def show_labels(
     viewer: ViewerModel,
     image: Image,
-    plane_index: PlaneIndex,
+    placement: LayerPlacement,
     labels: NDArray[np.int32],
     inside: NDArray[np.bool_] | None,
     provenance: Provenance,
@@ -63,8 +34,8 @@ def show_labels(
     viewer : napari.components.ViewerModel
     image : napari.layers.Image
         The segmented image.
-    plane_index : PlaneIndex
-        The segmented plane.
+    placement : LayerPlacement
+        Of the segmented plane.
     labels : ndarray, shape of the plane, int32
     inside : ndarray, shape of the plane, bool, or None
         Where they are written; None: everywhere.
@@ -82,7 +53,6 @@ def show_labels(
     UserError
         If there is not enough memory for labels of the image's shape.
     """
-    placement = get_layer_placement(image, plane_index)
     layer = find_labels_layer(viewer, image, len(placement.shape))
     data, ids = _allocate_labels(image, placement.shape, layer)
     ids.write(data, placement.index, labels, inside)

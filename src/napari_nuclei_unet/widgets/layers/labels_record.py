@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Labels
+
 from ...provenance.record import Provenance
 from .label_ids import LabelsIndex, plane_key
 from .metadata_keys import LINKED_IDS_KEY, METADATA_KEY
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels, Layer
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,33 @@ def write_record(
         before = [list(plane) for plane in _read_planes(get_record_entries(layer))]
         record["planes_written"] = before + [plane for plane in planes if plane not in before]
     layer.metadata = {**layer.metadata, METADATA_KEY: record}
+
+
+def find_labels_layer(viewer: ViewerModel, image: Image, ndim: int) -> Labels | None:
+    """Find the labels layer that holds the nuclei of an image layer; a copy of it does not."""
+    for layer in viewer.layers:
+        record = get_record_entries(layer)
+        recorded = (record.get("image"), record.get("layer"))
+        is_own = recorded == (str(image.unique_id), str(layer.unique_id))
+        if isinstance(layer, Labels) and is_own and layer.ndim == ndim:
+            return layer
+    return None
+
+
+def find_result_layer(viewer: ViewerModel, image: Image | None) -> Labels | None:
+    """Find a labels layer with a record: the selected one, or the one of an image layer."""
+    active = viewer.layers.selection.active
+    if isinstance(active, Labels) and METADATA_KEY in active.metadata:
+        return active
+    for ndim in () if image is None else (image.ndim, image.ndim - 1):
+        if (layer := find_labels_layer(viewer, image, ndim)) is not None:
+            return layer
+    return None
+
+
+def detach_labels(labels: Labels) -> None:
+    """Detach a labels layer from its image: the next result gets a layer of its own."""
+    set_record_entries(labels, layer=None)
 
 
 def stale_ids_warning(labels: Labels, which: str = " of this plane") -> str:

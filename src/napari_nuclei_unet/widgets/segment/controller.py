@@ -64,10 +64,11 @@ class SegmentController(Controller):
         if is_large(source) and not in_memory:
             self.start(BlockwiseTask(request, planes or [source.plane_index], writer))
             return
-        layer = writer.find_layer(source)
+        place = source.placement
+        layer = writer.find_layer(source, place)
         if layer is not None:
             LabelsState.of(layer).check_writable()
-        check_labels_memory(source.image, source.placement, layer)
+        check_labels_memory(source.image, place, layer)
         if planes is None:
             self.start(PlaneTask(request, writer))
         else:

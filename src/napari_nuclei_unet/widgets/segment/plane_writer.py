@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari.layers import Labels
@@ -9,8 +10,10 @@ from napari.utils.notifications import show_info, show_warning
 
 from ..common.notify import name_controls, report_user_errors
 from ..layers.image_source import ImageSource
-from ..layers.labels_layer import detach_labels, find_labels_layer, show_labels
+from ..layers.labels_layer import show_labels
+from ..layers.labels_record import detach_labels, find_labels_layer
 from ..layers.labels_state import LabelsState, PlaneState, WrittenPart
+from ..layers.placement import LayerPlacement
 from ..session.model_registry import MODEL_REGISTRY
 from ..session.plane_result import PlaneResult, RetunedPlane
 
@@ -31,12 +34,19 @@ class PlaneWriter:
     session : Session
         Stores the predictions.
     display_options : DisplayOptions
+    on_cached : callable
+        Called with each result, whose labels may still have to be measured.
     """
 
     def __init__(
-        self, viewer: ViewerModel, session: Session, display_options: DisplayOptions
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        display_options: DisplayOptions,
+        on_cached: Callable[[PlaneResult], object],
     ) -> None:
         self.viewer, self._session, self.display_options = viewer, session, display_options
+        self._on_cached = on_cached
 
     def write(self, request: SegmentRequest, output: PlaneTaskOutput) -> PlaneResult | None:
         """Write the plane of a finished run; show why, and return None, where that fails."""
@@ -57,37 +67,44 @@ class PlaneWriter:
                 "not added: segment it again."
             )
             return None
-        layer = self.find_layer(source)
-        if layer is not None and retuned.inside is None and self.is_edited(layer, source):
+        place = source.placement
+        layer = self.find_layer(source, place)
+        if layer is not None and retuned.inside is None and self.is_edited(layer, place):
             detach_labels(layer)
             show_info(f"What you have corrected in '{layer.name}' stays as it is.")
             layer = None
         with report_user_errors():
-            layer = self.show(source, retuned, layer)
-            result = self.cache(request, source, output, layer)
+            layer = self.show(source, retuned, layer, place)
+            result = self.cache(request, source, output, layer, place)
             self.display_options.show_map(result)
             return result
         return None
 
-    def find_layer(self, source: ImageSource) -> Labels | None:
+    def find_layer(self, source: ImageSource, place: LayerPlacement) -> Labels | None:
         """Find the labels that a plane is written into."""
-        return find_labels_layer(self.viewer, source.image, len(source.placement.shape))
+        return find_labels_layer(self.viewer, source.image, len(place.shape))
 
-    def is_edited(self, layer: Labels, source: ImageSource) -> bool:
+    def is_edited(self, layer: Labels, place: LayerPlacement) -> bool:
         """Return whether the user has edited the labels of a plane."""
-        place, state = source.placement, LabelsState.of(layer)
+        state = LabelsState.of(layer)
         if layer.data.shape != place.shape:  # all of them would be replaced
             return state.has_edits
         return state.plane_state(place.index) is PlaneState.EDITED
 
-    def show(self, source: ImageSource, retuned: RetunedPlane, layer: Labels | None) -> Labels:
+    def show(
+        self,
+        source: ImageSource,
+        retuned: RetunedPlane,
+        layer: Labels | None,
+        place: LayerPlacement,
+    ) -> Labels:
         """Write a plane into labels, with geometry and record; create a layer if there is none."""
-        arguments = (source.image, source.plane_index, retuned.labels, retuned.inside)
+        arguments = (source.image, place, retuned.labels, retuned.inside)
         if layer is None:
             layer = show_labels(self.viewer, *arguments, retuned.result.provenance)
             self.display_options.apply(layer)
             return layer
-        with LabelsState.of(layer).writing(source.placement.index):
+        with LabelsState.of(layer).writing(place.index):
             return show_labels(self.viewer, *arguments, retuned.result.provenance)
 
     def cache(
@@ -96,14 +113,17 @@ class PlaneWriter:
         source: ImageSource,
         output: PlaneTaskOutput,
         layer: Labels,
+        place: LayerPlacement,
     ) -> PlaneResult:
         """Cache the prediction of a plane that was written, and have its nuclei measured."""
-        retuned, place = output.retuned, source.placement
+        retuned = output.retuned
         assert retuned is not None
         result = PlaneResult(
             source, output.prediction, output.checksum, MODEL_REGISTRY.stamp(request.model),
-            layer, place, WrittenPart(place.index, retuned.inside), retuned.result.provenance,
+            layer, LabelsState.of(layer), place, WrittenPart(place.index, retuned.inside),
+            retuned.result.provenance,
         )  # fmt: skip
         result.mark_written(retuned, delay=0)
+        self._on_cached(result)
         self._session.predictions.add(result)
         return result

@@ -25,8 +25,7 @@ from ..layers.image_source import (
     guess_layer_channel_axis,
     source_on_view,
 )
-from ..layers.labels_layer import find_result_layer
-from ..layers.labels_record import LabelsRecord, get_record_entries
+from ..layers.labels_record import LabelsRecord, find_result_layer, get_record_entries
 from ..layers.metadata_keys import PROBABILITY_KEY, REGION_KEY, list_layers
 from .plane_form import CURRENT_PLANE, PlaneForm, axis_name, stack_axes
 

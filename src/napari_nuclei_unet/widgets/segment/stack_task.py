@@ -166,22 +166,22 @@ class StackTask(Task):
         source = stack.request.source.at_plane(stack.plane_indices[number])
         retuned, place = output.retuned, source.placement
         assert retuned is not None
-        layer = stack.layer or writer.find_layer(source)
-        if layer is not None and retuned.inside is None and writer.is_edited(layer, source):
+        layer = stack.layer or writer.find_layer(source, place)
+        if layer is not None and retuned.inside is None and writer.is_edited(layer, place):
             stack.edited.add(number)
             return
         refresh = is_on_view(writer.viewer, source.image, source.plane_index)
         if stack.layer is None:
             if layer is not None:
                 LabelsState.of(layer).check_writable()
-            stack.layer = layer = writer.show(source, retuned, layer)
+            stack.layer = layer = writer.show(source, retuned, layer, place)
         else:
             with LabelsState.of(stack.layer).writing(place.index):
                 write_plane_labels(stack.layer, place, retuned.labels, retuned.inside, refresh)
         stack.areas[number] = retuned.areas
         stack.provenance = retuned.result.provenance
         stack.places.append(place)
-        result = writer.cache(stack.request, source, output, stack.layer)
+        result = writer.cache(stack.request, source, output, stack.layer, place)
         writer.display_options.show_map(result, refresh)
 
     def on_result(self, result: StackOutcome) -> None:

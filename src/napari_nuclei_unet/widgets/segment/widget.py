@@ -81,8 +81,11 @@ class SegmentWidget(QWidget):
         self._session.join(self)
         self._restoring = True  # while the form is set as a whole, nothing is retuned
         self._queues: set[MeasureQueue] = set()  # of labels that are not measured yet
+        self._warnings: set[str] = set()  # of this run
         self._build()
-        self._writer = PlaneWriter(napari_viewer, self._session, self._display_options)
+        self._writer = PlaneWriter(
+            napari_viewer, self._session, self._display_options, self._watch_queue
+        )
         self.controller = SegmentController(self, self._writer)
         self.retuner = Retuner(self, self._session.predictions, self._find_retuned)
         self._watch()
@@ -256,6 +259,7 @@ class SegmentWidget(QWidget):
 
     def resume(self, *_: object) -> None:
         """Segment the planes that are left, as a click on Continue does."""
+        self._params_at_start = self.params_form.value()
         self._start(self.controller.resume)
 
     def cancel(self, *_: object) -> None:
@@ -273,6 +277,7 @@ class SegmentWidget(QWidget):
             self._start(lambda: self.controller.segment(request, planes, region == VISIBLE_REGION))
 
     def _link(self, over_time: bool) -> None:
+        self._params_at_start = self.params_form.value()
         self._start(lambda: self.controller.start(self._linking_panel.create_task(over_time)))
 
     def _start(self, start: Callable[[], None]) -> None:
@@ -280,15 +285,15 @@ class SegmentWidget(QWidget):
         if not self.controller.is_idle:
             return
         self.retuner.stop()
-        self._warnings: set[str] = set()
-        self._params_at_start = self.params_form.value()
+        self._warnings.clear()
         with report_user_errors(show_warning):
             start()
 
     def _request(self, source: ImageSource) -> SegmentRequest:
+        self._params_at_start = self.params_form.value()
         return SegmentRequest(
             source, self.model_form.model.value, self.model_form.device.value,
-            self.params_form.value(), get_preference("threads_free"),
+            self._params_at_start, get_preference("threads_free"),
         )  # fmt: skip
 
     def _on_state(self, state: RunState) -> None:
@@ -307,10 +312,8 @@ class SegmentWidget(QWidget):
         self._offer_all()
         if self.state is RunState.ASKING:
             ask_to_keep(self, self.controller.answer)
-        elif (result := self._current_plane.plane_result()) is not None:
-            self._watch_queue(result)
-            if self.params_form.value() != self._params_at_start:
-                self.retuner.request()
+        elif self.params_form.value() != self._params_at_start:
+            self.retuner.request()
         self._check_settled()
 
     # live tuning

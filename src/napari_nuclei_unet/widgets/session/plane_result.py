@@ -17,6 +17,7 @@ from ...params import SegmentParams
 from ...provenance.record import Provenance
 from ..layers.checksum import array_crc32
 from ..layers.image_source import ImageSource
+from ..layers.label_ids import LabelsIndex
 from ..layers.labels_layer import write_plane_labels
 from ..layers.labels_record import write_record
 from ..layers.labels_state import LabelsState, WrittenPart, checksum_labels
@@ -78,18 +79,20 @@ class RetunedPlane:
 
     def measured(self, source: ImageSource) -> RetunedPlane:
         """Measure the nuclei of the plane of a source."""
-        plane = _unmeasured(source, lambda: self.result.maps, self)
+        plane = _unmeasured(source, lambda: self.result.maps, self, source.plane_index.slices)
         return dataclasses.replace(self, measurements=plane.measure(self.labels), pixels=None)
 
 
-def _unmeasured(source: ImageSource, maps: MapsGetter, retuned: RetunedPlane) -> UnmeasuredPlane:
+def _unmeasured(
+    source: ImageSource, maps: MapsGetter, retuned: RetunedPlane, index: LabelsIndex
+) -> UnmeasuredPlane:
     """Describe how a plane is measured: with the pixels that were read, if there are any."""
     later = now = create_measurement_source(source, maps)
     if (pixels := retuned.pixels) is not None:
         now = dataclasses.replace(
             later, pixels=lambda: pixels, plane_index=PlaneIndex((None, None))
         )
-    return UnmeasuredPlane(source.placement.index, later, now, retuned.inside is None)
+    return UnmeasuredPlane(index, later, now, retuned.inside is None)
 
 
 @dataclass(eq=False)
@@ -105,6 +108,8 @@ class PlaneResult:
     model : tuple
         As from :meth:`ModelRegistry.stamp`.
     layer : napari.layers.Labels
+    state : LabelsState
+        Of the layer.
     placement : LayerPlacement
         Of the plane in the layer.
     part : WrittenPart
@@ -118,6 +123,7 @@ class PlaneResult:
     checksum: int
     model: tuple[str, int]
     layer: Labels
+    state: LabelsState
     placement: LayerPlacement
     part: WrittenPart
     provenance: Provenance | None = None
@@ -127,11 +133,6 @@ class PlaneResult:
         """Bytes of memory; maps in a file take none."""
         maps = self.prediction.maps
         return 0 if isinstance(maps, np.memmap) else int(maps.nbytes)
-
-    @property
-    def state(self) -> LabelsState:
-        """The state of the layer."""
-        return LabelsState.of(self.layer)
 
     def probability(self, box: Box) -> NDArray[np.float32]:
         """Return the predicted probability of nucleus in a box of the full plane."""
@@ -170,7 +171,7 @@ class PlaneResult:
         """Tell the state of the layer what was written just now; it is measured after a delay."""
         self.state.mark_written(self.part, retuned.checksum)
         self.state.forget_edits(self.placement.index)
-        plane = _unmeasured(self.source, self.maps, retuned)
+        plane = _unmeasured(self.source, self.maps, retuned, self.placement.index)
         if retuned.measurements is None or retuned.inside is not None:
             self.state.features.queue.put(plane, delay)
         else:
