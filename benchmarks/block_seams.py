@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import load_model, run, segment_steps
 from napari_nuclei_unet.blockwise.block import BlockParams, BlockTask, InMemoryPlane
 from napari_nuclei_unet.blockwise.journal import Journal
@@ -90,7 +89,6 @@ def by_blocks(
 ) -> tuple[NDArray[np.int32], Sequence[BlockTask]]:
     """Labels, as they stand in the store, and what was done for them."""
     seen: list[BlockTask] = []
-    blockwise.BLOCK_SIZE = block
 
     def compute(tasks: Sequence[BlockTask]) -> Generator:
         seen.extend(tasks)
@@ -106,7 +104,7 @@ def by_blocks(
                 [BlockwisePlane(InMemoryPlane(image))],
                 store,
                 journal,
-                BlockParams("nuclei"),
+                BlockParams("nuclei", size=block),
                 compute,
             )
         )

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -12,14 +13,13 @@ from conftest import discs
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QLabel
 
-import napari_nuclei_unet.blockwise.block as blockwise
-import napari_nuclei_unet.widgets.segment.blockwise_task as large
 from napari_nuclei_unet import segment
 from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.io.locks import write_lock
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.limits import Limits
 from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
@@ -29,12 +29,19 @@ from widgets.conftest import click, click_and_wait
 CENTRES = [(y, x) for y in range(16, 300, 32) for x in range(16, 400, 32)]
 
 
+LIMITS = Limits(large_plane_pixels=10_000, block_size=128)
+
+
+@pytest.fixture
+def limits():
+    """Small planes are large here, and blocks small."""
+    return LIMITS
+
+
 @pytest.fixture
 def plane(monkeypatch, tmp_path):
-    """Small planes are large here, and blocks small; the store goes where nothing is left."""
+    """A plane that is large here; the store goes where nothing is left."""
     monkeypatch.setenv("NUCLEI_UNET_HOME", str(tmp_path))
-    monkeypatch.setattr(large, "LARGE", 10_000)
-    monkeypatch.setattr(blockwise, "BLOCK_SIZE", 128)
     return discs((300, 400), CENTRES)
 
 
@@ -123,9 +130,8 @@ def test_another_image_of_the_same_name_gets_its_own_store(qtbot, viewer, widget
     assert stores == ["slide nuclei 2.ome.zarr", "slide nuclei.ome.zarr"]
 
 
-def test_a_very_large_plane_is_shown_as_a_pyramid(qtbot, viewer, widget, plane, monkeypatch):
-    monkeypatch.setattr(large, "PAINTABLE", 20_000)
-    monkeypatch.setattr("napari_nuclei_unet.io.ome_zarr.CHUNK", 128)
+@pytest.mark.parametrize("limits", [replace(LIMITS, paintable_pixels=20_000, chunk=128)])
+def test_a_very_large_plane_is_shown_as_a_pyramid(qtbot, viewer, widget, plane):
     viewer.add_image(plane, name="slide")
     click_and_wait(qtbot, widget)
     assert viewer.layers["slide nuclei"].multiscale
@@ -263,6 +269,6 @@ def test_the_command_makes_a_large_plane_again(
         return
     words = shlex.split(QGuiApplication.clipboard().text())
     words[words.index("--out") + 1] = str(tmp_path / "again")
-    assert main(words[1:]) == 0
+    assert main(words[1:], LIMITS) == 0
     again = LabelsStore.open_existing(tmp_path / "again" / "slide_labels.ome.zarr")
     np.testing.assert_array_equal(again.labels[:], viewer.layers["slide nuclei"].data[:])

@@ -12,9 +12,6 @@ from .boxes import Box, box_shape, expand_box, full_box
 from .relabel import consecutive_ids
 from .tiling import iter_boxes
 
-# Planes of more pixels are segmented block by block.
-LARGE = 64_000_000
-
 
 @dataclass(frozen=True)
 class Block:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ..arrays.axes import Channel
-from ..arrays.blocks import LARGE
 from ..arrays.roi import Region
 from ..arrays.selection import PlaneSelection, Positions, has_channels, select_planes
 from ..blockwise.journal import describe_differences
@@ -21,6 +20,7 @@ from ..io.atomic import file_crc32
 from ..io.labels import read_record
 from ..io.lazy_images import is_zarr
 from ..io.multifile_tiff import require_tiff_files
+from ..limits import DEFAULT_LIMITS, Limits
 from ..models.model import Model
 from ..params import SegmentParams
 from ..provenance.record import FINGERPRINT_KEY, Provenance
@@ -56,6 +56,7 @@ class JobSettings:
     is_mixed : bool
         Whether images without channels may be among them, for which ``channel`` is ignored;
         otherwise it is an error for them.
+    limits : Limits
     """
 
     model: Model
@@ -70,6 +71,7 @@ class JobSettings:
     join: str | None = None
     track: bool = False
     is_mixed: bool = False
+    limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +278,8 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         results = result_paths_beside(output.out)
     else:
         # also of a lower level: labels in TIFF have full resolution
-        large = max(math.prod(selection.size), _plane_pixels(full, selection)) > LARGE
+        pixels = max(math.prod(selection.size), _plane_pixels(full, selection))
+        large = pixels > settings.limits.large_plane_pixels
         store = output.format == "zarr" or (output.format is None and (large or output.on_cluster))
         results = result_paths_in(output.out, item.stem, store)
     if results.is_store:

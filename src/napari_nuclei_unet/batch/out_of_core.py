@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -37,8 +38,6 @@ from .job import ImageJob
 from .outputs import Outcome
 from .ownership import check_tables_overwritable
 
-# Bytes that linking takes for each pixel of a plane: labels, numbers of the slices held, ids.
-LINKING_BYTES_PER_PIXEL = 60
 # Rows of a table that are copied at a time.
 COPIED_ROWS = 100_000
 
@@ -130,7 +129,9 @@ class StoreSegmenter:
     def _open_store(self, path: Path, table: Path) -> tuple[LabelsStore, Journal]:
         """Open a store with its journal: a new one, or one to resume."""
         fresh = self.overwrite or not path.exists()
-        store = LabelsStore.create(path, _labels_grid(self.job), "i4", overwrite=self.overwrite)
+        store = LabelsStore.create(
+            path, _labels_grid(self.job), "i4", self.job.settings.limits.chunk, self.overwrite
+        )
         journal = Journal(path / JOURNAL_FILE_NAME, table, self.job.fingerprint)
         if not fresh and not journal.path.exists() and (store.finished or store.record):
             raise UserError(
@@ -154,7 +155,10 @@ class StoreSegmenter:
         """Segment the remaining blocks, as long as the image does not change."""
         job, settings = self.job, self.job.settings
         selection = job.selection
-        params = BlockParams(settings.model_name, settings.params, settings.device, job.region)
+        params = BlockParams(
+            settings.model_name, settings.params, settings.device, job.region,
+            settings.limits.block_size,
+        )  # fmt: skip
         indices = (selection.plane_indices, selection.label_indices, selection.plane_columns)
         planes = [
             BlockwisePlane(self._source(image), labels, columns)
@@ -177,7 +181,7 @@ class StoreSegmenter:
 
     def _linked_steps(self, store: LabelsStore, journal: Journal) -> Generator[Step, Stop, int]:
         """Segment into a hidden store, and write labels with ids that are linked over planes."""
-        _check_memory(self.job.selection.size)
+        _check_memory(self.job)
         hidden, hidden_journal = self._open_store(*self._unlinked_paths)
         yield from self._segment_steps(hidden, hidden_journal)
         journal.commit(RunProgress())  # the table is replaced: its length is known afterwards
@@ -224,9 +228,10 @@ def _copy_table_with_ids(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
             write_table(out, table, header=out.tell() == 0)
 
 
-def _check_memory(size: tuple[int, int]) -> None:
+def _check_memory(job: ImageJob) -> None:
     """Raise an error if planes do not fit into memory to be linked."""
-    need, have = LINKING_BYTES_PER_PIXEL * size[0] * size[1], psutil.virtual_memory().available
+    need = job.settings.limits.linking_bytes_per_pixel * math.prod(job.selection.size)
+    have = psutil.virtual_memory().available
     if need > have:
         raise UserError(
             f"Joining and tracking look at whole planes, and these need {need / 1e9:.1f} GB of "

@@ -29,6 +29,7 @@ from ..arrays.roi import Region
 from ..arrays.tiling import ArrayLike, MappedView
 from ..errors import UserError
 from ..labels.regionprops import Frame, measure
+from ..limits import DEFAULT_LIMITS
 from ..models.model import Model, load_model
 from ..params import SegmentParams
 from ..progress import Step, Stop, forward_stop
@@ -39,8 +40,6 @@ from ..segmentation.segment import resolve_separation
 from ..segmentation.watershed import separate_nuclei
 from .survey import Survey, UnreadablePlaneError, read_box
 
-# Edge of what a block answers for, in pixels: larger ones see less twice and take more memory.
-BLOCK_SIZE = 4096
 # How much more a block sees on every side, in pixels that the network sees: half a nucleus that
 # reaches over the edge, and its neighbours, with which separating them has to do.
 BLOCK_HALO = 128
@@ -76,12 +75,15 @@ class BlockParams:
     device : {"auto", "cpu", "cuda", "mps"}
     region : Region or None
         In pixels of the plane.
+    size : int
+        Edge of what a block answers for, in pixels.
     """
 
     model: str
     params: SegmentParams = field(default_factory=SegmentParams)
     device: str = "auto"
     region: Region | None = None
+    size: int = DEFAULT_LIMITS.block_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ class BlockResult:
     error: str = ""
 
 
-def plan_blocks_at_zoom(shape: tuple[int, ...], zoom: Fraction) -> list[Block]:
+def plan_blocks_at_zoom(shape: tuple[int, ...], zoom: Fraction, size: int) -> list[Block]:
     """Cut a plane into blocks that begin where pixels begin at either resolution.
 
     Parameters
@@ -128,8 +130,11 @@ def plan_blocks_at_zoom(shape: tuple[int, ...], zoom: Fraction) -> list[Block]:
         Height and width of the plane in pixels.
     zoom : Fraction
         At which the network sees it.
+    size : int
+        Edge of what a block answers for, in pixels; smaller where the plane is enlarged.
     """
-    size = BLOCK_SIZE if zoom <= 1 else max(int(BLOCK_SIZE / zoom) // 1024 * 1024, 1024)
+    if zoom > 1:
+        size = max(int(size / zoom) // 1024 * 1024, 1024)
     # 64: of what networks halve, so that pooling sees the same squares in every block
     return plan_blocks(
         (shape[0], shape[1]), size, math.ceil(BLOCK_HALO / zoom), 64 * zoom.denominator

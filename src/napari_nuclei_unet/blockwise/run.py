@@ -193,7 +193,8 @@ def _survey_steps(
     if survey is None:
         return True
     run.check(bool(notices))
-    run.record_survey(number, survey, len(plan_blocks_at_zoom(pixels.shape, survey.zoom)))
+    blocks = plan_blocks_at_zoom(pixels.shape, survey.zoom, block_params.size)
+    run.record_survey(number, survey, len(blocks))
     for notice in notices:
         yield Step(0, 1, notice)
     return False
@@ -213,7 +214,7 @@ def _plane_steps(
     survey = Survey.from_json(progress.surveys[str(number)])
     tasks = [
         BlockTask(source, one, survey, block_params)
-        for one in plan_blocks_at_zoom(source.open().shape, survey.zoom)
+        for one in plan_blocks_at_zoom(source.open().shape, survey.zoom, block_params.size)
     ]
     left = progress.remaining_blocks(number, len(tasks))
     blocks = len(left) if number < progress.plane else len(tasks)

@@ -206,6 +206,7 @@ def _job_settings(args: argparse.Namespace, is_mixed: bool) -> JobSettings:
         join=args.join,
         track=args.track,
         is_mixed=is_mixed,
+        limits=args.limits,
     )
 
 
@@ -238,7 +239,8 @@ def _compute_on(address: str | None, settings: JobSettings) -> Iterator[ComputeB
         return
     from ..blockwise.cluster import connect_to_cluster
 
-    with connect_to_cluster(address, settings.model_name) as compute:
+    timeout = settings.limits.scheduler_timeout
+    with connect_to_cluster(address, settings.model_name, timeout) as compute:
         yield compute
 
 

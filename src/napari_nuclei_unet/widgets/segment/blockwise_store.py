@@ -20,6 +20,7 @@ from ...errors import UserError
 from ...io.ngff import LabelsGrid
 from ...io.paths import results_folder, sanitize_name
 from ...io.tables import read_table
+from ...limits import DEFAULT_LIMITS, Limits
 from ...models.model import load_model, read_card
 from ...progress import Step, Stop, forward_stop
 from ...provenance.record import Provenance
@@ -56,7 +57,10 @@ class BlockwiseTaskOutput:
 
 
 def blockwise_task_steps(
-    request: SegmentRequest, plane_indices: Sequence[PlaneIndex], place: LayerPlacement
+    request: SegmentRequest,
+    plane_indices: Sequence[PlaneIndex],
+    place: LayerPlacement,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
     """Segment planes into a store, or what is left of them; runs in the thread."""
     # torch and zarr are imported when they are needed: napari starts faster
@@ -65,10 +69,9 @@ def blockwise_task_steps(
     reserve_threads(request.threads_free)
     fingerprint = _run_fingerprint(request, plane_indices)
     path = _store_path(request.source.image.name, fingerprint)
+    inputs = (request, plane_indices, place, path, fingerprint, limits)
     with write_lock(path):
-        return (
-            yield from _segment_into_store_steps(request, plane_indices, place, path, fingerprint)
-        )
+        return (yield from _segment_into_store_steps(*inputs))
 
 
 def _segment_into_store_steps(
@@ -77,6 +80,7 @@ def _segment_into_store_steps(
     place: LayerPlacement,
     path: Path,
     fingerprint: dict[str, Any],
+    limits: Limits,
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
     """Segment the planes that are left into a store."""
     from ...blockwise.block import BlockParams, InMemoryPlane
@@ -84,7 +88,7 @@ def _segment_into_store_steps(
     from ...io.ome_zarr import LabelsStore
 
     source = request.source
-    store = LabelsStore.create(path, _labels_grid(source, place), np.int32)
+    store = LabelsStore.create(path, _labels_grid(source, place), np.int32, limits.chunk)
     table = path.with_name(f"{path.name.removesuffix('.ome.zarr')}.csv")
     journal = Journal(path / JOURNAL_FILE_NAME, table, fingerprint)
     journal.begin()
@@ -98,7 +102,9 @@ def _segment_into_store_steps(
         )
         for plane in planes
     ]
-    block_params = BlockParams(request.model, request.params, request.device, source.region)
+    block_params = BlockParams(
+        request.model, request.params, request.device, source.region, limits.block_size
+    )
     check = partial(_check_source_exists, _lazy_source_path(source))
     progress = yield from forward_stop(
         segment_blockwise_steps(layers, store, journal, block_params, check=check)

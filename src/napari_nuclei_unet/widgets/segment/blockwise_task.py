@@ -9,8 +9,8 @@ from napari.layers import Labels
 from napari.utils.notifications import show_warning
 
 from ...arrays.axes import PlaneIndex
-from ...arrays.blocks import LARGE
 from ...errors import UserError
+from ...limits import DEFAULT_LIMITS, Limits
 from ..layers.features import get_features_table
 from ..layers.image_source import ImageSource
 from ..layers.labels_record import get_record_entries, set_record_entries, write_record
@@ -18,17 +18,15 @@ from ..layers.measurements import create_measurement_source
 from ..layers.streamed_features import select_plane_rows
 from .blockwise_store import BlockwiseTaskOutput, blockwise_task_steps, plane_columns
 from .plane_task import PlaneTask, SegmentRequest
-from .runner import TaskController
+from .runner import SegmentContext, TaskController
 
-# Labels of larger planes are shown as a pyramid: napari would read the whole plane at each redraw.
-PAINTABLE = 300_000_000
 ALREADY_SEGMENTED = "segmented before with the same settings; what was painted since stays"
 
 
-def is_large(source: ImageSource) -> bool:
+def is_large(source: ImageSource, limits: Limits = DEFAULT_LIMITS) -> bool:
     """Return whether a plane has to be segmented block by block."""
     height, width = source.shape
-    return source.level == 0 and height * width > LARGE
+    return source.level == 0 and height * width > limits.large_plane_pixels
 
 
 class BlockwiseTask(PlaneTask):
@@ -51,9 +49,19 @@ class BlockwiseTask(PlaneTask):
 
 
 class BlockwiseController(TaskController):
-    """Segments planes that do not fit into memory, and shows their labels."""
+    """Segments planes that do not fit into memory, and shows their labels.
+
+    Parameters
+    ----------
+    context : SegmentContext
+    limits : Limits, optional
+    """
 
     task_type = BlockwiseTask
+
+    def __init__(self, context: SegmentContext, limits: Limits = DEFAULT_LIMITS) -> None:
+        super().__init__(context)
+        self._limits = limits
 
     def start(self, request: SegmentRequest, plane_indices: Sequence[PlaneIndex]) -> None:
         """Start a run, or resume one that was stopped.
@@ -70,9 +78,8 @@ class BlockwiseController(TaskController):
                 "change their order with numpy.moveaxis, or choose a part of it as region."
             )
         task = BlockwiseTask(request, plane_indices)
-        self._runner.run_task(
-            task, "Looking at the image …", blockwise_task_steps, request, plane_indices, place
-        )
+        inputs = (request, plane_indices, place, self._limits)
+        self._runner.run_task(task, "Looking at the image …", blockwise_task_steps, *inputs)
 
     def _on_ended(self, task: BlockwiseTask, result: BlockwiseTaskOutput | None) -> None:
         if result is None:
@@ -104,7 +111,7 @@ class BlockwiseController(TaskController):
             if get_record_entries(layer).get("store") == key:
                 self._viewer.layers.remove(layer)
         height, width = source.shape
-        paintable = height * width <= PAINTABLE or len(store.levels) == 1
+        paintable = height * width <= self._limits.paintable_pixels or len(store.levels) == 1
         layer = self._viewer.add_labels(
             store.labels if paintable else store.levels,
             name=f"{source.image.name} nuclei",

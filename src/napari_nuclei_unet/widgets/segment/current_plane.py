@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 
 from ...errors import UserError
+from ...limits import DEFAULT_LIMITS, Limits
 from ..layers.image_source import WHOLE_IMAGE, ImageSource
 from ..session.plane_result import PlaneResult
 from .blockwise_task import is_large
@@ -32,11 +33,17 @@ class CurrentPlane:
     source_form : SourceForm
     model : ModelForm
     predictions : PredictionCache
+    limits : Limits, optional
     """
 
     def __init__(
-        self, source_form: SourceForm, model: ModelForm, predictions: PredictionCache
+        self,
+        source_form: SourceForm,
+        model: ModelForm,
+        predictions: PredictionCache,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        self._limits = limits
         self._source_form, self._model, self._predictions = source_form, model, predictions
 
     def plane_result(self) -> PlaneResult | None:
@@ -63,7 +70,8 @@ class CurrentPlane:
     def explain_missing(self) -> str:
         """Return a message that explains why the plane has no cached result."""
         source = self._whole_source()
-        return TOO_LARGE_TO_RETUNE if source and is_large(source) else PLANE_NOT_SEGMENTED
+        is_too_large = source and is_large(source, self._limits)
+        return TOO_LARGE_TO_RETUNE if is_too_large else PLANE_NOT_SEGMENTED
 
     def has_mixed_settings(self, layer: Labels) -> bool:
         """Return whether planes of the labels are known to have different settings."""

@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
+from ...limits import DEFAULT_LIMITS, Limits
 from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
 from ..common.controls import create_button, create_row, create_section, fill_layout
@@ -52,10 +53,14 @@ class SegmentWidget(QWidget):
     ----------
     napari_viewer : napari.viewer.Viewer
         A ``napari.components.ViewerModel`` will do.
+    limits : Limits, optional
     """
 
-    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+    def __init__(
+        self, napari_viewer: napari.viewer.Viewer, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         super().__init__()
+        self._limits = limits
         self._viewer = napari_viewer
         self._predictions = PredictionCache()
         self._restoring = True  # while the form is set as a whole, nothing is retuned
@@ -70,7 +75,7 @@ class SegmentWidget(QWidget):
         )
         self._plane_writer, self._stack_writer = PlaneWriter(context), StackWriter(context)
         self._retune_controller = RetuneController(context)
-        self._blockwise_controller = BlockwiseController(context)
+        self._blockwise_controller = BlockwiseController(context, limits)
         self._watch()
         self._show_thresholds()
         self._restoring = False
@@ -86,7 +91,9 @@ class SegmentWidget(QWidget):
         self._source_form = SourceForm(self._viewer)
         self._model = ModelForm()
         self._form = ParamsForm(SegmentParams)
-        self._current_plane = CurrentPlane(self._source_form, self._model, self._predictions)
+        self._current_plane = CurrentPlane(
+            self._source_form, self._model, self._predictions, self._limits
+        )
         self._status_panel = StatusPanel()
         self._display_options = DisplayOptions(self._viewer, self._source_form)
         self._linking_panel = LinkingPanel(self._viewer, self._source_form, self._predictions.write)
@@ -228,7 +235,7 @@ class SegmentWidget(QWidget):
             request = self._request(source)
             if region != VISIBLE_REGION:
                 planes = self._source_form.planes.plane_indices(source.plane_index)
-                if is_large(source):
+                if is_large(source, self._limits):
                     self._blockwise_controller.start(request, planes or [source.plane_index])
                     return
             place = source.placement
