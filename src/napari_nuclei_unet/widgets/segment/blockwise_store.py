@@ -1,4 +1,4 @@
-"""Block-wise segmentation into an OME-Zarr store, in the thread."""
+"""Block-wise segmentation of an image layer into an OME-Zarr store, in the thread."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...arrays.axes import PlaneIndex, PlaneView
-from ...blockwise.journal import JOURNAL_FILE_NAME, Journal, read_fingerprint
+from ...blockwise.journal import JOURNAL_FILE_NAME, read_fingerprint
 from ...blockwise.retry import RunProgress
 from ...errors import UserError
 from ...io.ngff import LabelsGrid
 from ...io.paths import results_folder, sanitize_name
 from ...io.tables import read_table
 from ...limits import DEFAULT_LIMITS, Limits
-from ...models.model import load_model, read_card
-from ...progress import Step, Stop, forward_stop
+from ...models.model import read_card
+from ...progress import Step, Stop
 from ...provenance.record import Provenance
 from ..common.job import reserve_threads
 from ..layers.image_source import ImageSource
 from ..layers.labels_layer import LayerPlacement
 from .plane_task import SegmentRequest, describe_origin, find_sampled_file, sample_checksum
+
+if TYPE_CHECKING:
+    from ...blockwise.to_store import StoreJob
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +42,8 @@ class BlockwiseTaskOutput:
     path : Path
         Of the store.
     progress : RunProgress
-    whole : bool
-        Whether all planes are finished.
-    provenance : Provenance
+    provenance : Provenance or None
+        As it stands in the store; None: the run was stopped.
     table : pandas.DataFrame or None
         Of all nuclei, if all planes are finished.
     already_done : bool
@@ -50,8 +52,7 @@ class BlockwiseTaskOutput:
 
     path: Path
     progress: RunProgress
-    whole: bool
-    provenance: Provenance
+    provenance: Provenance | None = None
     table: Any = None
     already_done: bool = False
 
@@ -64,64 +65,53 @@ def blockwise_task_steps(
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
     """Segment planes into a store, or what is left of them; runs in the thread."""
     # torch and zarr are imported when they are needed: napari starts faster
-    from ...io.locks import write_lock
+    from ...blockwise.to_store import segment_to_store_steps
+    from ...io.ome_zarr import LabelsStore
 
     reserve_threads(request.threads_free)
-    fingerprint = _run_fingerprint(request, plane_indices)
-    path = _store_path(request.source.image.name, fingerprint)
-    inputs = (request, plane_indices, place, path, fingerprint, limits)
-    with write_lock(path):
-        return (yield from _segment_into_store_steps(*inputs))
+    job = _store_job(request, plane_indices, place, limits)
+    ended = yield from segment_to_store_steps(job)
+    path = job.files.labels
+    if not ended.is_whole:
+        return BlockwiseTaskOutput(path, ended.progress)
+    provenance = Provenance.from_json(LabelsStore.open_existing(path).record)
+    table = read_table(job.files.table)
+    return BlockwiseTaskOutput(path, ended.progress, provenance, table, ended.already_done)
 
 
-def _segment_into_store_steps(
+def _store_job(
     request: SegmentRequest,
     plane_indices: Sequence[PlaneIndex],
     place: LayerPlacement,
-    path: Path,
-    fingerprint: dict[str, Any],
     limits: Limits,
-) -> Generator[Step, Stop, BlockwiseTaskOutput]:
-    """Segment the planes that are left into a store."""
+) -> StoreJob:
     from ...blockwise.block import BlockParams, InMemoryPlane
-    from ...blockwise.run import BlockwisePlane, segment_blockwise_steps
-    from ...io.ome_zarr import LabelsStore
+    from ...blockwise.run import BlockwisePlane
+    from ...blockwise.to_store import StoreFiles, StoreJob
 
     source = request.source
-    store = LabelsStore.create(path, _labels_grid(source, place), np.int32, limits.chunk)
-    table = path.with_name(f"{path.name.removesuffix('.ome.zarr')}.csv")
-    journal = Journal(path / JOURNAL_FILE_NAME, table, fingerprint)
-    journal.begin()
-    already_done = store.finished
+    fingerprint = _run_fingerprint(request, plane_indices)
+    labels = _store_path(source.image.name, fingerprint)
+    table = labels.with_name(f"{labels.name.removesuffix('.ome.zarr')}.csv")
     planes = [source.at_plane(index) for index in plane_indices]
-    layers = [
-        BlockwisePlane(
-            InMemoryPlane(PlaneView(source.pixels, plane.plane_index)),
-            _leading_index(plane),
-            plane_columns(plane),
-        )
-        for plane in planes
-    ]
-    block_params = BlockParams(
-        request.model, request.params, request.device, source.region, limits.block_size
-    )
-    check = partial(_check_source_exists, _lazy_source_path(source))
-    progress = yield from forward_stop(
-        segment_blockwise_steps(layers, store, journal, block_params, check=check)
-    )
-    whole = progress.next_plane(len(layers)) is None
-    provenance = (
-        Provenance.from_json(store.record) if already_done else _describe(request, progress)
-    )
-    if whole and not store.finished:
-        store.write_record(provenance.to_json())
-        for step in store.build_pyramid():
-            if (yield step):
-                return BlockwiseTaskOutput(path, progress, False, provenance)
-        if not progress.failed:
-            store.finish()
-    return BlockwiseTaskOutput(
-        path, progress, whole, provenance, read_table(table) if whole else None, already_done
+    return StoreJob(
+        files=StoreFiles(labels, table),
+        fingerprint=fingerprint,
+        planes=[
+            BlockwisePlane(
+                InMemoryPlane(PlaneView(source.pixels, plane.plane_index)),
+                _leading_index(plane),
+                plane_columns(plane),
+            )
+            for plane in planes
+        ],
+        grid=_labels_grid(source, place),
+        block_params=BlockParams(
+            request.model, request.params, request.device, source.region, limits.block_size
+        ),
+        image=_LayerFile(_lazy_source_path(source)),
+        describe=partial(_describe, request),
+        chunk=limits.chunk,
     )
 
 
@@ -131,16 +121,26 @@ def _lazy_source_path(source: ImageSource) -> Path | None:
     return path if lazy and path is not None and path.exists() else None
 
 
-def _check_source_exists(path: Path | None, _: bool) -> None:
-    """Raise an error if the image is gone: zarr would read its missing chunks as zeros."""
-    try:
-        if path is not None:
-            path.stat()
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be opened any more: see that its disk or server is there, then click "
-            "Segment to go on."
-        ) from error
+@dataclass(frozen=True)
+class _LayerFile:
+    """The file that a layer reads from during the run, if any."""
+
+    path: Path | None
+
+    def check_available(self, _: bool) -> None:
+        """Raise an error if it is gone: zarr would read its missing chunks as zeros."""
+        try:
+            if self.path is not None:
+                self.path.stat()
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be opened any more: see that its disk or server is there, "
+                "then click Segment to go on."
+            ) from error
+
+    def check_unchanged(self) -> None:
+        """Raise an error if it is gone; the layer may have changed what its file holds."""
+        self.check_available(False)
 
 
 def _leading_index(source: ImageSource) -> tuple[int, ...]:
@@ -167,13 +167,10 @@ def _labels_grid(source: ImageSource, place: LayerPlacement) -> LabelsGrid:
     )
 
 
-def _describe(request: SegmentRequest, progress: RunProgress) -> Provenance:
-    """Return the provenance of the run, as far as it holds for all planes."""
-    from ...blockwise.run import describe_run
-
-    ran = describe_run(load_model(request.model), request.params, request.device, progress)
+def _describe(request: SegmentRequest, provenance: Provenance) -> Provenance:
+    """Add what is known of the image to the provenance of a run."""
     origin = describe_origin(request, request.source, find_sampled_file(request.source))
-    return dataclasses.replace(ran, **origin)
+    return dataclasses.replace(provenance, **origin)
 
 
 def _run_fingerprint(

@@ -84,7 +84,7 @@ class BlockwiseController(TaskController):
     def _on_ended(self, task: BlockwiseTask, result: BlockwiseTaskOutput | None) -> None:
         if result is None:
             return
-        if not result.whole:
+        if result.provenance is None:
             self._status_panel.show_message(
                 f"Stopped after {result.progress.nuclei:,} nuclei; Segment goes on from there."
             )
@@ -106,6 +106,7 @@ class BlockwiseController(TaskController):
         # imports zarr, which would delay the start of napari
         from ...io.ome_zarr import LabelsStore
 
+        assert result.provenance is not None  # it was not stopped
         store, key = LabelsStore.open_existing(result.path), str(result.path)
         for layer in list(self._viewer.layers):
             if get_record_entries(layer).get("store") == key:
