@@ -63,5 +63,5 @@ def test_record_of_a_store(qtbot, viewer, widget, check, tmp_path, monkeypatch):
     widget._source_form.planes.kind.value = ALL_PLANES
     click_and_wait(qtbot, widget)
     check("window_store")
-    store = LabelsStore.open_existing(tmp_path / "results" / "cells nuclei.ome.zarr")
+    store = LabelsStore.open_existing(tmp_path / "results" / "cells_labels.ome.zarr")
     check("window_store_file", store.record)

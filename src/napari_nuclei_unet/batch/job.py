@@ -28,6 +28,8 @@ from ..tracking.linking import check_linking
 from .inputs import FileStamp, InputImage, OpenedImage, open_image, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 
+# Thresholds of which the model's own value is the same at every zoom, as good as none.
+ZOOMLESS_THRESHOLDS = ("threshold", "separation", "confidence")
 # Axes of labels in OME-Zarr, in their order; NGFF allows one more axis than these.
 NGFF_ORDER = "TZYX"
 
@@ -132,12 +134,16 @@ class ImageJob:
     def fingerprint(self) -> dict[str, Any]:
         """All that a result depends on; JSON.
 
-        Parameters have the form of flags, as in the files that are there already. No key is
-        "shape", by which tifffile recognizes its own metadata in a description.
+        It is the same in the window and on the command line. Parameters have the form of flags, as
+        in the files that are there already. No key is "shape", by which tifffile recognizes its
+        own metadata in a description.
         """
         settings = self.settings
         params = dataclasses.asdict(settings.params)
         del params["batch"]  # the number of tiles in a batch changes nothing
+        for name in ZOOMLESS_THRESHOLDS:  # in the window, each has a value
+            if params[name] == settings.model.card.thresholds.get(name):
+                params[name] = None
         values = params | {
             "version": version("napari-nuclei-unet"),
             "model": settings.model.card.sha256,

@@ -16,7 +16,7 @@ from ..layers.image_source import ImageSource
 from ..layers.labels_record import get_record_entries, set_record_entries, write_record
 from ..layers.measurements import create_measurement_source
 from ..layers.streamed_features import select_plane_rows
-from .blockwise_store import BlockwiseTaskOutput, blockwise_task_steps, plane_columns
+from .blockwise_store import BlockwiseTaskOutput, blockwise_task_steps
 from .plane_task import PlaneTask, SegmentRequest
 from .runner import SegmentContext, TaskController
 
@@ -125,18 +125,18 @@ class BlockwiseController(TaskController):
         # it is no image's own: later results of a region get an in-memory layer of their own
         set_record_entries(layer, store=key, layer=None)
         self._display_options.apply(layer)
-        _tabulate(layer, planes, result.table)
+        _tabulate(layer, planes, result)
 
 
-def _tabulate(layer: Labels, planes: Sequence[ImageSource], table: Any) -> None:
+def _tabulate(layer: Labels, planes: Sequence[ImageSource], result: BlockwiseTaskOutput) -> None:
     """Fill the features table of the layer."""
     features = get_features_table(layer)
-    for plane in planes:
+    for plane, columns in zip(planes, result.columns, strict=True):
         origin = create_measurement_source(plane, lambda: None)
         features.set_measurements(
             plane.placement.index,
             origin,
-            select_plane_rows(table, plane_columns(plane), plane.shape, origin.spacing),
+            select_plane_rows(result.table, columns, plane.shape, origin.spacing),
         )
     features.publish()
 
