@@ -20,11 +20,8 @@ from numpy.typing import NDArray
 from napari_nuclei_unet import load_model, run, segment_steps
 from napari_nuclei_unet.blockwise.block import BlockParams, BlockTask, InMemoryPlane
 from napari_nuclei_unet.blockwise.journal import Journal
-from napari_nuclei_unet.blockwise.run import (
-    BlockwisePlane,
-    compute_locally_steps,
-    segment_blockwise_steps,
-)
+from napari_nuclei_unet.blockwise.run import compute_locally_steps, segment_blockwise_steps
+from napari_nuclei_unet.blockwise.stages import BlockwisePlane
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.metrics.matching import count_matches

@@ -20,7 +20,8 @@ from test_streaming import SMALL_BLOCKS, begin, mosaic, stream
 from napari_nuclei_unet import UserError, run
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.blockwise.cluster import FilePlane, connect_to_cluster
-from napari_nuclei_unet.blockwise.run import BlockwisePlane, segment_blockwise_steps
+from napari_nuclei_unet.blockwise.run import segment_blockwise_steps
+from napari_nuclei_unet.blockwise.stages import BlockwisePlane
 
 distributed = pytest.importorskip("distributed")
 

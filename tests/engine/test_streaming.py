@@ -17,12 +17,8 @@ from napari_nuclei_unet.arrays.blocks import number_surviving_labels
 from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
 from napari_nuclei_unet.blockwise.journal import Journal
-from napari_nuclei_unet.blockwise.run import (
-    BlockStep,
-    BlockwisePlane,
-    compute_locally_steps,
-    segment_blockwise_steps,
-)
+from napari_nuclei_unet.blockwise.run import compute_locally_steps, segment_blockwise_steps
+from napari_nuclei_unet.blockwise.stages import BlockStep, BlockwisePlane
 from napari_nuclei_unet.blockwise.survey import survey_steps
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore

@@ -17,7 +17,8 @@ from ..arrays.axes import PlaneIndex, PlaneView
 from ..arrays.relabel import relabel_sequential
 from ..blockwise.block import BlockParams, InMemoryPlane
 from ..blockwise.cluster import FilePlane
-from ..blockwise.run import BlockwisePlane, ComputeBlocks, compute_locally_steps
+from ..blockwise.run import ComputeBlocks, compute_locally_steps
+from ..blockwise.stages import BlockwisePlane
 from ..blockwise.to_store import OpenStore, StoreFiles, StoreJob, segment_to_store_steps
 from ..errors import UserError
 from ..io.atomic import atomic_write

@@ -24,7 +24,8 @@ from ..limits import DEFAULT_LIMITS
 from ..models.model import load_model
 from ..progress import Step, Stop, run
 from .block import BlockResult, BlockTask, segment_block_steps
-from .run import ComputeBlocks, SegmentedBlockStep
+from .run import ComputeBlocks
+from .stages import SegmentedBlockStep
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -17,16 +17,12 @@ from ..limits import DEFAULT_LIMITS
 from ..models.model import load_model
 from ..progress import Step, Stop
 from ..provenance.record import Provenance
+from ..segmentation.device import plan_inference
 from .block import BlockParams
 from .journal import JOURNAL_FILE_NAME, Journal
 from .retry import RunProgress
-from .run import (
-    BlockwisePlane,
-    ComputeBlocks,
-    compute_locally_steps,
-    describe_run,
-    segment_blockwise_steps,
-)
+from .run import ComputeBlocks, compute_locally_steps, segment_blockwise_steps
+from .stages import BlockwisePlane
 
 
 @dataclass(frozen=True)
@@ -244,11 +240,8 @@ def _link_steps(
 
 def _finish_steps(job: StoreJob, result: OpenStore) -> Generator[Step, Stop, StoreOutcome]:
     """Build the pyramid, and write the record; without failures the labels are finished."""
-    params, progress, labels = job.block_params, result.journal.progress, result.labels
-    model = load_model(params.model)
-    record = job.describe(
-        describe_run(model, params.params, params.device, progress)
-    ).to_json()  # fmt: skip
+    progress, labels = result.journal.progress, result.labels
+    record = job.describe(_describe_run(job.block_params, progress)).to_json()
     if any(labels.record.get(name) != record[name] for name in ("nuclei", "failed")):
         for step in labels.build_pyramid():
             if (yield step):
@@ -259,3 +252,19 @@ def _finish_steps(job: StoreJob, result: OpenStore) -> Generator[Step, Stop, Sto
         labels.finish()
         job.files.unlinked.remove()
     return StoreOutcome(progress, progress.nuclei)
+
+
+def _describe_run(params: BlockParams, progress: RunProgress) -> Provenance:
+    """Return the provenance of a run, as far as blocks and planes share it."""
+    model = load_model(params.model)
+    return Provenance.of_run(
+        model=model.card.name,
+        model_sha256=model.card.sha256,
+        params=params.params,
+        device=params.device,
+        ran_on=plan_inference(params.params, params.device, model.network.config),
+        seconds=round(progress.seconds, 3),
+        format="zarr",
+        nuclei=progress.nuclei,
+        failed=tuple(block.message for block in progress.failed),
+    )

@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
 
-from ..arrays.tiling import iter_steps
+from ..arrays.tiling import split_extent
 from ..errors import UserError
 from ..limits import DEFAULT_LIMITS
 from ..progress import Step
@@ -291,7 +291,7 @@ def _add(
 def _chunk_boxes(array: Any) -> list[tuple[slice, ...]]:
     """List the boxes of the chunks of an array."""
     axes = zip(array.shape, array.chunks, strict=True)
-    return list(itertools.product(*(iter_steps(slice(0, n), edge) for n, edge in axes)))
+    return list(itertools.product(*(split_extent(slice(0, n), edge) for n, edge in axes)))
 
 
 def _read_every_second(below: Any, box: tuple[slice, ...], axes: str) -> NDArray[Any]:

@@ -90,7 +90,7 @@ def _store_job(
     limits: Limits,
 ) -> StoreJob:
     from ...blockwise.block import BlockParams, InMemoryPlane
-    from ...blockwise.run import BlockwisePlane
+    from ...blockwise.stages import BlockwisePlane
     from ...blockwise.to_store import StoreJob
 
     source = request.source
