@@ -201,6 +201,31 @@ def test_a_run_of_the_command_line_goes_on_in_the_window(
     assert "segmented before" in status(widget)
 
 
+@pytest.mark.parametrize("axes", ["YX", "YXC", "CYX"])
+def test_a_plane_of_a_file_is_the_same_run_for_both(
+    qtbot, viewer, widget, plane, tmp_path, bright_file, axes
+):
+    """Grey, in colours, and one of six channels: what the window has finished is skipped."""
+    pixels = {
+        "YX": plane,
+        "YXC": np.dstack([plane] * 3),
+        "CYX": np.stack([plane * 0] * 2 + [plane] * 4),
+    }[axes]
+    path, results = tmp_path / "a.ome.zarr", tmp_path / "results"
+    zarr.create_array(path, data=pixels, chunks=tuple(min(100, n) for n in pixels.shape))
+    image = viewer.add_image(da.from_array(pixels, chunks=100), name="b", rgb=axes == "YXC")
+    image._source = image.source.model_copy(update={"path": str(path)})
+    flags = []
+    if axes == "CYX":
+        widget._source_form.axis.value, widget._source_form.channel.value = 0, 3
+        flags = ["--channel", 3]
+    click_and_wait(qtbot, widget)
+    assert status(widget).startswith(f"{len(CENTRES)} nuclei")
+    args = ["segment", path, "--out", results, "--format", "zarr", "--model", bright_file, *flags]
+    assert main(list(map(str, args)), LIMITS) == 0
+    assert "skipped" in (results / "nuclei_summary.csv").read_text()
+
+
 def test_some_planes_of_a_file_are_a_run_of_their_own(
     qtbot, viewer, widget, plane, tmp_path, bright_file
 ):

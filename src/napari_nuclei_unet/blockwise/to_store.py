@@ -231,11 +231,14 @@ def _link_steps(
     journal = linked.journal
     journal.commit(RunProgress())  # the table is replaced: its length is known afterwards
     nuclei = yield from linker.steps(unlinked, linked)
-    size, crc = journal.table.stat().st_size, file_crc32(journal.table)
-    progress = unlinked.journal.progress
-    journal.commit(
-        replace(progress, nuclei=nuclei, table_bytes=size, table_crc=crc, surveys={})
-    )  # fmt: skip
+    after = replace(
+        unlinked.journal.progress,
+        nuclei=nuclei,
+        table_bytes=journal.table.stat().st_size,
+        table_crc=file_crc32(journal.table),
+        surveys={},
+    )
+    journal.commit(after)
 
 
 def _finish_steps(job: StoreJob, result: OpenStore) -> Generator[Step, Stop, StoreOutcome]:
