@@ -17,15 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import load_model, run, segment_steps
 from napari_nuclei_unet.blockwise.block import BlockParams, BlockTask, InMemoryPlane
 from napari_nuclei_unet.blockwise.journal import Journal
-from napari_nuclei_unet.blockwise.run import (
-    BlockwisePlane,
-    compute_locally_steps,
-    segment_blockwise_steps,
-)
+from napari_nuclei_unet.blockwise.run import compute_locally_steps, segment_blockwise_steps
+from napari_nuclei_unet.blockwise.stages import BlockwisePlane
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.metrics.matching import count_matches
@@ -90,7 +86,6 @@ def by_blocks(
 ) -> tuple[NDArray[np.int32], Sequence[BlockTask]]:
     """Labels, as they stand in the store, and what was done for them."""
     seen: list[BlockTask] = []
-    blockwise.BLOCK_SIZE = block
 
     def compute(tasks: Sequence[BlockTask]) -> Generator:
         seen.extend(tasks)
@@ -106,7 +101,7 @@ def by_blocks(
                 [BlockwisePlane(InMemoryPlane(image))],
                 store,
                 journal,
-                BlockParams("nuclei"),
+                BlockParams("nuclei", size=block),
                 compute,
             )
         )

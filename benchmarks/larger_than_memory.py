@@ -158,7 +158,8 @@ def stream(image: Path) -> tuple[int, str]:
     """Segment a zarr block by block, with all that the command line writes of it."""
     from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
     from napari_nuclei_unet.blockwise.journal import Journal
-    from napari_nuclei_unet.blockwise.run import BlockStep, BlockwisePlane, segment_blockwise_steps
+    from napari_nuclei_unet.blockwise.run import segment_blockwise_steps
+    from napari_nuclei_unet.blockwise.stages import BlockStep, BlockwisePlane
     from napari_nuclei_unet.io.lazy_images import open_lazily
     from napari_nuclei_unet.io.ngff import LabelsGrid
     from napari_nuclei_unet.io.ome_zarr import LabelsStore

@@ -39,7 +39,8 @@ def run(
     steps : generator
         As from ``segmentation.segment.segment_steps``.
     on_step : callable, optional
-        Called with every step. If it returns True, the run stops early with what is finished.
+        Called with every step. Once it has returned True, the run stops early with what is
+        finished.
 
     Returns
     -------
@@ -52,7 +53,7 @@ def run(
             step = steps.send(stop)
         except StopIteration as end:
             return end.value
-        stop = on_step is not None and on_step(step) is True
+        stop = (on_step is not None and on_step(step) is True) or stop
 
 
 def forward_stop(

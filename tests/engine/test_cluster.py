@@ -15,22 +15,19 @@ from itertools import count
 import numpy as np
 import pytest
 import tifffile
-from test_streaming import begin, mosaic, stream
+from test_streaming import SMALL_BLOCKS, begin, mosaic, stream
 
-import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import UserError, run
 from napari_nuclei_unet.arrays.axes import PlaneIndex
-from napari_nuclei_unet.blockwise.block import BlockParams
 from napari_nuclei_unet.blockwise.cluster import FilePlane, connect_to_cluster
-from napari_nuclei_unet.blockwise.run import BlockwisePlane, segment_blockwise_steps
+from napari_nuclei_unet.blockwise.run import segment_blockwise_steps
+from napari_nuclei_unet.blockwise.stages import BlockwisePlane
 
 distributed = pytest.importorskip("distributed")
 
 
 @pytest.fixture
-def image(tmp_path, monkeypatch):
-    """Blocks are planned here, so that their size is that of this process."""
-    monkeypatch.setattr(blockwise, "BLOCK_SIZE", 256)
+def image(tmp_path):
     pixels = mosaic("fluorescence_small", (700, 700))
     tifffile.imwrite(tmp_path / "image.tif", pixels, tile=(128, 128))
     (tmp_path / "here").mkdir()
@@ -46,12 +43,12 @@ def cluster():
         yield made
 
 
-def on_cluster(address, folder, on_step=None):
+def on_cluster(address, folder, on_step=None, timeout=15):
     store, journal = begin(folder, (700, 700))
     layers = [BlockwisePlane(FilePlane(str(folder / "image.tif"), 0, PlaneIndex((None, None))))]
-    with connect_to_cluster(address, "nuclei") as compute:
+    with connect_to_cluster(address, "nuclei", timeout) as compute:
         progress = run(
-            segment_blockwise_steps(layers, store, journal, BlockParams("nuclei"), compute), on_step
+            segment_blockwise_steps(layers, store, journal, SMALL_BLOCKS, compute), on_step
         )
     return progress, store.labels[:]
 
@@ -89,10 +86,9 @@ def test_processes_of_this_machine_can_be_asked_for(tmp_path, image):
         ("tcp://127.0.0.1:9", "cannot be reached"),
     ],
 )
-def test_a_scheduler_that_is_none_is_told(tmp_path, image, address, words, monkeypatch):
-    monkeypatch.setattr("napari_nuclei_unet.blockwise.cluster.SCHEDULER_TIMEOUT", 1)
+def test_a_scheduler_that_is_none_is_told(tmp_path, image, address, words):
     with pytest.raises(UserError, match=words):
-        on_cluster(address, tmp_path)
+        on_cluster(address, tmp_path, timeout=1)
 
 
 @contextmanager

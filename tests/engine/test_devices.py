@@ -18,7 +18,8 @@ def test_what_is_set_is_obeyed():
 
 
 def test_a_processor_without_16_bit_arithmetic_works_in_fp32():
-    own = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    claimed = torch.cpu.get_capabilities()
+    own = claimed.get("amx_tile") or claimed.get("avx512_bf16")
     precision = plan_inference(SegmentParams(), "cpu", CONFIG).precision
     assert precision in (("fp32", "bf16") if own else ("fp32",))
 
@@ -26,7 +27,7 @@ def test_a_processor_without_16_bit_arithmetic_works_in_fp32():
 def test_16_bits_that_onednn_may_not_use_are_not_chosen():
     """On a processor with AMX, torch would multiply them itself, a hundred times as slowly."""
     code = (
-        "import torch; torch.cpu._is_amx_tile_supported = lambda: True; "
+        "import torch; torch.cpu.get_capabilities = lambda: {'amx_tile': True}; "
         "from napari_nuclei_unet.segmentation.device import choose_device_and_precision as choose; "
         "print(choose('cpu', 'auto')[1])"
     )

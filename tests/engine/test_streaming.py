@@ -5,25 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from itertools import count as count_from
 
 import numpy as np
 import pytest
 import zarr
 
-import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import UserError, run, segment
 from napari_nuclei_unet.arrays.blocks import number_surviving_labels
 from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
 from napari_nuclei_unet.blockwise.journal import Journal
-from napari_nuclei_unet.blockwise.run import (
-    BlockStep,
-    BlockwisePlane,
-    compute_locally_steps,
-    segment_blockwise_steps,
-)
+from napari_nuclei_unet.blockwise.run import compute_locally_steps, segment_blockwise_steps
+from napari_nuclei_unet.blockwise.stages import BlockStep, BlockwisePlane
 from napari_nuclei_unet.blockwise.survey import survey_steps
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
@@ -43,9 +38,7 @@ def mosaic(name, shape):
     return wide[: shape[0], : shape[1]]
 
 
-@pytest.fixture
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(blockwise, "BLOCK_SIZE", 256)
+SMALL_BLOCKS = BlockParams("nuclei", size=256)
 
 
 def begin(folder, shape, wish=None):
@@ -60,13 +53,13 @@ def begin(folder, shape, wish=None):
 def stream(image, folder, wanted=None, on_step=None):
     store, journal = begin(folder, image.shape[:2])
     steps = segment_blockwise_steps(
-        [BlockwisePlane(InMemoryPlane(image))], store, journal, wanted or BlockParams("nuclei")
+        [BlockwisePlane(InMemoryPlane(image))], store, journal, wanted or SMALL_BLOCKS
     )
     return run(steps, on_step), store.labels[:]
 
 
 @pytest.mark.parametrize("name", ["fluorescence_small", "histology_purple"])
-def test_blocks_give_the_nuclei_of_the_whole_plane(tmp_path, small_blocks, name):
+def test_blocks_give_the_nuclei_of_the_whole_plane(tmp_path, name):
     image = mosaic(name, (700, 830))
     progress, labels = stream(image, tmp_path)
     whole = segment(image)
@@ -75,7 +68,7 @@ def test_blocks_give_the_nuclei_of_the_whole_plane(tmp_path, small_blocks, name)
     assert not progress.failed
 
 
-def test_no_nucleus_is_cut_along_a_seam(tmp_path, small_blocks):
+def test_no_nucleus_is_cut_along_a_seam(tmp_path):
     """Of the nuclei that reach over a seam, the other way round: each has one partner."""
     image = mosaic("fluorescence_small", (600, 800))
     _, labels = stream(image, tmp_path)
@@ -90,14 +83,13 @@ def test_no_nucleus_is_cut_along_a_seam(tmp_path, small_blocks):
                 assert len(np.unique(ours[theirs == nucleus])) == 1
 
 
-def test_zoomed_nuclei_are_found_as_in_the_whole_plane(tmp_path, monkeypatch):
-    monkeypatch.setattr(blockwise, "BLOCK_SIZE", 512)
+def test_zoomed_nuclei_are_found_as_in_the_whole_plane(tmp_path):
     image = np.kron(mosaic("fluorescence_small", (400, 400)), np.ones((3, 3), np.uint8))
-    _, labels = stream(image, tmp_path)
+    _, labels = stream(image, tmp_path, BlockParams("nuclei", size=512))
     assert count_matches(segment(image), labels).scores()["AP@0.5"] > 0.95
 
 
-def test_the_table_tells_every_nucleus_once(tmp_path, small_blocks):
+def test_the_table_tells_every_nucleus_once(tmp_path):
     image = mosaic("fluorescence_small", (520, 520))
     progress, labels = stream(image, tmp_path)
     table = np.genfromtxt(tmp_path / "out.csv", delimiter=",", names=True)
@@ -107,7 +99,7 @@ def test_the_table_tells_every_nucleus_once(tmp_path, small_blocks):
     assert (labels[*places] == table["label"]).mean() > 0.95
 
 
-def test_empty_squares_are_skipped_and_change_nothing(tmp_path, small_blocks):
+def test_empty_squares_are_skipped_and_change_nothing(tmp_path):
     image = np.full((1100, 1300), 8, np.uint8)
     image[40:400, 60:440] = mosaic("fluorescence_small", (360, 380))
     steps = []
@@ -117,7 +109,7 @@ def test_empty_squares_are_skipped_and_change_nothing(tmp_path, small_blocks):
     assert len(blocks) < 10  # of 30
 
 
-def test_stopped_and_gone_on_with_equals_uninterrupted(tmp_path, small_blocks):
+def test_stopped_and_gone_on_with_equals_uninterrupted(tmp_path):
     image = mosaic("fluorescence_small", (600, 600))
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
@@ -137,32 +129,28 @@ def test_stopped_and_gone_on_with_equals_uninterrupted(tmp_path, small_blocks):
 
 
 KILLED = """
-import sys, numpy as np
+import sys
 from pathlib import Path
-import napari_nuclei_unet.blockwise.block as blockwise
-blockwise.BLOCK_SIZE = 256
 sys.path.insert(0, {tests!r})
 from test_streaming import mosaic, stream
-stream(mosaic("fluorescence_small", (600, 600)), Path({folder!r}))
+def tell(step):
+    print(getattr(step, "block", 0), flush=True)
+stream(mosaic("fluorescence_small", (600, 600)), Path({folder!r}), on_step=tell)
 """
 
 
-def test_killed_at_any_moment_and_gone_on_with_equals_uninterrupted(tmp_path, small_blocks):
+def test_killed_at_any_moment_and_gone_on_with_equals_uninterrupted(tmp_path):
     image = mosaic("fluorescence_small", (600, 600))
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
     _, expected = stream(image, tmp_path / "whole")
     program = KILLED.format(tests=os.path.dirname(__file__), folder=str(tmp_path / "parts"))
-    journal = tmp_path / "parts" / "out.zarr" / "journal.json"
     for wanted in (1, 4):
-        child = subprocess.Popen([sys.executable, "-c", program])
-        until = time.monotonic() + 60
-        while time.monotonic() < until and child.poll() is None:
-            if journal.is_file() and json.loads(journal.read_text())["progress"]["block"] >= wanted:
-                break
-            time.sleep(0.002)
-        child.send_signal(signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL
+        command = [sys.executable, "-c", program]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert any(int(block) >= wanted for block in child.stdout)
+            child.send_signal(signal.SIGKILL)
+        assert child.returncode == -signal.SIGKILL
     _, labels = stream(image, tmp_path / "parts")
     assert np.array_equal(labels, expected)
 
@@ -183,12 +171,12 @@ class Broken:
         return self.pixels[part]
 
 
-def test_a_block_that_cannot_be_read_is_left_empty_and_told(tmp_path, small_blocks):
+def test_a_block_that_cannot_be_read_is_left_empty_and_told(tmp_path):
     image = mosaic("fluorescence_small", (700, 700))
     said = []
     store, journal = begin(tmp_path, image.shape)
     steps = segment_blockwise_steps(
-        [BlockwisePlane(InMemoryPlane(Broken(image)))], store, journal, BlockParams("nuclei")
+        [BlockwisePlane(InMemoryPlane(Broken(image)))], store, journal, SMALL_BLOCKS
     )
     progress = run(steps, lambda step: said.append(step.notice) and False)
     assert progress.next_plane(1) is None
@@ -197,7 +185,7 @@ def test_a_block_that_cannot_be_read_is_left_empty_and_told(tmp_path, small_bloc
     assert progress.nuclei > 50
 
 
-def test_what_could_not_be_read_at_first_only_is_told_with_the_reason(tmp_path, small_blocks):
+def test_what_could_not_be_read_at_first_only_is_told_with_the_reason(tmp_path):
     plane = Broken(mosaic("fluorescence_small", (700, 700)))
     store, journal = begin(tmp_path, plane.shape)
     said = []
@@ -207,7 +195,7 @@ def test_what_could_not_be_read_at_first_only_is_told_with_the_reason(tmp_path, 
         plane.broken = getattr(step, "blocks", 1) == 1  # while the plane is looked at
 
     layers = [BlockwisePlane(InMemoryPlane(plane))]
-    progress = run(segment_blockwise_steps(layers, store, journal, BlockParams("nuclei")), leave)
+    progress = run(segment_blockwise_steps(layers, store, journal, SMALL_BLOCKS), leave)
     assert not progress.failed
     assert [one for one in said if one] == [
         "A part of the image could not be read at first (chunk 1.2 is damaged); its block is tried "
@@ -228,9 +216,7 @@ def check_table(folder, labels, progress):
 
 
 @pytest.mark.parametrize("stops", [False, True], ids=["at once", "stopped meanwhile"])
-def test_blocks_that_could_not_be_read_are_tried_again_by_the_next_run(
-    tmp_path, small_blocks, stops
-):
+def test_blocks_that_could_not_be_read_are_tried_again_by_the_next_run(tmp_path, stops):
     """The disk is gone for a while after the plane was looked at."""
     image = mosaic("fluorescence_small", (700, 700))
     (tmp_path / "whole").mkdir()
@@ -244,7 +230,7 @@ def test_blocks_that_could_not_be_read_are_tried_again_by_the_next_run(
 
     first = run(
         segment_blockwise_steps(
-            [BlockwisePlane(InMemoryPlane(plane))], store, journal, BlockParams("nuclei")
+            [BlockwisePlane(InMemoryPlane(plane))], store, journal, SMALL_BLOCKS
         ),
         leave,
     )
@@ -268,7 +254,7 @@ def test_blocks_that_could_not_be_read_are_tried_again_by_the_next_run(
             store.labels[top : top + 90, left : left + 90] = np.where(window, window, 10**6)
         events = count_from(1)
         steps = segment_blockwise_steps(
-            [BlockwisePlane(InMemoryPlane(plane))], store, journal, BlockParams("nuclei"), compute
+            [BlockwisePlane(InMemoryPlane(plane))], store, journal, SMALL_BLOCKS, compute
         )
         progress = run(steps, lambda _, events=events: stops and next(events) > 3)
     assert len(set(map(str, tried))) == len(failed)
@@ -283,7 +269,7 @@ def test_blocks_that_could_not_be_read_are_tried_again_by_the_next_run(
     check_table(tmp_path / "parts", labels, progress)
 
 
-def test_a_plane_of_which_nothing_can_be_read_is_tried_again_as_a_whole(tmp_path, small_blocks):
+def test_a_plane_of_which_nothing_can_be_read_is_tried_again_as_a_whole(tmp_path):
     image = mosaic("fluorescence_small", (400, 400))
     (tmp_path / "whole").mkdir()
     _, expected = stream(image, tmp_path / "whole")
@@ -298,9 +284,7 @@ def test_a_plane_of_which_nothing_can_be_read_is_tried_again_as_a_whole(tmp_path
         store = LabelsStore.create(tmp_path / "out.zarr", grid, "i4")
         journal = Journal(tmp_path / "journal.json", tmp_path / "out.csv", {})
         journal.begin()
-        return run(
-            segment_blockwise_steps(layers, store, journal, BlockParams("nuclei"))
-        ), store.labels[:]
+        return run(segment_blockwise_steps(layers, store, journal, SMALL_BLOCKS)), store.labels[:]
 
     for _ in range(2):
         progress, labels = again()
@@ -317,7 +301,7 @@ def test_a_plane_of_which_nothing_can_be_read_is_tried_again_as_a_whole(tmp_path
     check_table(tmp_path, labels, progress)
 
 
-def test_an_image_that_is_gone_ends_the_run_and_nothing_is_believed(tmp_path, small_blocks):
+def test_an_image_that_is_gone_ends_the_run_and_nothing_is_believed(tmp_path):
     """What is read of a zarr that is gone is black, which the check of the image finds out."""
     image = mosaic("fluorescence_small", (400, 400))
     (tmp_path / "whole").mkdir()
@@ -335,7 +319,7 @@ def test_an_image_that_is_gone_ends_the_run_and_nothing_is_believed(tmp_path, sm
     how = (
         [BlockwisePlane(InMemoryPlane(array))],
         *begin(tmp_path, image.shape),
-        BlockParams("nuclei"),
+        SMALL_BLOCKS,
     )
     with pytest.raises(UserError, match="gone"):
         run(segment_blockwise_steps(*how, check=check), leave)
@@ -348,7 +332,7 @@ def test_an_image_that_is_gone_ends_the_run_and_nothing_is_believed(tmp_path, sm
             [BlockwisePlane(InMemoryPlane(array))],
             store,
             journal,
-            BlockParams("nuclei"),
+            SMALL_BLOCKS,
             check=check,
         )
     )
@@ -375,18 +359,18 @@ def test_another_wish_does_not_go_on_with_a_run(tmp_path):
         begin(tmp_path, (64, 64), {"model": "two"})
 
 
-def test_a_region_and_nan_are_left_out(tmp_path, small_blocks, bright_file):
+def test_a_region_and_nan_are_left_out(tmp_path):
     image = mosaic("fluorescence_small", (600, 600)).astype(np.float32)
     image[100:140, 100:140] = np.nan
     box = [[0, 0], [0, 300], [400, 300], [400, 0]]
-    wanted = BlockParams("nuclei", SegmentParams(), "auto", Region.of([box]))
+    wanted = replace(SMALL_BLOCKS, region=Region.of([box]))
     _, labels = stream(image, tmp_path, wanted)
     assert labels[:, 301:].max() == 0
     assert labels[:300, :300].max() > 0
     assert not labels[105:135, 105:135].any()
 
 
-def test_a_zarr_is_only_sliced_and_planes_follow_one_another(tmp_path, small_blocks):
+def test_a_zarr_is_only_sliced_and_planes_follow_one_another(tmp_path):
     stack = np.stack([mosaic("fluorescence_small", (300, 300)), np.zeros((300, 300), np.uint8)])
     array = zarr.create_array(tmp_path / "image.zarr", shape=stack.shape, chunks=(1, 128, 128),
                               dtype=stack.dtype)  # fmt: skip
@@ -396,7 +380,7 @@ def test_a_zarr_is_only_sliced_and_planes_follow_one_another(tmp_path, small_blo
     journal = Journal(tmp_path / "journal.json", tmp_path / "out.csv", {})
     journal.begin()
     layers = [BlockwisePlane(InMemoryPlane(stack[z]), (z,), {"z": z}) for z in range(2)]
-    progress = run(segment_blockwise_steps(layers, store, journal, BlockParams("nuclei")))
+    progress = run(segment_blockwise_steps(layers, store, journal, SMALL_BLOCKS))
     assert progress.plane == 2
     assert store.labels[0].max() == progress.nuclei > 10
     assert store.labels[1].max() == 0
@@ -405,7 +389,7 @@ def test_a_zarr_is_only_sliced_and_planes_follow_one_another(tmp_path, small_blo
     assert first.startswith("0,1,")
 
 
-def test_what_a_killed_run_has_left_of_a_block_is_removed(tmp_path, small_blocks):
+def test_what_a_killed_run_has_left_of_a_block_is_removed(tmp_path):
     image = mosaic("fluorescence_small", (600, 600))
     (tmp_path / "whole").mkdir()
     _, expected = stream(image, tmp_path / "whole")
@@ -415,7 +399,7 @@ def test_what_a_killed_run_has_left_of_a_block_is_removed(tmp_path, small_blocks
     assert np.array_equal(labels, expected)
 
 
-def test_a_run_that_goes_on_sees_the_plane_as_before(tmp_path, small_blocks):
+def test_a_run_that_goes_on_sees_the_plane_as_before(tmp_path):
     """What was found out of the plane is kept with what is done."""
     image = mosaic("fluorescence_small", (600, 600))
     turns = count_from(1)
@@ -427,13 +411,13 @@ def test_a_run_that_goes_on_sees_the_plane_as_before(tmp_path, small_blocks):
     store, journal = begin(tmp_path, image.shape)
     run(
         segment_blockwise_steps(
-            [BlockwisePlane(InMemoryPlane(image))], store, journal, BlockParams("nuclei")
+            [BlockwisePlane(InMemoryPlane(image))], store, journal, SMALL_BLOCKS
         )
     )
     assert not journal.progress.surveys
 
 
-def test_large_numbers_on_a_large_offset_are_seen(tmp_path, small_blocks):
+def test_large_numbers_on_a_large_offset_are_seen(tmp_path):
     image = mosaic("fluorescence_small", (400, 400)).astype(np.uint32) + 3_000_000_000
     _, labels = stream(image, tmp_path)
     assert count_matches(segment(image), labels).scores()["AP@0.9"] >= 0.99

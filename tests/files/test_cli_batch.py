@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import imageio.v3 as imageio
 import numpy as np
@@ -18,7 +17,6 @@ import tifffile
 import zarr
 from conftest import discs
 
-import napari_nuclei_unet.blockwise.block as blockwise
 from napari_nuclei_unet import SegmentParams, UserError, run, segment, segment_stack
 from napari_nuclei_unet.batch.inputs import find_inputs
 from napari_nuclei_unet.batch.job import JobSettings, open_job
@@ -28,6 +26,7 @@ from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.io.lazy_images import open_lazily
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.limits import DEFAULT_LIMITS, Limits
 from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.provenance.record import Provenance
 from napari_nuclei_unet.provenance.reproduce import format_command, format_python
@@ -64,11 +63,11 @@ def write_zarr(path, pixels, axes, scale=None, chunks=None):
 
 @pytest.fixture(name="segment")
 def segment_command(tmp_path, bright_file):
-    def run_command(*args, out=None):
+    def run_command(*args, out=None, limits=DEFAULT_LIMITS):
         out = out or tmp_path / "out"
         try:
             return main(["segment", *map(str, args), "--out", str(out), "--model", str(bright_file),
-                         "--diameter", "12"])  # fmt: skip
+                         "--diameter", "12"], limits)  # fmt: skip
         except SystemExit as end:  # argparse ends by itself
             return end.code
 
@@ -315,35 +314,49 @@ def test_a_single_image_may_be_written_under_any_name(tmp_path, segment, capsys)
 @POSIX
 @pytest.mark.parametrize("kind", ["tiff", "zarr"])
 def test_a_file_that_changes_while_it_is_read_fails(tmp_path, bright_file, kind):
-    """It is touched as soon as the process has mapped it into memory."""
+    """It is touched as soon as the first plane is at work."""
     path = write_tiff(tmp_path / "a.tif", np.tile(moving(), (40, 4, 4)), "TYX")
     args = ["segment", path, "--out", tmp_path / "out", "--model", bright_file, "--format", kind]
     command = [sys.executable, "-m", "napari_nuclei_unet.cli", *map(str, args)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=one_thread()) as run:
-        until = time.monotonic() + 60
-        while time.monotonic() < until and run.poll() is None:
-            if opens(run.pid, path):
-                os.utime(path)
-                break
-            time.sleep(0.001)
-        error = run.stderr.read()
+    with on_a_terminal(command) as (run, lines):
+        assert any("plane 1 of " in line for line in lines)
+        os.utime(path)
+        error = "".join(lines)
     assert run.returncode == 2, error
     assert "changed while it was read" in error
     assert not (tmp_path / "out" / "a_labels.tif").exists()
     assert summary(tmp_path / "out")["a.tif"]["status"] == "failed"
 
 
-def opens(pid, path):
-    """Whether a process has mapped a file into memory."""
-    try:
-        with open(f"/proc/{pid}/maps") as maps:
-            return str(path) in maps.read()
-    except OSError:
-        return False
-
-
 def one_thread():
     return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+@contextlib.contextmanager
+def on_a_terminal(command, size=(24, 200)):
+    """A process, and the lines that it shows on a terminal of so many rows and columns.
+
+    A line is there as soon as the next one begins, so that waiting for one is waiting for what it
+    tells. 0: the terminal does not say how large it is.
+    """
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+    with (
+        open(ours, encoding="utf-8", errors="replace") as terminal,
+        subprocess.Popen(command, env=one_thread(), stdout=theirs, stderr=theirs) as run,
+    ):
+        os.close(theirs)
+        yield run, lines_of(terminal)
+
+
+def lines_of(terminal):
+    with contextlib.suppress(OSError):  # how Linux says that nobody writes any more
+        yield from terminal
 
 
 # nuclei over planes
@@ -391,10 +404,10 @@ def test_tracked_nuclei_keep_their_id_and_make_a_table(tmp_path, segment, kind):
     )
 
 
-def test_planes_too_large_to_be_linked_are_refused(tmp_path, segment, monkeypatch, capsys):
-    monkeypatch.setattr("napari_nuclei_unet.batch.out_of_core.LINKING_BYTES_PER_PIXEL", 10**12)
+def test_planes_too_large_to_be_linked_are_refused(tmp_path, segment, capsys):
+    limits = Limits(linking_bytes_per_pixel=10**12)
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
-    assert segment(path, "--join", "t", "--format", "zarr") == 2
+    assert segment(path, "--join", "t", "--format", "zarr", limits=limits) == 2
     told(capsys, "GB of memory", "leave --join and --track out")
 
 
@@ -615,15 +628,14 @@ def test_one_program_at_a_time_writes_into_a_folder(tmp_path, bright_file, segme
     path = write_tiff(tmp_path / "a.tif", moving(100), "TYX")
     out = tmp_path / "out"
     args = [path, "--model", bright_file, "--diameter", 12, "--format", "zarr", "--out", out]
-    other = subprocess.Popen(command_of(*args), env=one_thread())
-    journal = out / "a_labels.ome.zarr" / "nuclei_unet_journal.json"
-    wait_for(journal, 1, other)
-    assert segment(path, "--format", "zarr") == 2
-    told(capsys, "nuclei_summary.csv is being written by another program: wait")
-    with pytest.raises(UserError, match=r"a_labels\.ome\.zarr is being written"):
-        run(segment_job_steps(job_of(path, out, bright_file)))
-    other.send_signal(signal.SIGKILL)
-    assert other.wait() == -signal.SIGKILL
+    with on_a_terminal(command_of(*args)) as (other, lines):
+        assert any("plane 2 of 100" in line for line in lines)
+        assert segment(path, "--format", "zarr") == 2
+        told(capsys, "nuclei_summary.csv is being written by another program: wait")
+        with pytest.raises(UserError, match=r"a_labels\.ome\.zarr is being written"):
+            run(segment_job_steps(job_of(path, out, bright_file)))
+        other.send_signal(signal.SIGKILL)
+    assert other.returncode == -signal.SIGKILL
     assert segment(path, "--format", "zarr") == 0
     assert set(os.listdir(out)) == {"a_labels.ome.zarr", "a_nuclei.csv", "nuclei_summary.csv"}
 
@@ -690,17 +702,16 @@ def test_a_file_of_several_that_is_missing_is_told(tmp_path, segment, capsys):
     assert segment(renamed) == 2
 
 
-def test_large_planes_go_to_zarr_by_themselves(tmp_path, segment, monkeypatch, capsys):
-    monkeypatch.setattr("napari_nuclei_unet.batch.job.LARGE", 4000)
-    monkeypatch.setattr(blockwise, "BLOCK_SIZE", 64)
+def test_large_planes_go_to_zarr_by_themselves(tmp_path, segment):
+    limits = Limits(large_plane_pixels=4000, block_size=64)
     tifffile.imwrite(tmp_path / "a.tif", moving()[0])
     imageio.imwrite(tmp_path / "b.png", moving()[0])
-    assert segment(tmp_path) == 0
+    assert segment(tmp_path, limits=limits) == 0
     for stem in "ab":
         labels = open_lazily(tmp_path / "out" / f"{stem}_labels.ome.zarr").pixels
         assert labels.shape == (60, 80)
         assert labels[...].max() == 3
-    assert segment(tmp_path / "a.tif", "--format", "tiff") == 0
+    assert segment(tmp_path / "a.tif", "--format", "tiff", limits=limits) == 0
     assert tifffile.imread(tmp_path / "out" / "a_labels.tif").max() == 3
 
 
@@ -731,18 +742,6 @@ def command_of(*args):
     return [sys.executable, "-m", "napari_nuclei_unet.cli", "segment", *map(str, args)]
 
 
-def wait_for(journal, planes, run):
-    """Wait until so many planes are finished."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until and run.poll() is None:
-        try:
-            if json.loads(journal.read_text())["progress"]["plane"] >= planes:
-                return
-        except (OSError, ValueError):
-            pass
-        time.sleep(0.002)
-
-
 @POSIX
 @pytest.mark.parametrize("flags", [(), ("--join", "t")], ids=["plain", "joined"])
 def test_killed_and_run_again_equals_uninterrupted(tmp_path, bright_file, flags):
@@ -750,12 +749,11 @@ def test_killed_and_run_again_equals_uninterrupted(tmp_path, bright_file, flags)
     args = [path, "--model", bright_file, "--diameter", 12, "--format", "zarr", *flags]
     assert main(["segment", *map(str, args), "--out", str(tmp_path / "whole")]) == 0
     out = tmp_path / "parts"
-    hidden = ".a_nuclei_unlinked.ome.zarr" if flags else "a_labels.ome.zarr"
-    for planes in (2, 40 if flags else 20):
-        run = subprocess.Popen(command_of(*args, "--out", out), env=one_thread())
-        wait_for(out / hidden / "nuclei_unet_journal.json", planes, run)
-        run.send_signal(signal.SIGKILL)
-        assert run.wait() == -signal.SIGKILL
+    for words in ("plane 3 of 40", "part/s" if flags else "plane 21 of 40"):
+        with on_a_terminal(command_of(*args, "--out", out)) as (run, lines):
+            assert any(words in line for line in lines)
+            run.send_signal(signal.SIGKILL)
+        assert run.returncode == -signal.SIGKILL
     assert not LabelsStore.open_existing(out / "a_labels.ome.zarr").finished
     assert main(["segment", *map(str, args), "--out", str(out)]) == 0
     stores = [
@@ -778,10 +776,10 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, bright_file):
     args = [tmp_path / "*.tif", "--model", bright_file, "--format", "zarr"]
     out = tmp_path / "out"
     command = command_of(*args, "--out", out)
-    with subprocess.Popen(command, env=one_thread(), stderr=subprocess.PIPE, text=True) as run:
-        wait_for(out / "b_labels.ome.zarr" / "nuclei_unet_journal.json", 2, run)
+    with on_a_terminal(command) as (run, lines):
+        assert any("b.tif, plane 3 of 100" in line for line in lines)
         run.send_signal(signal.SIGINT)
-        _, error = run.communicate(timeout=60)
+        error = "".join(lines)
     assert run.returncode == 130
     assert error.splitlines()[-1].startswith("nuclei-unet: stopped")
     assert "Traceback" not in error
@@ -826,7 +824,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_that_passes_for_finished(
         assert not LabelsStore.open_existing(tmp_path / "out" / "noise_labels.ome.zarr").finished
 
 
-def test_a_cluster_gives_what_this_computer_gives(tmp_path, segment, monkeypatch, capsys):
+def test_a_cluster_gives_what_this_computer_gives(tmp_path, segment, capsys):
     pytest.importorskip("distributed")
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
     imageio.imwrite(tmp_path / "b.png", moving()[0])
@@ -839,8 +837,8 @@ def test_a_cluster_gives_what_this_computer_gives(tmp_path, segment, monkeypatch
         for where in ("here", "there")
     )
     np.testing.assert_array_equal(here, there)
-    monkeypatch.setattr("napari_nuclei_unet.blockwise.cluster.SCHEDULER_TIMEOUT", 1)
-    assert segment(path, "--scheduler", "tcp://127.0.0.1:9") == 2
+    limits = Limits(scheduler_timeout=1)
+    assert segment(path, "--scheduler", "tcp://127.0.0.1:9", limits=limits) == 2
     assert "cannot be reached" in capsys.readouterr().err
 
 
@@ -958,26 +956,6 @@ def test_a_damaged_tiff_is_told_once_and_plainly(tmp_path, bright_file):
     assert line.endswith("is damaged or no TIFF.")
 
 
-def on_a_terminal(command, size):
-    """What a command shows on a terminal of so many rows and columns; 0: it does not say."""
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
-    shown = bytearray()
-    with subprocess.Popen(command, env=one_thread(), stdout=theirs, stderr=theirs) as run:
-        os.close(theirs)
-        with contextlib.suppress(OSError):  # how Linux says that nobody writes any more
-            while part := os.read(ours, 4096):
-                shown += part
-    os.close(ours)
-    assert run.returncode == 0
-    return [line for line in shown.decode().split("\r") if line.strip()]
-
-
 @POSIX
 @pytest.mark.parametrize("size", [(24, 100), (0, 0)], ids=["usual", "unknown"])
 def test_the_bar_of_a_large_plane_moves_within_its_blocks(tmp_path, bright_file, size):
@@ -985,14 +963,15 @@ def test_the_bar_of_a_large_plane_moves_within_its_blocks(tmp_path, bright_file,
     path = write_tiff(tmp_path / "a.tif", discs((700, 700), [(y, x) for y in at for x in at]), "YX")
     program = """
         import sys
-        import napari_nuclei_unet.blockwise.block as blockwise
         from napari_nuclei_unet.cli import main
-        blockwise.BLOCK_SIZE = 512
-        sys.exit(main(sys.argv[1:]))
+        from napari_nuclei_unet.limits import Limits
+        sys.exit(main(sys.argv[1:], Limits(block_size=512)))
     """
     args = ["segment", path, "--out", tmp_path / "out", "--model", bright_file, "--tile", 256]
     command = [sys.executable, "-c", textwrap.dedent(program), *map(str, args), "--format", "zarr"]
-    lines = on_a_terminal(command, size)
+    with on_a_terminal(command, size) as (run, shown):
+        lines = [line for line in shown if line.strip()]
+    assert run.returncode == 0
     assert lines[0].startswith("a.tif, looking at the image")
     first = {line for line in lines if "block 1 of " in line}
     assert len({line.partition("%")[0] for line in first}) > 2, lines

@@ -480,11 +480,14 @@ def test_napari_saves_labels(end, layer, tmp_path):
 
 
 def test_napari_offers_every_format_and_keeps_its_own_for_tiff(layer, tmp_path):
-    from napari.plugins._npe2 import file_extensions_string_for_layers
+    from npe2 import PluginManager
 
-    offered = file_extensions_string_for_layers([layer])[0]
-    for end, title in FORMATS.items():
-        assert f"Nuclei U-Net {title} (*{end}" in offered
+    writers = [
+        one
+        for one in PluginManager.instance().iter_compatible_writers(["labels"])
+        if one.command.startswith("napari-nuclei-unet.")
+    ]
+    assert {one.filename_extensions[0]: one.display_name for one in writers} == FORMATS
     layer.save(tmp_path / "a.tif")
     assert read_record(tmp_path / "a.tif") is None
     with told("choose another name"):

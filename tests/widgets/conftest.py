@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel, QPushButton
 
+from napari_nuclei_unet.limits import DEFAULT_LIMITS
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
 
 
@@ -17,9 +18,15 @@ def viewer():
 
 
 @pytest.fixture
-def widget(qtbot, viewer, bright_file):
+def limits():
+    """The limits of the widget; tests and modules that need other ones replace this."""
+    return DEFAULT_LIMITS
+
+
+@pytest.fixture
+def widget(qtbot, viewer, bright_file, limits):
     """The widget "Segment nuclei" with the brightness network chosen."""
-    made = SegmentWidget(viewer)
+    made = SegmentWidget(viewer, limits)
     qtbot.addWidget(made)
     made.use_model_file(bright_file)
     return made

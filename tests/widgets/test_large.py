@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -12,29 +13,40 @@ from conftest import discs
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QLabel
 
-import napari_nuclei_unet.blockwise.block as blockwise
-import napari_nuclei_unet.widgets.segment.blockwise_task as large
-from napari_nuclei_unet import segment
+from napari_nuclei_unet import UserError, run, segment
+from napari_nuclei_unet.batch.inputs import find_inputs
+from napari_nuclei_unet.batch.job import JobSettings, open_job
+from napari_nuclei_unet.batch.outputs import OutputOptions
+from napari_nuclei_unet.batch.run import segment_job_steps
 from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.io.locks import write_lock
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.limits import Limits
 from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
+from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES
 from widgets.conftest import click, click_and_wait, move, settle
 
 CENTRES = [(y, x) for y in range(16, 300, 32) for x in range(16, 400, 32)]
 
 
+LIMITS = Limits(large_plane_pixels=10_000, block_size=128)
+
+
+@pytest.fixture
+def limits():
+    """Small planes are large here, and blocks small."""
+    return LIMITS
+
+
 @pytest.fixture
 def plane(monkeypatch, tmp_path):
-    """Small planes are large here, and blocks small; the store goes where nothing is left."""
+    """A plane that is large here; the store goes where nothing is left."""
     monkeypatch.setenv("NUCLEI_UNET_HOME", str(tmp_path))
-    monkeypatch.setattr(large, "LARGE", 10_000)
-    monkeypatch.setattr(blockwise, "BLOCK_SIZE", 128)
     return discs((300, 400), CENTRES)
 
 
@@ -53,13 +65,13 @@ def test_a_click_makes_a_store_that_can_be_painted(qtbot, viewer, widget, plane,
     assert status(widget).startswith(f"{len(CENTRES)} nuclei")
     labels.selected_label = 9999
     labels.paint((0, 0), 9999)
-    path = tmp_path / "results" / "slide nuclei.ome.zarr"
+    path = tmp_path / "results" / "slide_labels.ome.zarr"
     assert labels.metadata[METADATA_KEY]["store"] == str(path)
     store = LabelsStore.open_existing(path)
     assert store.finished
     assert store.labels[0, 0] == 9999
     assert store.grid.units == ("micrometer", "micrometer")
-    table = (tmp_path / "results" / "slide nuclei.csv").read_text().splitlines()
+    table = (tmp_path / "results" / "slide_nuclei.csv").read_text().splitlines()
     assert len(table) == len(CENTRES) + 1
 
 
@@ -98,7 +110,7 @@ def test_nuclei_of_a_store_have_a_table_and_are_corrected(
 
 def test_cancelled_and_clicked_again_it_goes_on(qtbot, viewer, widget, plane, tmp_path):
     viewer.add_image(plane, name="slide")
-    path = tmp_path / "results" / "slide nuclei.ome.zarr"
+    path = tmp_path / "results" / "slide_labels.ome.zarr"
     stop = lambda step: getattr(step, "nuclei", 0) and click(widget, "cancel")  # noqa: E731
     widget.controller.stepped.connect(stop)
     click(widget, "segment")
@@ -114,18 +126,128 @@ def test_cancelled_and_clicked_again_it_goes_on(qtbot, viewer, widget, plane, tm
     assert len(list(path.parent.glob("*.zarr"))) == 1
 
 
+def write_stack(path):
+    """Slices, every second one mirrored; in the window their axis is thought to be time."""
+    plane = discs((200, 300), [(y, x) for y, x in CENTRES if y < 180 and x < 280])
+    stack = np.stack([plane, plane[:, ::-1]] * 3)
+    tifffile.imwrite(path, stack, metadata={"axes": "ZYX"}, photometric="minisblack")
+    return path
+
+
+def segment_file(path, out, model):
+    args = ["segment", path, "--out", out, "--format", "zarr", "--model", model]
+    assert main(list(map(str, args)), LIMITS) == 0
+
+
+def check_same_run(one, other):
+    """All labels of two folders, and all bytes of their tables."""
+    stores = [LabelsStore.open_existing(folder / "a_labels.ome.zarr") for folder in (one, other)]
+    assert all(store.finished for store in stores)
+    np.testing.assert_array_equal(stores[0].labels[:], stores[1].labels[:])
+    tables = [(folder / "a_nuclei.csv").read_text() for folder in (one, other)]
+    assert tables[0] == tables[1]
+    assert tables[0].startswith("z,label,")
+    assert len(list(other.glob("*.zarr"))) == 1
+
+
+def stop_in_second_plane(step):
+    return getattr(step, "plane", 0) == 1 and getattr(step, "block", 0) >= 2
+
+
+def test_a_run_of_the_window_goes_on_on_the_command_line(
+    qtbot, viewer, widget, plane, tmp_path, bright_file
+):
+    path, results = write_stack(tmp_path / "a.tif"), tmp_path / "results"
+    segment_file(path, tmp_path / "whole", bright_file)
+    viewer.open(path, plugin="napari")
+    widget.source_form.planes.kind.value = ALL_PLANES
+    widget.controller.stepped.connect(
+        lambda step: stop_in_second_plane(step) and click(widget, "cancel")
+    )
+    click_and_wait(qtbot, widget)
+    assert "goes on from there" in status(widget)
+    assert 1 <= progress_in(results / "a_labels.ome.zarr")["plane"] < 6
+    store = LabelsStore.open_existing(results / "a_labels.ome.zarr")
+    store.write((0, 0, 0), 1)  # nobody writes this background again
+    segment_file(path, results, bright_file)
+    assert store.labels[0, 0, 0] == 1
+    store.write((0, 0, 0), 0)
+    check_same_run(tmp_path / "whole", results)
+
+
+def test_a_run_of_the_command_line_goes_on_in_the_window(
+    qtbot, viewer, widget, plane, tmp_path, bright, bright_file
+):
+    path, results = write_stack(tmp_path / "a.tif"), tmp_path / "results"
+    segment_file(path, tmp_path / "whole", bright_file)
+    settings = JobSettings(bright, str(bright_file), limits=LIMITS)
+    job = open_job(*find_inputs([path]), settings, OutputOptions(results, format="zarr"))
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(job), stop_in_second_plane)
+    stopped = progress_in(results / "a_labels.ome.zarr")
+    assert (stopped["plane"], stopped["block"]) == (1, 2)
+    viewer.open(path, plugin="napari")
+    widget.source_form.planes.kind.value = ALL_PLANES
+    blocks = set()
+    widget.controller.stepped.connect(
+        lambda step: hasattr(step, "blocks") and blocks.add((step.plane, step.block))
+    )
+    click_and_wait(qtbot, widget)
+    assert min(blocks) == (1, 2)
+    check_same_run(tmp_path / "whole", results)
+    labels = viewer.layers["a nuclei"]
+    assert set(labels.features["index"]) == set(np.unique(labels.data[:])) - {0}
+    click_and_wait(qtbot, widget)
+    assert "segmented before" in status(widget)
+
+
+@pytest.mark.parametrize("axes", ["YX", "YXC", "CYX"])
+def test_a_plane_of_a_file_is_the_same_run_for_both(
+    qtbot, viewer, widget, plane, tmp_path, bright_file, axes
+):
+    """Grey, in colours, and one of six channels: what the window has finished is skipped."""
+    pixels = {
+        "YX": plane,
+        "YXC": np.dstack([plane] * 3),
+        "CYX": np.stack([plane * 0] * 2 + [plane] * 4),
+    }[axes]
+    path, results = tmp_path / "a.ome.zarr", tmp_path / "results"
+    zarr.create_array(path, data=pixels, chunks=tuple(min(100, n) for n in pixels.shape))
+    image = viewer.add_image(da.from_array(pixels, chunks=100), name="b", rgb=axes == "YXC")
+    image._source = image.source.model_copy(update={"path": str(path)})
+    flags = []
+    if axes == "CYX":
+        widget.source_form.axis.value, widget.source_form.channel.value = 0, 3
+        flags = ["--channel", 3]
+    click_and_wait(qtbot, widget)
+    assert status(widget).startswith(f"{len(CENTRES)} nuclei")
+    args = ["segment", path, "--out", results, "--format", "zarr", "--model", bright_file, *flags]
+    assert main(list(map(str, args)), LIMITS) == 0
+    assert "skipped" in (results / "nuclei_summary.csv").read_text()
+
+
+def test_some_planes_of_a_file_are_a_run_of_their_own(
+    qtbot, viewer, widget, plane, tmp_path, bright_file
+):
+    path, results = write_stack(tmp_path / "a.tif"), tmp_path / "results"
+    segment_file(path, results, bright_file)
+    viewer.open(path, plugin="napari")
+    click_and_wait(qtbot, widget)
+    stores = sorted(path.name for path in results.glob("*.zarr"))
+    assert stores == ["a_2_labels.ome.zarr", "a_labels.ome.zarr"]
+
+
 def test_another_image_of_the_same_name_gets_its_own_store(qtbot, viewer, widget, plane, tmp_path):
     image = viewer.add_image(plane, name="slide")
     click_and_wait(qtbot, widget)
     image.data = plane[::-1].copy()
     click_and_wait(qtbot, widget)
     stores = sorted(path.name for path in (tmp_path / "results").glob("*.zarr"))
-    assert stores == ["slide nuclei 2.ome.zarr", "slide nuclei.ome.zarr"]
+    assert stores == ["slide_2_labels.ome.zarr", "slide_labels.ome.zarr"]
 
 
-def test_a_very_large_plane_is_shown_as_a_pyramid(qtbot, viewer, widget, plane, monkeypatch):
-    monkeypatch.setattr(large, "PAINTABLE", 20_000)
-    monkeypatch.setattr("napari_nuclei_unet.io.ome_zarr.CHUNK", 128)
+@pytest.mark.parametrize("limits", [replace(LIMITS, paintable_pixels=20_000, chunk=128)])
+def test_a_very_large_plane_is_shown_as_a_pyramid(qtbot, viewer, widget, plane):
     viewer.add_image(plane, name="slide")
     click_and_wait(qtbot, widget)
     assert viewer.layers["slide nuclei"].multiscale
@@ -152,7 +274,7 @@ def progress_in(store):
 def test_what_could_not_be_read_is_tried_again_by_the_next_click(
     qtbot, viewer, widget, plane, tmp_path
 ):
-    path, repaired = tmp_path / "results" / "slide nuclei.ome.zarr", []
+    path, repaired = tmp_path / "results" / "slide_labels.ome.zarr", []
 
     def fail(part):
         if progress_in(path)["surveys"] and part[1].stop > 380 and not repaired:
@@ -177,7 +299,7 @@ def test_a_zarr_whose_disk_is_gone_is_not_taken_for_black(
 ):
     home, away = tmp_path / "slide.zarr", tmp_path / "elsewhere"
     array = zarr.create_array(home, data=plane, chunks=(100, 100))
-    path, gone = tmp_path / "results" / "slide nuclei.ome.zarr", []
+    path, gone = tmp_path / "results" / "slide_labels.ome.zarr", []
 
     def leave(_):
         if not gone and progress_in(path).get("block", 0) >= 3:
@@ -195,7 +317,7 @@ def test_a_zarr_whose_disk_is_gone_is_not_taken_for_black(
 
 def test_one_program_at_a_time_writes_a_store(qtbot, viewer, widget, plane, tmp_path, messages):
     viewer.add_image(plane, name="slide")
-    with write_lock(tmp_path / "results" / "slide nuclei.ome.zarr"):
+    with write_lock(tmp_path / "results" / "slide_labels.ome.zarr"):
         click_and_wait(qtbot, widget)
     assert any("is being written by another program" in text for _, text in messages)
     click_and_wait(qtbot, widget)
@@ -264,6 +386,6 @@ def test_the_command_makes_a_large_plane_again(
         return
     words = shlex.split(QGuiApplication.clipboard().text())
     words[words.index("--out") + 1] = str(tmp_path / "again")
-    assert main(words[1:]) == 0
+    assert main(words[1:], LIMITS) == 0
     again = LabelsStore.open_existing(tmp_path / "again" / "slide_labels.ome.zarr")
     np.testing.assert_array_equal(again.labels[:], viewer.layers["slide nuclei"].data[:])

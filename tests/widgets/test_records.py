@@ -7,10 +7,9 @@ from conftest import discs
 from golden_records import check_golden
 from qtpy.QtWidgets import QComboBox
 
-import napari_nuclei_unet.blockwise.block as block
-import napari_nuclei_unet.widgets.segment.blockwise_task as blockwise_task
 from napari_nuclei_unet import SegmentParams
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.limits import Limits
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES
 from widgets.conftest import click, click_and_wait
@@ -57,13 +56,12 @@ def test_record_of_a_stack_and_of_linked_frames(qtbot, viewer, widget, check, tm
     check("window_linked")
 
 
+@pytest.mark.parametrize("limits", [Limits(large_plane_pixels=1000, block_size=64)])
 def test_record_of_a_store(qtbot, viewer, widget, check, tmp_path, monkeypatch):
     monkeypatch.setenv("NUCLEI_UNET_HOME", str(tmp_path))
-    monkeypatch.setattr(blockwise_task, "LARGE", 1000)
-    monkeypatch.setattr(block, "BLOCK_SIZE", 64)
     add_file(viewer, tmp_path, PLANES)
     widget.source_form.planes.kind.value = ALL_PLANES
     click_and_wait(qtbot, widget)
     check("window_store")
-    store = LabelsStore.open_existing(tmp_path / "results" / "cells nuclei.ome.zarr")
+    store = LabelsStore.open_existing(tmp_path / "results" / "cells_labels.ome.zarr")
     check("window_store_file", store.record)

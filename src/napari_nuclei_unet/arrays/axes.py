@@ -97,6 +97,14 @@ class PlaneIndex:
         return self.channel_axis is not None and self.index[self.channel_axis] is None
 
     @property
+    def channel(self) -> Channel | None:
+        """Position on the channel axis, or "mean"; None: there is no such axis."""
+        if self.channel_axis is None:
+            return None
+        at = self.index[self.channel_axis]
+        return "mean" if at is None else at
+
+    @property
     def slices(self) -> tuple[int | slice, ...]:
         """Index for numpy."""
         return tuple(slice(None) if at is None else at for at in self.index)

@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 
 from .boxes import Box, box_shape, expand_box, full_box
 from .relabel import consecutive_ids
-from .tiling import iter_boxes
-
-# Planes of more pixels are segmented block by block.
-LARGE = 64_000_000
+from .tiling import split_box
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def plan_blocks(shape: tuple[int, int], size: int, halo: int, alignment: int = 1
         In reading order.
     """
     blocks = []
-    for core in iter_boxes(full_box(shape), size, size):
+    for core in split_box(full_box(shape), size, size):
         rows, columns = (
             slice(part.start // alignment * alignment, part.stop)
             for part in expand_box(core, halo, shape)

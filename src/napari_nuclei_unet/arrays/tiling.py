@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -103,7 +103,7 @@ def plan_tiles(
         In reading order.
     """
     rows, columns = (
-        list(_iter_spans(extent, part, size, halo, divisor))
+        _plan_spans(extent, part, size, halo, divisor)
         for extent, part in zip(shape, box or full_box(shape), strict=True)
     )
     return [
@@ -113,31 +113,32 @@ def plan_tiles(
     ]
 
 
-def _iter_spans(
+def _plan_spans(
     extent: int, part: slice, size: int, halo: int, divisor: int
-) -> Iterator[tuple[slice, slice]]:
-    """Yield core and input of the tiles along one axis."""
+) -> list[tuple[slice, slice]]:
+    """Return core and input of the tiles along one axis."""
     margin = 2 * divisor
     end = _round_up(extent + margin, divisor)
     first = part.start // divisor * divisor
     length = part.stop - first
     step = _round_up(-(-length // -(-length // _round_up(size, divisor))), divisor)
-    for core in iter_steps(slice(first, part.stop), step):
+    spans = []
+    for core in split_extent(slice(first, part.stop), step):
         read_start = max(-margin, core.start - _round_up(halo, divisor))
-        yield core, slice(read_start, min(end, _round_up(core.stop + halo, divisor)))
+        spans.append((core, slice(read_start, min(end, _round_up(core.stop + halo, divisor)))))
+    return spans
 
 
-def iter_steps(part: slice, step: int) -> Iterator[slice]:
+def split_extent(part: slice, step: int) -> list[slice]:
     """Split an extent into pieces of one length; the last may be shorter."""
-    for start in range(part.start, part.stop, step):
-        yield slice(start, min(start + step, part.stop))
+    return [
+        slice(start, min(start + step, part.stop)) for start in range(part.start, part.stop, step)
+    ]
 
 
-def iter_boxes(box: Box, height: int, width: int) -> Iterator[Box]:
+def split_box(box: Box, height: int, width: int) -> list[Box]:
     """Split a box into boxes of one shape, in reading order; the last ones may be smaller."""
-    for rows in iter_steps(box[0], height):
-        for columns in iter_steps(box[1], width):
-            yield rows, columns
+    return list(itertools.product(split_extent(box[0], height), split_extent(box[1], width)))
 
 
 def split_into_squares(shape: Sequence[int], edge: int) -> Iterator[Box]:
@@ -146,8 +147,8 @@ def split_into_squares(shape: Sequence[int], edge: int) -> Iterator[Box]:
         np.linspace(0, extent, max(1, round(extent / edge)) + 1).round().astype(int).tolist()
         for extent in shape[:2]
     )
-    for top, bottom in pairwise(rows):
-        for left, right in pairwise(columns):
+    for top, bottom in itertools.pairwise(rows):
+        for left, right in itertools.pairwise(columns):
             yield slice(top, bottom), slice(left, right)
 
 

@@ -17,7 +17,7 @@ from ..tracking.linking import LinkedLabels, ReadPlane, join_steps, number_unlin
 from .job import ImageJob
 
 
-def describe_result(provenance: Provenance, job: ImageJob, nuclei: int) -> Provenance:
+def describe_result(provenance: Provenance, job: ImageJob) -> Provenance:
     """Add what is known of the image, and of all its planes, to the provenance of a run."""
     settings, selection = job.settings, job.selection
     is_shipped = settings.model_name in shipped_models()
@@ -38,7 +38,6 @@ def describe_result(provenance: Provenance, job: ImageJob, nuclei: int) -> Prove
         join=settings.join and settings.join.upper(),
         track=settings.track,
         format="zarr" if job.results.is_store else "tiff",
-        nuclei=nuclei,
     )
 
 

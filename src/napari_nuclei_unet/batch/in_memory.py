@@ -28,11 +28,16 @@ from .outputs import Outcome
 from .ownership import check_tables_overwritable
 
 
-def segment_in_memory_steps(job: ImageJob) -> Generator[Step, Stop, Outcome]:
+def segment_in_memory_steps(
+    job: ImageJob, overwrite: bool = False
+) -> Generator[Step, Stop, Outcome]:
     """Segment the planes of an image one by one, and write them as TIFF; all files, or none.
 
     Arguments, steps and errors as in ``run.segment_job_steps``.
     """
+    done = None if overwrite else job.find_done()
+    if done is not None:
+        return Outcome(len(job.selection.plane_indices), done.nuclei or 0, skipped=True)
     check_overwritable(job.results.labels)
     check_tables_overwritable(*job.tables)
     results, settings = _PlaneResults(job), job.settings
@@ -124,7 +129,8 @@ class _PlaneResults:
     def _describe(self, linked: LinkedLabels) -> Provenance:
         first, planes = self.provenances[0], self.provenances
         described = dataclasses.replace(
-            describe_result(first, self.job, linked.count),
+            describe_result(first, self.job),
+            nuclei=linked.count,
             failed=tuple(self.failed),  # such a result does not count as done
             fingerprint=self.job.fingerprint,
         )

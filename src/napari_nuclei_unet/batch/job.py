@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ..arrays.axes import Channel
-from ..arrays.blocks import LARGE
 from ..arrays.roi import Region
 from ..arrays.selection import PlaneSelection, Positions, has_channels, select_planes
 from ..blockwise.journal import describe_differences
@@ -21,6 +20,7 @@ from ..io.atomic import file_crc32
 from ..io.labels import read_record
 from ..io.lazy_images import is_zarr
 from ..io.multifile_tiff import require_tiff_files
+from ..limits import DEFAULT_LIMITS, Limits
 from ..models.model import Model
 from ..params import SegmentParams
 from ..provenance.record import FINGERPRINT_KEY, Provenance
@@ -28,6 +28,8 @@ from ..tracking.linking import check_linking
 from .inputs import FileStamp, InputImage, OpenedImage, open_image, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 
+# Thresholds of which the model's own value is the same at every zoom, as good as none.
+ZOOMLESS_THRESHOLDS = ("threshold", "separation", "confidence")
 # Axes of labels in OME-Zarr, in their order; NGFF allows one more axis than these.
 NGFF_ORDER = "TZYX"
 
@@ -56,6 +58,7 @@ class JobSettings:
     is_mixed : bool
         Whether images without channels may be among them, for which ``channel`` is ignored;
         otherwise it is an error for them.
+    limits : Limits
     """
 
     model: Model
@@ -70,6 +73,7 @@ class JobSettings:
     join: str | None = None
     track: bool = False
     is_mixed: bool = False
+    limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,12 +134,16 @@ class ImageJob:
     def fingerprint(self) -> dict[str, Any]:
         """All that a result depends on; JSON.
 
-        Parameters have the form of flags, as in the files that are there already. No key is
-        "shape", by which tifffile recognizes its own metadata in a description.
+        It is the same in the window and on the command line. Parameters have the form of flags, as
+        in the files that are there already. No key is "shape", by which tifffile recognizes its
+        own metadata in a description.
         """
         settings = self.settings
         params = dataclasses.asdict(settings.params)
         del params["batch"]  # the number of tiles in a batch changes nothing
+        for name in ZOOMLESS_THRESHOLDS:  # in the window, each has a value
+            if params[name] == settings.model.card.thresholds.get(name):
+                params[name] = None
         values = params | {
             "version": version("napari-nuclei-unet"),
             "model": settings.model.card.sha256,
@@ -276,7 +284,8 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         results = result_paths_beside(output.out)
     else:
         # also of a lower level: labels in TIFF have full resolution
-        large = max(math.prod(selection.size), _plane_pixels(full, selection)) > LARGE
+        pixels = max(math.prod(selection.size), _plane_pixels(full, selection))
+        large = pixels > settings.limits.large_plane_pixels
         store = output.format == "zarr" or (output.format is None and (large or output.on_cluster))
         results = result_paths_in(output.out, item.stem, store)
     if results.is_store:

@@ -14,7 +14,7 @@ from ..io.tables import write_table
 from ..progress import Step, Stop
 from .in_memory import segment_in_memory_steps
 from .job import ImageJob
-from .out_of_core import StoreSegmenter
+from .out_of_core import segment_out_of_core_steps
 from .outputs import Outcome
 from .ownership import foreign_file_error, read_header
 
@@ -52,16 +52,8 @@ def segment_job_steps(
         are kept, and the next run resumes there.
     """
     if job.results.is_store:
-        return (yield from StoreSegmenter(job, overwrite, compute).steps())
-    done = None if overwrite else job.find_done()
-    if done is not None:
-        return Outcome(len(job.selection.plane_indices), done.nuclei or 0, skipped=True)
-    return (yield from segment_in_memory_steps(job))
-
-
-def read_partial_outcome(job: ImageJob) -> Outcome | None:
-    """Return how far a stopped run got; None if nothing of it is kept."""
-    return StoreSegmenter(job, False, None).partial_outcome() if job.results.is_store else None
+        return segment_out_of_core_steps(job, overwrite, compute)
+    return segment_in_memory_steps(job, overwrite)
 
 
 @dataclass(frozen=True)

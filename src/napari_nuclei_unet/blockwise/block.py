@@ -6,7 +6,6 @@ import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -29,18 +28,17 @@ from ..arrays.roi import Region
 from ..arrays.tiling import ArrayLike, MappedView
 from ..errors import UserError
 from ..labels.regionprops import Frame, measure
+from ..limits import DEFAULT_LIMITS
 from ..models.model import Model, load_model
 from ..params import SegmentParams
-from ..progress import Step, Stop, forward_stop
-from ..segmentation.device import InferencePlan, plan_inference
-from ..segmentation.normalization import Plane, shape_without_alpha
-from ..segmentation.predict import PredictedMaps, PredictionWindow, predict_maps_steps
+from ..progress import Step, Stop
+from ..segmentation.device import plan_inference
+from ..segmentation.normalization import Plane
+from ..segmentation.predict import PredictionWindow, predict_maps_steps
 from ..segmentation.segment import resolve_separation
 from ..segmentation.watershed import separate_nuclei
-from .survey import Survey, UnreadablePlaneError, read_box
+from .survey import ReadablePlane, Survey, UnreadablePlaneError
 
-# Edge of what a block answers for, in pixels: larger ones see less twice and take more memory.
-BLOCK_SIZE = 4096
 # How much more a block sees on every side, in pixels that the network sees: half a nucleus that
 # reaches over the edge, and its neighbours, with which separating them has to do.
 BLOCK_HALO = 128
@@ -76,12 +74,15 @@ class BlockParams:
     device : {"auto", "cpu", "cuda", "mps"}
     region : Region or None
         In pixels of the plane.
+    size : int
+        Edge of what a block answers for, in pixels.
     """
 
     model: str
     params: SegmentParams = field(default_factory=SegmentParams)
     device: str = "auto"
     region: Region | None = None
+    size: int = DEFAULT_LIMITS.block_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +120,7 @@ class BlockResult:
     error: str = ""
 
 
-def plan_blocks_at_zoom(shape: tuple[int, ...], zoom: Fraction) -> list[Block]:
+def plan_blocks_at_zoom(shape: tuple[int, ...], zoom: Fraction, size: int) -> list[Block]:
     """Cut a plane into blocks that begin where pixels begin at either resolution.
 
     Parameters
@@ -128,8 +129,11 @@ def plan_blocks_at_zoom(shape: tuple[int, ...], zoom: Fraction) -> list[Block]:
         Height and width of the plane in pixels.
     zoom : Fraction
         At which the network sees it.
+    size : int
+        Edge of what a block answers for, in pixels; smaller where the plane is enlarged.
     """
-    size = BLOCK_SIZE if zoom <= 1 else max(int(BLOCK_SIZE / zoom) // 1024 * 1024, 1024)
+    if zoom > 1:
+        size = max(int(size / zoom) // 1024 * 1024, 1024)
     # 64: of what networks halve, so that pooling sees the same squares in every block
     return plan_blocks(
         (shape[0], shape[1]), size, math.ceil(BLOCK_HALO / zoom), 64 * zoom.denominator
@@ -158,22 +162,24 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
     UserError
         If memory does not suffice, or a parameter cannot be used.
     """
-    region, source = task.block_params.region, task.source.open()
-    pixels = MappedView(partial(read_box, source), shape_without_alpha(source.shape))
-    if not task.survey.has_foreground(task.block.read) or (
-        region is not None and not region.part(task.block.read).any()
+    region, pixels = task.block_params.region, ReadablePlane(task.source.open())
+    block, zoom = task.block, task.survey.zoom
+    if not task.survey.has_foreground(block.read) or (
+        region is not None and not region.part(block.read).any()
     ):
-        return empty_block_result(task.block, pixels.shape)
+        return empty_block_result(block, pixels.shape)
     model = load_model(task.block_params.model)  # is read once, and again when its file has changed
-    how = plan_inference(task.block_params.params, task.block_params.device, model.network.config)
+    plan = plan_inference(task.block_params.params, task.block_params.device, model.network.config)
+    plane, window = _view_block(pixels, task)
     notices: list[str] = []
     try:
-        maps = yield from forward_stop(_predict_block_steps(pixels, task, model, how, notices))
+        maps = yield from predict_maps_steps(plane, model.network, plan, notices, window=window)
         if maps.finished is not None:
             return None
-        return _separate_block(pixels, maps.values, task, model, tuple(notices))
+        values = maps.values if zoom == 1 else resample_to_plane(maps.values, zoom, block.shape)
+        return _separate_block(pixels, values, task, model, tuple(notices))
     except UnreadablePlaneError as error:
-        return empty_block_result(task.block, pixels.shape, str(error))
+        return empty_block_result(block, pixels.shape, str(error))
 
 
 def empty_block_result(block: Block, shape: tuple[int, ...], error: str = "") -> BlockResult:
@@ -188,17 +194,13 @@ def empty_block_result(block: Block, shape: tuple[int, ...], error: str = "") ->
     )
 
 
-def _predict_block_steps(
-    pixels: MappedView, task: BlockTask, model: Model, plan: InferencePlan, notices: list[str]
-) -> Generator[Step, Stop, PredictedMaps]:
-    """Predict the maps of what a block sees, in pixels of the plane."""
+def _view_block(pixels: ReadablePlane, task: BlockTask) -> tuple[Plane, PredictionWindow]:
+    """Return the plane at the zoom at which the network sees it, and the part that a block sees."""
     survey, seen, zoom = task.survey, task.block.read, task.survey.zoom
     plane = Plane(pixels, survey.low, survey.middle, survey.high)
     if zoom == 1:
-        window = PredictionWindow(seen, survey.has_foreground)
-        return (yield from predict_maps_steps(plane, model.network, plan, notices, window=window))
+        return plane, PredictionWindow(seen, survey.has_foreground)
     normalized = MappedView(lambda part: plane.normalized(pixels[part]), pixels.shape)
-    zoomed = Plane(ZoomedView(normalized, zoom), 0.0, 0.5, 1.0)
     plane_box = full_box(pixels.shape)
     window = PredictionWindow(
         scale_box(seen, (zoom, zoom)),
@@ -206,13 +208,11 @@ def _predict_block_steps(
             intersect_boxes(scale_box(tile, (1 / zoom, 1 / zoom)), plane_box)
         ),
     )
-    maps = yield from predict_maps_steps(zoomed, model.network, plan, notices, window=window)
-    values = resample_to_plane(maps.values, zoom, task.block.shape)
-    return PredictedMaps(values, maps.plan, maps.finished)
+    return Plane(ZoomedView(normalized, zoom), 0.0, 0.5, 1.0), window
 
 
 def _separate_block(
-    read: MappedView,
+    read: ReadablePlane,
     maps: NDArray[np.float32],
     task: BlockTask,
     model: Model,

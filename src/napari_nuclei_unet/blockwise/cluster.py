@@ -20,10 +20,12 @@ from ..arrays.axes import PlaneIndex, PlaneView
 from ..arrays.tiling import ArrayLike
 from ..errors import UserError
 from ..io.lazy_images import LazyArray, open_lazily
+from ..limits import DEFAULT_LIMITS
 from ..models.model import load_model
 from ..progress import Step, Stop, run
 from .block import BlockResult, BlockTask, segment_block_steps
-from .run import ComputeBlocks, SegmentedBlockStep
+from .run import ComputeBlocks
+from .stages import SegmentedBlockStep
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -36,8 +38,6 @@ SCHEDULER_GONE = "The scheduler is gone: start it, then run it again to go on."
 LOCAL_PREFIX = "local:"
 # With a port, or with what may have none, such as inproc.
 ADDRESS_PATTERN = re.compile(r"\w+://.+|[^/]+:\d+")
-# Seconds in which a scheduler must answer.
-SCHEDULER_TIMEOUT = 15
 # Blocks under way, or waiting to be written, for each worker.
 TASKS_PER_WORKER = 2
 # Seconds between looks whether the run shall stop.
@@ -73,7 +73,9 @@ def _open_pixels(path: str, level: int, _: tuple[int, ...]) -> LazyArray:
 
 
 @contextmanager
-def connect_to_cluster(address: str, model: str) -> Iterator[ComputeBlocks]:
+def connect_to_cluster(
+    address: str, model: str, timeout: float = DEFAULT_LIMITS.scheduler_timeout
+) -> Iterator[ComputeBlocks]:
     """Connect to a scheduler.
 
     Parameters
@@ -82,6 +84,8 @@ def connect_to_cluster(address: str, model: str) -> Iterator[ComputeBlocks]:
         ``tcp://host:port``, the path of a scheduler file, or ``local:N`` for N processes here.
     model : str
         Name or file; the workers must have the same.
+    timeout : float, optional
+        Seconds in which the scheduler must answer.
 
     Yields
     ------
@@ -98,13 +102,13 @@ def connect_to_cluster(address: str, model: str) -> Iterator[ComputeBlocks]:
         import distributed  # noqa: F401
     except ImportError as error:
         raise UserError(DISTRIBUTED_MISSING) from error
-    with _connect_client(address) as client:
+    with _connect_client(address, timeout) as client:
         _check_workers(client, address, model)
         yield lambda tasks: _compute_on_workers_steps(client, tasks)
 
 
 @contextmanager
-def _connect_client(address: str) -> Iterator[Client]:
+def _connect_client(address: str, timeout: float) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     if address.startswith(LOCAL_PREFIX):
@@ -126,8 +130,8 @@ def _connect_client(address: str) -> Iterator[Client]:
     where = _resolve_address(address)
     try:
         with ThreadPoolExecutor(1) as aside:  # there may be a loop of asyncio in this thread
-            aside.submit(asyncio.run, _check_scheduler(where)).result()
-        client = Client(where, timeout=SCHEDULER_TIMEOUT, set_as_default=False)
+            aside.submit(asyncio.run, _check_scheduler(where, timeout)).result()
+        client = Client(where, timeout=timeout, set_as_default=False)
     except Exception as error:  # whatever comes of reading what something else has sent
         raise UserError(
             f"The scheduler {address} cannot be reached: check its address, and that it runs."
@@ -152,13 +156,13 @@ def _resolve_address(address: str) -> str:
     return address
 
 
-async def _check_scheduler(address: str) -> None:
+async def _check_scheduler(address: str, timeout: float) -> None:
     """Refuse, in time, what does not answer as a scheduler does; a client might wait for ever."""
     from distributed.core import rpc
     from distributed.security import Security
 
     how = Security().get_connection_args("client")
-    async with asyncio.timeout(SCHEDULER_TIMEOUT), rpc(address, connection_args=how) as scheduler:
+    async with asyncio.timeout(timeout), rpc(address, connection_args=how) as scheduler:
         told = await scheduler.identity()
     if told["type"] != "Scheduler":
         raise ValueError(f"{address} is a {told['type']}")

@@ -15,11 +15,17 @@ from scipy import ndimage
 
 from ..arrays.boxes import Box, full_box, scale_box
 from ..arrays.resampling import as_fraction
-from ..arrays.tiling import ArrayLike, iter_boxes
+from ..arrays.tiling import ArrayLike, split_box
 from ..models.model import Model
 from ..progress import Step, Stop
 from ..segmentation.device import InferencePlan
-from ..segmentation.normalization import MAX_SAMPLED_VALUES, Plane, drop_alpha, percentile_range
+from ..segmentation.normalization import (
+    MAX_SAMPLED_VALUES,
+    Plane,
+    drop_alpha,
+    percentile_range,
+    shape_without_alpha,
+)
 from ..segmentation.scale import (
     PROBE_EDGE,
     choose_zoom,
@@ -121,11 +127,12 @@ def survey_steps(
         If nothing of it could be read.
     """
     seen, reason = _SurveyAccumulator(pixels.shape), ""
-    parts = list(iter_boxes(full_box(pixels.shape), SURVEY_BAND_HEIGHT, SURVEY_BAND_WIDTH))
+    plane = ReadablePlane(pixels)
+    parts = split_box(full_box(pixels.shape), SURVEY_BAND_HEIGHT, SURVEY_BAND_WIDTH)
     for done, box in enumerate(parts):
         if (yield Step(done, len(parts))):
             return None
-        reason = seen.read(pixels, box)
+        reason = seen.read(plane, box)
         if reason and (notice := PART_UNREAD.format(reason)) not in notices:
             notices.append(notice)
     if seen.is_empty:
@@ -148,21 +155,32 @@ class UnreadablePlaneError(Exception):
     """A part, or all, of a plane could not be read; the message is the reason."""
 
 
-def read_box(pixels: ArrayLike, box: Box) -> NDArray[np.generic]:
-    """Read a box without transparency.
+@dataclass(frozen=True, eq=False)
+class ReadablePlane:
+    """A plane without transparency, of which parts may be unreadable; it is only sliced."""
 
-    Raises
-    ------
-    UnreadablePlaneError
-        If this fails, other than for lack of memory.
-    """
-    try:
-        part = np.asarray(pixels[box])
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever lies behind it; its block will say so again
-        raise UnreadablePlaneError((str(error).splitlines() or [repr(error)])[0]) from error
-    return drop_alpha(part)
+    pixels: ArrayLike
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width, and the number of colours."""
+        return shape_without_alpha(self.pixels.shape)
+
+    def __getitem__(self, box: Box) -> NDArray[np.generic]:
+        """Read a box.
+
+        Raises
+        ------
+        UnreadablePlaneError
+            If this fails, other than for lack of memory.
+        """
+        try:
+            part = np.asarray(self.pixels[box])
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever lies behind it; its block will say so again
+            raise UnreadablePlaneError((str(error).splitlines() or [repr(error)])[0]) from error
+        return drop_alpha(part)
 
 
 class _SurveyAccumulator:
@@ -180,14 +198,14 @@ class _SurveyAccumulator:
         self._max_contrast = -1.0
         self._small = math.prod(shape[:2]) <= PROBE_EDGE**2  # is its own probe, whatever its shape
 
-    def read(self, pixels: ArrayLike, box: Box) -> str:
+    def read(self, plane: ReadablePlane, box: Box) -> str:
         """Read a part, or what can be read of it; return the reason if that is not all."""
         try:
-            self.add(box, read_box(pixels, box))
+            self.add(box, plane[box])
         except UnreadablePlaneError as error:
-            for square in iter_boxes(box, CELL_EDGE, CELL_EDGE):
+            for square in split_box(box, CELL_EDGE, CELL_EDGE):
                 with suppress(UnreadablePlaneError):
-                    self.add(square, read_box(pixels, square))
+                    self.add(square, plane[square])
             return str(error)
         return ""
 

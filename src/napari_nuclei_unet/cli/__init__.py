@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from ..errors import UserError
+from ..limits import DEFAULT_LIMITS, Limits
 from . import _bench, _evaluate, _segment, _train
 from ._common import Parser, print_error, report_stopped
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, limits: Limits = DEFAULT_LIMITS) -> int:
     """Run the command line.
 
     Parameters
     ----------
     argv : sequence of str, optional
         Arguments; ``sys.argv`` without.
+    limits : Limits, optional
 
     Returns
     -------
@@ -26,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0, or 2 after an error, which is printed on stderr in one line, or 130 after
         Ctrl-C. A training that Ctrl-C stops prints where its best model is: 2.
     """
-    args = _parser().parse_args(argv)
+    args = _parser().parse_args(argv, argparse.Namespace(limits=limits))
     try:
         done = int(args.command(args) or 0)
         sys.stdout.flush()

@@ -206,6 +206,7 @@ def _job_settings(args: argparse.Namespace, is_mixed: bool) -> JobSettings:
         join=args.join,
         track=args.track,
         is_mixed=is_mixed,
+        limits=args.limits,
     )
 
 
@@ -238,7 +239,8 @@ def _compute_on(address: str | None, settings: JobSettings) -> Iterator[ComputeB
         return
     from ..blockwise.cluster import connect_to_cluster
 
-    with connect_to_cluster(address, settings.model_name) as compute:
+    timeout = settings.limits.scheduler_timeout
+    with connect_to_cluster(address, settings.model_name, timeout) as compute:
         yield compute
 
 
@@ -251,7 +253,8 @@ def _segment_file(
 ) -> SummaryRow:
     """Segment an image, and return its row of the summary; a failure is printed."""
     from ..batch.job import open_job
-    from ..batch.run import describe_failures, read_partial_outcome, segment_job_steps
+    from ..batch.out_of_core import read_partial_outcome
+    from ..batch.run import describe_failures, segment_job_steps
 
     since = time.monotonic()
     job: ImageJob | None = None
@@ -266,7 +269,7 @@ def _segment_file(
         print_error(error, f"{item.title}: ")
         return _summary_row(item, "failed", error=error_message(error), seconds=_elapsed(since))
     except KeyboardInterrupt:
-        partial = read_partial_outcome(job) if job else None
+        partial = read_partial_outcome(job) if job and job.results.is_store else None
         columns = _result_columns(job, partial) if job and partial else {}
         return _summary_row(item, "stopped", seconds=_elapsed(since), **columns)
     done = _result_columns(job, ended)

@@ -86,19 +86,19 @@ def _normalize_index(index: Any, shape: tuple[int, ...]) -> list[int | slice]:
     if missing < 0 or len(dots) > 1:
         raise IndexError(f"The index {index} does not fit an array of shape {shape}.")
     given[dots[0] : dots[0] + 1] = [slice(None)] * missing
-    return [_normalize_part(part, length) for part, length in zip(given, shape, strict=True)]
-
-
-def _normalize_part(part: Any, length: int) -> int | slice:
-    if isinstance(part, slice):
-        start, stop, step = part.indices(length)
-        if step < 1:
-            raise IndexError("Steps of slices must be positive.")
-        return slice(start, max(start, stop), step)
-    at = operator.index(part)
-    if not -length <= at < length:
-        raise IndexError(f"Index {at} is out of bounds for an axis of length {length}.")
-    return at % length
+    positions: list[int | slice] = []
+    for part, length in zip(given, shape, strict=True):
+        if isinstance(part, slice):
+            start, stop, step = part.indices(length)
+            if step < 1:
+                raise IndexError("Steps of slices must be positive.")
+            positions.append(slice(start, max(start, stop), step))
+            continue
+        at = operator.index(part)
+        if not -length <= at < length:
+            raise IndexError(f"Index {at} is out of bounds for an axis of length {length}.")
+        positions.append(at % length)
+    return positions
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
 
-from ..arrays.tiling import iter_steps
+from ..arrays.tiling import split_extent
 from ..errors import UserError
+from ..limits import DEFAULT_LIMITS
 from ..progress import Step
 from .labels import RECORD_KEY
 from .ngff import LabelsGrid
 
-CHUNK = 1024
 # with zarr 2 what QuPath, Fiji and napari-ome-zarr all read
 BLOSC_COMPRESSOR: Any = {"id": "blosc", "cname": "zstd", "clevel": 5, "shuffle": 1, "blocksize": 0}
 
@@ -50,7 +50,7 @@ class LabelsStore:
         path: str | Path,
         grid: LabelsGrid,
         dtype: DTypeLike,
-        chunk: int = CHUNK,
+        chunk: int = DEFAULT_LIMITS.chunk,
         overwrite: bool = False,
     ) -> LabelsStore:
         """Create a store of background, or open an existing one of the same kind.
@@ -218,9 +218,12 @@ class LabelsStore:
         """
         grid = self.grid
         image = self._image
-        edges = [n for axis, n in zip(grid.axes, grid.shape, strict=True) if axis in "YX"]
+        edge, chunk = (
+            max(n for axis, n in zip(grid.axes, lengths, strict=True) if axis in "YX")
+            for lengths in (grid.shape, self.labels.chunks)
+        )
         count = 1
-        while max(edges) > CHUNK * 2 ** (count - 1):
+        while edge > chunk * 2 ** (count - 1):
             count += 1
         self._update_attributes({"multiscales": grid.to_ngff(image["name"], 1)["multiscales"]})
         arrays = [self.labels]
@@ -288,7 +291,7 @@ def _add(
 def _chunk_boxes(array: Any) -> list[tuple[slice, ...]]:
     """List the boxes of the chunks of an array."""
     axes = zip(array.shape, array.chunks, strict=True)
-    return list(itertools.product(*(iter_steps(slice(0, n), edge) for n, edge in axes)))
+    return list(itertools.product(*(split_extent(slice(0, n), edge) for n, edge in axes)))
 
 
 def _read_every_second(below: Any, box: tuple[slice, ...], axes: str) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .run_lengths import RunLengths, encode_run_lengths, iter_row_bands
+from .run_lengths import RunLengths, encode_run_lengths, split_into_row_bands
 from .shape import hull_area, perimeter
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _iter_run_values(
     runs: RunLengths, labels: NDArray[np.integer], values: NDArray[np.generic]
 ) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]]:
     """Yield the pixel values of some runs at a time, with lengths and starts of these runs."""
-    for band in iter_row_bands(labels.shape):
+    for band in split_into_row_bands(labels.shape):
         some = slice(*np.searchsorted(runs.rows, (band.start, band.stop)))
         length = runs.lengths[some]
         if length.size:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays.tiling import iter_steps
+from ..arrays.tiling import split_extent
 
 # About so many pixels are processed at a time, so that they stay in the cache.
 BAND = 2**19
@@ -104,6 +103,6 @@ def find_changes(*values: NDArray[Any]) -> NDArray[np.bool_]:
     return differ
 
 
-def iter_row_bands(shape: tuple[int, ...]) -> Iterator[slice]:
+def split_into_row_bands(shape: tuple[int, ...]) -> list[slice]:
     """Split the rows of a plane into bands of not too many pixels."""
-    return iter_steps(slice(0, shape[0]), max(1, BAND // max(shape[1], 1)))
+    return split_extent(slice(0, shape[0]), max(1, BAND // max(shape[1], 1)))

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .run_lengths import RunLengths, find_changes, iter_row_bands
+from .run_lengths import RunLengths, find_changes, split_into_row_bands
 
 # Hulls are computed for nuclei of about so many rows in all at a time, to save memory.
 HULL_ROWS = 2**16
@@ -41,7 +41,7 @@ def perimeter(
     """
     lengths = _link_lengths(spacing)
     parts = [np.zeros(0)]
-    for band in iter_row_bands(labels.shape):
+    for band in split_into_row_bands(labels.shape):
         framed = _pad_rows(labels, band)
         inner = framed[1:-1, 1:-1]
         around = (framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..arrays.axes import Channel, PlaneIndex
+from ..arrays.axes import PlaneIndex
 from ..arrays.roi import Region
 from ..errors import UserError
 from ..params import SegmentParams
@@ -132,20 +132,16 @@ class SourceImage:
         """
         # shapes of some arrays hold integers of numpy, which JSON does not know
         index = tuple(None if at is None else int(at) for at in plane_index.index)
-        axis = plane_index.channel_axis
         planes = tuple(at for at, name in zip(index, axes, strict=True) if name not in "CYX")
-        channel: Channel | None = None if axis is None else index[axis]
-        if plane_index.mean:
-            channel = "mean"
         exact = "float32" if dtype.itemsize <= 2 else "float64"
         return cls(
             axes=axes,
             index=index,
-            channel_axis=axis,
+            channel_axis=plane_index.channel_axis,
             mean_dtype=exact,
             size=(int(size[0]), int(size[1])),
             level_size=(int(level_size[0]), int(level_size[1])),
-            channel=channel,
+            channel=PlaneIndex(index, plane_index.channel_axis).channel,
             **{"planes": planes} | others,
         )
 

@@ -201,19 +201,26 @@ def _resolve_precision(device: str, wanted: str) -> str:
 
 def _is_surely_faster(device: str) -> bool:
     """Return whether 16 bits need no measurement, which other busy programs could falsify."""
-    return device == "cpu" and bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+    return device == "cpu" and _claims("amx_tile")
 
 
 def _supported_half_precision(device: str) -> str | None:
     """Return the 16-bit format that the hardware says it multiplies itself."""
     if device == "cpu":
-        # torch has no public way to ask, and what it has may go
-        tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-        able = any(getattr(torch.cpu, test, bool)() for test in tests)
+        able = _claims("amx_tile") or _claims("avx512_bf16")
         return "bf16" if able and has_bf16() else None
     if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16"
     return "fp16"
+
+
+def _claims(instructions: str) -> bool:
+    """Return whether the processor says that it has instructions."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    if ask is not None:
+        return bool(ask().get(instructions))
+    # older torch has no public way to ask, and what it has may go
+    return bool(getattr(torch.cpu, f"_is_{instructions}_supported", bool)())
 
 
 @cache

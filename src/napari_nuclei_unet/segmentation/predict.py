@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -98,8 +98,18 @@ def predict_maps_steps(
     # a plane that is smaller than a tile would only be tried again
     plan = replace(plan, tile=min(plan.tile, max(plane.shape)))
     while True:
+        tiled = None  # the memory of the attempt before is free
         try:
-            return (yield from _tile_steps(plane, network, plan, box, window))
+            tiled = _TiledMaps(plane, network, plan, box, window)
+            stop = yield Step(0, tiled.total)
+            for tiles in tiled.batches:
+                if stop:
+                    break
+                inputs = np.stack([_network_input(plane, tile) for tile in tiles])
+                tiled.add(tiles, predict_batch(tiled.network, inputs, plan))
+                stop = yield Step(tiled.done, tiled.total)
+            release_memory()  # in the end only: the next tile needs what this one took
+            return tiled.maps()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -114,51 +124,66 @@ def predict_maps_steps(
         yield Step(0, 1, notices[-1])
 
 
-def _tile_steps(
-    plane: Plane,
-    network: UNet,
-    plan: InferencePlan,
-    box: Box | None,
-    window: PredictionWindow | None,
-) -> Generator[Step, Stop, PredictedMaps]:
-    config = network.config
-    frame = window.box if window else full_box(plane.shape)
-    box = window.box if window else box
-    tiles = plan_tiles(plane.shape, plan.tile, config.halo, config.divisor, box)
-    if window is not None:
-        tiles = [tile for tile in tiles if window.has_foreground(tile.core)]
-    shape = box_shape(frame)
-    maps = np.zeros((config.out_channels, *shape), np.float32)
-    finished = np.zeros(shape, bool)
-    if plan.device != "cpu":  # a model is shared, so it is copied and not moved
-        network = copy.deepcopy(network).to(plan.device)
-    done = 0
-    stop = yield Step(done, len(tiles))
-    for batch in _batches(tiles, plan.batch):
-        if stop:
-            break
-        inputs = np.stack([_network_input(plane, tile) for tile in batch])
-        for tile, predicted in zip(batch, predict_batch(network, inputs, plan), strict=True):
-            there, here = intersect_tile(tile, frame)
-            maps[:, *there] = predicted[:, *here]
-            finished[there] = True
-        done += len(batch)
-        stop = yield Step(done, len(tiles))
-    release_memory()  # in the end only: the next tile needs what this one took
-    return PredictedMaps(maps, plan, None if done == len(tiles) else finished)
+class _TiledMaps:
+    """Maps of a plane, or of a window of it, that are put together tile by tile.
+
+    Attributes
+    ----------
+    network : UNet
+        On the device of the plan.
+    batches : list of list of Tile
+    done, total : int
+        Number of tiles.
+    """
+
+    def __init__(
+        self,
+        plane: Plane,
+        network: UNet,
+        plan: InferencePlan,
+        box: Box | None,
+        window: PredictionWindow | None,
+    ) -> None:
+        config = network.config
+        self._frame = window.box if window else full_box(plane.shape)
+        box = window.box if window else box
+        tiles = plan_tiles(plane.shape, plan.tile, config.halo, config.divisor, box)
+        if window is not None:
+            tiles = [tile for tile in tiles if window.has_foreground(tile.core)]
+        self.batches, self.done, self.total = _batch_tiles(tiles, plan.batch), 0, len(tiles)
+        shape = box_shape(self._frame)
+        self._values = np.zeros((config.out_channels, *shape), np.float32)
+        self._finished = np.zeros(shape, bool)
+        if plan.device != "cpu":  # a model is shared, so it is copied and not moved
+            network = copy.deepcopy(network).to(plan.device)
+        self.network, self._plan = network, plan
+
+    def add(self, tiles: list[Tile], predictions: NDArray[np.float32]) -> None:
+        """Write what was predicted for a batch of tiles."""
+        for tile, predicted in zip(tiles, predictions, strict=True):
+            there, here = intersect_tile(tile, self._frame)
+            self._values[:, *there] = predicted[:, *here]
+            self._finished[there] = True
+        self.done += len(tiles)
+
+    def maps(self) -> PredictedMaps:
+        """Return the maps, of which a part is missing if the run was stopped."""
+        is_whole = self.done == self.total
+        return PredictedMaps(self._values, self._plan, None if is_whole else self._finished)
 
 
-def _batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
+def _batch_tiles(tiles: list[Tile], n: int) -> list[list[Tile]]:
     """Group tiles of one shape, up to n; those at the edge of the plane are smaller.
 
-    One by one they come in reading order, so that a run that is stopped leaves a whole part.
+    One by one they stay in reading order, so that a run that is stopped leaves a whole part.
     """
     if n == 1:
-        yield from ([tile] for tile in tiles)
-        return
+        return [[tile] for tile in tiles]
+    batches = []
     for _, alike in groupby(sorted(tiles, key=lambda t: t.read_shape), lambda t: t.read_shape):
         group = list(alike)
-        yield from (group[i : i + n] for i in range(0, len(group), n))
+        batches += [group[i : i + n] for i in range(0, len(group), n)]
+    return batches
 
 
 def _network_input(plane: Plane, tile: Tile) -> NDArray[np.float32]:

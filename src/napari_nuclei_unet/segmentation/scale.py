@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..arrays.boxes import Box, bounding_box, box_shape, enlarged, expand_box, full_box, scale_box
 from ..arrays.resampling import ZoomedView, as_fraction, resample_to_plane, resize_channels
-from ..arrays.tiling import iter_boxes
+from ..arrays.tiling import split_box
 from ..labels.diameter import equivalent_diameters, estimate_diameter
 from ..models.model import Model, ModelCard
 from ..progress import Step, Stop, forward_stop
@@ -141,7 +141,7 @@ def look_at_size_steps(
     model, plan, notices
         As in :func:`predict_zoomed_maps_steps`, which returns the same of the whole plane.
     """
-    maps = yield from _predict_at_zoom_steps(probe, model, 1.0, plan, notices)
+    maps = yield from predict_maps_steps(probe, model.network, plan, notices)
     diameter = _measure_diameter(maps, model, 1.0)
     if maps.finished is not None:
         return maps, 1.0, diameter
@@ -195,7 +195,7 @@ def _cut_out_probe(plane: Plane) -> Plane:
 def probe_corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """List the first pixels of squares of a plane, of which that with most contrast is measured."""
     inner = full_box([max(extent - PROBE_EDGE // 2, 1) for extent in shape[:2]])
-    squares = iter_boxes(inner, PROBE_EDGE, PROBE_EDGE)
+    squares = split_box(inner, PROBE_EDGE, PROBE_EDGE)
     return [(rows.start, columns.start) for rows, columns in squares]
 
 

@@ -1,4 +1,4 @@
-"""Block-wise segmentation into an OME-Zarr store, in the thread."""
+"""Block-wise segmentation of an image layer into an OME-Zarr store, in the thread."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...arrays.axes import PlaneIndex, PlaneView
-from ...blockwise.journal import JOURNAL_FILE_NAME, Journal, read_fingerprint
+from ...blockwise.journal import read_fingerprint
 from ...blockwise.retry import RunProgress
 from ...errors import UserError
 from ...io.ngff import LabelsGrid
 from ...io.paths import results_folder, sanitize_name
 from ...io.tables import read_table
+from ...limits import DEFAULT_LIMITS, Limits
 from ...models.model import load_model, read_card
-from ...progress import Step, Stop, forward_stop
+from ...progress import Step, Stop
 from ...provenance.record import Provenance
 from ..common.job import reserve_threads
 from ..layers.image_source import ImageSource
 from ..layers.placement import LayerPlacement
 from .plane_task import SegmentRequest, describe_origin, find_sampled_file, sample_checksum
+
+if TYPE_CHECKING:
+    from ...blockwise.to_store import StoreFiles, StoreJob
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,84 +42,78 @@ class BlockwiseTaskOutput:
     path : Path
         Of the store.
     progress : RunProgress
-    whole : bool
-        Whether all planes are finished.
-    provenance : Provenance
+    provenance : Provenance or None
+        As it stands in the store; None: the run was stopped.
     table : pandas.DataFrame or None
         Of all nuclei, if all planes are finished.
+    columns : sequence of dict
+        What the table says of the position of each plane.
     already_done : bool
         Whether all planes were finished before, so that nothing was written.
     """
 
     path: Path
     progress: RunProgress
-    whole: bool
-    provenance: Provenance
+    provenance: Provenance | None = None
     table: Any = None
+    columns: Sequence[dict[str, int]] = ()
     already_done: bool = False
 
 
 def blockwise_task_steps(
-    request: SegmentRequest, plane_indices: Sequence[PlaneIndex], place: LayerPlacement
-) -> Generator[Step, Stop, BlockwiseTaskOutput]:
-    """Segment planes into a store, or what is left of them; runs in the thread."""
-    # torch and zarr are imported when they are needed: napari starts faster
-    from ...io.locks import write_lock
-
-    reserve_threads(request.threads_free)
-    fingerprint = _run_fingerprint(request, plane_indices)
-    path = _store_path(request.source.image.name, fingerprint)
-    with write_lock(path):
-        return (
-            yield from _segment_into_store_steps(request, plane_indices, place, path, fingerprint)
-        )
-
-
-def _segment_into_store_steps(
     request: SegmentRequest,
     plane_indices: Sequence[PlaneIndex],
     place: LayerPlacement,
-    path: Path,
-    fingerprint: dict[str, Any],
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
-    """Segment the planes that are left into a store."""
-    from ...blockwise.block import BlockParams, InMemoryPlane
-    from ...blockwise.run import BlockwisePlane, segment_blockwise_steps
+    """Segment planes into a store, or what is left of them; runs in the thread."""
+    # torch and zarr are imported when they are needed: napari starts faster
+    from ...blockwise.to_store import segment_to_store_steps
     from ...io.ome_zarr import LabelsStore
 
+    reserve_threads(request.threads_free)
+    job = _store_job(request, plane_indices, place, limits)
+    ended = yield from segment_to_store_steps(job)
+    path = job.files.labels
+    if not ended.is_whole:
+        return BlockwiseTaskOutput(path, ended.progress)
+    provenance = Provenance.from_json(LabelsStore.open_existing(path).record)
+    table = read_table(job.files.table)
+    columns = [plane.columns for plane in job.planes]
+    return BlockwiseTaskOutput(path, ended.progress, provenance, table, columns, ended.already_done)
+
+
+def _store_job(
+    request: SegmentRequest,
+    plane_indices: Sequence[PlaneIndex],
+    place: LayerPlacement,
+    limits: Limits,
+) -> StoreJob:
+    from ...blockwise.block import BlockParams, InMemoryPlane
+    from ...blockwise.stages import BlockwisePlane
+    from ...blockwise.to_store import StoreJob
+
     source = request.source
-    store = LabelsStore.create(path, _labels_grid(source, place), np.int32)
-    table = path.with_name(f"{path.name.removesuffix('.ome.zarr')}.csv")
-    journal = Journal(path / JOURNAL_FILE_NAME, table, fingerprint)
-    journal.begin()
-    already_done = store.finished
     planes = [source.at_plane(index) for index in plane_indices]
-    layers = [
-        BlockwisePlane(
-            InMemoryPlane(PlaneView(source.pixels, plane.plane_index)),
-            _leading_index(plane),
-            plane_columns(plane),
-        )
-        for plane in planes
-    ]
-    block_params = BlockParams(request.model, request.params, request.device, source.region)
-    check = partial(_check_source_exists, _lazy_source_path(source))
-    progress = yield from forward_stop(
-        segment_blockwise_steps(layers, store, journal, block_params, check=check)
-    )
-    whole = progress.next_plane(len(layers)) is None
-    provenance = (
-        Provenance.from_json(store.record) if already_done else _describe(request, progress)
-    )
-    if whole and not store.finished:
-        store.write_record(provenance.to_json())
-        for step in store.build_pyramid():
-            if (yield step):
-                return BlockwiseTaskOutput(path, progress, False, provenance)
-        if not progress.failed:
-            store.finish()
-    return BlockwiseTaskOutput(
-        path, progress, whole, provenance, read_table(table) if whole else None, already_done
+    run = _identify_file_run(request, plane_indices, place) or _identify_layer_run(request, planes)
+    return StoreJob(
+        files=_choose_files(run),
+        fingerprint=run.fingerprint,
+        planes=[
+            BlockwisePlane(
+                InMemoryPlane(PlaneView(source.pixels, plane.plane_index)),
+                _leading_index(plane),
+                columns,
+            )
+            for plane, columns in zip(planes, run.columns, strict=True)
+        ],
+        grid=_labels_grid(place, run.axes),
+        block_params=BlockParams(
+            request.model, request.params, request.device, source.region, limits.block_size
+        ),
+        image=_LayerFile(_lazy_source_path(source)),
+        describe=partial(_describe, request),
+        chunk=limits.chunk,
     )
 
 
@@ -125,16 +123,26 @@ def _lazy_source_path(source: ImageSource) -> Path | None:
     return path if lazy and path is not None and path.exists() else None
 
 
-def _check_source_exists(path: Path | None, _: bool) -> None:
-    """Raise an error if the image is gone: zarr would read its missing chunks as zeros."""
-    try:
-        if path is not None:
-            path.stat()
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be opened any more: see that its disk or server is there, then click "
-            "Segment to go on."
-        ) from error
+@dataclass(frozen=True)
+class _LayerFile:
+    """The file that a layer reads from during the run, if any."""
+
+    path: Path | None
+
+    def check_available(self, _: bool) -> None:
+        """Raise an error if it is gone: zarr would read its missing chunks as zeros."""
+        try:
+            if self.path is not None:
+                self.path.stat()
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be opened any more: see that its disk or server is there, "
+                "then click Segment to go on."
+            ) from error
+
+    def check_unchanged(self) -> None:
+        """Raise an error if it is gone; the layer may have changed what its file holds."""
+        self.check_available(False)
 
 
 def _leading_index(source: ImageSource) -> tuple[int, ...]:
@@ -142,58 +150,109 @@ def _leading_index(source: ImageSource) -> tuple[int, ...]:
     return tuple(part for part in source.placement.index if not isinstance(part, slice))
 
 
-def plane_columns(source: ImageSource) -> dict[str, int]:
+def _plane_columns(source: ImageSource) -> dict[str, int]:
     """Return the columns of the table that locate a plane."""
     names = zip(source.axes.lower(), source.plane_index.index, strict=True)
     return {name: at for name, at in names if name not in "cyx" and at is not None}
 
 
-def _labels_grid(source: ImageSource, place: LayerPlacement) -> LabelsGrid:
-    letters = source.axes
-    if len(place.shape) < len(letters):  # the first axis was that of channels
-        letters = letters[1:]
+def _labels_grid(place: LayerPlacement, axes: str) -> LabelsGrid:
+    axes = axes[-len(place.shape) :]  # the first axis may have been that of channels
     units = [str(unit) for unit in place.geometry["units"]]
     return LabelsGrid(
         place.shape,
-        letters,
+        axes,
         tuple(float(step) for step in place.geometry["scale"]),
         tuple(None if unit == "pixel" else unit for unit in units),
     )
 
 
-def _describe(request: SegmentRequest, progress: RunProgress) -> Provenance:
-    """Return the provenance of the run, as far as it holds for all planes."""
-    from ...blockwise.run import describe_run
-
-    ran = describe_run(load_model(request.model), request.params, request.device, progress)
+def _describe(request: SegmentRequest, provenance: Provenance) -> Provenance:
+    """Add what is known of the image to the provenance of a run."""
     origin = describe_origin(request, request.source, find_sampled_file(request.source))
-    return dataclasses.replace(ran, **origin)
+    return dataclasses.replace(provenance, **origin)
 
 
-def _run_fingerprint(
-    request: SegmentRequest, plane_indices: Sequence[PlaneIndex]
-) -> dict[str, Any]:
-    """Return everything that affects the result: only a run with the same values is resumed."""
-    source = request.source
-    region = source.region
-    return {
+@dataclass(frozen=True)
+class _RunIdentity:
+    """By what a run is known again.
+
+    Attributes
+    ----------
+    stem : str
+        Start of the names of its files.
+    fingerprint : dict
+        Everything that affects the result: only a run with the same values is resumed.
+    axes : str
+        A letter for every axis of the image, or of the labels.
+    columns : sequence of dict
+        What the table says of the position of each plane.
+    """
+
+    stem: str
+    fingerprint: dict[str, Any]
+    axes: str
+    columns: Sequence[dict[str, int]]
+
+
+def _identify_file_run(
+    request: SegmentRequest, plane_indices: Sequence[PlaneIndex], place: LayerPlacement
+) -> _RunIdentity | None:
+    """Identify a run over all planes of a file as the command line does, which can resume it.
+
+    None: it is another run, or our reader reads the file otherwise.
+    """
+    from ...batch.inputs import find_inputs
+    from ...batch.job import JobSettings, open_job
+    from ...batch.outputs import OutputOptions
+
+    if (file := find_sampled_file(request.source)) is None:
+        return None
+    settings = JobSettings(
+        load_model(request.model),
+        request.model,
+        request.params,
+        channel=request.source.plane_index.channel,
+        region=request.source.region,
+    )
+    try:
+        (image,) = find_inputs([file])
+        job = open_job(image, settings, OutputOptions(results_folder(), format="zarr"))
+    except (UserError, ValueError):  # ValueError: there are several images in the file
+        return None
+    selection = job.selection
+    if selection.plane_indices != list(plane_indices) or selection.shape != tuple(place.shape):
+        return None
+    return _RunIdentity(image.stem, job.fingerprint, selection.label_axes, selection.plane_columns)
+
+
+def _identify_layer_run(request: SegmentRequest, planes: Sequence[ImageSource]) -> _RunIdentity:
+    """Identify a run over planes of a layer by a few of its pixels."""
+    source, region = request.source, request.source.region
+    fingerprint = {
         "version": version("napari-nuclei-unet"),
         "model": read_card(request.model).sha256,
         "params": {name: value for name, value in vars(request.params).items() if name != "batch"},
         "region": None if region is None else [list(map(list, ring)) for ring in region.polygons],
         "image": source.image.name,
         "shape": list(source.pixels.shape),
-        "content": sample_checksum(source.at_plane(plane_indices[0])),
-        "planes": [list(index.index) for index in plane_indices],
+        "content": sample_checksum(planes[0]),
+        "planes": [list(plane.plane_index.index) for plane in planes],
     }
+    stem = sanitize_name(source.image.name, "image")
+    return _RunIdentity(stem, fingerprint, source.axes, list(map(_plane_columns, planes)))
 
 
-def _store_path(name: str, fingerprint: dict[str, Any]) -> Path:
-    """Return the path of the store with this fingerprint, or the first free one."""
-    stem = sanitize_name(name, "image")
+def _choose_files(run: _RunIdentity) -> StoreFiles:
+    """Return the files of a run that was begun, or the first free ones."""
+    from ...batch.outputs import result_paths_in
+    from ...blockwise.to_store import StoreFiles
+
     for number in count(1):
-        suffix = "" if number == 1 else f" {number}"
-        path = results_folder() / f"{stem} nuclei{suffix}.ome.zarr"
-        if not path.exists() or read_fingerprint(path / JOURNAL_FILE_NAME) == fingerprint:
-            return path
+        stem = run.stem if number == 1 else f"{run.stem}_{number}"
+        paths = result_paths_in(results_folder(), stem, store=True)
+        files = StoreFiles(paths.labels, paths.table)
+        is_free = not files.labels.exists() and not files.table.exists()
+        if is_free or read_fingerprint(files.journal) == run.fingerprint:
+            return files
     raise AssertionError("there is always another number")

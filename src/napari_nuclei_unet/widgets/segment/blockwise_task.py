@@ -9,8 +9,8 @@ from napari.layers import Labels
 from napari.utils.notifications import show_warning
 
 from ...arrays.axes import PlaneIndex
-from ...arrays.blocks import LARGE
 from ...errors import UserError
+from ...limits import Limits
 from ...progress import Step, Stop
 from ..common.controller import Task
 from ..layers.image_source import ImageSource
@@ -18,21 +18,19 @@ from ..layers.labels_record import get_record_entries, set_record_entries, write
 from ..layers.labels_state import LabelsState
 from ..layers.measurements import create_measurement_source
 from ..layers.streamed_features import select_plane_rows
-from .blockwise_store import BlockwiseTaskOutput, blockwise_task_steps, plane_columns
+from .blockwise_store import BlockwiseTaskOutput, blockwise_task_steps
 from .plane_task import SegmentRequest
 
 if TYPE_CHECKING:
     from .plane_writer import PlaneWriter
 
-# Labels of larger planes are shown as a pyramid: napari would read the whole plane at each redraw.
-PAINTABLE = 300_000_000
 ALREADY_SEGMENTED = "segmented before with the same settings; what was painted since stays"
 
 
-def is_large(source: ImageSource) -> bool:
+def is_large(source: ImageSource, limits: Limits) -> bool:
     """Return whether a plane has to be segmented block by block."""
     height, width = source.shape
-    return source.level == 0 and height * width > LARGE
+    return source.level == 0 and height * width > limits.large_plane_pixels
 
 
 class BlockwiseTask(Task):
@@ -67,7 +65,11 @@ class BlockwiseTask(Task):
 
     def steps(self) -> Generator[Step, Stop, BlockwiseTaskOutput]:
         """Segment the planes into a store, or what is left of them; runs in the thread."""
-        return (yield from blockwise_task_steps(self.request, self._plane_indices, self._placement))
+        return (
+            yield from blockwise_task_steps(
+                self.request, self._plane_indices, self._placement, self._writer.limits
+            )
+        )
 
     def status(self, step: Any) -> str:
         """Return the text that describes the progress."""
@@ -81,7 +83,7 @@ class BlockwiseTask(Task):
 
     def on_result(self, result: BlockwiseTaskOutput) -> None:
         """Show the labels, if all planes are finished."""
-        if not result.whole:
+        if result.provenance is None:
             self.message = (
                 f"Stopped after {result.progress.nuclei:,} nuclei; Segment goes on from there."
             )
@@ -100,13 +102,14 @@ class BlockwiseTask(Task):
         # imports zarr, which would delay the start of napari
         from ...io.ome_zarr import LabelsStore
 
+        assert result.provenance is not None  # it was not stopped
         source, viewer = self.request.source, self._writer.viewer
         store, key = LabelsStore.open_existing(result.path), str(result.path)
         for layer in list(viewer.layers):
             if get_record_entries(layer).get("store") == key:
                 viewer.layers.remove(layer)
         height, width = source.shape
-        paintable = height * width <= PAINTABLE or len(store.levels) == 1
+        paintable = height * width <= self._writer.limits.paintable_pixels or len(store.levels) == 1
         layer = viewer.add_labels(
             store.labels if paintable else store.levels,
             name=f"{source.image.name} nuclei",
@@ -119,18 +122,18 @@ class BlockwiseTask(Task):
         # it is no image's own: later results of a region get an in-memory layer of their own
         set_record_entries(layer, store=key, layer=None)
         self._writer.display_options.apply(layer)
-        _tabulate(layer, planes, result.table)
+        _tabulate(layer, planes, result)
 
 
-def _tabulate(layer: Labels, planes: Sequence[ImageSource], table: Any) -> None:
+def _tabulate(layer: Labels, planes: Sequence[ImageSource], result: BlockwiseTaskOutput) -> None:
     """Fill the features table of the layer."""
     features = LabelsState.of(layer).features
-    for plane in planes:
+    for plane, columns in zip(planes, result.columns, strict=True):
         origin = create_measurement_source(plane, lambda: None)
         features.set_measurements(
             plane.placement.index,
             origin,
-            select_plane_rows(table, plane_columns(plane), plane.shape, origin.spacing),
+            select_plane_rows(result.table, columns, plane.shape, origin.spacing),
         )
     features.publish()
 

@@ -61,7 +61,7 @@ class SegmentController(Controller):
         source, writer = request.source, self._writer
         check_offline(source.image)
         MODEL_REGISTRY.renew_stamp(request.model)
-        if is_large(source) and not in_memory:
+        if is_large(source, writer.limits) and not in_memory:
             self.start(BlockwiseTask(request, planes or [source.plane_index], writer))
             return
         place = source.placement

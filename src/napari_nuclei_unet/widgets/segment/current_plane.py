@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 
 from ...errors import UserError
+from ...limits import Limits
 from ..layers.image_source import WHOLE_IMAGE, ImageSource
 from ..session.model_registry import MODEL_REGISTRY, ModelStamp
 from ..session.plane_result import PlaneResult
@@ -33,9 +34,17 @@ class CurrentPlane:
     source_form : SourceForm
     model : ModelForm
     predictions : Predictions
+    limits : Limits
     """
 
-    def __init__(self, source_form: SourceForm, model: ModelForm, predictions: Predictions) -> None:
+    def __init__(
+        self,
+        source_form: SourceForm,
+        model: ModelForm,
+        predictions: Predictions,
+        limits: Limits,
+    ) -> None:
+        self._limits = limits
         self._source_form, self._model, self._predictions = source_form, model, predictions
 
     def plane_result(self) -> PlaneResult | None:
@@ -62,7 +71,8 @@ class CurrentPlane:
     def explain_missing(self) -> str:
         """Return a message that explains why the plane has no cached result."""
         source = self._whole_source()
-        return TOO_LARGE_TO_RETUNE if source and is_large(source) else PLANE_NOT_SEGMENTED
+        is_too_large = source and is_large(source, self._limits)
+        return TOO_LARGE_TO_RETUNE if is_too_large else PLANE_NOT_SEGMENTED
 
     def has_mixed_settings(self, layer: Labels) -> bool:
         """Return whether planes of the labels are known to have different settings."""

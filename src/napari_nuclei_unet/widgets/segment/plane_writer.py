@@ -46,7 +46,7 @@ class PlaneWriter:
         on_cached: Callable[[PlaneResult], object],
     ) -> None:
         self.viewer, self._session, self.display_options = viewer, session, display_options
-        self._on_cached = on_cached
+        self.limits, self._on_cached = session.limits, on_cached
 
     def write(self, request: SegmentRequest, output: PlaneTaskOutput) -> PlaneResult | None:
         """Write the plane of a finished run; show why, and return None, where that fails."""

@@ -12,6 +12,7 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
+from ...limits import DEFAULT_LIMITS, Limits
 from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
 from ..common.controller import RunState
@@ -56,6 +57,8 @@ class SegmentWidget(QWidget):
     ----------
     napari_viewer : napari.viewer.Viewer
         A ``napari.components.ViewerModel`` will do.
+    limits : Limits, optional
+        Of the session, if this dock is its first.
 
     Attributes
     ----------
@@ -74,10 +77,12 @@ class SegmentWidget(QWidget):
 
     finished = Signal()
 
-    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+    def __init__(
+        self, napari_viewer: napari.viewer.Viewer, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._session = Session.of(napari_viewer)
+        self._session = Session.of(napari_viewer, limits)
         self._session.join(self)
         self._restoring = True  # while the form is set as a whole, nothing is retuned
         self._queues: set[MeasureQueue] = set()  # of labels that are not measured yet
@@ -104,7 +109,7 @@ class SegmentWidget(QWidget):
         self.model_form = ModelForm()
         self.params_form = ParamsForm(SegmentParams)
         self._current_plane = CurrentPlane(
-            self.source_form, self.model_form, self._session.predictions
+            self.source_form, self.model_form, self._session.predictions, self._session.limits
         )
         self._status_panel = StatusPanel()
         self._display_options = DisplayOptions(self._viewer, self.source_form)

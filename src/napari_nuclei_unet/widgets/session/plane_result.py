@@ -168,7 +168,7 @@ class PlaneResult:
             write_record(self.layer, self.source.image, self.placement.index, self.provenance)
 
     def mark_written(self, retuned: RetunedPlane, delay: int = MEASURE_DELAY_MS) -> None:
-        """Tell the state of the layer what was written just now; it is measured after a delay."""
+        """Mark the labels as written by this result; they are measured after a delay."""
         self.state.mark_written(self.part, retuned.checksum)
         self.state.forget_edits(self.placement.index)
         plane = _unmeasured(self.source, self.maps, retuned, self.placement.index)

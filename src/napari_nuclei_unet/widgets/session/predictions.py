@@ -15,9 +15,6 @@ from .disk_cache import DiskCache
 from .model_registry import ModelStamp
 from .plane_result import PlaneResult
 
-# Default of `max_bytes`.
-MOST_KEPT = 1_500_000_000
-
 
 class Predictions(QObject):
     """Stores the results of planes, the least recently used ones in files.
@@ -31,7 +28,7 @@ class Predictions(QObject):
         The files.
     """
 
-    def __init__(self, max_bytes: int = MOST_KEPT) -> None:
+    def __init__(self, max_bytes: int) -> None:
         super().__init__()
         self.max_bytes = max_bytes
         self._plane_results: OrderedDict[Any, PlaneResult] = OrderedDict()

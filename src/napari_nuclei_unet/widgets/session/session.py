@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
+from ...limits import DEFAULT_LIMITS, Limits
 from ..common.key_bindings import unwrap_proxy
 from ..layers.watcher import LayerWatcher
 from .model_registry import MODEL_REGISTRY
@@ -25,6 +26,7 @@ class Session(QObject):
 
     Attributes
     ----------
+    limits : Limits
     models : ModelRegistry
         Shared by all viewers.
     predictions : Predictions
@@ -32,20 +34,20 @@ class Session(QObject):
         Of the viewer.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, limits: Limits) -> None:
         super().__init__()
         self.models = MODEL_REGISTRY
-        self.predictions = Predictions()
+        self.limits, self.predictions = limits, Predictions(limits.cached_bytes)
         self.watcher = LayerWatcher(viewer, self)
         self.watcher.invalidated.connect(self._on_invalidated)
         self._docks = 0
 
     @staticmethod
-    def of(viewer: ViewerModel) -> Session:
+    def of(viewer: ViewerModel, limits: Limits = DEFAULT_LIMITS) -> Session:
         """Return the session of a viewer; a new one, if it has none."""
         viewer = unwrap_proxy(viewer)
         if viewer not in _sessions:
-            _sessions[viewer] = Session(viewer)
+            _sessions[viewer] = Session(viewer, limits)
         return _sessions[viewer]
 
     def join(self, dock: QWidget) -> None:

@@ -1,0 +1,273 @@
+"""A run into an OME-Zarr: begun or resumed, segmented, linked and finished."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import UserError
+from ..io.atomic import file_crc32
+from ..io.locks import write_lock
+from ..io.ngff import LabelsGrid
+from ..io.ome_zarr import LabelsStore
+from ..limits import DEFAULT_LIMITS
+from ..models.model import load_model
+from ..progress import Step, Stop
+from ..provenance.record import Provenance
+from ..segmentation.device import plan_inference
+from .block import BlockParams
+from .journal import JOURNAL_FILE_NAME, Journal
+from .retry import RunProgress
+from .run import ComputeBlocks, compute_locally_steps, segment_blockwise_steps
+from .stages import BlockwisePlane
+
+
+@dataclass(frozen=True)
+class StoreFiles:
+    """Files of a run.
+
+    Attributes
+    ----------
+    labels : Path
+        An OME-Zarr, with the journal in its folder.
+    table : Path
+        Of all nuclei.
+    """
+
+    labels: Path
+    table: Path
+
+    @property
+    def journal(self) -> Path:
+        """Path of the journal."""
+        return self.labels / JOURNAL_FILE_NAME
+
+    @property
+    def unlinked(self) -> StoreFiles:
+        """Hidden files of the labels before they are linked."""
+        name = f".{self.table.stem}_unlinked"
+        folder = self.labels.parent
+        return StoreFiles(folder / f"{name}.ome.zarr", folder / f"{name}.csv")
+
+    def remove(self) -> None:
+        """Delete all of them that exist."""
+        shutil.rmtree(self.labels, ignore_errors=True)
+        self.table.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenStore:
+    """Labels of a run, and its journal."""
+
+    labels: LabelsStore
+    journal: Journal
+
+
+class StoredImage(Protocol):
+    """The file of the image, which may change, or be gone, while it is read."""
+
+    def check_available(self, failed: bool) -> None:
+        """Raise a UserError if it is gone; ``failed``: reading something of it has failed."""
+
+    def check_unchanged(self) -> None:
+        """Raise a UserError if what was read is not to be believed."""
+
+
+class PlaneLinker(Protocol):
+    """Gives nuclei ids that are linked over planes."""
+
+    def check(self) -> None:
+        """Raise a UserError if planes cannot be linked."""
+
+    def steps(self, unlinked: OpenStore, linked: OpenStore) -> Generator[Step, Stop, int]:
+        """Write labels and table of a run with other ids; return their number."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoreJob:
+    """What a run into an OME-Zarr shall do.
+
+    Attributes
+    ----------
+    files : StoreFiles
+    fingerprint : dict
+        As in ``journal.Journal``.
+    planes : sequence of BlockwisePlane
+    grid : LabelsGrid
+    block_params : BlockParams
+    image : StoredImage
+    describe : callable
+        Adds to the provenance of the run what is known of the image.
+    linker : PlaneLinker, optional
+    compute : callable, optional
+        As in ``segment_blockwise_steps``.
+    overwrite : bool, optional
+        Whether existing labels are replaced.
+    chunk : int, optional
+        As in ``LabelsStore.create``.
+    """
+
+    files: StoreFiles
+    fingerprint: dict[str, Any]
+    planes: Sequence[BlockwisePlane]
+    grid: LabelsGrid
+    block_params: BlockParams
+    image: StoredImage
+    describe: Callable[[Provenance], Provenance]
+    linker: PlaneLinker | None = None
+    compute: ComputeBlocks = compute_locally_steps
+    overwrite: bool = False
+    chunk: int = DEFAULT_LIMITS.chunk
+
+
+@dataclass(frozen=True)
+class StoreOutcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    progress : RunProgress
+    nuclei : int
+        Found so far.
+    is_whole : bool
+        Whether it was not stopped; parts may be missing all the same, as they could not be read.
+    already_done : bool
+        Whether it was finished before, so that nothing was written.
+    """
+
+    progress: RunProgress
+    nuclei: int
+    is_whole: bool = True
+    already_done: bool = False
+
+
+def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]:
+    """Segment what is left of planes into an OME-Zarr, link, and finish it.
+
+    Linked labels are written in a second pass from a hidden store, which is deleted in the end: an
+    interrupted pass has changed nothing of what it reads, and begins again. While parts of the
+    image could not be read, the store is not finished, and the hidden one is kept.
+
+    Parameters
+    ----------
+    job : StoreJob
+
+    Yields
+    ------
+    Step
+        As from ``segment_blockwise_steps``. Sent True, the run stops.
+
+    Returns
+    -------
+    StoreOutcome
+
+    Raises
+    ------
+    UserError
+        If another program writes these labels, they are of another run, something cannot be used or
+        written, or the image is gone. Finished blocks are kept, and the next run resumes there.
+    """
+    files, linker = job.files, job.linker
+    with write_lock(files.labels):
+        result = _open_store(job, files)
+        if result.labels.finished or linker is None:
+            files.unlinked.remove()  # a run that was killed may have left them
+        if result.labels.finished:
+            nuclei = result.labels.record.get("nuclei") or 0
+            return StoreOutcome(result.journal.progress, nuclei, already_done=True)
+        if linker is not None:
+            linker.check()
+        segmented = result if linker is None else _open_store(job, files.unlinked)
+        progress = yield from segment_blockwise_steps(
+            job.planes,
+            segmented.labels,
+            segmented.journal,
+            job.block_params,
+            job.compute,
+            job.image.check_available,
+        )
+        job.image.check_unchanged()
+        if progress.next_plane(len(job.planes)) is not None:
+            return StoreOutcome(progress, progress.nuclei, is_whole=False)
+        if linker is not None:
+            yield from _link_steps(linker, segmented, result)
+        return (yield from _finish_steps(job, result))
+
+
+def _open_store(job: StoreJob, files: StoreFiles) -> OpenStore:
+    """Open labels with their journal: new ones, or those of a run to resume."""
+    fresh = job.overwrite or not files.labels.exists()
+    labels = LabelsStore.create(files.labels, job.grid, "i4", job.chunk, job.overwrite)
+    if not fresh and not files.journal.exists() and (labels.finished or labels.record):
+        raise UserError(
+            f"{files.labels} holds labels of another run: choose another name, or `overwrite` them."
+        )
+    journal = Journal(files.journal, files.table, job.fingerprint)
+    journal.begin()
+    _check_table(files, journal.progress, labels.finished)
+    return OpenStore(labels, journal)
+
+
+def _check_table(files: StoreFiles, progress: RunProgress, finished: bool) -> None:
+    """Raise an error if the table is not the one that the journal knows."""
+    table, known = files.table, progress.table_bytes
+    size = table.stat().st_size if table.is_file() else 0
+    same = size >= known and (not known or file_crc32(table, stop=known) == progress.table_crc)
+    # an unfinished run may have written rows that are not in the journal yet
+    if not same or (size > known and finished):
+        raise UserError(
+            f"{table}, the table of {files.labels}, is gone or was changed: put it back, or "
+            "`overwrite` both."
+        )
+
+
+def _link_steps(
+    linker: PlaneLinker, unlinked: OpenStore, linked: OpenStore
+) -> Generator[Step, Stop, None]:
+    """Write the labels of a hidden run with linked ids."""
+    journal = linked.journal
+    journal.commit(RunProgress())  # the table is replaced: its length is known afterwards
+    nuclei = yield from linker.steps(unlinked, linked)
+    after = replace(
+        unlinked.journal.progress,
+        nuclei=nuclei,
+        table_bytes=journal.table.stat().st_size,
+        table_crc=file_crc32(journal.table),
+        surveys={},
+    )
+    journal.commit(after)
+
+
+def _finish_steps(job: StoreJob, result: OpenStore) -> Generator[Step, Stop, StoreOutcome]:
+    """Build the pyramid, and write the record; without failures the labels are finished."""
+    progress, labels = result.journal.progress, result.labels
+    record = job.describe(_describe_run(job.block_params, progress)).to_json()
+    if any(labels.record.get(name) != record[name] for name in ("nuclei", "failed")):
+        for step in labels.build_pyramid():
+            if (yield step):
+                return StoreOutcome(progress, progress.nuclei, is_whole=False)
+        job.image.check_unchanged()
+        labels.write_record(record)
+    if not progress.failed:
+        labels.finish()
+        job.files.unlinked.remove()
+    return StoreOutcome(progress, progress.nuclei)
+
+
+def _describe_run(params: BlockParams, progress: RunProgress) -> Provenance:
+    """Return the provenance of a run, as far as blocks and planes share it."""
+    model = load_model(params.model)
+    return Provenance.of_run(
+        model=model.card.name,
+        model_sha256=model.card.sha256,
+        params=params.params,
+        device=params.device,
+        ran_on=plan_inference(params.params, params.device, model.network.config),
+        seconds=round(progress.seconds, 3),
+        format="zarr",
+        nuclei=progress.nuclei,
+        failed=tuple(block.message for block in progress.failed),
+    )

@@ -1,0 +1,41 @@
+"""Limits: at which size work is done in another way, and for how long is waited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a run, or of a window; tests hand in small ones.
+
+    Attributes
+    ----------
+    large_plane_pixels : int
+        Planes of more pixels are segmented block by block.
+    block_size : int
+        Edge of the core of a block, in pixels: larger ones read less twice and take more memory.
+    chunk : int
+        Largest edge of a chunk of labels in OME-Zarr, in pixels.
+    linking_bytes_per_pixel : int
+        Memory that linking takes for each pixel of a plane: labels, numbers of the slices in
+        memory, ids.
+    scheduler_timeout : float
+        Seconds in which a scheduler must answer.
+    paintable_pixels : int
+        Labels of larger planes are shown as a pyramid: napari would read the whole plane at each
+        redraw.
+    cached_bytes : int
+        Predictions of more planes are moved to the disk.
+    """
+
+    large_plane_pixels: int = 64_000_000
+    block_size: int = 4096
+    chunk: int = 1024
+    linking_bytes_per_pixel: int = 60
+    scheduler_timeout: float = 15
+    paintable_pixels: int = 300_000_000
+    cached_bytes: int = 1_500_000_000
+
+
+DEFAULT_LIMITS = Limits()
