@@ -127,14 +127,15 @@ def trace_window() -> tuple[Road, Road]:
         count = len(viewer.layers)
         QTest.mouseClick(button, Qt.MouseButton.LeftButton)
         while len(viewer.layers) == count or not button.isEnabled():
-            pause(20)
-        pause(200)
+            pause(1)
 
     segment()  # torch and the model are loaded
+    pause(1000)  # the table is there, too
     viewer.layers.pop()
     click = Road()
     with click.traced():
         segment()
+    pause(1000)
     _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review nuclei", tabify=True)
     labels = viewer.layers[-1]
     viewer.layers.selection.active = labels

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any
 
 from napari.utils import progress
 from qtpy.QtCore import QCoreApplication, QObject, Signal
@@ -29,6 +29,7 @@ class _Worker(GeneratorWorker[Any, Any, Any]):
     """
 
     stop_requested = False
+    owner: ThreadJob | None = None  # a job outlives its widget until it has ended
 
     def _next_value(self) -> bool | None:
         """Return True to stop the generator; before its first step only None may be sent."""
@@ -79,8 +80,6 @@ class ThreadJob(QObject):
         It has ended in one of these ways, or was cancelled; a new job may start.
     """
 
-    _running_jobs: ClassVar[set[ThreadJob]] = set()  # a job outlives its widget until it has ended
-
     stepped = Signal(object)
     returned = Signal(object)
     failed = Signal(object)
@@ -114,10 +113,10 @@ class ThreadJob(QObject):
         """
         if self.is_running:
             raise AssertionError("a job is running; check `running` first")
-        ThreadJob._running_jobs.add(self)
         self._bar = progress(total=0, desc=title) if title else None
         self._throttle = UpdateThrottle()
         worker = self._worker = _Worker(steps, *args)
+        worker.owner = self
         worker.yielded.connect(self._step)
         worker.returned.connect(self.returned.emit)
         worker.errored.connect(self._on_errored)
@@ -149,7 +148,6 @@ class ThreadJob(QObject):
         if self._bar is not None:
             bar, self._bar = self._bar, None
             bar.close()
-        ThreadJob._running_jobs.discard(self)
         self.finished.emit()
 
 
