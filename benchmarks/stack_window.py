@@ -33,7 +33,7 @@ def main() -> None:
 
     def segmented() -> None:
         widget.findChild(QPushButton, "segment").click()
-        while widget._runner.is_running:
+        while not widget.controller.is_idle:
             app.processEvents()
         app.processEvents()
 
@@ -43,7 +43,7 @@ def main() -> None:
             segmented()
 
     def at_once() -> None:
-        widget._source_form.planes.kind.value = "all"
+        widget.source_form.planes.kind.value = "all"
         segmented()
 
     times = {}

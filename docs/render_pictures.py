@@ -6,6 +6,7 @@ It opens samples, docks "Segment nuclei", clicks its buttons and takes screensho
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import napari
@@ -70,7 +71,7 @@ def tuned() -> None:
         widget.findChild(QCheckBox, name).click()
     click(widget, "segment")
     wait_for_end(widget)
-    widget._form._controls["threshold"].value = 0.8
+    widget.params_form.set_value(replace(widget.params_form.value(), threshold=0.8))
     pause(1500)
     save(viewer, "tuned")
 
@@ -81,10 +82,8 @@ def review() -> None:
     widget.findChild(QCollapsible, "compare_section").expand(animate=False)
     pause(500)
     click(widget, "compare")
-    for _ in range(100):
+    while not widget.findChild(QLabel, "compare_counts").text():
         pause(100)
-        if not widget._compare.job.is_running:
-            break
     viewer.layers[-1].opacity = 1
     viewer.layers[-2].opacity = 0.35
     save(viewer, "review")
@@ -103,7 +102,7 @@ def region() -> None:
         name="finished areas",
     )  # fmt: skip
     viewer.layers.selection.active = image
-    widget._where.region.value = shapes
+    widget.source_form.region.value = shapes
     click(widget, "segment")
     wait_for_end(widget)
     save(viewer, "region")
@@ -136,7 +135,7 @@ def trained() -> None:
 def wait_for_end(widget: object) -> None:
     """Let the window live until the job has ended."""
     loop = QEventLoop()
-    widget._runner.job.finished.connect(loop.quit)
+    widget.finished.connect(loop.quit)
     QTimer.singleShot(120_000, loop.quit)
     loop.exec()
 
