@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ...arrays.boxes import bounding_box
 from ...errors import UserError
 from ..common.key_bindings import unwrap_proxy
+from ..common.lifetime import delete_with
 from .checksum import array_crc32
 from .features import FeaturesTable
 from .label_ids import LabelIds, LabelsIndex, plane_key
@@ -101,6 +102,7 @@ class LabelsState:
         self.features = FeaturesTable(layer)
         self.busy = ""
         layer.events.paint.connect(self._on_paint)
+        delete_with(layer, self.features.queue)
 
     @staticmethod
     def of(layer: Labels) -> LabelsState:

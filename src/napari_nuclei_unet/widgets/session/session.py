@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject
 
 from ...limits import DEFAULT_LIMITS, Limits
 from ..common.key_bindings import unwrap_proxy
+from ..common.lifetime import delete_with
 from ..layers.watcher import LayerWatcher
 from .model_registry import MODEL_REGISTRY
 from .predictions import Predictions
@@ -38,6 +39,7 @@ class Session(QObject):
         super().__init__()
         self.models = MODEL_REGISTRY
         self.limits, self.predictions = limits, Predictions(limits.cached_bytes)
+        self.predictions.setParent(self)
         self.watcher = LayerWatcher(viewer, self)
         self.watcher.invalidated.connect(self._on_invalidated)
         self._docks = 0
@@ -48,6 +50,7 @@ class Session(QObject):
         viewer = unwrap_proxy(viewer)
         if viewer not in _sessions:
             _sessions[viewer] = Session(viewer, limits)
+            delete_with(viewer, _sessions[viewer])
         return _sessions[viewer]
 
     def join(self, dock: QWidget) -> None:

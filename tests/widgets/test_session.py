@@ -1,0 +1,74 @@
+"""What docks of a viewer share, and how long it lives."""
+
+import gc
+import threading
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Labels
+from qtpy.QtCore import QObject, QTimer
+
+from napari_nuclei_unet.widgets.common.lifetime import delete_with
+from napari_nuclei_unet.widgets.layers.labels_state import LabelsState, PlaneState
+from napari_nuclei_unet.widgets.session.session import Session
+
+PLANE = (slice(None), slice(None))
+
+
+class Owner:
+    """Is collected by the garbage collector only, as layers are."""
+
+    def __init__(self):
+        self.myself = self
+
+
+def test_an_object_of_qt_is_deleted_in_its_own_thread(qtbot):
+    owner, dependent = Owner(), QObject()
+    timer = QTimer(dependent)
+    timer.start(1000)
+    delete_with(owner, dependent)
+    with qtbot.waitSignal(dependent.destroyed):
+        del owner
+        thread = threading.Thread(target=gc.collect)
+        thread.start()
+        thread.join()
+
+
+def test_one_session_for_each_viewer():
+    viewer, other = ViewerModel(), ViewerModel()
+    assert Session.of(viewer) is Session.of(viewer)
+    assert Session.of(viewer) is not Session.of(other)
+    assert Session.of(viewer).models is Session.of(other).models
+
+
+def test_one_state_for_each_layer_that_ends_with_it(qtbot):
+    layer = Labels(np.zeros((9, 9), np.int32))
+    state = LabelsState.of(layer)
+    assert LabelsState.of(layer) is state
+    with qtbot.waitSignal(state.features.queue.destroyed):
+        del layer
+        gc.collect()
+
+
+def test_a_plane_is_empty_written_or_edited(qtbot):
+    layer = Labels(np.zeros((9, 9), np.int32))
+    state = LabelsState.of(layer)
+    assert state.plane_state(PLANE) is PlaneState.EMPTY
+    layer.paint((1, 1), 1)
+    assert state.plane_state(PLANE) is PlaneState.EDITED
+
+
+def test_every_change_raises_the_revision(qtbot):
+    layer = Labels(np.zeros((9, 9), np.int32))
+    state = LabelsState.of(layer)
+    seen = [state.revision]
+    for change in (
+        lambda: layer.paint((4, 4), 1),
+        layer.undo,
+        layer.redo,
+        lambda: layer.fill((0, 0), 2),
+        lambda: setattr(layer, "data", np.ones((9, 9), np.int32)),
+    ):
+        change()
+        seen.append(state.revision)
+    assert seen == sorted(set(seen))
