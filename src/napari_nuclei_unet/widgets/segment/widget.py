@@ -16,7 +16,7 @@ from ...limits import DEFAULT_LIMITS, Limits
 from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
 from ..common.controller import RunState
-from ..common.controls import create_button, create_row, create_section, fill_layout
+from ..common.controls import create_section
 from ..common.notify import name_controls, report_user_errors
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
@@ -41,6 +41,7 @@ from .retuner import Retuner
 from .review_button import ReviewButton
 from .source_form import SourceForm
 from .summary import summarize_plane
+from .tuning_panel import TuningPanel
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -111,6 +112,7 @@ class SegmentWidget(QWidget):
         self._current_plane = CurrentPlane(
             self.source_form, self.model_form, self._session.predictions, self._session.limits
         )
+        self._tuning_panel = TuningPanel(self.params_form)
         self._status_panel = StatusPanel()
         self._display_options = DisplayOptions(self._viewer, self.source_form)
         self._linking_panel = LinkingPanel(self._viewer, self.source_form)
@@ -122,7 +124,7 @@ class SegmentWidget(QWidget):
         layout.addLayout(self._create_form())
         settings = self.params_form.container(*SEGMENT_SETTINGS)
         for part in (
-            self._tuning(),
+            self._tuning_panel,
             create_section("settings", "Settings of the network", settings),
             self._status_panel,
             self._display_options,
@@ -137,21 +139,6 @@ class SegmentWidget(QWidget):
         self.source_form.fill(top)
         self.model_form.fill(top)
         return top
-
-    def _tuning(self) -> QWidget:
-        """Create the sliders that recompute the nuclei from the stored network output."""
-        reset = create_button("reset", "Reset", "Back to the values that were tuned for the model.")
-        reset.clicked.connect(self._show_thresholds)
-        self._all = create_button(
-            "tune_all", "Tune all planes", "Use these values in all planes that were segmented."
-        )
-        self._all.clicked.connect(self.tune_all)
-        self._all.setVisible(False)
-        widget = QWidget()
-        layout = QVBoxLayout(widget)
-        fill_layout(layout, self.params_form.container(*THRESHOLD_NAMES))
-        layout.addWidget(create_row(self._all, reset), alignment=Qt.AlignmentFlag.AlignRight)
-        return widget
 
     # signals
 
@@ -169,6 +156,8 @@ class SegmentWidget(QWidget):
         for part in (self._linking_panel, self._reproduce_panel, self.retuner):
             part.message.connect(panel.show_message)
         self._linking_panel.requested.connect(self._link)
+        self._tuning_panel.reset_requested.connect(self._show_thresholds)
+        self._tuning_panel.all_requested.connect(self.tune_all)
         self._display_options.probability_requested.connect(self._on_probability)
         self.model_form.changed.connect(self._show_thresholds)
         self.model_form.changed.connect(self._offer_all)
@@ -357,7 +346,7 @@ class SegmentWidget(QWidget):
             self.finished.emit()
 
     def _offer_all(self, *_: object) -> None:
-        self._all.setVisible(len(self._current_plane.planes()) > 1)
+        self._tuning_panel.offer_all(len(self._current_plane.planes()) > 1)
 
     def _on_probability(self) -> None:
         if (result := self._current_plane.plane_result()) is not None:
