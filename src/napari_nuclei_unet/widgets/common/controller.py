@@ -16,6 +16,8 @@ from .job import ThreadJob, UpdateThrottle
 from .notify import name_controls, show_user_error
 
 CANCELLED = "Cancelled."
+# Notices of one run that are shown: a thousand planes may have one each.
+MAX_NOTICES = 3
 
 
 class RunState(Enum):
@@ -132,7 +134,7 @@ class Controller(QObject):
     progressed : int, int, str
         Steps that are done, their total, and a text.
     notice : str
-        A warning of a step.
+        A warning of a step, once, in the words of the window.
     message : str
         Of a task that is over.
     failed : Exception
@@ -154,6 +156,7 @@ class Controller(QObject):
         self.task: Task | None = None
         self.rest: Task | None = None  # goes on where the last one was stopped
         self._follow_up: Task | None = None
+        self._notices: set[str] = set()  # of this run
         self._throttle = UpdateThrottle()
         self._job = ThreadJob()
         self._job.stepped.connect(self._on_step)
@@ -178,6 +181,7 @@ class Controller(QObject):
         self._check_move(RunState.RUNNING)
         task.on_start()
         self._follow_up, self.rest, self.task = None, None, task
+        self._notices.clear()
         self._throttle = UpdateThrottle()
         task.start_clock()
         self._move(RunState.RUNNING)
@@ -227,8 +231,7 @@ class Controller(QObject):
     def _on_step(self, step: Step) -> None:
         if (task := self.task) is None or self.state is RunState.CANCELLING:
             return
-        if step.notice:
-            self.notice.emit(step.notice)
+        self._notify(step.notice)
         self.check()
         if task.reason:
             return
@@ -240,6 +243,11 @@ class Controller(QObject):
         self.stepped.emit(step)
         if self._throttle.is_due(step) and self.state is RunState.RUNNING:
             self.progressed.emit(step.done, step.total, task.status(step))
+
+    def _notify(self, notice: str) -> None:
+        if notice and notice not in self._notices and len(self._notices) < MAX_NOTICES:
+            self._notices.add(notice)
+            self.notice.emit(name_controls(notice))
 
     def _abort(self, task: Task, reason: str) -> None:
         if not task.reason:

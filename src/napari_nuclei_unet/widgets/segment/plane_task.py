@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 
 from ...arrays.axes import PlaneView
@@ -21,6 +22,7 @@ from ...progress import Step, Stop
 from ...provenance.record import SourceImage
 from ..common.controller import CANCELLED, Task
 from ..common.job import reserve_threads
+from ..common.notify import name_controls
 from ..layers.checksum import array_crc32
 from ..layers.image_source import ImageSource
 from ..layers.labels_record import stale_ids_warning
@@ -86,6 +88,7 @@ class PlaneTask(Task):
         self.request, self._writer, self._part = request, writer, part
         self.title = f"Nuclei in {request.source.image.name}"
         self.plane_result: PlaneResult | None = None
+        self._seen: set[str] = set()  # notices
         if part is not None:
             self.begins = "Separating nuclei …"
 
@@ -103,6 +106,10 @@ class PlaneTask(Task):
         message = f"Tile {max(step.done, 1)} of {step.total}"
         return self.with_remaining_time(message, step, begins)
 
+    def on_step(self, step: Step) -> None:
+        """Note what is shown already."""
+        self._seen.add(step.notice)
+
     def follow_up(self, result: PlaneTaskOutput) -> PlaneTask | None:
         """Return the task that separates the nuclei of the tiles that are finished."""
         inside = result.prediction.inside
@@ -117,6 +124,9 @@ class PlaneTask(Task):
         if result.retuned is None:  # stopped before the first tile
             self.message = CANCELLED
             return
+        for notice in result.prediction.notices:
+            if notice not in self._seen:
+                show_info(name_controls(notice))
         self.plane_result = self._writer.write(self.request, result)
         if self.plane_result is not None:
             source, layer = self.plane_result.source, self.plane_result.layer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari.layers import Labels
 from napari.utils.notifications import show_info, show_warning
 
-from ..common.notify import name_controls, report_user_errors
+from ..common.notify import report_user_errors
 from ..layers.image_source import ImageSource
 from ..layers.labels_layer import show_labels
 from ..layers.labels_record import detach_labels, find_labels_layer
@@ -52,8 +52,6 @@ class PlaneWriter:
         """Write the plane of a finished run; show why, and return None, where that fails."""
         source, retuned = request.source, output.retuned
         assert retuned is not None
-        for notice in output.prediction.notices:
-            show_info(name_controls(notice))
         name = source.image.name
         if source.image not in self.viewer.layers:
             show_warning(

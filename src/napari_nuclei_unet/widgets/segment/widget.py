@@ -17,7 +17,7 @@ from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
 from ..common.controller import RunState
 from ..common.controls import create_section
-from ..common.notify import name_controls, report_user_errors
+from ..common.notify import report_user_errors
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
 from ..common.status_panel import StatusPanel
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     import napari.viewer
 
 SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision")
-# Warnings of one run that are shown: a thousand planes may have one each.
-MAX_WARNINGS_PER_RUN = 3
 
 
 class SegmentWidget(QWidget):
@@ -87,7 +85,6 @@ class SegmentWidget(QWidget):
         self._session.join(self)
         self._restoring = True  # while the form is set as a whole, nothing is retuned
         self._queues: set[MeasureQueue] = set()  # of labels that are not measured yet
-        self._warnings: set[str] = set()  # of this run
         self._build()
         self._writer = PlaneWriter(
             napari_viewer, self._session, self._display_options, self._watch_queue
@@ -150,7 +147,7 @@ class SegmentWidget(QWidget):
         panel.continue_planes.clicked.connect(self.resume)
         controller.state_changed.connect(self._on_state)
         controller.progressed.connect(panel.step)
-        controller.notice.connect(self._on_notice)
+        controller.notice.connect(show_warning)
         controller.message.connect(panel.show_message)
         controller.finished.connect(self._on_finished)
         for part in (self._linking_panel, self._reproduce_panel, self.retuner):
@@ -279,7 +276,6 @@ class SegmentWidget(QWidget):
         if not self.controller.is_idle:
             return
         self.retuner.stop()
-        self._warnings.clear()
         with report_user_errors(show_warning):
             start()
 
@@ -295,11 +291,6 @@ class SegmentWidget(QWidget):
         self._status_panel.show_state(state, "" if task is None else task.begins)
         self._status_panel.continue_planes.setVisible(self.controller.rest is not None)
         self._linking_panel.set_idle(self.controller.is_idle)
-
-    def _on_notice(self, notice: str) -> None:
-        if notice not in self._warnings and len(self._warnings) < MAX_WARNINGS_PER_RUN:
-            show_warning(name_controls(notice))
-        self._warnings.add(notice)
 
     def _on_finished(self) -> None:
         """Ask about a partial result; retune, if sliders were moved during the run."""

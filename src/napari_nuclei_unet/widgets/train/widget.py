@@ -23,7 +23,7 @@ from ..common.controls import (
     fill_layout,
     with_properties,
 )
-from ..common.notify import name_controls, report_user_errors, show_user_error
+from ..common.notify import report_user_errors, show_user_error
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
 from ..session.model_form import ModelForm
@@ -217,8 +217,8 @@ class TrainWidget(ScrollableForm):
         self._run_panel.show_message(text)  # the task itself shows every step in the bar
 
     def _on_notice(self, notice: str) -> None:
-        self._run_panel.show_note(name_controls(notice))
-        show_warning(name_controls(notice))
+        self._run_panel.show_note(notice)
+        show_warning(notice)
 
     def _on_data_changed(self, what: str) -> None:
         if not self._controller.is_idle:
