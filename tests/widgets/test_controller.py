@@ -13,8 +13,8 @@ from napari_nuclei_unet.widgets.common.controller import Controller, RunState, T
 class Count(Task):
     """Counts to three; waits after its first step until it may go on."""
 
-    def __init__(self, error=None):
-        self.may_go_on, self.error = threading.Event(), error
+    def __init__(self, error=None, full=None):
+        self.may_go_on, self.error, self.full = threading.Event(), error, full
         self.shown, self.result, self.ended, self.cancelled = [], None, 0, 0
 
     def steps(self):
@@ -35,6 +35,8 @@ class Count(Task):
 
     def on_result(self, result):
         self.result = result
+        if self.full is not None:
+            raise self.full
 
     def on_end(self):
         self.ended += 1
@@ -110,6 +112,24 @@ def test_a_failed_task_ends_and_says_why(qtbot, controller):
         controller.start(task)
     assert [str(error) for error in controller.errors] == ["The disk is full."]
     assert (controller.state, task.result, task.ended) == (RunState.IDLE, None, 1)
+
+
+def test_a_result_that_cannot_be_shown_ends_the_task_all_the_same(qtbot, controller, messages):
+    task = Count(full=UserError("There is not enough memory."))
+    task.may_go_on.set()
+    with qtbot.waitSignal(controller.finished):
+        controller.start(task)
+    assert (controller.state, task.ended) == (RunState.IDLE, 1)
+    assert messages == [("error", "There is not enough memory.")]
+
+
+def test_a_bug_in_showing_a_result_is_no_end_of_the_dock(qtbot, controller):
+    task = Count(full=ZeroDivisionError())
+    task.may_go_on.set()
+    with qtbot.captureExceptions() as bugs, qtbot.waitSignal(controller.finished):
+        controller.start(task)
+    assert [kind for kind, *_ in bugs] == [ZeroDivisionError]
+    assert (controller.state, task.ended) == (RunState.IDLE, 1)
 
 
 def test_no_other_move_is_possible(qtbot, controller):

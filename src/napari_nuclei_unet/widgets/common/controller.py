@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from ...errors import UserError
 from ...progress import Step, Stop
 from .job import ThreadJob, UpdateThrottle
-from .notify import name_controls, show_user_error
+from .notify import name_controls, report_user_errors, show_user_error
 
 CANCELLED = "Cancelled."
 # Notices of one run that are shown: a thousand planes may have one each.
@@ -258,11 +258,14 @@ class Controller(QObject):
     def _on_result(self, result: Any) -> None:
         task = self._take_task()
         self._follow_up = task.follow_up(result) if self.state is RunState.STOPPING else None
-        if self._follow_up is None:
-            task.on_result(result)
-        else:
+        if self._follow_up is not None:
             task.message = CANCELLED
-        self._end(task)
+        try:
+            if self._follow_up is None:
+                with report_user_errors():
+                    task.on_result(result)
+        finally:
+            self._end(task)
 
     def _on_failed(self, error: Exception) -> None:
         self._end(self._take_task())
