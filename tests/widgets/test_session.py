@@ -4,6 +4,7 @@ import gc
 import threading
 
 import numpy as np
+from conftest import discs
 from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer
@@ -11,6 +12,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_nuclei_unet.widgets.common.lifetime import delete_with
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState, PlaneState
 from napari_nuclei_unet.widgets.session.session import Session
+from widgets.conftest import click_and_wait
 
 PLANE = (slice(None), slice(None))
 
@@ -72,3 +74,31 @@ def test_every_change_raises_the_revision(qtbot):
         change()
         seen.append(state.revision)
     assert seen == sorted(set(seen))
+
+
+def test_a_region_that_is_segmented_again_makes_no_edit_elsewhere_unseen(qtbot, viewer, widget):
+    viewer.add_image(discs((60, 80), [(15, 15), (40, 60)]), name="cells")
+    click_and_wait(qtbot, widget)
+    labels = viewer.layers["cells nuclei"]
+    labels.paint((50, 5), 9)
+    box = viewer.add_shapes([[[30, 45], [30, 75], [55, 75], [55, 45]]], shape_type="polygon")
+    widget.source_form.region.value = box
+    click_and_wait(qtbot, widget)
+    assert labels.data[50, 5] == 9
+    widget.source_form.region.value = "whole image"
+    click_and_wait(qtbot, widget)
+    assert labels.data[50, 5] == 9  # the whole went into a layer of its own
+    assert not viewer.layers["cells nuclei [1]"].data[50, 5]
+
+
+def test_what_was_painted_before_a_region_was_segmented_is_not_replaced(qtbot, viewer, widget):
+    viewer.add_image(discs((60, 80), [(15, 15), (40, 60)]), name="cells")
+    box = viewer.add_shapes([[[30, 45], [30, 75], [55, 75], [55, 45]]], shape_type="polygon")
+    widget.source_form.region.value = box
+    click_and_wait(qtbot, widget)
+    labels = viewer.layers["cells nuclei"]
+    labels.paint((50, 5), 9)
+    click_and_wait(qtbot, widget)
+    widget.source_form.region.value = "whole image"
+    click_and_wait(qtbot, widget)
+    assert labels.data[50, 5] == 9

@@ -1,0 +1,78 @@
+"""What is done with labels while slices are joined: nothing is lost, and nobody else is blamed."""
+
+import numpy as np
+import pytest
+from conftest import discs
+from qtpy.QtWidgets import QPushButton
+
+from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets.common.controller import RunState
+from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
+from widgets.conftest import click, click_and_wait, status
+
+
+@pytest.fixture
+def labels(qtbot, viewer, widget):
+    stack = np.stack([discs((80, 96), [(20, 20 + 2 * t), (55, 70)]) for t in range(6)])
+    viewer.add_image(stack, name="cells", axis_labels=tuple("zyx"))
+    widget.source_form.planes.kind.value = "all"
+    click_and_wait(qtbot, widget)
+    return viewer.layers["cells nuclei"]
+
+
+def during_joining(qtbot, widget, act):
+    """Join slices, and do something at the first step."""
+    done = []
+
+    def once(_):
+        if not done:
+            done.append(True)
+            act()
+
+    widget.controller.stepped.connect(once)
+    click_and_wait(qtbot, widget, "join_slices")
+    assert done
+
+
+def test_labels_are_busy_and_the_users_lock_stays(qtbot, widget, labels):
+    seen = []
+
+    def look():
+        state = LabelsState.of(labels)
+        seen.append((state.busy, labels.editable, widget.state))
+        with pytest.raises(UserError, match="are busy: joining slices"):
+            state.check_writable()
+        assert not widget.findChild(QPushButton, "segment").isEnabled()
+
+    during_joining(qtbot, widget, look)
+    assert seen == [("joining slices", True, RunState.RUNNING)]
+    assert LabelsState.of(labels).busy == ""
+    assert status(widget) == "2 nuclei joined along z"
+
+
+def test_what_is_painted_meanwhile_stays(qtbot, widget, labels, messages):
+    before = labels.data.copy()
+    during_joining(qtbot, widget, lambda: labels.paint((0, 5, 90), 77))
+    assert labels.data[0, 5, 90] == 77
+    assert ("warning", "The labels were changed meanwhile, so their ids stay as they are: do it "
+            "again.") in messages  # fmt: skip
+    labels.undo()
+    np.testing.assert_array_equal(labels.data, before)
+
+
+def test_cancel_ends_it(qtbot, widget, labels):
+    before = labels.data.copy()
+    during_joining(qtbot, widget, lambda: widget.controller.cancel())
+    np.testing.assert_array_equal(labels.data, before)
+    assert LabelsState.of(labels).busy == ""
+    assert status(widget) == "Cancelled."
+    click_and_wait(qtbot, widget, "join_slices")
+    assert status(widget) == "2 nuclei joined along z"
+
+
+def test_labels_that_the_user_has_locked_are_not_joined(qtbot, widget, labels, messages):
+    labels.editable = False
+    click(widget, "join_slices")
+    assert widget.state is RunState.IDLE
+    assert "are locked: unlock them" in messages[-1][1]
+    assert not labels.editable
