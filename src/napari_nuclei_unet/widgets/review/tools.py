@@ -16,6 +16,7 @@ from ...errors import UserError
 from ..common.controls import Panel, create_button, fill_grid
 from ..common.key_bindings import KeyBindings
 from ..common.notify import name_controls, report_user_errors
+from ..layers.labels_state import LabelsState
 from . import edits as _editing
 from .edits import EditLocation, editable_plane_index
 from .strokes import Strokes
@@ -100,7 +101,7 @@ class EditToolbar(Panel):
         try:
             if layer is None:
                 raise UserError(LABELS_NEEDED)
-            editable_plane_index(self._viewer, layer)
+            editable_plane_index(self._viewer, LabelsState.of(layer))
         except UserError as error:
             self._buttons[tool.name].setChecked(False)
             self.message.emit(name_controls(error))

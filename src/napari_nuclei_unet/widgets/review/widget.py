@@ -19,7 +19,6 @@ from ..common.controls import (
     create_section,
 )
 from ..common.key_bindings import KeyBindings, unwrap_proxy
-from ..layers.labels_state import LabelsState
 from .compare_panel import ComparePanel
 from .queue import ReviewQueue
 from .save import LabelsExporter
@@ -114,8 +113,6 @@ class ReviewWidget(ScrollableForm):
         if layer is not None:
             layer.events.features.connect(self._on_features)
             self._compare.select_result(layer)
-            if not layer.multiscale:
-                LabelsState.of(layer)  # watches edits from now on
 
     def _on_features(self, _: Any) -> None:
         self._text.setText("")  # it is outdated, by an undo for instance
