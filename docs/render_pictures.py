@@ -14,6 +14,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QApplication, QCheckBox, QLabel, QPushButton, QWidget
 from superqt import QCollapsible
 
+from napari_nuclei_unet.widgets.common.controller import RunState
+
 IMAGES = Path(__file__).parent / "images"
 
 
@@ -83,7 +85,7 @@ def review() -> None:
     click(widget, "compare")
     for _ in range(100):
         pause(100)
-        if not widget._compare.job.is_running:
+        if widget.state is RunState.IDLE:
             break
     viewer.layers[-1].opacity = 1
     viewer.layers[-2].opacity = 0.35
