@@ -226,11 +226,12 @@ def test_less_than_half_a_pixel_is_no_other_place(qtbot, viewer, part, layers):
     ("values", "sentence"),
     [((0, 0), "Neither layer has a nucleus"), ((-1, 1), "must not be negative")],
 )
-def test_what_only_the_pixels_say_is_told_too(qtbot, viewer, part, values, sentence):
+def test_what_only_the_pixels_say_is_told_too(qtbot, viewer, part, messages, values, sentence):
     for name, value in zip("ab", values, strict=True):
         viewer.add_labels(np.full((6, 6), value), name=name)
     compared(qtbot, part)
     assert sentence in part.words[-1]
+    assert not messages  # the dock alone has told it
     assert not errors_on(viewer)
 
 
@@ -266,7 +267,15 @@ def test_a_layer_with_other_data_meanwhile_is_told(qtbot, viewer, part, layers):
     assert not errors_on(viewer)
 
 
-def test_labels_painted_while_the_thread_works_are_told():
+def test_a_stroke_meanwhile_is_told(qtbot, viewer, part, layers):
+    with qtbot.waitSignal(part.controller.finished, timeout=15_000):
+        click(part, "compare")
+        layers[0].paint((5, 5), 3)
+    assert part.words[-1] == LABELS_CHANGED_WHILE_COMPARING
+    assert not errors_on(viewer)
+
+
+def test_labels_written_while_the_thread_works_are_told():
     _, true = read_sample("fluorescence_small")
     found = true.copy()
     steps = compare_steps(true, found)

@@ -15,12 +15,17 @@ from qtpy.QtWidgets import QLabel, QPushButton
 from skimage.measure import regionprops_table
 
 from napari_nuclei_unet.metrics.error_types import compare
+from napari_nuclei_unet.progress import run
 from napari_nuclei_unet.samples.images import read_sample
 from napari_nuclei_unet.samples.planted_errors import plant_errors
 from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.features import FeaturesTable
 from napari_nuclei_unet.widgets.review.exporter import add_suffix
+from napari_nuclei_unet.widgets.review.measure_task import (
+    LABELS_CHANGED_WHILE_MEASURING,
+    MeasureTask,
+)
 from widgets.conftest import click, click_and_wait, move, settle
 
 DELETE, MERGE, SPLIT, ADD = "Delete", "Merge", "Split", "Add"
@@ -536,6 +541,16 @@ def test_labels_that_are_edited_while_they_are_measured_are_told(qtbot, labels, 
     assert "changed while they were measured" in said(review)
     measure(qtbot, review)
     assert said(review).startswith("4 nuclei measured")
+
+
+def test_what_a_script_writes_while_labels_are_measured_is_told(viewer, labels):
+    task = MeasureTask(viewer, labels, None)
+    measured = run(task.steps())
+    labels.data[80:85, 100:110] = 7  # napari has no event of it
+    task.on_result(measured)
+    assert task.message == LABELS_CHANGED_WHILE_MEASURING
+    assert not task.is_measured
+    assert len(labels.features) == 3
 
 
 def test_labels_are_measured_and_compared_side_by_side(qtbot, viewer, labels, review):

@@ -73,6 +73,7 @@ class ReviewQueue(Panel):
     def start_over(self, *_: object) -> None:
         """Forget which nucleus is shown, and which were skipped: other labels are chosen."""
         labels = self._target.value().labels
+        # a new state watches edits from now on
         self._state = None if labels is None else LabelsState.of(labels)
         self._current_nucleus = None
         self._previous_nuclei.clear()

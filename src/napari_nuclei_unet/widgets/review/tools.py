@@ -138,8 +138,7 @@ class EditToolbar(Panel):
         if (layer := self._target.value().labels) is None:
             self.message.emit(LABELS_NEEDED)
         else:
-            tool = next(tool for tool in EDIT_TOOLS if tool.name == name)
-            self.apply_stroke(tool, layer, positions)
+            self.apply_stroke({tool.name: tool for tool in EDIT_TOOLS}[name], layer, positions)
 
     def apply_stroke(self, tool: EditTool, layer: Labels, positions: NDArray[Any]) -> None:
         """Apply a tool to a stroke; an invalid stroke shows a message and changes nothing."""
