@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nuclei_unet.samples.images import read_sample
+from napari_nuclei_unet.widgets.common.controller import RunState
 
 RUNS = 9
 WANTED = {"table": 3.0, "correction": 0.2}
@@ -41,12 +42,10 @@ def main() -> None:
     print(f"{labels.max():,} nuclei, {labels.shape[0]} x {labels.shape[1]}\n")
     print("| action | median | longest | wanted |\n|---|---|---|---|")
 
-    files = review._exporter
-
     def timed(act: Callable[[], None]) -> float:
         begun = time.perf_counter()
         act()
-        while files.job.is_running or files.saving.is_running:
+        while review.state is not RunState.IDLE:
             app.processEvents()
         app.processEvents()
         return time.perf_counter() - begun
@@ -56,7 +55,7 @@ def main() -> None:
         middle, most = statistics.median(times), max(times)
         print(f"| {name} | {middle:.3f} s | {most:.3f} s | {limit} |", flush=True)
 
-    show("Measure: table", [timed(files.measure) for _ in range(3)], WANTED["table"])
+    show("Measure: table", [timed(review.measure) for _ in range(3)], WANTED["table"])
     for name, acts in corrections(review, layer).items():
         times, undone = [], []
         for act in acts:
@@ -64,9 +63,8 @@ def main() -> None:
             undone.append(timed(layer.undo))
         show(name, times, WANTED["correction"])
         show(f"undo of {name}", undone, WANTED["correction"])
-    queue = review._queue
-    show("N, next doubtful", [timed(queue.next) for _ in range(RUNS)])
-    show("Y, accept and next", [timed(queue.accept) for _ in range(RUNS)])
+    show("N, next doubtful", [timed(review.next) for _ in range(RUNS)])
+    show("Y, accept and next", [timed(review.accept) for _ in range(RUNS)])
     with tempfile.TemporaryDirectory() as folder:
         for ending in (".csv", ".geojson", ".zip", ".ome.tif"):
             path = Path(folder) / f"a{ending}"
@@ -90,16 +88,13 @@ def repeated(count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 
 def corrections(review: object, layer: object) -> dict[str, list[Callable[[], None]]]:
     """Give what each tool is timed with."""
-    from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
-
-    tools = {tool.name: tool for tool in EDIT_TOOLS}
     rng = np.random.default_rng(0)
     places = np.stack(np.nonzero(layer.data), 1)
     chosen = places[rng.choice(len(places), RUNS)].astype(float)
 
     def act(name: str, *points: NDArray[np.floating]) -> Callable[[], None]:
         world = np.array([layer.data_to_world(point) for point in points])
-        return lambda: review._edit_toolbar.apply_stroke(tools[name], layer, world)
+        return lambda: review.apply_tool(name, world)
 
     def paint(point: NDArray[np.floating]) -> Callable[[], None]:
         return lambda: layer.paint(point, int(layer.features["index"].max()) + 1)

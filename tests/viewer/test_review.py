@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 from widgets.test_review_widget import between, middle
 
 from napari_nuclei_unet.metrics.error_types import compare
@@ -17,8 +18,8 @@ LEFT = Qt.MouseButton.LeftButton
 class Hand:
     """Clicks, draws and types on the canvas of a window, in pixels of a layer."""
 
-    def __init__(self, qtbot, viewer, widget, layer):
-        self.qtbot, self.viewer, self.layer = qtbot, viewer, layer
+    def __init__(self, viewer, widget, layer):
+        self.viewer, self.layer = viewer, layer
         self.canvas = find_canvas(widget)
 
     def at(self, place):
@@ -29,19 +30,19 @@ class Hand:
 
     def key(self, letter, modifier=Qt.KeyboardModifier.NoModifier):
         QTest.keyClick(self.canvas, letter, modifier)
-        self.qtbot.wait(20)
+        QApplication.processEvents()
 
     def click(self, place):
         QTest.mouseClick(self.canvas, LEFT, pos=self.at(place))
-        self.qtbot.wait(20)
+        QApplication.processEvents()
 
     def stroke(self, start, stop):
         QTest.mousePress(self.canvas, LEFT, pos=self.at(start))
         for part in np.linspace(0, 1, 9):
             QTest.mouseMove(self.canvas, self.at(np.add(start, part * np.subtract(stop, start))))
-            self.qtbot.wait(10)
+            QApplication.processEvents()
         QTest.mouseRelease(self.canvas, LEFT, pos=self.at(stop))
-        self.qtbot.wait(20)
+        QApplication.processEvents()
 
     def undo(self):
         self.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -59,17 +60,18 @@ def opened(make_napari_viewer, qtbot):
     viewer.layers[-1].visible = False  # what the network found; its prediction is kept
     _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review nuclei", tabify=True)
     viewer.layers.selection.active = layer
+    QApplication.processEvents()  # the dock has changed the size of the canvas
     viewer.reset_view()
-    qtbot.wait(200)
+    QApplication.processEvents()
     return viewer, review, truth.data, layer
 
 
 def test_ten_errors_are_corrected_by_mouse_and_keys_and_undone_by_keys(qtbot, opened):
     viewer, review, truth, layer = opened
-    with qtbot.waitSignal(review._exporter.job.finished, timeout=60_000):
+    with qtbot.waitSignal(review.finished, timeout=60_000):
         review.measure()
     start, table = layer.data.copy(), layer.features.copy()
-    hand, found = Hand(qtbot, viewer, review, layer), compare(truth, layer.data)
+    hand, found = Hand(viewer, review, layer), compare(truth, layer.data)
     hand.key(Qt.Key.Key_D)
     for nucleus in found.false:
         hand.click(middle(layer.data == nucleus))
@@ -93,9 +95,9 @@ def test_ten_errors_are_corrected_by_mouse_and_keys_and_undone_by_keys(qtbot, op
 
 def test_the_queue_is_walked_by_keys(qtbot, opened):
     viewer, review, _, layer = opened
-    with qtbot.waitSignal(review._exporter.job.finished, timeout=60_000):
+    with qtbot.waitSignal(review.finished, timeout=60_000):
         review.measure()
-    hand = Hand(qtbot, viewer, review, layer)
+    hand = Hand(viewer, review, layer)
     least = layer.features.sort_values("confidence")["index"].tolist()
     hand.key(Qt.Key.Key_N)
     assert layer.selected_label == least[0]

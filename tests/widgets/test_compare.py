@@ -1,27 +1,31 @@
 """Two labels layers compared by clicks: what is shown, and what is refused."""
 
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
 from conftest import discs
-from napari.layers import Labels
+from napari.layers import Labels, Layer
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtGui import QTextDocument
-from qtpy.QtWidgets import QLabel, QPushButton
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 from skimage.measure import label
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, compare
 from napari_nuclei_unet.samples.images import read_sample
+from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.metadata_keys import ERRORS_KEY, METADATA_KEY
 from napari_nuclei_unet.widgets.review.compare_panel import TWO_LABELS_NEEDED, ComparePanel
 from napari_nuclei_unet.widgets.review.compare_task import (
     ERROR_COLORS,
     LABELS_CHANGED_WHILE_COMPARING,
     MAX_COMPARED_PIXELS,
+    ComparedLayers,
     compare_steps,
 )
-from widgets.conftest import click
+from widgets.conftest import click, no_thread_is_at_work
 
 
 def pair():
@@ -63,8 +67,9 @@ def layers(viewer, part):
 
 
 def compared(qtbot, part):
-    with qtbot.waitSignal(part.job.finished, timeout=15_000):
+    with qtbot.waitSignal(part.controller.finished, timeout=15_000):
         click(part, "compare")
+        assert not part.findChild(QPushButton, "compare").isEnabled()
     assert part.findChild(QPushButton, "compare").isEnabled()
 
 
@@ -74,13 +79,18 @@ def text(part, name):
     return read.toPlainText()
 
 
+def offered(part, name):
+    chooser = part.findChild(QComboBox, name)
+    return [chooser.itemText(row) for row in range(chooser.count())]
+
+
 def errors_on(viewer):
     return [layer for layer in viewer.layers if ERRORS_KEY in layer.metadata]
 
 
 def test_counts_scores_and_errors_are_shown(qtbot, viewer, part, layers):
     result, annotation = layers
-    assert (part._result.value, part._annotation.value) == layers
+    assert part.value() == ComparedLayers(*layers)
     compared(qtbot, part)
     made = compare(annotation.data, result.data)
     counts, scores = text(part, "compare_counts"), text(part, "compare_scores")
@@ -117,7 +127,7 @@ def test_again_the_same_layer_is_updated_and_a_copy_of_it_is_not(qtbot, viewer, 
     compared(qtbot, part)
     (layer,) = errors_on(viewer)
     data, state, kind = layer.as_layer_data_tuple()
-    copy = viewer._add_layer_from_data(data.copy(), {**state, "name": "copy"}, kind)[0]
+    copy = viewer.add_layer(Layer.create(data.copy(), {**state, "name": "copy"}, kind))
     before = copy.data.copy()
     result.data = annotation.data.copy()
     result.translate = annotation.translate = (3, 3)
@@ -126,33 +136,36 @@ def test_again_the_same_layer_is_updated_and_a_copy_of_it_is_not(qtbot, viewer, 
     assert not layer.data.any()
     np.testing.assert_allclose(layer.translate, (3, 3))
     assert np.array_equal(copy.data, before)
-    assert list(part._result.choices) == [annotation, result]
+    assert offered(part, "compare_result") == ["annotation", "cells nuclei"]
 
 
 def test_another_result_gets_errors_of_its_own(qtbot, viewer, part, layers):
     compared(qtbot, part)
     other = viewer.add_labels(layers[1].data.copy(), name="other", scale=(0.5, 0.5))
-    part._result.value = other
+    part.set_value(replace(part.value(), result=other))
     compared(qtbot, part)
     assert [layer.name for layer in errors_on(viewer)] == ["cells nuclei errors", "other errors"]
 
 
-def test_choices_by_hand_stay_and_follow_names(viewer, part, layers):
+def test_choices_by_hand_stay_and_follow_names(qtbot, viewer, part, layers):
     result, annotation = layers
-    part._result.value, part._annotation.value = annotation, result
+    swapped = ComparedLayers(annotation, result)
+    with qtbot.waitSignal(part.changed):
+        part.set_value(swapped)
     viewer.add_labels(result.data, name="third", metadata={METADATA_KEY: {}})
     annotation.name = "drawn"
-    assert (part._result.value, part._annotation.value) == (annotation, result)
-    assert part._result.native.currentText() == "drawn"
+    assert part.value() == swapped
+    assert part.findChild(QComboBox, "compare_result").currentText() == "drawn"
     viewer.layers.remove(annotation)
-    assert part._result.value.name == "third"
+    assert part.value().result.name == "third"
 
 
 def test_labels_of_another_shape_are_not_guessed(viewer, part):
     viewer.add_labels(np.zeros((5, 5), int), name="small")
     viewer.add_labels(np.zeros((6, 6), int), name="drawn")
     viewer.add_labels(np.zeros((6, 6), int), name="found")
-    assert (part._result.value.name, part._annotation.value.name) == ("found", "drawn")
+    chosen = part.value()
+    assert (chosen.result.name, chosen.annotation.name) == ("found", "drawn")
 
 
 def test_stacks_and_pyramids_are_compared_at_full_resolution(qtbot, viewer, part):
@@ -167,7 +180,7 @@ def test_stacks_and_pyramids_are_compared_at_full_resolution(qtbot, viewer, part
 
 def refused(part):
     click(part, "compare")
-    assert not part.job.is_running
+    assert part.controller.state is RunState.IDLE
     sentence = part.words[-1]
     assert sentence.endswith(".")
     return sentence
@@ -179,9 +192,9 @@ def test_what_cannot_be_compared_is_refused(viewer, part):
     assert refused(part) == TWO_LABELS_NEEDED
     two = viewer.add_labels(np.zeros((6, 7), int), name="two")
     assert "differ in shape, (6, 7) and (6, 6)" in refused(part)
-    part._annotation.value = part._result.value = two
+    part.set_value(ComparedLayers(two, two))
     assert "'two' is chosen twice" in refused(part)
-    part._annotation.value = one
+    part.set_value(ComparedLayers(two, one))
     for layer in (one, two):
         layer.visible = False  # napari cannot draw it
         layer.data = np.zeros((0, 7), int)
@@ -213,11 +226,12 @@ def test_less_than_half_a_pixel_is_no_other_place(qtbot, viewer, part, layers):
     ("values", "sentence"),
     [((0, 0), "Neither layer has a nucleus"), ((-1, 1), "must not be negative")],
 )
-def test_what_only_the_pixels_say_is_told_too(qtbot, viewer, part, values, sentence):
+def test_what_only_the_pixels_say_is_told_too(qtbot, viewer, part, messages, values, sentence):
     for name, value in zip("ab", values, strict=True):
         viewer.add_labels(np.full((6, 6), value), name=name)
     compared(qtbot, part)
     assert sentence in part.words[-1]
+    assert not messages  # the dock alone has told it
     assert not errors_on(viewer)
 
 
@@ -238,7 +252,7 @@ def test_labels_that_cannot_be_read_are_told(qtbot, viewer, part):
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_layer_removed_meanwhile_is_told(qtbot, viewer, part, layers, which):
-    with qtbot.waitSignal(part.job.finished, timeout=15_000):
+    with qtbot.waitSignal(part.controller.finished, timeout=15_000):
         click(part, "compare")
         viewer.layers.remove(layers[which])
     assert part.words[-1] == f"'{layers[which].name}' was removed while it was compared."
@@ -246,14 +260,22 @@ def test_a_layer_removed_meanwhile_is_told(qtbot, viewer, part, layers, which):
 
 
 def test_a_layer_with_other_data_meanwhile_is_told(qtbot, viewer, part, layers):
-    with qtbot.waitSignal(part.job.finished, timeout=15_000):
+    with qtbot.waitSignal(part.controller.finished, timeout=15_000):
         click(part, "compare")
         layers[0].data = layers[0].data.copy()
     assert part.words[-1] == LABELS_CHANGED_WHILE_COMPARING
     assert not errors_on(viewer)
 
 
-def test_labels_painted_while_the_thread_works_are_told():
+def test_a_stroke_meanwhile_is_told(qtbot, viewer, part, layers):
+    with qtbot.waitSignal(part.controller.finished, timeout=15_000):
+        click(part, "compare")
+        layers[0].paint((5, 5), 3)
+    assert part.words[-1] == LABELS_CHANGED_WHILE_COMPARING
+    assert not errors_on(viewer)
+
+
+def test_labels_written_while_the_thread_works_are_told():
     _, true = read_sample("fluorescence_small")
     found = true.copy()
     steps = compare_steps(true, found)
@@ -265,16 +287,15 @@ def test_labels_painted_while_the_thread_works_are_told():
 
 
 def test_a_second_click_does_not_disturb(qtbot, viewer, part, layers):
-    with qtbot.waitSignal(part.job.finished, timeout=15_000):
+    with qtbot.waitSignal(part.controller.finished, timeout=15_000):
         click(part, "compare")
-        part.start()
+        part.compare()
     assert len(errors_on(viewer)) == 1
 
 
 def test_the_widget_may_go_while_the_thread_works(qtbot, viewer, layers, given):
     made = ComparePanel(given)
-    made.start()
-    job = made.job
+    made.compare()
     made.deleteLater()
-    qtbot.waitUntil(lambda: not job.is_running, timeout=15_000)
+    qtbot.waitUntil(no_thread_is_at_work, timeout=15_000)
     assert isinstance(viewer.layers[0], Labels)

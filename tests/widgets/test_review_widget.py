@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,15 +15,20 @@ from qtpy.QtWidgets import QLabel, QPushButton
 from skimage.measure import regionprops_table
 
 from napari_nuclei_unet.metrics.error_types import compare
+from napari_nuclei_unet.progress import run
 from napari_nuclei_unet.samples.images import read_sample
 from napari_nuclei_unet.samples.planted_errors import plant_errors
 from napari_nuclei_unet.widgets import ReviewWidget
+from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.features import FeaturesTable
-from napari_nuclei_unet.widgets.review.save import add_suffix
-from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
+from napari_nuclei_unet.widgets.review.exporter import add_suffix
+from napari_nuclei_unet.widgets.review.measure_task import (
+    LABELS_CHANGED_WHILE_MEASURING,
+    MeasureTask,
+)
 from widgets.conftest import click, click_and_wait, move, settle
 
-DELETE, MERGE, SPLIT, ADD = EDIT_TOOLS
+DELETE, MERGE, SPLIT, ADD = "Delete", "Merge", "Split", "Add"
 
 
 @pytest.fixture
@@ -61,17 +67,19 @@ def world(layer, *points):
 
 
 def use(review, tool, layer, *points):
-    review._edit_toolbar.apply_stroke(tool, layer, world(layer, *points))
+    assert review.target_form.value().labels == layer
+    review.apply_tool(tool, world(layer, *points))
     return said(review)
 
 
 def measure(qtbot, review):
-    with qtbot.waitSignal(review._exporter.job.finished, timeout=15_000):
+    with qtbot.waitSignal(review.finished, timeout=15_000):
         click(review, "measure")
+    assert review.state is RunState.IDLE
 
 
 def save(qtbot, review, path):
-    with qtbot.waitSignal(review._exporter.saving.finished, timeout=15_000):
+    with qtbot.waitSignal(review.finished, timeout=15_000):
         review.save(path)
 
 
@@ -323,6 +331,32 @@ def test_columns_of_others_stay(labels, review):
     assert kinds.loc[3] == "c"
 
 
+def test_a_deleted_nucleus_leaves_the_rows_of_others_as_they_are(viewer, labels, review):
+    before = rows(labels)
+    use(review, DELETE, labels, (20, 80))
+    gone = before.index.difference(rows(labels).index)
+    assert len(gone) == 1
+    assert rows(labels).equals(before.drop(gone))
+    labels.translate = labels.translate + 7
+    use(review, DELETE, labels, (20, 25))
+    (nucleus,) = rows(labels).index
+    moved = ["centroid_y", "centroid_x"]
+    np.testing.assert_allclose(rows(labels).loc[nucleus, moved], before.loc[nucleus, moved] + 7)
+
+
+def test_a_nucleus_of_several_planes_is_deleted_from_one(qtbot, viewer, labels, review):
+    volume = viewer.add_labels(np.stack([labels.data] * 3), name="volume")
+    measure(qtbot, review)
+    viewer.dims.set_point(0, 1)
+    before = volume.features.copy()
+    use(review, DELETE, volume, (1, 20, 25))
+    nucleus = labels.data[20, 25]
+    kept = before[(before["index"] != nucleus) | (before["z"] != 1)].reset_index(drop=True)
+    assert volume.features.equals(kept)
+    volume.undo()
+    assert volume.features.equals(before)
+
+
 # undo, hammered
 
 
@@ -452,6 +486,18 @@ def test_back_takes_back_what_was_accepted(labels, review):
     assert not rows(labels)["state"].any()
 
 
+def test_the_queue_is_walked_by_methods(labels, review):
+    order = rows(labels)["confidence"].sort_values().index.tolist()
+    review.next()
+    review.accept()
+    assert rows(labels)["state"].to_dict() == dict.fromkeys(order, "") | {order[0]: "accepted"}
+    review.delete()
+    assert sorted(rows(labels).index) == sorted([order[0], order[2]])
+    review.back()
+    assert labels.selected_label == order[0]
+    assert not rows(labels)["state"].any()
+
+
 def test_what_is_said_does_not_outlive_an_undo(labels, review):
     assert "deleted" in use(review, DELETE, labels, (20, 25))
     labels.undo()
@@ -461,10 +507,11 @@ def test_what_is_said_does_not_outlive_an_undo(labels, review):
 def test_comparing_judges_the_nuclei_that_are_reviewed(viewer, labels, review):
     viewer.add_labels(labels.data.copy(), name="truth")
     viewer.add_labels(labels.data.copy(), name="other")
-    assert review._compare._result.value == viewer.layers["other"]
-    review._target._labels.value = labels
-    assert review._compare._result.value == labels
-    assert review._compare._annotation.value != labels
+    panel, form = review.compare_panel, review.target_form
+    assert panel.value().result == viewer.layers["other"]
+    form.set_value(replace(form.value(), labels=labels))
+    assert panel.value().result == labels
+    assert panel.value().annotation != labels
 
 
 def test_a_nucleus_of_labels_that_are_no_more_is_not_touched(qtbot, widget, labels, review):
@@ -485,6 +532,37 @@ def test_the_state_survives_measuring_again(qtbot, labels, review):
     before = rows(labels)
     measure(qtbot, review)
     assert rows(labels)["state"].equals(before["state"])
+
+
+def test_labels_that_are_edited_while_they_are_measured_are_told(qtbot, labels, review):
+    with qtbot.waitSignal(review.finished, timeout=15_000):
+        review.measure()
+        labels.paint((50, 100), 9)
+    assert "changed while they were measured" in said(review)
+    measure(qtbot, review)
+    assert said(review).startswith("4 nuclei measured")
+
+
+def test_what_a_script_writes_while_labels_are_measured_is_told(viewer, labels):
+    task = MeasureTask(viewer, labels, None)
+    measured = run(task.steps())
+    labels.data[80:85, 100:110] = 7  # napari has no event of it
+    task.on_result(measured)
+    assert task.message == LABELS_CHANGED_WHILE_MEASURING
+    assert not task.is_measured
+    assert len(labels.features) == 3
+
+
+def test_labels_are_measured_and_compared_side_by_side(qtbot, viewer, labels, review):
+    viewer.add_labels(labels.data.copy(), name="truth", scale=labels.scale,
+                      translate=labels.translate)  # fmt: skip
+    with qtbot.waitSignal(review.finished, timeout=15_000):
+        review.measure()
+        review.compare()
+        assert review.state is RunState.RUNNING
+    assert review.state is RunState.IDLE
+    assert len(viewer.layers["truth"].features) == 3
+    assert "3 right" in review.findChild(QLabel, "compare_counts").text()
 
 
 # the end of it
@@ -525,8 +603,7 @@ def test_everything_is_saved(qtbot, labels, review, tmp_path):
 
 def test_labels_by_hand_are_measured_before_they_are_saved(qtbot, viewer, review, tmp_path):
     viewer.add_labels(np.eye(30, dtype=np.int32).repeat(2, 0), name="a/b?")
-    with qtbot.waitSignal(review._exporter.saving.finished, timeout=15_000):
-        review.save(tmp_path / "a.csv")
+    save(qtbot, review, tmp_path / "a.csv")
     assert len(list(csv.DictReader((tmp_path / "a.csv").open()))) == 1
 
 
@@ -545,8 +622,9 @@ def test_the_extension_of_a_dialog(path, chosen, expected):
 
 
 def test_a_save_waits_for_what_is_being_measured(qtbot, labels, review, tmp_path):
-    with qtbot.waitSignal(review._exporter.saving.finished, timeout=15_000):
+    with qtbot.waitSignal(review.finished, timeout=15_000):
         click(review, "measure")
+        assert review.state is RunState.RUNNING
         review.save(tmp_path / "a.csv")
     assert (tmp_path / "a.csv").exists()
 
@@ -604,7 +682,8 @@ def test_a_file_that_cannot_be_saved_is_told(qtbot, labels, review, messages, tm
 def test_labels_of_another_shape_than_the_image_are_told(qtbot, viewer, review, disc_image):
     viewer.add_image(disc_image[:-1], name="cells")
     viewer.add_labels(np.ones(disc_image.shape, np.int32))
-    review._target._image.value = viewer.layers["cells"]
+    form = review.target_form
+    form.set_value(replace(form.value(), image=viewer.layers["cells"]))
     click(review, "measure")
     assert "the image that they belong to" in said(review)
 
@@ -693,7 +772,7 @@ def test_after_any_sequence_the_table_is_that_of_the_labels(qtbot, viewer, label
 
 def play(labels, review, moves):
     """Make moves; whatever is undone, or done again, is as it was."""
-    tools = {"delete": DELETE, "merge": MERGE, "split": SPLIT, "add": ADD}
+    tools = {tool.lower(): tool for tool in (DELETE, MERGE, SPLIT, ADD)}
     history, future = [state(labels)], []
     for name, one, other in moves:
         if name == "undo":

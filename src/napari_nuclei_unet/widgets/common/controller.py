@@ -88,6 +88,10 @@ class Task:
     def on_result(self, result: Any) -> None:
         """Show the result."""
 
+    def show_error(self, error: Exception) -> None:
+        """Show why the task has failed, after :meth:`on_end`; raise what is a bug."""
+        show_user_error(error)
+
     def on_end(self) -> None:
         """Clean up, after the result, or when the task failed or was cancelled."""
 
@@ -268,9 +272,10 @@ class Controller(QObject):
             self._end(task)
 
     def _on_failed(self, error: Exception) -> None:
-        self._end(self._take_task())
+        task = self._take_task()
+        self._end(task)
         self.failed.emit(error)
-        show_user_error(error)  # raises what is no mistake of the user
+        task.show_error(error)
 
     def _on_finished(self) -> None:
         if self.task is not None:  # it returned neither a result nor an error

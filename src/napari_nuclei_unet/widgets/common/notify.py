@@ -16,6 +16,11 @@ def name_controls(message: UserError | str) -> str:
     return name_parameters(str(message), PARAMETER_LABELS)
 
 
+def describe_error(error: Exception) -> str:
+    """Return the sentence of a UserError; of any other error none, as it is a bug."""
+    return name_controls(error) if isinstance(error, UserError) else ""
+
+
 @contextmanager
 def report_user_errors(report: Callable[[str], object] = show_error) -> Iterator[None]:
     """End the block at a UserError, and report it as a sentence; other errors are raised."""

@@ -34,6 +34,8 @@ class LayerEdit:
         Encloses the step, on every axis of the labels.
     ids : frozenset of int
         Of its pixels, before and after.
+    erases : bool
+        Whether all of its pixels became background.
     indices : tuple of ndarray, shape (n,), int
         Sampled pixels.
     new_values, current_values : ndarray, shape (n,)
@@ -42,6 +44,7 @@ class LayerEdit:
 
     box: tuple[slice, ...]
     ids: frozenset[int]
+    erases: bool
     indices: tuple[NDArray[np.intp], ...]
     new_values: NDArray[Any]
     current_values: NDArray[Any]
@@ -151,7 +154,8 @@ def _merge_atoms(atoms: Sequence[Any], shape: tuple[int, ...]) -> LayerEdit:
         slice(min(part.start for part in parts), max(part.stop for part in parts))
         for parts in zip(*boxes, strict=True)
     )
-    ids = frozenset().union(*(_atom_ids(atom) for atom in atoms))
+    new_ids = frozenset().union(*(_new_atom_ids(atom) for atom in atoms))
+    ids = new_ids.union(*(_old_atom_ids(atom) for atom in atoms))
     samples = [
         _sample_atom(atoms[number], shape)
         for number in _sample_evenly(len(atoms), SAMPLED_PARTS_PER_EDIT)
@@ -159,7 +163,7 @@ def _merge_atoms(atoms: Sequence[Any], shape: tuple[int, ...]) -> LayerEdit:
     indices, values = zip(*samples, strict=True)
     merged = tuple(np.concatenate(axis) for axis in zip(*indices, strict=True))
     new = np.concatenate(values)
-    return LayerEdit(box, ids, merged, new, new)
+    return LayerEdit(box, ids, new_ids == {0}, merged, new, new)
 
 
 def _atom_box(atom: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -169,10 +173,12 @@ def _atom_box(atom: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(slice(int(low), int(high) + 1) for low, high in low_high)
 
 
-def _atom_ids(atom: Any) -> set[int]:
-    if hasattr(atom, "slice_key"):
-        return {*_unique_values(atom.old_values), int(atom.new_value)}
-    return {*_unique_values(atom[1]), *_unique_values(atom[2])}
+def _old_atom_ids(atom: Any) -> set[int]:
+    return _unique_values(atom.old_values if hasattr(atom, "slice_key") else atom[1])
+
+
+def _new_atom_ids(atom: Any) -> set[int]:
+    return _unique_values(atom.new_value if hasattr(atom, "slice_key") else atom[2])
 
 
 def _unique_values(values: Any) -> set[int]:

@@ -11,11 +11,12 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from ...arrays.boxes import Box, enclose_boxes, find_overlapping_boxes, stack_boxes
+from ...arrays.boxes import Box, enclose_boxes, stack_boxes
 from .edit_history import EditHistory, LayerEdit, box_intersects_plane
-from .label_ids import LabelsIndex, index_plane_axes, plane_key
+from .label_ids import LabelsIndex, crop_plane_index, index_plane_axes, plane_key
 from .measure_queue import MeasureQueue
 from .measurements import BOX_COLUMNS, MeasurementSource, measure_box
+from .placement import GEOMETRY_ATTRIBUTES
 from .world_rows import build_world_table
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ class FeaturesTable:
         # rows of nuclei before edits, so that undo restores every column
         self._known_rows: dict[str, dict[str, Any]] = {}
         self._published_columns: set[str] = set()
+        self._published: pd.DataFrame | None = None  # None: it is outdated
         layer.events.data.connect(self._on_data)
+        for name in GEOMETRY_ATTRIBUTES:
+            layer.events[name].connect(self._on_moved)
 
     @property
     def layer(self) -> Labels:
@@ -98,8 +102,12 @@ class FeaturesTable:
 
     def plane(self, index: LabelsIndex) -> PlaneFeatures | None:
         """Return the features of a plane, if it was measured, or waits for it."""
-        self.queue.flush(index)
+        self._flush(index)
         return self.planes.get(plane_key(index))
+
+    def _flush(self, index: LabelsIndex | None = None) -> None:
+        if self.queue.waiting:
+            self.queue.flush(index)
 
     def read_plane(self, index: LabelsIndex) -> NDArray[Any]:
         """Return the labels of a plane, not a copy; empty if the layer no longer has it."""
@@ -136,6 +144,7 @@ class FeaturesTable:
         plane = PlaneFeatures(index, measurement_source, rows.assign(**columns))
         before = self.planes.get(plane_key(index))
         self.planes[plane_key(index)] = plane
+        self._published = None
         self._known_rows.clear()  # the image may be a different one
         if before is not None:
             _carry_over_states(before, plane, labels_are_new)
@@ -152,58 +161,29 @@ class FeaturesTable:
         if (plane := self.plane(index)) is None:
             return
         labels = ids[plane.rows["label"]].astype(np.int64)
-        plane.rows = _sort_rows(plane.rows.assign(label=labels))
+        plane.rows, self._published = _sort_rows(plane.rows.assign(label=labels)), None
 
-    def remeasure(
-        self,
-        index: LabelsIndex,
-        box: Box,
-        ids: NDArray[np.integer] | None = None,
-        state: str = EDITED,
-    ) -> None:
-        """Measure nuclei of a plane again, if it has been measured.
-
-        Parameters
-        ----------
-        index : tuple of int and slice
-        box : (slice, slice)
-            Around the changed pixels, in pixels of the plane.
-        ids : ndarray, integer, optional
-            Nuclei to measure; by default all that are, or were, in the box.
-        state : str, optional
-            Of nuclei that have changed.
-        """
+    def _remeasure(self, plane: PlaneFeatures, box: Box, ids: NDArray[np.integer]) -> None:
+        """Measure nuclei again, around the box of pixels that have changed."""
         import pandas as pd  # takes longer to load than a dock
 
-        plane = self.plane(index)
-        if plane is None:
-            return
-        if ids is None:
-            present = np.unique(self._read(index, box))
-            ids = np.union1d(
-                present[present > 0], plane.rows["label"][find_overlapping_boxes(plane.boxes, box)]
-            )
         old = plane.rows["label"].isin(ids)
         region = enclose_boxes(box, plane.boxes[old])
-        labels = self._read(index, region)
+        labels = self._read(plane.index, region)
         labels = np.where(np.isin(labels, ids), labels, 0)
         rows = measure_box(plane.measurement_source, labels, region)
-        rows = self._carry_over_values(plane, plane.rows[old], rows, state)
-        plane.rows = _sort_rows(pd.concat([plane.rows[~old], rows]))
+        rows = self._carry_over_values(plane, plane.rows[old], rows)
+        plane.rows, self._published = _sort_rows(pd.concat([plane.rows[~old], rows])), None
 
     def _carry_over_values(
-        self, plane: PlaneFeatures, old: pd.DataFrame, new: pd.DataFrame, state: str
+        self, plane: PlaneFeatures, old: pd.DataFrame, new: pd.DataFrame
     ) -> pd.DataFrame:
         """Return remeasured rows with the columns that are not measured, or known from before."""
         import pandas as pd  # takes longer to load than a dock
 
-        self._known_rows |= zip(
-            _nucleus_keys(plane, old),
-            old.drop(columns=BOX_COLUMNS).to_dict("records"),
-            strict=True,
-        )
+        self._remember(plane, old)
         lost = [name for name in old if name not in new]  # the image is gone
-        new = new.reindex(columns=[*new, *lost]).assign(**{STATE_COLUMN: state})
+        new = new.reindex(columns=[*new, *lost]).assign(**{STATE_COLUMN: EDITED})
         confidences = dict(zip(old["label"], old[CONFIDENCE_COLUMN], strict=True))
         new[CONFIDENCE_COLUMN] = new[CONFIDENCE_COLUMN].fillna(new["label"].map(confidences))
         rows = [
@@ -211,6 +191,11 @@ class FeaturesTable:
             for key, row in zip(_nucleus_keys(plane, new), new.to_dict("records"), strict=True)
         ]
         return pd.DataFrame(rows, columns=new.columns).astype(new.dtypes)
+
+    def _remember(self, plane: PlaneFeatures, rows: pd.DataFrame) -> None:
+        """Keep rows that are about to change, for an undo."""
+        records = rows.drop(columns=BOX_COLUMNS).to_dict("records")
+        self._known_rows |= zip(_nucleus_keys(plane, rows), records, strict=True)
 
     def _read(self, index: LabelsIndex, box: Box) -> NDArray[Any]:
         return np.asarray(self.layer.data[crop_plane_index(index, box)])
@@ -230,10 +215,20 @@ class FeaturesTable:
             rows = before.drop_duplicates("index").set_index("index")[foreign]
             table = table.join(rows, on="index")
         layer.features = table
+        self._published = layer.features
+
+    def _publish_kept(self, is_kept: NDArray[np.bool_]) -> None:
+        """Drop rows of the published table, where that is what building it anew would give."""
+        layer, published = self.layer, self._published
+        if published is None or layer.features is not published:
+            self.publish()
+            return
+        layer.features = published[is_kept].reset_index(drop=True)
+        self._published = layer.features
 
     def world_table(self) -> pd.DataFrame:
         """Build the table of all planes; those that wait are measured now."""
-        self.queue.flush()
+        self._flush()
         return self._build_table()
 
     def _build_table(self) -> pd.DataFrame:
@@ -243,19 +238,45 @@ class FeaturesTable:
     # events of the labels
 
     def _on_changed(self, edits: Sequence[LayerEdit]) -> None:
-        """Measure again the nuclei of edits that were made, undone or redone."""
-        remeasured = False
-        self.queue.flush()
-        for plane in list(self.planes.values()):
-            own_edits = [edit for edit in edits if box_intersects_plane(edit.box, plane.index)]
-            if not own_edits:
-                continue
-            remeasured = True
-            ids = np.array(sorted(frozenset().union(*(edit.ids for edit in own_edits))))
-            boxes = [_plane_box(edit.box, plane.index) for edit in own_edits]
-            self.remeasure(plane.index, enclose_boxes(boxes[0], stack_boxes(boxes)), ids[ids > 0])
-        if remeasured:
+        """Update the rows of the nuclei of edits that were made, undone or redone."""
+        self._flush()
+        kept = [self._update_rows(plane, edits) for plane in list(self.planes.values())]
+        masks = [mask for mask in kept if mask is not None]
+        if len(masks) < len(kept):
             self.publish()
+        elif masks and not (is_kept := np.concatenate(masks)).all():
+            self._publish_kept(is_kept)
+
+    def _update_rows(
+        self, plane: PlaneFeatures, edits: Sequence[LayerEdit]
+    ) -> NDArray[np.bool_] | None:
+        """Update the rows of a plane; return which were kept, or None if some were measured."""
+        own_edits = [edit for edit in edits if box_intersects_plane(edit.box, plane.index)]
+        is_kept = np.ones(len(plane.rows), bool)
+        if not own_edits:
+            return is_kept
+        ids = sorted(frozenset().union(*(edit.ids for edit in own_edits)) - {0})
+        if all(edit.erases for edit in own_edits) and (rows := self._rows_of_gone(plane, ids)):
+            is_kept[rows] = False
+            self._remember(plane, plane.rows[~is_kept])
+            plane.rows = plane.rows[is_kept].reset_index(drop=True)
+            return is_kept
+        boxes = [_plane_box(edit.box, plane.index) for edit in own_edits]
+        self._remeasure(plane, enclose_boxes(boxes[0], stack_boxes(boxes)), np.array(ids, int))
+        return None
+
+    def _rows_of_gone(self, plane: PlaneFeatures, ids: list[int]) -> list[int]:
+        """Return the rows of nuclei that have no pixel left; none, if any nucleus has some."""
+        rows = []
+        for label in ids:
+            row = plane.row(label)
+            if row is None or (self._read(plane.index, plane.box(row)) == label).any():
+                return []
+            rows.append(row)
+        return rows
+
+    def _on_moved(self, _: Any) -> None:
+        self._published = None  # its centroids are where the layer was
 
     def _on_data(self, _: Any) -> None:
         """Drop the features of labels that were replaced."""
@@ -272,12 +293,6 @@ class FeaturesTable:
 def _plane_box(box: tuple[slice, ...], index: LabelsIndex) -> Box:
     rows, columns = index_plane_axes(index)
     return box[rows], box[columns]
-
-
-def crop_plane_index(index: LabelsIndex, box: Box) -> LabelsIndex:
-    """Return the index of a box of a plane."""
-    parts = iter(box)
-    return tuple(next(parts) if isinstance(at, slice) else at for at in index)
 
 
 def _carry_over_states(before: PlaneFeatures, plane: PlaneFeatures, labels_are_new: bool) -> None:

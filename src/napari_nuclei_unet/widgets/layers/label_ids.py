@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays.boxes import paste_labels
+from ...arrays.boxes import Box, paste_labels
 from ...errors import UserError
 
 MAX_LABEL_ID = np.iinfo(np.int32).max
@@ -98,6 +98,12 @@ def index_plane_axes(index: LabelsIndex) -> tuple[int, int]:
 def plane_key(index: LabelsIndex) -> tuple[int | None, ...]:
     """Convert an index to a key: None for the axes of the plane."""
     return tuple(None if isinstance(at, slice) else at for at in index)
+
+
+def crop_plane_index(index: LabelsIndex, box: Box) -> LabelsIndex:
+    """Return the index of a box of a plane."""
+    parts = iter(box)
+    return tuple(next(parts) if isinstance(at, slice) else at for at in index)
 
 
 def _max_id_outside_plane(data: NDArray[Any], plane: NDArray[Any]) -> int:

@@ -58,6 +58,11 @@ class MeasureQueue(QObject):
     table : FeaturesTable
         That of the labels.
 
+    Attributes
+    ----------
+    waiting : dict of tuple to UnmeasuredPlane
+        Planes that are not measured yet, by key.
+
     Signals
     -------
     emptied
@@ -69,7 +74,7 @@ class MeasureQueue(QObject):
     def __init__(self, table: FeaturesTable) -> None:
         super().__init__()
         self._table = table
-        self._waiting: dict[tuple[int | None, ...], UnmeasuredPlane] = {}
+        self.waiting: dict[tuple[int | None, ...], UnmeasuredPlane] = {}
         self._measuring: tuple[UnmeasuredPlane, int] | None = None  # with the revision of labels
         self._timer = with_properties(QTimer(self), singleShot=True)
         self._timer.timeout.connect(self._start)
@@ -82,20 +87,20 @@ class MeasureQueue(QObject):
     @property
     def is_empty(self) -> bool:
         """Whether all planes are measured."""
-        return not self._waiting
+        return not self.waiting
 
     def put(self, plane: UnmeasuredPlane, delay: int = MEASURE_DELAY_MS) -> None:
         """Schedule a plane to be measured; it replaces what is known of its labels."""
-        self._waiting[plane_key(plane.index)] = plane
+        self.waiting[plane_key(plane.index)] = plane
         self._timer.start(delay)
 
     def clear(self) -> None:
         """Drop what waits; the labels are others."""
-        self._waiting.clear()
+        self.waiting.clear()
 
     def flush(self, index: LabelsIndex | None = None) -> None:
         """Measure a plane, or all, at once: somebody needs the table now."""
-        waiting = dict(self._waiting)
+        waiting = dict(self.waiting)
         if index is not None:
             key = plane_key(index)
             waiting = {key: waiting[key]} if key in waiting else {}
@@ -104,15 +109,15 @@ class MeasureQueue(QObject):
             if labels.shape == plane.read_source.shape:
                 self._set(plane, plane.measure(labels))
             else:
-                del self._waiting[plane_key(plane.index)]
+                del self.waiting[plane_key(plane.index)]
 
     def _start(self) -> None:
-        if self._job.is_running or not self._waiting:
+        if self._job.is_running or not self.waiting:
             return  # _on_finished calls this again
-        plane = next(iter(self._waiting.values()))
+        plane = next(iter(self.waiting.values()))
         labels = self._table.read_plane(plane.index)
         if labels.shape != plane.read_source.shape:  # the layer no longer has it
-            del self._waiting[plane_key(plane.index)]
+            del self.waiting[plane_key(plane.index)]
             self._timer.start(0)
             return
         self._measuring = plane, self._table.history.revision
@@ -121,25 +126,25 @@ class MeasureQueue(QObject):
     def _on_measured(self, measurements: pd.DataFrame) -> None:
         assert self._measuring is not None
         plane, revision = self._measuring
-        is_latest = self._waiting.get(plane_key(plane.index)) is plane
+        is_latest = self.waiting.get(plane_key(plane.index)) is plane
         if is_latest and self._table.history.revision == revision:
             self._set(plane, measurements)
             self._table.publish()
 
     def _on_failed(self, error: Exception) -> None:
         if self._measuring is not None:
-            self._waiting.pop(plane_key(self._measuring[0].index), None)
+            self.waiting.pop(plane_key(self._measuring[0].index), None)
         show_user_error(error)
 
     def _on_finished(self) -> None:
         self._measuring = None
-        if not self._waiting:
+        if not self.waiting:
             self.emptied.emit()
         elif not self._timer.isActive():
             self._start()
 
     def _set(self, plane: UnmeasuredPlane, measurements: pd.DataFrame) -> None:
-        del self._waiting[plane_key(plane.index)]
+        del self.waiting[plane_key(plane.index)]
         self._table.set_measurements(
             plane.index,
             plane.measurement_source,

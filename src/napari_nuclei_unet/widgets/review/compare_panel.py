@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QLabel
 
 from ...errors import UserError
 from ...metrics.error_types import ERROR_KINDS, Comparison
 from ...metrics.matching import IOU_THRESHOLDS
+from ..common.controller import Controller, RunState
 from ..common.controls import Panel, create_button, create_combo_box, create_label
-from ..common.job import ThreadJob
 from ..common.layer_combo import reload_choices
-from ..common.notify import report_user_errors
-from ..layers.geometry import full_resolution_data, layer_shape
+from ..common.notify import describe_error, report_user_errors
+from ..layers.geometry import layer_shape
 from ..layers.metadata_keys import ERRORS_KEY, METADATA_KEY, list_layers
-from .compare_task import (
-    ERROR_COLORS,
-    LABELS_CHANGED_WHILE_COMPARING,
-    check_pair,
-    compare_steps,
-    show_errors,
-)
+from .compare_task import ERROR_COLORS, ComparedLayers, CompareTask
 
 if TYPE_CHECKING:
     from magicgui.widgets import ComboBox
@@ -47,27 +42,37 @@ class ComparePanel(Panel):
     Parameters
     ----------
     viewer : napari.components.ViewerModel
+
+    Attributes
+    ----------
+    controller : Controller
+        Runs the comparison.
+
+    Signals
+    -------
+    changed
+        There is another :meth:`value`.
     """
+
+    changed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        # layers that are being compared, each with its array
-        self._compared_arrays: tuple[tuple[Labels, Any], ...] = ()
         self._scored_layers: tuple[Labels, ...] = ()  # whose scores are shown
         self._user_chosen: set[str] = set()  # lists in which the user has chosen
-        self.job = ThreadJob()
+        self.controller = Controller(self)
         self._build()
+        self._value = self.value()
         for combo in (self._result, self._annotation):
-            combo.changed.connect(lambda _, name=combo.name: self._user_chosen.add(name))
-        self.job.returned.connect(self._on_compared)
-        self.job.failed.connect(self._on_failed)
-        self.job.finished.connect(self._on_finished)
+            combo.changed.connect(lambda _, name=combo.name: self._on_chosen(name))
+        self.controller.state_changed.connect(self._on_state)
+        self.controller.message.connect(self.message)
+        self.controller.failed.connect(self._on_failed)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self.refresh_choices)
         for layer in viewer.layers:
             layer.events.name.connect(self.refresh_choices)
-        self.destroyed.connect(self.job.cancel)
         self.refresh_choices()
 
     def _build(self) -> None:
@@ -81,7 +86,7 @@ class ComparePanel(Panel):
             "compare",
             "Compare",
             "Count and show the nuclei of the result that are missed, false, split or merged.",
-            self.start,
+            self.compare,
         )
         self._counts = _text_label("compare_counts")
         self._legend = _text_label("compare_legend")
@@ -99,6 +104,23 @@ class ComparePanel(Panel):
 
     # choices of the lists
 
+    def value(self) -> ComparedLayers:
+        """Return what is chosen."""
+        return ComparedLayers(self._result.value, self._annotation.value)
+
+    def set_value(self, value: ComparedLayers) -> None:
+        """Choose layers, as the user does."""
+        self._result.value, self._annotation.value = value.result, value.annotation
+
+    def _on_chosen(self, name: str) -> None:
+        self._user_chosen.add(name)
+        self._check_changed()
+
+    def _check_changed(self) -> None:
+        if (value := self.value()) != self._value:
+            self._value = value
+            self.changed.emit()
+
     def _labels_layers(self, _: Any) -> list[Labels]:
         return list_layers(self._viewer, Labels, without_key=ERRORS_KEY)
 
@@ -115,6 +137,7 @@ class ComparePanel(Panel):
             result = self._set(self._result, self._guess_result())
         if self._refreshed_choice(self._annotation) is None:
             self._set(self._annotation, self._guess_annotation(result))
+        self._check_changed()
 
     def select_result(self, layer: Labels) -> None:
         """Select a layer as the result, as if chosen by the user."""
@@ -125,6 +148,7 @@ class ComparePanel(Panel):
         self._user_chosen.add(self._result.name)
         if self._annotation.value == layer or self._annotation.name not in self._user_chosen:
             self._set(self._annotation, self._guess_annotation(layer))
+        self._check_changed()
 
     def _refreshed_choice(self, combo: ComboBox) -> Labels | None:
         """Reload the choices; return the one chosen by hand, if it is still there."""
@@ -158,31 +182,20 @@ class ComparePanel(Panel):
 
     # comparing
 
-    def start(self, *_: object) -> None:
-        """Compare, as a click on the button does."""
-        if self.job.is_running:
+    def compare(self, *_: object) -> None:
+        """Compare, as a click on the button does; does nothing during another comparison."""
+        if not self.controller.is_idle:
             return
         result, annotation = self._result.value, self._annotation.value
         with report_user_errors(self.message.emit):
             if len(self._labels_layers(None)) < 2:
                 raise UserError(TWO_LABELS_NEEDED)
-            check_pair(self._viewer, result, annotation)
-            arrays = full_resolution_data(annotation), full_resolution_data(result)
-            self._compared_arrays = tuple(zip((annotation, result), arrays, strict=True))
-            self._start.setEnabled(False)
-            self.message.emit("Comparing …")
-            self.job.start(f"Comparing {result.name}", compare_steps, *arrays)
+            show = partial(self._show, result, annotation)
+            task = CompareTask(self._viewer, result, annotation, show)
+            self.message.emit(task.begins)
+            self.controller.start(task)
 
-    def _on_compared(self, comparison: Comparison) -> None:
-        (annotation, _), (result, _) = self._compared_arrays
-        for layer, array in self._compared_arrays:
-            if layer not in self._viewer.layers:
-                self.message.emit(f"'{layer.name}' was removed while it was compared.")
-                return
-            if full_resolution_data(layer) is not array:
-                self.message.emit(LABELS_CHANGED_WHILE_COMPARING)
-                return
-        show_errors(self._viewer, result, comparison.errors)
+    def _show(self, result: Labels, annotation: Labels, comparison: Comparison) -> None:
         self._scored_layers = annotation, result
         counts, n_right = comparison.counts, int(comparison.counts.matched[0])
         self._counts.setText(
@@ -191,7 +204,6 @@ class ComparePanel(Panel):
         )
         self._legend.setText(_legend(comparison.numbers))
         self._scores.setText(_scores_table(counts.scores()))
-        self.message.emit(f"{n_right:,} of {counts.n_true:,} annotated nuclei are right.")
 
     def _clear(self) -> None:
         self._scored_layers = ()
@@ -200,13 +212,10 @@ class ComparePanel(Panel):
         self._legend.setText(_legend(dict.fromkeys(ERROR_KINDS)))
 
     def _on_failed(self, error: Exception) -> None:
-        self.message.emit("")
-        with report_user_errors(self.message.emit):
-            raise error
+        self.message.emit(describe_error(error))
 
-    def _on_finished(self) -> None:
-        self._compared_arrays = ()
-        self._start.setEnabled(True)
+    def _on_state(self, _: RunState) -> None:
+        self._start.setEnabled(self.controller.is_idle)
 
 
 def _legend(numbers: dict[str, Any]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from ...errors import UserError, convert_read_errors
 from ...metrics.error_types import ERROR_KINDS, Comparison, compare
 from ...progress import Step, Stop
-from ..layers.geometry import layer_shape, pixel_to_world, viewer_unit_lengths
+from ..common.controller import Task
+from ..layers.geometry import full_resolution_data, layer_shape, pixel_to_world, viewer_unit_lengths
+from ..layers.labels_state import LabelsState
 from ..layers.metadata_keys import ERRORS_KEY
 from ..layers.placement import GEOMETRY_ATTRIBUTES, LayerPlacement, get_geometry, set_geometry
 
@@ -28,6 +31,22 @@ MAX_COMPARED_PIXELS = 300_000_000
 LABELS_CHANGED_WHILE_COMPARING = (
     "The labels were changed while they were compared: click Compare again."
 )
+
+
+@dataclass(frozen=True)
+class ComparedLayers:
+    """Two labels layers that are compared.
+
+    Attributes
+    ----------
+    result : napari.layers.Labels or None
+        The labels that are judged.
+    annotation : napari.layers.Labels or None
+        The labels that are taken for true.
+    """
+
+    result: Labels | None
+    annotation: Labels | None
 
 
 def compare_steps(annotation: Any, result: Any) -> Generator[Step, Stop, Comparison]:
@@ -59,8 +78,68 @@ def _read(labels: Any) -> NDArray[np.integer]:
 
 
 def _is_unchanged(labels: Any, copy: NDArray[np.integer]) -> bool:
-    """Return whether an in-memory array still equals its copy; reading a file takes too long."""
+    """Return whether an in-memory array still equals its copy; reading a file takes too long.
+
+    What napari or a run changes has an event, but not what a script writes into an array.
+    """
     return not isinstance(labels, np.ndarray) or np.array_equal(labels, copy)
+
+
+class CompareTask(Task):
+    """Compares two labels layers, and shows their errors.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    result, annotation : napari.layers.Labels
+    show : callable
+        Is called with the comparison, if the labels are still the same.
+
+    Raises
+    ------
+    UserError
+        If they cannot be compared.
+    """
+
+    begins = "Comparing …"
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        result: Labels,
+        annotation: Labels,
+        show: Callable[[Comparison], None],
+    ) -> None:
+        check_pair(viewer, result, annotation)
+        self.title = f"Comparing {result.name}"
+        self._viewer, self._result, self._show = viewer, result, show
+        self._arrays = full_resolution_data(annotation), full_resolution_data(result)
+        self._revisions = [
+            (layer, LabelsState.of(layer).revision) for layer in (annotation, result)
+        ]
+
+    def steps(self) -> Generator[Step, Stop, Comparison]:
+        """Compare copies of the labels; runs in the thread."""
+        return (yield from compare_steps(*self._arrays))
+
+    def on_result(self, comparison: Comparison) -> None:
+        """Show the errors, unless a layer is gone or has changed."""
+        for layer, revision in self._revisions:
+            if layer not in self._viewer.layers:
+                self.message = f"'{layer.name}' was removed while it was compared."
+                return
+            if LabelsState.of(layer).revision != revision:
+                self.message = LABELS_CHANGED_WHILE_COMPARING
+                return
+        show_errors(self._viewer, self._result, comparison.errors)
+        self._show(comparison)
+        right, true = int(comparison.counts.matched[0]), comparison.counts.n_true
+        self.message = f"{right:,} of {true:,} annotated nuclei are right."
+
+    def show_error(self, error: Exception) -> None:
+        """Raise what is a bug; the dock has a line for what the user has to know."""
+        if not isinstance(error, UserError):
+            raise error
 
 
 def check_pair(viewer: ViewerModel, result: Labels, annotation: Labels) -> None:

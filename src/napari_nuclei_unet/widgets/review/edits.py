@@ -15,9 +15,8 @@ from ...arrays.boxes import Box, enclose_boxes, expand_box, find_overlapping_box
 from ...errors import UserError
 from ...labels import editing as corrections
 from ...labels.editing import LabelEdit
-from ..layers.features import crop_plane_index
 from ..layers.geometry import plane_on_view, viewer_unit_lengths
-from ..layers.label_ids import MAX_LABEL_ID, LabelsIndex, index_plane_axes
+from ..layers.label_ids import MAX_LABEL_ID, LabelsIndex, crop_plane_index, index_plane_axes
 from ..layers.labels_state import LabelsState
 from ..layers.measurements import whole_plane_box
 from ..session.predictions import Predictions
@@ -56,19 +55,20 @@ class EditLocation:
 
     Attributes
     ----------
-    layer : napari.layers.Labels
+    state : LabelsState
+        Of the labels.
     index : tuple of int and slice
         Of the plane on view.
     stroke : ndarray, shape (n, 2), floating
         In pixels of the plane.
-    predictions : Predictions or None
+    predictions : Predictions
         Of the session.
     """
 
-    layer: Labels
+    state: LabelsState
     index: LabelsIndex
     stroke: StrokePoints
-    predictions: Predictions | None = None
+    predictions: Predictions
 
     @classmethod
     def of(cls, viewer: ViewerModel, layer: Labels, positions: StrokePoints) -> EditLocation:
@@ -79,11 +79,17 @@ class EditLocation:
         UserError
             If the layer cannot be changed there.
         """
-        index = editable_plane_index(viewer, layer)
+        state = LabelsState.of(layer)
+        index = editable_plane_index(viewer, state)
         world = positions[:, -layer.ndim :] * viewer_unit_lengths(viewer, layer)
         points = np.array([layer.world_to_data(point) for point in world])
         predictions = Session.of(viewer).predictions
-        return cls(layer, index, points[:, index_plane_axes(index)], predictions)
+        return cls(state, index, points[:, index_plane_axes(index)], predictions)
+
+    @property
+    def layer(self) -> Labels:
+        """The labels layer."""
+        return self.state.layer
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -98,7 +104,7 @@ class EditLocation:
         top, left = np.clip(low, 0, self.shape).tolist()
         bottom, right = np.clip(high, 0, self.shape).tolist()
         stroke_box = expand_box((slice(top, bottom), slice(left, right)), int(margin), self.shape)
-        if (plane := LabelsState.of(self.layer).features.plane(self.index)) is None:
+        if (plane := self.state.features.plane(self.index)) is None:
             return self._grow_to_whole_nuclei(stroke_box)  # the extent of nuclei is not known
         return expand_box(
             enclose_boxes(stroke_box, plane.boxes[find_overlapping_boxes(plane.boxes, stroke_box)]),
@@ -122,7 +128,7 @@ class EditLocation:
             margin *= 4
 
 
-def editable_plane_index(viewer: ViewerModel, layer: Labels) -> LabelsIndex:
+def editable_plane_index(viewer: ViewerModel, state: LabelsState) -> LabelsIndex:
     """Return the index of the plane on view of labels that can be edited.
 
     Raises
@@ -130,9 +136,10 @@ def editable_plane_index(viewer: ViewerModel, layer: Labels) -> LabelsIndex:
     UserError
         If they cannot.
     """
+    layer = state.layer
     if layer.multiscale:
         raise UserError(LABELS_MULTISCALE)
-    LabelsState.of(layer).check_writable()
+    state.check_writable()
     data = layer.data
     if isinstance(data, np.ndarray) and not data.dtype.isnative:
         raise UserError(f"The labels '{layer.name}' are of type {data.dtype}: convert to int32.")
@@ -150,23 +157,21 @@ def delete_nucleus(location: EditLocation, _: Image | None) -> str:
     """Remove the nucleus that was clicked."""
     labels, box = _read_labels(location, 0)
     nucleus = corrections.label_at(labels, _stroke_in_box(location, box)[-1])
-    _write_edit(location, box, corrections.remove_label(labels, nucleus))
+    _write_edit(location.layer, location.index, box, corrections.remove_label(labels, nucleus))
     return f"Nucleus {nucleus} deleted."
 
 
 def remove_nucleus(layer: Labels, index: LabelsIndex, nucleus: int, box: Box) -> None:
     """Remove a nucleus by its id, from a box of a plane."""
     labels = np.asarray(layer.data[crop_plane_index(index, box)])
-    _write_edit(
-        EditLocation(layer, index, np.zeros((1, 2))), box, corrections.remove_label(labels, nucleus)
-    )
+    _write_edit(layer, index, box, corrections.remove_label(labels, nucleus))
 
 
 def merge_nuclei(location: EditLocation, _: Image | None) -> str:
     """Merge the nuclei under the stroke."""
     labels, box = _read_labels(location, STROKE_MARGIN)
     edit = corrections.merge_labels(labels, _stroke_in_box(location, box))
-    _write_edit(location, box, edit)
+    _write_edit(location.layer, location.index, box, edit)
     return f"Merged into nucleus {edit.ids[0]}."
 
 
@@ -174,7 +179,7 @@ def split_nuclei(location: EditLocation, _: Image | None) -> str:
     """Split the nuclei that the stroke runs through."""
     labels, box = _read_labels(location, STROKE_MARGIN)
     edit = corrections.split_labels(labels, _stroke_in_box(location, box), _next_free_id(location))
-    _write_edit(location, box, edit)
+    _write_edit(location.layer, location.index, box, edit)
     return f"Split into {_join_ids(edit.ids)}."
 
 
@@ -182,8 +187,7 @@ def add_nucleus(location: EditLocation, image: Image | None) -> str:
     """Add the nucleus that was clicked, from the probability map of the network."""
     if image is None:
         raise UserError(IMAGE_NEEDED)
-    found = location.predictions
-    result = None if found is None else found.find_latest(image, location.index)
+    result = location.predictions.find_latest(image, location.index)
     if result is None:
         raise UserError(PLANE_WITHOUT_PREDICTION)
     diameter = _typical_diameter(location)
@@ -192,7 +196,7 @@ def add_nucleus(location: EditLocation, image: Image | None) -> str:
     edit = corrections.grow_label(
         labels, probability, _stroke_in_box(location, box)[-1], diameter, _next_free_id(location)
     )  # fmt: skip
-    _write_edit(location, box, edit)
+    _write_edit(location.layer, location.index, box, edit)
     return f"Nucleus {edit.ids[0]} added."
 
 
@@ -215,7 +219,7 @@ def _stroke_in_box(location: EditLocation, box: Box) -> StrokePoints:
 
 def _typical_diameter(location: EditLocation) -> float:
     """Return the median diameter of the nuclei of the plane, in pixels."""
-    plane = LabelsState.of(location.layer).features.plane(location.index)
+    plane = location.state.features.plane(location.index)
     if plane is None or not len(plane.boxes):
         return DEFAULT_DIAMETER
     top, left, bottom, right = plane.boxes.T
@@ -230,7 +234,7 @@ def _next_free_id(location: EditLocation) -> int:
     UserError
         If the labels have no room for it.
     """
-    layer, history = location.layer, LabelsState.of(location.layer).features.history
+    layer, history = location.layer, location.state.features.history
     if isinstance(layer.data, np.ndarray):
         history.max_used_id = max(history.max_used_id, int(layer.data.max(initial=0)))
     elif not history.is_complete:  # scanned once: what is painted from now on is in the history
@@ -260,16 +264,16 @@ def _max_id(data: Any) -> int:
     return max((int(np.asarray(data[part]).max(initial=0)) for part in parts), default=0)
 
 
-def _write_edit(location: EditLocation, box: Box, edit: LabelEdit) -> None:
-    """Write an edit through napari, so that it can be undone."""
-    axes = index_plane_axes(location.index)
+def _write_edit(layer: Labels, index: LabelsIndex, box: Box, edit: LabelEdit) -> None:
+    """Write an edit of a box of a plane through napari, so that it can be undone."""
+    axes = index_plane_axes(index)
     parts: list[Any] = [np.full(edit.rows.size, 0 if axis in axes else at)
-                        for axis, at in enumerate(location.index)]  # fmt: skip
+                        for axis, at in enumerate(index)]  # fmt: skip
     parts[axes[0]] = edit.rows + box[0].start
     parts[axes[1]] = edit.columns + box[1].start
     try:
-        location.layer.data_setitem(tuple(parts), edit.values)
+        layer.data_setitem(tuple(parts), edit.values)
     except (OSError, ValueError, TypeError, NotImplementedError) as error:
         raise UserError(
-            f"The labels '{location.layer.name}' cannot be written ({error}): duplicate the layer."
+            f"The labels '{layer.name}' cannot be written ({error}): duplicate the layer."
         ) from error

@@ -10,8 +10,9 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
 
+from ...errors import UserError
 from ..common.controls import Panel, create_button, fill_grid
-from ..common.notify import report_user_errors
+from ..common.notify import name_controls
 from ..layers.features import (
     ACCEPTED,
     CONFIDENCE_COLUMN,
@@ -47,6 +48,7 @@ class ReviewQueue(Panel):
     def __init__(self, viewer: ViewerModel, target: TargetForm) -> None:
         super().__init__()
         self._viewer, self._target = viewer, target
+        self._state: LabelsState | None = None  # of the labels that are reviewed
         self._current_nucleus: tuple[PlaneFeatures, int] | None = None
         self._previous_nuclei: list[tuple[PlaneFeatures, int]] = []  # shown before, the latest last
         # by plane, the ids that were shown and skipped
@@ -61,6 +63,7 @@ class ReviewQueue(Panel):
         )  # fmt: skip
         fill_grid(self, [create_button(*spec) for spec in specs])
         target.changed.connect(self.start_over)
+        self.start_over()
 
     @property
     def keys(self) -> dict[str, Callable[..., None]]:
@@ -68,18 +71,20 @@ class ReviewQueue(Panel):
         return {"N": self.next, "U": self.back, "Y": self.accept, "Backspace": self.delete}
 
     def start_over(self, *_: object) -> None:
-        """Reset which nucleus is shown, and which were skipped."""
+        """Forget which nucleus is shown, and which were skipped: other labels are chosen."""
+        labels = self._target.value().labels
+        # a new state watches edits from now on
+        self._state = None if labels is None else LabelsState.of(labels)
         self._current_nucleus = None
         self._previous_nuclei.clear()
         self._skipped.clear()
 
     def next(self, *_: object) -> None:
         """Show the least confident nucleus that has not been reviewed."""
-        layer = self._target.labels
-        table = None if layer is None else LabelsState.of(layer).features
-        if layer is None or table is None or not table.planes:
-            self.message.emit(LABELS_NEEDED if layer is None else NOT_MEASURED)
+        if self._state is None or not self._state.features.planes:
+            self.message.emit(LABELS_NEEDED if self._state is None else NOT_MEASURED)
             return
+        table = self._state.features
         if self._current_nucleus is not None:
             self._previous_nuclei.append(self._current_nucleus)
         doubtful = self._least_confident(table)
@@ -92,20 +97,19 @@ class ReviewQueue(Panel):
             return
         plane, label = doubtful
         self._skipped[plane_key(plane.index)].append(label)
-        self._show(layer, table, plane, label)
+        self._show(table, plane, label)
 
     def back(self, *_: object) -> None:
         """Show the previous nucleus again, and undo its acceptance."""
-        layer = self._target.labels
-        while layer is not None and self._previous_nuclei:
-            (plane, label), table = self._previous_nuclei.pop(), LabelsState.of(layer).features
+        while self._state is not None and self._previous_nuclei:
+            (plane, label), table = self._previous_nuclei.pop(), self._state.features
             row = plane.row(label)
             if table.plane(plane.index) is not plane or row is None:
                 continue
             if plane.rows.loc[row, STATE_COLUMN] == ACCEPTED:
                 table.set_state(plane, label, UNREVIEWED)
             self._current_nucleus = plane, label
-            self._show(layer, table, plane, label)
+            self._show(table, plane, label)
             return
         self.message.emit(NO_PREVIOUS_NUCLEUS)
 
@@ -119,21 +123,23 @@ class ReviewQueue(Panel):
 
     def delete(self, *_: object) -> None:
         """Delete the nucleus on view, and show the next one."""
-        if (current := self._current()) is None:
+        if self._state is None or (current := self._current()) is None:
             return
         table, plane, label = current
         row = plane.row(label)
         assert row is not None
-        with report_user_errors(show_warning):
-            _editing.editable_plane_index(self._viewer, table.layer)
+        try:
+            _editing.editable_plane_index(self._viewer, self._state)
             _editing.remove_nucleus(table.layer, plane.index, label, plane.box(row))
-            self.next()
+        except UserError as error:
+            show_warning(name_controls(error))
+            return
+        self.next()
 
     def _current(self) -> tuple[FeaturesTable, PlaneFeatures, int] | None:
         """Return the nucleus on view, if it is still there."""
-        layer = self._target.labels
-        if layer is not None and self._current_nucleus is not None:
-            (plane, label), table = self._current_nucleus, LabelsState.of(layer).features
+        if self._state is not None and self._current_nucleus is not None:
+            (plane, label), table = self._current_nucleus, self._state.features
             # segmenting or measuring again replaces the plane
             if table.plane(plane.index) is plane and plane.row(label) is not None:
                 return table, plane, label
@@ -150,8 +156,8 @@ class ReviewQueue(Panel):
                 best = float(confidences.min()), plane, int(confidences.idxmin())
         return None if best is None else best[1:]
 
-    def _show(self, layer: Labels, table: FeaturesTable, plane: PlaneFeatures, label: int) -> None:
-        row = plane.row(label)
+    def _show(self, table: FeaturesTable, plane: PlaneFeatures, label: int) -> None:
+        layer, row = table.layer, plane.row(label)
         assert row is not None
         navigate_to_box(self._viewer, layer, plane.index, plane.box(row))
         self._viewer.layers.selection.active = layer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
@@ -23,6 +24,22 @@ NO_IMAGE_CHOICE = "none"
 LABELS_NEEDED = "Choose a labels layer first."
 
 
+@dataclass(frozen=True)
+class ReviewTarget:
+    """What is reviewed.
+
+    Attributes
+    ----------
+    labels : napari.layers.Labels or None
+        None: there are none.
+    image : napari.layers.Image or None
+        Of the labels; its intensities are measured.
+    """
+
+    labels: Labels | None
+    image: Image | None
+
+
 class TargetForm(QObject):
     """Selects labels and their image; follows the viewer.
 
@@ -33,7 +50,7 @@ class TargetForm(QObject):
     Signals
     -------
     changed
-        Other labels, or another image, are chosen.
+        There is another :meth:`value`.
     """
 
     changed = Signal()
@@ -62,15 +79,15 @@ class TargetForm(QObject):
         form.addRow("Nuclei", self._labels.native)
         form.addRow("Image", self._image.native)
 
-    @property
-    def labels(self) -> Labels | None:
-        """The labels that are chosen."""
-        return self._labels.value
+    def value(self) -> ReviewTarget:
+        """Return what is selected."""
+        return ReviewTarget(self._labels.value, self._image.value)
 
-    @property
-    def image(self) -> Image | None:
-        """Their image, if there is one."""
-        return self._image.value
+    def set_value(self, value: ReviewTarget) -> None:
+        """Select labels and their image; of other labels the image is guessed before."""
+        if value.labels is not None:
+            self._labels.value = value.labels
+        self._image.value = value.image
 
     def refresh_choices(self, *_: object) -> None:
         """Update the layers offered."""
@@ -78,19 +95,20 @@ class TargetForm(QObject):
             self._on_labels()
             return
         image_changed = reload_choices(self._image)
-        if self.image is None:
+        if self._image.value is None:
             self._image.value = self._guess_image()
         if image_changed:
             self._emit_changed()
 
     def _on_active(self, *_: object) -> None:
         active = self._viewer.layers.selection.active
-        if active in self._labels.choices and active != self.labels:
+        if active in self._labels.choices and active != self._labels.value:
             self._labels.value = active
 
     def _on_labels(self, *_: object) -> None:
-        if self.labels is not None and self._viewer.layers.selection.active != self.labels:
-            self._viewer.layers.selection.active = self.labels  # which has the key bindings
+        labels = self._labels.value
+        if labels is not None and self._viewer.layers.selection.active != labels:
+            self._viewer.layers.selection.active = labels  # which has the key bindings
         reload_choices(self._image)
         self._image.value = self._guess_image()
         self._emit_changed()
@@ -100,7 +118,7 @@ class TargetForm(QObject):
 
     def _guess_image(self) -> Image | None:
         """Return the image that was segmented, or else the topmost one of the labels' shape."""
-        labels = self.labels
+        labels = self._labels.value
         images = [image for image in self._image.choices if image is not None]
         if labels is None or not images:
             return None

@@ -16,6 +16,7 @@ from ...errors import UserError
 from ..common.controls import Panel, create_button, fill_grid
 from ..common.key_bindings import KeyBindings
 from ..common.notify import name_controls, report_user_errors
+from ..layers.labels_state import LabelsState
 from . import edits as _editing
 from .edits import EditLocation, editable_plane_index
 from .strokes import Strokes
@@ -96,11 +97,11 @@ class EditToolbar(Panel):
             self.deactivate()
             return
         self.deactivate()
-        layer = self._target.labels
+        layer = self._target.value().labels
         try:
             if layer is None:
                 raise UserError(LABELS_NEEDED)
-            editable_plane_index(self._viewer, layer)
+            editable_plane_index(self._viewer, LabelsState.of(layer))
         except UserError as error:
             self._buttons[tool.name].setChecked(False)
             self.message.emit(name_controls(error))
@@ -124,19 +125,26 @@ class EditToolbar(Panel):
         self.message.emit("")
 
     def _on_active(self, event: Any) -> None:
-        if self._tool is not None and event.value != self._target.labels:
+        if self._tool is not None and event.value != self._target.value().labels:
             self.deactivate()
 
     def _on_drawn(self, positions: NDArray[Any]) -> None:
-        tool, layer = self._tool, self._target.labels
+        tool, layer = self._tool, self._target.value().labels
         if tool is not None and layer is not None:
             self.apply_stroke(tool, layer, positions)
+
+    def apply_tool(self, name: str, positions: NDArray[Any]) -> None:
+        """Apply a tool, by its name, to a stroke on the labels that are chosen."""
+        if (layer := self._target.value().labels) is None:
+            self.message.emit(LABELS_NEEDED)
+        else:
+            self.apply_stroke({tool.name: tool for tool in EDIT_TOOLS}[name], layer, positions)
 
     def apply_stroke(self, tool: EditTool, layer: Labels, positions: NDArray[Any]) -> None:
         """Apply a tool to a stroke; an invalid stroke shows a message and changes nothing."""
         with report_user_errors(self.message.emit):
             location = EditLocation.of(self._viewer, layer, positions)
-            self.message.emit(f"{tool.apply(location, self._target.image)} Ctrl+Z undoes.")
+            self.message.emit(f"{tool.apply(location, self._target.value().image)} Ctrl+Z undoes.")
 
 
 def _release(strokes: Strokes, escape: KeyBindings, *_: object) -> None:

@@ -7,10 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from qtpy.QtCore import Qt
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QVBoxLayout, QWidget
 
+from ..common.controller import RunState
 from ..common.controls import (
     ScrollableForm,
     create_button,
@@ -19,10 +21,9 @@ from ..common.controls import (
     create_section,
 )
 from ..common.key_bindings import KeyBindings, unwrap_proxy
-from ..layers.labels_state import LabelsState
 from .compare_panel import ComparePanel
+from .exporter import LabelsExporter
 from .queue import ReviewQueue
-from .save import LabelsExporter
 from .target_form import TargetForm
 from .tools import EditToolbar
 
@@ -37,32 +38,48 @@ class ReviewWidget(ScrollableForm):
     ----------
     napari_viewer : napari.viewer.Viewer
         A ``napari.components.ViewerModel`` will do.
+
+    Attributes
+    ----------
+    target_form : TargetForm
+        The labels that are reviewed, and their image.
+    compare_panel : ComparePanel
+        The two labels layers that are compared.
+
+    Signals
+    -------
+    finished
+        What was measured, saved or compared is shown, and nothing is at work any more.
     """
+
+    finished = Signal()
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._target = TargetForm(napari_viewer)
-        self._edit_toolbar = EditToolbar(napari_viewer, self._target)
-        self._queue = ReviewQueue(napari_viewer, self._target)
-        self._exporter = LabelsExporter(napari_viewer, self._target, self)
-        self._compare = ComparePanel(napari_viewer)
+        self.target_form = TargetForm(napari_viewer)
+        self._edit_toolbar = EditToolbar(napari_viewer, self.target_form)
+        self._queue = ReviewQueue(napari_viewer, self.target_form)
+        self._exporter = LabelsExporter(napari_viewer, self.target_form, self)
+        self.compare_panel = ComparePanel(napari_viewer)
         self._watched_layer: Labels | None = None
         self._text = create_label("review_status")
         self._build()
-        for part in (self._edit_toolbar, self._queue, self._exporter, self._compare):
+        for part in (self._edit_toolbar, self._queue, self._exporter, self.compare_panel):
             part.message.connect(self._text.setText)
+        for finished in (self._exporter.finished, self.compare_panel.controller.finished):
+            finished.connect(self._on_finished)
         actions = self._edit_toolbar.keys | self._queue.keys
         self._keys = KeyBindings(actions)
         self._make_shortcuts(actions)
-        self._target.changed.connect(self._bind)
+        self.target_form.changed.connect(self._bind)
         # Qt calls no method of an object that is being destroyed
         self.destroyed.connect(partial(KeyBindings.bind, self._keys, None))
         self._bind()
 
     def _build(self) -> None:
         top = QFormLayout()
-        self._target.fill(top)
+        self.target_form.fill(top)
         measure = create_button(
             "measure", "Measure", "Fill the features table of the labels, from labels and image."
         )
@@ -77,10 +94,45 @@ class ReviewWidget(ScrollableForm):
             _group("Review", self._queue),
             self._text,
             create_row(measure, save),
-            create_section("compare_section", "Compare with another layer", self._compare),
+            create_section("compare_section", "Compare with another layer", self.compare_panel),
         )
 
     # public methods, for scripts and tests
+
+    @property
+    def state(self) -> RunState:
+        """What the dock does: RUNNING while anything is measured, saved or compared."""
+        exporter, comparing = self._exporter, self.compare_panel.controller
+        states = [one.state for one in (exporter.measuring, exporter.saving, comparing)]
+        return next((state for state in states if state is not RunState.IDLE), RunState.IDLE)
+
+    def apply_tool(self, name: str, positions: NDArray[Any]) -> None:
+        """Correct nuclei with a tool, as the mouse does.
+
+        Parameters
+        ----------
+        name : str
+            "Delete", "Merge", "Split" or "Add".
+        positions : ndarray, shape (n, ndim), floating
+            Of a click or along a stroke, in napari's world coordinates.
+        """
+        self._edit_toolbar.apply_tool(name, positions)
+
+    def next(self) -> None:
+        """Show the least confident nucleus that has not been reviewed."""
+        self._queue.next()
+
+    def back(self) -> None:
+        """Show the previous nucleus again, and undo its acceptance."""
+        self._queue.back()
+
+    def accept(self) -> None:
+        """Accept the nucleus on view, and show the next one."""
+        self._queue.accept()
+
+    def delete(self) -> None:
+        """Delete the nucleus on view, and show the next one."""
+        self._queue.delete()
 
     def measure(self, *_: object) -> None:
         """Measure all nuclei, as a click on the button does."""
@@ -95,6 +147,14 @@ class ReviewWidget(ScrollableForm):
         """
         self._exporter.save(path)
 
+    def compare(self) -> None:
+        """Compare the two layers of the panel, as a click on its button does."""
+        self.compare_panel.compare()
+
+    def _on_finished(self) -> None:
+        if self.state is RunState.IDLE:
+            self.finished.emit()
+
     # keys
 
     def _make_shortcuts(self, actions: dict[str, Callable[..., None]]) -> None:
@@ -106,16 +166,14 @@ class ReviewWidget(ScrollableForm):
 
     def _bind(self) -> None:
         """Bind keys on the canvas while the labels are selected, and watch their features."""
-        layer = self._target.labels
+        layer = self.target_form.value().labels
         self._keys.bind(layer)
         if self._watched_layer is not None:
             self._watched_layer.events.features.disconnect(self._on_features)
         self._watched_layer = None if layer is None else unwrap_proxy(layer)
         if layer is not None:
             layer.events.features.connect(self._on_features)
-            self._compare.select_result(layer)
-            if not layer.multiscale:
-                LabelsState.of(layer)  # watches edits from now on
+            self.compare_panel.select_result(layer)
 
     def _on_features(self, _: Any) -> None:
         self._text.setText("")  # it is outdated, by an undo for instance
