@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from napari.components import ViewerModel
+from npe2 import DynamicPlugin
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel, QPushButton
@@ -89,6 +90,24 @@ def move(widget, name, value):
     """Set a control of the form."""
     form = widget.params_form
     form.set_value(replace(form.value(), **{name: value}))
+
+
+def choose(widget, **values):
+    """Set what is segmented: attributes of ``SourceChoice``."""
+    form = widget.source_form
+    form.set_value(replace(form.value(), **values))
+
+
+def open_as(viewer, path, data, **options):
+    """Add an image as if a reader of the user's had it from a path, such as a lazy one."""
+    with DynamicPlugin("reader-of-the-user") as plugin:
+
+        @plugin.contribute.reader(filename_patterns=["*"], accepts_directories=True)
+        def get_reader(_):
+            return lambda _: [(data, options, "image")]
+
+        (image,) = viewer.open(path, plugin=plugin.name)
+    return image
 
 
 def status(widget):
