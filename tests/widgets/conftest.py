@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from napari.components import ViewerModel
 from npe2 import DynamicPlugin
@@ -108,6 +109,14 @@ def open_as(viewer, path, data, **options):
 
         (image,) = viewer.open(path, plugin=plugin.name)
     return image
+
+
+def drawn(layer):
+    """Return what napari draws of a layer, pixel by pixel; None where that is nothing."""
+    rows, columns = layer.data.shape[-2:]
+    hidden = [0] * (layer.ndim - 2)
+    pixels = [[layer.get_value((*hidden, y, x)) for x in range(columns)] for y in range(rows)]
+    return np.array(pixels, object)
 
 
 def status(widget):
