@@ -104,8 +104,8 @@ def open_as(viewer, path, data, **options):
     with DynamicPlugin("reader-of-the-user") as plugin:
 
         @plugin.contribute.reader(filename_patterns=["*"], accepts_directories=True)
-        def get_reader(_):
-            return lambda _: [(data, options, "image")]
+        def get_reader(path):
+            return lambda *_: [(data, options, "image")]
 
         (image,) = viewer.open(path, plugin=plugin.name)
     return image
