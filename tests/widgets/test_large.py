@@ -23,8 +23,8 @@ from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
-from widgets.conftest import click, click_and_wait, move, settle
+from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS, EditToolbar
+from widgets.conftest import click, click_and_wait, move, open_as, settle
 
 CENTRES = [(y, x) for y in range(16, 300, 32) for x in range(16, 400, 32)]
 
@@ -83,7 +83,7 @@ def test_nuclei_of_a_store_have_a_table_and_are_corrected(
                          ("Merge", [(48, 16), (48, 48)])]:  # fmt: skip
         chosen = next(one for one in EDIT_TOOLS if one.name == tool)
         positions = np.array([labels.data_to_world(point) for point in points])
-        review._edit_toolbar.apply_stroke(chosen, labels, positions)
+        review.findChild(EditToolbar).apply_stroke(chosen, labels, positions)
     assert labels.data[16, 16] == 0
     assert labels.data[48, 16] == labels.data[48, 48] == labels.data[48, 32]
     assert labels.data[16, 48] == len(CENTRES) + 1 or labels.data[18, 48] == len(CENTRES) + 1
@@ -183,8 +183,7 @@ def test_a_zarr_whose_disk_is_gone_is_not_taken_for_black(
         if not gone and progress_in(path).get("block", 0) >= 3:
             gone.append(home.rename(away))
 
-    image = viewer.add_image(da.from_array(Watched(array, leave), chunks=100), name="slide")
-    image._source = image.source.model_copy(update={"path": str(home)})
+    open_as(viewer, home, da.from_array(Watched(array, leave), chunks=100), name="slide")
     click_and_wait(qtbot, widget)
     assert any("slide.zarr cannot be opened any more" in text for _, text in messages)
     assert progress_in(path)["block"] == 3
@@ -253,10 +252,13 @@ def test_the_command_makes_a_large_plane_again(
     qtbot, viewer, widget, plane, tmp_path, messages, held
 ):
     path = tmp_path / "slide.tif"
-    tifffile.imwrite(path, plane if held == "file" else plane[::-1])
-    image = viewer.add_image(plane, name="slide")
-    if held != "array":
-        image._source = image.source.model_copy(update={"path": str(path)})
+    tifffile.imwrite(path, plane)
+    if held == "array":
+        viewer.add_image(plane, name="slide")
+    else:
+        viewer.open(path, plugin="napari")
+    if held == "other file":
+        tifffile.imwrite(path, plane[::-1])
     click_and_wait(qtbot, widget)
     click(widget, "copy_command")
     if held != "file":

@@ -13,7 +13,7 @@ from napari_nuclei_unet import SegmentParams
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES
-from widgets.conftest import click, click_and_wait
+from widgets.conftest import choose, click, click_and_wait
 
 PLANES = np.stack([discs((60, 80), [(15, 15), (40, 30 + 2 * t), (30, 60)]) for t in range(6)])
 
@@ -36,8 +36,8 @@ def check(viewer, widget, tmp_path, bright_file):
 
 def add_file(viewer, tmp_path, pixels):
     tifffile.imwrite(tmp_path / "cells.tif", pixels, photometric="minisblack")
-    image = viewer.add_image(pixels, name="cells", axis_labels=tuple("tyx")[-pixels.ndim :])
-    image._source = image.source.model_copy(update={"path": str(tmp_path / "cells.tif")})
+    (image,) = viewer.open(tmp_path / "cells.tif", plugin="napari")
+    image.axis_labels = tuple("tyx")[-pixels.ndim :]
 
 
 def test_record_of_a_plane(qtbot, viewer, widget, check, tmp_path):
@@ -49,7 +49,7 @@ def test_record_of_a_plane(qtbot, viewer, widget, check, tmp_path):
 def test_record_of_a_stack_and_of_linked_frames(qtbot, viewer, widget, check, tmp_path):
     pytest.importorskip("laptrack")
     add_file(viewer, tmp_path, PLANES)
-    widget.source_form.planes.kind.value = ALL_PLANES
+    choose(widget, planes=ALL_PLANES)
     click_and_wait(qtbot, widget)
     check("window_stack")
     with qtbot.waitSignal(widget.finished, timeout=15_000):
@@ -62,7 +62,7 @@ def test_record_of_a_store(qtbot, viewer, widget, check, tmp_path, monkeypatch):
     monkeypatch.setattr(blockwise_task, "LARGE", 1000)
     monkeypatch.setattr(block, "BLOCK_SIZE", 64)
     add_file(viewer, tmp_path, PLANES)
-    widget.source_form.planes.kind.value = ALL_PLANES
+    choose(widget, planes=ALL_PLANES)
     click_and_wait(qtbot, widget)
     check("window_store")
     store = LabelsStore.open_existing(tmp_path / "results" / "cells nuclei.ome.zarr")
