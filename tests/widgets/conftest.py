@@ -8,7 +8,7 @@ from napari.components import ViewerModel
 from npe2 import DynamicPlugin
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QLabel, QPushButton
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
 
@@ -97,6 +97,17 @@ def choose(widget, **values):
     """Set what is segmented: attributes of ``SourceChoice``."""
     form = widget.source_form
     form.set_value(replace(form.value(), **values))
+
+
+def select(widget, name, text):
+    """Select an entry of a list of the form."""
+    widget.findChild(QComboBox, name).setCurrentText(text)
+
+
+def offered(widget, name):
+    """Return the entries of a list of the form."""
+    combo = widget.findChild(QComboBox, name)
+    return [combo.itemText(number) for number in range(combo.count())]
 
 
 def open_as(viewer, path, data, **options):

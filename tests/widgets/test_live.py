@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from conftest import discs
 from napari.layers import Labels
-from qtpy.QtWidgets import QComboBox, QLabel
+from qtpy.QtWidgets import QLabel
 from scipy import ndimage
 
 from napari_nuclei_unet import segment
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from widgets.conftest import click, click_and_wait, move, settle
+from widgets.conftest import click, click_and_wait, move, select, settle
 
 
 def slide(qtbot, widget, **values):
@@ -116,7 +116,7 @@ def test_the_cache_does_not_answer_for_other_pixels(qtbot, viewer, widget, resul
 
 def test_another_model_ends_it(qtbot, widget, result):
     before = result.data.copy()
-    widget.findChild(QComboBox, "model").setCurrentText("nuclei")
+    select(widget, "model", "nuclei")
     slide(qtbot, widget, threshold=0.9)
     np.testing.assert_array_equal(result.data, before)
 

@@ -5,7 +5,6 @@ import pytest
 import tifffile
 from conftest import discs
 from golden_records import check_golden
-from qtpy.QtWidgets import QComboBox
 
 import napari_nuclei_unet.blockwise.block as block
 import napari_nuclei_unet.widgets.segment.blockwise_task as blockwise_task
@@ -13,7 +12,7 @@ from napari_nuclei_unet import SegmentParams
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES
-from widgets.conftest import choose, click, click_and_wait
+from widgets.conftest import choose, click, click_and_wait, select
 
 PLANES = np.stack([discs((60, 80), [(15, 15), (40, 30 + 2 * t), (30, 60)]) for t in range(6)])
 
@@ -22,8 +21,7 @@ PLANES = np.stack([discs((60, 80), [(15, 15), (40, 30 + 2 * t), (30, 60)]) for t
 def check(viewer, widget, tmp_path, bright_file):
     """Compare the record of the labels with a golden file, or another record of the same run."""
     widget.params_form.set_value(SegmentParams(precision="fp32", tile=64, batch=1))
-    device = widget.findChild(QComboBox, "device")
-    device.setCurrentText("cpu")
+    select(widget, "device", "cpu")
 
     def compare(name, record=None):
         image, labels = viewer.layers["cells"], viewer.layers["cells nuclei"]
