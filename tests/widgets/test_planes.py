@@ -528,3 +528,14 @@ def test_planes_of_a_record_are_chosen(viewer, widget, planes, value):
     viewer.add_image(stack_of(3, 4, 1), axis_labels=tuple("tzpyx"))
     widget.source_form.planes.use(planes)
     assert widget.source_form.value().planes == value
+
+
+def test_all_layers_are_removed_at_once(qtbot, viewer, widget):
+    add(viewer, stack_of(3))
+    choose(widget, planes="all")
+    click_and_wait(qtbot, widget)
+    assert not button(widget, "tune_all").isHidden()
+    viewer.dims.ndisplay = 3
+    viewer.layers.clear()
+    assert button(widget, "tune_all").isHidden()
+    assert widget.source_form.value().image is None

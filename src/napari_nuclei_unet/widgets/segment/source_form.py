@@ -173,7 +173,8 @@ class SourceForm(QObject):
             If there is nothing to segment.
         """
         value = self.value()
-        if value.image is None:
+        # one that is being removed may still be chosen, while its axes are gone from the view
+        if value.image is None or value.image not in self._viewer.layers:
             raise UserError("There is no image to segment: open one first (File ▸ Open).")
         region = value.region if region is None else region
         options = SourceOptions(value.channel_axis, value.channel, value.level, region)
