@@ -19,13 +19,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import napari
 import numpy as np
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QProgressBar, QPushButton
 
 from napari_nuclei_unet.samples.images import repeated_sample
 
@@ -96,7 +97,7 @@ def main() -> None:
     click = lambda name: QTest.mouseClick(  # noqa: E731
         widget.findChild(QPushButton, name), Qt.MouseButton.LeftButton
     )
-    idle = lambda: not widget._runner.job.is_running  # noqa: E731
+    idle = lambda: widget.controller.is_idle  # noqa: E731
     for what in ("first click, torch to be loaded", "second click"):
         ticks = Ticks()
         seconds = ticks.during(lambda: click("segment"), idle)
@@ -110,8 +111,8 @@ def main() -> None:
 def opened():
     """Open the small sample and the widget."""
     viewer = napari.Viewer(show=False)
+    viewer.show()
     viewer.window.resize(1280, 860)
-    viewer.window._qt_window.show()
     viewer.open_sample("napari-nuclei-unet", "fluorescence_small")
     pause(500)
     begun = time.perf_counter()
@@ -147,7 +148,7 @@ def first_click(seconds: float) -> None:
     button = widget.findChild(QPushButton, "segment")
     took = clicked.during(
         lambda: QTest.mouseClick(button, Qt.MouseButton.LeftButton),
-        lambda: not widget._runner.job.is_running,
+        lambda: widget.controller.is_idle,
     )
     before, after = (1000 * max(one.gaps, default=0) for one in (waiting, clicked))
     print(f"longest gap before the click {before:.0f} ms, after it {after:.0f} ms, {took:.2f} s")
@@ -160,11 +161,11 @@ def tuned(viewer, widget, click, idle, size: int, moves: int) -> None:
     ticks = Ticks()
     seconds = ticks.during(lambda: click("segment"), idle)
     print(f"{size} x {size}, segmented: {seconds:.2f} s; {ticks}")
-    slider = widget._form._controls["threshold"]
     seconds, ticks = [], Ticks()
     for value in np.linspace(0.3, 0.8, moves):
-        move = lambda value=float(value): setattr(slider, "value", value)  # noqa: E731
-        seconds.append(ticks.during(move, lambda: not widget._predictions.is_busy))
+        params = replace(widget.params_form.value(), threshold=float(value))
+        move = partial(widget.params_form.set_value, params)
+        seconds.append(ticks.during(move, lambda: not widget.retuner.is_busy))
     print(f"{size} x {size}, tuned: at most {max(seconds):.2f} s a move; {ticks}")
 
 
@@ -181,7 +182,7 @@ def cancelled(viewer, widget, click, idle) -> None:
     """Cancel in the middle of a run."""
     show_only(viewer, repeated_sample())
     click("segment")
-    while widget._status_panel._bar.value() < 3:
+    while widget.findChild(QProgressBar, "progress").value() < 3:
         pause(10)
     ticks = Ticks()
     seconds = ticks.during(lambda: click("cancel"), idle)

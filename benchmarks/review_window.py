@@ -33,6 +33,9 @@ def main() -> None:
     import napari
     from qtpy.QtWidgets import QApplication
 
+    from napari_nuclei_unet.widgets.review.queue import ReviewQueue
+    from napari_nuclei_unet.widgets.review.save import LabelsExporter
+
     viewer = napari.Viewer()
     app = QApplication.instance()
     viewer.add_image(image, scale=(0.5, 0.5))
@@ -41,7 +44,7 @@ def main() -> None:
     print(f"{labels.max():,} nuclei, {labels.shape[0]} x {labels.shape[1]}\n")
     print("| action | median | longest | wanted |\n|---|---|---|---|")
 
-    files = review._exporter
+    files = review.findChild(LabelsExporter)
 
     def timed(act: Callable[[], None]) -> float:
         begun = time.perf_counter()
@@ -64,7 +67,7 @@ def main() -> None:
             undone.append(timed(layer.undo))
         show(name, times, WANTED["correction"])
         show(f"undo of {name}", undone, WANTED["correction"])
-    queue = review._queue
+    queue = review.findChild(ReviewQueue)
     show("N, next doubtful", [timed(queue.next) for _ in range(RUNS)])
     show("Y, accept and next", [timed(queue.accept) for _ in range(RUNS)])
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +93,7 @@ def repeated(count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 
 def corrections(review: object, layer: object) -> dict[str, list[Callable[[], None]]]:
     """Give what each tool is timed with."""
-    from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
+    from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS, EditToolbar
 
     tools = {tool.name: tool for tool in EDIT_TOOLS}
     rng = np.random.default_rng(0)
@@ -99,7 +102,7 @@ def corrections(review: object, layer: object) -> dict[str, list[Callable[[], No
 
     def act(name: str, *points: NDArray[np.floating]) -> Callable[[], None]:
         world = np.array([layer.data_to_world(point) for point in points])
-        return lambda: review._edit_toolbar.apply_stroke(tools[name], layer, world)
+        return lambda: review.findChild(EditToolbar).apply_stroke(tools[name], layer, world)
 
     def paint(point: NDArray[np.floating]) -> Callable[[], None]:
         return lambda: layer.paint(point, int(layer.features["index"].max()) + 1)

@@ -6,6 +6,7 @@ It opens samples, docks "Segment nuclei", clicks its buttons and takes screensho
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import napari
@@ -14,14 +15,16 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QApplication, QCheckBox, QLabel, QPushButton, QWidget
 from superqt import QCollapsible
 
+from napari_nuclei_unet.widgets.review.compare_panel import ComparePanel
+
 IMAGES = Path(__file__).parent / "images"
 
 
 def opened(sample: str, name: str = "Segment nuclei") -> tuple[napari.Viewer, QWidget]:
     """Open napari with a sample and a widget beside it."""
     viewer = napari.Viewer(show=False)
+    viewer.show()
     viewer.window.resize(1280, 800)
-    viewer.window._qt_window.show()
     viewer.open_sample("napari-nuclei-unet", sample)
     _, widget = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", name)
     QApplication.processEvents()
@@ -70,7 +73,8 @@ def tuned() -> None:
         widget.findChild(QCheckBox, name).click()
     click(widget, "segment")
     wait_for_end(widget)
-    widget._form._controls["threshold"].value = 0.8
+    form = widget.params_form
+    form.set_value(replace(form.value(), threshold=0.8))
     pause(1500)
     save(viewer, "tuned")
 
@@ -83,7 +87,7 @@ def review() -> None:
     click(widget, "compare")
     for _ in range(100):
         pause(100)
-        if not widget._compare.job.is_running:
+        if not widget.findChild(ComparePanel).job.is_running:
             break
     viewer.layers[-1].opacity = 1
     viewer.layers[-2].opacity = 0.35
@@ -103,7 +107,8 @@ def region() -> None:
         name="finished areas",
     )  # fmt: skip
     viewer.layers.selection.active = image
-    widget._where.region.value = shapes
+    form = widget.source_form
+    form.set_value(replace(form.value(), region=shapes))
     click(widget, "segment")
     wait_for_end(widget)
     save(viewer, "region")
@@ -136,7 +141,7 @@ def trained() -> None:
 def wait_for_end(widget: object) -> None:
     """Let the window live until the job has ended."""
     loop = QEventLoop()
-    widget._runner.job.finished.connect(loop.quit)
+    widget.controller.finished.connect(loop.quit)
     QTimer.singleShot(120_000, loop.quit)
     loop.exec()
 
