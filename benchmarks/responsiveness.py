@@ -111,8 +111,8 @@ def main() -> None:
 def opened():
     """Open the small sample and the widget."""
     viewer = napari.Viewer(show=False)
+    viewer.show()
     viewer.window.resize(1280, 860)
-    viewer.window._qt_window.show()
     viewer.open_sample("napari-nuclei-unet", "fluorescence_small")
     pause(500)
     begun = time.perf_counter()

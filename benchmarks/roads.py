@@ -117,8 +117,8 @@ def named(code: CodeType) -> str:
 def trace_window() -> tuple[Road, Road]:
     """Trace a click on Segment, and the Delete key on a nucleus."""
     viewer = napari.Viewer(show=False)
+    viewer.show()
     viewer.window.resize(1280, 860)
-    viewer.window._qt_window.show()
     viewer.open_sample(PLUGIN, "fluorescence_small")
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
     button = widget.findChild(QPushButton, "segment")

@@ -24,8 +24,8 @@ from napari_nuclei_unet.training.reference_images import read_reference_images
 def main() -> None:
     """Print what was measured, line by line."""
     viewer = napari.Viewer(show=False)
+    viewer.show()
     viewer.window.resize(1400, 1000)
-    viewer.window._qt_window.show()
     for index, one in enumerate(read_reference_images("learn")[:5]):
         where = {"translate": (0, 270 * index)}
         image = one.image.permute(1, 2, 0).numpy()

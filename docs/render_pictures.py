@@ -21,8 +21,8 @@ IMAGES = Path(__file__).parent / "images"
 def opened(sample: str, name: str = "Segment nuclei") -> tuple[napari.Viewer, QWidget]:
     """Open napari with a sample and a widget beside it."""
     viewer = napari.Viewer(show=False)
+    viewer.show()
     viewer.window.resize(1280, 800)
-    viewer.window._qt_window.show()
     viewer.open_sample("napari-nuclei-unet", sample)
     _, widget = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", name)
     QApplication.processEvents()

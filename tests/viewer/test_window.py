@@ -5,7 +5,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
-from widgets.conftest import move, settle
+from widgets.conftest import choose, move, no_thread_is_at_work, settle
 
 from napari_nuclei_unet.samples.images import SAMPLES, read_sample
 
@@ -74,10 +74,9 @@ def test_closing_the_window_in_the_middle_of_a_run(make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.random.default_rng(0).random((1024, 1024)))
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
-    job = widget._runner.job
     widget.start()
-    with qtbot.waitSignal(job.finished, timeout=120_000):
-        viewer.close()
+    viewer.close()
+    qtbot.waitUntil(no_thread_is_at_work, timeout=120_000)
 
 
 def test_every_new_image_is_followed_and_tuned(make_napari_viewer, qtbot):
@@ -107,7 +106,7 @@ def test_all_planes_of_a_stack_then_a_slider(make_napari_viewer, qtbot):
     image, _ = read_sample("fluorescence_small")
     viewer.add_image(np.stack([image, image[::-1], image[:, ::-1]]), axis_labels=tuple("zyx"))
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
-    widget.source_form.planes.kind.value = "all"
+    choose(widget, planes="all")
     with qtbot.waitSignal(widget.finished, timeout=120_000):
         QTest.mouseClick(widget.findChild(QPushButton, "segment"), Qt.MouseButton.LeftButton)
     (labels,) = (layer for layer in viewer.layers if "nuclei" in layer.name)

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from napari.components import ViewerModel
+from npe2 import DynamicPlugin
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QLabel, QPushButton
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 from napari_nuclei_unet.limits import DEFAULT_LIMITS
 from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
@@ -96,6 +98,43 @@ def move(widget, name, value):
     """Set a control of the form."""
     form = widget.params_form
     form.set_value(replace(form.value(), **{name: value}))
+
+
+def choose(widget, **values):
+    """Set what is segmented: attributes of ``SourceChoice``."""
+    form = widget.source_form
+    form.set_value(replace(form.value(), **values))
+
+
+def select(widget, name, text):
+    """Select an entry of a list of the form."""
+    widget.findChild(QComboBox, name).setCurrentText(text)
+
+
+def offered(widget, name):
+    """Return the entries of a list of the form."""
+    combo = widget.findChild(QComboBox, name)
+    return [combo.itemText(number) for number in range(combo.count())]
+
+
+def open_as(viewer, path, data, **options):
+    """Add an image as if a reader of the user's had it from a path, such as a lazy one."""
+    with DynamicPlugin("reader-of-the-user") as plugin:
+
+        @plugin.contribute.reader(filename_patterns=["*"], accepts_directories=True)
+        def get_reader(path):
+            return lambda *_: [(data, options, "image")]
+
+        (image,) = viewer.open(path, plugin=plugin.name)
+    return image
+
+
+def drawn(layer):
+    """Return what napari draws of a layer, pixel by pixel; None where that is nothing."""
+    rows, columns = layer.data.shape[-2:]
+    hidden = [0] * (layer.ndim - 2)
+    pixels = [[layer.get_value((*hidden, y, x)) for x in range(columns)] for y in range(rows)]
+    return np.array(pixels, object)
 
 
 def status(widget):

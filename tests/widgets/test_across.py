@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from conftest import discs
 from napari.layers import Tracks
-from qtpy.QtWidgets import QLabel, QPushButton
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES, PLANE_RANGE
-from widgets.conftest import click, move, settle
+from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES
+from widgets.conftest import choose, click, move, settle
 
 pytest.importorskip("laptrack")
 
@@ -25,7 +25,7 @@ def followed(qtbot, widget, name):
 
 
 def segment_all(qtbot, widget):
-    widget.source_form.planes.kind.value = ALL_PLANES
+    choose(widget, planes=ALL_PLANES)
     with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
 
@@ -91,7 +91,7 @@ def test_ids_that_hold_no_more_are_told(qtbot, viewer, widget, labels, how):
         for value in (0.8, 0.9):  # it is still said after the second move
             slide(qtbot, widget, value)
     elif how == "this one":
-        widget.source_form.planes.kind.value = how
+        choose(widget, planes=how)
         with qtbot.waitSignal(widget.finished, timeout=60_000):
             click(widget, "segment")
     else:
@@ -111,8 +111,7 @@ def test_ids_that_hold_no_more_are_told(qtbot, viewer, widget, labels, how):
 
 def test_a_run_over_some_planes_leaves_the_tracks(qtbot, viewer, widget, labels):
     followed(qtbot, widget, "link_frames")
-    widget.source_form.planes.kind.value = PLANE_RANGE
-    widget.source_form.planes.range.setText("0-2")
+    choose(widget, planes="0-2")
     with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
     assert status(widget).endswith("ids are new: link again")
@@ -123,17 +122,18 @@ def test_a_run_over_some_planes_leaves_the_tracks(qtbot, viewer, widget, labels)
 def test_with_two_axes_frames_are_linked_over_time_at_once(qtbot, viewer, widget, names):
     data = np.stack([moving(4), moving(4)], axis=1)
     viewer.add_image(data, name="cells", axis_labels=names)
-    widget.source_form.axis.value = None
+    choose(widget, channel_axis=None)
     segment_all(qtbot, widget)
     labels = viewer.layers["cells nuclei"]
-    assert widget._linking_panel._axis.value == 1
+    depth = names[1] if names else "axis 1"
+    assert widget.findChild(QComboBox, "follow_axis").currentText() == f"{depth} (2)"
     followed(qtbot, widget, "link_frames")
     assert len(np.unique(labels.data)) == 5  # two nuclei in each of two slices
     (tracks,) = tracks_in(viewer)
     for track, t, z, y, x in tracks.data:
         assert labels.data[int(t), int(z), round(y), round(x)] == track
     followed(qtbot, widget, "join_slices")
-    assert status(widget).endswith(f"nuclei joined along {names[1] if names else 'axis 1'}")
+    assert status(widget).endswith(f"nuclei joined along {depth}")
     assert (labels.data[:, 0] == labels.data[:, 1]).all()
 
 

@@ -8,9 +8,9 @@ import pytest
 import tifffile
 import torch
 from conftest import discs
-from napari.layers import Image, Labels
+from napari.layers import Labels
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QCheckBox, QMessageBox
+from qtpy.QtWidgets import QCheckBox, QMessageBox, QProgressBar
 
 from napari_nuclei_unet import SegmentParams, run, segment
 from napari_nuclei_unet.arrays.axes import PlaneIndex
@@ -21,7 +21,17 @@ from napari_nuclei_unet.provenance.reproduce import extend_to_stack
 from napari_nuclei_unet.widgets.common.preferences import DEFAULT_PREFERENCES
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_task import SegmentRequest, plane_task_steps
-from widgets.conftest import click, click_and_wait, move, settle, status
+from widgets.conftest import (
+    choose,
+    click,
+    click_and_wait,
+    move,
+    offered,
+    open_as,
+    select,
+    settle,
+    status,
+)
 
 SHAPES = [[[5.0, 3.0], [5.0, 70.0], [52.0, 60.0], [40.0, 3.0]]]
 
@@ -54,10 +64,10 @@ def floats(six):
 @pytest.mark.parametrize(
     ("make", "channel"),
     [
-        (plain, "on view"),
-        (colours, "on view"),
-        (floats, "on view"),
-        (stack, "on view"),
+        (plain, None),
+        (colours, None),
+        (floats, None),
+        (stack, None),
         (stack, "mean"),
     ],
 )
@@ -71,10 +81,9 @@ def test_command_and_python_make_the_same_labels(
     viewer.dims.set_point(range(viewer.dims.ndim - 2), (5, 1)[: viewer.dims.ndim - 2])
     if region:
         shapes = viewer.add_shapes(SHAPES, shape_type="polygon")
-        widget.source_form.region.value = shapes
+        choose(widget, region=shapes)
     if make is stack:
-        widget.source_form.axis.value = 1
-        widget.source_form.channel.value = channel
+        choose(widget, channel_axis=1, channel=channel)
     widget.params_form.set_value(SegmentParams(threshold=0.37, minimum_area=20, tile=32))
     click_and_wait(qtbot, widget)
     labels = result(viewer).data
@@ -143,8 +152,7 @@ def test_command_and_python_make_all_planes_again(
     else:
         viewer.add_image(data, name="stack")
     viewer.layers["stack"].axis_labels = tuple("zyx")
-    widget.source_form.planes.kind.value = "all" if planes == "all" else "range"
-    widget.source_form.planes.range.setText(planes)
+    choose(widget, planes=planes)
     click_and_wait(qtbot, widget)
     if how:
         followed(qtbot, widget, how)
@@ -158,10 +166,9 @@ def test_command_and_python_make_all_planes_again(
             assert words[words.index(flag) + 1].lower() == value
     if how != "link_frames":
         np.testing.assert_array_equal(exec_python(widget, viewer), expected)
-    widget.source_form.planes.kind.value = "this one"
+    choose(widget, planes="this one")
     click(widget, "restore")
-    assert widget.source_form.planes.kind.value == ("all" if planes == "all" else "range")
-    assert planes == "all" or widget.source_form.planes.range.text() == planes
+    assert widget.source_form.value().planes == planes
 
 
 @pytest.mark.parametrize("how", ["join_slices", "link_frames"])
@@ -174,7 +181,7 @@ def test_time_and_depth_are_made_again_along_the_axis_that_was_joined(
     tifffile.imwrite(path, np.stack([frames, frames], axis=1), photometric="minisblack")
     (image,) = viewer.open(path, plugin="napari")
     image.axis_labels = tuple("tzyx")
-    widget.source_form.planes.kind.value = "all"
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     followed(qtbot, widget, how)
     words, written = run_command(widget, tmp_path / "out")
@@ -197,7 +204,7 @@ def test_planes_of_different_settings_or_without_a_range_are_told(
     words = shlex.split(copied(widget, "copy_command"))
     assert words[words.index("--planes") + 1] == "3"
     assert "no range" in status(widget)
-    widget.source_form.planes.kind.value = "all"
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     assert "--planes all" in copied(widget, "copy_command")
     assert status(widget).endswith("is on the clipboard.")
@@ -230,13 +237,11 @@ def test_a_level_of_a_pyramid_too(qtbot, viewer, widget, six, tmp_path, level, r
     with tifffile.TiffWriter(path) as out:
         out.write(big, subifds=1, tile=(64, 64))
         out.write(big[::2, ::2], subfiletype=1, tile=(64, 64))
-    image = Image([big, big[::2, ::2]], multiscale=True, name="pyramid")
-    image._source = image.source.model_copy(update={"path": str(path)})
-    viewer.add_layer(image)
-    widget.source_form.level.value = level
+    open_as(viewer, path, [big, big[::2, ::2]], multiscale=True, name="pyramid")
+    choose(widget, level=level)
     if region:
         corners = 4 * np.array(SHAPES)
-        widget.source_form.region.value = viewer.add_shapes(corners, shape_type="polygon")
+        choose(widget, region=viewer.add_shapes(corners, shape_type="polygon"))
     click_and_wait(qtbot, widget)
     click(widget, "copy_command")
     words = shlex.split(QGuiApplication.clipboard().text())
@@ -282,21 +287,21 @@ def test_the_form_goes_back_to_a_record(qtbot, viewer, widget, six):
         batch=2, precision="fp32",
     )  # fmt: skip
     widget.params_form.set_value(wish)
-    widget.source_form.channel.value = 2
-    widget.model_form.device.value = "cpu"
+    choose(widget, channel=2)
+    select(widget, "device", "cpu")
     shapes = viewer.add_shapes(SHAPES, shape_type="polygon")
-    widget.source_form.region.value = shapes
+    choose(widget, region=shapes)
     click_and_wait(qtbot, widget)
     record = result(viewer).metadata[METADATA_KEY]
     viewer.layers.remove(shapes)
     widget.params_form.set_value(SegmentParams(threshold=0.9, minimum_area=5, tile=0, batch=0))
-    widget.source_form.channel.value = "mean"
-    widget.model_form.device.value = "auto"
-    assert widget.source_form.region.value == "whole image"
+    choose(widget, channel="mean")
+    select(widget, "device", "auto")
+    assert widget.source_form.value().region == "whole image"
     click(widget, "restore")
     assert widget.params_form.value() == wish
-    assert widget.model_form.device.value == "cpu"
-    assert widget.source_form.channel.value == 2
+    assert widget.model_form.value().device == "cpu"
+    assert widget.source_form.value().channel == 2
     before = result(viewer).data.copy()
     click_and_wait(qtbot, widget)
     np.testing.assert_array_equal(result(viewer).data, before)
@@ -310,12 +315,12 @@ def test_labels_from_a_file_bring_their_record(viewer, widget, six, tmp_path, br
     assert main(["segment", str(path), "--out", str(out), "--model", str(bright_file), *words]) == 0
     viewer.open(path, plugin="napari")
     (labels,) = viewer.open(out / "cells_labels.tif", plugin="napari", layer_type="labels")
-    widget.model_form.model.value = "nuclei"
+    select(widget, "model", "nuclei")
     viewer.layers.selection.active = labels
     click(widget, "restore")
     assert widget.params_form.value().threshold == 0.31
     assert widget.params_form.value().diameter == 12.5
-    assert widget.model_form.model.value == str(bright_file)
+    assert widget.model_form.value().model == str(bright_file)
     assert widget.source_form.source().region.polygons == (((2, 2), (2, 60), (60, 60)),)
 
 
@@ -328,7 +333,7 @@ def test_the_record_of_a_model_that_is_gone(qtbot, viewer, widget, six, messages
     viewer.layers.selection.active = labels
     click(widget, "restore")
     assert "'mine' of these labels is not here" in messages[-1][1]
-    assert widget.model_form.model.value == str(bright_file)
+    assert widget.model_form.value().model == str(bright_file)
     assert widget.params_form.value().threshold == 0.25
     labels.metadata = {METADATA_KEY: {"params": {"threshold": "high"}}}
     click(widget, "restore")
@@ -348,7 +353,8 @@ def cancel_in_the_middle(qtbot, widget):
     widget.params_form.set_value(SegmentParams(tile=32))
     with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
-        qtbot.waitUntil(lambda: widget._status_panel._bar.value() > 20, timeout=60_000)
+        bar = widget.findChild(QProgressBar, "progress")
+        qtbot.waitUntil(lambda: bar.value() > 20, timeout=60_000)
         click(widget, "cancel")
 
 
@@ -393,15 +399,13 @@ def test_preferences_fill_the_form(qtbot, viewer, preferences, bright_file):
     preferences.model_folder = str(bright_file.parent)
     widget = SegmentWidget(viewer)
     qtbot.addWidget(widget)
-    assert widget.model_form.device.value == DEVICES[1]
-    assert str(bright_file) in widget.model_form.model.choices
+    assert widget.model_form.value().device == DEVICES[1]
+    assert "bright" in offered(widget, "model")
 
 
 def test_offline_refuses_what_comes_from_the_network(viewer, widget, six, messages, preferences):
     preferences.offline = True
-    image = Image(six, name="far")
-    image._source = image.source.model_copy(update={"path": "https://example.org/far.zarr"})
-    viewer.add_layer(image)
+    open_as(viewer, "https://example.org/far.zarr", six, name="far")
     click(widget, "segment")
     assert "comes from the network" in messages[-1][1]
 
@@ -411,7 +415,7 @@ def test_threads_are_left_free(viewer, widget, six, free, left):
     viewer.add_image(six)
     before = torch.get_num_threads()
     source = widget.source_form.source()
-    model = widget.model_form.model.value
+    model = widget.model_form.value().model
     run(plane_task_steps(SegmentRequest(source, model, "cpu", SegmentParams(), free)))
     assert torch.get_num_threads() == left  # of this thread
     torch.set_num_threads(before)
@@ -429,8 +433,8 @@ def test_outlines_and_probability(qtbot, viewer, widget, six):
     shown = viewer.layers["cells probability"]
     np.testing.assert_array_equal(shown.data > 0.5, result(viewer).data > 0)
     np.testing.assert_array_equal(shown.scale, image.scale)
-    assert widget.source_form.image.value is image
-    assert shown not in widget.source_form.image.choices
+    assert widget.source_form.value().image is image
+    assert offered(widget, "image") == ["cells"]
     for name in ("outlines", "probability"):
         widget.findChild(QCheckBox, name).click()
     assert result(viewer).contour == 0

@@ -1,5 +1,8 @@
+"""Forms have a value, and one signal that it has changed."""
+
 import dataclasses
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,6 +12,9 @@ from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
 from napari_nuclei_unet.params import SegmentParams, TrainParams
 from napari_nuclei_unet.training.recipes import RECIPES
 from napari_nuclei_unet.widgets.common.params_form import ParamsForm
+from napari_nuclei_unet.widgets.layers.image_source import VISIBLE_REGION, WHOLE_IMAGE
+from napari_nuclei_unet.widgets.segment.plane_form import PlaneForm, StackAxis
+from napari_nuclei_unet.widgets.segment.source_form import SourceChoice, SourceForm
 from napari_nuclei_unet.widgets.session.model_form import ModelChoice, ModelForm
 
 segment_params = st.builds(
@@ -98,3 +104,75 @@ def test_a_model_that_is_gone_is_told_and_not_chosen(qtbot, tmp_path, messages, 
     form.set_value(ModelChoice(str(tmp_path / "gone.safetensors"), "cpu"))
     assert "gone" in messages[-1][1]
     assert form.value() == ModelChoice(begun.model, "cpu")
+
+
+@pytest.fixture
+def sources(qtbot, viewer):
+    """A form with two images and a region, and the values that it has had since."""
+    data = np.zeros((4, 3, 60, 80))
+    viewer.add_image(data, name="stack", axis_labels=tuple("zcyx"))
+    pyramid = [data[0, 0], data[0, 0, ::2, ::2]]
+    viewer.add_image(pyramid, multiscale=True, name="pyramid")
+    viewer.add_shapes([[[0, 0], [0, 30], [47, 30]]], shape_type="polygon", name="region")
+    form = SourceForm(viewer)
+    form.values = []
+    form.changed.connect(lambda: form.values.append(form.value()))
+    return form
+
+
+def test_a_source_that_is_set_is_got(viewer, sources):
+    stack, pyramid, region = viewer.layers
+    choices = [
+        SourceChoice(stack, 1, 2, planes="all"),
+        SourceChoice(stack, 1, "mean", planes="1-2"),
+        SourceChoice(stack, None, region=VISIBLE_REGION, planes="0-3, 1"),
+        SourceChoice(pyramid, level=1, region=region),
+        SourceChoice(stack, 1),
+    ]
+    for choice in choices:
+        sources.set_value(choice)
+        assert sources.value() == choice
+    assert sources.values == choices  # each is told once
+    sources.set_value(choices[-1])
+    assert len(sources.values) == len(choices)
+
+
+def test_what_a_source_does_not_have_is_not_chosen(viewer, sources):
+    stack, pyramid, region = viewer.layers
+    sources.set_value(SourceChoice(pyramid, 0, 5, 7, region, "all"))
+    assert sources.value() == SourceChoice(pyramid, region=region)
+    gone = viewer.add_image(np.zeros((60, 80)))
+    viewer.layers.remove(gone)
+    sources.set_value(SourceChoice(gone))
+    assert sources.value().image in (stack, pyramid)
+
+
+def test_each_change_of_a_source_is_told_once_with_the_whole_value(viewer, sources):
+    stack, pyramid, region = viewer.layers
+    sources.set_value(SourceChoice(stack, 1, 2, 0, region, "1-2"))
+    sources.values.clear()
+    viewer.layers.remove(region)
+    assert sources.values == [SourceChoice(stack, 1, 2, 0, WHOLE_IMAGE, "1-2")]
+    stack.data = np.zeros((5, 3, 60, 80))
+    assert sources.values[1:] == [SourceChoice(stack, 1)]
+    viewer.layers.selection.active = pyramid
+    assert sources.values[2:] == [SourceChoice(pyramid)]
+    pyramid.name = "another"  # which is no other value
+    assert len(sources.values) == 3
+
+
+def test_planes_that_are_set_are_got(qtbot):
+    form, values = PlaneForm(), []
+    form.changed.connect(lambda: values.append(form.value()))
+    form.set_value("all")  # there is no stack yet
+    assert form.value() == "this one"
+    form.offer([StackAxis(0, "z", 5)])
+    for value in ("all", "1-3", "2", "this one", "4"):
+        form.set_value(value)
+        assert form.value() == value
+    assert values == ["all", "1-3", "2", "this one", "4"]
+    form.offer([StackAxis(0, "z", 6)])
+    assert form.value() == values[-1] == ""  # a range of other planes is none of these
+    form.offer([])
+    assert form.value() == values[-1] == "this one"
+    assert len(values) == 7

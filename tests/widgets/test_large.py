@@ -27,9 +27,8 @@ from napari_nuclei_unet.limits import Limits
 from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from napari_nuclei_unet.widgets.review.tools import EDIT_TOOLS
 from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES
-from widgets.conftest import click, click_and_wait, move, settle
+from widgets.conftest import click, click_and_wait, move, open_as, settle
 
 CENTRES = [(y, x) for y in range(16, 300, 32) for x in range(16, 400, 32)]
 
@@ -93,9 +92,8 @@ def test_nuclei_of_a_store_have_a_table_and_are_corrected(
     before = labels.data[:]
     for tool, points in [("Delete", [(16, 16)]), ("Split", [(16, 40), (16, 56)]),
                          ("Merge", [(48, 16), (48, 48)])]:  # fmt: skip
-        chosen = next(one for one in EDIT_TOOLS if one.name == tool)
         positions = np.array([labels.data_to_world(point) for point in points])
-        review._edit_toolbar.apply_stroke(chosen, labels, positions)
+        review.apply_tool(tool, positions)
     assert labels.data[16, 16] == 0
     assert labels.data[48, 16] == labels.data[48, 48] == labels.data[48, 32]
     assert labels.data[16, 48] == len(CENTRES) + 1 or labels.data[18, 48] == len(CENTRES) + 1
@@ -213,8 +211,7 @@ def test_a_plane_of_a_file_is_the_same_run_for_both(
     }[axes]
     path, results = tmp_path / "a.ome.zarr", tmp_path / "results"
     zarr.create_array(path, data=pixels, chunks=tuple(min(100, n) for n in pixels.shape))
-    image = viewer.add_image(da.from_array(pixels, chunks=100), name="b", rgb=axes == "YXC")
-    image._source = image.source.model_copy(update={"path": str(path)})
+    open_as(viewer, path, da.from_array(pixels, chunks=100), name="b", rgb=axes == "YXC")
     flags = []
     if axes == "CYX":
         widget.source_form.axis.value, widget.source_form.channel.value = 0, 3
@@ -305,8 +302,7 @@ def test_a_zarr_whose_disk_is_gone_is_not_taken_for_black(
         if not gone and progress_in(path).get("block", 0) >= 3:
             gone.append(home.rename(away))
 
-    image = viewer.add_image(da.from_array(Watched(array, leave), chunks=100), name="slide")
-    image._source = image.source.model_copy(update={"path": str(home)})
+    open_as(viewer, home, da.from_array(Watched(array, leave), chunks=100), name="slide")
     click_and_wait(qtbot, widget)
     assert any("slide.zarr cannot be opened any more" in text for _, text in messages)
     assert progress_in(path)["block"] == 3
@@ -375,10 +371,13 @@ def test_the_command_makes_a_large_plane_again(
     qtbot, viewer, widget, plane, tmp_path, messages, held
 ):
     path = tmp_path / "slide.tif"
-    tifffile.imwrite(path, plane if held == "file" else plane[::-1])
-    image = viewer.add_image(plane, name="slide")
-    if held != "array":
-        image._source = image.source.model_copy(update={"path": str(path)})
+    tifffile.imwrite(path, plane)
+    if held == "array":
+        viewer.add_image(plane, name="slide")
+    else:
+        viewer.open(path, plugin="napari")
+    if held == "other file":
+        tifffile.imwrite(path, plane[::-1])
     click_and_wait(qtbot, widget)
     click(widget, "copy_command")
     if held != "file":

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from napari_nuclei_unet import segment
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from widgets.conftest import click, click_and_wait, move, settle
+from widgets.conftest import click, click_and_wait, move, select, settle
 
 
 def slide(qtbot, widget, **values):
@@ -52,9 +52,11 @@ def test_a_slider_labels_again_in_place(qtbot, viewer, widget, result, shaded, b
 
 
 def test_the_last_of_many_moves_counts(qtbot, widget, result, shaded, bright):
-    for value in np.linspace(0.2, 0.9, 15):
+    for count, value in enumerate(np.linspace(0.2, 0.9, 15)):
         move(widget, "threshold", float(value))
-        qtbot.wait(5)
+        if count % 4 == 3:  # the thread is at work on it when the next ones come
+            with qtbot.waitSignal(widget.retuner.stepped, timeout=15_000):
+                pass
     slide(qtbot, widget, threshold=0.35)
     np.testing.assert_array_equal(result.data, segment(shaded, bright, threshold=0.35))
 
@@ -114,7 +116,7 @@ def test_the_cache_does_not_answer_for_other_pixels(qtbot, viewer, widget, resul
 
 def test_another_model_ends_it(qtbot, widget, result):
     before = result.data.copy()
-    widget.model_form.model.value = "nuclei"
+    select(widget, "model", "nuclei")
     slide(qtbot, widget, threshold=0.9)
     np.testing.assert_array_equal(result.data, before)
 

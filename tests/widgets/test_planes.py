@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import discs
 from napari.layers import Labels
-from qtpy.QtWidgets import QLabel, QLineEdit, QPushButton
+from qtpy.QtWidgets import QComboBox, QLabel, QLineEdit, QPushButton
 from scipy import ndimage
 
 from napari_nuclei_unet import segment
@@ -19,9 +19,10 @@ from napari_nuclei_unet.widgets import SegmentWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_form import StackAxis, parse_plane_ranges
+from napari_nuclei_unet.widgets.segment.reproduce import ReproducePanel
 from napari_nuclei_unet.widgets.segment.stack_steps import StackPlaneStep
 from napari_nuclei_unet.widgets.session.session import Session
-from widgets.conftest import click, click_and_wait, move, settle
+from widgets.conftest import choose, click, click_and_wait, move, settle
 
 SHAPE = (48, 64)
 
@@ -54,12 +55,6 @@ def status(widget):
 
 def button(widget, name):
     return widget.findChild(QPushButton, name)
-
-
-def choose(widget, kind, text=None):
-    widget.source_form.planes.kind.value = kind
-    if text is not None:
-        widget.findChild(QLineEdit, "plane_range").setText(text)
 
 
 def slide(qtbot, widget, **values):
@@ -106,8 +101,8 @@ def cancel_after(qtbot, widget, planes):
 def test_time_and_depth(qtbot, viewer, widget, bright):
     data = stack_of(3, 4)
     image = viewer.add_image(data, name="tz", scale=(2, 3, 0.5, 0.5), axis_labels=tuple("tzyx"))
-    choose(widget, "all")
-    assert widget.source_form.planes.kind.native.currentText() == "all (12)"
+    choose(widget, planes="all")
+    assert widget.findChild(QComboBox, "planes").currentText() == "all (12)"
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert labels.data.shape == data.shape
@@ -123,8 +118,8 @@ def test_time_and_depth(qtbot, viewer, widget, bright):
 def test_an_axis_of_channels_in_the_middle_is_left_out(qtbot, viewer, widget, bright):
     data = np.stack([stack_of(4) * 0 + 1, stack_of(4)], axis=1)
     viewer.add_image(data, name="zc", axis_labels=tuple("zcyx"))
-    widget.source_form.channel.value = 1
-    choose(widget, "all")
+    choose(widget, channel=1)
+    choose(widget, planes="all")
     assert widget.source_form.planes.axes == [StackAxis(0, "z", 4)]
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
@@ -135,9 +130,9 @@ def test_an_axis_of_channels_in_the_middle_is_left_out(qtbot, viewer, widget, br
 def test_the_order_of_axes_is_that_of_the_view(qtbot, viewer, widget, bright):
     data = np.moveaxis(stack_of(5), 0, 2)
     viewer.add_image(data, name="yxz", rgb=False)
-    widget.source_form.axis.value = None
+    choose(widget, channel_axis=None)
     viewer.dims.order = (2, 0, 1)
-    choose(widget, "range", "1-3")
+    choose(widget, planes="1-3")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert labels.data.shape == data.shape
@@ -149,7 +144,7 @@ def test_the_order_of_axes_is_that_of_the_view(qtbot, viewer, widget, bright):
 def test_colours_are_no_axis(qtbot, viewer, widget, bright):
     data = np.stack([stack_of(3).astype(np.uint8)] * 3, axis=-1)
     add(viewer, data, "rgb", rgb=True)
-    choose(widget, "all")
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert labels.data.shape == data.shape[:-1]
@@ -168,7 +163,7 @@ def test_a_lazy_stack_is_read_plane_by_plane_once(qtbot, viewer, widget, bright)
 
     lazy = da.from_array(data, chunks=(1, *SHAPE)).map_blocks(look, dtype=data.dtype)
     add(viewer, lazy, "lazy", contrast_limits=(0, 200))
-    choose(widget, "range", "2-4")
+    choose(widget, planes="2-4")
     read.clear()
     click_and_wait(qtbot, widget)
     assert sorted(read) == [2, 3, 4]
@@ -193,7 +188,7 @@ def test_a_lazy_stack_is_read_plane_by_plane_once(qtbot, viewer, widget, bright)
 )
 def test_a_range_that_is_none_is_told(viewer, widget, messages, text, words):
     viewer.add_image(stack_of(3, 4), axis_labels=tuple("tzyx"))
-    choose(widget, "range", text)
+    choose(widget, planes=text)
     click(widget, "segment")
     assert widget.state is RunState.IDLE
     assert words in messages[-1][1]
@@ -208,26 +203,26 @@ def test_ranges_are_read():
 
 
 def test_the_row_is_there_for_stacks_only(viewer, widget):
-    rows = widget.source_form
+    kind, planes = widget.findChild(QComboBox, "planes"), widget.findChild(QLineEdit, "plane_range")
+    row = kind.parent()
     viewer.add_image(np.zeros((9, 9)))
-    assert not rows.planes.axes
-    assert rows.planes.row.isHidden()
+    assert row.isHidden()
     viewer.add_image(np.zeros((2, 30, 40)))
-    assert rows.planes.row.isHidden()  # these are channels
-    rows.axis.value = None
-    assert not rows.planes.row.isHidden()
-    assert not rows.planes.range.isVisibleTo(rows.planes.row)
-    choose(widget, "range")
-    assert rows.planes.range.isVisibleTo(rows.planes.row)
-    assert "axis 0 (0-1)" in rows.planes.range.toolTip()
+    assert row.isHidden()  # these are channels
+    choose(widget, channel_axis=None)
+    assert not row.isHidden()
+    assert not planes.isVisibleTo(row)
+    kind.setCurrentText("range")
+    assert planes.isVisibleTo(row)
+    assert "axis 0 (0-1)" in planes.toolTip()
     viewer.add_image(np.zeros((5, 2, 30, 40)), axis_labels=tuple("tcyx"))
-    assert rows.planes.kind.value == "this one"
+    assert kind.currentText() == "this one"
 
 
 def test_cancel_keeps_planes_and_continue_does_the_rest(qtbot, viewer, widget, bright):
     data = stack_of(60)
     add(viewer, data, "long")
-    choose(widget, "all")
+    choose(widget, planes="all")
     cancel_after(qtbot, widget, 3)
     (labels,) = labels_in(viewer)
     done = len(labels.metadata[METADATA_KEY]["planes_written"])
@@ -248,7 +243,7 @@ def test_cancel_keeps_planes_and_continue_does_the_rest(qtbot, viewer, widget, b
 @pytest.mark.parametrize("what", ["removed", "replaced", "another run"])
 def test_continue_goes_away(qtbot, viewer, widget, what):
     image = add(viewer, stack_of(60), "long")
-    choose(widget, "all")
+    choose(widget, planes="all")
     cancel_after(qtbot, widget, 2)
     assert not button(widget, "continue_planes").isHidden()
     if what == "removed":
@@ -256,7 +251,7 @@ def test_continue_goes_away(qtbot, viewer, widget, what):
     elif what == "replaced":
         image.data = image.data.copy()
     else:
-        choose(widget, "this one")
+        choose(widget, planes="this one")
         click_and_wait(qtbot, widget)
     assert button(widget, "continue_planes").isHidden()
 
@@ -264,13 +259,13 @@ def test_continue_goes_away(qtbot, viewer, widget, what):
 def test_planes_are_segmented_again_without_sharing_ids(qtbot, viewer, widget, bright):
     data = stack_of(5)
     add(viewer, data, "again")
-    choose(widget, "range", "1-2")
+    choose(widget, planes="1-2")
     click_and_wait(qtbot, widget)
     viewer.dims.set_current_step(0, 4)
-    choose(widget, "this one")
+    choose(widget, planes="this one")
     click_and_wait(qtbot, widget)
     widget.params_form.set_value(dataclasses.replace(widget.params_form.value(), minimum_area=3))
-    choose(widget, "all")
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     check_planes(labels.data, data, bright, minimum_area=3)
@@ -280,7 +275,7 @@ def test_planes_are_segmented_again_without_sharing_ids(qtbot, viewer, widget, b
 def test_sliders_act_on_every_plane(qtbot, viewer, widget, bright):
     data = stack_of(4)
     add(viewer, data)
-    choose(widget, "all")
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     before = labels.data.copy()
@@ -293,15 +288,13 @@ def test_sliders_act_on_every_plane(qtbot, viewer, widget, bright):
     np.testing.assert_array_equal(labels.data[[1, 3]], before[[1, 3]])
 
 
-def test_what_does_not_fit_into_memory_is_kept_in_files(
-    qtbot, viewer, bright_file, bright, monkeypatch
-):
+def test_what_does_not_fit_into_memory_is_kept_in_files(qtbot, viewer, bright_file, bright):
     predictions(viewer).max_bytes = 3 * 4 * SHAPE[0] * SHAPE[1] * 2  # two planes
     widget = SegmentWidget(viewer)
     widget.use_model_file(bright_file)
     data = stack_of(6)
     add(viewer, data)
-    choose(widget, "all")
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     spill = predictions(viewer).disk_cache
     qtbot.waitUntil(lambda: not spill.is_busy)
@@ -321,14 +314,14 @@ def test_what_does_not_fit_into_memory_is_kept_in_files(
     qtbot.waitUntil(lambda: not folder.exists())
 
 
-def test_a_folder_that_cannot_be_written_costs_only_tuning(qtbot, viewer, widget, monkeypatch):
+def test_a_folder_that_cannot_be_written_costs_only_tuning(qtbot, viewer, widget):
     predictions(viewer).max_bytes = 1
     add(viewer, stack_of(4))
-    choose(widget, "range", "0-1")
+    choose(widget, planes="0-1")
     click_and_wait(qtbot, widget)
     qtbot.waitUntil(lambda: not predictions(viewer).disk_cache.is_busy)
     shutil.rmtree(predictions(viewer).disk_cache.folder)  # as if the disk were gone
-    choose(widget, "all")
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     qtbot.waitUntil(lambda: not predictions(viewer).disk_cache.is_busy)
     assert len(labels_in(viewer)[0].metadata[METADATA_KEY]["planes_written"]) == 4
@@ -342,7 +335,7 @@ def test_without_a_folder_for_files_nothing_waits_in_memory(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))  # no folder can be made in it
     predictions(viewer).max_bytes = 1
     add(viewer, stack_of(4))
-    choose(widget, "all")
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     spill, left = predictions(viewer).disk_cache, predictions(viewer).results
     assert spill.folder is None
@@ -360,7 +353,7 @@ def test_tune_all_planes(qtbot, viewer, widget, bright):
     data = stack_of(6)
     add(viewer, data)
     assert button(widget, "tune_all").isHidden()
-    choose(widget, "all")
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert not button(widget, "tune_all").isHidden()
@@ -380,7 +373,7 @@ def test_tune_all_planes(qtbot, viewer, widget, bright):
 def test_labels_of_a_plane_edited_by_hand_stay(qtbot, viewer, widget, bright):
     data = stack_of(4)
     add(viewer, data)
-    choose(widget, "range", "0-1")
+    choose(widget, planes="0-1")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     for step in (1, 2):  # one was segmented, the other not
@@ -388,7 +381,7 @@ def test_labels_of_a_plane_edited_by_hand_stay(qtbot, viewer, widget, bright):
         labels.selected_label = 50 + step
         labels.paint((step, 5, 5), 50 + step)
     edited = labels.data[1:3].copy()
-    choose(widget, "all")
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     np.testing.assert_array_equal(labels.data[1:3], edited)
     assert "in 2 of 4 planes · 2 edited by hand left alone" in status(widget)
@@ -406,7 +399,7 @@ def test_a_plane_that_cannot_be_read_is_left_empty(qtbot, viewer, widget, messag
 
     lazy = da.from_array(data, chunks=(1, *SHAPE)).map_blocks(look, dtype=data.dtype)
     add(viewer, lazy, "lazy", contrast_limits=(0, 200))
-    choose(widget, "all")
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert not labels.data[4].any()
@@ -420,7 +413,7 @@ def test_a_plane_that_cannot_be_read_is_left_empty(qtbot, viewer, widget, messag
 @pytest.mark.parametrize("what", ["removed", "replaced", "labels removed", "locked"])
 def test_what_is_lost_during_the_run(qtbot, viewer, widget, messages, what):
     image = add(viewer, stack_of(30), "long")
-    choose(widget, "all")
+    choose(widget, planes="all")
     seen = []
 
     def act(step):
@@ -458,7 +451,7 @@ def test_axes_without_length(viewer, widget, messages, shape, words):
     viewer.add_image(
         np.zeros(shape), axis_labels=tuple("tzyx")[-len(shape) :], contrast_limits=(0, 1)
     )
-    choose(widget, "all")
+    choose(widget, planes="all")
     click(widget, "segment")
     assert words in messages[-1][1]
 
@@ -466,8 +459,8 @@ def test_axes_without_length(viewer, widget, messages, shape, words):
 def test_seven_dimensions(qtbot, viewer, widget, bright):
     data = stack_of(2, 1, 2, 1, 2)
     viewer.add_image(data, name="seven")
-    widget.source_form.axis.value = None
-    choose(widget, "all")
+    choose(widget, channel_axis=None)
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert labels.data.shape == data.shape
@@ -477,8 +470,7 @@ def test_seven_dimensions(qtbot, viewer, widget, bright):
 def test_channels_chosen_along_an_axis_of_the_plane(qtbot, viewer, widget, bright):
     data = np.moveaxis(stack_of(3), 0, 2)  # Y, Z, X: the view shows Z as an axis of its planes
     viewer.add_image(np.ascontiguousarray(np.swapaxes(data, 1, 2)), name="odd")
-    widget.source_form.axis.value = 1
-    widget.source_form.channel.value = 2
+    choose(widget, channel_axis=1, channel=2)
     assert not widget.source_form.planes.axes
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
@@ -488,8 +480,8 @@ def test_channels_chosen_along_an_axis_of_the_plane(qtbot, viewer, widget, brigh
 def test_all_planes_inside_a_region(qtbot, viewer, widget):
     add(viewer, stack_of(4))
     shapes = viewer.add_shapes([[[0, 0], [0, 30], [47, 30], [47, 0]]], shape_type="rectangle")
-    widget.source_form.region.value = shapes
-    choose(widget, "all")
+    choose(widget, region=shapes)
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert labels.data[..., :31].any(axis=(1, 2)).all()
@@ -500,7 +492,7 @@ def test_all_planes_inside_a_region(qtbot, viewer, widget):
 def test_progress_counts_planes_and_tiles(qtbot, viewer, widget):
     add(viewer, stack_of(4))
     widget.params_form.set_value(dataclasses.replace(widget.params_form.value(), tile=32))
-    choose(widget, "all")
+    choose(widget, planes="all")
     words = []
     controller = widget.controller
     controller.stepped.connect(lambda step: words.append(controller.task.status(step)))
@@ -511,28 +503,39 @@ def test_progress_counts_planes_and_tiles(qtbot, viewer, widget):
 
 def test_the_record_is_that_of_the_plane_on_view(qtbot, viewer, widget):
     add(viewer, stack_of(3))
-    choose(widget, "all")
+    choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     for step in (2, 0):
         viewer.dims.set_current_step(0, step)
-        assert widget._reproduce_panel.find_record().provenance.source.planes == (step,)
+        record = widget.findChild(ReproducePanel).find_record()
+        assert record.provenance.source.planes == (step,)
     click(widget, "restore")
-    assert widget.source_form.planes.kind.value == "all"  # that is how it was made
+    assert widget.source_form.value().planes == "all"  # that is how it was made
     assert viewer.dims.current_step[0] == 0
 
 
 @pytest.mark.parametrize(
-    ("planes", "kind", "text"),
+    ("planes", "value"),
     [
-        (["all", "all", 0], "all", ""),
-        (["all", 2, 0], "range", "0-2, 2, 0"),
-        (["0-1", "1-3", "all"], "range", "0-1, 1-3, 0-0"),
-        ([1, 2, 0], "this one", ""),
-        (["all"], "this one", ""),
+        (["all", "all", 0], "all"),
+        (["all", 2, 0], "0-2, 2, 0"),
+        (["0-1", "1-3", "all"], "0-1, 1-3, 0-0"),
+        ([1, 2, 0], "this one"),
+        (["all"], "this one"),
     ],
 )
-def test_planes_of_a_record_are_chosen(viewer, widget, planes, kind, text):
+def test_planes_of_a_record_are_chosen(viewer, widget, planes, value):
     viewer.add_image(stack_of(3, 4, 1), axis_labels=tuple("tzpyx"))
     widget.source_form.planes.use(planes)
-    assert widget.source_form.planes.kind.value == kind
-    assert widget.source_form.planes.range.text() == text
+    assert widget.source_form.value().planes == value
+
+
+def test_all_layers_are_removed_at_once(qtbot, viewer, widget):
+    add(viewer, stack_of(3))
+    choose(widget, planes="all")
+    click_and_wait(qtbot, widget)
+    assert not button(widget, "tune_all").isHidden()
+    viewer.dims.ndisplay = 3
+    viewer.layers.clear()
+    assert button(widget, "tune_all").isHidden()
+    assert widget.source_form.value().image is None

@@ -7,7 +7,7 @@ from napari.layers import Image, Labels
 from qtpy.QtWidgets import QApplication
 
 from napari_nuclei_unet import SegmentParams, segment
-from widgets.conftest import click, click_and_wait, move, settle
+from widgets.conftest import choose, click, click_and_wait, move, settle
 
 ACTIONS = 100
 
@@ -72,9 +72,9 @@ def test_random_work_leaves_the_widget_usable(qtbot, viewer, widget, preferences
     last = discs((50, 60), [(20, 20), (20, 45)])
     image = viewer.add_image(last, name="last")
     viewer.layers.selection.active = image
-    widget.source_form.region.value = "whole image"
+    choose(widget, region="whole image")
     click(widget, "reset")
     click_and_wait(qtbot, widget)
     found = viewer.layers["last nuclei"].data
-    model = widget.model_form.model.value
+    model = widget.model_form.value().model
     np.testing.assert_array_equal(found, segment(last, model))

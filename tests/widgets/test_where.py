@@ -24,7 +24,7 @@ from napari_nuclei_unet.widgets.layers.image_source import (
 )
 from napari_nuclei_unet.widgets.layers.labels_layer import show_labels as show_in
 from napari_nuclei_unet.widgets.layers.placement import get_layer_placement
-from widgets.conftest import click, click_and_wait
+from widgets.conftest import choose, click, click_and_wait, drawn, offered
 
 MADE = Provenance(model="nuclei", params=SegmentParams())
 
@@ -43,11 +43,6 @@ def six():
 
 def labels_in(viewer):
     return [layer for layer in viewer.layers if isinstance(layer, Labels)]
-
-
-def choose(widget, **values):
-    for name, value in values.items():
-        getattr(widget.source_form, name).value = value
 
 
 def test_inside_shapes_only_and_the_rest_stays(qtbot, viewer, widget, six):
@@ -154,7 +149,7 @@ def test_a_volume_that_is_turned_out_of_the_view_has_no_region_in_it():
 def test_any_axis_can_hold_channels(qtbot, viewer, widget, six, bright, axis):
     channels = np.stack([six * 0, six, six // 2], axis=axis)
     viewer.add_image(channels, name="colours", rgb=False)
-    assert widget.source_form.axis.value == axis  # the shortest by far
+    assert widget.source_form.value().channel_axis == axis  # the shortest by far
     choose(widget, channel=1)
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
@@ -168,11 +163,11 @@ def test_any_axis_can_hold_channels(qtbot, viewer, widget, six, bright, axis):
 
 def test_names_say_which_axis_holds_channels_and_the_choice_can_be_changed(viewer, widget):
     viewer.add_image(np.zeros((7, 2, 30, 40)), axis_labels=("C", "t", "y", "x"))
-    assert widget.source_form.axis.value == 0
+    assert widget.source_form.value().channel_axis == 0
     viewer.add_image(np.zeros((3, 30, 40)), axis_labels=("z", "y", "x"))
-    assert widget.source_form.axis.value is None
-    choose(widget, axis=0)
-    assert widget.source_form.channel.choices == ("on view", "mean", 0, 1, 2)
+    assert widget.source_form.value().channel_axis is None
+    choose(widget, channel_axis=0)
+    assert offered(widget, "channel") == ["on view", "mean", "0", "1", "2"]
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -254,9 +249,9 @@ def test_labels_are_seen_beside_every_channel():
     assert labels.data.shape == (4, 1, 20, 30)
     for channel in range(3):
         viewer.dims.set_current_step((0, 1), (2, channel))
-        assert (np.asarray(labels._slice.image.raw) == 1).all()
+        assert (drawn(labels) == 1).all()
     viewer.dims.set_current_step(0, 1)
-    assert not np.asarray(labels._slice.image.raw).any()
+    assert not drawn(labels).any()
 
 
 def test_a_turned_layer_has_its_shapes_where_they_are_drawn():

@@ -22,7 +22,8 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+# argparse has no public name for it
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001
 
 
 def print_error(error: UserError | OSError, prefix: str = "") -> None:

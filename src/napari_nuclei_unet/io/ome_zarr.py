@@ -84,7 +84,9 @@ class LabelsStore:
             if not ours and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
                 raise UserError(f"{path} exists and holds something else: choose another name.")
             if ours and not overwrite:
-                return cls.open_existing(path)._checked(grid, np.dtype(dtype))
+                store = cls.open_existing(path)
+                _check_grid(store, grid, np.dtype(dtype))
+                return store
             aside = path.with_name(f".{uuid4().hex}.zarr")
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,16 +113,6 @@ class LabelsStore:
         if not _is_labels_store(path):
             raise UserError(f"{path} holds no labels of this program: choose another folder.")
         return cls(path)
-
-    def _checked(self, grid: LabelsGrid, dtype: np.dtype[Any]) -> LabelsStore:
-        """Return this store after a check of its grid and dtype."""
-        have = (self.grid.axes, self.grid.shape, self.labels.dtype)
-        if have != (grid.axes, grid.shape, dtype):
-            raise UserError(
-                f"{self.path} holds labels of shape {have[1]} ({have[0]}, {have[2]}), not "
-                f"{grid.shape} ({grid.axes}, {dtype}): choose another name or `overwrite` them."
-            )
-        return self
 
     @property
     def _image(self) -> dict[str, Any]:
@@ -240,6 +232,16 @@ class LabelsStore:
                 done += 1
                 yield Step(done, total)
         self._update_attributes({"multiscales": grid.to_ngff(image["name"], count)["multiscales"]})
+
+
+def _check_grid(store: LabelsStore, grid: LabelsGrid, dtype: np.dtype[Any]) -> None:
+    """Raise a UserError if a store has another grid or dtype."""
+    have = (store.grid.axes, store.grid.shape, store.labels.dtype)
+    if have != (grid.axes, grid.shape, dtype):
+        raise UserError(
+            f"{store.path} holds labels of shape {have[1]} ({have[0]}, {have[2]}), not "
+            f"{grid.shape} ({grid.axes}, {dtype}): choose another name or `overwrite` them."
+        )
 
 
 def _is_labels_store(path: Path) -> bool:

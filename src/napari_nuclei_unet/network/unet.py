@@ -300,7 +300,8 @@ def has_bf16() -> bool:
     A capable processor is not enough: oneDNN may be absent, or limited by ``ONEDNN_MAX_CPU_ISA``.
     """
     available = torch.backends.mkldnn.is_available()
-    return available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    # torch has no public name for either operator of oneDNN
+    return available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
 
 
 class _ConvReLU(nn.Module):
@@ -322,7 +323,7 @@ class _ConvReLU(nn.Module):
         if x.device.type != "cpu" or torch.is_grad_enabled() or (half and not has_bf16()):
             return self.conv(x).relu_()
         weight, bias = (None if p is None else p.to(dtype) for p in (conv.weight, conv.bias))
-        joined: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        joined: Tensor = torch.ops.mkldnn._convolution_pointwise(  # noqa: SLF001
             x.to(dtype), weight, bias, conv.padding, conv.stride, conv.dilation, 1, "relu", [], ""
         )
         return joined

@@ -61,7 +61,7 @@ class LinkingPanel(Panel):
             partial(self._request, True),
         )
         fill_layout(QHBoxLayout(self), self._axis.native, self._join, self._link)
-        source_form.changed.connect(self.refresh_choices)
+        source_form.image_changed.connect(self.refresh_choices)
         viewer.layers.events.inserted.connect(self.refresh_choices)
         viewer.layers.events.removed.connect(self.refresh_choices)
         viewer.layers.selection.events.active.connect(self.refresh_choices)

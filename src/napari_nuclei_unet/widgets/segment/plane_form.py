@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QSignalBlocker, Signal
 from qtpy.QtWidgets import QLineEdit
 
 from ...arrays.axes import PlaneIndex
@@ -73,7 +73,14 @@ class PlaneForm(QObject):
         The controls; hidden without a stack.
     axes : list of StackAxis
         Of the image that was offered last; none where it is no stack.
+
+    Signals
+    -------
+    changed
+        Other planes are selected.
     """
+
+    changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,14 +93,31 @@ class PlaneForm(QObject):
         )
         self.range = with_properties(QLineEdit(), objectName="plane_range")
         self.row = create_row(self.kind.native, self.range)
-        self.kind.changed.connect(self._show)
+        self._emitted = self.value()
+        self.kind.changed.connect(self._on_changed)
+        self.range.textChanged.connect(self._on_changed)
         self._show()
+
+    def value(self) -> str:
+        """Return ``CURRENT_PLANE``, ``ALL_PLANES``, or the text of a range."""
+        if not self.axes:
+            return CURRENT_PLANE
+        return self.range.text() if self.kind.value == PLANE_RANGE else str(self.kind.value)
+
+    def set_value(self, value: str) -> None:
+        """Select planes; of an image that is no stack there is one only."""
+        if value in (CURRENT_PLANE, ALL_PLANES) or not self.axes:
+            self.kind.value = value if self.axes else CURRENT_PLANE
+            return
+        self.range.setText(value)
+        self.kind.value = PLANE_RANGE
 
     def offer(self, axes: list[StackAxis], reset: bool = False) -> None:
         """Offer the planes along these axes; ``reset`` returns to the one on view."""
         kind = CURRENT_PLANE if reset or not axes else self.kind.value
         if axes != self.axes:
-            self.range.clear()
+            with QSignalBlocker(self.range):  # until the choice, too, is that of these axes
+                self.range.clear()
         self.axes = axes
         reload_choices(self.kind, kind)
         names = ", ".join(map(str, axes))
@@ -102,7 +126,7 @@ class PlaneForm(QObject):
             f"First and last plane, such as 3-7, or a single one, along {names}"
             + ("; separated by commas." if len(axes) > 1 else ".")
         )
-        self._show()
+        self._on_changed()
 
     def use(self, planes: Sequence[int | str]) -> None:
         """Select the planes of a record of several planes: "all" or a range for some axis."""
@@ -110,11 +134,10 @@ class PlaneForm(QObject):
             return
         pairs = list(zip(planes, self.axes, strict=True))
         if all(plane == "all" or axis.length == 1 for plane, axis in pairs):
-            self.kind.value = ALL_PLANES
+            self.set_value(ALL_PLANES)
             return
         parts = [f"0-{axis.length - 1}" if plane == "all" else str(plane) for plane, axis in pairs]
-        self.kind.value = PLANE_RANGE
-        self.range.setText(", ".join(parts))
+        self.set_value(", ".join(parts))
 
     def plane_indices(self, current: PlaneIndex) -> list[PlaneIndex] | None:
         """Return the selected planes, in order; None: only ``current``, the one on view.
@@ -124,12 +147,12 @@ class PlaneForm(QObject):
         UserError
             If the range is invalid.
         """
-        if not self.axes or self.kind.value == CURRENT_PLANE:
+        if (value := self.value()) == CURRENT_PLANE:
             return None
-        if self.kind.value == ALL_PLANES:
+        if value == ALL_PLANES:
             ranges = [range(axis.length) for axis in self.axes]
         else:
-            ranges = parse_plane_ranges(self.range.text(), self.axes)
+            ranges = parse_plane_ranges(value, self.axes)
         if math.prod(map(len, ranges)) > MAX_CHOSEN_PLANES:
             raise UserError(
                 f"More than {MAX_CHOSEN_PLANES:,} planes at once: choose a range of them."
@@ -150,8 +173,14 @@ class PlaneForm(QObject):
             (PLANE_RANGE, PLANE_RANGE),
         ]
 
-    def _show(self, _: Any = None) -> None:
+    def _show(self) -> None:
         self.range.setVisible(self.kind.value == PLANE_RANGE)
+
+    def _on_changed(self, _: Any = None) -> None:
+        self._show()
+        if (value := self.value()) != self._emitted:  # a range that is not shown is no value
+            self._emitted = value
+            self.changed.emit()
 
 
 # The progress bar cannot count further.

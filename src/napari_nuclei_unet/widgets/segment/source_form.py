@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
+from ...arrays.axes import Channel
 from ...errors import UserError
-from ...provenance.record import SourceImage
 from ..common.canvas import find_canvas
 from ..common.controls import create_combo_box, create_row
 from ..common.layer_combo import reload_choices
-from ..layers.geometry import layer_shape, viewer_unit_lengths
+from ..layers.geometry import layer_shape
 from ..layers.image_source import (
     VISIBLE_REGION,
     WHOLE_IMAGE,
     ImageSource,
     SourceOptions,
-    create_shapes_layer,
     guess_layer_channel_axis,
     source_on_view,
 )
 from ..layers.labels_record import LabelsRecord, find_result_layer, get_record_entries
-from ..layers.metadata_keys import PROBABILITY_KEY, REGION_KEY, list_layers
+from ..layers.metadata_keys import PROBABILITY_KEY, list_layers
 from .plane_form import CURRENT_PLANE, PlaneForm, axis_name, stack_axes
+from .record_view import draw_recorded_region, show_recorded_plane
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 CHANNEL_ON_VIEW, MEAN_OF_CHANNELS, NO_CHANNEL_AXIS = "on view", "mean", "no channels"
+
+
+@dataclass(frozen=True)
+class SourceChoice:
+    """An image, and what of it is segmented.
+
+    Attributes
+    ----------
+    image : napari.layers.Image or None
+    channel_axis : int or None
+    channel : int, "mean" or None
+        None: the one on view.
+    level : int
+    region : str or napari.layers.Shapes
+        ``WHOLE_IMAGE``, ``VISIBLE_REGION``, or a layer of rectangles and polygons.
+    planes : str
+        ``CURRENT_PLANE``, ``ALL_PLANES``, or the text of a range.
+    """
+
+    image: Image | None
+    channel_axis: int | None = None
+    channel: Channel | None = None
+    level: int = 0
+    region: str | Shapes = WHOLE_IMAGE
+    planes: str = CURRENT_PLANE
 
 
 class SourceForm(QObject):
@@ -45,10 +69,13 @@ class SourceForm(QObject):
     Signals
     -------
     changed
+        The value is another.
+    image_changed
         Another image is chosen, or it has other data.
     """
 
     changed = Signal()
+    image_changed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
@@ -76,9 +103,12 @@ class SourceForm(QObject):
         self._channel_row = create_row(self.axis.native, self.channel.native)
         # by unique id of the image: the chosen channel axis and channel
         self._chosen: dict[str, tuple[int | None, Any]] = {}
+        self._emitted, self._is_setting = self.value(), False
         self.image.changed.connect(self._on_image)
         self.axis.changed.connect(self._on_axis)
-        self.channel.changed.connect(self._remember)
+        self.channel.changed.connect(self._on_channel)
+        for part in (self.level, self.region, self.planes):
+            part.changed.connect(self._on_changed)
         dims = viewer.dims.events
         for event in (dims.order, dims.ndisplay, dims.ndim):
             event.connect(self._offer_planes)
@@ -101,6 +131,33 @@ class SourceForm(QObject):
         form.addRow("Region", self.region.native)
         self._show_rows()
 
+    def value(self) -> SourceChoice:
+        """Return what is selected."""
+        channel = None if self.channel.value == CHANNEL_ON_VIEW else self.channel.value
+        return SourceChoice(
+            self.image.value, self.axis.value, channel, self.level.value or 0, self.region.value,
+            self.planes.value(),
+        )  # fmt: skip
+
+    def set_value(self, value: SourceChoice) -> None:
+        """Select an image and what of it is segmented; what is not offered stays as it is."""
+        self._is_setting = True
+        try:
+            channel = CHANNEL_ON_VIEW if value.channel is None else value.channel
+            for combo, wanted in (
+                (self.image, value.image),
+                (self.axis, value.channel_axis),
+                (self.channel, channel),
+                (self.level, value.level),
+                (self.region, value.region),
+            ):
+                if wanted in combo.choices:
+                    combo.value = wanted
+            self.planes.set_value(value.planes)
+        finally:
+            self._is_setting = False
+        self._on_changed()
+
     def source(self, region: Any = None) -> ImageSource:
         """Return the chosen source.
 
@@ -114,13 +171,13 @@ class SourceForm(QObject):
         UserError
             If there is nothing to segment.
         """
-        image = self.image.value
-        if image is None:
+        value = self.value()
+        # one that is being removed may still be chosen, while its axes are gone from the view
+        if value.image is None or value.image not in self._viewer.layers:
             raise UserError("There is no image to segment: open one first (File ▸ Open).")
-        region = self.region.value if region is None else region
-        channel = None if self.channel.value == CHANNEL_ON_VIEW else self.channel.value
-        options = SourceOptions(self.axis.value, channel, self.level.value or 0, region)
-        return source_on_view(self._viewer, image, options, self._canvas())
+        region = value.region if region is None else region
+        options = SourceOptions(value.channel_axis, value.channel, value.level, region)
+        return source_on_view(self._viewer, value.image, options, self._canvas())
 
     def find_result(self) -> Labels | None:
         """Find the labels with a record that are selected, or those of the chosen image."""
@@ -150,46 +207,12 @@ class SourceForm(QObject):
         if source is None:
             return
         if image is not None and len(source.index) == image.ndim:
-            self._use_source(image, source)
-            self.region.value = self._draw(image, region) if region else WHOLE_IMAGE
+            show_recorded_plane(self._viewer, image, source)
+            self.set_value(SourceChoice(image, source.channel_axis, source.channel, source.level))
+            if region:
+                whole = self.source(WHOLE_IMAGE)
+                self.region.value = draw_recorded_region(self._viewer, whole, region)
         self.planes.use(source.planes)
-
-    def _use_source(self, image: Image, source: SourceImage) -> None:
-        self._show_plane(image, source)
-        self.planes.kind.value = CURRENT_PLANE
-        if source.channel_axis in self.axis.choices:
-            self.axis.value = source.channel_axis
-        if source.channel in self.channel.choices:
-            self.channel.value = source.channel
-        if source.level in self.level.choices:
-            self.level.value = source.level
-
-    def _show_plane(self, image: Image, source: SourceImage) -> None:
-        """Move the dimension sliders to the plane of a record."""
-        known = image.multiscale and source.level < len(image.level_shapes)
-        level = np.asarray(image.level_shapes[source.level] if known else layer_shape(image))
-        full = np.asarray(layer_shape(image))
-        index = np.array([0 if at is None else at for at in source.index], float)
-        if known:
-            index = index * full // level[: image.ndim]
-        world = np.asarray(image.data_to_world(index)) / viewer_unit_lengths(self._viewer, image)
-        offset = self._viewer.dims.ndim - image.ndim
-        for axis, at in enumerate(source.index):
-            if at is not None:
-                self._viewer.dims.set_point(axis + offset, world[axis])
-
-    def _draw(self, image: Image, region: Sequence[Any]) -> Shapes:
-        """Draw the region of a record on its image, replacing one drawn before."""
-        key = str(image.unique_id)
-        active = self._viewer.layers.selection.active
-        for layer in list(self._viewer.layers):
-            if layer.metadata.get(REGION_KEY) == key:
-                self._viewer.layers.remove(layer)
-        shapes = create_shapes_layer(self.source(WHOLE_IMAGE), region, f"{image.name} region")
-        shapes.metadata = {REGION_KEY: key}
-        self._viewer.add_layer(shapes)
-        self._viewer.layers.selection.active = active
-        return shapes
 
     # choices of the lists
 
@@ -238,9 +261,9 @@ class SourceForm(QObject):
             layer.events.axis_labels.connect(self._on_data)
 
     def _refresh(self, _: Any = None) -> None:
-        for combo in (self.image, self.region):
-            if reload_choices(combo):
-                combo.changed.emit(combo.value)
+        # all of them first, or a value would have a region that is gone
+        for combo in [combo for combo in (self.image, self.region) if reload_choices(combo)]:
+            combo.changed.emit(combo.value)
 
     def _follow_selection(self, _: Any = None) -> None:
         """Choose the image that is selected, or whose nuclei are."""
@@ -266,12 +289,23 @@ class SourceForm(QObject):
         reload_choices(self.level, 0)
         self._offer_channels(channel)
         self._offer_planes(reset=True)
-        self.changed.emit()
+        self.image_changed.emit()
+        self._on_changed()
 
     def _on_axis(self, _: Any = None) -> None:
         self._offer_channels(CHANNEL_ON_VIEW)
         self._offer_planes()
-        self._remember()
+        self._on_channel()
+
+    def _on_channel(self, _: Any = None) -> None:
+        if (image := self.image.value) is not None:
+            self._chosen[str(image.unique_id)] = self.axis.value, self.channel.value
+        self._on_changed()
+
+    def _on_changed(self, _: Any = None) -> None:
+        if not self._is_setting and (value := self.value()) != self._emitted:
+            self._emitted = value
+            self.changed.emit()
 
     def _offer_channels(self, chosen: Any) -> None:
         reload_choices(self.channel, chosen, CHANNEL_ON_VIEW)
@@ -279,10 +313,6 @@ class SourceForm(QObject):
     def _offer_planes(self, _: Any = None, reset: bool = False) -> None:
         self.planes.offer(stack_axes(self._viewer, self.image.value, self.axis.value), reset)
         self._show_rows()
-
-    def _remember(self, _: Any = None) -> None:
-        if (image := self.image.value) is not None:
-            self._chosen[str(image.unique_id)] = self.axis.value, self.channel.value
 
     def _show_rows(self) -> None:
         form = getattr(self, "_form", None)

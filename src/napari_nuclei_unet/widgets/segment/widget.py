@@ -160,7 +160,7 @@ class SegmentWidget(QWidget):
         self.model_form.changed.connect(self._offer_all)
         self.params_form.changed.connect(self._on_setting)
         self._session.watcher.invalidated.connect(self._on_invalidated)
-        self.source_form.changed.connect(self._on_source_changed)
+        self.source_form.image_changed.connect(self._on_source_changed)
         self.retuner.retuned.connect(self._on_retuned)
         self.retuner.finished.connect(self._check_settled)
 
