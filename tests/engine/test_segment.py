@@ -2,12 +2,14 @@ import json
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from napari_nuclei_unet import SegmentParams, UserError, run, segment, segment_steps
+from napari_nuclei_unet import SegmentParams, UserError, load_model, run, segment, segment_steps
 from napari_nuclei_unet.samples.images import read_sample
+from napari_nuclei_unet.segmentation.segment import compute_relief, predict_plane_steps, retune
 
 
 def test_three_discs_are_three_nuclei(bright, three_discs):
@@ -180,3 +182,24 @@ def test_labels_do_not_depend_on_the_tile():
     np.testing.assert_array_equal(
         segment(image, tile=64, precision="fp32"), segment(image, precision="fp32")
     )
+
+
+@pytest.mark.parametrize("sample", ["fluorescence_small", "histology_pink_purple"])
+def test_a_relief_that_is_kept_changes_nothing(sample):
+    """Real network, real images: what a slider finds with it and without it is the same."""
+    image, _ = read_sample(sample)
+    predicted = run(predict_plane_steps(image[:160, :160], load_model("nuclei"), SegmentParams()))
+    relief = compute_relief(predicted)
+    assert relief is not None
+    for threshold in (0.3, 0.5, 0.8):
+        params = SegmentParams(threshold=threshold, separation=threshold)
+        kept, anew = retune(predicted, params, relief), retune(predicted, params)
+        np.testing.assert_array_equal(kept.labels, anew.labels)
+        assert kept.count
+
+
+def test_without_a_predicted_distance_there_is_no_relief(bright, three_discs):
+    predicted = run(predict_plane_steps(three_discs, bright, SegmentParams()))
+    mask_only = replace(predicted, maps=predicted.maps[:1])
+    assert compute_relief(mask_only) is None
+    assert retune(mask_only, SegmentParams()).count == 3

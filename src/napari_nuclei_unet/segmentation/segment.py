@@ -24,7 +24,7 @@ from .device import plan_inference
 from .normalization import Plane, check_plane
 from .predict import PredictedMaps
 from .scale import context_width, predict_zoomed_maps_steps
-from .watershed import SeparationParams, separate_nuclei
+from .watershed import SeparationParams, separate_nuclei, smooth_distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +247,25 @@ def predict_plane_steps(
     return Prediction(plane, maps.values, inside, model.card, zoom, provenance, tuple(notices))
 
 
-def retune(predicted: Prediction, params: SegmentParams | None = None) -> Segmentation:
+def compute_relief(predicted: Prediction) -> NDArray[np.floating] | None:
+    """Compute what :func:`retune` needs at every call, whatever the parameters are.
+
+    Returns
+    -------
+    ndarray, shape (Y, X), floating, or None
+        None: there is no such thing.
+    """
+    if predicted.inside is not None:
+        return None  # a part of the plane is small
+    smoothing = resolve_separation(SegmentParams(), predicted.card, predicted.zoom).smoothing
+    return smooth_distance(predicted.maps, smoothing)
+
+
+def retune(
+    predicted: Prediction,
+    params: SegmentParams | None = None,
+    relief: NDArray[np.floating] | None = None,
+) -> Segmentation:
     """Find and separate nuclei in what the network said, without asking it again.
 
     Parameters
@@ -255,6 +273,8 @@ def retune(predicted: Prediction, params: SegmentParams | None = None) -> Segmen
     predicted : Prediction
     params : SegmentParams, optional
         Thresholds, separation and smallest area; what says how the network runs is ignored.
+    relief : ndarray, optional
+        As from :func:`compute_relief`, where the same prediction is retuned often.
 
     Returns
     -------
@@ -268,7 +288,7 @@ def retune(predicted: Prediction, params: SegmentParams | None = None) -> Segmen
     params = params or SegmentParams()
     separation = resolve_separation(params, predicted.card, predicted.zoom)
     try:
-        labels = _separate_inside(predicted, separation)
+        labels = _separate_inside(predicted, separation, relief)
     except MemoryError as error:
         raise UserError(
             "There is not enough memory to separate the nuclei; crop the image."
@@ -312,10 +332,12 @@ def with_provenance(result: R, **changes: Any) -> R:
     return dataclasses.replace(result, provenance=dataclasses.replace(result.provenance, **changes))
 
 
-def _separate_inside(predicted: Prediction, separation: SeparationParams) -> NDArray[np.int32]:
+def _separate_inside(
+    predicted: Prediction, separation: SeparationParams, relief: NDArray[np.floating] | None
+) -> NDArray[np.int32]:
     maps, inside = predicted.maps, predicted.inside
     if inside is None:
-        return separate_nuclei(maps, separation)
+        return separate_nuclei(maps, separation, relief)
     labels = np.zeros(inside.shape, np.int32)
     if inside.any():
         box = bounding_box(inside, context_width(predicted.zoom))

@@ -53,7 +53,31 @@ class SeparationParams:
         return replace(self, minimum_area=area, smoothing=self.smoothing / zoom)
 
 
-def separate_nuclei(maps: NDArray[np.floating], params: SeparationParams) -> NDArray[np.int32]:
+def smooth_distance(maps: NDArray[np.floating], smoothing: float) -> NDArray[np.floating] | None:
+    """Smooth the predicted distance; None where it is measured, and depends on the threshold.
+
+    Parameters
+    ----------
+    maps
+        As in :func:`separate_nuclei`.
+    smoothing : float
+        As in :class:`SeparationParams`.
+
+    Returns
+    -------
+    ndarray, shape (Y, X), floating, or None
+    """
+    if len(maps) == 1:
+        return None
+    smoothed: NDArray[np.floating] = ndimage.gaussian_filter(maps[2], smoothing)
+    return smoothed
+
+
+def separate_nuclei(
+    maps: NDArray[np.floating],
+    params: SeparationParams,
+    relief: NDArray[np.floating] | None = None,
+) -> NDArray[np.int32]:
     """Convert predicted maps to labels by a watershed with one summit per nucleus.
 
     The predicted distance is a relief with a summit in every nucleus. From every pixel the
@@ -70,6 +94,8 @@ def separate_nuclei(maps: NDArray[np.floating], params: SeparationParams) -> NDA
         and size help the network to learn and are not used here
         (docs/decisions/0002-separation.md). Of the nucleus alone, the distance is measured.
     params : SeparationParams
+    relief : ndarray, shape (Y, X), floating, optional
+        As from :func:`smooth_distance`, which takes a quarter of the time.
 
     Returns
     -------
@@ -77,8 +103,11 @@ def separate_nuclei(maps: NDArray[np.floating], params: SeparationParams) -> NDA
         0 is background; the nuclei are 1..n without gaps, each 4-connected.
     """
     mask = maps[0] > params.threshold
-    distance = maps[2] if len(maps) > 1 else _measure_distance(mask)
-    height = np.where(mask, ndimage.gaussian_filter(distance, params.smoothing), 0)
+    if relief is None:
+        relief = smooth_distance(maps, params.smoothing)
+    if relief is None:
+        relief = ndimage.gaussian_filter(_measure_distance(mask), params.smoothing)
+    height = np.where(mask, relief, 0)
     basins, summits = _basins(height, mask)
     labels = _merge_basins(basins, height, summits, 1 - params.separation)
     return keep_likely(labels, maps[0], params.minimum_area, params.confidence)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ from ..common.job import ThreadJob
 from ..common.notify import report_user_errors, show_user_error
 from ..session.plane_result import PlaneResult, RetunedPlane, retune_plane
 from ..session.predictions import Predictions
+
+if TYPE_CHECKING:
+    from ...segmentation.segment import Prediction
 
 # Delay after the last move of a slider, in milliseconds.
 RETUNE_DELAY_MS = 40
@@ -67,6 +72,7 @@ class Retuner(QObject):
         self._predictions, self._find = predictions, find
         self._retuning: PlaneResult | None = None
         self._revision = 0  # of the labels that are being retuned
+        self._relief: Relief | None = None  # of the plane that was retuned last
         self._timer = with_properties(QTimer(self), singleShot=True, interval=RETUNE_DELAY_MS)
         self._timer.timeout.connect(self._start)
         self._job = ThreadJob()
@@ -88,7 +94,7 @@ class Retuner(QObject):
     def stop(self) -> None:
         """Drop requests, and the result of a retuning that is under way."""
         self._timer.stop()
-        self._retuning = None
+        self._retuning = self._relief = None
         self._job.cancel()
 
     def _start(self) -> None:
@@ -99,7 +105,10 @@ class Retuner(QObject):
                 result, params = found
                 result.state.check_writable()
                 self._retuning, self._revision = result, result.state.revision
-                self._job.start("", _retune_steps, result, result.read_labels(), params)
+                if self._relief is None or not self._relief.belongs_to(result.prediction):
+                    self._relief = Relief(result.prediction)
+                labels = result.read_labels()
+                self._job.start("", _retune_steps, result, labels, params, self._relief)
                 return
         self.finished.emit()
 
@@ -127,12 +136,39 @@ class Retuner(QObject):
             self.finished.emit()
 
 
+class Relief:
+    """What every move of a slider needs of a plane, computed at the first.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Is not kept alive.
+    """
+
+    def __init__(self, prediction: Prediction) -> None:
+        self._prediction = weakref.ref(prediction)
+        self._pixels: NDArray[np.floating] | None = None
+
+    def belongs_to(self, prediction: Prediction) -> bool:
+        """Return whether this is the relief of a prediction."""
+        return self._prediction() is prediction
+
+    def get(self, prediction: Prediction) -> NDArray[np.floating] | None:
+        """Return the relief of its prediction; runs in the thread."""
+        # it loads torch, which takes seconds
+        from ...segmentation.segment import compute_relief
+
+        if self._pixels is None:
+            self._pixels = compute_relief(prediction)
+        return self._pixels
+
+
 def _retune_steps(
-    plane_result: PlaneResult, labels: NDArray[np.integer], params: SegmentParams
+    plane_result: PlaneResult, labels: NDArray[np.integer], params: SegmentParams, relief: Relief
 ) -> Generator[Step, None, RetunedPlane | None]:
     yield Step(0, 1)
     if not plane_result.part.is_unedited(labels):
         raise LabelsEditedError(LABELS_EDITED_BY_HAND)
-    retuned = retune_plane(plane_result, params)
+    retuned = retune_plane(plane_result, params, relief.get(plane_result.prediction))
     yield Step(1, 1)
     return retuned

@@ -199,7 +199,9 @@ def detach_pixels(prediction: Prediction, source: ImageSource) -> Prediction:
     return dataclasses.replace(prediction, plane=plane)
 
 
-def retune_plane(plane_result: PlaneResult, params: SegmentParams) -> RetunedPlane | None:
+def retune_plane(
+    plane_result: PlaneResult, params: SegmentParams, relief: NDArray[np.floating] | None = None
+) -> RetunedPlane | None:
     """Recompute the nuclei of a plane, in the thread; return None if its pixels have changed."""
     # it loads torch, which takes seconds
     from ...segmentation.segment import retune
@@ -209,4 +211,4 @@ def retune_plane(plane_result: PlaneResult, params: SegmentParams) -> RetunedPla
         plane = source.plane_index_at_level.read(source.pixels)
         if array_crc32(plane) != plane_result.checksum:
             return None
-    return RetunedPlane.of(retune(plane_result.prediction, params), source)
+    return RetunedPlane.of(retune(plane_result.prediction, params, relief), source)
