@@ -8,9 +8,11 @@ from conftest import discs
 from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer
+from qtpy.QtWidgets import QApplication
 
 from napari_nuclei_unet.widgets.common.lifetime import delete_with
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState, PlaneState
+from napari_nuclei_unet.widgets.layers.measure_queue import UnmeasuredPlane
 from napari_nuclei_unet.widgets.session.session import Session
 from widgets.conftest import click_and_wait
 
@@ -102,3 +104,31 @@ def test_what_was_painted_before_a_region_was_segmented_is_not_replaced(qtbot, v
     widget.source_form.region.value = "whole image"
     click_and_wait(qtbot, widget)
     assert labels.data[50, 5] == 9
+
+
+def test_labels_that_are_written_while_they_are_measured_are_measured_again(
+    qtbot, viewer, widget, messages
+):
+    spots = [(y, x) for y in range(20, 1000, 40) for x in range(20, 1000, 40)]
+    viewer.add_image(discs((1024, 1024), spots), name="cells")
+    click_and_wait(qtbot, widget)
+    labels = viewer.layers["cells nuclei"]
+    state = LabelsState.of(labels)
+    plane = state.features.queue
+    with qtbot.captureExceptions() as bugs:
+        for number in range(12):
+            plane.put(measured_again(state), delay=0)
+            for _ in range(40):
+                labels.data[...] = np.roll(labels.data, number, 1)
+                QApplication.processEvents()
+        qtbot.waitUntil(lambda: plane.is_empty, timeout=20_000)
+    assert not bugs
+    assert not messages
+    assert len(labels.features) == len(np.unique(labels.data)) - 1
+
+
+def measured_again(state):
+    """Return the only plane of a table, to be measured again."""
+    (plane,) = state.features.planes.values()
+    source = plane.measurement_source
+    return UnmeasuredPlane(plane.index, source, source)

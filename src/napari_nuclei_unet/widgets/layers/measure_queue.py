@@ -121,7 +121,8 @@ class MeasureQueue(QObject):
             self._timer.start(0)
             return
         self._measuring = plane, self._table.history.revision
-        self._job.start("", _measure_steps, plane, labels)
+        # a copy, as a slider or a brush may write meanwhile
+        self._job.start("", _measure_steps, plane, labels.copy())
 
     def _on_measured(self, measurements: pd.DataFrame) -> None:
         assert self._measuring is not None

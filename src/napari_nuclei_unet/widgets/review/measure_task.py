@@ -57,7 +57,7 @@ def measure_steps(
     measured = []
     for done, (index, source) in enumerate(planes):
         yield Step(done, len(planes))
-        plane = np.asarray(labels[index])
+        plane = np.array(labels[index])  # a copy, as the user may paint meanwhile
         measurements = measure_box(source, plane, whole_plane_box(source.shape))
         measured.append(MeasuredPlane(index, source, measurements, array_crc32(plane)))
     return measured

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Labels
+from napari.utils.notifications import show_warning
 
 from ...arrays.axes import axis_letters
 from ...io.paths import sanitize_name
@@ -65,13 +66,24 @@ class SaveTask(Task):
         """Write the file; runs in the thread."""
         return (yield from save_steps(self._path, self._result))
 
+    def show_error(self, error: Exception) -> None:
+        """Show why it has failed: outlines of labels that change while they are drawn break."""
+        if self._state.revision != self._revision:
+            show_warning(_changed_message(Path(self._path)))
+        else:
+            super().show_error(error)
+
     def on_result(self, saved: tuple[Path, bool]) -> None:
         """Report what was saved, and whether that is still true."""
         path, is_unchanged = saved
         if is_unchanged and self._state.revision == self._revision:
             self.message = f"Saved {path.name}"
         else:
-            self.message = f"The labels were changed while {path.name} was saved: save it again."
+            self.message = _changed_message(path)
+
+
+def _changed_message(path: Path) -> str:
+    return f"The labels were changed while {path.name} was saved: save it again."
 
 
 def build_export_result(viewer: ViewerModel, layer: Labels) -> Result:

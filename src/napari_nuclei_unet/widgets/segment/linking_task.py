@@ -134,6 +134,13 @@ class LinkingTask(Task):
         noun = "tracks" if self._over_time else "nuclei joined"
         self.message = f"{linked.count:,} {noun} along {axis_name(layer, self._axis)}"
 
+    def show_error(self, error: Exception) -> None:
+        """Show why it has failed: ids of labels that change while they are read do not match."""
+        if self._state.revision != self._revision:
+            show_warning(LABELS_CHANGED_WHILE_LINKING)
+        else:
+            super().show_error(error)
+
     def on_end(self) -> None:
         """Release the labels."""
         self._state.busy = ""
