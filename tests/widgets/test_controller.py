@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QThreadPool
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.progress import Step
@@ -130,6 +130,20 @@ def test_a_bug_in_showing_a_result_is_no_end_of_the_dock(qtbot, controller):
         controller.start(task)
     assert [kind for kind, *_ in bugs] == [ZeroDivisionError]
     assert (controller.state, task.ended) == (RunState.IDLE, 1)
+
+
+def test_a_result_that_was_there_before_cancel_is_discarded(qtbot, controller):
+    task = Count()
+    task.may_go_on.set()
+    task.discarded = []
+    task.discard = task.discarded.append
+    controller.start(task)
+    pool = QThreadPool.globalInstance()
+    assert pool.waitForDone(10_000)  # its signals are still to come
+    controller.cancel()
+    with qtbot.waitSignal(controller.finished):
+        pass
+    assert (task.result, task.discarded, task.ended) == (None, [3], 1)
 
 
 def test_no_other_move_is_possible(qtbot, controller):

@@ -88,6 +88,9 @@ class Task:
     def on_result(self, result: Any) -> None:
         """Show the result."""
 
+    def discard(self, result: Any) -> None:
+        """Remove what a result has left, which was there before Cancel could end the task."""
+
     def show_error(self, error: Exception) -> None:
         """Show why the task has failed, after :meth:`on_end`; raise what is a bug."""
         show_user_error(error)
@@ -260,6 +263,10 @@ class Controller(QObject):
             show_warning(reason)
 
     def _on_result(self, result: Any) -> None:
+        if self.state is RunState.CANCELLING:
+            if self.task is not None:
+                self.task.discard(result)
+            return  # _on_finished ends it
         task = self._take_task()
         self._follow_up = task.follow_up(result) if self.state is RunState.STOPPING else None
         if self._follow_up is not None:

@@ -200,6 +200,10 @@ class TrainTask(Task):
         """Show no status any more."""
         self._view.run_panel.show_message("")
 
+    def discard(self, result: TrainTaskOutput) -> None:
+        """Delete the model."""
+        result.path.unlink(missing_ok=True)
+
     def on_cancelled(self) -> None:
         """Delete what the training could resume from."""
         self._request.resume_state.delete()
