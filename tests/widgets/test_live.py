@@ -61,6 +61,19 @@ def test_the_last_of_many_moves_counts(qtbot, widget, result, shaded, bright):
     np.testing.assert_array_equal(result.data, segment(shaded, bright, threshold=0.35))
 
 
+def test_a_move_counts_however_long_the_one_before_takes(qtbot, viewer, widget):
+    at = range(20, 1190, 40)
+    viewer.add_image(discs((1200, 1200), [(y, x) for y in at for x in at]), name="cells")
+    click_and_wait(qtbot, widget)
+    move(widget, "threshold", 0.6)
+    with qtbot.waitSignal(widget.retuner.stepped, timeout=15_000):
+        pass  # the thread is at work for longer than a move waits
+    move(widget, "threshold", 0.7)
+    settle(qtbot, widget)
+    record = viewer.layers["cells nuclei"].metadata[METADATA_KEY]
+    assert record["params"]["threshold"] == 0.7
+
+
 def test_reset_returns_to_the_models_own_values(qtbot, widget, result, shaded, bright):
     before = result.data.copy()
     slide(qtbot, widget, threshold=0.9, separation=0.1, minimum_area=400)
