@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QPushButton
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
-from widgets.conftest import click, click_and_wait, status
+from widgets.conftest import click, click_and_wait, move, status
 
 
 @pytest.fixture
@@ -58,6 +58,16 @@ def test_what_is_painted_meanwhile_stays(qtbot, widget, labels, messages):
             "again.") in messages  # fmt: skip
     labels.undo()
     np.testing.assert_array_equal(labels.data, before)
+
+
+def test_a_plane_that_is_not_measured_yet_gets_the_ids_once(qtbot, widget, labels):
+    with qtbot.waitSignal(widget.retuner.finished):
+        move(widget, "threshold", 0.6)
+    assert not LabelsState.of(labels).features.queue.is_empty
+    with qtbot.waitSignal(widget.finished):
+        click(widget, "join_slices")
+    assert status(widget) == "2 nuclei joined along z"
+    assert set(labels.features["index"]) == {1, 2}
 
 
 def test_cancel_ends_it(qtbot, widget, labels):

@@ -177,8 +177,8 @@ def _write_linked_ids(layer: Labels, output: LinkingTaskOutput) -> None:
     state = LabelsState.of(layer)
     data, table = layer.data, state.features
     for index, ids in zip(output.planes, output.linked.ids, strict=True):
+        table.relabel((*index, slice(None), slice(None)), ids)  # measures it, if it waits for that
         data[index] = ids[np.asarray(data[index])]
-        table.relabel((*index, slice(None), slice(None)), ids)
     table.publish()
     state.ids.note_used_id(output.linked.count)
     layer.refresh()
