@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QThreadPool
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.progress import Step
@@ -41,8 +41,9 @@ class Count(Task):
     def on_end(self):
         self.ended += 1
 
-    def on_cancelled(self):
+    def on_cancelled(self, result):
         self.cancelled += self.ended  # it comes after the end
+        self.discarded = result
 
 
 @pytest.fixture
@@ -103,6 +104,18 @@ def test_a_cancelled_task_has_no_result(qtbot, controller):
         task.may_go_on.set()
     assert controller.states[-2:] == [RunState.CANCELLING, RunState.IDLE]
     assert (task.result, task.ended, task.cancelled) == (None, 1, 1)
+
+
+def test_a_task_that_was_over_when_it_was_cancelled_has_no_result_either(qtbot, controller):
+    task = Count()
+    task.may_go_on.set()
+    controller.start(task)
+    QThreadPool.globalInstance().waitForDone()  # what it returns is still on its way
+    controller.cancel()
+    with qtbot.waitSignals([controller.message, controller.finished]) as signals:
+        pass
+    assert signals.all_signals_and_args[0].args == ("Cancelled.",)
+    assert (task.result, task.ended, task.cancelled, task.discarded) == (None, 1, 1, 3)
 
 
 def test_a_failed_task_ends_and_says_why(qtbot, controller):

@@ -103,8 +103,11 @@ class Task:
         """Return why the task cannot go on, as layers are gone; empty: it can."""
         return ""
 
-    def on_cancelled(self) -> None:
-        """Discard what the task has left, after :meth:`on_end`: the user has cancelled it."""
+    def on_cancelled(self, result: Any) -> None:
+        """Discard what the task has left, after :meth:`on_end`: the user has cancelled it.
+
+        ``result`` is None, unless the task was over before it could be stopped.
+        """
 
     def start_clock(self) -> None:
         """Start the clock."""
@@ -261,6 +264,9 @@ class Controller(QObject):
 
     def _on_result(self, result: Any) -> None:
         task = self._take_task()
+        if self.state is RunState.CANCELLING:
+            self._end_cancelled(task, result)
+            return
         self._follow_up = task.follow_up(result) if self.state is RunState.STOPPING else None
         if self._follow_up is not None:
             task.message = CANCELLED
@@ -279,9 +285,7 @@ class Controller(QObject):
 
     def _on_finished(self) -> None:
         if self.task is not None:  # it returned neither a result nor an error
-            task = self._take_task()
-            task.message = task.reason or CANCELLED
-            self._end(task)
+            self._end_cancelled(self._take_task())
         self._move(RunState.IDLE if self._follow_up is None else RunState.ASKING)
         self.finished.emit()
 
@@ -291,9 +295,13 @@ class Controller(QObject):
         task.stop_clock()
         return task
 
-    def _end(self, task: Task) -> None:
+    def _end_cancelled(self, task: Task, result: Any = None) -> None:
+        task.message = task.reason or CANCELLED
+        self._end(task, result)
+
+    def _end(self, task: Task, result: Any = None) -> None:
         task.on_end()
         if self.state is RunState.CANCELLING:
-            task.on_cancelled()
+            task.on_cancelled(result)
         self.rest = task.rest()
         self.message.emit(task.message)
