@@ -6,6 +6,7 @@ from conftest import discs
 from qtpy.QtWidgets import QPushButton
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets import SegmentWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
 from widgets.conftest import click, click_and_wait, move, status
@@ -86,3 +87,16 @@ def test_labels_that_the_user_has_locked_are_not_joined(qtbot, widget, labels, m
     assert widget.state is RunState.IDLE
     assert "are locked: unlock them" in messages[-1][1]
     assert not labels.editable
+
+
+def test_a_dock_that_is_closed_meanwhile_leaves_no_labels_busy(qtbot, viewer, widget, labels):
+    other = SegmentWidget(viewer)
+    click(other, "join_slices")
+    assert LabelsState.of(labels).busy == "joining slices"
+    before = labels.data.copy()
+    with qtbot.waitSignal(other.destroyed):
+        other.deleteLater()
+    qtbot.waitUntil(lambda: not LabelsState.of(labels).busy)
+    np.testing.assert_array_equal(labels.data, before)
+    click_and_wait(qtbot, widget, "join_slices")
+    assert status(widget) == "2 nuclei joined along z"

@@ -109,6 +109,9 @@ class Task:
         ``result`` is None, unless the task was over before it could be stopped.
         """
 
+    def release(self) -> None:
+        """Release what others wait for, when the thread has ended; of a dock that is gone, too."""
+
     def start_clock(self) -> None:
         """Start the clock."""
         self._began = self._steps_began = time.monotonic()
@@ -192,6 +195,7 @@ class Controller(QObject):
         self._throttle = UpdateThrottle()
         task.start_clock()
         self._move(RunState.RUNNING)
+        self._job.at_end = task.release
         self._job.start(task.title, task.steps)
 
     def stop(self) -> None:

@@ -134,7 +134,7 @@ class LinkingTask(Task):
         noun = "tracks" if self._over_time else "nuclei joined"
         self.message = f"{linked.count:,} {noun} along {axis_name(layer, self._axis)}"
 
-    def on_end(self) -> None:
+    def release(self) -> None:
         """Release the labels."""
         self._state.busy = ""
 
