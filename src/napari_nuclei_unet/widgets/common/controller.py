@@ -52,6 +52,8 @@ class Task:
         Shown until its first step.
     is_whole : bool
         Whether what a stopped task has finished is complete, so that it is kept unasked.
+    keeps_rest : bool
+        Whether the rest of a task that was stopped before can be done after this one, too.
     seconds : float
         Time at work, without waiting for the user.
     message : str
@@ -62,7 +64,7 @@ class Task:
 
     title = ""
     begins = "Starting …"
-    is_whole = False
+    is_whole = keeps_rest = False
     seconds = 0.0
     message = reason = ""
     _began = _steps_began = 0.0
@@ -164,7 +166,7 @@ class Controller(QObject):
         super().__init__(parent)
         self.state = RunState.IDLE
         self.task: Task | None = None
-        self.rest: Task | None = None  # goes on where the last one was stopped
+        self.rest: Task | None = None  # goes on where one was stopped
         self._follow_up: Task | None = None
         self._notices: set[str] = set()  # of this run
         self._throttle = UpdateThrottle()
@@ -190,7 +192,9 @@ class Controller(QObject):
         """
         self._check_move(RunState.RUNNING)
         task.on_start()
-        self._follow_up, self.rest, self.task = None, None, task
+        self._follow_up, self.task = None, task
+        if not task.keeps_rest:
+            self.rest = None
         self._notices.clear()
         self._throttle = UpdateThrottle()
         task.start_clock()
@@ -307,5 +311,6 @@ class Controller(QObject):
         task.on_end()
         if self.state is RunState.CANCELLING:
             task.on_cancelled(result)
-        self.rest = task.rest()
+        if not task.keeps_rest:
+            self.rest = task.rest()
         self.message.emit(task.message)

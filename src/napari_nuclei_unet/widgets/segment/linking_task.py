@@ -93,6 +93,8 @@ class LinkingTask(Task):
         If the labels cannot be changed, or not linked along the axis.
     """
 
+    keeps_rest = True
+
     def __init__(self, viewer: ViewerModel, layer: Labels, axis: int, over_time: bool) -> None:
         state = LabelsState.of(layer)
         state.check_writable()
