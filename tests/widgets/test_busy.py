@@ -6,9 +6,10 @@ from conftest import discs
 from qtpy.QtWidgets import QPushButton
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.widgets import SegmentWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
-from widgets.conftest import click, click_and_wait, status
+from widgets.conftest import click, click_and_wait, move, status
 
 
 @pytest.fixture
@@ -60,6 +61,16 @@ def test_what_is_painted_meanwhile_stays(qtbot, widget, labels, messages):
     np.testing.assert_array_equal(labels.data, before)
 
 
+def test_a_plane_that_is_not_measured_yet_gets_the_ids_once(qtbot, widget, labels):
+    with qtbot.waitSignal(widget.retuner.finished):
+        move(widget, "threshold", 0.6)
+    assert not LabelsState.of(labels).features.queue.is_empty
+    with qtbot.waitSignal(widget.finished):
+        click(widget, "join_slices")
+    assert status(widget) == "2 nuclei joined along z"
+    assert set(labels.features["index"]) == {1, 2}
+
+
 def test_cancel_ends_it(qtbot, widget, labels):
     before = labels.data.copy()
     during_joining(qtbot, widget, lambda: widget.controller.cancel())
@@ -76,3 +87,16 @@ def test_labels_that_the_user_has_locked_are_not_joined(qtbot, widget, labels, m
     assert widget.state is RunState.IDLE
     assert "are locked: unlock them" in messages[-1][1]
     assert not labels.editable
+
+
+def test_a_dock_that_is_closed_meanwhile_leaves_no_labels_busy(qtbot, viewer, widget, labels):
+    other = SegmentWidget(viewer)
+    click(other, "join_slices")
+    assert LabelsState.of(labels).busy == "joining slices"
+    before = labels.data.copy()
+    with qtbot.waitSignal(other.destroyed):
+        other.deleteLater()
+    qtbot.waitUntil(lambda: not LabelsState.of(labels).busy)
+    np.testing.assert_array_equal(labels.data, before)
+    click_and_wait(qtbot, widget, "join_slices")
+    assert status(widget) == "2 nuclei joined along z"

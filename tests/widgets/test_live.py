@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QLabel
 from scipy import ndimage
 
 from napari_nuclei_unet import segment
+from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from widgets.conftest import click, click_and_wait, move, select, settle
 
@@ -59,6 +60,41 @@ def test_the_last_of_many_moves_counts(qtbot, widget, result, shaded, bright):
                 pass
     slide(qtbot, widget, threshold=0.35)
     np.testing.assert_array_equal(result.data, segment(shaded, bright, threshold=0.35))
+
+
+def test_a_move_counts_however_long_the_one_before_takes(qtbot, viewer, widget):
+    at = range(20, 1190, 40)
+    viewer.add_image(discs((1200, 1200), [(y, x) for y in at for x in at]), name="cells")
+    click_and_wait(qtbot, widget)
+    move(widget, "threshold", 0.6)
+    with qtbot.waitSignal(widget.retuner.stepped, timeout=15_000):
+        pass  # the thread is at work for longer than a move waits
+    move(widget, "threshold", 0.7)
+    settle(qtbot, widget)
+    record = viewer.layers["cells nuclei"].metadata[METADATA_KEY]
+    assert record["params"]["threshold"] == 0.7
+
+
+def test_the_table_is_shown_once_somebody_has_asked_for_a_row(qtbot, widget, result):
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
+        with qtbot.waitSignal(widget.retuner.finished, timeout=15_000):
+            move(widget, "threshold", 0.7)
+        table = LabelsState.of(result).features
+        areas = table.plane((slice(None), slice(None))).rows["area"]
+    np.testing.assert_array_equal(result.features["area"], areas)
+    assert widget.is_settled
+
+
+def test_a_plane_that_is_measured_does_not_wait_any_more(qtbot, widget, result):
+    features = LabelsState.of(result).features
+    known = features.plane((slice(None), slice(None)))
+    with qtbot.waitSignal(widget.finished, timeout=15_000):
+        with qtbot.waitSignal(widget.retuner.finished, timeout=15_000):
+            move(widget, "threshold", 0.7)
+        assert not features.queue.is_empty
+        features.set_measurements(known.index, known.measurement_source, known.rows)
+        assert features.queue.is_empty
+    assert widget.is_settled
 
 
 def test_reset_returns_to_the_models_own_values(qtbot, widget, result, shaded, bright):

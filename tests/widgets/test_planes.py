@@ -240,6 +240,17 @@ def test_cancel_keeps_planes_and_continue_does_the_rest(qtbot, viewer, widget, b
     assert button(widget, "continue_planes").isHidden()
 
 
+@pytest.mark.parametrize("name", ["tune_all", "join_slices"])
+def test_continue_stays_while_finished_planes_are_tuned_or_joined(qtbot, viewer, widget, name):
+    add(viewer, stack_of(60), "long")
+    choose(widget, planes="all")
+    cancel_after(qtbot, widget, 2)
+    click_and_wait(qtbot, widget, name)
+    assert not button(widget, "continue_planes").isHidden()
+    click_and_wait(qtbot, widget, "continue_planes")
+    assert "in 60 planes" in status(widget)
+
+
 @pytest.mark.parametrize("what", ["removed", "replaced", "another run"])
 def test_continue_goes_away(qtbot, viewer, widget, what):
     image = add(viewer, stack_of(60), "long")

@@ -26,6 +26,7 @@ from napari_nuclei_unet.widgets.review.measure_task import (
     LABELS_CHANGED_WHILE_MEASURING,
     MeasureTask,
 )
+from napari_nuclei_unet.widgets.review.target_form import ReviewTarget
 from widgets.conftest import click, click_and_wait, move, settle
 
 DELETE, MERGE, SPLIT, ADD = "Delete", "Merge", "Split", "Add"
@@ -428,6 +429,19 @@ def test_three_dimensional_edits_of_a_stack(qtbot, viewer, review, labels):
     assert set(stack.features.loc[stack.features["index"] == 77, "z"]) == {1, 2, 3, 4, 5}
     stack.undo()
     assert same(state(stack), before)
+
+
+def test_labels_are_saved_once_they_are_measured_themselves(qtbot, viewer, review, tmp_path):
+    first = np.zeros((40, 40), np.int32)
+    first[2:8, 2:8], first[20:30, 20:30] = 1, 2
+    one, other = viewer.add_labels(first), viewer.add_labels(np.where(first == 2, 7, 0))
+    review.target_form.set_value(ReviewTarget(one, None))
+    review.measure()
+    review.target_form.set_value(ReviewTarget(other, None))
+    save(qtbot, review, tmp_path / "other.csv")
+    with (tmp_path / "other.csv").open() as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["7"]
+    assert one.features["index"].tolist() == [1, 2]
 
 
 # the queue

@@ -11,6 +11,7 @@ import torch
 from conftest import discs
 from napari.layers import Image, Labels
 from pyqtgraph import InfiniteLine
+from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
@@ -381,6 +382,18 @@ def test_cancel_leaves_nothing(qtbot, viewer, trainer, home):
     slowly(trainer)
     click(trainer, "train")
     wait_for_epoch(qtbot, trainer, 1)
+    trained(qtbot, trainer, "cancel_training")
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+    assert "nothing was kept" in text(trainer, "training_status")
+
+
+def test_cancel_leaves_nothing_of_a_model_that_is_saved_already(qtbot, viewer, trainer, home):
+    add_pair(viewer)
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    click(trainer, "train")
+    wait_for_epoch(qtbot, trainer, 1)
+    QThreadPool.globalInstance().waitForDone()  # what it returns is still on its way
     trained(qtbot, trainer, "cancel_training")
     assert [path for path in home.rglob("*") if path.is_file()] == []
     assert "nothing was kept" in text(trainer, "training_status")

@@ -52,6 +52,8 @@ class Task:
         Shown until its first step.
     is_whole : bool
         Whether what a stopped task has finished is complete, so that it is kept unasked.
+    keeps_rest : bool
+        Whether the rest of a task that was stopped before can be done after this one, too.
     seconds : float
         Time at work, without waiting for the user.
     message : str
@@ -62,7 +64,7 @@ class Task:
 
     title = ""
     begins = "Starting …"
-    is_whole = False
+    is_whole = keeps_rest = False
     seconds = 0.0
     message = reason = ""
     _began = _steps_began = 0.0
@@ -88,9 +90,6 @@ class Task:
     def on_result(self, result: Any) -> None:
         """Show the result."""
 
-    def discard(self, result: Any) -> None:
-        """Remove what a result has left, which was there before Cancel could end the task."""
-
     def show_error(self, error: Exception) -> None:
         """Show why the task has failed, after :meth:`on_end`; raise what is a bug."""
         show_user_error(error)
@@ -106,8 +105,14 @@ class Task:
         """Return why the task cannot go on, as layers are gone; empty: it can."""
         return ""
 
-    def on_cancelled(self) -> None:
-        """Discard what the task has left, after :meth:`on_end`: the user has cancelled it."""
+    def on_cancelled(self, result: Any) -> None:
+        """Discard what the task has left, after :meth:`on_end`: the user has cancelled it.
+
+        ``result`` is None, unless the task was over before it could be stopped.
+        """
+
+    def release(self) -> None:
+        """Release what others wait for, when the thread has ended; of a dock that is gone, too."""
 
     def start_clock(self) -> None:
         """Start the clock."""
@@ -161,7 +166,7 @@ class Controller(QObject):
         super().__init__(parent)
         self.state = RunState.IDLE
         self.task: Task | None = None
-        self.rest: Task | None = None  # goes on where the last one was stopped
+        self.rest: Task | None = None  # goes on where one was stopped
         self._follow_up: Task | None = None
         self._notices: set[str] = set()  # of this run
         self._throttle = UpdateThrottle()
@@ -187,11 +192,14 @@ class Controller(QObject):
         """
         self._check_move(RunState.RUNNING)
         task.on_start()
-        self._follow_up, self.rest, self.task = None, None, task
+        self._follow_up, self.task = None, task
+        if not task.keeps_rest:
+            self.rest = None
         self._notices.clear()
         self._throttle = UpdateThrottle()
         task.start_clock()
         self._move(RunState.RUNNING)
+        self._job.at_end = task.release
         self._job.start(task.title, task.steps)
 
     def stop(self) -> None:
@@ -263,11 +271,10 @@ class Controller(QObject):
             show_warning(reason)
 
     def _on_result(self, result: Any) -> None:
-        if self.state is RunState.CANCELLING:
-            if self.task is not None:
-                self.task.discard(result)
-            return  # _on_finished ends it
         task = self._take_task()
+        if self.state is RunState.CANCELLING:
+            self._end_cancelled(task, result)
+            return
         self._follow_up = task.follow_up(result) if self.state is RunState.STOPPING else None
         if self._follow_up is not None:
             task.message = CANCELLED
@@ -286,9 +293,7 @@ class Controller(QObject):
 
     def _on_finished(self) -> None:
         if self.task is not None:  # it returned neither a result nor an error
-            task = self._take_task()
-            task.message = task.reason or CANCELLED
-            self._end(task)
+            self._end_cancelled(self._take_task())
         self._move(RunState.IDLE if self._follow_up is None else RunState.ASKING)
         self.finished.emit()
 
@@ -298,9 +303,14 @@ class Controller(QObject):
         task.stop_clock()
         return task
 
-    def _end(self, task: Task) -> None:
+    def _end_cancelled(self, task: Task, result: Any = None) -> None:
+        task.message = task.reason or CANCELLED
+        self._end(task, result)
+
+    def _end(self, task: Task, result: Any = None) -> None:
         task.on_end()
         if self.state is RunState.CANCELLING:
-            task.on_cancelled()
-        self.rest = task.rest()
+            task.on_cancelled(result)
+        if not task.keeps_rest:
+            self.rest = task.rest()
         self.message.emit(task.message)

@@ -68,6 +68,11 @@ class UpdateThrottle:
 class ThreadJob(QObject):
     """Runs one generator at a time.
 
+    Attributes
+    ----------
+    at_end : callable or None
+        Called before ``finished`` is emitted, once; also if whoever listens is gone by then.
+
     Signals
     -------
     stepped : object
@@ -89,6 +94,7 @@ class ThreadJob(QObject):
         super().__init__()
         self._worker: _Worker | None = None
         self._bar: progress | None = None
+        self.at_end: Callable[[], object] | None = None
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self.cancel)
 
@@ -148,6 +154,9 @@ class ThreadJob(QObject):
         if self._bar is not None:
             bar, self._bar = self._bar, None
             bar.close()
+        if self.at_end is not None:
+            at_end, self.at_end = self.at_end, None
+            at_end()
         self.finished.emit()
 
 

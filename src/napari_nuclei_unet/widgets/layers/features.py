@@ -126,7 +126,9 @@ class FeaturesTable:
         id_offset: int = 0,
         labels_are_new: bool = True,
     ) -> None:
-        """Set the measurements of all nuclei of a plane; :meth:`publish` shows them.
+        """Set the measurements of all nuclei of a plane, which need not wait any more.
+
+        :meth:`publish` shows them.
 
         Parameters
         ----------
@@ -144,6 +146,7 @@ class FeaturesTable:
         plane = PlaneFeatures(index, measurement_source, rows.assign(**columns))
         before = self.planes.get(plane_key(index))
         self.planes[plane_key(index)] = plane
+        self.queue.discard(index)
         self._published = None
         self._known_rows.clear()  # the image may be a different one
         if before is not None:

@@ -66,7 +66,7 @@ class MeasureQueue(QObject):
     Signals
     -------
     emptied
-        All planes are measured.
+        All planes are measured, and the table is published.
     """
 
     emptied = Signal()
@@ -94,6 +94,10 @@ class MeasureQueue(QObject):
         self.waiting[plane_key(plane.index)] = plane
         self._timer.start(delay)
 
+    def discard(self, index: LabelsIndex) -> None:
+        """Drop a plane that was measured otherwise, or is gone."""
+        self.waiting.pop(plane_key(index), None)
+
     def clear(self) -> None:
         """Drop what waits; the labels are others."""
         self.waiting.clear()
@@ -109,15 +113,20 @@ class MeasureQueue(QObject):
             if labels.shape == plane.read_source.shape:
                 self._set(plane, plane.measure(labels))
             else:
-                del self.waiting[plane_key(plane.index)]
+                self.discard(plane.index)
+        if waiting:
+            self._table.publish()
 
     def _start(self) -> None:
-        if self._job.is_running or not self.waiting:
+        if self._job.is_running:
             return  # _on_finished calls this again
+        if not self.waiting:  # they were measured for somebody, or dropped
+            self.emptied.emit()
+            return
         plane = next(iter(self.waiting.values()))
         labels = self._table.read_plane(plane.index)
         if labels.shape != plane.read_source.shape:  # the layer no longer has it
-            del self.waiting[plane_key(plane.index)]
+            self.discard(plane.index)
             self._timer.start(0)
             return
         self._measuring = plane, self._table.history.revision
@@ -134,7 +143,7 @@ class MeasureQueue(QObject):
 
     def _on_failed(self, error: Exception) -> None:
         if self._measuring is not None:
-            self.waiting.pop(plane_key(self._measuring[0].index), None)
+            self.discard(self._measuring[0].index)
         show_user_error(error)
 
     def _on_finished(self) -> None:
@@ -145,7 +154,6 @@ class MeasureQueue(QObject):
             self._start()
 
     def _set(self, plane: UnmeasuredPlane, measurements: pd.DataFrame) -> None:
-        del self.waiting[plane_key(plane.index)]
         self._table.set_measurements(
             plane.index,
             plane.measurement_source,

@@ -16,7 +16,7 @@ from ..common.controller import Controller, Task
 from ..common.notify import describe_error, report_user_errors
 from .measure_task import MeasureTask, is_too_large
 from .save_task import DEFAULT_FILE_STEM, SaveTask
-from .target_form import LABELS_NEEDED, TargetForm
+from .target_form import LABELS_NEEDED, ReviewTarget, TargetForm
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -30,11 +30,12 @@ class SaveRequest:
 
     Attributes
     ----------
-    layer : napari.layers.Labels
+    target : ReviewTarget
+        The labels, and the image from which they are measured.
     path : str
     """
 
-    layer: Labels
+    target: ReviewTarget
     path: str
 
 
@@ -80,15 +81,14 @@ class LabelsExporter(QObject):
 
     def measure(self, *_: object) -> None:
         """Measure all planes of the labels; does nothing while some are measured."""
-        self._measure(None)
+        self._measure(self._target.value(), None)
 
-    def _measure(self, request: SaveRequest | None) -> None:
+    def _measure(self, target: ReviewTarget, request: SaveRequest | None) -> None:
         """Measure, and then save what is requested; what is being measured is awaited."""
         if not self.measuring.is_idle:
             self._request = request or self._request
             return
         with report_user_errors(self.message.emit):
-            target = self._target.value()
             if target.labels is None:
                 raise UserError(LABELS_NEEDED)
             self._measure_task = MeasureTask(self._viewer, target.labels, target.image)
@@ -98,8 +98,11 @@ class LabelsExporter(QObject):
     def _on_measured(self) -> None:
         task, self._measure_task = self._measure_task, None
         request, self._request = self._request, None
-        if request is not None and task is not None and task.is_measured:
-            self._save(request)
+        if request is not None and task is not None:
+            if task.layer != request.target.labels:  # others were measured when it was requested
+                self._measure(request.target, request)
+            elif task.is_measured:
+                self._save(task.layer, request.path)
         self.finished.emit()
 
     def _start(self, controller: Controller, task: Task) -> None:
@@ -149,20 +152,20 @@ class LabelsExporter(QObject):
         path : str or Path
             Its extension selects the format: ``export.FORMATS``.
         """
-        layer = self._target.value().labels
-        if layer is None:
+        target = self._target.value()
+        if target.labels is None:
             self.message.emit(LABELS_NEEDED)
-        elif is_too_large(layer):
-            self._save(SaveRequest(layer, str(path)))  # their table was made with them
+        elif is_too_large(target.labels):
+            self._save(target.labels, str(path))  # their table was made with them
         else:
-            self._measure(SaveRequest(layer, str(path)))
+            self._measure(target, SaveRequest(target, str(path)))
 
-    def _save(self, request: SaveRequest) -> None:
+    def _save(self, layer: Labels, path: str) -> None:
         if not self.saving.is_idle:
             self.message.emit(SAVING_ANOTHER_FILE)
             return
         with report_user_errors(self.message.emit):
-            self._start(self.saving, SaveTask(self._viewer, request.layer, request.path))
+            self._start(self.saving, SaveTask(self._viewer, layer, path))
 
 
 def add_suffix(path: str, suffix: str) -> str:

@@ -75,6 +75,8 @@ class MeasureTask(Task):
 
     Attributes
     ----------
+    layer : napari.layers.Labels
+        The labels.
     is_measured : bool
         Whether the table is published.
 
@@ -90,9 +92,9 @@ class MeasureTask(Task):
     def __init__(self, viewer: ViewerModel, labels: Labels, image: Image | None) -> None:
         self.title = f"Measuring {labels.name}"
         self._viewer, self._state = viewer, LabelsState.of(labels)
-        self._layer, self._revision = self._state.layer, self._state.revision
-        self._data = full_resolution_data(self._layer)
-        self._planes = list_planes(viewer, self._layer, image)
+        self.layer, self._revision = self._state.layer, self._state.revision
+        self._data = full_resolution_data(self.layer)
+        self._planes = list_planes(viewer, self.layer, image)
 
     def steps(self) -> Generator[Step, Stop, list[MeasuredPlane]]:
         """Measure planes of labels; runs in the thread."""
@@ -100,7 +102,7 @@ class MeasureTask(Task):
 
     def on_result(self, planes: list[MeasuredPlane]) -> None:
         """Publish the table, unless the labels are others by now."""
-        if self._layer not in self._viewer.layers:
+        if self.layer not in self._viewer.layers:
             self.message = LABELS_REMOVED_WHILE_MEASURING
         elif self._were_changed(planes):
             self.message = LABELS_CHANGED_WHILE_MEASURING
@@ -131,7 +133,7 @@ class MeasureTask(Task):
             )
         table.publish()
         count = sum(len(plane.measurements) for plane in planes)
-        self.message = f"{count:,} nuclei measured, in {_length_unit(self._layer, axes)}"
+        self.message = f"{count:,} nuclei measured, in {_length_unit(self.layer, axes)}"
         self.is_measured = True
 
 

@@ -93,6 +93,8 @@ class LinkingTask(Task):
         If the labels cannot be changed, or not linked along the axis.
     """
 
+    keeps_rest = True
+
     def __init__(self, viewer: ViewerModel, layer: Labels, axis: int, over_time: bool) -> None:
         state = LabelsState.of(layer)
         state.check_writable()
@@ -141,7 +143,7 @@ class LinkingTask(Task):
         else:
             super().show_error(error)
 
-    def on_end(self) -> None:
+    def release(self) -> None:
         """Release the labels."""
         self._state.busy = ""
 
@@ -184,8 +186,8 @@ def _write_linked_ids(layer: Labels, output: LinkingTaskOutput) -> None:
     state = LabelsState.of(layer)
     data, table = layer.data, state.features
     for index, ids in zip(output.planes, output.linked.ids, strict=True):
+        table.relabel((*index, slice(None), slice(None)), ids)  # measures it, if it waits for that
         data[index] = ids[np.asarray(data[index])]
-        table.relabel((*index, slice(None), slice(None)), ids)
     table.publish()
     state.ids.note_used_id(output.linked.count)
     layer.refresh()

@@ -39,7 +39,7 @@ class RetuneTask(Task):
     """
 
     begins = "Tuning …"
-    is_whole = True
+    is_whole = keeps_rest = True
 
     def __init__(
         self,

@@ -70,6 +70,7 @@ class Retuner(QObject):
     ) -> None:
         super().__init__(parent)
         self._predictions, self._find = predictions, find
+        self._is_requested = False  # a move of a slider waits, for the timer or for the thread
         self._retuning: PlaneResult | None = None
         self._revision = 0  # of the labels that are being retuned
         self._relief: Relief | None = None  # of the plane that was retuned last
@@ -85,21 +86,23 @@ class Retuner(QObject):
     @property
     def is_busy(self) -> bool:
         """Whether a plane is being retuned, or about to be."""
-        return self._timer.isActive() or self._job.is_running
+        return self._is_requested or self._job.is_running
 
     def request(self) -> None:
         """Retune the plane on view after a short delay."""
+        self._is_requested = True
         self._timer.start()
 
     def stop(self) -> None:
         """Drop requests, and the result of a retuning that is under way."""
         self._timer.stop()
-        self._retuning = self._relief = None
+        self._is_requested, self._retuning, self._relief = False, None, None
         self._job.cancel()
 
     def _start(self) -> None:
         if self._job.is_running:
             return  # _on_finished calls this again
+        self._is_requested = False
         with report_user_errors(self.message.emit):
             if (found := self._find()) is not None:
                 result, params = found
@@ -114,7 +117,7 @@ class Retuner(QObject):
 
     def _on_result(self, retuned: RetunedPlane | None) -> None:
         result, self._retuning = self._retuning, None
-        if result is None or self._timer.isActive() or not self._predictions.contains(result):
+        if result is None or self._is_requested or not self._predictions.contains(result):
             return  # stale
         if retuned is None:
             self._predictions.remove_layer(result.source.image)
@@ -132,8 +135,10 @@ class Retuner(QObject):
 
     def _on_finished(self) -> None:
         self._retuning = None
-        if not self._timer.isActive():
+        if not self._is_requested:
             self.finished.emit()
+        elif not self._timer.isActive():
+            self._start()
 
 
 class Relief:

@@ -200,12 +200,10 @@ class TrainTask(Task):
         """Show no status any more."""
         self._view.run_panel.show_message("")
 
-    def discard(self, result: TrainTaskOutput) -> None:
-        """Delete the model."""
-        result.path.unlink(missing_ok=True)
-
-    def on_cancelled(self) -> None:
-        """Delete what the training could resume from."""
+    def on_cancelled(self, output: TrainTaskOutput | None) -> None:
+        """Delete what the training could resume from, and its model if that was saved already."""
+        if output is not None:
+            output.path.unlink(missing_ok=True)
         self._request.resume_state.delete()
         self._view.run_panel.show_message("Cancelled; nothing was kept.")
 
