@@ -105,6 +105,11 @@ class FeaturesTable:
         self._flush(index)
         return self.planes.get(plane_key(index))
 
+    def measure_now(self) -> None:
+        """Measure the planes that wait, and show the table, before somebody acts on its rows."""
+        self._flush()
+        self.publish_changes()
+
     def _flush(self, index: LabelsIndex | None = None) -> None:
         if self.queue.waiting:
             self.queue.flush(index)
@@ -217,6 +222,11 @@ class FeaturesTable:
         layer.features = table
         self._published = layer.features
 
+    def publish_changes(self) -> None:
+        """Set ``features`` of the layer, if they are outdated."""
+        if self._published is None:
+            self.publish()
+
     def _publish_kept(self, is_kept: NDArray[np.bool_]) -> None:
         """Drop rows of the published table, where that is what building it anew would give."""
         layer, published = self.layer, self._published
@@ -228,7 +238,7 @@ class FeaturesTable:
 
     def world_table(self) -> pd.DataFrame:
         """Build the table of all planes; those that wait are measured now."""
-        self._flush()
+        self.measure_now()
         return self._build_table()
 
     def _build_table(self) -> pd.DataFrame:

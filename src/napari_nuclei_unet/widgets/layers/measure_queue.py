@@ -99,7 +99,7 @@ class MeasureQueue(QObject):
         self.waiting.clear()
 
     def flush(self, index: LabelsIndex | None = None) -> None:
-        """Measure a plane, or all, at once: somebody needs the table now."""
+        """Measure a plane, or all, at once: somebody needs the rows now. The rest follows soon."""
         waiting = dict(self.waiting)
         if index is not None:
             key = plane_key(index)
@@ -112,8 +112,11 @@ class MeasureQueue(QObject):
                 del self.waiting[plane_key(plane.index)]
 
     def _start(self) -> None:
-        if self._job.is_running or not self.waiting:
+        if self._job.is_running:
             return  # _on_finished calls this again
+        if not self.waiting:  # they were flushed, or dropped
+            self._end()
+            return
         plane = next(iter(self.waiting.values()))
         labels = self._table.read_plane(plane.index)
         if labels.shape != plane.read_source.shape:  # the layer no longer has it
@@ -138,10 +141,12 @@ class MeasureQueue(QObject):
 
     def _on_finished(self) -> None:
         self._measuring = None
-        if not self.waiting:
-            self.emptied.emit()
-        elif not self._timer.isActive():
+        if not self._timer.isActive():
             self._start()
+
+    def _end(self) -> None:
+        self._table.publish_changes()
+        self.emptied.emit()
 
     def _set(self, plane: UnmeasuredPlane, measurements: pd.DataFrame) -> None:
         del self.waiting[plane_key(plane.index)]
