@@ -1,6 +1,8 @@
 """What docks of a viewer share, and how long it lives."""
 
 import gc
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -34,6 +36,18 @@ def test_an_object_of_qt_is_deleted_in_its_own_thread(qtbot):
         thread = threading.Thread(target=gc.collect)
         thread.start()
         thread.join()
+
+
+def test_a_layer_may_be_opened_while_torch_loads():
+    """The thread makes a layer, too, and units are not defined twice."""
+    code = (
+        "import pint\n"
+        "from napari_nuclei_unet.widgets.session import warm_up\n"
+        "warm_up.start_in_background = lambda _: None\n"
+        "warm_up.start_warm_up()\n"
+        "assert type(pint.get_application_registry().get()) is not pint.registry.LazyRegistry\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_one_session_for_each_viewer():
