@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QPushButton
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
+from napari_nuclei_unet.widgets.segment.linking_task import LinkingTask
 from widgets.conftest import click, click_and_wait, status
 
 
@@ -58,6 +59,17 @@ def test_what_is_painted_meanwhile_stays(qtbot, widget, labels, messages):
             "again.") in messages  # fmt: skip
     labels.undo()
     np.testing.assert_array_equal(labels.data, before)
+
+
+def test_an_error_after_the_user_has_painted_is_no_bug(viewer, labels, messages):
+    """The thread reads the labels twice, and may meet an id that was not there before."""
+    task = LinkingTask(viewer, labels, 0, over_time=False)
+    with pytest.raises(IndexError):
+        task.show_error(IndexError("index 6000 is out of bounds"))
+    labels.paint((5, 5, 90), 6000)
+    task.show_error(IndexError("index 6000 is out of bounds"))
+    assert messages[-1][0] == "warning"
+    assert "The labels were changed meanwhile" in messages[-1][1]
 
 
 def test_cancel_ends_it(qtbot, widget, labels):

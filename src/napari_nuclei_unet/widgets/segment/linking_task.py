@@ -134,6 +134,13 @@ class LinkingTask(Task):
         noun = "tracks" if self._over_time else "nuclei joined"
         self.message = f"{linked.count:,} {noun} along {axis_name(layer, self._axis)}"
 
+    def show_error(self, error: Exception) -> None:
+        """Show why the task has failed: the thread reads labels that the user may change."""
+        if self._state.revision == self._revision:
+            super().show_error(error)
+        else:
+            show_warning(LABELS_CHANGED_WHILE_LINKING)
+
     def on_end(self) -> None:
         """Release the labels."""
         self._state.busy = ""
