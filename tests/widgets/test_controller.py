@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QThreadPool
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.progress import Step
@@ -103,6 +103,17 @@ def test_a_cancelled_task_has_no_result(qtbot, controller):
         task.may_go_on.set()
     assert controller.states[-2:] == [RunState.CANCELLING, RunState.IDLE]
     assert (task.result, task.ended, task.cancelled) == (None, 1, 1)
+
+
+def test_a_task_that_returned_before_the_click_is_cancelled_all_the_same(qtbot, controller):
+    task = Count()
+    task.may_go_on.set()
+    with qtbot.waitSignal(controller.finished):
+        controller.start(task)
+        assert QThreadPool.globalInstance().waitForDone(10_000)  # its signals wait
+        controller.cancel()
+    assert (task.result, task.ended, task.cancelled) == (None, 1, 1)
+    assert controller.state is RunState.IDLE
 
 
 def test_a_failed_task_ends_and_says_why(qtbot, controller):

@@ -260,6 +260,8 @@ class Controller(QObject):
             show_warning(reason)
 
     def _on_result(self, result: Any) -> None:
+        if self.state is RunState.CANCELLING:  # the thread was faster than the click
+            return
         task = self._take_task()
         self._follow_up = task.follow_up(result) if self.state is RunState.STOPPING else None
         if self._follow_up is not None:
