@@ -100,6 +100,11 @@ class FeaturesTable:
         assert layer is not None
         return layer
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the labels were removed and collected; Qt may still deliver events of theirs."""
+        return self._layer() is None
+
     def plane(self, index: LabelsIndex) -> PlaneFeatures | None:
         """Return the features of a plane, if it was measured, or waits for it."""
         self._flush(index)
@@ -224,7 +229,7 @@ class FeaturesTable:
 
     def publish_changes(self) -> None:
         """Set ``features`` of the layer, if they are outdated."""
-        if self._published is None:
+        if self._published is None and not self.is_gone:
             self.publish()
 
     def _publish_kept(self, is_kept: NDArray[np.bool_]) -> None:

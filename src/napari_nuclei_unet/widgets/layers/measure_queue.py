@@ -83,6 +83,7 @@ class MeasureQueue(QObject):
         self._job.returned.connect(self._on_measured)
         self._job.failed.connect(self._on_failed)
         self._job.finished.connect(self._on_finished)
+        self.destroyed.connect(self.waiting.clear)  # with the labels
 
     @property
     def is_empty(self) -> bool:
@@ -114,6 +115,8 @@ class MeasureQueue(QObject):
     def _start(self) -> None:
         if self._job.is_running:
             return  # _on_finished calls this again
+        if self._table.is_gone:
+            self.clear()
         if not self.waiting:  # they were flushed, or dropped
             self._end()
             return
@@ -128,6 +131,8 @@ class MeasureQueue(QObject):
 
     def _on_measured(self, measurements: pd.DataFrame) -> None:
         assert self._measuring is not None
+        if self._table.is_gone:
+            return
         plane, revision = self._measuring
         is_latest = self.waiting.get(plane_key(plane.index)) is plane
         if is_latest and self._table.history.revision == revision:
