@@ -9,6 +9,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets import SegmentWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
+from napari_nuclei_unet.widgets.segment.linking_task import LinkingTask
 from widgets.conftest import click, click_and_wait, move, status
 
 
@@ -69,6 +70,17 @@ def test_a_plane_that_is_not_measured_yet_gets_the_ids_once(qtbot, widget, label
         click(widget, "join_slices")
     assert status(widget) == "2 nuclei joined along z"
     assert set(labels.features["index"]) == {1, 2}
+
+
+def test_an_error_after_the_user_has_painted_is_no_bug(viewer, labels, messages):
+    """The thread reads the labels twice, and may meet an id that was not there before."""
+    task = LinkingTask(viewer, labels, 0, over_time=False)
+    with pytest.raises(IndexError):
+        task.show_error(IndexError("index 6000 is out of bounds"))
+    labels.paint((5, 5, 90), 6000)
+    task.show_error(IndexError("index 6000 is out of bounds"))
+    assert messages[-1][0] == "warning"
+    assert "The labels were changed meanwhile" in messages[-1][1]
 
 
 def test_cancel_ends_it(qtbot, widget, labels):

@@ -125,6 +125,32 @@ def test_sliders_keep_the_table_in_step(qtbot, widget, labels):
     assert len(labels.features) == 0
 
 
+@pytest.mark.parametrize("ask", ["accept", "save", "delete"])
+def test_who_needs_the_table_right_after_a_slider_has_the_new_one(
+    qtbot, widget, labels, review, tmp_path, ask
+):
+    move(widget, "minimum_area", 500)  # no disc is as large
+    settle(qtbot, widget)
+    assert not len(labels.features)
+    move(widget, "minimum_area", 5)
+    qtbot.waitUntil(lambda: not widget.retuner.is_busy)
+    assert not len(labels.features)  # it is measured when the slider stays
+    if ask == "accept":
+        review.next()
+        review.accept()
+        assert "1 of 3 reviewed" in said(review)
+    elif ask == "save":
+        with qtbot.waitSignal(review.finished):
+            review.save(tmp_path / "nuclei.csv")
+        qtbot.waitUntil(lambda: "Saved" in said(review))
+    else:
+        use(review, DELETE, labels, (20, 25))
+    before = said(review)
+    settle(qtbot, widget)
+    assert set(labels.features["index"]) == set(np.unique(labels.data)) - {0}
+    assert said(review) == before
+
+
 def test_channels_and_colours_are_measured_one_by_one(qtbot, viewer, review, make_discs):
     grey = make_discs((60, 60), [(30, 30)])
     mask = (grey > grey.mean()).astype(np.int32)

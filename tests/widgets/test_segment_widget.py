@@ -289,6 +289,46 @@ def test_locked_labels_are_not_touched(qtbot, viewer, widget, three_discs, messa
     np.testing.assert_array_equal(labels.data, before)
 
 
+def test_labels_that_are_locked_during_a_run_stay_as_they_are(qtbot, viewer, widget, big):
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    before = labels.data.copy()
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
+        click(widget, "segment")
+        labels.editable = False
+    assert not labels.editable
+    np.testing.assert_array_equal(labels.data, before)
+    assert len(labels_in(viewer)) == 2
+
+
+def test_labels_that_are_locked_while_a_slider_moves_stay_as_they_are(qtbot, viewer, widget, big):
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    before = labels.data.copy()
+    widget.retuner.stepped.connect(lambda _: setattr(labels, "editable", False))
+    move(widget, "minimum_area", 400)
+    settle(qtbot, widget)
+    assert "are locked" in status(widget)
+    np.testing.assert_array_equal(labels.data, before)
+
+
+def test_a_part_that_is_kept_replaces_no_correction(qtbot, viewer, widget, big, preferences):
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    labels.paint((5, 5), 777)
+    preferences.on_cancel = "keep"
+    many_tiles(widget)
+    tiles = []
+    widget.controller.stepped.connect(tiles.append)
+    click(widget, "segment")
+    qtbot.waitUntil(lambda: bool(tiles) and tiles[-1].done > 20, timeout=60_000)
+    click(widget, "cancel")
+    settle(qtbot, widget)
+    assert "in the part that was finished" in status(widget)
+    assert labels.data[5, 5] == 777
+    assert len(labels_in(viewer)) == 2
+
+
 def test_choices_follow_layers_that_are_renamed(viewer, widget, three_discs):
     viewer.add_image(three_discs, name="first")
     second = viewer.add_image(three_discs, name="second")

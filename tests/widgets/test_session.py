@@ -1,18 +1,23 @@
 """What docks of a viewer share, and how long it lives."""
 
 import gc
+import subprocess
+import sys
 import threading
+import time
 
 import numpy as np
+import pytest
 from conftest import discs
 from napari.components import ViewerModel
 from napari.layers import Labels
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QCoreApplication, QObject, QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_nuclei_unet.widgets.common.lifetime import delete_with
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState, PlaneState
 from napari_nuclei_unet.widgets.layers.measure_queue import UnmeasuredPlane
+from napari_nuclei_unet.widgets.layers.measurements import create_labels_measurement_source
 from napari_nuclei_unet.widgets.session.session import Session
 from widgets.conftest import click_and_wait
 
@@ -38,6 +43,18 @@ def test_an_object_of_qt_is_deleted_in_its_own_thread(qtbot):
         thread.join()
 
 
+def test_a_layer_may_be_opened_while_torch_loads():
+    """The thread makes a layer, too, and units are not defined twice."""
+    code = (
+        "import pint\n"
+        "from napari_nuclei_unet.widgets.session import warm_up\n"
+        "warm_up.start_in_background = lambda _: None\n"
+        "warm_up.start_warm_up()\n"
+        "assert type(pint.get_application_registry().get()) is not pint.registry.LazyRegistry\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
 def test_one_session_for_each_viewer():
     viewer, other = ViewerModel(), ViewerModel()
     assert Session.of(viewer) is Session.of(viewer)
@@ -52,6 +69,26 @@ def test_one_state_for_each_layer_that_ends_with_it(qtbot):
     with qtbot.waitSignal(state.features.queue.destroyed):
         del layer
         gc.collect()
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_labels_that_are_removed_are_not_measured(qtbot, deleted):
+    layer = Labels(np.zeros((9, 9), np.int32))
+    queue, told = LabelsState.of(layer).features.queue, []
+    source = create_labels_measurement_source(layer, PLANE, None, None)
+    queue.put(UnmeasuredPlane(PLANE, source, source), 0 if deleted else 20)
+    del layer, source
+    gc.collect()
+    if deleted:
+        with qtbot.waitSignal(queue.destroyed):
+            pass
+    else:  # Qt deletes nothing before its loop of events goes on
+        queue.emptied.connect(lambda: told.append(True))
+        until = time.monotonic() + 10
+        while not told and time.monotonic() < until:
+            QCoreApplication.processEvents()
+        assert told
+    assert queue.is_empty
 
 
 def test_a_plane_is_empty_written_or_edited(qtbot):

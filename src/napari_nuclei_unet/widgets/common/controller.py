@@ -272,7 +272,7 @@ class Controller(QObject):
 
     def _on_result(self, result: Any) -> None:
         task = self._take_task()
-        if self.state is RunState.CANCELLING:
+        if self.state is RunState.CANCELLING:  # the thread was faster than the click
             self._end_cancelled(task, result)
             return
         self._follow_up = task.follow_up(result) if self.state is RunState.STOPPING else None

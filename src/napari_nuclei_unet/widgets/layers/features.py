@@ -100,10 +100,20 @@ class FeaturesTable:
         assert layer is not None
         return layer
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the labels were removed and collected; Qt may still deliver events of theirs."""
+        return self._layer() is None
+
     def plane(self, index: LabelsIndex) -> PlaneFeatures | None:
         """Return the features of a plane, if it was measured, or waits for it."""
         self._flush(index)
         return self.planes.get(plane_key(index))
+
+    def measure_now(self) -> None:
+        """Measure the planes that wait, and show the table, before somebody acts on its rows."""
+        self._flush()
+        self.publish_changes()
 
     def _flush(self, index: LabelsIndex | None = None) -> None:
         if self.queue.waiting:
@@ -220,6 +230,11 @@ class FeaturesTable:
         layer.features = table
         self._published = layer.features
 
+    def publish_changes(self) -> None:
+        """Set ``features`` of the layer, if they are outdated."""
+        if self._published is None and not self.is_gone:
+            self.publish()
+
     def _publish_kept(self, is_kept: NDArray[np.bool_]) -> None:
         """Drop rows of the published table, where that is what building it anew would give."""
         layer, published = self.layer, self._published
@@ -231,7 +246,7 @@ class FeaturesTable:
 
     def world_table(self) -> pd.DataFrame:
         """Build the table of all planes; those that wait are measured now."""
-        self._flush()
+        self.measure_now()
         return self._build_table()
 
     def _build_table(self) -> pd.DataFrame:

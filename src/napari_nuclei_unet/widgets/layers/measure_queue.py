@@ -83,6 +83,7 @@ class MeasureQueue(QObject):
         self._job.returned.connect(self._on_measured)
         self._job.failed.connect(self._on_failed)
         self._job.finished.connect(self._on_finished)
+        self.destroyed.connect(self.waiting.clear)  # with the labels
 
     @property
     def is_empty(self) -> bool:
@@ -103,7 +104,7 @@ class MeasureQueue(QObject):
         self.waiting.clear()
 
     def flush(self, index: LabelsIndex | None = None) -> None:
-        """Measure a plane, or all, at once: somebody needs the table now."""
+        """Measure a plane, or all, at once: somebody needs the rows now. The rest follows soon."""
         waiting = dict(self.waiting)
         if index is not None:
             key = plane_key(index)
@@ -120,8 +121,10 @@ class MeasureQueue(QObject):
     def _start(self) -> None:
         if self._job.is_running:
             return  # _on_finished calls this again
-        if not self.waiting:  # they were measured for somebody, or dropped
-            self.emptied.emit()
+        if self._table.is_gone:
+            self.clear()
+        if not self.waiting:  # they were flushed, or dropped
+            self._end()
             return
         plane = next(iter(self.waiting.values()))
         labels = self._table.read_plane(plane.index)
@@ -135,6 +138,8 @@ class MeasureQueue(QObject):
 
     def _on_measured(self, measurements: pd.DataFrame) -> None:
         assert self._measuring is not None
+        if self._table.is_gone:
+            return
         plane, revision = self._measuring
         is_latest = self.waiting.get(plane_key(plane.index)) is plane
         if is_latest and self._table.history.revision == revision:
@@ -148,10 +153,12 @@ class MeasureQueue(QObject):
 
     def _on_finished(self) -> None:
         self._measuring = None
-        if not self.waiting:
-            self.emptied.emit()
-        elif not self._timer.isActive():
+        if not self._timer.isActive():
             self._start()
+
+    def _end(self) -> None:
+        self._table.publish_changes()
+        self.emptied.emit()
 
     def _set(self, plane: UnmeasuredPlane, measurements: pd.DataFrame) -> None:
         self._table.set_measurements(

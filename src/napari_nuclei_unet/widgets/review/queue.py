@@ -81,10 +81,14 @@ class ReviewQueue(Panel):
 
     def next(self, *_: object) -> None:
         """Show the least confident nucleus that has not been reviewed."""
-        if self._state is None or not self._state.features.planes:
-            self.message.emit(LABELS_NEEDED if self._state is None else NOT_MEASURED)
+        if self._state is None:
+            self.message.emit(LABELS_NEEDED)
             return
         table = self._state.features
+        table.measure_now()
+        if not table.planes:
+            self.message.emit(NOT_MEASURED)
+            return
         if self._current_nucleus is not None:
             self._previous_nuclei.append(self._current_nucleus)
         doubtful = self._least_confident(table)
@@ -101,6 +105,8 @@ class ReviewQueue(Panel):
 
     def back(self, *_: object) -> None:
         """Show the previous nucleus again, and undo its acceptance."""
+        if self._state is not None:
+            self._state.features.measure_now()
         while self._state is not None and self._previous_nuclei:
             (plane, label), table = self._previous_nuclei.pop(), self._state.features
             row = plane.row(label)
@@ -140,6 +146,7 @@ class ReviewQueue(Panel):
         """Return the nucleus on view, if it is still there."""
         if self._state is not None and self._current_nucleus is not None:
             (plane, label), table = self._current_nucleus, self._state.features
+            table.measure_now()
             # segmenting or measuring again replaces the plane
             if table.plane(plane.index) is plane and plane.row(label) is not None:
                 return table, plane, label

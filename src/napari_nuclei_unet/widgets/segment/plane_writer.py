@@ -67,9 +67,13 @@ class PlaneWriter:
             return None
         place = source.placement
         layer = self.find_layer(source, place)
-        if layer is not None and retuned.inside is None and self.is_edited(layer, place):
+        # of a run over the whole plane that was stopped, too, only a part is written
+        if layer is not None and (
+            not layer.editable or (source.region is None and self.is_edited(layer, place))
+        ):
             detach_labels(layer)
-            show_info(f"What you have corrected in '{layer.name}' stays as it is.")
+            kept = "What you have corrected in" if layer.editable else "What you have locked,"
+            show_info(f"{kept} '{layer.name}' stays as it is.")
             layer = None
         with report_user_errors():
             layer = self.show(source, retuned, layer, place)

@@ -125,7 +125,9 @@ class Retuner(QObject):
         elif result.state.revision != self._revision and not result.is_unedited():
             self.message.emit(LABELS_EDITED_BY_HAND)
         else:
-            self.retuned.emit(result, retuned)
+            with report_user_errors(self.message.emit):
+                result.state.check_writable()
+                self.retuned.emit(result, retuned)
 
     def _on_failed(self, error: Exception) -> None:
         if isinstance(error, LabelsEditedError):

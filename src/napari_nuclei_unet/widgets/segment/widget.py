@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -327,11 +328,14 @@ class SegmentWidget(QWidget):
         queue = result.state.features.queue
         if not queue.is_empty and queue not in self._queues:
             self._queues.add(queue)
-            queue.emptied.connect(self._check_settled)
+            for signal in (queue.emptied, queue.destroyed):
+                signal.connect(self._check_settled)
 
-    def _check_settled(self) -> None:
+    def _check_settled(self, *_: object) -> None:
         for queue in [queue for queue in self._queues if queue.is_empty]:
-            queue.emptied.disconnect(self._check_settled)
+            with suppress(RuntimeError):  # it was deleted with its labels
+                queue.emptied.disconnect(self._check_settled)
+                queue.destroyed.disconnect(self._check_settled)
             self._queues.discard(queue)
         if self.is_settled:
             self.finished.emit()

@@ -20,7 +20,18 @@ LIBRARY_NAMES = {"linux": "libtorch_cpu.so", "darwin": "libtorch_cpu.dylib"}
 @cache
 def start_warm_up() -> None:
     """Load torch, and what napari needs for its first labels; once, in a thread."""
+    _define_units()
     start_in_background(_warm_up)
+
+
+def _define_units() -> None:
+    """Have pint define its units, which takes 0.2 s, before a thread does.
+
+    Meanwhile a layer that is opened in another thread would fail: 'pixel' is not defined.
+    """
+    from napari.utils.transforms import Affine
+
+    Affine(ndim=2)
 
 
 def _warm_up() -> None:
