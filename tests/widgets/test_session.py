@@ -102,3 +102,16 @@ def test_what_was_painted_before_a_region_was_segmented_is_not_replaced(qtbot, v
     widget.source_form.region.value = "whole image"
     click_and_wait(qtbot, widget)
     assert labels.data[50, 5] == 9
+
+
+def test_a_region_of_an_image_of_another_shape_replaces_no_edits(qtbot, viewer, widget):
+    image = viewer.add_image(discs((60, 80), [(15, 15), (40, 60)]), name="cells")
+    click_and_wait(qtbot, widget)
+    labels = viewer.layers["cells nuclei"]
+    labels.paint((50, 5), 9)
+    image.data = discs((70, 80), [(15, 15), (40, 60)])
+    box = viewer.add_shapes([[[30, 45], [30, 75], [55, 75], [55, 45]]], shape_type="polygon")
+    widget.source_form.region.value = box
+    click_and_wait(qtbot, widget)
+    assert (labels.data.shape, labels.data[50, 5]) == ((60, 80), 9)
+    assert viewer.layers["cells nuclei [1]"].data.shape == (70, 80)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 from napari.utils.notifications import show_info, show_warning
+from numpy.typing import NDArray
 
 from ..common.notify import report_user_errors
 from ..layers.image_source import ImageSource
@@ -18,6 +19,7 @@ from ..session.model_registry import MODEL_REGISTRY
 from ..session.plane_result import PlaneResult, RetunedPlane
 
 if TYPE_CHECKING:
+    import numpy as np
     from napari.components import ViewerModel
 
     from ..session.session import Session
@@ -67,7 +69,7 @@ class PlaneWriter:
             return None
         place = source.placement
         layer = self.find_layer(source, place)
-        if layer is not None and retuned.inside is None and self.is_edited(layer, place):
+        if layer is not None and self.overwrites_edits(layer, place, retuned.inside):
             detach_labels(layer)
             show_info(f"What you have corrected in '{layer.name}' stays as it is.")
             layer = None
@@ -82,12 +84,14 @@ class PlaneWriter:
         """Find the labels that a plane is written into."""
         return find_labels_layer(self.viewer, source.image, len(place.shape))
 
-    def is_edited(self, layer: Labels, place: LayerPlacement) -> bool:
-        """Return whether the user has edited the labels of a plane."""
+    def overwrites_edits(
+        self, layer: Labels, place: LayerPlacement, inside: NDArray[np.bool_] | None
+    ) -> bool:
+        """Return whether a plane would overwrite labels that the user has edited; a region may."""
         state = LabelsState.of(layer)
         if layer.data.shape != place.shape:  # all of them would be replaced
             return state.has_edits
-        return state.plane_state(place.index) is PlaneState.EDITED
+        return inside is None and state.plane_state(place.index) is PlaneState.EDITED
 
     def show(
         self,
