@@ -69,7 +69,11 @@ class PlaneWriter:
             return None
         place = source.placement
         layer = self.find_layer(source, place)
-        if layer is not None and self.overwrites_edits(layer, place, retuned.inside):
+        if layer is not None and not layer.editable:  # since the run has begun
+            detach_labels(layer)
+            show_info(f"'{layer.name}' is locked and stays as it is.")
+            layer = None
+        elif layer is not None and self.overwrites_edits(layer, place, retuned.inside):
             detach_labels(layer)
             show_info(f"What you have corrected in '{layer.name}' stays as it is.")
             layer = None
