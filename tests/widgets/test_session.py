@@ -169,3 +169,28 @@ def measured_again(state):
     (plane,) = state.features.planes.values()
     source = plane.measurement_source
     return UnmeasuredPlane(plane.index, source, source)
+
+
+def test_a_region_of_an_image_of_another_shape_replaces_no_edits(qtbot, viewer, widget):
+    image = viewer.add_image(discs((60, 80), [(15, 15), (40, 60)]), name="cells")
+    click_and_wait(qtbot, widget)
+    labels = viewer.layers["cells nuclei"]
+    labels.paint((50, 5), 9)
+    image.data = discs((70, 80), [(15, 15), (40, 60)])
+    box = viewer.add_shapes([[[30, 45], [30, 75], [55, 75], [55, 45]]], shape_type="polygon")
+    widget.source_form.region.value = box
+    click_and_wait(qtbot, widget)
+    assert (labels.data.shape, labels.data[50, 5]) == ((60, 80), 9)
+    assert viewer.layers["cells nuclei [1]"].data.shape == (70, 80)
+
+
+def test_labels_that_are_locked_during_a_run_stay_locked_and_as_they_are(qtbot, viewer, widget):
+    viewer.add_image(discs((60, 80), [(15, 15), (40, 60)]), name="cells")
+    click_and_wait(qtbot, widget)
+    labels = viewer.layers["cells nuclei"]
+    labels.paint((50, 5), 9)
+    labels.undo()
+    widget.controller.stepped.connect(lambda _: setattr(labels, "editable", False))
+    click_and_wait(qtbot, widget)
+    assert not labels.editable
+    assert viewer.layers["cells nuclei [1]"].data.any()

@@ -67,9 +67,8 @@ class PlaneWriter:
             return None
         place = source.placement
         layer = self.find_layer(source, place)
-        # of a run over the whole plane that was stopped, too, only a part is written
         if layer is not None and (
-            not layer.editable or (source.region is None and self.is_edited(layer, place))
+            not layer.editable or self.overwrites_edits(layer, place, source)
         ):
             detach_labels(layer)
             kept = "What you have corrected in" if layer.editable else "What you have locked,"
@@ -86,12 +85,15 @@ class PlaneWriter:
         """Find the labels that a plane is written into."""
         return find_labels_layer(self.viewer, source.image, len(place.shape))
 
-    def is_edited(self, layer: Labels, place: LayerPlacement) -> bool:
-        """Return whether the user has edited the labels of a plane."""
+    def overwrites_edits(self, layer: Labels, place: LayerPlacement, source: ImageSource) -> bool:
+        """Return whether a plane would overwrite labels that the user has edited.
+
+        A region may; but not the part of a whole plane that a stopped run has finished.
+        """
         state = LabelsState.of(layer)
         if layer.data.shape != place.shape:  # all of them would be replaced
             return state.has_edits
-        return state.plane_state(place.index) is PlaneState.EDITED
+        return source.region is None and state.plane_state(place.index) is PlaneState.EDITED
 
     def show(
         self,

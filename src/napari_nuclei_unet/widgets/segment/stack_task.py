@@ -167,7 +167,7 @@ class StackTask(Task):
         retuned, place = output.retuned, source.placement
         assert retuned is not None
         layer = stack.layer or writer.find_layer(source, place)
-        if layer is not None and retuned.inside is None and writer.is_edited(layer, place):
+        if layer is not None and writer.overwrites_edits(layer, place, source):
             stack.edited.add(number)
             return
         refresh = is_on_view(writer.viewer, source.image, source.plane_index)
