@@ -73,7 +73,7 @@ def test_a_plane_that_is_not_measured_yet_gets_the_ids_once(qtbot, widget, label
 
 def test_cancel_ends_it(qtbot, widget, labels):
     before = labels.data.copy()
-    during_joining(qtbot, widget, lambda: widget.controller.cancel())
+    during_joining(qtbot, widget, lambda: click(widget, "cancel"))
     np.testing.assert_array_equal(labels.data, before)
     assert LabelsState.of(labels).busy == ""
     assert status(widget) == "Cancelled."
