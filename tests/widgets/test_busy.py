@@ -85,7 +85,7 @@ def test_an_error_after_the_user_has_painted_is_no_bug(viewer, labels, messages)
 
 def test_cancel_ends_it(qtbot, widget, labels):
     before = labels.data.copy()
-    during_joining(qtbot, widget, lambda: widget.controller.cancel())
+    during_joining(qtbot, widget, lambda: click(widget, "cancel"))
     np.testing.assert_array_equal(labels.data, before)
     assert LabelsState.of(labels).busy == ""
     assert status(widget) == "Cancelled."

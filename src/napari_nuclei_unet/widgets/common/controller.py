@@ -52,6 +52,8 @@ class Task:
         Shown until its first step.
     is_whole : bool
         Whether what a stopped task has finished is complete, so that it is kept unasked.
+    has_parts : bool
+        Whether there is something to keep of a task that is stopped; else stopping cancels it.
     keeps_rest : bool
         Whether the rest of a task that was stopped before can be done after this one, too.
     seconds : float
@@ -65,6 +67,7 @@ class Task:
     title = ""
     begins = "Starting …"
     is_whole = keeps_rest = False
+    has_parts = True
     seconds = 0.0
     message = reason = ""
     _began = _steps_began = 0.0
@@ -204,7 +207,9 @@ class Controller(QObject):
 
     def stop(self) -> None:
         """Stop at the end of the current step, and keep what is finished."""
-        if self.state is RunState.RUNNING:
+        if self.task is not None and not self.task.has_parts:
+            self.cancel()
+        elif self.state is RunState.RUNNING:
             self._move(RunState.STOPPING)
             self._job.stop()
 

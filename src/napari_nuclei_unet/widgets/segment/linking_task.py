@@ -93,7 +93,7 @@ class LinkingTask(Task):
         If the labels cannot be changed, or not linked along the axis.
     """
 
-    keeps_rest = True
+    has_parts, keeps_rest = False, True
 
     def __init__(self, viewer: ViewerModel, layer: Labels, axis: int, over_time: bool) -> None:
         state = LabelsState.of(layer)
