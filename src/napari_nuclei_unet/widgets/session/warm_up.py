@@ -9,6 +9,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from napari.utils.transforms import Affine
+
 from ...params import SegmentParams
 from ...provenance.record import Provenance
 from ..common.job import start_in_background
@@ -29,8 +31,6 @@ def _define_units() -> None:
 
     Meanwhile a layer that is opened in another thread would fail: 'pixel' is not defined.
     """
-    from napari.utils.transforms import Affine
-
     Affine(ndim=2)
 
 
