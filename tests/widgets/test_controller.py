@@ -145,6 +145,20 @@ def test_a_bug_in_showing_a_result_is_no_end_of_the_dock(qtbot, controller):
     assert (controller.state, task.ended) == (RunState.IDLE, 1)
 
 
+def test_a_bug_in_showing_a_step_ends_the_task_and_is_reported_once(qtbot, controller):
+    task = Count()
+    task.may_go_on.set()
+
+    def fail(_):
+        raise ZeroDivisionError
+
+    task.on_step = fail
+    with qtbot.captureExceptions() as bugs, qtbot.waitSignal(controller.finished):
+        controller.start(task)
+    assert [kind for kind, *_ in bugs] == [ZeroDivisionError]
+    assert (controller.state, task.result, task.ended) == (RunState.IDLE, None, 1)
+
+
 def test_no_other_move_is_possible(qtbot, controller):
     task = Count()
     controller.start(task)

@@ -194,3 +194,11 @@ def test_labels_that_are_locked_during_a_run_stay_locked_and_as_they_are(qtbot, 
     click_and_wait(qtbot, widget)
     assert not labels.editable
     assert viewer.layers["cells nuclei [1]"].data.any()
+
+
+def test_planes_that_were_painted_without_a_run_are_edits(qtbot):
+    layer = Labels(np.zeros((3, 9, 9), np.int32))
+    state = LabelsState.of(layer)
+    assert not state.has_edits
+    layer.paint((2, 4, 4), 1)
+    assert state.has_edits

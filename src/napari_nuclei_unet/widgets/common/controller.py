@@ -215,7 +215,7 @@ class Controller(QObject):
 
     def cancel(self) -> None:
         """Stop at the end of the current step; what the task has not shown yet is lost."""
-        if self.state in (RunState.RUNNING, RunState.STOPPING):
+        if self.task is not None and self.state in (RunState.RUNNING, RunState.STOPPING):
             self._move(RunState.CANCELLING)
             self._job.cancel()
 
@@ -260,6 +260,9 @@ class Controller(QObject):
         except UserError as error:
             self._abort(task, name_controls(error))
             return
+        except Exception:  # a bug is reported once, not at each step
+            self.cancel()
+            raise
         self.stepped.emit(step)
         if self._throttle.is_due(step) and self.state is RunState.RUNNING:
             self.progressed.emit(step.done, step.total, task.status(step))

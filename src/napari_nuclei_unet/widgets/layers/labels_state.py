@@ -171,9 +171,14 @@ class LabelsState:
 
     @property
     def has_edits(self) -> bool:
-        """Whether any plane was edited since it was written."""
-        parts = self._parts_on(None)
-        return not all(part.is_unedited(self.read_plane(part.index)) for part in parts)
+        """Whether any plane was edited since it was written, or without a run."""
+        parts, data = self._parts_on(None), self.layer.data
+        if not all(part.is_unedited(self.read_plane(part.index)) for part in parts):
+            return True
+        unwritten = np.asarray(data) != 0
+        for part in parts:
+            unwritten[part.index] &= False if part.inside is None else ~part.inside
+        return bool(unwritten.any())
 
     def forget_written(self) -> None:
         """Forget what was written; the array is another."""

@@ -317,11 +317,12 @@ class SegmentWidget(QWidget):
         return None
 
     def _on_retuned(self, result: PlaneResult, retuned: RetunedPlane) -> None:
-        result.update(retuned)
-        self._watch_queue(result)
-        self._status_panel.show_message(
-            summarize_plane(retuned, result.source, None) + stale_ids_warning(result.layer)
-        )
+        with report_user_errors(self._status_panel.show_message):
+            result.update(retuned)
+            self._watch_queue(result)
+            self._status_panel.show_message(
+                summarize_plane(retuned, result.source, None) + stale_ids_warning(result.layer)
+            )
 
     def _watch_queue(self, result: PlaneResult) -> None:
         """Do not finish before labels are measured."""
