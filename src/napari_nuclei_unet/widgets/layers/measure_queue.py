@@ -95,6 +95,11 @@ class MeasureQueue(QObject):
         self.waiting[plane_key(plane.index)] = plane
         self._timer.start(delay)
 
+    def postpone(self) -> None:
+        """Wait anew; labels that are about to be replaced need not be measured."""
+        if self._timer.isActive():
+            self._timer.start(MEASURE_DELAY_MS)
+
     def discard(self, index: LabelsIndex) -> None:
         """Drop a plane that was measured otherwise, or is gone."""
         self.waiting.pop(plane_key(index), None)

@@ -107,6 +107,7 @@ class Retuner(QObject):
             if (found := self._find()) is not None:
                 result, params = found
                 result.state.check_writable()
+                result.state.features.queue.postpone()
                 self._retuning, self._revision = result, result.state.revision
                 if self._relief is None or not self._relief.belongs_to(result.prediction):
                     self._relief = Relief(result.prediction)
