@@ -95,7 +95,6 @@ class LabelsState:
     """
 
     def __init__(self, layer: Labels) -> None:
-        self._layer = weakref.ref(layer)
         self._ids: LabelIds | None = None
         self._parts: dict[tuple[int | None, ...], list[WrittenPart]] = {}
         self._writes = 0
@@ -115,9 +114,7 @@ class LabelsState:
     @property
     def layer(self) -> Labels:
         """The labels layer."""
-        layer = self._layer()
-        assert layer is not None
-        return layer
+        return self.features.layer
 
     @property
     def ids(self) -> LabelIds:
