@@ -105,6 +105,18 @@ def test_docstrings_of_functions_open_with_a_verb():
     assert not odd
 
 
+def test_modules_and_functions_are_short():
+    long = []
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text("utf-8")
+        if len(text.splitlines()) > 350:
+            long.append(path.name)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.body[0].end_lineno > 60:
+                long.append(f"{path.name}:{node.name}")  # without its docstring
+    assert not long
+
+
 def test_a_module_says_why_its_functions_import():
     odd = []
     for path in PACKAGE.rglob("*.py"):

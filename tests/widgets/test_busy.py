@@ -10,7 +10,7 @@ from napari_nuclei_unet.widgets import SegmentWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
 from napari_nuclei_unet.widgets.segment.linking_task import LinkingTask
-from widgets.conftest import click, click_and_wait, move, status
+from widgets.conftest import click, click_and_wait, move, settle, status
 
 
 @pytest.fixture
@@ -110,3 +110,37 @@ def test_a_dock_that_is_closed_meanwhile_leaves_no_labels_busy(qtbot, viewer, wi
     qtbot.waitUntil(lambda: not LabelsState.of(labels).busy)
     click_and_wait(qtbot, widget, "join_slices")
     assert status(widget) == "2 nuclei joined along z"
+
+
+def test_a_plane_that_was_segmented_meanwhile_gets_labels_of_its_own(
+    qtbot, viewer, widget, labels, messages
+):
+    before = labels.data.copy()
+    widget.source_form.planes.kind.value = "this one"
+
+    def get_busy(_):
+        LabelsState.of(labels).busy = "joining slices"
+
+    widget.controller.stepped.connect(get_busy)
+    click_and_wait(qtbot, widget)
+    np.testing.assert_array_equal(labels.data, before)
+    assert viewer.layers[-1] is not labels
+    assert "'cells nuclei', which is busy (joining slices), stays as it is." in messages[-1][1]
+
+
+def test_a_stack_whose_labels_get_busy_ends(qtbot, widget, labels, messages):
+    def get_busy(step):
+        LabelsState.of(labels).busy = "joining slices"
+
+    before = labels.data.copy()
+    widget.controller.stepped.connect(get_busy)
+    click_and_wait(qtbot, widget)
+    np.testing.assert_array_equal(labels.data, before)
+    assert "The labels 'cells nuclei' are busy: joining slices." in messages[-1][1]
+
+
+def test_a_slider_that_was_moved_just_before_joining_counts(qtbot, widget, labels):
+    move(widget, "threshold", 0.9)
+    click_and_wait(qtbot, widget, "join_slices")
+    settle(qtbot, widget)
+    assert labels.metadata["napari_nuclei_unet"]["params"]["threshold"] == 0.9

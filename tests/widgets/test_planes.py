@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 import tempfile
 import threading
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -22,7 +23,7 @@ from napari_nuclei_unet.widgets.segment.plane_form import StackAxis, parse_plane
 from napari_nuclei_unet.widgets.segment.reproduce import ReproducePanel
 from napari_nuclei_unet.widgets.segment.stack_steps import StackPlaneStep
 from napari_nuclei_unet.widgets.session.session import Session
-from widgets.conftest import choose, click, click_and_wait, move, settle
+from widgets.conftest import choose, click, click_and_wait, move, no_thread_is_at_work, settle
 
 SHAPE = (48, 64)
 
@@ -238,6 +239,47 @@ def test_cancel_keeps_planes_and_continue_does_the_rest(qtbot, viewer, widget, b
     np.testing.assert_array_equal(labels.data[1:done], before[1:])
     assert "in 60 planes" in status(widget)
     assert button(widget, "continue_planes").isHidden()
+
+
+def test_a_stack_that_fails_does_not_say_that_it_was_cancelled(
+    qtbot, viewer, widget, bright_file, tmp_path
+):
+    model = Path(shutil.copy(bright_file, tmp_path / "mine.safetensors"))
+    widget.use_model_file(model)
+    add(viewer, stack_of(60), "long")
+    choose(widget, planes="all")
+    cancel_after(qtbot, widget, 3)
+    done = len(labels_in(viewer)[0].metadata[METADATA_KEY]["planes_written"])
+    model.unlink()
+    click_and_wait(qtbot, widget, "continue_planes")
+    rest = "planes are done. Continue does the rest."
+    assert status(widget) == f"Stopped by an error: {done} of 60 {rest}"
+
+
+def test_planes_that_were_written_before_their_dock_was_closed_are_recorded(
+    qtbot, viewer, bright_file
+):
+    dock = SegmentWidget(viewer)
+    dock.use_model_file(bright_file)
+    add(viewer, stack_of(60), "long")
+    choose(dock, planes="all")
+
+    def close_after_three(step):
+        if isinstance(step, StackPlaneStep) and step.plane >= 3:
+            dock.deleteLater()
+
+    dock.controller.stepped.connect(close_after_three)
+    with qtbot.waitSignal(dock.destroyed, timeout=60_000):
+        click(dock, "segment")
+    qtbot.waitUntil(no_thread_is_at_work)
+    (labels,) = labels_in(viewer)
+    written = {index for index, plane in enumerate(labels.data) if plane.any()}
+    assert 3 <= len(written) < 60
+
+    def recorded():
+        return {plane[0] for plane in labels.metadata[METADATA_KEY]["planes_written"]}
+
+    qtbot.waitUntil(lambda: recorded() == written)
 
 
 @pytest.mark.parametrize("name", ["tune_all", "join_slices"])

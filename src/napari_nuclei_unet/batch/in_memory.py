@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..arrays.boxes import enlarged
 from ..errors import UserError
 from ..io.atomic import atomic_write, file_crc32
 from ..io.labels import check_overwritable, write_labels_stack, write_labels_tiff
@@ -19,7 +20,8 @@ from ..labels.regionprops import measure
 from ..progress import Step, Stop, forward_stop
 from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference
-from ..segmentation.segment import enlarge_to_full_resolution
+from ..segmentation.normalization import check_plane
+from ..segmentation.segment import Segmentation
 from ..segmentation.stack import PlaneStep, SegmentedPlaneStep, segment_planes_steps
 from ..tracking.linking import LinkedLabels
 from .finish import describe_result, link_planes_steps, write_tracks
@@ -86,7 +88,9 @@ class _PlaneResults:
             return step if len(self.numbers) > 1 else Step(step.done, step.total)
         result = step.result
         if self.job.settings.level:
-            result = enlarge_to_full_resolution(result, step.plane_index.read(self.job.full.pixels))
+            result = _enlarge_to_full_resolution(
+                result, step.plane_index.read(self.job.full.pixels)
+            )
         number = self.numbers[step.plane_index]
         self.counts[number] = result.count
         self.packed[number] = zlib.compress(result.labels.tobytes(), 1)
@@ -143,3 +147,29 @@ class _PlaneResults:
             diameter=tuple(cast(float | None, plane.diameter) for plane in planes),
             zoom=tuple(cast(float, plane.zoom) for plane in planes),
         )
+
+
+def _enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:
+    """Enlarge a result of a lower level of a pyramid to full resolution.
+
+    Parameters
+    ----------
+    result : Segmentation
+    plane : ndarray, shape (Y, X) or (Y, X, C)
+        The same plane at full resolution.
+
+    Returns
+    -------
+    Segmentation
+        The same object where it is at full resolution already.
+    """
+    if result.labels.shape == plane.shape[:2]:
+        return result
+    inside = None if result.inside is None else enlarged(result.inside, plane.shape)
+    return dataclasses.replace(
+        result,
+        plane=check_plane(plane),
+        labels=enlarged(result.labels, plane.shape),
+        maps=np.stack([enlarged(values, plane.shape) for values in result.maps]),
+        inside=inside,
+    )

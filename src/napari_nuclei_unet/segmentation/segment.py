@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays.boxes import bounding_box, clip_labels, enlarged
+from ..arrays.boxes import bounding_box, clip_labels
 from ..arrays.roi import Polygons, Region
 from ..errors import UserError
 from ..models.model import THRESHOLD_NAMES, Model, ModelCard, load_model
@@ -298,32 +298,6 @@ def retune(
     provenance = dataclasses.replace(predicted.provenance, params=used)
     return Segmentation(
         predicted.plane, labels, predicted.maps, provenance, predicted.notices, predicted.inside
-    )
-
-
-def enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:
-    """Enlarge a result of a lower level of a pyramid to full resolution.
-
-    Parameters
-    ----------
-    result : Segmentation
-    plane : ndarray, shape (Y, X) or (Y, X, C)
-        The same plane at full resolution.
-
-    Returns
-    -------
-    Segmentation
-        The same object where it is at full resolution already.
-    """
-    if result.labels.shape == plane.shape[:2]:
-        return result
-    inside = None if result.inside is None else enlarged(result.inside, plane.shape)
-    return dataclasses.replace(
-        result,
-        plane=check_plane(plane),
-        labels=enlarged(result.labels, plane.shape),
-        maps=np.stack([enlarged(values, plane.shape) for values in result.maps]),
-        inside=inside,
     )
 
 

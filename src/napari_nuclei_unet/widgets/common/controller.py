@@ -62,6 +62,8 @@ class Task:
         Shown when it is over.
     reason : str
         Why it was aborted; empty: it was not.
+    error : Exception or None
+        With which it has failed, before :meth:`on_end`.
     """
 
     title = ""
@@ -70,6 +72,7 @@ class Task:
     has_parts = True
     seconds = 0.0
     message = reason = ""
+    error: Exception | None = None
     _began = _steps_began = 0.0
 
     def steps(self) -> Generator[Step, Stop, Any]:
@@ -116,6 +119,11 @@ class Task:
 
     def release(self) -> None:
         """Release what others wait for, when the thread has ended; of a dock that is gone, too."""
+
+    @property
+    def end_word(self) -> str:
+        """The word for the end of a task that has not done everything."""
+        return "Cancelled" if self.error is None else "Stopped by an error"
 
     def start_clock(self) -> None:
         """Start the clock."""
@@ -295,6 +303,7 @@ class Controller(QObject):
 
     def _on_failed(self, error: Exception) -> None:
         task = self._take_task()
+        task.error = error
         self._end(task)
         self.failed.emit(error)
         task.show_error(error)

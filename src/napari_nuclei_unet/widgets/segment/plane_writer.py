@@ -67,12 +67,9 @@ class PlaneWriter:
             return None
         place = source.placement
         layer = self.find_layer(source, place)
-        if layer is not None and (
-            not layer.editable or self.overwrites_edits(layer, place, source)
-        ):
+        if layer is not None and (kept := self._explain_kept(layer, place, source)):
             detach_labels(layer)
-            kept = "What you have corrected in" if layer.editable else "What you have locked,"
-            show_info(f"{kept} '{layer.name}' stays as it is.")
+            show_info(f"{kept} stays as it is.")
             layer = None
         with report_user_errors():
             layer = self.show(source, retuned, layer, place)
@@ -80,6 +77,16 @@ class PlaneWriter:
             self.display_options.show_map(result)
             return result
         return None
+
+    def _explain_kept(self, layer: Labels, place: LayerPlacement, source: ImageSource) -> str:
+        """Return what of labels must not be overwritten; empty: they may be."""
+        if busy := LabelsState.of(layer).busy:
+            return f"'{layer.name}', which is busy ({busy}),"
+        if not layer.editable:
+            return f"What you have locked, '{layer.name}'"
+        if self.overwrites_edits(layer, place, source):
+            return f"What you have corrected in '{layer.name}'"
+        return ""
 
     def find_layer(self, source: ImageSource, place: LayerPlacement) -> Labels | None:
         """Find the labels that a plane is written into."""

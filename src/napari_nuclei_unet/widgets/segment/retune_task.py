@@ -69,7 +69,8 @@ class RetuneTask(Task):
         if not isinstance(step, RetuneStep):
             return
         result, retuned = step.plane_result, step.retuned
-        if retuned is None or not self._predictions.contains(result) or not result.layer.editable:
+        is_writable = result.layer.editable and not result.state.busy
+        if retuned is None or not is_writable or not self._predictions.contains(result):
             self._stale += 1
         elif not result.is_unedited():
             self._edited += 1
@@ -94,7 +95,7 @@ class RetuneTask(Task):
 
     def _summary(self) -> str:
         planes = "1 plane" if self._tuned == 1 else f"{self._tuned:,} planes"
-        parts = [f"{planes} tuned"] if self._all_done else [f"Cancelled: {planes} tuned"]
+        parts = [f"{planes} tuned"] if self._all_done else [f"{self.end_word}: {planes} tuned"]
         if self._tuned:
             parts.append("1 nucleus" if self._nuclei == 1 else f"{self._nuclei:,} nuclei")
         if self._edited:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...arrays.axes import PlaneIndex
 from ...progress import Step, Stop
 from ...provenance.record import Provenance
-from ..common.controller import CANCELLED, Task
+from ..common.controller import Task
 from ..layers.geometry import is_on_view
 from ..layers.labels_layer import write_plane_labels
 from ..layers.labels_record import stale_ids_warning, write_record
@@ -170,10 +170,10 @@ class StackTask(Task):
         if layer is not None and writer.overwrites_edits(layer, place, source):
             stack.edited.add(number)
             return
+        if layer is not None:
+            LabelsState.of(layer).check_writable()
         refresh = is_on_view(writer.viewer, source.image, source.plane_index)
         if stack.layer is None:
-            if layer is not None:
-                LabelsState.of(layer).check_writable()
             stack.layer = layer = writer.show(source, retuned, layer, place)
         else:
             with LabelsState.of(stack.layer).writing(place.index):
@@ -198,14 +198,19 @@ class StackTask(Task):
         self._draw()
         self.message = self._summary() + self._stale_ids_warning()
 
+    def release(self) -> None:
+        """Record the planes that were written before their dock was closed."""
+        if self.stack.places:
+            self._draw()
+
     def _summary(self) -> str:
         stack, planes = self.stack, len(self.stack.plane_indices)
         if self.reason or not stack.remaining:
             return " ".join(filter(None, [self.reason, stack.summary() if stack.done else ""]))
         if not stack.done:
-            return CANCELLED
+            return f"{self.end_word}."
         done = planes - len(stack.remaining)
-        return f"Cancelled: {done:,} of {planes:,} planes are done. Continue does the rest."
+        return f"{self.end_word}: {done:,} of {planes:,} planes are done. Continue does the rest."
 
     def _stale_ids_warning(self) -> str:
         """Return a warning if ids no longer match across planes; remove outdated tracks."""

@@ -86,6 +86,7 @@ class SegmentWidget(QWidget):
         self._session.join(self)
         self._restoring = True  # while the form is set as a whole, nothing is retuned
         self._queues: set[MeasureQueue] = set()  # of labels that are not measured yet
+        self._params_at_start: SegmentParams | None = None  # None: none of the labels on view
         self._build()
         self._writer = PlaneWriter(
             napari_viewer, self._session, self._display_options, self._watch_queue
@@ -193,12 +194,7 @@ class SegmentWidget(QWidget):
         return self.controller.is_idle and not self.retuner.is_busy and not self._queues
 
     def use_model_file(self, path: str | Path) -> None:
-        """Add a model file to the list and choose it; a file that is no model is refused.
-
-        Parameters
-        ----------
-        path : str or Path
-        """
+        """Add a model file to the list and choose it; a file that is no model is refused."""
         self.model_form.use_file(path)
 
     def use_record(self, record: dict[str, Any]) -> None:
@@ -251,7 +247,7 @@ class SegmentWidget(QWidget):
 
     def resume(self, *_: object) -> None:
         """Segment the planes that are left, as a click on Continue does."""
-        self._params_at_start = self.params_form.value()
+        self._note_params()
         self._start(self.controller.resume)
 
     def cancel(self, *_: object) -> None:
@@ -269,7 +265,7 @@ class SegmentWidget(QWidget):
             self._start(lambda: self.controller.segment(request, planes, region == VISIBLE_REGION))
 
     def _link(self, over_time: bool) -> None:
-        self._params_at_start = self.params_form.value()
+        self._note_params()
         self._start(lambda: self.controller.start(self._linking_panel.create_task(over_time)))
 
     def _start(self, start: Callable[[], None]) -> None:
@@ -280,12 +276,14 @@ class SegmentWidget(QWidget):
         with report_user_errors(show_warning):
             start()
 
+    def _note_params(self) -> None:
+        """Note what the labels on view were made with; a slider move that still waits is new."""
+        self._params_at_start = None if self.retuner.is_busy else self.params_form.value()
+
     def _request(self, source: ImageSource) -> SegmentRequest:
-        self._params_at_start = self.params_form.value()
-        return SegmentRequest(
-            source, self.model_form.model.value, self.model_form.device.value,
-            self._params_at_start, get_preference("threads_free"),
-        )  # fmt: skip
+        params = self._params_at_start = self.params_form.value()
+        model, device = self.model_form.model.value, self.model_form.device.value
+        return SegmentRequest(source, model, device, params, get_preference("threads_free"))
 
     def _on_state(self, state: RunState) -> None:
         task = self.controller.task
