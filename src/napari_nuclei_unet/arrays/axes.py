@@ -18,6 +18,9 @@ MAX_GUESSED_CHANNELS = 5
 # Letters of axes without names, from the last one up.
 UNNAMED_AXIS_LETTERS = "ZTQPRSUVWABCDEFGHIJKLMNO"
 Channel = int | Literal["mean"]
+# Colours of RGB by name; they are channels 0, 1 and 2 of such an image.
+Colour = Literal["red", "green", "blue"]
+COLOURS: tuple[Colour, ...] = ("red", "green", "blue")
 
 
 def guess_channel_axis(shape: Sequence[int], names: Sequence[str] = ()) -> int | None:
@@ -292,46 +295,6 @@ def plane_index_from_axes(
     if channel != "mean":
         index[where] = _checked(channel or 0, shape[where], f"channel {channel}")
     return PlaneIndex(tuple(index), where)
-
-
-def resolve_plane_index(
-    shape: tuple[int, ...], axes: str | None, planes: Sequence[int], channel: Channel | None
-) -> tuple[PlaneIndex, str]:
-    """Return the index of a plane of a file, with defaults for what is not given.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        The last may be the colours of RGB or RGBA.
-    axes : str or None
-        As in :func:`plane_index_from_axes`; one letter less where the last axis holds colours.
-        None: T, Z, C if there is a channel, Y and X, as many as there are.
-    planes, channel
-        As in :func:`plane_index_from_axes`.
-
-    Returns
-    -------
-    plane_index : PlaneIndex
-    axes : str
-
-    Raises
-    ------
-    UserError
-        As :func:`plane_index_from_axes`.
-    """
-    is_default = channel is None and not planes and axes is None
-    if is_default and (len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))):
-        return PlaneIndex((None, None)), "YX"
-    if axes is None:
-        axes = ("PTZYX" if channel is None else "PTZCYX")[-len(shape) :]
-    axes = axes.upper()
-    coloured = len(shape) == len(axes) + 1 and shape[-1] in (3, 4)
-    if coloured and channel is not None and "C" not in axes:
-        raise UserError(
-            "This image is RGB: its colours are seen together and are no channels; leave "
-            "`channel` out."
-        )
-    return plane_index_from_axes(shape[:-1] if coloured else shape, axes, planes, channel), axes
 
 
 def _checked(position: int, length: int, what: str) -> int:
