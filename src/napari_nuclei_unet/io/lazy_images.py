@@ -22,7 +22,7 @@ class LazyArray:
     Parameters
     ----------
     source : array-like
-        Has shape and dtype; only sliced.
+        Has shape and dtype; only sliced, which returns an array that nothing else uses.
     order : sequence of int
         Axes of the source in the order of this array. All others have length 1.
     path : Path
@@ -65,7 +65,7 @@ class LazyArray:
             a for a, at in zip(self._order, positions, strict=True) if isinstance(at, slice)
         ]
         with convert_decoder_errors(self._path, MemoryError):
-            part = np.array(self._source[tuple(source_index)], dtype=self.dtype)
+            part = np.asarray(self._source[tuple(source_index)], dtype=self.dtype)
         return part.transpose([sorted(kept_axes).index(axis) for axis in kept_axes])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -117,6 +117,8 @@ class LazyImage:
         Whether the file says that its last axis is that of colours; ``axes`` has no letter for it.
     is_read_whole : bool
         Whether all is read as soon as anything is sliced.
+    scene_names : tuple of str
+        Of all images in the file, if it was cheap to list them.
     """
 
     pixels: LazyArray
@@ -127,6 +129,7 @@ class LazyImage:
     channel_names: tuple[str, ...] = ()
     is_rgb: bool = False
     is_read_whole: bool = False
+    scene_names: tuple[str, ...] = ()
 
 
 def check_level(path: Path, level: int, levels: int) -> None:

@@ -94,14 +94,12 @@ def open_image(path: Path, level: int = 0, scene: int | None = None) -> LazyImag
         chosen.
     """
     reader = find_reader(path)
-    if scene is None:
-        names = reader.list_names(path)
-        if len(names) > 1:
-            example = f", such as {path / names[0]}" if path.is_dir() else " with `scene`, from 0"
-            raise UserError(
-                f"{path} holds several images: choose one of the {len(names)}{example}."
-            )
-    return reader.open(path, scene or 0, level)
+    image = reader.open(path, scene or 0, level)
+    names = image.scene_names or (() if scene is not None else reader.list_names(path))
+    if scene is None and len(names) > 1:
+        example = f", such as {path / names[0]}" if path.is_dir() else " with `scene`, from 0"
+        raise UserError(f"{path} holds several images: choose one of the {len(names)}{example}.")
+    return image
 
 
 def open_lazily(path: str | Path, level: int = 0, scene: int | None = None) -> LazyImage:

@@ -61,6 +61,7 @@ def open_scene(path: Path, scene: int = 0, level: int = 0) -> LazyImage:
     return LazyImage(
         LazyArray(picture, range(ndim), path), "YX", (1.0, 1.0), (None, None),
         name_image(path, [path.stem], 0), is_rgb=ndim > 2, is_read_whole=True,
+        scene_names=(path.stem,),
     )  # fmt: skip
 
 
@@ -85,7 +86,7 @@ class _Picture:
     def __getitem__(self, index: tuple[int | slice, ...]) -> NDArray[Any]:
         if self._pixels is None:
             self._pixels = self._read()
-        return self._pixels[index]
+        return self._pixels[index].copy()
 
     def _read(self) -> NDArray[Any]:
         with _open_picture(self._path) as picture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from .tiff_pixels import TiffPixels
 from .tiff_structure import check_pages, count_claimed_planes
 
 SUFFIXES = tuple(f".{suffix}" for suffix in tifffile.TIFF.FILE_EXTENSIONS if "." not in suffix)
+# Kinds of series of which no metadata are used.
+GENERIC_KINDS = {"generic", "uniform"}
 
 
 def list_scenes(path: Path) -> list[str]:
@@ -74,7 +76,11 @@ def open_scene(path: Path, scene: int = 0, level: int = 0) -> LazyImage:
         series = image.levels[level]
         samples = interpret_samples(TiffPixels(path, series), series.axes, series.keyframe)
         spacings = _scale_to_level(read_spacings(file.opened, image.number), image, level)
-        lazy = _as_lazy_image(path, samples, spacings, name_image(path, file.names, scene))
+        lazy = replace(
+            _as_lazy_image(path, samples, spacings),
+            name=name_image(path, file.names, scene),
+            scene_names=tuple(file.names),
+        )
         file.keep_open_for(lazy.pixels)
     return lazy
 
@@ -104,9 +110,9 @@ def _open_images(path: Path) -> Iterator[_TiffImages]:
         file = _TiffImages(opened, [])
         try:
             check_pages(path, opened)
-            if not opened.pages:
-                raise UserError(f"{path} cannot be read: it holds no image.")
             file.images = find_tiff_images(opened)
+            if not file.images:
+                raise UserError(f"{path} cannot be read: it holds no image.")
             _check_kind(path, opened)
             yield file
         finally:
@@ -117,19 +123,17 @@ def _open_images(path: Path) -> Iterator[_TiffImages]:
 def _check_kind(path: Path, opened: Any) -> None:
     """Raise an error where the metadata do not fit the pages, and were left aside for that."""
     kinds = {series.kind for series in opened.series}
-    is_left_aside = (opened.is_ome or opened.is_imagej or opened.is_shaped) and kinds <= {
-        "generic",
-        "uniform",
-    }
+    if not (opened.is_ome or opened.is_imagej or opened.is_shaped) or kinds - GENERIC_KINDS:
+        return
     claimed, held = count_claimed_planes(opened), len(opened.pages)
-    if is_left_aside and claimed is not None and claimed != held:
+    if claimed is not None and claimed != held:
         raise UserError(
             f"{path} is not whole: it says {claimed} planes and holds {held}; copy it again, or "
             "save it anew."
         )
 
 
-def _as_lazy_image(path: Path, samples: Samples, spacings: Spacings, name: str) -> LazyImage:
+def _as_lazy_image(path: Path, samples: Samples, spacings: Spacings) -> LazyImage:
     """Describe the pixels of an image, without axes of length 1 beside Y and X."""
     source, axes = samples.source, samples.axes
     order = [a for a, letter in enumerate(axes) if source.shape[a] > 1 or letter in "YX"]
@@ -142,7 +146,7 @@ def _as_lazy_image(path: Path, samples: Samples, spacings: Spacings, name: str) 
         letters if known and not set(letters) & set("QI") else None,
         tuple(size for size, _ in sizes),
         tuple(unit for _, unit in sizes),
-        name,
+        path.stem,
         is_rgb="S" in axes,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,6 @@ class TiffPixels:
                 f"{path} says {len(self._missing)} planes and holds {len(series.pages)}: save it "
                 "anew."
             )
-        self._mapped = self._map()
         self._zarr: Any = None
 
     def __getitem__(self, index: Index) -> NDArray[Any]:
@@ -80,8 +80,9 @@ class TiffPixels:
             f"off, are those at {', '.join(names)}{more}, from 0."
         )
 
-    def _map(self) -> NDArray[Any] | None:
-        """Map planes that stand behind each other, uncompressed, into memory."""
+    @cached_property
+    def _mapped(self) -> NDArray[Any] | None:
+        """Planes that stand behind each other, uncompressed, mapped into memory."""
         pages, key = self._series.pages, self._series.keyframe
         file = key.parent.filehandle
         contiguous = self._series.dataoffset is not None and file.is_file and not file.closed
@@ -95,14 +96,14 @@ class TiffPixels:
 
     def _read(self, number: int, inside: Index, whole: bool) -> NDArray[Any]:
         """Read a part of a page."""
-        if self._mapped is not None:
-            return np.asarray(self._mapped[number][inside])
         page_shape = self.shape[len(self.shape) - self._page_ndim :]
         pages = self._series.pages
         if whole and len(pages) == len(self._missing):
             page = pages[number]
             if not page.parent.filehandle.closed:  # of several files only the first is open
                 return np.asarray(page.asarray()).reshape(page_shape)
+        if self._mapped is not None:
+            return np.array(self._mapped[number][inside])
         if self._zarr is None:
             self._zarr = zarr.open(self._series.aszarr(level=0), mode="r")
         lead = tuple(int(n) for n in np.unravel_index(number, self._numbers.shape))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from ...errors import UserError
 
 # Bytes of a value, by the type of a tag.
-TYPE_SIZES = np.zeros(256, np.int64)
-TYPE_SIZES[1:19] = (1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)
+TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
+              16: 8, 17: 8, 18: 8}  # fmt: skip
 # What readers take no harm from where it is lost: ICC, XMP, IPTC and Photoshop's own.
 HARMLESS_TAGS = (700, 33723, 34377, 34675, 37724)
 # Kinds whose writers leave the pointer behind the last page undefined.
@@ -84,13 +85,12 @@ def _read_number(file: Any, at: int, length: int, byteorder: str) -> int | None:
 
 def _lies_outside(raw: bytes, form: Any, size: int) -> bool:
     """Return whether the value of a tag lies behind the end of the file."""
-    number = f"{form.byteorder}u{form.offsetsize}"
-    fields = [("code", f"{form.byteorder}u2"), ("type", f"{form.byteorder}u2")]
-    tags = np.frombuffer(raw, [*fields, ("count", number), ("value", number)])
-    tags = tags[(tags["type"] < len(TYPE_SIZES)) & ~np.isin(tags["code"], HARMLESS_TAGS)]
-    lengths = TYPE_SIZES[tags["type"]] * tags["count"].astype(np.float64)
-    ends = tags["value"].astype(np.float64) + lengths
-    return bool(np.any((lengths > form.offsetsize) & (ends > size)))
+    layout = struct.Struct(f"{form.byteorder}HH{'II' if form.offsetsize == 4 else 'QQ'}")
+    for code, kind, count, value in layout.iter_unpack(raw):
+        length = TYPE_SIZES.get(kind, 0) * count
+        if length > form.offsetsize and value + length > size and code not in HARMLESS_TAGS:
+            return True
+    return False
 
 
 def count_claimed_planes(opened: Any) -> int | None:
@@ -146,19 +146,20 @@ def _file_size(page: Any) -> int:
 
 def _has_data(page: Any, key: Any) -> bool:
     """Return whether the data of a page lie inside its file."""
-    offsets, counts = np.asarray(page.dataoffsets, np.int64), np.asarray(page.databytecounts)
-    size, held = _file_size(page), min(len(offsets), len(counts))
+    size, held = _file_size(page), min(len(page.dataoffsets), len(page.databytecounts))
     if not held:
         return False
     if key.is_contiguous:
-        return bool(offsets[0] > 0 and offsets[0] + key.nbytes <= size) and (
-            key.is_tiled or bool(counts.sum() >= key.nbytes)
-        )
-    offsets, counts = offsets[:held], counts[:held].astype(np.int64)
-    empty = (offsets == 0) | (counts == 0)
+        start = page.dataoffsets[0]
+        filled = key.is_tiled or sum(page.databytecounts) >= key.nbytes
+        return bool(start > 0 and start + key.nbytes <= size and filled)
+    offsets = np.asarray(page.dataoffsets[:held], np.int64)
+    counts = np.asarray(page.databytecounts[:held], np.int64)
+    inside = bool((offsets + counts <= size).all())
     if key.is_ndpi:  # its tiles are found inside one JPEG
-        return bool((offsets + counts <= size).all())
+        return inside
+    empty = (offsets == 0) | (counts == 0)
     # a tile may be left out where nothing was seen; a strip, or all tiles, may not
     if empty.all() or (empty.any() and not key.is_tiled):
         return False
-    return held >= math.prod(key.chunked) and bool((offsets + counts <= size).all())
+    return inside and held >= math.prod(key.chunked)
