@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from .lazy_images import image_stem
+from .lazy_images import LazyImage, image_stem
 from .open import IMAGE_SUFFIXES, open_image
 
 
@@ -81,7 +81,7 @@ def read_image(path: str | Path, level: int = 0, scene: int | None = None) -> ND
         If the file cannot be read as an image, is not whole, does not have this level, or holds
         several images of which none is chosen.
     """
-    return np.asarray(open_image(Path(path), level, scene).pixels)
+    return _read_whole(Path(path), open_image(Path(path), level, scene))
 
 
 def read_plane(path: str | Path) -> NDArray[np.generic]:
@@ -98,4 +98,13 @@ def read_plane(path: str | Path) -> NDArray[np.generic]:
             f"{path} is no single plane: its shape is {image.pixels.shape}; save the plane and "
             "channel that show nuclei by themselves."
         )
-    return np.asarray(image.pixels)
+    return _read_whole(Path(path), image)
+
+
+def _read_whole(path: Path, image: LazyImage) -> NDArray[np.generic]:
+    try:
+        return np.asarray(image.pixels)
+    except MemoryError as error:
+        raise UserError(
+            f"{path} does not fit into memory: it says that its shape is {image.pixels.shape}."
+        ) from error

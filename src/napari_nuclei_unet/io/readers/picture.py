@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +56,7 @@ def open_scene(path: Path, scene: int = 0, level: int = 0) -> LazyImage:
     """
     check_scene(path, scene, 1)
     check_level(path, level, 1)
-    with convert_decoder_errors(path, MemoryError):
+    with convert_decoder_errors(path):
         picture = _Picture(path)
     ndim = len(picture.shape)
     return LazyImage(
@@ -92,6 +93,7 @@ class _Picture:
         with _open_picture(self._path) as picture:
             picture.load()  # also of 16 bits: it notices what is broken off
             if self._is_wide:
+                _check_png(self._path.read_bytes())
                 pixels = np.asarray(imagecodecs.png_decode(self._path.read_bytes()))
                 return pixels[..., 0] if len(self.shape) < pixels.ndim else pixels
             if self._mode == "P" or picture.mode == self._mode:
@@ -129,6 +131,17 @@ def _read_header(path: Path) -> bytes:
 def _has_16_bits(path: Path) -> bool:
     header = _read_header(path)
     return header.startswith(PNG_MAGIC) and header[DEPTH_AT : DEPTH_AT + 1] == b"\x10"
+
+
+def _check_png(data: bytes) -> None:
+    """Raise an error for a damaged part, of which the decoder would print a warning."""
+    at = len(PNG_MAGIC)
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        body, stored = data[at + 4 : at + 8 + length], data[at + 8 + length : at + 12 + length]
+        if zlib.crc32(body) != int.from_bytes(stored, "big"):
+            raise ValueError(f"the checksum of {body[:4]!r} is wrong")
+        at += 12 + length
 
 
 def _count_png_samples(path: Path) -> int:

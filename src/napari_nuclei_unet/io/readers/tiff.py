@@ -5,9 +5,8 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import tifffile
 
@@ -16,13 +15,12 @@ from ..lazy_images import LazyArray, LazyImage, check_level, check_scene, name_i
 from ..pixel_size import UNKNOWN_SPACING, Spacings, read_spacings
 from ..read_errors import convert_decoder_errors, silence_tifffile
 from .tiff_colours import Samples, interpret_samples
+from .tiff_counts import check_counts, find_empty_images
 from .tiff_images import TiffImage, find_tiff_images
 from .tiff_pixels import TiffPixels
-from .tiff_structure import check_pages, count_claimed_planes
+from .tiff_structure import check_pages
 
 SUFFIXES = tuple(f".{suffix}" for suffix in tifffile.TIFF.FILE_EXTENSIONS if "." not in suffix)
-# Kinds of series of which no metadata are used.
-GENERIC_KINDS = {"generic", "uniform"}
 
 
 def list_scenes(path: Path) -> list[str]:
@@ -43,7 +41,7 @@ def list_scenes(path: Path) -> list[str]:
     UserError
         If the file cannot be read.
     """
-    with convert_decoder_errors(path, MemoryError), _open_images(path) as file:
+    with convert_decoder_errors(path), _open_images(path) as file:
         return file.names
 
 
@@ -69,8 +67,12 @@ def open_scene(path: Path, scene: int = 0, level: int = 0) -> LazyImage:
     UserError
         If there is no such image or level, or the file is damaged.
     """
-    with convert_decoder_errors(path, MemoryError), _open_images(path) as file:
-        check_scene(path, scene, len(file.images))
+    with convert_decoder_errors(path), _open_images(path) as file:
+        check_scene(path, scene, len(file.names))
+        if scene >= len(file.images):
+            raise UserError(
+                f"{path} is not whole: of its image {file.names[scene]} it holds nothing."
+            )
         image = file.images[scene]
         check_level(path, level, len(image.levels))
         series = image.levels[level]
@@ -91,11 +93,13 @@ class _TiffImages:
 
     opened: tifffile.TiffFile
     images: list[TiffImage]
+    empty: list[str] = field(default_factory=list)  # names of those without a plane
     is_kept: bool = False
 
     @property
     def names(self) -> list[str]:
-        return [image.name or str(number) for number, image in enumerate(self.images)]
+        names = [image.name for image in self.images] + self.empty
+        return [name or str(number) for number, name in enumerate(names)]
 
     def keep_open_for(self, pixels: LazyArray) -> None:
         """Keep the file open as long as its pixels are used."""
@@ -109,28 +113,17 @@ def _open_images(path: Path) -> Iterator[_TiffImages]:
         opened = tifffile.TiffFile(path)
         file = _TiffImages(opened, [])
         try:
-            check_pages(path, opened)
+            pages = check_pages(path, opened)
             file.images = find_tiff_images(opened)
             if not file.images:
                 raise UserError(f"{path} cannot be read: it holds no image.")
-            _check_kind(path, opened)
+            if pages is not None:
+                check_counts(path, opened, pages)
+            file.empty = find_empty_images(path, opened)
             yield file
         finally:
             if not file.is_kept:
                 opened.close()
-
-
-def _check_kind(path: Path, opened: Any) -> None:
-    """Raise an error where the metadata do not fit the pages, and were left aside for that."""
-    kinds = {series.kind for series in opened.series}
-    if not (opened.is_ome or opened.is_imagej or opened.is_shaped) or kinds - GENERIC_KINDS:
-        return
-    claimed, held = count_claimed_planes(opened), len(opened.pages)
-    if claimed is not None and claimed != held:
-        raise UserError(
-            f"{path} is not whole: it says {claimed} planes and holds {held}; copy it again, or "
-            "save it anew."
-        )
 
 
 def _as_lazy_image(path: Path, samples: Samples, spacings: Spacings) -> LazyImage:

@@ -13,7 +13,7 @@ import zarr
 from numpy.typing import NDArray
 
 from ...errors import UserError
-from .tiff_structure import find_missing_planes
+from .tiff_counts import find_missing_planes
 
 Index = tuple[int | slice, ...]
 # Most missing planes that a message names.
