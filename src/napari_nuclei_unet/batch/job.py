@@ -279,6 +279,8 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         If it cannot be read, or the settings do not fit it.
     """
     path = item.path.resolve()
+    if not path.exists():
+        raise UserError(f"{item.path} cannot be read: there is no file {path}.")
     files = require_tiff_files(path)
     try:
         stamp = stamp_files(*files)

@@ -13,8 +13,11 @@ from .tiff_counts import count_claimed_planes
 # Bytes of a value, by the type of a tag.
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
               16: 8, 17: 8, 18: 8}  # fmt: skip
-# What readers take no harm from where it is lost: ICC, XMP, IPTC and Photoshop's own.
-HARMLESS_TAGS = (700, 33723, 34377, 34675, 37724)
+# Tags on which pixels, their axes and their size depend: bits, description, strips, samples,
+# resolution, palette, tiles, levels, tables of JPEG, and what ImageJ adds.
+NEEDED_TAGS = frozenset(
+    (258, 270, 273, 277, 279, 282, 283, 320, 324, 325, 330, 338, 339, 347, 50838, 50839)
+)
 # Kinds whose writers leave the pointer behind the last page undefined.
 UNTERMINATED_KINDS = ("is_lsm", "is_stk", "is_ndpi", "is_scanimage", "is_micromanager")
 
@@ -45,9 +48,11 @@ def check_pages(path: Path, opened: Any) -> int | None:
     if not pages.is_broken:
         return pages.count
     whole = pages.count
+    if not whole:
+        raise UserError(f"{path} cannot be read: it is damaged or no TIFF.")
     claimed = count_claimed_planes(opened)
     if claimed is None or claimed <= whole:
-        held = f"it breaks off after {whole} of its pages" if whole else "it breaks off at once"
+        held = f"it breaks off after {whole} of its pages"
     else:
         held = f"it says {claimed} planes and holds {whole}"
     raise UserError(f"{path} is not whole: {held}; copy it again, or save it anew.")
@@ -94,6 +99,6 @@ def _lies_outside(raw: bytes, form: Any, size: int) -> bool:
     layout = struct.Struct(f"{form.byteorder}HH{'II' if form.offsetsize == 4 else 'QQ'}")
     for code, kind, count, value in layout.iter_unpack(raw):
         length = TYPE_SIZES.get(kind, 0) * count
-        if length > form.offsetsize and value + length > size and code not in HARMLESS_TAGS:
+        if length > form.offsetsize and value + length > size and code in NEEDED_TAGS:
             return True
     return False
