@@ -204,6 +204,7 @@ def pair_plane_indices(
         Of the image, without the colours of RGB, and of its labels; these have no channel axis,
         or one of length 1. Planes are the last two other axes.
     channel_axis : int, optional
+        That behind the last is the one of the colours of RGB.
     channel : int, "mean" or None
         None: the first.
 
@@ -220,7 +221,10 @@ def pair_plane_indices(
     axes = [axis for axis in range(len(shape)) if axis != channel_axis]
     plane_shape = tuple(shape[axis] for axis in axes)
     has_channel_axis = (
-        len(labels) == len(shape) and channel_axis is not None and labels[channel_axis] == 1
+        len(labels) == len(shape)
+        and channel_axis is not None
+        and channel_axis < len(labels)
+        and labels[channel_axis] == 1
     )
     if plane_shape != (tuple(labels[axis] for axis in axes) if has_channel_axis else tuple(labels)):
         raise UserError(
@@ -231,7 +235,9 @@ def pair_plane_indices(
         full = dict(zip(axes, (*position, None, None), strict=True))
         image: list[int | None] = [full.get(axis) for axis in range(len(shape))]
         truth = list(image) if has_channel_axis else [full[axis] for axis in axes]
-        if channel_axis is not None:
+        if channel_axis == len(shape):
+            image.append(None if channel == "mean" else channel or 0)
+        elif channel_axis is not None:
             image[channel_axis] = None if channel == "mean" else channel or 0
             if has_channel_axis:
                 truth[channel_axis] = 0
