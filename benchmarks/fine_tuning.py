@@ -21,7 +21,8 @@ import torch
 from validation_part import arguments
 
 from napari_nuclei_unet import load_model, run
-from napari_nuclei_unet.io.images import find_images, image_stem, read_image
+from napari_nuclei_unet.io.images import find_images, read_image
+from napari_nuclei_unet.io.lazy_images import image_stem
 from napari_nuclei_unet.metrics.matching import average_scores, pool_scores
 from napari_nuclei_unet.models.model import Model
 from napari_nuclei_unet.params import TrainParams

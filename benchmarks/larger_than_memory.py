@@ -160,9 +160,9 @@ def stream(image: Path) -> tuple[int, str]:
     from napari_nuclei_unet.blockwise.journal import Journal
     from napari_nuclei_unet.blockwise.run import segment_blockwise_steps
     from napari_nuclei_unet.blockwise.stages import BlockStep, BlockwisePlane
-    from napari_nuclei_unet.io.lazy_images import open_lazily
     from napari_nuclei_unet.io.ngff import LabelsGrid
     from napari_nuclei_unet.io.ome_zarr import LabelsStore
+    from napari_nuclei_unet.io.open import open_lazily
     from napari_nuclei_unet.progress import run
 
     pixels = open_lazily(image).pixels

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_nuclei_unet import Model, load_model
-from napari_nuclei_unet.io.images import find_images, image_stem, read_image
+from napari_nuclei_unet.io.images import find_images, read_image
+from napari_nuclei_unet.io.lazy_images import image_stem
 from napari_nuclei_unet.training.dataset import read_examples
 from napari_nuclei_unet.training.split import split_by_group
 

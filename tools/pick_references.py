@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from validation_part import arguments
 
 from napari_nuclei_unet import load_model
-from napari_nuclei_unet.io.images import find_images, image_stem, read_image
+from napari_nuclei_unet.io.images import find_images, read_image
+from napari_nuclei_unet.io.lazy_images import image_stem
 from napari_nuclei_unet.training.dataset import read_examples
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.reference_images import REFERENCE_FOLDER

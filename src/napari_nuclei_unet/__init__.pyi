@@ -5,8 +5,8 @@ from .export.bioimageio import export_bioimage, import_bioimage
 from .export.result import Result
 from .export.save import save
 from .io.images import read_image
-from .io.lazy_images import open_lazily
 from .io.ome_zarr import LabelsStore
+from .io.open import open_lazily
 from .labels.regionprops import Frame, measure
 from .metrics.error_types import Comparison, compare
 from .models.model import Model, available_models, load_model

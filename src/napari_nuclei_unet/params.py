@@ -324,6 +324,7 @@ PARAMETER_LABELS = {
     "planes": "'Planes'",
     "region": "'Region'",
     "resume": "'Resume'",
+    "scene": "the image in its file",
     "scheduler": "the scheduler",
     "track": "'Link over time'",
 }

@@ -11,10 +11,11 @@ import tifffile
 import zarr
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.io.lazy_images import is_zarr, list_zarr_images, open_lazily
 from napari_nuclei_unet.io.locks import write_lock
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.io.open import open_lazily
+from napari_nuclei_unet.io.readers.ome_zarr import is_zarr, list_zarr_images
 
 UM = "micrometer"
 PLANE = LabelsGrid((60, 80), "YX", (0.5, 0.5), (UM, UM))

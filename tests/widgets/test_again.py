@@ -53,6 +53,10 @@ def colours(six):
     return np.dstack([six, six // 2, six // 3])
 
 
+def merge(six):
+    return np.dstack([six[::-1], six // 2, six])
+
+
 def stack(six):
     return np.stack([np.stack([six // 2, six[::-1]]), np.stack([six, six[:, ::-1]])] * 8)
 
@@ -66,6 +70,7 @@ def floats(six):
     [
         (plain, None),
         (colours, None),
+        (merge, 2),
         (floats, None),
         (stack, None),
         (stack, "mean"),
@@ -76,14 +81,16 @@ def test_command_and_python_make_the_same_labels(
     qtbot, viewer, widget, six, tmp_path, make, region, channel
 ):
     path = tmp_path / "some image.tif"
-    tifffile.imwrite(path, make(six), photometric="rgb" if make is colours else "minisblack")
+    tifffile.imwrite(
+        path, make(six), photometric="rgb" if make in (colours, merge) else "minisblack"
+    )
     viewer.open(path, plugin="napari")
     viewer.dims.set_point(range(viewer.dims.ndim - 2), (5, 1)[: viewer.dims.ndim - 2])
     if region:
         shapes = viewer.add_shapes(SHAPES, shape_type="polygon")
         choose(widget, region=shapes)
-    if make is stack:
-        choose(widget, channel_axis=1, channel=channel)
+    if make in (stack, merge):
+        choose(widget, channel_axis=2 if make is merge else 1, channel=channel)
     widget.params_form.set_value(SegmentParams(threshold=0.37, minimum_area=20, tile=32))
     click_and_wait(qtbot, widget)
     labels = result(viewer).data

@@ -110,6 +110,27 @@ def test_rgb_and_stacks(qtbot, viewer, widget, three_discs):
     assert [plane.max() for plane in stack.data] == [0, 3]
 
 
+def test_of_rgb_one_colour_can_be_segmented(qtbot, viewer, widget, three_discs):
+    merge = np.dstack([three_discs[::-1], three_discs * 0, three_discs, three_discs * 0 + 255])
+    stack = np.stack([merge, merge[:, ::-1], merge * 0])
+    viewer.add_image(merge, name="merge", rgb=True)
+    assert offered(widget, "channel") == ["together", "red", "green", "blue"]
+    select(widget, "channel", "blue")
+    click_and_wait(qtbot, widget)
+    (blue,) = labels_in(viewer)
+    np.testing.assert_array_equal(blue.data > 0, three_discs > three_discs.min())
+    assert {"mean_intensity_red", "mean_intensity_blue"} <= set(blue.features.columns)
+    select(widget, "channel", "together")
+    viewer.layers.selection.active = blue
+    click(widget, "restore")
+    assert widget.source_form.value().channel == 2
+    viewer.add_image(stack, name="stack", rgb=True)
+    choose(widget, channel_axis=3, channel=2, planes="all")
+    click_and_wait(qtbot, widget)
+    assert [plane.max() > 0 for plane in labels_in(viewer)[-1].data] == [True, True, False]
+    assert labels_in(viewer)[-1].data.shape == stack.shape[:3]
+
+
 def test_without_an_image_a_sentence(viewer, widget, messages):
     click(widget, "segment")
     assert messages == [("warning", "There is no image to segment: open one first (File ▸ Open).")]

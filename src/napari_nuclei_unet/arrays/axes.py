@@ -18,6 +18,9 @@ MAX_GUESSED_CHANNELS = 5
 # Letters of axes without names, from the last one up.
 UNNAMED_AXIS_LETTERS = "ZTQPRSUVWABCDEFGHIJKLMNO"
 Channel = int | Literal["mean"]
+# Colours of RGB by name; they are channels 0, 1 and 2 of such an image.
+Colour = Literal["red", "green", "blue"]
+COLOURS: tuple[Colour, ...] = ("red", "green", "blue")
 
 
 def guess_channel_axis(shape: Sequence[int], names: Sequence[str] = ()) -> int | None:
@@ -201,6 +204,7 @@ def pair_plane_indices(
         Of the image, without the colours of RGB, and of its labels; these have no channel axis,
         or one of length 1. Planes are the last two other axes.
     channel_axis : int, optional
+        That behind the last is the one of the colours of RGB.
     channel : int, "mean" or None
         None: the first.
 
@@ -217,7 +221,10 @@ def pair_plane_indices(
     axes = [axis for axis in range(len(shape)) if axis != channel_axis]
     plane_shape = tuple(shape[axis] for axis in axes)
     has_channel_axis = (
-        len(labels) == len(shape) and channel_axis is not None and labels[channel_axis] == 1
+        len(labels) == len(shape)
+        and channel_axis is not None
+        and channel_axis < len(labels)
+        and labels[channel_axis] == 1
     )
     if plane_shape != (tuple(labels[axis] for axis in axes) if has_channel_axis else tuple(labels)):
         raise UserError(
@@ -228,7 +235,9 @@ def pair_plane_indices(
         full = dict(zip(axes, (*position, None, None), strict=True))
         image: list[int | None] = [full.get(axis) for axis in range(len(shape))]
         truth = list(image) if has_channel_axis else [full[axis] for axis in axes]
-        if channel_axis is not None:
+        if channel_axis == len(shape):
+            image.append(None if channel == "mean" else channel or 0)
+        elif channel_axis is not None:
             image[channel_axis] = None if channel == "mean" else channel or 0
             if has_channel_axis:
                 truth[channel_axis] = 0
@@ -292,46 +301,6 @@ def plane_index_from_axes(
     if channel != "mean":
         index[where] = _checked(channel or 0, shape[where], f"channel {channel}")
     return PlaneIndex(tuple(index), where)
-
-
-def resolve_plane_index(
-    shape: tuple[int, ...], axes: str | None, planes: Sequence[int], channel: Channel | None
-) -> tuple[PlaneIndex, str]:
-    """Return the index of a plane of a file, with defaults for what is not given.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        The last may be the colours of RGB or RGBA.
-    axes : str or None
-        As in :func:`plane_index_from_axes`; one letter less where the last axis holds colours.
-        None: T, Z, C if there is a channel, Y and X, as many as there are.
-    planes, channel
-        As in :func:`plane_index_from_axes`.
-
-    Returns
-    -------
-    plane_index : PlaneIndex
-    axes : str
-
-    Raises
-    ------
-    UserError
-        As :func:`plane_index_from_axes`.
-    """
-    is_default = channel is None and not planes and axes is None
-    if is_default and (len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))):
-        return PlaneIndex((None, None)), "YX"
-    if axes is None:
-        axes = ("PTZYX" if channel is None else "PTZCYX")[-len(shape) :]
-    axes = axes.upper()
-    coloured = len(shape) == len(axes) + 1 and shape[-1] in (3, 4)
-    if coloured and channel is not None and "C" not in axes:
-        raise UserError(
-            "This image is RGB: its colours are seen together and are no channels; leave "
-            "`channel` out."
-        )
-    return plane_index_from_axes(shape[:-1] if coloured else shape, axes, planes, channel), axes
 
 
 def _checked(position: int, length: int, what: str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..errors import UserError
-from .axes import Channel, PlaneIndex, resolve_plane_index
+from .axes import COLOURS, MAX_GUESSED_CHANNELS, Channel, Colour, PlaneIndex, plane_index_from_axes
 
 # Selected positions on an axis: one, some, or None for all.
 Positions = int | Sequence[int] | None
@@ -88,8 +88,9 @@ def select_planes(
     shape: Sequence[int],
     axes: str | None = None,
     planes: Sequence[Positions] = (),
-    channel: Channel | None = None,
+    channel: Channel | Colour | None = None,
     file_axes: str | None = None,
+    is_rgb: bool | None = None,
 ) -> PlaneSelection:
     """Select planes of an image.
 
@@ -101,10 +102,12 @@ def select_planes(
         A letter for each axis but that of colours, Y and X for the plane, C for channels.
     planes : sequence of int, sequence of int or None, optional
         Positions on every other axis, in their order; all planes if not given.
-    channel : int, "mean" or None
-        None: the only one.
+    channel : int, "mean", "red", "green", "blue" or None
+        None: the only one, or the colours of RGB together.
     file_axes : str, optional
         Axes as stored in the file; used where ``axes`` is not given.
+    is_rgb : bool, optional
+        Whether the last axis is that of colours; None: if its length is 3 or 4.
 
     Returns
     -------
@@ -118,12 +121,19 @@ def select_planes(
     shape = tuple(shape)
     if 0 in shape:
         raise UserError(f"The image is empty: its shape is {shape}.")
-    if axes is None and not planes and channel is None and _is_plane(shape, file_axes):
+    default = axes is None and not planes and channel is None
+    if default and _is_plane(shape, file_axes, is_rgb):
         return PlaneSelection("YX", PlaneIndex((None, None)), "", (), (shape[0], shape[1]))
-    letters = _resolve_letters(shape, axes or file_axes, channel is not None)
+    letters = _resolve_letters(shape, axes or file_axes, channel is not None, is_rgb)
+    coloured = _has_colours(shape, letters, is_rgb)
+    if coloured and channel is not None and "C" not in letters:
+        _check_colour(channel, shape[-1])
+        letters, coloured = letters + "C", False
+    number = _number_channel(channel, is_rgb, shape)
     free = [axis for axis, name in enumerate(letters) if name not in "CYX"]
     # the first plane shows whether axes and channel fit, whichever planes are selected
-    plane_index, _ = resolve_plane_index(shape, letters, [0] * len(free), channel)
+    indexed = shape[:-1] if coloured else shape
+    plane_index = plane_index_from_axes(indexed, letters, [0] * len(free), number)
     single = all(shape[axis] == 1 for axis in free)
     selections = list(planes) or ([0] if single else [None]) * len(free)
     if len(selections) != len(free):
@@ -145,31 +155,70 @@ def select_planes(
     return PlaneSelection(letters, first_plane, lead, tuple(positions), (height, width))
 
 
-def _is_plane(shape: tuple[int, ...], file_axes: str | None) -> bool:
+def _is_plane(shape: tuple[int, ...], file_axes: str | None, is_rgb: bool | None) -> bool:
     """Return whether an array is one plane, grey or RGB, by default."""
-    if len(shape) == 3:
+    if len(shape) != 3:
+        return len(shape) == 2
+    if is_rgb is None:
         return shape[2] in (1, 3, 4) and file_axes in (None, "YX", "YXC")
-    return len(shape) == 2
+    return (is_rgb and file_axes in (None, "YX")) or (shape[2] == 1 and file_axes is None)
 
 
-def has_channels(shape: Sequence[int], axes: str | None, file_axes: str | None) -> bool:
+def has_channels(
+    shape: Sequence[int], axes: str | None, file_axes: str | None, is_rgb: bool | None = None
+) -> bool:
     """Return whether there are channels to choose from; grey and RGB images have none.
 
     Parameters
     ----------
-    shape, axes, file_axes
+    shape, axes, file_axes, is_rgb
         As in :func:`select_planes`.
     """
-    channel_axis = _resolve_letters(tuple(shape), axes or file_axes, True).find("C")
+    channel_axis = _resolve_letters(tuple(shape), axes or file_axes, True, is_rgb).find("C")
     return 0 <= channel_axis < len(shape) and shape[channel_axis] > 1
 
 
-def _resolve_letters(shape: tuple[int, ...], named: str | None, channels: bool) -> str:
+def number_colour(channel: Channel | Colour | None) -> Channel | None:
+    """Return the number of a colour of RGB; what is none stays as it is."""
+    return COLOURS.index(channel) if channel in COLOURS else channel  # type: ignore[return-value]
+
+
+def _number_channel(
+    channel: Channel | Colour | None, is_rgb: bool | None, shape: tuple[int, ...]
+) -> Channel | None:
+    """Return the number of a channel that may be a colour; raise an error if there are none."""
+    if channel in COLOURS and not (shape[-1] in (3, 4) if is_rgb is None else is_rgb):
+        raise UserError(
+            "This image is not RGB: choose its channel by number, from 0, or mean, with `channel`."
+        )
+    return number_colour(channel)
+
+
+def _check_colour(channel: Channel | Colour, count: int) -> None:
+    number = number_colour(channel)
+    if not isinstance(number, int) or not 0 <= number < count:
+        raise UserError(
+            "This image is RGB, and its colours are seen together: leave `channel` out, or "
+            "choose red, green or blue."
+        )
+
+
+def _has_colours(shape: tuple[int, ...], letters: str, is_rgb: bool | None) -> bool:
+    """Return whether the last axis is that of colours, and has no letter."""
+    coloured = shape[-1] in (3, 4) if is_rgb is None else is_rgb
+    return coloured and len(shape) == len(letters) + 1
+
+
+def _resolve_letters(
+    shape: tuple[int, ...], named: str | None, channels: bool, is_rgb: bool | None
+) -> str:
     """Return a letter for each axis but that of colours, by default if they have no names."""
     if named:
         return named.upper()
-    # no plane is three or four pixels wide: these are the colours of RGB
-    coloured = len(shape) > 2 and shape[-1] in (3, 4)
+    # no plane is three or four pixels wide: these are colours, or channels where the file denies it
+    coloured = len(shape) > 2 and (shape[-1] in (3, 4) if is_rgb is None else is_rgb)
+    if is_rgb is False and len(shape) > 2 and 1 < shape[-1] <= MAX_GUESSED_CHANNELS < shape[-2]:
+        return DEFAULT_AXES[1 - len(shape) :] + "C"
     letters = DEFAULT_AXES_WITH_CHANNELS if channels and not coloured else DEFAULT_AXES
     return letters[-(len(shape) - coloured) :]
 

@@ -32,6 +32,7 @@ def describe_result(provenance: Provenance, job: ImageJob) -> Provenance:
             level=settings.level,
             planes=tuple(job.planes_text),
             path=str(job.path),
+            scene=job.scene,
         ),
         region=None if settings.region is None else settings.region.polygons,
         model_file=None if is_shipped else str(Path(settings.model_name).resolve()),

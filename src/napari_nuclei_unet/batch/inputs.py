@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays.selection import has_channels
 from ..errors import UserError
-from ..io.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, image_stem, read_axes, read_image
 from ..io.labels import LABELS_SUFFIX
-from ..io.lazy_images import UNSLICEABLE_SUFFIXES, is_zarr, list_zarr_images, open_lazily
-from ..io.multifile_tiff import defer_tifffile_log, list_tiff_files
+from ..io.lazy_images import image_stem, name_image
+from ..io.multifile_tiff import list_tiff_files
+from ..io.open import IMAGE_SUFFIXES, list_images, open_image
+from ..io.readers.ome_zarr import is_zarr, list_zarr_images
 
 STORE_SUFFIX = "_labels.ome.zarr"
 # Suffixes of files that may hold a part of an image.
@@ -39,11 +37,34 @@ class InputImage:
         Start of the names of its results.
     title : str
         Its name in messages.
+    scene : int or None
+        Number of the image in a file of several.
     """
 
     path: Path
     stem: str
     title: str
+    scene: int | None = None
+
+    @property
+    def location(self) -> str:
+        """Its path, followed by its name in a file of several."""
+        inside = "" if self.scene is None else self.title.removeprefix(self.path.name)
+        return f"{self.path}{inside}"
+
+
+def select_scene(inputs: Iterable[InputImage], scene: int) -> list[InputImage]:
+    """Select the images of this number; files of one image have number 0.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    chosen = [item for item in inputs if (item.scene or 0) == scene]
+    if not chosen:
+        raise UserError(f"There is no image {scene}: choose another `scene`, from 0.")
+    return chosen
 
 
 def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
@@ -59,7 +80,8 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
     Returns
     -------
     list of InputImage
-        One for each image of a plate, and one for all files of an OME-TIFF of several.
+        One for each image of a plate or a file, and one for all files of an OME-TIFF of several.
+        What cannot be read is among them: opening it says why.
 
     Raises
     ------
@@ -67,10 +89,10 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
         If a path does not exist, a folder holds no image, a pattern matches none, or two images
         would write the same results.
     """
-    found: dict[Path, InputImage] = {}
+    found: list[InputImage] = []
     for text in given:
         path = Path(text)
-        if path.exists():
+        if path.exists() or path.is_symlink():
             inside = list(_list_images(path))
             if not inside:
                 raise UserError(f"The folder {path} holds no TIFF, PNG, JPEG or OME-Zarr image.")
@@ -81,23 +103,24 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
                 raise UserError(f"No image fits the pattern {text}.")
         else:
             raise UserError(f"There is no file or folder {path}.")
-        found.update((image.path, image) for image in inside)
-    inputs = list(_drop_tiff_parts(found))
+        found += inside
+    inputs = list(_drop_tiff_parts(dict.fromkeys(found)))
     _check_clashes(inputs)
     return inputs
 
 
-def _drop_tiff_parts(found: Mapping[Path, InputImage]) -> Iterator[InputImage]:
+def _drop_tiff_parts(found: Iterable[InputImage]) -> Iterator[InputImage]:
     """Drop files whose image is read through another one of them."""
-    covered: set[Path] = set()
-    for path, image in found.items():
-        if not path.name.lower().endswith(OME_TIFF_SUFFIXES):
-            yield image
-        elif path not in covered:
+    images = list(found)
+    paths, covered = {image.path for image in images}, dict[Path, Path]()
+    for image in images:
+        path = image.path
+        if path.name.lower().endswith(OME_TIFF_SUFFIXES) and path not in covered:
             parts = list_tiff_files(path)
-            if parts[0] == path or parts[0] not in found:
-                covered.update(parts)
-                yield image
+            first = path if parts[0] == path or parts[0] not in paths else parts[0]
+            covered.update((part, first) for part in (*parts, path) if part not in covered)
+        if covered.get(path, path) == path:
+            yield image
 
 
 def _check_clashes(inputs: Iterable[InputImage]) -> None:
@@ -125,13 +148,14 @@ def _is_input(path: Path) -> bool:
     """Return whether an entry of a folder is an image, and no result of this program."""
     if path.name.startswith(".") or path.name.endswith((LABELS_SUFFIX, STORE_SUFFIX)):
         return False
-    return is_zarr(path) if path.is_dir() else path.suffix.lower() in IMAGE_SUFFIXES
+    # a folder, or a link to nowhere, that is named like an image is reported as one
+    return path.suffix.lower() in IMAGE_SUFFIXES or is_zarr(path)
 
 
 def _list_images_at(path: Path) -> Iterator[InputImage]:
     """List the images of a file, or of an OME-Zarr."""
-    if not path.is_dir():
-        yield InputImage(path, image_stem(path), path.name)
+    if not is_zarr(path):
+        yield from _list_scenes(path)
         return
     try:
         inside = list_zarr_images(path)
@@ -145,62 +169,36 @@ def _list_images_at(path: Path) -> Iterator[InputImage]:
             yield InputImage(at, stem, f"{path.name}/{name}")
 
 
-@dataclass(frozen=True, eq=False)
-class OpenedImage:
-    """An image that can be sliced.
+def _list_scenes(path: Path) -> Iterator[InputImage]:
+    """List the images in a file."""
+    try:
+        names = list_images(path)
+    except UserError:  # raised again when it is opened
+        names = [path.name]
+    if len(names) == 1:
+        yield InputImage(path, image_stem(path), path.name)
+        return
+    for scene, name in enumerate(names):
+        yield InputImage(path, name_image(path, names, scene), f"{path.name}/{name}", scene)
 
-    Attributes
+
+def any_has_channels(inputs: Iterable[InputImage], axes: str | None) -> bool:
+    """Return whether channels can be chosen in one of the images; nothing is read of the pixels.
+
+    Parameters
     ----------
-    pixels : array-like
-        Has shape and dtype; from most files only what is sliced is read.
+    inputs : iterable of InputImage
     axes : str or None
-        As in the file.
-    scale, units
-        Of its axes, as in ``lazy_images.LazyImage``.
-    is_lazy : bool
-        Whether it is read in parts.
+        As in :func:`~napari_nuclei_unet.arrays.selection.select_planes`.
     """
-
-    pixels: Any
-    axes: str | None
-    scale: tuple[float, ...]
-    units: tuple[str | None, ...]
-    is_lazy: bool = True
-
-
-def open_image(path: Path, level: int = 0) -> OpenedImage:
-    """Open an image, lazily if its file allows.
-
-    Raises
-    ------
-    UserError
-        If it cannot be read, or does not have this level.
-    """
-    if path.suffix.lower() in UNSLICEABLE_SUFFIXES:
-        return _opened_in_memory(read_image(path, level), "YX")
-    with defer_tifffile_log():
+    for item in inputs:
         try:
-            image = open_lazily(path, level)
-            return OpenedImage(image.pixels, image.axes, image.scale, image.units)
-        except UserError as error:
-            if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file():
-                raise
-            try:  # some can only be read whole
-                return _opened_in_memory(read_image(path, level), read_axes(path))
-            except UserError:
-                raise _explain_decoder_error(error, path) from None
-
-
-def _opened_in_memory(pixels: NDArray[np.generic], axes: str | None) -> OpenedImage:
-    ndim = pixels.ndim
-    return OpenedImage(pixels, axes, (1.0,) * ndim, (None,) * ndim, is_lazy=False)
-
-
-def _explain_decoder_error(error: UserError, path: Path) -> UserError:
-    """Return a clear error for a decoder that has found no page."""
-    if not isinstance(error.__cause__, IndexError):
-        return error
-    return UserError(f"{path} cannot be read: it is damaged or no TIFF.")
+            image = open_image(item.path, scene=item.scene)
+        except UserError:  # reported when it is segmented
+            continue
+        if has_channels(image.pixels.shape, axes, image.axes, image.is_rgb):
+            return True
+    return False
 
 
 def stamp_files(*paths: Path) -> FileStamp:

@@ -11,21 +11,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..arrays.axes import Channel
+from ..arrays.axes import COLOURS, Channel, Colour
 from ..arrays.roi import Region
-from ..arrays.selection import PlaneSelection, Positions, has_channels, select_planes
+from ..arrays.selection import PlaneSelection, Positions, has_channels, number_colour, select_planes
 from ..blockwise.journal import describe_differences
 from ..errors import UserError
 from ..io.atomic import file_crc32
 from ..io.labels import read_record
-from ..io.lazy_images import is_zarr
+from ..io.lazy_images import LazyImage
 from ..io.multifile_tiff import require_tiff_files
+from ..io.open import open_image
+from ..io.readers.ome_zarr import is_zarr
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models.model import Model
 from ..params import SegmentParams
 from ..provenance.record import FINGERPRINT_KEY, Provenance
 from ..tracking.linking import check_linking
-from .inputs import FileStamp, InputImage, OpenedImage, open_image, stamp_files
+from .inputs import FileStamp, InputImage, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 
 # Thresholds of which the model's own value is the same at every zoom, as good as none.
@@ -58,6 +60,9 @@ class JobSettings:
     is_mixed : bool
         Whether images without channels may be among them, for which ``channel`` is ignored;
         otherwise it is an error for them.
+    has_multichannel : bool
+        Whether images with channels of their own are among them: then a number is no colour of
+        the RGB images.
     limits : Limits
     """
 
@@ -67,12 +72,13 @@ class JobSettings:
     device: str = "auto"
     axes: str | None = None
     planes: Sequence[Positions] = ()
-    channel: Channel | None = None
+    channel: Channel | Colour | None = None
     level: int = 0
     region: Region | None = None
     join: str | None = None
     track: bool = False
     is_mixed: bool = False
+    has_multichannel: bool = False
     limits: Limits = DEFAULT_LIMITS
 
 
@@ -84,9 +90,11 @@ class ImageJob:
     ----------
     files : tuple of Path
         Absolute; more than one of an OME-TIFF in several files, which is opened by the first.
-    opened : OpenedImage
+    scene : int or None
+        Number of the image in a file of several.
+    opened : LazyImage
         At the level of the settings.
-    full : OpenedImage
+    full : LazyImage
         At full resolution.
     selection : PlaneSelection
         At the level.
@@ -97,8 +105,9 @@ class ImageJob:
     """
 
     files: tuple[Path, ...]
-    opened: OpenedImage
-    full: OpenedImage
+    scene: int | None
+    opened: LazyImage
+    full: LazyImage
     selection: PlaneSelection
     settings: JobSettings
     results: ResultPaths
@@ -162,6 +171,8 @@ class ImageJob:
             "join": settings.join and settings.join.upper(),
             "track": settings.track,
         }
+        if self.scene:  # results of files of one image have no such key
+            values["scene"] = self.scene
         plain = {"version", "image", "image size", "image type"}
         flags = {name: name if name in plain else f"--{name.replace('_', '-')}" for name in values}
         values = {flags[name]: value for name, value in values.items()}
@@ -218,9 +229,9 @@ class ImageJob:
                 raise self._gone
         elif failed or len(self.files) == 1:  # many files take a while
             self.check_unchanged()
-        if failed and self.opened.is_lazy:
+        if failed and not self.opened.is_read_whole:
             try:
-                open_image(self.path, self.settings.level)
+                open_image(self.path, self.settings.level, self.scene)
             except UserError as error:
                 raise self._gone from error
 
@@ -268,17 +279,24 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         If it cannot be read, or the settings do not fit it.
     """
     path = item.path.resolve()
+    if not path.exists():
+        raise UserError(f"{item.path} cannot be read: there is no file {path}.")
     files = require_tiff_files(path)
     try:
         stamp = stamp_files(*files)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
-    opened = open_image(path, settings.level)
-    full = open_image(path) if settings.level else opened
-    shape = opened.pixels.shape
-    if settings.is_mixed and not has_channels(shape, settings.axes, opened.axes):
-        settings = dataclasses.replace(settings, channel=None)
-    selection = select_planes(shape, settings.axes, settings.planes, settings.channel, opened.axes)
+    opened = open_image(path, settings.level, item.scene)
+    full = open_image(path, scene=item.scene) if settings.level else opened
+    settings = dataclasses.replace(settings, channel=_choose_channel(opened, settings))
+    selection = select_planes(
+        opened.pixels.shape,
+        settings.axes,
+        settings.planes,
+        settings.channel,
+        opened.axes,
+        opened.is_rgb,
+    )
     check_linking(selection.lead, settings.join, settings.track)
     if output.is_file:
         results = result_paths_beside(output.out)
@@ -290,15 +308,27 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         results = result_paths_in(output.out, item.stem, store)
     if results.is_store:
         selection = _in_ngff_order(selection)
-    if output.on_cluster and not opened.is_lazy:
+    if output.on_cluster and opened.is_read_whole:
         raise UserError(
             f"{path} can only be read whole, which a cluster cannot: save it as TIFF or OME-Zarr, "
             "or leave `scheduler` out."
         )
-    return ImageJob(files, opened, full, selection, settings, results, stamp)
+    return ImageJob(files, item.scene, opened, full, selection, settings, results, stamp)
 
 
-def _plane_pixels(opened: OpenedImage, selection: PlaneSelection) -> int:
+def _choose_channel(opened: LazyImage, settings: JobSettings) -> Channel | Colour | None:
+    """Return the channel of an image; None where it has none to which the one given may apply."""
+    channel = settings.channel
+    number = number_colour(channel) if opened.is_rgb else channel
+    if not settings.is_mixed or channel is None:
+        return number
+    if has_channels(opened.pixels.shape, settings.axes, opened.axes, opened.is_rgb):
+        return number
+    is_colour = channel in COLOURS or (channel != "mean" and not settings.has_multichannel)
+    return number if opened.is_rgb and is_colour else None
+
+
+def _plane_pixels(opened: LazyImage, selection: PlaneSelection) -> int:
     """Return the number of pixels in a plane."""
     lengths = zip(selection.axes, opened.pixels.shape, strict=False)
     return math.prod(length for name, length in lengths if name in "YX")

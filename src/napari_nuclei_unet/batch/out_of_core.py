@@ -105,7 +105,7 @@ def _opened_plane(job: ImageJob, plane_index: PlaneIndex) -> InMemoryPlane:
 
 
 def _file_plane(job: ImageJob, plane_index: PlaneIndex) -> FilePlane:
-    return FilePlane(str(job.path), job.settings.level, plane_index, job.stamp)
+    return FilePlane(str(job.path), job.settings.level, plane_index, job.stamp, job.scene)
 
 
 def _labels_grid(job: ImageJob) -> LabelsGrid:

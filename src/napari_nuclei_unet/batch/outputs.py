@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..io.atomic import atomic_write
-from ..io.images import image_stem
 from ..io.labels import LABELS_SUFFIX, check_overwritable, write_labels_tiff
+from ..io.lazy_images import image_stem
 from ..io.tables import write_table
 from ..labels.regionprops import measure
 from .inputs import STORE_SUFFIX

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from ..arrays.axes import PlaneIndex, PlaneView
 from ..arrays.tiling import ArrayLike
 from ..errors import UserError
-from ..io.lazy_images import LazyArray, open_lazily
+from ..io.lazy_images import LazyArray
+from ..io.open import open_lazily
 from ..limits import DEFAULT_LIMITS
 from ..models.model import load_model
 from ..progress import Step, Stop, run
@@ -55,21 +56,26 @@ class FilePlane:
     plane_index : PlaneIndex
     stamp : tuple of int
         Tells a file from the one that it has replaced.
+    scene : int or None
+        Number of the image in a file of several.
     """
 
     path: str
     level: int
     plane_index: PlaneIndex
     stamp: tuple[int, ...] = ()
+    scene: int | None = None
 
     def open(self) -> ArrayLike:
         """Return the plane; a file is opened once a process."""
-        return PlaneView(_open_pixels(self.path, self.level, self.stamp), self.plane_index)
+        return PlaneView(
+            _open_pixels(self.path, self.level, self.scene, self.stamp), self.plane_index
+        )
 
 
 @lru_cache(maxsize=4)
-def _open_pixels(path: str, level: int, _: tuple[int, ...]) -> LazyArray:
-    return open_lazily(path, level).pixels
+def _open_pixels(path: str, level: int, scene: int | None, _: tuple[int, ...]) -> LazyArray:
+    return open_lazily(path, level, scene).pixels
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from ..errors import UserError
 from ..limits import DEFAULT_LIMITS, Limits
 from . import _bench, _evaluate, _segment, _train
-from ._common import Parser, print_error, report_stopped
+from ._common import Parser, print_error, report_stopped, silence_libraries
 
 
 def main(argv: Sequence[str] | None = None, limits: Limits = DEFAULT_LIMITS) -> int:
@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None, limits: Limits = DEFAULT_LIMITS) -> 
     """
     args = _parser().parse_args(argv, argparse.Namespace(limits=limits))
     try:
-        done = int(args.command(args) or 0)
+        with silence_libraries():
+            done = int(args.command(args) or 0)
         sys.stdout.flush()
         return done
     except BrokenPipeError:  # the reader of the output has closed it

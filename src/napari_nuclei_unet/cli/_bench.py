@@ -56,14 +56,14 @@ def run_demo(args: argparse.Namespace) -> int:
 
 def run_bench(args: argparse.Namespace) -> int:
     """Print how fast this computer segments."""
-    from ..io.images import read_image
+    from ..io.images import read_plane
     from ..samples.images import repeated_sample
     from ..segmentation.benchmark import run_benchmark
 
     params = params_from_flags(args, SegmentParams())
     if args.runs < 1:
         raise UserError("--runs must be at least 1.")
-    image = read_image(args.image) if args.image else repeated_sample()
+    image = read_plane(args.image) if args.image else repeated_sample()
     model = load_model(args.model)
     bench = run_benchmark(image, model, params, args.device, args.runs)
     if args.json:

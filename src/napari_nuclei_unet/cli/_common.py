@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn, TypeAlias, TypeVar, get_args, get_type_hints
 
 from ..errors import UserError, name_parameters
@@ -13,6 +17,10 @@ from ..params import PARAMETER_LABELS, SegmentParams, TrainParams
 # Default in --help of parameters that are None and do not come from the model.
 AUTOMATIC_DEFAULTS = {"diameter": "measured"}
 FLAGS = {name: "--" + name.replace("_", "-") for name in PARAMETER_LABELS}
+
+
+# Libraries that read and write files, and report on the screen what this program says itself.
+QUIET_LIBRARIES = ("tifffile", "PIL", "zarr", "numcodecs", "imagecodecs")
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,6 +60,24 @@ def error_message(error: UserError | OSError) -> str:
 def name_flags(message: str) -> str:
     """Name the parameters of a message as flags."""
     return name_parameters(message, FLAGS)
+
+
+@contextmanager
+def silence_libraries() -> Iterator[None]:
+    """Keep log lines and warnings of the libraries that read files off the screen."""
+    logs = [logging.getLogger(name) for name in QUIET_LIBRARIES]
+    before = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            for name in QUIET_LIBRARIES:
+                warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")
+            warnings.filterwarnings("ignore", module=r"napari_nuclei_unet\.io(\.|$)")
+            yield
+    finally:
+        for log, level in zip(logs, before, strict=True):
+            log.setLevel(level)
 
 
 def add_flags(parser: argparse.ArgumentParser, params: type) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..arrays.axes import COLOURS
 from ..errors import UserError
 from ..io.atomic import check_writable
 from ..models.model import load_model
@@ -74,8 +75,13 @@ def _add_image_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--channel", type=_parse_channel, metavar="N",
-        help="channel, from 0, or: mean. Of several images, those in grey or RGB have none, and "
-        "are segmented as they are",
+        help="channel, from 0, or: mean; of RGB: red, green or blue, else its colours are seen "
+        "together. Of several images, those without channels are segmented as they are; so are "
+        "those in RGB where others have channels and N is a number",
+    )  # fmt: skip
+    group.add_argument(
+        "--scene", type=int, metavar="N",
+        help="image of a file that holds several, from 0. Default: all, each with its own results",
     )  # fmt: skip
     group.add_argument(
         "--level", type=int, default=0, metavar="N",
@@ -140,9 +146,11 @@ def _parse_positions(part: str, text: str) -> Positions:
 
 
 def _parse_channel(text: str) -> int | str:
-    if text == "mean" or text.isdigit():
-        return text if text == "mean" else int(text)
-    raise argparse.ArgumentTypeError(f"'{text}': a whole number from 0, or mean")
+    if text in ("mean", *COLOURS) or text.isdecimal():
+        return int(text) if text.isdecimal() else text
+    raise argparse.ArgumentTypeError(
+        f"'{text}': a whole number from 0, mean, or of RGB red, green or blue"
+    )
 
 
 def _parse_polygon(text: str) -> list[list[float]]:
@@ -157,13 +165,14 @@ def _parse_polygon(text: str) -> list[list[float]]:
 def run_segment(args: argparse.Namespace) -> int:
     """Segment files, one after the other; a bad one does not stop the rest."""
     # in the functions, so that --help does not load torch
-    from ..batch.inputs import find_inputs
+    from ..batch.inputs import find_inputs, select_scene
     from ..batch.run import SUMMARY_FILE_NAME, Summary
     from ..io.locks import write_lock
 
     inputs = find_inputs(args.paths)
-    is_mixed = len(args.paths) > 1 or Path(args.paths[0]) != inputs[0].path
-    settings = _job_settings(args, is_mixed)
+    if args.scene is not None:
+        inputs = select_scene(inputs, args.scene)
+    settings = _job_settings(args, inputs)
     output = _output_options(args, len(inputs))
     folder = args.out.parent if output.is_file else args.out
     summary = Summary(None if output.is_file else folder / SUMMARY_FILE_NAME)
@@ -188,10 +197,13 @@ def _report_end(rows: list[SummaryRow], out: Path) -> int:
     return 2 if count["failed"] else 0
 
 
-def _job_settings(args: argparse.Namespace, is_mixed: bool) -> JobSettings:
+def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSettings:
     from ..arrays.roi import Region
+    from ..batch.inputs import any_has_channels
     from ..batch.job import JobSettings
 
+    is_mixed = len(inputs) > 1 or len(args.paths) > 1 or Path(args.paths[0]) != inputs[0].path
+    is_number = is_mixed and isinstance(args.channel, int)
     is_file = args.model.endswith(".safetensors")
     return JobSettings(
         model=load_model(args.model),
@@ -206,6 +218,7 @@ def _job_settings(args: argparse.Namespace, is_mixed: bool) -> JobSettings:
         join=args.join,
         track=args.track,
         is_mixed=is_mixed,
+        has_multichannel=is_number and any_has_channels(inputs, args.axes),
         limits=args.limits,
     )
 
@@ -299,4 +312,4 @@ def _elapsed(since: float) -> float:
 def _summary_row(item: InputImage, status: str, **columns: Any) -> SummaryRow:
     from ..batch.run import SummaryRow
 
-    return SummaryRow(str(item.path), status=status, **columns)
+    return SummaryRow(item.location, status=status, **columns)

@@ -6,18 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
-import PIL.ImageMode
-import tifffile
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from .read_errors import convert_decoder_errors
-
-TIFF_SUFFIXES = (".tif", ".tiff")
-IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
-# Modes to which pictures of other modes are converted.
-CONVERTED_MODES = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "PA": "RGB", "LA": "L"}
+from .lazy_images import LazyImage, image_stem
+from .open import IMAGE_SUFFIXES, open_image
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -65,95 +58,53 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
 
 
-def image_stem(path: Path) -> str:
-    """Return the name of a file without ``.tif``, ``.ome.tif`` and the like."""
-    return path.stem.removesuffix(".ome")
-
-
-def read_image(path: str | Path, level: int = 0) -> NDArray[np.generic]:
-    """Read a TIFF, OME-TIFF, PNG or JPEG file.
+def read_image(path: str | Path, level: int = 0, scene: int | None = None) -> NDArray[np.generic]:
+    """Read an image of any kind that :func:`open_lazily` opens, or a PNG or JPEG picture.
 
     Parameters
     ----------
     path : str or Path
     level : int
-        Of a pyramid in a TIFF; 0 is full resolution.
+        Of a pyramid; 0 is full resolution.
+    scene : int, optional
+        Number of the image in a file of several, from 0.
 
     Returns
     -------
-    ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4), or that of a stack in a TIFF
-        Colours are last; other axes of length 1 are dropped. Palettes and CMYK become RGB.
+    ndarray, shape (Y, X), (Y, X, 3) or (Y, X, 4), or that of a stack
+        Colours are last; other axes of length 1 are dropped. Palettes, CMYK, YCbCr and CIELAB
+        become RGB, but for a palette that is a ramp, a lookup table of grey values.
 
     Raises
     ------
     UserError
-        If the file cannot be read as an image, or does not have this level.
+        If the file cannot be read as an image, is not whole, does not have this level, or holds
+        several images of which none is chosen.
     """
-    path = Path(path)
-    with convert_decoder_errors(path):
-        if path.suffix.lower() in TIFF_SUFFIXES:
-            return _read_tiff(path, level)
-        if level:
-            raise UserError(f"{path} holds one resolution only: there is no level {level}.")
-        return _read_picture(path)
+    return _read_whole(Path(path), open_image(Path(path), level, scene))
 
 
-def read_shape(path: str | Path, level: int = 0) -> tuple[int, ...] | None:
-    """Read the shape that :func:`read_image` would return, or None where it would fail."""
-    path = Path(path)
-    try:
-        if path.suffix.lower() in TIFF_SUFFIXES:
-            with tifffile.TiffFile(path) as opened:
-                series = opened.series[0]
-                return _reorder(np.broadcast_to(0, series.levels[level].shape), series.axes).shape
-        if level or not _is_image(path):
-            return None
-        with PIL.Image.open(path) as picture:
-            bands = PIL.ImageMode.getmode(CONVERTED_MODES.get(picture.mode, picture.mode)).bands
-            return (picture.height, picture.width, *([len(bands)] if len(bands) > 1 else []))
-    except Exception:  # whatever a decoder raises; reading the file reports it
-        return None
+def read_plane(path: str | Path) -> NDArray[np.generic]:
+    """Read an image that is one plane: grey, or RGB because the file says so.
 
-
-def read_axes(path: str | Path) -> str | None:
-    """Read the letters of the axes of an image, as :func:`read_image` returns it, without colours.
-
-    None unless it is a TIFF with a known letter for each axis: T, Z, C, Y, X and others, but not Q,
-    which is tifffile's for an axis without a name.
+    Raises
+    ------
+    UserError
+        If it has channels or more planes, or as :func:`read_image`.
     """
-    path = Path(path)
-    if path.suffix.lower() not in TIFF_SUFFIXES:
-        return None
+    image = open_image(Path(path))
+    if len(image.pixels.shape) - image.is_rgb != 2:
+        raise UserError(
+            f"{path} is no single plane: its shape is {image.pixels.shape}; save the plane and "
+            "channel that show nuclei by themselves."
+        )
+    return _read_whole(Path(path), image)
+
+
+def _read_whole(path: Path, image: LazyImage) -> NDArray[np.generic]:
     try:
-        with tifffile.TiffFile(path) as opened:
-            series = opened.series[0]
-            pairs = zip(series.axes, series.shape, strict=True)
-            axes = "".join(name for name, length in pairs if length > 1 or name in "YX")
-    except Exception:  # whatever a decoder raises; reading the file reports it
-        return None
-    axes = axes.replace("S", "")
-    known = len(set(axes)) == len(axes) and {"Y", "X"} <= set(axes) and not set(axes) & set("QI")
-    return axes if known else None
-
-
-def _read_tiff(path: Path, level: int) -> NDArray[np.generic]:
-    with tifffile.TiffFile(path) as opened:
-        series = opened.series[0]
-        if not 0 <= level < len(series.levels):
-            raise UserError(f"{path} has the levels 0 to {len(series.levels) - 1}, and no {level}.")
-        return _reorder(np.asarray(series.levels[level].asarray()), series.axes)
-
-
-def _reorder(image: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
-    """Drop axes of length 1 beside those of the plane, and put colours last."""
-    for axis in reversed(range(image.ndim)):
-        if image.shape[axis] == 1 and axes[axis] not in "YX":
-            image = image.squeeze(axis)
-            axes = axes[:axis] + axes[axis + 1 :]
-    return np.moveaxis(image, axes.index("S"), -1) if "S" in axes else image
-
-
-def _read_picture(path: Path) -> NDArray[np.generic]:
-    with PIL.Image.open(path) as opened:
-        mode = CONVERTED_MODES.get(opened.mode)
-        return np.asarray(opened.convert(mode) if mode else opened)
+        return np.asarray(image.pixels)
+    except MemoryError as error:
+        raise UserError(
+            f"{path} does not fit into memory: it says that its shape is {image.pixels.shape}."
+        ) from error

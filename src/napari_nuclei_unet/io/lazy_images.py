@@ -1,25 +1,19 @@
-"""Lazy images: OME-Zarr, zarr and TIFF, of which only slices are read."""
+"""Lazy images, of which only slices are read, whatever their file is."""
 
 from __future__ import annotations
 
 import operator
-import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
-import zarr
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from .pixel_size import UNKNOWN_SPACING, read_spacings
+from .paths import sanitize_name
 from .read_errors import convert_decoder_errors
-
-UNSLICEABLE_SUFFIXES = (".png", ".jpg", ".jpeg")
-ZARR_METADATA_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 
 class LazyArray:
@@ -28,7 +22,7 @@ class LazyArray:
     Parameters
     ----------
     source : array-like
-        Has shape and dtype; only sliced.
+        Has shape and dtype; only sliced, which returns an array that nothing else uses.
     order : sequence of int
         Axes of the source in the order of this array. All others have length 1.
     path : Path
@@ -71,7 +65,7 @@ class LazyArray:
             a for a, at in zip(self._order, positions, strict=True) if isinstance(at, slice)
         ]
         with convert_decoder_errors(self._path, MemoryError):
-            part = np.array(self._source[tuple(source_index)], dtype=self.dtype)
+            part = np.asarray(self._source[tuple(source_index)], dtype=self.dtype)
         return part.transpose([sorted(kept_axes).index(axis) for axis in kept_axes])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -117,6 +111,14 @@ class LazyImage:
         Of the scale: names of UDUNITS, such as "micrometer" or "second".
     name : str
         Of the file without its suffix; of an image of a plate with well and field: plate_A_1_0.
+    channel_names : tuple of str
+        Of axis C; empty if unknown.
+    is_rgb : bool
+        Whether the file says that its last axis is that of colours; ``axes`` has no letter for it.
+    is_read_whole : bool
+        Whether all is read as soon as anything is sliced.
+    scene_names : tuple of str
+        Of all images in the file, if it was cheap to list them.
     """
 
     pixels: LazyArray
@@ -124,187 +126,51 @@ class LazyImage:
     scale: tuple[float, ...]
     units: tuple[str | None, ...]
     name: str
+    channel_names: tuple[str, ...] = ()
+    is_rgb: bool = False
+    is_read_whole: bool = False
+    scene_names: tuple[str, ...] = ()
 
 
-def is_zarr(path: str | Path) -> bool:
-    """Return whether this is a folder of zarr: an array, an image, or several of them."""
-    return any((Path(path) / mark).is_file() for mark in ZARR_METADATA_FILES)
-
-
-def open_lazily(path: str | Path, level: int = 0) -> LazyImage:
-    """Open an image without reading its pixels.
-
-    Parameters
-    ----------
-    path : str or Path
-        OME-Zarr image (NGFF 0.4 and older on zarr 2, 0.5 on zarr 3), zarr array, TIFF or OME-TIFF.
-    level : int, optional
-        Of a pyramid; 0 is full resolution.
-
-    Returns
-    -------
-    LazyImage
-        Of a TIFF without axes of length 1 other than Y and X, as ``io.images.read_image`` does.
-
-    Raises
-    ------
-    UserError
-        If there is no such image or level, several images, or the file cannot be read in parts.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise UserError(f"There is no file or folder {path}.")
-    if path.suffix.lower() in UNSLICEABLE_SUFFIXES:
-        raise UserError(f"{path} can only be read whole: save it as TIFF or OME-Zarr.")
-    if path.is_dir() and not is_zarr(path):
-        raise UserError(f"The folder {path} is no OME-Zarr image: choose one, or a TIFF file.")
-    with convert_decoder_errors(path, MemoryError):
-        return _open_zarr(path, level) if path.is_dir() else _open_tiff(path, level)
-
-
-def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
-    """List the images of an OME-Zarr.
-
-    Parameters
-    ----------
-    path : str or Path
-        A plate, a collection as bioformats2raw writes it, an image or a zarr array.
-
-    Returns
-    -------
-    list of (str, Path)
-        Names inside the store, such as "A/1/0" (row, column, field of a plate) or "0", and paths
-        for :func:`open_lazily`. Wells and fields that are listed but missing are left out. A
-        single image has the name of its file without the suffix.
-
-    Raises
-    ------
-    UserError
-        If this holds no image, or cannot be read.
-    """
-    path = Path(path)
-    if not is_zarr(path):
-        raise UserError(f"{path} is no OME-Zarr: choose the folder of one.")
-    with convert_decoder_errors(path, MemoryError):
-        node = zarr.open(path, mode="r")
-        metadata = _ngff(node)
-        if isinstance(node, zarr.Array) or "multiscales" in metadata:
-            return [(_image_name(path), path)]
-        if "plate" in metadata:
-            images = list(_iter_fields(path, metadata["plate"]["wells"]))
-        else:
-            numbers = (p.name for p in path.iterdir() if p.name.isdecimal() and is_zarr(p))
-            images = [(number, path / number) for number in sorted(numbers, key=int)]
-            images = [
-                (name, at) for name, at in images if "multiscales" in _ngff(zarr.open(at, mode="r"))
-            ]
-    if not images:
-        raise UserError(f"{path} holds no OME-Zarr image: choose another folder.")
-    return images
-
-
-def _ngff(node: Any) -> dict[str, Any]:
-    """Return the NGFF metadata; since 0.5 they are separate from other attributes."""
-    attributes = dict(node.attrs)
-    return dict(attributes.get("ome", attributes))
-
-
-def _iter_fields(plate: Path, wells: list[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
-    for name in (well["path"] for well in wells):
-        if is_zarr(plate / name):
-            for image in _ngff(zarr.open(plate / name, mode="r"))["well"]["images"]:
-                field = f"{name}/{image['path']}"
-                if is_zarr(plate / field):
-                    yield field, plate / field
-
-
-def _image_name(path: Path) -> str:
-    """Return the name of an image, with its path in the outermost folder of zarr."""
-    path = path.absolute()
-    top = path
-    while is_zarr(top.parent):
-        top = top.parent
-    return "_".join([top.stem.removesuffix(".ome"), *path.relative_to(top).parts])
-
-
-def _open_zarr(path: Path, level: int) -> LazyImage:
-    node = zarr.open(path, mode="r")
-    metadata = _ngff(node)
-    if isinstance(node, zarr.Array):
-        _check_level(path, level, 1)
-        ndim = len(node.shape)
-        pixels = LazyArray(node, range(ndim), path)
-        return LazyImage(pixels, None, (1.0,) * ndim, (None,) * ndim, _image_name(path))
-    if "multiscales" not in metadata:
-        inside = list_zarr_images(path)
-        raise UserError(
-            f"{path} holds several images: choose one of the {len(inside)}, such as {inside[0][1]}."
-        )
-    image = metadata["multiscales"][0]
-    _check_level(path, level, len(image["datasets"]))
-    dataset = image["datasets"][level]
-    array = node[dataset["path"]]
-    if not isinstance(array, zarr.Array):
-        raise ValueError(f"{dataset['path']} is no array")
-    axes = [a if isinstance(a, dict) else {"name": a} for a in image.get("axes", "tczyx")]
-    scale = [1.0] * len(array.shape)
-    for step in (*_read_scales(dataset), *_read_scales(image)):
-        scale = [old * float(new) for old, new in zip(scale, step, strict=True)]
-    letters = "".join(_axis_letter(axis) for axis in axes)
-    units = tuple(axis.get("unit") for axis in axes)
-    if not len(letters) == len(scale):
-        raise ValueError(f"{len(letters)} axes are named for {len(scale)}")
-    return LazyImage(
-        LazyArray(array, range(len(scale)), path), letters, tuple(scale), units, _image_name(path)
-    )
-
-
-def _read_scales(part: dict[str, Any]) -> list[list[float]]:
-    """Return the scale transformations of a dataset or an image."""
-    return [t["scale"] for t in part.get("coordinateTransformations") or () if "scale" in t]
-
-
-def _axis_letter(axis: dict[str, Any]) -> str:
-    """Return one letter for an axis, whose name may be a word."""
-    return {"time": "T", "channel": "C"}.get(axis.get("type", ""), str(axis["name"])[0].upper())
-
-
-def _check_level(path: Path, level: int, levels: int) -> None:
+def check_level(path: Path, level: int, levels: int) -> None:
+    """Raise an error if an image of so many levels does not have this one."""
     if not 0 <= level < levels:
         have = f"the levels 0 to {levels - 1}" if levels > 1 else "one resolution, level 0,"
         raise UserError(f"{path} has {have} and no level {level}.")
 
 
-def _open_tiff(path: Path, level: int) -> LazyImage:
-    opened = tifffile.TiffFile(path)
-    try:
-        full = opened.series[0]
-        _check_level(path, level, len(full.levels))
-        series = full.levels[level]
-        if series.dataoffset is not None:
-            # a strip can be a whole plane: memory mapping avoids reading it at once
-            source: Any = tifffile.memmap(path, series=0, level=level, mode="r")
-        else:
-            source = zarr.open(full.aszarr(level=level), mode="r")
-        spacings = read_spacings(opened)
-    except BaseException:
-        opened.close()
-        raise
-    for axis, full_length, level_length in zip(full.axes, full.shape, series.shape, strict=False):
-        if axis in "YX":
-            size, unit = spacings.get(axis, UNKNOWN_SPACING)
-            spacings[axis] = (size * full_length / level_length, unit)
-    order = [a for a, letter in enumerate(series.axes) if series.shape[a] > 1 or letter in "YX"]
-    order.sort(key=lambda axis: series.axes[axis] == "S")  # a stable sort: only colours move
-    pixels = LazyArray(source, order, path)
-    weakref.finalize(pixels, opened.close)
-    letters = "".join(series.axes[axis] for axis in order).replace("S", "")
-    sizes = [spacings.get(letter, UNKNOWN_SPACING) for letter in letters]
-    known = len(set(letters)) == len(letters) and {"Y", "X"} <= set(letters)
-    return LazyImage(
-        pixels,
-        letters if known and not set(letters) & set("QI") else None,
-        tuple(size for size, _ in sizes),
-        tuple(unit for _, unit in sizes),
-        _image_name(path),
-    )
+def check_scene(path: Path, scene: int, scenes: int) -> None:
+    """Raise an error if a file of so many images does not have this one."""
+    if not 0 <= scene < scenes:
+        have = f"the images 0 to {scenes - 1}" if scenes > 1 else "one image, number 0,"
+        raise UserError(f"{path} holds {have} and no {scene}.")
+
+
+def image_stem(path: Path) -> str:
+    """Return the name of a file without ``.tif``, ``.ome.tif`` and the like."""
+    return path.stem.removesuffix(".ome")
+
+
+def name_image(path: Path, scenes: Sequence[str], scene: int) -> str:
+    """Return the name of an image in a file, by which its results are named.
+
+    Parameters
+    ----------
+    path : Path
+    scenes : sequence of str
+        Names of the images in the file.
+    scene : int
+
+    Returns
+    -------
+    str
+        Of the file; of several images with the name of this one, or its number where that is
+        not unique.
+    """
+    stem = image_stem(path)
+    if len(scenes) == 1:
+        return stem
+    safe = [sanitize_name(name, str(number)) for number, name in enumerate(scenes)]
+    folded = [name.casefold() for name in safe]  # as file systems may compare
+    is_unique = len(set(folded)) == len(folded)
+    return f"{stem}_{safe[scene] if is_unique else scene}"

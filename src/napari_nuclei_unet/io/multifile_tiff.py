@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import tifffile
 
 from ..errors import UserError
-from .images import TIFF_SUFFIXES
+from .read_errors import silence_tifffile
+from .readers.tiff import SUFFIXES
 
 
 def list_tiff_files(path: Path) -> list[Path]:
@@ -27,10 +25,10 @@ def list_tiff_files(path: Path) -> list[Path]:
         First the one with the metadata: this one, if its OME-XML names others, or the one to which
         it refers.
     """
-    if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file():
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():
         return [path]
     try:
-        with defer_tifffile_log(discard=True), tifffile.TiffFile(path) as opened:
+        with silence_tifffile(), tifffile.TiffFile(path) as opened:
             xml = opened.ome_metadata
         root = None if xml is None else ET.fromstring(xml)
     except Exception:  # whatever a decoder raises; opening the file reports it
@@ -41,41 +39,32 @@ def list_tiff_files(path: Path) -> list[Path]:
         first = path.parent / referred.get("MetadataFile", path.name)
         others = list_tiff_files(first) if first != path and first.is_file() else []
         return others if path in others else [path]
-    return list(dict.fromkeys([path, *(path.parent / name for name in _find_file_names(root))]))
+    return list(
+        dict.fromkeys([path, *(path.parent / name for name in _find_file_names(root, path))])
+    )
 
 
-@contextmanager
-def defer_tifffile_log(discard: bool = False) -> Iterator[None]:
-    """Collect what tifffile logs, and log it at the end unless an error is raised.
+def _find_file_names(root: ET.Element, path: Path) -> list[str]:
+    """Find other files of the images of which a part is in this one, or else of the first.
 
-    Parameters
-    ----------
-    discard : bool, optional
-        Never log it: it is logged when the file is opened later.
+    As tifffile does: a file contains its own id.
     """
-    log, records = logging.getLogger("tifffile"), list[logging.LogRecord]()
-
-    def keep(record: logging.LogRecord) -> bool:
-        records.append(record)
-        return False
-
-    log.addFilter(keep)
-    try:
-        yield
-    finally:
-        log.removeFilter(keep)
-    for record in () if discard else records:
-        log.handle(record)
+    images = root.findall("{*}Image")
+    here = [image for image in images if any(_find_files(image, root, path, own=True))]
+    names = [name for image in here or images[:1] for name in _find_files(image, root, path)]
+    return list(dict.fromkeys(names))
 
 
-def _find_file_names(root: ET.Element) -> list[str]:
-    """Find other files of the first image as tifffile does: a file contains its own id."""
-    own, names = root.get("UUID"), []
-    for uuid in root.iterfind("{*}Image[1]/{*}Pixels/{*}TiffData/{*}UUID"):
-        own = own or uuid.text
-        if uuid.text != own and "FileName" in uuid.attrib:
-            names.append(uuid.attrib["FileName"])
-    return names
+def _find_files(image: ET.Element, root: ET.Element, path: Path, own: bool = False) -> list[str]:
+    """Return names of the files of an image: other ones, or this one wherever it is named."""
+    found = []
+    for data in image.iterfind("{*}Pixels/{*}TiffData"):
+        uuid = data.find("{*}UUID")
+        name = path.name if uuid is None else uuid.get("FileName", path.name)
+        is_own = uuid is None or uuid.text == root.get("UUID") or name.lower() == path.name.lower()
+        if is_own == own:
+            found.append(name)
+    return found
 
 
 def require_tiff_files(path: Path) -> tuple[Path, ...]:

@@ -20,13 +20,15 @@ UNKNOWN_SPACING = (1.0, None)
 Spacings = dict[str, tuple[float, str | None]]
 
 
-def read_spacings(opened: Any) -> Spacings:
+def read_spacings(opened: Any, number: int = 0) -> Spacings:
     """Read the size and unit of a pixel along the axes for which a TIFF has them.
 
     Parameters
     ----------
     opened : tifffile.TiffFile
         OME-TIFF, of ImageJ, or with a resolution in centimeters.
+    number : int, optional
+        Of the image in the file.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def read_spacings(opened: Any) -> Spacings:
         By letter of the axis; units are names of UDUNITS, None where unknown.
     """
     if opened.is_ome:
-        return _read_ome_spacings(opened.ome_metadata)
+        return _read_ome_spacings(opened.ome_metadata, number)
     tags = opened.pages.first.tags
     across = {"X": tags.valueof("XResolution"), "Y": tags.valueof("YResolution")}
     sizes = {axis: pair[1] / pair[0] for axis, pair in across.items() if pair and pair[0]}
@@ -55,9 +57,10 @@ def read_spacings(opened: Any) -> Spacings:
     return {}
 
 
-def _read_ome_spacings(xml: str) -> Spacings:
+def _read_ome_spacings(xml: str, number: int) -> Spacings:
     try:
-        pixels = ET.fromstring(xml).find(".//{*}Pixels")
+        images = ET.fromstring(xml).findall(".//{*}Pixels")
+        pixels = images[number] if number < len(images) else None
     except ET.ParseError:
         pixels = None
     spacings: Spacings = {}

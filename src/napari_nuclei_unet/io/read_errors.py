@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import UserError
+
+
+@contextmanager
+def silence_tifffile() -> Iterator[None]:
+    """Drop what tifffile logs: whether a file is whole is checked, and said in a sentence."""
+    log = logging.getLogger("tifffile")
+
+    def drop(_: logging.LogRecord) -> bool:
+        return False
+
+    log.addFilter(drop)
+    try:
+        yield
+    finally:
+        log.removeFilter(drop)
 
 
 @contextmanager

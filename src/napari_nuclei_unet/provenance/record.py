@@ -58,6 +58,8 @@ class SourceImage:
     ----------
     path : str or None
         File of the image, if ``io.images.read_image`` returns the same array.
+    scene : int or None
+        Number of the image in a file of several.
     axes : str
         A letter for every axis.
     planes : tuple of (int or str)
@@ -95,6 +97,7 @@ class SourceImage:
     layer: str | None = None
     multiscale: bool | None = None
     lengths: tuple[int, ...] | None = None
+    scene: int | None = None
 
     def __post_init__(self) -> None:
         free = sum(name not in "CYX" for name in self.axes)
@@ -222,8 +225,10 @@ class Provenance:
         return cls(version=version(PLUGIN), time=time, ran_on=settings, **values)
 
     def to_json(self) -> dict[str, Any]:
-        """Convert to what JSON can hold: always the same keys, in the same order."""
+        """Convert to what JSON can hold: the same keys, in the same order."""
         values = _adapter().dump_python(self, mode="json")
+        if self.source is not None and self.source.scene is None:
+            del values["source"]["scene"]  # as in files of the time when it was always the first
         return {"plugin": PLUGIN} | {JSON_KEYS.get(name, name): values[name] for name in values}
 
     @classmethod

@@ -53,6 +53,8 @@ def format_command(provenance: Provenance) -> str:
         arguments += ["--channel", str(source.channel)]
     if source.level:
         arguments += ["--level", str(source.level)]
+    if source.scene is not None:
+        arguments += ["--scene", str(source.scene)]
     if provenance.join:
         arguments += ["--join", provenance.join]
     if provenance.track:
@@ -90,7 +92,9 @@ def format_python(provenance: Provenance) -> str:
     names = {"segment"}
     if source.path is not None:
         names.add("read_image")
-        lines = [f"image = read_image({source.path!r}{f', level={level}' if level else ''})"]
+        named = {"level": level or None, "scene": source.scene}
+        options = "".join(f", {name}={at}" for name, at in named.items() if at is not None)
+        lines = [f"image = read_image({source.path!r}{options})"]
     else:
         lines = [_format_layer(source)]
     arguments = _get_engine_arguments(provenance, source)
@@ -185,7 +189,8 @@ def _format_stack_python(provenance: Provenance, source: SourceImage) -> str:
     names = {"segment_stack"}
     if source.path is not None:
         names.add("open_lazily")
-        opened = f"image = open_lazily({source.path!r}, {source.level}).pixels"
+        scene = "" if source.scene is None else f", scene={source.scene}"
+        opened = f"image = open_lazily({source.path!r}, {source.level}{scene}).pixels"
     else:
         opened = _format_layer(source)
     lines = [

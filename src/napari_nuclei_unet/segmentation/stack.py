@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays.axes import Channel, PlaneIndex
+from ..arrays.axes import Channel, Colour, PlaneIndex
 from ..arrays.roi import Polygons, Region
 from ..arrays.selection import PlaneSelection, Positions, select_planes
 from ..arrays.tiling import ArrayLike
@@ -87,7 +87,7 @@ def segment_stack(
     image: ArrayLike,
     axes: str | None = None,
     *,
-    channel: Channel | None = None,
+    channel: Channel | Colour | None = None,
     planes: Sequence[Positions] | None = None,
     model: str | Path | Model = "nuclei",
     device: str = "auto",
@@ -104,8 +104,9 @@ def segment_stack(
     axes : str, optional
         A letter for each axis but that of colours, such as "TZCYX": Y and X are the plane, C are
         channels. Default: TZYX, TZCYX with a channel, as many as there are.
-    channel : int or "mean", optional
-        Which channel is segmented; one must be given if there are several.
+    channel : int, "mean", "red", "green" or "blue", optional
+        Which channel is segmented; one must be given if there are several. Of RGB a colour, by
+        name or number; without, all colours are seen together.
     planes : sequence, optional
         What is wanted of every axis beside plane and channel, in their order: a position, a
         sequence of positions, or None for all. Default: all planes.

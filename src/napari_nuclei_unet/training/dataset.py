@@ -13,8 +13,9 @@ from scipy import ndimage
 
 from ..arrays.boxes import full_box
 from ..errors import UserError
-from ..io.images import find_images, image_stem, read_image
+from ..io.images import find_images, read_plane
 from ..io.labels import LABELS_SUFFIX, read_labels
+from ..io.lazy_images import image_stem
 from ..io.tables import read_table
 from ..params import TrainParams
 from ..segmentation.normalization import check_plane
@@ -179,7 +180,7 @@ def read_groups(
 
 
 def _read_pair(stem: str, image: Path, labels: Path) -> tuple[NDArray[Any], NDArray[np.integer]]:
-    pixels, truth = read_image(image), read_labels(labels)
+    pixels, truth = read_plane(image), read_labels(labels)
     if truth.shape != pixels.shape[:2]:
         raise UserError(
             f"{stem}: the image has the size {pixels.shape[:2]}, its labels {truth.shape}."

@@ -48,7 +48,7 @@ class ImageSource:
     data : array, or list of arrays
         Of the layer at the click; it may be replaced while a thread reads.
     plane_index : PlaneIndex
-        The plane, at full resolution.
+        The plane, at full resolution; of one colour of RGB its last axis is that of colours.
     level : int
         Of a multiscale layer; 0 is full resolution.
     region : Region or None
@@ -156,8 +156,9 @@ class SourceOptions:
     Attributes
     ----------
     channel_axis : int, optional
+        That behind the last is the one of the colours of RGB.
     channel : int, "mean" or None
-        None: the one on view.
+        None: the one on view, or all colours together.
     level : int
     region : str or napari.layers.Shapes
         ``WHOLE_IMAGE``, ``VISIBLE_REGION``, or a layer of rectangles and polygons.
@@ -213,7 +214,11 @@ def source_on_view(
 def _plane_index_on_view(
     viewer: ViewerModel, image: Image, channel_axis: int | None, channel: Channel | None
 ) -> PlaneIndex:
-    index = list(plane_key(plane_on_view(viewer, image, channel_axis)))
+    index: list[int | None] = list(plane_key(plane_on_view(viewer, image, channel_axis)))
+    if channel_axis == image.ndim:
+        if not isinstance(channel, int):
+            return PlaneIndex(tuple(index))
+        return PlaneIndex((*index, channel), channel_axis)
     if channel_axis is None or channel is None:
         return PlaneIndex(tuple(index), channel_axis)
     length = layer_shape(image)[channel_axis]

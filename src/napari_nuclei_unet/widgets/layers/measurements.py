@@ -125,8 +125,11 @@ def pixel_spacing(layer: Layer, axes: tuple[int, int]) -> tuple[float, float]:
 def create_measurement_source(source: ImageSource, maps: MapsGetter) -> MeasurementSource:
     """Create the measurement source of a plane that was segmented."""
     spacing = pixel_spacing(source.image, plane_axes(source.plane_index))
+    plane_index = source.plane_index
+    if plane_index.channel_axis == source.image.ndim:  # all colours are measured
+        plane_index = PlaneIndex(plane_index.index[: source.image.ndim])
     return MeasurementSource(
-        source.shape, spacing, _weak_reference(source.full_resolution), source.plane_index, maps
+        source.shape, spacing, _weak_reference(source.full_resolution), plane_index, maps
     )
 
 

@@ -52,8 +52,8 @@ def get_layer_placement(image: Image, plane_index: PlaneIndex) -> LayerPlacement
     """
     geometry, shape, index = get_geometry(image), layer_shape(image), plane_index.slices
     axis = plane_index.channel_axis
-    if axis is None:
-        return LayerPlacement(shape, index, geometry)
+    if axis is None or axis == image.ndim:  # layers have no axis of colours
+        return LayerPlacement(shape, index[: image.ndim], geometry)
     _, linear = pixel_to_world(image)
     off_axis = linear[0, 1:].any() or linear[1:, 0].any()
     if axis == 0 and not off_axis:

@@ -27,7 +27,8 @@ from ...provenance.record import Provenance
 from ..common.job import reserve_threads
 from ..layers.image_source import ImageSource
 from ..layers.placement import LayerPlacement
-from .plane_task import SegmentRequest, describe_origin, find_sampled_file, sample_checksum
+from .plane_task import SegmentRequest, describe_origin
+from .source_file import find_sampled_file, sample_checksum
 
 if TYPE_CHECKING:
     from ...blockwise.to_store import StoreFiles, StoreJob
@@ -202,7 +203,7 @@ def _identify_file_run(
 
     None: it is another run, or our reader reads the file otherwise.
     """
-    from ...batch.inputs import find_inputs
+    from ...batch.inputs import find_inputs, select_scene
     from ...batch.job import JobSettings, open_job
     from ...batch.outputs import OutputOptions
 
@@ -216,7 +217,7 @@ def _identify_file_run(
         region=request.source.region,
     )
     try:
-        (image,) = find_inputs([file])
+        (image,) = select_scene(find_inputs([file.path]), file.scene or 0)
         job = open_job(image, settings, OutputOptions(results_folder(), format="zarr"))
     except (UserError, ValueError):  # ValueError: there are several images in the file
         return None

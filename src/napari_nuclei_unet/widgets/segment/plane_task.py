@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import zlib
 from collections.abc import Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 
-from ...arrays.axes import PlaneView
-from ...errors import UserError, convert_read_errors
+from ...errors import convert_read_errors
 from ...models.model import load_model, shipped_models
 from ...params import SegmentParams
 from ...progress import Step, Stop
@@ -27,14 +24,12 @@ from ..layers.checksum import array_crc32
 from ..layers.image_source import ImageSource
 from ..layers.labels_record import stale_ids_warning
 from ..session.plane_result import PlaneResult, RetunedPlane, detach_pixels
+from .source_file import SourceFile, find_source_file
 from .summary import summarize_plane
 
 if TYPE_CHECKING:
     from ...segmentation.segment import Prediction
     from .plane_writer import PlaneWriter
-
-# Squares of this edge, at so many places along each axis, identify an image.
-SAMPLE_SQUARE_EDGE, SAMPLES_PER_AXIS = 64, 4
 
 
 @dataclass(frozen=True)
@@ -174,7 +169,7 @@ def _seconds_since(started: float) -> float:
 
 
 def describe_origin(
-    request: SegmentRequest, source: ImageSource, file: str | None
+    request: SegmentRequest, source: ImageSource, file: SourceFile | None
 ) -> dict[str, Any]:
     """Return the part of the provenance that identifies model file, image and plane."""
     axes = [axis for axis, name in enumerate(source.axes) if name not in "CYX"]
@@ -189,7 +184,8 @@ def describe_origin(
         source.shape,
         level_size=source.shape_at_level,
         level=source.level,
-        path=file,
+        path=file and file.path,
+        scene=file and file.scene,
         layer=source.image.name,
         multiscale=bool(source.image.multiscale),
         # None where the level has fewer planes, numbered otherwise
@@ -200,57 +196,3 @@ def describe_origin(
         "source": described,
         "region": None if source.region is None else source.region.polygons,
     }
-
-
-def find_source_file(source: ImageSource, crc: int) -> str | None:
-    """Find the file of the image, if our reader reads the same plane from it."""
-    path = source.path
-    return str(path.resolve()) if path is not None and _holds_plane(path, source, crc) else None
-
-
-def _holds_plane(path: Path, source: ImageSource, crc: int) -> bool:
-    """Return whether our reader reads the same plane: other readers may reorder the axes."""
-    from ...io.images import read_image, read_shape
-
-    if read_shape(path, source.level) != tuple(source.pixels.shape):
-        return False
-    try:
-        return array_crc32(source.plane_index_at_level.read(read_image(path, source.level))) == crc
-    except UserError:
-        return False
-
-
-def find_sampled_file(source: ImageSource) -> str | None:
-    """Find the file of the image, if our reader reads the same few squares from it."""
-    from ...io.lazy_images import open_lazily
-
-    if (path := source.path) is None:
-        return None
-    try:
-        pixels = open_lazily(path).pixels
-        same = pixels.shape == tuple(source.full_resolution.shape)
-        stored = dataclasses.replace(source, data=[pixels] if source.image.multiscale else pixels)
-        same = same and sample_checksum(stored) == sample_checksum(source)
-    except (UserError, OSError):
-        return None
-    return str(path.resolve()) if same else None
-
-
-def sample_checksum(source: ImageSource) -> int:
-    """Compute a checksum of a few squares of a plane, which detects a changed image."""
-    pixels, checksum = PlaneView(source.pixels, source.plane_index), 0
-    rows, columns = (
-        [
-            int(number * max(edge - SAMPLE_SQUARE_EDGE, 0) / (SAMPLES_PER_AXIS - 1))
-            for number in range(SAMPLES_PER_AXIS)
-        ]
-        for edge in source.shape
-    )
-    for top in rows:
-        for left in columns:
-            try:
-                square = pixels[top : top + SAMPLE_SQUARE_EDGE, left : left + SAMPLE_SQUARE_EDGE]
-            except UserError:  # a block that cannot be read is reported later
-                continue
-            checksum = zlib.crc32(np.ascontiguousarray(square).tobytes(), checksum)
-    return checksum

@@ -22,12 +22,13 @@ def show_recorded_plane(viewer: ViewerModel, image: Image, source: SourceImage) 
     known = image.multiscale and source.level < len(image.level_shapes)
     level = np.asarray(image.level_shapes[source.level] if known else layer_shape(image))
     full = np.asarray(layer_shape(image))
-    index = np.array([0 if at is None else at for at in source.index], float)
+    shown = source.index[: image.ndim]  # without a colour of RGB
+    index = np.array([0 if at is None else at for at in shown], float)
     if known:
         index = index * full // level[: image.ndim]
     world = np.asarray(image.data_to_world(index)) / viewer_unit_lengths(viewer, image)
     offset = viewer.dims.ndim - image.ndim
-    for axis, at in enumerate(source.index):
+    for axis, at in enumerate(shown):
         if at is not None:
             viewer.dims.set_point(axis + offset, world[axis])
 

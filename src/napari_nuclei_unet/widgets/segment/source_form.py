@@ -9,7 +9,7 @@ from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
-from ...arrays.axes import Channel
+from ...arrays.axes import COLOURS, Channel
 from ...errors import UserError
 from ..common.canvas import find_canvas
 from ..common.controls import create_combo_box, create_row
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 CHANNEL_ON_VIEW, MEAN_OF_CHANNELS, NO_CHANNEL_AXIS = "on view", "mean", "no channels"
+COLOUR_AXIS, COLOURS_TOGETHER = "colours", "together"
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class SourceChoice:
     ----------
     image : napari.layers.Image or None
     channel_axis : int or None
+        That behind the last is the one of the colours of RGB.
     channel : int, "mean" or None
-        None: the one on view.
+        None: the one on view, or all colours together.
     level : int
     region : str or napari.layers.Shapes
         ``WHOLE_IMAGE``, ``VISIBLE_REGION``, or a layer of rectangles and polygons.
@@ -133,9 +135,11 @@ class SourceForm(QObject):
 
     def value(self) -> SourceChoice:
         """Return what is selected."""
-        channel = None if self.channel.value == CHANNEL_ON_VIEW else self.channel.value
+        is_default = self.channel.value in (CHANNEL_ON_VIEW, COLOURS_TOGETHER)
+        channel = None if is_default else self.channel.value
+        axis = None if self.channel.value == COLOURS_TOGETHER else self.axis.value
         return SourceChoice(
-            self.image.value, self.axis.value, channel, self.level.value or 0, self.region.value,
+            self.image.value, axis, channel, self.level.value or 0, self.region.value,
             self.planes.value(),
         )  # fmt: skip
 
@@ -143,11 +147,13 @@ class SourceForm(QObject):
         """Select an image and what of it is segmented; what is not offered stays as it is."""
         self._is_setting = True
         try:
-            channel = CHANNEL_ON_VIEW if value.channel is None else value.channel
+            image = value.image
+            is_colours = image is not None and image.rgb and value.channel_axis is None
+            default = COLOURS_TOGETHER if is_colours else CHANNEL_ON_VIEW
             for combo, wanted in (
-                (self.image, value.image),
-                (self.axis, value.channel_axis),
-                (self.channel, channel),
+                (self.image, image),
+                (self.axis, image.ndim if image is not None and is_colours else value.channel_axis),
+                (self.channel, default if value.channel is None else value.channel),
                 (self.level, value.level),
                 (self.region, value.region),
             ):
@@ -206,7 +212,8 @@ class SourceForm(QObject):
         image, source, region = self.image.value, record.provenance.source, record.provenance.region
         if source is None:
             return
-        if image is not None and len(source.index) == image.ndim:
+        axes = 0 if image is None else image.ndim + (source.channel_axis == image.ndim)
+        if image is not None and len(source.index) == axes:
             show_recorded_plane(self._viewer, image, source)
             self.set_value(SourceChoice(image, source.channel_axis, source.channel, source.level))
             if region:
@@ -221,17 +228,25 @@ class SourceForm(QObject):
 
     def _axes(self, _: Any) -> list[tuple[str, int | None]]:
         image = self.image.value
+        colours = [] if image is None or not image.rgb else [(COLOUR_AXIS, image.ndim)]
         if image is None or image.ndim < 3:
-            return [(NO_CHANNEL_AXIS, None)]
+            return colours or [(NO_CHANNEL_AXIS, None)]
         lengths = enumerate(layer_shape(image))
         names = [(f"{axis_name(image, axis)} ({length})", axis) for axis, length in lengths]
-        return [(NO_CHANNEL_AXIS, None), *names]
+        return [*(colours or [(NO_CHANNEL_AXIS, None)]), *names]
 
     def _channels(self, _: Any) -> list[Any]:
         image, axis = self.image.value, self.axis.value
         if image is None or axis is None:
             return [CHANNEL_ON_VIEW]
+        if axis == image.ndim:
+            return [(COLOURS_TOGETHER, COLOURS_TOGETHER), *((c, n) for n, c in enumerate(COLOURS))]
         return [CHANNEL_ON_VIEW, MEAN_OF_CHANNELS, *range(layer_shape(image)[axis])]
+
+    def _default_channel(self) -> str:
+        image = self.image.value
+        is_colour = image is not None and self.axis.value == image.ndim
+        return COLOURS_TOGETHER if is_colour else CHANNEL_ON_VIEW
 
     def _levels(self, _: Any) -> list[tuple[str, int]]:
         image = self.image.value
@@ -284,7 +299,9 @@ class SourceForm(QObject):
         image = self.image.value
         key = "" if image is None else str(image.unique_id)
         guess = None if image is None else guess_layer_channel_axis(image)
-        axis, channel = self._chosen.get(key, (guess, CHANNEL_ON_VIEW))
+        if image is not None and image.rgb and guess is None:
+            guess = image.ndim
+        axis, channel = self._chosen.get(key, (guess, None))
         reload_choices(self.axis, axis)
         reload_choices(self.level, 0)
         self._offer_channels(channel)
@@ -293,7 +310,7 @@ class SourceForm(QObject):
         self._on_changed()
 
     def _on_axis(self, _: Any = None) -> None:
-        self._offer_channels(CHANNEL_ON_VIEW)
+        self._offer_channels(None)
         self._offer_planes()
         self._on_channel()
 
@@ -308,7 +325,8 @@ class SourceForm(QObject):
             self.changed.emit()
 
     def _offer_channels(self, chosen: Any) -> None:
-        reload_choices(self.channel, chosen, CHANNEL_ON_VIEW)
+        default = self._default_channel()
+        reload_choices(self.channel, default if chosen is None else chosen, default)
 
     def _offer_planes(self, _: Any = None, reset: bool = False) -> None:
         self.planes.offer(stack_axes(self._viewer, self.image.value, self.axis.value), reset)
@@ -318,6 +336,7 @@ class SourceForm(QObject):
         form = getattr(self, "_form", None)
         if form is not None:
             image = self.image.value
-            form.setRowVisible(self._channel_row, image is not None and image.ndim > 2)
+            has_choice = image is not None and (image.ndim > 2 or image.rgb)
+            form.setRowVisible(self._channel_row, has_choice)
             form.setRowVisible(self.planes.row, bool(self.planes.axes))
             form.setRowVisible(self.level.native, image is not None and image.multiscale)

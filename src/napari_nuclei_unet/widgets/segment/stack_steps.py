@@ -16,7 +16,8 @@ from ..common.job import reserve_threads
 from ..layers.checksum import array_crc32
 from ..layers.image_source import ImageSource
 from ..session.plane_result import RetunedPlane, detach_pixels
-from .plane_task import PlaneTaskOutput, SegmentRequest, describe_origin, find_source_file
+from .plane_task import PlaneTaskOutput, SegmentRequest, describe_origin
+from .source_file import SourceFile, find_source_file
 
 if TYPE_CHECKING:
     from ...segmentation.stack import SegmentedPlaneStep, StackOutcome
@@ -56,7 +57,7 @@ def stack_task_steps(
         request.device,
         request.source.region_at_level,
     )
-    file: list[str | None] = []  # the file of the image, found once
+    file: list[SourceFile | None] = []  # the file of the image, found once
 
     def convert(step: Any) -> Any:
         if not isinstance(step, SegmentedPlaneStep):
@@ -70,7 +71,7 @@ def stack_task_steps(
     return (yield from forward_stop(steps, convert))
 
 
-def _stack_file(source: ImageSource) -> str | None:
+def _stack_file(source: ImageSource) -> SourceFile | None:
     if source.path is None:
         return None
     try:
@@ -82,7 +83,7 @@ def _stack_file(source: ImageSource) -> str | None:
 
 
 def _task_output(
-    request: SegmentRequest, source: ImageSource, step: SegmentedPlaneStep, file: str | None
+    request: SegmentRequest, source: ImageSource, step: SegmentedPlaneStep, file: SourceFile | None
 ) -> PlaneTaskOutput:
     from ...segmentation.segment import with_provenance
 

@@ -11,7 +11,7 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem
 
-from ...arrays.axes import Channel, pair_plane_indices
+from ...arrays.axes import COLOURS, Channel, pair_plane_indices
 from ...errors import UserError
 from ..common.controls import create_button, create_combo_box, create_row, with_properties
 from ..common.layer_combo import reload_choices
@@ -103,6 +103,8 @@ def pair_layers(image: Image, labels: Labels) -> LayerPair:
 
 
 def _fits(pair: LayerPair) -> bool:
+    if pair.channel_axis is not None and pair.channel_axis >= pair.image.ndim + pair.image.rgb:
+        return False
     try:
         pair_plane_indices(
             layer_shape(pair.image), pair.labels_array.shape, pair.channel_axis, pair.channel
@@ -294,7 +296,9 @@ class PairList(QObject):
     def _channels(self, _: Any) -> list[Any]:
         with_channels = self._with_channels()
         axes = [(pair.image, pair.channel_axis or 0) for pair in with_channels]
-        lengths = [layer_shape(image)[axis] for image, axis in axes]
+        lengths = [
+            len(COLOURS) if axis == image.ndim else layer_shape(image)[axis] for image, axis in axes
+        ]
         return [MEAN_CHANNEL, *range(min(lengths, default=1))]
 
     def _on_chosen(self) -> None:
