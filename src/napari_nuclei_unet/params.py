@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from .errors import UserError
@@ -11,13 +11,40 @@ from .fields import check_bounds, parameter
 P = TypeVar("P", "SegmentParams", "TrainParams")
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+# Of images: no value of float64 that can be computed with is larger.
+MAX_INTENSITY = 1e300
+
+
+@dataclass(frozen=True)
+class Brightness:
+    """What is black and white to the network; None: measured in each plane.
+
+    Attributes
+    ----------
+    black, white : float or None
+        In units of the image.
+    gamma : float or None
+        Exponent of what lies between; None: 1.
+    """
+
+    black: float | None = None
+    white: float | None = None
+    gamma: float | None = None
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether nothing is given."""
+        return self == AUTOMATIC_BRIGHTNESS
+
+
+AUTOMATIC_BRIGHTNESS = Brightness()
 
 
 @dataclass(frozen=True)
 class SegmentParams:
     """Parameters of segmentation.
 
-    ``None`` means: the value tuned for the model; the diameter is measured.
+    ``None`` means: the value tuned for the model; diameter, black and white point are measured.
     """
 
     diameter: float | None = parameter(
@@ -87,9 +114,56 @@ class SegmentParams:
         "else fp32.",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
+    black: float | None = parameter(
+        None,
+        "Black point",
+        "Intensity that is black to the network, as is what lies below. It is measured in each "
+        "plane where it is not given.",
+        min=-MAX_INTENSITY,
+        max=MAX_INTENSITY,
+        in_form=False,
+    )
+    white: float | None = parameter(
+        None,
+        "White point",
+        "Intensity that is white to the network, as is what lies above. It is measured in each "
+        "plane where it is not given.",
+        min=-MAX_INTENSITY,
+        max=MAX_INTENSITY,
+        in_form=False,
+    )
+    gamma: float | None = parameter(
+        None,
+        "Gamma",
+        "Exponent of what lies between black and white; below 1 dim nuclei become brighter.",
+        min=0.01,
+        max=100.0,
+        in_form=False,
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if self.black is not None and self.white is not None and not self.black < self.white:
+            raise UserError(
+                f"`black` must be lower than `white`: they are {self.black:g} and {self.white:g}."
+            )
+
+    @property
+    def brightness(self) -> Brightness:
+        """Black and white point, and gamma."""
+        return Brightness(self.black, self.white, self.gamma)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what affects the result.
+
+        Parameters that are newer than results of earlier versions are left out unless they are
+        set, so that those count as done.
+        """
+        values = asdict(self)
+        del values["batch"]  # the number of tiles in a batch changes nothing
+        given = {name for name, value in asdict(self.brightness).items() if value is not None}
+        newer = {one.name for one in fields(Brightness)}
+        return {name: values[name] for name in values if name not in newer or name in given}
 
 
 @dataclass(frozen=True)
@@ -313,6 +387,7 @@ PARAMETER_LABELS = {
     for one in fields(params)
 } | {
     "axes": "the axis labels of the layer",
+    "black": "the black point ('Brightness')",
     "channel": "'Channel'",
     "encoder_weights": "encoder weights",
     "format": "the format",
@@ -326,6 +401,7 @@ PARAMETER_LABELS = {
     "resume": "'Resume'",
     "scheduler": "the scheduler",
     "track": "'Link over time'",
+    "white": "the white point ('Brightness')",
 }
 
 

@@ -101,7 +101,7 @@ def _time_once(
         seconds[stage] = time.perf_counter() - start
 
     with timed("normalise"):
-        plane = check_plane(image)
+        plane = check_plane(image, params.brightness)
     with timed("network"):
         how = plan_inference(params, device, model.network.config)
         seen, zoom, _ = run(predict_zoomed_maps_steps(plane, model, params.diameter, how, []))

@@ -213,9 +213,9 @@ def predict_plane_steps(
     Prediction
         For :func:`retune`, as often as wanted.
     """
-    plane = check_plane(image)
-    model = model if isinstance(model, Model) else load_model(model)
     params = params or SegmentParams()
+    plane = check_plane(image, params.brightness)
+    model = model if isinstance(model, Model) else load_model(model)
     how = plan_inference(params, device, model.network.config)
     inside = None if region is None else region.mask(plane.shape)
     notices = list(plane.notices)
@@ -320,7 +320,7 @@ def enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic])
     inside = None if result.inside is None else enlarged(result.inside, plane.shape)
     return dataclasses.replace(
         result,
-        plane=check_plane(plane),
+        plane=check_plane(plane, result.provenance.params.brightness),
         labels=enlarged(result.labels, plane.shape),
         maps=np.stack([enlarged(values, plane.shape) for values in result.maps]),
         inside=inside,
