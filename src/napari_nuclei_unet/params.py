@@ -16,31 +16,6 @@ MAX_INTENSITY = 1e300
 
 
 @dataclass(frozen=True)
-class Brightness:
-    """What is black and white to the network; None: measured in each plane.
-
-    Attributes
-    ----------
-    black, white : float or None
-        In units of the image.
-    gamma : float or None
-        Exponent of what lies between; None: 1.
-    """
-
-    black: float | None = None
-    white: float | None = None
-    gamma: float | None = None
-
-    @property
-    def is_automatic(self) -> bool:
-        """Whether nothing is given."""
-        return self == AUTOMATIC_BRIGHTNESS
-
-
-AUTOMATIC_BRIGHTNESS = Brightness()
-
-
-@dataclass(frozen=True)
 class SegmentParams:
     """Parameters of segmentation.
 
@@ -148,22 +123,12 @@ class SegmentParams:
                 f"`black` must be lower than `white`: they are {self.black:g} and {self.white:g}."
             )
 
-    @property
-    def brightness(self) -> Brightness:
-        """Black and white point, and gamma."""
-        return Brightness(self.black, self.white, self.gamma)
-
     def fingerprint(self) -> dict[str, Any]:
-        """Return what affects the result.
-
-        Parameters that are newer than results of earlier versions are left out unless they are
-        set, so that those count as done.
-        """
+        """Return what affects the result; results from before there was brightness count, too."""
         values = asdict(self)
         del values["batch"]  # the number of tiles in a batch changes nothing
-        given = {name for name, value in asdict(self.brightness).items() if value is not None}
-        newer = {one.name for one in fields(Brightness)}
-        return {name: values[name] for name in values if name not in newer or name in given}
+        newer = ("black", "white", "gamma")
+        return {name: at for name, at in values.items() if name not in newer or at is not None}
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ from ..models.model import Model
 from ..params import SegmentParams
 from ..progress import Step, Stop
 from ..segmentation.device import InferencePlan
-from ..segmentation.normalization import (
-    Plane,
+from ..segmentation.intensity_range import (
+    Brightness,
     drop_alpha,
     sample_intensity_range,
     sampling_step,
-    shape_without_alpha,
 )
+from ..segmentation.normalization import Plane, shape_without_alpha
 from ..segmentation.scale import (
     PROBE_EDGE,
     choose_zoom,
@@ -148,7 +148,7 @@ def survey_steps(
             notices.append(notice)
     if seen.is_empty:
         raise UnreadablePlaneError(reason)
-    bright = sample_intensity_range(seen.sample, seen.step, params.brightness)
+    bright = sample_intensity_range(seen.sample, seen.step, Brightness.of(params))
     low, middle, high, gamma = bright.low, bright.middle, bright.high, bright.gamma
     notices += bright.notices
     live = seen.foreground(high - low, gamma)

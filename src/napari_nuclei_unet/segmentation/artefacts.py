@@ -23,17 +23,19 @@ MIN_GAP = 4
 MIN_OUTLIERS = 0.0005
 # Of pixels between outliers and others, such as blurred edges, there are no more.
 MAX_IN_GAP = 0.0035
-# Share of the pixels of the rim of a plane that has fill.
-MIN_FILLED_RIM = 0.05
+# Share of the pixels of the rim of a plane that may have fill, and of one that surely has, if an
+# image of some size is left.
+MIN_FILLED_RIM, MIN_SURE_RIM, MIN_SURE_FIELD = 0.01, 0.2, 0.5
 # Share of a row or column that is a line.
 MIN_LINE = 0.9
 # Signal is so many times as high as the ground varies, and has next to no outliers in it.
 MIN_CONTRAST = 6
 MAX_OUTLIERS_IN_SIGNAL = 0.05
-# Area of signal as part of that of outliers.
+# Area of signal at least, as part of that of outliers.
 MIN_SIGNAL = 0.25
 # Parts of a plane that is filled beside them: of one alone, and of several, which are rectangles.
-MIN_FIELD, MIN_TILE, MIN_TILE_FILLING = 0.1, 0.02, 0.9
+MIN_FIELD, MIN_TILE = 0.1, 0.02
+MOSTLY = 0.9
 # Pixels around fill and outliers that are blurred or interpolated.
 EDGE = 2
 # So many values suffice for quantiles by which outliers are found.
@@ -168,27 +170,35 @@ def _find_fill(sample: _Sample) -> NDArray[np.bool_] | None:
     low, high = sample.quantiles(1, 99.8, without=_grow(filled, EDGE))
     if not value - high > high - low > 0:
         return None
-    filled = sample.values > (value + high) / 2
-    return filled if _is_field(~(filled | sample.ignored)) else None
+    filled = (sample.values > (value + high) / 2) & ~sample.ignored
+    labels, _ = ndimage.label(filled)
+    areas, at_rim = np.bincount(labels.ravel()), np.unique(_rim(labels))
+    if areas[at_rim[at_rim > 0]].sum() < MOSTLY * areas[1:].sum():
+        return None  # saturated nuclei, some of them cut
+    part = _measure_field(~(filled | sample.ignored))
+    rim = _rim(filled)
+    is_frame = part >= MIN_SURE_FIELD and np.count_nonzero(rim) >= MIN_SURE_RIM * len(rim)
+    around = _grow(filled, EDGE)
+    return filled if is_frame or (part > 0 and _has_signal(sample, filled, around, 0)) else None
 
 
-def _is_field(mask: NDArray[np.bool_]) -> bool:
-    """Return whether a mask is an image, or the tiles of one, and not objects on even ground."""
+def _measure_field(mask: NDArray[np.bool_]) -> float:
+    """Measure what part of a plane is one image; 1: rectangular ones, 0: objects."""
     step = -(-max(mask.shape) // FIELD_EDGE)
     mask = _shrink(mask[::step, ::step], 1)
     labels, _ = ndimage.label(mask)
     areas = np.bincount(labels.ravel())[1:]
-    if not areas.size:
-        return False
-    if areas.max() >= max(0.9 * areas.sum(), MIN_FIELD * mask.size):
-        return True
     boxes = ndimage.find_objects(labels)
-    tiles = [
+    tiles = sum(
         area
         for area, box in zip(areas, boxes, strict=True)
-        if area >= MIN_TILE * mask.size and area >= MIN_TILE_FILLING * mask[box].size
-    ]
-    return sum(tiles) >= 0.9 * areas.sum()
+        if area >= MIN_TILE * mask.size and area >= MOSTLY * mask[box].size
+    )
+    if tiles >= MOSTLY * areas.sum() > 0:
+        return 1.0
+    largest = areas.max(initial=0)
+    is_one = largest >= MOSTLY * areas.sum() and largest >= MIN_FIELD * mask.size
+    return float(largest / mask.size) if is_one else 0.0
 
 
 def _find_outliers(sample: _Sample) -> NDArray[np.bool_] | None:
@@ -208,7 +218,8 @@ def _find_outliers(sample: _Sample) -> NDArray[np.bool_] | None:
     low, high = sample.quantiles(1, 99.8, without=around)
     if not sample.values[found].min(initial=np.inf) - high > high - low:
         return None
-    return found if _are_hot(found, sample.step) or _has_signal(sample, found, around) else None
+    is_outlier = _are_hot(found, sample.step) or _has_signal(sample, found, around, MIN_SIGNAL)
+    return found if is_outlier else None
 
 
 def _find_gap(heights: NDArray[np.floating], size: int) -> float | None:
@@ -247,8 +258,13 @@ def _are_hot(mask: NDArray[np.bool_], step: int) -> bool:
     return bool(step <= MAX_STEP_FOR_HOT_PIXELS and pairs <= np.count_nonzero(mask) / 2)
 
 
-def _has_signal(sample: _Sample, found: NDArray[np.bool_], around: NDArray[np.bool_]) -> bool:
-    """Return whether there are objects on even ground that have nothing to do with outliers."""
+def _has_signal(
+    sample: _Sample, found: NDArray[np.bool_], around: NDArray[np.bool_], part: float
+) -> bool:
+    """Return whether there are objects on even ground that have nothing to do with outliers.
+
+    ``part`` is how much of them there must be, as part of the area of outliers.
+    """
     values = sample.values
     tails = sample.quantiles(0.2, 15.9, 50, 84.1, 99.8, without=around)
     lowest, low, middle, high, highest = tails
@@ -271,7 +287,7 @@ def _has_signal(sample: _Sample, found: NDArray[np.bool_], around: NDArray[np.bo
         is_signal[0] = False
         if sign < 0:
             is_signal[_rim(labels)] = False  # it may be fill
-        if areas[is_signal].sum() >= MIN_SIGNAL * np.count_nonzero(found):
+        if is_signal.any() and areas[is_signal].sum() >= part * np.count_nonzero(found):
             return True
     return False
 

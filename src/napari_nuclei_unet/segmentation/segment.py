@@ -21,6 +21,7 @@ from ..params import SegmentParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
 from ..provenance.record import Provenance
 from .device import plan_inference
+from .intensity_range import Brightness
 from .normalization import Plane, check_plane
 from .predict import PredictedMaps
 from .scale import context_width, predict_zoomed_maps_steps
@@ -214,7 +215,7 @@ def predict_plane_steps(
         For :func:`retune`, as often as wanted.
     """
     params = params or SegmentParams()
-    plane = check_plane(image, params.brightness)
+    plane = check_plane(image, Brightness.of(params))
     model = model if isinstance(model, Model) else load_model(model)
     how = plan_inference(params, device, model.network.config)
     inside = None if region is None else region.mask(plane.shape)
@@ -320,7 +321,7 @@ def enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic])
     inside = None if result.inside is None else enlarged(result.inside, plane.shape)
     return dataclasses.replace(
         result,
-        plane=check_plane(plane, result.provenance.params.brightness),
+        plane=check_plane(plane, Brightness.of(result.provenance.params)),
         labels=enlarged(result.labels, plane.shape),
         maps=np.stack([enlarged(values, plane.shape) for values in result.maps]),
         inside=inside,
