@@ -84,6 +84,20 @@ ARTEFACTS = {
     "debris, 30 times": lambda a, black, white, span: add_debris(a, 0.005, 30 * span),
     "debris, blurred": lambda a, black, white, span: add_debris(a, 0.005, 100 * span, blur=2),
     "debris, several": lambda a, black, white, span: add_debris(a, 0.008, 100 * span, count=5),
+    "black and white sides": lambda a, black, white, span: np.pad(
+        np.pad(a, ((20, 0), (0, 0)), constant_values=black),
+        ((0, 0), (0, 20)),
+        constant_values=white,
+    ),
+    "all at once": lambda a, black, white, span: add_frame(
+        add_hot_pixels(
+            add_hot_pixels(add_lines(add_debris(a, 0.004, 100 * span), 1, 1, white), 0.005, white),
+            0.005,
+            black,
+        ),
+        20,
+        black,
+    ),
     "frame and row": lambda a, black, white, span: add_frame(add_lines(a, 1, 1, white), 20, black),
 }
 

@@ -34,8 +34,10 @@ MAX_OUTLIERS_IN_SIGNAL = 0.05
 # Area of signal at least, as part of that of outliers.
 MIN_SIGNAL = 0.25
 # Parts of a plane that is filled beside them: of one alone, and of several, which are rectangles.
-MIN_FIELD, MIN_TILE = 0.1, 0.02
+MIN_FIELD_AREA, MIN_TILE_AREA = 0.1, 0.02
 MOSTLY = 0.9
+# Percentile that stands for the other end of the range: there may be artefacts, too.
+OTHER_END = 5
 # Pixels around fill and outliers that are blurred or interpolated.
 EDGE = 2
 # So many values suffice for quantiles by which outliers are found.
@@ -160,14 +162,18 @@ class _Sample:
 
 def _find_fill(sample: _Sample) -> NDArray[np.bool_] | None:
     """Find the pixels of one value that lie at the rim, far above all others."""
-    (value,) = sample.quantiles(sample.percentile)
-    if not np.count_nonzero((rim := _rim(sample.values)) == value) >= MIN_FILLED_RIM * len(rim):
+    value, lowest = sample.quantiles(sample.percentile, 0.5)
+    rim = _rim(sample.values)
+    if not np.count_nonzero(rim == value) >= MIN_FILLED_RIM * len(rim):
         return None
     filled = sample.values == value
-    low, high = sample.quantiles(1, 95, without=filled)
+    # there may be fill at the other end, too
+    if lowest < value and np.count_nonzero(rim == lowest) >= MIN_FILLED_RIM * len(rim):
+        filled |= sample.values == lowest
+    low, high = sample.quantiles(OTHER_END, 95, without=filled)
     if not value - high > high - low > 0:
         return None  # it goes over into others, as ground and saturated nuclei do
-    low, high = sample.quantiles(1, 99.8, without=_grow(filled, EDGE))
+    low, high = sample.quantiles(OTHER_END, 99.8, without=_grow(filled, EDGE))
     if not value - high > high - low > 0:
         return None
     filled = (sample.values > (value + high) / 2) & ~sample.ignored
@@ -192,12 +198,12 @@ def _measure_field(mask: NDArray[np.bool_]) -> float:
     tiles = sum(
         area
         for area, box in zip(areas, boxes, strict=True)
-        if area >= MIN_TILE * mask.size and area >= MOSTLY * mask[box].size
+        if area >= MIN_TILE_AREA * mask.size and area >= MOSTLY * mask[box].size
     )
     if tiles >= MOSTLY * areas.sum() > 0:
         return 1.0
     largest = areas.max(initial=0)
-    is_one = largest >= MOSTLY * areas.sum() and largest >= MIN_FIELD * mask.size
+    is_one = largest >= MOSTLY * areas.sum() and largest >= MIN_FIELD_AREA * mask.size
     return float(largest / mask.size) if is_one else 0.0
 
 
@@ -215,7 +221,7 @@ def _find_outliers(sample: _Sample) -> NDArray[np.bool_] | None:
     if (lines := _find_lines(found)).any():
         return lines
     around = _grow(found, EDGE)
-    low, high = sample.quantiles(1, 99.8, without=around)
+    low, high = sample.quantiles(OTHER_END, 99.8, without=around)
     if not sample.values[found].min(initial=np.inf) - high > high - low:
         return None
     is_outlier = _are_hot(found, sample.step) or _has_signal(sample, found, around, MIN_SIGNAL)
