@@ -23,7 +23,8 @@ def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
     **bounds
         ``min`` and ``max`` (included), ``step``, or ``choices``; ``slider``, the maximum of the
         slider as long as no larger value is set; ``decimals`` of a number that is typed instead,
-        as its order of magnitude matters.
+        as its order of magnitude matters; ``in_form``, False where a form has no control of its own
+        for it.
     """
     return field(default=default, metadata={"label": label, "help": help, **bounds})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from .errors import UserError
@@ -11,13 +11,15 @@ from .fields import check_bounds, parameter
 P = TypeVar("P", "SegmentParams", "TrainParams")
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+# Of images: no value of float64 that can be computed with is larger.
+MAX_INTENSITY = 1e300
 
 
 @dataclass(frozen=True)
 class SegmentParams:
     """Parameters of segmentation.
 
-    ``None`` means: the value tuned for the model; the diameter is measured.
+    ``None`` means: the value tuned for the model; diameter, black and white point are measured.
     """
 
     diameter: float | None = parameter(
@@ -87,9 +89,46 @@ class SegmentParams:
         "else fp32.",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
+    black: float | None = parameter(
+        None,
+        "Black point",
+        "Intensity that is black to the network, as is what lies below. It is measured in each "
+        "plane where it is not given.",
+        min=-MAX_INTENSITY,
+        max=MAX_INTENSITY,
+        in_form=False,
+    )
+    white: float | None = parameter(
+        None,
+        "White point",
+        "Intensity that is white to the network, as is what lies above. It is measured in each "
+        "plane where it is not given.",
+        min=-MAX_INTENSITY,
+        max=MAX_INTENSITY,
+        in_form=False,
+    )
+    gamma: float | None = parameter(
+        None,
+        "Gamma",
+        "Exponent of what lies between black and white; below 1 dim nuclei become brighter.",
+        min=0.01,
+        max=100.0,
+        in_form=False,
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if self.black is not None and self.white is not None and not self.black < self.white:
+            raise UserError(
+                f"`black` must be lower than `white`: they are {self.black:g} and {self.white:g}."
+            )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what affects the result; results from before there was brightness count, too."""
+        values = asdict(self)
+        del values["batch"]  # the number of tiles in a batch changes nothing
+        newer = ("black", "white", "gamma")
+        return {name: at for name, at in values.items() if name not in newer or at is not None}
 
 
 @dataclass(frozen=True)
@@ -313,6 +352,7 @@ PARAMETER_LABELS = {
     for one in fields(params)
 } | {
     "axes": "the axis labels of the layer",
+    "black": "the black point ('Brightness')",
     "channel": "'Channel'",
     "encoder_weights": "encoder weights",
     "format": "the format",
@@ -327,6 +367,7 @@ PARAMETER_LABELS = {
     "scene": "the image in its file",
     "scheduler": "the scheduler",
     "track": "'Link over time'",
+    "white": "the white point ('Brightness')",
 }
 
 

@@ -98,7 +98,7 @@ def test_every_parameter_has_a_flag(images, tmp_path, bright_file):
     flags = {"diameter": 9.0,
              "threshold": 0.3, "separation": 0.6, "confidence": 0.5,
              "minimum_area": 2, "tile": 32, "batch": 2,
-             "precision": "fp32"}  # fmt: skip
+             "precision": "fp32", "black": -3.5, "white": 900.0, "gamma": 0.5}  # fmt: skip
     assert flags.keys() == vars(SegmentParams()).keys()
     args = [str(part) for name, value in flags.items()
             for part in ("--" + name.replace("_", "-"), value)]  # fmt: skip
@@ -133,6 +133,9 @@ def test_results_in_the_image_folder_are_not_taken_for_images(images, bright_fil
         (["{images}", "--device", "tpu"], "invalid choice"),
         (["{images}", "--model", "nowhere.safetensors"], "no model"),
         (["{images}", "--minimum-area", "0"], "minimum_area"),
+        (["{images}", "--black", "5", "--white", "3"], "--black must be lower than --white"),
+        (["{images}", "--white=nan"], "white must be a number"),
+        (["{images}/a.tif", "--black=1e9"], "give both, --black lower than --white"),
         (["{images}", "--device", "mps"], "MPS"),
         (["{images}/a.tif", "{images}/../more/a.tif"], "same result files"),
     ],

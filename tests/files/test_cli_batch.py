@@ -272,6 +272,11 @@ def test_what_is_done_is_skipped_until_something_changes(tmp_path, segment, caps
     assert status("--planes", "0-1") == "skipped"
     (tmp_path / "out" / "a_nuclei.csv").unlink()
     assert status("--planes", "0-1") == "done"
+    assert status("--white", 90, "--overwrite") == "done"
+    assert status("--white", 90.0) == "skipped"
+    assert not {"--black", "--gamma"} & read_record(labels)["wish"].keys()  # as it was before
+    assert segment(path, "--white", 91) == 2
+    assert "made with another --white" in capsys.readouterr().err
 
 
 def test_results_made_with_other_flags_are_not_replaced(tmp_path, segment, capsys):

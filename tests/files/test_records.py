@@ -1,6 +1,7 @@
 """Records of results, key by key, as the engine and the command line write them."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.provenance.record import SourceImage
+from napari_nuclei_unet.provenance.reproduce import format_command
 from napari_nuclei_unet.segmentation.segment import predict_plane_steps, retune
 
 RUN = {"precision": "fp32", "tile": 64, "batch": 1}
@@ -140,6 +142,14 @@ def test_a_damaged_record_is_one_error(damage):
 def test_what_is_no_record_is_the_same_error(record):
     with pytest.raises(UserError, match="damaged"):
         Provenance.from_json(record)
+
+
+def test_negative_numbers_are_no_flags():
+    index, size = PlaneIndex((None, None)), (6, 8)
+    source = SourceImage.of(index, "YX", np.dtype("f4"), size, size, level=0, path="a.tif")
+    params = SegmentParams(black=-1e20, white=-2.5)
+    words = shlex.split(format_command(Provenance(model="nuclei", params=params, source=source)))
+    assert {"--black=-1e+20", "--white=-2.5"} < set(words)
 
 
 def test_integers_of_numpy_become_those_of_json():

@@ -20,6 +20,7 @@ from ..labels.regionprops import measure
 from ..progress import Step, Stop, forward_stop
 from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference
+from ..segmentation.intensity_range import Brightness
 from ..segmentation.normalization import check_plane
 from ..segmentation.segment import Segmentation
 from ..segmentation.stack import PlaneStep, SegmentedPlaneStep, segment_planes_steps
@@ -168,7 +169,7 @@ def _enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic]
     inside = None if result.inside is None else enlarged(result.inside, plane.shape)
     return dataclasses.replace(
         result,
-        plane=check_plane(plane),
+        plane=check_plane(plane, Brightness.of(result.provenance.params)),
         labels=enlarged(result.labels, plane.shape),
         maps=np.stack([enlarged(values, plane.shape) for values in result.maps]),
         inside=inside,

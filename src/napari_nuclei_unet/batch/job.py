@@ -148,8 +148,7 @@ class ImageJob:
         own metadata in a description.
         """
         settings = self.settings
-        params = dataclasses.asdict(settings.params)
-        del params["batch"]  # the number of tiles in a batch changes nothing
+        params = settings.params.fingerprint()
         for name in ZOOMLESS_THRESHOLDS:  # in the window, each has a value
             if params[name] == settings.model.card.thresholds.get(name):
                 params[name] = None

@@ -197,7 +197,7 @@ def empty_block_result(block: Block, shape: tuple[int, ...], error: str = "") ->
 def _view_block(pixels: ReadablePlane, task: BlockTask) -> tuple[Plane, PredictionWindow]:
     """Return the plane at the zoom at which the network sees it, and the part that a block sees."""
     survey, seen, zoom = task.survey, task.block.read, task.survey.zoom
-    plane = Plane(pixels, survey.low, survey.middle, survey.high)
+    plane = survey.plane(pixels)
     if zoom == 1:
         return plane, PredictionWindow(seen, survey.has_foreground)
     normalized = MappedView(lambda part: plane.normalized(pixels[part]), pixels.shape)

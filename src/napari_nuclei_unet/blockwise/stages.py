@@ -183,7 +183,7 @@ class PlaneSurvey:
         model = load_model(params.model)
         plan = plan_inference(params.params, params.device, model.network.config)
         check_type_and_shape(self._pixels)
-        return survey_steps(self._pixels, model, params.params.diameter, plan, self._notices)
+        return survey_steps(self._pixels, model, params.params, plan, self._notices)
 
     def count(self, step: Step) -> BlockStep:
         """Count a step of the survey among those of the run, where it is no part of the work."""

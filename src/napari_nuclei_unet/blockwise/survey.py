@@ -17,15 +17,16 @@ from ..arrays.boxes import Box, full_box, scale_box
 from ..arrays.resampling import as_fraction
 from ..arrays.tiling import ArrayLike, split_box
 from ..models.model import Model
+from ..params import SegmentParams
 from ..progress import Step, Stop
 from ..segmentation.device import InferencePlan
-from ..segmentation.normalization import (
-    MAX_SAMPLED_VALUES,
-    Plane,
+from ..segmentation.intensity_range import (
+    Brightness,
     drop_alpha,
-    percentile_range,
-    shape_without_alpha,
+    sample_intensity_range,
+    sampling_step,
 )
+from ..segmentation.normalization import Plane, shape_without_alpha
 from ..segmentation.scale import (
     PROBE_EDGE,
     choose_zoom,
@@ -53,7 +54,7 @@ class Survey:
     Attributes
     ----------
     low, middle, high : float
-        As of ``normalization.Plane``.
+        As of ``normalization.Plane``, as is ``gamma``.
     zoom : Fraction
         At which the network looks at the plane.
     diameter : float or None
@@ -68,10 +69,13 @@ class Survey:
     zoom: Fraction
     diameter: float | None
     foreground: NDArray[np.bool_]
+    gamma: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """Convert to what JSON can hold."""
-        made = {name: getattr(self, name) for name in ("low", "middle", "high", "diameter")}
+        made = {
+            name: getattr(self, name) for name in ("low", "middle", "high", "diameter", "gamma")
+        }
         rows = [np.packbits(row).tobytes().hex() for row in self.foreground]
         return made | {"zoom": str(self.zoom), "live": rows, "columns": self.foreground.shape[1]}
 
@@ -81,7 +85,12 @@ class Survey:
         packed = [np.frombuffer(bytes.fromhex(row), np.uint8) for row in data["live"]]
         live = np.array([np.unpackbits(row, count=data["columns"]) for row in packed], bool)
         low, middle, high = data["low"], data["middle"], data["high"]
-        return cls(low, middle, high, Fraction(data["zoom"]), data["diameter"], live)
+        gamma = data.get("gamma", 1.0)  # journals of before have none
+        return cls(low, middle, high, Fraction(data["zoom"]), data["diameter"], live, gamma)
+
+    def plane(self, pixels: ArrayLike) -> Plane:
+        """Return pixels of the plane, which are seen as the whole of it is."""
+        return Plane(pixels, self.low, self.middle, self.high, gamma=self.gamma)
 
     def has_foreground(self, box: Box) -> bool:
         """Return whether there may be nuclei in a box of the plane."""
@@ -94,7 +103,7 @@ class Survey:
 
 
 def survey_steps(
-    pixels: ArrayLike, model: Model, diameter: float | None, plan: InferencePlan, notices: list[str]
+    pixels: ArrayLike, model: Model, params: SegmentParams, plan: InferencePlan, notices: list[str]
 ) -> Generator[Step, Stop, Survey | None]:
     """Look at a plane once, part by part: its brightness, where it is empty, how large nuclei are.
 
@@ -106,11 +115,11 @@ def survey_steps(
     pixels : array-like, shape (Y, X), (Y, X, 3) or (Y, X, 4)
         Is only sliced.
     model : Model
-    diameter : float or None
-        Of a typical nucleus, in pixels; None: it is measured.
+    params : SegmentParams
+        Has the diameter, and black and white point, if they are not to be measured.
     plan : InferencePlan
     notices : list of str
-        What could not be read is appended.
+        What could not be read, and what else the user should know, is appended.
 
     Yields
     ------
@@ -125,6 +134,8 @@ def survey_steps(
     ------
     UnreadablePlaneError
         If nothing of it could be read.
+    UserError
+        If black is not below white.
     """
     seen, reason = _SurveyAccumulator(pixels.shape), ""
     plane = ReadablePlane(pixels)
@@ -137,18 +148,20 @@ def survey_steps(
             notices.append(notice)
     if seen.is_empty:
         raise UnreadablePlaneError(reason)
-    low, middle, high = percentile_range(seen.sample())
-    live = seen.foreground(high - low)
-    zoom = 1.0
+    bright = sample_intensity_range(seen.sample, seen.step, Brightness.of(params))
+    low, middle, high, gamma = bright.low, bright.middle, bright.high, bright.gamma
+    notices += bright.notices
+    live = seen.foreground(high - low, gamma)
+    zoom, diameter = 1.0, params.diameter
     if model.card.sizes and seen.probe is not None and low < high:
         if diameter is None:
-            probe = Plane(seen.probe, low, middle, high)
+            probe = Plane(seen.probe, low, middle, high, gamma=gamma)
             # blocks shrink, not zooms
             looking = look_at_size_steps(probe, (1, 1), model, plan, notices)
             _, zoom, diameter = yield from looking
         else:
             zoom = choose_zoom(diameter, model.card, (1, 1))
-    return Survey(low, middle, high, as_fraction(zoom), diameter, live)
+    return Survey(low, middle, high, as_fraction(zoom), diameter, live, gamma)
 
 
 class UnreadablePlaneError(Exception):
@@ -188,12 +201,13 @@ class _SurveyAccumulator:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
-        colours = min(shape[2], 3) if len(shape) == 3 else 1
-        size = math.prod(shape[:2]) * colours
-        self.step = max(1, math.ceil(math.sqrt(size / MAX_SAMPLED_VALUES)))  # as in intensity_range
+        self.step = sampling_step(shape)
+        size = [-(-edge // self.step) for edge in shape[:2]]
+        # a regular sample of all values; NaN where nothing was read
+        self.sample = np.full((*size, *shape_without_alpha(shape)[2:]), np.nan)
+        self.is_empty = True
         cells = [-(-edge // CELL_EDGE) for edge in shape[:2]]
         self.lowest, self.highest = np.full(cells, np.inf), np.full(cells, -np.inf)
-        self._samples: list[NDArray[np.generic]] = []
         self.probe: NDArray[np.generic] | None = None
         self._max_contrast = -1.0
         self._small = math.prod(shape[:2]) <= PROBE_EDGE**2  # is its own probe, whatever its shape
@@ -211,7 +225,10 @@ class _SurveyAccumulator:
 
     def add(self, box: Box, part: NDArray[np.generic]) -> None:
         rows, columns = (-one.start % self.step for one in box)
-        self._samples.append(part[rows :: self.step, columns :: self.step].ravel())
+        values = part[rows :: self.step, columns :: self.step]
+        top, left = (-(-one.start // self.step) for one in box)
+        self.sample[top : top + values.shape[0], left : left + values.shape[1]] = values
+        self.is_empty = False
         self._update_probe(box, part)
         self._pool(box, part)
 
@@ -242,19 +259,12 @@ class _SurveyAccumulator:
                 at = top + row // CELL_EDGE, left + column * POOL_EDGE // CELL_EDGE
                 self.lowest[at], self.highest[at] = cell.min(), cell.max()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no part could be read."""
-        return not self._samples
-
-    def sample(self) -> NDArray[np.generic]:
-        """Return a regular sample of all values."""
-        return np.concatenate(self._samples) if self._samples else np.zeros(0)
-
-    def foreground(self, span: float) -> NDArray[np.bool_]:
+    def foreground(self, span: float, gamma: float) -> NDArray[np.bool_]:
         """Return the cells that are not empty, and those beside them: nuclei reach over edges."""
+        # a gamma below 1 raises contrast, most of all near black
+        contrast = MAX_EMPTY_CONTRAST ** max(1.0, 1 / gamma)
         with np.errstate(invalid="ignore"):
-            full = self.highest - self.lowest > MAX_EMPTY_CONTRAST * span
+            full = self.highest - self.lowest > contrast * span
         full |= ~np.isfinite(self.highest)  # not read: its block shall try
         return np.asarray(ndimage.binary_dilation(full, np.ones((3, 3))))
 

@@ -15,7 +15,9 @@ from ..errors import UserError, name_parameters
 from ..params import PARAMETER_LABELS, SegmentParams, TrainParams
 
 # Default in --help of parameters that are None and do not come from the model.
-AUTOMATIC_DEFAULTS = {"diameter": "measured"}
+AUTOMATIC_DEFAULTS = {
+    "diameter": "measured", "black": "measured", "white": "measured", "gamma": "1",
+}  # fmt: skip
 FLAGS = {name: "--" + name.replace("_", "-") for name in PARAMETER_LABELS}
 
 

@@ -12,7 +12,7 @@ import torch
 
 from ..models.model import ModelCard
 from ..network.unet import TARGETS, UNetConfig
-from ..segmentation.normalization import HIGH_PERCENTILE, LOW_PERCENTILE
+from ..segmentation.intensity_range import HIGH_PERCENTILE, LOW_PERCENTILE
 
 MAP_DESCRIPTIONS = {
     "nucleus": "probability that the pixel lies in a nucleus",

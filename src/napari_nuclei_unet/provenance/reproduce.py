@@ -44,7 +44,9 @@ def format_command(provenance: Provenance) -> str:
     arguments = ["nuclei-unet", "segment", source.path, "--out", "results"]
     arguments += ["--model", provenance.model_file or provenance.model]
     for name, value in _get_settings(provenance).items():
-        arguments += ["--" + name.replace("_", "-"), str(value)]
+        flag = "--" + name.replace("_", "-")
+        # or a negative number such as -1e+20 would be taken for a flag
+        arguments += [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
     if len(source.axes) > 2:
         arguments += ["--axes", source.axes]
     if source.planes:

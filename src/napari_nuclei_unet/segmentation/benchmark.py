@@ -18,6 +18,7 @@ from ..models.model import Model
 from ..params import SegmentParams
 from ..progress import run
 from .device import InferencePlan, plan_inference
+from .intensity_range import Brightness
 from .normalization import check_plane
 from .scale import predict_zoomed_maps_steps
 from .segment import resolve_separation, segment
@@ -101,7 +102,7 @@ def _time_once(
         seconds[stage] = time.perf_counter() - start
 
     with timed("normalise"):
-        plane = check_plane(image)
+        plane = check_plane(image, Brightness.of(params))
     with timed("network"):
         how = plan_inference(params, device, model.network.config)
         seen, zoom, _ = run(predict_zoomed_maps_steps(plane, model, params.diameter, how, []))

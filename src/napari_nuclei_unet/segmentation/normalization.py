@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from ..arrays.tiling import ArrayLike
 from ..errors import UserError
-
-LOW_PERCENTILE = 1.0
-HIGH_PERCENTILE = 99.8
-MAX_SAMPLED_VALUES = 4_000_000
+from .intensity_range import (
+    AUTOMATIC_BRIGHTNESS,
+    Brightness,
+    IntensityRange,
+    estimate_intensity_range,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,8 @@ class Plane:
         Where a value is NaN or infinite, if any is.
     notices : tuple of str
         Sentences about what was left out, for the user.
+    gamma : float
+        Exponent of what lies between black and white.
     """
 
     pixels: ArrayLike
@@ -38,6 +42,7 @@ class Plane:
     high: float
     invalid: NDArray[np.bool_] | None = None
     notices: tuple[str, ...] = ()
+    gamma: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -70,16 +75,20 @@ class Plane:
         scaled[~np.isfinite(scaled)] = self.middle
         scaled -= self.low
         scaled /= 1 if self.is_blank else self.high - self.low
-        return np.clip(scaled, 0, 1).astype(np.float32, copy=False)
+        np.clip(scaled, 0, 1, out=scaled)
+        if self.gamma != 1:
+            scaled **= self.gamma
+        return scaled.astype(np.float32, copy=False)
 
 
-def check_plane(image: NDArray[np.generic]) -> Plane:
+def check_plane(image: NDArray[np.generic], brightness: Brightness = AUTOMATIC_BRIGHTNESS) -> Plane:
     """Accept an array as one plane, or say why not.
 
     Parameters
     ----------
     image : array-like, shape (Y, X), (Y, X, 1), (Y, X, 3) or (Y, X, 4)
         Grey, RGB or RGBA; bool, any integer or any floating type.
+    brightness : Brightness, optional
 
     Returns
     -------
@@ -88,7 +97,8 @@ def check_plane(image: NDArray[np.generic]) -> Plane:
     Raises
     ------
     UserError
-        If the array is empty, is not one plane, or holds no real numbers.
+        If the array is empty, is not one plane, or holds no real numbers, or black is not below
+        white.
     """
     try:
         pixels = np.asarray(image)
@@ -108,16 +118,17 @@ def check_plane(image: NDArray[np.generic]) -> Plane:
         notices.append(
             f"{np.count_nonzero(lost):,} values are NaN or infinite and were treated as background."
         )
-    return Plane(pixels, *estimate_intensity_range(pixels), invalid, tuple(notices))
+    return _plane(pixels, estimate_intensity_range(pixels, brightness), invalid, tuple(notices))
 
 
-def check_lazy_plane(pixels: ArrayLike) -> Plane:
+def check_lazy_plane(pixels: ArrayLike, brightness: Brightness = AUTOMATIC_BRIGHTNESS) -> Plane:
     """Accept what can be sliced as one plane, of which only a sample is read.
 
     Parameters
     ----------
     pixels : array-like, shape (Y, X), (Y, X, 3) or (Y, X, 4)
         Has a ``dtype``, too.
+    brightness : Brightness, optional
 
     Returns
     -------
@@ -131,14 +142,17 @@ def check_lazy_plane(pixels: ArrayLike) -> Plane:
         As :func:`check_plane`.
     """
     check_type_and_shape(pixels)
-    return Plane(pixels, *estimate_intensity_range(pixels))
+    return _plane(pixels, estimate_intensity_range(pixels, brightness))
 
 
-def drop_alpha(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Leave transparency out, and an axis of colours that has one only."""
-    if pixels.ndim == 2:
-        return pixels
-    return pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]
+def _plane(
+    pixels: ArrayLike,
+    seen: IntensityRange,
+    invalid: NDArray[np.bool_] | None = None,
+    notices: tuple[str, ...] = (),
+) -> Plane:
+    notices += seen.notices
+    return Plane(pixels, seen.low, seen.middle, seen.high, invalid, notices, seen.gamma)
 
 
 def shape_without_alpha(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -171,39 +185,3 @@ def check_type_and_shape(pixels: Any) -> None:
             f"One plane is needed, of shape (Y, X) or (Y, X, 3); this array has the shape "
             f"{shape}: pass its planes one by one."
         )
-
-
-def estimate_intensity_range(pixels: ArrayLike) -> tuple[float, float, float]:
-    """Estimate black point, median and white point of a whole plane.
-
-    Black and white are the 1st and the 99.8th percentile of its finite values, as in StarDist
-    (Schmidt et al. 2018, doi:10.1007/978-3-030-00934-2_30); over all channels together, so that
-    colours keep their ratio. Of more than four million values a regular sample is taken.
-
-    Parameters
-    ----------
-    pixels : array-like, shape (Y, X) or (Y, X, C), bool, integer or floating
-        Of a fourth channel, transparency, nothing is looked at.
-
-    Returns
-    -------
-    low, middle, high : float
-        Equal where the plane holds one value only; 0 where none is finite.
-    """
-    colours = min(pixels.shape[2], 3) if len(pixels.shape) == 3 else 1
-    size = pixels.shape[0] * pixels.shape[1] * colours
-    step = max(1, int(np.ceil(np.sqrt(size / MAX_SAMPLED_VALUES))))
-    sample = np.asarray(pixels[::step, ::step])
-    return percentile_range(sample[..., :3] if sample.ndim == 3 else sample)
-
-
-def percentile_range(sample: NDArray[np.generic]) -> tuple[float, float, float]:
-    """Return black point, median and white point, as in :func:`estimate_intensity_range`."""
-    sample = sample.astype(np.float64).ravel()
-    sample = sample[np.isfinite(sample)]
-    if sample.size == 0:
-        return 0.0, 0.0, 0.0
-    low, middle, high = np.percentile(sample, [LOW_PERCENTILE, 50, HIGH_PERCENTILE])
-    if low == high:  # a few bright or dark pixels on an even ground
-        low, high = sample.min(), sample.max()
-    return float(low), float(middle), float(high)

@@ -21,6 +21,7 @@ from ..params import SegmentParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
 from ..provenance.record import Provenance
 from .device import plan_inference
+from .intensity_range import Brightness
 from .normalization import Plane, check_plane
 from .predict import PredictedMaps
 from .scale import context_width, predict_zoomed_maps_steps
@@ -213,9 +214,9 @@ def predict_plane_steps(
     Prediction
         For :func:`retune`, as often as wanted.
     """
-    plane = check_plane(image)
-    model = model if isinstance(model, Model) else load_model(model)
     params = params or SegmentParams()
+    plane = check_plane(image, Brightness.of(params))
+    model = model if isinstance(model, Model) else load_model(model)
     how = plan_inference(params, device, model.network.config)
     inside = None if region is None else region.mask(plane.shape)
     notices = list(plane.notices)

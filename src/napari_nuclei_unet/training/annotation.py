@@ -29,6 +29,7 @@ from ..arrays.roi import Region
 from ..arrays.tiling import ArrayLike, split_into_squares
 from ..errors import UserError
 from ..labels.centroids import Nuclei, locate_nuclei
+from ..segmentation.intensity_range import AUTOMATIC_BRIGHTNESS, Brightness
 from ..segmentation.normalization import Plane, check_lazy_plane
 from .example import Example, make_example
 
@@ -114,6 +115,7 @@ def open_annotated_plane(
     labels: ArrayLike,
     finished: Region | None = None,
     margin: int = 0,
+    brightness: Brightness = AUTOMATIC_BRIGHTNESS,
 ) -> AnnotatedPlane | None:
     """Open an annotated plane, and read no more than a sample of its pixels.
 
@@ -125,6 +127,7 @@ def open_annotated_plane(
     finished : Region, optional
     margin : int
         0: none. As in :class:`AnnotatedPlane`.
+    brightness : Brightness, optional
 
     Returns
     -------
@@ -142,7 +145,7 @@ def open_annotated_plane(
     if not len(nuclei):
         return None  # and not a pixel of the image is read
     try:
-        plane = check_lazy_plane(image)
+        plane = check_lazy_plane(image, brightness)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     if tuple(labels.shape) != plane.shape:

@@ -22,6 +22,7 @@ from ..arrays.tiling import ArrayLike
 from ..errors import UserError
 from ..io.atomic import atomic_write
 from ..params import TrainParams
+from ..segmentation.intensity_range import AUTOMATIC_BRIGHTNESS, Brightness
 from .annotation import (
     MAX_TRAINING_CROPS,
     AnnotatedPlane,
@@ -61,6 +62,8 @@ class Pair:
         What is annotated, of each plane or of all; None: everything.
     validation_areas : mapping of AnnotatedPosition to sequence of (slice, slice), or None
         Validation areas of each plane; None: they are chosen.
+    brightness : Brightness
+        With which the model will see such images.
     """
 
     image: ArrayLike
@@ -70,6 +73,7 @@ class Pair:
     channel: Channel | None = None
     finished: Mapping[AnnotatedPosition, Region] | Region | None = None
     validation_areas: ValidationAreas | None = None
+    brightness: Brightness = AUTOMATIC_BRIGHTNESS
 
     @classmethod
     def of(cls, given: Any, number: int) -> Pair:
@@ -127,7 +131,7 @@ class Pair:
             name = f"{self.name} {list(position)}" if len(indices) > 1 else self.name
             truth = PlaneView(self.labels, labels)
             plane = open_annotated_plane(
-                name, PlaneView(self.image, image), truth, finished, margin
+                name, PlaneView(self.image, image), truth, finished, margin, self.brightness
             )
             if plane is not None:
                 planes.append((position, plane))

@@ -17,7 +17,7 @@ AUTO_VALUE = 0
 
 
 class ParamsForm(QObject, Generic[_Params]):
-    """One control for every field of a parameter dataclass.
+    """One control for every field of a parameter dataclass that does not say otherwise.
 
     Parameters
     ----------
@@ -39,6 +39,7 @@ class ParamsForm(QObject, Generic[_Params]):
         self._controls: dict[str, Any] = {
             param.name: _create_control(param, hints[param.name])
             for param in dataclasses.fields(params)  # type: ignore[arg-type]
+            if param.metadata.get("in_form", True)
         }
         for name, control in self._controls.items():
             control.changed.connect(partial(self._on_changed, name))

@@ -233,7 +233,7 @@ def _identify_layer_run(request: SegmentRequest, planes: Sequence[ImageSource]) 
     fingerprint = {
         "version": version("napari-nuclei-unet"),
         "model": read_card(request.model).sha256,
-        "params": {name: value for name, value in vars(request.params).items() if name != "batch"},
+        "params": request.params.fingerprint(),
         "region": None if region is None else [list(map(list, ring)) for ring in region.polygons],
         "image": source.image.name,
         "shape": list(source.pixels.shape),

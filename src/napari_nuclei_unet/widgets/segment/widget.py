@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from ...limits import DEFAULT_LIMITS, Limits
 from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
+from ...segmentation.intensity_range import Brightness
 from ..common.controller import RunState
 from ..common.controls import create_section
 from ..common.notify import report_user_errors
@@ -29,6 +30,7 @@ from ..session.model_form import ModelForm
 from ..session.plane_result import PlaneResult, RetunedPlane
 from ..session.session import Session
 from ..session.warm_up import start_warm_up
+from .brightness_form import BrightnessForm
 from .controller import SegmentController
 from .current_plane import CurrentPlane
 from .display import DisplayOptions
@@ -62,8 +64,8 @@ class SegmentWidget(QWidget):
 
     Attributes
     ----------
-    source_form, model_form, params_form : SourceForm, ModelForm, ParamsForm
-        What is segmented, by which model, and how; each has a value.
+    source_form, brightness_form, model_form, params_form
+        What is segmented, how bright it is, by which model, and how; each has a value.
     controller : SegmentController
         Runs the tasks, and says how far they are.
     retuner : Retuner
@@ -106,6 +108,7 @@ class SegmentWidget(QWidget):
 
     def _build(self) -> None:
         self.source_form = SourceForm(self._viewer)
+        self.brightness_form = BrightnessForm()
         self.model_form = ModelForm()
         self.params_form = ParamsForm(SegmentParams)
         self._current_plane = CurrentPlane(
@@ -120,7 +123,11 @@ class SegmentWidget(QWidget):
         )
         layout = QVBoxLayout(self)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
-        layout.addLayout(self._create_form())
+        top = QFormLayout()
+        self.source_form.fill(top)
+        top.addRow("Brightness", self.brightness_form.combo.native)
+        self.model_form.fill(top)
+        layout.addLayout(top)
         settings = self.params_form.container(*SEGMENT_SETTINGS)
         for part in (
             self._tuning_panel,
@@ -132,12 +139,6 @@ class SegmentWidget(QWidget):
             self._reproduce_panel,
         ):
             layout.addWidget(part)
-
-    def _create_form(self) -> QFormLayout:
-        top = QFormLayout()
-        self.source_form.fill(top)
-        self.model_form.fill(top)
-        return top
 
     # signals
 
@@ -215,6 +216,7 @@ class SegmentWidget(QWidget):
             known = self.model_form.use_provenance(record.provenance)
             # after the model, which set thresholds
             self.params_form.set_value(record.provenance.params)
+            self.brightness_form.set_value(Brightness.of(record.provenance.params))
         finally:
             self._restoring = False
         if not known:
@@ -237,13 +239,9 @@ class SegmentWidget(QWidget):
         """Retune all cached planes of the stack on view."""
         planes = self._current_plane.planes()
         if planes and self.controller.is_idle:
-            request = self._request(planes[-1].source)
-            predictions = self._session.predictions
-            self._start(
-                lambda: self.controller.start(
-                    RetuneTask(request, planes, predictions, self._writer)
-                )
-            )
+            request, predictions = self._request(planes[-1].source), self._session.predictions
+            task = RetuneTask(request, planes, predictions, self._writer)
+            self._start(lambda: self.controller.start(task))
 
     def resume(self, *_: object) -> None:
         """Segment the planes that are left, as a click on Continue does."""
@@ -282,8 +280,10 @@ class SegmentWidget(QWidget):
 
     def _request(self, source: ImageSource) -> SegmentRequest:
         params = self._params_at_start = self.params_form.value()
-        model, device = self.model_form.model.value, self.model_form.device.value
-        return SegmentRequest(source, model, device, params, get_preference("threads_free"))
+        return SegmentRequest(
+            source, self.model_form.model.value, self.model_form.device.value,
+            self.brightness_form.apply(params, source.image), get_preference("threads_free"),
+        )  # fmt: skip
 
     def _on_state(self, state: RunState) -> None:
         task = self.controller.task

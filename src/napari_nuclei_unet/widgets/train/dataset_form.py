@@ -171,6 +171,7 @@ class DatasetForm(QObject):
             channel=pair.channel,
             finished=finished,
             validation_areas=areas,
+            brightness=pair.brightness,
         )
 
     def when_ready(self, then: Callable[[], object]) -> None:

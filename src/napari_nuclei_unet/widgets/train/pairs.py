@@ -13,12 +13,13 @@ from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem
 
 from ...arrays.axes import COLOURS, Channel, pair_plane_indices
 from ...errors import UserError
+from ...segmentation.intensity_range import AUTOMATIC_BRIGHTNESS, Brightness
 from ..common.controls import create_button, create_combo_box, create_row, with_properties
 from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors
 from ..layers.geometry import full_resolution_data, layer_shape
 from ..layers.image_source import guess_layer_channel_axis
-from ..layers.labels_record import get_record_entries
+from ..layers.labels_record import LabelsRecord, get_record_entries
 from ..layers.metadata_keys import ERRORS_KEY, PROBABILITY_KEY, list_layers
 
 if TYPE_CHECKING:
@@ -56,6 +57,15 @@ class LayerPair:
         return str(self.image.unique_id), str(self.labels.unique_id)
 
     @property
+    def brightness(self) -> Brightness:
+        """With which the labels were made; automatic where that is not recorded."""
+        try:
+            params = LabelsRecord.from_json(get_record_entries(self.labels)).provenance.params
+        except UserError:
+            return AUTOMATIC_BRIGHTNESS
+        return Brightness.of(params)
+
+    @property
     def labels_array(self) -> Any:
         """The labels at full resolution."""
         return full_resolution_data(self.labels)
@@ -76,6 +86,7 @@ class PairArrays:
     channel: Channel | None
     finished: dict[AnnotatedPosition, Region] | Region | None
     validation_areas: ValidationAreas | None
+    brightness: Brightness
 
 
 def pair_layers(image: Image, labels: Labels) -> LayerPair:
