@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..io.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, image_stem, read_axes, read_image
+from ..io.images import IMAGE_SUFFIXES, image_stem, read_axes, read_image
 from ..io.labels import LABELS_SUFFIX
 from ..io.lazy_images import UNSLICEABLE_SUFFIXES, is_zarr, list_zarr_images, open_lazily
 from ..io.multifile_tiff import defer_tifffile_log, list_tiff_files
+from ..io.paths import sanitize_name
+from ..io.readers import microscopes
+from ..io.suffixes import TIFF_SUFFIXES
 
 STORE_SUFFIX = "_labels.ome.zarr"
 # Suffixes of files that may hold a part of an image.
@@ -39,11 +42,14 @@ class InputImage:
         Start of the names of its results.
     title : str
         Its name in messages.
+    scene : int
+        Its number in a file of several.
     """
 
     path: Path
     stem: str
     title: str
+    scene: int = 0
 
 
 def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
@@ -67,7 +73,7 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
         If a path does not exist, a folder holds no image, a pattern matches none, or two images
         would write the same results.
     """
-    found: dict[Path, InputImage] = {}
+    found: dict[tuple[Path, int], InputImage] = {}
     for text in given:
         path = Path(text)
         if path.exists():
@@ -81,21 +87,23 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
                 raise UserError(f"No image fits the pattern {text}.")
         else:
             raise UserError(f"There is no file or folder {path}.")
-        found.update((image.path, image) for image in inside)
-    inputs = list(_drop_tiff_parts(found))
+        found.update(((image.path, image.scene), image) for image in inside)
+    inputs = list(_drop_tiff_parts(found.values()))
     _check_clashes(inputs)
     return inputs
 
 
-def _drop_tiff_parts(found: Mapping[Path, InputImage]) -> Iterator[InputImage]:
+def _drop_tiff_parts(found: Collection[InputImage]) -> Iterator[InputImage]:
     """Drop files whose image is read through another one of them."""
     covered: set[Path] = set()
-    for path, image in found.items():
+    paths = {image.path for image in found}
+    for image in found:
+        path = image.path
         if not path.name.lower().endswith(OME_TIFF_SUFFIXES):
             yield image
         elif path not in covered:
             parts = list_tiff_files(path)
-            if parts[0] == path or parts[0] not in found:
+            if parts[0] == path or parts[0] not in paths:
                 covered.update(parts)
                 yield image
 
@@ -130,6 +138,9 @@ def _is_input(path: Path) -> bool:
 
 def _list_images_at(path: Path) -> Iterator[InputImage]:
     """List the images of a file, or of an OME-Zarr."""
+    if path.suffix.lower() in microscopes.SUFFIXES and path.is_file():
+        yield from _list_scenes(path)
+        return
     if not path.is_dir():
         yield InputImage(path, image_stem(path), path.name)
         return
@@ -143,6 +154,20 @@ def _list_images_at(path: Path) -> Iterator[InputImage]:
         else:
             stem = f"{image_stem(path)}_{name.replace('/', '_')}"
             yield InputImage(at, stem, f"{path.name}/{name}")
+
+
+def _list_scenes(path: Path) -> Iterator[InputImage]:
+    """List the images of a file of several."""
+    try:
+        names = microscopes.list_scenes(path)
+    except UserError:  # raised again, with its reason, when it is opened
+        names = [""]
+    for scene, name in enumerate(names):
+        if len(names) == 1:
+            yield InputImage(path, image_stem(path), path.name)
+        else:
+            stem = f"{image_stem(path)}_{sanitize_name(name, str(scene))}"
+            yield InputImage(path, stem, f"{path.name}/{name}", scene)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +193,7 @@ class OpenedImage:
     is_lazy: bool = True
 
 
-def open_image(path: Path, level: int = 0) -> OpenedImage:
+def open_image(path: Path, level: int = 0, scene: int = 0) -> OpenedImage:
     """Open an image, lazily if its file allows.
 
     Raises
@@ -180,7 +205,7 @@ def open_image(path: Path, level: int = 0) -> OpenedImage:
         return _opened_in_memory(read_image(path, level), "YX")
     with defer_tifffile_log():
         try:
-            image = open_lazily(path, level)
+            image = open_lazily(path, level, scene)
             return OpenedImage(image.pixels, image.axes, image.scale, image.units)
         except UserError as error:
             if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file():

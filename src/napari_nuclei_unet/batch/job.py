@@ -94,6 +94,8 @@ class ImageJob:
     results : ResultPaths
     stamp : FileStamp
         Of the image, before anything of it was read.
+    scene : int
+        Number of the image in a file of several.
     """
 
     files: tuple[Path, ...]
@@ -103,6 +105,7 @@ class ImageJob:
     settings: JobSettings
     results: ResultPaths
     stamp: FileStamp
+    scene: int = 0
 
     @property
     def path(self) -> Path:
@@ -147,7 +150,7 @@ class ImageJob:
         values = params | {
             "version": version("napari-nuclei-unet"),
             "model": settings.model.card.sha256,
-            "image": [str(self.path), self.stamp],
+            "image": [str(self.path), self.stamp, *([self.scene] if self.scene else [])],
             "image size": self.opened.pixels.shape,
             "image type": str(self.opened.pixels.dtype),
             "axes": self.selection.axes,
@@ -220,7 +223,7 @@ class ImageJob:
             self.check_unchanged()
         if failed and self.opened.is_lazy:
             try:
-                open_image(self.path, self.settings.level)
+                open_image(self.path, self.settings.level, self.scene)
             except UserError as error:
                 raise self._gone from error
 
@@ -273,8 +276,8 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         stamp = stamp_files(*files)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
-    opened = open_image(path, settings.level)
-    full = open_image(path) if settings.level else opened
+    opened = open_image(path, settings.level, item.scene)
+    full = open_image(path, scene=item.scene) if settings.level else opened
     shape = opened.pixels.shape
     if settings.is_mixed and not has_channels(shape, settings.axes, opened.axes):
         settings = dataclasses.replace(settings, channel=None)
@@ -295,7 +298,7 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
             f"{path} can only be read whole, which a cluster cannot: save it as TIFF or OME-Zarr, "
             "or leave `scheduler` out."
         )
-    return ImageJob(files, opened, full, selection, settings, results, stamp)
+    return ImageJob(files, opened, full, selection, settings, results, stamp, item.scene)
 
 
 def _plane_pixels(opened: OpenedImage, selection: PlaneSelection) -> int:

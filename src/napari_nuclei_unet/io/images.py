@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from .read_errors import convert_decoder_errors
+from .suffixes import MICROSCOPE_KINDS, TIFF_SUFFIXES
 
-TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
 # Modes to which pictures of other modes are converted.
 CONVERTED_MODES = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "PA": "RGB", "LA": "L"}
@@ -67,11 +67,12 @@ def _is_image(path: Path) -> bool:
 
 def image_stem(path: Path) -> str:
     """Return the name of a file without ``.tif``, ``.ome.tif`` and the like."""
-    return path.stem.removesuffix(".ome")
+    stem = path.stem
+    return stem[:-4] if stem.lower().endswith(".ome") else stem
 
 
 def read_image(path: str | Path, level: int = 0) -> NDArray[np.generic]:
-    """Read a TIFF, OME-TIFF, PNG or JPEG file.
+    """Read a TIFF, OME-TIFF, PNG or JPEG file, and with the extra ``formats`` those of microscopes.
 
     Parameters
     ----------
@@ -90,6 +91,10 @@ def read_image(path: str | Path, level: int = 0) -> NDArray[np.generic]:
         If the file cannot be read as an image, or does not have this level.
     """
     path = Path(path)
+    if path.suffix.lower() in MICROSCOPE_KINDS:
+        from .lazy_images import open_lazily  # with zarr, which takes longer than a dock to load
+
+        return open_lazily(path, level).pixels[...]
     with convert_decoder_errors(path):
         if path.suffix.lower() in TIFF_SUFFIXES:
             return _read_tiff(path, level)

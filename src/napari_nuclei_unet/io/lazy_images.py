@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from .pixel_size import UNKNOWN_SPACING, read_spacings
 from .read_errors import convert_decoder_errors
+from .suffixes import MICROSCOPE_KINDS
 
 UNSLICEABLE_SUFFIXES = (".png", ".jpg", ".jpeg")
 ZARR_METADATA_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
@@ -117,6 +118,10 @@ class LazyImage:
         Of the scale: names of UDUNITS, such as "micrometer" or "second".
     name : str
         Of the file without its suffix; of an image of a plate with well and field: plate_A_1_0.
+    channel_names : tuple of str
+        Of axis C; empty if unknown.
+    is_rgb : bool
+        Whether the file says that its last axis is that of colours.
     """
 
     pixels: LazyArray
@@ -124,6 +129,8 @@ class LazyImage:
     scale: tuple[float, ...]
     units: tuple[str | None, ...]
     name: str
+    channel_names: tuple[str, ...] = ()
+    is_rgb: bool = False
 
 
 def is_zarr(path: str | Path) -> bool:
@@ -131,15 +138,18 @@ def is_zarr(path: str | Path) -> bool:
     return any((Path(path) / mark).is_file() for mark in ZARR_METADATA_FILES)
 
 
-def open_lazily(path: str | Path, level: int = 0) -> LazyImage:
+def open_lazily(path: str | Path, level: int = 0, scene: int | None = None) -> LazyImage:
     """Open an image without reading its pixels.
 
     Parameters
     ----------
     path : str or Path
-        OME-Zarr image (NGFF 0.4 and older on zarr 2, 0.5 on zarr 3), zarr array, TIFF or OME-TIFF.
+        OME-Zarr image (NGFF 0.4 and older on zarr 2, 0.5 on zarr 3), zarr array, TIFF or OME-TIFF;
+        with the extra ``formats`` ND2, CZI, LIF, OIB, OIF and others.
     level : int, optional
         Of a pyramid; 0 is full resolution.
+    scene : int, optional
+        Number of the image in a file of several, from 0.
 
     Returns
     -------
@@ -156,10 +166,23 @@ def open_lazily(path: str | Path, level: int = 0) -> LazyImage:
         raise UserError(f"There is no file or folder {path}.")
     if path.suffix.lower() in UNSLICEABLE_SUFFIXES:
         raise UserError(f"{path} can only be read whole: save it as TIFF or OME-Zarr.")
+    if path.suffix.lower() in MICROSCOPE_KINDS and path.is_file():
+        return _open_microscope_file(path, level, scene)
     if path.is_dir() and not is_zarr(path):
         raise UserError(f"The folder {path} is no OME-Zarr image: choose one, or a TIFF file.")
     with convert_decoder_errors(path, MemoryError):
         return _open_zarr(path, level) if path.is_dir() else _open_tiff(path, level)
+
+
+def _open_microscope_file(path: Path, level: int, scene: int | None) -> LazyImage:
+    from .readers import microscopes  # imports this module
+
+    if scene is None and len(names := microscopes.list_scenes(path)) > 1:
+        raise UserError(
+            f"{path} holds {len(names)} images: choose one by its number, scene=0 to "
+            f"{len(names) - 1}."
+        )
+    return microscopes.open_scene(path, scene or 0, level)
 
 
 def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:

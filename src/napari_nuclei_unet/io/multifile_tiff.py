@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import tifffile
 
 from ..errors import UserError
-from .images import TIFF_SUFFIXES
+from .suffixes import TIFF_SUFFIXES
 
 
 def list_tiff_files(path: Path) -> list[Path]:
