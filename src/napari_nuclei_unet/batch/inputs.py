@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..io.images import IMAGE_SUFFIXES, image_stem, read_axes, read_image
-from ..io.labels import LABELS_SUFFIX
+from ..io.images import image_stem, read_axes, read_image
 from ..io.lazy_images import UNSLICEABLE_SUFFIXES, is_zarr, list_zarr_images, open_lazily
 from ..io.multifile_tiff import defer_tifffile_log, list_tiff_files
-from ..io.paths import sanitize_name
+from ..io.paths import printable, sanitize_name
 from ..io.readers import microscopes
 from ..io.suffixes import TIFF_SUFFIXES
+from .folders import Selection, select_images
 
-STORE_SUFFIX = "_labels.ome.zarr"
 # Suffixes of files that may hold a part of an image.
 OME_TIFF_SUFFIXES = (".ome.tif", ".ome.tiff")
 # Most files of a zarr folder that are checked for changes.
@@ -79,10 +79,14 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
         if path.exists():
             inside = list(_list_images(path))
             if not inside:
-                raise UserError(f"The folder {path} holds no TIFF, PNG, JPEG or OME-Zarr image.")
+                others = select_images(path.iterdir()).describe()
+                raise UserError(
+                    f"The folder {path} holds no TIFF, PNG, JPEG or OME-Zarr image"
+                    f"{others and f': {others}'}."
+                )
         elif glob.has_magic(str(text)):
-            paths = [Path(match) for match in sorted(glob.glob(str(text), recursive=True))]
-            inside = [image for p in paths if _is_input(p) for image in _list_images_at(p)]
+            matches = select_images(map(Path, glob.glob(str(text), recursive=True))).images
+            inside = [image for path in matches for image in _list_images_at(path)]
             if not inside:
                 raise UserError(f"No image fits the pattern {text}.")
         else:
@@ -90,7 +94,16 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
         found.update(((image.path, image.scene), image) for image in inside)
     inputs = list(_drop_tiff_parts(found.values()))
     _check_clashes(inputs)
-    return inputs
+    return [replace(image, title=printable(image.title)) for image in inputs]
+
+
+def describe_passed_over(given: Iterable[str | Path]) -> str:
+    """Return how many files of folders are no images to segment, and why; empty if none."""
+    folders = [path for path in map(Path, given) if path.is_dir() and not is_zarr(path)]
+    passed_over = Counter[str]()
+    for folder in folders:
+        passed_over += select_images(folder.iterdir()).passed_over
+    return Selection((), passed_over).describe()
 
 
 def _drop_tiff_parts(found: Collection[InputImage]) -> Iterator[InputImage]:
@@ -124,16 +137,8 @@ def _list_images(path: Path) -> Iterator[InputImage]:
     if not path.is_dir() or is_zarr(path):
         yield from _list_images_at(path)
         return
-    for entry in sorted(path.iterdir()):
-        if _is_input(entry):
-            yield from _list_images_at(entry)
-
-
-def _is_input(path: Path) -> bool:
-    """Return whether an entry of a folder is an image, and no result of this program."""
-    if path.name.startswith(".") or path.name.endswith((LABELS_SUFFIX, STORE_SUFFIX)):
-        return False
-    return is_zarr(path) if path.is_dir() else path.suffix.lower() in IMAGE_SUFFIXES
+    for entry in select_images(path.iterdir()).images:
+        yield from _list_images_at(entry)
 
 
 def _list_images_at(path: Path) -> Iterator[InputImage]:

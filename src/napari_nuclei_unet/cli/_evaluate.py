@@ -44,10 +44,12 @@ class _ComparedImage(NamedTuple):
 def run_evaluate(args: argparse.Namespace) -> int:
     """Print how well labels agree with annotations."""
     # in the functions, so that --help does not load torch
-    from ..training.dataset import check_instance_labels, read_groups
+    from ..labels.masks import check_all_instances
+    from ..training.dataset import read_groups
 
     pairs = _read_label_pairs(args.predicted, args.true)
-    check_instance_labels(true for _, true in pairs.values())
+    for side, folder in enumerate((args.predicted, args.true)):
+        check_all_instances({str(folder / stem): pair[side] for stem, pair in pairs.items()})
     groups = read_groups(args.groups, pairs, ("modality",)) if args.groups else {}
     compared, by_modality = {}, defaultdict(list)
     for stem, (predicted, true) in pairs.items():
@@ -115,7 +117,8 @@ def _read_label_pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]
     from ..io.labels import read_labels
     from ..training.dataset import find_labels_by_stem
 
-    found = [find_labels_by_stem(folder) for folder in (predicted, true)]
+    annotated = find_labels_by_stem(true)
+    found = [find_labels_by_stem(predicted, annotated), annotated]
     missing = sorted(found[1].keys() - found[0].keys())
     if missing:
         raise UserError(

@@ -138,7 +138,7 @@ def describe_kind(path: Path) -> str | None:
         return None
     if not kind.advice:
         return f"{path} is {kind.name}: rename it to end in {kind.read_as[0]}."
-    return f"{path} is {kind.name}, which is not read here: {kind.advice}."
+    return f"{path} is no image that can be read, but {kind.name}: {kind.advice}."
 
 
 def _find_kinds(path: Path, suffix: str) -> Iterator[FileKind]:

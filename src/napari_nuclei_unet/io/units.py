@@ -7,7 +7,7 @@ import re
 # Names of UDUNITS, as in NGFF, and the ways in which files and people write them.
 _SPELLINGS = {
     "picometer": "pm picometre",
-    "angstrom": "å ångström ångstrom a",
+    "angstrom": "å ångström ångstrom",
     "nanometer": "nm nanometre",
     "micrometer": "um micron micrometre mum",
     "millimeter": "mm millimetre",

@@ -16,11 +16,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..arrays.axes import Channel, PlaneView, pair_plane_indices
-from ..arrays.boxes import Box
+from ..arrays.boxes import Box, full_box
 from ..arrays.roi import Polygons, Region
 from ..arrays.tiling import ArrayLike
 from ..errors import UserError
 from ..io.atomic import atomic_write
+from ..labels.masks import check_instances
 from ..params import TrainParams
 from .annotation import (
     MAX_TRAINING_CROPS,
@@ -286,6 +287,12 @@ def find_annotated_planes(
         raise UserError("There is nothing to learn from: add an image with its labels.")
     found = [(pair, at, plane) for pair in pairs for at, plane in pair.planes(params.margin)]
     planes = [plane for _, _, plane in found]
+    for plane in planes:
+        if len(plane.nuclei) == 1:
+            check_instances(
+                f"The labels of '{plane.name}'",
+                [np.asarray(plane.labels[full_box(plane.labels.shape)])],
+            )
     if all(pair.validation_areas is None for pair in pairs):
         return planes, choose_validation_areas(planes, params.validation, params.seed)
     return planes, [list((pair.validation_areas or {}).get(at, ())) for pair, at, _ in found]

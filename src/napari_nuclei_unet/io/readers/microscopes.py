@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from openreadout import File, ImageInfo
 
 SUFFIXES = tuple(MICROSCOPE_KINDS)
+INSTALL = 'pip install "napari-nuclei-unet[formats]"'
 # How openreadout orders the axes of all files; colours follow.
 AXES = "TCZYX"
 # Whose check reads the headers of all planes, in milliseconds, but no pixels.
@@ -155,7 +156,7 @@ def _import_openreadout(path: Path) -> Any:
     except ImportError:
         raise UserError(
             f"{path} is a file of {MICROSCOPE_KINDS[path.suffix.lower()]}, which an extra reads: "
-            'install it with pip install "napari-nuclei-unet[formats]", or save it as OME-TIFF.'
+            f"install it with {INSTALL}, or save it as OME-TIFF."
         ) from None
     return openreadout
 

@@ -11,6 +11,7 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from ...errors import UserError
+from ...labels.masks import check_instances
 from ...progress import Step, Stop
 from ..common.controller import Task
 from ..layers.checksum import array_crc32
@@ -60,6 +61,8 @@ def measure_steps(
         plane = np.array(labels[index])  # a copy, as the user may paint meanwhile
         measurements = measure_box(source, plane, whole_plane_box(source.shape))
         measured.append(MeasuredPlane(index, source, measurements, array_crc32(plane)))
+    if all(len(plane.measurements) <= 1 for plane in measured):
+        check_instances("This layer", (np.array(labels[plane.index]) for plane in measured))
     return measured
 
 
