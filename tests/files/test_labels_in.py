@@ -51,14 +51,11 @@ def test_whole_numbers_of_any_type_are_labels(dtype, labels, tmp_path):
     np.testing.assert_array_equal(read, labels)
 
 
-def test_imagej_palettes_pictures_and_grey_in_colours_are_labels(labels, tmp_path):
+def test_imagej_palettes_and_pictures_are_labels(labels, tmp_path):
     tifffile.imwrite(tmp_path / "fiji.tif", labels.astype("float32"), imagej=True)
     save_palette(tmp_path / "palette.png", labels)
     save_palette(tmp_path / "palette.tif", labels)
     PIL.Image.fromarray(labels.astype(np.uint16)).save(tmp_path / "deep.png")
-    PIL.Image.fromarray(np.stack([labels] * 3, -1)).save(tmp_path / "grey.png")
-    alpha = np.full_like(labels, 255)
-    PIL.Image.fromarray(np.stack([*[labels] * 3, alpha], -1)).save(tmp_path / "alpha.png")
     tifffile.imwrite(tmp_path / "thin.tif", labels[None, :, :], metadata={"axes": "ZYX"})
     colormap = np.random.default_rng(0).integers(0, 65535, (3, 256), np.uint16)
     tifffile.imwrite(tmp_path / "map.tif", labels, photometric="palette", colormap=colormap)
@@ -163,5 +160,5 @@ def test_evaluate_refuses_a_mask_on_either_side(image, labels, tmp_path, capsys)
 
 def test_fine_tuning_refuses_a_mask_among_labels(image, labels):
     pairs = [Pair(image, labels, "a"), Pair(image, (image > 0).astype(np.uint8), "b")]
-    with pytest.raises(UserError, match="labels of 'b' is a mask"):
+    with pytest.raises(UserError, match="annotation of b is a mask"):
         make_finetune_data(pairs, TrainParams())

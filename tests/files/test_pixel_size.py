@@ -95,7 +95,7 @@ def test_ome(case, tmp_path):
     given |= {f"{key}Unit": unit for key in list(given) if unit}
     found = write_ome(tmp_path / "a.ome.tif", **given)
     assert (found and (found.y, found.x)) == (expected and pytest.approx(expected, rel=1e-5))
-    if expected is None:  # it is no size of the opened image, either
+    if expected is None and "one side" not in case:  # it is no size of the opened image, either
         assert open_lazily(tmp_path / "a.ome.tif").units == (None, None)
 
 

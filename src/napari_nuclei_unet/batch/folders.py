@@ -90,8 +90,7 @@ def _find_reason(path: Path, masks: set[Path]) -> str | None:
         return "masks, labels or outlines beside their images"
     suffix = path.suffix.lower()
     if path.is_dir():
-        is_image = suffix in IMAGE_SUFFIXES or is_zarr(path)
-        return None if is_image else "folders, which are not searched"
+        return None if is_zarr(path) else "folders, which are not searched"
     if suffix in microscopes.SUFFIXES:
         return None if microscopes.can_read() else f"of a microscope ({microscopes.INSTALL})"
     if suffix in IMAGE_SUFFIXES:

@@ -50,7 +50,7 @@ def to_labels(numbers: NDArray[Any], name: object) -> NDArray[Any]:
     Parameters
     ----------
     numbers : ndarray
-        Booleans; integers; floats that are whole; grey that was saved as RGB.
+        Booleans; integers; floats that are whole.
     name : object
         Of the image, for messages.
 
@@ -64,7 +64,12 @@ def to_labels(numbers: NDArray[Any], name: object) -> NDArray[Any]:
     UserError
         If they are no labels of one plane.
     """
-    plane = _drop_equal_colours(numbers, name)
+    plane = numbers
+    if plane.ndim == 3 and plane.shape[-1] in (3, 4):
+        raise UserError(
+            f"{name} holds colours of nuclei, no labels: save the numbers themselves, such as a "
+            "TIFF of 16 bits, or a PNG with a palette."
+        )
     if plane.ndim != 2:
         raise UserError(
             f"{name} holds no labels of one plane: shape (Y, X) is needed, this is "
@@ -84,19 +89,6 @@ def to_labels(numbers: NDArray[Any], name: object) -> NDArray[Any]:
         first = 0 if ids[0] == 0 else 1
         return (positions.reshape(plane.shape) + first).astype(np.int32)
     return plane
-
-
-def _drop_equal_colours(numbers: NDArray[Any], name: object) -> NDArray[Any]:
-    """Return one of three colours that are the same everywhere."""
-    if numbers.ndim != 3 or numbers.shape[-1] not in (3, 4) or min(numbers.shape[:2]) <= 4:
-        return numbers
-    red = numbers[..., 0]
-    if all(np.array_equal(red, numbers[..., colour]) for colour in (1, 2)):
-        return red
-    raise UserError(
-        f"{name} holds colours of nuclei, no labels: save the numbers themselves, such as a TIFF "
-        "of 16 bits, or a PNG with a palette."
-    )
 
 
 def _round(plane: NDArray[Any], name: object) -> NDArray[Any]:

@@ -63,16 +63,10 @@ def read_spacings(opened: Any, image: int = 0) -> Spacings:
 
 
 def check_spacings(spacings: Spacings) -> Spacings:
-    """Return spacings without those of planes that are no sizes of a pixel.
-
-    Too large for a microscope, or settings of a printer, in either direction: neither counts
-    without the other.
-    """
-    plane = {axis: spacings[axis] for axis in "YX" if axis in spacings}
-    others = {axis: pair for axis, pair in spacings.items() if axis not in "YX"}
-    known = len(plane) == 2 and all(_is_possible(*pair) for pair in plane.values())
-    lengths = {unit is not None for _, unit in plane.values()}
-    return others | plane if known and len(lengths) == 1 else others
+    """Return spacings without those along Y and X that are too large or settings of a printer."""
+    return {
+        axis: pair for axis, pair in spacings.items() if axis not in "YX" or _is_possible(*pair)
+    }
 
 
 def _is_possible(size: float, unit: str | None) -> bool:

@@ -16,7 +16,7 @@ MIN_PIECE_SHARE = 0.1
 # An image alone may have one nucleus in two pieces.
 MIN_PIECES_OF_ONE = 3
 MASK_HINT = (
-    "a mask: all nuclei have the same number, and count as one. Give each a number of its own; "
+    "a mask: every nucleus needs a number of its own, and masks have one for all; "
     "skimage.measure.label(mask) gives one to each connected part."
 )
 
@@ -44,19 +44,12 @@ def count_pieces(labels: NDArray[Any]) -> int:
     return int(np.count_nonzero(areas >= MIN_PIECE_SHARE * areas.max()))
 
 
-def check_instances(name: str, planes: Iterable[NDArray[Any]]) -> None:
-    """Raise an error where labels are a mask.
+def is_mask(planes: Iterable[NDArray[Any]]) -> bool:
+    """Return whether the planes of labels have one id only, in separate parts of one plane.
 
     Parameters
     ----------
-    name : str
-        Of the labels, for the message.
     planes : iterable of ndarray, shape (Y, X), integer
-        All planes with the same id, in parts, are a mask; one with ids of its own is none.
-
-    Raises
-    ------
-    UserError
     """
     pieces, ids = 0, set[int]()
     for labels in planes:
@@ -65,9 +58,19 @@ def check_instances(name: str, planes: Iterable[NDArray[Any]]) -> None:
         pieces_here = count_pieces(labels)
         ids.add(int(labels.max()))
         if not pieces_here or len(ids) > 1:
-            return
+            return False
         pieces = max(pieces, pieces_here)
-    if pieces > 1:
+    return pieces > 1
+
+
+def check_instances(name: str, planes: Iterable[NDArray[Any]]) -> None:
+    """Raise an error where labels are a mask, as of :func:`is_mask`.
+
+    Raises
+    ------
+    UserError
+    """
+    if is_mask(planes):
         raise UserError(f"{name} is {MASK_HINT}")
 
 

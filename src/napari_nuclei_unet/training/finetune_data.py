@@ -132,6 +132,9 @@ class Pair:
             )
             if plane is not None:
                 planes.append((position, plane))
+        if all(len(plane.nuclei) == 1 for _, plane in planes):
+            whole = (np.asarray(p.labels[full_box(p.labels.shape)]) for _, p in planes)
+            check_instances(f"The annotation of {self.name}", whole)
         return planes
 
 
@@ -287,12 +290,6 @@ def find_annotated_planes(
         raise UserError("There is nothing to learn from: add an image with its labels.")
     found = [(pair, at, plane) for pair in pairs for at, plane in pair.planes(params.margin)]
     planes = [plane for _, _, plane in found]
-    for plane in planes:
-        if len(plane.nuclei) == 1:
-            check_instances(
-                f"The labels of '{plane.name}'",
-                [np.asarray(plane.labels[full_box(plane.labels.shape)])],
-            )
     if all(pair.validation_areas is None for pair in pairs):
         return planes, choose_validation_areas(planes, params.validation, params.seed)
     return planes, [list((pair.validation_areas or {}).get(at, ())) for pair, at, _ in found]
