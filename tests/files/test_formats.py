@@ -90,7 +90,9 @@ def test_scenes_of_any_size_are_images(bright_file, tmp_path, openreadout):
     write_czi(tmp_path / "a.czi", tiles)
     assert open_lazily(tmp_path / "a.czi", scene=1).pixels.shape == (40, 25)
     for read in (open_lazily, read_image):
-        with pytest.raises(UserError, match=r"a\.czi holds 3 images: .*scene"):
+        with pytest.raises(
+            UserError, match=r"a\.czi holds .*images: .*3.*scene|a\.czi holds 3 images: .*scene"
+        ):
             read(tmp_path / "a.czi")
     with pytest.raises(UserError, match="no number 3"):
         open_lazily(tmp_path / "a.czi", scene=3)
@@ -231,13 +233,12 @@ FOREIGN = {
     "m.gif": (b"GIF89a" + bytes(99), "GIF", "PNG"),
     "n.webp": (b"RIFF\0\0\0\0WEBPVP8 ", "WebP", "PNG"),
     "o.bmp": (b"BM" + bytes(99), "BMP", "PNG"),
-    "p.tif": (png_bytes(), "PNG", ".png"),
     "q.pdf": (b"%PDF-1.7", "PDF", "extract"),
     "r.csv": (b"a,b\n1,2\n", "table", "image"),
     "s.dv": (bytes(99), "DeltaVision", "OME-TIFF"),
     "t.nii.gz": (b"\x1f\x8b\x08" + bytes(99), "compressed", "extract"),
     "u.xlsx": (b"PK\x03\x04" + bytes(99), "table", "image"),
-    "v.png": (b"", "empty", "again"),
+    "v.png": (b"", "empty", "v.png"),
     "w.tif": (b"ZISRAWFILE" + bytes(99), "CZI", ".czi"),
 }
 
@@ -266,6 +267,8 @@ def test_an_image_that_can_be_read_is_of_no_other_kind(tmp_path):
         if suffix != ".ndpi":  # by its name, tifffile knows another layout
             np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}"), pixels)
     (tmp_path / "b.png").write_bytes(png_bytes())
+    (tmp_path / "b.tif").write_bytes(png_bytes())
+    assert "rename it to end in .png" in describe_kind(tmp_path / "b.tif")
     assert describe_kind(tmp_path / "b.png") is None
     assert describe_kind(Path(tmp_path)) is None
 
