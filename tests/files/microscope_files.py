@@ -27,6 +27,7 @@ class Tile:
     y: int = 0
     scene: int | None = None
     plane: tuple[int, int, int] = (0, 0, 0)  # channel, slice, time
+    zoom: int = 1  # larger: pixels of a coarser level
 
 
 def write_nd2(path, planes, pixel=0.25, step=None, names=("DAPI", "GFP")):
@@ -201,15 +202,15 @@ def _czi_entry(tile, position):
     height, width = tile.pixels.shape[:2]
     colours = 1 if tile.pixels.ndim == 2 else 3
     channel, z, time = tile.plane
-    axes = [("X", tile.x, width), ("Y", tile.y, height), ("C", channel, 1), ("Z", z, 1),
-            ("T", time, 1)]  # fmt: skip
+    axes = [("X", tile.x, width * tile.zoom, width), ("Y", tile.y, height * tile.zoom, height),
+            ("C", channel, 1, 1), ("Z", z, 1, 1), ("T", time, 1, 1)]  # fmt: skip
     if tile.scene is not None:
-        axes.append(("S", tile.scene, 1))
+        axes.append(("S", tile.scene, 1, 1))
     kind = CZI_PIXEL_TYPES[tile.pixels.dtype.str[1:], colours]
-    head = struct.pack("<2siqiiB5xi", b"DV", kind, position, 0, 0, 0, len(axes))
+    head = struct.pack("<2siqiiB5xi", b"DV", kind, position, 0, 0, 2 * (tile.zoom > 1), len(axes))
     return head + b"".join(
-        struct.pack("<4siifi", axis.encode(), start, length, 0.0, length)
-        for axis, start, length in axes
+        struct.pack("<4siifi", axis.encode(), start, length, 0.0, stored)
+        for axis, start, length, stored in axes
     )
 
 

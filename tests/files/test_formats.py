@@ -90,9 +90,7 @@ def test_scenes_of_any_size_are_images(bright_file, tmp_path, openreadout):
     write_czi(tmp_path / "a.czi", tiles)
     assert open_lazily(tmp_path / "a.czi", scene=1).pixels.shape == (40, 25)
     for read in (open_lazily, read_image):
-        with pytest.raises(
-            UserError, match=r"a\.czi holds .*images: .*3.*scene|a\.czi holds 3 images: .*scene"
-        ):
+        with pytest.raises(UserError, match=r"a\.czi holds .*images: .*scene"):
             read(tmp_path / "a.czi")
     with pytest.raises(UserError, match="no number 3"):
         open_lazily(tmp_path / "a.czi", scene=3)
@@ -124,6 +122,17 @@ def test_a_mosaic_is_one_plane(tmp_path, openreadout):
     corners = [(y, x) for y in (0, 20) for x in (0, 30)]
     write_czi(tmp_path / "a.czi", [Tile(whole[y : y + 20, x : x + 30], x, y) for y, x in corners])
     np.testing.assert_array_equal(open_lazily(tmp_path / "a.czi").pixels[...], whole)
+
+
+def test_levels_of_a_pyramid(tmp_path, openreadout):
+    whole = volume(1, 1, 40, 60)[0, 0]
+    write_czi(tmp_path / "a.czi", [Tile(whole), Tile(whole[::2, ::2], zoom=2)], 0.5)
+    for level, pixels in enumerate((whole, whole[::2, ::2])):
+        image = open_lazily(tmp_path / "a.czi", level)
+        np.testing.assert_array_equal(image.pixels[...], pixels)
+        assert image.scale == pytest.approx((0.5 * 2**level, 0.5 * 2**level))
+    with pytest.raises(UserError, match="levels 0 to 1, and no level 2"):
+        open_lazily(tmp_path / "a.czi", 2)
 
 
 def test_colours_are_those_that_the_file_says(tmp_path, openreadout):
@@ -202,6 +211,29 @@ def test_without_the_extra_one_sentence_says_what_to_install(tmp_path):
             said = ended.stdout.splitlines()
             assert len(said) == 2
             assert all(kind in line and "napari-nuclei-unet[formats]" in line for line in said)
+
+
+def test_without_the_extra_a_folder_says_what_it_passed_over(tmp_path, bright_file):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", volume()[0, 0])
+    write_volume(folder / "b.nd2", volume())
+    for given, code, words in (
+        (folder, 0, "1 file passed over: 1 of a microscope (pip install"),
+        (folder / "b.nd2", 2, "b.nd2 is a file of Nikon ND2, which an extra reads"),
+    ):
+        script = (
+            "import sys; sys.modules['openreadout'] = None\n"
+            "from napari_nuclei_unet.cli import main\n"
+            "sys.exit(main(sys.argv[1:]))"
+        )
+        command = ["segment", str(given), "--model", str(bright_file), "--out", str(tmp_path / "o")]
+        ended = subprocess.run(
+            [sys.executable, "-c", script, *command], capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == code
+        assert words in ended.stdout + ended.stderr
+        assert "Traceback" not in ended.stderr
 
 
 def png_bytes():

@@ -35,7 +35,8 @@ def read_numbers(path: Path) -> NDArray[Any]:
     with convert_decoder_errors(path):
         if suffix in TIFF_SUFFIXES:
             with tifffile.TiffFile(path) as opened:
-                if opened.pages.first.photometric == tifffile.PHOTOMETRIC.PALETTE:
+                is_palette = opened.pages.first.photometric == tifffile.PHOTOMETRIC.PALETTE
+                if is_palette and len(opened.series) == 1:
                     return np.asarray(opened.series[0].asarray()).squeeze()
         elif suffix == ".png":
             with PIL.Image.open(path) as picture:
