@@ -94,7 +94,7 @@ def break_one(data, how):
     truth = tifffile.imread(labels / "1.tif")
     broken = {
         "rgb": np.dstack([truth] * 3),
-        "float": truth.astype(np.float32),
+        "float": truth.astype(np.float32) + 0.5,
         "negative": truth.astype(np.int16) - 5,
         "shape": truth[:-1],
     }

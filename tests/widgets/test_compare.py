@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 from skimage.measure import label
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.labels.masks import MASK_HINT
 from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, compare
 from napari_nuclei_unet.samples.images import read_sample
 from napari_nuclei_unet.widgets.common.controller import RunState
@@ -299,3 +300,18 @@ def test_the_widget_may_go_while_the_thread_works(qtbot, viewer, layers, given):
     made.deleteLater()
     qtbot.waitUntil(no_thread_is_at_work, timeout=15_000)
     assert isinstance(viewer.layers[0], Labels)
+
+
+@pytest.mark.parametrize("side", ["result", "annotation"])
+def test_a_mask_on_either_side_is_told(qtbot, viewer, part, side):
+    true = label(discs((40, 100), [(20, 10), (20, 30), (20, 50)]) > 0)
+    layers = {
+        name: viewer.add_labels(np.where(true > 0, 255, 0) if name == side else true, name=name)
+        for name in ("result", "annotation")
+    }
+    part.set_value(ComparedLayers(**layers))
+    compared(qtbot, part)
+    assert part.words[-1] == f"The {side} is {MASK_HINT}"
+    layers[side].data = true
+    compared(qtbot, part)
+    assert part.words[-1] == "3 of 3 annotated nuclei are right."

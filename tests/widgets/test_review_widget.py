@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import zarr
+from conftest import discs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtWidgets import QLabel, QPushButton
-from skimage.measure import regionprops_table
+from skimage.measure import label, regionprops_table
 
+from napari_nuclei_unet.labels.masks import MASK_HINT
 from napari_nuclei_unet.metrics.error_types import compare
 from napari_nuclei_unet.progress import run
 from napari_nuclei_unet.samples.images import read_sample
@@ -468,6 +470,19 @@ def test_labels_are_saved_once_they_are_measured_themselves(qtbot, viewer, revie
     with (tmp_path / "other.csv").open() as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["7"]
     assert one.features["index"].tolist() == [1, 2]
+
+
+def test_a_mask_is_told_when_it_is_measured(qtbot, viewer, review, messages):
+    mask = discs((60, 80), [(20, 20), (20, 50), (40, 35)]) > 0
+    layer = viewer.add_labels(mask.astype(np.uint8), name="thresholded")
+    review.target_form.set_value(ReviewTarget(layer, None))
+    measure(qtbot, review)
+    assert said(review) == f"'thresholded' is {MASK_HINT}"
+    assert messages == [("warning", said(review))]
+    assert layer.features["index"].tolist() == [1]
+    layer.data = label(mask)
+    measure(qtbot, review)
+    assert said(review).startswith("3 nuclei measured")
 
 
 # the queue

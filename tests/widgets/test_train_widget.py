@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
 from skimage.measure import label
 
 from napari_nuclei_unet import fine_tune, load_model
+from napari_nuclei_unet.labels.masks import MASK_HINT
 from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
 from napari_nuclei_unet.models.model import read_card, read_model
 from napari_nuclei_unet.params import PARAMETER_LABELS
@@ -287,6 +288,15 @@ def test_a_problem_is_said_before_train_is_clicked(qtbot, viewer, trainer):
     labels.data = discs((128, 128), [(30, 30)]) > 0
     looked(qtbot, trainer)
     assert "Only one nucleus" in text(trainer, "training_status")
+
+
+def test_a_mask_among_labels_is_told_before_train_is_clicked(qtbot, viewer, trainer):
+    add_pair(viewer)
+    _, labels = add_pair(viewer, "more", 1)
+    labels.data = (labels.data > 0).astype(np.uint8)
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    assert MASK_HINT in text(trainer, "training_status")
 
 
 # training

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from ..arrays.selection import has_channels
 from ..errors import UserError
-from ..io.labels import LABELS_SUFFIX
 from ..io.lazy_images import image_stem, name_image
 from ..io.multifile_tiff import list_tiff_files
-from ..io.open import IMAGE_SUFFIXES, list_images, open_image
+from ..io.open import list_images, open_image
+from ..io.paths import printable
 from ..io.readers.ome_zarr import is_zarr, list_zarr_images
+from .folders import Selection, select_images
 
-STORE_SUFFIX = "_labels.ome.zarr"
 # Suffixes of files that may hold a part of an image.
 OME_TIFF_SUFFIXES = (".ome.tif", ".ome.tiff")
 # Most files of a zarr folder that are checked for changes.
@@ -95,10 +96,14 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
         if path.exists() or path.is_symlink():
             inside = list(_list_images(path))
             if not inside:
-                raise UserError(f"The folder {path} holds no TIFF, PNG, JPEG or OME-Zarr image.")
+                others = select_images(path.iterdir()).describe()
+                raise UserError(
+                    f"The folder {path} holds no TIFF, PNG, JPEG or OME-Zarr image"
+                    f"{others and f': {others}'}."
+                )
         elif glob.has_magic(str(text)):
-            paths = [Path(match) for match in sorted(glob.glob(str(text), recursive=True))]
-            inside = [image for p in paths if _is_input(p) for image in _list_images_at(p)]
+            matches = select_images(map(Path, glob.glob(str(text), recursive=True))).images
+            inside = [image for path in matches for image in _list_images_at(path)]
             if not inside:
                 raise UserError(f"No image fits the pattern {text}.")
         else:
@@ -106,7 +111,16 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
         found += inside
     inputs = list(_drop_tiff_parts(dict.fromkeys(found)))
     _check_clashes(inputs)
-    return inputs
+    return [replace(image, title=printable(image.title)) for image in inputs]
+
+
+def describe_passed_over(given: Iterable[str | Path]) -> str:
+    """Return how many files of folders are no images to segment, and why; empty if none."""
+    folders = [path for path in map(Path, given) if path.is_dir() and not is_zarr(path)]
+    passed_over = Counter[str]()
+    for folder in folders:
+        passed_over += select_images(folder.iterdir()).passed_over
+    return Selection((), passed_over).describe()
 
 
 def _drop_tiff_parts(found: Iterable[InputImage]) -> Iterator[InputImage]:
@@ -139,17 +153,8 @@ def _list_images(path: Path) -> Iterator[InputImage]:
     if not path.is_dir() or is_zarr(path):
         yield from _list_images_at(path)
         return
-    for entry in sorted(path.iterdir()):
-        if _is_input(entry):
-            yield from _list_images_at(entry)
-
-
-def _is_input(path: Path) -> bool:
-    """Return whether an entry of a folder is an image, and no result of this program."""
-    if path.name.startswith(".") or path.name.endswith((LABELS_SUFFIX, STORE_SUFFIX)):
-        return False
-    # a folder, or a link to nowhere, that is named like an image is reported as one
-    return path.suffix.lower() in IMAGE_SUFFIXES or is_zarr(path)
+    for entry in select_images(path.iterdir()).images:
+        yield from _list_images_at(entry)
 
 
 def _list_images_at(path: Path) -> Iterator[InputImage]:

@@ -13,7 +13,7 @@ from ..io.labels import LABELS_SUFFIX, check_overwritable, write_labels_tiff
 from ..io.lazy_images import image_stem
 from ..io.tables import write_table
 from ..labels.regionprops import measure
-from .inputs import STORE_SUFFIX
+from .folders import STORE_SUFFIX
 
 if TYPE_CHECKING:
     from ..segmentation.segment import Segmentation

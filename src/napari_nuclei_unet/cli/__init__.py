@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -29,7 +30,11 @@ def main(argv: Sequence[str] | None = None, limits: Limits = DEFAULT_LIMITS) -> 
         Exit code: 0, or 2 after an error, which is printed on stderr in one line, or 130 after
         Ctrl-C. A training that Ctrl-C stops prints where its best model is: 2.
     """
-    args = _parser().parse_args(argv, argparse.Namespace(limits=limits))
+    for stream in (sys.stdout, sys.stderr):  # names of files may have what a screen lacks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    given = [_as_path(text) for text in (sys.argv[1:] if argv is None else argv)]
+    args = _parser().parse_args(given, argparse.Namespace(limits=limits))
     try:
         with silence_libraries():
             done = int(args.command(args) or 0)
@@ -43,6 +48,12 @@ def main(argv: Sequence[str] | None = None, limits: Limits = DEFAULT_LIMITS) -> 
         return 2
     except KeyboardInterrupt:
         return report_stopped()
+
+
+def _as_path(text: str) -> str:
+    """Return an argument that is a file whose name begins with a dash, as no flag begins."""
+    is_file = text.startswith("-") and "." in text and os.path.lexists(text)
+    return os.path.join(os.curdir, text) if is_file else text
 
 
 def _parser() -> Parser:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import NoReturn, TypeAlias, TypeVar, get_args, get_type_hints
 
 from ..errors import UserError, name_parameters
+from ..io.paths import printable
 from ..params import PARAMETER_LABELS, SegmentParams, TrainParams
 
 # Default in --help of parameters that are None and do not come from the model.
@@ -55,8 +56,8 @@ def report_stopped(is_resumable: bool = False) -> int:
 def error_message(error: UserError | OSError) -> str:
     """Return the message of an error, in one sentence."""
     if isinstance(error, OSError):
-        return f"{error.filename or 'A file'}: {error.strerror or error}."
-    return name_flags(str(error))
+        return printable(f"{error.filename or 'A file'}: {error.strerror or error}.")
+    return printable(name_flags(str(error)))
 
 
 def name_flags(message: str) -> str:

@@ -44,14 +44,17 @@ class _ComparedImage(NamedTuple):
 def run_evaluate(args: argparse.Namespace) -> int:
     """Print how well labels agree with annotations."""
     # in the functions, so that --help does not load torch
-    from ..training.dataset import check_instance_labels, read_groups
+    from ..labels.masks import check_all_instances
+    from ..training.dataset import read_groups
 
     pairs = _read_label_pairs(args.predicted, args.true)
-    check_instance_labels(true for _, true in pairs.values())
+    _check_shapes(pairs)
+    for side, folder in enumerate((args.predicted, args.true)):
+        check_all_instances({str(folder / stem): pair[side] for stem, pair in pairs.items()})
     groups = read_groups(args.groups, pairs, ("modality",)) if args.groups else {}
     compared, by_modality = {}, defaultdict(list)
     for stem, (predicted, true) in pairs.items():
-        compared[stem] = _compare_image(stem, predicted, true)
+        compared[stem] = _compare_image(predicted, true)
         if modality := groups.get(stem, {}).get("modality"):
             by_modality[modality].append(compared[stem])
     modalities = {name: _score_table(images) for name, images in sorted(by_modality.items())}
@@ -70,13 +73,17 @@ def run_evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compare_image(stem: str, predicted: Any, true: Any) -> _ComparedImage:
+def _check_shapes(pairs: dict[str, tuple[Any, Any]]) -> None:
+    for stem, (found, true) in pairs.items():
+        if found.shape != true.shape:
+            raise UserError(
+                f"{stem}: predicted labels have the shape {found.shape}, true ones {true.shape}."
+            )
+
+
+def _compare_image(predicted: Any, true: Any) -> _ComparedImage:
     from ..metrics.error_types import compare
 
-    if predicted.shape != true.shape:
-        raise UserError(
-            f"{stem}: predicted labels have the shape {predicted.shape}, true ones {true.shape}."
-        )
     comparison = compare(true, predicted)
     return _ComparedImage(comparison.counts, comparison.numbers)
 
@@ -115,7 +122,8 @@ def _read_label_pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]
     from ..io.labels import read_labels
     from ..training.dataset import find_labels_by_stem
 
-    found = [find_labels_by_stem(folder) for folder in (predicted, true)]
+    annotated = find_labels_by_stem(true)
+    found = [find_labels_by_stem(predicted, annotated), annotated]
     missing = sorted(found[1].keys() - found[0].keys())
     if missing:
         raise UserError(

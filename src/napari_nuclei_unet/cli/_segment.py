@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..arrays.axes import COLOURS
 from ..errors import UserError
 from ..io.atomic import check_writable
+from ..io.paths import printable
 from ..models.model import load_model
 from ..params import DEVICES, SegmentParams
 from ._bar import run_with_bar
@@ -165,7 +166,7 @@ def _parse_polygon(text: str) -> list[list[float]]:
 def run_segment(args: argparse.Namespace) -> int:
     """Segment files, one after the other; a bad one does not stop the rest."""
     # in the functions, so that --help does not load torch
-    from ..batch.inputs import find_inputs, select_scene
+    from ..batch.inputs import describe_passed_over, find_inputs, select_scene
     from ..batch.run import SUMMARY_FILE_NAME, Summary
     from ..io.locks import write_lock
 
@@ -179,6 +180,8 @@ def run_segment(args: argparse.Namespace) -> int:
     summary.check()
     check_writable(folder)
     alone = nullcontext() if summary.path is None else write_lock(summary.path)
+    if others := describe_passed_over(args.paths):
+        print(f"{others}.", flush=True)
     with alone, _compute_on(args.scheduler, settings) as compute:
         for item in inputs:
             row = _segment_file(item, settings, output, args.overwrite, compute)
@@ -302,7 +305,7 @@ def _segment_file(
 
 
 def _result_columns(job: ImageJob, ended: Outcome) -> dict[str, Any]:
-    return {"result": str(job.results.labels), "planes": ended.planes, "nuclei": ended.nuclei}
+    return {"result": printable(job.results.labels), "planes": ended.planes, "nuclei": ended.nuclei}
 
 
 def _elapsed(since: float) -> float:
@@ -312,4 +315,4 @@ def _elapsed(since: float) -> float:
 def _summary_row(item: InputImage, status: str, **columns: Any) -> SummaryRow:
     from ..batch.run import SummaryRow
 
-    return SummaryRow(item.location, status=status, **columns)
+    return SummaryRow(printable(item.location), status=status, **columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import zlib
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 from ..errors import UserError
 
+_ADVICE = "choose another folder or free some space"
 # Bytes read at a time.
 READ_CHUNK_BYTES = 2**20
 
@@ -42,9 +44,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(
-            f"{path} cannot be written ({reason}): choose another folder or free some space."
-        ) from error
+        what = "give the image a shorter name" if error.errno == errno.ENAMETOOLONG else _ADVICE
+        raise UserError(f"{path} cannot be written ({reason}): {what}.") from error
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)

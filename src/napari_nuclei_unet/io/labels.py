@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from .images import read_image
+from .label_numbers import read_numbers, to_labels
 
 LABELS_SUFFIX = "_labels.tif"
 
@@ -112,19 +112,11 @@ def write_labels_stack(
 
 
 def read_labels(path: Path) -> NDArray[Any]:
-    """Read labels of one plane.
+    """Read labels of one plane, of any program: integers, whole floats, or a palette.
 
     Raises
     ------
     UserError
         If the file does not hold whole numbers from 0 up, one per pixel.
     """
-    labels = read_image(path)
-    if labels.ndim != 2 or labels.dtype.kind not in "ui":
-        raise UserError(
-            f"{path} holds no labels: whole numbers of shape (Y, X) are needed, this is "
-            f"{labels.dtype} of shape {labels.shape}."
-        )
-    if labels.min(initial=0) < 0:
-        raise UserError(f"{path} holds negative numbers: 0 is background, nuclei count from 1.")
-    return labels
+    return to_labels(read_numbers(path), path)

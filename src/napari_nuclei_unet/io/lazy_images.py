@@ -148,7 +148,8 @@ def check_scene(path: Path, scene: int, scenes: int) -> None:
 
 def image_stem(path: Path) -> str:
     """Return the name of a file without ``.tif``, ``.ome.tif`` and the like."""
-    return path.stem.removesuffix(".ome")
+    stem = path.stem
+    return stem[:-4] if stem.lower().endswith(".ome") else stem
 
 
 def name_image(path: Path, scenes: Sequence[str], scene: int) -> str:

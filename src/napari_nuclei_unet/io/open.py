@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from .lazy_images import LazyImage
-from .readers import ome_zarr, picture, tiff
+from .readers import microscopes, ome_zarr, picture, tiff
 
 IMAGE_SUFFIXES = (*tiff.SUFFIXES, *picture.SUFFIXES)
 # First bytes of TIFF in its four forms, and of pictures: a suffix may be wrong.
@@ -34,6 +34,7 @@ class ImageReader:
 
 TIFF_READER = ImageReader(tiff.list_scenes, tiff.open_scene)
 PICTURE_READER = ImageReader(picture.list_scenes, picture.open_scene)
+MICROSCOPE_READER = ImageReader(microscopes.list_scenes, microscopes.open_scene)
 ZARR_READER = ImageReader(ome_zarr.list_scenes, ome_zarr.open_scene)
 
 
@@ -51,6 +52,8 @@ def find_reader(path: Path) -> ImageReader:
         if not ome_zarr.is_zarr(path):
             raise UserError(f"The folder {path} is no OME-Zarr image: choose one, or a TIFF file.")
         return ZARR_READER
+    if path.suffix.lower() in microscopes.SUFFIXES:
+        return MICROSCOPE_READER
     try:
         with path.open("rb") as file:
             start = file.read(4)

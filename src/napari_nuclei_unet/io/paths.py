@@ -40,3 +40,18 @@ def unfinished_folder() -> Path:
 def results_folder() -> Path:
     """Return the folder of labels larger than memory; it need not exist."""
     return user_folder() / "results"
+
+
+def printable(text: object) -> str:
+    """Return text, such as a name, in one line that any screen and file takes.
+
+    Bytes of a name that are no UTF-8, line breaks and control characters become escapes.
+    """
+    return "".join(_escape(character) for character in str(text))
+
+
+def _escape(character: str) -> str:
+    if character.isprintable():
+        return character
+    # a byte that is no UTF-8 stands for itself plus 0xdc00 in names
+    return ascii(character)[1:-1].replace("\\udc", "\\x")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import UserError
+from .file_kinds import describe_kind
 
 
 @contextmanager
@@ -35,6 +36,8 @@ def convert_decoder_errors(path: Path, passed: type[Exception] = UserError) -> I
     except PermissionError as error:
         raise UserError(f"{path} cannot be read: permission denied.") from error
     except Exception as error:  # decoders raise all sorts, each meaning the same to the user
+        if known := describe_kind(path):
+            raise UserError(known) from error
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"{path} cannot be read: it is no image of a known kind, or damaged ({reason})."

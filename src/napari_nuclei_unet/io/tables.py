@@ -41,6 +41,7 @@ def write_table(
         na_rep="nan",
         lineterminator="\r\n",
         encoding="utf-8",
+        errors="backslashreplace",  # bytes in names that are no UTF-8
     )
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ..arrays.boxes import full_box
 from ..errors import UserError
 from ..io.images import find_images, read_plane
-from ..io.labels import LABELS_SUFFIX, read_labels
+from ..io.labels import read_labels
 from ..io.lazy_images import image_stem
+from ..io.mask_names import are_labels, find_masks, strip_mask_name
 from ..io.tables import read_table
+from ..labels.masks import check_all_instances
 from ..params import TrainParams
 from ..segmentation.normalization import check_plane
 from .example import Example, make_example
@@ -45,7 +46,7 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
         If a file of a pair is missing, cannot be read, or their sizes differ.
     """
     examples = [_read_example(*files) for files in _pair_files(images, labels, groups)]
-    check_instance_labels(example.ids for example in examples)
+    check_all_instances({example.name: np.asarray(example.ids) for example in examples})
     return examples
 
 
@@ -79,7 +80,7 @@ def read_pairs(images: Path, labels: Path, groups: Path | None, params: TrainPar
         image, annotation = _read_pair(stem, path, truth)
         boxes: ValidationAreas = {(): [full_box(annotation.shape)] if stem in chosen else []}
         pairs.append(Pair(image, annotation, stem, validation_areas=boxes if groups else None))
-    check_instance_labels(np.asarray(pair.labels) for pair in pairs)
+    check_all_instances({pair.name: np.asarray(pair.labels) for pair in pairs})
     return pairs
 
 
@@ -96,7 +97,10 @@ def _pair_files(
     images: Path, labels: Path, groups: Path | None
 ) -> list[tuple[str, Path, Path, dict[str, str]]]:
     """Find the pairs of files: stem, image, labels, and row of the table of each."""
-    found = [{image_stem(p): p for p in find_images([images])}, find_labels_by_stem(labels)]
+    paths = find_images([images])
+    masks = find_masks(paths)
+    by_stem = {image_stem(path): path for path in paths if path not in masks}
+    found = [by_stem, find_labels_by_stem(labels, by_stem)]
     for here, there, what in ((0, 1, "labels"), (1, 0, "an image")):
         if odd := sorted(found[here].keys() - found[there].keys()):
             raise UserError(
@@ -110,34 +114,29 @@ def _pair_files(
     return [(stem, path, found[1][stem], rows[stem]) for stem, path in found[0].items()]
 
 
-def find_labels_by_stem(folder: Path) -> dict[str, Path]:
-    """Find label files by the stem of their image, those that ``segment`` wrote included."""
-    ending = LABELS_SUFFIX.removesuffix(".tif")
-    return {image_stem(path).removesuffix(ending): path for path in find_images([folder])}
-
-
-def check_instance_labels(annotations: Iterable[NDArray[np.integer]]) -> None:
-    """Raise an error for semantic labels: every nucleus needs an id of its own.
+def find_labels_by_stem(folder: Path, images: Collection[str] = ()) -> dict[str, Path]:
+    """Find label files by the stem of their image.
 
     Parameters
     ----------
-    annotations : iterable of ndarray, shape (Y, X), integer
+    folder : Path
+        Labels may have the names that ``segment`` and other programs give them, such as
+        a_labels.tif and a_cp_masks.png. Where they lie beside their images, these are left out.
+    images : collection of str, optional
+        Stems of the images.
 
-    Raises
-    ------
-    UserError
-        If none holds more than one id, and an id lies in separate places.
+    Returns
+    -------
+    dict of str to Path
     """
-    pieces = 0
-    for labels in annotations:
-        if np.unique(labels[labels > 0]).size > 1:
-            return
-        pieces = max(pieces, ndimage.label(labels > 0)[1])
-    if pieces > 1:
-        raise UserError(
-            "The labels are masks: every nucleus needs a number of its own; "
-            "skimage.measure.label(mask) gives one to each connected part."
-        )
+    paths = find_images([folder])
+    masks = find_masks(paths)
+    stems = {path: image_stem(path) for path in paths if not masks or path in masks}
+    return {
+        stem if stem in images else strip_mask_name(stem): path
+        for path, stem in stems.items()
+        if are_labels(stem)
+    }
 
 
 def read_groups(

@@ -16,11 +16,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..arrays.axes import Channel, PlaneView, pair_plane_indices
-from ..arrays.boxes import Box
+from ..arrays.boxes import Box, full_box
 from ..arrays.roi import Polygons, Region
 from ..arrays.tiling import ArrayLike
 from ..errors import UserError
 from ..io.atomic import atomic_write
+from ..labels.masks import check_instances
 from ..params import TrainParams
 from ..segmentation.intensity_range import AUTOMATIC_BRIGHTNESS, Brightness
 from .annotation import (
@@ -135,6 +136,9 @@ class Pair:
             )
             if plane is not None:
                 planes.append((position, plane))
+        if all(len(plane.nuclei) == 1 for _, plane in planes):
+            whole = (np.asarray(p.labels[full_box(p.labels.shape)]) for _, p in planes)
+            check_instances(f"The annotation of {self.name}", whole)
         return planes
 
 

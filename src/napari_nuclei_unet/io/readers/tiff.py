@@ -14,13 +14,14 @@ from ...errors import UserError
 from ..lazy_images import LazyArray, LazyImage, check_level, check_scene, name_image
 from ..pixel_size import UNKNOWN_SPACING, Spacings, read_spacings
 from ..read_errors import convert_decoder_errors, silence_tifffile
+from ..suffixes import TIFF_SUFFIXES
 from .tiff_colours import Samples, interpret_samples
 from .tiff_counts import check_counts, find_empty_images
 from .tiff_images import TiffImage, find_tiff_images
 from .tiff_pixels import TiffPixels
 from .tiff_structure import check_pages
 
-SUFFIXES = tuple(f".{suffix}" for suffix in tifffile.TIFF.FILE_EXTENSIONS if "." not in suffix)
+SUFFIXES = TIFF_SUFFIXES
 
 
 def list_scenes(path: Path) -> list[str]:

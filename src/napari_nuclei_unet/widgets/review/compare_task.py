@@ -13,6 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from ...errors import UserError, convert_read_errors
+from ...labels.masks import check_instances
 from ...metrics.error_types import ERROR_KINDS, Comparison, compare
 from ...progress import Step, Stop
 from ..common.controller import Task
@@ -58,6 +59,8 @@ def compare_steps(annotation: Any, result: Any) -> Generator[Step, Stop, Compari
     yield Step(2, 3)
     if not true.any() and not predicted.any():
         raise UserError("Neither layer has a nucleus, so there is nothing to compare.")
+    for labels, name in ((true, "The annotation"), (predicted, "The result")):
+        check_instances(name, labels.reshape(-1, *labels.shape[-2:]))
     try:
         comparison = compare(true, predicted)
     except MemoryError as error:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
+from napari.utils.notifications import show_warning
 
 from ...errors import UserError
+from ...labels.masks import MASK_HINT, is_mask
 from ...progress import Step, Stop
 from ..common.controller import Task
 from ..layers.checksum import array_crc32
@@ -63,6 +65,13 @@ def measure_steps(
     return measured
 
 
+def is_measured_mask(labels: Any, measured: list[MeasuredPlane]) -> bool:
+    """Return whether the measured labels are a mask, of which all planes have one nucleus."""
+    return all(len(plane.measurements) <= 1 for plane in measured) and is_mask(
+        np.asarray(labels[plane.index]) for plane in measured
+    )
+
+
 class MeasureTask(Task):
     """Measures all planes of labels, and publishes their table.
 
@@ -88,6 +97,7 @@ class MeasureTask(Task):
 
     begins = "Measuring …"
     is_measured = False
+    _is_mask = False
 
     def __init__(self, viewer: ViewerModel, labels: Labels, image: Image | None) -> None:
         self.title = f"Measuring {labels.name}"
@@ -98,7 +108,9 @@ class MeasureTask(Task):
 
     def steps(self) -> Generator[Step, Stop, list[MeasuredPlane]]:
         """Measure planes of labels; runs in the thread."""
-        return (yield from measure_steps(self._data, self._planes))
+        measured = yield from measure_steps(self._data, self._planes)
+        self._is_mask = is_measured_mask(self._data, measured)
+        return measured
 
     def on_result(self, planes: list[MeasuredPlane]) -> None:
         """Publish the table, unless the labels are others by now."""
@@ -135,6 +147,9 @@ class MeasureTask(Task):
         count = sum(len(plane.measurements) for plane in planes)
         self.message = f"{count:,} nuclei measured, in {_length_unit(self.layer, axes)}"
         self.is_measured = True
+        if self._is_mask:
+            self.message = f"'{self.layer.name}' is {MASK_HINT}"
+            show_warning(self.message)
 
 
 def list_planes(

@@ -1,0 +1,99 @@
+"""What of a folder is segmented, and what is passed over, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..io.file_kinds import find_kind
+from ..io.labels import LABELS_SUFFIX
+from ..io.mask_names import find_masks
+from ..io.open import IMAGE_SUFFIXES
+from ..io.paths import printable
+from ..io.readers import microscopes
+from ..io.readers.ome_zarr import is_zarr
+
+STORE_SUFFIX = "_labels.ome.zarr"
+# Files that are written beside images, by their endings; labels have an image's suffix.
+RESULT_ENDINGS = (
+    LABELS_SUFFIX, STORE_SUFFIX, "_nuclei.csv", "_tracks.csv", "nuclei_summary.csv",
+)  # fmt: skip
+# Folders of pixels that belong to a file beside them, such as a.oif.files and _a_ of a.vsi.
+PART_FOLDERS = ((".oif", "{}.files"), (".vsi", "_{}_"))
+MAX_REASONS = 6
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Paths that are images, and how many others were passed over for each reason."""
+
+    images: tuple[Path, ...]
+    passed_over: Counter[str]
+
+    def describe(self) -> str:
+        """Return how many were passed over and why; empty if none was."""
+        if not self.passed_over:
+            return ""
+        total = self.passed_over.total()
+        reasons = [f"{count} {reason}" for reason, count in self.passed_over.most_common()]
+        more = reasons[MAX_REASONS:]
+        shown = reasons[:MAX_REASONS] + ([f"{len(more)} other reasons"] if more else [])
+        return f"{total} {'file' if total == 1 else 'files'} passed over: {'; '.join(shown)}"
+
+
+def select_images(paths: Iterable[Path]) -> Selection:
+    """Select the images among the entries of a folder, or what fits a pattern.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+
+    Returns
+    -------
+    Selection
+        In order of their names. Masks are passed over where their image is among the paths.
+    """
+    given = sorted(paths)
+    beside = [path for path in given if not path.name.startswith(".")]
+    masks, parts = find_masks(beside), {part for path in beside for part in _list_parts(path)}
+    images, passed_over = [], Counter[str]()
+    for path in given:
+        if path in parts:
+            continue
+        reason = _find_reason(path, masks)
+        if reason is None:
+            images.append(path)
+        else:
+            passed_over[reason] += 1
+    return Selection(tuple(images), passed_over)
+
+
+def _list_parts(path: Path) -> list[Path]:
+    suffix = path.suffix.lower()
+    names = [
+        form.format(path.name if suffix == ".oif" else path.stem)
+        for end, form in PART_FOLDERS
+        if suffix == end
+    ]
+    return [path.with_name(name) for name in names]
+
+
+def _find_reason(path: Path, masks: set[Path]) -> str | None:
+    """Return why a path is no image to segment; None if it is one."""
+    if path.name.startswith("."):
+        return "hidden"
+    if path.name.lower().endswith(RESULT_ENDINGS):
+        return "written by this program"
+    if path in masks:
+        return "masks, labels or outlines beside their images"
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return None if is_zarr(path) else "folders, which are not searched"
+    if suffix in microscopes.SUFFIXES:
+        return None if microscopes.can_read() else f"of a microscope ({microscopes.INSTALL})"
+    if suffix in IMAGE_SUFFIXES:
+        return None
+    kind = find_kind(path)
+    return "no image" if kind is None else f"{kind.name} ({printable(path.name)})"
