@@ -148,8 +148,8 @@ def _is_input(path: Path) -> bool:
     """Return whether an entry of a folder is an image, and no result of this program."""
     if path.name.startswith(".") or path.name.endswith((LABELS_SUFFIX, STORE_SUFFIX)):
         return False
-    # a folder, or a link to nowhere, that is named like an image is reported as one
-    return path.suffix.lower() in IMAGE_SUFFIXES or is_zarr(path)
+    # a link to nowhere that is named like an image is reported when it is opened
+    return is_zarr(path) if path.is_dir() else path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _list_images_at(path: Path) -> Iterator[InputImage]:
