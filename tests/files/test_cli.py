@@ -356,7 +356,7 @@ def test_a_reader_that_has_seen_enough_is_no_mistake():
 
 
 def test_the_axes_of_a_file_are_believed(tmp_path, bright_file, three_discs, capsys):
-    """A TIFF that says where its channels are needs no --axes; colours are no channels."""
+    """A TIFF that says where its channels are needs no --axes; colours have no mean."""
     last = np.stack([three_discs * 0, three_discs], axis=-1)
     tifffile.imwrite(tmp_path / "yxc.tif", last, metadata={"axes": "YXC"}, photometric="minisblack")
     model = ["--model", bright_file, "--out", tmp_path / "out"]
@@ -364,14 +364,14 @@ def test_the_axes_of_a_file_are_believed(tmp_path, bright_file, three_discs, cap
     assert tifffile.imread(tmp_path / "out" / "yxc_labels.tif").max() == 3
     tifffile.imwrite(tmp_path / "rgb.tif", np.dstack([three_discs] * 3), photometric="rgb")
     capsys.readouterr()
-    assert segment(tmp_path / "rgb.tif", *model, "--channel", 0) == 2
+    assert segment(tmp_path / "rgb.tif", *model, "--channel", "mean") == 2
     one_line_about(capsys, "RGB", "--channel")
 
 
 @pytest.mark.parametrize(
     ("flag", "value", "words"),
     [("--region", "1,2 3", "y,x of each corner"), ("--planes", "a", "whole numbers"),
-     ("--channel", "red", "or mean"), ("--region", "0,0 1,1", "three vertices")],
+     ("--channel", "pink", "mean, or of RGB"), ("--region", "0,0 1,1", "three vertices")],
 )  # fmt: skip
 def test_what_says_no_part_is_told(tmp_path, images, capsys, flag, value, words):
     try:

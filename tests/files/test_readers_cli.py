@@ -129,7 +129,6 @@ def bad_files(folder):
     (folder / "void.jpg").touch()
     (folder / "text.tif").write_text("no image\n" * 99)
     (folder / "words.png").write_text("no image\n" * 99)
-    (folder / "folder.tif").mkdir()
     (folder / "nowhere.tif").symlink_to(folder / "gone.tif")
     (folder / "bad.zarr").mkdir()
     (folder / "bad.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_')
@@ -143,7 +142,6 @@ def bad_files(folder):
         "void.jpg": "is empty",
         "text.tif": "no image of a known kind",
         "words.png": "no image of a known kind",
-        "folder.tif": "folder",
         "nowhere.tif": "there is no file",
         "bad.zarr": "damaged",
     }
@@ -163,6 +161,13 @@ def test_bad_files_are_said_in_a_sentence_each_and_the_rest_is_done(tmp_path, br
     found = nuclei(tmp_path / "out")
     assert found.pop("good.tif") == ("done", 3)
     assert set(found.values()) == {("failed", 0)}
+
+
+def test_a_folder_that_is_named_like_an_image_holds_none(tmp_path, segment, capsys):
+    (tmp_path / "x.tif").mkdir()
+    assert segment(tmp_path / "x.tif") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "x.tif holds no TIFF" in line
 
 
 def test_of_a_stack_that_was_stopped_the_planes_are_segmented_and_the_rest_is_failed(

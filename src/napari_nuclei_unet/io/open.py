@@ -128,7 +128,9 @@ def open_lazily(path: str | Path, level: int = 0, scene: int | None = None) -> L
         If there is no such image or level, the file holds several images of which none is
         chosen, or it cannot be read in parts.
     """
-    image = open_image(Path(path), level, scene)
-    if image.is_read_whole:
+    path = Path(path)
+    is_picture = path.is_file() and path.suffix.lower() in picture.SUFFIXES
+    image = None if is_picture else open_image(path, level, scene)
+    if image is None or image.is_read_whole:
         raise UserError(f"{path} can only be read whole: save it as TIFF or OME-Zarr.")
     return image

@@ -43,6 +43,8 @@ class TiffPixels:
                 f"{path} says {len(self._missing)} planes and holds {len(series.pages)}: save it "
                 "anew."
             )
+        if self._missing.all():
+            self._check(self._numbers)
         self._zarr: Any = None
 
     def __getitem__(self, index: Index) -> NDArray[Any]:
@@ -74,7 +76,9 @@ class TiffPixels:
         more = f" and {len(lost) - len(names)} more" if len(lost) > len(names) else ""
         total = len(self._missing)
         if total == 1:
-            raise UserError(f"{self._path} is not whole: the end of its pixels is missing.")
+            raise UserError(
+                f"{self._path} is not whole, or damaged: the end of its pixels is missing."
+            )
         raise UserError(
             f"{self._path} says {total} planes and holds {total - len(lost)}: missing, or broken "
             f"off, are those at {', '.join(names)}{more}, from 0."
