@@ -73,8 +73,10 @@ def test_the_table_measures_the_labels(images, tmp_path, bright_file, three_disc
         rows = list(csv.DictReader(opened))
     assert list(rows[0]) == [
         "label", "centroid_y", "centroid_x", "area", "perimeter", "equivalent_diameter",
-        "major_axis", "minor_axis", "eccentricity", "solidity", "mean_intensity",
-        "min_intensity", "max_intensity", "std_intensity", "confidence", "touches_border",
+        "major_axis", "minor_axis", "eccentricity", "orientation", "aspect_ratio", "circularity",
+        "feret_diameter", "solidity", "mean_intensity", "min_intensity", "max_intensity",
+        "std_intensity", "median_intensity", "integrated_intensity", "confidence",
+        "touches_border",
     ]  # fmt: skip
     for row, region in zip(rows, regionprops(labels, three_discs), strict=True):
         assert int(row["label"]) == region.label

@@ -6,15 +6,16 @@ there are far fewer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .run_lengths import RunLengths, encode_run_lengths, split_into_row_bands
-from .shape import hull_area, perimeter
+from .intensities import compute_intensities, iter_run_values
+from .run_lengths import RunLengths, encode_run_lengths
+from .shape import find_hull_rows, perimeter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,10 +72,14 @@ def measure(
         A row for each nucleus, in the order of ids: ``label``; ``centroid_y`` and ``centroid_x`` in
         pixels of the plane; ``area`` (int64 where a pixel is 1 by 1), ``perimeter``,
         ``equivalent_diameter``, ``major_axis`` and ``minor_axis`` in units of the spacing;
-        ``eccentricity`` (0 is a circle) and ``solidity`` (1 is convex), both 0 to 1. With an image
-        ``mean_intensity``, of several channels their mean; ``min_``, ``max_`` and
-        ``std_intensity``, of several channels all four for each, named as in
-        ``mean_intensity_0``. ``confidence``, the mean probability, 0 to 1, or NaN; and
+        ``eccentricity`` (0 is a circle), 0 to 1; ``orientation``, the angle from the Y axis to
+        the major axis, -pi/2 to pi/2; ``aspect_ratio``, of the major to the minor axis, 1 or more;
+        ``circularity``, 4 pi area / perimeter ** 2 (1 is a circle), and NaN like the ratio where
+        it divides by 0; ``feret_diameter``, the largest distance between points of the outline,
+        in units of the spacing; ``solidity`` (1 is convex), 0 to 1. With an image
+        ``mean_intensity``, of several channels their mean; ``min_``, ``max_``, ``std_``,
+        ``median_`` and ``integrated_intensity`` (the sum), of several channels all for each, named
+        as in ``mean_intensity_0``. ``confidence``, the mean probability, 0 to 1, or NaN; and
         ``touches_border``, whether it has a pixel at the plane's edge. Without nuclei it has all
         columns, and no row.
     """
@@ -83,21 +88,30 @@ def measure(
     runs = encode_run_lengths(labels)
     centroid_y, centroid_x, axes = _compute_moments(runs, frame.spacing)
     area = runs.area if frame.spacing == (1, 1) else runs.area * float(np.prod(frame.spacing))
+    around, hull = perimeter(runs, labels, frame.spacing), find_hull_rows(runs)
     return pd.DataFrame(
         {
             "label": runs.ids,
             "centroid_y": centroid_y + frame.offset[0],
             "centroid_x": centroid_x + frame.offset[1],
             "area": area,
-            "perimeter": perimeter(runs, labels, frame.spacing),
+            "perimeter": around,
             "equivalent_diameter": np.sqrt(4 / np.pi * area),
             **axes,
-            "solidity": runs.area / hull_area(runs),
-            **({} if image is None else _compute_intensities(runs, labels, image, channels)),
+            "aspect_ratio": _divide(axes["major_axis"], axes["minor_axis"]),
+            "circularity": _divide(4 * np.pi * area, around**2),
+            "feret_diameter": hull.feret_diameter(frame.spacing),
+            "solidity": runs.area / hull.area,
+            **({} if image is None else compute_intensities(runs, labels, image, channels)),
             "confidence": _mean_probability(runs, labels, nucleus),
             "touches_border": _touches_border(runs.boxes, labels.shape, frame),
         }
     )
+
+
+def _divide(one: NDArray[Any], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide; NaN where the divisor is 0, as of a nucleus that is a line or a pixel."""
+    return np.divide(one, other, out=np.full(other.shape, np.nan), where=other > 0)
 
 
 def bounding_boxes(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -122,7 +136,7 @@ def bounding_boxes(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDAr
 def _compute_moments(
     runs: RunLengths, spacing: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Compute centroids, and axes and eccentricity of ellipses with the same second moments."""
+    """Compute centroids, and axes and direction of ellipses with the same second moments."""
     length, middle = runs.lengths, (runs.starts + runs.stops - 1) / 2
     centroid_y, centroid_x = runs.mean(length * runs.rows), runs.mean(length * middle)
     y, x = runs.rows - centroid_y[runs.owner], middle - centroid_x[runs.owner]
@@ -136,52 +150,9 @@ def _compute_moments(
         "major_axis": 4 * np.sqrt(largest),
         "minor_axis": 4 * np.sqrt(half - apart),
         "eccentricity": np.sqrt(2 * apart / np.where(largest > 0, largest, 1)),
+        "orientation": np.arctan2(2 * yx, yy - xx) / 2,
     }
     return centroid_y, centroid_x, axes
-
-
-def _compute_intensities(
-    runs: RunLengths,
-    labels: NDArray[np.integer],
-    image: NDArray[np.generic],
-    channels: Sequence[str],
-) -> dict[str, NDArray[np.float64]]:
-    """Compute the intensity columns of all channels of an image."""
-    if image.ndim == 2:
-        return _compute_channel(runs, labels, image)
-    numbers = [str(number) for number in range(image.shape[2])]
-    names = channels if len(set(channels)) == len(numbers) else numbers
-    columns = {
-        f"{column}_{name}": values
-        for name, channel in zip(names, np.moveaxis(image, 2, 0), strict=True)
-        for column, values in _compute_channel(runs, labels, channel).items()
-    }
-    return {"mean_intensity": np.mean([columns[f"mean_intensity_{n}"] for n in names], 0)} | columns
-
-
-def _compute_channel(
-    runs: RunLengths, labels: NDArray[np.integer], channel: NDArray[np.generic]
-) -> dict[str, NDArray[np.float64]]:
-    """Compute the intensity columns of one channel.
-
-    Squares of deviations are summed around the mean of each run, then around the nucleus' (Chan,
-    Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115).
-    """
-    total, least, most, squares = np.zeros((4, runs.rows.size))
-    for some, values, length, at in _iter_run_values(runs, labels, channel):
-        total[some] = np.add.reduceat(values, at)
-        least[some] = np.minimum.reduceat(values, at)
-        most[some] = np.maximum.reduceat(values, at)
-        values -= np.repeat(total[some] / length, length)
-        squares[some] = np.add.reduceat(values * values, at)
-    mean = runs.mean(total)
-    squares += runs.lengths * (total / runs.lengths - mean[runs.owner]) ** 2
-    return {
-        "mean_intensity": mean,
-        "min_intensity": runs.reduce_by_nucleus(np.minimum, least),
-        "max_intensity": runs.reduce_by_nucleus(np.maximum, most),
-        "std_intensity": np.sqrt(runs.mean(squares)),
-    }
 
 
 def _mean_probability(
@@ -191,22 +162,9 @@ def _mean_probability(
     if nucleus is None:
         return np.full(runs.ids.size, np.nan)
     total = np.zeros(runs.rows.size)
-    for some, values, _, at in _iter_run_values(runs, labels, nucleus):
+    for some, values, _, at in iter_run_values(runs, labels, nucleus):
         total[some] = np.add.reduceat(values, at)
     return runs.mean(total)
-
-
-def _iter_run_values(
-    runs: RunLengths, labels: NDArray[np.integer], values: NDArray[np.generic]
-) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield the pixel values of some runs at a time, with lengths and starts of these runs."""
-    for band in split_into_row_bands(labels.shape):
-        some = slice(*np.searchsorted(runs.rows, (band.start, band.stop)))
-        length = runs.lengths[some]
-        if length.size:
-            inside = values[band][labels[band] != 0].astype(np.float64)
-            inside[~np.isfinite(inside)] = 0
-            yield some, inside, length, np.cumsum(length) - length
 
 
 def _touches_border(

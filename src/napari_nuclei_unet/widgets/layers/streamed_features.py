@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Columns in pixels, and columns that depend on the aspect ratio of a pixel.
-LENGTH_COLUMNS = ["perimeter", "equivalent_diameter", "major_axis", "minor_axis"]
-SHAPE_COLUMNS = ["perimeter", "major_axis", "minor_axis", "eccentricity"]
+LENGTH_COLUMNS = [
+    "perimeter", "equivalent_diameter", "major_axis", "minor_axis", "feret_diameter",
+]  # fmt: skip
+SHAPE_COLUMNS = [
+    "perimeter", "major_axis", "minor_axis", "eccentricity", "orientation", "aspect_ratio",
+    "circularity", "feret_diameter",
+]  # fmt: skip
 
 
 def select_plane_rows(
@@ -47,9 +52,11 @@ def select_plane_rows(
     boxes = np.hstack([np.floor(centres - half), np.ceil(centres + half) + 1])
     rows[BOX_COLUMNS] = np.clip(boxes, 0, [*shape, *shape]).astype(np.int64)
     size = float(np.sqrt(np.prod(spacing)))
+    lengths, shapes = ([name for name in names if name in rows]  # earlier versions had fewer
+                       for names in (LENGTH_COLUMNS, SHAPE_COLUMNS))  # fmt: skip
     if spacing != (1, 1):
-        rows[LENGTH_COLUMNS] *= size
+        rows[lengths] *= size
         rows["area"] = rows["area"] * size**2
     if not np.isclose(*spacing):
-        rows[SHAPE_COLUMNS] = np.nan
+        rows[shapes] = np.nan
     return rows
