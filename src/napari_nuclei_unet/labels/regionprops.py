@@ -6,8 +6,9 @@ there are far fewer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +16,15 @@ from numpy.typing import NDArray
 
 from .intensities import compute_intensities, iter_run_values
 from .run_lengths import RunLengths, encode_run_lengths
-from .shape import find_hull_rows, perimeter
+from .shape import HullRows, find_hull_rows, perimeter
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Columns of lengths, in units of the spacing.
+LENGTH_COLUMNS = (
+    "perimeter", "equivalent_diameter", "major_axis", "minor_axis", "feret_diameter",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,14 @@ class Frame:
         Position of the part's first pixel in the plane.
     shape : (int, int) or None
         Of the whole plane; None: it ends where the part does.
+    micrometers : (float, float) or None
+        Size of a pixel along Y and X in micrometers, if known.
     """
 
     spacing: tuple[float, float] = (1.0, 1.0)
     offset: tuple[int, int] = (0, 0)
     shape: tuple[int, int] | None = None
+    micrometers: tuple[float, float] | None = None
 
 
 WHOLE_PLANE_FRAME = Frame()
@@ -80,33 +89,65 @@ def measure(
         ``mean_intensity``, of several channels their mean; ``min_``, ``max_``, ``std_``,
         ``median_`` and ``integrated_intensity`` (the sum), of several channels all for each, named
         as in ``mean_intensity_0``. ``confidence``, the mean probability, 0 to 1, or NaN; and
-        ``touches_border``, whether it has a pixel at the plane's edge. Without nuclei it has all
+        ``touches_border``, whether it has a pixel at the plane's edge. Where the frame has
+        micrometers, also ``centroid_y_um``, ``centroid_x_um``, ``area_um2`` and all lengths, such
+        as ``perimeter_um``. Without nuclei it has all
         columns, and no row.
     """
     import pandas as pd  # takes longer to load than a dock
 
     runs = encode_run_lengths(labels)
-    centroid_y, centroid_x, axes = _compute_moments(runs, frame.spacing)
-    area = runs.area if frame.spacing == (1, 1) else runs.area * float(np.prod(frame.spacing))
-    around, hull = perimeter(runs, labels, frame.spacing), find_hull_rows(runs)
+    hull = find_hull_rows(runs)
+    compute_shapes = partial(_compute_shapes, runs, labels, hull)
+    centroids, shapes = _compute_centroids(runs), compute_shapes(frame.spacing)
+    centroids = {"centroid_y": centroids[0] + frame.offset[0],
+                 "centroid_x": centroids[1] + frame.offset[1]}  # fmt: skip
     return pd.DataFrame(
         {
             "label": runs.ids,
-            "centroid_y": centroid_y + frame.offset[0],
-            "centroid_x": centroid_x + frame.offset[1],
-            "area": area,
-            "perimeter": around,
-            "equivalent_diameter": np.sqrt(4 / np.pi * area),
-            **axes,
-            "aspect_ratio": _divide(axes["major_axis"], axes["minor_axis"]),
-            "circularity": _divide(4 * np.pi * area, around**2),
-            "feret_diameter": hull.feret_diameter(frame.spacing),
+            **centroids,
+            **shapes,
             "solidity": runs.area / hull.area,
             **({} if image is None else compute_intensities(runs, labels, image, channels)),
             "confidence": _mean_probability(runs, labels, nucleus),
             "touches_border": _touches_border(runs.boxes, labels.shape, frame),
+            **_convert_to_micrometers(centroids, shapes, compute_shapes, frame),
         }
     )
+
+
+def _compute_shapes(
+    runs: RunLengths, labels: NDArray[np.integer], hull: HullRows, spacing: tuple[float, float]
+) -> dict[str, NDArray[Any]]:
+    """Compute the columns of shapes, in units of a spacing."""
+    area = runs.area if spacing == (1, 1) else runs.area * float(np.prod(spacing))
+    around, axes = perimeter(runs, labels, spacing), _compute_ellipses(runs, spacing)
+    return {
+        "area": area,
+        "perimeter": around,
+        "equivalent_diameter": np.sqrt(4 / np.pi * area),
+        **axes,
+        "aspect_ratio": _divide(axes["major_axis"], axes["minor_axis"]),
+        "circularity": _divide(4 * np.pi * area, around**2),
+        "feret_diameter": hull.feret_diameter(spacing),
+    }
+
+
+def _convert_to_micrometers(
+    centroids: dict[str, NDArray[np.float64]],
+    shapes: dict[str, NDArray[Any]],
+    compute_shapes: Callable[[tuple[float, float]], dict[str, NDArray[Any]]],
+    frame: Frame,
+) -> dict[str, NDArray[np.float64]]:
+    """Compute the columns in micrometers; none if the size of a pixel is unknown."""
+    if (size := frame.micrometers) is None:
+        return {}
+    ratio = size[0] / frame.spacing[0]
+    if not np.isclose(ratio, size[1] / frame.spacing[1], rtol=1e-9):
+        shapes, ratio = compute_shapes(size), 1.0
+    at = {f"{name}_um": value * size[n] for n, (name, value) in enumerate(centroids.items())}
+    lengths = {f"{name}_um": shapes[name] * ratio for name in LENGTH_COLUMNS}
+    return {**at, "area_um2": shapes["area"] * ratio**2, **lengths}
 
 
 def _divide(one: NDArray[Any], other: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,12 +174,16 @@ def bounding_boxes(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDAr
     return runs.ids, runs.boxes
 
 
-def _compute_moments(
+def _compute_centroids(runs: RunLengths) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return runs.mean(runs.lengths * runs.rows), runs.mean(runs.lengths * runs.middles)
+
+
+def _compute_ellipses(
     runs: RunLengths, spacing: tuple[float, float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Compute centroids, and axes and direction of ellipses with the same second moments."""
-    length, middle = runs.lengths, (runs.starts + runs.stops - 1) / 2
-    centroid_y, centroid_x = runs.mean(length * runs.rows), runs.mean(length * middle)
+) -> dict[str, NDArray[np.float64]]:
+    """Compute axes and direction of ellipses with the same second moments."""
+    length, middle = runs.lengths, runs.middles
+    centroid_y, centroid_x = _compute_centroids(runs)
     y, x = runs.rows - centroid_y[runs.owner], middle - centroid_x[runs.owner]
     yy = runs.mean(length * y * y) * spacing[0] ** 2
     xx = runs.mean(length * (x * x + (length**2 - 1) / 12)) * spacing[1] ** 2
@@ -146,13 +191,12 @@ def _compute_moments(
     half = (yy + xx) / 2
     apart = np.minimum(np.hypot((yy - xx) / 2, yx), half)  # more is a rounding error
     largest = half + apart
-    axes = {
+    return {
         "major_axis": 4 * np.sqrt(largest),
         "minor_axis": 4 * np.sqrt(half - apart),
         "eccentricity": np.sqrt(2 * apart / np.where(largest > 0, largest, 1)),
         "orientation": np.arctan2(2 * yx, yy - xx) / 2,
     }
-    return centroid_y, centroid_x, axes
 
 
 def _mean_probability(

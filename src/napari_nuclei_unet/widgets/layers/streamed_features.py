@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...labels.regionprops import LENGTH_COLUMNS
 from .measurements import BOX_COLUMNS, CENTROID_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns in pixels, and columns that depend on the aspect ratio of a pixel.
-LENGTH_COLUMNS = [
-    "perimeter", "equivalent_diameter", "major_axis", "minor_axis", "feret_diameter",
-]  # fmt: skip
+# Columns that depend on the aspect ratio of a pixel.
 SHAPE_COLUMNS = [
     "perimeter", "major_axis", "minor_axis", "eccentricity", "orientation", "aspect_ratio",
     "circularity", "feret_diameter",
@@ -45,6 +43,7 @@ def select_plane_rows(
     pandas.DataFrame
         With ``BOX_COLUMNS``, which enclose the nuclei: the file has no exact ones.
     """
+    table = table.drop(columns=[name for name in table if name.endswith(("_um", "_um2"))])
     on_plane = (table[list(columns)] == list(columns.values())).all(axis=1)
     rows = table[on_plane].drop(columns=list(columns)).sort_values("label", ignore_index=True)
     centres = rows[CENTROID_COLUMNS].to_numpy(np.float64)
