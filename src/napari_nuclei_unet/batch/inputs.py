@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..io.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, image_stem, read_axes, read_image
-from ..io.labels import LABELS_SUFFIX
+from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX
 from ..io.lazy_images import UNSLICEABLE_SUFFIXES, is_zarr, list_zarr_images, open_lazily
 from ..io.multifile_tiff import defer_tifffile_log, list_tiff_files
 
@@ -123,7 +123,8 @@ def _list_images(path: Path) -> Iterator[InputImage]:
 
 def _is_input(path: Path) -> bool:
     """Return whether an entry of a folder is an image, and no result of this program."""
-    if path.name.startswith(".") or path.name.endswith((LABELS_SUFFIX, STORE_SUFFIX)):
+    own = LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX
+    if path.name.startswith(".") or path.name.endswith(own):
         return False
     return is_zarr(path) if path.is_dir() else path.suffix.lower() in IMAGE_SUFFIXES
 

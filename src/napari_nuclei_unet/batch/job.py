@@ -16,16 +16,18 @@ from ..arrays.roi import Region
 from ..arrays.selection import PlaneSelection, Positions, has_channels, select_planes
 from ..blockwise.journal import describe_differences
 from ..errors import UserError
+from ..export.ome_tiff import ome_axes
 from ..io.atomic import file_crc32
 from ..io.labels import read_record
 from ..io.lazy_images import is_zarr
 from ..io.multifile_tiff import require_tiff_files
+from ..io.ngff import LabelsGrid
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models.model import Model
 from ..params import SegmentParams
 from ..provenance.record import FINGERPRINT_KEY, Provenance
 from ..tracking.linking import check_linking
-from .inputs import FileStamp, InputImage, OpenedImage, open_image, stamp_files
+from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, OpenedImage, open_image, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 
 # Thresholds of which the model's own value is the same at every zoom, as good as none.
@@ -119,6 +121,19 @@ class ImageJob:
     def tables(self) -> list[Path]:
         """Tables that are written beside the labels."""
         return [self.results.table, *([self.results.tracks] if self.settings.track else [])]
+
+    @property
+    def grid(self) -> LabelsGrid:
+        """The pixel grid of the labels: of OME-Zarr at the level, of TIFF at full resolution."""
+        selection, opened = self.selection, self.opened if self.results.is_store else self.full
+        axes = [selection.axes.index(name) for name in selection.label_axes]
+        size = selection.size if self.results.is_store else self.full_size
+        return LabelsGrid(
+            (*selection.lengths, *size),
+            selection.label_axes,
+            tuple(opened.scale[axis] for axis in axes),
+            tuple(opened.units[axis] for axis in axes),
+        )
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -282,12 +297,14 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
     check_linking(selection.lead, settings.join, settings.track)
     if output.is_file:
         results = result_paths_beside(output.out)
+        if output.out.name.lower().endswith(OME_TIFF_SUFFIXES):
+            ome_axes(selection.label_axes)  # raises an error if it cannot hold them
     else:
         # also of a lower level: labels in TIFF have full resolution
         pixels = max(math.prod(selection.size), _plane_pixels(full, selection))
         large = pixels > settings.limits.large_plane_pixels
         store = output.format == "zarr" or (output.format is None and (large or output.on_cluster))
-        results = result_paths_in(output.out, item.stem, store)
+        results = result_paths_in(output.out, item.stem, store, selection.label_axes)
     if results.is_store:
         selection = _in_ngff_order(selection)
     if output.on_cluster and not opened.is_lazy:

@@ -50,7 +50,7 @@ def add_segment_command(commands: Commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--out", required=True, type=_parse_out, metavar="DIR",
-        help="where results go; of a single image it may be a file: .tif or .zarr",
+        help="where results go; of a single image it may be a file: .ome.tif or .zarr",
     )  # fmt: skip
     parser.add_argument("--model", default="nuclei", help="name or .safetensors file")
     parser.add_argument("--device", default="auto", choices=DEVICES)
@@ -218,7 +218,7 @@ def _output_options(args: argparse.Namespace, count: int) -> OutputOptions:
     is_file = suffix in LABELS_FILE_SUFFIXES and (suffix == ".zarr" or not out.is_dir())
     if suffix in REFUSED_OUT_SUFFIXES and not out.is_dir():
         raise UserError(
-            f"--out {out} is no folder: give one, or a file .tif or .zarr for the labels."
+            f"--out {out} is no folder: give one, or a file .ome.tif or .zarr for the labels."
         )
     if is_file and count > 1:
         raise UserError(f"--out {out} is one file for {count} images: give a folder.")

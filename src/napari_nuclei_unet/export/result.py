@@ -85,7 +85,7 @@ class Result:
             If a label is negative.
         """
         for index in np.ndindex(*self.labels.shape[:-2]):
-            plane = np.asarray(self.labels[index] if index else self.labels)
+            plane = np.asarray(self.labels[index if index else ...])
             if plane.min(initial=0) < 0:
                 raise UserError(
                     "Labels must not be negative: 0 is background, nuclei count from 1."

@@ -99,9 +99,9 @@ def measure(
     runs = encode_run_lengths(labels)
     hull = find_hull_rows(runs)
     compute_shapes = partial(_compute_shapes, runs, labels, hull)
-    centroids, shapes = _compute_centroids(runs), compute_shapes(frame.spacing)
-    centroids = {"centroid_y": centroids[0] + frame.offset[0],
-                 "centroid_x": centroids[1] + frame.offset[1]}  # fmt: skip
+    y, x = _compute_centroids(runs)
+    centroids = {"centroid_y": y + frame.offset[0], "centroid_x": x + frame.offset[1]}
+    shapes = compute_shapes(frame.spacing)
     return pd.DataFrame(
         {
             "label": runs.ids,

@@ -14,7 +14,7 @@ from scipy import ndimage
 from ..arrays.boxes import full_box
 from ..errors import UserError
 from ..io.images import find_images, image_stem, read_image
-from ..io.labels import LABELS_SUFFIX, read_labels
+from ..io.labels import LABELS_ENDING, read_labels
 from ..io.tables import read_table
 from ..params import TrainParams
 from ..segmentation.normalization import check_plane
@@ -111,8 +111,7 @@ def _pair_files(
 
 def find_labels_by_stem(folder: Path) -> dict[str, Path]:
     """Find label files by the stem of their image, those that ``segment`` wrote included."""
-    ending = LABELS_SUFFIX.removesuffix(".tif")
-    return {image_stem(path).removesuffix(ending): path for path in find_images([folder])}
+    return {image_stem(path).removesuffix(LABELS_ENDING): path for path in find_images([folder])}
 
 
 def check_instance_labels(annotations: Iterable[NDArray[np.integer]]) -> None:

@@ -1,0 +1,65 @@
+"""Names of units, in any spelling, and lengths in micrometers."""
+
+from __future__ import annotations
+
+import re
+
+# Names of UDUNITS, as in NGFF, and the ways in which files and people write them.
+_SPELLINGS = {
+    "picometer": "pm picometre",
+    "angstrom": "å ångström ångstrom a",
+    "nanometer": "nm nanometre",
+    "micrometer": "um micron micrometre mum",
+    "millimeter": "mm millimetre",
+    "centimeter": "cm centimetre",
+    "decimeter": "dm decimetre",
+    "meter": "m metre",
+    "kilometer": "km kilometre",
+    "inch": 'in inche "',
+    "foot": "ft feet",
+    "yard": "yd",
+    "point": "pt",
+    "thou": "mil",
+    "microsecond": "us usec",
+    "millisecond": "ms msec",
+    "second": "s sec",
+    "minute": "min",
+    "hour": "h hr",
+    "day": "d",
+}
+_NAMES = {
+    spelling: name for name, others in _SPELLINGS.items() for spelling in (name, *others.split())
+}
+_MICROMETERS = {
+    "picometer": 1e-6, "angstrom": 1e-4, "nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3,
+    "centimeter": 1e4, "decimeter": 1e5, "meter": 1e6, "kilometer": 1e9, "inch": 25_400.0,
+    "foot": 304_800.0, "yard": 914_400.0, "point": 25_400 / 72, "thou": 25.4,
+}  # fmt: skip
+# Micro: its own sign, the Greek letter, and either as an escape, which ImageJ and Java write.
+_MICRO = re.compile(r"µ|μ|\\u00b5|\\u03bc|\\xb5|&#181;|&micro;", re.IGNORECASE)
+# Bytes of UTF-8 that a program took for Latin-1, such as in "Âµm" and "Ã…".
+_MOJIBAKE = re.compile("[ÂÃÎ]")
+
+
+def parse_unit(text: object) -> str | None:
+    """Return the name of a unit in UDUNITS, such as "micrometer" for µm; None if unknown."""
+    plain = _repair(str(text)).strip().strip("\0").lower()
+    plain = _MICRO.sub("u", plain)
+    return _NAMES.get(plain) or _NAMES.get(plain.removesuffix("s"))
+
+
+def _repair(text: str) -> str:
+    """Return text whose UTF-8 was taken for Latin-1 or Windows-1252, as it was meant."""
+    if _MOJIBAKE.search(text):
+        for encoding in ("latin-1", "cp1252"):
+            try:
+                return text.encode(encoding).decode()
+            except UnicodeError:
+                continue
+    return text
+
+
+def to_micrometers(size: float, unit: str | None) -> float | None:
+    """Convert a length; None where the unit is none of a length."""
+    factor = _MICROMETERS.get(unit or "")
+    return None if factor is None else size * factor
