@@ -687,7 +687,10 @@ def test_labels_by_hand_are_measured_before_they_are_saved(qtbot, viewer, review
         ("a", ".csv", "a.csv"),
         ("a.tif", ".ome.tif", "a.tif"),
         ("a.ome.tiff", ".csv", "a.ome.tiff"),
-        ("a.tif", ".csv", "a.tif.csv"),
+        ("a.tif", ".csv", "a.tif"),
+        ("a.xlsx", ".csv", "a.xlsx"),  # saving says which suffixes there are
+        ("dose 0.5", ".csv", "dose 0.5.csv"),
+        ("3.control_cells", ".csv", "3.control_cells.csv"),
         ("a.GeoJSON", ".csv", "a.GeoJSON"),
     ],
 )

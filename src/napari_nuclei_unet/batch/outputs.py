@@ -13,7 +13,7 @@ from ..export.result import Result
 from ..io.atomic import atomic_write
 from ..io.images import image_stem
 from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, check_overwritable
-from ..io.tables import write_table
+from ..io.tables import TABLE_SUFFIX, write_table
 from ..labels.regionprops import measure
 from .inputs import STORE_SUFFIX
 
@@ -49,14 +49,14 @@ def result_paths_in(folder: Path, stem: str, store: bool, axes: str = "YX") -> R
     plain = folder / f"{stem}{PLAIN_LABELS_SUFFIX}"
     if not store and (plain.exists() or not fits_ome(axes)):  # an earlier version has begun there
         labels = plain
-    return ResultPaths(labels, folder / f"{stem}_nuclei.csv", folder / f"{stem}_tracks.csv")
+    return ResultPaths(labels, folder / f"{stem}{TABLE_SUFFIX}", folder / f"{stem}_tracks.csv")
 
 
 def result_paths_beside(labels: Path) -> ResultPaths:
     """Return the paths of tables beside a file of labels that the user has named."""
     stem = image_stem(labels).removesuffix("_labels")
     return ResultPaths(
-        labels, labels.with_name(f"{stem}_nuclei.csv"), labels.with_name(f"{stem}_tracks.csv")
+        labels, labels.with_name(f"{stem}{TABLE_SUFFIX}"), labels.with_name(f"{stem}_tracks.csv")
     )
 
 

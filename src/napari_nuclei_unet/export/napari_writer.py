@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from ..arrays.axes import axis_letters
 from ..io.labels import RECORD_KEY
-from ..io.tables import insert_position
-from ..labels.regionprops import Frame, measure
-from .result import Result
+from ..labels.regionprops import Frame
+from .result import Result, measure_shapes
 from .save import is_ome_tiff, save
 
 
@@ -55,7 +54,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     if not is_ome_tiff(path):
         features = attributes.get("features")
         known = features is not None and len(features.columns)
-        table = _features_table(features) if known else _measure_shapes(result)
+        table = _features_table(features) if known else measure_shapes(result, _frame(result))
         result = replace(result, table=table)
     return [str(save(path, result))]
 
@@ -76,12 +75,7 @@ def _plain_column(column: Any) -> NDArray[Any]:
     return values if values.dtype.kind in "biuf" else values.astype(str)
 
 
-def _measure_shapes(result: Result) -> pd.DataFrame:
-    """Measure what needs no image."""
+def _frame(result: Result) -> Frame:
+    """Return a frame for measurements in the units of a layer."""
     spacing = result.spacing[-2:] or (1.0, 1.0)
-    frame = Frame((spacing[0], spacing[1]))
-    tables = [
-        insert_position(measure(plane, None, None, frame), position)
-        for position, plane in result.planes()
-    ]
-    return pd.concat(tables).drop(columns="confidence") if tables else pd.DataFrame()
+    return Frame((spacing[0], spacing[1]))
