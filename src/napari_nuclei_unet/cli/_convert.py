@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ._common import Commands, print_error
-
-if TYPE_CHECKING:
-    from ..export.result import Result
 
 # What follows the name of a result in each format.
 ENDINGS = {
@@ -66,24 +61,14 @@ def _convert(path: Path, args: argparse.Namespace) -> Iterator[Path]:
     """Write all files of some labels, and yield the path of each."""
     # in the functions, so that --help does not load pandas
     from ..export.read import read_result
+    from ..export.result import with_shapes
     from ..export.save import save
 
     result = read_result(path)
     targets = [(args.out or path.parent) / f"{result.name}{ENDINGS[kind]}" for kind in args.to]
     if existing := [target for target in targets if target.exists() and not args.overwrite]:
         raise UserError(f"{existing[0]} exists: choose another folder, or `overwrite` it.")
-    result = _with_table(result, args.to)
+    if not len(result.table.columns) and {"csv", "geojson"} & set(args.to):
+        result = with_shapes(result)
     for target in targets:
         yield save(target, result)
-
-
-def _with_table(result: Result, formats: list[str]) -> Result:
-    """Measure what needs no image, where there is no table and a format has one."""
-    from ..export.result import measure_shapes
-    from ..labels.regionprops import Frame
-
-    if len(result.table.columns) or not {"csv", "geojson"} & set(formats):
-        return result
-    return dataclasses.replace(
-        result, table=measure_shapes(result, Frame(micrometers=result.micrometers))
-    )

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from ..arrays.axes import axis_letters
 from ..io.labels import RECORD_KEY
-from ..labels.regionprops import Frame
-from .result import Result, measure_shapes
+from .result import Result, with_shapes
 from .save import is_ome_tiff, save
 
 
@@ -54,8 +53,9 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     if not is_ome_tiff(path):
         features = attributes.get("features")
         known = features is not None and len(features.columns)
-        table = _features_table(features) if known else measure_shapes(result, _frame(result))
-        result = replace(result, table=table)
+        result = replace(result, table=_features_table(features) if known else {})
+        if not known or "area" in features:  # those that are not ours are saved as they are
+            result = with_shapes(result)
     return [str(save(path, result))]
 
 
@@ -73,9 +73,3 @@ def _plain_column(column: Any) -> NDArray[Any]:
     """Convert a column to an array: numbers as they are, anything else as text."""
     values = np.asarray(column)
     return values if values.dtype.kind in "biuf" else values.astype(str)
-
-
-def _frame(result: Result) -> Frame:
-    """Return a frame for measurements in the units of a layer."""
-    spacing = result.spacing[-2:] or (1.0, 1.0)
-    return Frame((spacing[0], spacing[1]))

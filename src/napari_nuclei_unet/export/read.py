@@ -44,7 +44,7 @@ def read_result(path: str | Path) -> Result:
         If these are no labels, or not finished, or the table does not belong to them.
     """
     path = Path(path)
-    result = _read_store(path) if is_zarr(path) else _read_tiff(path)
+    result = read_labels_of_result(path)
     table = path.with_name(f"{_stem(path)}{TABLE_SUFFIX}")
     if not table.is_file():
         return result
@@ -53,6 +53,18 @@ def read_result(path: str | Path) -> Result:
     if isinstance(known.labels, np.ndarray):  # others may be larger than memory
         _check_nuclei(known, table, path)
     return known
+
+
+def read_labels_of_result(path: str | Path) -> Result:
+    """Read labels without their table.
+
+    Raises
+    ------
+    UserError
+        If these are no labels, or not finished.
+    """
+    path = Path(path)
+    return _read_store(path) if is_zarr(path) else _read_tiff(path)
 
 
 def _stem(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -109,10 +109,19 @@ class Result:
             yield dict(zip(self.lead, at, strict=True)), plane
 
 
-def measure_shapes(result: Result, frame: Frame) -> pd.DataFrame:
-    """Measure the nuclei of a result without its image."""
+def with_shapes(result: Result) -> Result:
+    """Return a result whose nuclei are measured in pixels, and in micrometers if that is possible.
+
+    Columns that need the image, and those of others, stay; a nucleus without a row gets one.
+    """
+    frame = Frame(micrometers=result.micrometers)
     tables = [
         insert_position(measure(plane, None, None, frame), position)
         for position, plane in result.planes()
     ]
-    return pd.concat(tables).drop(columns="confidence") if tables else pd.DataFrame()
+    shapes, known = pd.concat(tables).drop(columns="confidence"), result.table
+    keys = [name for name in (*result.lead, "label") if name in known]
+    if "label" in keys:
+        others = [name for name in known if name not in shapes]
+        shapes = shapes.merge(known[[*keys, *others]], on=keys, how="left")
+    return replace(result, table=shapes)

@@ -153,7 +153,8 @@ class FeaturesTable:
             Whether the labels are new; else unchanged nuclei keep the values that cannot be
             measured.
         """
-        columns = {"label": rows["label"] + id_offset, STATE_COLUMN: UNREVIEWED}
+        states = rows[STATE_COLUMN].fillna(UNREVIEWED) if STATE_COLUMN in rows else UNREVIEWED
+        columns = {"label": rows["label"] + id_offset, STATE_COLUMN: states}
         plane = PlaneFeatures(index, measurement_source, rows.assign(**columns))
         before = self.planes.get(plane_key(index))
         self.planes[plane_key(index)] = plane
