@@ -2,6 +2,7 @@ from .arrays.boxes import enlarged
 from .arrays.roi import Region
 from .errors import UserError
 from .export.bioimageio import export_bioimage, import_bioimage
+from .export.read import read_result
 from .export.result import Result
 from .export.save import save
 from .io.images import read_image
@@ -54,6 +55,7 @@ __all__ = [
     "open_lazily",
     "predict_plane_steps",
     "read_image",
+    "read_result",
     "read_sample",
     "retune",
     "run",

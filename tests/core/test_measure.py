@@ -19,8 +19,10 @@ SHAPES = {
     "minor_axis": "axis_minor_length",
     "eccentricity": "eccentricity",
     "solidity": "solidity",
+    "feret_diameter": "feret_diameter_max",
 }
-INTENSITIES = {f"{name}_intensity": f"intensity_{name}" for name in ("mean", "min", "max", "std")}
+STATISTICS = ("mean", "min", "max", "std", "median")
+INTENSITIES = {f"{name}_intensity": f"intensity_{name}" for name in STATISTICS}
 SAMPLES = ["fluorescence_small", "fluorescence_large", "grayscale_tissue"]
 
 
@@ -53,7 +55,7 @@ def check(labels, image, spacing):
     if spacing[0] == spacing[1]:  # scikit-image knows no other
         columns |= {"perimeter": "perimeter"}
     theirs = regionprops_table(
-        labels.astype(np.int32), image, ["label", "centroid", *columns.values()],
+        labels.astype(np.int32), image, ["label", "centroid", "orientation", *columns.values()],
         spacing=spacing,
     )  # fmt: skip
     np.testing.assert_array_equal(table["label"], theirs["label"])
@@ -64,6 +66,17 @@ def check(labels, image, spacing):
         rounded = 1e-6 * max(theirs["axis_major_length"].max(), 1)
         atol = rounded if ours in ("minor_axis", "eccentricity") else 1e-12
         np.testing.assert_allclose(table[ours], theirs[name], 1e-6, atol, err_msg=ours)
+    total = np.bincount(labels.ravel(), image.ravel())[table["label"]]
+    np.testing.assert_allclose(table["integrated_intensity"], total, 1e-6)
+    check_direction(table, theirs["orientation"])
+
+
+def check_direction(table, orientation):
+    """Compare the orientation of nuclei that have one, as an angle that does not jump."""
+    long = table["eccentricity"] > 0.01
+    turned = 2 * (table["orientation"] - orientation)[long]
+    np.testing.assert_allclose(np.cos(turned), 1, rtol=1e-6)
+    assert table["orientation"].between(-np.pi / 2, np.pi / 2).all()
 
 
 def assert_same(one, other, rtol=1e-9):
@@ -100,7 +113,7 @@ def test_every_channel_has_its_columns():
     grey = measure(labels, image.mean(axis=2))
     np.testing.assert_allclose(table["mean_intensity"], grey["mean_intensity"])
     first = [f"{what}_intensity" + end for end in ("_0", "_1", "_2") for what in
-             ("mean", "min", "max", "std")]  # fmt: skip
+             ("mean", "min", "max", "std", "median", "integrated")]  # fmt: skip
     shape = list(grey)[: list(grey).index("mean_intensity")]
     expected = [*shape, "mean_intensity", *first, "confidence", "touches_border"]
     assert list(measure(labels, image)) == expected
@@ -173,6 +186,19 @@ def test_a_disc_is_round_whatever_the_spacing():
     assert table["perimeter"] == pytest.approx(np.pi * 72, rel=0.08)
     assert table["eccentricity"] < 0.1
     assert table["solidity"] > 0.97
+
+
+def test_ratios_are_those_of_their_columns_and_not_infinite():
+    labels = np.zeros((40, 60), int)
+    labels[5:15, 5:25], labels[20, 5:25], labels[30, 30] = 1, 2, 3
+    table = measure(labels, None)
+    assert table["aspect_ratio"][0] == pytest.approx(
+        table["major_axis"][0] / table["minor_axis"][0]
+    )
+    assert table["circularity"][0] == pytest.approx(4 * np.pi * 200 / table["perimeter"][0] ** 2)
+    assert table["aspect_ratio"].isna().tolist() == [False, True, True]
+    assert np.isnan(table["circularity"][2])  # a pixel has no perimeter
+    assert table["feret_diameter"][1] == 20
 
 
 def test_it_tells_which_nuclei_touch_the_edge_of_the_plane():

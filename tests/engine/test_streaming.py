@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import count as count_from
 
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 
@@ -201,6 +202,17 @@ def test_what_could_not_be_read_at_first_only_is_told_with_the_reason(tmp_path):
         "A part of the image could not be read at first (chunk 1.2 is damaged); its block is tried "
         "again."
     ]
+
+
+def test_a_table_with_the_columns_of_another_version_is_not_gone_on_with(tmp_path):
+    _, journal = begin(tmp_path, (8, 8))
+    journal.add(pd.DataFrame({"label": [1], "area": [9]}), journal.progress)
+    before = journal.table.read_bytes()
+    with pytest.raises(UserError, match=r"out\.csv was begun by another version"):
+        journal.add(pd.DataFrame({"label": [2], "area": [9], "circularity": [1]}), journal.progress)
+    assert journal.table.read_bytes() == before
+    journal.add(pd.DataFrame({"label": [2], "area": [9]}), journal.progress)
+    assert len(pd.read_csv(journal.table)) == 2
 
 
 def alike(one, other):

@@ -464,12 +464,13 @@ def test_napari_saves_labels(end, layer, tmp_path):
         with path.open(newline="") as opened:
             rows = list(csv.DictReader(opened))
         assert [row["label"] for row in rows] == ["1", "2", "3"]
-        assert float(rows[1]["area"]) == 50  # 200 pixels of 0.25 square micrometers
+        assert float(rows[1]["area"]) == 200  # pixels of 0.25 square micrometers
+        assert float(rows[1]["area_um2"]) == 50
         assert "confidence" not in rows[0]
     elif end == ".geojson":
         features = read_geojson(path)
         np.testing.assert_array_equal(painted(polygons_of(features), (40, 60)), layer.data)
-        assert features[1]["properties"]["measurements"]["area"] == 50
+        assert features[1]["properties"]["measurements"]["area_um2"] == 50
     elif end == ".zip":
         np.testing.assert_array_equal(painted(areas_of(roiread(path)), (40, 60)), layer.data)
     else:

@@ -13,8 +13,9 @@ import zarr
 from conftest import discs
 
 from napari_nuclei_unet.batch.inputs import find_inputs, select_scene
-from napari_nuclei_unet.batch.job import JobSettings, open_job
+from napari_nuclei_unet.batch.job import open_job
 from napari_nuclei_unet.batch.outputs import OutputOptions
+from napari_nuclei_unet.batch.settings import JobSettings
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.models.model import load_model
@@ -61,7 +62,7 @@ def test_every_image_of_a_file_is_segmented(tmp_path, segment, capsys):
 def test_one_image_of_a_file_is_segmented_again_by_its_record(tmp_path, segment):
     path = positions(tmp_path / "a.ome.tif")
     assert segment(path, "--scene", 1) == 0
-    labels = tmp_path / "out" / "a_Pos1_labels.tif"
+    labels = tmp_path / "out" / "a_Pos1_labels.ome.tif"
     assert sorted(labels.parent.glob("*.tif")) == [labels]
     provenance = Provenance.from_json(read_record(labels))
     assert "--scene 1" in format_command(provenance)

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 from conftest import discs
@@ -118,6 +119,39 @@ def test_a_result_fills_the_table_in_the_units_of_the_layer(labels):
     assert (table["confidence"] > 0.5).all()
     assert not table["touches_border"].any()
     assert labels.get_status(labels.data_to_world((20, 25)), world=True)["coordinates"]
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_columns_of_others_stay_with_their_nuclei(qtbot, viewer, review, labels, has_index):
+    classes = pd.DataFrame({"index": [3, 1, 2], "kind": ["c", "a", "b"]})
+    if not has_index:  # then napari takes the number of the row for the label
+        classes = pd.DataFrame({"kind": ["background", "a", "b", "c"]})
+    labels.features = classes
+    viewer.layers.selection.active = labels
+    measure(qtbot, review)
+    assert rows(labels)["kind"].tolist() == ["a", "b", "c"]
+    assert (rows(labels)["area"] > 0).all()
+    use(review, DELETE, labels, (20, 80))
+    assert rows(labels)["kind"].tolist() == ["a", "c"]
+    labels.undo()
+    assert rows(labels)["kind"].tolist() == ["a", "b", "c"]
+    labels.features = labels.features.assign(kind=["x", "y", "z"], score=[1, 2, 3])
+    measure(qtbot, review)
+    assert sorted(rows(labels)["kind"]) == ["x", "y", "z"]
+    labels.features = labels.features.drop(columns="kind")
+    measure(qtbot, review)
+    assert "kind" not in labels.features
+    assert sorted(rows(labels)["score"]) == [1, 2, 3]
+
+
+def test_columns_of_others_are_not_given_to_other_nuclei(qtbot, viewer, widget, labels, make_discs):
+    settle(qtbot, widget)
+    labels.features = labels.features.assign(kind=["a", "b", "c"])
+    viewer.layers["cells"].data = make_discs((90, 120), [(20, 25), (65, 50)])
+    click_and_wait(qtbot, widget)
+    kinds = rows(labels)["kind"]
+    assert kinds[1] == "a"
+    assert np.isnan(kinds[2])  # was (20, 80)
 
 
 def test_sliders_keep_the_table_in_step(qtbot, widget, labels):
@@ -668,7 +702,10 @@ def test_labels_by_hand_are_measured_before_they_are_saved(qtbot, viewer, review
         ("a", ".csv", "a.csv"),
         ("a.tif", ".ome.tif", "a.tif"),
         ("a.ome.tiff", ".csv", "a.ome.tiff"),
-        ("a.tif", ".csv", "a.tif.csv"),
+        ("a.tif", ".csv", "a.tif"),
+        ("a.xlsx", ".csv", "a.xlsx"),  # saving says which suffixes there are
+        ("dose 0.5", ".csv", "dose 0.5.csv"),
+        ("3.control_cells", ".csv", "3.control_cells.csv"),
         ("a.GeoJSON", ".csv", "a.GeoJSON"),
     ],
 )

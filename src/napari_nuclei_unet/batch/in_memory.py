@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Generator
-from typing import cast
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 
 from ..arrays.boxes import enlarged
 from ..errors import UserError
+from ..export.ome_tiff import fits_ome, write_ome_tiff
+from ..export.result import Result
 from ..io.atomic import atomic_write, file_crc32
-from ..io.labels import check_overwritable, write_labels_stack, write_labels_tiff
+from ..io.labels import check_overwritable, write_labels_stack
+from ..io.lazy_images import image_stem
 from ..io.tables import insert_position, write_table
-from ..labels.regionprops import measure
+from ..labels.regionprops import Frame, measure
 from ..progress import Step, Stop, forward_stop
 from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference
@@ -96,7 +100,8 @@ class _PlaneResults:
         self.counts[number] = result.count
         self.packed[number] = zlib.compress(result.labels.tobytes(), 1)
         pixels = np.asarray(result.plane.pixels)
-        self.tables[number] = measure(result.labels, pixels, result.maps[0])
+        frame = Frame(micrometers=self.job.grid.micrometers)
+        self.tables[number] = measure(result.labels, pixels, result.maps[0], frame)
         self.provenances.append(result.provenance)
         fields = {field.name: getattr(step, field.name) for field in dataclasses.fields(PlaneStep)}
         return PlaneStep(**fields | {"notice": " ".join(result.notices)})
@@ -111,17 +116,21 @@ class _PlaneResults:
     def write(self, linked: LinkedLabels) -> None:
         """Write all files, or none."""
         job, provenance = self.job, self._describe(linked)
-        shape, axes = (*job.selection.lengths, *job.full_size), job.selection.label_axes
-        planes = (table[self.read(number)] for number, table in enumerate(linked.ids))
         results = job.results
         with atomic_write(results.labels) as labels, atomic_write(results.table) as table:
             write_table(table, self._table(linked))
             record = dataclasses.replace(provenance, table_crc=file_crc32(table)).to_json()
-            if len(shape) == 2:
-                write_labels_tiff(labels, next(planes), record)
-            else:
-                write_labels_stack(labels, planes, (shape, axes), linked.count, record)
+            self._write_labels(labels, linked, record)
             write_tracks(job, linked)
+
+    def _write_labels(self, path: Path, linked: LinkedLabels, record: dict[str, Any]) -> None:
+        grid, planes = self.job.grid, cast(Any, _LinkedPlanes(self, linked))
+        if fits_ome(grid.axes):
+            name = image_stem(self.job.path)
+            result = Result(planes, {}, grid.axes, grid.scale, grid.units, record, name)
+            write_ome_tiff(path, result)
+        else:
+            write_labels_stack(path, planes, (grid.shape, grid.axes), linked.count, record)
 
     def _table(self, linked: LinkedLabels) -> pd.DataFrame:
         """Concatenate the tables of all planes, with the position of each plane."""
@@ -148,6 +157,27 @@ class _PlaneResults:
             diameter=tuple(cast(float | None, plane.diameter) for plane in planes),
             zoom=tuple(cast(float, plane.zoom) for plane in planes),
         )
+
+
+class _LinkedPlanes:
+    """Labels of all planes with their final ids, of which a plane is unpacked when it is read."""
+
+    def __init__(self, results: _PlaneResults, linked: LinkedLabels) -> None:
+        self.shape, self.dtype = results.job.grid.shape, np.dtype(np.int32)
+        self._results, self._linked = results, linked
+        self._numbers = {at: n for n, at in enumerate(np.ndindex(*self.shape[:-2]))}
+
+    def __getitem__(self, index: Any) -> NDArray[np.integer]:
+        if index == ...:
+            return self._read(0)
+        return self._read(self._numbers[index])
+
+    def __iter__(self) -> Iterator[NDArray[np.integer]]:
+        return map(self._read, self._numbers.values())
+
+    def _read(self, number: int) -> NDArray[np.integer]:
+        ids: NDArray[np.integer] = self._linked.ids[number]
+        return ids[self._results.read(number)]
 
 
 def _enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,73 +12,27 @@ from typing import Any
 
 from ..arrays.axes import COLOURS, Channel, Colour
 from ..arrays.roi import Region
-from ..arrays.selection import PlaneSelection, Positions, has_channels, number_colour, select_planes
+from ..arrays.selection import PlaneSelection, has_channels, number_colour, select_planes
 from ..blockwise.journal import describe_differences
 from ..errors import UserError
+from ..export.ome_tiff import ome_axes
 from ..io.atomic import file_crc32
 from ..io.labels import read_record
 from ..io.lazy_images import LazyImage
 from ..io.multifile_tiff import require_tiff_files
+from ..io.ngff import LabelsGrid
 from ..io.open import open_image
 from ..io.readers.ome_zarr import is_zarr
-from ..limits import DEFAULT_LIMITS, Limits
-from ..models.model import Model
-from ..params import SegmentParams
 from ..provenance.record import FINGERPRINT_KEY, Provenance
 from ..tracking.linking import check_linking
-from .inputs import FileStamp, InputImage, stamp_files
+from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
+from .settings import JobSettings
 
 # Thresholds of which the model's own value is the same at every zoom, as good as none.
 ZOOMLESS_THRESHOLDS = ("threshold", "separation", "confidence")
 # Axes of labels in OME-Zarr, in their order; NGFF allows one more axis than these.
 NGFF_ORDER = "TZYX"
-
-
-@dataclass(frozen=True)
-class JobSettings:
-    """Settings of a run, for every image.
-
-    Attributes
-    ----------
-    model : Model
-    model_name : str
-        By which ``load_model`` finds it, here and on other machines.
-    params : SegmentParams
-    device : {"auto", "cpu", "cuda", "mps"}
-    axes, planes, channel
-        As in ``selection.select_planes``.
-    level : int
-        Of a pyramid.
-    region : Region, optional
-        In pixels of full resolution.
-    join : str, optional
-        Letter of the axis along which nuclei are joined.
-    track : bool
-        Whether nuclei are tracked over time.
-    is_mixed : bool
-        Whether images without channels may be among them, for which ``channel`` is ignored;
-        otherwise it is an error for them.
-    has_multichannel : bool
-        Whether images with channels of their own are among them: then a number is no colour of
-        the RGB images.
-    limits : Limits
-    """
-
-    model: Model
-    model_name: str
-    params: SegmentParams = dataclasses.field(default_factory=SegmentParams)
-    device: str = "auto"
-    axes: str | None = None
-    planes: Sequence[Positions] = ()
-    channel: Channel | Colour | None = None
-    level: int = 0
-    region: Region | None = None
-    join: str | None = None
-    track: bool = False
-    is_mixed: bool = False
-    has_multichannel: bool = False
-    limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +81,19 @@ class ImageJob:
     def tables(self) -> list[Path]:
         """Tables that are written beside the labels."""
         return [self.results.table, *([self.results.tracks] if self.settings.track else [])]
+
+    @property
+    def grid(self) -> LabelsGrid:
+        """The pixel grid of the labels: of OME-Zarr at the level, of TIFF at full resolution."""
+        selection, opened = self.selection, self.opened if self.results.is_store else self.full
+        axes = [selection.axes.index(name) for name in selection.label_axes]
+        size = selection.size if self.results.is_store else self.full_size
+        return LabelsGrid(
+            (*selection.lengths, *size),
+            selection.label_axes,
+            tuple(opened.scale[axis] for axis in axes),
+            tuple(opened.units[axis] for axis in axes),
+        )
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -299,12 +265,14 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
     check_linking(selection.lead, settings.join, settings.track)
     if output.is_file:
         results = result_paths_beside(output.out)
+        if output.out.name.lower().endswith(OME_TIFF_SUFFIXES):
+            ome_axes(selection.label_axes)  # raises an error if it cannot hold them
     else:
         # also of a lower level: labels in TIFF have full resolution
         pixels = max(math.prod(selection.size), _plane_pixels(full, selection))
         large = pixels > settings.limits.large_plane_pixels
         store = output.format == "zarr" or (output.format is None and (large or output.on_cluster))
-        results = result_paths_in(output.out, item.stem, store)
+        results = result_paths_in(output.out, item.stem, store, selection.label_axes)
     if results.is_store:
         selection = _in_ngff_order(selection)
     if output.on_cluster and opened.is_read_whole:

@@ -22,7 +22,6 @@ from ..blockwise.stages import BlockwisePlane
 from ..blockwise.to_store import OpenStore, StoreFiles, StoreJob, segment_to_store_steps
 from ..errors import UserError
 from ..io.atomic import atomic_write
-from ..io.ngff import LabelsGrid
 from ..io.tables import read_table, write_table
 from ..progress import Step, Stop
 from .finish import describe_result, link_planes_steps, write_tracks
@@ -74,13 +73,14 @@ def _store_job(job: ImageJob, overwrite: bool, compute: ComputeBlocks | None) ->
         files=_store_files(job),
         fingerprint=job.fingerprint,
         planes=[BlockwisePlane(source(plane), at, columns) for plane, at, columns in indices],
-        grid=_labels_grid(job),
+        grid=job.grid,
         block_params=BlockParams(
             settings.model_name,
             settings.params,
             settings.device,
             job.region,
             settings.limits.block_size,
+            job.grid.micrometers,
         ),
         image=job,
         describe=partial(describe_result, job=job),
@@ -106,18 +106,6 @@ def _opened_plane(job: ImageJob, plane_index: PlaneIndex) -> InMemoryPlane:
 
 def _file_plane(job: ImageJob, plane_index: PlaneIndex) -> FilePlane:
     return FilePlane(str(job.path), job.settings.level, plane_index, job.stamp, job.scene)
-
-
-def _labels_grid(job: ImageJob) -> LabelsGrid:
-    """Return the grid of the labels, which is that of the image."""
-    selection, opened = job.selection, job.opened
-    axes = [selection.axes.index(name) for name in selection.label_axes]
-    return LabelsGrid(
-        selection.shape,
-        selection.label_axes,
-        tuple(opened.scale[axis] for axis in axes),
-        tuple(opened.units[axis] for axis in axes),
-    )
 
 
 @dataclass(frozen=True)

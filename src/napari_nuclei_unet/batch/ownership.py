@@ -9,6 +9,8 @@ from ..io.tables import read_table
 
 # Columns that tables of nuclei and of tracks have had in all versions.
 NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})
+# Of UTF-8, read as Latin-1: spreadsheets begin a file with it.
+BOM = "\xef\xbb\xbf"
 TRACKS_COLUMNS = frozenset({"track", "t", "parent"})
 
 
@@ -37,7 +39,9 @@ def read_header(path: Path) -> list[str]:
         return []
     try:  # any file is text in Latin-1
         header = read_table(path, nrows=0, skip_blank_lines=False, encoding="latin-1")
-        return list(header) or [""]
+        names = [name.removeprefix(BOM) for name in header]
+        # a spreadsheet may have saved it with semicolons
+        return (names[0].split(";") if len(names) == 1 else names) or [""]
     except (OSError, ValueError):
         return [""]
 

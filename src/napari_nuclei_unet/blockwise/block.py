@@ -76,6 +76,8 @@ class BlockParams:
         In pixels of the plane.
     size : int
         Edge of what a block answers for, in pixels.
+    micrometers : (float, float) or None
+        Size of a pixel along Y and X, if known.
     """
 
     model: str
@@ -83,6 +85,7 @@ class BlockParams:
     device: str = "auto"
     region: Region | None = None
     size: int = DEFAULT_LIMITS.block_size
+    micrometers: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +170,7 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
     if not task.survey.has_foreground(block.read) or (
         region is not None and not region.part(block.read).any()
     ):
-        return empty_block_result(block, pixels.shape)
+        return empty_block_result(block, pixels.shape, task.block_params)
     model = load_model(task.block_params.model)  # is read once, and again when its file has changed
     plan = plan_inference(task.block_params.params, task.block_params.device, model.network.config)
     plane, window = _view_block(pixels, task)
@@ -179,16 +182,19 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
         values = maps.values if zoom == 1 else resample_to_plane(maps.values, zoom, block.shape)
         return _separate_block(pixels, values, task, model, tuple(notices))
     except UnreadablePlaneError as error:
-        return empty_block_result(block, pixels.shape, str(error))
+        return empty_block_result(block, pixels.shape, task.block_params, str(error))
 
 
-def empty_block_result(block: Block, shape: tuple[int, ...], error: str = "") -> BlockResult:
+def empty_block_result(
+    block: Block, shape: tuple[int, ...], block_params: BlockParams, error: str = ""
+) -> BlockResult:
     """Return the result of a block without nuclei, or one that cannot be read.
 
     The table has the columns of all others, as many as a plane of that shape has colours.
     """
     top, left = (part.start for part in block.core)
-    table = measure(np.zeros((0, 0), np.int32), np.zeros((0, 0, *shape[2:])))
+    frame = Frame(micrometers=block_params.micrometers)
+    table = measure(np.zeros((0, 0), np.int32), np.zeros((0, 0, *shape[2:])), frame=frame)
     return BlockResult(
         np.zeros((0, 0), np.int32), (slice(top, top), slice(left, left)), table, (), error
     )
@@ -241,9 +247,13 @@ def _separate_block(
     ids = consecutive_ids(mine)
     own = ids[labels]
     if not own.any():
-        return empty_block_result(block, read.shape)
+        return empty_block_result(block, read.shape, task.block_params)
     box = bounding_box(own > 0)
     rows, columns = from_frame(box, block.read)
-    frame = Frame(offset=(rows.start, columns.start), shape=(read.shape[0], read.shape[1]))
+    frame = Frame(
+        offset=(rows.start, columns.start),
+        shape=(read.shape[0], read.shape[1]),
+        micrometers=task.block_params.micrometers,
+    )
     table = measure(own[box], pixels[box], maps[0][box], frame)
     return BlockResult(own[box].copy(), (rows, columns), table, notices)

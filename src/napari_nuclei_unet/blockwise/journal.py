@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import UserError
 from ..io.atomic import atomic_write, file_crc32
-from ..io.tables import write_table
+from ..io.tables import read_table, write_table
 from .retry import RunProgress
 
 if TYPE_CHECKING:
@@ -113,6 +113,11 @@ class Journal:
         self.commit(replace(progress, table_bytes=size, table_crc=crc))
 
     def _append(self, rows: pd.DataFrame, start: int) -> int:
+        if start and list(read_table(self.table, nrows=0)) != list(rows):
+            raise UserError(
+                f"{self.table} was begun by another version, with other columns: choose another "
+                "name, or `overwrite` it."
+            )
         with self.table.open("a+", newline="", encoding="utf-8") as out:
             out.truncate(start)
             write_table(out, rows, header=start == 0)

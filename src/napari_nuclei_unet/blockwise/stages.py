@@ -202,7 +202,9 @@ class PlaneSurvey:
         """Write down that nothing could be read."""
         shape = self._pixels.shape
         whole = full_box(shape)
-        found = empty_block_result(Block(whole, whole), shape_without_alpha(shape), reason)
+        found = empty_block_result(
+            Block(whole, whole), shape_without_alpha(shape), self._run.block_params, reason
+        )
         notice, _ = self._run.write_result(self._number, None, found, 0.0, True)
         return self._run.count_step(self._number, 1, 1, Step(0, 1, notice))
 

@@ -28,9 +28,10 @@ from ._common import (
 if TYPE_CHECKING:
     from ..arrays.selection import Positions
     from ..batch.inputs import InputImage
-    from ..batch.job import ImageJob, JobSettings
+    from ..batch.job import ImageJob
     from ..batch.outputs import Outcome, OutputOptions
     from ..batch.run import SummaryRow
+    from ..batch.settings import JobSettings
     from ..blockwise.run import ComputeBlocks
 
 PARTS_UNREADABLE = "Parts could not be read, and have no nuclei"
@@ -52,7 +53,7 @@ def add_segment_command(commands: Commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--out", required=True, type=_parse_out, metavar="DIR",
-        help="where results go; of a single image it may be a file: .tif or .zarr",
+        help="where results go; of a single image it may be a file: .ome.tif or .zarr",
     )  # fmt: skip
     parser.add_argument("--model", default="nuclei", help="name or .safetensors file")
     parser.add_argument("--device", default="auto", choices=DEVICES)
@@ -203,7 +204,7 @@ def _report_end(rows: list[SummaryRow], out: Path) -> int:
 def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSettings:
     from ..arrays.roi import Region
     from ..batch.inputs import any_has_channels
-    from ..batch.job import JobSettings
+    from ..batch.settings import JobSettings
 
     is_mixed = len(inputs) > 1 or len(args.paths) > 1 or Path(args.paths[0]) != inputs[0].path
     is_number = is_mixed and isinstance(args.channel, int)
@@ -234,7 +235,7 @@ def _output_options(args: argparse.Namespace, count: int) -> OutputOptions:
     is_file = suffix in LABELS_FILE_SUFFIXES and (suffix == ".zarr" or not out.is_dir())
     if suffix in REFUSED_OUT_SUFFIXES and not out.is_dir():
         raise UserError(
-            f"--out {out} is no folder: give one, or a file .tif or .zarr for the labels."
+            f"--out {out} is no folder: give one, or a file .ome.tif or .zarr for the labels."
         )
     if is_file and count > 1:
         raise UserError(f"--out {out} is one file for {count} images: give a folder.")

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from ..arrays.axes import axis_letters
 from ..io.labels import RECORD_KEY
-from ..io.tables import insert_position
-from ..labels.regionprops import Frame, measure
-from .result import Result
+from .result import Result, with_shapes
 from .save import is_ome_tiff, save
 
 
@@ -55,8 +53,11 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     if not is_ome_tiff(path):
         features = attributes.get("features")
         known = features is not None and len(features.columns)
-        table = _features_table(features) if known else _measure_shapes(result)
-        result = replace(result, table=table)
+        result = replace(result, table=_features_table(features) if known else {})
+        if (
+            features is None or not known or "area" in features
+        ):  # those that are not ours are saved as they are
+            result = with_shapes(result)
     return [str(save(path, result))]
 
 
@@ -74,14 +75,3 @@ def _plain_column(column: Any) -> NDArray[Any]:
     """Convert a column to an array: numbers as they are, anything else as text."""
     values = np.asarray(column)
     return values if values.dtype.kind in "biuf" else values.astype(str)
-
-
-def _measure_shapes(result: Result) -> pd.DataFrame:
-    """Measure what needs no image."""
-    spacing = result.spacing[-2:] or (1.0, 1.0)
-    frame = Frame((spacing[0], spacing[1]))
-    tables = [
-        insert_position(measure(plane, None, None, frame), position)
-        for position, plane in result.planes()
-    ]
-    return pd.concat(tables).drop(columns="confidence") if tables else pd.DataFrame()

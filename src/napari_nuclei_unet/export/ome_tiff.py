@@ -26,6 +26,8 @@ OME_TIME_UNITS = {
 # Axes of OME-XML as tifffile writes them, and the letter of any other axis.
 OME_AXES, OME_OTHER_AXIS = "TZCAPRHE", "Q"
 UINT32_MAX = 2**32 - 1
+# Of the only channel of labels.
+CHANNEL_NAME = "nuclei"
 
 
 def write_ome_tiff(path: Path, result: Result) -> None:
@@ -42,7 +44,7 @@ def write_ome_tiff(path: Path, result: Result) -> None:
     UserError
         If there are no pixels, a label is too large, or OME-XML cannot hold the axes.
     """
-    shape, axes = result.labels.shape, _ome_axes(result)
+    shape, axes = result.labels.shape, ome_axes(result.axes)
     if not math.prod(shape):
         raise UserError("There are no pixels to be saved.")
     most = max(int(plane.max()) for _, plane in result.planes())
@@ -62,6 +64,7 @@ def write_ome_tiff(path: Path, result: Result) -> None:
             "axes": axes,
             "Name": "".join(filter(str.isprintable, result.name)),  # XML allows no others
             **_ome_sizes(result),
+            **({"Channel": {"Name": CHANNEL_NAME}} if set(axes) <= set("TZYX") else {}),
             "MapAnnotation": {
                 "Namespace": RECORD_KEY,
                 RECORD_KEY: json.dumps(result.record, default=str),
@@ -70,15 +73,29 @@ def write_ome_tiff(path: Path, result: Result) -> None:
     )
 
 
-def _ome_axes(result: Result) -> str:
-    """Convert the axes to letters of OME-XML; one that it does not know becomes "other"."""
-    unknown = set(result.axes[:-2]) - set(OME_AXES)
-    if len(unknown) > 1 or len(result.axes) > 5:
+def ome_axes(axes: str) -> str:
+    """Convert axes of labels to letters of OME-XML; one that it does not know becomes "other".
+
+    Raises
+    ------
+    UserError
+        If it cannot hold them.
+    """
+    unknown = set(axes[:-2]) - set(OME_AXES)
+    if len(unknown) > 1 or len(axes) > 5 or axes[-2:] != "YX":
         raise UserError(
-            f"OME-TIFF has no place for the axes {result.axes}: save fewer of them, or name them "
-            "T, Z and C."
+            f"OME-TIFF has no place for the axes {axes}: save fewer of them, or name them T, Z "
+            "and C."
         )
-    return "".join(OME_OTHER_AXIS if axis in unknown else axis for axis in result.axes)
+    return "".join(OME_OTHER_AXIS if axis in unknown else axis for axis in axes)
+
+
+def fits_ome(axes: str) -> bool:
+    """Return whether OME-TIFF can hold labels of these axes."""
+    try:
+        return bool(ome_axes(axes))
+    except UserError:
+        return False
 
 
 def _ome_sizes(result: Result) -> dict[str, Any]:

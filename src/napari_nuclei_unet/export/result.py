@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..io.tables import insert_position
+from ..io.units import to_micrometers
+from ..labels.regionprops import Frame, measure
 
 Position = dict[str, int]
 
@@ -36,6 +39,8 @@ class Result:
         How the labels were made, as from ``io.labels.read_record``.
     name : str
         Of the image or the layer.
+    starts : tuple of int
+        Position in the image of the first plane, on each axis before Y and X; empty: 0.
 
     Raises
     ------
@@ -50,6 +55,7 @@ class Result:
     units: tuple[str | None, ...] = ()
     record: dict[str, Any] = field(default_factory=dict)
     name: str = "nuclei"
+    starts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "table", pd.DataFrame(self.table))
@@ -70,13 +76,22 @@ class Result:
         """Names of the axes before Y and X, as in the table."""
         return self.axes[:-2].lower()
 
+    @property
+    def micrometers(self) -> tuple[float, float] | None:
+        """Size of a pixel along Y and X, if known."""
+        sizes = zip(self.spacing[-2:], self.units[-2:], strict=False)
+        lengths = [to_micrometers(size, unit) for size, unit in sizes]
+        if len(lengths) < 2 or lengths[0] is None or lengths[1] is None:
+            return None
+        return lengths[0], lengths[1]
+
     def planes(self) -> Iterator[tuple[Position, NDArray[np.integer]]]:
         """Yield one plane after the other.
 
         Yields
         ------
         position : dict of str to int
-            Of the plane on every axis before Y and X, by its name in lower case.
+            Of the plane in the image, on every axis before Y and X, by its name in lower case.
         labels : ndarray, shape (Y, X), integer
 
         Raises
@@ -85,9 +100,28 @@ class Result:
             If a label is negative.
         """
         for index in np.ndindex(*self.labels.shape[:-2]):
-            plane = np.asarray(self.labels[index] if index else self.labels)
+            plane = np.asarray(self.labels[index if index else ...])
             if plane.min(initial=0) < 0:
                 raise UserError(
                     "Labels must not be negative: 0 is background, nuclei count from 1."
                 )
-            yield dict(zip(self.lead, index, strict=True)), plane
+            at = np.add(index, self.starts or 0).tolist() if index else []
+            yield dict(zip(self.lead, at, strict=True)), plane
+
+
+def with_shapes(result: Result) -> Result:
+    """Return a result whose nuclei are measured in pixels, and in micrometers if that is possible.
+
+    Columns that need the image, and those of others, stay; a nucleus without a row gets one.
+    """
+    frame = Frame(micrometers=result.micrometers)
+    tables = [
+        insert_position(measure(plane, None, None, frame), position)
+        for position, plane in result.planes()
+    ]
+    shapes, known = pd.concat(tables).drop(columns="confidence"), result.table
+    keys = [name for name in (*result.lead, "label") if name in known]
+    if "label" in keys:
+        others = [name for name in known if name not in shapes]
+        shapes = shapes.merge(known[[*keys, *others]], on=keys, how="left")
+    return replace(result, table=shapes)

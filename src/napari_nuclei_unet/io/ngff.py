@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .units import to_micrometers
+
 # On zarr 2: what QuPath, Fiji and napari-ome-zarr all read.
 NGFF_VERSION = "0.4"
 NGFF_AXIS_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
@@ -34,6 +36,13 @@ class LabelsGrid:
         lengths = {len(self.shape), len(self.axes), len(self.scale), len(self.units)}
         if len(lengths) > 1 or not {"Y", "X"} <= set(self.axes):
             raise ValueError(f"These do not fit together: {self}")
+
+    @property
+    def micrometers(self) -> tuple[float, float] | None:
+        """Size of a pixel along Y and X, if known."""
+        by_axis = dict(zip(self.axes, zip(self.scale, self.units, strict=True), strict=True))
+        rows, columns = (to_micrometers(*by_axis[axis]) for axis in "YX")
+        return None if rows is None or columns is None else (rows, columns)
 
     def chunks(self, edge: int) -> tuple[int, ...]:
         """Return the chunk shape: one plane, at most ``edge`` pixels in Y and X."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..errors import UserError
+
 if TYPE_CHECKING:
     import pandas as pd
+
+TABLE_SUFFIX = "_nuclei.csv"
 
 
 def read_table(path: Path, **options: Any) -> Any:
@@ -14,6 +18,25 @@ def read_table(path: Path, **options: Any) -> Any:
     import pandas as pd  # in functions all over the package, as it takes longer than a dock to load
 
     return pd.read_csv(path, **options)
+
+
+def read_saved_table(path: Path) -> pd.DataFrame:
+    """Read a table of this program; also one that a spreadsheet has saved again.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline()
+        spreadsheet = {"sep": ";", "decimal": ","} if header.count(";") > header.count(",") else {}
+        return read_table(path, encoding="utf-8-sig", **spreadsheet)
+    except ValueError as error:  # also what is no UTF-8, and rows of other lengths
+        raise UserError(
+            f"The table {path} cannot be read: {str(error).splitlines()[0]}."
+        ) from error
 
 
 def write_table(

@@ -6,18 +6,25 @@ there are far fewer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .run_lengths import RunLengths, encode_run_lengths, split_into_row_bands
-from .shape import hull_area, perimeter
+from .intensities import compute_intensities, iter_run_values
+from .run_lengths import RunLengths, encode_run_lengths
+from .shape import HullRows, find_hull_rows, perimeter
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Columns of lengths, in units of the spacing.
+LENGTH_COLUMNS = (
+    "perimeter", "equivalent_diameter", "major_axis", "minor_axis", "feret_diameter",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,11 +39,14 @@ class Frame:
         Position of the part's first pixel in the plane.
     shape : (int, int) or None
         Of the whole plane; None: it ends where the part does.
+    micrometers : (float, float) or None
+        Size of a pixel along Y and X in micrometers, if known.
     """
 
     spacing: tuple[float, float] = (1.0, 1.0)
     offset: tuple[int, int] = (0, 0)
     shape: tuple[int, int] | None = None
+    micrometers: tuple[float, float] | None = None
 
 
 WHOLE_PLANE_FRAME = Frame()
@@ -71,33 +81,78 @@ def measure(
         A row for each nucleus, in the order of ids: ``label``; ``centroid_y`` and ``centroid_x`` in
         pixels of the plane; ``area`` (int64 where a pixel is 1 by 1), ``perimeter``,
         ``equivalent_diameter``, ``major_axis`` and ``minor_axis`` in units of the spacing;
-        ``eccentricity`` (0 is a circle) and ``solidity`` (1 is convex), both 0 to 1. With an image
-        ``mean_intensity``, of several channels their mean; ``min_``, ``max_`` and
-        ``std_intensity``, of several channels all four for each, named as in
-        ``mean_intensity_0``. ``confidence``, the mean probability, 0 to 1, or NaN; and
-        ``touches_border``, whether it has a pixel at the plane's edge. Without nuclei it has all
+        ``eccentricity`` (0 is a circle), 0 to 1; ``orientation``, the angle from the Y axis to
+        the major axis, -pi/2 to pi/2; ``aspect_ratio``, of the major to the minor axis, 1 or more;
+        ``circularity``, 4 pi area / perimeter ** 2 (1 is a circle), and NaN like the ratio where
+        it divides by 0; ``feret_diameter``, the largest distance between points of the outline,
+        in units of the spacing; ``solidity`` (1 is convex), 0 to 1. With an image
+        ``mean_intensity``, of several channels their mean; ``min_``, ``max_``, ``std_``,
+        ``median_`` and ``integrated_intensity`` (the sum), of several channels all for each, named
+        as in ``mean_intensity_0``. ``confidence``, the mean probability, 0 to 1, or NaN; and
+        ``touches_border``, whether it has a pixel at the plane's edge. Where the frame has
+        micrometers, also ``centroid_y_um``, ``centroid_x_um``, ``area_um2`` and all lengths, such
+        as ``perimeter_um``. Without nuclei it has all
         columns, and no row.
     """
     import pandas as pd  # takes longer to load than a dock
 
     runs = encode_run_lengths(labels)
-    centroid_y, centroid_x, axes = _compute_moments(runs, frame.spacing)
-    area = runs.area if frame.spacing == (1, 1) else runs.area * float(np.prod(frame.spacing))
+    hull = find_hull_rows(runs)
+    compute_shapes = partial(_compute_shapes, runs, labels, hull)
+    y, x = _compute_centroids(runs)
+    centroids = {"centroid_y": y + frame.offset[0], "centroid_x": x + frame.offset[1]}
+    shapes = compute_shapes(frame.spacing)
     return pd.DataFrame(
         {
             "label": runs.ids,
-            "centroid_y": centroid_y + frame.offset[0],
-            "centroid_x": centroid_x + frame.offset[1],
-            "area": area,
-            "perimeter": perimeter(runs, labels, frame.spacing),
-            "equivalent_diameter": np.sqrt(4 / np.pi * area),
-            **axes,
-            "solidity": runs.area / hull_area(runs),
-            **({} if image is None else _compute_intensities(runs, labels, image, channels)),
+            **centroids,
+            **shapes,
+            "solidity": runs.area / hull.area,
+            **({} if image is None else compute_intensities(runs, labels, image, channels)),
             "confidence": _mean_probability(runs, labels, nucleus),
             "touches_border": _touches_border(runs.boxes, labels.shape, frame),
+            **_convert_to_micrometers(centroids, shapes, compute_shapes, frame),
         }
     )
+
+
+def _compute_shapes(
+    runs: RunLengths, labels: NDArray[np.integer], hull: HullRows, spacing: tuple[float, float]
+) -> dict[str, NDArray[Any]]:
+    """Compute the columns of shapes, in units of a spacing."""
+    area = runs.area if spacing == (1, 1) else runs.area * float(np.prod(spacing))
+    around, axes = perimeter(runs, labels, spacing), _compute_ellipses(runs, spacing)
+    return {
+        "area": area,
+        "perimeter": around,
+        "equivalent_diameter": np.sqrt(4 / np.pi * area),
+        **axes,
+        "aspect_ratio": _divide(axes["major_axis"], axes["minor_axis"]),
+        "circularity": _divide(4 * np.pi * area, around**2),
+        "feret_diameter": hull.feret_diameter(spacing),
+    }
+
+
+def _convert_to_micrometers(
+    centroids: dict[str, NDArray[np.float64]],
+    shapes: dict[str, NDArray[Any]],
+    compute_shapes: Callable[[tuple[float, float]], dict[str, NDArray[Any]]],
+    frame: Frame,
+) -> dict[str, NDArray[np.float64]]:
+    """Compute the columns in micrometers; none if the size of a pixel is unknown."""
+    if (size := frame.micrometers) is None:
+        return {}
+    ratio = size[0] / frame.spacing[0]
+    if not np.isclose(ratio, size[1] / frame.spacing[1], rtol=1e-9):
+        shapes, ratio = compute_shapes(size), 1.0
+    at = {f"{name}_um": value * size[n] for n, (name, value) in enumerate(centroids.items())}
+    lengths = {f"{name}_um": shapes[name] * ratio for name in LENGTH_COLUMNS}
+    return {**at, "area_um2": shapes["area"] * ratio**2, **lengths}
+
+
+def _divide(one: NDArray[Any], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide; NaN where the divisor is 0, as of a nucleus that is a line or a pixel."""
+    return np.divide(one, other, out=np.full(other.shape, np.nan), where=other > 0)
 
 
 def bounding_boxes(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -119,12 +174,16 @@ def bounding_boxes(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDAr
     return runs.ids, runs.boxes
 
 
-def _compute_moments(
+def _compute_centroids(runs: RunLengths) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return runs.mean(runs.lengths * runs.rows), runs.mean(runs.lengths * runs.middles)
+
+
+def _compute_ellipses(
     runs: RunLengths, spacing: tuple[float, float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Compute centroids, and axes and eccentricity of ellipses with the same second moments."""
-    length, middle = runs.lengths, (runs.starts + runs.stops - 1) / 2
-    centroid_y, centroid_x = runs.mean(length * runs.rows), runs.mean(length * middle)
+) -> dict[str, NDArray[np.float64]]:
+    """Compute axes and direction of ellipses with the same second moments."""
+    length, middle = runs.lengths, runs.middles
+    centroid_y, centroid_x = _compute_centroids(runs)
     y, x = runs.rows - centroid_y[runs.owner], middle - centroid_x[runs.owner]
     yy = runs.mean(length * y * y) * spacing[0] ** 2
     xx = runs.mean(length * (x * x + (length**2 - 1) / 12)) * spacing[1] ** 2
@@ -132,55 +191,11 @@ def _compute_moments(
     half = (yy + xx) / 2
     apart = np.minimum(np.hypot((yy - xx) / 2, yx), half)  # more is a rounding error
     largest = half + apart
-    axes = {
+    return {
         "major_axis": 4 * np.sqrt(largest),
         "minor_axis": 4 * np.sqrt(half - apart),
         "eccentricity": np.sqrt(2 * apart / np.where(largest > 0, largest, 1)),
-    }
-    return centroid_y, centroid_x, axes
-
-
-def _compute_intensities(
-    runs: RunLengths,
-    labels: NDArray[np.integer],
-    image: NDArray[np.generic],
-    channels: Sequence[str],
-) -> dict[str, NDArray[np.float64]]:
-    """Compute the intensity columns of all channels of an image."""
-    if image.ndim == 2:
-        return _compute_channel(runs, labels, image)
-    numbers = [str(number) for number in range(image.shape[2])]
-    names = channels if len(set(channels)) == len(numbers) else numbers
-    columns = {
-        f"{column}_{name}": values
-        for name, channel in zip(names, np.moveaxis(image, 2, 0), strict=True)
-        for column, values in _compute_channel(runs, labels, channel).items()
-    }
-    return {"mean_intensity": np.mean([columns[f"mean_intensity_{n}"] for n in names], 0)} | columns
-
-
-def _compute_channel(
-    runs: RunLengths, labels: NDArray[np.integer], channel: NDArray[np.generic]
-) -> dict[str, NDArray[np.float64]]:
-    """Compute the intensity columns of one channel.
-
-    Squares of deviations are summed around the mean of each run, then around the nucleus' (Chan,
-    Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115).
-    """
-    total, least, most, squares = np.zeros((4, runs.rows.size))
-    for some, values, length, at in _iter_run_values(runs, labels, channel):
-        total[some] = np.add.reduceat(values, at)
-        least[some] = np.minimum.reduceat(values, at)
-        most[some] = np.maximum.reduceat(values, at)
-        values -= np.repeat(total[some] / length, length)
-        squares[some] = np.add.reduceat(values * values, at)
-    mean = runs.mean(total)
-    squares += runs.lengths * (total / runs.lengths - mean[runs.owner]) ** 2
-    return {
-        "mean_intensity": mean,
-        "min_intensity": runs.reduce_by_nucleus(np.minimum, least),
-        "max_intensity": runs.reduce_by_nucleus(np.maximum, most),
-        "std_intensity": np.sqrt(runs.mean(squares)),
+        "orientation": np.arctan2(2 * yx, yy - xx) / 2,
     }
 
 
@@ -191,22 +206,9 @@ def _mean_probability(
     if nucleus is None:
         return np.full(runs.ids.size, np.nan)
     total = np.zeros(runs.rows.size)
-    for some, values, _, at in _iter_run_values(runs, labels, nucleus):
+    for some, values, _, at in iter_run_values(runs, labels, nucleus):
         total[some] = np.add.reduceat(values, at)
     return runs.mean(total)
-
-
-def _iter_run_values(
-    runs: RunLengths, labels: NDArray[np.integer], values: NDArray[np.generic]
-) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield the pixel values of some runs at a time, with lengths and starts of these runs."""
-    for band in split_into_row_bands(labels.shape):
-        some = slice(*np.searchsorted(runs.rows, (band.start, band.stop)))
-        length = runs.lengths[some]
-        if length.size:
-            inside = values[band][labels[band] != 0].astype(np.float64)
-            inside[~np.isfinite(inside)] = 0
-            yield some, inside, length, np.cumsum(length) - length
 
 
 def _touches_border(

@@ -55,6 +55,11 @@ class RunLengths:
         return self.stops - self.starts
 
     @cached_property
+    def middles(self) -> NDArray[np.float64]:
+        """Column in the middle of each run."""
+        return (self.starts + self.stops - 1) / 2
+
+    @cached_property
     def area(self) -> NDArray[np.int64]:
         """Pixels of each nucleus."""
         return self.reduce_by_nucleus(np.add, self.lengths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -87,19 +88,65 @@ def _link_lengths(spacing: tuple[float, float]) -> NDArray[np.float64]:
     )
 
 
-def hull_area(runs: RunLengths) -> NDArray[np.int64]:
-    """Count the pixels of the convex hull of every nucleus, as scikit-image does.
+@dataclass(frozen=True, eq=False)
+class HullRows:
+    """Rows of the convex hulls of all nuclei: pixels whose centres are inside or on its border.
 
-    It is the hull of the midpoints of all pixel edges; pixels count whose centres are inside or on
-    its border.
+    They are those of scikit-image: of the hull of the midpoints of all pixel edges.
+
+    Attributes
+    ----------
+    owner, rows, left, right : ndarray, shape (m,)
+        Nucleus, row, and first and last column, sorted by nucleus and row.
+    first : ndarray, shape (n,)
+        Position at which each nucleus begins.
+    """
+
+    owner: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+    @property
+    def area(self) -> NDArray[np.int64]:
+        """Pixels of each hull."""
+        return np.asarray(np.add.reduceat(self.right - self.left + 1, self.first))
+
+    def feret_diameter(self, spacing: tuple[float, float]) -> NDArray[np.float64]:
+        """Compute the largest distance between two points of each outline.
+
+        Parameters
+        ----------
+        spacing : (float, float)
+            Size of a pixel along Y and X.
+
+        Returns
+        -------
+        ndarray, shape (n,), float64
+            In units of the spacing; the outline runs through the midpoints of pixel edges.
+        """
+        sides = [_left_outline(self.owner, self.rows, side) for side in (self.left, -self.right)]
+        owner, y = (np.concatenate([side[at] for side in sides]) for at in (0, 1))
+        x = np.concatenate([sides[0][2], -sides[1][2]])
+        order = np.argsort(owner, kind="stable")
+        owner, y, x = owner[order], y[order] * spacing[0] / 2, x[order] * spacing[1] / 2
+        first = np.flatnonzero(find_changes(owner))
+        farthest = np.zeros(owner.size)
+        # all pairs of corners, of which a nucleus has few
+        for apart in range(1, int(np.diff(first, append=owner.size).max(initial=0))):
+            same = np.flatnonzero(owner[apart:] == owner[:-apart])
+            squared = (y[same + apart] - y[same]) ** 2 + (x[same + apart] - x[same]) ** 2
+            farthest[same] = np.maximum(farthest[same], squared)
+        return np.asarray(np.sqrt(np.maximum.reduceat(farthest, first)))
+
+
+def find_hull_rows(runs: RunLengths) -> HullRows:
+    """Find the rows of the convex hull of every nucleus.
 
     Parameters
     ----------
     runs : RunLengths
-
-    Returns
-    -------
-    ndarray, shape (n,), int64
     """
     row, owner = runs.rows[runs.order], runs.owner[runs.order]
     first = np.flatnonzero(find_changes(owner, row))
@@ -107,14 +154,18 @@ def hull_area(runs: RunLengths) -> NDArray[np.int64]:
     owner, row = owner[first], row[first]
     left, right = runs.starts[runs.order[first]], runs.stops[runs.order[last]] - 1
     height = runs.boxes[:, 2] - runs.boxes[:, 0]
-    area = height.copy()
     parts = np.flatnonzero(np.diff(np.cumsum(height) // HULL_ROWS)) + 1
+    found: list[list[NDArray[np.int64]]] = [[], []]
     for begin, end in pairwise([0, *parts.tolist(), height.size]):
         some = slice(*np.searchsorted(owner, (begin, end)))
-        for chain in (left, -right):  # mirrored, the right side is a left one
-            points = _left_outline(owner[some] - begin, row[some], chain[some])
-            area[begin:end] -= _sum_columns(*points, end - begin)
-    return area
+        for side, chain in zip(found, (left, -right), strict=True):  # mirrored, it is a left one
+            side.append(_hull_columns(*_left_outline(owner[some], row[some], chain[some])))
+    start = np.cumsum(height) - height
+    within = np.arange(height.sum()) - np.repeat(start, height)
+    return HullRows(
+        np.repeat(np.arange(height.size), height), within + np.repeat(runs.boxes[:, 0], height),
+        np.concatenate(found[0]), -np.concatenate(found[1]), start,
+    )  # fmt: skip
 
 
 def _left_outline(
@@ -157,15 +208,14 @@ def _hull_corners(
     return owner[corners], y[corners], x[corners]
 
 
-def _sum_columns(
-    owner: NDArray[np.int64], y: NDArray[np.int64], x: NDArray[np.int64], count: int
+def _hull_columns(
+    owner: NDArray[np.int64], y: NDArray[np.int64], x: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Sum the first column that is not left of the corners over the rows of each nucleus."""
+    """Return the first column that is not left of the corners, for all rows of each nucleus."""
     edge = np.flatnonzero(owner[1:] == owner[:-1])
     first, stop = (y[edge] + 1) // 2, (y[edge + 1] + 1) // 2
     rows = stop - first
     row = np.arange(rows.sum()) + np.repeat(first - np.cumsum(rows) + rows, rows)
     edge = np.repeat(edge, rows)
     high, wide = y[edge + 1] - y[edge], x[edge + 1] - x[edge]
-    column = -(-(x[edge] * high + wide * (2 * row - y[edge])) // (2 * high))
-    return np.bincount(owner[edge], column, count).astype(np.int64)
+    return np.asarray(-(-(x[edge] * high + wide * (2 * row - y[edge])) // (2 * high)))

@@ -175,3 +175,19 @@ def check_linking(lead: str, join: str | None, follow: bool) -> None:
             "Nuclei are tracked in planes, and here are slices, too: choose one position on axis Z "
             "with `planes`."
         )
+
+
+def to_napari_tracks(
+    table: pd.DataFrame,
+) -> tuple[NDArray[np.float64], dict[int, list[int]]]:
+    """Convert a table of tracks to napari's array of vertices and graph ``{daughter: [mother]}``.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As in :class:`LinkedLabels`.
+    """
+    axes = [name for name in table if name not in ("track", "parent", "t", "y", "x")]
+    vertices = table[["track", "t", *axes, "y", "x"]].to_numpy(np.float64)
+    born = table.loc[table["parent"] > 0, ["track", "parent"]]
+    return vertices, {child: [mother] for child, mother in born.to_numpy().tolist()}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...arrays.boxes import Box, enclose_boxes, stack_boxes
 from .edit_history import EditHistory, LayerEdit, box_intersects_plane
+from .foreign_columns import ForeignColumns
 from .label_ids import LabelsIndex, crop_plane_index, index_plane_axes, plane_key
 from .measure_queue import MeasureQueue
 from .measurements import BOX_COLUMNS, MeasurementSource, measure_box
@@ -87,7 +88,7 @@ class FeaturesTable:
         self._data = weakref.ref(layer.data)
         # rows of nuclei before edits, so that undo restores every column
         self._known_rows: dict[str, dict[str, Any]] = {}
-        self._published_columns: set[str] = set()
+        self._foreign = ForeignColumns()
         self._published: pd.DataFrame | None = None  # None: it is outdated
         layer.events.data.connect(self._on_data)
         for name in GEOMETRY_ATTRIBUTES:
@@ -152,7 +153,8 @@ class FeaturesTable:
             Whether the labels are new; else unchanged nuclei keep the values that cannot be
             measured.
         """
-        columns = {"label": rows["label"] + id_offset, STATE_COLUMN: UNREVIEWED}
+        states = rows[STATE_COLUMN].fillna(UNREVIEWED) if STATE_COLUMN in rows else UNREVIEWED
+        columns = {"label": rows["label"] + id_offset, STATE_COLUMN: states}
         plane = PlaneFeatures(index, measurement_source, rows.assign(**columns))
         before = self.planes.get(plane_key(index))
         self.planes[plane_key(index)] = plane
@@ -161,6 +163,8 @@ class FeaturesTable:
         self._known_rows.clear()  # the image may be a different one
         if before is not None:
             _carry_over_states(before, plane, labels_are_new)
+            if labels_are_new and self._foreign.are_in(self.layer.features, plane.rows):
+                self._foreign.forget(_changed_labels(before, plane))
         self.history.update_known_values()
 
     def set_state(self, plane: PlaneFeatures, label: int, state: str) -> None:
@@ -174,6 +178,7 @@ class FeaturesTable:
         if (plane := self.plane(index)) is None:
             return
         labels = ids[plane.rows["label"]].astype(np.int64)
+        self._foreign.relabel(dict(zip(plane.rows["label"], labels.tolist(), strict=True)))
         plane.rows, self._published = _sort_rows(plane.rows.assign(label=labels)), None
 
     def _remeasure(self, plane: PlaneFeatures, box: Box, ids: NDArray[np.integer]) -> None:
@@ -219,15 +224,8 @@ class FeaturesTable:
         """Set ``features`` of the layer, if any plane was measured; foreign columns stay."""
         if not self.planes:
             return
-        layer, table = self.layer, self._build_table()
-        before = layer.features
-        ours = self._published_columns | set(table)
-        foreign = [name for name in before if name not in ours]
-        self._published_columns = set(table)
-        if foreign and "index" in before:
-            rows = before.drop_duplicates("index").set_index("index")[foreign]
-            table = table.join(rows, on="index")
-        layer.features = table
+        layer = self.layer
+        layer.features = self._foreign.join(self._build_table(), layer.features)
         self._published = layer.features
 
     def publish_changes(self) -> None:
@@ -327,6 +325,13 @@ def _carry_over_states(before: PlaneFeatures, plane: PlaneFeatures, labels_are_n
     if not labels_are_new:
         lost = [name for name in old if name not in rows or rows[name].isna().all()]
         rows[lost] = known[lost]
+
+
+def _changed_labels(before: PlaneFeatures, plane: PlaneFeatures) -> list[int]:
+    """Return the labels of nuclei of before that are not the same nuclei now."""
+    keys = set(_nucleus_keys(plane, plane.rows))
+    pairs = zip(before.rows["label"], _nucleus_keys(before, before.rows), strict=True)
+    return [label for label, key in pairs if key not in keys]
 
 
 def _sort_rows(rows: pd.DataFrame) -> pd.DataFrame:

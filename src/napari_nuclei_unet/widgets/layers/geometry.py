@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # Approximate sine of the angle below which steps count as parallel: above the rounding error in
 # single precision, or beside a large translation; below the shear of any microscope.
 FLAT = 1e-6
+# Vertices of the polygon that approximates an ellipse.
+ELLIPSE_VERTICES = 64
 
 
 def full_resolution_data(image: Image) -> Any:
@@ -163,3 +166,13 @@ def is_flat(linear: NDArray[np.floating], axes: list[int] | None = None) -> bool
     steps = linear / length
     steps = steps if axes is None else steps[np.ix_(axes, axes)]
     return bool(np.linalg.svd(steps, compute_uv=False)[-1] < FLAT)
+
+
+def shape_outline(corners: Any, kind: str) -> NDArray[np.float64]:
+    """Return the vertices of a shape; an ellipse, in its box, becomes a polygon of many."""
+    if kind != "ellipse":
+        return np.asarray(corners, float)
+    centre = np.mean(corners, axis=0)
+    width, height = (np.asarray(corners[i]) - np.asarray(corners[0]) for i in (1, 3))
+    angles = np.linspace(0, 2 * math.pi, ELLIPSE_VERTICES, endpoint=False)[:, None]
+    return np.asarray(centre + np.cos(angles) * width / 2 + np.sin(angles) * height / 2)

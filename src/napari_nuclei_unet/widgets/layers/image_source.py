@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from .geometry import (
     layer_shape,
     pixel_to_world,
     plane_on_view,
+    shape_outline,
     viewer_unit_lengths,
     world_to_positions,
 )
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 WHOLE_IMAGE, VISIBLE_REGION = "whole image", "what the view shows"
 CanvasSize = tuple[int, int] | None
-# Vertices of the polygon that approximates an ellipse.
-ELLIPSE_VERTICES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,16 +300,6 @@ def create_shapes_layer(source: ImageSource, polygons: Sequence[Any], name: str)
         outlines, shape_type="polygon", name=name, face_color="transparent", edge_color="yellow",
         **placement.geometry,
     )  # fmt: skip
-
-
-def shape_outline(corners: Any, kind: str) -> NDArray[np.float64]:
-    """Return the vertices of a shape; an ellipse, in its box, becomes a polygon of many."""
-    if kind != "ellipse":
-        return np.asarray(corners, float)
-    centre = np.mean(corners, axis=0)
-    width, height = (np.asarray(corners[i]) - np.asarray(corners[0]) for i in (1, 3))
-    angles = np.linspace(0, 2 * math.pi, ELLIPSE_VERTICES, endpoint=False)[:, None]
-    return np.asarray(centre + np.cos(angles) * width / 2 + np.sin(angles) * height / 2)
 
 
 def _is_on_plane(

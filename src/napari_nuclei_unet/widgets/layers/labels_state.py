@@ -21,6 +21,7 @@ from ..common.lifetime import delete_with
 from .checksum import array_crc32
 from .features import FeaturesTable
 from .label_ids import LabelIds, LabelsIndex, plane_key
+from .saved_table import adopt_saved_table
 
 
 class PlaneState(Enum):
@@ -99,6 +100,7 @@ class LabelsState:
         self._parts: dict[tuple[int | None, ...], list[WrittenPart]] = {}
         self._writes = 0
         self.features = FeaturesTable(layer)
+        adopt_saved_table(self.features)
         self.busy = ""
         layer.events.paint.connect(self._on_paint)
         delete_with(layer, self.features.queue)

@@ -28,6 +28,10 @@ REGION_KEY = "napari_nuclei_unet_region_of"
 # Marks the layer that shows the probability map of an image.
 PROBABILITY_KEY = "napari_nuclei_unet_probability_of"
 
+# Says that features of labels are those of a file, in pixels: the position of their first plane in
+# the image, on each axis before that of the plane.
+SAVED_TABLE_KEY = "napari_nuclei_unet_saved_table"
+
 METADATA_KEY = "napari_nuclei_unet"
 
 _Layer = TypeVar("_Layer", bound=Layer)

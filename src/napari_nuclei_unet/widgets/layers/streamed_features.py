@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...labels.regionprops import LENGTH_COLUMNS
 from .measurements import BOX_COLUMNS, CENTROID_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns in pixels, and columns that depend on the aspect ratio of a pixel.
-LENGTH_COLUMNS = ["perimeter", "equivalent_diameter", "major_axis", "minor_axis"]
-SHAPE_COLUMNS = ["perimeter", "major_axis", "minor_axis", "eccentricity"]
+# Columns that depend on the aspect ratio of a pixel.
+SHAPE_COLUMNS = [
+    "perimeter", "major_axis", "minor_axis", "eccentricity", "orientation", "aspect_ratio",
+    "circularity", "feret_diameter",
+]  # fmt: skip
 
 
 def select_plane_rows(
@@ -40,6 +43,7 @@ def select_plane_rows(
     pandas.DataFrame
         With ``BOX_COLUMNS``, which enclose the nuclei: the file has no exact ones.
     """
+    table = table.drop(columns=[name for name in table if name.endswith(("_um", "_um2"))])
     on_plane = (table[list(columns)] == list(columns.values())).all(axis=1)
     rows = table[on_plane].drop(columns=list(columns)).sort_values("label", ignore_index=True)
     centres = rows[CENTROID_COLUMNS].to_numpy(np.float64)
@@ -47,9 +51,11 @@ def select_plane_rows(
     boxes = np.hstack([np.floor(centres - half), np.ceil(centres + half) + 1])
     rows[BOX_COLUMNS] = np.clip(boxes, 0, [*shape, *shape]).astype(np.int64)
     size = float(np.sqrt(np.prod(spacing)))
+    lengths, shapes = ([name for name in names if name in rows]  # earlier versions had fewer
+                       for names in (LENGTH_COLUMNS, SHAPE_COLUMNS))  # fmt: skip
     if spacing != (1, 1):
-        rows[LENGTH_COLUMNS] *= size
+        rows[lengths] *= size
         rows["area"] = rows["area"] * size**2
     if not np.isclose(*spacing):
-        rows[SHAPE_COLUMNS] = np.nan
+        rows[shapes] = np.nan
     return rows

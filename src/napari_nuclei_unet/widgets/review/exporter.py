@@ -21,6 +21,8 @@ from .target_form import LABELS_NEEDED, ReviewTarget, TargetForm
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+# A longer end of a name after a dot is no suffix, as in "3.control_cells".
+MAX_SUFFIX_LENGTH = 7
 SAVING_ANOTHER_FILE = "Another file is being saved: save again when that is done."
 
 
@@ -169,15 +171,9 @@ class LabelsExporter(QObject):
 
 
 def add_suffix(path: str, suffix: str) -> str:
-    """Append the chosen suffix to a path, unless it has the suffix of a known format.
+    """Append the chosen suffix to a path that has none.
 
-    Dialogs change .csv into .tif where .ome.tif is chosen.
+    Of one that has another, such as .xlsx, saving says which there are.
     """
-    from ...export import FORMATS
-
-    lower = path.lower()
-    if suffix.endswith(".tif") and lower.endswith((".tif", ".tiff")):
-        return path
-    if any(lower.endswith(known) for known in (*FORMATS, ".ome.tiff")):
-        return path
-    return path + suffix
+    given = Path(path).suffix[1:]
+    return path if given.isalpha() and len(given) <= MAX_SUFFIX_LENGTH else path + suffix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from ..layers.checksum import array_crc32
 from ..layers.geometry import full_resolution_data, pixel_to_world
 from ..layers.labels_record import get_record_entries
 from ..layers.labels_state import LabelsState
-from .measure_task import measured_plane_axes
+from .measure_task import MAX_MEASURED_PIXELS, measured_plane_axes
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -36,10 +37,14 @@ def save_steps(path: str, result: Result) -> Generator[Step, Stop, tuple[Path, b
     """
     # formats of files are imported when they are needed: the dock opens faster
     from ...export import save
+    from ...export.result import with_shapes
+    from ...export.save import is_ome_tiff
 
     yield Step(0, 1)
     in_memory = isinstance(result.labels, np.ndarray)
     checksum = array_crc32(result.labels) if in_memory else 0
+    if not is_ome_tiff(path) and math.prod(result.labels.shape) <= MAX_MEASURED_PIXELS:
+        result = with_shapes(result)
     saved = save(path, result)
     return saved, not in_memory or array_crc32(result.labels) == checksum
 

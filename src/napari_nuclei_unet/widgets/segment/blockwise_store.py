@@ -97,6 +97,8 @@ def _store_job(
     source = request.source
     planes = [source.at_plane(index) for index in plane_indices]
     run = _identify_file_run(request, plane_indices, place) or _identify_layer_run(request, planes)
+    grid = _labels_grid(place, run.axes)
+    micrometers = grid.micrometers if run.micrometers is None else run.micrometers
     return StoreJob(
         files=_choose_files(run),
         fingerprint=run.fingerprint,
@@ -108,9 +110,14 @@ def _store_job(
             )
             for plane, columns in zip(planes, run.columns, strict=True)
         ],
-        grid=_labels_grid(place, run.axes),
+        grid=grid,
         block_params=BlockParams(
-            request.model, request.params, request.device, source.region, limits.block_size
+            request.model,
+            request.params,
+            request.device,
+            source.region,
+            limits.block_size,
+            micrometers,
         ),
         image=_LayerFile(_lazy_source_path(source)),
         describe=partial(_describe, request),
@@ -188,12 +195,15 @@ class _RunIdentity:
         A letter for every axis of the image, or of the labels.
     columns : sequence of dict
         What the table says of the position of each plane.
+    micrometers : (float, float) or None
+        Size of a pixel in the file, which the layer may not have.
     """
 
     stem: str
     fingerprint: dict[str, Any]
     axes: str
     columns: Sequence[dict[str, int]]
+    micrometers: tuple[float, float] | None = None
 
 
 def _identify_file_run(
@@ -204,8 +214,9 @@ def _identify_file_run(
     None: it is another run, or our reader reads the file otherwise.
     """
     from ...batch.inputs import find_inputs, select_scene
-    from ...batch.job import JobSettings, open_job
+    from ...batch.job import open_job
     from ...batch.outputs import OutputOptions
+    from ...batch.settings import JobSettings
 
     if (file := find_sampled_file(request.source)) is None:
         return None
@@ -224,7 +235,10 @@ def _identify_file_run(
     selection = job.selection
     if selection.plane_indices != list(plane_indices) or selection.shape != tuple(place.shape):
         return None
-    return _RunIdentity(image.stem, job.fingerprint, selection.label_axes, selection.plane_columns)
+    return _RunIdentity(
+        image.stem, job.fingerprint, selection.label_axes, selection.plane_columns,
+        job.grid.micrometers,
+    )  # fmt: skip
 
 
 def _identify_layer_run(request: SegmentRequest, planes: Sequence[ImageSource]) -> _RunIdentity:

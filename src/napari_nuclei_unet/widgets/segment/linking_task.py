@@ -148,7 +148,11 @@ class LinkingTask(Task):
         self._state.busy = ""
 
     def _show_tracks(self, labels: Labels, linked: LinkedLabels) -> None:
-        data, graph = _to_napari_tracks(linked)
+        # imports pandas, which would delay the start of napari
+        from ...tracking.linking import to_napari_tracks
+
+        assert linked.tracks is not None  # they were linked over time
+        data, graph = to_napari_tracks(linked.tracks)
         if not len(data):  # napari takes no empty tracks
             return
         active = self._viewer.layers.selection.active
@@ -191,12 +195,3 @@ def _write_linked_ids(layer: Labels, output: LinkingTaskOutput) -> None:
     table.publish()
     state.ids.note_used_id(output.linked.count)
     layer.refresh()
-
-
-def _to_napari_tracks(linked: LinkedLabels) -> tuple[NDArray[np.float64], dict[int, list[int]]]:
-    """Convert tracks to napari's array of vertices and graph ``{daughter: [mother]}``."""
-    table: Any = linked.tracks
-    axes = [name for name in table if name not in ("track", "parent", "t", "y", "x")]
-    vertices = table[["track", "t", *axes, "y", "x"]].to_numpy(np.float64)
-    born = table.loc[table["parent"] > 0, ["track", "parent"]]
-    return vertices, {child: [mother] for child, mother in born.to_numpy().tolist()}

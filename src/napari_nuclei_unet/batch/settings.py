@@ -1,0 +1,60 @@
+"""Settings of a run, the same for every image."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..arrays.axes import Channel, Colour
+from ..arrays.roi import Region
+from ..arrays.selection import Positions
+from ..limits import DEFAULT_LIMITS, Limits
+from ..models.model import Model
+from ..params import SegmentParams
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """Settings of a run, for every image.
+
+    Attributes
+    ----------
+    model : Model
+    model_name : str
+        By which ``load_model`` finds it, here and on other machines.
+    params : SegmentParams
+    device : {"auto", "cpu", "cuda", "mps"}
+    axes, planes, channel
+        As in ``selection.select_planes``.
+    level : int
+        Of a pyramid.
+    region : Region, optional
+        In pixels of full resolution.
+    join : str, optional
+        Letter of the axis along which nuclei are joined.
+    track : bool
+        Whether nuclei are tracked over time.
+    is_mixed : bool
+        Whether images without channels may be among them, for which ``channel`` is ignored;
+        otherwise it is an error for them.
+    has_multichannel : bool
+        Whether images with channels of their own are among them: then a number is no colour of
+        the RGB images.
+    limits : Limits
+    """
+
+    model: Model
+    model_name: str
+    params: SegmentParams = dataclasses.field(default_factory=SegmentParams)
+    device: str = "auto"
+    axes: str | None = None
+    planes: Sequence[Positions] = ()
+    channel: Channel | Colour | None = None
+    level: int = 0
+    region: Region | None = None
+    join: str | None = None
+    track: bool = False
+    is_mixed: bool = False
+    has_multichannel: bool = False
+    limits: Limits = DEFAULT_LIMITS

@@ -1,0 +1,74 @@
+"""``convert``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import UserError
+from ._common import Commands, print_error
+
+# What follows the name of a result in each format.
+ENDINGS = {
+    "csv": "_nuclei.csv",
+    "geojson": "_nuclei.geojson",
+    "rois": "_rois.zip",
+    "ome-tiff": "_labels.ome.tif",
+}
+
+
+def add_convert_command(commands: Commands) -> None:
+    """Add the command ``convert``."""
+    convert = commands.add_parser(
+        "convert", help="convert labels for other programs: tables, outlines, OME-TIFF"
+    )
+    convert.add_argument("paths", nargs="+", type=Path, metavar="LABELS")
+    convert.add_argument(
+        "--to", required=True, type=_parse_formats, metavar="FORMAT",
+        help=f"one or more of {', '.join(ENDINGS)}, with commas between them",
+    )  # fmt: skip
+    convert.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where files go; default: beside the labels"
+    )
+    convert.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    convert.set_defaults(command=run_convert)
+
+
+def _parse_formats(text: str) -> list[str]:
+    formats = [part.strip() for part in text.split(",")]
+    if unknown := [part for part in formats if part not in ENDINGS]:
+        raise argparse.ArgumentTypeError(
+            f"'{unknown[0]}': choose among {', '.join(ENDINGS)}, with commas between them"
+        )
+    return list(dict.fromkeys(formats))
+
+
+def run_convert(args: argparse.Namespace) -> int:
+    """Convert labels, one after the other; a bad one does not stop the rest."""
+    failed = False
+    for path in args.paths:
+        try:
+            for target in _convert(path, args):
+                print(target)
+        except (UserError, OSError) as error:
+            print_error(error)
+            failed = True
+    return 2 if failed else 0
+
+
+def _convert(path: Path, args: argparse.Namespace) -> Iterator[Path]:
+    """Write all files of some labels, and yield the path of each."""
+    # in the functions, so that --help does not load pandas
+    from ..export.read import read_result
+    from ..export.result import with_shapes
+    from ..export.save import save
+
+    result = read_result(path)
+    targets = [(args.out or path.parent) / f"{result.name}{ENDINGS[kind]}" for kind in args.to]
+    if existing := [target for target in targets if target.exists() and not args.overwrite]:
+        raise UserError(f"{existing[0]} exists: choose another folder, or `overwrite` it.")
+    if not len(result.table.columns) and {"csv", "geojson"} & set(args.to):
+        result = with_shapes(result)
+    for target in targets:
+        yield save(target, result)

@@ -1,0 +1,154 @@
+"""Reading of results: labels, with the table that lies beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..arrays.selection import DEFAULT_AXES
+from ..errors import UserError
+from ..io.labels import LABELS_ENDING, read_record
+from ..io.lazy_images import image_stem
+from ..io.ome_zarr import LabelsStore
+from ..io.open import open_lazily
+from ..io.readers.ome_zarr import is_zarr
+from ..io.tables import TABLE_SUFFIX, read_saved_table
+from ..provenance.record import Provenance
+from .result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def read_result(path: str | Path) -> Result:
+    """Read labels, and the table of nuclei beside them.
+
+    Parameters
+    ----------
+    path : str or Path
+        Labels of this program as TIFF, OME-TIFF or OME-Zarr, or labels of another one as TIFF.
+
+    Returns
+    -------
+    Result
+        Labels of OME-Zarr are read when they are sliced. The table is that of
+        ``<name>_nuclei.csv`` beside ``<name>_labels.ome.tif``, also if a spreadsheet has saved it
+        with semicolons and decimal commas; empty if there is none.
+
+    Raises
+    ------
+    UserError
+        If these are no labels, or not finished, or the table does not belong to them.
+    """
+    path = Path(path)
+    result = read_labels_of_result(path)
+    table = path.with_name(f"{_stem(path)}{TABLE_SUFFIX}")
+    if not table.is_file():
+        return result
+    rows = _check_table(read_saved_table(table), table, result)
+    known = dataclasses.replace(result, table=rows)
+    if isinstance(known.labels, np.ndarray):  # others may be larger than memory
+        _check_nuclei(known, table, path)
+    return known
+
+
+def read_labels_of_result(path: str | Path) -> Result:
+    """Read labels without their table.
+
+    Raises
+    ------
+    UserError
+        If these are no labels, or not finished.
+    """
+    path = Path(path)
+    return _read_store(path) if is_zarr(path) else _read_tiff(path)
+
+
+def _stem(path: Path) -> str:
+    return image_stem(path).removesuffix(LABELS_ENDING)
+
+
+def _read_store(path: Path) -> Result:
+    store = LabelsStore.open_existing(path)
+    if not store.finished:
+        raise UserError(f"The labels {path} are not finished: run their command again.")
+    grid = store.grid
+    return _create(path, store.labels, grid.axes, (grid.scale, grid.units), store.record)
+
+
+def _read_tiff(path: Path) -> Result:
+    image = open_lazily(path)
+    labels = image.pixels[...]
+    if labels.dtype.kind not in "ui":
+        raise UserError(
+            f"{path} holds no labels: whole numbers are needed, these are {labels.dtype}."
+        )
+    axes = image.axes or DEFAULT_AXES[-labels.ndim :]
+    return _create(path, labels, axes, (image.scale, image.units), read_record(path) or {})
+
+
+def _create(
+    path: Path,
+    labels: Any,
+    axes: str,
+    pixel_size: tuple[tuple[float, ...], tuple[str | None, ...]],
+    record: dict[str, Any],
+) -> Result:
+    """Create a result without its table, whose planes have their positions in the image."""
+    return Result(
+        labels, {}, axes, *pixel_size, record, _stem(path), _read_starts(record, axes[:-2])
+    )
+
+
+def _read_starts(record: dict[str, Any], lead: str) -> tuple[int, ...]:
+    """Return the first selected position on each axis; 0 where the record does not say."""
+    try:
+        source = Provenance.from_json(record).source
+    except UserError:
+        source = None
+    if source is None:
+        return ()
+    free = [name for name in source.axes if name not in "CYX"]
+    texts = dict(zip(free, map(str, source.planes), strict=False))
+    firsts = (texts.get(name, "").partition("-")[0] for name in lead)
+    return tuple(int(first) if first.isdecimal() else 0 for first in firsts)
+
+
+def _check_table(table: pd.DataFrame, path: Path, result: Result) -> pd.DataFrame:
+    """Raise an error for a table that does not say which nucleus a row is."""
+    missing = [name for name in ("label", *result.lead) if name not in table]
+    if missing:
+        raise UserError(
+            f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
+            "back, or move it away."
+        )
+    keys = table[["label", *result.lead]]
+    whole = all(column.dtype.kind in "iu" for _, column in keys.items())
+    if not whole or keys.duplicated().any():
+        raise UserError(
+            f"{path} must name each nucleus once, by a whole number in the column label: mend it, "
+            "or move it away."
+        )
+    return table
+
+
+def _check_nuclei(result: Result, table: Path, labels: Path) -> None:
+    """Raise an error for a table of other nuclei than those in the labels."""
+    rows = result.table[[*result.lead, "label"]].itertuples(index=False, name=None)
+    known, present = set(rows), set(_iter_nuclei(result))
+    if known != present:
+        raise UserError(
+            f"{table} does not belong to {labels}: {len(known - present):,} of its nuclei are not "
+            f"there, and {len(present - known):,} of those there are not in it. Measure them "
+            "again, or move it away."
+        )
+
+
+def _iter_nuclei(result: Result) -> Iterator[tuple[int, ...]]:
+    for position, plane in result.planes():
+        for label in np.unique(plane[plane > 0]).tolist():
+            yield (*position.values(), label)

@@ -1,0 +1,53 @@
+"""Names of parameters in messages, and changes of parameters by name."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+from ..errors import UserError
+from .segment import SegmentParams
+from .train import TrainParams
+
+P = TypeVar("P", SegmentParams, TrainParams)
+
+# What messages may name, and what the window calls it: a control by its label, in quotes; what
+# has none there in plain words.
+PARAMETER_LABELS = {
+    one.name: f"'{one.metadata['label'].partition(' (')[0]}'"
+    for params in (SegmentParams, TrainParams)
+    for one in fields(params)
+} | {
+    "axes": "the axis labels of the layer",
+    "black": "the black point ('Brightness')",
+    "channel": "'Channel'",
+    "encoder_weights": "encoder weights",
+    "format": "the format",
+    "groups": "groups",
+    "join": "'Join slices'",
+    "level": "'Level'",
+    "model": "'Model'",
+    "overwrite": "overwrite",
+    "planes": "'Planes'",
+    "region": "'Region'",
+    "resume": "'Resume'",
+    "scene": "the image in its file",
+    "scheduler": "the scheduler",
+    "track": "'Link over time'",
+    "white": "the white point ('Brightness')",
+}
+
+
+def with_changes(params: P, changes: dict[str, Any]) -> P:
+    """Replace parameters by name, with checks of names and values.
+
+    Raises
+    ------
+    UserError
+        If a parameter does not exist, or from :func:`check_bounds`.
+    """
+    known = [entry.name for entry in fields(params)]
+    for name in changes:
+        if name not in known:
+            raise UserError(f"There is no parameter '{name}': choose among {', '.join(known)}.")
+    return replace(params, **changes)

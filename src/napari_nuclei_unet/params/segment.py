@@ -1,0 +1,129 @@
+"""Parameters of segmentation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import UserError
+from ..fields import check_bounds, parameter
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+# Of images: no value of float64 that can be computed with is larger.
+MAX_INTENSITY = 1e300
+
+
+@dataclass(frozen=True)
+class SegmentParams:
+    """Parameters of segmentation.
+
+    ``None`` means: the value tuned for the model; diameter, black and white point are measured.
+    """
+
+    diameter: float | None = parameter(
+        None,
+        "Diameter (px)",
+        "Typical diameter of the nuclei. It is measured where it is not given; images with very "
+        "small or very large nuclei are zoomed for the network.",
+        min=1.0,
+        max=5000.0,
+        step=1.0,
+    )
+    threshold: float | None = parameter(
+        None,
+        "Nucleus threshold",
+        "How sure the model must be that a pixel belongs to a nucleus. "
+        "Lower finds more and larger nuclei.",
+        min=0.01,
+        max=0.99,
+        step=0.01,
+    )
+    separation: float | None = parameter(
+        None,
+        "Separation",
+        "How readily touching nuclei are parted. Higher parts more, and may split one nucleus.",
+        min=0.01,
+        max=0.99,
+        step=0.01,
+    )
+    confidence: float | None = parameter(
+        None,
+        "Confidence",
+        "How sure the model must be of a nucleus as a whole. Lower keeps more doubtful ones.",
+        min=0.0,
+        max=0.99,
+        step=0.01,
+    )
+    minimum_area: int | None = parameter(
+        None,
+        "Smallest area (px)",
+        "Nuclei with fewer pixels are left out. 0 in the form: the model's own.",
+        min=1,
+        max=1_000_000,
+        step=1,
+        slider=500,
+    )
+    tile: int = parameter(
+        0,
+        "Tile size (px, 0: auto)",
+        "Edge of the squares that go through the network, without the overlap. "
+        "0: chosen from the free memory. The result does not depend on it.",
+        min=0,
+        max=16_384,
+        step=16,
+    )
+    batch: int = parameter(
+        0,
+        "Tiles at a time (0: auto)",
+        "How many tiles go through the network together. 0: chosen from the device.",
+        min=0,
+        max=256,
+        step=1,
+    )
+    precision: str = parameter(
+        "auto",
+        "Precision",
+        "Number format of the network. auto: bf16 or fp16 where this device is faster with it, "
+        "else fp32.",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+    black: float | None = parameter(
+        None,
+        "Black point",
+        "Intensity that is black to the network, as is what lies below. It is measured in each "
+        "plane where it is not given.",
+        min=-MAX_INTENSITY,
+        max=MAX_INTENSITY,
+        in_form=False,
+    )
+    white: float | None = parameter(
+        None,
+        "White point",
+        "Intensity that is white to the network, as is what lies above. It is measured in each "
+        "plane where it is not given.",
+        min=-MAX_INTENSITY,
+        max=MAX_INTENSITY,
+        in_form=False,
+    )
+    gamma: float | None = parameter(
+        None,
+        "Gamma",
+        "Exponent of what lies between black and white; below 1 dim nuclei become brighter.",
+        min=0.01,
+        max=100.0,
+        in_form=False,
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if self.black is not None and self.white is not None and not self.black < self.white:
+            raise UserError(
+                f"`black` must be lower than `white`: they are {self.black:g} and {self.white:g}."
+            )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what affects the result; results from before there was brightness count, too."""
+        values = asdict(self)
+        del values["batch"]  # the number of tiles in a batch changes nothing
+        newer = ("black", "white", "gamma")
+        return {name: at for name, at in values.items() if name not in newer or at is not None}

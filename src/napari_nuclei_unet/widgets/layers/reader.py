@@ -1,0 +1,92 @@
+"""napari's reader of labels that were saved: with record, table, states and tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_warning
+
+from ...errors import UserError
+from .metadata_keys import METADATA_KEY, SAVED_TABLE_KEY
+
+if TYPE_CHECKING:
+    from ...export.result import Result
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
+    """Return a reader for labels of this program; None for anything else.
+
+    Parameters
+    ----------
+    path : str or list of str
+    """
+    # readers of files are imported when they are needed: napari starts faster
+    from ...io.labels import read_record
+    from ...io.readers.ome_zarr import is_zarr
+
+    if isinstance(path, list) or not (is_zarr(path) or read_record(path) is not None):
+        return None
+    return read_layers
+
+
+def read_layers(path: str) -> list[LayerData]:
+    """Read labels and their tracks as layers.
+
+    A table that does not belong to the labels is reported, and left out.
+
+    Raises
+    ------
+    UserError
+        If the labels cannot be read.
+    """
+    from ...export.read import read_labels_of_result, read_result  # imports pandas
+
+    try:
+        result = read_result(path)
+    except UserError as error:
+        result = read_labels_of_result(path)  # raises an error if these are the fault
+        show_warning(str(error))
+    return [_labels_layer(result), *_tracks_layers(result, Path(path))]
+
+
+def _labels_layer(result: Result) -> LayerData:
+    features = result.table.rename(columns={"label": "index"})
+    metadata: dict[str, Any] = {METADATA_KEY: result.record}
+    if len(features.columns):
+        metadata[SAVED_TABLE_KEY] = list(result.starts or (0,) * len(result.lead))
+    attributes = {
+        "name": f"{result.name} nuclei",
+        "metadata": metadata,
+        "features": features,
+        **_geometry(result),
+    }
+    return result.labels, attributes, "labels"
+
+
+def _geometry(result: Result) -> dict[str, Any]:
+    return {
+        "scale": result.spacing or (1.0,) * len(result.axes),
+        "units": tuple(unit or "pixel" for unit in result.units or (None,) * len(result.axes)),
+        "axis_labels": tuple(result.axes.lower()),
+    }
+
+
+def _tracks_layers(result: Result, path: Path) -> list[LayerData]:
+    from ...batch.outputs import result_paths_beside
+    from ...io.tables import read_saved_table
+    from ...tracking.linking import to_napari_tracks
+
+    file = result_paths_beside(path).tracks
+    if not file.is_file():
+        return []
+    vertices, graph = to_napari_tracks(read_saved_table(file))
+    vertices[:, 1:-2] -= np.asarray(result.starts or 0)
+    if not len(vertices):  # napari takes no empty tracks
+        return []
+    attributes = {"name": f"{result.name} nuclei tracks", "graph": graph, **_geometry(result)}
+    return [(vertices, attributes, "tracks")]

@@ -1,0 +1,113 @@
+"""Results that are read again, and converted for other programs."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from conftest import discs
+from roifile import roiread
+
+from napari_nuclei_unet import UserError, read_result
+from napari_nuclei_unet.cli import main
+
+
+@pytest.fixture
+def results(tmp_path, bright_file):
+    """Segment a stack of which two planes in the middle are chosen, with the size of its pixels."""
+    stack = np.stack([discs((60, 80), [(20, 20), (40, 20 + 10 * z)]) for z in range(4)])
+    metadata = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm",
+                "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}  # fmt: skip
+    image, out = tmp_path / "stack.ome.tif", tmp_path / "out"
+    tifffile.imwrite(image, stack, metadata=metadata, photometric="minisblack")
+    args = ["--out", str(out), "--model", str(bright_file), "--diameter", "12"]
+    assert main(["segment", str(image), "--planes", "2-3", *args]) == 0
+    assert (
+        main(["segment", str(image), *args, "--out", str(tmp_path / "z"), "--format", "zarr"]) == 0
+    )
+    return out
+
+
+def test_a_result_is_read_with_its_table(results):
+    result = read_result(results / "stack_labels.ome.tif")
+    assert (result.axes, result.name, result.starts) == ("ZYX", "stack", (2,))
+    assert result.micrometers == (0.5, 0.5)
+    assert result.record["model"] == "bright"
+    assert [position["z"] for position, _ in result.planes()] == [2, 3]
+    assert sorted(result.table["label"]) == sorted(np.unique(result.labels)[1:])
+    assert set(result.table["z"]) == {2, 3}
+
+
+def test_so_is_one_in_ome_zarr(results):
+    result = read_result(results.parent / "z" / "stack_labels.ome.zarr")
+    assert (result.axes, result.micrometers, result.starts) == ("ZYX", (0.5, 0.5), (0,))
+    assert len(result.table) == 8
+    np.testing.assert_allclose(result.table["area_um2"], result.table["area"] / 4)
+
+
+def test_a_table_that_a_spreadsheet_has_saved_is_read_and_blocks_nothing(results, bright_file):
+    table = results / "stack_nuclei.csv"
+    before = pd.read_csv(table)
+    before.to_csv(table, sep=";", decimal=",", index=False, encoding="utf-8-sig")
+    pd.testing.assert_frame_equal(read_result(results / "stack_labels.ome.tif").table, before)
+    again = ["segment", str(results.parent / "stack.ome.tif"), "--out", str(results), "--planes",
+             "2-3", "--model", str(bright_file), "--diameter", "12"]  # fmt: skip
+    assert main(again) == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda table: table.iloc[1:], "does not belong to .* 1 of those there are not in it"),
+        (lambda table: table.assign(label=table["label"] + 1), "2 of its nuclei are not there"),
+        (lambda table: table.rename(columns={"label": "id"}), "has no column label"),
+        (lambda table: table.drop(columns="z"), "has no column z"),
+        (lambda table: pd.concat([table, table]), "must name each nucleus once"),
+        (lambda table: table.assign(label="a"), "must name each nucleus once"),
+    ],
+)
+def test_a_table_that_was_spoilt_gets_a_sentence(results, spoil, sentence):
+    table = results / "stack_nuclei.csv"
+    spoil(pd.read_csv(table)).to_csv(table, index=False)
+    with pytest.raises(UserError, match=sentence):
+        read_result(results / "stack_labels.ome.tif")
+
+
+def test_labels_are_converted_with_all_that_is_known_of_them(results, capsys):
+    labels = results / "stack_labels.ome.tif"
+    capsys.readouterr()
+    assert main(["convert", str(labels), "--to", "geojson,rois"]) == 0
+    written = [results / "stack_nuclei.geojson", results / "stack_rois.zip"]
+    assert capsys.readouterr().out.splitlines() == list(map(str, written))
+    features = json.loads(written[0].read_text())["features"]
+    assert {feature["geometry"]["plane"]["z"] for feature in features} == {2, 3}  # of the image
+    measured = features[0]["properties"]["measurements"]
+    assert measured["area_um2"] == pytest.approx(measured["area"] / 4)
+    assert measured["confidence"] > 0.5
+    assert len(roiread(written[1])) == 4
+    assert main(["convert", str(labels), "--to", "rois"]) == 2
+    assert "exists: choose another folder, or --overwrite it" in capsys.readouterr().err
+    assert main(["convert", str(labels), "--to", "rois", "--overwrite"]) == 0
+
+
+def test_labels_of_other_programs_are_measured(tmp_path, capsys):
+    for name in ("a", "b"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.eye(30, dtype=np.uint8).repeat(2, 0))
+    (tmp_path / "c.tif").write_bytes(b"nothing")
+    paths = [str(tmp_path / f"{name}.tif") for name in "acb"]
+    out = tmp_path / "out"
+    assert main(["convert", *paths, "--to", "csv,ome-tiff", "--out", str(out)]) == 2
+    assert "c.tif cannot be read" in capsys.readouterr().err
+    for name in "ab":  # the bad one has not stopped the rest
+        assert pd.read_csv(out / f"{name}_nuclei.csv")["area"].tolist() == [60]
+        np.testing.assert_array_equal(
+            tifffile.imread(out / f"{name}_labels.ome.tif"), tifffile.imread(tmp_path / "a.tif")
+        )
+
+
+def test_an_unknown_format_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["convert", "a.tif", "--to", "csv,xlsx"])
+    assert end.value.code == 2
+    assert "'xlsx': choose among csv, geojson, rois, ome-tiff" in capsys.readouterr().err
