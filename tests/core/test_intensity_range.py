@@ -166,6 +166,14 @@ def test_one_large_nucleus_on_even_ground_is_no_field(radius):
     assert points(stored) == percentiles(stored)
 
 
+def test_infinite_colours_are_left_out():
+    image = read_sample("histology_purple")[0].astype(np.float32)
+    worse = add_frame(image, 9, np.inf)
+    worse[:9, :, 0] = -np.inf
+    worse[100] = 1e6
+    assert points(worse)[2] <= percentiles(image)[2] + 9
+
+
 def test_a_plane_of_noise_with_a_row_is_still_no_error():
     noise = np.random.default_rng(0).normal(100, 5, (64, 64))
     assert check_plane(add_lines(noise, 1, 1, 1e6)).low < 120

@@ -170,7 +170,8 @@ def _measure_tails(values: NDArray[np.float64]) -> Tails:
 
 def _drop_artefacts(sample: NDArray[np.float64], step: int) -> NDArray[np.float64] | None:
     """Return the finite values of a sample that are measurements; None: all of them are."""
-    grey = sample if sample.ndim == 2 else sample.mean(axis=2)
+    with np.errstate(invalid="ignore"):  # infinity and its opposite
+        grey = sample if sample.ndim == 2 else sample.mean(axis=2)
     ignored = find_artefacts(grey, LOW_PERCENTILE, HIGH_PERCENTILE, step)
     if ignored is None or ignored.all():
         return None
