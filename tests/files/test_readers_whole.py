@@ -255,3 +255,23 @@ def test_a_copy_is_no_longer_refused_once_it_is_whole(tmp_path):
         read_image(copy)
     shutil.copy(path, copy)
     np.testing.assert_array_equal(read_image(copy), STACK)
+
+
+def test_a_stack_of_one_page_may_have_others_behind_it(tmp_path):
+    """As tifffile writes it: one page for all planes."""
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as opened:
+        opened.write(STACK, metadata={"axes": "ZYX"}, truncate=True)
+        opened.write(STACK[:2, :20], metadata={"axes": "ZYX"}, truncate=True)
+    first, second = read_all(path)
+    np.testing.assert_array_equal(first, STACK)
+    np.testing.assert_array_equal(second, STACK[:2, :20])
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(UserError, match=re.escape(str(path))):
+        read_all(path)
+
+
+def test_planes_are_never_what_lies_between_pages(tmp_path):
+    path = pages(tmp_path / "a.tif", '{"shape": [5, 40, 48]}')
+    with pytest.raises(UserError, match="5 planes and holds 4"):
+        open_image(path)

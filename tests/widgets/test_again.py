@@ -111,6 +111,19 @@ def test_command_and_python_make_the_same_labels(
     np.testing.assert_array_equal(names["labels"], plane)
 
 
+def test_an_image_of_a_file_of_several_is_made_again(qtbot, viewer, widget, six, tmp_path):
+    path = tmp_path / "two.ome.tif"
+    with tifffile.TiffWriter(path) as opened:
+        for name, pixels in (("Pos0", six // 2), ("Pos1", six[::-1])):
+            opened.write(pixels, metadata={"axes": "YX", "Name": name})
+    open_as(viewer, path, six[::-1].copy())
+    click_and_wait(qtbot, widget)
+    words, written = run_command(widget, tmp_path / "out")
+    assert words[words.index("--scene") + 1] == "1"
+    np.testing.assert_array_equal(written, result(viewer).data)
+    np.testing.assert_array_equal(exec_python(widget, viewer), written)
+
+
 def followed(qtbot, widget, name):
     with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, name)

@@ -66,6 +66,8 @@ def check_counts(path: Path, opened: Any, pages: int) -> None:
         if claimed is not None and (opened.is_ome or claimed != pages):
             raise _miscount(path, claimed, pages)
         return
+    if any(_runs_into_pages(opened, series, pages) for series in opened.series):
+        raise _miscount(path, claimed or pages, pages)
     used = sum(_count_pages(level) for series in opened.series for level in series.levels)
     if opened.is_imagej and claimed is not None and claimed > max(used, pages):
         raise _miscount(path, claimed, pages)
@@ -91,6 +93,16 @@ def _count_pages(series: Any) -> int:
         return 0
     here = sum(page is not None and page.parent is series.keyframe.parent for page in series.pages)
     return max(here, math.prod(series.shape) // max(int(series.keyframe.size), 1))
+
+
+def _runs_into_pages(opened: Any, series: Any, pages: int) -> bool:
+    """Return whether planes of one page, one behind the other, would hold other pages."""
+    planes, key = _count_pages(series), series.keyframe
+    if len(series.pages) > 1 or planes == 1 or pages == 1 or not key.is_final:
+        return False
+    start = key.dataoffsets[0]
+    end = start + planes * key.nbytes
+    return any(start < opened.pages[number].offset < end for number in range(pages))
 
 
 def _is_left_aside(opened: Any, number: int) -> bool:
