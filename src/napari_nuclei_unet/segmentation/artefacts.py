@@ -112,7 +112,7 @@ def find_artefacts(
             for find in (_find_fill, _find_outliers):
                 artefacts = find(sample)
                 if artefacts is not None:
-                    ignored |= _grow(artefacts, EDGE)
+                    ignored |= artefacts
                     found = True
         if not found:
             break
@@ -161,7 +161,7 @@ class _Sample:
 
 
 def _find_fill(sample: _Sample) -> NDArray[np.bool_] | None:
-    """Find the pixels of one value that lie at the rim, far above all others."""
+    """Find the pixels of one value that lie at the rim, far above all others, and their edges."""
     value, lowest = sample.quantiles(sample.percentile, 0.5)
     rim = _rim(sample.values)
     if not np.count_nonzero(rim == value) >= MIN_FILLED_RIM * len(rim):
@@ -185,7 +185,7 @@ def _find_fill(sample: _Sample) -> NDArray[np.bool_] | None:
     rim = _rim(filled)
     is_frame = part >= MIN_SURE_FIELD and np.count_nonzero(rim) >= MIN_SURE_RIM * len(rim)
     around = _grow(filled, EDGE)
-    return filled if is_frame or (part > 0 and _has_signal(sample, filled, around, 0)) else None
+    return around if is_frame or (part > 0 and _has_signal(sample, filled, around, 0)) else None
 
 
 def _measure_field(mask: NDArray[np.bool_]) -> float:
@@ -208,7 +208,7 @@ def _measure_field(mask: NDArray[np.bool_]) -> float:
 
 
 def _find_outliers(sample: _Sample) -> NDArray[np.bool_] | None:
-    """Find the few pixels that lie far above all others, if those are an image without them."""
+    """Find few pixels far above all others, and their edges, if those others are an image."""
     inner = sample.percentile * (1 - MAX_OUTLIERS)
     middle, inner_high, high = sample.quantiles(50, inner, sample.percentile)
     if not high - middle > MIN_GAP * (inner_high - middle):
@@ -219,13 +219,13 @@ def _find_outliers(sample: _Sample) -> NDArray[np.bool_] | None:
         return None
     found = (sample.values > middle + height) & ~sample.ignored
     if (lines := _find_lines(found)).any():
-        return lines
+        return _grow(lines, EDGE)
     around = _grow(found, EDGE)
     low, high = sample.quantiles(OTHER_END, 99.8, without=around)
     if not sample.values[found].min(initial=np.inf) - high > high - low:
         return None
     is_outlier = _are_hot(found, sample.step) or _has_signal(sample, found, around, MIN_SIGNAL)
-    return found if is_outlier else None
+    return around if is_outlier else None
 
 
 def _find_gap(heights: NDArray[np.floating], size: int) -> float | None:
