@@ -161,11 +161,21 @@ def test_a_file_that_broke_off_is_one_sentence(
     assert not list((tmp_path / "out").glob("cut*"))
 
 
-def test_missing_planes_are_counted(tmp_path, openreadout):
+def test_planes_that_were_not_taken_are_named_and_fail(tmp_path, capfd, bright_file, openreadout):
     tiles = [Tile(volume()[0, z], plane=(0, 2 * z, 0)) for z in range(3)]
     write_czi(tmp_path / "stopped.czi", tiles)
-    with pytest.raises(UserError, match=r"stopped\.czi is incomplete .*3 of 5 planes"):
-        open_lazily(tmp_path / "stopped.czi")
+    image = open_lazily(tmp_path / "stopped.czi")
+    np.testing.assert_array_equal(image.pixels[2], volume()[0, 1])
+    with pytest.raises(UserError, match=r"stopped\.czi .*z=1"):
+        image.pixels[...]
+    command = ["segment", str(tmp_path / "stopped.czi"), "--model", str(bright_file)]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    told = capfd.readouterr().err
+    assert "Plane 1 was left out" in told
+    assert "Plane 3 was left out" in told
+    summary = (tmp_path / "out" / "nuclei_summary.csv").read_text("utf-8")
+    assert ",failed," in summary
+    assert "Plane 3" in summary
 
 
 def test_bytes_that_changed_are_an_image_or_one_sentence(tmp_path, openreadout):

@@ -29,7 +29,8 @@ AXES = "TCZYX"
 # Whose check reads the headers of all planes, in milliseconds, but no pixels.
 CHECKED_FORMATS = ("czi", "nd2", "lif")
 # What a check finds wrong, the most telling first.
-TELLING_FINDINGS = ("missing_planes", "truncated")
+MISSING_PLANES = "missing_planes"
+TELLING_FINDINGS = (MISSING_PLANES, "truncated")
 
 
 def can_read() -> bool:
@@ -194,8 +195,8 @@ def _check_whole(path: Path, opened: File, scene: int) -> None:
         return
     wrong = [f for f in opened.check()["findings"] if f["severity"] == "error"]
     wrong = [f for f in wrong if _concerns(f["message"], scene)]
-    if not wrong:
-        return
+    if all(finding["code"] == MISSING_PLANES for finding in wrong):
+        return  # an acquisition that was stopped: reading such a plane names it
     codes = [finding["code"] for finding in wrong]
     telling = next((code for code in TELLING_FINDINGS if code in codes), codes[0])
     reason = wrong[codes.index(telling)]["message"].replace("(z,c,t) ", "")
