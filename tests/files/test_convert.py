@@ -92,8 +92,8 @@ def test_labels_are_converted_with_all_that_is_known_of_them(results, capsys):
 
 
 def test_labels_of_other_programs_are_measured(tmp_path, capsys):
-    for name in ("a", "b"):
-        tifffile.imwrite(tmp_path / f"{name}.tif", np.eye(30, dtype=np.uint8).repeat(2, 0))
+    for name, dtype in (("a", np.uint8), ("b", np.float32)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.eye(30, dtype=dtype).repeat(2, 0))
     (tmp_path / "c.tif").write_bytes(b"nothing")
     paths = [str(tmp_path / f"{name}.tif") for name in "acb"]
     out = tmp_path / "out"

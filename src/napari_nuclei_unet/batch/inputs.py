@@ -50,7 +50,7 @@ class InputImage:
     @property
     def location(self) -> str:
         """Its path, followed by its name in a file of several."""
-        inside = "" if self.scene is None else self.title.removeprefix(self.path.name)
+        inside = "" if self.scene is None else self.title.removeprefix(printable(self.path.name))
         return f"{self.path}{inside}"
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..arrays.selection import DEFAULT_AXES
 from ..errors import UserError
-from ..io.labels import LABELS_ENDING, read_record
+from ..io.labels import LABELS_ENDING, read_labels, read_record
 from ..io.lazy_images import image_stem
 from ..io.ome_zarr import LabelsStore
 from ..io.open import open_lazily
@@ -82,7 +82,10 @@ def _read_store(path: Path) -> Result:
 
 def _read_tiff(path: Path) -> Result:
     image = open_lazily(path)
-    labels = image.pixels[...]
+    if len(image.pixels.shape) == 2 + image.is_rgb:
+        labels = read_labels(path)  # palettes and floats of other programs, too
+    else:
+        labels = image.pixels[...]
     if labels.dtype.kind not in "ui":
         raise UserError(
             f"{path} holds no labels: whole numbers are needed, these are {labels.dtype}."
