@@ -82,10 +82,9 @@ def _read_store(path: Path) -> Result:
 
 def _read_tiff(path: Path) -> Result:
     image = open_lazily(path)
-    if len(image.pixels.shape) == 2 + image.is_rgb:
-        labels = read_labels(path)  # palettes and floats of other programs, too
-    else:
-        labels = image.pixels[...]
+    is_plane = len(image.pixels.shape) == 2 + image.is_rgb
+    # palettes and floats of other programs are labels, too
+    labels = read_labels(path) if is_plane else image.pixels[...]
     if labels.dtype.kind not in "ui":
         raise UserError(
             f"{path} holds no labels: whole numbers are needed, these are {labels.dtype}."
