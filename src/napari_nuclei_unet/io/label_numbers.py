@@ -100,6 +100,6 @@ def _round(plane: NDArray[Any], name: object) -> NDArray[Any]:
             "infinite."
         )
     limit = float(np.iinfo(np.int64).max)
-    if np.abs(plane).max(initial=0) >= limit:
+    if float(np.abs(plane).max(initial=0)) >= limit:  # which half precision cannot hold
         raise UserError(f"{name} holds no labels: its numbers are too large to be ids.")
     return plane.astype(np.int64)
