@@ -46,7 +46,7 @@ def read_result(path: str | Path) -> Result:
     """
     path = Path(path)
     result = read_labels_of_result(path)
-    table = path.with_name(f"{_stem(path)}{TABLE_SUFFIX}")
+    table = result_table_path(path)
     if not table.is_file():
         return result
     rows = _check_table(read_saved_table(table), table, result)
@@ -54,6 +54,11 @@ def read_result(path: str | Path) -> Result:
     if isinstance(known.labels, np.ndarray):  # others may be larger than memory
         _check_nuclei(known, table, path)
     return known
+
+
+def result_table_path(labels: Path) -> Path:
+    """Return the path of the table beside labels; it need not exist."""
+    return labels.with_name(f"{_stem(labels)}{TABLE_SUFFIX}")
 
 
 def read_labels_of_result(path: str | Path) -> Result:
