@@ -3,6 +3,7 @@ from .arrays.roi import Region
 from .errors import UserError
 from .export.bioimageio import export_bioimage, import_bioimage
 from .export.read import read_result
+from .export.remeasure import MeasureOptions, measure_result
 from .export.result import Result
 from .export.save import save
 from .io.images import read_image
@@ -34,6 +35,7 @@ __all__ = [
     "FineTuned",
     "Frame",
     "LabelsStore",
+    "MeasureOptions",
     "Model",
     "Prediction",
     "Provenance",
@@ -52,6 +54,7 @@ __all__ = [
     "import_bioimage",
     "load_model",
     "measure",
+    "measure_result",
     "open_lazily",
     "predict_plane_steps",
     "read_image",

@@ -111,3 +111,23 @@ def test_an_unknown_format_is_named(tmp_path, capsys):
         main(["convert", "a.tif", "--to", "csv,xlsx"])
     assert end.value.code == 2
     assert "'xlsx': choose among csv, geojson, rois, ome-tiff" in capsys.readouterr().err
+
+
+def test_a_run_saves_other_formats_at_once(tmp_path, bright_file, capsys):
+    for name in ("a", "b"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", discs((60, 80), [(20, 20), (40, 60)]))
+    (tmp_path / "c.tif").write_bytes(b"nothing")
+    out = tmp_path / "out"
+    command = ["segment", str(tmp_path), "--out", str(out), "--model", str(bright_file)]
+    assert main([*command, "--save", "geojson,csv"]) == 2  # c is no image
+    for name in ("a", "b"):
+        features = json.loads((out / f"{name}_nuclei.geojson").read_text())["features"]
+        assert len(features) == 2
+    times = {path: path.stat().st_mtime_ns for path in out.glob("*.geojson")}
+    capsys.readouterr()
+    main([*command, "--save", "geojson,rois"])
+    assert "a.tif: 2 nuclei (done before)" in capsys.readouterr().out
+    assert len(roiread(out / "b_rois.zip")) == 2
+    assert times == {path: path.stat().st_mtime_ns for path in out.glob("*.geojson")}
+    main([*command, "--save", "geojson", "--overwrite"])
+    assert times != {path: path.stat().st_mtime_ns for path in out.glob("*.geojson")}

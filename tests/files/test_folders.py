@@ -98,8 +98,8 @@ def test_a_run_says_how_many_files_it_passed_over_and_why(images, nuclei, run):
     code, printed, told = run(out=images)
     assert (code, told) == (0, "")
     assert printed.splitlines()[:2] == [
-        "7 files passed over: 2 hidden; 1 masks, labels or outlines beside their images; 1 no "
-        "image; 1 an HDF5 file (d.h5); 1 a table or text (notes.txt); 1 folders, which are not "
+        "7 files passed over: 2 hidden; 1 mask, labels or outlines beside its image; 1 no "
+        "image; 1 an HDF5 file (d.h5); 1 a table or text (notes.txt); 1 folder, which is not "
         "searched.",
         "a.tif: 3 nuclei",
     ]

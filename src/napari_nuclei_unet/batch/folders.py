@@ -24,6 +24,8 @@ RESULT_ENDINGS = (
 # Folders of pixels that belong to a file beside them, such as a.oif.files and _a_ of a.vsi.
 PART_FOLDERS = ((".oif", "{}.files"), (".vsi", "_{}_"))
 MAX_REASONS = 6
+MASKS, FOLDERS = "masks, labels or outlines beside their images", "folders, which are not searched"
+ONE = {MASKS: "mask, labels or outlines beside its image", FOLDERS: "folder, which is not searched"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,10 @@ class Selection:
         if not self.passed_over:
             return ""
         total = self.passed_over.total()
-        reasons = [f"{count} {reason}" for reason, count in self.passed_over.most_common()]
+        reasons = [
+            f"{count} {ONE.get(reason, reason) if count == 1 else reason}"
+            for reason, count in self.passed_over.most_common()
+        ]
         more = reasons[MAX_REASONS:]
         shown = reasons[:MAX_REASONS] + ([f"{len(more)} other reasons"] if more else [])
         return f"{total} {'file' if total == 1 else 'files'} passed over: {'; '.join(shown)}"
@@ -88,10 +93,10 @@ def _find_reason(path: Path, masks: set[Path]) -> str | None:
     if path.name.lower().endswith(RESULT_ENDINGS):
         return "written by this program"
     if path in masks:
-        return "masks, labels or outlines beside their images"
+        return MASKS
     suffix = path.suffix.lower()
     if path.is_dir():
-        return None if is_zarr(path) else "folders, which are not searched"
+        return None if is_zarr(path) else FOLDERS
     if suffix in microscopes.SUFFIXES:
         return None if microscopes.can_read() else f"of a microscope ({microscopes.INSTALL})"
     if suffix in IMAGE_SUFFIXES:

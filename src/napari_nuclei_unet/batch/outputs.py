@@ -94,12 +94,15 @@ class OutputOptions:
         None: TIFF, but OME-Zarr for planes that are too large for it.
     on_cluster : bool
         Whether blocks are computed on a cluster, which can only write OME-Zarr.
+    save : tuple of str
+        Other formats in which results are written, too.
     """
 
     out: Path
     is_file: bool = False
     format: LabelsFormat | None = None
     on_cluster: bool = False
+    save: tuple[str, ...] = ()
 
 
 def write_results(folder: Path, stem: str, result: Segmentation) -> None:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from ..errors import UserError
 from ..limits import DEFAULT_LIMITS, Limits
-from . import _bench, _convert, _evaluate, _segment, _train
+from . import _bench, _convert, _evaluate, _measure, _segment, _train
 from ._common import Parser, print_error, report_stopped, silence_libraries
 
 
@@ -66,6 +66,7 @@ def _parser() -> Parser:
     _segment.add_segment_command(commands)
     _bench.add_bench_commands(commands)
     _convert.add_convert_command(commands)
+    _measure.add_measure_command(commands)
     _evaluate.add_evaluate_commands(commands)
     _train.add_train_command(commands)
     return parser

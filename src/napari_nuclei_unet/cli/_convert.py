@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import UserError
@@ -16,6 +16,8 @@ ENDINGS = {
     "rois": "_rois.zip",
     "ome-tiff": "_labels.ome.tif",
 }
+# Suffixes of formats with measurements.
+MEASURED = (".csv", ".geojson")
 
 
 def add_convert_command(commands: Commands) -> None:
@@ -25,7 +27,7 @@ def add_convert_command(commands: Commands) -> None:
     )
     convert.add_argument("paths", nargs="+", type=Path, metavar="LABELS")
     convert.add_argument(
-        "--to", required=True, type=_parse_formats, metavar="FORMAT",
+        "--to", required=True, type=parse_formats, metavar="FORMAT",
         help=f"one or more of {', '.join(ENDINGS)}, with commas between them",
     )  # fmt: skip
     convert.add_argument(
@@ -35,7 +37,7 @@ def add_convert_command(commands: Commands) -> None:
     convert.set_defaults(command=run_convert)
 
 
-def _parse_formats(text: str) -> list[str]:
+def parse_formats(text: str) -> list[str]:
     formats = [part.strip() for part in text.split(",")]
     if unknown := [part for part in formats if part not in ENDINGS]:
         raise argparse.ArgumentTypeError(
@@ -59,16 +61,37 @@ def run_convert(args: argparse.Namespace) -> int:
 
 def _convert(path: Path, args: argparse.Namespace) -> Iterator[Path]:
     """Write all files of some labels, and yield the path of each."""
+    targets = list_targets(path, args.to, args.out or path.parent)
+    if existing := [target for target in targets if target.exists() and not args.overwrite]:
+        raise UserError(f"{existing[0]} exists: choose another folder, or `overwrite` it.")
+    write_targets(path, targets)
+    yield from targets
+
+
+def list_targets(labels: Path, formats: Sequence[str], folder: Path) -> list[Path]:
+    """Return the paths of some labels in other formats."""
+    from ..export.read import result_stem  # imports pandas
+
+    return [folder / f"{result_stem(labels)}{ENDINGS[kind]}" for kind in formats]
+
+
+def write_targets(labels: Path, targets: Sequence[Path]) -> None:
+    """Write labels to files, in the formats of their endings.
+
+    Raises
+    ------
+    UserError
+        If the labels cannot be read, or a file cannot be written.
+    """
     # in the functions, so that --help does not load pandas
     from ..export.read import read_result
     from ..export.result import with_shapes
     from ..export.save import save
 
-    result = read_result(path)
-    targets = [(args.out or path.parent) / f"{result.name}{ENDINGS[kind]}" for kind in args.to]
-    if existing := [target for target in targets if target.exists() and not args.overwrite]:
-        raise UserError(f"{existing[0]} exists: choose another folder, or `overwrite` it.")
-    if not len(result.table.columns) and {"csv", "geojson"} & set(args.to):
+    if not targets:
+        return
+    result = read_result(labels)
+    if not len(result.table.columns) and any(one.suffix in MEASURED for one in targets):
         result = with_shapes(result)
     for target in targets:
-        yield save(target, result)
+        save(target, result)

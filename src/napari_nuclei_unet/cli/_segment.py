@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from ._common import (
     print_error,
     report_stopped,
 )
+from ._convert import list_targets, parse_formats, write_targets
 
 if TYPE_CHECKING:
     from ..arrays.selection import Positions
@@ -110,6 +111,10 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("tiff", "zarr"),
         help="of the labels. Default: tiff; zarr where a plane has more than 64 million pixels, "
         "and with --scheduler. A run into zarr that was broken off goes on where it was.",
+    )  # fmt: skip
+    group.add_argument(
+        "--save", type=parse_formats, default=(), metavar="FORMATS",
+        help="also write the nuclei as csv, geojson, rois or ome-tiff, with commas between them",
     )  # fmt: skip
     group.add_argument(
         "--scheduler", metavar="ADDRESS",
@@ -246,7 +251,7 @@ def _output_options(args: argparse.Namespace, count: int) -> OutputOptions:
         kind = written
     if args.scheduler and kind == "tiff":
         raise UserError("A cluster writes OME-Zarr: with --scheduler take --format zarr.")
-    return OutputOptions(out, is_file, kind, bool(args.scheduler))
+    return OutputOptions(out, is_file, kind, bool(args.scheduler), tuple(args.save))
 
 
 @contextmanager
@@ -278,6 +283,7 @@ def _segment_file(
     try:
         job = open_job(item, settings, output)
         ended = run_with_bar(segment_job_steps(job, overwrite, compute), item.title)
+        _save(job, output.save, ended.skipped)
     except MemoryError:
         short = UserError("There is not enough memory: close other programs, or use --format zarr.")
         print_error(short, f"{item.title}: ")
@@ -303,6 +309,15 @@ def _segment_file(
     return _summary_row(
         item, "skipped" if ended.skipped else "done", seconds=_elapsed(since), **done
     )
+
+
+def _save(job: ImageJob, formats: Sequence[str], skipped: bool) -> None:
+    """Write a result in other formats, too; of one that was done before those that are missing."""
+    labels = job.results.labels
+    written = (labels, *job.tables)
+    targets = list_targets(labels, formats, labels.parent) if formats else []
+    targets = [one for one in targets if one not in written and not (skipped and one.exists())]
+    write_targets(labels, targets)
 
 
 def _result_columns(job: ImageJob, ended: Outcome) -> dict[str, Any]:

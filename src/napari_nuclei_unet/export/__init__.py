@@ -1,7 +1,8 @@
 """Results for other programs, and models for them."""
 
 from .read import read_result
+from .remeasure import MeasureOptions, measure_result
 from .result import Result
 from .save import FORMATS, save
 
-__all__ = ["FORMATS", "Result", "read_result", "save"]
+__all__ = ["FORMATS", "MeasureOptions", "Result", "measure_result", "read_result", "save"]

@@ -46,7 +46,7 @@ def read_result(path: str | Path) -> Result:
     """
     path = Path(path)
     result = read_labels_of_result(path)
-    table = path.with_name(f"{_stem(path)}{TABLE_SUFFIX}")
+    table = result_table_path(path)
     if not table.is_file():
         return result
     rows = _check_table(read_saved_table(table), table, result)
@@ -54,6 +54,11 @@ def read_result(path: str | Path) -> Result:
     if isinstance(known.labels, np.ndarray):  # others may be larger than memory
         _check_nuclei(known, table, path)
     return known
+
+
+def result_table_path(labels: Path) -> Path:
+    """Return the path of the table beside labels; it need not exist."""
+    return labels.with_name(f"{result_stem(labels)}{TABLE_SUFFIX}")
 
 
 def read_labels_of_result(path: str | Path) -> Result:
@@ -68,7 +73,8 @@ def read_labels_of_result(path: str | Path) -> Result:
     return _read_store(path) if is_zarr(path) else _read_tiff(path)
 
 
-def _stem(path: Path) -> str:
+def result_stem(path: Path) -> str:
+    """Return the name of labels, by which their other files are named."""
     return image_stem(path).removesuffix(LABELS_ENDING)
 
 
@@ -102,7 +108,7 @@ def _create(
 ) -> Result:
     """Create a result without its table, whose planes have their positions in the image."""
     return Result(
-        labels, {}, axes, *pixel_size, record, _stem(path), _read_starts(record, axes[:-2])
+        labels, {}, axes, *pixel_size, record, result_stem(path), _read_starts(record, axes[:-2])
     )
 
 

@@ -10,6 +10,7 @@ import zarr
 
 from ...arrays.axes import CHANNEL_NAMES
 from ...errors import UserError
+from ..channel_names import read_ngff_channel_names
 from ..lazy_images import LazyArray, LazyImage, check_level, check_scene
 from ..read_errors import convert_decoder_errors
 
@@ -139,8 +140,9 @@ def _open_zarr(path: Path, level: int) -> LazyImage:
     if not len(letters) == len(scale):
         raise ValueError(f"{len(letters)} axes are named for {len(scale)}")
     return LazyImage(
-        LazyArray(array, range(len(scale)), path), letters, tuple(scale), units, _name(path)
-    )
+        LazyArray(array, range(len(scale)), path), letters, tuple(scale), units, _name(path),
+        read_ngff_channel_names(metadata),
+    )  # fmt: skip
 
 
 def _open_array(array: zarr.Array[Any], path: Path) -> LazyImage:

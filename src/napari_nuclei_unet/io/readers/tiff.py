@@ -11,6 +11,7 @@ from pathlib import Path
 import tifffile
 
 from ...errors import UserError
+from ..channel_names import read_ome_channel_names
 from ..lazy_images import LazyArray, LazyImage, check_level, check_scene, name_image
 from ..pixel_size import UNKNOWN_SPACING, Spacings, read_spacings
 from ..read_errors import convert_decoder_errors, silence_tifffile
@@ -83,6 +84,7 @@ def open_scene(path: Path, scene: int = 0, level: int = 0) -> LazyImage:
             _as_lazy_image(path, samples, spacings),
             name=name_image(path, file.names, scene),
             scene_names=tuple(file.names),
+            channel_names=_read_channel_names(file.opened, image),
         )
         file.keep_open_for(lazy.pixels)
     return lazy
@@ -143,6 +145,11 @@ def _as_lazy_image(path: Path, samples: Samples, spacings: Spacings) -> LazyImag
         path.stem,
         is_rgb="S" in axes,
     )
+
+
+def _read_channel_names(opened: tifffile.TiffFile, image: TiffImage) -> tuple[str, ...]:
+    xml = opened.ome_metadata if opened.is_ome else None
+    return () if xml is None else read_ome_channel_names(xml, image.number)
 
 
 def _scale_to_level(spacings: Spacings, image: TiffImage, level: int) -> Spacings:

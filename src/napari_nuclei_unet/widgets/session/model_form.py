@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,9 @@ class ModelForm(QObject):
         return [*shipped, *((self._title(path), path) for path in files), *random]
 
     def _disconnect_registry(self) -> None:
-        MODEL_REGISTRY.changed.disconnect(self._refresh)
-        MODEL_REGISTRY.default_changed.disconnect(self._select_model)
+        with suppress(RuntimeError):  # at the exit of Python the registry may be gone before
+            MODEL_REGISTRY.changed.disconnect(self._refresh)
+            MODEL_REGISTRY.default_changed.disconnect(self._select_model)
 
     def _title(self, path: str) -> str:
         """Return the name of a file, with its folder if that is not the user's own."""

@@ -1,0 +1,80 @@
+"""Rings around nuclei and their neighbours, against scikit-image and plain loops."""
+
+import numpy as np
+import pytest
+from conftest import discs
+from skimage.measure import regionprops_table
+from skimage.segmentation import expand_labels
+
+from napari_nuclei_unet.labels.regionprops import measure
+from napari_nuclei_unet.labels.surroundings import (
+    add_ring_ratios,
+    find_rings,
+    measure_neighbours,
+    measure_rings,
+)
+from napari_nuclei_unet.samples.images import read_sample
+
+
+@pytest.fixture
+def labels():
+    """Three discs, two of which are nearer to each other than two rings are wide."""
+    placed = [(20, 20), (20, 36), (50, 70)]
+    return sum(number * (discs((70, 80), [at]) > 0) for number, at in enumerate(placed, 1))
+
+
+def test_a_ring_ends_at_the_neighbour_the_edge_and_its_width(labels):
+    rings = find_rings(labels, 4)
+    assert not rings[labels > 0].any()
+    np.testing.assert_array_equal(rings + labels, expand_labels(labels, 4))
+    assert set(np.unique(rings)) == {0, 1, 2, 3}
+    columns = np.arange(80)[None] + np.zeros((70, 1))
+    assert columns[rings == 1].max() <= columns[rings == 2].min()
+
+
+def test_spacing_counts():
+    labels = np.zeros((40, 40), int)
+    labels[20, 20] = 1
+    rows, columns = np.nonzero(find_rings(labels, 3, (1.0, 0.5)))
+    assert (np.ptp(rows), np.ptp(columns)) == (6, 12)
+
+
+def test_rings_are_measured_as_by_scikit_image():
+    image, labels = read_sample("histology_purple")
+    rings = find_rings(labels, 3)
+    table = measure_rings(rings, image, ("R", "G", "B"))
+    theirs = regionprops_table(rings, image, ["label", "area", "intensity_mean", "intensity_max"])
+    np.testing.assert_array_equal(table["label"], theirs["label"])
+    np.testing.assert_array_equal(table["ring_area"], theirs["area"])
+    for number, name in enumerate("RGB"):
+        for ours, other in (("mean", "intensity_mean"), ("max", "intensity_max")):
+            np.testing.assert_allclose(
+                table[f"ring_{ours}_intensity_{name}"], theirs[f"{other}-{number}"]
+            )
+
+
+def test_the_ratio_is_that_of_the_means_and_never_infinite(labels):
+    image = np.where(labels == 3, 30.0, np.where(labels > 0, 20.0, 10.0))
+    image[find_rings(labels, 3) == 2] = 0
+    both = measure(labels, image).merge(measure_rings(find_rings(labels, 3), image), on="label")
+    ratios = add_ring_ratios(both)["nucleus_to_ring"]
+    assert ratios[0] == 2
+    assert np.isnan(ratios[1])
+    assert ratios[2] == 3
+
+
+def test_neighbours_are_counted_from_centre_to_centre():
+    points = np.random.default_rng(0).uniform(0, 100, (60, 2))
+    table = measure_neighbours(points, 15)
+    apart = np.linalg.norm(points[:, None] - points, axis=2)
+    np.fill_diagonal(apart, np.inf)
+    np.testing.assert_allclose(table["nearest_distance"], apart.min(axis=1))
+    np.testing.assert_array_equal(table["neighbours"], (apart <= 15).sum(axis=1))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_few_nuclei_have_no_neighbours(count):
+    table = measure_neighbours(np.zeros((count, 2)), 15)
+    assert len(table) == count
+    assert table["nearest_distance"].isna().all()
+    assert not table["neighbours"].any()
