@@ -21,8 +21,9 @@ def results(tmp_path, bright_file):
                 "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}  # fmt: skip
     image, out = tmp_path / "stack.ome.tif", tmp_path / "out"
     tifffile.imwrite(image, stack, metadata=metadata, photometric="minisblack")
-    args = ["--out", str(out), "--model", str(bright_file), "--diameter", "12"]
-    assert main(["segment", str(image), "--planes", "2-3", *args]) == 0
+    args = ["--model", str(bright_file), "--diameter", "12"]
+    labels = ["--out", str(out / "stack_labels.ome.tif")]
+    assert main(["segment", str(image), "--planes", "2-3", *args, *labels]) == 0
     assert (
         main(["segment", str(image), *args, "--out", str(tmp_path / "z"), "--format", "zarr"]) == 0
     )
@@ -51,8 +52,9 @@ def test_a_table_that_a_spreadsheet_has_saved_is_read_and_blocks_nothing(results
     before = pd.read_csv(table)
     before.to_csv(table, sep=";", decimal=",", index=False, encoding="utf-8-sig")
     pd.testing.assert_frame_equal(read_result(results / "stack_labels.ome.tif").table, before)
-    again = ["segment", str(results.parent / "stack.ome.tif"), "--out", str(results), "--planes",
-             "2-3", "--model", str(bright_file), "--diameter", "12"]  # fmt: skip
+    again = ["segment", str(results.parent / "stack.ome.tif"), "--planes", "2-3", "--out",
+             str(results / "stack_labels.ome.tif"), "--model", str(bright_file), "--diameter",
+             "12"]  # fmt: skip
     assert main(again) == 0
 
 

@@ -26,7 +26,8 @@ def folder(tmp_path, bright_file):
              "PhysicalSizeYUnit": "µm"}  # fmt: skip
     image = tmp_path / "cells.ome.tif"
     tifffile.imwrite(image, np.stack([nuclei, marker]), metadata=about, photometric="minisblack")
-    args = ["--channel", "0", "--out", str(tmp_path), "--model", str(bright_file)]
+    args = ["--channel", "0", "--model", str(bright_file)]
+    args += ["--out", str(tmp_path / "cells_labels.ome.tif")]
     assert main(["segment", str(image), "--diameter", "12", *args]) == 0
     return tmp_path
 
@@ -99,7 +100,7 @@ def test_planes_of_a_stack_are_those_of_the_image(tmp_path, bright_file):
     tifffile.imwrite(tmp_path / "s.tif", stack, metadata={"axes": "ZYX"}, photometric="minisblack")
     args = ["--planes", "1-2", "--out", str(tmp_path), "--model", str(bright_file)]
     assert main(["segment", str(tmp_path / "s.tif"), "--diameter", "12", *args]) == 0
-    assert measure(tmp_path, labels="s_labels.ome.tif", images=("s.tif",)) == 0
+    assert measure(tmp_path, labels="s_labels.tif", images=("s.tif",)) == 0
     table = pd.read_csv(tmp_path / "s_nuclei.csv")
     for z in (1, 2):
         assert (table.loc[table["z"] == z, "max_intensity"] == stack[z].max()).all()

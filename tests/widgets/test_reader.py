@@ -27,9 +27,10 @@ def run(tmp_path, bright_file):
         image, out = tmp_path / "cells.ome.tif", tmp_path / "out"
         about = {"axes": axes, **MICRO}
         tifffile.imwrite(image, pixels, metadata=about, photometric="minisblack")
-        args = ["--out", str(out), "--model", str(bright_file), "--diameter", "12", *args]
+        labels = out / f"cells_labels.{ending}"
+        args = ["--out", str(labels), "--model", str(bright_file), "--diameter", "12", *args]
         assert main(["segment", str(image), *args]) == 0
-        return out / f"cells_labels.{ending}"
+        return labels
 
     return run_command
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from ..arrays.boxes import enlarged
 from ..errors import UserError
-from ..export.ome_tiff import fits_ome, write_ome_tiff
+from ..export.ome_tiff import write_ome_tiff
 from ..export.result import Result
 from ..io.atomic import atomic_write, file_crc32
-from ..io.labels import check_overwritable, write_labels_stack
+from ..io.labels import check_overwritable, write_labels_stack, write_labels_tiff
 from ..io.lazy_images import image_stem
 from ..io.tables import insert_position, write_table
 from ..labels.regionprops import Frame, measure
@@ -30,6 +30,7 @@ from ..segmentation.segment import Segmentation
 from ..segmentation.stack import PlaneStep, SegmentedPlaneStep, segment_planes_steps
 from ..tracking.linking import LinkedLabels
 from .finish import describe_result, link_planes_steps, write_tracks
+from .inputs import OME_TIFF_SUFFIXES
 from .job import ImageJob
 from .outputs import Outcome
 from .ownership import check_tables_overwritable
@@ -124,11 +125,14 @@ class _PlaneResults:
             write_tracks(job, linked)
 
     def _write_labels(self, path: Path, linked: LinkedLabels, record: dict[str, Any]) -> None:
-        grid, planes = self.job.grid, cast(Any, _LinkedPlanes(self, linked))
-        if fits_ome(grid.axes):
-            name = image_stem(self.job.path)
-            result = Result(planes, {}, grid.axes, grid.scale, grid.units, record, name)
+        """Write labels as OME-TIFF where they are named so, else as plain TIFF."""
+        grid, planes = self.job.grid, _LinkedPlanes(self, linked)
+        if self.job.results.labels.name.lower().endswith(OME_TIFF_SUFFIXES):
+            labels, name = cast(Any, planes), image_stem(self.job.path)
+            result = Result(labels, {}, grid.axes, grid.scale, grid.units, record, name)
             write_ome_tiff(path, result)
+        elif len(grid.shape) == 2:
+            write_labels_tiff(path, planes[...], record)
         else:
             write_labels_stack(path, planes, (grid.shape, grid.axes), linked.count, record)
 

@@ -272,7 +272,7 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         pixels = max(math.prod(selection.size), _plane_pixels(full, selection))
         large = pixels > settings.limits.large_plane_pixels
         store = output.format == "zarr" or (output.format is None and (large or output.on_cluster))
-        results = result_paths_in(output.out, item.stem, store, selection.label_axes)
+        results = result_paths_in(output.out, item.stem, store)
     if results.is_store:
         selection = _in_ngff_order(selection)
     if output.on_cluster and opened.is_read_whole:

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ..export.ome_tiff import fits_ome, write_ome_tiff
-from ..export.result import Result
 from ..io.atomic import atomic_write
-from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, check_overwritable
+from ..io.labels import LABELS_SUFFIX, check_overwritable, write_labels_tiff
 from ..io.lazy_images import image_stem
 from ..io.tables import TABLE_SUFFIX, write_table
 from ..labels.regionprops import measure
@@ -43,12 +41,9 @@ class ResultPaths:
         return self.labels.suffix.lower() == ".zarr"
 
 
-def result_paths_in(folder: Path, stem: str, store: bool, axes: str = "YX") -> ResultPaths:
-    """Return the paths of the results of an image, named after it; ``axes`` are of the labels."""
+def result_paths_in(folder: Path, stem: str, store: bool) -> ResultPaths:
+    """Return the paths of the results of an image, named after it."""
     labels = folder / f"{stem}{STORE_SUFFIX if store else LABELS_SUFFIX}"
-    plain = folder / f"{stem}{PLAIN_LABELS_SUFFIX}"
-    if not store and (plain.exists() or not fits_ome(axes)):  # an earlier version has begun there
-        labels = plain
     return ResultPaths(labels, folder / f"{stem}{TABLE_SUFFIX}", folder / f"{stem}_tracks.csv")
 
 
@@ -106,7 +101,7 @@ class OutputOptions:
 
 
 def write_results(folder: Path, stem: str, result: Segmentation) -> None:
-    """Write ``<stem>_labels.ome.tif`` and ``<stem>_nuclei.csv`` of one image, or neither.
+    """Write ``<stem>_labels.tif`` and ``<stem>_nuclei.csv`` of one image, or neither.
 
     Parameters
     ----------
@@ -124,5 +119,5 @@ def write_results(folder: Path, stem: str, result: Segmentation) -> None:
     check_overwritable(paths.labels)
     measured = measure(result.labels, np.asarray(result.plane.pixels), result.maps[0])
     with atomic_write(paths.labels) as labels, atomic_write(paths.table) as table:
-        write_ome_tiff(labels, Result(result.labels, measured, record=result.record, name=stem))
+        write_labels_tiff(labels, result.labels, result.record)
         write_table(table, measured)

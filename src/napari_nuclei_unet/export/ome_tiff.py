@@ -90,14 +90,6 @@ def ome_axes(axes: str) -> str:
     return "".join(OME_OTHER_AXIS if axis in unknown else axis for axis in axes)
 
 
-def fits_ome(axes: str) -> bool:
-    """Return whether OME-TIFF can hold labels of these axes."""
-    try:
-        return bool(ome_axes(axes))
-    except UserError:
-        return False
-
-
 def _ome_sizes(result: Result) -> dict[str, Any]:
     """Return the pixel size along X, Y and Z, and the time between frames, where known."""
     sizes: dict[str, Any] = {}

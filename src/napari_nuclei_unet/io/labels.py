@@ -17,9 +17,8 @@ from ..errors import UserError
 from .label_numbers import read_numbers, to_labels
 
 LABELS_ENDING = "_labels"
-LABELS_SUFFIX = LABELS_ENDING + ".ome.tif"
-# Of earlier versions, and of labels with axes that OME-TIFF cannot hold.
-PLAIN_LABELS_SUFFIX = LABELS_ENDING + ".tif"
+LABELS_SUFFIX = LABELS_ENDING + ".tif"
+OME_LABELS_SUFFIX = LABELS_ENDING + ".ome.tif"
 
 # Labels of more bytes, uncompressed, are written as BigTIFF.
 MIN_BIGTIFF_BYTES = 2**31
@@ -59,6 +58,26 @@ def _read_annotation(xml: str) -> Any:
     return None if found is None else json.loads(found.text or "")
 
 
+def write_labels_tiff(path: Path, labels: NDArray[np.integer], record: dict[str, Any]) -> None:
+    """Write labels as TIFF: uint16, or uint32 past 65,535 nuclei; zlib.
+
+    Parameters
+    ----------
+    path : Path
+    labels : ndarray, shape (Y, X), integer
+    record : dict
+        Their provenance; written into the description as JSON.
+    """
+    dtype = np.uint16 if labels.max(initial=0) <= UINT16_MAX else np.uint32
+    tifffile.imwrite(
+        path,
+        labels.astype(dtype),
+        compression="zlib",
+        description=json.dumps({RECORD_KEY: record}),
+        metadata=None,
+    )
+
+
 def write_labels_stack(
     path: Path,
     planes: Iterable[NDArray[np.integer]],
@@ -78,7 +97,7 @@ def write_labels_stack(
     max_label : int
         Largest label: uint16, or uint32 past 65,535.
     record : dict
-        Their provenance; written into the description as JSON.
+        As in :func:`write_labels_tiff`.
     """
     shape, axes = shape_and_axes
     dtype = np.dtype(np.uint16 if max_label <= UINT16_MAX else np.uint32)
