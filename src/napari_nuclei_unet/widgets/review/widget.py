@@ -19,7 +19,9 @@ from ..common.controls import (
     create_label,
     create_row,
     create_section,
+    with_properties,
 )
+from ..common.dock_button import DockButton
 from ..common.key_bindings import KeyBindings, unwrap_proxy
 from .compare_panel import ComparePanel
 from .exporter import LabelsExporter
@@ -88,12 +90,17 @@ class ReviewWidget(ScrollableForm):
             "save", "Save …", "A table, outlines for QuPath or Fiji, or the labels as OME-TIFF."
         )
         save.clicked.connect(self._exporter.ask)
+        table = with_properties(
+            DockButton(self._viewer, "Nuclei table", "Table", below_canvas=True),
+            objectName="open_table",
+            toolTip="Open the table of the nuclei, with histogram, below the image.",
+        )
         self.set_parts(
             top,
             _group("Correct", self._edit_toolbar),
             _group("Review", self._queue),
             self._text,
-            create_row(measure, save),
+            create_row(measure, save, table),
             create_section("compare_section", "Compare with another layer", self.compare_panel),
         )
 

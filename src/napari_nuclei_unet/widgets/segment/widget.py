@@ -18,7 +18,8 @@ from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
 from ...segmentation.intensity_range import Brightness
 from ..common.controller import RunState
-from ..common.controls import create_section
+from ..common.controls import create_section, with_properties
+from ..common.dock_button import DockButton
 from ..common.notify import report_user_errors
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
@@ -41,7 +42,6 @@ from .plane_writer import PlaneWriter
 from .reproduce import ReproducePanel
 from .retune_task import RetuneTask
 from .retuner import Retuner
-from .review_button import ReviewButton
 from .source_form import SourceForm
 from .summary import summarize_plane
 from .tuning_panel import TuningPanel
@@ -129,12 +129,17 @@ class SegmentWidget(QWidget):
         self.model_form.fill(top)
         layout.addLayout(top)
         settings = self.params_form.container(*SEGMENT_SETTINGS)
+        review = with_properties(
+            DockButton(self._viewer, "Review nuclei", "Correct, measure, save …"),
+            objectName="open_review",
+            toolTip="Open the widget that corrects nuclei, measures and saves them.",
+        )
         for part in (
             self._tuning_panel,
             create_section("settings", "Settings of the network", settings),
             self._status_panel,
             self._display_options,
-            ReviewButton(self._viewer),
+            review,
             self._linking_panel,
             self._reproduce_panel,
         ):
