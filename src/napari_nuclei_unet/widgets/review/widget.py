@@ -19,7 +19,6 @@ from ..common.controls import (
     create_label,
     create_row,
     create_section,
-    with_properties,
 )
 from ..common.dock_button import DockButton
 from ..common.key_bindings import KeyBindings, unwrap_proxy
@@ -90,11 +89,8 @@ class ReviewWidget(ScrollableForm):
             "save", "Save …", "A table, outlines for QuPath or Fiji, or the labels as OME-TIFF."
         )
         save.clicked.connect(self._exporter.ask)
-        table = with_properties(
-            DockButton(self._viewer, "Nuclei table", "Table", below_canvas=True),
-            objectName="open_table",
-            toolTip="Open the table of the nuclei, with histogram, below the image.",
-        )
+        hint = "Open the table of the nuclei, with a histogram, below the image."
+        table = DockButton(self._viewer, "Nuclei table", "Table", hint, below_canvas=True)
         self.set_parts(
             top,
             _group("Correct", self._edit_toolbar),

@@ -18,7 +18,7 @@ from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
 from ...segmentation.intensity_range import Brightness
 from ..common.controller import RunState
-from ..common.controls import create_section, with_properties
+from ..common.controls import create_section
 from ..common.dock_button import DockButton
 from ..common.notify import report_user_errors
 from ..common.params_form import ParamsForm
@@ -49,6 +49,7 @@ from .tuning_panel import TuningPanel
 if TYPE_CHECKING:
     import napari.viewer
 
+REVIEW_HINT = "Open the widget that corrects nuclei, measures and saves them."
 SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision")
 
 
@@ -129,17 +130,12 @@ class SegmentWidget(QWidget):
         self.model_form.fill(top)
         layout.addLayout(top)
         settings = self.params_form.container(*SEGMENT_SETTINGS)
-        review = with_properties(
-            DockButton(self._viewer, "Review nuclei", "Correct, measure, save …"),
-            objectName="open_review",
-            toolTip="Open the widget that corrects nuclei, measures and saves them.",
-        )
         for part in (
             self._tuning_panel,
             create_section("settings", "Settings of the network", settings),
             self._status_panel,
             self._display_options,
-            review,
+            DockButton(self._viewer, "Review nuclei", "Correct, measure, save …", REVIEW_HINT),
             self._linking_panel,
             self._reproduce_panel,
         ):

@@ -11,6 +11,8 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap, ensure_colormap
 from numpy.typing import NDArray
 
+from .nuclei_rows import NumberFormat
+
 VALUE_COLORMAP = "viridis"
 # Orange and grey, which all kinds of colour vision can distinguish.
 INSIDE_COLOR, OUTSIDE_COLOR = (0.90, 0.62, 0.0, 1.0), (0.45, 0.45, 0.5, 0.6)
@@ -33,6 +35,11 @@ class ColorRange:
             return ColorRange(0.0, 1.0)
         low, high = np.percentile(known, COLOR_PERCENTILES).tolist()
         return ColorRange(low, high)
+
+    def describe(self) -> str:
+        """Return which colours the ends have, as text."""
+        number = NumberFormat([self.low, self.high])
+        return f"violet {number(self.low)}, yellow {number(self.high)}"
 
     def color(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return colours of values, shape (n, 4); missing ones are grey."""
@@ -61,7 +68,8 @@ class LabelColoring:
             Of several rows of a label the first counts.
         colors : ndarray, shape (n, 4)
         """
-        if self._layer is None or self._layer() is not layer or layer.colormap is not self._shown:
+        is_shown = self._layer is not None and self._layer() is layer
+        if not is_shown or layer.colormap is not self._shown:
             self.restore()
             self._layer, self._own = weakref.ref(layer), layer.colormap
         pairs = zip(labels[::-1].tolist(), colors[::-1], strict=True)
@@ -70,7 +78,7 @@ class LabelColoring:
         self._shown = layer.colormap
 
     def restore(self, *_: object) -> None:
-        """Give the layer its own colours back, if it still has those that were shown."""
+        """Restore the own colours of the layer, if it still has those that were shown."""
         layer = None if self._layer is None else self._layer()
         if layer is not None and layer.colormap is self._shown:
             layer.colormap = self._own

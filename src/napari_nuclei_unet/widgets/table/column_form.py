@@ -6,17 +6,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from ..common.controls import create_button, create_combo_box, create_label, create_row
 from ..common.layer_combo import reload_choices
+from .coloring import ColorRange
 from .column_summary import OPEN_LIMITS, ValueLimits
 from .histogram import ColumnHistogram
 from .nuclei_rows import list_numeric_columns, read_values
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# What is shown at first, if there is such a column: positions say little.
+PREFERRED_COLUMN = "area"
 
 
 @dataclass(frozen=True)
@@ -111,26 +116,30 @@ class ColumnForm(QWidget):
         self._rows = rows
         limits, before = self.histogram.limits, self._column.value
         reload_choices(self._color_by)
-        is_another = reload_choices(self._column) and before is not None
+        is_another = reload_choices(self._column, before, PREFERRED_COLUMN) and before is not None
         self._draw()
         self.histogram.set_limits(OPEN_LIMITS if is_another else limits)
 
     def _draw(self) -> None:
-        name = self._column.value
-        known = self._rows is not None and name is not None
-        self.histogram.show_values(read_values(self._rows, name) if known else np.zeros(0))
+        self.histogram.show_values(self._values(self._column.value or ""))
+
+    def _values(self, column: str) -> NDArray[np.float64]:
+        if self._rows is None or column not in self._rows:
+            return np.zeros(0)
+        return read_values(self._rows, column)
 
     def _open_limits(self, *_: object) -> None:
         self._draw()
         self.histogram.set_limits(OPEN_LIMITS)
 
     def _on_changed(self, *_: object) -> None:
-        limits, name = self.histogram.limits, self._column.value
-        known = self._rows is not None and name is not None
-        values = read_values(self._rows, name) if known else np.zeros(0)
-        self._count.setText(limits.describe(values))
+        choice = self.value()
+        texts = [choice.limits.describe(self._values(choice.column))]
+        if choice.color_by:
+            texts.append(ColorRange.of(self._values(choice.color_by)).describe())
+        self._count.setText(" · ".join(texts))
         for button in (self._write, self._reset):
-            button.setEnabled(not limits.is_open)
+            button.setEnabled(not choice.limits.is_open)
         self.changed.emit()
 
     def _list_columns(self, _: Any) -> list[str]:

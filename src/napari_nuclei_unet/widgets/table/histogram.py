@@ -81,6 +81,10 @@ class ColumnHistogram(pg.PlotWidget):  # type: ignore[misc]
         self._range.setBounds(self._ends)
         self._range.setRegion((low, high))
         self._range.blockSignals(False)
+        self._shade()
+
+    def _shade(self) -> None:
+        self._range.setBrush(None if self.limits.is_open else RANGE_COLOR)
 
     def _on_moved(self) -> None:
         low, high = self._range.getRegion()
@@ -88,6 +92,7 @@ class ColumnHistogram(pg.PlotWidget):  # type: ignore[misc]
             -math.inf if low <= self._ends[0] else float(low),
             math.inf if high >= self._ends[1] else float(high),
         )
+        self._shade()
         self.limits_changed.emit()
 
 

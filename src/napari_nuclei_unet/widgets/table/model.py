@@ -135,7 +135,7 @@ class NucleiModel(QAbstractTableModel):
         self._sorted_by = self._rows.columns[column]
         self._descending = order == Qt.SortOrder.DescendingOrder
         kept = self.persistentIndexList()
-        places = self._order[[index.row() for index in kept]] if kept else []
+        places = self._order[np.array([index.row() for index in kept], np.intp)]
         self._order = self._sort()
         row_of_place = np.argsort(self._order)
         moved = [

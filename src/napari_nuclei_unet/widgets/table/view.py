@@ -66,8 +66,10 @@ class NucleiView(QTableView):
     def selected_places(self) -> NDArray[np.intp]:
         """The places in ``nuclei.rows`` of the selected rows, in the order that is shown."""
         selection = self.selectionModel()
-        chosen = [] if selection is None else selection.selectedRows()
-        return self._nuclei.order[sorted(index.row() for index in chosen)]
+        # ranges, as there may be thousands of rows
+        ranges = [] if selection is None else list(selection.selection())
+        rows = [np.arange(one.top(), one.bottom() + 1) for one in ranges]
+        return self._nuclei.order[np.unique(np.concatenate([np.zeros(0, np.intp), *rows]))]
 
     @property
     def current_place(self) -> int | None:
@@ -94,7 +96,9 @@ class NucleiView(QTableView):
 
     def sort_by(self, column: str, descending: bool = False) -> None:
         """Sort by a column, as clicks on its header do."""
-        self.sortByColumn(self._nuclei.columns.index(column), _sort_order(descending))
+        section = self._nuclei.columns.index(column)
+        self.sortByColumn(section, _sort_order(descending))
+        self.scrollTo(self._nuclei.index(0, section))
 
     def show_sorting(self) -> None:
         """Mark the column by which the model is sorted, which may be another or elsewhere now."""

@@ -11,9 +11,9 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QHideEvent, QResizeEvent, QShowEvent
-from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
-from ..common.controls import copy_text, create_button, create_label, create_row, with_properties
+from ..common.controls import copy_text, create_button, create_label, with_properties
 from ..layers.labels_state import LabelsState
 from ..layers.navigate import navigate_to_box
 from .coloring import INSIDE_COLOR, OUTSIDE_COLOR, ColorRange, LabelColoring
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 NO_LABELS = "Select a labels layer to see the table of its nuclei."
 NOTHING_MEASURED = "Nothing is measured yet: click Measure in Review nuclei."
 NO_NUCLEI = "There are no nuclei in these labels."
-# Colouring thousands of nuclei takes longer than a move of the mouse.
-COLOR_DELAY_MS = 80
-# In screen pixels: narrower, table and histogram stand one above the other.
-SIDE_BY_SIDE_WIDTH = 560
+# Of table and histogram, in proportion.
+PART_SIZES = [640, 320]
+# Colours follow the mouse, in these steps; of more nuclei, which take longer, when it rests.
+COLOR_DELAY_MS, LIVE_COLOR_COUNT = 80, 1000
 
 
 class TableWidget(QWidget):
@@ -79,14 +79,16 @@ class TableWidget(QWidget):
         layout = QVBoxLayout(left)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        footer = create_row(self._summary, copy)
+        footer = QHBoxLayout()
+        footer.addWidget(self._summary, 1)
+        footer.addWidget(copy)
         layout.addWidget(self._message)
         layout.addWidget(self._view, 1)
-        layout.addWidget(footer)
+        layout.addLayout(footer)
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
-        for part, stretch in ((left, 3), (self.column_form, 1)):
+        for part in (left, self.column_form):
             self._splitter.addWidget(part)
-            self._splitter.setStretchFactor(self._splitter.count() - 1, stretch)
+        self._splitter.setSizes(PART_SIZES)
         QVBoxLayout(self).addWidget(self._splitter)
 
     def _connect(self) -> None:
@@ -211,19 +213,19 @@ class TableWidget(QWidget):
         else:
             self._model.highlight(choice.limits.contain(self._values(rows)))
         self._summarize()
-        if not self._color_timer.isActive():
+        if len(rows) > LIVE_COLOR_COUNT or not self._color_timer.isActive():
             self._color_timer.start()
 
     # showing
 
     def _color(self) -> None:
-        """Colour the nuclei, or give the layer its own colours back."""
+        """Colour the nuclei, or restore the own colours of the layer."""
         choice, layer, rows = self.column_form.value(), self.layer, self._model.rows
         is_off = choice.limits.is_open and not choice.color_by
         if layer is None or not len(rows) or is_off or not self.isVisible():
             self._coloring.restore()
             return
-        colors = np.tile(np.float32(INSIDE_COLOR), (len(rows), 1))
+        colors = np.tile(np.array(INSIDE_COLOR, np.float32), (len(rows), 1))
         if choice.color_by:
             values = read_values(rows, choice.color_by)
             colors = ColorRange.of(values).color(values)
@@ -277,13 +279,13 @@ class TableWidget(QWidget):
         self._color_timer.start()
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802
-        """Give the layer its own colours back, as nothing says what they mean; called by Qt."""
+        """Restore the own colours of the layer, as nothing explains these; called by Qt."""
         super().hideEvent(event)
         self._coloring.restore()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         """Lay out for a wide or a narrow dock; called by Qt."""
-        is_wide = self.width() >= SIDE_BY_SIDE_WIDTH
+        is_wide = self.width() >= self.height()
         directions = Qt.Orientation
         self._splitter.setOrientation(directions.Horizontal if is_wide else directions.Vertical)
         super().resizeEvent(event)
