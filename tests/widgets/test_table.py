@@ -236,7 +236,22 @@ def test_nuclei_that_others_have_measured_are_found_too(qtbot, viewer, table):
     np.testing.assert_allclose(centre_of(viewer), (14.5, 54.5))
     table.select(9)
     assert layer.selected_label == 4
-    assert "not in the labels" in text(table, "table_summary")
+    assert "not found in the labels" in text(table, "table_summary")
+
+
+def test_a_table_that_is_updated_stays_where_it_was_scrolled_to(qtbot, viewer, table):
+    count = 200
+    features = pd.DataFrame({"index": np.arange(1, count + 1), "score": 1.0})
+    layer = viewer.add_labels(np.arange(count + 1).reshape(1, -1), features=features)
+    layer.selected_label = 2
+    bar = view(table).verticalScrollBar()
+    bar.setValue(100)
+    layer.features = features.assign(score=2.0)
+    qtbot.waitUntil(lambda: table.rows["score"].iloc[0] == 2)
+    assert bar.value() == 100
+    assert table.selected_rows["index"].tolist() == [2]
+    layer.selected_label = 180
+    assert bar.value() > 100
 
 
 # statistics and the clipboard
@@ -327,7 +342,7 @@ def test_classes_stay_with_their_nuclei(qtbot, measured, review, labels):
     limit(measured, "mean_intensity", low=80)
     click(measured, "write_class")
     name = "mean_intensity_class"
-    expected = [f"mean_intensity: {word}" for word in ("positive", "negative", "positive")]
+    expected = [f"intensity: {word}" for word in ("positive", "negative", "positive")]
     assert labels.features[name].tolist() == expected
     assert cells(measured, name) == expected
     click_and_wait(qtbot, review, "measure")
@@ -337,6 +352,15 @@ def test_classes_stay_with_their_nuclei(qtbot, measured, review, labels):
     labels.undo()
     qtbot.waitUntil(lambda: cells(measured, name) == expected)
     assert text(measured, "within_limits") == "2 of 3 (67 %) above 80"
+
+
+@pytest.mark.parametrize("column", ["mean_Ki67", "mean_intensity_Ki67", "Ki67"])
+def test_a_class_has_the_name_of_its_channel(qtbot, labels, table, column):
+    labels.features = pd.DataFrame({"index": [1, 2], column: [1.0, 2.0]})
+    qtbot.waitUntil(lambda: len(table.rows) == 2)
+    limit(table, column, low=1.5)
+    table.write_class()
+    assert labels.features[f"{column}_class"].tolist() == ["Ki67: negative", "Ki67: positive"]
 
 
 def test_classes_are_saved(qtbot, measured, review, tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
@@ -11,6 +13,7 @@ from napari.layers import Labels
 from ...arrays.axes import axis_letters
 from ...arrays.boxes import Box, bounding_box
 from ...errors import UserError
+from ...limits import DEFAULT_LIMITS
 from ..layers.geometry import full_resolution_data, plane_on_view
 from ..layers.label_ids import LabelsIndex, index_plane_axes
 from ..layers.labels_state import LabelsState
@@ -72,18 +75,25 @@ def is_row_on_view(viewer: ViewerModel, layer: Labels, row: pd.Series) -> bool:
 
 
 def _find_in_pixels(viewer: ViewerModel, layer: Labels, label: int) -> NucleusPlace | None:
-    """Find a nucleus that others have measured, on the plane on view or else in memory."""
+    """Find a nucleus that others have measured."""
     data = full_resolution_data(layer)
-    try:
-        index = plane_on_view(viewer, layer)
+    for index in _iter_planes(viewer, layer, data):
         mask = np.asarray(data[index]) == label
-    except UserError:
-        index, mask = (0,) * (layer.ndim - 2) + (slice(None),) * 2, np.zeros((0, 0), bool)
-    if not mask.any() and isinstance(data, np.ndarray) and (pixels := data == label).any():
-        first = np.unravel_index(int(pixels.argmax()), pixels.shape)
-        index = tuple(
-            at if isinstance(at, slice) else int(there)
-            for at, there in zip(index, first, strict=True)
-        )
-        mask = pixels[index]
-    return NucleusPlace(index, bounding_box(mask)) if mask.any() else None
+        if mask.any():
+            return NucleusPlace(index, bounding_box(mask))
+    return None
+
+
+def _iter_planes(viewer: ViewerModel, layer: Labels, data: Any) -> Iterator[LabelsIndex]:
+    """Yield the plane on view, if it fits in memory; then all planes, if they are in memory."""
+    index: LabelsIndex = (*(0,) * (layer.ndim - 2), slice(None), slice(None))
+    with suppress(UserError):  # the view shows nothing of the layer
+        index = plane_on_view(viewer, layer)
+        rows, columns = index_plane_axes(index)
+        if data.shape[rows] * data.shape[columns] <= DEFAULT_LIMITS.paintable_pixels:
+            yield index
+    if isinstance(data, np.ndarray):
+        lengths = [1 if isinstance(at, slice) else data.shape[n] for n, at in enumerate(index)]
+        for position in np.ndindex(*lengths):
+            pairs = zip(index, position, strict=True)
+            yield tuple(at if isinstance(at, slice) else here for at, here in pairs)

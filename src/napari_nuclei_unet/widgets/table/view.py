@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtCore import QEvent, QItemSelectionModel, QModelIndex, Qt, Signal
+from qtpy.QtGui import QKeyEvent, QKeySequence
 from qtpy.QtWidgets import QAbstractItemView, QTableView
 
 from .model import NucleiModel
@@ -58,16 +60,13 @@ class NucleiView(QTableView):
             selection.currentRowChanged.connect(self._on_row)
             selection.selectionChanged.connect(self._on_selection)
         self.clicked.connect(self._on_row)  # on the current row, too
-        shortcut = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self)
-        shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
-        shortcut.activated.connect(self.copy_pressed)
 
     @property
     def selected_places(self) -> NDArray[np.intp]:
         """The places in ``nuclei.rows`` of the selected rows, in the order that is shown."""
         selection = self.selectionModel()
-        # ranges, as there may be thousands of rows
-        ranges = [] if selection is None else list(selection.selection())
+        # ranges, as there may be thousands of rows; the types of Qt do not know that they iterate
+        ranges: Any = [] if selection is None else selection.selection()
         rows = [np.arange(one.top(), one.bottom() + 1) for one in ranges]
         return self._nuclei.order[np.unique(np.concatenate([np.zeros(0, np.intp), *rows]))]
 
@@ -77,9 +76,11 @@ class NucleiView(QTableView):
         row = self.currentIndex().row()
         return int(self._nuclei.order[row]) if row >= 0 else None
 
-    def show_place(self, place: int | None) -> None:
+    def show_place(self, place: int | None, scroll: bool = True) -> None:
         """Select the row of a nucleus alone, or none, without a signal that it was chosen."""
         self._is_following = True
+        bar = self.verticalScrollBar()
+        kept = 0 if bar is None else bar.value()
         try:
             if place is None:
                 self.clearSelection()
@@ -90,7 +91,10 @@ class NucleiView(QTableView):
             flags = QItemSelectionModel.SelectionFlag
             if (selection := self.selectionModel()) is not None:
                 selection.setCurrentIndex(index, flags.ClearAndSelect | flags.Rows)
-            self.scrollTo(index)
+            if scroll:
+                self.scrollTo(index)
+            elif bar is not None:
+                bar.setValue(kept)  # Qt has scrolled to it
         finally:
             self._is_following = False
 
@@ -111,6 +115,24 @@ class NucleiView(QTableView):
     def fit_columns(self) -> None:
         """Fit the widths of the columns to what they show."""
         self.resizeColumnsToContents()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Take Ctrl+C before a shortcut of the window does; called by Qt."""
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.ShortcutOverride
+            and event.matches(QKeySequence.StandardKey.Copy)
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
+        """Copy rows, where Qt copies one cell; called by Qt."""
+        if event is not None and event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_pressed.emit()
+        else:
+            super().keyPressEvent(event)
 
     def _on_row(self, index: QModelIndex, *_: object) -> None:
         if index.isValid() and not self._is_following:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ NO_NUCLEI = "There are no nuclei in these labels."
 PART_SIZES = [640, 320]
 # Colours follow the mouse, in these steps; of more nuclei, which take longer, when it rests.
 COLOR_DELAY_MS, LIVE_COLOR_COUNT = 80, 1000
+# Before the name of a channel: nuclei are positive for Ki67, not for its mean.
+STATISTIC = re.compile("^(mean|median|min|max|std|integrated)_(intensity_)?")
 
 
 class TableWidget(QWidget):
@@ -154,8 +157,9 @@ class TableWidget(QWidget):
         values = self._values(rows)
         sign = np.where(choice.limits.contain(values), "positive", "negative")
         classes = np.full(len(layer.features), "", object)
+        name = STATISTIC.sub("", choice.column)
         classes[rows.index] = [
-            "" if np.isnan(value) else f"{choice.column}: {word}"
+            "" if np.isnan(value) else f"{name}: {word}"
             for value, word in zip(values, sign, strict=True)
         ]
         layer.features = layer.features.assign(**{f"{choice.column}_class": classes})
@@ -169,7 +173,7 @@ class TableWidget(QWidget):
         if self._model.columns != columns:
             self._view.fit_columns()
         self._view.show_sorting()
-        self._view.show_place(None if label is None else self._find_row(label))
+        self._view.show_place(None if label is None else self._find_row(label), scroll=False)
         self._show_message(self._describe_empty(len(features.columns)))
         self.column_form.show_rows(self._model.rows)
 
@@ -197,7 +201,7 @@ class TableWidget(QWidget):
         label = int(row[INDEX_COLUMN])
         found = find_nucleus(self._viewer, layer, row)
         if found is None:
-            self._summary.setText(f"Nucleus {label} is not in the labels any more.")
+            self._summary.setText(f"Nucleus {label} was not found in the labels.")
             return
         navigate_to_box(self._viewer, layer, found.index, found.box)
         self._viewer.layers.selection.active = layer
