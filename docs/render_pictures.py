@@ -15,6 +15,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QApplication, QCheckBox, QLabel, QPushButton, QWidget
 from superqt import QCollapsible
 
+from napari_nuclei_unet.widgets.table.column_form import ColumnChoice
+from napari_nuclei_unet.widgets.table.column_summary import ValueLimits
+
 IMAGES = Path(__file__).parent / "images"
 
 
@@ -89,6 +92,22 @@ def review() -> None:
     save(viewer, "review")
 
 
+def table() -> None:
+    """Show the table of a sample, with limits in its histogram."""
+    viewer, widget = opened("fluorescence_small")
+    click(widget, "segment")
+    wait_for_end(widget)
+    click(widget, "open_review_nuclei")
+    review = viewer.window.dock_widgets["Review nuclei (napari-nuclei-unet)"]
+    click(review, "open_nuclei_table")
+    shown = viewer.window.dock_widgets["Nuclei table (napari-nuclei-unet)"]
+    pause(1000)
+    shown.sort_by("mean_intensity", descending=True)
+    limits = ValueLimits(low=float(shown.rows["mean_intensity"].quantile(0.66)))
+    shown.column_form.set_value(ColumnChoice("mean_intensity", limits))
+    save(viewer, "table")
+
+
 def region() -> None:
     """Show what was found inside two shapes."""
     viewer, widget = opened("histology_pink_purple")
@@ -150,5 +169,5 @@ def pause(milliseconds: int) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:  # a user without models, who keeps none of these
         os.environ["NUCLEI_UNET_HOME"] = home
-        for picture in (segmented, settings, tuned, region, review, trained):
+        for picture in (segmented, settings, tuned, region, review, table, trained):
             picture()

@@ -114,7 +114,7 @@ def test_the_manifest_is_valid_and_complete():
     manifest = PluginManifest.from_distribution("napari-nuclei-unet")
     manifest.validate_imports()
     widgets = [one.display_name for one in manifest.contributions.widgets]
-    assert widgets == ["Segment nuclei", "Train nuclei model", "Review nuclei"]
+    assert widgets == ["Segment nuclei", "Train nuclei model", "Review nuclei", "Nuclei table"]
     samples = {sample.key for sample in manifest.contributions.sample_data}
     assert samples == {*SAMPLES, "fluorescence_errors"}
 

@@ -5,9 +5,13 @@ from typing import Any
 
 from .segment.widget import SegmentWidget
 
-__all__ = ["ReviewWidget", "SegmentWidget", "TrainWidget"]
+__all__ = ["ReviewWidget", "SegmentWidget", "TableWidget", "TrainWidget"]
 
-_LAZY_WIDGETS = {"ReviewWidget": "review.widget", "TrainWidget": "train.widget"}
+_LAZY_WIDGETS = {
+    "ReviewWidget": "review.widget",
+    "TableWidget": "table.widget",
+    "TrainWidget": "train.widget",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -243,9 +243,9 @@ class FeaturesTable:
         self._published = layer.features
 
     def world_table(self) -> pd.DataFrame:
-        """Build the table of all planes; those that wait are measured now."""
+        """Build the table of all planes, with the columns of others; measure those that wait."""
         self.measure_now()
-        return self._build_table()
+        return self._foreign.join(self._build_table(), self.layer.features)
 
     def _build_table(self) -> pd.DataFrame:
         planes = [(plane.index, plane.rows) for plane in self.planes.values()]

@@ -20,6 +20,7 @@ from ..common.controls import (
     create_row,
     create_section,
 )
+from ..common.dock_button import DockButton
 from ..common.key_bindings import KeyBindings, unwrap_proxy
 from .compare_panel import ComparePanel
 from .exporter import LabelsExporter
@@ -88,12 +89,14 @@ class ReviewWidget(ScrollableForm):
             "save", "Save …", "A table, outlines for QuPath or Fiji, or the labels as OME-TIFF."
         )
         save.clicked.connect(self._exporter.ask)
+        hint = "Open the table of the nuclei, with a histogram, below the image."
+        table = DockButton(self._viewer, "Nuclei table", "Table", hint, below_canvas=True)
         self.set_parts(
             top,
             _group("Correct", self._edit_toolbar),
             _group("Review", self._queue),
             self._text,
-            create_row(measure, save),
+            create_row(measure, save, table),
             create_section("compare_section", "Compare with another layer", self.compare_panel),
         )
 

@@ -19,6 +19,7 @@ from ...params import SegmentParams
 from ...segmentation.intensity_range import Brightness
 from ..common.controller import RunState
 from ..common.controls import create_section
+from ..common.dock_button import DockButton
 from ..common.notify import report_user_errors
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
@@ -41,7 +42,6 @@ from .plane_writer import PlaneWriter
 from .reproduce import ReproducePanel
 from .retune_task import RetuneTask
 from .retuner import Retuner
-from .review_button import ReviewButton
 from .source_form import SourceForm
 from .summary import summarize_plane
 from .tuning_panel import TuningPanel
@@ -49,6 +49,7 @@ from .tuning_panel import TuningPanel
 if TYPE_CHECKING:
     import napari.viewer
 
+REVIEW_HINT = "Open the widget that corrects nuclei, measures and saves them."
 SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision")
 
 
@@ -134,7 +135,7 @@ class SegmentWidget(QWidget):
             create_section("settings", "Settings of the network", settings),
             self._status_panel,
             self._display_options,
-            ReviewButton(self._viewer),
+            DockButton(self._viewer, "Review nuclei", "Correct, measure, save …", REVIEW_HINT),
             self._linking_panel,
             self._reproduce_panel,
         ):

@@ -1,0 +1,300 @@
+"""The dock widget "Nuclei table"."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from napari.layers import Labels
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QHideEvent, QResizeEvent, QShowEvent
+from qtpy.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
+
+from ..common.controls import copy_text, create_button, create_label, with_properties
+from ..layers.labels_state import LabelsState
+from ..layers.navigate import navigate_to_box
+from .coloring import INSIDE_COLOR, OUTSIDE_COLOR, ColorRange, LabelColoring
+from .column_form import ColumnForm
+from .column_summary import OPEN_LIMITS, ColumnSummary
+from .labels_follower import LabelsFollower
+from .model import NucleiModel
+from .nuclei_rows import INDEX_COLUMN, format_as_tsv, read_values
+from .nucleus_place import find_nucleus, is_row_on_view
+from .view import NucleiView
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+NO_LABELS = "Select a labels layer to see the table of its nuclei."
+NOTHING_MEASURED = "Nothing is measured yet: click Measure in Review nuclei."
+NO_NUCLEI = "There are no nuclei in these labels."
+# Of table and histogram, in proportion.
+PART_SIZES = [640, 320]
+# Colours follow the mouse, in these steps; of more nuclei, which take longer, when it rests.
+COLOR_DELAY_MS, LIVE_COLOR_COUNT = 80, 1000
+# Before the name of a channel: nuclei are positive for Ki67, not for its mean.
+STATISTIC = re.compile("^(mean|median|min|max|std|integrated)_(intensity_)?")
+
+
+class TableWidget(QWidget):
+    """Shows the features of a labels layer: sorted, counted, as histogram, and as colours.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        A ``napari.components.ViewerModel`` will do.
+
+    Attributes
+    ----------
+    column_form : ColumnForm
+        The column of histogram and statistics, its limits, and the column that colours nuclei.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._model = NucleiModel()
+        self._view = NucleiView(self._model)
+        self.column_form = ColumnForm()
+        self._message = create_label("table_message")
+        self._summary = create_label("table_summary")
+        self._coloring = LabelColoring()
+        self._color_timer = with_properties(QTimer(self), singleShot=True, interval=COLOR_DELAY_MS)
+        self._follower = LabelsFollower(napari_viewer, self)
+        self._build()
+        self._connect()
+        # Qt calls no method of an object that is being destroyed
+        self.destroyed.connect(partial(_release, self._follower, self._coloring))
+        self._on_layer()
+
+    def _build(self) -> None:
+        copy = create_button(
+            "copy_table",
+            "Copy table",
+            "Copy all rows for a spreadsheet; Ctrl+C in the table copies the selected ones.",
+            self.copy_all,
+        )
+        left = QWidget()
+        layout = QVBoxLayout(left)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        footer = QHBoxLayout()
+        footer.addWidget(self._summary, 1)
+        footer.addWidget(copy)
+        layout.addWidget(self._message)
+        layout.addWidget(self._view, 1)
+        layout.addLayout(footer)
+        self._splitter = QSplitter(Qt.Orientation.Horizontal)
+        for part in (left, self.column_form):
+            self._splitter.addWidget(part)
+        self._splitter.setSizes(PART_SIZES)
+        QVBoxLayout(self).addWidget(self._splitter)
+
+    def _connect(self) -> None:
+        self._follower.layer_changed.connect(self._on_layer)
+        self._follower.features_changed.connect(self.refresh)
+        self._follower.label_selected.connect(self._on_label)
+        self._view.nucleus_chosen.connect(self._on_chosen)
+        self._view.selection_changed.connect(self._summarize)
+        self._view.column_clicked.connect(self.column_form.set_column)
+        self._view.copy_pressed.connect(self.copy_selected)
+        self.column_form.changed.connect(self._on_choice)
+        self.column_form.class_requested.connect(self.write_class)
+        self._color_timer.timeout.connect(self._color)
+
+    # public methods, for scripts and tests
+
+    @property
+    def layer(self) -> Labels | None:
+        """The labels whose nuclei are shown."""
+        return self._follower.layer
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The rows as they are shown, in their order."""
+        return self._model.rows.iloc[self._model.order]
+
+    @property
+    def selected_rows(self) -> pd.DataFrame:
+        """The rows that are selected, in the order that is shown."""
+        return self._model.rows.iloc[self._view.selected_places]
+
+    @property
+    def summary(self) -> ColumnSummary:
+        """The statistics of the column, of the selected rows if there are several."""
+        return ColumnSummary.of(self._values(self._summarized()))
+
+    def sort_by(self, column: str, descending: bool = False) -> None:
+        """Sort by a column, and show its statistics, as clicks on its header do."""
+        self._view.sort_by(column, descending)
+        self.column_form.set_column(column)
+
+    def select(self, label: int) -> None:
+        """Select a nucleus and centre it, as a click on its row does."""
+        if (place := self._find_row(label)) is not None:
+            self._view.show_place(place)
+            self._on_chosen(place)
+
+    def copy_selected(self, *_: object) -> None:
+        """Copy the selected rows to the clipboard, or all, if none is; with tabs and a header."""
+        rows = self.selected_rows
+        copy_text(format_as_tsv(rows if len(rows) else self.rows))
+
+    def copy_all(self, *_: object) -> None:
+        """Copy all rows to the clipboard, with tabs and a header."""
+        copy_text(format_as_tsv(self.rows))
+
+    def write_class(self, *_: object) -> None:
+        """Add a column to the features: which nuclei are within the limits."""
+        self.refresh()  # the rows may be those of a moment ago
+        choice, layer, rows = self.column_form.value(), self.layer, self._model.rows
+        if layer is None or not choice.column or choice.limits.is_open:
+            return
+        values = self._values(rows)
+        sign = np.where(choice.limits.contain(values), "positive", "negative")
+        classes = np.full(len(layer.features), "", object)
+        name = STATISTIC.sub("", choice.column)
+        classes[rows.index] = [
+            "" if np.isnan(value) else f"{name}: {word}"
+            for value, word in zip(values, sign, strict=True)
+        ]
+        layer.features = layer.features.assign(**{f"{choice.column}_class": classes})
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the features as they are now; the current nucleus stays selected."""
+        label, columns = self._current_label(), self._model.columns
+        features = pd.DataFrame() if self.layer is None else self.layer.features
+        self._model.set_features(features)
+        if self._model.columns != columns:
+            self._view.fit_columns()
+        self._view.show_sorting()
+        self._view.show_place(None if label is None else self._find_row(label), scroll=False)
+        self._show_message(self._describe_empty(len(features.columns)))
+        self.column_form.show_rows(self._model.rows)
+
+    # what others have changed
+
+    def _on_layer(self) -> None:
+        """Show another layer, or none."""
+        self._coloring.restore()
+        self._view.show_place(None)
+        if self.layer is not None:
+            LabelsState.of(self.layer).features.publish_changes()  # the layer may have moved
+        self.column_form.histogram.set_limits(OPEN_LIMITS)
+        self.refresh()
+
+    def _on_label(self, label: int) -> None:
+        """Show the row of the nucleus that was selected in the canvas."""
+        if label != self._current_label():
+            self._view.show_place(self._find_row(label))
+
+    def _on_chosen(self, place: int) -> None:
+        """Select and centre the nucleus of a row."""
+        layer, row = self.layer, self._model.rows.iloc[place]
+        if layer is None:
+            return
+        label = int(row[INDEX_COLUMN])
+        found = find_nucleus(self._viewer, layer, row)
+        if found is None:
+            self._summary.setText(f"Nucleus {label} was not found in the labels.")
+            return
+        navigate_to_box(self._viewer, layer, found.index, found.box)
+        self._viewer.layers.selection.active = layer
+        layer.selected_label = label
+        self._summarize()
+
+    def _on_choice(self) -> None:
+        """Show another column, other limits or other colours."""
+        choice = self.column_form.value()
+        rows = self._model.rows
+        if choice.limits.is_open:
+            self._model.highlight(np.zeros(len(rows), bool))
+        else:
+            self._model.highlight(choice.limits.contain(self._values(rows)))
+        self._summarize()
+        if len(rows) > LIVE_COLOR_COUNT or not self._color_timer.isActive():
+            self._color_timer.start()
+
+    # showing
+
+    def _color(self) -> None:
+        """Colour the nuclei, or restore the own colours of the layer."""
+        choice, layer, rows = self.column_form.value(), self.layer, self._model.rows
+        is_off = choice.limits.is_open and not choice.color_by
+        if layer is None or not len(rows) or is_off or not self.isVisible():
+            self._coloring.restore()
+            return
+        colors = np.tile(np.array(INSIDE_COLOR, np.float32), (len(rows), 1))
+        if choice.color_by:
+            values = read_values(rows, choice.color_by)
+            colors = ColorRange.of(values).color(values)
+        if not choice.limits.is_open:
+            colors[~choice.limits.contain(self._values(rows))] = OUTSIDE_COLOR
+        self._coloring.show(layer, rows[INDEX_COLUMN].to_numpy(), colors)
+
+    def _summarize(self) -> None:
+        column, rows = self.column_form.value().column, self._summarized()
+        part = "" if len(rows) == len(self._model.rows) else " of the selected rows"
+        text = f"{column}{part}: {self.summary.describe()}" if column else ""
+        self._summary.setText(text)
+
+    def _summarized(self) -> pd.DataFrame:
+        selected = self.selected_rows
+        return selected if len(selected) > 1 else self._model.rows
+
+    def _values(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        column = self.column_form.value().column
+        return read_values(rows, column) if column in rows else np.full(len(rows), np.nan)
+
+    def _describe_empty(self, column_count: int) -> str:
+        if self.layer is None:
+            return NO_LABELS
+        if len(self._model.rows):
+            return ""
+        return NO_NUCLEI if column_count > 1 else NOTHING_MEASURED
+
+    def _show_message(self, text: str) -> None:
+        self._message.setText(text)
+        self._message.setVisible(bool(text))
+        self._view.setVisible(not text)
+        self.column_form.setEnabled(not text)
+
+    def _current_label(self) -> int | None:
+        place = self._view.current_place
+        return None if place is None else int(self._model.rows[INDEX_COLUMN].iat[place])
+
+    def _find_row(self, label: int) -> int | None:
+        """Find the row of a nucleus; of several that of the plane on view, or the first."""
+        rows, layer = self._model.rows, self.layer
+        places = np.flatnonzero(rows[INDEX_COLUMN] == label).tolist()
+        if layer is None or len(places) < 2:
+            return places[0] if places else None
+        shown = [place for place in places if is_row_on_view(self._viewer, layer, rows.iloc[place])]
+        return (shown or places)[0]
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Colour the nuclei again; called by Qt."""
+        super().showEvent(event)
+        self._color_timer.start()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802
+        """Restore the own colours of the layer, as nothing explains these; called by Qt."""
+        super().hideEvent(event)
+        self._coloring.restore()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        """Lay out for a wide or a narrow dock; called by Qt."""
+        is_wide = self.width() >= self.height()
+        directions = Qt.Orientation
+        self._splitter.setOrientation(directions.Horizontal if is_wide else directions.Vertical)
+        super().resizeEvent(event)
+
+
+def _release(follower: LabelsFollower, coloring: LabelColoring, *_: object) -> None:
+    follower.release()
+    coloring.restore()
