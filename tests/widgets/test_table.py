@@ -10,7 +10,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QTableView
+from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushButton, QTableView
 from skimage.measure import label
 
 from napari_nuclei_unet.widgets import ReviewWidget, TableWidget
@@ -317,6 +317,38 @@ def test_limits_count_nuclei_and_mark_their_rows(measured):
     assert text(measured, "within_limits") == "2 of 3 (67 %) below 120"
     click(measured, "reset_limits")
     assert text(measured, "within_limits") == "3 nuclei"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "limits"),
+    [
+        ("80", "", (80, np.inf)),
+        ("80,5", "120", (80.5, 120)),
+        ("150", "60", (60, 150)),
+        ("many", "120", (-np.inf, 120)),
+        ("nan", "inf", (-np.inf, np.inf)),
+        ("-1e3", "1e3", (-1000, 1000)),
+    ],
+)
+def test_limits_are_typed(measured, low, high, limits):
+    select(measured, "histogram_column", "mean_intensity")
+    for name, typed in (("low_limit", low), ("high_limit", high)):
+        field = measured.findChild(QLineEdit, name)
+        QTest.keyClicks(field, typed)
+        QTest.keyClick(field, Qt.Key.Key_Return)
+    assert measured.column_form.value().limits == ValueLimits(*limits)
+
+
+def test_a_limit_that_is_only_looked_at_stays_exact(measured):
+    limit(measured, "mean_intensity", low=80.123456789)
+    field = measured.findChild(QLineEdit, "low_limit")
+    assert field.text() == "80"  # the values are whole numbers
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    assert measured.column_form.value().limits.low == 80.123456789
+    QTest.keyClick(field, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(field, Qt.Key.Key_Backspace)
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    assert measured.column_form.value().limits == ValueLimits()
 
 
 def test_limits_are_dragged_by_the_mouse(qtbot, measured):
