@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QWidget
 
 from ..common.controls import fill_layout, with_properties
 from .column_summary import ValueLimits
-from .nuclei_rows import NumberFormat
+from .nuclei_rows import format_number
 
 
 class LimitsEdit(QWidget):
@@ -40,14 +40,14 @@ class LimitsEdit(QWidget):
             field.editingFinished.connect(self._on_typed)
 
     def show_limits(self, limits: ValueLimits, values: NDArray[np.float64]) -> None:
-        """Show limits with the digits of values; the ends of these stand in empty fields."""
-        self._limits, number = limits, NumberFormat(values)
+        """Show limits; in empty fields stand the ends of the values."""
+        self._limits = limits
         known = values[np.isfinite(values)]
         ends = (float(known.min()), float(known.max())) if known.size else (math.nan, math.nan)
         pairs = (self._low, limits.low, ends[0]), (self._high, limits.high, ends[1])
         for field, limit, end in pairs:
-            field.setPlaceholderText(number(end))
-            field.setText("" if math.isinf(limit) else number(limit))
+            field.setPlaceholderText(format_number(end))
+            field.setText("" if math.isinf(limit) else format_number(limit))
 
     def _on_typed(self) -> None:
         """Take the fields that were typed in; the other keeps its digits that are not shown."""
