@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 
 from napari_nuclei_unet.samples.images import read_sample
 from napari_nuclei_unet.widgets.common.controller import RunState
+from napari_nuclei_unet.widgets.table.column_form import ColumnChoice
+from napari_nuclei_unet.widgets.table.column_summary import ValueLimits
+from napari_nuclei_unet.widgets.table.widget import TableWidget
 
 RUNS = 9
-WANTED = {"table": 3.0, "correction": 0.2}
+WANTED = {"table": 3.0, "open": 0.5, "limits": 0.05, "correction": 0.2}
 
 
 def main() -> None:
@@ -56,6 +59,18 @@ def main() -> None:
         print(f"| {name} | {middle:.3f} s | {most:.3f} s | {limit} |", flush=True)
 
     show("Measure: table", [timed(review.measure) for _ in range(3)], WANTED["table"])
+    opened: list[TableWidget] = []
+
+    def open_table() -> None:
+        _, table = viewer.window.add_plugin_dock_widget("napari-nuclei-unet", "Nuclei table")
+        opened.append(table)
+
+    show("the table opens", [timed(open_table)], WANTED["open"])
+    form = opened[0].column_form
+    choices = [ColumnChoice("area", ValueLimits(low=400 + 10 * n)) for n in range(RUNS)]
+    moves = [timed(lambda choice=choice: form.set_value(choice)) for choice in choices]
+    show("limits of the histogram", moves, WANTED["limits"])
+    opened[0].parent().destroyOnClose()
     for name, acts in corrections(review, layer).items():
         times, undone = [], []
         for act in acts:

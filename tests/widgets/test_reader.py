@@ -72,6 +72,24 @@ def test_a_plane_comes_back_with_everything(qtbot, viewer, review, widget, run):
     np.testing.assert_allclose(mine["confidence"], table["confidence"])
 
 
+def test_columns_of_others_come_back_and_are_saved_again(qtbot, viewer, review, run, tmp_path):
+    path = run(discs((90, 120), CENTRES), "YX")
+    table = path.with_name("cells_nuclei.csv")
+    pd.read_csv(table).assign(kind=["a", "b", "c"], width_um=[1, 2, 3]).to_csv(table, index=False)
+    labels = add(viewer, path)
+    assert labels.features["kind"].tolist() == ["a", "b", "c"]
+    review.apply_tool("Delete", np.array([labels.data_to_world(CENTRES[0])]))
+    assert labels.features["kind"].tolist() == ["b", "c"]
+    assert "area_um2" not in labels.features  # areas are in the units of the layer
+    with qtbot.waitSignal(review.finished, timeout=15_000):
+        review.save(tmp_path / "again.csv")
+    again = pd.read_csv(tmp_path / "again.csv")
+    assert again["kind"].tolist() == ["b", "c"]
+    assert again["width_um"].tolist() == [2, 3]
+    assert set(again) - {"state"} == set(pd.read_csv(table))
+    np.testing.assert_allclose(again["area_um2"], labels.features["area"])
+
+
 def test_states_come_back_and_edits_go_on(qtbot, viewer, review, run, tmp_path):
     labels = add(viewer, run(discs((90, 120), CENTRES), "YX"))
     viewer.layers.selection.active = labels

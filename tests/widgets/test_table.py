@@ -10,7 +10,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QTableView
+from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushButton, QTableView
 from skimage.measure import label
 
 from napari_nuclei_unet.widgets import ReviewWidget, TableWidget
@@ -319,6 +319,38 @@ def test_limits_count_nuclei_and_mark_their_rows(measured):
     assert text(measured, "within_limits") == "3 nuclei"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "limits"),
+    [
+        ("80", "", (80, np.inf)),
+        ("80,5", "120", (80.5, 120)),
+        ("150", "60", (60, 150)),
+        ("many", "120", (-np.inf, 120)),
+        ("nan", "inf", (-np.inf, np.inf)),
+        ("-1e3", "1e3", (-1000, 1000)),
+    ],
+)
+def test_limits_are_typed(measured, low, high, limits):
+    select(measured, "histogram_column", "mean_intensity")
+    for name, typed in (("low_limit", low), ("high_limit", high)):
+        field = measured.findChild(QLineEdit, name)
+        QTest.keyClicks(field, typed)
+        QTest.keyClick(field, Qt.Key.Key_Return)
+    assert measured.column_form.value().limits == ValueLimits(*limits)
+
+
+def test_a_limit_that_is_only_looked_at_stays_exact(measured):
+    limit(measured, "mean_intensity", low=80.123456789)
+    field = measured.findChild(QLineEdit, "low_limit")
+    assert field.text() == "80.12"
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    assert measured.column_form.value().limits.low == 80.123456789
+    QTest.keyClick(field, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(field, Qt.Key.Key_Backspace)
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    assert measured.column_form.value().limits == ValueLimits()
+
+
 def test_limits_are_dragged_by_the_mouse(qtbot, measured):
     select(measured, "histogram_column", "mean_intensity")
     histogram = measured.column_form.histogram
@@ -361,6 +393,20 @@ def test_a_class_has_the_name_of_its_channel(qtbot, labels, table, column):
     limit(table, column, low=1.5)
     table.write_class()
     assert labels.features[f"{column}_class"].tolist() == ["Ki67: negative", "Ki67: positive"]
+
+
+def test_a_nucleus_on_several_planes_has_one_class_and_one_colour(qtbot, viewer, table):
+    data = np.zeros((2, 20, 20), np.int32)
+    data[:, 2:5, 2:5], data[:, 12:15, 12:15] = 1, 2
+    features = pd.DataFrame({"index": [1, 2, 1, 2], "z": [0, 0, 1, 1], "score": [1.0, 5, 2, 1]})
+    layer = viewer.add_labels(data, features=features)
+    limit(table, "score", low=1.6)
+    assert text(table, "within_limits") == "2 of 4 (50 %) above 1.6"
+    table.write_class()
+    words = [f"score: {word}" for word in ("negative", "positive")]
+    assert layer.features["score_class"].tolist() == words * 2
+    qtbot.waitUntil(lambda: isinstance(layer.colormap, DirectLabelColormap))
+    assert not np.array_equal(layer.get_color(1), layer.get_color(2))
 
 
 def test_classes_are_saved(qtbot, measured, review, tmp_path):

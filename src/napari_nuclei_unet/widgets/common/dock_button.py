@@ -43,9 +43,10 @@ class DockButton(QPushButton):
         self.setObjectName("open_" + dock_name.lower().replace(" ", "_"))
         self.setToolTip(tooltip)
         self._viewer, self._dock_name, self._below_canvas = viewer, dock_name, below_canvas
-        if not hasattr(viewer, "window"):
+        if hasattr(viewer, "window"):
+            self.clicked.connect(self._open)
+        else:
             self.hide()
-        self.clicked.connect(self._open)
 
     def _open(self, *_: object) -> None:
         window, main = self._viewer.window, _main_window(self)

@@ -9,7 +9,7 @@ import numpy as np
 from .label_ids import LabelsIndex
 from .measurements import create_labels_measurement_source
 from .metadata_keys import SAVED_TABLE_KEY
-from .streamed_features import select_plane_rows
+from .streamed_features import drop_micrometers, select_plane_rows
 
 if TYPE_CHECKING:
     from .features import FeaturesTable
@@ -25,6 +25,7 @@ def adopt_saved_table(table: FeaturesTable) -> None:
     if starts is None:
         return
     layer.metadata = {key: one for key, one in layer.metadata.items() if key != SAVED_TABLE_KEY}
+    layer.features = drop_micrometers(layer.features)  # or they would stay as columns of others
     saved = layer.features.rename(columns={"index": "label"})
     *lengths, height, width = layer.data.shape
     names = [name.lower() for name in layer.axis_labels[:-2]]

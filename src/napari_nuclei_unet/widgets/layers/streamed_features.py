@@ -19,6 +19,12 @@ SHAPE_COLUMNS = [
 ]  # fmt: skip
 
 
+def drop_micrometers(table: pd.DataFrame) -> pd.DataFrame:
+    """Drop the columns of a file that have measurements once more, in micrometers."""
+    names = {f"{name}{unit}" for name in table for unit in ("_um", "_um2")}
+    return table.drop(columns=[name for name in table if name in names])
+
+
 def select_plane_rows(
     table: pd.DataFrame,
     columns: dict[str, int],
@@ -43,7 +49,7 @@ def select_plane_rows(
     pandas.DataFrame
         With ``BOX_COLUMNS``, which enclose the nuclei: the file has no exact ones.
     """
-    table = table.drop(columns=[name for name in table if name.endswith(("_um", "_um2"))])
+    table = drop_micrometers(table)
     on_plane = (table[list(columns)] == list(columns.values())).all(axis=1)
     rows = table[on_plane].drop(columns=list(columns)).sort_values("label", ignore_index=True)
     centres = rows[CENTROID_COLUMNS].to_numpy(np.float64)

@@ -11,7 +11,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap, ensure_colormap
 from numpy.typing import NDArray
 
-from .nuclei_rows import NumberFormat
+from .nuclei_rows import format_number
 
 VALUE_COLORMAP = "viridis"
 # Orange and grey, which all kinds of colour vision can distinguish.
@@ -38,8 +38,7 @@ class ColorRange:
 
     def describe(self) -> str:
         """Return which colours the ends have, as text."""
-        number = NumberFormat([self.low, self.high])
-        return f"violet {number(self.low)}, yellow {number(self.high)}"
+        return f"violet {format_number(self.low)}, yellow {format_number(self.high)}"
 
     def color(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return colours of values, shape (n, 4); missing ones are grey."""
@@ -65,14 +64,13 @@ class LabelColoring:
         ----------
         layer : napari.layers.Labels
         labels : ndarray, shape (n,), integer
-            Of several rows of a label the first counts.
         colors : ndarray, shape (n, 4)
         """
         is_shown = self._layer is not None and self._layer() is layer
         if not is_shown or layer.colormap is not self._shown:
             self.restore()
             self._layer, self._own = weakref.ref(layer), layer.colormap
-        pairs = zip(labels[::-1].tolist(), colors[::-1], strict=True)
+        pairs = zip(labels.tolist(), colors, strict=True)
         colors_of_labels = {None: np.array(OUTSIDE_COLOR), 0: np.zeros(4), **dict(pairs)}
         layer.colormap = DirectLabelColormap(color_dict=colors_of_labels)
         self._shown = layer.colormap

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from ..common.controls import create_button, create_combo_box, create_label, create_row
+from ..common.controls import create_button, create_combo_box, create_label
 from ..common.layer_combo import reload_choices
 from .coloring import ColorRange
 from .column_summary import OPEN_LIMITS, ValueLimits
 from .histogram import ColumnHistogram
+from .limits_edit import LimitsEdit
 from .nuclei_rows import list_numeric_columns, read_values
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class ColumnForm(QWidget):
             "color_by", "Colour the nuclei by the values of a column.", self._list_colors
         )
         self.histogram = ColumnHistogram()
+        self._limits = LimitsEdit()
         self._count = create_label("within_limits")
         self._write = create_button(
             "write_class",
@@ -86,10 +88,11 @@ class ColumnForm(QWidget):
         layout.setSpacing(4)
         layout.addLayout(lists)
         layout.addWidget(self.histogram, 1)
-        layout.addWidget(self._count)
-        layout.addWidget(create_row(self._write, self._reset))
+        layout.addLayout(_create_line(self._limits, self._reset))
+        layout.addLayout(_create_line(self._count, self._write))
         self._column.changed.connect(self._open_limits)
         self._color_by.changed.connect(self._on_changed)
+        self._limits.changed.connect(self.histogram.set_limits)
         self.histogram.limits_changed.connect(self._on_changed)
 
     def value(self) -> ColumnChoice:
@@ -134,7 +137,9 @@ class ColumnForm(QWidget):
 
     def _on_changed(self, *_: object) -> None:
         choice = self.value()
-        texts = [choice.limits.describe(self._values(choice.column))]
+        values = self._values(choice.column)
+        self._limits.show_limits(choice.limits, values)
+        texts = [choice.limits.describe(values)]
         if choice.color_by:
             texts.append(ColorRange.of(self._values(choice.color_by)).describe())
         self._count.setText(" · ".join(texts))
@@ -147,3 +152,11 @@ class ColumnForm(QWidget):
 
     def _list_colors(self, _: Any) -> list[tuple[str, str]]:
         return [("off", ""), *((name, name) for name in self._list_columns(None))]
+
+
+def _create_line(first: QWidget, button: QPushButton) -> QHBoxLayout:
+    """Lay out a button after something that takes the room that is left."""
+    line = QHBoxLayout()
+    line.addWidget(first, 1)
+    line.addWidget(button)
+    return line

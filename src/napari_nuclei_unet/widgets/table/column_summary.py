@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .nuclei_rows import NumberFormat
+from .nuclei_rows import format_number
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ColumnSummary:
         """Return the statistics as a line of text."""
         numbers = {"mean": self.mean, "SD": self.std, "median": self.median}
         texts = [
-            f"{name} {NumberFormat([value])(value)}"
+            f"{name} {format_number(value)}"
             for name, value in numbers.items()
             if math.isfinite(value)
         ]
@@ -74,12 +74,13 @@ class ValueLimits:
         total = int(np.isfinite(values).sum())
         if self.is_open or not total:
             return f"{total:,} nuclei" if total else "No values"
-        count, number = int(self.contain(values).sum()), NumberFormat(values)
-        return f"{count:,} of {total:,} ({count / total:.0%}) ".replace("%", " %") + (
-            f"below {number(self.high)}" if math.isinf(self.low)
-            else f"above {number(self.low)}" if math.isinf(self.high)
-            else f"between {number(self.low)} and {number(self.high)}"
-        )  # fmt: skip
+        count, low, high = int(self.contain(values).sum()), self.low, self.high
+        part = f"{count:,} of {total:,} ({round(100 * count / total)} %)"
+        if math.isinf(low):
+            return f"{part} below {format_number(high)}"
+        if math.isinf(high):
+            return f"{part} above {format_number(low)}"
+        return f"{part} between {format_number(low)} and {format_number(high)}"
 
 
 OPEN_LIMITS = ValueLimits()

@@ -47,6 +47,14 @@ def read_values(rows: pd.DataFrame, column: str) -> NDArray[np.float64]:
     return np.where(np.isfinite(values), values, np.nan)
 
 
+def average_by_nucleus(rows: pd.DataFrame, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for each row the mean of its nucleus, which has a row on each plane of a stack."""
+    labels = rows[INDEX_COLUMN]
+    if labels.is_unique:
+        return values
+    return pd.Series(values, index=rows.index).groupby(labels).transform("mean").to_numpy()
+
+
 def sort_places(values: pd.Series, descending: bool = False) -> NDArray[np.intp]:
     """Return the places of values in their order; missing ones last, equal ones as they were."""
     values = values.reset_index(drop=True)
@@ -83,3 +91,9 @@ class NumberFormat:
     def __call__(self, value: float) -> str:
         """Return a value as text; empty, if it is missing."""
         return "" if np.isnan(value) else format(value, self._spec)
+
+
+def format_number(value: float) -> str:
+    """Return a number that stands alone, with as many digits as it needs."""
+    text = NumberFormat([value])(value)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text

@@ -22,7 +22,7 @@ from .column_form import ColumnForm
 from .column_summary import OPEN_LIMITS, ColumnSummary
 from .labels_follower import LabelsFollower
 from .model import NucleiModel
-from .nuclei_rows import INDEX_COLUMN, format_as_tsv, read_values
+from .nuclei_rows import INDEX_COLUMN, average_by_nucleus, format_as_tsv, read_values
 from .nucleus_place import find_nucleus, is_row_on_view
 from .view import NucleiView
 
@@ -149,12 +149,15 @@ class TableWidget(QWidget):
         copy_text(format_as_tsv(self.rows))
 
     def write_class(self, *_: object) -> None:
-        """Add a column to the features: which nuclei are within the limits."""
+        """Add a column to the features: which nuclei are within the limits.
+
+        Of a nucleus on several planes the mean counts, as columns of others belong to a label.
+        """
         self.refresh()  # the rows may be those of a moment ago
         choice, layer, rows = self.column_form.value(), self.layer, self._model.rows
         if layer is None or not choice.column or choice.limits.is_open:
             return
-        values = self._values(rows)
+        values = average_by_nucleus(rows, self._values(rows))
         sign = np.where(choice.limits.contain(values), "positive", "negative")
         classes = np.full(len(layer.features), "", object)
         name = STATISTIC.sub("", choice.column)
@@ -231,10 +234,11 @@ class TableWidget(QWidget):
             return
         colors = np.tile(np.array(INSIDE_COLOR, np.float32), (len(rows), 1))
         if choice.color_by:
-            values = read_values(rows, choice.color_by)
+            values = average_by_nucleus(rows, read_values(rows, choice.color_by))
             colors = ColorRange.of(values).color(values)
         if not choice.limits.is_open:
-            colors[~choice.limits.contain(self._values(rows))] = OUTSIDE_COLOR
+            values = average_by_nucleus(rows, self._values(rows))
+            colors[~choice.limits.contain(values)] = OUTSIDE_COLOR
         self._coloring.show(layer, rows[INDEX_COLUMN].to_numpy(), colors)
 
     def _summarize(self) -> None:
