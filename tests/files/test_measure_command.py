@@ -126,6 +126,16 @@ def test_what_does_not_fit_gets_a_sentence(folder, capsys):
     assert (folder / "cells_nuclei.csv").read_bytes() == before
 
 
+def test_labels_without_a_pixel_size_take_that_of_their_image(folder):
+    labels = tifffile.imread(folder / "cells_labels.ome.tif")
+    tifffile.imwrite(folder / "plain_labels.tif", labels)
+    assert measure(folder, "--ring", "2um", labels="plain_labels.tif") == 0
+    table = pd.read_csv(folder / "plain_nuclei.csv")
+    np.testing.assert_allclose(table["area_um2"], table["area"] / 4)
+    rings = np.where(labels > 0, 0, expand_labels(labels, 4))
+    np.testing.assert_array_equal(table["ring_area"], np.bincount(rings.ravel())[1:])
+
+
 def test_micrometers_need_the_size_of_a_pixel(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.eye(30, dtype=np.uint8).repeat(2, 0))
     result = read_result(tmp_path / "a.tif")

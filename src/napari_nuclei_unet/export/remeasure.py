@@ -15,6 +15,7 @@ from ..arrays.channels import MultichannelView
 from ..arrays.selection import DEFAULT_AXES_WITH_CHANNELS
 from ..errors import UserError
 from ..io.tables import insert_position
+from ..io.units import to_micrometers
 from ..labels.regionprops import Frame, measure
 from ..labels.surroundings import add_ring_ratios, find_rings, measure_neighbours, measure_rings
 
@@ -67,22 +68,39 @@ def measure_result(
     Raises
     ------
     UserError
-        If an image or a channel does not fit, or micrometers are given and the size of a pixel is
-        unknown.
+        If an image or a channel does not fit, or micrometers are given and neither labels nor
+        images say how large a pixel is.
     """
     options = options or MeasureOptions()
-    if options.in_micrometers and result.micrometers is None:
+    size = _find_pixel_size(result, images)
+    if options.in_micrometers and size is None:
         raise UserError(
-            f"The labels {result.name} have no size of a pixel: give distances in pixels."
+            f"Neither the labels {result.name} nor their image have a size of a pixel: give "
+            "distances in pixels."
         )
     names = list(_channel_names(images, options.channels))
     tables = []
     for position, labels in result.planes():
         pixels = _read_channels(images, names, position, labels.shape)
-        table = _measure_plane(labels, pixels, [name.title for name in names], result, options)
+        table = _measure_plane(labels, pixels, [name.title for name in names], size, options)
         tables.append(insert_position(table, position))
     measured = pd.concat(tables, ignore_index=True)
     return replace(result, table=_with_known_columns(measured, result))
+
+
+def _find_pixel_size(result: Result, images: Sequence[LazyImage]) -> tuple[float, float] | None:
+    """Return the size of a pixel of the labels in micrometers, or else that of an image."""
+    if result.micrometers is not None:
+        return result.micrometers  # plain TIFF has none
+    for image in images:
+        letters = _letters(image)
+        rows, columns = (
+            to_micrometers(image.scale[letters.index(axis)], image.units[letters.index(axis)])
+            for axis in "YX"
+        )
+        if rows is not None and columns is not None:
+            return rows, columns
+    return None
 
 
 @dataclass(frozen=True)
@@ -172,13 +190,12 @@ def _measure_plane(
     labels: NDArray[np.integer],
     pixels: NDArray[np.generic],
     names: list[str],
-    result: Result,
+    size: tuple[float, float] | None,
     options: MeasureOptions,
 ) -> pd.DataFrame:
     """Measure one plane: shapes, intensities, rings and neighbours."""
     grey = names == [""]
     image = pixels[..., 0] if grey else pixels
-    size = result.micrometers
     spacing = size if options.in_micrometers and size is not None else (1.0, 1.0)
     table = measure(labels, image, None, Frame(micrometers=size), names)
     table = table.drop(columns="confidence")
