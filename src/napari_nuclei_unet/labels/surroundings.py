@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
-from skimage.segmentation import expand_labels
 
 from .intensities import compute_intensities
 from .run_lengths import encode_run_lengths
@@ -40,6 +38,9 @@ def find_rings(
         The ids of nuclei in their rings; 0 elsewhere, and in the nuclei. A ring ends at the edge
         of the plane; a nucleus that is closely surrounded has none.
     """
+    # libraries are imported when they are needed: who only writes a table waits for none
+    from skimage.segmentation import expand_labels
+
     cells = expand_labels(labels, distance, spacing)
     return np.where(labels > 0, 0, cells).astype(labels.dtype, copy=False)
 
@@ -63,7 +64,7 @@ def measure_rings(
         A row for each nucleus with a ring: ``label``, ``ring_area`` in pixels, and the columns of
         intensities, such as ``ring_mean_intensity``.
     """
-    import pandas as pd  # takes longer to load than a dock
+    import pandas as pd
 
     runs = encode_run_lengths(rings)
     columns = compute_intensities(runs, rings, image, channels)
@@ -103,7 +104,8 @@ def measure_neighbours(centroids: NDArray[np.floating], distance: float) -> pd.D
         A row for each nucleus, in their order: ``nearest_distance``, NaN where there is no other,
         and ``neighbours``, the number within the distance.
     """
-    import pandas as pd  # takes longer to load than a dock
+    import pandas as pd
+    from scipy.spatial import KDTree
 
     count = len(centroids)
     if count < 2:
