@@ -11,7 +11,7 @@ import numpy as np
 from ..io.atomic import atomic_write
 from ..io.labels import LABELS_SUFFIX, check_overwritable, write_labels_tiff
 from ..io.lazy_images import image_stem
-from ..io.tables import TABLE_SUFFIX, write_table
+from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX, write_table
 from ..labels.regionprops import measure
 from .folders import STORE_SUFFIX
 
@@ -44,14 +44,16 @@ class ResultPaths:
 def result_paths_in(folder: Path, stem: str, store: bool) -> ResultPaths:
     """Return the paths of the results of an image, named after it."""
     labels = folder / f"{stem}{STORE_SUFFIX if store else LABELS_SUFFIX}"
-    return ResultPaths(labels, folder / f"{stem}{TABLE_SUFFIX}", folder / f"{stem}_tracks.csv")
+    return ResultPaths(labels, folder / f"{stem}{TABLE_SUFFIX}", folder / f"{stem}{TRACKS_SUFFIX}")
 
 
 def result_paths_beside(labels: Path) -> ResultPaths:
     """Return the paths of tables beside a file of labels that the user has named."""
     stem = image_stem(labels).removesuffix("_labels")
     return ResultPaths(
-        labels, labels.with_name(f"{stem}{TABLE_SUFFIX}"), labels.with_name(f"{stem}_tracks.csv")
+        labels,
+        labels.with_name(f"{stem}{TABLE_SUFFIX}"),
+        labels.with_name(f"{stem}{TRACKS_SUFFIX}"),
     )
 
 

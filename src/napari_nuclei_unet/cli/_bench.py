@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..batch.ownership import check_tables_overwritable
 from ..errors import UserError
+from ..io.tables import TABLE_SUFFIX
 from ..models.model import load_model
 from ..params import DEVICES, SegmentParams
 from ._bar import run_with_bar
@@ -43,7 +44,7 @@ def run_demo(args: argparse.Namespace) -> int:
     from ..segmentation.segment import segment_steps
 
     model = load_model()
-    check_tables_overwritable(*(args.out / f"{name}_nuclei.csv" for name in SAMPLES))
+    check_tables_overwritable(*(args.out / f"{name}{TABLE_SUFFIX}" for name in SAMPLES))
     for name, title in SAMPLES.items():
         image, annotation = read_sample(name)
         result = run_with_bar(segment_steps(image, model), name)

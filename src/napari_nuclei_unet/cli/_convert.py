@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import UserError
+from ..io.tables import TABLE_SUFFIX
 from ._common import Commands, print_error
 
 # What follows the name of a result in each format.
 ENDINGS = {
-    "csv": "_nuclei.csv",
+    "csv": TABLE_SUFFIX,
     "geojson": "_nuclei.geojson",
     "rois": "_rois.zip",
     "ome-tiff": "_labels.ome.tif",
@@ -38,6 +39,7 @@ def add_convert_command(commands: Commands) -> None:
 
 
 def parse_formats(text: str) -> list[str]:
+    """Return the formats of a flag, each once."""
     formats = [part.strip() for part in text.split(",")]
     if unknown := [part for part in formats if part not in ENDINGS]:
         raise argparse.ArgumentTypeError(

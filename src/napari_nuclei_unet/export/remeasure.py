@@ -15,7 +15,7 @@ from ..arrays.channels import MultichannelView
 from ..arrays.selection import DEFAULT_AXES_WITH_CHANNELS
 from ..errors import UserError
 from ..io.tables import insert_position
-from ..io.units import to_micrometers
+from ..io.units import plane_micrometers
 from ..labels.regionprops import Frame, measure
 from ..labels.surroundings import add_ring_ratios, find_rings, measure_neighbours, measure_rings
 
@@ -92,15 +92,8 @@ def _find_pixel_size(result: Result, images: Sequence[LazyImage]) -> tuple[float
     """Return the size of a pixel of the labels in micrometers, or else that of an image."""
     if result.micrometers is not None:
         return result.micrometers  # plain TIFF has none
-    for image in images:
-        letters = _letters(image)
-        rows, columns = (
-            to_micrometers(image.scale[letters.index(axis)], image.units[letters.index(axis)])
-            for axis in "YX"
-        )
-        if rows is not None and columns is not None:
-            return rows, columns
-    return None
+    sizes = (plane_micrometers(_letters(one), one.scale, one.units) for one in images)
+    return next((size for size in sizes if size is not None), None)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..io.tables import insert_position
-from ..io.units import to_micrometers
+from ..io.units import plane_micrometers
 from ..labels.regionprops import Frame, measure
 
 Position = dict[str, int]
@@ -79,11 +79,7 @@ class Result:
     @property
     def micrometers(self) -> tuple[float, float] | None:
         """Size of a pixel along Y and X, if known."""
-        sizes = zip(self.spacing[-2:], self.units[-2:], strict=False)
-        lengths = [to_micrometers(size, unit) for size, unit in sizes]
-        if len(lengths) < 2 or lengths[0] is None or lengths[1] is None:
-            return None
-        return lengths[0], lengths[1]
+        return plane_micrometers(self.axes, self.spacing, self.units)
 
     def planes(self) -> Iterator[tuple[Position, NDArray[np.integer]]]:
         """Yield one plane after the other.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .units import to_micrometers
+from .units import plane_micrometers
 
 # On zarr 2: what QuPath, Fiji and napari-ome-zarr all read.
 NGFF_VERSION = "0.4"
@@ -40,9 +40,7 @@ class LabelsGrid:
     @property
     def micrometers(self) -> tuple[float, float] | None:
         """Size of a pixel along Y and X, if known."""
-        by_axis = dict(zip(self.axes, zip(self.scale, self.units, strict=True), strict=True))
-        rows, columns = (to_micrometers(*by_axis[axis]) for axis in "YX")
-        return None if rows is None or columns is None else (rows, columns)
+        return plane_micrometers(self.axes, self.scale, self.units)
 
     def chunks(self, edge: int) -> tuple[int, ...]:
         """Return the chunk shape: one plane, at most ``edge`` pixels in Y and X."""

@@ -10,7 +10,7 @@ from ..errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE_SUFFIX = "_nuclei.csv"
+TABLE_SUFFIX, TRACKS_SUFFIX = "_nuclei.csv", "_tracks.csv"
 
 
 def read_table(path: Path, **options: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # Names of UDUNITS, as in NGFF, and the ways in which files and people write them.
 _SPELLINGS = {
@@ -63,3 +64,22 @@ def to_micrometers(size: float, unit: str | None) -> float | None:
     """Convert a length; None where the unit is none of a length."""
     factor = _MICROMETERS.get(unit or "")
     return None if factor is None else size * factor
+
+
+def plane_micrometers(
+    axes: str, spacing: Sequence[float], units: Sequence[str | None]
+) -> tuple[float, float] | None:
+    """Return the size of a pixel along Y and X in micrometers; None where it is unknown.
+
+    Parameters
+    ----------
+    axes : str
+        A letter for each axis, Y and X among them.
+    spacing : sequence of float
+        Size of a pixel along each axis; empty if unknown.
+    units : sequence of (str or None)
+        Of the spacing, by their names in UDUNITS; empty if unknown.
+    """
+    known = dict(zip(axes, zip(spacing, units, strict=False), strict=False))
+    rows, columns = (to_micrometers(*known.get(axis, (1.0, None))) for axis in "YX")
+    return None if rows is None or columns is None else (rows, columns)
