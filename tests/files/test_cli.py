@@ -52,16 +52,16 @@ def one_line_about(capsys, *words):
 def test_a_folder_becomes_labels_and_tables(images, tmp_path, bright_file, three_discs, capsys):
     out = tmp_path / "results"
     assert segment(images, "--out", out, "--model", bright_file) == 0
-    written = [f"{stem}_{end}" for stem in "abcd" for end in ("labels.tif", "nuclei.csv")]
+    written = [f"{stem}_{end}" for stem in "abcd" for end in ("labels.ome.tif", "nuclei.csv")]
     assert sorted(p.name for p in out.iterdir()) == [*written, "nuclei_summary.csv"]
     printed = capsys.readouterr().out
     for name in ("a.tif", "b.ome.tif", "c.png", "d.JPG"):
         assert f"{name}: 3 nuclei" in printed
-    with tifffile.TiffFile(out / "a_labels.tif") as opened:
+    with tifffile.TiffFile(out / "a_labels.ome.tif") as opened:
         page = opened.pages[0]
         labels = page.asarray()
         assert page.compression.name == "ADOBE_DEFLATE"
-    record = read_record(out / "a_labels.tif")
+    record = read_record(out / "a_labels.ome.tif")
     assert labels.dtype == np.uint16
     assert labels.shape == three_discs.shape
     assert record["model"] == "bright"
@@ -70,7 +70,7 @@ def test_a_folder_becomes_labels_and_tables(images, tmp_path, bright_file, three
 
 def test_the_table_measures_the_labels(images, tmp_path, bright_file, three_discs):
     segment(images / "a.tif", "--out", tmp_path, "--model", bright_file)
-    labels = tifffile.imread(tmp_path / "a_labels.tif")
+    labels = tifffile.imread(tmp_path / "a_labels.ome.tif")
     with (tmp_path / "a_nuclei.csv").open(newline="") as opened:
         rows = list(csv.DictReader(opened))
     assert list(rows[0]) == [
@@ -94,7 +94,7 @@ def test_an_image_without_nuclei_has_a_table_without_rows(tmp_path, bright_file,
     assert segment(tmp_path / "dark.tif", "--out", tmp_path, "--model", bright_file) == 0
     assert (tmp_path / "dark_nuclei.csv").read_text().startswith("label,")
     assert len((tmp_path / "dark_nuclei.csv").read_text().splitlines()) == 1
-    assert tifffile.imread(tmp_path / "dark_labels.tif").max() == 0
+    assert tifffile.imread(tmp_path / "dark_labels.ome.tif").max() == 0
     assert "same value" in capsys.readouterr().err
 
 
@@ -107,7 +107,7 @@ def test_every_parameter_has_a_flag(images, tmp_path, bright_file):
     args = [str(part) for name, value in flags.items()
             for part in ("--" + name.replace("_", "-"), value)]  # fmt: skip
     assert segment(images / "a.tif", "--out", tmp_path, "--model", bright_file, *args) == 0
-    assert read_record(tmp_path / "a_labels.tif")["params"] == flags
+    assert read_record(tmp_path / "a_labels.ome.tif")["params"] == flags
 
 
 @pytest.mark.parametrize(("nuclei", "dtype"), [(65_535, np.uint16), (65_536, np.uint32)])
@@ -246,13 +246,13 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, bright_file):
 
 def test_what_stands_in_the_output_folder_stays(images, tmp_path, bright_file, capsys):
     (tmp_path / "probe").write_text("precious")
-    tifffile.imwrite(tmp_path / "a_labels.tif", np.full((60, 80), 9, np.uint16))
+    tifffile.imwrite(tmp_path / "a_labels.ome.tif", np.full((60, 80), 9, np.uint16))
     assert segment(images, "--out", tmp_path, "--model", bright_file) == 2
     assert "not made by this program" in capsys.readouterr().err
     assert (tmp_path / "probe").read_text() == "precious"
-    assert tifffile.imread(tmp_path / "a_labels.tif").max() == 9
+    assert tifffile.imread(tmp_path / "a_labels.ome.tif").max() == 9
     assert not (tmp_path / "a_nuclei.csv").exists()
-    assert (tmp_path / "b_labels.tif").exists()
+    assert (tmp_path / "b_labels.ome.tif").exists()
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_evaluate_prints_a_table_and_json(images, tmp_path, bright_file, capsys)
     out, truth = tmp_path / "out", tmp_path / "truth"
     segment(images / "a.tif", "--out", out, "--model", bright_file)
     truth.mkdir()
-    labels = tifffile.imread(out / "a_labels.tif")
+    labels = tifffile.imread(out / "a_labels.ome.tif")
     labels[labels == 3] = 0
     imageio.imwrite(truth / "a.png", labels)
     capsys.readouterr()
@@ -394,7 +394,7 @@ def test_the_axes_of_a_file_are_believed(tmp_path, bright_file, three_discs, cap
     tifffile.imwrite(tmp_path / "yxc.tif", last, metadata={"axes": "YXC"}, photometric="minisblack")
     model = ["--model", bright_file, "--out", tmp_path / "out"]
     assert segment(tmp_path / "yxc.tif", *model, "--channel", 1) == 0
-    assert tifffile.imread(tmp_path / "out" / "yxc_labels.tif").max() == 3
+    assert tifffile.imread(tmp_path / "out" / "yxc_labels.ome.tif").max() == 3
     tifffile.imwrite(tmp_path / "rgb.tif", np.dstack([three_discs] * 3), photometric="rgb")
     capsys.readouterr()
     assert segment(tmp_path / "rgb.tif", *model, "--channel", "mean") == 2

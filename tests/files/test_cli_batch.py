@@ -24,7 +24,7 @@ from napari_nuclei_unet.batch.outputs import OutputOptions
 from napari_nuclei_unet.batch.run import segment_job_steps
 from napari_nuclei_unet.batch.settings import JobSettings
 from napari_nuclei_unet.cli import main
-from napari_nuclei_unet.io.labels import read_record
+from napari_nuclei_unet.io.labels import read_record, write_labels_stack
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.io.open import open_lazily
 from napari_nuclei_unet.limits import DEFAULT_LIMITS, Limits
@@ -106,7 +106,7 @@ def test_a_stack_becomes_one_file_with_unique_ids(tmp_path, segment, capsys):
     path = write_tiff(tmp_path / "stack.tif", moving(), "TYX")
     assert segment(path) == 0
     assert "stack.tif: 8 nuclei in 3 planes" in capsys.readouterr().out
-    with tifffile.TiffFile(tmp_path / "out" / "stack_labels.tif") as opened:
+    with tifffile.TiffFile(tmp_path / "out" / "stack_labels.ome.tif") as opened:
         assert opened.series[0].axes == "TYX"
         assert opened.pages[0].compression.name == "ADOBE_DEFLATE"
         labels = opened.asarray()
@@ -123,7 +123,7 @@ def test_a_stack_becomes_one_file_with_unique_ids(tmp_path, segment, capsys):
     for row in rows:
         plane = labels[int(row["t"])]
         assert int(row["area"]) == (plane == int(row["label"])).sum()
-    record = read_record(tmp_path / "out" / "stack_labels.tif")
+    record = read_record(tmp_path / "out" / "stack_labels.ome.tif")
     assert record["source"]["planes"] == ["all"]
     assert record["nuclei"] == 8
 
@@ -133,19 +133,19 @@ def test_planes_and_channels_are_chosen(tmp_path, segment):
     both = np.stack([stack * 0, stack], axis=1)
     path = write_tiff(tmp_path / "a.tif", np.stack([both, both], axis=1), "TZCYX")
     assert segment(path, "--channel", 1, "--planes", "2-3,1", out=tmp_path / "a") == 0
-    labels = tifffile.imread(tmp_path / "a" / "a_labels.tif")
+    labels = tifffile.imread(tmp_path / "a" / "a_labels.ome.tif")
     assert labels.shape == (2, 60, 80)
     rows = rows_of(tmp_path / "a" / "a_nuclei.csv")
     assert {row["t"] for row in rows} == {"2", "3"}
     assert "z" not in rows[0]
     assert segment(path, "--channel", 1, "--planes", "0,all", out=tmp_path / "b") == 0
-    assert tifffile.imread(tmp_path / "b" / "a_labels.tif").shape == (2, 60, 80)
+    assert tifffile.imread(tmp_path / "b" / "a_labels.ome.tif").shape == (2, 60, 80)
     assert segment(path, "--channel", 1, "--planes", "1,0", out=tmp_path / "c") == 0
-    single = tifffile.imread(tmp_path / "c" / "a_labels.tif")
+    single = tifffile.imread(tmp_path / "c" / "a_labels.ome.tif")
     assert single.shape == (60, 80)
     assert single.max() == 2
     assert segment(path, "--channel", "mean", out=tmp_path / "d") == 0
-    assert tifffile.imread(tmp_path / "d" / "a_labels.tif").shape == (4, 2, 60, 80)
+    assert tifffile.imread(tmp_path / "d" / "a_labels.ome.tif").shape == (4, 2, 60, 80)
 
 
 def test_seven_dimensions_are_not_too_many(tmp_path, segment, capsys):
@@ -225,7 +225,7 @@ def test_patterns_folders_zarr_and_plates_are_images(tmp_path, segment, capsys):
     assert "5 of 5 files" in printed
     stems = ("a", "b", "c", "plate_A_1_0", "plate_A_1_1")
     for stem in stems:
-        assert tifffile.imread(tmp_path / "out" / f"{stem}_labels.tif").max() == 3
+        assert tifffile.imread(tmp_path / "out" / f"{stem}_labels.ome.tif").max() == 3
     assert segment(folder / "day1", "--format", "zarr", out=folder / "day1") == 0
     assert segment(folder / "day1", "--format", "zarr", out=folder / "day1") == 0
     assert "3 of 3 files" in capsys.readouterr().out.splitlines()[-1]
@@ -250,14 +250,14 @@ def test_one_bad_file_is_reported_and_the_rest_is_done(tmp_path, segment, capsys
     assert [row["status"] for row in rows.values()] == ["done", "failed", "failed", "done"]
     assert (rows["a.tif"]["planes"], rows["a.tif"]["nuclei"]) == ("3", "8")
     assert float(rows["a.tif"]["seconds"]) > 0
-    assert rows["z.tif"]["result"].endswith("z_labels.tif")
+    assert rows["z.tif"]["result"].endswith("z_labels.ome.tif")
     assert "damaged" in rows["bad.tif"]["error"]
     assert rows["z.tif"]["error"] == ""
 
 
 def test_what_is_done_is_skipped_until_something_changes(tmp_path, segment, capsys):
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
-    labels = tmp_path / "out" / "a_labels.tif"
+    labels = tmp_path / "out" / "a_labels.ome.tif"
 
     def status(*args):
         assert segment(path, *args) == 0
@@ -282,11 +282,33 @@ def test_what_is_done_is_skipped_until_something_changes(tmp_path, segment, caps
     assert "made with another --white" in capsys.readouterr().err
 
 
+def test_labels_of_earlier_versions_count_as_done_until_they_are_replaced(
+    tmp_path, segment, capsys
+):
+    path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    labels, earlier = (tmp_path / "out" / f"a_labels{end}" for end in (".ome.tif", ".tif"))
+    assert segment(path) == 0
+    pixels = tifffile.imread(labels)
+    write_labels_stack(earlier, pixels, (pixels.shape, "TYX"), 8, read_record(labels))
+    labels.unlink()
+    assert segment(path) == 0
+    assert summary(tmp_path / "out")["a.tif"]["status"] == "skipped"
+    assert segment(path, "--threshold", 0.4) == 2
+    told(capsys, "a_labels.tif", "made with another --threshold:", "--overwrite")
+    assert not labels.exists()
+    assert segment(path, "--overwrite") == 0
+    np.testing.assert_array_equal(tifffile.imread(labels), pixels)
+    assert not earlier.exists()
+    tifffile.imwrite(earlier, pixels)  # of someone else
+    assert segment(path, "--overwrite") == 0
+    assert earlier.exists()
+
+
 def test_results_made_with_other_flags_are_not_replaced(tmp_path, segment, capsys):
     """In TIFF as in OME-Zarr; the other files go on."""
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
     assert segment(path) == 0
-    labels = tmp_path / "out" / "a_labels.tif"
+    labels = tmp_path / "out" / "a_labels.ome.tif"
     before = labels.read_bytes()
     assert {"--model", "--planes", "--minimum-area", "image"} < read_record(labels)["wish"].keys()
     other = write_tiff(tmp_path / "b.tif", moving(), "TYX")
@@ -332,7 +354,7 @@ def test_a_file_that_changes_while_it_is_read_fails(tmp_path, bright_file, kind)
         error = "".join(lines)
     assert run.returncode == 2, error
     assert "changed while it was read" in error
-    assert not (tmp_path / "out" / "a_labels.tif").exists()
+    assert not (tmp_path / "out" / "a_labels.ome.tif").exists()
     assert summary(tmp_path / "out")["a.tif"]["status"] == "failed"
 
 
@@ -376,7 +398,7 @@ def test_joined_nuclei_have_one_id_in_all_their_planes(tmp_path, segment, capsys
     path = write_tiff(tmp_path / "a.tif", two, "TZYX")
     assert segment(path, "--join", "z") == 0
     assert "6 nuclei in 6 planes" in capsys.readouterr().out
-    labels = tifffile.imread(tmp_path / "out" / "a_labels.tif")
+    labels = tifffile.imread(tmp_path / "out" / "a_labels.ome.tif")
     for t, ids in enumerate([{1, 2, 3}, {4, 5, 6}]):
         assert set(np.unique(labels[t])) - {0} == ids
         assert labels[t, 0, 15, 15] == labels[t, 2, 15, 17]  # over the slice where it is missing
@@ -391,7 +413,7 @@ def test_tracked_nuclei_keep_their_id_and_make_a_table(tmp_path, segment, kind):
     path = write_tiff(tmp_path / "a.tif", moving(4), "TYX")
     assert segment(path, "--track", "--format", kind) == 0
     if kind == "tiff":
-        labels = tifffile.imread(tmp_path / "out" / "a_labels.tif")
+        labels = tifffile.imread(tmp_path / "out" / "a_labels.ome.tif")
     else:
         labels = LabelsStore.open_existing(tmp_path / "out" / "a_labels.ome.zarr").labels[:]
     for t in range(4):
@@ -432,7 +454,7 @@ def test_zarr_holds_what_tiff_holds_where_the_image_has_it(tmp_path, segment):
     assert opened.axes == "TZYX"
     assert opened.scale == (2, 3, 0.5, 0.25)
     assert opened.units == ("second", *["micrometer"] * 3)
-    expected = tifffile.imread(tmp_path / "out" / "a_labels.tif")
+    expected = tifffile.imread(tmp_path / "out" / "a_labels.ome.tif")
     assert alike(opened.pixels[...], expected)
     store = LabelsStore.open_existing(tmp_path / "out" / "a_labels.ome.zarr")
     assert store.finished
@@ -464,7 +486,7 @@ def test_the_axes_of_labels_in_zarr_are_in_the_order_that_ngff_wants(tmp_path, s
     assert segment(path, "--format", "zarr") == 0
     opened = open_lazily(tmp_path / "out" / "a_labels.ome.zarr")
     assert opened.axes == "TZYX"
-    turned = np.swapaxes(tifffile.imread(tmp_path / "out" / "a_labels.tif"), 0, 1)
+    turned = np.swapaxes(tifffile.imread(tmp_path / "out" / "a_labels.ome.tif"), 0, 1)
     assert alike(opened.pixels[...], turned)
 
 
@@ -501,7 +523,7 @@ def test_a_chunk_that_cannot_be_read_is_reported_and_the_rest_is_done(
         row = summary(tmp_path / "out")["a.zarr"]
         assert (row["status"], row["nuclei"]) == ("failed", "5")
         assert "damaged" in row["error"]
-    labels = tmp_path / "out" / f"a_labels.{'tif' if kind == 'tiff' else 'ome.zarr'}"
+    labels = tmp_path / "out" / f"a_labels.{'ome.tif' if kind == 'tiff' else 'ome.zarr'}"
     found = tifffile.imread(labels) if kind == "tiff" else open_lazily(labels).pixels[...]
     assert found[:2].max() == 5
     assert found[2].max() == 0
@@ -686,8 +708,8 @@ def test_an_ome_tiff_in_several_files_is_one_image(tmp_path, segment, describe, 
     write_tiff(tmp_path / "one.tif", moving(), "TYX")
     assert segment(tmp_path / "one.tif") == 0
     np.testing.assert_array_equal(
-        tifffile.imread(tmp_path / "out" / "m_0_labels.tif"),
-        tifffile.imread(tmp_path / "out" / "one_labels.tif"),
+        tifffile.imread(tmp_path / "out" / "m_0_labels.ome.tif"),
+        tifffile.imread(tmp_path / "out" / "one_labels.ome.tif"),
     )
     assert segment(*reversed(paths), out=tmp_path / "named") == 0
     first = "m_2.ome.tif" if describe == "all" else "m_0.ome.tif"
@@ -720,7 +742,7 @@ def test_large_planes_go_to_zarr_by_themselves(tmp_path, segment):
         assert labels.shape == (60, 80)
         assert labels[...].max() == 3
     assert segment(tmp_path / "a.tif", "--format", "tiff", limits=limits) == 0
-    assert tifffile.imread(tmp_path / "out" / "a_labels.tif").max() == 3
+    assert tifffile.imread(tmp_path / "out" / "a_labels.ome.tif").max() == 3
 
 
 def test_levels_and_regions_of_stacks(tmp_path, segment):
@@ -731,7 +753,7 @@ def test_levels_and_regions_of_stacks(tmp_path, segment):
         out.write(moving(), subfiletype=1, photometric="minisblack")
     box = "0,0 0,80 120,80 120,0"
     assert segment(tmp_path / "a.ome.tif", "--level", 1, "--region", box) == 0
-    labels = tifffile.imread(tmp_path / "out" / "a_labels.tif")
+    labels = tifffile.imread(tmp_path / "out" / "a_labels.ome.tif")
     assert labels.shape == (3, 120, 160)
     assert labels[:, :, 82:].max() == 0
     assert len(np.unique(labels[0])) == 3
@@ -876,7 +898,7 @@ def mixed(tmp_path):
 def test_what_is_no_colour_is_refused(mixed, tmp_path, segment, capsys, name, channel):
     """Nor is what was found in them without --channel replaced."""
     assert segment(mixed / name) == 0
-    labels = next((tmp_path / "out").glob("*_labels.tif"))
+    labels = next((tmp_path / "out").glob("*_labels.ome.tif"))
     before = labels.read_bytes()
     capsys.readouterr()
     assert segment(mixed / name, "--channel", channel, "--overwrite") == 2
@@ -894,7 +916,7 @@ def test_of_a_folder_only_images_with_channels_ask_for_one(mixed, tmp_path, segm
     assert {row["nuclei"] for row in rows.values()} == {"3"}
     before = {name for name, row in rows.items() if row["status"] == "skipped"}
     assert before == {"grey.png", "rgb.png"}  # the flag makes no other result of them
-    for labels in (tmp_path / "out").glob("*_labels.tif"):
+    for labels in (tmp_path / "out").glob("*_labels.ome.tif"):
         assert tifffile.imread(labels).shape == (60, 80)
     assert segment(mixed / "grey.png", "--channel", 1) == 2
     told(capsys, "no channels to choose from")
@@ -1002,7 +1024,7 @@ def test_a_stack_in_python_is_that_of_the_command_line(tmp_path, segment, bright
         labels = segment_stack(both, "TYXC", channel=1, **arguments, **how)
         assert labels.dtype == np.int32
         np.testing.assert_array_equal(
-            labels, tifffile.imread(tmp_path / "out" / "a_labels.tif", squeeze=False).reshape(
+            labels, tifffile.imread(tmp_path / "out" / "a_labels.ome.tif", squeeze=False).reshape(
                 labels.shape
             )
         )  # fmt: skip
@@ -1028,13 +1050,13 @@ def test_the_record_of_a_stack_makes_it_again(tmp_path, segment, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     path = write_tiff(tmp_path / "a.tif", np.stack([moving(), moving()]), "ZTYX")
     assert segment(path, "--planes", "0,0-1", "--join", "t") == 0
-    expected = tifffile.imread(tmp_path / "out" / "a_labels.tif")
-    record = read_record(tmp_path / "out" / "a_labels.tif")
+    expected = tifffile.imread(tmp_path / "out" / "a_labels.ome.tif")
+    record = read_record(tmp_path / "out" / "a_labels.ome.tif")
     space = {}
     exec(format_python(Provenance.from_json(record)), space)
     np.testing.assert_array_equal(space["labels"], expected)
     assert main(shlex.split(format_command(Provenance.from_json(record)))[1:]) == 0
-    np.testing.assert_array_equal(tifffile.imread("results/a_labels.tif"), expected)
+    np.testing.assert_array_equal(tifffile.imread("results/a_labels.ome.tif"), expected)
     assert segment(path, "--planes", "0,all", "--format", "zarr", out=tmp_path / "z") == 0
     record = LabelsStore.open_existing(tmp_path / "z" / "a_labels.ome.zarr").record
     assert main(shlex.split(format_command(Provenance.from_json(record)))[1:]) == 0
@@ -1045,4 +1067,4 @@ def test_planes_of_a_stack_in_colours_are_no_axes(tmp_path, segment):
     colours = np.repeat(moving()[..., None], 3, axis=-1)
     tifffile.imwrite(tmp_path / "rgb.tif", colours, photometric="rgb")
     assert segment(tmp_path / "rgb.tif") == 0
-    assert tifffile.imread(tmp_path / "out" / "rgb_labels.tif").shape == (3, 60, 80)
+    assert tifffile.imread(tmp_path / "out" / "rgb_labels.ome.tif").shape == (3, 60, 80)

@@ -148,10 +148,12 @@ def test_an_odd_name_never_stops_a_batch(name, images, nuclei, run):
     assert (code, told) == (0, "")
     assert len(printed.splitlines()) == 2
     out = images.parent / "out"
-    results = [os.fsencode(path.name) for path in out.glob("*_labels.tif")]
-    results += [os.fsencode(path.name) for path in (images.parent / "out").glob(".*_labels.tif")]
+    results = [os.fsencode(path.name) for path in out.glob("*_labels.ome.tif")]
+    results += [
+        os.fsencode(path.name) for path in (images.parent / "out").glob(".*_labels.ome.tif")
+    ]
     stem = name[:2] if name == b"A.OME.TIF" else name[:-4]
-    assert set(results) == {stem.removesuffix(b".") + b"_labels.tif"}
+    assert set(results) == {stem.removesuffix(b".") + b"_labels.ome.tif"}
 
 
 def test_a_file_whose_name_begins_with_a_dash_is_no_flag(images, nuclei, run, monkeypatch):

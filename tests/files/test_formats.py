@@ -99,12 +99,13 @@ def test_scenes_of_any_size_are_images(bright_file, tmp_path, openreadout):
     command = ["segment", str(tmp_path / "a.czi"), "--model", str(bright_file)]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     sizes = {
-        path.name: tifffile.imread(path).shape for path in (tmp_path / "out").glob("*_labels.tif")
+        path.name: tifffile.imread(path).shape
+        for path in (tmp_path / "out").glob("*_labels.ome.tif")
     }
     assert sizes == {
-        "a_Scene 0_labels.tif": (20, 30),
-        "a_Scene 1_labels.tif": (40, 25),
-        "a_Scene 2_labels.tif": (20, 30),
+        "a_Scene 0_labels.ome.tif": (20, 30),
+        "a_Scene 1_labels.ome.tif": (40, 25),
+        "a_Scene 2_labels.ome.tif": (20, 30),
     }
 
 
@@ -113,7 +114,7 @@ def test_series_of_one_name_have_results_of_their_own(bright_file, tmp_path, ope
     command = ["segment", str(tmp_path / "a.lif"), "--model", str(bright_file)]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     assert sorted(path.name for path in (tmp_path / "out").glob("*.tif")) == [
-        "a_Pos_1_0_labels.tif", "a_Pos_1_1_labels.tif",
+        "a_Pos_1_0_labels.ome.tif", "a_Pos_1_1_labels.ome.tif",
     ]  # fmt: skip
 
 

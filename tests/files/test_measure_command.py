@@ -100,7 +100,7 @@ def test_planes_of_a_stack_are_those_of_the_image(tmp_path, bright_file):
     tifffile.imwrite(tmp_path / "s.tif", stack, metadata={"axes": "ZYX"}, photometric="minisblack")
     args = ["--planes", "1-2", "--out", str(tmp_path), "--model", str(bright_file)]
     assert main(["segment", str(tmp_path / "s.tif"), "--diameter", "12", *args]) == 0
-    assert measure(tmp_path, labels="s_labels.tif", images=("s.tif",)) == 0
+    assert measure(tmp_path, labels="s_labels.ome.tif", images=("s.tif",)) == 0
     table = pd.read_csv(tmp_path / "s_nuclei.csv")
     for z in (1, 2):
         assert (table.loc[table["z"] == z, "max_intensity"] == stack[z].max()).all()

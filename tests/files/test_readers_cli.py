@@ -62,7 +62,7 @@ def test_every_image_of_a_file_is_segmented(tmp_path, segment, capsys):
 def test_one_image_of_a_file_is_segmented_again_by_its_record(tmp_path, segment):
     path = positions(tmp_path / "a.ome.tif")
     assert segment(path, "--scene", 1) == 0
-    labels = tmp_path / "out" / "a_Pos1_labels.tif"
+    labels = tmp_path / "out" / "a_Pos1_labels.ome.tif"
     assert sorted(labels.parent.glob("*.tif")) == [labels]
     provenance = Provenance.from_json(read_record(labels))
     assert "--scene 1" in format_command(provenance)

@@ -56,7 +56,7 @@ def command(tmp_path, bright_file):
         assert main([*arguments, *FLAGS, *flags, "--format", kind]) == 0
         if store:
             return LabelsStore.open_existing(tmp_path / "cells_labels.ome.zarr").record
-        return read_record(tmp_path / "cells_labels.tif")
+        return read_record(tmp_path / "cells_labels.ome.tif")
 
     return segment_planes
 

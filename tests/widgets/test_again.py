@@ -102,7 +102,7 @@ def test_command_and_python_make_the_same_labels(
     assert words[0] == "nuclei-unet"
     words[words.index("--out") + 1] = str(tmp_path / "out")
     assert main(words[1:]) == 0
-    written = tifffile.imread(tmp_path / "out" / "some image_labels.tif")
+    written = tifffile.imread(tmp_path / "out" / "some image_labels.ome.tif")
     np.testing.assert_array_equal(written, plane)
 
     click(widget, "copy_python")
@@ -139,7 +139,7 @@ def run_command(widget, out):
     words = shlex.split(copied(widget, "copy_command"))
     words[words.index("--out") + 1] = str(out)
     assert main(words[1:]) == 0
-    (written,) = out.glob("*_labels.tif")
+    (written,) = out.glob("*_labels.ome.tif")
     return words, tifffile.imread(written)
 
 
@@ -267,7 +267,7 @@ def test_a_level_of_a_pyramid_too(qtbot, viewer, widget, six, tmp_path, level, r
     words = shlex.split(QGuiApplication.clipboard().text())
     words[words.index("--out") + 1] = str(tmp_path / "out")
     assert main(words[1:]) == 0
-    written = tifffile.imread(tmp_path / "out" / "pyramid_labels.tif")
+    written = tifffile.imread(tmp_path / "out" / "pyramid_labels.ome.tif")
     np.testing.assert_array_equal(written, result(viewer).data)
     click(widget, "copy_python")
     names = {}
@@ -334,7 +334,7 @@ def test_labels_from_a_file_bring_their_record(viewer, widget, six, tmp_path, br
     path, out = tmp_path / "cells.tif", tmp_path / "out"
     assert main(["segment", str(path), "--out", str(out), "--model", str(bright_file), *words]) == 0
     viewer.open(path, plugin="napari")
-    (labels,) = viewer.open(out / "cells_labels.tif", plugin="napari", layer_type="labels")
+    (labels,) = viewer.open(out / "cells_labels.ome.tif", plugin="napari", layer_type="labels")
     select(widget, "model", "nuclei")
     viewer.layers.selection.active = labels
     click(widget, "restore")

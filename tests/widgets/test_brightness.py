@@ -65,7 +65,7 @@ def test_as_displayed_changes_the_outcome_and_is_made_again(
     words = shlex.split(QGuiApplication.clipboard().text())
     words[words.index("--out") + 1] = str(tmp_path / "out")
     assert main(words[1:]) == 0
-    written = tifffile.imread(tmp_path / "out" / "cells_labels.tif")
+    written = tifffile.imread(tmp_path / "out" / "cells_labels.ome.tif")
     np.testing.assert_array_equal(written, found(viewer))
     click(widget, "copy_python")
     names = {}

@@ -330,17 +330,17 @@ def test_the_record_of_a_stack_in_tiff_sets_the_form(
     tifffile.imwrite(path, stack, metadata={"axes": "ZYX"}, photometric="minisblack")
     args = ["--model", bright_file, "--threshold", 0.3, "--region", "0,0 0,99 40,99 40,0"]
     assert main(["segment", *map(str, [path, "--out", out, *args])]) == 0
-    labels = out / "stack_labels.tif"
+    labels = out / "stack_labels.ome.tif"
     assert isinstance(read_record(labels)["zoom"], list)
     viewer.open(path, plugin="napari")
     viewer.open(labels, plugin="napari", layer_type="labels")
-    assert viewer.layers.selection.active.name == "stack_labels"
+    assert viewer.layers.selection.active.name == "stack_labels.ome"
     click(widget, "restore")
     assert widget.params_form.value().threshold == 0.3
     assert not messages
     click_and_wait(qtbot, widget)
     assert status(widget).startswith("3 nuclei in the region in 3 planes")
-    viewer.layers.selection.active = viewer.layers["stack_labels"]
+    viewer.layers.selection.active = viewer.layers["stack_labels.ome"]
     for name in ("copy_command", "copy_python"):
         click(widget, name)
     assert not messages

@@ -123,6 +123,7 @@ class _PlaneResults:
             record = dataclasses.replace(provenance, table_crc=file_crc32(table)).to_json()
             self._write_labels(labels, linked, record)
             write_tracks(job, linked)
+        results.remove_earlier_labels()
 
     def _write_labels(self, path: Path, linked: LinkedLabels, record: dict[str, Any]) -> None:
         """Write labels as OME-TIFF where they are named so, else as plain TIFF."""
@@ -130,7 +131,7 @@ class _PlaneResults:
         if self.job.results.labels.name.lower().endswith(OME_TIFF_SUFFIXES):
             labels, name = cast(Any, planes), image_stem(self.job.path)
             result = Result(labels, {}, grid.axes, grid.scale, grid.units, record, name)
-            write_ome_tiff(path, result)
+            write_ome_tiff(path, result, linked.count)
         elif len(grid.shape) == 2:
             write_labels_tiff(path, planes[...], record)
         else:

@@ -17,7 +17,7 @@ from ..blockwise.journal import describe_differences
 from ..errors import UserError
 from ..export.ome_tiff import ome_axes
 from ..io.atomic import file_crc32
-from ..io.labels import read_record
+from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, read_record
 from ..io.lazy_images import LazyImage
 from ..io.multifile_tiff import require_tiff_files
 from ..io.ngff import LabelsGrid
@@ -25,6 +25,7 @@ from ..io.open import open_image
 from ..io.readers.ome_zarr import is_zarr
 from ..provenance.record import FINGERPRINT_KEY, Provenance
 from ..tracking.linking import check_linking
+from .folders import STORE_SUFFIX
 from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 from .settings import JobSettings
@@ -215,8 +216,8 @@ class ImageJob:
         UserError
             If the TIFF is of another image, or was made with other flags.
         """
-        labels = self.results.labels
-        record = read_record(labels) if labels.is_file() else None
+        labels = self.results.find_labels()
+        record = None if labels is None else read_record(labels)
         if record is None:
             return None
         if not isinstance(previous := record.get(FINGERPRINT_KEY), dict):
@@ -272,7 +273,9 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         pixels = max(math.prod(selection.size), _plane_pixels(full, selection))
         large = pixels > settings.limits.large_plane_pixels
         store = output.format == "zarr" or (output.format is None and (large or output.on_cluster))
-        results = result_paths_in(output.out, item.stem, store)
+        results = result_paths_in(
+            output.out, item.stem, _choose_suffix(selection.label_axes, store)
+        )
     if results.is_store:
         selection = _in_ngff_order(selection)
     if output.on_cluster and opened.is_read_whole:
@@ -281,6 +284,17 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
             "or leave `scheduler` out."
         )
     return ImageJob(files, item.scene, opened, full, selection, settings, results, stamp)
+
+
+def _choose_suffix(axes: str, store: bool) -> str:
+    """Return the suffix of labels: of OME-TIFF, unless it cannot hold their axes."""
+    if store:
+        return STORE_SUFFIX
+    try:
+        ome_axes(axes)
+    except UserError:
+        return PLAIN_LABELS_SUFFIX
+    return LABELS_SUFFIX
 
 
 def _choose_channel(opened: LazyImage, settings: JobSettings) -> Channel | Colour | None:

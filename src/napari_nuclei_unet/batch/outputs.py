@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ..export.ome_tiff import write_ome_tiff
+from ..export.result import Result
 from ..io.atomic import atomic_write
-from ..io.labels import LABELS_SUFFIX, check_overwritable, write_labels_tiff
+from ..io.labels import (
+    LABELS_ENDING,
+    LABELS_SUFFIX,
+    PLAIN_LABELS_SUFFIX,
+    check_overwritable,
+    read_record,
+)
 from ..io.lazy_images import image_stem
 from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX, write_table
 from ..labels.regionprops import measure
-from .folders import STORE_SUFFIX
 
 if TYPE_CHECKING:
     from ..segmentation.segment import Segmentation
@@ -29,27 +37,46 @@ class ResultPaths:
     ----------
     labels, table, tracks : Path
         The last only if nuclei are tracked.
+    earlier_labels : Path or None
+        Name that earlier versions gave to the same labels.
     """
 
     labels: Path
     table: Path
     tracks: Path
+    earlier_labels: Path | None = None
 
     @property
     def is_store(self) -> bool:
         """Whether labels are written as OME-Zarr."""
         return self.labels.suffix.lower() == ".zarr"
 
+    def find_labels(self) -> Path | None:
+        """Find labels in a file, by their name or that of earlier versions."""
+        names = (self.labels, self.earlier_labels)
+        return next((path for path in names if path is not None and path.is_file()), None)
 
-def result_paths_in(folder: Path, stem: str, store: bool) -> ResultPaths:
+    def remove_earlier_labels(self) -> None:
+        """Remove labels by their earlier name, which others have replaced; not those of others."""
+        earlier = self.earlier_labels
+        if earlier is not None and read_record(earlier) is not None:
+            with contextlib.suppress(OSError):  # those that replace them are whole all the same
+                earlier.unlink()
+
+
+def result_paths_in(folder: Path, stem: str, labels_suffix: str) -> ResultPaths:
     """Return the paths of the results of an image, named after it."""
-    labels = folder / f"{stem}{STORE_SUFFIX if store else LABELS_SUFFIX}"
-    return ResultPaths(labels, folder / f"{stem}{TABLE_SUFFIX}", folder / f"{stem}{TRACKS_SUFFIX}")
+    labels, table, tracks = (
+        folder / f"{stem}{end}" for end in (labels_suffix, TABLE_SUFFIX, TRACKS_SUFFIX)
+    )
+    is_renamed = labels_suffix == LABELS_SUFFIX
+    earlier = folder / f"{stem}{PLAIN_LABELS_SUFFIX}" if is_renamed else None
+    return ResultPaths(labels, table, tracks, earlier)
 
 
 def result_paths_beside(labels: Path) -> ResultPaths:
     """Return the paths of tables beside a file of labels that the user has named."""
-    stem = image_stem(labels).removesuffix("_labels")
+    stem = image_stem(labels).removesuffix(LABELS_ENDING)
     return ResultPaths(
         labels,
         labels.with_name(f"{stem}{TABLE_SUFFIX}"),
@@ -103,7 +130,7 @@ class OutputOptions:
 
 
 def write_results(folder: Path, stem: str, result: Segmentation) -> None:
-    """Write ``<stem>_labels.tif`` and ``<stem>_nuclei.csv`` of one image, or neither.
+    """Write ``<stem>_labels.ome.tif`` and ``<stem>_nuclei.csv`` of one image, or neither.
 
     Parameters
     ----------
@@ -117,9 +144,9 @@ def write_results(folder: Path, stem: str, result: Segmentation) -> None:
     UserError
         If a file cannot be written, or would replace labels of another program.
     """
-    paths = result_paths_in(folder, stem, store=False)
+    paths = result_paths_in(folder, stem, LABELS_SUFFIX)
     check_overwritable(paths.labels)
     measured = measure(result.labels, np.asarray(result.plane.pixels), result.maps[0])
     with atomic_write(paths.labels) as labels, atomic_write(paths.table) as table:
-        write_labels_tiff(labels, result.labels, result.record)
+        write_ome_tiff(labels, Result(result.labels, {}, record=result.record, name=stem))
         write_table(table, measured)

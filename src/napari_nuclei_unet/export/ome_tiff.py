@@ -30,7 +30,7 @@ UINT32_MAX = 2**32 - 1
 CHANNEL_NAME = "nuclei"
 
 
-def write_ome_tiff(path: Path, result: Result) -> None:
+def write_ome_tiff(path: Path, result: Result, max_label: int | None = None) -> None:
     """Write labels plane by plane: uint16, or uint32 past 65,535; zlib; BigTIFF from 2 GB.
 
     Parameters
@@ -38,6 +38,8 @@ def write_ome_tiff(path: Path, result: Result) -> None:
     path : Path
     result : Result
         Labels keep their ids. The record goes into an annotation of OME-XML as JSON.
+    max_label : int, optional
+        Largest label; None: all planes are read once more for it.
 
     Raises
     ------
@@ -47,7 +49,9 @@ def write_ome_tiff(path: Path, result: Result) -> None:
     shape, axes = result.labels.shape, ome_axes(result.axes)
     if not math.prod(shape):
         raise UserError("There are no pixels to be saved.")
-    most = max(int(plane.max()) for _, plane in result.planes())
+    most = max_label
+    if most is None:
+        most = max(int(plane.max()) for _, plane in result.planes())
     if most > UINT32_MAX:
         raise UserError(f"Number the nuclei from 1 on: TIFF cannot hold the label {most}.")
     dtype = np.dtype(np.uint16 if most <= UINT16_MAX else np.uint32)

@@ -17,8 +17,9 @@ from ..errors import UserError
 from .label_numbers import read_numbers, to_labels
 
 LABELS_ENDING = "_labels"
-LABELS_SUFFIX = LABELS_ENDING + ".tif"
-OME_LABELS_SUFFIX = LABELS_ENDING + ".ome.tif"
+LABELS_SUFFIX = LABELS_ENDING + ".ome.tif"
+# Of labels whose axes OME-TIFF cannot hold, and of all of them in earlier versions.
+PLAIN_LABELS_SUFFIX = LABELS_ENDING + ".tif"
 
 # Labels of more bytes, uncompressed, are written as BigTIFF.
 MIN_BIGTIFF_BYTES = 2**31

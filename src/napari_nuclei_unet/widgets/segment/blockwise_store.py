@@ -260,12 +260,13 @@ def _identify_layer_run(request: SegmentRequest, planes: Sequence[ImageSource]) 
 
 def _choose_files(run: _RunIdentity) -> StoreFiles:
     """Return the files of a run that was begun, or the first free ones."""
+    from ...batch.folders import STORE_SUFFIX
     from ...batch.outputs import result_paths_in
     from ...blockwise.to_store import StoreFiles
 
     for number in count(1):
         stem = run.stem if number == 1 else f"{run.stem}_{number}"
-        paths = result_paths_in(results_folder(), stem, store=True)
+        paths = result_paths_in(results_folder(), stem, STORE_SUFFIX)
         files = StoreFiles(paths.labels, paths.table)
         is_free = not files.labels.exists() and not files.table.exists()
         if is_free or read_fingerprint(files.journal) == run.fingerprint:
