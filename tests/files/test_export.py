@@ -10,6 +10,7 @@ import textwrap
 import uuid
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from hypothesis.extra.numpy import arrays
 from roifile import ROI_TYPE, roiread
 
 from napari_nuclei_unet import UserError
-from napari_nuclei_unet.export import FORMATS, Result, save
+from napari_nuclei_unet.export import FORMATS, Result, read_result, save
 from napari_nuclei_unet.io.images import read_image
 from napari_nuclei_unet.io.labels import check_overwritable, read_record
 from napari_nuclei_unet.io.pixel_size import read_spacings
@@ -359,7 +360,7 @@ def test_ten_thousand_nuclei(tmp_path):
     "name", ["nuclei", "nuclei.png", "nuclei.", ".csv", ".ome.tif", "a.geojson.gz"]
 )
 def test_no_or_another_extension_is_told(name, tmp_path):
-    with told(r"\.csv, \.geojson, \.zip, \.ome\.tif"):
+    with told(r"\.ome\.tif, \.csv, \.geojson, \.zip"):
         save(tmp_path / name, measured(hand_painted()))
     assert os.listdir(tmp_path) == []
 
@@ -493,6 +494,15 @@ def test_napari_offers_every_format_and_keeps_its_own_for_tiff(layer, tmp_path):
     assert read_record(tmp_path / "a.tif") is None
     with told("choose another name"):
         layer.save(tmp_path / "a:b.geojson", plugin="napari-nuclei-unet")
+
+
+def test_napari_saves_the_table_beside_labels_that_are_named_so(layer, tmp_path):
+    saved = layer.save(tmp_path / "a_labels.ome.tif", plugin="napari-nuclei-unet")
+    assert [Path(path).name for path in saved] == ["a_labels.ome.tif", "a_nuclei.csv"]
+    result = read_result(tmp_path / "a_labels.ome.tif")
+    assert list(result.table["label"]) == [1, 2, 3]
+    layer.save(tmp_path / "b.ome.tif", plugin="napari-nuclei-unet")
+    assert not (tmp_path / "b_nuclei.csv").exists()
 
 
 def test_features_of_a_layer_are_its_table(layer, tmp_path):

@@ -16,6 +16,7 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QLabel, QPushButton
 from skimage.measure import label, regionprops_table
 
+from napari_nuclei_unet.export.read import read_result
 from napari_nuclei_unet.labels.masks import MASK_HINT
 from napari_nuclei_unet.metrics.error_types import compare
 from napari_nuclei_unet.progress import run
@@ -24,7 +25,7 @@ from napari_nuclei_unet.samples.planted_errors import plant_errors
 from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.features import FeaturesTable
-from napari_nuclei_unet.widgets.review.exporter import add_suffix
+from napari_nuclei_unet.widgets.review.exporter import add_suffix, suggest_file_name
 from napari_nuclei_unet.widgets.review.measure_task import (
     LABELS_CHANGED_WHILE_MEASURING,
     MeasureTask,
@@ -688,6 +689,25 @@ def test_everything_is_saved(qtbot, labels, review, tmp_path):
     assert len(table) == 3
     assert {row["state"] for row in table} == {"accepted", ""}
     assert len(json.loads((tmp_path / "a.geojson").read_text())["features"]) == 3
+
+
+def test_labels_are_saved_with_their_table_if_they_are_named_so(qtbot, labels, review, tmp_path):
+    click(review, "next_doubtful")
+    click(review, "accept")
+    save(qtbot, review, tmp_path / "a_labels.ome.tif")
+    assert said(review) == "Saved a_labels.ome.tif and a_nuclei.csv"
+    saved = read_result(tmp_path / "a_labels.ome.tif")
+    np.testing.assert_array_equal(saved.labels, labels.data)
+    assert sorted(saved.table["state"].fillna("")) == ["", "", "accepted"]
+    assert {"area", "confidence"} < set(saved.table)
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [("cells nuclei", "cells_labels.ome.tif"), ("a/b?", "a_b__labels.ome.tif")],
+)
+def test_the_name_of_a_file_that_is_offered(layer, name):
+    assert suggest_file_name(layer) == name
 
 
 def test_labels_by_hand_are_measured_before_they_are_saved(qtbot, viewer, review, tmp_path):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..arrays.axes import axis_letters
 from ..io.labels import RECORD_KEY
 from .result import Result, with_shapes
-from .save import is_ome_tiff, save
+from .save import has_table_beside, is_ome_tiff, save_with_table
 
 
 def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -30,7 +30,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     Returns
     -------
     list of str
-        The file.
+        The file; of ``<name>_labels.ome.tif`` also the table, ``<name>_nuclei.csv``.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         attributes.get("metadata", {}).get(RECORD_KEY, {}),
         attributes.get("name", "nuclei"),
     )
-    if not is_ome_tiff(path):
+    if has_table_beside(path) or not is_ome_tiff(path):
         features = attributes.get("features")
         known = features is not None and len(features.columns)
         result = replace(result, table=_features_table(features) if known else {})
@@ -58,7 +58,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
             features is None or not known or "area" in features
         ):  # those that are not ours are saved as they are
             result = with_shapes(result)
-    return [str(save(path, result))]
+    return [str(saved) for saved in save_with_table(path, result)]
 
 
 def _features_table(features: pd.DataFrame) -> pd.DataFrame:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ..errors import UserError
-from ..io.atomic import atomic_write
+from ..io.atomic import atomic_write, file_crc32
+from ..io.labels import LABELS_ENDING
+from ..io.lazy_images import image_stem
 from ..io.paths import REFUSED_CHARACTERS, RESERVED_NAMES
 from ..io.tables import write_table
+from ..provenance.record import FINGERPRINT_KEY, TABLE_CRC_KEY
 from .geojson import write_geojson
 from .imagej_roi import write_rois
 from .ome_tiff import write_ome_tiff
+from .read import result_table_path
 from .result import Result
 
 FORMATS = {
+    ".ome.tif": "Labels (OME-TIFF)",
     ".csv": "Table (CSV)",
     ".geojson": "Outlines for QuPath (GeoJSON)",
     ".zip": "Outlines for ImageJ and Fiji (ROI archive)",
-    ".ome.tif": "Labels (OME-TIFF)",
 }
 
 
@@ -50,6 +55,43 @@ def save(path: str | Path, result: Result) -> Path:
     with atomic_write(path) as temporary:
         write(temporary, result)
     return path
+
+
+def save_with_table(path: str | Path, result: Result) -> tuple[Path, ...]:
+    """Save a result; labels with their table beside them, as :func:`read_result` finds it.
+
+    Parameters
+    ----------
+    path : str or Path
+        As in :func:`save`. If :func:`has_table_beside`, the table is saved, too.
+    result : Result
+
+    Returns
+    -------
+    tuple of Path
+        What was saved: all of it, or nothing.
+
+    Raises
+    ------
+    UserError
+        As from :func:`save`.
+    """
+    path = Path(path)
+    if not has_table_beside(path):
+        return (save(path, result),)
+    table = result_table_path(path)
+    with atomic_write(path) as labels, atomic_write(table) as rows:
+        _write_csv(rows, result)
+        record = result.record
+        if FINGERPRINT_KEY in record:  # or a run over its folder would compute it again
+            record = record | {TABLE_CRC_KEY: file_crc32(rows)}
+        write_ome_tiff(labels, replace(result, record=record))
+    return path, table
+
+
+def has_table_beside(path: str | Path) -> bool:
+    """Return whether a file of this name is a result: labels that have a table beside them."""
+    return is_ome_tiff(path) and image_stem(Path(path)).endswith(LABELS_ENDING)
 
 
 def is_ome_tiff(path: str | Path) -> bool:

@@ -25,6 +25,7 @@ DAMAGED_RECORD = "The record of these labels is damaged, or of another version."
 PLANES = re.compile(r"all|\d+-\d+")
 # Keys of files that are not the names of attributes.
 FINGERPRINT_KEY = "wish"
+TABLE_CRC_KEY = "table_crc"
 JSON_KEYS = {"fingerprint": FINGERPRINT_KEY}
 
 

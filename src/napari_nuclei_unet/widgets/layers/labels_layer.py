@@ -13,6 +13,7 @@ from ...provenance.record import Provenance
 from .label_ids import LabelIds
 from .labels_record import find_labels_layer, write_record
 from .labels_state import LabelsState
+from .metadata_keys import LABELS_LAYER_ENDING
 from .placement import LayerPlacement, set_geometry
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def show_labels(
     data, ids = _allocate_labels(image, placement.shape, layer)
     ids.write(data, placement.index, labels, inside)
     if layer is None:
-        layer = viewer.add_labels(data, name=f"{image.name} nuclei", **placement.geometry)
+        layer = viewer.add_labels(
+            data, name=f"{image.name}{LABELS_LAYER_ENDING}", **placement.geometry
+        )
     else:
         if layer.data.shape != data.shape:
             LabelsState.of(layer).forget_written()

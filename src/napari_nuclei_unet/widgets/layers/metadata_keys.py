@@ -34,6 +34,9 @@ SAVED_TABLE_KEY = "napari_nuclei_unet_saved_table"
 
 METADATA_KEY = "napari_nuclei_unet"
 
+# Of the name of a layer with the nuclei of an image.
+LABELS_LAYER_ENDING = " nuclei"
+
 _Layer = TypeVar("_Layer", bound=Layer)
 
 

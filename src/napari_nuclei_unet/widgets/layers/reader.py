@@ -10,7 +10,7 @@ import numpy as np
 from napari.utils.notifications import show_warning
 
 from ...errors import UserError
-from .metadata_keys import METADATA_KEY, SAVED_TABLE_KEY
+from .metadata_keys import LABELS_LAYER_ENDING, METADATA_KEY, SAVED_TABLE_KEY
 
 if TYPE_CHECKING:
     from ...export.result import Result
@@ -60,7 +60,7 @@ def _labels_layer(result: Result) -> LayerData:
     if len(features.columns):
         metadata[SAVED_TABLE_KEY] = list(result.starts or (0,) * len(result.lead))
     attributes = {
-        "name": f"{result.name} nuclei",
+        "name": f"{result.name}{LABELS_LAYER_ENDING}",
         "metadata": metadata,
         "features": features,
         **_geometry(result),
@@ -88,5 +88,9 @@ def _tracks_layers(result: Result, path: Path) -> list[LayerData]:
     vertices[:, 1:-2] -= np.asarray(result.starts or 0)
     if not len(vertices):  # napari takes no empty tracks
         return []
-    attributes = {"name": f"{result.name} nuclei tracks", "graph": graph, **_geometry(result)}
+    attributes = {
+        "name": f"{result.name}{LABELS_LAYER_ENDING} tracks",
+        "graph": graph,
+        **_geometry(result),
+    }
     return [(vertices, attributes, "tracks")]

@@ -14,6 +14,7 @@ from ...errors import UserError
 from ...io.paths import sanitize_name
 from ..common.controller import Controller, Task
 from ..common.notify import describe_error, report_user_errors
+from ..layers.metadata_keys import LABELS_LAYER_ENDING
 from .measure_task import MeasureTask, is_too_large
 from .save_task import DEFAULT_FILE_STEM, SaveTask
 from .target_form import LABELS_NEEDED, ReviewTarget, TargetForm
@@ -129,18 +130,20 @@ class LabelsExporter(QObject):
         path, kind = QFileDialog.getSaveFileName(
             self._parent,
             "Save nuclei",
-            f"{sanitize_name(layer.name, DEFAULT_FILE_STEM)}.csv",
+            suggest_file_name(layer.name),
             ";;".join(kinds),
         )
         if not path:
             return
         suffix = next((suffix for suffix, title in FORMATS.items() if kind.startswith(title)), "")
         target = add_suffix(path, suffix)
-        if target == path or not Path(target).exists() or self._confirm_replace(target):
+        if all(one == path or self._may_write(one) for one in _list_written(target)):
             self.save(target)
 
-    def _confirm_replace(self, path: str) -> bool:
-        """Ask whether to replace a file that the dialog did not check."""
+    def _may_write(self, path: str) -> bool:
+        """Ask whether to replace a file that the dialog did not check, if it exists."""
+        if not Path(path).exists():
+            return True
         button = QMessageBox.question(
             self._parent, "Save nuclei", f"{Path(path).name} exists. Replace it?"
         )
@@ -168,6 +171,25 @@ class LabelsExporter(QObject):
             return
         with report_user_errors(self.message.emit):
             self._start(self.saving, SaveTask(self._viewer, layer, path))
+
+
+def suggest_file_name(layer_name: str) -> str:
+    """Return a file name for labels, by which they come back with their table."""
+    from ...io.labels import LABELS_SUFFIX
+
+    stem = layer_name.removesuffix(LABELS_LAYER_ENDING)
+    return sanitize_name(stem, DEFAULT_FILE_STEM) + LABELS_SUFFIX
+
+
+def _list_written(path: str) -> list[str]:
+    """Return the paths of all files that saving to one writes."""
+    from ...export.read import result_table_path
+    from ...export.save import has_table_beside
+
+    try:
+        return [path, *([str(result_table_path(Path(path)))] if has_table_beside(path) else [])]
+    except UserError:  # a bad name: saving says why
+        return [path]
 
 
 def add_suffix(path: str, suffix: str) -> str:

@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 DEFAULT_FILE_STEM = "nuclei"
 
 
-def save_steps(path: str, result: Result) -> Generator[Step, Stop, tuple[Path, bool]]:
-    """Write a file; runs in the thread, and returns whether the labels stayed the same.
+def save_steps(path: str, result: Result) -> Generator[Step, Stop, tuple[tuple[Path, ...], bool]]:
+    """Write a file, or labels and their table, and return whether labels stayed the same.
 
-    Their pixels are compared, as scripts that write into an array in memory send no event.
+    It runs in the thread. Their pixels are compared, as scripts that write into an array in memory send no event.
     """
     # formats of files are imported when they are needed: the dock opens faster
-    from ...export import save
     from ...export.result import with_shapes
-    from ...export.save import is_ome_tiff
+    from ...export.save import has_table_beside, is_ome_tiff, save_with_table
 
     yield Step(0, 1)
     in_memory = isinstance(result.labels, np.ndarray)
     checksum = array_crc32(result.labels) if in_memory else 0
-    if not is_ome_tiff(path) and math.prod(result.labels.shape) <= MAX_MEASURED_PIXELS:
+    has_table = has_table_beside(path) or not is_ome_tiff(path)
+    if has_table and math.prod(result.labels.shape) <= MAX_MEASURED_PIXELS:
         result = with_shapes(result)
-    saved = save(path, result)
+    saved = save_with_table(path, result)
     return saved, not in_memory or array_crc32(result.labels) == checksum
 
 
@@ -67,7 +67,7 @@ class SaveTask(Task):
         self._state, self._path = LabelsState.of(layer), path
         self._result, self._revision = build_export_result(viewer, layer), self._state.revision
 
-    def steps(self) -> Generator[Step, Stop, tuple[Path, bool]]:
+    def steps(self) -> Generator[Step, Stop, tuple[tuple[Path, ...], bool]]:
         """Write the file; runs in the thread."""
         return (yield from save_steps(self._path, self._result))
 
@@ -78,13 +78,13 @@ class SaveTask(Task):
         else:
             super().show_error(error)
 
-    def on_result(self, saved: tuple[Path, bool]) -> None:
+    def on_result(self, saved: tuple[tuple[Path, ...], bool]) -> None:
         """Report what was saved, and whether that is still true."""
-        path, is_unchanged = saved
+        paths, is_unchanged = saved
         if is_unchanged and self._state.revision == self._revision:
-            self.message = f"Saved {path.name}"
+            self.message = f"Saved {' and '.join(path.name for path in paths)}"
         else:
-            self.message = _changed_message(path)
+            self.message = _changed_message(paths[0])
 
 
 def _changed_message(path: Path) -> str:
