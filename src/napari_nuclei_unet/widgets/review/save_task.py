@@ -33,7 +33,7 @@ DEFAULT_FILE_STEM = "nuclei"
 def save_steps(path: str, result: Result) -> Generator[Step, Stop, tuple[tuple[Path, ...], bool]]:
     """Write a file, or labels and their table, and return whether labels stayed the same.
 
-    It runs in the thread. Their pixels are compared, as scripts that write into an array in memory send no event.
+    It runs in the thread. Pixels are compared, as scripts that write into an array send no event.
     """
     # formats of files are imported when they are needed: the dock opens faster
     from ...export.result import with_shapes
