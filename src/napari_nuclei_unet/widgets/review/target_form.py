@@ -15,6 +15,7 @@ from ..layers.geometry import layer_shape
 from ..layers.image_source import guess_layer_channel_axis
 from ..layers.labels_record import get_record_entries
 from ..layers.metadata_keys import ERRORS_KEY, PROBABILITY_KEY, list_layers
+from ..session.pixel_size_offer import PixelSizeOffer
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -65,6 +66,7 @@ class TargetForm(QObject):
             "review_image", "The image they are of: its intensities are measured.", self._images
         )
         self._image.null_value = NO_IMAGE_CHOICE
+        self._pixel_size = PixelSizeOffer(viewer)
         self._labels.changed.connect(self._on_labels)
         self._image.changed.connect(self._emit_changed)
         layers = viewer.layers
@@ -78,6 +80,7 @@ class TargetForm(QObject):
         """Add the lists to a form."""
         form.addRow("Nuclei", self._labels.native)
         form.addRow("Image", self._image.native)
+        form.addRow(self._pixel_size)
 
     def value(self) -> ReviewTarget:
         """Return what is selected."""
@@ -114,6 +117,7 @@ class TargetForm(QObject):
         self._emit_changed()
 
     def _emit_changed(self, *_: object) -> None:
+        self._pixel_size.set_image(self._image.value)
         self.changed.emit()
 
     def _guess_image(self) -> Image | None:

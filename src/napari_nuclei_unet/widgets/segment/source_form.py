@@ -25,6 +25,7 @@ from ..layers.image_source import (
 )
 from ..layers.labels_record import LabelsRecord, find_result_layer, get_record_entries
 from ..layers.metadata_keys import PROBABILITY_KEY, list_layers
+from ..session.pixel_size_offer import PixelSizeOffer
 from .plane_form import CURRENT_PLANE, PlaneForm, axis_name, stack_axes
 from .record_view import draw_recorded_region, show_recorded_plane
 
@@ -102,6 +103,7 @@ class SourceForm(QObject):
             self._regions,
         )
         self.planes = PlaneForm()
+        self.pixel_size = PixelSizeOffer(viewer)
         self._channel_row = create_row(self.axis.native, self.channel.native)
         # by unique id of the image: the chosen channel axis and channel
         self._chosen: dict[str, tuple[int | None, Any]] = {}
@@ -127,6 +129,7 @@ class SourceForm(QObject):
         """Add the controls to a form; those that do not apply are hidden."""
         self._form = form
         form.addRow("Image", self.image.native)
+        form.addRow(self.pixel_size)
         form.addRow("Channel", self._channel_row)
         form.addRow("Planes", self.planes.row)
         form.addRow("Level", self.level.native)
@@ -297,6 +300,7 @@ class SourceForm(QObject):
 
     def _on_image(self, _: Any = None) -> None:
         image = self.image.value
+        self.pixel_size.set_image(image)
         key = "" if image is None else str(image.unique_id)
         guess = None if image is None else guess_layer_channel_axis(image)
         if image is not None and image.rgb and guess is None:
