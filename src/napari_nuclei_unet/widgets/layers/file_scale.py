@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari.layers import Image, Layer
 
 from .labels_record import get_record_entries
+from .navigate import viewer_camera
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -52,9 +53,10 @@ def set_pixel_size(viewer: ViewerModel, image: Image, size: PixelSize) -> None:
 
 def _keep_view(viewer: ViewerModel, size: PixelSize) -> None:
     """Move the camera so that it shows the same part of the image as before."""
-    depth, y, x = viewer.camera.center
-    viewer.camera.center = (depth, y * size.y, x * size.x)
-    viewer.camera.zoom /= size.x
+    camera = viewer_camera(viewer)
+    depth, y, x = camera.center
+    camera.center = (depth, y * size.y, x * size.x)
+    camera.zoom /= size.x
 
 
 def _is_sizeless(layer: Layer) -> bool:

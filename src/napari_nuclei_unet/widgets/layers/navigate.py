@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 # Width of a nucleus in screen pixels: outside of the limits the view is zoomed.
 MIN_SCREEN_WIDTH, ZOOMED_SCREEN_WIDTH, MAX_SCREEN_WIDTH = 50, 120, 400
+
+
+def viewer_camera(viewer: ViewerModel) -> Any:
+    """Return the camera of a viewer, which belongs to its scene from napari 0.9 on."""
+    return getattr(viewer, "scene", viewer).camera
 
 
 def navigate_to_box(viewer: ViewerModel, layer: Labels, index: LabelsIndex, box: Box) -> None:
@@ -45,7 +50,7 @@ def navigate_to_box(viewer: ViewerModel, layer: Labels, index: LabelsIndex, box:
         if not isinstance(at, slice):
             viewer.dims.set_point(axis + offset, centre[axis])
     displayed = [axis - offset for axis in viewer.dims.displayed if axis >= offset]
-    camera = getattr(viewer, "scene", viewer).camera
+    camera = viewer_camera(viewer)
     camera.center = (*camera.center[: -len(displayed)], *centre[displayed])
     width = float(np.abs(high - low)[displayed].max()) or 1.0
     if not MIN_SCREEN_WIDTH <= width * camera.zoom <= MAX_SCREEN_WIDTH:
