@@ -704,7 +704,11 @@ def test_labels_are_saved_with_their_table_if_they_are_named_so(qtbot, labels, r
 
 @pytest.mark.parametrize(
     ("layer", "name"),
-    [("cells nuclei", "cells_labels.ome.tif"), ("a/b?", "a_b__labels.ome.tif")],
+    [
+        ("cells nuclei", "cells_labels.ome.tif"),
+        ("a.ome nuclei", "a_labels.ome.tif"),
+        ("a/b?", "a_b__labels.ome.tif"),
+    ],
 )
 def test_the_name_of_a_file_that_is_offered(layer, name):
     assert suggest_file_name(layer) == name

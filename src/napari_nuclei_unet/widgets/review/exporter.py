@@ -177,7 +177,7 @@ def suggest_file_name(layer_name: str) -> str:
     """Return a file name for labels, by which they come back with their table."""
     from ...io.labels import LABELS_SUFFIX
 
-    stem = layer_name.removesuffix(LABELS_LAYER_ENDING)
+    stem = layer_name.removesuffix(LABELS_LAYER_ENDING).removesuffix(".ome")  # of cells.ome.tif
     return sanitize_name(stem, DEFAULT_FILE_STEM) + LABELS_SUFFIX
 
 
