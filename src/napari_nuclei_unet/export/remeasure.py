@@ -16,8 +16,9 @@ from ..arrays.selection import DEFAULT_AXES_WITH_CHANNELS
 from ..errors import UserError
 from ..io.tables import insert_position
 from ..io.units import plane_micrometers
+from ..labels.cells import find_rings
 from ..labels.regionprops import Frame, measure
-from ..labels.surroundings import add_ring_ratios, find_rings, measure_neighbours, measure_rings
+from ..labels.surroundings import add_ring_ratios, measure_neighbours, measure_rings
 
 if TYPE_CHECKING:
     from ..io.lazy_images import LazyImage
