@@ -2,6 +2,7 @@ from .arrays.boxes import enlarged
 from .arrays.roi import Region
 from .errors import UserError
 from .export.bioimageio import export_bioimage, import_bioimage
+from .export.geojson import OutlineOptions
 from .export.read import read_result
 from .export.remeasure import MeasureOptions, measure_result
 from .export.result import Result
@@ -37,6 +38,7 @@ __all__ = [
     "LabelsStore",
     "MeasureOptions",
     "Model",
+    "OutlineOptions",
     "Prediction",
     "Provenance",
     "Region",

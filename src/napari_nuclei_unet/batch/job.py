@@ -136,12 +136,21 @@ class ImageJob:
             "join": settings.join and settings.join.upper(),
             "track": settings.track,
         }
-        if self.scene:  # results of files of one image have no such key
-            values["scene"] = self.scene
+        # results that were made without these flags have no such keys
+        values |= {name: value for name, value in self._rare_values.items() if value}
         plain = {"version", "image", "image size", "image type"}
         flags = {name: name if name in plain else f"--{name.replace('_', '-')}" for name in values}
         values = {flags[name]: value for name, value in values.items()}
         return dict(json.loads(json.dumps(values)))
+
+    @property
+    def _rare_values(self) -> dict[str, Any]:
+        """Values of flags that the fingerprint has only where they are given."""
+        outlines = self.settings.outlines
+        return {
+            "scene": self.scene,
+            "cells": outlines.cells and [outlines.cells, outlines.in_micrometers],
+        }
 
     @property
     def planes_text(self) -> list[int | str]:
@@ -275,12 +284,15 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         results = result_paths_in(output.out, item.stem, store)
     if results.is_store:
         selection = _in_ngff_order(selection)
+    job = ImageJob(files, item.scene, opened, full, selection, settings, results, stamp)
     if output.on_cluster and opened.is_read_whole:
         raise UserError(
             f"{path} can only be read whole, which a cluster cannot: save it as TIFF or OME-Zarr, "
             "or leave `scheduler` out."
         )
-    return ImageJob(files, item.scene, opened, full, selection, settings, results, stamp)
+    if settings.in_micrometers and job.grid.micrometers is None:
+        raise UserError(f"{path} does not say how large its pixels are: give distances in pixels.")
+    return job
 
 
 def _choose_channel(opened: LazyImage, settings: JobSettings) -> Channel | Colour | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..arrays.axes import Channel, Colour
 from ..arrays.roi import Region
 from ..arrays.selection import Positions
+from ..export.geojson import NUCLEI_ONLY, OutlineOptions
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models.model import Model
 from ..params import SegmentParams
@@ -41,6 +42,8 @@ class JobSettings:
     has_multichannel : bool
         Whether images with channels of their own are among them: then a number is no colour of
         the RGB images.
+    outlines : OutlineOptions
+        Of GeoJSON that is written, too.
     limits : Limits
     """
 
@@ -57,4 +60,10 @@ class JobSettings:
     track: bool = False
     is_mixed: bool = False
     has_multichannel: bool = False
+    outlines: OutlineOptions = NUCLEI_ONLY
     limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def in_micrometers(self) -> bool:
+        """Whether a distance is in micrometers, for which the size of a pixel must be known."""
+        return self.outlines.in_micrometers

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ._common import Commands
+from ._distance import parse_distance
 
 if TYPE_CHECKING:
     from ..export.remeasure import MeasureOptions
-
-DISTANCE = re.compile(r"(\d+(?:\.\d+)?)\s*(px|um|µm|μm)?")
-
-
-@dataclass(frozen=True)
-class Distance:
-    """A distance in pixels or micrometers."""
-
-    value: float
-    in_micrometers: bool
 
 
 def add_measure_command(commands: Commands) -> None:
@@ -37,11 +26,11 @@ def add_measure_command(commands: Commands) -> None:
         help="names or numbers of channels, with commas between them; default: all",
     )  # fmt: skip
     parser.add_argument(
-        "--ring", type=_parse_distance, metavar="DISTANCE",
+        "--ring", type=parse_distance, metavar="DISTANCE",
         help="also measure the ring (cytoplasm) around each nucleus, such as 5px or 1.5um",
     )  # fmt: skip
     parser.add_argument(
-        "--neighbours", type=_parse_distance, metavar="DISTANCE",
+        "--neighbours", type=parse_distance, metavar="DISTANCE",
         help="also count other nuclei up to this distance, such as 50px or 20um",
     )  # fmt: skip
     parser.add_argument(
@@ -49,13 +38,6 @@ def add_measure_command(commands: Commands) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a table that exists")
     parser.set_defaults(command=run_measure)
-
-
-def _parse_distance(text: str) -> Distance:
-    match = DISTANCE.fullmatch(text.strip())
-    if match is None or not float(match[1]):
-        raise argparse.ArgumentTypeError(f"'{text}': a distance, such as 5px or 1.5um")
-    return Distance(float(match[1]), match[2] not in (None, "px"))
 
 
 def run_measure(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from ._common import (
     print_error,
     report_stopped,
 )
-from ._convert import list_targets, parse_formats, write_targets
+from ._results import add_cells_flag, outline_options, parse_formats, save_formats
 
 if TYPE_CHECKING:
     from ..arrays.selection import Positions
@@ -116,6 +116,7 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
         "--save", type=parse_formats, default=(), metavar="FORMATS",
         help="also write the nuclei as csv, geojson, rois or ome-tiff, with commas between them",
     )  # fmt: skip
+    add_cells_flag(group)
     group.add_argument(
         "--scheduler", metavar="ADDRESS",
         help="compute on a cluster of dask.distributed: tcp://host:port, a scheduler file, or "
@@ -228,6 +229,7 @@ def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSett
         track=args.track,
         is_mixed=is_mixed,
         has_multichannel=is_number and any_has_channels(inputs, args.axes),
+        outlines=outline_options(args, args.save),
         limits=args.limits,
     )
 
@@ -283,7 +285,7 @@ def _segment_file(
     try:
         job = open_job(item, settings, output)
         ended = run_with_bar(segment_job_steps(job, overwrite, compute), item.title)
-        _save(job, output.save, ended.skipped)
+        save_formats(job, output.save, ended.skipped)
     except MemoryError:
         short = UserError("There is not enough memory: close other programs, or use --format zarr.")
         print_error(short, f"{item.title}: ")
@@ -309,15 +311,6 @@ def _segment_file(
     return _summary_row(
         item, "skipped" if ended.skipped else "done", seconds=_elapsed(since), **done
     )
-
-
-def _save(job: ImageJob, formats: Sequence[str], skipped: bool) -> None:
-    """Write a result in other formats, too; of one that was done before those that are missing."""
-    labels = job.results.labels
-    written = (labels, *job.tables)
-    targets = list_targets(labels, formats, labels.parent) if formats else []
-    targets = [one for one in targets if one not in written and not (skipped and one.exists())]
-    write_targets(labels, targets)
 
 
 def _result_columns(job: ImageJob, ended: Outcome) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ..errors import UserError
 from ..io.atomic import atomic_write
 from ..io.paths import REFUSED_CHARACTERS, RESERVED_NAMES
 from ..io.tables import write_table
-from .geojson import write_geojson
+from .geojson import NUCLEI_ONLY, OutlineOptions, write_geojson
 from .imagej_roi import write_rois
 from .ome_tiff import write_ome_tiff
 from .result import Result
@@ -25,7 +25,7 @@ FORMATS = {
 }
 
 
-def save(path: str | Path, result: Result) -> Path:
+def save(path: str | Path, result: Result, outlines: OutlineOptions = NUCLEI_ONLY) -> Path:
     """Save a result; a file of this name is replaced.
 
     Parameters
@@ -34,6 +34,8 @@ def save(path: str | Path, result: Result) -> Path:
         Ends in one of ``FORMATS``, or in .ome.tiff, .tif or .tiff, which are OME-TIFF too. Folders
         are created.
     result : Result
+    outlines : OutlineOptions, optional
+        Of GeoJSON; of no effect for other formats.
 
     Returns
     -------
@@ -48,7 +50,10 @@ def save(path: str | Path, result: Result) -> Path:
     path = Path(path)
     write = _writer_for(path.name)
     with atomic_write(path) as temporary:
-        write(temporary, result)
+        if write is write_geojson:
+            write_geojson(temporary, result, outlines)
+        else:
+            write(temporary, result)
     return path
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_SUFFIX, TRACKS_SUFFIX = "_nuclei.csv", "_tracks.csv"
+# Columns of classes end so; in their rows stands text such as "Ki67: positive".
+CLASS_SUFFIX = "_class"
 
 
 def read_table(path: Path, **options: Any) -> Any:

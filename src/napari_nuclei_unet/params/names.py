@@ -20,6 +20,7 @@ PARAMETER_LABELS = {
 } | {
     "axes": "the axis labels of the layer",
     "black": "the black point ('Brightness')",
+    "cells": "cells",
     "channel": "'Channel'",
     "encoder_weights": "encoder weights",
     "format": "the format",

@@ -1,0 +1,103 @@
+"""Results in other formats: flags and files of ``segment --save`` and of ``convert``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UserError
+from ..io.tables import TABLE_SUFFIX
+from ._distance import parse_distance
+
+if TYPE_CHECKING:
+    from ..batch.job import ImageJob
+    from ..export import OutlineOptions, Result
+
+# What follows the name of a result in each format.
+ENDINGS = {
+    "csv": TABLE_SUFFIX,
+    "geojson": "_nuclei.geojson",
+    "rois": "_rois.zip",
+    "ome-tiff": "_labels.ome.tif",
+}
+# Suffixes of formats with measurements.
+MEASURED = (".csv", ".geojson")
+
+
+def parse_formats(text: str) -> list[str]:
+    """Return the formats of a flag, each once."""
+    formats = [part.strip() for part in text.split(",")]
+    if unknown := [part for part in formats if part not in ENDINGS]:
+        raise argparse.ArgumentTypeError(
+            f"'{unknown[0]}': choose among {', '.join(ENDINGS)}, with commas between them"
+        )
+    return list(dict.fromkeys(formats))
+
+
+def add_cells_flag(parser: argparse._ActionsContainer) -> None:
+    """Add ``--cells``."""
+    parser.add_argument(
+        "--cells", type=parse_distance, metavar="DISTANCE",
+        help="in GeoJSON, expand nuclei to cells up to this distance, such as 5px or 2um",
+    )  # fmt: skip
+
+
+def outline_options(args: argparse.Namespace, formats: Sequence[str]) -> OutlineOptions:
+    """Return what is outlined.
+
+    Raises
+    ------
+    UserError
+        If cells are asked for, and no format has them.
+    """
+    # in the functions, so that --help does not load pandas
+    from ..export import OutlineOptions
+
+    if args.cells is None:
+        return OutlineOptions()
+    if "geojson" not in formats:
+        raise UserError("Only GeoJSON has cells: add geojson to the formats, or leave `cells` out.")
+    return OutlineOptions(args.cells.value, args.cells.in_micrometers)
+
+
+def list_targets(labels: Path, formats: Sequence[str], folder: Path) -> list[Path]:
+    """Return the paths of some labels in other formats."""
+    from ..export.read import result_stem
+
+    return [folder / f"{result_stem(labels)}{ENDINGS[kind]}" for kind in formats]
+
+
+def write_targets(result: Result, targets: Sequence[Path], outlines: OutlineOptions) -> None:
+    """Write a result to files, in the formats of their endings.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be written.
+    """
+    from ..export.result import with_shapes
+    from ..export.save import save
+
+    if not len(result.table.columns) and any(one.suffix in MEASURED for one in targets):
+        result = with_shapes(result)
+    for target in targets:
+        save(target, result, outlines)
+
+
+def save_formats(job: ImageJob, formats: Sequence[str], skipped: bool) -> None:
+    """Write a result in other formats, too; of one that was done before those that are missing."""
+    from ..export import read_result
+
+    labels = job.results.labels
+    written = (labels, *job.tables)
+    targets = list_targets(labels, formats, labels.parent) if formats else []
+    targets = [one for one in targets if one not in written and not (skipped and one.exists())]
+    if not targets:
+        return
+    result = read_result(labels)
+    if result.micrometers is None:  # plain TIFF does not say
+        result = dataclasses.replace(result, spacing=job.grid.scale, units=job.grid.units)
+    write_targets(result, targets, job.settings.outlines)
