@@ -15,7 +15,9 @@ from ..arrays.roi import Region
 from ..arrays.selection import PlaneSelection, has_channels, number_colour, select_planes
 from ..blockwise.journal import describe_differences
 from ..errors import UserError
+from ..export.channels import channel_names, check_channels
 from ..export.ome_tiff import ome_axes
+from ..export.remeasure import MeasureOptions
 from ..io.atomic import file_crc32
 from ..io.labels import read_record
 from ..io.lazy_images import LazyImage
@@ -147,9 +149,15 @@ class ImageJob:
     def _rare_values(self) -> dict[str, Any]:
         """Values of flags that the fingerprint has only where they are given."""
         outlines = self.settings.outlines
+        measure = self.settings.measure or MeasureOptions()
+        in_micrometers = measure.in_micrometers
         return {
             "scene": self.scene,
             "cells": outlines.cells and [outlines.cells, outlines.in_micrometers],
+            "measure": self.settings.measure and (measure.channels or "all"),
+            "ring": measure.ring and [measure.ring, in_micrometers],
+            "neighbours": measure.neighbours and [measure.neighbours, in_micrometers],
+            "exclude_border": self.settings.exclude_border,
         }
 
     @property
@@ -290,9 +298,22 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
             f"{path} can only be read whole, which a cluster cannot: save it as TIFF or OME-Zarr, "
             "or leave `scheduler` out."
         )
+    if settings.measure is not None:
+        _check_measure(job, settings.measure)
     if settings.in_micrometers and job.grid.micrometers is None:
         raise UserError(f"{path} does not say how large its pixels are: give distances in pixels.")
     return job
+
+
+def _check_measure(job: ImageJob, options: MeasureOptions) -> None:
+    """Raise an error if an image has no such channels, or is not measured as a whole."""
+    if job.results.is_store:
+        raise UserError(
+            "Labels in OME-Zarr are measured block by block, in what is segmented: leave out "
+            "`measure`, `ring` and `neighbours`, and measure them afterwards with the command "
+            "measure."
+        )
+    check_channels(options.channels, channel_names(job.full, job.selection.first_plane))
 
 
 def _choose_channel(opened: LazyImage, settings: JobSettings) -> Channel | Colour | None:

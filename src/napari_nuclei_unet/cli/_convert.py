@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ._common import Commands, print_error
+from ._measure_flags import add_border_flag, read_chosen
 from ._results import (
     ENDINGS,
     add_cells_flag,
@@ -32,6 +33,7 @@ def add_convert_command(commands: Commands) -> None:
         "--out", type=Path, metavar="FOLDER", help="where files go; default: beside the labels"
     )
     add_cells_flag(convert)
+    add_border_flag(convert)
     convert.add_argument("--overwrite", action="store_true", help="replace files that exist")
     convert.set_defaults(command=run_convert)
 
@@ -51,11 +53,9 @@ def run_convert(args: argparse.Namespace) -> int:
 
 def _convert(path: Path, args: argparse.Namespace) -> Iterator[Path]:
     """Write all files of some labels, and yield the path of each."""
-    from ..export import read_result  # in the function, so that --help does not load pandas
-
     outlines = outline_options(args, args.to)
     targets = list_targets(path, args.to, args.out or path.parent)
     if existing := [target for target in targets if target.exists() and not args.overwrite]:
         raise UserError(f"{existing[0]} exists: choose another folder, or `overwrite` it.")
-    write_targets(read_result(path), targets, outlines)
+    write_targets(read_chosen(path, args.exclude_border, targets), targets, outlines)
     yield from targets

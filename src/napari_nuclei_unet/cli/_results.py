@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from ..errors import UserError
 from ..io.tables import TABLE_SUFFIX
 from ._distance import parse_distance
+from ._measure_flags import add_border_flag, add_surroundings_flags, measure_options
 
 if TYPE_CHECKING:
     from ..batch.job import ImageJob
-    from ..export import OutlineOptions, Result
+    from ..export import MeasureOptions, OutlineOptions, Result
 
 # What follows the name of a result in each format.
 ENDINGS = {
@@ -43,6 +44,26 @@ def add_cells_flag(parser: argparse._ActionsContainer) -> None:
         "--cells", type=parse_distance, metavar="DISTANCE",
         help="in GeoJSON, expand nuclei to cells up to this distance, such as 5px or 2um",
     )  # fmt: skip
+
+
+def add_result_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of ``segment`` that say what is measured and written of nuclei."""
+    group = parser.add_argument_group("what is measured and written")
+    group.add_argument(
+        "--measure", metavar="NAMES",
+        help="channels in which nuclei are measured: all, or names or numbers with commas between "
+        "them. Default: what is segmented; with --ring or --neighbours, all. Not into OME-Zarr",
+    )  # fmt: skip
+    add_surroundings_flags(group)
+    add_border_flag(group)
+    add_cells_flag(group)
+
+
+def measure_of_run(args: argparse.Namespace) -> MeasureOptions | None:
+    """Return what is measured right after segmenting; None: what is segmented."""
+    if args.measure is None and args.ring is None and args.neighbours is None:
+        return None
+    return measure_options(args, args.measure or "all")
 
 
 def outline_options(args: argparse.Namespace, formats: Sequence[str]) -> OutlineOptions:

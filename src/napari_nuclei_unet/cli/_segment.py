@@ -24,7 +24,7 @@ from ._common import (
     print_error,
     report_stopped,
 )
-from ._results import add_cells_flag, outline_options, parse_formats, save_formats
+from ._results import add_result_flags, measure_of_run, outline_options, parse_formats, save_formats
 
 if TYPE_CHECKING:
     from ..arrays.selection import Positions
@@ -116,7 +116,7 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
         "--save", type=parse_formats, default=(), metavar="FORMATS",
         help="also write the nuclei as csv, geojson, rois or ome-tiff, with commas between them",
     )  # fmt: skip
-    add_cells_flag(group)
+    add_result_flags(parser)
     group.add_argument(
         "--scheduler", metavar="ADDRESS",
         help="compute on a cluster of dask.distributed: tcp://host:port, a scheduler file, or "
@@ -229,6 +229,8 @@ def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSett
         track=args.track,
         is_mixed=is_mixed,
         has_multichannel=is_number and any_has_channels(inputs, args.axes),
+        measure=measure_of_run(args),
+        exclude_border=args.exclude_border,
         outlines=outline_options(args, args.save),
         limits=args.limits,
     )

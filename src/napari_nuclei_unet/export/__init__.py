@@ -1,5 +1,6 @@
 """Results for other programs, and models for them."""
 
+from .border import exclude_border
 from .geojson import OutlineOptions
 from .read import read_result
 from .remeasure import MeasureOptions, measure_result
@@ -11,6 +12,7 @@ __all__ = [
     "MeasureOptions",
     "OutlineOptions",
     "Result",
+    "exclude_border",
     "measure_result",
     "read_result",
     "save",
