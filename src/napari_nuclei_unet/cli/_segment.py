@@ -281,6 +281,7 @@ def _segment_file(
     from ..batch.job import open_job
     from ..batch.out_of_core import read_partial_outcome
     from ..batch.run import describe_failures, segment_job_steps
+    from ..batch.statistics import describe_nuclei
 
     since = time.monotonic()
     job: ImageJob | None = None
@@ -299,7 +300,7 @@ def _segment_file(
         partial = read_partial_outcome(job) if job and job.results.is_store else None
         columns = _result_columns(job, partial) if job and partial else {}
         return _summary_row(item, "stopped", seconds=_elapsed(since), **columns)
-    done = _result_columns(job, ended)
+    done = _result_columns(job, ended) | {"statistics": describe_nuclei(job)}
     if ended.failed:
         some = UserError(f"{PARTS_UNREADABLE}: {describe_failures(ended)}")
         # which, and why, was told when each was left out
