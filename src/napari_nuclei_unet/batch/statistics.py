@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COLUMNS = ("area", "area_um2", "mean_intensity", "touches_border")
 # Edge of the squares of a plane in which the pixels of a region are counted.
 REGION_SQUARE = 4096
-SIGNIFICANT_DIGITS = 6
+SUMMARY_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _is_numeric(table: pd.DataFrame, name: str) -> bool:
 
 
 def _round(value: float) -> float:
-    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+    return float(f"{value:.{SUMMARY_DIGITS}g}")
 
 
 def _segmented_area(job: ImageJob) -> float | None:
