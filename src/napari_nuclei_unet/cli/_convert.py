@@ -22,7 +22,7 @@ from ._results import (
 def add_convert_command(commands: Commands) -> None:
     """Add the command ``convert``."""
     convert = commands.add_parser(
-        "convert", help="convert labels for other programs: tables, outlines, OME-TIFF"
+        "convert", help="convert labels for other programs: tables, outlines, OME-TIFF, GEFF"
     )
     convert.add_argument("paths", nargs="+", type=Path, metavar="LABELS")
     convert.add_argument(

@@ -23,6 +23,7 @@ ENDINGS = {
     "geojson": "_nuclei.geojson",
     "rois": "_rois.zip",
     "ome-tiff": "_labels.ome.tif",
+    "geff": "_tracks.geff",
 }
 # Suffixes of formats with measurements.
 MEASURED = (".csv", ".geojson")
@@ -59,6 +60,23 @@ def add_result_flags(parser: argparse.ArgumentParser) -> None:
     add_cells_flag(group)
 
 
+def check_saved_formats(args: argparse.Namespace) -> None:
+    """Raise an error for formats of ``--save`` that cannot be written in the end.
+
+    Raises
+    ------
+    UserError
+    """
+    if "geff" not in args.save:
+        return
+    if not args.track:
+        raise UserError("GEFF holds tracks: give `track`, too, or leave geff out of the formats.")
+    # in the functions, so that --help does not load pandas
+    from ..export.geff import check_geff_installed
+
+    check_geff_installed()
+
+
 def measure_of_run(args: argparse.Namespace) -> MeasureOptions | None:
     """Return what is measured right after segmenting; None: what is segmented."""
     if args.measure is None and args.ring is None and args.neighbours is None:
@@ -74,7 +92,6 @@ def outline_options(args: argparse.Namespace, formats: Sequence[str]) -> Outline
     UserError
         If cells are asked for, and no format has them.
     """
-    # in the functions, so that --help does not load pandas
     from ..export import OutlineOptions
 
     if args.cells is None:

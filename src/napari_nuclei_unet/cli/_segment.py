@@ -24,7 +24,14 @@ from ._common import (
     print_error,
     report_stopped,
 )
-from ._results import add_result_flags, measure_of_run, outline_options, parse_formats, save_formats
+from ._results import (
+    add_result_flags,
+    check_saved_formats,
+    measure_of_run,
+    outline_options,
+    parse_formats,
+    save_formats,
+)
 
 if TYPE_CHECKING:
     from ..arrays.selection import Positions
@@ -114,7 +121,8 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--save", type=parse_formats, default=(), metavar="FORMATS",
-        help="also write the nuclei as csv, geojson, rois or ome-tiff, with commas between them",
+        help="also write the nuclei as csv, geojson, rois or ome-tiff, with commas between them; "
+        "with --track, as geff",
     )  # fmt: skip
     add_result_flags(parser)
     group.add_argument(
@@ -180,6 +188,7 @@ def run_segment(args: argparse.Namespace) -> int:
     inputs = find_inputs(args.paths)
     if args.scene is not None:
         inputs = select_scene(inputs, args.scene)
+    check_saved_formats(args)
     settings = _job_settings(args, inputs)
     output = _output_options(args, len(inputs))
     folder = args.out.parent if output.is_file else args.out

@@ -34,6 +34,7 @@ def exclude_border(result: Result) -> Result:
         result,
         labels=cleared,
         table=_drop_rows(result.table, at_border, "label"),
+        tracks=None if result.tracks is None else _drop_rows(result.tracks, at_border, "track"),
     )
 
 
