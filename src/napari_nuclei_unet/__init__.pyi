@@ -2,6 +2,8 @@ from .arrays.boxes import enlarged
 from .arrays.roi import Region
 from .errors import UserError
 from .export.bioimageio import export_bioimage, import_bioimage
+from .export.border import exclude_border
+from .export.geojson import OutlineOptions
 from .export.read import read_result
 from .export.remeasure import MeasureOptions, measure_result
 from .export.result import Result
@@ -37,6 +39,7 @@ __all__ = [
     "LabelsStore",
     "MeasureOptions",
     "Model",
+    "OutlineOptions",
     "Prediction",
     "Provenance",
     "Region",
@@ -49,6 +52,7 @@ __all__ = [
     "available_models",
     "compare",
     "enlarged",
+    "exclude_border",
     "export_bioimage",
     "fine_tune",
     "import_bioimage",

@@ -6,10 +6,10 @@ from conftest import discs
 from skimage.measure import regionprops_table
 from skimage.segmentation import expand_labels
 
+from napari_nuclei_unet.labels.cells import expand_nuclei, find_rings
 from napari_nuclei_unet.labels.regionprops import measure
 from napari_nuclei_unet.labels.surroundings import (
     add_ring_ratios,
-    find_rings,
     measure_neighbours,
     measure_rings,
 )
@@ -37,6 +37,39 @@ def test_spacing_counts():
     labels[20, 20] = 1
     rows, columns = np.nonzero(find_rings(labels, 3, (1.0, 0.5)))
     assert (np.ptp(rows), np.ptp(columns)) == (6, 12)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.325, 0.325), (0.5, 0.2), (0.1, 3.0)])
+@pytest.mark.parametrize("distance", [0.4, 1.0, 5.3, 20.0, 1e9])
+def test_cells_of_blocks_are_those_of_the_whole_plane(spacing, distance):
+    random = np.random.default_rng(0)
+    labels = np.zeros((1100, 700), np.uint16)  # several blocks, some of them empty
+    for number, at in enumerate(random.uniform((0, 0), (1100, 400), (150, 2)).astype(int), 1):
+        labels[at[0] : at[0] + number % 17 + 1, at[1] : at[1] + number % 11 + 1] = number
+    cells = expand_nuclei(labels, distance, spacing)
+    np.testing.assert_array_equal(cells, expand_labels(labels, distance, spacing))
+    assert cells.dtype == labels.dtype
+    np.testing.assert_array_equal(
+        find_rings(labels, distance, spacing), np.where(labels > 0, 0, cells)
+    )
+
+
+def test_cells_of_pixels_that_are_tied_are_those_of_scikit_image():
+    random = np.random.default_rng(1)
+    labels = np.where(random.random((1030, 1030)) < 0.02, random.integers(1, 999, (1030, 1030)), 0)
+    for distance in (2, 5, 40):
+        np.testing.assert_array_equal(
+            expand_nuclei(labels, distance), expand_labels(labels, distance)
+        )
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (1, 1), (1, 900)])
+def test_planes_without_nuclei_or_room_have_no_cells(shape):
+    empty = np.zeros(shape, np.int32)
+    assert not expand_nuclei(empty, 5).any()
+    full = np.ones(shape, np.int32)
+    np.testing.assert_array_equal(expand_nuclei(full, 5), full)
+    assert not find_rings(full, 5).any()
 
 
 def test_rings_are_measured_as_by_scikit_image():

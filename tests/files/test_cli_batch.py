@@ -12,6 +12,7 @@ import textwrap
 
 import imageio.v3 as imageio
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 import zarr
@@ -960,6 +961,62 @@ def test_a_summary_of_the_user_stops_the_run_before_it_begins(tmp_path, segment,
     told(capsys, "nuclei_summary.csv", "not made by this program")
     assert os.listdir(out) == ["nuclei_summary.csv"]
     assert (out / "nuclei_summary.csv").read_text() == "my notes\n"
+
+
+def test_the_summary_has_statistics_of_the_nuclei(tmp_path, segment):
+    about = {"axes": "TYX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.5,
+             "PhysicalSizeYUnit": "µm"}  # fmt: skip
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", moving(), metadata=about, photometric="minisblack", ome=True
+    )
+    write_tiff(tmp_path / "b.tif", moving()[0], "YX")
+    write_tiff(tmp_path / "c.tif", np.zeros((60, 80), np.uint8), "YX")
+    (tmp_path / "d.tif").write_bytes(b"nothing")
+    assert segment(tmp_path) == 2
+    for _ in range(2):  # also of what was done before
+        rows = summary(tmp_path / "out")
+        table = pd.read_csv(tmp_path / "out" / "a_nuclei.csv")
+        row = {name: float(value) for name, value in list(rows["a.ome.tif"].items())[7:]}
+        assert list(row) == [
+            "density_per_mm2", "mean_area", "median_area", "mean_area_um2", "median_area_um2",
+            "mean_intensity", "touching_border",
+        ]  # fmt: skip
+        assert row["density_per_mm2"] == pytest.approx(8 / (3 * 60 * 80 * 0.25e-6), rel=1e-5)
+        for name in ("area", "area_um2"):
+            assert row[f"mean_{name}"] == pytest.approx(table[name].mean(), rel=1e-5)
+            assert row[f"median_{name}"] == pytest.approx(table[name].median(), rel=1e-5)
+        assert row["mean_intensity"] == pytest.approx(table["mean_intensity"].mean(), rel=1e-5)
+        assert row["touching_border"] == table["touches_border"].sum()
+        assert rows["b.tif"]["density_per_mm2"] == rows["b.tif"]["mean_area_um2"] == "nan"
+        assert float(rows["b.tif"]["mean_area"]) > 0
+        for name in ("c.tif", "d.tif"):
+            assert (rows[name]["mean_area"], rows[name]["touching_border"]) == ("nan", "0")
+        assert segment(tmp_path) == 2
+
+
+def test_the_density_is_that_of_the_region(tmp_path, segment):
+    about = {"axes": "YX", "PhysicalSizeX": 1, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 1,
+             "PhysicalSizeYUnit": "µm"}  # fmt: skip
+    tifffile.imwrite(tmp_path / "a.ome.tif", moving()[0], metadata=about, ome=True)
+    square = "-0.5,-0.5 -0.5,39.5 39.5,39.5 39.5,-0.5"
+    for kind in ("tiff", "zarr"):
+        out = tmp_path / kind
+        assert segment(tmp_path / "a.ome.tif", "--region", square, "--format", kind, out=out) == 0
+        row = summary(out)["a.ome.tif"]
+        density = int(row["nuclei"]) / (40 * 40 * 1e-6)
+        assert float(row["density_per_mm2"]) == pytest.approx(density, rel=1e-5)
+        assert int(row["nuclei"]) > 0
+
+
+def test_a_summary_of_an_earlier_version_is_replaced(tmp_path, segment):
+    write_tiff(tmp_path / "a.tif", moving(), "TYX")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "nuclei_summary.csv").write_text("image,result,planes,nuclei,seconds,status,error\r\n")
+    assert segment(tmp_path / "a.tif") == 0
+    assert summary(out)["a.tif"]["status"] == "done"
+    (out / "nuclei_summary.csv").write_text("image,result,planes\r\n")
+    assert segment(tmp_path / "a.tif") == 2
 
 
 @pytest.mark.parametrize(("out", "words"), [("res.png", "is no folder"), ("", "is empty")])

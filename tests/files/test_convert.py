@@ -133,3 +133,51 @@ def test_a_run_saves_other_formats_at_once(tmp_path, bright_file, capsys):
     assert times == {path: path.stat().st_mtime_ns for path in out.glob("*.geojson")}
     main([*command, "--save", "geojson", "--overwrite"])
     assert times != {path: path.stat().st_mtime_ns for path in out.glob("*.geojson")}
+
+
+def outlined(path):
+    """Kinds of objects in a GeoJSON, and the areas of their boxes."""
+    features = json.loads(path.read_text())["features"]
+    kinds = {feature["properties"]["objectType"] for feature in features}
+    spans = [np.ptp(np.array(one["geometry"]["coordinates"][0]), axis=0) for one in features]
+    return kinds, np.array(spans)
+
+
+def test_cells_are_written_where_they_are_asked_for(results, capsys):
+    labels = str(results / "stack_labels.ome.tif")
+    plain, cells = results / "plain", results / "cells"
+    assert main(["convert", labels, "--to", "geojson", "--out", str(plain)]) == 0
+    assert main(["convert", labels, "--to", "geojson", "--out", str(cells), "--cells", "2um"]) == 0
+    kinds, nuclei = outlined(plain / "stack_nuclei.geojson")
+    assert kinds == {"detection"}
+    kinds, larger = outlined(cells / "stack_nuclei.geojson")
+    assert kinds == {"cell"}
+    assert (larger == nuclei + 8).all()  # 4 pixels on both sides
+    assert main(["convert", labels, "--to", "rois", "--cells", "2um"]) == 2
+    assert "Only GeoJSON has cells" in capsys.readouterr().err
+    tifffile.imwrite(results / "bare.tif", np.eye(30, dtype=np.uint8).repeat(2, 0))
+    assert main(["convert", str(results / "bare.tif"), "--to", "geojson", "--cells", "2um"]) == 2
+    assert "give distances in pixels" in capsys.readouterr().err
+
+
+def test_a_run_with_other_cells_is_not_done(results, bright_file, capsys):
+    image, out = str(results.parent / "stack.ome.tif"), results / "again"
+    command = ["segment", image, "--out", str(out), "--model", str(bright_file), "--diameter", "12"]
+    assert main([*command, "--save", "geojson", "--cells", "2um"]) == 0
+    kinds, _ = outlined(out / "stack_nuclei.geojson")
+    assert kinds == {"cell"}
+    for other in ([], ["--cells", "2px"]):
+        capsys.readouterr()
+        assert main([*command, "--save", "geojson", *other]) == 2
+        assert "made with another --cells" in capsys.readouterr().err
+    assert main([*command, "--save", "geojson", "--cells", "2um"]) == 0
+    assert "done before" in capsys.readouterr().out
+
+
+def test_micrometers_are_refused_before_the_run(tmp_path, bright_file, capsys):
+    tifffile.imwrite(tmp_path / "a.tif", discs((60, 80), [(20, 20), (40, 60)]))
+    command = ["segment", str(tmp_path / "a.tif"), "--out", str(tmp_path / "out")]
+    cells = ["--save", "geojson", "--cells", "2um", "--model", str(bright_file)]
+    assert main([*command, *cells]) == 2
+    assert "does not say how large its pixels are" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("a_*"))

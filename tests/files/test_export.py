@@ -21,8 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from roifile import ROI_TYPE, roiread
+from skimage.segmentation import expand_labels
 
-from napari_nuclei_unet import UserError
+from napari_nuclei_unet import OutlineOptions, UserError
 from napari_nuclei_unet.export import FORMATS, Result, read_result, save
 from napari_nuclei_unet.io.images import read_image
 from napari_nuclei_unet.io.labels import check_overwritable, read_record
@@ -351,6 +352,91 @@ def test_ten_thousand_nuclei(tmp_path):
         assert save(tmp_path / f"a{end}", result).stat().st_size < 20e6
     features = read_geojson(tmp_path / "a.geojson")
     assert count_matches(labels, painted(polygons_of(features), labels.shape)).scores()["PQ"] == 1
+
+
+# cells and classes, for QuPath
+
+
+def cells_of(path):
+    """Polygon of each cell and of its nucleus, by label and plane."""
+    found = {}
+    for feature in read_geojson(path):
+        assert feature["properties"]["objectType"] == "cell"
+        cell, nucleus = (
+            shapely.geometry.shape(feature[name]) for name in ("geometry", "nucleusGeometry")
+        )
+        assert cell.is_valid
+        assert nucleus.is_valid
+        assert cell.covers(nucleus)
+        plane = feature["geometry"].get("plane")
+        assert feature["nucleusGeometry"].get("plane") == plane
+        found[int(feature["properties"]["name"]), str(plane)] = cell, nucleus
+    return found
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_cells_are_nuclei_that_are_expanded(name, tmp_path):
+    labels = read_sample(name)[1]
+    cells = cells_of(save(tmp_path / "a.geojson", measured(labels), OutlineOptions(cells=4)))
+    for number, expected in enumerate((expand_labels(labels, 4), labels)):
+        polygons = [(label, both[number]) for (label, _), both in cells.items()]
+        np.testing.assert_array_equal(painted(polygons, labels.shape), expected)
+
+
+def test_cells_end_at_neighbours_and_edges_and_hold_all_pieces(tmp_path):
+    labels = hand_painted()
+    labels[36:40, 0:4] = 4  # in the corner
+    labels[20:30, 10:13] = 5
+    labels[19:31, 9:14] = np.where(labels[19:31, 9:14] == 5, 5, 6)  # 5 has no room
+    cells = cells_of(save(tmp_path / "a.geojson", measured(labels), OutlineOptions(cells=3)))
+    cell, nucleus = cells[5, "None"]
+    assert cell.equals(nucleus)
+    assert cells[4, "None"][0].bounds == (0, 33, 7, 40)
+    assert cells[2, "None"][0].geom_type == "MultiPolygon"
+    assert not cells[1, "None"][0].interiors  # its hole is filled
+
+
+def test_cells_in_micrometers_and_of_stacks(tmp_path):
+    result = replace(stack(), spacing=(2.0, 0.5, 0.5, 0.25))
+    cells = cells_of(save(tmp_path / "a.geojson", result, OutlineOptions(0.5, True)))
+    assert len(cells) == 5
+    for cell, nucleus in cells.values():
+        assert np.subtract(nucleus.bounds[:2], cell.bounds[:2]).tolist() == [
+            min(2, nucleus.bounds[0]), 1
+        ]  # fmt: skip
+    with told("how large a pixel is", "in pixels"):
+        save(tmp_path / "b.geojson", replace(result, spacing=()), OutlineOptions(0.5, True))
+    assert not (tmp_path / "b.geojson").exists()
+
+
+def test_classes_become_classifications(tmp_path):
+    labels = hand_painted()
+    sign = ["Ki67: positive", "Ki67: negative", ""]
+    table = measured(labels).table.assign(mean_Ki67_class=sign, note="kept")
+    found = read_geojson(save(tmp_path / "a.geojson", Result(labels, table)))
+    classes = [feature["properties"].get("classification") for feature in found]
+    assert classes[0] == {"name": "Ki67: positive", "color": [200, 50, 50]}
+    assert classes[1] == {"name": "Ki67: negative", "color": [90, 90, 180]}
+    assert classes[2] is None
+    assert found[0]["properties"]["metadata"]["note"] == "kept"
+    both = table.assign(area_class=["large", "", "large"])
+    found = read_geojson(save(tmp_path / "b.geojson", Result(labels, both)))
+    classes = [feature["properties"].get("classification") for feature in found]
+    assert [one and one["name"] for one in classes] == [
+        "Ki67: positive: large", "Ki67: negative", "large",
+    ]  # fmt: skip
+    assert all(0 <= part <= 255 for one in classes for part in one["color"])
+    assert classes[0]["color"] != classes[2]["color"]
+
+
+def test_classes_come_back_from_a_table(tmp_path):
+    labels = hand_painted()
+    save(tmp_path / "a_labels.ome.tif", Result(labels, {}))
+    table = measured(labels).table.assign(area_class=["area: positive", np.nan, "area: negative"])
+    save(tmp_path / "a_nuclei.csv", Result(labels, table))
+    found = read_geojson(save(tmp_path / "a.geojson", read_result(tmp_path / "a_labels.ome.tif")))
+    names = [one["properties"].get("classification", {}).get("name") for one in found]
+    assert names == ["area: positive", None, "area: negative"]
 
 
 # what goes wrong

@@ -1,5 +1,7 @@
 """Saved labels that are measured in all channels of any images, on the command line."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,15 @@ from conftest import discs
 from skimage.measure import regionprops_table
 from skimage.segmentation import expand_labels
 
-from napari_nuclei_unet import MeasureOptions, UserError, measure_result, open_lazily, read_result
+from napari_nuclei_unet import (
+    MeasureOptions,
+    Result,
+    UserError,
+    exclude_border,
+    measure_result,
+    open_lazily,
+    read_result,
+)
 from napari_nuclei_unet.cli import main
 
 CENTRES = [(20, 25), (20, 80), (65, 50)]
@@ -142,3 +152,163 @@ def test_micrometers_need_the_size_of_a_pixel(tmp_path):
     image = open_lazily(tmp_path / "a.tif")
     with pytest.raises(UserError, match="give distances in pixels"):
         measure_result(result, [image], MeasureOptions(ring=2, in_micrometers=True))
+
+
+# in the run that finds them
+
+
+@pytest.fixture
+def edges(tmp_path):
+    """Four nuclei in two channels, two of them at the edge; with names and a size of the pixels."""
+    nuclei = discs(SHAPE, [*CENTRES, (65, 118)]).astype(np.uint16)
+    nuclei |= discs(SHAPE, [(0, 50)]).astype(np.uint16)
+    marker = np.random.default_rng(0).integers(1, 900, SHAPE, np.uint16)
+    about = {"axes": "CYX", "Channel": {"Name": ["DAPI", "Ki67"]}, "PhysicalSizeX": 0.5,
+             "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.5,
+             "PhysicalSizeYUnit": "µm"}  # fmt: skip
+    image = tmp_path / "edges.ome.tif"
+    tifffile.imwrite(image, np.stack([nuclei, marker]), metadata=about, photometric="minisblack")
+    return image
+
+
+def segment_file(image, bright_file, *args, out=None):
+    command = ["segment", str(image), "--out", str(out or image.parent / "out"), "--diameter", "12"]
+    return main([*command, "--model", str(bright_file), *map(str, args)])
+
+
+def result_of(image, out=None):
+    folder = out or image.parent / "out"
+    [labels] = folder.glob("*_labels.*tif")
+    return read_result(labels)
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [(["all"], ["DAPI", "Ki67"]), (["1"], ["Ki67"]), (["Ki67,0"], ["DAPI", "Ki67"])],
+)
+def test_a_run_measures_channels_as_the_command_does(edges, bright_file, flags, chosen):
+    args = ["--channel", 0, "--measure", *flags, "--ring", "2um", "--neighbours", "30um"]
+    assert segment_file(edges, bright_file, *args) == 0
+    result = result_of(edges)
+    assert [n.removeprefix("median_intensity_") for n in result.table if n.startswith("median_")
+            ] == chosen  # fmt: skip
+    options = MeasureOptions(tuple(chosen), 2, 30, in_micrometers=True)
+    again = measure_result(result, [open_lazily(edges)], options).table
+    pd.testing.assert_frame_equal(result.table[list(again)], again, rtol=1e-6, check_dtype=False)
+    assert result.table["confidence"].gt(0.5).all()
+
+
+def test_rings_alone_are_measured_in_all_channels(edges, bright_file):
+    assert segment_file(edges, bright_file, "--channel", 0, "--ring", "3px") == 0
+    table = result_of(edges).table
+    assert {"ring_mean_intensity_DAPI", "nucleus_to_ring_Ki67", "ring_area"} <= set(table)
+    assert "neighbours" not in table
+
+
+def test_a_run_that_measured_otherwise_is_not_done(edges, bright_file, capsys):
+    args = ["--channel", 0, "--measure", "all", "--ring", "3px"]
+    assert segment_file(edges, bright_file, *args) == 0
+    capsys.readouterr()
+    assert segment_file(edges, bright_file, *args) == 0
+    assert "done before" in capsys.readouterr().out
+    for other, words in (
+        (["--channel", 0], "--measure and --ring"),
+        ([*args[:-1], "3um"], "another --ring"),
+        ([*args, "--exclude-border"], "another --exclude-border"),
+        ([*args, "--neighbours", "9"], "another --neighbours"),
+    ):
+        assert segment_file(edges, bright_file, *other) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_what_a_run_cannot_measure_gets_a_sentence(edges, bright_file, capsys):
+    for flags, words in (
+        (["--measure", "GFP"], "There is no channel GFP: choose among"),
+        (["--measure", "all", "--format", "zarr"], "measure them afterwards"),
+        (["--ring", "2um", "--neighbours", "5px"], "in the same unit"),
+    ):
+        assert segment_file(edges, bright_file, "--channel", 0, *flags) == 2
+        assert words in capsys.readouterr().err
+    assert not list((edges.parent / "out").glob("edges*"))
+
+
+def test_colours_and_stacks_are_measured_in_the_run(tmp_path, bright_file):
+    grey = discs(SHAPE, CENTRES)
+    tifffile.imwrite(tmp_path / "rgb.tif", np.stack([grey, grey // 2, grey // 4], -1))
+    assert segment_file(tmp_path / "rgb.tif", bright_file, "--measure", "green") == 0
+    table = result_of(tmp_path / "rgb.tif").table
+    assert (table["max_intensity_green"] == grey.max() // 2).all()
+    stack = np.stack([grey, grey // 2], 0)[None].repeat(3, 0)  # ZCYX
+    tifffile.imwrite(tmp_path / "s.tif", stack, metadata={"axes": "ZCYX"}, photometric="minisblack")
+    out = tmp_path / "stack"
+    args = ["--channel", 0, "--planes", "1-2", "--measure", "all"]
+    assert segment_file(tmp_path / "s.tif", bright_file, *args, out=out) == 0
+    table = result_of(tmp_path, out).table
+    assert set(table["z"]) == {1, 2}
+    assert (table["max_intensity_1"] == grey.max() // 2).all()
+
+
+# nuclei at the edge
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_a_run_leaves_out_nuclei_at_the_edge(edges, bright_file, kind):
+    for name, flags in (("with", []), ("without", ["--exclude-border"])):
+        args = ["--channel", 0, "--format", kind, *flags]
+        assert segment_file(edges, bright_file, *args, out=edges.parent / name) == 0
+    found = {}
+    for name in ("with", "without"):
+        [labels] = (edges.parent / name).glob("*_labels.*")
+        found[name] = read_result(labels)
+        found[name] = found[name].table, np.asarray(found[name].labels[...])
+    table, labels = found["with"]
+    inside = table[~table["touches_border"]]
+    assert (len(table), len(inside)) == (5, 3)
+    table, kept = found["without"]
+    assert table["label"].tolist() == [1, 2, 3] == np.unique(kept)[1:].tolist()
+    np.testing.assert_array_equal(kept > 0, np.isin(labels, inside["label"]))
+    assert sorted(table["area"]) == sorted(inside["area"])
+
+
+def test_saved_nuclei_at_the_edge_are_left_out_and_others_keep_their_ids(
+    edges, bright_file, capsys
+):
+    assert segment_file(edges, bright_file, "--channel", 0) == 0
+    result = result_of(edges)
+    ids = result.table.loc[~result.table["touches_border"], "label"].tolist()
+    assert ids != [1, 2, 3]
+    [labels] = (edges.parent / "out").glob("*_labels.*tif")
+    before = {path: path.read_bytes() for path in labels.parent.iterdir()}
+    convert = ["convert", str(labels), "--exclude-border", "--to", "csv,geojson,rois,ome-tiff"]
+    assert main([*convert, "--overwrite"]) == 2  # the table would not belong to its labels
+    assert "belongs to labels with all nuclei" in capsys.readouterr().err
+    assert main(["measure", str(labels), str(edges), "--exclude-border", "--overwrite"]) == 2
+    assert {path: path.read_bytes() for path in labels.parent.iterdir()} == before
+    out = edges.parent / "inside"
+    assert main([*convert, "--out", str(out)]) == 0
+    again = read_result(out / "edges_labels.ome.tif")
+    assert again.table["label"].tolist() == ids == np.unique(again.labels)[1:].tolist()
+    features = json.loads((out / "edges_nuclei.geojson").read_text())["features"]
+    assert [feature["properties"]["name"] for feature in features] == list(map(str, ids))
+    args = ["--exclude-border", "--out", str(out / "all.csv")]
+    assert main(["measure", str(labels), str(edges), *args]) == 0
+    assert pd.read_csv(out / "all.csv")["label"].tolist() == ids
+
+
+def test_nuclei_at_the_edge_are_left_out_plane_by_plane():
+    labels = np.zeros((2, 20, 20), np.int32)
+    labels[0, 0:4, 5:9] = labels[1, 2:6, 5:9] = 1  # at the edge in the first plane only
+    labels[:, 10:14, 5:9] = 2
+    table = {"z": [0, 0, 1, 1], "label": [1, 2, 1, 2]}
+    result = exclude_border(Result(labels, table, "ZYX"))
+    assert [np.unique(plane).tolist() for plane in result.labels] == [[0, 2], [0, 1, 2]]
+    assert result.table.to_numpy().tolist() == [[0, 2], [1, 1], [1, 2]]
+    lazy = exclude_border(Result(zarr.array(labels), table, "ZYX"))
+    for (_, ours), theirs in zip(lazy.planes(), result.labels, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_labels_without_nuclei_or_edges_stay_as_they_are():
+    for plane in (np.zeros((5, 5), np.uint8), np.pad(np.full((2, 2), 7), 2), np.zeros((0, 4), int)):
+        np.testing.assert_array_equal(exclude_border(Result(plane, {})).labels, plane)
+    assert not exclude_border(Result(np.ones((3, 3), int), {})).labels.any()

@@ -19,7 +19,7 @@ from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX
 STORE_SUFFIX = "_labels.ome.zarr"
 # Files that are written beside images, by their endings; labels have an image's suffix.
 RESULT_ENDINGS = (
-    LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX, TABLE_SUFFIX, TRACKS_SUFFIX,
+    LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX, TABLE_SUFFIX, TRACKS_SUFFIX, "_tracks.geff",
     "nuclei_summary.csv",
 )  # fmt: skip
 # Folders of pixels that belong to a file beside them, such as a.oif.files and _a_ of a.vsi.

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..arrays.boxes import enlarged
+from ..arrays.relabel import relabel_sequential
 from ..errors import UserError
 from ..export.ome_tiff import write_ome_tiff
 from ..export.result import Result
@@ -20,7 +21,7 @@ from ..io.atomic import atomic_write, file_crc32
 from ..io.labels import check_overwritable, write_labels_stack, write_labels_tiff
 from ..io.lazy_images import image_stem
 from ..io.tables import insert_position, write_table
-from ..labels.regionprops import Frame, measure
+from ..labels.border import clear_border
 from ..progress import Step, Stop, forward_stop
 from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference
@@ -32,6 +33,7 @@ from ..tracking.linking import LinkedLabels
 from .finish import describe_result, link_planes_steps, write_tracks
 from .inputs import OME_TIFF_SUFFIXES
 from .job import ImageJob
+from .measure import measure_segmentation
 from .outputs import Outcome
 from .ownership import check_tables_overwritable
 
@@ -97,12 +99,13 @@ class _PlaneResults:
             result = _enlarge_to_full_resolution(
                 result, step.plane_index.read(self.job.full.pixels)
             )
+        if self.job.settings.exclude_border:
+            labels, _ = relabel_sequential(clear_border(result.labels))
+            result = dataclasses.replace(result, labels=labels.astype(np.int32, copy=False))
         number = self.numbers[step.plane_index]
         self.counts[number] = result.count
         self.packed[number] = zlib.compress(result.labels.tobytes(), 1)
-        pixels = np.asarray(result.plane.pixels)
-        frame = Frame(micrometers=self.job.grid.micrometers)
-        self.tables[number] = measure(result.labels, pixels, result.maps[0], frame)
+        self.tables[number] = measure_segmentation(self.job, step.plane_index, result)
         self.provenances.append(result.provenance)
         fields = {field.name: getattr(step, field.name) for field in dataclasses.fields(PlaneStep)}
         return PlaneStep(**fields | {"notice": " ".join(result.notices)})

@@ -15,7 +15,9 @@ from ..arrays.roi import Region
 from ..arrays.selection import PlaneSelection, has_channels, number_colour, select_planes
 from ..blockwise.journal import describe_differences
 from ..errors import UserError
+from ..export.channels import channel_names, check_channels
 from ..export.ome_tiff import ome_axes
+from ..export.remeasure import MeasureOptions
 from ..io.atomic import file_crc32
 from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, read_record
 from ..io.lazy_images import LazyImage
@@ -137,12 +139,27 @@ class ImageJob:
             "join": settings.join and settings.join.upper(),
             "track": settings.track,
         }
-        if self.scene:  # results of files of one image have no such key
-            values["scene"] = self.scene
+        # results that were made without these flags have no such keys
+        values |= {name: value for name, value in self._rare_values.items() if value}
         plain = {"version", "image", "image size", "image type"}
         flags = {name: name if name in plain else f"--{name.replace('_', '-')}" for name in values}
         values = {flags[name]: value for name, value in values.items()}
         return dict(json.loads(json.dumps(values)))
+
+    @property
+    def _rare_values(self) -> dict[str, Any]:
+        """Values of flags that the fingerprint has only where they are given."""
+        outlines = self.settings.outlines
+        measure = self.settings.measure or MeasureOptions()
+        in_micrometers = measure.in_micrometers
+        return {
+            "scene": self.scene,
+            "cells": outlines.cells and [outlines.cells, outlines.in_micrometers],
+            "measure": self.settings.measure and (measure.channels or "all"),
+            "ring": measure.ring and [measure.ring, in_micrometers],
+            "neighbours": measure.neighbours and [measure.neighbours, in_micrometers],
+            "exclude_border": self.settings.exclude_border,
+        }
 
     @property
     def planes_text(self) -> list[int | str]:
@@ -278,12 +295,28 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         )
     if results.is_store:
         selection = _in_ngff_order(selection)
+    job = ImageJob(files, item.scene, opened, full, selection, settings, results, stamp)
     if output.on_cluster and opened.is_read_whole:
         raise UserError(
             f"{path} can only be read whole, which a cluster cannot: save it as TIFF or OME-Zarr, "
             "or leave `scheduler` out."
         )
-    return ImageJob(files, item.scene, opened, full, selection, settings, results, stamp)
+    if settings.measure is not None:
+        _check_measure(job, settings.measure)
+    if settings.in_micrometers and job.grid.micrometers is None:
+        raise UserError(f"{path} does not say how large its pixels are: give distances in pixels.")
+    return job
+
+
+def _check_measure(job: ImageJob, options: MeasureOptions) -> None:
+    """Raise an error if an image has no such channels, or is not measured as a whole."""
+    if job.results.is_store:
+        raise UserError(
+            "Labels in OME-Zarr are measured block by block, in what is segmented: leave out "
+            "`measure`, `ring` and `neighbours`, and measure them afterwards with the command "
+            "measure."
+        )
+    check_channels(options.channels, channel_names(job.full, job.selection.first_plane))
 
 
 def _choose_suffix(axes: str, store: bool) -> str:

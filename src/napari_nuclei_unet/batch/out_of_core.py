@@ -81,6 +81,7 @@ def _store_job(job: ImageJob, overwrite: bool, compute: ComputeBlocks | None) ->
             job.region,
             settings.limits.block_size,
             job.grid.micrometers,
+            settings.exclude_border,
         ),
         image=job,
         describe=partial(describe_result, job=job),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -17,8 +18,11 @@ from .job import ImageJob
 from .out_of_core import segment_out_of_core_steps
 from .outputs import Outcome
 from .ownership import foreign_file_error, read_header
+from .statistics import NO_STATISTICS, NucleiStatistics
 
 SUMMARY_FILE_NAME = "nuclei_summary.csv"
+# So many columns the first version had.
+FIRST_COLUMNS = 7
 # Most unreadable parts that a message lists; the record has all.
 MAX_REPORTED_FAILURES = 3
 
@@ -70,6 +74,8 @@ class SummaryRow:
     status : {"done", "skipped", "stopped", "failed"}
     error : str
         Message, or empty.
+    statistics : NucleiStatistics
+        A column each.
     """
 
     image: str
@@ -79,6 +85,12 @@ class SummaryRow:
     seconds: float = 0.0
     status: str = "done"
     error: str = ""
+    statistics: NucleiStatistics = NO_STATISTICS
+
+    def to_columns(self) -> dict[str, Any]:
+        """Return the values of all columns by name."""
+        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        return own | asdict(own.pop("statistics"))
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,10 @@ class Summary:
         UserError
         """
         header = [] if self.path is None else read_header(self.path)
-        if self.path is not None and header not in ([], list(SummaryRow.__dataclass_fields__)):
+        columns = list(SummaryRow("").to_columns())
+        # earlier versions had fewer columns, but never others
+        ours = [columns[:count] for count in range(FIRST_COLUMNS, len(columns) + 1)]
+        if self.path is not None and header not in ([], *ours):
             raise foreign_file_error(self.path)
 
     def add(self, row: SummaryRow) -> None:
@@ -118,7 +133,9 @@ class Summary:
         if self.path is None:
             return
         with atomic_write(self.path) as aside:
-            write_table(aside, pd.DataFrame(self.rows), float_format=None)
+            write_table(
+                aside, pd.DataFrame([row.to_columns() for row in self.rows]), float_format=None
+            )
 
 
 def describe_failures(outcome: Outcome) -> str:

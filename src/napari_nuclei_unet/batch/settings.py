@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from ..arrays.axes import Channel, Colour
 from ..arrays.roi import Region
 from ..arrays.selection import Positions
+from ..export.geojson import NUCLEI_ONLY, OutlineOptions
+from ..export.remeasure import MeasureOptions
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models.model import Model
 from ..params import SegmentParams
@@ -41,6 +43,12 @@ class JobSettings:
     has_multichannel : bool
         Whether images with channels of their own are among them: then a number is no colour of
         the RGB images.
+    measure : MeasureOptions, optional
+        What is measured; None: shapes, and the intensities of what is segmented.
+    exclude_border : bool
+        Whether nuclei at the edge of the image are left out.
+    outlines : OutlineOptions
+        Of GeoJSON that is written, too.
     limits : Limits
     """
 
@@ -57,4 +65,14 @@ class JobSettings:
     track: bool = False
     is_mixed: bool = False
     has_multichannel: bool = False
+    measure: MeasureOptions | None = None
+    exclude_border: bool = False
+    outlines: OutlineOptions = NUCLEI_ONLY
     limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def in_micrometers(self) -> bool:
+        """Whether a distance is in micrometers, for which the size of a pixel must be known."""
+        return self.outlines.in_micrometers or (
+            self.measure is not None and self.measure.in_micrometers
+        )

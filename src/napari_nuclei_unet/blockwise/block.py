@@ -27,6 +27,7 @@ from ..arrays.resampling import ZoomedView, resample_to_plane
 from ..arrays.roi import Region
 from ..arrays.tiling import ArrayLike, MappedView
 from ..errors import UserError
+from ..labels.border import find_border_ids
 from ..labels.regionprops import Frame, measure
 from ..limits import DEFAULT_LIMITS
 from ..models.model import Model, load_model
@@ -78,6 +79,8 @@ class BlockParams:
         Edge of what a block answers for, in pixels.
     micrometers : (float, float) or None
         Size of a pixel along Y and X, if known.
+    exclude_border : bool
+        Whether nuclei at the edge of the plane are left out.
     """
 
     model: str
@@ -86,6 +89,7 @@ class BlockParams:
     region: Region | None = None
     size: int = DEFAULT_LIMITS.block_size
     micrometers: tuple[float, float] | None = None
+    exclude_border: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,6 +248,8 @@ def _separate_block(
         inside = task.block_params.region.part(block.read)
         labels = clip_labels(labels, inside, separation.minimum_area)
     mine = find_core_labels(labels, block)
+    if task.block_params.exclude_border:
+        mine[find_border_ids(labels, block.read, (read.shape[0], read.shape[1]))] = False
     ids = consecutive_ids(mine)
     own = ids[labels]
     if not own.any():

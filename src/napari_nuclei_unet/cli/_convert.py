@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import UserError
-from ..io.tables import TABLE_SUFFIX
 from ._common import Commands, print_error
-
-# What follows the name of a result in each format.
-ENDINGS = {
-    "csv": TABLE_SUFFIX,
-    "geojson": "_nuclei.geojson",
-    "rois": "_rois.zip",
-    "ome-tiff": "_labels.ome.tif",
-}
-# Suffixes of formats with measurements.
-MEASURED = (".csv", ".geojson")
+from ._measure_flags import add_border_flag, read_chosen
+from ._results import (
+    ENDINGS,
+    add_cells_flag,
+    list_targets,
+    outline_options,
+    parse_formats,
+    write_targets,
+)
 
 
 def add_convert_command(commands: Commands) -> None:
     """Add the command ``convert``."""
     convert = commands.add_parser(
-        "convert", help="convert labels for other programs: tables, outlines, OME-TIFF"
+        "convert", help="convert labels for other programs: tables, outlines, OME-TIFF, GEFF"
     )
     convert.add_argument("paths", nargs="+", type=Path, metavar="LABELS")
     convert.add_argument(
@@ -34,18 +32,10 @@ def add_convert_command(commands: Commands) -> None:
     convert.add_argument(
         "--out", type=Path, metavar="FOLDER", help="where files go; default: beside the labels"
     )
+    add_cells_flag(convert)
+    add_border_flag(convert)
     convert.add_argument("--overwrite", action="store_true", help="replace files that exist")
     convert.set_defaults(command=run_convert)
-
-
-def parse_formats(text: str) -> list[str]:
-    """Return the formats of a flag, each once."""
-    formats = [part.strip() for part in text.split(",")]
-    if unknown := [part for part in formats if part not in ENDINGS]:
-        raise argparse.ArgumentTypeError(
-            f"'{unknown[0]}': choose among {', '.join(ENDINGS)}, with commas between them"
-        )
-    return list(dict.fromkeys(formats))
 
 
 def run_convert(args: argparse.Namespace) -> int:
@@ -63,37 +53,9 @@ def run_convert(args: argparse.Namespace) -> int:
 
 def _convert(path: Path, args: argparse.Namespace) -> Iterator[Path]:
     """Write all files of some labels, and yield the path of each."""
+    outlines = outline_options(args, args.to)
     targets = list_targets(path, args.to, args.out or path.parent)
     if existing := [target for target in targets if target.exists() and not args.overwrite]:
         raise UserError(f"{existing[0]} exists: choose another folder, or `overwrite` it.")
-    write_targets(path, targets)
+    write_targets(read_chosen(path, args.exclude_border, targets), targets, outlines)
     yield from targets
-
-
-def list_targets(labels: Path, formats: Sequence[str], folder: Path) -> list[Path]:
-    """Return the paths of some labels in other formats."""
-    from ..export.read import result_stem  # imports pandas
-
-    return [folder / f"{result_stem(labels)}{ENDINGS[kind]}" for kind in formats]
-
-
-def write_targets(labels: Path, targets: Sequence[Path]) -> None:
-    """Write labels to files, in the formats of their endings.
-
-    Raises
-    ------
-    UserError
-        If the labels cannot be read, or a file cannot be written.
-    """
-    # in the functions, so that --help does not load pandas
-    from ..export.read import read_result
-    from ..export.result import with_shapes
-    from ..export.save import save
-
-    if not targets:
-        return
-    result = read_result(labels)
-    if not len(result.table.columns) and any(one.suffix in MEASURED for one in targets):
-        result = with_shapes(result)
-    for target in targets:
-        save(target, result)

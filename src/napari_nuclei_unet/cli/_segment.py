@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,14 @@ from ._common import (
     print_error,
     report_stopped,
 )
-from ._convert import list_targets, parse_formats, write_targets
+from ._results import (
+    add_result_flags,
+    check_saved_formats,
+    measure_of_run,
+    outline_options,
+    parse_formats,
+    save_formats,
+)
 
 if TYPE_CHECKING:
     from ..arrays.selection import Positions
@@ -114,8 +121,10 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--save", type=parse_formats, default=(), metavar="FORMATS",
-        help="also write the nuclei as csv, geojson, rois or ome-tiff, with commas between them",
+        help="also write the nuclei as csv, geojson, rois or ome-tiff, with commas between them; "
+        "with --track, as geff",
     )  # fmt: skip
+    add_result_flags(parser)
     group.add_argument(
         "--scheduler", metavar="ADDRESS",
         help="compute on a cluster of dask.distributed: tcp://host:port, a scheduler file, or "
@@ -179,6 +188,7 @@ def run_segment(args: argparse.Namespace) -> int:
     inputs = find_inputs(args.paths)
     if args.scene is not None:
         inputs = select_scene(inputs, args.scene)
+    check_saved_formats(args)
     settings = _job_settings(args, inputs)
     output = _output_options(args, len(inputs))
     folder = args.out.parent if output.is_file else args.out
@@ -228,6 +238,9 @@ def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSett
         track=args.track,
         is_mixed=is_mixed,
         has_multichannel=is_number and any_has_channels(inputs, args.axes),
+        measure=measure_of_run(args),
+        exclude_border=args.exclude_border,
+        outlines=outline_options(args, args.save),
         limits=args.limits,
     )
 
@@ -277,13 +290,14 @@ def _segment_file(
     from ..batch.job import open_job
     from ..batch.out_of_core import read_partial_outcome
     from ..batch.run import describe_failures, segment_job_steps
+    from ..batch.statistics import describe_nuclei
 
     since = time.monotonic()
     job: ImageJob | None = None
     try:
         job = open_job(item, settings, output)
         ended = run_with_bar(segment_job_steps(job, overwrite, compute), item.title)
-        _save(job, output.save, ended.skipped)
+        save_formats(job, output.save, ended.skipped)
     except MemoryError:
         short = UserError("There is not enough memory: close other programs, or use --format zarr.")
         print_error(short, f"{item.title}: ")
@@ -295,7 +309,7 @@ def _segment_file(
         partial = read_partial_outcome(job) if job and job.results.is_store else None
         columns = _result_columns(job, partial) if job and partial else {}
         return _summary_row(item, "stopped", seconds=_elapsed(since), **columns)
-    done = _result_columns(job, ended)
+    done = _result_columns(job, ended) | {"statistics": describe_nuclei(job)}
     if ended.failed:
         some = UserError(f"{PARTS_UNREADABLE}: {describe_failures(ended)}")
         # which, and why, was told when each was left out
@@ -309,15 +323,6 @@ def _segment_file(
     return _summary_row(
         item, "skipped" if ended.skipped else "done", seconds=_elapsed(since), **done
     )
-
-
-def _save(job: ImageJob, formats: Sequence[str], skipped: bool) -> None:
-    """Write a result in other formats, too; of one that was done before those that are missing."""
-    labels = job.results.labels
-    written = (labels, *job.tables)
-    targets = list_targets(labels, formats, labels.parent) if formats else []
-    targets = [one for one in targets if one not in written and not (skipped and one.exists())]
-    write_targets(labels, targets)
 
 
 def _result_columns(job: ImageJob, ended: Outcome) -> dict[str, Any]:

@@ -1,8 +1,19 @@
 """Results for other programs, and models for them."""
 
+from .border import exclude_border
+from .geojson import OutlineOptions
 from .read import read_result
 from .remeasure import MeasureOptions, measure_result
 from .result import Result
 from .save import FORMATS, save
 
-__all__ = ["FORMATS", "MeasureOptions", "Result", "measure_result", "read_result", "save"]
+__all__ = [
+    "FORMATS",
+    "MeasureOptions",
+    "OutlineOptions",
+    "Result",
+    "exclude_border",
+    "measure_result",
+    "read_result",
+    "save",
+]

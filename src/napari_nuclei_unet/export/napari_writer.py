@@ -74,4 +74,6 @@ def _features_table(features: pd.DataFrame) -> pd.DataFrame:
 def _plain_column(column: Any) -> NDArray[Any]:
     """Convert a column to an array: numbers as they are, anything else as text."""
     values = np.asarray(column)
-    return values if values.dtype.kind in "biuf" else values.astype(str)
+    if values.dtype.kind in "biuf":
+        return values
+    return np.where(pd.isna(values), "", values.astype(str))  # what is missing is no text

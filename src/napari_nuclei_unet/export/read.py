@@ -16,8 +16,9 @@ from ..io.lazy_images import image_stem
 from ..io.ome_zarr import LabelsStore
 from ..io.open import open_lazily
 from ..io.readers.ome_zarr import is_zarr
-from ..io.tables import TABLE_SUFFIX, read_saved_table
+from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX, read_saved_table
 from ..provenance.record import Provenance
+from .geff import GEFF_SUFFIX, is_geff_installed, read_geff
 from .result import Result
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def read_result(path: str | Path) -> Result:
     Result
         Labels of OME-Zarr are read when they are sliced. The table is that of
         ``<name>_nuclei.csv`` beside ``<name>_labels.ome.tif``, also if a spreadsheet has saved it
-        with semicolons and decimal commas; empty if there is none.
+        with semicolons and decimal commas; empty if there is none. Tracks are those of
+        ``<name>_tracks.csv``, or else of ``<name>_tracks.geff``.
 
     Raises
     ------
@@ -45,7 +47,7 @@ def read_result(path: str | Path) -> Result:
         If these are no labels, or not finished, or the table does not belong to them.
     """
     path = Path(path)
-    result = read_labels_of_result(path)
+    result = dataclasses.replace(read_labels_of_result(path), tracks=read_tracks(path))
     table = result_table_path(path)
     if not table.is_file():
         return result
@@ -59,6 +61,28 @@ def read_result(path: str | Path) -> Result:
 def result_table_path(labels: Path) -> Path:
     """Return the path of the table beside labels; it need not exist."""
     return labels.with_name(f"{result_stem(labels)}{TABLE_SUFFIX}")
+
+
+def read_tracks(labels: str | Path) -> pd.DataFrame | None:
+    """Read the tracks beside labels; None if there are none.
+
+    Raises
+    ------
+    UserError
+        If these are no tracks.
+    """
+    labels = Path(labels)
+    path = labels.with_name(f"{result_stem(labels)}{TRACKS_SUFFIX}")
+    if not path.is_file():
+        graph = path.with_suffix(GEFF_SUFFIX)
+        return read_geff(graph) if graph.is_dir() and is_geff_installed() else None
+    tracks = read_saved_table(path)
+    if missing := [name for name in ("track", "t", "y", "x", "parent") if name not in tracks]:
+        raise UserError(
+            f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
+            "back, or move it away."
+        )
+    return tracks
 
 
 def read_labels_of_result(path: str | Path) -> Result:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from ..arrays.axes import PlaneIndex
 from ..arrays.channels import MultichannelView
-from ..arrays.selection import DEFAULT_AXES_WITH_CHANNELS
 from ..errors import UserError
 from ..io.tables import insert_position
 from ..io.units import plane_micrometers
+from ..labels.cells import find_rings
 from ..labels.regionprops import Frame, measure
-from ..labels.surroundings import add_ring_ratios, find_rings, measure_neighbours, measure_rings
+from ..labels.surroundings import add_ring_ratios, measure_neighbours, measure_rings
+from .channels import channel_names, check_channels, choose_channels, image_letters
 
 if TYPE_CHECKING:
     from ..io.lazy_images import LazyImage
@@ -81,8 +82,9 @@ def measure_result(
     names = list(_channel_names(images, options.channels))
     tables = []
     for position, labels in result.planes():
-        pixels = _read_channels(images, names, position, labels.shape)
-        table = _measure_plane(labels, pixels, [name.title for name in names], size, options)
+        values = _read_channels(images, names, position, labels.shape)
+        pixels = MeasuredPixels(values, [name.title for name in names], size)
+        table = measure_plane(labels, pixels, options).drop(columns="confidence")
         tables.append(insert_position(table, position))
     measured = pd.concat(tables, ignore_index=True)
     return replace(result, table=_with_known_columns(measured, result))
@@ -92,7 +94,7 @@ def _find_pixel_size(result: Result, images: Sequence[LazyImage]) -> tuple[float
     """Return the size of a pixel of the labels in micrometers, or else that of an image."""
     if result.micrometers is not None:
         return result.micrometers  # plain TIFF has none
-    sizes = (plane_micrometers(_letters(one), one.scale, one.units) for one in images)
+    sizes = (plane_micrometers(image_letters(one), one.scale, one.units) for one in images)
     return next((size for size in sizes if size is not None), None)
 
 
@@ -107,38 +109,19 @@ class _Channel:
 
 def _channel_names(images: Sequence[LazyImage], chosen: tuple[str, ...]) -> Iterator[_Channel]:
     """Yield the channels that are chosen, of all images."""
-    found: list[_Channel] = []
-    for number, image in enumerate(images):
-        names = _name_channels(image)
-        for channel, name in enumerate(names):
-            if chosen and not {name, str(channel)} & set(chosen):
-                continue
-            title = name if len(images) == 1 else f"{image.name}_{name}"
-            if len(names) == 1:
-                title = image.name if len(images) > 1 else ""
-            found.append(_Channel(title, number, channel))
-    known = {name for image in images for at, one in enumerate(_name_channels(image))
-             for name in (one, str(at))}  # fmt: skip
-    if missing := [name for name in chosen if name not in known]:
-        raise UserError(
-            f"There is no channel {missing[0]}: choose among {', '.join(sorted(known))}."
-        )
-    yield from found
+    known = [channel_names(image) for image in images]
+    check_channels(chosen, *known)
+    for number, (image, names) in enumerate(zip(images, known, strict=True)):
+        for channel in choose_channels(names, chosen):
+            title = title_channel(names, channel)
+            if len(images) > 1:
+                title = f"{image.name}_{title}" if title else image.name
+            yield _Channel(title, number, channel)
 
 
-def _name_channels(image: LazyImage) -> tuple[str, ...]:
-    """Return the names of the channels of an image; one that is empty for a grey one."""
-    axis = _letters(image).find("C")
-    if axis >= 0:
-        count = image.pixels.shape[axis]
-        names = image.channel_names
-        return names if len(set(names)) == count else tuple(map(str, range(count)))
-    return ("red", "green", "blue") if image.is_rgb else ("0",)
-
-
-def _letters(image: LazyImage) -> str:
-    ndim = len(image.pixels.shape) - image.is_rgb
-    return image.axes or DEFAULT_AXES_WITH_CHANNELS[-ndim:]
+def title_channel(names: Sequence[str], channel: int) -> str:
+    """Return the end of the columns of a channel; empty for the only one of an image."""
+    return names[channel] if len(names) > 1 else ""
 
 
 def _read_channels(
@@ -156,7 +139,7 @@ def _read_channels(
 
 
 def _read_plane(image: LazyImage, position: Position, size: tuple[int, ...]) -> NDArray[np.generic]:
-    letters, shape = _letters(image), image.pixels.shape
+    letters, shape = image_letters(image), image.pixels.shape
     index: list[int | None] = []
     for letter, length in zip(letters, shape, strict=False):
         at = position.get(letter.lower(), 0)
@@ -179,19 +162,39 @@ def _read_plane(image: LazyImage, position: Position, size: tuple[int, ...]) -> 
     return plane
 
 
-def _measure_plane(
-    labels: NDArray[np.integer],
-    pixels: NDArray[np.generic],
-    names: list[str],
-    size: tuple[float, float] | None,
-    options: MeasureOptions,
+@dataclass(frozen=True, eq=False)
+class MeasuredPixels:
+    """Pixels of a plane in which nuclei are measured.
+
+    Attributes
+    ----------
+    values : ndarray, shape (Y, X, C)
+    titles : sequence of str, length C
+        What follows the names of columns; one that is empty: nothing does.
+    micrometers : (float, float) or None
+        Size of a pixel along Y and X, if known.
+    nucleus : ndarray, shape (Y, X), floating, or None
+        Predicted probability of nucleus.
+    """
+
+    values: NDArray[np.generic]
+    titles: Sequence[str]
+    micrometers: tuple[float, float] | None = None
+    nucleus: NDArray[np.floating] | None = None
+
+
+def measure_plane(
+    labels: NDArray[np.integer], pixels: MeasuredPixels, options: MeasureOptions
 ) -> pd.DataFrame:
-    """Measure one plane: shapes, intensities, rings and neighbours."""
+    """Measure one plane: shapes, intensities, rings and neighbours.
+
+    ``confidence`` is NaN where the probability is not given.
+    """
+    names, size = list(pixels.titles), pixels.micrometers
     grey = names == [""]
-    image = pixels[..., 0] if grey else pixels
+    image = pixels.values[..., 0] if grey else pixels.values
     spacing = size if options.in_micrometers and size is not None else (1.0, 1.0)
-    table = measure(labels, image, None, Frame(micrometers=size), names)
-    table = table.drop(columns="confidence")
+    table = measure(labels, image, pixels.nucleus, Frame(micrometers=size), names)
     if options.ring is not None:
         rings = find_rings(labels, options.ring, spacing)
         around = measure_rings(rings, image, () if grey else names)

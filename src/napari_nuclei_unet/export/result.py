@@ -41,6 +41,8 @@ class Result:
         Of the image or the layer.
     starts : tuple of int
         Position in the image of the first plane, on each axis before Y and X; empty: 0.
+    tracks : pandas.DataFrame or None
+        Where nuclei were linked over time, as in ``<name>_tracks.csv``; None: they were not.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Result:
     record: dict[str, Any] = field(default_factory=dict)
     name: str = "nuclei"
     starts: tuple[int, ...] = ()
+    tracks: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "table", pd.DataFrame(self.table))

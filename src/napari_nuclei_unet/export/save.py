@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
-from ..io.atomic import atomic_write, file_crc32
+from ..io.atomic import atomic_write, atomic_write_folder, file_crc32
 from ..io.labels import LABELS_ENDING
 from ..io.lazy_images import image_stem
 from ..io.paths import REFUSED_CHARACTERS, RESERVED_NAMES
+from ..io.readers.ome_zarr import is_zarr
 from ..io.tables import write_table
 from ..provenance.record import FINGERPRINT_KEY, TABLE_CRC_KEY
-from .geojson import write_geojson
+from .geff import GEFF_SUFFIX, write_geff
+from .geojson import NUCLEI_ONLY, OutlineOptions, write_geojson
 from .imagej_roi import write_rois
 from .ome_tiff import write_ome_tiff
 from .read import result_table_path
@@ -30,15 +32,17 @@ FORMATS = {
 }
 
 
-def save(path: str | Path, result: Result) -> Path:
+def save(path: str | Path, result: Result, outlines: OutlineOptions = NUCLEI_ONLY) -> Path:
     """Save a result; a file of this name is replaced.
 
     Parameters
     ----------
     path : str or Path
-        Ends in one of ``FORMATS``, or in .ome.tiff, .tif or .tiff, which are OME-TIFF too. Folders
-        are created.
+        Ends in one of ``FORMATS``, or in .ome.tiff, .tif or .tiff, which are OME-TIFF too, or in
+        .geff, for tracks. Folders are created.
     result : Result
+    outlines : OutlineOptions, optional
+        Of GeoJSON; of no effect for other formats.
 
     Returns
     -------
@@ -52,8 +56,16 @@ def save(path: str | Path, result: Result) -> Path:
     """
     path = Path(path)
     write = _writer_for(path.name)
+    if write is write_geff:
+        _check_replaceable(path)
+        with atomic_write_folder(path) as folder:
+            write_geff(folder, result)
+        return path
     with atomic_write(path) as temporary:
-        write(temporary, result)
+        if write is write_geojson:
+            write_geojson(temporary, result, outlines)
+        else:
+            write(temporary, result)
     return path
 
 
@@ -94,6 +106,12 @@ def has_table_beside(path: str | Path) -> bool:
     return is_ome_tiff(path) and image_stem(Path(path)).endswith(LABELS_ENDING)
 
 
+def _check_replaceable(path: Path) -> None:
+    """Raise an error for a file or folder that is no GEFF."""
+    if path.exists() and not (is_zarr(path) and (path / "nodes").is_dir()):
+        raise UserError(f"{path} is no GEFF and is not overwritten: choose another name.")
+
+
 def is_ome_tiff(path: str | Path) -> bool:
     """Return whether a file of this name would hold labels, and no measurements."""
     return _writer_for(Path(path).name) is write_ome_tiff
@@ -107,7 +125,8 @@ def _writer_for(name: str) -> Callable[[Path, Result], None]:
         raise UserError(f"Windows keeps the name {name} for itself: choose another name.")
     extension = next((e for e in _WRITERS if name.lower().endswith(e)), None)
     if extension is None or len(name) == len(extension):
-        raise UserError(f"Give the file a name that ends in {', '.join(FORMATS)}, not '{name}'.")
+        endings = ", ".join((*FORMATS, GEFF_SUFFIX))
+        raise UserError(f"Give the file a name that ends in {endings}, not '{name}'.")
     return _WRITERS[extension]
 
 
@@ -129,5 +148,6 @@ _WRITERS = {
     ".csv": _write_csv,
     ".geojson": write_geojson,
     ".zip": write_rois,
+    GEFF_SUFFIX: write_geff,
     **dict.fromkeys((".ome.tif", ".ome.tiff", ".tif", ".tiff"), write_ome_tiff),
 }

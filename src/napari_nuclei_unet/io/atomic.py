@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -49,6 +50,41 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_write_folder(path: Path) -> Iterator[Path]:
+    """Write a folder aside, then move it to its place; one that is there is replaced.
+
+    Parameters
+    ----------
+    path : Path
+        Target of the folder; that in which it lies is created.
+
+    Yields
+    ------
+    Path
+        Temporary path, which does not exist; always removed afterwards.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or the disk is full.
+    """
+    aside, old = (path.with_name(f".{uuid4().hex}{path.suffix}") for _ in range(2))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        if path.exists():
+            os.replace(path, old)
+        os.replace(aside, path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}): {_ADVICE}."
+        ) from error
+    finally:
+        for left in (aside, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def file_crc32(path: Path, start: int = 0, stop: int | None = None, before: int = 0) -> int:

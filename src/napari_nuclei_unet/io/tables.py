@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_SUFFIX, TRACKS_SUFFIX = "_nuclei.csv", "_tracks.csv"
+# Columns of classes end so; in their rows stands text such as "Ki67: positive".
+CLASS_SUFFIX = "_class"
 
 
 def read_table(path: Path, **options: Any) -> Any:
@@ -20,8 +23,14 @@ def read_table(path: Path, **options: Any) -> Any:
     return pd.read_csv(path, **options)
 
 
-def read_saved_table(path: Path) -> pd.DataFrame:
+def read_saved_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a table of this program; also one that a spreadsheet has saved again.
+
+    Parameters
+    ----------
+    path : Path
+    columns : sequence of str, optional
+        That are needed, of those that there are; all, if not given.
 
     Raises
     ------
@@ -32,7 +41,8 @@ def read_saved_table(path: Path) -> pd.DataFrame:
         with path.open(encoding="utf-8-sig") as file:
             header = file.readline()
         spreadsheet = {"sep": ";", "decimal": ","} if header.count(";") > header.count(",") else {}
-        return read_table(path, encoding="utf-8-sig", **spreadsheet)
+        needed = None if columns is None else lambda name: name in columns
+        return read_table(path, encoding="utf-8-sig", usecols=needed, **spreadsheet)
     except ValueError as error:  # also what is no UTF-8, and rows of other lengths
         raise UserError(
             f"The table {path} cannot be read: {str(error).splitlines()[0]}."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .run_lengths import RunLengths, split_into_row_bands
+from .threads import map_in_threads
 
 
 def compute_intensities(
@@ -21,10 +23,11 @@ def compute_intensities(
         return _compute_channel(runs, labels, image)
     numbers = [str(number) for number in range(image.shape[2])]
     names = channels if len(set(channels)) == len(numbers) else numbers
+    measured = map_in_threads(partial(_compute_channel, runs, labels), np.moveaxis(image, 2, 0))
     columns = {
         f"{column}_{name}": values
-        for name, channel in zip(names, np.moveaxis(image, 2, 0), strict=True)
-        for column, values in _compute_channel(runs, labels, channel).items()
+        for name, channel in zip(names, measured, strict=True)
+        for column, values in channel.items()
     }
     return {"mean_intensity": np.mean([columns[f"mean_intensity_{n}"] for n in names], 0)} | columns
 
@@ -60,13 +63,11 @@ def _compute_channel(
 
 def _compute_medians(runs: RunLengths, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute the median of each nucleus, from the pixels of all runs in reading order."""
-    owner = np.repeat(runs.owner, runs.lengths)
-    order = np.argsort(owner, kind="stable")
-    values = pixels[order]
+    values = pixels[runs.pixel_order]
     stops = np.cumsum(runs.area)
-    for begin, end in zip(stops - runs.area, stops, strict=True):
-        values[begin:end].sort()
     first = stops - runs.area
+    for begin, end in zip(first.tolist(), stops.tolist(), strict=True):
+        values[begin:end].sort()
     return np.asarray((values[first + (runs.area - 1) // 2] + values[first + runs.area // 2]) / 2)
 
 

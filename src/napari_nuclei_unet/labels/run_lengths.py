@@ -65,6 +65,13 @@ class RunLengths:
         return self.reduce_by_nucleus(np.add, self.lengths)
 
     @cached_property
+    def pixel_order(self) -> NDArray[np.int64]:
+        """Pixels of all runs, numbered in reading order, sorted by nucleus."""
+        length = self.lengths[self.order]
+        shift = (np.cumsum(self.lengths) - self.lengths)[self.order] - (np.cumsum(length) - length)
+        return np.repeat(shift, length) + np.arange(int(length.sum()))
+
+    @cached_property
     def boxes(self) -> NDArray[np.int64]:
         """Top, left, bottom and right of each nucleus, shape (n, 4)."""
         top, bottom = (

@@ -1,4 +1,4 @@
-"""What lies around nuclei: rings of cytoplasm, and other nuclei."""
+"""Measurements of what lies around nuclei: rings of cytoplasm, and other nuclei."""
 
 from __future__ import annotations
 
@@ -18,33 +18,6 @@ if TYPE_CHECKING:
 RING_PREFIX = "ring_"
 
 
-def find_rings(
-    labels: NDArray[np.integer], distance: float, spacing: tuple[float, float] = (1.0, 1.0)
-) -> NDArray[np.integer]:
-    """Find the ring around each nucleus, up to a distance and halfway to its neighbours.
-
-    Parameters
-    ----------
-    labels : ndarray, shape (Y, X), integer
-        0 is background.
-    distance : float
-        From the edge of the nucleus, in units of the spacing.
-    spacing : (float, float), optional
-        Size of a pixel along Y and X.
-
-    Returns
-    -------
-    ndarray, shape (Y, X), integer
-        The ids of nuclei in their rings; 0 elsewhere, and in the nuclei. A ring ends at the edge
-        of the plane; a nucleus that is closely surrounded has none.
-    """
-    # libraries are imported when they are needed: who only writes a table waits for none
-    from skimage.segmentation import expand_labels
-
-    cells = expand_labels(labels, distance, spacing)
-    return np.where(labels > 0, 0, cells).astype(labels.dtype, copy=False)
-
-
 def measure_rings(
     rings: NDArray[np.integer], image: NDArray[np.generic], channels: Sequence[str] = ()
 ) -> pd.DataFrame:
@@ -53,7 +26,7 @@ def measure_rings(
     Parameters
     ----------
     rings : ndarray, shape (Y, X), integer
-        As from :func:`find_rings`.
+        As from :func:`~napari_nuclei_unet.labels.cells.find_rings`.
     image : ndarray, shape (Y, X) or (Y, X, C)
     channels : sequence of str, length C
         As in :func:`~napari_nuclei_unet.labels.regionprops.measure`.
@@ -64,6 +37,7 @@ def measure_rings(
         A row for each nucleus with a ring: ``label``, ``ring_area`` in pixels, and the columns of
         intensities, such as ``ring_mean_intensity``.
     """
+    # libraries are imported when they are needed: who only writes a table waits for none
     import pandas as pd
 
     runs = encode_run_lengths(rings)

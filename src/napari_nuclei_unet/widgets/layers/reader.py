@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +50,7 @@ def read_layers(path: str) -> list[LayerData]:
     except UserError as error:
         result = read_labels_of_result(path)  # raises an error if these are the fault
         show_warning(str(error))
-    return [_labels_layer(result), *_tracks_layers(result, Path(path))]
+    return [_labels_layer(result), *_tracks_layers(result)]
 
 
 def _labels_layer(result: Result) -> LayerData:
@@ -76,15 +75,12 @@ def _geometry(result: Result) -> dict[str, Any]:
     }
 
 
-def _tracks_layers(result: Result, path: Path) -> list[LayerData]:
-    from ...batch.outputs import result_paths_beside
-    from ...io.tables import read_saved_table
+def _tracks_layers(result: Result) -> list[LayerData]:
     from ...tracking.linking import to_napari_tracks
 
-    file = result_paths_beside(path).tracks
-    if not file.is_file():
+    if result.tracks is None:
         return []
-    vertices, graph = to_napari_tracks(read_saved_table(file))
+    vertices, graph = to_napari_tracks(result.tracks)
     vertices[:, 1:-2] -= np.asarray(result.starts or 0)
     if not len(vertices):  # napari takes no empty tracks
         return []

@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
+from ...io.tables import CLASS_SUFFIX
 from ..common.controls import copy_text, create_button, create_label, with_properties
 from ..layers.labels_state import LabelsState
 from ..layers.navigate import navigate_to_box
@@ -165,7 +166,7 @@ class TableWidget(QWidget):
             "" if np.isnan(value) else f"{name}: {word}"
             for value, word in zip(values, sign, strict=True)
         ]
-        layer.features = layer.features.assign(**{f"{choice.column}_class": classes})
+        layer.features = layer.features.assign(**{f"{choice.column}{CLASS_SUFFIX}": classes})
         self.refresh()
 
     def refresh(self) -> None:

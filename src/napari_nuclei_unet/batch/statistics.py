@@ -1,0 +1,104 @@
+"""Statistics of the nuclei of an image, for the summary of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..arrays.boxes import full_box
+from ..arrays.tiling import split_box
+from ..errors import UserError
+from ..io.tables import read_saved_table
+from .job import ImageJob
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Columns of the table of nuclei that are needed.
+COLUMNS = ("area", "area_um2", "mean_intensity", "touches_border")
+# Edge of the squares of a plane in which the pixels of a region are counted.
+REGION_SQUARE = 4096
+SUMMARY_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class NucleiStatistics:
+    """Statistics of the nuclei of an image, each counted on each of its planes; NaN: unknown.
+
+    Attributes
+    ----------
+    density_per_mm2 : float
+        Nuclei on the area that was segmented, the mean of all planes.
+    mean_area, median_area : float
+        In pixels.
+    mean_area_um2, median_area_um2 : float
+    mean_intensity : float
+        Mean of the nuclei's means.
+    touching_border : int
+        Nuclei at the edge of the image.
+    """
+
+    density_per_mm2: float = np.nan
+    mean_area: float = np.nan
+    median_area: float = np.nan
+    mean_area_um2: float = np.nan
+    median_area_um2: float = np.nan
+    mean_intensity: float = np.nan
+    touching_border: int = 0
+
+
+NO_STATISTICS = NucleiStatistics()
+
+
+def describe_nuclei(job: ImageJob) -> NucleiStatistics:
+    """Compute the statistics of the nuclei of a job that is done, from its table.
+
+    A table that cannot be read, as it was edited since, has none.
+    """
+    try:
+        table = read_saved_table(job.results.table, COLUMNS)
+    except (UserError, OSError):
+        return NO_STATISTICS
+    planes = len(job.selection.plane_indices)
+    area = _segmented_area(job)
+    means = {
+        f"{statistic}_{name}": _round(getattr(table[name], statistic)())
+        for name in ("area", "area_um2")
+        for statistic in ("mean", "median")
+        if _is_numeric(table, name)
+    }
+    if _is_numeric(table, "mean_intensity"):
+        means["mean_intensity"] = _round(table["mean_intensity"].mean())
+    return NucleiStatistics(
+        density_per_mm2=np.nan if area is None else _round(len(table) / (planes * area)),
+        touching_border=_count_true(table, "touches_border"),
+        **means,
+    )
+
+
+def _count_true(table: pd.DataFrame, name: str) -> int:
+    return int(table[name].eq(True).sum()) if name in table else 0
+
+
+def _is_numeric(table: pd.DataFrame, name: str) -> bool:
+    return name in table and table[name].dtype.kind in "iuf"
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.{SUMMARY_DIGITS}g}")
+
+
+def _segmented_area(job: ImageJob) -> float | None:
+    """Return the area of a plane, or of its region, in mm2; None if unknown."""
+    size = job.grid.micrometers
+    if size is None:
+        return None
+    height, width = job.grid.shape[-2:]
+    pixels = height * width
+    if job.settings.region is not None:
+        region = job.settings.region.scaled(job.full_size, (height, width))
+        squares = split_box(full_box((height, width)), REGION_SQUARE, REGION_SQUARE)
+        pixels = sum(int(region.part(square).sum()) for square in squares)
+    return pixels * size[0] * size[1] / 1e6 if pixels else None

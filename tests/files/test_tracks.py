@@ -1,0 +1,241 @@
+"""Tracks that are saved and read back: as CSV, and as GEFF by the package geff."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from conftest import discs
+
+from napari_nuclei_unet import Result, UserError, exclude_border, read_result, save
+from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.labels.regionprops import measure
+from napari_nuclei_unet.tracking.graph import build_track_graph, number_tracks
+
+geff = pytest.importorskip("geff")
+
+UM = "micrometer"
+
+
+def family():
+    """A mother that divides after a gap, and a nucleus on its own; 4 frames."""
+    rows = [
+        (1, 0, 5.0, 5.0, 0), (1, 1, 5.0, 6.0, 0), (2, 0, 20.0, 20.0, 0), (2, 2, 20.0, 21.0, 0),
+        (3, 2, 4.0, 4.0, 1), (3, 3, 4.0, 3.0, 1), (4, 2, 8.0, 8.0, 1),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["track", "t", "y", "x", "parent"])
+
+
+def tracked(tracks=None, starts=()):
+    tracks = family() if tracks is None else tracks
+    labels = np.zeros((4, 30, 30), np.uint16)
+    for row in tracks.itertuples():
+        labels[row.t - (starts or (0,))[0], int(row.y), int(row.x)] = row.track
+    tables = [measure(plane, None).assign(t=t, kind="round") for t, plane in enumerate(labels)]
+    table = pd.concat(tables).drop(columns="confidence")
+    sizes = {"spacing": (30.0, 0.5, 0.25), "units": ("second", UM, UM)}
+    return Result(labels, table, "TYX", **sizes, name="cells", starts=starts, tracks=tracks)
+
+
+def read_back(path):
+    """What geff reads, with all its checks."""
+    from geff.core_io import read_to_memory
+    from geff.validate.data import ValidationConfig
+
+    geff.validate_structure(path)
+    checks = ValidationConfig(graph=True, lineage=True, tracklet=True)
+    return read_to_memory(path, data_validation=checks)
+
+
+def test_a_graph_has_nuclei_links_axes_and_labels(tmp_path):
+    from geff.validate.segmentation import (
+        axes_match_seg_dims,
+        has_seg_ids_at_coords,
+        has_valid_seg_id,
+    )
+
+    result = tracked()
+    read = read_back(save(tmp_path / "a.geff", result))
+    values = {name: one["values"] for name, one in read["node_props"].items()}
+    assert read["metadata"].directed
+    axes = [(a.name, a.type, a.unit, a.scale, a.scaled_unit) for a in read["metadata"].axes]
+    assert axes == [
+        ("t", "time", "frame", 30, "second"), ("y", "space", "pixel", 0.5, UM),
+        ("x", "space", "pixel", 0.25, UM),
+    ]  # fmt: skip
+    assert read["metadata"].track_node_props == {"lineage": "lineage", "tracklet": "tracklet"}
+    links = {tuple(zip(values["seg_id"][edge], values["t"][edge], strict=True))
+             for edge in read["edge_ids"]}  # fmt: skip
+    assert links == {
+        ((1, 0), (1, 1)), ((2, 0), (2, 2)), ((1, 1), (3, 2)), ((1, 1), (4, 2)), ((3, 2), (3, 3)),
+    }  # fmt: skip
+    assert set(values["lineage"][values["seg_id"] == 4]) == {1}
+    assert (values["area"] == 1).all()
+    assert "kind" not in values  # it is text
+    assert has_valid_seg_id(read)[0]
+    assert axes_match_seg_dims(read, result.labels)[0]
+    places = np.stack([values[name] for name in "tyx"], 1).astype(int).tolist()
+    assert has_seg_ids_at_coords(result.labels, places, values["seg_id"].tolist())[0]
+
+
+def test_networkx_reads_the_graph(tmp_path):
+    graph, _ = geff.read(save(tmp_path / "a.geff", tracked()), backend="networkx")
+    assert sorted(dict(graph.out_degree()).values()) == [0, 0, 0, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["csv", "geff"])
+def test_tracks_come_back_beside_their_labels(tmp_path, kind):
+    result = tracked()
+    save(tmp_path / "cells_labels.ome.tif", result)
+    if kind == "csv":
+        result.tracks.to_csv(tmp_path / "cells_tracks.csv", index=False, sep=";", decimal=",")
+    else:
+        save(tmp_path / "cells_tracks.geff", result)
+    tracks = read_result(tmp_path / "cells_labels.ome.tif").tracks
+    pd.testing.assert_frame_equal(tracks, family())
+
+
+def test_a_graph_of_another_program_has_tracks(tmp_path):
+    """Nodes without labels, in any order; edges between any of them."""
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    rows = family()
+    names = [10 * (7 - at) for at in range(len(rows))]
+    for name, row in zip(names, rows.to_dict("records"), strict=True):
+        graph.add_node(name, **{axis: row[axis] for axis in "tyx"})
+    graph.add_edges_from((names[a], names[b]) for a, b in [(0, 1), (1, 4), (1, 6), (2, 3), (4, 5)])
+    kinds = ["time", "space", "space"]
+    geff.write(graph, tmp_path / "cells_tracks.geff", axis_names=list("tyx"), axis_types=kinds)
+    save(tmp_path / "cells_labels.ome.tif", tracked())
+    tracks = read_result(tmp_path / "cells_labels.ome.tif").tracks
+    assert len(tracks) == 7
+    places = {(r.t, r.y, r.x): (r.track, r.parent) for r in tracks.itertuples()}
+    mother = places[0, 5.0, 5.0][0]
+    assert places[1, 5.0, 6.0] == (mother, 0)
+    assert {places[2, 4.0, 4.0][1], places[3, 4.0, 3.0][1], places[2, 8.0, 8.0][1]} == {mother}
+    assert places[2, 4.0, 4.0][0] == places[3, 4.0, 3.0][0] != places[2, 8.0, 8.0][0]
+
+
+def test_planes_in_the_middle_and_other_axes_keep_their_positions(tmp_path):
+    late = family().assign(t=lambda rows: rows["t"] + 2)
+    read = read_back(save(tmp_path / "a.geff", tracked(late, (2,))))
+    assert sorted(set(read["node_props"]["t"]["values"])) == [2, 3, 4, 5]
+    series = family().assign(v=3)[["track", "v", "t", "y", "x", "parent"]]
+    labels = np.zeros((1, 4, 30, 30), np.uint16)
+    read = read_back(save(tmp_path / "b.geff", Result(labels, {}, "VTYX", tracks=series)))
+    assert [axis.name for axis in read["metadata"].axes] == ["v", "t", "y", "x"]
+    assert (read["node_props"]["v"]["values"] == 3).all()
+
+
+def test_no_nuclei_and_only_children_are_graphs_too(tmp_path):
+    empty = tracked(family().iloc[:0])
+    assert len(read_back(save(tmp_path / "a.geff", empty))["node_ids"]) == 0
+    alone = family()[family()["track"] != 4]  # its sister is the only child
+    read = read_back(save(tmp_path / "b.geff", tracked(alone)))
+    assert "tracklet" not in read["metadata"].track_node_props
+    gone = family().assign(parent=99)  # a mother that is not there
+    assert len(read_back(save(tmp_path / "c.geff", tracked(gone)))["edge_ids"]) == 3
+
+
+def test_tracks_without_nuclei_at_the_edge(tmp_path):
+    result = exclude_border(tracked(family().assign(y=lambda rows: rows["y"] - 4)))
+    assert sorted(result.tracks["track"]) == [1, 1, 2, 2, 4]  # of 3 both are at the top
+    assert len(read_back(save(tmp_path / "a.geff", result))["node_ids"]) == 5
+
+
+def test_a_graph_is_replaced_and_nothing_else(tmp_path):
+    path = save(tmp_path / "a.geff", tracked())
+    alone = tracked(family()[family()["track"] == 2])
+    assert len(read_back(save(path, alone))["node_ids"]) == 2
+    (tmp_path / "b.geff").mkdir()
+    (tmp_path / "b.geff" / "notes.txt").write_text("precious")
+    with pytest.raises(UserError, match="is no GEFF and is not overwritten"):
+        save(tmp_path / "b.geff", alone)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.geff", "b.geff"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda rows: rows.assign(t=0), "twice in one frame"),
+        (lambda rows: rows.assign(t=3 - rows["t"]), "begins before its parent ends"),
+        (lambda rows: None, "link its nuclei over time"),
+    ],
+)
+def test_tracks_that_are_none_get_a_sentence(tmp_path, spoil, sentence):
+    from dataclasses import replace
+
+    with pytest.raises(UserError, match=sentence):
+        save(tmp_path / "a.geff", replace(tracked(), tracks=spoil(family())))
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_graphs_get_a_sentence(tmp_path):
+    for edges, words in (([(0, 2), (1, 2)], "merge"), ([(0, 1), (1, 0)], "in a circle")):
+        with pytest.raises(UserError, match=words):
+            number_tracks(np.arange(3), np.array(edges), None)
+    save(tmp_path / "cells_labels.ome.tif", tracked())
+    (tmp_path / "cells_tracks.geff").mkdir()
+    with pytest.raises(UserError, match="is no GEFF that can be read"):
+        read_result(tmp_path / "cells_labels.ome.tif")
+    (tmp_path / "cells_tracks.csv").write_text("id,frame\r\n1,2\r\n")
+    with pytest.raises(UserError, match="has no column track and no column t"):
+        read_result(tmp_path / "cells_labels.ome.tif")
+
+
+def test_the_graph_of_any_tracks_gives_them_back():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        rows, count, alive = [], 0, []
+        for t in range(6):
+            following = []
+            for track, parent in alive:
+                split = random.random() < 0.3
+                for _ in range(2 if split else random.random() < 0.9):
+                    count += split
+                    following.append((count, track) if split else (track, parent))
+            for _ in range(2):
+                count += 1
+                following.append((count, 0))
+            alive = following
+            rows += [(track, t, *random.random(2), parent) for track, parent in alive]
+        table = pd.DataFrame(rows, columns=["track", "t", "y", "x", "parent"])
+        graph = build_track_graph(table)
+        track = graph.nodes["track"].to_numpy()
+        again = number_tracks(np.arange(len(table)), graph.edges, track)
+        np.testing.assert_array_equal(again.tracks, track)
+        np.testing.assert_array_equal(again.parents, graph.nodes["parent"])
+
+
+def test_the_command_line_writes_graphs(tmp_path, bright_file, capsys):
+    pytest.importorskip("laptrack")
+    centres = [(15, 15), (40, 30), (30, 60)]
+    stack = np.stack([discs((60, 80), [(y, x + 2 * t) for y, x in centres]) for t in range(3)])
+    about = {"axes": "TYX", "TimeIncrement": 30, "TimeIncrementUnit": "s", "PhysicalSizeX": 0.5,
+             "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.5,
+             "PhysicalSizeYUnit": "µm"}  # fmt: skip
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata=about, photometric="minisblack")
+    out = tmp_path / "out"
+    command = ["segment", str(tmp_path / "a.ome.tif"), "--out", str(out), "--diameter", "12"]
+    command += ["--model", str(bright_file), "--save", "geff"]
+    assert main(command) == 2
+    assert "give --track" in capsys.readouterr().err
+    assert main([*command, "--track"]) == 0
+    read = read_back(out / "a_tracks.geff")
+    assert len(read["node_ids"]) == 9
+    assert len(read["edge_ids"]) == 6
+    assert [axis.scale for axis in read["metadata"].axes] == [30, 0.5, 0.5]
+    assert (read["node_props"]["area_um2"]["values"] > 10).all()
+    capsys.readouterr()
+    assert main([*command, "--track"]) == 0
+    assert "done before" in capsys.readouterr().out
+    [labels] = [path for path in out.iterdir() if "_labels" in path.name]
+    assert main(["convert", str(labels), "--to", "geff", "--out", str(tmp_path / "c")]) == 0
+    assert len(read_back(tmp_path / "c" / "a_tracks.geff")["edge_ids"]) == 6
+    assert main(["convert", str(labels), "--to", "geff"]) == 2
+    assert "exists" in capsys.readouterr().err
+    (out / "a_tracks.csv").unlink()
+    assert len(read_result(labels).tracks) == 9
+    capsys.readouterr()
+    assert main(["segment", str(out), "--out", str(tmp_path / "d"), *command[4:-2]]) == 2
+    assert "4 written by this program" in capsys.readouterr().err
