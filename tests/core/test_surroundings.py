@@ -6,6 +6,7 @@ from conftest import discs
 from skimage.measure import regionprops_table
 from skimage.segmentation import expand_labels
 
+from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.labels.cells import expand_nuclei, find_rings
 from napari_nuclei_unet.labels.regionprops import measure
 from napari_nuclei_unet.labels.surroundings import (
@@ -70,6 +71,14 @@ def test_planes_without_nuclei_or_room_have_no_cells(shape):
     full = np.ones(shape, np.int32)
     np.testing.assert_array_equal(expand_nuclei(full, 5), full)
     assert not find_rings(full, 5).any()
+
+
+def test_a_distance_that_is_none_gets_a_sentence(labels):
+    for distance in (-1, np.nan):
+        with pytest.raises(UserError, match="need a distance from 0 on"):
+            find_rings(labels, distance)
+    np.testing.assert_array_equal(expand_nuclei(labels, 0), labels)
+    assert expand_nuclei(labels, np.inf).all()
 
 
 def test_rings_are_measured_as_by_scikit_image():

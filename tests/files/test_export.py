@@ -25,6 +25,7 @@ from skimage.segmentation import expand_labels
 
 from napari_nuclei_unet import OutlineOptions, UserError
 from napari_nuclei_unet.export import FORMATS, Result, read_result, save
+from napari_nuclei_unet.export.napari_writer import write_labels
 from napari_nuclei_unet.io.images import read_image
 from napari_nuclei_unet.io.labels import check_overwritable, read_record
 from napari_nuclei_unet.io.pixel_size import read_spacings
@@ -627,3 +628,14 @@ def test_layers_of_many_axes_and_of_several_resolutions(layer, tmp_path):
     pyramid = Labels([hand_painted(), hand_painted()[::2, ::2]], multiscale=True)
     pyramid.save(tmp_path / "a.ome.tif", plugin="napari-nuclei-unet")
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.ome.tif"), hand_painted())
+
+
+def test_classes_of_a_layer_become_classifications(tmp_path):
+    labels = hand_painted()
+    features = measured(labels).table.rename(columns={"label": "index"})
+    features["area_class"] = ["area: positive", None, np.nan]
+    path = str(tmp_path / "a.geojson")
+    write_labels(path, labels, {"features": features, "scale": (0.5, 0.5), "units": (UM, UM)})
+    found = read_geojson(tmp_path / "a.geojson")
+    classes = [one["properties"].get("classification") for one in found]
+    assert [one and one["name"] for one in classes] == ["area: positive", None, None]

@@ -1,5 +1,6 @@
 """The dock "Nuclei table": rows, statistics, histogram, classes and colours, on real layers."""
 
+import json
 import time
 
 import numpy as np
@@ -416,6 +417,11 @@ def test_classes_are_saved(qtbot, measured, review, tmp_path):
         review.save(tmp_path / "a.csv")
     saved = pd.read_csv(tmp_path / "a.csv")
     assert saved["mean_intensity_class"].str.endswith("positive").tolist() == [True, False, True]
+    with qtbot.waitSignal(review.finished, timeout=15_000):
+        review.save(tmp_path / "a.geojson")
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    names = [feature["properties"]["classification"]["name"] for feature in features]
+    assert names == saved["mean_intensity_class"].tolist()
 
 
 def test_classes_of_features_without_index_are_of_their_rows(qtbot, labels, table):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..arrays.boxes import Box, expand_box, full_box, to_frame
 from ..arrays.tiling import split_box
+from ..errors import UserError
 from .threads import map_in_threads
 
 # Edge of a block in pixels: what it needs stays in the cache.
@@ -37,6 +38,11 @@ def expand_nuclei(
     -------
     ndarray, shape (Y, X), integer
         The ids of nuclei in their cells, which end at the edge of the plane.
+
+    Raises
+    ------
+    UserError
+        If the distance is negative or no number.
     """
     return _expand_blockwise(labels, _Expansion(distance, spacing, keeps_nuclei=True))
 
@@ -56,6 +62,11 @@ def find_rings(
     ndarray, shape (Y, X), integer
         The ids of nuclei in their rings; 0 elsewhere, and in the nuclei. A nucleus that is closely
         surrounded has none.
+
+    Raises
+    ------
+    UserError
+        As from :func:`expand_nuclei`.
     """
     return _expand_blockwise(labels, _Expansion(distance, spacing, keeps_nuclei=False))
 
@@ -84,6 +95,8 @@ class _Expansion:
 
 
 def _expand_blockwise(labels: NDArray[np.integer], expansion: _Expansion) -> NDArray[np.integer]:
+    if not expansion.distance >= 0:
+        raise UserError(f"Rings and cells need a distance from 0 on, not {expansion.distance}.")
     expanded = np.zeros_like(labels)
     # a distance past the plane is as good as infinite
     pixels = min(expansion.distance / min(expansion.spacing), max(labels.shape))
