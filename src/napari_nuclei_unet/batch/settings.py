@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..arrays.axes import Channel, Colour
 from ..arrays.roi import Region
 from ..arrays.selection import Positions
+from ..io.ngff import DEFAULT_NGFF, NgffVersion
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models.model import Model
 from ..params import SegmentParams
@@ -42,6 +43,8 @@ class JobSettings:
         Whether images with channels of their own are among them: then a number is no colour of
         the RGB images.
     limits : Limits
+    ngff : {"0.4", "0.5"}
+        Version of labels in OME-Zarr.
     """
 
     model: Model
@@ -58,3 +61,4 @@ class JobSettings:
     is_mixed: bool = False
     has_multichannel: bool = False
     limits: Limits = DEFAULT_LIMITS
+    ngff: NgffVersion = DEFAULT_NGFF

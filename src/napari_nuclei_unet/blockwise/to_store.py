@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ..errors import UserError
 from ..io.atomic import file_crc32
 from ..io.locks import write_lock
-from ..io.ngff import LabelsGrid
+from ..io.ngff import DEFAULT_NGFF, LabelsGrid, NgffVersion
 from ..io.ome_zarr import LabelsStore
 from ..limits import DEFAULT_LIMITS
 from ..models.model import load_model
@@ -108,6 +108,8 @@ class StoreJob:
         Whether existing labels are replaced.
     chunk : int, optional
         As in ``LabelsStore.create``.
+    ngff : {"0.4", "0.5"}, optional
+        Version of the labels.
     """
 
     files: StoreFiles
@@ -121,6 +123,7 @@ class StoreJob:
     compute: ComputeBlocks = compute_locally_steps
     overwrite: bool = False
     chunk: int = DEFAULT_LIMITS.chunk
+    ngff: NgffVersion = DEFAULT_NGFF
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,7 @@ def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]
 def _open_store(job: StoreJob, files: StoreFiles) -> OpenStore:
     """Open labels with their journal: new ones, or those of a run to resume."""
     fresh = job.overwrite or not files.labels.exists()
-    labels = LabelsStore.create(files.labels, job.grid, "i4", job.chunk, job.overwrite)
+    labels = LabelsStore.create(files.labels, job.grid, "i4", job.chunk, job.overwrite, job.ngff)
     if not fresh and not files.journal.exists() and (labels.finished or labels.record):
         raise UserError(
             f"{files.labels} holds labels of another run: choose another name, or `overwrite` them."
