@@ -2,6 +2,7 @@ from .arrays.boxes import enlarged
 from .arrays.roi import Region
 from .errors import UserError
 from .export.bioimageio import export_bioimage, import_bioimage
+from .export.into_image import save_into_image
 from .export.read import read_result
 from .export.remeasure import MeasureOptions, measure_result
 from .export.result import Result
@@ -63,6 +64,7 @@ __all__ = [
     "retune",
     "run",
     "save",
+    "save_into_image",
     "segment",
     "segment_stack",
     "segment_steps",

@@ -93,6 +93,8 @@ class OutputOptions:
         Whether blocks are computed on a cluster, which can only write OME-Zarr.
     save : tuple of str
         Other formats in which results are written, too.
+    into_image : str or None
+        Name under which labels are also written into the OME-Zarr of their image.
     """
 
     out: Path
@@ -100,6 +102,7 @@ class OutputOptions:
     format: LabelsFormat | None = None
     on_cluster: bool = False
     save: tuple[str, ...] = ()
+    into_image: str | None = None
 
 
 def write_results(folder: Path, stem: str, result: Segmentation) -> None:

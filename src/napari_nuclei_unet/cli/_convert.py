@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import UserError
+from ..io.image_labels import DEFAULT_NAME
 from ..io.tables import TABLE_SUFFIX
+from ._bar import run_with_bar
 from ._common import Commands, print_error
 
 # What follows the name of a result in each format.
@@ -28,11 +30,18 @@ def add_convert_command(commands: Commands) -> None:
     )
     convert.add_argument("paths", nargs="+", type=Path, metavar="LABELS")
     convert.add_argument(
-        "--to", required=True, type=parse_formats, metavar="FORMAT",
+        "--to", type=parse_formats, default=(), metavar="FORMAT",
         help=f"one or more of {', '.join(ENDINGS)}, with commas between them",
     )  # fmt: skip
     convert.add_argument(
         "--out", type=Path, metavar="FOLDER", help="where files go; default: beside the labels"
+    )
+    convert.add_argument(
+        "--into-image", type=str, metavar="IMAGE",
+        help="the OME-Zarr image that the labels are of: they are written into it",
+    )  # fmt: skip
+    convert.add_argument(
+        "--name", default=DEFAULT_NAME, help=f"of the labels in the image; default: {DEFAULT_NAME}"
     )
     convert.add_argument("--overwrite", action="store_true", help="replace files that exist")
     convert.set_defaults(command=run_convert)
@@ -50,6 +59,13 @@ def parse_formats(text: str) -> list[str]:
 
 def run_convert(args: argparse.Namespace) -> int:
     """Convert labels, one after the other; a bad one does not stop the rest."""
+    if not args.to and not args.into_image:
+        raise UserError("Give the formats with --to, or an image with --into-image.")
+    if args.into_image and len(args.paths) > 1:
+        raise UserError(
+            f"--into-image {args.into_image} is one image for {len(args.paths)} labels: convert "
+            "one of them."
+        )
     failed = False
     for path in args.paths:
         try:
@@ -63,16 +79,28 @@ def run_convert(args: argparse.Namespace) -> int:
 
 def _convert(path: Path, args: argparse.Namespace) -> Iterator[Path]:
     """Write all files of some labels, and yield the path of each."""
-    targets = list_targets(path, args.to, args.out or path.parent)
+    from ..export.read import result_folder  # imports pandas
+
+    targets = list_targets(path, args.to, args.out or result_folder(path))
     if existing := [target for target in targets if target.exists() and not args.overwrite]:
         raise UserError(f"{existing[0]} exists: choose another folder, or `overwrite` it.")
     write_targets(path, targets)
     yield from targets
+    if args.into_image:
+        yield _write_into_image(path, args)
+
+
+def _write_into_image(path: Path, args: argparse.Namespace) -> Path:
+    from ..export.into_image import save_into_image_steps
+    from ..export.read import read_result
+
+    steps = save_into_image_steps(args.into_image, read_result(path), args.name, args.overwrite)
+    return run_with_bar(steps, path.name)
 
 
 def list_targets(labels: Path, formats: Sequence[str], folder: Path) -> list[Path]:
     """Return the paths of some labels in other formats."""
-    from ..export.read import result_stem  # imports pandas
+    from ..export.read import result_stem
 
     return [folder / f"{result_stem(labels)}{ENDINGS[kind]}" for kind in formats]
 

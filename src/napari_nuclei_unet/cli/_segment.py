@@ -25,6 +25,7 @@ from ._common import (
     report_stopped,
 )
 from ._convert import list_targets, parse_formats, write_targets
+from ._into_image import add_store_flags, check_into_image, choose_out, write_into_image
 
 if TYPE_CHECKING:
     from ..arrays.selection import Positions
@@ -53,7 +54,7 @@ def add_segment_command(commands: Commands) -> None:
         "'day*/*.tif'",
     )  # fmt: skip
     parser.add_argument(
-        "--out", required=True, type=_parse_out, metavar="DIR",
+        "--out", type=_parse_out, metavar="DIR",
         help="where results go; of a single image it may be a file: .ome.tif or .zarr",
     )  # fmt: skip
     parser.add_argument("--model", default="nuclei", help="name or .safetensors file")
@@ -116,6 +117,7 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
         "--save", type=parse_formats, default=(), metavar="FORMATS",
         help="also write the nuclei as csv, geojson, rois or ome-tiff, with commas between them",
     )  # fmt: skip
+    add_store_flags(group)
     group.add_argument(
         "--scheduler", metavar="ADDRESS",
         help="compute on a cluster of dask.distributed: tcp://host:port, a scheduler file, or "
@@ -177,6 +179,7 @@ def run_segment(args: argparse.Namespace) -> int:
     from ..io.locks import write_lock
 
     inputs = find_inputs(args.paths)
+    args.out = choose_out(args, inputs)
     if args.scene is not None:
         inputs = select_scene(inputs, args.scene)
     settings = _job_settings(args, inputs)
@@ -229,6 +232,7 @@ def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSett
         is_mixed=is_mixed,
         has_multichannel=is_number and any_has_channels(inputs, args.axes),
         limits=args.limits,
+        ngff=args.ngff,
     )
 
 
@@ -251,7 +255,9 @@ def _output_options(args: argparse.Namespace, count: int) -> OutputOptions:
         kind = written
     if args.scheduler and kind == "tiff":
         raise UserError("A cluster writes OME-Zarr: with --scheduler take --format zarr.")
-    return OutputOptions(out, is_file, kind, bool(args.scheduler), tuple(args.save))
+    return OutputOptions(
+        out, is_file, kind, bool(args.scheduler), tuple(args.save), args.into_image
+    )
 
 
 @contextmanager
@@ -282,8 +288,11 @@ def _segment_file(
     job: ImageJob | None = None
     try:
         job = open_job(item, settings, output)
+        check_into_image(job, output.into_image, overwrite)
         ended = run_with_bar(segment_job_steps(job, overwrite, compute), item.title)
         _save(job, output.save, ended.skipped)
+        if not ended.failed:  # such a result is done again
+            write_into_image(job.results.labels, job.path, output.into_image, overwrite)
     except MemoryError:
         short = UserError("There is not enough memory: close other programs, or use --format zarr.")
         print_error(short, f"{item.title}: ")

@@ -1,8 +1,17 @@
 """Results for other programs, and models for them."""
 
+from .into_image import save_into_image
 from .read import read_result
 from .remeasure import MeasureOptions, measure_result
 from .result import Result
 from .save import FORMATS, save
 
-__all__ = ["FORMATS", "MeasureOptions", "Result", "measure_result", "read_result", "save"]
+__all__ = [
+    "FORMATS",
+    "MeasureOptions",
+    "Result",
+    "measure_result",
+    "read_result",
+    "save",
+    "save_into_image",
+]
