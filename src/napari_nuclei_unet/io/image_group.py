@@ -103,7 +103,9 @@ def open_image_group(path: str | Path) -> ImageGroup:
     group = zarr.open(path, mode="r", use_consolidated=False)
     ngff = read_ngff(group.attrs)
     if "multiscales" not in ngff:
-        raise UserError(f"{path} is no OME-Zarr image, but an array: save it as OME-Zarr first.")
+        raise UserError(
+            f"{path} is no OME-Zarr image, but an array: choose the folder of the image."
+        )
     if "image-label" in ngff:
         raise UserError(f"{path} holds labels: choose the image that they are of.")
     version = _read_version(path, group)

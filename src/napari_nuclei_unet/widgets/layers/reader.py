@@ -27,9 +27,9 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
     """
     # readers of files are imported when they are needed: napari starts faster
     from ...io.labels import read_record
-    from ...io.readers.ome_zarr import is_zarr
+    from ...io.ome_zarr import is_labels_store
 
-    if isinstance(path, list) or not (is_zarr(path) or read_record(path) is not None):
+    if isinstance(path, list) or not (is_labels_store(path) or read_record(path) is not None):
         return None
     return read_layers
 
@@ -77,11 +77,11 @@ def _geometry(result: Result) -> dict[str, Any]:
 
 
 def _tracks_layers(result: Result, path: Path) -> list[LayerData]:
-    from ...batch.outputs import result_paths_beside
-    from ...io.tables import read_saved_table
+    from ...export.read import result_folder, result_stem
+    from ...io.tables import TRACKS_SUFFIX, read_saved_table
     from ...tracking.linking import to_napari_tracks
 
-    file = result_paths_beside(path).tracks
+    file = result_folder(path) / f"{result_stem(path)}{TRACKS_SUFFIX}"
     if not file.is_file():
         return []
     vertices, graph = to_napari_tracks(read_saved_table(file))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
@@ -14,6 +15,7 @@ from ...errors import UserError
 from ...io.paths import sanitize_name
 from ..common.controller import Controller, Task
 from ..common.notify import describe_error, report_user_errors
+from .into_image import SaveIntoImageTask, find_image_group
 from .measure_task import MeasureTask, is_too_large
 from .save_task import DEFAULT_FILE_STEM, SaveTask
 from .target_form import LABELS_NEEDED, ReviewTarget, TargetForm
@@ -34,11 +36,12 @@ class SaveRequest:
     ----------
     target : ReviewTarget
         The labels, and the image from which they are measured.
-    path : str
+    create_task : callable
+        Returns what saves them.
     """
 
     target: ReviewTarget
-    path: str
+    create_task: Callable[[], SaveTask]
 
 
 class LabelsExporter(QObject):
@@ -104,7 +107,7 @@ class LabelsExporter(QObject):
             if task.layer != request.target.labels:  # others were measured when it was requested
                 self._measure(request.target, request)
             elif task.is_measured:
-                self._save(task.layer, request.path)
+                self._save(request.create_task)
         self.finished.emit()
 
     def _start(self, controller: Controller, task: Task) -> None:
@@ -157,17 +160,42 @@ class LabelsExporter(QObject):
         target = self._target.value()
         if target.labels is None:
             self.message.emit(LABELS_NEEDED)
-        elif is_too_large(target.labels):
-            self._save(target.labels, str(path))  # their table was made with them
-        else:
-            self._measure(target, SaveRequest(target, str(path)))
+            return
+        self._save_measured(target, partial(SaveTask, self._viewer, target.labels, str(path)))
 
-    def _save(self, layer: Labels, path: str) -> None:
+    def save_into_image(self, name: str, overwrite: bool = False) -> None:
+        """Save the labels into the OME-Zarr of their image, once they are measured.
+
+        Parameters
+        ----------
+        name : str
+            Of the labels in the image.
+        overwrite : bool, optional
+            Replace labels of this name.
+        """
+        from ...io.image_labels import check_name
+
+        target = self._target.value()
+        with report_user_errors(self.message.emit):
+            image = find_image_group(target)
+            check_name(image, name, overwrite)
+            assert target.labels is not None  # or there is no image
+            task = partial(SaveIntoImageTask, self._viewer, target.labels, image, name, overwrite)
+            self._save_measured(target, task)
+
+    def _save_measured(self, target: ReviewTarget, create_task: Callable[[], SaveTask]) -> None:
+        """Save, once the labels are measured as they are now."""
+        if target.labels is not None and is_too_large(target.labels):
+            self._save(create_task)  # their table was made with them
+        else:
+            self._measure(target, SaveRequest(target, create_task))
+
+    def _save(self, create_task: Callable[[], SaveTask]) -> None:
         if not self.saving.is_idle:
             self.message.emit(SAVING_ANOTHER_FILE)
             return
         with report_user_errors(self.message.emit):
-            self._start(self.saving, SaveTask(self._viewer, layer, path))
+            self._start(self.saving, create_task())
 
 
 def add_suffix(path: str, suffix: str) -> str:
