@@ -16,6 +16,7 @@ from ..arrays.selection import PlaneSelection, has_channels, number_colour, sele
 from ..blockwise.journal import describe_differences
 from ..errors import UserError
 from ..export.ome_tiff import ome_axes
+from ..export.read import has_own_table
 from ..io.atomic import file_crc32
 from ..io.labels import read_record
 from ..io.lazy_images import LazyImage
@@ -232,7 +233,8 @@ class ImageJob:
         if done.failed or not all(table.is_file() for table in self.tables):
             return None
         # labels in OME-Zarr have a table of the same name
-        return done if file_crc32(self.results.table) == done.table_crc else None
+        is_own = file_crc32(self.results.table) == done.table_crc or has_own_table(labels)
+        return done if is_own else None
 
 
 def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> ImageJob:

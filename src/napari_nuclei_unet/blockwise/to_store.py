@@ -13,6 +13,7 @@ from ..io.atomic import file_crc32
 from ..io.locks import write_lock
 from ..io.ngff import DEFAULT_NGFF, LabelsGrid, NgffVersion
 from ..io.ome_zarr import LabelsStore
+from ..io.tables import read_saved_table
 from ..limits import DEFAULT_LIMITS
 from ..models.model import load_model
 from ..progress import Step, Stop
@@ -220,11 +221,20 @@ def _check_table(files: StoreFiles, progress: RunProgress, finished: bool) -> No
     size = table.stat().st_size if table.is_file() else 0
     same = size >= known and (not known or file_crc32(table, stop=known) == progress.table_crc)
     # an unfinished run may have written rows that are not in the journal yet
-    if not same or (size > known and finished):
+    is_good = same and not (size > known and finished)
+    if not is_good and not (finished and _is_saved_again(table, progress.nuclei)):
         raise UserError(
             f"{table}, the table of {files.labels}, is gone or was changed: put it back, or "
             "`overwrite` both."
         )
+
+
+def _is_saved_again(table: Path, nuclei: int) -> bool:
+    """Return whether a table has so many nuclei, as one that a spreadsheet has saved again."""
+    try:
+        return int(read_saved_table(table, usecols=["label"])["label"].nunique()) == nuclei
+    except (UserError, OSError):
+        return False
 
 
 def _link_steps(

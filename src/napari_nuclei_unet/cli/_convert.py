@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..io.image_labels import DEFAULT_NAME
 from ..io.tables import TABLE_SUFFIX
 from ._bar import run_with_bar
-from ._common import Commands, print_error
+from ._common import Commands, add_decimal_comma_flag, print_error
 
 # What follows the name of a result in each format.
 ENDINGS = {
@@ -43,6 +43,7 @@ def add_convert_command(commands: Commands) -> None:
     convert.add_argument(
         "--name", default=DEFAULT_NAME, help=f"of the labels in the image; default: {DEFAULT_NAME}"
     )
+    add_decimal_comma_flag(convert)
     convert.add_argument("--overwrite", action="store_true", help="replace files that exist")
     convert.set_defaults(command=run_convert)
 
@@ -84,7 +85,7 @@ def _convert(path: Path, args: argparse.Namespace) -> Iterator[Path]:
     targets = list_targets(path, args.to, args.out or result_folder(path))
     if existing := [target for target in targets if target.exists() and not args.overwrite]:
         raise UserError(f"{existing[0]} exists: choose another folder, or `overwrite` it.")
-    write_targets(path, targets)
+    write_targets(path, targets, args.decimal_comma)
     yield from targets
     if args.into_image:
         yield _write_into_image(path, args)
@@ -105,8 +106,8 @@ def list_targets(labels: Path, formats: Sequence[str], folder: Path) -> list[Pat
     return [folder / f"{result_stem(labels)}{ENDINGS[kind]}" for kind in formats]
 
 
-def write_targets(labels: Path, targets: Sequence[Path]) -> None:
-    """Write labels to files, in the formats of their endings.
+def write_targets(labels: Path, targets: Sequence[Path], decimal_comma: bool = False) -> None:
+    """Write labels to files, in the formats of their endings; tables with decimal commas if asked.
 
     Raises
     ------
@@ -124,4 +125,4 @@ def write_targets(labels: Path, targets: Sequence[Path]) -> None:
     if not len(result.table.columns) and any(one.suffix in MEASURED for one in targets):
         result = with_shapes(result)
     for target in targets:
-        save(target, result)
+        save(target, result, decimal_comma)

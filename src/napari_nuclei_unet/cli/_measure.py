@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ._common import Commands
+from ._common import Commands, add_decimal_comma_flag
 
 if TYPE_CHECKING:
     from ..export.remeasure import MeasureOptions
@@ -47,6 +47,7 @@ def add_measure_command(commands: Commands) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="CSV", help="the table; default: that beside the labels"
     )
+    add_decimal_comma_flag(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a table that exists")
     parser.set_defaults(command=run_measure)
 
@@ -74,7 +75,7 @@ def run_measure(args: argparse.Namespace) -> int:
     result = measure_result(
         read_result(args.labels), [open_image(path) for path in args.images], _options(args)
     )
-    save(target, result)
+    save(target, result, args.decimal_comma)
     print(f"{len(result.table):,} nuclei measured: {target}")
     return 0
 

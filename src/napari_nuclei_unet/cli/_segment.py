@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,16 @@ from ..params import DEVICES, SegmentParams
 from ._bar import run_with_bar
 from ._common import (
     Commands,
+    add_decimal_comma_flag,
     add_flags,
     error_message,
     params_from_flags,
     print_error,
     report_stopped,
 )
-from ._convert import list_targets, parse_formats, write_targets
-from ._into_image import add_store_flags, check_into_image, choose_out, write_into_image
+from ._convert import parse_formats
+from ._extras import write_extras
+from ._into_image import add_store_flags, check_into_image, choose_out
 
 if TYPE_CHECKING:
     from ..arrays.selection import Positions
@@ -118,6 +120,7 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
         help="also write the nuclei as csv, geojson, rois or ome-tiff, with commas between them",
     )  # fmt: skip
     add_store_flags(group)
+    add_decimal_comma_flag(group)
     group.add_argument(
         "--scheduler", metavar="ADDRESS",
         help="compute on a cluster of dask.distributed: tcp://host:port, a scheduler file, or "
@@ -185,7 +188,7 @@ def run_segment(args: argparse.Namespace) -> int:
     settings = _job_settings(args, inputs)
     output = _output_options(args, len(inputs))
     folder = args.out.parent if output.is_file else args.out
-    summary = Summary(None if output.is_file else folder / SUMMARY_FILE_NAME)
+    summary = Summary(None if output.is_file else folder / SUMMARY_FILE_NAME, args.decimal_comma)
     summary.check()
     check_writable(folder)
     alone = nullcontext() if summary.path is None else write_lock(summary.path)
@@ -256,8 +259,9 @@ def _output_options(args: argparse.Namespace, count: int) -> OutputOptions:
     if args.scheduler and kind == "tiff":
         raise UserError("A cluster writes OME-Zarr: with --scheduler take --format zarr.")
     return OutputOptions(
-        out, is_file, kind, bool(args.scheduler), tuple(args.save), args.into_image
-    )
+        out, is_file, kind, bool(args.scheduler), tuple(args.save),
+        into_image=args.into_image, decimal_comma=args.decimal_comma,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -290,9 +294,7 @@ def _segment_file(
         job = open_job(item, settings, output)
         check_into_image(job, output.into_image, overwrite)
         ended = run_with_bar(segment_job_steps(job, overwrite, compute), item.title)
-        _save(job, output.save, ended.skipped)
-        if not ended.failed:  # such a result is done again
-            write_into_image(job.results.labels, job.path, output.into_image, overwrite)
+        write_extras(job, output, ended, overwrite)
     except MemoryError:
         short = UserError("There is not enough memory: close other programs, or use --format zarr.")
         print_error(short, f"{item.title}: ")
@@ -318,15 +320,6 @@ def _segment_file(
     return _summary_row(
         item, "skipped" if ended.skipped else "done", seconds=_elapsed(since), **done
     )
-
-
-def _save(job: ImageJob, formats: Sequence[str], skipped: bool) -> None:
-    """Write a result in other formats, too; of one that was done before those that are missing."""
-    labels = job.results.labels
-    written = (labels, *job.tables)
-    targets = list_targets(labels, formats, labels.parent) if formats else []
-    targets = [one for one in targets if one not in written and not (skipped and one.exists())]
-    write_targets(labels, targets)
 
 
 def _result_columns(job: ImageJob, ended: Outcome) -> dict[str, Any]:

@@ -68,6 +68,28 @@ def result_table_path(labels: Path) -> Path:
     return labels.with_name(f"{result_stem(labels)}{TABLE_SUFFIX}")
 
 
+def has_own_table(labels: Path) -> bool:
+    """Return whether labels have a table, with their nuclei and areas.
+
+    It may have been saved again by a spreadsheet, or measured in other images.
+    """
+    try:
+        result = read_result(labels)
+    except UserError:
+        return False
+    keys = [*result.lead, "label"]
+    if not {*keys, "area"} <= set(result.table):
+        return False
+    columns = result.table[[*keys, "area"]].itertuples(index=False, name=None)
+    areas = {tuple(key): area for *key, area in columns}
+    return all(
+        areas[(*position.values(), nucleus)] == count
+        for position, plane in result.planes()
+        for nucleus, count in zip(*np.unique(plane, return_counts=True), strict=True)
+        if nucleus
+    )
+
+
 def read_labels_of_result(path: str | Path) -> Result:
     """Read labels without their table.
 

@@ -25,7 +25,7 @@ FORMATS = {
 }
 
 
-def save(path: str | Path, result: Result) -> Path:
+def save(path: str | Path, result: Result, decimal_comma: bool = False) -> Path:
     """Save a result; a file of this name is replaced.
 
     Parameters
@@ -34,6 +34,8 @@ def save(path: str | Path, result: Result) -> Path:
         Ends in one of ``FORMATS``, or in .ome.tiff, .tif or .tiff, which are OME-TIFF too. Folders
         are created.
     result : Result
+    decimal_comma : bool, optional
+        Of a table: for spreadsheets that write numbers so, with semicolons between columns.
 
     Returns
     -------
@@ -48,7 +50,10 @@ def save(path: str | Path, result: Result) -> Path:
     path = Path(path)
     write = _writer_for(path.name)
     with atomic_write(path) as temporary:
-        write(temporary, result)
+        if write is _write_csv:
+            _write_csv(temporary, result, decimal_comma)
+        else:
+            write(temporary, result)
     return path
 
 
@@ -69,8 +74,9 @@ def _writer_for(name: str) -> Callable[[Path, Result], None]:
     return _WRITERS[extension]
 
 
-def _write_csv(path: Path, result: Result) -> None:
-    write_table(path, result.table if len(result.table.columns) else _ids_table(result))
+def _write_csv(path: Path, result: Result, decimal_comma: bool = False) -> None:
+    table = result.table if len(result.table.columns) else _ids_table(result)
+    write_table(path, table, decimal_comma=decimal_comma)
 
 
 def _ids_table(result: Result) -> pd.DataFrame:

@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import UserError
+from .atomic import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_SUFFIX, TRACKS_SUFFIX = "_nuclei.csv", "_tracks.csv"
+# How spreadsheets write tables where numbers have a decimal comma; options of pandas.
+DECIMAL_COMMA = {"sep": ";", "decimal": ","}
+# Of UTF-8: with it spreadsheets read a file as that.
+SPREADSHEET_ENCODING = "utf-8-sig"
+# Rows of a table that are converted at a time.
+CONVERTED_ROWS = 100_000
 
 
 def read_table(path: Path, **options: Any) -> Any:
@@ -20,8 +27,21 @@ def read_table(path: Path, **options: Any) -> Any:
     return pd.read_csv(path, **options)
 
 
-def read_saved_table(path: Path) -> pd.DataFrame:
+def find_dialect(path: Path) -> dict[str, str]:
+    """Return the options of pandas by which a table is read: none, or those of decimal commas."""
+    with path.open(encoding="latin-1") as file:  # as any file is text in that
+        header = file.readline()
+    return DECIMAL_COMMA if header.count(";") > header.count(",") else {}
+
+
+def read_saved_table(path: Path, **options: Any) -> pd.DataFrame:
     """Read a table of this program; also one that a spreadsheet has saved again.
+
+    Parameters
+    ----------
+    path : Path
+    **options
+        As of ``pandas.read_csv``.
 
     Raises
     ------
@@ -29,10 +49,7 @@ def read_saved_table(path: Path) -> pd.DataFrame:
         If it cannot be read.
     """
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline()
-        spreadsheet = {"sep": ";", "decimal": ","} if header.count(";") > header.count(",") else {}
-        return read_table(path, encoding="utf-8-sig", **spreadsheet)
+        return read_table(path, encoding=SPREADSHEET_ENCODING, **find_dialect(path), **options)
     except ValueError as error:  # also what is no UTF-8, and rows of other lengths
         raise UserError(
             f"The table {path} cannot be read: {str(error).splitlines()[0]}."
@@ -44,6 +61,7 @@ def write_table(
     table: pd.DataFrame,
     header: bool = True,
     float_format: str | None = "%.9g",
+    decimal_comma: bool = False,
 ) -> None:
     """Write a table as CSV, without its index.
 
@@ -55,6 +73,8 @@ def write_table(
     header : bool, optional
     float_format : str or None, optional
         None: as few digits as tell a number from all others.
+    decimal_comma : bool, optional
+        For spreadsheets: numbers with a decimal comma, and semicolons between columns.
     """
     table.to_csv(
         file,
@@ -63,9 +83,30 @@ def write_table(
         float_format=float_format,
         na_rep="nan",
         lineterminator="\r\n",
-        encoding="utf-8",
+        encoding=SPREADSHEET_ENCODING if decimal_comma else "utf-8",
         errors="backslashreplace",  # bytes in names that are no UTF-8
+        **(DECIMAL_COMMA if decimal_comma else {}),
     )
+
+
+def rewrite_with_decimal_comma(path: Path) -> None:
+    """Write a table anew for spreadsheets, unless it is so; it may be larger than memory.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    if find_dialect(path):
+        return
+    parts = read_table(path, chunksize=CONVERTED_ROWS)
+    with (
+        parts,
+        atomic_write(path) as aside,
+        aside.open("w", newline="", encoding=SPREADSHEET_ENCODING) as out,
+    ):
+        for number, part in enumerate(parts):
+            write_table(out, part, header=number == 0, decimal_comma=True)
 
 
 def insert_position(table: pd.DataFrame, position: dict[str, int]) -> pd.DataFrame:

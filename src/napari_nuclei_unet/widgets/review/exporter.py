@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # A longer end of a name after a dot is no suffix, as in "3.control_cells".
 MAX_SUFFIX_LENGTH = 7
+# A file type of the dialog beside those of ``export.FORMATS``.
+DECIMAL_COMMA_TITLE = "Table for spreadsheets with decimal comma (CSV)"
 SAVING_ANOTHER_FILE = "Another file is being saved: save again when that is done."
 
 
@@ -128,7 +130,8 @@ class LabelsExporter(QObject):
         if layer is None:
             self.message.emit(LABELS_NEEDED)
             return
-        kinds = [f"{title} (*{suffix})" for suffix, title in FORMATS.items()]
+        titles = [*FORMATS.items(), (".csv", DECIMAL_COMMA_TITLE)]
+        kinds = [f"{title} (*{suffix})" for suffix, title in titles]
         path, kind = QFileDialog.getSaveFileName(
             self._parent,
             "Save nuclei",
@@ -137,10 +140,10 @@ class LabelsExporter(QObject):
         )
         if not path:
             return
-        suffix = next((suffix for suffix, title in FORMATS.items() if kind.startswith(title)), "")
+        suffix = next((suffix for suffix, title in titles if kind.startswith(title)), "")
         target = add_suffix(path, suffix)
         if target == path or not Path(target).exists() or self._confirm_replace(target):
-            self.save(target)
+            self.save(target, decimal_comma=kind.startswith(DECIMAL_COMMA_TITLE))
 
     def _confirm_replace(self, path: str) -> bool:
         """Ask whether to replace a file that the dialog did not check."""
@@ -149,19 +152,23 @@ class LabelsExporter(QObject):
         )
         return button == QMessageBox.StandardButton.Yes
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, decimal_comma: bool = False) -> None:
         """Save the labels, or their table, once they are measured as they are now.
 
         Parameters
         ----------
         path : str or Path
             Its extension selects the format: ``export.FORMATS``.
+        decimal_comma : bool, optional
+            As in ``export.save``.
         """
         target = self._target.value()
         if target.labels is None:
             self.message.emit(LABELS_NEEDED)
             return
-        self._save_measured(target, partial(SaveTask, self._viewer, target.labels, str(path)))
+        self._save_measured(
+            target, partial(SaveTask, self._viewer, target.labels, str(path), decimal_comma)
+        )
 
     def save_into_image(self, name: str, overwrite: bool = False) -> None:
         """Save the labels into the OME-Zarr of their image, once they are measured.

@@ -39,14 +39,19 @@ class SaveTask(Task):
     layer : napari.layers.Labels
     path : str
         Its extension selects the format: ``export.FORMATS``.
+    decimal_comma : bool, optional
+        As in ``export.save``.
     """
 
     begins = "Saving …"
 
-    def __init__(self, viewer: ViewerModel, layer: Labels, path: str) -> None:
+    def __init__(
+        self, viewer: ViewerModel, layer: Labels, path: str, decimal_comma: bool = False
+    ) -> None:
         self.title = f"Saving {layer.name}"
         self._state, self._path = LabelsState.of(layer), path
         self._result, self._revision = build_export_result(viewer, layer), self._state.revision
+        self._decimal_comma = decimal_comma
         self._name = Path(path).name  # in messages
 
     def steps(self) -> Generator[Step, Stop, bool]:
@@ -68,7 +73,7 @@ class SaveTask(Task):
         from ...export.save import is_ome_tiff
 
         result = self._result if is_ome_tiff(self._path) else measure_shapes(self._result)
-        save(self._path, result)
+        save(self._path, result, self._decimal_comma)
         yield Step(1, 1)
 
     def show_error(self, error: Exception) -> None:

@@ -143,14 +143,16 @@ class ReviewWidget(ScrollableForm):
         """Measure all nuclei, as a click on the button does."""
         self._exporter.measure()
 
-    def save(self, path: Any) -> None:
+    def save(self, path: Any, decimal_comma: bool = False) -> None:
         """Save to a file; its extension selects the format: ``export.FORMATS``.
 
         Parameters
         ----------
         path : str or Path
+        decimal_comma : bool, optional
+            Of a table: for spreadsheets that write numbers so.
         """
-        self._exporter.save(path)
+        self._exporter.save(path, decimal_comma)
 
     def save_into_image(self, name: str = "nuclei", overwrite: bool = False) -> None:
         """Save into the OME-Zarr of the image, as ``labels/<name>``.
