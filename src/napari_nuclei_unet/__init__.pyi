@@ -4,6 +4,7 @@ from .errors import UserError
 from .export.bioimageio import export_bioimage, import_bioimage
 from .export.border import exclude_border
 from .export.geojson import OutlineOptions
+from .export.into_image import save_into_image
 from .export.read import read_result
 from .export.remeasure import MeasureOptions, measure_result
 from .export.result import Result
@@ -67,6 +68,7 @@ __all__ = [
     "retune",
     "run",
     "save",
+    "save_into_image",
     "segment",
     "segment_stack",
     "segment_steps",

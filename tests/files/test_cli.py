@@ -356,13 +356,6 @@ def test_evaluate_tells_what_is_missing_or_does_not_fit(images, tmp_path, capsys
     one_line_about(capsys, "a: predicted labels have the shape (60, 80)")
 
 
-def test_models_lists_the_cards(capsys):
-    assert main(["models"]) == 0
-    assert "sha256" in capsys.readouterr().out
-    assert main(["models", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["name"] == "nuclei"
-
-
 def test_demo_writes_labels_tables_and_overlays(tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path)]) == 0
     names = {p.name for p in tmp_path.iterdir()}

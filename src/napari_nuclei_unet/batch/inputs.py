@@ -12,11 +12,13 @@ from pathlib import Path
 
 from ..arrays.selection import has_channels
 from ..errors import UserError
+from ..io.image_group import LABELS_GROUP
+from ..io.image_labels import has_consolidated_metadata
 from ..io.lazy_images import image_stem, name_image
 from ..io.multifile_tiff import list_tiff_files
 from ..io.open import list_images, open_image
 from ..io.paths import printable
-from ..io.readers.ome_zarr import is_zarr, list_zarr_images
+from ..io.readers.ome_zarr import ZARR_METADATA_FILES, is_zarr, list_zarr_images
 from .folders import Selection, select_images
 
 # Suffixes of files that may hold a part of an image.
@@ -210,7 +212,7 @@ def stamp_files(*paths: Path) -> FileStamp:
     """Return the time and size of an image's files, by which a change is detected.
 
     Of several files, as in a zarr folder, the newest of the first ``MAX_STAMPED_FILES`` counts, as
-    there may be millions.
+    there may be millions. Labels in an OME-Zarr, and what they change in it, do not count.
 
     Raises
     ------
@@ -233,9 +235,26 @@ def _walk_files(paths: Iterable[Path]) -> Iterator[Path | os.DirEntry[str]]:
         if not path.is_dir():
             yield path
             continue
-        with os.scandir(path) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.is_dir():
-                    yield from _walk_files([Path(entry.path)])
-                else:
-                    yield entry
+        yield from _walk_folder(path, is_top=is_zarr(path))
+
+
+def _walk_folder(path: Path, is_top: bool = False) -> Iterator[os.DirEntry[str]]:
+    ignored = _list_ignored(path) if is_top else ()
+    with os.scandir(path) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if is_top and (entry.name in ignored or _is_hidden(entry.name)):
+                continue
+            if entry.is_dir():
+                yield from _walk_folder(Path(entry.path))
+            else:
+                yield entry
+
+
+def _list_ignored(image: Path) -> tuple[str, ...]:
+    """Return the entries of an OME-Zarr that change when labels are written into it."""
+    is_v3_consolidated = (image / "zarr.json").is_file() and has_consolidated_metadata(image)
+    return (LABELS_GROUP, *(["zarr.json"] if is_v3_consolidated else []))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") and name not in ZARR_METADATA_FILES

@@ -17,6 +17,7 @@ from ..blockwise.journal import describe_differences
 from ..errors import UserError
 from ..export.channels import channel_names, check_channels
 from ..export.ome_tiff import ome_axes
+from ..export.read import has_own_table
 from ..export.remeasure import MeasureOptions
 from ..io.atomic import file_crc32
 from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, read_record
@@ -235,7 +236,7 @@ class ImageJob:
         """
         labels = self.results.find_labels()
         record = None if labels is None else read_record(labels)
-        if record is None:
+        if labels is None or record is None:
             return None
         if not isinstance(previous := record.get(FINGERPRINT_KEY), dict):
             raise UserError(
@@ -250,7 +251,8 @@ class ImageJob:
         if done.failed or not all(table.is_file() for table in self.tables):
             return None
         # labels in OME-Zarr have a table of the same name
-        return done if file_crc32(self.results.table) == done.table_crc else None
+        is_own = file_crc32(self.results.table) == done.table_crc or has_own_table(labels)
+        return done if is_own else None
 
 
 def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> ImageJob:

@@ -89,6 +89,7 @@ def _store_job(job: ImageJob, overwrite: bool, compute: ComputeBlocks | None) ->
         compute=compute or compute_locally_steps,
         overwrite=overwrite,
         chunk=settings.limits.chunk,
+        ngff=settings.ngff,
     )
 
 

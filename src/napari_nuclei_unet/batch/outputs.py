@@ -120,6 +120,10 @@ class OutputOptions:
         Whether blocks are computed on a cluster, which can only write OME-Zarr.
     save : tuple of str
         Other formats in which results are written, too.
+    decimal_comma : bool
+        Whether tables are for spreadsheets that write numbers so.
+    into_image : str or None
+        Name under which labels are also written into the OME-Zarr of their image.
     """
 
     out: Path
@@ -127,6 +131,8 @@ class OutputOptions:
     format: LabelsFormat | None = None
     on_cluster: bool = False
     save: tuple[str, ...] = ()
+    into_image: str | None = None
+    decimal_comma: bool = False
 
 
 def write_results(folder: Path, stem: str, result: Segmentation) -> None:

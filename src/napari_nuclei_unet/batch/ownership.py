@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import UserError
-from ..io.tables import read_table
+from ..io.tables import find_dialect, read_table
 
 # Columns that tables of nuclei and of tracks have had in all versions.
 NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})
@@ -38,10 +38,11 @@ def read_header(path: Path) -> list[str]:
     if not path.exists() or (path.is_file() and not path.stat().st_size):
         return []
     try:  # any file is text in Latin-1
-        header = read_table(path, nrows=0, skip_blank_lines=False, encoding="latin-1")
-        names = [name.removeprefix(BOM) for name in header]
-        # a spreadsheet may have saved it with semicolons
-        return (names[0].split(";") if len(names) == 1 else names) or [""]
+        header = read_table(
+            path, nrows=0, skip_blank_lines=False, encoding="latin-1", **find_dialect(path)
+        )
+        # pandas knows no quotes after the mark that spreadsheets write
+        return [name.removeprefix(BOM).strip('"') for name in header] or [""]
     except (OSError, ValueError):
         return [""]
 

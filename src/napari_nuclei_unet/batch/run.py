@@ -101,10 +101,13 @@ class Summary:
     ----------
     path : Path or None
         None: it is not written.
+    decimal_comma : bool
+        Whether it is for spreadsheets that write numbers so.
     rows : list of SummaryRow
     """
 
     path: Path | None
+    decimal_comma: bool = False
     rows: list[SummaryRow] = field(default_factory=list)
 
     def check(self) -> None:
@@ -133,9 +136,8 @@ class Summary:
         if self.path is None:
             return
         with atomic_write(self.path) as aside:
-            write_table(
-                aside, pd.DataFrame([row.to_columns() for row in self.rows]), float_format=None
-            )
+            rows = pd.DataFrame([row.to_columns() for row in self.rows])
+            write_table(aside, rows, float_format=None, decimal_comma=self.decimal_comma)
 
 
 def describe_failures(outcome: Outcome) -> str:

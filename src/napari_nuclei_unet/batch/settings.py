@@ -11,6 +11,7 @@ from ..arrays.roi import Region
 from ..arrays.selection import Positions
 from ..export.geojson import NUCLEI_ONLY, OutlineOptions
 from ..export.remeasure import MeasureOptions
+from ..io.ngff import DEFAULT_NGFF, NgffVersion
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models.model import Model
 from ..params import SegmentParams
@@ -50,6 +51,8 @@ class JobSettings:
     outlines : OutlineOptions
         Of GeoJSON that is written, too.
     limits : Limits
+    ngff : {"0.4", "0.5"}
+        Version of labels in OME-Zarr.
     """
 
     model: Model
@@ -69,6 +72,7 @@ class JobSettings:
     exclude_border: bool = False
     outlines: OutlineOptions = NUCLEI_ONLY
     limits: Limits = DEFAULT_LIMITS
+    ngff: NgffVersion = DEFAULT_NGFF
 
     @property
     def in_micrometers(self) -> bool:

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 from ..errors import UserError
 from ..io.atomic import file_crc32
 from ..io.locks import write_lock
-from ..io.ngff import LabelsGrid
+from ..io.ngff import DEFAULT_NGFF, LabelsGrid, NgffVersion
 from ..io.ome_zarr import LabelsStore
+from ..io.tables import read_saved_table
 from ..limits import DEFAULT_LIMITS
 from ..models.model import load_model
 from ..progress import Step, Stop
@@ -108,6 +109,8 @@ class StoreJob:
         Whether existing labels are replaced.
     chunk : int, optional
         As in ``LabelsStore.create``.
+    ngff : {"0.4", "0.5"}, optional
+        Version of the labels.
     """
 
     files: StoreFiles
@@ -121,6 +124,7 @@ class StoreJob:
     compute: ComputeBlocks = compute_locally_steps
     overwrite: bool = False
     chunk: int = DEFAULT_LIMITS.chunk
+    ngff: NgffVersion = DEFAULT_NGFF
 
 
 @dataclass(frozen=True)
@@ -200,7 +204,7 @@ def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]
 def _open_store(job: StoreJob, files: StoreFiles) -> OpenStore:
     """Open labels with their journal: new ones, or those of a run to resume."""
     fresh = job.overwrite or not files.labels.exists()
-    labels = LabelsStore.create(files.labels, job.grid, "i4", job.chunk, job.overwrite)
+    labels = LabelsStore.create(files.labels, job.grid, "i4", job.chunk, job.overwrite, job.ngff)
     if not fresh and not files.journal.exists() and (labels.finished or labels.record):
         raise UserError(
             f"{files.labels} holds labels of another run: choose another name, or `overwrite` them."
@@ -217,11 +221,20 @@ def _check_table(files: StoreFiles, progress: RunProgress, finished: bool) -> No
     size = table.stat().st_size if table.is_file() else 0
     same = size >= known and (not known or file_crc32(table, stop=known) == progress.table_crc)
     # an unfinished run may have written rows that are not in the journal yet
-    if not same or (size > known and finished):
+    is_good = same and not (size > known and finished)
+    if not is_good and not (finished and _is_saved_again(table, progress.nuclei)):
         raise UserError(
             f"{table}, the table of {files.labels}, is gone or was changed: put it back, or "
             "`overwrite` both."
         )
+
+
+def _is_saved_again(table: Path, nuclei: int) -> bool:
+    """Return whether a table has so many nuclei, as one that a spreadsheet has saved again."""
+    try:
+        return int(read_saved_table(table, usecols=["label"])["label"].nunique()) == nuclei
+    except (UserError, OSError):
+        return False
 
 
 def _link_steps(

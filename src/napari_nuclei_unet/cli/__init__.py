@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from ..errors import UserError
 from ..limits import DEFAULT_LIMITS, Limits
-from . import _bench, _convert, _evaluate, _measure, _segment, _train
+from . import _bench, _convert, _evaluate, _measure, _models, _segment, _train
 from ._common import Parser, print_error, report_stopped, silence_libraries
 
 
@@ -67,6 +67,7 @@ def _parser() -> Parser:
     _bench.add_bench_commands(commands)
     _convert.add_convert_command(commands)
     _measure.add_measure_command(commands)
-    _evaluate.add_evaluate_commands(commands)
+    _evaluate.add_evaluate_command(commands)
+    _models.add_models_command(commands)
     _train.add_train_command(commands)
     return parser

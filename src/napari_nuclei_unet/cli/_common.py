@@ -110,6 +110,14 @@ def add_flags(parser: argparse.ArgumentParser, params: type) -> None:
         )
 
 
+def add_decimal_comma_flag(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add the flag for tables with decimal commas."""
+    parser.add_argument(
+        "--decimal-comma", action="store_true",
+        help="tables for spreadsheets that write numbers as 0,5: semicolons between columns",
+    )  # fmt: skip
+
+
 _Params = TypeVar("_Params", SegmentParams, TrainParams)
 
 

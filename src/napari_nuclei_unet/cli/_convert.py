@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import UserError
-from ._common import Commands, print_error
+from ..io.image_labels import DEFAULT_NAME
+from ._bar import run_with_bar
+from ._common import Commands, add_decimal_comma_flag, print_error
 from ._measure_flags import add_border_flag, read_chosen
 from ._results import (
     ENDINGS,
@@ -26,12 +28,20 @@ def add_convert_command(commands: Commands) -> None:
     )
     convert.add_argument("paths", nargs="+", type=Path, metavar="LABELS")
     convert.add_argument(
-        "--to", required=True, type=parse_formats, metavar="FORMAT",
+        "--to", type=parse_formats, default=(), metavar="FORMAT",
         help=f"one or more of {', '.join(ENDINGS)}, with commas between them",
     )  # fmt: skip
     convert.add_argument(
         "--out", type=Path, metavar="FOLDER", help="where files go; default: beside the labels"
     )
+    convert.add_argument(
+        "--into-image", type=str, metavar="IMAGE",
+        help="the OME-Zarr image that the labels are of: they are written into it",
+    )  # fmt: skip
+    convert.add_argument(
+        "--name", default=DEFAULT_NAME, help=f"of the labels in the image; default: {DEFAULT_NAME}"
+    )
+    add_decimal_comma_flag(convert)
     add_cells_flag(convert)
     add_border_flag(convert)
     convert.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -40,6 +50,13 @@ def add_convert_command(commands: Commands) -> None:
 
 def run_convert(args: argparse.Namespace) -> int:
     """Convert labels, one after the other; a bad one does not stop the rest."""
+    if not args.to and not args.into_image:
+        raise UserError("Give the formats with --to, or an image with --into-image.")
+    if args.into_image and len(args.paths) > 1:
+        raise UserError(
+            f"--into-image {args.into_image} is one image for {len(args.paths)} labels: convert "
+            "one of them."
+        )
     failed = False
     for path in args.paths:
         try:
@@ -53,9 +70,17 @@ def run_convert(args: argparse.Namespace) -> int:
 
 def _convert(path: Path, args: argparse.Namespace) -> Iterator[Path]:
     """Write all files of some labels, and yield the path of each."""
+    # in the function, so that --help does not load pandas
+    from ..export.into_image import save_into_image_steps
+    from ..export.read import result_folder
+
     outlines = outline_options(args, args.to)
-    targets = list_targets(path, args.to, args.out or path.parent)
+    targets = list_targets(path, args.to, args.out or result_folder(path))
     if existing := [target for target in targets if target.exists() and not args.overwrite]:
         raise UserError(f"{existing[0]} exists: choose another folder, or `overwrite` it.")
-    write_targets(read_chosen(path, args.exclude_border, targets), targets, outlines)
+    result = read_chosen(path, args.exclude_border, targets)
+    write_targets(result, targets, outlines, args.decimal_comma)
     yield from targets
+    if args.into_image:
+        steps = save_into_image_steps(args.into_image, result, args.name, args.overwrite)
+        yield run_with_bar(steps, path.name)

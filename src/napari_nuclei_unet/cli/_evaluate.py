@@ -1,24 +1,22 @@
-"""``evaluate`` and ``models``."""
+"""``evaluate``."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import UserError
-from ..models.model import available_models, read_card
 from ._common import Commands
 
 if TYPE_CHECKING:
     from ..metrics.matching import MatchCounts
 
 
-def add_evaluate_commands(commands: Commands) -> None:
-    """Add the commands ``evaluate`` and ``models``."""
+def add_evaluate_command(commands: Commands) -> None:
+    """Add the command ``evaluate``."""
     evaluate = commands.add_parser("evaluate", help="compare labels with annotations")
     evaluate.add_argument("predicted", type=Path, metavar="PREDICTED_DIR")
     evaluate.add_argument("true", type=Path, metavar="TRUE_DIR")
@@ -28,10 +26,6 @@ def add_evaluate_commands(commands: Commands) -> None:
     evaluate.add_argument("--each", action="store_true", help="also a row for each image")
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.set_defaults(command=run_evaluate)
-
-    models = commands.add_parser("models", help="list the models and their cards")
-    models.add_argument("--json", action="store_true", help="print JSON instead of text")
-    models.set_defaults(command=run_models)
 
 
 class _ComparedImage(NamedTuple):
@@ -131,17 +125,3 @@ def _read_label_pairs(predicted: Path, true: Path) -> dict[str, tuple[Any, Any]]
             f"images, the first is {missing[0]}."
         )
     return {stem: (read_labels(found[0][stem]), read_labels(found[1][stem])) for stem in found[1]}
-
-
-def run_models(args: argparse.Namespace) -> int:
-    """Print the cards of the models."""
-    cards = [dataclasses.asdict(read_card(path)) for path in available_models().values()]
-    if args.json:
-        print(json.dumps(cards, indent=2))
-        return 0
-    for card in cards:
-        print(card["name"])
-        for key, value in card.items():
-            if key != "name" and value:
-                print(f"  {key}: {value if isinstance(value, str) else json.dumps(value)}")
-    return 0

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ._common import Commands
+from ._common import Commands, add_decimal_comma_flag
 from ._measure_flags import add_border_flag, add_surroundings_flags, measure_options, read_chosen
 
 
@@ -26,6 +26,7 @@ def add_measure_command(commands: Commands) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="CSV", help="the table; default: that beside the labels"
     )
+    add_decimal_comma_flag(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a table that exists")
     parser.set_defaults(command=run_measure)
 
@@ -46,6 +47,6 @@ def run_measure(args: argparse.Namespace) -> int:
     options = measure_options(args, args.channel)
     result = read_chosen(args.labels, args.exclude_border, [target])
     result = measure_result(result, [open_image(path) for path in args.images], options)
-    save(target, result)
+    save(target, result, decimal_comma=args.decimal_comma)
     print(f"{len(result.table):,} nuclei measured: {target}")
     return 0

@@ -108,7 +108,12 @@ def list_targets(labels: Path, formats: Sequence[str], folder: Path) -> list[Pat
     return [folder / f"{result_stem(labels)}{ENDINGS[kind]}" for kind in formats]
 
 
-def write_targets(result: Result, targets: Sequence[Path], outlines: OutlineOptions) -> None:
+def write_targets(
+    result: Result,
+    targets: Sequence[Path],
+    outlines: OutlineOptions,
+    decimal_comma: bool = False,
+) -> None:
     """Write a result to files, in the formats of their endings.
 
     Raises
@@ -122,10 +127,12 @@ def write_targets(result: Result, targets: Sequence[Path], outlines: OutlineOpti
     if not len(result.table.columns) and any(one.suffix in MEASURED for one in targets):
         result = with_shapes(result)
     for target in targets:
-        save(target, result, outlines)
+        save(target, result, outlines=outlines, decimal_comma=decimal_comma)
 
 
-def save_formats(job: ImageJob, formats: Sequence[str], skipped: bool) -> None:
+def save_formats(
+    job: ImageJob, formats: Sequence[str], skipped: bool, decimal_comma: bool = False
+) -> None:
     """Write a result in other formats, too; of one that was done before those that are missing."""
     from ..export import read_result
 
@@ -138,4 +145,4 @@ def save_formats(job: ImageJob, formats: Sequence[str], skipped: bool) -> None:
     result = read_result(labels)
     if result.micrometers is None:  # plain TIFF does not say
         result = dataclasses.replace(result, spacing=job.grid.scale, units=job.grid.units)
-    write_targets(result, targets, job.settings.outlines)
+    write_targets(result, targets, job.settings.outlines, decimal_comma)

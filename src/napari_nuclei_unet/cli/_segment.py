@@ -18,19 +18,21 @@ from ..params import DEVICES, SegmentParams
 from ._bar import run_with_bar
 from ._common import (
     Commands,
+    add_decimal_comma_flag,
     add_flags,
     error_message,
     params_from_flags,
     print_error,
     report_stopped,
 )
+from ._extras import write_extras
+from ._into_image import add_store_flags, check_into_image, choose_out
 from ._results import (
     add_result_flags,
     check_saved_formats,
     measure_of_run,
     outline_options,
     parse_formats,
-    save_formats,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def add_segment_command(commands: Commands) -> None:
         "'day*/*.tif'",
     )  # fmt: skip
     parser.add_argument(
-        "--out", required=True, type=_parse_out, metavar="DIR",
+        "--out", type=_parse_out, metavar="DIR",
         help="where results go; of a single image it may be a file: .ome.tif or .zarr",
     )  # fmt: skip
     parser.add_argument("--model", default="nuclei", help="name or .safetensors file")
@@ -124,6 +126,8 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
         help="also write the nuclei as csv, geojson, rois or ome-tiff, with commas between them; "
         "with --track, as geff",
     )  # fmt: skip
+    add_store_flags(group)
+    add_decimal_comma_flag(group)
     add_result_flags(parser)
     group.add_argument(
         "--scheduler", metavar="ADDRESS",
@@ -186,13 +190,14 @@ def run_segment(args: argparse.Namespace) -> int:
     from ..io.locks import write_lock
 
     inputs = find_inputs(args.paths)
+    args.out = choose_out(args, inputs)
     if args.scene is not None:
         inputs = select_scene(inputs, args.scene)
     check_saved_formats(args)
     settings = _job_settings(args, inputs)
     output = _output_options(args, len(inputs))
     folder = args.out.parent if output.is_file else args.out
-    summary = Summary(None if output.is_file else folder / SUMMARY_FILE_NAME)
+    summary = Summary(None if output.is_file else folder / SUMMARY_FILE_NAME, args.decimal_comma)
     summary.check()
     check_writable(folder)
     alone = nullcontext() if summary.path is None else write_lock(summary.path)
@@ -242,6 +247,7 @@ def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSett
         exclude_border=args.exclude_border,
         outlines=outline_options(args, args.save),
         limits=args.limits,
+        ngff=args.ngff,
     )
 
 
@@ -264,7 +270,10 @@ def _output_options(args: argparse.Namespace, count: int) -> OutputOptions:
         kind = written
     if args.scheduler and kind == "tiff":
         raise UserError("A cluster writes OME-Zarr: with --scheduler take --format zarr.")
-    return OutputOptions(out, is_file, kind, bool(args.scheduler), tuple(args.save))
+    return OutputOptions(
+        out, is_file, kind, bool(args.scheduler), tuple(args.save),
+        into_image=args.into_image, decimal_comma=args.decimal_comma,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -296,8 +305,9 @@ def _segment_file(
     job: ImageJob | None = None
     try:
         job = open_job(item, settings, output)
+        check_into_image(job, output.into_image, overwrite)
         ended = run_with_bar(segment_job_steps(job, overwrite, compute), item.title)
-        save_formats(job, output.save, ended.skipped)
+        write_extras(job, output, ended, overwrite)
     except MemoryError:
         short = UserError("There is not enough memory: close other programs, or use --format zarr.")
         print_error(short, f"{item.title}: ")

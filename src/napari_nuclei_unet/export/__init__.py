@@ -2,6 +2,7 @@
 
 from .border import exclude_border
 from .geojson import OutlineOptions
+from .into_image import save_into_image
 from .read import read_result
 from .remeasure import MeasureOptions, measure_result
 from .result import Result
@@ -16,4 +17,5 @@ __all__ = [
     "measure_result",
     "read_result",
     "save",
+    "save_into_image",
 ]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..arrays.selection import DEFAULT_AXES
 from ..errors import UserError
+from ..io.image_labels import TABLE_IN_GROUP, find_labels_place
 from ..io.labels import LABELS_ENDING, read_labels, read_record
 from ..io.lazy_images import image_stem
 from ..io.ome_zarr import LabelsStore
@@ -38,7 +39,8 @@ def read_result(path: str | Path) -> Result:
     Result
         Labels of OME-Zarr are read when they are sliced. The table is that of
         ``<name>_nuclei.csv`` beside ``<name>_labels.ome.tif``, also if a spreadsheet has saved it
-        with semicolons and decimal commas; empty if there is none. Tracks are those of
+        with semicolons and decimal commas; empty if there is none. Labels in the OME-Zarr of their
+        image, ``image.ome.zarr/labels/<name>``, have it in their group. Tracks are those of
         ``<name>_tracks.csv``, or else of ``<name>_tracks.geff``.
 
     Raises
@@ -59,7 +61,12 @@ def read_result(path: str | Path) -> Result:
 
 
 def result_table_path(labels: Path) -> Path:
-    """Return the path of the table beside labels; it need not exist."""
+    """Return the path of the table of labels; it need not exist.
+
+    It is beside them, or of labels in an image in their group.
+    """
+    if find_labels_place(labels):
+        return labels / TABLE_IN_GROUP
     return labels.with_name(f"{result_stem(labels)}{TABLE_SUFFIX}")
 
 
@@ -72,7 +79,7 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
         If these are no tracks.
     """
     labels = Path(labels)
-    path = labels.with_name(f"{result_stem(labels)}{TRACKS_SUFFIX}")
+    path = result_folder(labels) / f"{result_stem(labels)}{TRACKS_SUFFIX}"
     if not path.is_file():
         graph = path.with_suffix(GEFF_SUFFIX)
         return read_geff(graph) if graph.is_dir() and is_geff_installed() else None
@@ -83,6 +90,28 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
             "back, or move it away."
         )
     return tracks
+
+
+def has_own_table(labels: Path) -> bool:
+    """Return whether labels have a table, with their nuclei and areas.
+
+    It may have been saved again by a spreadsheet, or measured in other images.
+    """
+    try:
+        result = read_result(labels)
+    except UserError:
+        return False
+    keys = [*result.lead, "label"]
+    if not {*keys, "area"} <= set(result.table):
+        return False
+    columns = result.table[[*keys, "area"]].itertuples(index=False, name=None)
+    areas = {tuple(key): area for *key, area in columns}
+    return all(
+        areas[(*position.values(), nucleus)] == count
+        for position, plane in result.planes()
+        for nucleus, count in zip(*np.unique(plane, return_counts=True), strict=True)
+        if nucleus
+    )
 
 
 def read_labels_of_result(path: str | Path) -> Result:
@@ -99,7 +128,15 @@ def read_labels_of_result(path: str | Path) -> Result:
 
 def result_stem(path: Path) -> str:
     """Return the name of labels, by which their other files are named."""
+    if place := find_labels_place(path):
+        return place.stem
     return image_stem(path).removesuffix(LABELS_ENDING)
+
+
+def result_folder(labels: Path) -> Path:
+    """Return the folder for other files of labels: beside them, or beside the image they are in."""
+    place = find_labels_place(labels)
+    return labels.parent if place is None else place.folder
 
 
 def _read_store(path: Path) -> Result:

@@ -32,7 +32,13 @@ FORMATS = {
 }
 
 
-def save(path: str | Path, result: Result, outlines: OutlineOptions = NUCLEI_ONLY) -> Path:
+def save(
+    path: str | Path,
+    result: Result,
+    outlines: OutlineOptions = NUCLEI_ONLY,
+    *,
+    decimal_comma: bool = False,
+) -> Path:
     """Save a result; a file of this name is replaced.
 
     Parameters
@@ -43,6 +49,8 @@ def save(path: str | Path, result: Result, outlines: OutlineOptions = NUCLEI_ONL
     result : Result
     outlines : OutlineOptions, optional
         Of GeoJSON; of no effect for other formats.
+    decimal_comma : bool, optional
+        Of a table: for spreadsheets that write numbers so, with semicolons between columns.
 
     Returns
     -------
@@ -64,12 +72,16 @@ def save(path: str | Path, result: Result, outlines: OutlineOptions = NUCLEI_ONL
     with atomic_write(path) as temporary:
         if write is write_geojson:
             write_geojson(temporary, result, outlines)
+        elif write is _write_csv:
+            _write_csv(temporary, result, decimal_comma)
         else:
             write(temporary, result)
     return path
 
 
-def save_with_table(path: str | Path, result: Result) -> tuple[Path, ...]:
+def save_with_table(
+    path: str | Path, result: Result, decimal_comma: bool = False
+) -> tuple[Path, ...]:
     """Save a result; labels with their table beside them, as :func:`read_result` finds it.
 
     Parameters
@@ -77,6 +89,8 @@ def save_with_table(path: str | Path, result: Result) -> tuple[Path, ...]:
     path : str or Path
         As in :func:`save`. If :func:`has_table_beside`, the table is saved, too.
     result : Result
+    decimal_comma : bool, optional
+        As in :func:`save`.
 
     Returns
     -------
@@ -90,10 +104,10 @@ def save_with_table(path: str | Path, result: Result) -> tuple[Path, ...]:
     """
     path = Path(path)
     if not has_table_beside(path):
-        return (save(path, result),)
+        return (save(path, result, decimal_comma=decimal_comma),)
     table = result_table_path(path)
     with atomic_write(path) as labels, atomic_write(table) as rows:
-        _write_csv(rows, result)
+        _write_csv(rows, result, decimal_comma)
         record = result.record
         if FINGERPRINT_KEY in record:  # or a run over its folder would compute it again
             record = record | {TABLE_CRC_KEY: file_crc32(rows)}
@@ -117,7 +131,7 @@ def is_ome_tiff(path: str | Path) -> bool:
     return _writer_for(Path(path).name) is write_ome_tiff
 
 
-def _writer_for(name: str) -> Callable[[Path, Result], None]:
+def _writer_for(name: str) -> Callable[..., None]:
     refused = REFUSED_CHARACTERS.search(name)
     if refused:
         raise UserError(f"File names cannot have {refused[0]!r} in them: choose another name.")
@@ -130,8 +144,9 @@ def _writer_for(name: str) -> Callable[[Path, Result], None]:
     return _WRITERS[extension]
 
 
-def _write_csv(path: Path, result: Result) -> None:
-    write_table(path, result.table if len(result.table.columns) else _ids_table(result))
+def _write_csv(path: Path, result: Result, decimal_comma: bool = False) -> None:
+    table = result.table if len(result.table.columns) else _ids_table(result)
+    write_table(path, table, decimal_comma=decimal_comma)
 
 
 def _ids_table(result: Result) -> pd.DataFrame:
@@ -144,7 +159,7 @@ def _ids_table(result: Result) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*result.lead, "label"])
 
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[..., None]] = {
     ".csv": _write_csv,
     ".geojson": write_geojson,
     ".zip": write_rois,

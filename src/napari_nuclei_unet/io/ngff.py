@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from .units import plane_micrometers
 
+NgffVersion = Literal["0.4", "0.5"]
+# The format of zarr that each version is written on.
+ZARR_FORMATS: dict[NgffVersion, Literal[2, 3]] = {"0.4": 2, "0.5": 3}
 # On zarr 2: what QuPath, Fiji and napari-ome-zarr all read.
-NGFF_VERSION = "0.4"
+DEFAULT_NGFF: NgffVersion = "0.4"
 NGFF_AXIS_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 
 
@@ -25,12 +29,15 @@ class LabelsGrid:
         Size of a pixel along each axis.
     units : tuple of (str or None)
         Of the scale: names of UDUNITS, such as "micrometer".
+    translation : tuple of float
+        Position of the first pixel along each axis, in these units; empty: 0.
     """
 
     shape: tuple[int, ...]
     axes: str
     scale: tuple[float, ...]
     units: tuple[str | None, ...]
+    translation: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {len(self.shape), len(self.axes), len(self.scale), len(self.units)}
@@ -52,21 +59,38 @@ class LabelsGrid:
         pairs = zip(self.axes, self.shape, strict=True)
         return tuple(-(-n // 2**level) if axis in "YX" else n for axis, n in pairs)
 
-    def to_ngff(self, name: str, levels: int) -> dict[str, Any]:
-        """Return the NGFF metadata of an image with this many levels."""
+    def to_ngff(self, name: str, levels: int, version: NgffVersion) -> dict[str, Any]:
+        """Return the NGFF metadata of an image with this many levels, as attributes of zarr."""
         axes = []
         for letter, unit in zip(self.axes, self.units, strict=True):
             kind = {"type": NGFF_AXIS_TYPES[letter]} if letter in NGFF_AXIS_TYPES else {}
             axes.append({"name": letter.lower(), **kind, **({"unit": unit} if unit else {})})
-        datasets = []
-        for level in range(levels):
-            # no translation: a pixel of a level has the centre of the pixel it was taken from
-            pairs = zip(self.axes, self.scale, strict=True)
-            scale = [size * 2**level if axis in "YX" else size for axis, size in pairs]
-            step = {"type": "scale", "scale": scale}
-            datasets.append({"path": str(level), "coordinateTransformations": [step]})
-        image = {"version": NGFF_VERSION, "name": name, "axes": axes, "datasets": datasets}
-        return {
-            "multiscales": [{**image, "type": "nearest"}],
-            "image-label": {"version": NGFF_VERSION},
-        }
+        datasets = [
+            {"path": str(level), "coordinateTransformations": self._transformations(level)}
+            for level in range(levels)
+        ]
+        image = {"name": name, "axes": axes, "datasets": datasets, "type": "nearest"}
+        if version == "0.4":
+            return {"multiscales": [{"version": version, **image}]}
+        return {"ome": {"version": version, "multiscales": [image]}}
+
+    def _transformations(self, level: int) -> list[dict[str, Any]]:
+        # the same translation: a pixel of a level has the centre of the pixel it was taken from
+        pairs = zip(self.axes, self.scale, strict=True)
+        scale = [size * 2**level if axis in "YX" else size for axis, size in pairs]
+        steps: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+        if any(self.translation):
+            steps.append({"type": "translation", "translation": list(self.translation)})
+        return steps
+
+
+def read_ngff(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the NGFF metadata among attributes of zarr: since 0.5 they are apart from others."""
+    return dict(attributes.get("ome", attributes))
+
+
+def with_ngff(attributes: Mapping[str, Any], **metadata: Any) -> dict[str, Any]:
+    """Return the attributes of zarr that change when NGFF metadata do."""
+    if "ome" not in attributes:
+        return metadata
+    return {"ome": {**attributes["ome"], **metadata}}

@@ -6,7 +6,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,15 +15,12 @@ import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
 
-from ..arrays.tiling import split_extent
 from ..errors import UserError
 from ..limits import DEFAULT_LIMITS
 from ..progress import Step
 from .labels import RECORD_KEY
-from .ngff import LabelsGrid
-
-# with zarr 2 what QuPath, Fiji and napari-ome-zarr all read
-BLOSC_COMPRESSOR: Any = {"id": "blosc", "cname": "zstd", "clevel": 5, "shuffle": 1, "blocksize": 0}
+from .ngff import DEFAULT_NGFF, ZARR_FORMATS, LabelsGrid, NgffVersion, read_ngff, with_ngff
+from .zarr_levels import add_level, convert_write_errors, list_chunk_boxes, read_every_second
 
 
 class LabelsStore:
@@ -52,6 +49,7 @@ class LabelsStore:
         dtype: DTypeLike,
         chunk: int = DEFAULT_LIMITS.chunk,
         overwrite: bool = False,
+        version: NgffVersion = DEFAULT_NGFF,
     ) -> LabelsStore:
         """Create a store of background, or open an existing one of the same kind.
 
@@ -66,6 +64,8 @@ class LabelsStore:
             Largest edge of a chunk, in pixels.
         overwrite : bool, optional
             Delete existing labels of this program; nothing else is ever deleted.
+        version : {"0.4", "0.5"}, optional
+            Of NGFF: 0.4 is written as zarr 2, 0.5 as zarr 3.
 
         Returns
         -------
@@ -79,18 +79,19 @@ class LabelsStore:
             If something else exists there, or it cannot be written.
         """
         path = Path(path)
-        with _convert_write_errors(path):
-            ours = _is_labels_store(path)
+        with convert_write_errors(path):
+            ours = is_labels_store(path)
             if not ours and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
                 raise UserError(f"{path} exists and holds something else: choose another name.")
             if ours and not overwrite:
                 store = cls.open_existing(path)
-                _check_grid(store, grid, np.dtype(dtype))
+                _check_same(store, grid, np.dtype(dtype), version)
                 return store
             aside = path.with_name(f".{uuid4().hex}.zarr")
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _create(aside, path.stem.removesuffix(".ome"), grid, np.dtype(dtype), chunk)
+                name = path.name.removesuffix(".zarr").removesuffix(".ome")
+                _create(aside, name, grid, np.dtype(dtype), chunk, version)
                 old = path.with_name(f".{uuid4().hex}.zarr")
                 if path.exists():
                     os.replace(path, old)  # at once: half of it would look complete
@@ -110,25 +111,31 @@ class LabelsStore:
             If there are none.
         """
         path = Path(path)
-        if not _is_labels_store(path):
+        if not is_labels_store(path):
             raise UserError(f"{path} holds no labels of this program: choose another folder.")
         return cls(path)
 
     @property
     def _image(self) -> dict[str, Any]:
         """NGFF metadata."""
-        images: Any = self._group.attrs["multiscales"]
-        return dict(images[0])
+        return dict(read_ngff(self._group.attrs)["multiscales"][0])
+
+    @property
+    def version(self) -> NgffVersion:
+        """Version of NGFF."""
+        return "0.5" if "ome" in self._group.attrs else "0.4"
 
     @property
     def grid(self) -> LabelsGrid:
         """Pixel grid at full resolution."""
         axes = self._image["axes"]
+        scale, *moved = self._image["datasets"][0]["coordinateTransformations"]
         return LabelsGrid(
             tuple(self.labels.shape),
             "".join(axis["name"].upper() for axis in axes),
-            tuple(self._image["datasets"][0]["coordinateTransformations"][0]["scale"]),
+            tuple(scale["scale"]),
             tuple(axis.get("unit") for axis in axes),
+            tuple(moved[0]["translation"]) if moved else (),
         )
 
     @property
@@ -171,8 +178,13 @@ class LabelsStore:
         """
         self._update_attributes({RECORD_KEY: {**self._stored_record, "finished": True}})
 
+    def write_source(self, image: str) -> None:
+        """Write which image the labels are of: its path, seen from here."""
+        about = {**read_ngff(self._group.attrs)["image-label"], "source": {"image": image}}
+        self._update_attributes(with_ngff(self._group.attrs, **{"image-label": about}))
+
     def _update_attributes(self, attributes: dict[str, Any]) -> None:
-        with _convert_write_errors(self.path):
+        with convert_write_errors(self.path):
             self._group.update_attributes(attributes)
 
     def write(self, place: tuple[int | slice, ...], values: NDArray[np.integer] | int) -> None:
@@ -189,14 +201,19 @@ class LabelsStore:
         UserError
             If the disk is full or missing.
         """
-        with _convert_write_errors(self.path):
+        with convert_write_errors(self.path):
             self.labels[place] = values
 
-    def build_pyramid(self) -> Iterator[Step]:
+    def build_pyramid(self, least: int = 1) -> Iterator[Step]:
         """Build, or rebuild, the smaller levels, down to the size of one chunk in Y and X.
 
         Each takes every second pixel of the one before, as labels have no mean. The levels are
         listed in the metadata only when all are complete. One step needs memory for four chunks.
+
+        Parameters
+        ----------
+        least : int, optional
+            Number of levels at least, with full resolution.
 
         Yields
         ------
@@ -209,42 +226,55 @@ class LabelsStore:
             If the disk is full or missing.
         """
         grid = self.grid
-        image = self._image
         edge, chunk = (
             max(n for axis, n in zip(grid.axes, lengths, strict=True) if axis in "YX")
             for lengths in (grid.shape, self.labels.chunks)
         )
-        count = 1
+        count = least
         while edge > chunk * 2 ** (count - 1):
             count += 1
-        self._update_attributes({"multiscales": grid.to_ngff(image["name"], 1)["multiscales"]})
+        self._write_levels(1)
         arrays = [self.labels]
-        with _convert_write_errors(self.path):
+        with convert_write_errors(self.path):
             for level in range(1, count):
-                chunks = tuple(self.labels.chunks)
-                arrays.append(_add(self._group, level, grid.level(level), chunks, self.labels))
-        total = sum(len(_chunk_boxes(array)) for array in arrays[1:])
+                chunks, dtype = tuple(self.labels.chunks), self.labels.dtype
+                smaller = replace(grid, shape=grid.level(level))
+                arrays.append(add_level(self._group, level, smaller, chunks, dtype))
+        total = sum(len(list_chunk_boxes(array)) for array in arrays[1:])
         done = 0
         for below, array in itertools.pairwise(arrays):
-            for box in _chunk_boxes(array):
-                with _convert_write_errors(self.path):
-                    array[box] = _read_every_second(below, box, grid.axes)
+            for box in list_chunk_boxes(array):
+                with convert_write_errors(self.path):
+                    array[box] = read_every_second(below, box, grid.axes)
                 done += 1
                 yield Step(done, total)
-        self._update_attributes({"multiscales": grid.to_ngff(image["name"], count)["multiscales"]})
+        self._write_levels(count)
+
+    def _write_levels(self, count: int) -> None:
+        """List so many levels in the metadata."""
+        ngff = read_ngff(self.grid.to_ngff(self._image["name"], count, self.version))
+        self._update_attributes(with_ngff(self._group.attrs, multiscales=ngff["multiscales"]))
 
 
-def _check_grid(store: LabelsStore, grid: LabelsGrid, dtype: np.dtype[Any]) -> None:
-    """Raise a UserError if a store has another grid or dtype."""
+def _check_same(
+    store: LabelsStore, grid: LabelsGrid, dtype: np.dtype[Any], version: NgffVersion
+) -> None:
+    """Raise a UserError if a store has another grid, dtype or version."""
     have = (store.grid.axes, store.grid.shape, store.labels.dtype)
     if have != (grid.axes, grid.shape, dtype):
         raise UserError(
             f"{store.path} holds labels of shape {have[1]} ({have[0]}, {have[2]}), not "
             f"{grid.shape} ({grid.axes}, {dtype}): choose another name or `overwrite` them."
         )
+    if store.version != version:
+        raise UserError(
+            f"{store.path} is of NGFF {store.version}, not {version}: choose another name or "
+            "`overwrite` it."
+        )
 
 
-def _is_labels_store(path: Path) -> bool:
+def is_labels_store(path: str | Path) -> bool:
+    """Return whether a folder is labels in OME-Zarr that this program wrote."""
     try:
         group = zarr.open_group(path, mode="r", use_consolidated=False)
         return isinstance(group.attrs[RECORD_KEY], dict) and isinstance(group["0"], zarr.Array)
@@ -252,54 +282,19 @@ def _is_labels_store(path: Path) -> bool:
         return False
 
 
-@contextmanager
-def _convert_write_errors(path: Path) -> Iterator[None]:
-    """Convert errors of writing to a folder to a :class:`UserError`."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"{path} cannot be written ({reason}): choose another folder or free some space."
-        ) from error
-
-
-def _create(path: Path, name: str, grid: LabelsGrid, dtype: np.dtype[Any], chunk: int) -> None:
+def _create(
+    path: Path,
+    name: str,
+    grid: LabelsGrid,
+    dtype: np.dtype[Any],
+    chunk: int,
+    version: NgffVersion,
+) -> None:
     """Create a store of background."""
     if dtype.kind not in "ui":
         raise ValueError(f"labels are integers, not {dtype}")
-    attributes = {**grid.to_ngff(name, 1), RECORD_KEY: {"finished": False}}
-    group = zarr.create_group(path, zarr_format=2, attributes=attributes)
-    _add(group, 0, grid.shape, grid.chunks(chunk), np.empty(0, dtype))
-
-
-def _add(
-    group: zarr.Group, level: int, shape: tuple[int, ...], chunks: tuple[int, ...], like: Any
-) -> Any:
-    """Add an empty level with the dtype of another array."""
-    return group.create_array(
-        str(level),
-        shape=shape,
-        dtype=like.dtype,
-        chunks=tuple(max(1, min(pair)) for pair in zip(chunks, shape, strict=True)),
-        compressors=BLOSC_COMPRESSOR,
-        fill_value=0,
-        order="C",
-        chunk_key_encoding={"name": "v2", "separator": "/"},
-        overwrite=True,
-    )
-
-
-def _chunk_boxes(array: Any) -> list[tuple[slice, ...]]:
-    """List the boxes of the chunks of an array."""
-    axes = zip(array.shape, array.chunks, strict=True)
-    return list(itertools.product(*(split_extent(slice(0, n), edge) for n, edge in axes)))
-
-
-def _read_every_second(below: Any, box: tuple[slice, ...], axes: str) -> NDArray[Any]:
-    """Read every second pixel of the level below for a chunk."""
-    factors = [2 if axis in "YX" else 1 for axis in axes]
-    pairs = list(zip(box, factors, strict=True))
-    # the part is read with step 1, which zarr does by whole chunks
-    part = below[tuple(slice(at.start * f, at.stop * f) for at, f in pairs)]
-    return np.asarray(part)[tuple(slice(None, None, f) for _, f in pairs)]
+    ngff = grid.to_ngff(name, 1, version)
+    about = with_ngff(ngff, **{"image-label": {"version": version}})
+    attributes = {**ngff, **about, RECORD_KEY: {"finished": False}}
+    group = zarr.create_group(path, zarr_format=ZARR_FORMATS[version], attributes=attributes)
+    add_level(group, 0, grid, grid.chunks(chunk), dtype)

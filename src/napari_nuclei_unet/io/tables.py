@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import UserError
+from .atomic import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 TABLE_SUFFIX, TRACKS_SUFFIX = "_nuclei.csv", "_tracks.csv"
 # Columns of classes end so; in their rows stands text such as "Ki67: positive".
 CLASS_SUFFIX = "_class"
+# How spreadsheets write tables where numbers have a decimal comma; options of pandas.
+DECIMAL_COMMA = {"sep": ";", "decimal": ","}
+# Of UTF-8: with it spreadsheets read a file as that.
+SPREADSHEET_ENCODING = "utf-8-sig"
+# Rows of a table that are converted at a time.
+CONVERTED_ROWS = 100_000
 
 
 def read_table(path: Path, **options: Any) -> Any:
@@ -23,7 +30,16 @@ def read_table(path: Path, **options: Any) -> Any:
     return pd.read_csv(path, **options)
 
 
-def read_saved_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def find_dialect(path: Path) -> dict[str, str]:
+    """Return the options of pandas by which a table is read: none, or those of decimal commas."""
+    with path.open(encoding="latin-1") as file:  # as any file is text in that
+        header = file.readline()
+    return DECIMAL_COMMA if header.count(";") > header.count(",") else {}
+
+
+def read_saved_table(
+    path: Path, columns: Sequence[str] | None = None, **options: Any
+) -> pd.DataFrame:
     """Read a table of this program; also one that a spreadsheet has saved again.
 
     Parameters
@@ -31,6 +47,8 @@ def read_saved_table(path: Path, columns: Sequence[str] | None = None) -> pd.Dat
     path : Path
     columns : sequence of str, optional
         That are needed, of those that there are; all, if not given.
+    **options
+        As of ``pandas.read_csv``.
 
     Raises
     ------
@@ -38,11 +56,10 @@ def read_saved_table(path: Path, columns: Sequence[str] | None = None) -> pd.Dat
         If it cannot be read.
     """
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline()
-        spreadsheet = {"sep": ";", "decimal": ","} if header.count(";") > header.count(",") else {}
         needed = None if columns is None else lambda name: name in columns
-        return read_table(path, encoding="utf-8-sig", usecols=needed, **spreadsheet)
+        return read_table(
+            path, encoding=SPREADSHEET_ENCODING, usecols=needed, **find_dialect(path), **options
+        )
     except ValueError as error:  # also what is no UTF-8, and rows of other lengths
         raise UserError(
             f"The table {path} cannot be read: {str(error).splitlines()[0]}."
@@ -54,6 +71,7 @@ def write_table(
     table: pd.DataFrame,
     header: bool = True,
     float_format: str | None = "%.9g",
+    decimal_comma: bool = False,
 ) -> None:
     """Write a table as CSV, without its index.
 
@@ -65,6 +83,8 @@ def write_table(
     header : bool, optional
     float_format : str or None, optional
         None: as few digits as tell a number from all others.
+    decimal_comma : bool, optional
+        For spreadsheets: numbers with a decimal comma, and semicolons between columns.
     """
     table.to_csv(
         file,
@@ -73,9 +93,30 @@ def write_table(
         float_format=float_format,
         na_rep="nan",
         lineterminator="\r\n",
-        encoding="utf-8",
+        encoding=SPREADSHEET_ENCODING if decimal_comma else "utf-8",
         errors="backslashreplace",  # bytes in names that are no UTF-8
+        **(DECIMAL_COMMA if decimal_comma else {}),
     )
+
+
+def rewrite_with_decimal_comma(path: Path) -> None:
+    """Write a table anew for spreadsheets, unless it is so; it may be larger than memory.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    if find_dialect(path):
+        return
+    parts = read_table(path, chunksize=CONVERTED_ROWS)
+    with (
+        parts,
+        atomic_write(path) as aside,
+        aside.open("w", newline="", encoding=SPREADSHEET_ENCODING) as out,
+    ):
+        for number, part in enumerate(parts):
+            write_table(out, part, header=number == 0, decimal_comma=True)
 
 
 def insert_position(table: pd.DataFrame, position: dict[str, int]) -> pd.DataFrame:

@@ -112,6 +112,41 @@ def delete_model(path: Path) -> None:
         raise UserError(f"{path} cannot be removed ({error.strerror}).") from error
 
 
+def import_model(path: Path, folder: Path, overwrite: bool = False) -> Path:
+    """Copy a model file into a folder, under its own name.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.safetensors`` file of this plugin; it is read completely and checked.
+    folder : Path
+    overwrite : bool, optional
+        Replace a model of this name; not one of the package.
+
+    Returns
+    -------
+    Path
+        The copy.
+
+    Raises
+    ------
+    UserError
+        If it is no model, its name is taken or that of a model of the package, or it cannot be
+        written.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.")
+    name = check_model_name(path.stem)
+    if _is_name_taken(folder, name) and not overwrite:
+        raise UserError(
+            f"There is a model '{name}' already: give the file another name, or `overwrite` it."
+        )
+    read_model(path)
+    to = folder / f"{name}{MODEL_SUFFIX}"
+    copy_from_library(path, to)
+    return to
+
+
 def copy_into_library(path: Path, folder: Path) -> Path:
     """Copy a model file into a folder, under its name or the next free one.
 

@@ -12,6 +12,7 @@ from ...arrays.axes import CHANNEL_NAMES
 from ...errors import UserError
 from ..channel_names import read_ngff_channel_names
 from ..lazy_images import LazyArray, LazyImage, check_level, check_scene
+from ..ngff import read_ngff
 from ..read_errors import convert_decoder_errors
 
 SUFFIXES = (".zarr",)
@@ -79,49 +80,51 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
         raise UserError(f"{path} is no OME-Zarr: choose the folder of one.")
     with convert_decoder_errors(path, MemoryError):
         node = zarr.open(path, mode="r")
-        metadata = _ngff(node)
+        metadata = read_ngff(node.attrs)
         if isinstance(node, zarr.Array) or "multiscales" in metadata:
-            return [(_name(path), path)]
+            return [(name_zarr(path), path)]
         if "plate" in metadata:
             images = list(_iter_fields(path, metadata["plate"]["wells"]))
         else:
             numbers = (p.name for p in path.iterdir() if p.name.isdecimal() and is_zarr(p))
             images = [(number, path / number) for number in sorted(numbers, key=int)]
             images = [
-                (name, at) for name, at in images if "multiscales" in _ngff(zarr.open(at, mode="r"))
+                (name, at)
+                for name, at in images
+                if "multiscales" in read_ngff(zarr.open(at, mode="r").attrs)
             ]
     if not images:
         raise UserError(f"{path} holds no OME-Zarr image: choose another folder.")
     return images
 
 
-def _ngff(node: Any) -> dict[str, Any]:
-    """Return the NGFF metadata; since 0.5 they are separate from other attributes."""
-    attributes = dict(node.attrs)
-    return dict(attributes.get("ome", attributes))
-
-
 def _iter_fields(plate: Path, wells: list[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
     for name in (well["path"] for well in wells):
         if is_zarr(plate / name):
-            for image in _ngff(zarr.open(plate / name, mode="r"))["well"]["images"]:
+            for image in read_ngff(zarr.open(plate / name, mode="r").attrs)["well"]["images"]:
                 field = f"{name}/{image['path']}"
                 if is_zarr(plate / field):
                     yield field, plate / field
 
 
-def _name(path: Path) -> str:
-    """Return the name of an image, with its path in the outermost folder of zarr."""
-    path = path.absolute()
-    top = path
+def find_outer_zarr(path: str | Path) -> Path:
+    """Return the outermost folder of zarr around a folder of zarr, such as its plate."""
+    top = Path(path).absolute()
     while is_zarr(top.parent):
         top = top.parent
-    return "_".join([top.stem.removesuffix(".ome"), *path.relative_to(top).parts])
+    return top
+
+
+def name_zarr(path: str | Path) -> str:
+    """Return the name of an image, with its path in the outermost folder of zarr."""
+    top = find_outer_zarr(path)
+    inside = Path(path).absolute().relative_to(top).parts
+    return "_".join([top.stem.removesuffix(".ome"), *inside])
 
 
 def _open_zarr(path: Path, level: int) -> LazyImage:
     node = zarr.open(path, mode="r")
-    metadata = _ngff(node)
+    metadata = read_ngff(node.attrs)
     if isinstance(node, zarr.Array):
         check_level(path, level, 1)
         return _open_array(node, path)
@@ -140,7 +143,7 @@ def _open_zarr(path: Path, level: int) -> LazyImage:
     if not len(letters) == len(scale):
         raise ValueError(f"{len(letters)} axes are named for {len(scale)}")
     return LazyImage(
-        LazyArray(array, range(len(scale)), path), letters, tuple(scale), units, _name(path),
+        LazyArray(array, range(len(scale)), path), letters, tuple(scale), units, name_zarr(path),
         read_ngff_channel_names(metadata),
     )  # fmt: skip
 
@@ -160,7 +163,7 @@ def _open_array(array: zarr.Array[Any], path: Path) -> LazyImage:
         letters if known and letters.isalpha() else None,
         (1.0,) * count,
         (None,) * count,
-        _name(path),
+        name_zarr(path),
         is_rgb=is_rgb,
     )
 

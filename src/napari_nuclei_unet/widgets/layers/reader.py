@@ -26,9 +26,9 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
     """
     # readers of files are imported when they are needed: napari starts faster
     from ...io.labels import read_record
-    from ...io.readers.ome_zarr import is_zarr
+    from ...io.ome_zarr import is_labels_store
 
-    if isinstance(path, list) or not (is_zarr(path) or read_record(path) is not None):
+    if isinstance(path, list) or not (is_labels_store(path) or read_record(path) is not None):
         return None
     return read_layers
 

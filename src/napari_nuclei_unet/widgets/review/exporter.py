@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
@@ -15,6 +16,7 @@ from ...io.paths import sanitize_name
 from ..common.controller import Controller, Task
 from ..common.notify import describe_error, report_user_errors
 from ..layers.metadata_keys import LABELS_LAYER_ENDING
+from .into_image import SaveIntoImageTask, find_image_group
 from .measure_task import MeasureTask, is_too_large
 from .save_task import DEFAULT_FILE_STEM, SaveTask
 from .target_form import LABELS_NEEDED, ReviewTarget, TargetForm
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 # A longer end of a name after a dot is no suffix, as in "3.control_cells".
 MAX_SUFFIX_LENGTH = 7
+# A file type of the dialog beside those of ``export.FORMATS``.
+DECIMAL_COMMA_TITLE = "Table for spreadsheets with decimal comma (CSV)"
 SAVING_ANOTHER_FILE = "Another file is being saved: save again when that is done."
 
 
@@ -35,11 +39,12 @@ class SaveRequest:
     ----------
     target : ReviewTarget
         The labels, and the image from which they are measured.
-    path : str
+    create_task : callable
+        Returns what saves them.
     """
 
     target: ReviewTarget
-    path: str
+    create_task: Callable[[], SaveTask]
 
 
 class LabelsExporter(QObject):
@@ -105,7 +110,7 @@ class LabelsExporter(QObject):
             if task.layer != request.target.labels:  # others were measured when it was requested
                 self._measure(request.target, request)
             elif task.is_measured:
-                self._save(task.layer, request.path)
+                self._save(request.create_task)
         self.finished.emit()
 
     def _start(self, controller: Controller, task: Task) -> None:
@@ -126,7 +131,8 @@ class LabelsExporter(QObject):
         if layer is None:
             self.message.emit(LABELS_NEEDED)
             return
-        kinds = [f"{title} (*{suffix})" for suffix, title in FORMATS.items()]
+        titles = [*FORMATS.items(), (".csv", DECIMAL_COMMA_TITLE)]
+        kinds = [f"{title} (*{suffix})" for suffix, title in titles]
         path, kind = QFileDialog.getSaveFileName(
             self._parent,
             "Save nuclei",
@@ -135,10 +141,11 @@ class LabelsExporter(QObject):
         )
         if not path:
             return
-        suffix = next((suffix for suffix, title in FORMATS.items() if kind.startswith(title)), "")
+        suffix = next((suffix for suffix, title in titles if kind.startswith(title)), "")
         target = add_suffix(path, suffix)
+        is_comma = kind.startswith(DECIMAL_COMMA_TITLE)
         if all(one == path or self._may_write(one) for one in _list_written(target)):
-            self.save(target)
+            self.save(target, decimal_comma=is_comma)
 
     def _may_write(self, path: str) -> bool:
         """Ask whether to replace a file that the dialog did not check, if it exists."""
@@ -149,28 +156,57 @@ class LabelsExporter(QObject):
         )
         return button == QMessageBox.StandardButton.Yes
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, decimal_comma: bool = False) -> None:
         """Save the labels, or their table, once they are measured as they are now.
 
         Parameters
         ----------
         path : str or Path
             Its extension selects the format: ``export.FORMATS``.
+        decimal_comma : bool, optional
+            As in ``export.save``.
         """
         target = self._target.value()
         if target.labels is None:
             self.message.emit(LABELS_NEEDED)
-        elif is_too_large(target.labels):
-            self._save(target.labels, str(path))  # their table was made with them
-        else:
-            self._measure(target, SaveRequest(target, str(path)))
+            return
+        self._save_measured(
+            target, partial(SaveTask, self._viewer, target.labels, str(path), decimal_comma)
+        )
 
-    def _save(self, layer: Labels, path: str) -> None:
+    def save_into_image(self, name: str, overwrite: bool = False) -> None:
+        """Save the labels into the OME-Zarr of their image, once they are measured.
+
+        Parameters
+        ----------
+        name : str
+            Of the labels in the image.
+        overwrite : bool, optional
+            Replace labels of this name.
+        """
+        from ...io.image_labels import check_name
+
+        target = self._target.value()
+        with report_user_errors(self.message.emit):
+            image = find_image_group(target)
+            check_name(image, name, overwrite)
+            assert target.labels is not None  # or there is no image
+            task = partial(SaveIntoImageTask, self._viewer, target.labels, image, name, overwrite)
+            self._save_measured(target, task)
+
+    def _save_measured(self, target: ReviewTarget, create_task: Callable[[], SaveTask]) -> None:
+        """Save, once the labels are measured as they are now."""
+        if target.labels is not None and is_too_large(target.labels):
+            self._save(create_task)  # their table was made with them
+        else:
+            self._measure(target, SaveRequest(target, create_task))
+
+    def _save(self, create_task: Callable[[], SaveTask]) -> None:
         if not self.saving.is_idle:
             self.message.emit(SAVING_ANOTHER_FILE)
             return
         with report_user_errors(self.message.emit):
-            self._start(self.saving, SaveTask(self._viewer, layer, path))
+            self._start(self.saving, create_task())
 
 
 def suggest_file_name(layer_name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
@@ -30,25 +30,6 @@ if TYPE_CHECKING:
 DEFAULT_FILE_STEM = "nuclei"
 
 
-def save_steps(path: str, result: Result) -> Generator[Step, Stop, tuple[tuple[Path, ...], bool]]:
-    """Write a file, or labels and their table, and return whether labels stayed the same.
-
-    It runs in the thread. Pixels are compared, as scripts that write into an array send no event.
-    """
-    # formats of files are imported when they are needed: the dock opens faster
-    from ...export.result import with_shapes
-    from ...export.save import has_table_beside, is_ome_tiff, save_with_table
-
-    yield Step(0, 1)
-    in_memory = isinstance(result.labels, np.ndarray)
-    checksum = array_crc32(result.labels) if in_memory else 0
-    has_table = has_table_beside(path) or not is_ome_tiff(path)
-    if has_table and math.prod(result.labels.shape) <= MAX_MEASURED_PIXELS:
-        result = with_shapes(result)
-    saved = save_with_table(path, result)
-    return saved, not in_memory or array_crc32(result.labels) == checksum
-
-
 class SaveTask(Task):
     """Saves labels, or their table, as they were measured.
 
@@ -58,37 +39,69 @@ class SaveTask(Task):
     layer : napari.layers.Labels
     path : str
         Its extension selects the format: ``export.FORMATS``.
+    decimal_comma : bool, optional
+        As in ``export.save``.
     """
 
     begins = "Saving …"
 
-    def __init__(self, viewer: ViewerModel, layer: Labels, path: str) -> None:
+    def __init__(
+        self, viewer: ViewerModel, layer: Labels, path: str, decimal_comma: bool = False
+    ) -> None:
         self.title = f"Saving {layer.name}"
         self._state, self._path = LabelsState.of(layer), path
         self._result, self._revision = build_export_result(viewer, layer), self._state.revision
+        self._decimal_comma = decimal_comma
+        self._name = Path(path).name  # in messages
 
-    def steps(self) -> Generator[Step, Stop, tuple[tuple[Path, ...], bool]]:
-        """Write the file; runs in the thread."""
-        return (yield from save_steps(self._path, self._result))
+    def steps(self) -> Generator[Step, Stop, bool]:
+        """Write the file; runs in the thread, and returns whether the labels stayed the same.
+
+        Their pixels are compared, as scripts that write into an array in memory send no event.
+        """
+        yield Step(0, 1)
+        labels = self._result.labels
+        in_memory = isinstance(labels, np.ndarray)
+        checksum = array_crc32(labels) if in_memory else 0
+        yield from self.write_steps()
+        return not in_memory or array_crc32(labels) == checksum
+
+    def write_steps(self) -> Generator[Step, Stop, Any]:
+        """Write the file."""
+        # formats of files are imported when they are needed: the dock opens faster
+        from ...export.save import has_table_beside, is_ome_tiff, save_with_table
+
+        has_table = has_table_beside(self._path) or not is_ome_tiff(self._path)
+        result = measure_shapes(self._result) if has_table else self._result
+        saved = save_with_table(self._path, result, self._decimal_comma)
+        self._name = " and ".join(path.name for path in saved)
+        yield Step(1, 1)
 
     def show_error(self, error: Exception) -> None:
         """Show why it has failed: outlines of labels that change while they are drawn break."""
         if self._state.revision != self._revision:
-            show_warning(_changed_message(Path(self._path)))
+            show_warning(self._changed_message)
         else:
             super().show_error(error)
 
-    def on_result(self, saved: tuple[tuple[Path, ...], bool]) -> None:
+    def on_result(self, is_unchanged: bool) -> None:
         """Report what was saved, and whether that is still true."""
-        paths, is_unchanged = saved
         if is_unchanged and self._state.revision == self._revision:
-            self.message = f"Saved {' and '.join(path.name for path in paths)}"
+            self.message = f"Saved {self._name}"
         else:
-            self.message = _changed_message(paths[0])
+            self.message = self._changed_message
+
+    @property
+    def _changed_message(self) -> str:
+        return f"The labels were changed while {self._name} was saved: save it again."
 
 
-def _changed_message(path: Path) -> str:
-    return f"The labels were changed while {path.name} was saved: save it again."
+def measure_shapes(result: Result) -> Result:
+    """Return a result with lengths in pixels and micrometers, unless measuring takes minutes."""
+    from ...export.result import with_shapes
+
+    is_small = math.prod(result.labels.shape) <= MAX_MEASURED_PIXELS
+    return with_shapes(result) if is_small else result
 
 
 def build_export_result(viewer: ViewerModel, layer: Labels) -> Result:

@@ -24,6 +24,7 @@ from ..common.dock_button import DockButton
 from ..common.key_bindings import KeyBindings, unwrap_proxy
 from .compare_panel import ComparePanel
 from .exporter import LabelsExporter
+from .into_image import IntoImageButton
 from .queue import ReviewQueue
 from .target_form import TargetForm
 from .tools import EditToolbar
@@ -89,6 +90,7 @@ class ReviewWidget(ScrollableForm):
             "save", "Save …", "A table, outlines for QuPath or Fiji, or the labels as OME-TIFF."
         )
         save.clicked.connect(self._exporter.ask)
+        into_image = IntoImageButton(self.target_form, self._exporter, self)
         hint = "Open the table of the nuclei, with a histogram, below the image."
         table = DockButton(self._viewer, "Nuclei table", "Table", hint, below_canvas=True)
         self.set_parts(
@@ -96,7 +98,7 @@ class ReviewWidget(ScrollableForm):
             _group("Correct", self._edit_toolbar),
             _group("Review", self._queue),
             self._text,
-            create_row(measure, save, table),
+            create_row(measure, save, into_image, table),
             create_section("compare_section", "Compare with another layer", self.compare_panel),
         )
 
@@ -141,14 +143,27 @@ class ReviewWidget(ScrollableForm):
         """Measure all nuclei, as a click on the button does."""
         self._exporter.measure()
 
-    def save(self, path: Any) -> None:
+    def save(self, path: Any, decimal_comma: bool = False) -> None:
         """Save to a file; its extension selects the format: ``export.FORMATS``.
 
         Parameters
         ----------
         path : str or Path
+        decimal_comma : bool, optional
+            Of a table: for spreadsheets that write numbers so.
         """
-        self._exporter.save(path)
+        self._exporter.save(path, decimal_comma)
+
+    def save_into_image(self, name: str = "nuclei", overwrite: bool = False) -> None:
+        """Save into the OME-Zarr of the image, as ``labels/<name>``.
+
+        Parameters
+        ----------
+        name : str, optional
+        overwrite : bool, optional
+            Replace labels of this name.
+        """
+        self._exporter.save_into_image(name, overwrite)
 
     def compare(self) -> None:
         """Compare the two layers of the panel, as a click on its button does."""

@@ -1,0 +1,36 @@
+"""What ``segment`` writes beside its results, if it is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._into_image import write_into_image
+from ._results import save_formats
+
+if TYPE_CHECKING:
+    from ..batch.job import ImageJob
+    from ..batch.outputs import Outcome, OutputOptions
+
+
+def write_extras(job: ImageJob, output: OutputOptions, ended: Outcome, overwrite: bool) -> None:
+    """Write a result in other formats and into its image, and its tables for spreadsheets.
+
+    Raises
+    ------
+    UserError
+        If something cannot be written.
+    """
+    save_formats(job, output.save, ended.skipped, output.decimal_comma)
+    if ended.failed:
+        return  # such a result is done again
+    if output.decimal_comma:
+        _rewrite_tables(job)
+    write_into_image(job.results.labels, job.path, output.into_image, overwrite)
+
+
+def _rewrite_tables(job: ImageJob) -> None:
+    # in the function, so that --help does not load pandas
+    from ..io.tables import rewrite_with_decimal_comma
+
+    for table in job.tables:
+        rewrite_with_decimal_comma(table)

@@ -1,0 +1,69 @@
+"""Levels of OME-Zarr: arrays of zarr that are written and read chunk by chunk."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from ..arrays.tiling import split_extent
+from ..errors import UserError
+from .ngff import LabelsGrid
+
+# What QuPath, Fiji and napari-ome-zarr all read, in the words of each format of zarr.
+COMPRESSORS: dict[int, Any] = {
+    2: {"id": "blosc", "cname": "zstd", "clevel": 5, "shuffle": 1, "blocksize": 0},
+    3: BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"),
+}
+
+
+@contextmanager
+def convert_write_errors(path: Path) -> Iterator[None]:
+    """Convert errors of writing to a folder to a :class:`UserError`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{path} cannot be written ({reason}): choose another folder or free some space."
+        ) from error
+
+
+def add_level(
+    group: zarr.Group, level: int, grid: LabelsGrid, chunks: tuple[int, ...], dtype: np.dtype[Any]
+) -> Any:
+    """Add an empty level with a grid of its shape."""
+    is_v2 = group.metadata.zarr_format == 2
+    return group.create_array(
+        str(level),
+        shape=grid.shape,
+        dtype=dtype,
+        chunks=tuple(max(1, min(pair)) for pair in zip(chunks, grid.shape, strict=True)),
+        compressors=COMPRESSORS[group.metadata.zarr_format],
+        fill_value=0,
+        chunk_key_encoding={"name": "v2" if is_v2 else "default", "separator": "/"},
+        dimension_names=None if is_v2 else list(grid.axes.lower()),
+        overwrite=True,
+    )
+
+
+def list_chunk_boxes(array: Any) -> list[tuple[slice, ...]]:
+    """List the boxes of the chunks of an array."""
+    axes = zip(array.shape, array.chunks, strict=True)
+    return list(itertools.product(*(split_extent(slice(0, n), edge) for n, edge in axes)))
+
+
+def read_every_second(below: Any, box: tuple[slice, ...], axes: str) -> NDArray[Any]:
+    """Read every second pixel of the level below for a chunk."""
+    factors = [2 if axis in "YX" else 1 for axis in axes]
+    pairs = list(zip(box, factors, strict=True))
+    # the part is read with step 1, which zarr does by whole chunks
+    part = below[tuple(slice(at.start * f, at.stop * f) for at, f in pairs)]
+    return np.asarray(part)[tuple(slice(None, None, f) for _, f in pairs)]
