@@ -65,7 +65,8 @@ def add_models_command(commands: Commands) -> None:
 def run_models(args: argparse.Namespace) -> int:
     """List the models, or copy one."""
     if args.export:
-        print(_export(*args.export, args.overwrite))
+        name, file = args.export
+        print(_export(name, Path(file), args.overwrite))
         return 0
     if args.import_file:
         added = import_model(args.import_file, model_folder(), args.overwrite)
@@ -87,9 +88,9 @@ def run_models(args: argparse.Namespace) -> int:
     return 0 if is_whole else 2
 
 
-def _export(name: str, file: str, overwrite: bool) -> Path:
+def _export(name: str, to: Path, overwrite: bool) -> Path:
     """Copy a model to a file, and return its path."""
-    path, to = find_model_path(name), Path(file)
+    path = find_model_path(name)
     if to.is_dir():
         to = to / f"{path.stem}{MODEL_SUFFIX}"
     if to.suffix.lower() != MODEL_SUFFIX:
