@@ -31,7 +31,7 @@ def adopt_saved_table(table: FeaturesTable) -> None:
     names = [name.lower() for name in layer.axis_labels[:-2]]
     for position in np.ndindex(*lengths):
         index: LabelsIndex = (*position, slice(None), slice(None))
-        source = create_labels_measurement_source(layer, index, None, None)
+        source = create_labels_measurement_source(layer, index)
         columns = {
             name: at + start
             for name, at, start in zip(names, position, starts, strict=True)
