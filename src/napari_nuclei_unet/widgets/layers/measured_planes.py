@@ -10,6 +10,7 @@ from napari.layers import Labels, Layer
 
 from ...errors import UserError
 from ...io.units import to_micrometers
+from ...labels.column_units import find_column_unit
 from .geometry import full_resolution_data, hidden_axes
 from .label_ids import LabelsIndex, index_plane_axes
 from .labels_state import LabelsState
@@ -74,3 +75,16 @@ def length_unit(layer: Layer, axes: tuple[int, int]) -> str:
     if names == {"pixel"}:
         return "px" if pixel_spacing(layer, axes) == (1, 1) else ""
     return f"{layer.units[axes[0]]:~P}" if len(names) == 1 else ""
+
+
+def list_column_units(layer: Labels) -> dict[str, str]:
+    """Return the signs of the units of the columns that were measured in a layer, by name.
+
+    Columns of others may be in any unit.
+    """
+    planes = list(LabelsState.of(layer).features.planes.values())
+    if not planes:
+        return {}
+    unit = length_unit(layer, index_plane_axes(planes[0].index))
+    units = {name: find_column_unit(name, unit) for plane in planes for name in plane.rows}
+    return {name: sign for name, sign in units.items() if sign}

@@ -137,8 +137,8 @@ class MeasureForm(QWidget):
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow(self._list)
-        form.addRow("Ring", create_row(self._ring, self._unit.native, self._cells))
-        form.addRow("Neighbours", self._neighbours)
+        form.addRow("Ring", create_row(self._ring, self._unit.native))
+        form.addRow("Neighbours", create_row(self._neighbours, self._cells))
 
     def value(self) -> MeasureChoice:
         """Return what is measured."""
