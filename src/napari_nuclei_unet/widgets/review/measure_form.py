@@ -164,7 +164,8 @@ class MeasureForm(QWidget):
         """Return how many channels are ticked, as text."""
         fitting = [one for one in self._offered if not one.misfit]
         count = sum(map(self._is_chosen, fitting))
-        return f"Measure in {count} of {len(fitting)} channels" if fitting else "Measure in"
+        noun = "channel" if len(fitting) == 1 else "channels"
+        return f"Measure in {count} of {len(fitting)} {noun}" if fitting else "Measure in"
 
     def refresh(self, *_: object) -> None:
         """Update the channels offered."""
