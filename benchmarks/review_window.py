@@ -70,6 +70,14 @@ def main() -> None:
     choices = [ColumnChoice("area", ValueLimits(low=400 + 10 * n)) for n in range(RUNS)]
     moves = [timed(lambda choice=choice: form.set_value(choice)) for choice in choices]
     show("limits of the histogram", moves, WANTED["limits"])
+    middle = float(layer.features["area"].median())
+    form.set_value(ColumnChoice("area", ValueLimits(low=middle)))
+    deletes, undone = [], []
+    for _ in range(3):  # half of the nuclei
+        deletes.append(timed(lambda: opened[0].delete(inside=True)))
+        undone.append(timed(layer.undo))
+    show("deleting by limits", deletes)
+    show("undo of it", undone)
     opened[0].parent().destroyOnClose()
     for name, acts in corrections(review, layer).items():
         times, undone = [], []

@@ -10,9 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import napari
+import numpy as np
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QApplication, QCheckBox, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QCheckBox,
+    QLabel,
+    QListWidget,
+    QPushButton,
+    QWidget,
+)
 from superqt import QCollapsible
 
 from napari_nuclei_unet.widgets.table.column_form import ColumnChoice
@@ -108,6 +117,36 @@ def table() -> None:
     save(viewer, "table")
 
 
+def measure() -> None:
+    """Show a second channel, made up, that is measured, and the nuclei above a limit."""
+    viewer, widget = opened("fluorescence_small")
+    click(widget, "segment")
+    wait_for_end(widget)
+    labels = viewer.layers[-1]
+    rng = np.random.default_rng(0)
+    brightness = rng.uniform(10, 200, labels.data.max() + 1)
+    pixels = np.where(labels.data, brightness[labels.data], 8) + rng.normal(0, 4, labels.data.shape)
+    viewer.layers[0].name = "DAPI"
+    viewer.add_image(pixels, name="Ki67", colormap="green", blending="additive", visible=False)
+    viewer.layers.selection.active = labels
+    for layer in viewer.layers:
+        layer.scale, layer.units = (0.325, 0.325), ("um", "um")
+    click(widget, "open_review_nuclei")
+    review = viewer.window.dock_widgets["Review nuclei (napari-nuclei-unet)"]
+    review.findChild(QCollapsible, "measure_section").expand(animate=False)
+    offered = review.findChild(QListWidget, "measure_in")
+    for row in range(offered.count()):
+        offered.item(row).setCheckState(Qt.CheckState.Checked)
+    review.measure()
+    while review.state.name != "IDLE":
+        pause(100)
+    click(review, "open_nuclei_table")
+    shown = viewer.window.dock_widgets["Nuclei table (napari-nuclei-unet)"]
+    pause(1000)
+    shown.column_form.set_value(ColumnChoice("mean_intensity_Ki67", ValueLimits(low=80)))
+    save(viewer, "measure")
+
+
 def region() -> None:
     """Show what was found inside two shapes."""
     viewer, widget = opened("histology_pink_purple")
@@ -169,5 +208,6 @@ def pause(milliseconds: int) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:  # a user without models, who keeps none of these
         os.environ["NUCLEI_UNET_HOME"] = home
-        for picture in (segmented, settings, tuned, region, review, table, trained):
+        pictures = (segmented, settings, tuned, region, review, table, measure, trained)
+        for picture in pictures:
             picture()

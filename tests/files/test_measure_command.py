@@ -96,6 +96,17 @@ def test_a_channel_of_ome_zarr_is_found_by_its_name(folder):
     assert "mean_intensity_DAPI" not in table
 
 
+def test_classes_of_a_channel_stay(folder):
+    path = folder / "cells_nuclei.csv"
+    table = pd.read_csv(path)
+    classes = [f"Ki67: {sign}" for sign in ("positive", "negative", "positive")]
+    table.assign(mean_intensity_Ki67_class=classes, mean_of_mine=1.0).to_csv(path, index=False)
+    assert measure(folder) == 0
+    after = pd.read_csv(path)
+    assert after["mean_intensity_Ki67_class"].tolist() == classes
+    assert (after["mean_of_mine"] == 1).all()
+
+
 def test_several_images_give_columns_with_their_names(folder):
     for name in ("red", "green"):
         tifffile.imwrite(folder / f"{name}.tif", np.full(SHAPE, len(name), np.uint8))

@@ -6,7 +6,8 @@ import pytest
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QPushButton
+from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QPushButton, QTabWidget
+from superqt import QCollapsible
 
 from napari_nuclei_unet.widgets.table.column_form import ColumnChoice
 from napari_nuclei_unet.widgets.table.column_summary import ValueLimits
@@ -49,6 +50,26 @@ def test_review_opens_the_table_below_the_canvas_of_a_small_screen(opened):
     review = viewer.window.dock_widgets[f"Review nuclei ({PLUGIN})"]
     review.findChild(QPushButton, "open_nuclei_table").click()  # once more
     assert viewer.window.dock_widgets[f"Nuclei table ({PLUGIN})"] is table
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_nothing_makes_the_window_of_a_small_screen_larger(opened, theme):
+    viewer, layer, table = opened
+    viewer.theme = theme
+    viewer.add_image(np.zeros(layer.data.shape), name="a channel with a rather long name")
+    viewer.add_shapes([[[5, 5], [5, 50], [50, 50], [50, 5]]], name="regions")
+    viewer.layers.selection.active = layer
+    review = viewer.window.dock_widgets[f"Review nuclei ({PLUGIN})"]
+    review.findChild(QCollapsible, "measure_section").expand(animate=False)
+    table.column_form.set_value(ColumnChoice("area", ValueLimits(low=500)))
+    for tab in (1, 0):
+        table.findChild(QTabWidget, "table_tabs").setCurrentIndex(tab)
+        QApplication.processEvents()
+    main = table.window()
+    assert main.width() <= 1280
+    assert main.height() <= 720
+    assert dock_of(table).height() <= 300
+    assert table.column_form.histogram.height() >= 50
 
 
 def test_a_table_that_is_closed_leaves_the_labels_their_colours(qtbot, opened):

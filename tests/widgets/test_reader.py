@@ -90,6 +90,23 @@ def test_columns_of_others_come_back_and_are_saved_again(qtbot, viewer, review, 
     np.testing.assert_allclose(again["area_um2"], labels.features["area"])
 
 
+def test_columns_of_others_can_be_written_again_tomorrow(viewer, run):
+    path = run(discs((90, 120), CENTRES), "YX")
+    table = path.with_name("cells_nuclei.csv")
+    classes = pd.read_csv(table).assign(area_class=["a", "b", "c"], score=[1.0, 2.0, 3.0])
+    classes.to_csv(table, index=False)
+    labels = add(viewer, path)
+    assert LabelsState.of(labels).features.planes
+    changed = {"area_class": ["x", "y", "z"], "score": [4.0, 5.0, 6.0]}
+    labels.features = labels.features.assign(**changed)
+    labels.fill((20, 25), 9)
+    after = labels.features.sort_values("centroid_y", kind="stable")
+    assert set(after["area_class"].dropna()) == {"y", "z"}
+    assert after["score"].dropna().tolist() == [5, 6]
+    labels.undo()
+    assert labels.features["score"].tolist() == [4, 5, 6]
+
+
 def test_states_come_back_and_edits_go_on(qtbot, viewer, review, run, tmp_path):
     labels = add(viewer, run(discs((90, 120), CENTRES), "YX"))
     viewer.layers.selection.active = labels

@@ -26,6 +26,7 @@ from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.features import FeaturesTable
 from napari_nuclei_unet.widgets.review.exporter import add_suffix, suggest_file_name
+from napari_nuclei_unet.widgets.review.measure_form import MeasureChoice
 from napari_nuclei_unet.widgets.review.measure_task import (
     LABELS_CHANGED_WHILE_MEASURING,
     MeasureTask,
@@ -634,7 +635,7 @@ def test_labels_that_are_edited_while_they_are_measured_are_told(qtbot, labels, 
 
 
 def test_what_a_script_writes_while_labels_are_measured_is_told(viewer, labels):
-    task = MeasureTask(viewer, labels, None)
+    task = MeasureTask(viewer, labels, None, MeasureChoice())
     measured = run(task.steps())
     labels.data[80:85, 100:110] = 7  # napari has no event of it
     task.on_result(measured)

@@ -75,7 +75,7 @@ def test_one_state_for_each_layer_that_ends_with_it(qtbot):
 def test_labels_that_are_removed_are_not_measured(qtbot, deleted):
     layer = Labels(np.zeros((9, 9), np.int32))
     queue, told = LabelsState.of(layer).features.queue, []
-    source = create_labels_measurement_source(layer, PLANE, None, None)
+    source = create_labels_measurement_source(layer, PLANE)
     queue.put(UnmeasuredPlane(PLANE, source, source), 0 if deleted else 20)
     del layer, source
     gc.collect()

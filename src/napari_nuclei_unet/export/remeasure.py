@@ -15,9 +15,8 @@ from ..arrays.channels import MultichannelView
 from ..errors import UserError
 from ..io.tables import insert_position
 from ..io.units import plane_micrometers
-from ..labels.cells import find_rings
 from ..labels.regionprops import Frame, measure
-from ..labels.surroundings import add_ring_ratios, measure_neighbours, measure_rings
+from ..labels.surroundings import Distances, list_measured_columns, measure_surroundings
 from .channels import channel_names, check_channels, choose_channels, image_letters
 
 if TYPE_CHECKING:
@@ -193,20 +192,11 @@ def measure_plane(
     names, size = list(pixels.titles), pixels.micrometers
     grey = names == [""]
     image = pixels.values[..., 0] if grey else pixels.values
-    spacing = size if options.in_micrometers and size is not None else (1.0, 1.0)
     table = measure(labels, image, pixels.nucleus, Frame(micrometers=size), names)
-    if options.ring is not None:
-        rings = find_rings(labels, options.ring, spacing)
-        around = measure_rings(rings, image, () if grey else names)
-        table = add_ring_ratios(table.merge(around, on="label", how="left"))
-        table["ring_area"] = table["ring_area"].fillna(0).astype(np.int64)
-    if options.neighbours is not None:
-        centroids = table[["centroid_y", "centroid_x"]].to_numpy() * spacing
-        near = measure_neighbours(centroids, options.neighbours)
-        if options.in_micrometers:
-            near = near.rename(columns={"nearest_distance": "nearest_distance_um"})
-        table = table.join(near)
-    return table
+    distances = Distances(
+        options.ring, options.neighbours, size if options.in_micrometers else None
+    )
+    return measure_surroundings(table, labels, image, () if grey else names, distances)
 
 
 def _with_known_columns(measured: pd.DataFrame, result: Result) -> pd.DataFrame:
@@ -215,11 +205,6 @@ def _with_known_columns(measured: pd.DataFrame, result: Result) -> pd.DataFrame:
     keys = [*result.lead, "label"]
     if not set(keys) <= set(known):
         return measured
-    intensities = ("mean_", "min_", "max_", "std_", "median_", "integrated_", "ring_")
-    others = [
-        name for name in known
-        if name not in (*measured, *keys) and not name.startswith((*intensities, "nucleus_to_ring"))
-    ]  # fmt: skip
-    return measured.merge(
-        known[[*keys, *(n for n in others if n not in keys)]], on=keys, how="left"
-    )
+    outdated = {*measured, *keys, *list_measured_columns(known)}
+    others = [name for name in known if name not in outdated]
+    return measured.merge(known[[*keys, *others]], on=keys, how="left")

@@ -11,6 +11,13 @@ from numpy.typing import NDArray
 from .run_lengths import RunLengths, split_into_row_bands
 from .threads import map_in_threads
 
+STATISTICS = ("mean", "min", "max", "std", "median", "integrated")
+
+
+def is_intensity_column(name: str) -> bool:
+    """Return whether a column is one of the intensities of a channel."""
+    return name.startswith(tuple(f"{statistic}_intensity" for statistic in STATISTICS))
+
 
 def compute_intensities(
     runs: RunLengths,

@@ -283,13 +283,14 @@ class FeaturesTable:
 
     def _rows_of_gone(self, plane: PlaneFeatures, ids: list[int]) -> list[int]:
         """Return the rows of nuclei that have no pixel left; none, if any nucleus has some."""
-        rows = []
-        for label in ids:
-            row = plane.row(label)
-            if row is None or (self._read(plane.index, plane.box(row)) == label).any():
+        labels = plane.rows["label"].to_numpy()
+        rows = np.searchsorted(labels, ids)
+        if rows.max(initial=0) == labels.size or (labels[rows] != ids).any():
+            return []
+        for label, (top, left, bottom, right) in zip(ids, plane.boxes[rows].tolist(), strict=True):
+            if (self._read(plane.index, (slice(top, bottom), slice(left, right))) == label).any():
                 return []
-            rows.append(row)
-        return rows
+        return rows.tolist()
 
     def _on_moved(self, _: Any) -> None:
         self._published = None  # its centroids are where the layer was

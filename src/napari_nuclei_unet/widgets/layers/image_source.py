@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Layer, Shapes
-from numpy.typing import NDArray
 
 from ...arrays.axes import Channel, PlaneIndex, guess_channel_axis
 from ...arrays.roi import Region
 from ...errors import UserError
 from ..common.preferences import get_preference
-from .geometry import (
-    is_flat,
-    is_same_array,
-    layer_shape,
-    pixel_to_world,
-    plane_on_view,
-    shape_outline,
-    viewer_unit_lengths,
-    world_to_positions,
-)
+from .geometry import is_same_array, layer_shape, plane_on_view, viewer_unit_lengths
 from .label_ids import index_plane_axes, plane_key
 from .placement import LayerPlacement, get_layer_placement
+from .plane_outlines import AREA_KINDS, outlines_on_plane, world_to_plane
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -248,7 +239,7 @@ def _visible_polygon(
     displayed = list(viewer.dims.displayed)
     world = np.tile(np.asarray(viewer.dims.point, float), (4, 1))
     world[:, displayed] = corners
-    return _world_to_plane(
+    return world_to_plane(
         image, axes, world[:, -image.ndim :] * viewer_unit_lengths(viewer, image)
     ).tolist()
 
@@ -262,29 +253,16 @@ def _drawn_polygons(
             f"'{shapes.name}' has no shape: draw rectangles or polygons around what is wanted."
         )
     kinds = set(shapes.shape_type)
-    if not kinds <= {"rectangle", "polygon", "ellipse"}:
+    if not kinds <= AREA_KINDS:
         raise UserError(
             f"'{shapes.name}' holds a line or path, which encloses nothing: use rectangles and "
             "polygons only."
         )
-    polygons = []
-    for points in world_outlines(viewer, shapes, image):
-        if _is_on_plane(image, plane_index, shapes.ndim, points[0]):
-            polygons.append(_world_to_plane(image, list(plane_axes(plane_index)), points).tolist())
+    outlines = outlines_on_plane(viewer, shapes, image, plane_index, plane_axes(plane_index))
+    polygons = [outline.vertices.tolist() for outline in outlines]
     if not polygons:
         raise UserError(f"'{shapes.name}' has no shape on the plane that the view shows.")
     return polygons
-
-
-def world_outlines(
-    viewer: ViewerModel, shapes: Shapes, layer: Layer
-) -> Iterator[NDArray[np.float64]]:
-    """Yield the vertices of each shape in the world, with the axes and units of a layer."""
-    for corners, kind in zip(shapes.data, shapes.shape_type, strict=True):
-        world = np.array([shapes.data_to_world(point) for point in shape_outline(corners, kind)])
-        points = np.tile(np.asarray(viewer.dims.point, float), (len(world), 1))
-        points[:, -shapes.ndim :] = world / viewer_unit_lengths(viewer, shapes)
-        yield points[:, -layer.ndim :] * viewer_unit_lengths(viewer, layer)
 
 
 def create_shapes_layer(source: ImageSource, polygons: Sequence[Any], name: str) -> Shapes:
@@ -300,36 +278,6 @@ def create_shapes_layer(source: ImageSource, polygons: Sequence[Any], name: str)
         outlines, shape_type="polygon", name=name, face_color="transparent", edge_color="yellow",
         **placement.geometry,
     )  # fmt: skip
-
-
-def _is_on_plane(
-    image: Image, plane_index: PlaneIndex, ndim: int, point: NDArray[np.floating]
-) -> bool:
-    """Return whether a point of a shape lies on the plane, on the axes that the shape has."""
-    hidden = [
-        axis
-        for axis, at in enumerate(plane_index.index)
-        if at is not None and axis != plane_index.channel_axis and axis - image.ndim + ndim >= 0
-    ]
-    return world_to_positions(image, hidden, point) == [plane_index.index[axis] for axis in hidden]
-
-
-def _world_to_plane(
-    image: Image, axes: list[int], world: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    """Convert world coordinates, in the layer's units, to pixels along two axes.
-
-    Other axes are ignored, as when napari draws a plane of a layer.
-    """
-    origin, linear = pixel_to_world(image)
-    if is_flat(linear, axes):
-        raise UserError(
-            f"'{image.name}' is turned so that the view shows no area of its planes: turn it "
-            "back, or choose the whole image."
-        )
-    forward = linear[np.ix_(axes, axes)]
-    offsets = (world - origin)[:, axes]
-    return np.asarray(np.linalg.solve(forward, offsets.T).T, np.float64)
 
 
 def check_offline(image: Layer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from ...arrays.boxes import Box, enlarged
 from ...arrays.channels import MultichannelView
 from ...errors import UserError
 from ...labels.regionprops import Frame, bounding_boxes, measure
+from ...labels.surroundings import Distances, measure_surroundings
 from ...segmentation.normalization import check_type_and_shape
 from .geometry import full_resolution_data, layer_shape, pixel_to_world
 from .image_source import ImageSource, guess_layer_channel_axis, plane_axes
@@ -31,9 +32,68 @@ BOX_COLUMNS = ["top", "left", "bottom", "right"]
 MapsGetter = Callable[[], NDArray[np.float32] | None]
 
 
+@dataclass(frozen=True)
+class MeasuredChannel:
+    """A channel of an image layer that is measured.
+
+    Attributes
+    ----------
+    image : napari.layers.Image
+    number : int
+        0 where the image has no channels.
+    title : str
+        In the names of columns; empty: the only one, of a grey image, has none.
+    """
+
+    image: Image
+    number: int = 0
+    title: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredImage:
+    """A plane of an image, and which of its channels are measured; it does not keep the array.
+
+    Attributes
+    ----------
+    pixels : callable
+        Returns the array of the image, or None once it is gone.
+    plane_index : PlaneIndex
+        Of the plane in the image.
+    titles : mapping of int to str, or None
+        The channels that are measured, with their names in columns; None: all, with their own
+        names, and no other image.
+    """
+
+    pixels: Callable[[], Any]
+    plane_index: PlaneIndex
+    titles: Mapping[int, str] | None = None
+
+    @property
+    def view(self) -> MultichannelView | None:
+        """The plane with all its channels, if it is still there."""
+        pixels = self.pixels()
+        return None if pixels is None else MultichannelView(pixels, self.plane_index)
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelPixels:
+    """Pixels of a box of a plane.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (Y, X) or (Y, X, C), or None
+        None: there is no image.
+    names : tuple of str, length C
+    """
+
+    pixels: NDArray[Any] | None = None
+    names: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class MeasurementSource:
-    """Image and predicted maps from which a plane of labels is measured.
+    """Images and predicted maps from which a plane of labels is measured.
 
     It keeps neither alive: what is gone is not measured any more.
 
@@ -43,40 +103,46 @@ class MeasurementSource:
         Of the plane.
     spacing : (float, float)
         Size of a pixel along its axes, in the units of the layer.
-    pixels : callable or None
-        Returns the array of the image, or None.
-    plane_index : PlaneIndex or None
-        Of the plane in the image.
+    images : tuple of MeasuredImage
     maps : callable or None
         None: there is no prediction.
     """
 
     shape: tuple[int, int]
     spacing: tuple[float, float] = (1.0, 1.0)
-    pixels: Callable[[], Any] | None = None
-    plane_index: PlaneIndex | None = None
+    images: tuple[MeasuredImage, ...] = ()
     maps: MapsGetter | None = None
 
-    @property
-    def image(self) -> MultichannelView | None:
-        """The plane of the image with all its channels, if it is still there."""
-        pixels = None if self.pixels is None else self.pixels()
-        if pixels is None or self.plane_index is None:
-            return None
-        return MultichannelView(pixels, self.plane_index)
+    def read(self, box: Box) -> ChannelPixels:
+        """Read the channels that are measured, of the images that are still there."""
+        planes: list[NDArray[Any]] = []
+        names: list[str] = []
+        for image in self.images:
+            if (view := image.view) is None:
+                continue
+            pixels = view[box]
+            if image.titles is None:
+                return ChannelPixels(pixels, view.names)
+            planes += [pixels[..., at] if pixels.ndim == 3 else pixels for at in image.titles]
+            names += image.titles.values()
+        return ChannelPixels(np.stack(planes, axis=-1), tuple(names)) if names else ChannelPixels()
 
     def probability(self, box: Box) -> NDArray[np.float32] | None:
         """Return the predicted probability of nucleus in a box of the plane, if it is known."""
         maps = None if self.maps is None else self.maps()
         return None if maps is None else enlarged(maps[0], self.shape, box)
 
-    def measure(self, labels: NDArray[Any], box: Box) -> pd.DataFrame:
+    def measure(
+        self, labels: NDArray[Any], box: Box, distances: Distances | None = None
+    ) -> pd.DataFrame:
         """Measure the nuclei of a box of the plane.
 
         Parameters
         ----------
         labels : ndarray, shape of the box, integer
         box : (slice, slice)
+        distances : Distances, optional
+            How far around nuclei is measured, where the box is the whole plane.
 
         Returns
         -------
@@ -86,17 +152,21 @@ class MeasurementSource:
         Raises
         ------
         UserError
-            If the image cannot be read.
+            If an image cannot be read.
         """
         frame = Frame(self.spacing, (box[0].start, box[1].start), self.shape)
-        image = self.image
-        pixels = None if image is None else image[box]
-        names = () if image is None else image.names
-        return measure(labels, pixels, self.probability(box), frame, names)
+        image = self.read(box)
+        rows = measure(labels, image.pixels, self.probability(box), frame, image.names)
+        if distances is None:
+            return rows
+        return measure_surroundings(rows, labels, image.pixels, image.names, distances)
 
 
 def measure_box(
-    measurement_source: MeasurementSource, labels: NDArray[Any], box: Box
+    measurement_source: MeasurementSource,
+    labels: NDArray[Any],
+    box: Box,
+    distances: Distances | None = None,
 ) -> pd.DataFrame:
     """Measure the nuclei of a box of a plane; may run in a thread.
 
@@ -105,7 +175,7 @@ def measure_box(
     pandas.DataFrame
         As from :meth:`MeasurementSource.measure`, and ``BOX_COLUMNS`` in pixels of the plane.
     """
-    rows = measurement_source.measure(labels, box)
+    rows = measurement_source.measure(labels, box, distances)
     rows[BOX_COLUMNS] = bounding_boxes(labels)[1] + np.tile([box[0].start, box[1].start], 2)
     return rows
 
@@ -128,9 +198,8 @@ def create_measurement_source(source: ImageSource, maps: MapsGetter) -> Measurem
     plane_index = source.plane_index
     if plane_index.channel_axis == source.image.ndim:  # all colours are measured
         plane_index = PlaneIndex(plane_index.index[: source.image.ndim])
-    return MeasurementSource(
-        source.shape, spacing, _weak_reference(source.full_resolution), plane_index, maps
-    )
+    image = MeasuredImage(_weak_reference(source.full_resolution), plane_index)
+    return MeasurementSource(source.shape, spacing, (image,), maps)
 
 
 def _weak_reference(pixels: Any) -> Callable[[], Any]:
@@ -142,7 +211,10 @@ def _weak_reference(pixels: Any) -> Callable[[], Any]:
 
 
 def create_labels_measurement_source(
-    labels: Labels, index: LabelsIndex, image: Image | None, maps: MapsGetter | None
+    labels: Labels,
+    index: LabelsIndex,
+    channels: Sequence[MeasuredChannel] = (),
+    maps: MapsGetter | None = None,
 ) -> MeasurementSource:
     """Create the measurement source of a plane of any labels.
 
@@ -151,28 +223,36 @@ def create_labels_measurement_source(
     labels : napari.layers.Labels
     index : tuple of int and slice
         Of the plane in the labels.
-    image : napari.layers.Image or None
+    channels : sequence of MeasuredChannel
     maps : callable or None
 
     Raises
     ------
     UserError
-        If the image does not have the shape of the labels.
+        If an image does not have the shape of the labels.
     """
     axes = index_plane_axes(index)
     shape = full_resolution_data(labels).shape
+    images = []
+    for layer in dict.fromkeys(channel.image for channel in channels):
+        titles = {one.number: one.title for one in channels if one.image is layer}
+        pixels = full_resolution_data(layer)
+        plane_index = find_image_plane(shape, index, layer)
+        check_type_and_shape(MultichannelView(pixels, plane_index))
+        known = None if list(titles.values()) == [""] else titles
+        images.append(MeasuredImage(_weak_reference(pixels), plane_index, known))
     plane_shape = shape[axes[0]], shape[axes[1]]
-    spacing = pixel_spacing(labels, axes)
-    if image is None:
-        return MeasurementSource(plane_shape, spacing, maps=maps)
-    plane_index = _image_plane_index(shape, index, image)
-    pixels = full_resolution_data(image)
-    check_type_and_shape(MultichannelView(pixels, plane_index))
-    return MeasurementSource(plane_shape, spacing, _weak_reference(pixels), plane_index, maps)
+    return MeasurementSource(plane_shape, pixel_spacing(labels, axes), tuple(images), maps)
 
 
-def _image_plane_index(shape: tuple[int, ...], index: LabelsIndex, image: Image) -> PlaneIndex:
-    """Find the plane of an image under a plane of labels, which may lack the channel axis."""
+def find_image_plane(shape: tuple[int, ...], index: LabelsIndex, image: Image) -> PlaneIndex:
+    """Find the plane of an image under a plane of labels, which may lack the channel axis.
+
+    Raises
+    ------
+    UserError
+        If the image does not have the shape of the labels, apart from channels.
+    """
     own = layer_shape(image)
     positions = list(plane_key(index))
     channel = None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from napari.layers import Layer
+from napari.layers import Labels, Layer
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 # Marks a layer that shows errors: the ids of the result's layer, and its own.
 ERRORS_KEY = "napari_nuclei_unet_errors_of"
+
+# Marks the layer that shows the cells around the nuclei of a labels layer.
+CELLS_KEY = "napari_nuclei_unet_cells_of"
 
 # How ids of a labels layer were matched across planes, "join" or "link"; beside its record,
 # which is replaced when a plane is written.
@@ -44,6 +47,12 @@ def list_layers(viewer: ViewerModel, kind: type[_Layer], without_key: str = "") 
     """Return the layers of a kind, without those that have a key in their metadata."""
     layers = [layer for layer in viewer.layers if isinstance(layer, kind)]
     return [layer for layer in layers if without_key not in layer.metadata]
+
+
+def list_nuclei(viewer: ViewerModel) -> list[Labels]:
+    """Return the labels layers whose labels are nuclei."""
+    layers = list_layers(viewer, Labels, without_key=ERRORS_KEY)
+    return [layer for layer in layers if CELLS_KEY not in layer.metadata]
 
 
 def find_marked_layer(viewer: ViewerModel, key: str, shown: Layer) -> Layer | None:

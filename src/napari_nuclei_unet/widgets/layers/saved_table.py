@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...labels.regionprops import measure
+from ...labels.surroundings import list_measured_columns
+from .features import STATE_COLUMN, FeaturesTable
 from .label_ids import LabelsIndex
 from .measurements import create_labels_measurement_source
 from .metadata_keys import SAVED_TABLE_KEY
 from .streamed_features import drop_micrometers, select_plane_rows
 
 if TYPE_CHECKING:
-    from .features import FeaturesTable
+    import pandas as pd
 
 
 def adopt_saved_table(table: FeaturesTable) -> None:
@@ -25,13 +28,15 @@ def adopt_saved_table(table: FeaturesTable) -> None:
     if starts is None:
         return
     layer.metadata = {key: one for key, one in layer.metadata.items() if key != SAVED_TABLE_KEY}
-    layer.features = drop_micrometers(layer.features)  # or they would stay as columns of others
-    saved = layer.features.rename(columns={"index": "label"})
     *lengths, height, width = layer.data.shape
     names = [name.lower() for name in layer.axis_labels[:-2]]
+    saved = drop_micrometers(layer.features)  # or they would stay as columns of others
+    others = _list_foreign_columns(saved, names)
+    layer.features = saved[["index", *others]]  # which their authors may go on to change
+    saved = saved.drop(columns=others).rename(columns={"index": "label"})
     for position in np.ndindex(*lengths):
         index: LabelsIndex = (*position, slice(None), slice(None))
-        source = create_labels_measurement_source(layer, index, None, None)
+        source = create_labels_measurement_source(layer, index)
         columns = {
             name: at + start
             for name, at, start in zip(names, position, starts, strict=True)
@@ -40,3 +45,10 @@ def adopt_saved_table(table: FeaturesTable) -> None:
         rows = select_plane_rows(saved, columns, (height, width), source.spacing)
         table.set_measurements(index, source, rows)
     table.publish()
+
+
+def _list_foreign_columns(saved: pd.DataFrame, axes: list[str]) -> list[str]:
+    """Return the columns that this program has not measured."""
+    shapes = measure(np.zeros((1, 1), np.int32), None)
+    own = {"index", STATE_COLUMN, *axes, *shapes, *list_measured_columns(saved)}
+    return [name for name in saved if name not in own]

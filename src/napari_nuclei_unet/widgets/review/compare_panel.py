@@ -18,7 +18,7 @@ from ..common.controls import Panel, create_button, create_combo_box, create_lab
 from ..common.layer_combo import reload_choices
 from ..common.notify import describe_error, report_user_errors
 from ..layers.geometry import layer_shape
-from ..layers.metadata_keys import ERRORS_KEY, METADATA_KEY, list_layers
+from ..layers.metadata_keys import METADATA_KEY, list_nuclei
 from .compare_task import ERROR_COLORS, ComparedLayers, CompareTask
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class ComparePanel(Panel):
             self.changed.emit()
 
     def _labels_layers(self, _: Any) -> list[Labels]:
-        return list_layers(self._viewer, Labels, without_key=ERRORS_KEY)
+        return list_nuclei(self._viewer)
 
     def _on_inserted(self, event: Any) -> None:
         event.value.events.name.connect(self.refresh_choices)

@@ -16,6 +16,7 @@ from ...errors import UserError
 from ...labels import editing as corrections
 from ...labels.editing import LabelEdit
 from ..layers.geometry import plane_on_view, viewer_unit_lengths
+from ..layers.label_edits import check_editable, write_pixels
 from ..layers.label_ids import MAX_LABEL_ID, LabelsIndex, crop_plane_index, index_plane_axes
 from ..layers.labels_state import LabelsState
 from ..layers.measurements import whole_plane_box
@@ -43,9 +44,6 @@ IMAGE_NEEDED = (
     "Choose the image of these labels under Image, or paint the nucleus, with M for an id."
 )
 VIEW_NOT_2D = "Corrections are made in a 2-D view: switch off the 3-D one."
-LABELS_MULTISCALE = (
-    "These labels have several resolutions, which cannot be changed: open the largest alone."
-)
 StrokePoints = NDArray[np.floating]
 
 
@@ -136,18 +134,8 @@ def editable_plane_index(viewer: ViewerModel, state: LabelsState) -> LabelsIndex
     UserError
         If they cannot.
     """
+    check_editable(state)
     layer = state.layer
-    if layer.multiscale:
-        raise UserError(LABELS_MULTISCALE)
-    state.check_writable()
-    data = layer.data
-    if isinstance(data, np.ndarray) and not data.dtype.isnative:
-        raise UserError(f"The labels '{layer.name}' are of type {data.dtype}: convert to int32.")
-    fixed = not data.flags.writeable if isinstance(data, np.ndarray) else hasattr(data, "dask")
-    if fixed or getattr(data, "read_only", False):
-        raise UserError(f"The labels '{layer.name}' cannot be written: duplicate the layer.")
-    if not layer.visible:
-        raise UserError(f"The labels '{layer.name}' are hidden: show them to correct them.")
     if viewer.dims.ndisplay != 2:
         raise UserError(VIEW_NOT_2D)
     return plane_on_view(viewer, layer)
@@ -271,9 +259,4 @@ def _write_edit(layer: Labels, index: LabelsIndex, box: Box, edit: LabelEdit) ->
                         for axis, at in enumerate(index)]  # fmt: skip
     parts[axes[0]] = edit.rows + box[0].start
     parts[axes[1]] = edit.columns + box[1].start
-    try:
-        layer.data_setitem(tuple(parts), edit.values)
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
-        raise UserError(
-            f"The labels '{layer.name}' cannot be written ({error}): duplicate the layer."
-        ) from error
+    write_pixels(layer, tuple(parts), edit.values)

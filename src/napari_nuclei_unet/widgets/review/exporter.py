@@ -15,9 +15,12 @@ from ...errors import UserError
 from ...io.paths import sanitize_name
 from ..common.controller import Controller, Task
 from ..common.notify import describe_error, report_user_errors
+from ..layers.measured_planes import is_too_large
 from ..layers.metadata_keys import LABELS_LAYER_ENDING
+from .cells_task import CellsTask
 from .into_image import SaveIntoImageTask, find_image_group
-from .measure_task import MeasureTask, is_too_large
+from .measure_form import MeasureChoice, MeasureForm
+from .measure_task import MeasureTask
 from .save_task import DEFAULT_FILE_STEM, SaveTask
 from .target_form import LABELS_NEEDED, ReviewTarget, TargetForm
 
@@ -38,12 +41,14 @@ class SaveRequest:
     Attributes
     ----------
     target : ReviewTarget
-        The labels, and the image from which they are measured.
+        The labels, and their image.
+    choice : MeasureChoice
     create_task : callable
         Returns what saves them.
     """
 
     target: ReviewTarget
+    choice: MeasureChoice
     create_task: Callable[[], SaveTask]
 
 
@@ -54,6 +59,7 @@ class LabelsExporter(QObject):
     ----------
     viewer : napari.components.ViewerModel
     target : TargetForm
+    measure_form : MeasureForm
     parent : QWidget
         Parent of dialogs.
 
@@ -73,9 +79,12 @@ class LabelsExporter(QObject):
     message = Signal(str)
     finished = Signal()
 
-    def __init__(self, viewer: ViewerModel, target: TargetForm, parent: QWidget) -> None:
+    def __init__(
+        self, viewer: ViewerModel, target: TargetForm, measure_form: MeasureForm, parent: QWidget
+    ) -> None:
         super().__init__(parent)
         self._viewer, self._target, self._parent = viewer, target, parent
+        self._measure_form = measure_form
         self._measure_task: MeasureTask | None = None
         self._request: SaveRequest | None = None  # waits until labels are measured
         self.measuring, self.saving = Controller(self), Controller(self)
@@ -89,9 +98,11 @@ class LabelsExporter(QObject):
 
     def measure(self, *_: object) -> None:
         """Measure all planes of the labels; does nothing while some are measured."""
-        self._measure(self._target.value(), None)
+        self._measure(self._target.value(), self._measure_form.value(), None)
 
-    def _measure(self, target: ReviewTarget, request: SaveRequest | None) -> None:
+    def _measure(
+        self, target: ReviewTarget, choice: MeasureChoice, request: SaveRequest | None
+    ) -> None:
         """Measure, and then save what is requested; what is being measured is awaited."""
         if not self.measuring.is_idle:
             self._request = request or self._request
@@ -99,19 +110,36 @@ class LabelsExporter(QObject):
         with report_user_errors(self.message.emit):
             if target.labels is None:
                 raise UserError(LABELS_NEEDED)
-            self._measure_task = MeasureTask(self._viewer, target.labels, target.image)
+            self._measure_task = MeasureTask(self._viewer, target.labels, target.image, choice)
             self._request = request
             self._start(self.measuring, self._measure_task)
 
     def _on_measured(self) -> None:
         task, self._measure_task = self._measure_task, None
         request, self._request = self._request, None
-        if request is not None and task is not None:
-            if task.layer != request.target.labels:  # others were measured when it was requested
-                self._measure(request.target, request)
+        if request is not None:
+            # cells were added, or others measured, when it was requested
+            if task is None or task.layer != request.target.labels:
+                self._measure(request.target, request.choice, request)
             elif task.is_measured:
                 self._save(request.create_task)
         self.finished.emit()
+
+    def add_cells(self, *_: object) -> None:
+        """Add a layer of the nuclei with their rings; does nothing while labels are measured."""
+        labels = self._target.value().labels
+        if not self.measuring.is_idle:
+            return
+        with report_user_errors(self.message.emit):
+            if labels is None:
+                raise UserError(LABELS_NEEDED)
+            distances = self._measure_form.value().distances(self._viewer, labels)
+            self._start(self.measuring, CellsTask(self._viewer, labels, distances))
+
+    def cancel(self) -> None:
+        """Stop measuring; the table stays as it is, and a file that waits is not saved."""
+        self._request = None
+        self.measuring.cancel()
 
     def _start(self, controller: Controller, task: Task) -> None:
         self.message.emit(task.begins)
@@ -199,7 +227,8 @@ class LabelsExporter(QObject):
         if target.labels is not None and is_too_large(target.labels):
             self._save(create_task)  # their table was made with them
         else:
-            self._measure(target, SaveRequest(target, create_task))
+            choice = self._measure_form.value()
+            self._measure(target, choice, SaveRequest(target, choice, create_task))
 
     def _save(self, create_task: Callable[[], SaveTask]) -> None:
         if not self.saving.is_idle:

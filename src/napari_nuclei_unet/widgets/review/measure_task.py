@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,16 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 
-from ...errors import UserError
 from ...labels.masks import MASK_HINT, is_mask
+from ...labels.surroundings import Distances, drop_unnamed_channel
 from ...progress import Step, Stop
 from ..common.controller import Task
 from ..layers.checksum import array_crc32
-from ..layers.geometry import full_resolution_data, hidden_axes
-from ..layers.label_ids import LabelsIndex, index_plane_axes
+from ..layers.geometry import full_resolution_data
+from ..layers.label_ids import LabelsIndex, index_plane_axes, plane_key
 from ..layers.labels_state import LabelsState
+from ..layers.measured_channels import check_fit
+from ..layers.measured_planes import length_unit, list_planes
 from ..layers.measurements import (
     MeasurementSource,
     create_labels_measurement_source,
@@ -26,16 +27,12 @@ from ..layers.measurements import (
     whole_plane_box,
 )
 from ..session.session import Session
+from .measure_form import MeasureChoice
 
 if TYPE_CHECKING:
     import pandas as pd
     from napari.components import ViewerModel
 
-# Pixels of labels that are measured in the window; more take minutes, and memory for the table.
-MAX_MEASURED_PIXELS = 300_000_000
-TOO_LARGE_TO_MEASURE = (
-    "These labels are too large to be measured here: their table is beside their store."
-)
 LABELS_REMOVED_WHILE_MEASURING = "The labels were removed while they were measured."
 LABELS_CHANGED_WHILE_MEASURING = (
     "The labels were changed while they were measured: measure them again."
@@ -53,14 +50,14 @@ class MeasuredPlane:
 
 
 def measure_steps(
-    labels: Any, planes: list[tuple[LabelsIndex, MeasurementSource]]
+    labels: Any, planes: list[tuple[LabelsIndex, MeasurementSource]], distances: Distances
 ) -> Generator[Step, Stop, list[MeasuredPlane]]:
     """Measure planes of labels; runs in the thread."""
     measured = []
     for done, (index, source) in enumerate(planes):
         yield Step(done, len(planes))
         plane = np.array(labels[index])  # a copy, as the user may paint meanwhile
-        measurements = measure_box(source, plane, whole_plane_box(source.shape))
+        measurements = measure_box(source, plane, whole_plane_box(source.shape), distances)
         measured.append(MeasuredPlane(index, source, measurements, array_crc32(plane)))
     return measured
 
@@ -80,7 +77,8 @@ class MeasureTask(Task):
     viewer : napari.components.ViewerModel
     labels : napari.layers.Labels
     image : napari.layers.Image or None
-        Its intensities are measured, too.
+        Of the labels: its prediction is measured, too.
+    choice : MeasureChoice
 
     Attributes
     ----------
@@ -92,23 +90,26 @@ class MeasureTask(Task):
     Raises
     ------
     UserError
-        If the labels are too large, or not of the image's shape.
+        If the labels are too large, an image does not fit, or micrometers are not known.
     """
 
     begins = "Measuring …"
     is_measured = False
     _is_mask = False
 
-    def __init__(self, viewer: ViewerModel, labels: Labels, image: Image | None) -> None:
+    def __init__(
+        self, viewer: ViewerModel, labels: Labels, image: Image | None, choice: MeasureChoice
+    ) -> None:
         self.title = f"Measuring {labels.name}"
         self._viewer, self._state = viewer, LabelsState.of(labels)
         self.layer, self._revision = self._state.layer, self._state.revision
         self._data = full_resolution_data(self.layer)
-        self._planes = list_planes(viewer, self.layer, image)
+        self._distances = choice.distances(viewer, labels)
+        self._planes = create_sources(viewer, self.layer, image, choice)
 
     def steps(self) -> Generator[Step, Stop, list[MeasuredPlane]]:
         """Measure planes of labels; runs in the thread."""
-        measured = yield from measure_steps(self._data, self._planes)
+        measured = yield from measure_steps(self._data, self._planes, self._distances)
         self._is_mask = is_measured_mask(self._data, measured)
         return measured
 
@@ -140,62 +141,39 @@ class MeasureTask(Task):
         ]:
             del table.planes[key]  # planes in other directions, of an earlier view
         for plane in planes:
+            known = table.planes.get(plane_key(plane.index))
+            if known is not None:
+                known.rows = drop_unnamed_channel(known.rows, plane.measurements)
             table.set_measurements(
                 plane.index, plane.measurement_source, plane.measurements, labels_are_new=False
             )
         table.publish()
         count = sum(len(plane.measurements) for plane in planes)
-        self.message = f"{count:,} nuclei measured, in {_length_unit(self.layer, axes)}"
+        self.message = (
+            f"{count:,} nuclei measured, in {length_unit(self.layer, axes) or 'units of its scale'}"
+        )
         self.is_measured = True
         if self._is_mask:
             self.message = f"'{self.layer.name}' is {MASK_HINT}"
             show_warning(self.message)
 
 
-def list_planes(
-    viewer: ViewerModel, layer: Labels, image: Image | None
+def create_sources(
+    viewer: ViewerModel, layer: Labels, image: Image | None, choice: MeasureChoice
 ) -> list[tuple[LabelsIndex, MeasurementSource]]:
     """Return all planes of labels, each with what it is measured from.
 
     Raises
     ------
     UserError
-        If the labels are too large, or not of the image's shape.
+        If the labels are too large, or an image does not fit.
     """
-    if is_too_large(layer):
-        raise UserError(TOO_LARGE_TO_MEASURE)
-    axes = measured_plane_axes(viewer, layer)
-    shape = full_resolution_data(layer).shape
-    lengths = [1 if axis in axes else length for axis, length in enumerate(shape)]
+    for channel in choice.channels:
+        check_fit(layer, channel.image)
     planes, predictions = [], Session.of(viewer).predictions
-    for position in np.ndindex(*lengths):
-        index: LabelsIndex = tuple(
-            slice(None) if n in axes else at for n, at in enumerate(position)
-        )
+    for index in list_planes(viewer, layer):
         result = None if image is None else predictions.find_latest(image, index)
         maps = None if result is None else result.maps
-        planes.append((index, create_labels_measurement_source(layer, index, image, maps)))
+        source = create_labels_measurement_source(layer, index, choice.channels, maps)
+        planes.append((index, source))
     return planes
-
-
-def is_too_large(layer: Labels) -> bool:
-    """Return whether labels are too large to be measured in the window."""
-    return math.prod(full_resolution_data(layer).shape) > MAX_MEASURED_PIXELS
-
-
-def measured_plane_axes(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
-    """Return the axes of the planes that were measured, or else are on view."""
-    for plane in LabelsState.of(layer).features.planes.values():
-        return index_plane_axes(plane.index)
-    hidden = hidden_axes(viewer, layer)
-    rows, columns = (axis for axis in range(layer.ndim) if axis not in hidden)
-    return rows, columns
-
-
-def _length_unit(layer: Labels, axes: tuple[int, int]) -> str:
-    """Name the unit of lengths; pixels, where the layer has none and a scale of 1."""
-    names = {str(layer.units[axis]) for axis in axes}
-    scaled = any(layer.scale[axis] != 1 for axis in axes)
-    if names == {"pixel"}:
-        return "units of its scale" if scaled else "pixels"
-    return " and ".join(sorted(names))

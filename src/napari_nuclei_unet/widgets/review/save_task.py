@@ -19,7 +19,7 @@ from ..layers.checksum import array_crc32
 from ..layers.geometry import full_resolution_data, pixel_to_world
 from ..layers.labels_record import get_record_entries
 from ..layers.labels_state import LabelsState
-from .measure_task import MAX_MEASURED_PIXELS, measured_plane_axes
+from ..layers.measured_planes import MAX_MEASURED_PIXELS, measured_plane_axes
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -14,7 +14,7 @@ from ..common.layer_combo import reload_choices
 from ..layers.geometry import layer_shape
 from ..layers.image_source import guess_layer_channel_axis
 from ..layers.labels_record import get_record_entries
-from ..layers.metadata_keys import ERRORS_KEY, PROBABILITY_KEY, list_layers
+from ..layers.metadata_keys import PROBABILITY_KEY, list_layers, list_nuclei
 from ..session.pixel_size_offer import PixelSizeOffer
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class TargetForm(QObject):
         return [None, *with_channels, *same_shape, *sources][-1]
 
     def _results(self, _: Any) -> list[Labels]:
-        return list_layers(self._viewer, Labels, without_key=ERRORS_KEY)
+        return list_nuclei(self._viewer)
 
     def _images(self, _: Any) -> list[tuple[str, Image | None]]:
         offered = list_layers(self._viewer, Image, without_key=PROBABILITY_KEY)

@@ -25,6 +25,7 @@ from ..common.key_bindings import KeyBindings, unwrap_proxy
 from .compare_panel import ComparePanel
 from .exporter import LabelsExporter
 from .into_image import IntoImageButton
+from .measure_form import MeasureForm
 from .queue import ReviewQueue
 from .target_form import TargetForm
 from .tools import EditToolbar
@@ -45,6 +46,8 @@ class ReviewWidget(ScrollableForm):
     ----------
     target_form : TargetForm
         The labels that are reviewed, and their image.
+    measure_form : MeasureForm
+        The channels in which they are measured, and how far around them.
     compare_panel : ComparePanel
         The two labels layers that are compared.
 
@@ -62,7 +65,8 @@ class ReviewWidget(ScrollableForm):
         self.target_form = TargetForm(napari_viewer)
         self._edit_toolbar = EditToolbar(napari_viewer, self.target_form)
         self._queue = ReviewQueue(napari_viewer, self.target_form)
-        self._exporter = LabelsExporter(napari_viewer, self.target_form, self)
+        self.measure_form = MeasureForm(napari_viewer, self.target_form)
+        self._exporter = LabelsExporter(napari_viewer, self.target_form, self.measure_form, self)
         self.compare_panel = ComparePanel(napari_viewer)
         self._watched_layer: Labels | None = None
         self._text = create_label("review_status")
@@ -80,12 +84,17 @@ class ReviewWidget(ScrollableForm):
         self._bind()
 
     def _build(self) -> None:
+        self._measure_section = create_section("measure_section", "", self.measure_form)
+        self.measure_form.changed.connect(self._show_channels)
+        self._show_channels()
         top = QFormLayout()
         self.target_form.fill(top)
-        measure = create_button(
-            "measure", "Measure", "Fill the features table of the labels, from labels and image."
+        self._measure_button = create_button(
+            "measure", "Measure", "Fill the features table of the labels, from labels and images."
         )
-        measure.clicked.connect(self.measure)
+        self._measure_button.clicked.connect(self._on_measure)
+        self._exporter.measuring.state_changed.connect(self._show_measuring)
+        self.measure_form.cells_requested.connect(self._exporter.add_cells)
         save = create_button(
             "save", "Save …", "A table, outlines for QuPath or Fiji, or the labels as OME-TIFF."
         )
@@ -98,7 +107,8 @@ class ReviewWidget(ScrollableForm):
             _group("Correct", self._edit_toolbar),
             _group("Review", self._queue),
             self._text,
-            create_row(measure, save, into_image, table),
+            self._measure_section,
+            create_row(self._measure_button, save, into_image, table),
             create_section("compare_section", "Compare with another layer", self.compare_panel),
         )
 
@@ -143,6 +153,10 @@ class ReviewWidget(ScrollableForm):
         """Measure all nuclei, as a click on the button does."""
         self._exporter.measure()
 
+    def add_cells(self) -> None:
+        """Add a layer of the nuclei with their rings, as a click on the button does."""
+        self._exporter.add_cells()
+
     def save(self, path: Any, decimal_comma: bool = False) -> None:
         """Save to a file; its extension selects the format: ``export.FORMATS``.
 
@@ -172,6 +186,20 @@ class ReviewWidget(ScrollableForm):
     def _on_finished(self) -> None:
         if self.state is RunState.IDLE:
             self.finished.emit()
+
+    def _on_measure(self) -> None:
+        """Measure, or cancel what is measured."""
+        if self._exporter.measuring.is_idle:
+            self.measure()
+        else:
+            self._exporter.cancel()
+
+    def _show_measuring(self, state: RunState) -> None:
+        self._measure_button.setText("Measure" if state is RunState.IDLE else "Cancel")
+
+    def _show_channels(self) -> None:
+        """Show how many channels are measured while their list is folded."""
+        self._measure_section.setText(self.measure_form.describe())
 
     # keys
 

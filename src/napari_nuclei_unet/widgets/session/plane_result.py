@@ -22,7 +22,7 @@ from ..layers.labels_layer import write_plane_labels
 from ..layers.labels_record import write_record
 from ..layers.labels_state import LabelsState, WrittenPart, checksum_labels
 from ..layers.measure_queue import MEASURE_DELAY_MS, UnmeasuredPlane
-from ..layers.measurements import MapsGetter, create_measurement_source
+from ..layers.measurements import MapsGetter, MeasuredImage, create_measurement_source
 from ..layers.placement import LayerPlacement
 
 if TYPE_CHECKING:
@@ -89,9 +89,8 @@ def _unmeasured(
     """Describe how a plane is measured: with the pixels that were read, if there are any."""
     later = now = create_measurement_source(source, maps)
     if (pixels := retuned.pixels) is not None:
-        now = dataclasses.replace(
-            later, pixels=lambda: pixels, plane_index=PlaneIndex((None, None))
-        )
+        image = MeasuredImage(lambda: pixels, PlaneIndex((None, None)))
+        now = dataclasses.replace(later, images=(image,))
     return UnmeasuredPlane(index, later, now, retuned.inside is None)
 
 

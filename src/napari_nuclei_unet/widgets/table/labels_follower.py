@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from ..common.controls import with_properties
 from ..common.key_bindings import unwrap_proxy
-from ..layers.metadata_keys import ERRORS_KEY, list_layers
+from ..layers.metadata_keys import list_nuclei
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -61,7 +61,7 @@ class LabelsFollower(QObject):
         self._listen_to(None)
 
     def _follow(self, *_: object) -> None:
-        offered = [unwrap_proxy(one) for one in list_layers(self._viewer, Labels, ERRORS_KEY)]
+        offered = [unwrap_proxy(one) for one in list_nuclei(self._viewer)]
         active = unwrap_proxy(self._viewer.layers.selection.active)
         wanted = [layer for layer in (active, self.layer) if layer in offered] + offered[::-1]
         layer = wanted[0] if wanted else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class NucleiModel(QAbstractTableModel):
         super().__init__()
         self._sorted_by, self._descending = INDEX_COLUMN, False
         self._rows: pd.DataFrame = select_nuclei_rows(pd.DataFrame())
+        self._units: Mapping[str, str] = {}
         self._order = np.zeros(0, np.intp)
         self._numbers: dict[str, tuple[NDArray[np.float64], NumberFormat]] = {}
         self._is_inside = np.zeros(0, bool)
@@ -63,9 +65,22 @@ class NucleiModel(QAbstractTableModel):
         """Whether the largest value is shown first."""
         return self._descending
 
-    def set_features(self, features: pd.DataFrame) -> None:
-        """Show the nuclei of other features; the order stays, if its column is still there."""
+    def title(self, column: str) -> str:
+        """Return the name of a column with its unit, such as "area (µm²)"."""
+        unit = self._units.get(column, "")
+        return f"{column} ({unit})" if unit else column
+
+    def set_features(self, features: pd.DataFrame, units: Mapping[str, str]) -> None:
+        """Show the nuclei of other features; the order stays, if its column is still there.
+
+        Parameters
+        ----------
+        features : pandas.DataFrame
+        units : mapping of str to str
+            Signs of the units of columns that have one.
+        """
         self.beginResetModel()
+        self._units = units
         self._rows = select_nuclei_rows(features)
         names = list_numeric_columns(self._rows)
         values = {name: read_values(self._rows, name) for name in names}
@@ -99,11 +114,11 @@ class NucleiModel(QAbstractTableModel):
     def headerData(  # noqa: N802
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
-        """Return the name of a column."""
+        """Return the name of a column, with its unit."""
         if orientation != Qt.Orientation.Horizontal or section >= len(self._rows.columns):
             return None
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return self._rows.columns[section]
+            return self.title(self._rows.columns[section])
         return None
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 # Holds the label of a nucleus, as napari reads features of labels.
 INDEX_COLUMN = "index"
+BORDER_COLUMN = "touches_border"
 SIGNIFICANT_DIGITS, MOST_DECIMALS = 4, 6
 
 
@@ -45,6 +46,22 @@ def read_values(rows: pd.DataFrame, column: str) -> NDArray[np.float64]:
     """Return the values of a numeric column; NaN where they are missing or infinite."""
     values = rows[column].to_numpy(np.float64, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def describe_no_numbers(rows: pd.DataFrame, column: str) -> str:
+    """Return why a column has no histogram, as a sentence; empty, if it has numbers."""
+    if column not in rows or column == INDEX_COLUMN or column in list_numeric_columns(rows):
+        return ""
+    kind = "yes or no" if pd.api.types.is_bool_dtype(rows[column].dtype) else "text"
+    return f"'{column}' holds {kind}: a histogram needs numbers."
+
+
+def touching_border(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows are of nuclei that touch the image edge, on any of their planes."""
+    if BORDER_COLUMN not in rows:
+        return np.zeros(len(rows), bool)
+    is_cut = rows[BORDER_COLUMN].isin([True, "True", 1])
+    return is_cut.groupby(rows[INDEX_COLUMN]).transform("any").to_numpy(bool)
 
 
 def average_by_nucleus(rows: pd.DataFrame, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from napari.layers import Labels
+from napari.utils.notifications import show_info
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QHideEvent, QResizeEvent, QShowEvent
-from qtpy.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from ...io.tables import CLASS_SUFFIX
-from ..common.controls import copy_text, create_button, create_label, with_properties
+from ..common.controls import copy_text, with_properties
+from ..common.notify import report_user_errors
+from ..layers.label_edits import delete_nuclei
 from ..layers.labels_state import LabelsState
+from ..layers.measured_planes import list_column_units
 from ..layers.navigate import navigate_to_box
+from .classes import classify, select_labels
 from .coloring import INSIDE_COLOR, OUTSIDE_COLOR, ColorRange, LabelColoring
 from .column_form import ColumnForm
 from .column_summary import OPEN_LIMITS, ColumnSummary
 from .labels_follower import LabelsFollower
 from .model import NucleiModel
-from .nuclei_rows import INDEX_COLUMN, average_by_nucleus, format_as_tsv, read_values
+from .nuclei_page import NucleiPage
+from .nuclei_rows import (
+    BORDER_COLUMN,
+    INDEX_COLUMN,
+    average_by_nucleus,
+    format_as_tsv,
+    touching_border,
+)
 from .nucleus_place import find_nucleus, is_row_on_view
-from .view import NucleiView
+from .plane_regions import NucleiValues
+from .regions_panel import RegionsPanel
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -37,8 +49,6 @@ NO_NUCLEI = "There are no nuclei in these labels."
 PART_SIZES = [640, 320]
 # Colours follow the mouse, in these steps; of more nuclei, which take longer, when it rests.
 COLOR_DELAY_MS, LIVE_COLOR_COUNT = 80, 1000
-# Before the name of a channel: nuclei are positive for Ki67, not for its mean.
-STATISTIC = re.compile("^(mean|median|min|max|std|integrated)_(intensity_)?")
 
 
 class TableWidget(QWidget):
@@ -53,44 +63,35 @@ class TableWidget(QWidget):
     ----------
     column_form : ColumnForm
         The column of histogram and statistics, its limits, and the column that colours nuclei.
+    regions_panel : RegionsPanel
+        Counts, densities and means in shapes.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
         self._model = NucleiModel()
-        self._view = NucleiView(self._model)
+        self._page = NucleiPage(self._model)
+        self._view = self._page.view
         self.column_form = ColumnForm()
-        self._message = create_label("table_message")
-        self._summary = create_label("table_summary")
+        self.regions_panel = RegionsPanel(napari_viewer)
         self._coloring = LabelColoring()
         self._color_timer = with_properties(QTimer(self), singleShot=True, interval=COLOR_DELAY_MS)
         self._follower = LabelsFollower(napari_viewer, self)
         self._build()
         self._connect()
         # Qt calls no method of an object that is being destroyed
-        self.destroyed.connect(partial(_release, self._follower, self._coloring))
+        self.destroyed.connect(
+            partial(_release, self._follower, self._coloring, self.regions_panel)
+        )
         self._on_layer()
 
     def _build(self) -> None:
-        copy = create_button(
-            "copy_table",
-            "Copy table",
-            "Copy all rows for a spreadsheet; Ctrl+C in the table copies the selected ones.",
-            self.copy_all,
-        )
-        left = QWidget()
-        layout = QVBoxLayout(left)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        footer = QHBoxLayout()
-        footer.addWidget(self._summary, 1)
-        footer.addWidget(copy)
-        layout.addWidget(self._message)
-        layout.addWidget(self._view, 1)
-        layout.addLayout(footer)
+        self._tabs = with_properties(QTabWidget(), objectName="table_tabs")
+        self._tabs.addTab(self._page, "Nuclei")
+        self._tabs.addTab(self.regions_panel, "Regions")
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
-        for part in (left, self.column_form):
+        for part in (self._tabs, self.column_form):
             self._splitter.addWidget(part)
         self._splitter.setSizes(PART_SIZES)
         QVBoxLayout(self).addWidget(self._splitter)
@@ -105,6 +106,10 @@ class TableWidget(QWidget):
         self._view.copy_pressed.connect(self.copy_selected)
         self.column_form.changed.connect(self._on_choice)
         self.column_form.class_requested.connect(self.write_class)
+        self.column_form.delete_requested.connect(self.delete)
+        self._page.changed.connect(self.refresh)
+        self._page.copy_requested.connect(self.copy_all)
+        self._tabs.currentChanged.connect(self._show_regions)
         self._color_timer.timeout.connect(self._color)
 
     # public methods, for scripts and tests
@@ -127,7 +132,7 @@ class TableWidget(QWidget):
     @property
     def summary(self) -> ColumnSummary:
         """The statistics of the column, of the selected rows if there are several."""
-        return ColumnSummary.of(self._values(self._summarized()))
+        return ColumnSummary.of(self._values()[self._summarized_places()])
 
     def sort_by(self, column: str, descending: bool = False) -> None:
         """Sort by a column, and show its statistics, as clicks on its header do."""
@@ -150,36 +155,48 @@ class TableWidget(QWidget):
         copy_text(format_as_tsv(self.rows))
 
     def write_class(self, *_: object) -> None:
-        """Add a column to the features: which nuclei are within the limits.
-
-        Of a nucleus on several planes the mean counts, as columns of others belong to a label.
-        """
+        """Add a column to the features: which nuclei are within the limits."""
         self.refresh()  # the rows may be those of a moment ago
         choice, layer, rows = self.column_form.value(), self.layer, self._model.rows
         if layer is None or not choice.column or choice.limits.is_open:
             return
-        values = average_by_nucleus(rows, self._values(rows))
-        sign = np.where(choice.limits.contain(values), "positive", "negative")
         classes = np.full(len(layer.features), "", object)
-        name = STATISTIC.sub("", choice.column)
-        classes[rows.index] = [
-            "" if np.isnan(value) else f"{name}: {word}"
-            for value, word in zip(values, sign, strict=True)
-        ]
+        classes[rows.index] = classify(rows, self._values(), choice.limits, choice.column)
         layer.features = layer.features.assign(**{f"{choice.column}{CLASS_SUFFIX}": classes})
         self.refresh()
 
-    def refresh(self) -> None:
+    def delete(self, inside: bool) -> None:
+        """Delete the nuclei within the limits, or else those outside; one undo restores them.
+
+        Nuclei without a value, or that are left out, stay.
+        """
+        self.refresh()
+        choice, layer, rows = self.column_form.value(), self.layer, self._model.rows
+        if layer is None or choice.limits.is_open:
+            return
+        labels = select_labels(rows, self._values(), choice.limits, inside)
+        with report_user_errors():
+            delete_nuclei(LabelsState.of(layer), labels)
+            self._viewer.layers.selection.active = layer  # whose undo Ctrl+Z is
+            show_info(f"{len(labels):,} nuclei deleted. Ctrl+Z undoes.")
+
+    def refresh(self, *_: object) -> None:
         """Show the features as they are now; the current nucleus stays selected."""
         label, columns = self._current_label(), self._model.columns
         features = pd.DataFrame() if self.layer is None else self.layer.features
-        self._model.set_features(features)
+        units = {} if self.layer is None else list_column_units(self.layer)
+        self._model.set_features(features, units)
         if self._model.columns != columns:
             self._view.fit_columns()
         self._view.show_sorting()
         self._view.show_place(None if label is None else self._find_row(label), scroll=False)
         self._show_message(self._describe_empty(len(features.columns)))
-        self.column_form.show_rows(self._model.rows)
+        rows = self._model.rows
+        is_cut = (
+            touching_border(rows) if self._page.leaves_out_border else np.zeros(len(rows), bool)
+        )
+        self._page.offer_border(BORDER_COLUMN in rows)
+        self.column_form.show_rows(rows, is_cut)
 
     # what others have changed
 
@@ -205,7 +222,7 @@ class TableWidget(QWidget):
         label = int(row[INDEX_COLUMN])
         found = find_nucleus(self._viewer, layer, row)
         if found is None:
-            self._summary.setText(f"Nucleus {label} was not found in the labels.")
+            self._page.show_summary(f"Nucleus {label} was not found in the labels.")
             return
         navigate_to_box(self._viewer, layer, found.index, found.box)
         self._viewer.layers.selection.active = layer
@@ -219,8 +236,9 @@ class TableWidget(QWidget):
         if choice.limits.is_open:
             self._model.highlight(np.zeros(len(rows), bool))
         else:
-            self._model.highlight(choice.limits.contain(self._values(rows)))
+            self._model.highlight(choice.limits.contain(self._values()))
         self._summarize()
+        self._show_regions()
         if len(rows) > LIVE_COLOR_COUNT or not self._color_timer.isActive():
             self._color_timer.start()
 
@@ -235,26 +253,44 @@ class TableWidget(QWidget):
             return
         colors = np.tile(np.array(INSIDE_COLOR, np.float32), (len(rows), 1))
         if choice.color_by:
-            values = average_by_nucleus(rows, read_values(rows, choice.color_by))
+            values = average_by_nucleus(rows, self.column_form.read(choice.color_by))
             colors = ColorRange.of(values).color(values)
         if not choice.limits.is_open:
-            values = average_by_nucleus(rows, self._values(rows))
+            values = average_by_nucleus(rows, self._values())
             colors[~choice.limits.contain(values)] = OUTSIDE_COLOR
         self._coloring.show(layer, rows[INDEX_COLUMN].to_numpy(), colors)
 
+    def _show_regions(self, *_: object) -> None:
+        """Summarize regions, if they are on view."""
+        if not self.regions_panel.isVisible():
+            return
+        choice, rows, is_inside = self.column_form.value(), self._model.rows, None
+        if not choice.limits.is_open:
+            is_inside = choice.limits.contain(average_by_nucleus(rows, self._values()))
+        is_counted = ~self.column_form.is_left_out
+        self.regions_panel.show_nuclei(
+            NucleiValues(
+                self.layer,
+                rows[is_counted],
+                self._model.title(choice.column),
+                self._values()[is_counted],
+                None if is_inside is None else is_inside[is_counted],
+            )
+        )
+
     def _summarize(self) -> None:
-        column, rows = self.column_form.value().column, self._summarized()
-        part = "" if len(rows) == len(self._model.rows) else " of the selected rows"
-        text = f"{column}{part}: {self.summary.describe()}" if column else ""
-        self._summary.setText(text)
+        column, places = self.column_form.value().column, self._summarized_places()
+        part = "" if len(places) == len(self._model.rows) else " of the selected rows"
+        title = self._model.title(column)
+        self._page.show_summary(f"{title}{part}: {self.summary.describe()}" if column else "")
 
-    def _summarized(self) -> pd.DataFrame:
-        selected = self.selected_rows
-        return selected if len(selected) > 1 else self._model.rows
+    def _summarized_places(self) -> NDArray[np.intp]:
+        selected = self._view.selected_places
+        return selected if len(selected) > 1 else np.arange(len(self._model.rows))
 
-    def _values(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        column = self.column_form.value().column
-        return read_values(rows, column) if column in rows else np.full(len(rows), np.nan)
+    def _values(self) -> NDArray[np.float64]:
+        """Return the values of the column, one for each row."""
+        return self.column_form.read(self.column_form.value().column)
 
     def _describe_empty(self, column_count: int) -> str:
         if self.layer is None:
@@ -264,9 +300,7 @@ class TableWidget(QWidget):
         return NO_NUCLEI if column_count > 1 else NOTHING_MEASURED
 
     def _show_message(self, text: str) -> None:
-        self._message.setText(text)
-        self._message.setVisible(bool(text))
-        self._view.setVisible(not text)
+        self._page.show_message(text)
         self.column_form.setEnabled(not text)
 
     def _current_label(self) -> int | None:
@@ -292,6 +326,14 @@ class TableWidget(QWidget):
         super().hideEvent(event)
         self._coloring.restore()
 
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Return the room of one part, so that a dock below the canvas may be low; called by Qt.
+
+        The room of both depends on the direction, which Qt asks for before it has resized.
+        """
+        first, second = (part.minimumSizeHint() for part in (self._tabs, self.column_form))
+        return first.expandedTo(second)
+
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         """Lay out for a wide or a narrow dock; called by Qt."""
         is_wide = self.width() >= self.height()
@@ -300,6 +342,9 @@ class TableWidget(QWidget):
         super().resizeEvent(event)
 
 
-def _release(follower: LabelsFollower, coloring: LabelColoring, *_: object) -> None:
+def _release(
+    follower: LabelsFollower, coloring: LabelColoring, regions: RegionsPanel, *_: object
+) -> None:
     follower.release()
     coloring.restore()
+    regions.release()

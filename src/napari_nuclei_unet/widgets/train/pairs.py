@@ -20,7 +20,7 @@ from ..common.notify import report_user_errors
 from ..layers.geometry import full_resolution_data, layer_shape
 from ..layers.image_source import guess_layer_channel_axis
 from ..layers.labels_record import LabelsRecord, get_record_entries
-from ..layers.metadata_keys import ERRORS_KEY, PROBABILITY_KEY, list_layers
+from ..layers.metadata_keys import PROBABILITY_KEY, list_layers, list_nuclei
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -132,7 +132,7 @@ def trainable_images(viewer: ViewerModel) -> list[Image]:
 
 def find_pairs(viewer: ViewerModel) -> list[LayerPair]:
     """Find labels of its shape for every image: by their record, by name, then in order."""
-    labels = list_layers(viewer, Labels, without_key=ERRORS_KEY)
+    labels = list_nuclei(viewer)
     pairs: list[LayerPair] = []
     for likely in (
         _was_segmented_from,

@@ -13,9 +13,9 @@ from ...arrays.boxes import Box
 from ...arrays.roi import Region
 from ...errors import UserError
 from ..layers.geometry import check_invertible, shape_outline
-from ..layers.image_source import world_outlines
 from ..layers.metadata_keys import VALIDATION_AREAS_KEY, find_marked_layer
 from ..layers.placement import get_geometry
+from ..layers.plane_outlines import world_outlines
 from .pairs import LayerPair
 
 if TYPE_CHECKING:
