@@ -45,7 +45,17 @@ def read_result(path: str | Path) -> Result:
         If these are no labels, or not finished, or the table does not belong to them.
     """
     path = Path(path)
-    result = read_labels_of_result(path)
+    return with_saved_table(read_labels_of_result(path), path)
+
+
+def with_saved_table(result: Result, path: Path) -> Result:
+    """Return labels with the table of nuclei beside their file, if there is one.
+
+    Raises
+    ------
+    UserError
+        If the table does not belong to them.
+    """
     table = result_table_path(path)
     if not table.is_file():
         return result
@@ -113,7 +123,10 @@ def _create(
 
 
 def _read_starts(record: dict[str, Any], lead: str) -> tuple[int, ...]:
-    """Return the first selected position on each axis; 0 where the record does not say."""
+    """Return the first selected position on each axis; 0 where the record does not say.
+
+    Labels of the window have all planes, and the record of one: a number.
+    """
     try:
         source = Provenance.from_json(record).source
     except UserError:
@@ -121,8 +134,12 @@ def _read_starts(record: dict[str, Any], lead: str) -> tuple[int, ...]:
     if source is None:
         return ()
     free = [name for name in source.axes if name not in "CYX"]
-    texts = dict(zip(free, map(str, source.planes), strict=False))
-    firsts = (texts.get(name, "").partition("-")[0] for name in lead)
+    ranges = {
+        name: planes
+        for name, planes in zip(free, source.planes, strict=False)
+        if isinstance(planes, str)
+    }
+    firsts = (ranges.get(name, "").partition("-")[0] for name in lead)
     return tuple(int(first) if first.isdecimal() else 0 for first in firsts)
 
 

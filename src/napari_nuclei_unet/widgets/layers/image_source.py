@@ -26,6 +26,7 @@ from .geometry import (
     viewer_unit_lengths,
     world_to_positions,
 )
+from .image_file import get_layer_path
 from .label_ids import index_plane_axes, plane_key
 from .placement import LayerPlacement, get_layer_placement
 
@@ -129,7 +130,8 @@ class ImageSource:
     @property
     def path(self) -> Path | None:
         """The file that the layer was opened from, if any."""
-        return Path(self.image.source.path) if self.image.source.path else None
+        path = get_layer_path(self.image)
+        return Path(path) if path else None
 
 
 def plane_axes(plane_index: PlaneIndex) -> tuple[int, int]:
@@ -334,7 +336,7 @@ def _world_to_plane(
 
 def check_offline(image: Layer) -> None:
     """Raise a UserError if an image comes from the network and Preferences forbid that."""
-    address = str(image.source.path or "")
+    address = get_layer_path(image)
     if get_preference("offline") and "://" in address:
         raise UserError(
             f"The image '{image.name}' comes from the network ({address}), which is "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...arrays.axes import axis_letters
 from .label_ids import LabelsIndex
 from .measurements import create_labels_measurement_source
 from .metadata_keys import SAVED_TABLE_KEY
@@ -28,7 +29,7 @@ def adopt_saved_table(table: FeaturesTable) -> None:
     layer.features = drop_micrometers(layer.features)  # or they would stay as columns of others
     saved = layer.features.rename(columns={"index": "label"})
     *lengths, height, width = layer.data.shape
-    names = [name.lower() for name in layer.axis_labels[:-2]]
+    names = axis_letters(layer.axis_labels, (layer.ndim - 2, layer.ndim - 1)).lower()[:-2]
     for position in np.ndindex(*lengths):
         index: LabelsIndex = (*position, slice(None), slice(None))
         source = create_labels_measurement_source(layer, index, None, None)

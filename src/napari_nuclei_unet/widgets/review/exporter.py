@@ -14,8 +14,9 @@ from ...errors import UserError
 from ...io.paths import sanitize_name
 from ..common.controller import Controller, Task
 from ..common.notify import describe_error, report_user_errors
+from ..layers.export_result import DEFAULT_FILE_STEM
 from .measure_task import MeasureTask, is_too_large
-from .save_task import DEFAULT_FILE_STEM, SaveTask
+from .save_task import SaveTask
 from .target_form import LABELS_NEEDED, ReviewTarget, TargetForm
 
 if TYPE_CHECKING:

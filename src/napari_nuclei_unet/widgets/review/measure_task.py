@@ -16,7 +16,8 @@ from ...labels.masks import MASK_HINT, is_mask
 from ...progress import Step, Stop
 from ..common.controller import Task
 from ..layers.checksum import array_crc32
-from ..layers.geometry import full_resolution_data, hidden_axes
+from ..layers.export_result import measured_plane_axes
+from ..layers.geometry import full_resolution_data
 from ..layers.label_ids import LabelsIndex, index_plane_axes
 from ..layers.labels_state import LabelsState
 from ..layers.measurements import (
@@ -181,15 +182,6 @@ def list_planes(
 def is_too_large(layer: Labels) -> bool:
     """Return whether labels are too large to be measured in the window."""
     return math.prod(full_resolution_data(layer).shape) > MAX_MEASURED_PIXELS
-
-
-def measured_plane_axes(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
-    """Return the axes of the planes that were measured, or else are on view."""
-    for plane in LabelsState.of(layer).features.planes.values():
-        return index_plane_axes(plane.index)
-    hidden = hidden_axes(viewer, layer)
-    rows, columns = (axis for axis in range(layer.ndim) if axis not in hidden)
-    return rows, columns
 
 
 def _length_unit(layer: Labels, axes: tuple[int, int]) -> str:
