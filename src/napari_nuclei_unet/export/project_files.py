@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,12 @@ from ..io.labels import MIN_BIGTIFF_BYTES, OME_LABELS_SUFFIX
 from ..io.locks import write_lock
 from ..io.paths import sanitize_name
 from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX, write_table
+from ..provenance.project import Project, SavedImage, SavedLabels, SavedTracks, read_project
+from ..provenance.project_paths import PROJECT_SUFFIX, ProjectFile, project_folder
 from .ome_tiff import write_ome_tiff
-from .project import PROJECT_SUFFIX, Project, ProjectFile, project_folder, read_project
 from .result import Result, with_shapes
+
+InFile = TypeVar("InFile", SavedImage, SavedLabels, SavedTracks)
 
 IMAGE_COPY_SUFFIX = ".tif"
 # Kinds of numbers that TIFF can hold.
@@ -95,59 +99,80 @@ def write_project(path: Path, content: ProjectContent) -> Project:
 
 
 def _write_all(path: Path, content: ProjectContent) -> Project:
-    project, names = content.project, _FileNames(project_folder(path))
+    project = content.project
     with ExitStack() as files:
         # entered first, it is put in its place last
         aside = files.enter_context(atomic_write(path))
-
-        def write(name: str, write_file: Callable[[Path], None]) -> ProjectFile:
-            target = names.folder / name
-            part = files.enter_context(atomic_write(target))
-            write_file(part)
-            status, stamp = part.stat(), ProjectFile.of(target, path.parent)
-            return replace(stamp, bytes=status.st_size, modified=status.st_mtime_ns)
-
-        stems = {name: names.stem(name) for name in content.labels}
-        labels = {
-            name: _write_labels(write, stems[name], result)
-            for name, result in content.labels.items()
-        }
-        tracks = {}
-        for layer in project.tracks:
-            stem = stems.get(layer.labels or "") or names.stem(layer.name)
-            table = content.tracks[layer.name]
-            tracks[layer.name] = write(stem + TRACKS_SUFFIX, lambda part, t=table: _tracks(part, t))
-        images = {
-            name: write(names.stem(name) + IMAGE_COPY_SUFFIX, lambda part, p=pixels: _copy(part, p))
-            for name, pixels in content.images.items()
-        }
+        folder = _ProjectFolder(path, files)
+        written = {name: folder.write_labels(name, one) for name, one in content.labels.items()}
+        for tracks in project.tracks:
+            beside = written.get(tracks.labels or "")
+            written[tracks.name] = folder.write_tracks(tracks, content.tracks[tracks.name], beside)
+        written |= {name: folder.write_image(name, one) for name, one in content.images.items()}
         project = replace(
             project,
-            labels=tuple(
-                replace(one, file=labels.get(one.name, one.file)) for one in project.labels
-            ),
-            tracks=tuple(
-                replace(one, file=tracks.get(one.name, one.file)) for one in project.tracks
-            ),
-            images=tuple(
-                replace(one, file=images.get(one.name, one.file)) for one in project.images
-            ),
+            labels=tuple(_with_file(one, written) for one in project.labels),
+            tracks=tuple(_with_file(one, written) for one in project.tracks),
+            images=tuple(_with_file(one, written) for one in project.images),
         )
         aside.write_text(json.dumps(project.to_json(), indent=1), encoding="utf-8")
     return project
 
 
-def _write_labels(write: Callable[..., ProjectFile], stem: str, result: Result) -> ProjectFile:
-    """Write labels, and their table if they have one."""
-    stamp = write(stem + OME_LABELS_SUFFIX, lambda part: write_ome_tiff(part, result))
-    if len(result.table.columns):
-        table = with_shapes(result).table
-        write(stem + TABLE_SUFFIX, lambda part: write_table(part, table))
-    return stamp
+def _with_file(saved: InFile, written: Mapping[str, ProjectFile]) -> InFile:
+    return replace(saved, file=written.get(saved.name, saved.file))
 
 
-def _tracks(part: Path, table: pd.DataFrame) -> None:
-    write_table(part, table)
+class _ProjectFolder:
+    """Writes the files of a project, no two of which have the same name on any file system.
+
+    Parameters
+    ----------
+    path : Path
+        Of the project file.
+    files : contextlib.ExitStack
+        At its end all files are put in their places.
+    """
+
+    def __init__(self, path: Path, files: ExitStack) -> None:
+        self._path, self._files = path, files
+        self._used: set[str] = set()
+
+    def write_labels(self, name: str, result: Result) -> ProjectFile:
+        """Write labels, and their table if they have one."""
+        stem = self._stem(name)
+        written = self._write(stem + OME_LABELS_SUFFIX, partial(write_ome_tiff, result=result))
+        if len(result.table.columns):
+            table = with_shapes(result).table
+            self._write(stem + TABLE_SUFFIX, partial(write_table, table=table))
+        return written
+
+    def write_tracks(
+        self, tracks: SavedTracks, table: pd.DataFrame, beside: ProjectFile | None
+    ) -> ProjectFile:
+        """Write tracks beside their labels."""
+        stem = beside.name.removesuffix(OME_LABELS_SUFFIX) if beside else self._stem(tracks.name)
+        return self._write(stem + TRACKS_SUFFIX, partial(write_table, table=table))
+
+    def write_image(self, name: str, pixels: NDArray[Any]) -> ProjectFile:
+        """Write an image that is in no file."""
+        return self._write(self._stem(name) + IMAGE_COPY_SUFFIX, partial(_copy, pixels=pixels))
+
+    def _write(self, name: str, write: Callable[[Path], None]) -> ProjectFile:
+        target = project_folder(self._path) / name
+        part = self._files.enter_context(atomic_write(target))
+        write(part)
+        status, file = part.stat(), ProjectFile.of(target, self._path.parent)
+        return replace(file, bytes=status.st_size, modified=status.st_mtime_ns)
+
+    def _stem(self, name: str) -> str:
+        plain = sanitize_name(name.removesuffix(" nuclei"), "nuclei")
+        stem, number = plain, 1
+        while stem.casefold() in self._used:
+            number += 1
+            stem = f"{plain} {number}"
+        self._used.add(stem.casefold())
+        return stem
 
 
 def _copy(part: Path, pixels: NDArray[Any]) -> None:
@@ -187,28 +212,12 @@ def _own_files(path: Path) -> set[Path]:
         project = read_project(path)
     except UserError:
         return set()
-    stamps = [one.file for one in (*project.labels, *project.tracks, *project.images) if one.file]
-    files = {path.parent / stamp.relative for stamp in stamps}
+    layers: tuple[SavedImage | SavedLabels | SavedTracks, ...]
+    layers = (*project.labels, *project.tracks, *project.images)
+    files = {path.parent / one.file.relative for one in layers if one.file is not None}
     tables = {
         file.with_name(file.name.removesuffix(OME_LABELS_SUFFIX) + TABLE_SUFFIX)
         for file in files
         if file.name.endswith(OME_LABELS_SUFFIX)
     }
     return {file for file in files | tables if file.parent == folder}
-
-
-class _FileNames:
-    """Names of files in a folder, no two the same on any file system."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._used: set[str] = set()
-
-    def stem(self, name: str) -> str:
-        plain = sanitize_name(name.removesuffix(" nuclei"), "nuclei")
-        stem, number = plain, 1
-        while stem.casefold() in self._used:
-            number += 1
-            stem = f"{plain} {number}"
-        self._used.add(stem.casefold())
-        return stem

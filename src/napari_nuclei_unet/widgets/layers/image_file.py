@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Images of more bytes are read plane by plane when they are shown.
 MAX_BYTES_IN_MEMORY = 2_000_000_000
 
-Position = int | None | tuple[int, int]
+AxisPosition = int | tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class OpenedFile:
     path: str
     scene: int | None = None
     level: int = 0
-    positions: tuple[Position, ...] = ()
+    positions: tuple[AxisPosition, ...] = ()
 
     def open(self) -> LazyImage:
         """Open the image.
@@ -66,7 +66,7 @@ class OpenedFile:
 
         shape, plane = image.pixels.shape, 2 + image.is_rgb
         chunks = (*(1,) * (len(shape) - plane), *shape[-plane:])
-        return da.from_array(image.pixels, chunks=chunks)[index]
+        return da.from_array(image.pixels, chunks=chunks)[index]  # type: ignore[no-untyped-call]
 
 
 def is_plane_too_large(image: LazyImage) -> bool:

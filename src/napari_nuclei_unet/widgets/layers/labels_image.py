@@ -11,7 +11,7 @@ from napari.utils.colormaps import CYMRGB, MAGENTA_GREEN
 
 from ...errors import UserError
 from ...provenance.record import Provenance, SourceImage
-from .image_file import OpenedFile, Position, is_plane_too_large
+from .image_file import AxisPosition, OpenedFile, is_plane_too_large
 from .metadata_keys import IMAGE_FILE_KEY
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class _Selection:
         Of the image, if its channels are layers of their own.
     """
 
-    positions: tuple[Position, ...]
+    positions: tuple[AxisPosition, ...]
     channel_axis: int | None = None
 
 
@@ -165,13 +165,13 @@ def _select(image: LazyImage, source: SourceImage, shape: tuple[int, ...]) -> _S
     return None
 
 
-def _recorded_positions(source: SourceImage) -> tuple[Position, ...]:
+def _recorded_positions(source: SourceImage) -> tuple[AxisPosition, ...]:
     """Return the planes that a record is of, for each axis."""
     free = iter(source.planes)
     return tuple(None if name in "CYX" else _to_position(next(free)) for name in source.axes)
 
 
-def _to_position(planes: int | str) -> Position:
+def _to_position(planes: int | str) -> AxisPosition:
     if isinstance(planes, int):
         return planes
     first, _, last = planes.partition("-")

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...arrays.axes import axis_letters
+from ...labels.regionprops import INTENSITY_COLUMNS, LENGTH_COLUMNS
+from .features import STATE_COLUMN
 from .label_ids import LabelsIndex
-from .measurements import create_labels_measurement_source
+from .measurements import (
+    BOX_COLUMNS,
+    MeasurementSource,
+    create_labels_measurement_source,
+    measure_box,
+    whole_plane_box,
+)
 from .metadata_keys import SAVED_TABLE_KEY
-from .streamed_features import drop_micrometers, select_plane_rows
+from .streamed_features import SHAPE_COLUMNS, drop_micrometers, select_plane_rows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .features import FeaturesTable
 
 
@@ -28,6 +39,8 @@ def adopt_saved_table(table: FeaturesTable) -> None:
     layer.metadata = {key: one for key, one in layer.metadata.items() if key != SAVED_TABLE_KEY}
     layer.features = drop_micrometers(layer.features)  # or they would stay as columns of others
     saved = layer.features.rename(columns={"index": "label"})
+    nothing = np.zeros((1, 1), np.int32)
+    own = {*measure_box(MeasurementSource((1, 1)), nothing, whole_plane_box((1, 1))), STATE_COLUMN}
     *lengths, height, width = layer.data.shape
     names = axis_letters(layer.axis_labels, (layer.ndim - 2, layer.ndim - 1)).lower()[:-2]
     for position in np.ndindex(*lengths):
@@ -39,5 +52,23 @@ def adopt_saved_table(table: FeaturesTable) -> None:
             if name in saved
         }
         rows = select_plane_rows(saved, columns, (height, width), source.spacing)
+        # all others belong to others, and are not measured again
+        rows = rows[[name for name in rows if name in own or _is_intensity(name)]]
+        if not np.isclose(*source.spacing) and isinstance(layer.data, np.ndarray):
+            rows = _with_shapes(rows, source, table.read_plane(index))
         table.set_measurements(index, source, rows)
     table.publish()
+
+
+def _is_intensity(name: str) -> bool:
+    """Return whether a column has intensities, of the only channel or of any."""
+    return any(name == one or name.startswith(f"{one}_") for one in INTENSITY_COLUMNS)
+
+
+def _with_shapes(
+    rows: pd.DataFrame, source: MeasurementSource, labels: NDArray[Any]
+) -> pd.DataFrame:
+    """Return rows with their lengths, which a table in pixels that are not square cannot tell."""
+    exact = measure_box(source, labels, whole_plane_box(source.shape)).set_index("label")
+    names = [name for name in rows if name in {*LENGTH_COLUMNS, *SHAPE_COLUMNS, *BOX_COLUMNS}]
+    return rows.assign(**exact.reindex(rows["label"])[names].set_axis(rows.index))

@@ -31,7 +31,7 @@ from .target_form import LABELS_NEEDED, TargetForm
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from ...export.project import ReviewPosition
+    from ...provenance.project import ReviewPosition
 
 NOT_MEASURED = "Nothing is known of these nuclei yet: click Measure."
 NO_PREVIOUS_NUCLEUS = "No other nucleus was shown before."
@@ -85,7 +85,7 @@ class ReviewQueue(Panel):
 
     def position(self) -> ReviewPosition | None:
         """Return how far the review is; None: no labels are reviewed."""
-        from ...export.project import ReviewPosition, SkippedNuclei  # imports pandas
+        from ...provenance.project import ReviewPosition, SkippedNuclei  # imports pandas
 
         if self._state is None:
             return None

@@ -17,14 +17,14 @@ from .brightness_form import AS_DISPLAYED
 from .source_form import SourceChoice
 
 if TYPE_CHECKING:
-    from ...export.project import SegmentSettings
+    from ...provenance.project import SegmentSettings
     from ..layers.labels_record import LabelsRecord
     from .widget import SegmentWidget
 
 
 def read_settings(widget: SegmentWidget) -> SegmentSettings:
     """Return what the form has selected; layers by their names."""
-    from ...export.project import SegmentSettings  # imports pandas
+    from ...provenance.project import SegmentSettings  # imports pandas
 
     source, model = widget.source_form.value(), widget.model_form.value()
     brightness = widget.brightness_form.value()

@@ -27,6 +27,7 @@ from ..common.status_panel import StatusPanel
 from ..layers.image_source import VISIBLE_REGION, ImageSource
 from ..layers.labels_record import LabelsRecord, stale_ids_warning
 from ..layers.queue_watch import QueueWatch
+from ..project.panel import ProjectPanel, RestoreBar
 from ..session.model_form import ModelForm
 from ..session.plane_result import PlaneResult, RetunedPlane
 from ..session.session import Session
@@ -131,7 +132,10 @@ class SegmentWidget(QWidget):
         self.source_form.fill(top)
         top.addRow("Brightness", self.brightness_form.combo.native)
         self.model_form.fill(top)
+        layout.addWidget(RestoreBar(self._viewer))
         layout.addLayout(top)
+        project_panel = ProjectPanel(self._viewer)
+        project_panel.message.connect(self._status_panel.show_message)
         settings = self.params_form.container(*SEGMENT_SETTINGS)
         for part in (
             self._tuning_panel,
@@ -141,6 +145,7 @@ class SegmentWidget(QWidget):
             DockButton(self._viewer, "Review nuclei", "Correct, measure, save …", REVIEW_HINT),
             self._linking_panel,
             self._reproduce_panel,
+            project_panel,
         ):
             layout.addWidget(part)
 

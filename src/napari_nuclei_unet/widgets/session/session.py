@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
 
-    from ...export.project import ReviewPosition, SegmentSettings
+    from ...provenance.project import ReviewPosition, SegmentSettings
 
 
 class Session(QObject):
