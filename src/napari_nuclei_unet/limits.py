@@ -27,6 +27,9 @@ class Limits:
         redraw.
     cached_bytes : int
         Predictions of more planes are moved to the disk.
+    unsaved_bytes : int
+        Labels of more bytes are not kept in case of a crash; of what crashes have left behind, the
+        oldest is removed.
     """
 
     large_plane_pixels: int = 64_000_000
@@ -36,6 +39,7 @@ class Limits:
     scheduler_timeout: float = 15
     paintable_pixels: int = 300_000_000
     cached_bytes: int = 1_500_000_000
+    unsaved_bytes: int = 2_000_000_000
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,11 +1,14 @@
 """Labels that are opened again tomorrow: name, size, record, table, states and tracks are there."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
 from conftest import discs
 from npe2 import PluginManager
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QLabel
 
 from napari_nuclei_unet.cli import main
@@ -42,11 +45,11 @@ def review(qtbot, viewer):
     return made
 
 
-def add(viewer, path):
+def add(viewer, path, name="cells nuclei"):
     """Add what the reader makes of a file, as napari does."""
     for data, attributes, kind in read_layers(str(path)):
         getattr(viewer, f"add_{kind}")(data, **attributes)
-    return next(layer for layer in viewer.layers if layer.name == "cells nuclei")
+    return viewer.layers[name]
 
 
 def said(review):
@@ -116,8 +119,7 @@ def test_states_come_back_and_edits_go_on(qtbot, viewer, review, run, tmp_path):
         with qtbot.waitSignal(review.finished, timeout=15_000):
             review.save(tmp_path / name)
     viewer.layers.clear()
-    data, attributes, _ = read_layers(str(tmp_path / "b_labels.ome.tif"))[0]
-    again = viewer.add_labels(data, **attributes)
+    again = add(viewer, tmp_path / "b_labels.ome.tif", "b nuclei")
     viewer.layers.selection.active = again
     assert LabelsState.of(again).features.planes
     assert sorted(again.features["state"]) == ["", "", "accepted"]
@@ -151,6 +153,116 @@ def test_labels_with_a_table_of_others_are_opened_without_it(viewer, run, messag
     assert labels.data.max() == 3
     assert not len(labels.features.columns)
     assert "does not belong to" in messages[-1][1]
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+def test_the_image_comes_with_its_labels_and_is_linked(viewer, review, widget, run):
+    image = discs((90, 120), CENTRES)
+    labels = add(viewer, run(image, "YX"))
+    assert names(viewer) == ["cells", "cells nuclei"]
+    np.testing.assert_array_equal(viewer.layers["cells"].data, image)
+    assert viewer.layers["cells"].scale.tolist() == [0.25, 0.25]
+    assert review.target_form.value().image == viewer.layers["cells"]
+    before = labels.features.set_index("index")["mean_intensity"]
+    with_more = np.array([labels.data_to_world(at) for at in [(20, 25), (20, 80)]])
+    review.apply_tool("Merge", with_more)  # measured from the image, not only its shape
+    merged = labels.features.set_index("index")["mean_intensity"]
+    assert merged.notna().all()
+    assert len(merged) == 2
+    assert merged.min() < before.min()
+    viewer.layers.selection.active = labels
+    click(widget, "copy_command")
+    text = QGuiApplication.clipboard().text()
+    assert "segment" in text
+    assert "cells.ome.tif" in text
+    click(widget, "restore")
+    assert widget.source_form.value().image == viewer.layers["cells"]
+
+
+@pytest.mark.parametrize("place", ["cells.ome.tif", "results/cells.ome.tif"])
+def test_an_image_that_moved_with_its_labels_is_found(tmp_path, viewer, run, place):
+    labels = run(discs((90, 120), CENTRES), "YX")
+    there = tmp_path / "elsewhere"
+    (there / "results").mkdir(parents=True)
+    shutil.move(tmp_path / "cells.ome.tif", there / place)
+    for name in ("cells_labels.ome.tif", "cells_nuclei.csv"):
+        shutil.move(labels.with_name(name), there / "results" / name)
+    add(viewer, there / "results" / "cells_labels.ome.tif")
+    assert names(viewer) == ["cells", "cells nuclei"]
+
+
+def test_labels_open_without_an_image_that_is_gone(tmp_path, viewer, run, messages):
+    labels = run(discs((90, 120), CENTRES), "YX")
+    (tmp_path / "cells.ome.tif").unlink()
+    add(viewer, labels)
+    assert names(viewer) == ["cells nuclei"]
+    assert "is not there any more" in messages[-1][1]
+
+
+def test_labels_do_not_lie_on_an_image_of_another_shape(tmp_path, viewer, run, messages):
+    labels = run(discs((90, 120), CENTRES), "YX")
+    tifffile.imwrite(tmp_path / "cells.ome.tif", discs((120, 90), [(20, 20)]))
+    add(viewer, labels)
+    assert names(viewer) == ["cells nuclei"]
+    assert "another shape" in messages[-1][1]
+
+
+def test_an_image_with_other_pixels_is_opened_with_a_warning(tmp_path, viewer, run, messages):
+    labels = run(discs((90, 120), CENTRES), "YX")
+    tifffile.imwrite(tmp_path / "cells.ome.tif", discs((90, 120), [(20, 20)]))
+    add(viewer, labels)
+    assert names(viewer) == ["cells", "cells nuclei"]
+    assert "has changed" in messages[-1][1]
+
+
+def test_an_image_that_is_opened_later_is_linked(tmp_path, viewer, review, run):
+    labels_file = run(discs((90, 120), CENTRES), "YX")
+    image, layer, _ = read_layers(str(labels_file))[0], *read_layers(str(labels_file))[1:], None
+    labels = viewer.add_labels(layer[0], **layer[1])
+    assert review.target_form.value().image is None
+    image = viewer.add_image(image[0], **image[1])
+    assert labels.metadata["napari_nuclei_unet"]["image"] == str(image.unique_id)
+
+
+@pytest.mark.parametrize(
+    ("axes", "args", "layers"),
+    [
+        ("CYX", ["--channel", "1"], ["cells"]),
+        ("ZCYX", ["--channel", "1"], ["cells 0", "cells 1"]),
+        ("ZCYX", ["--channel", "0", "--planes", "1"], ["cells"]),
+        ("TYX", ["--planes", "1-2"], ["cells"]),
+        ("TYX", ["--planes", "2"], ["cells"]),
+    ],
+)
+def test_the_planes_of_the_labels_are_opened(qtbot, viewer, review, run, axes, args, layers):
+    lengths = dict(zip("TZC", (3, 4, 2), strict=True))
+    lead = tuple(lengths[name] for name in axes[:-2])
+    plane = discs((90, 120), CENTRES)
+    stack = np.stack([plane + number for number in range(int(np.prod(lead)))])
+    path = run(stack.reshape(*lead, 90, 120).astype(np.uint8), axes, *args)
+    labels = add(viewer, path)
+    assert names(viewer)[:-1] == layers
+    linked = labels.metadata["napari_nuclei_unet"]["image"]
+    image = next(layer for layer in viewer.layers if str(layer.unique_id) == linked)
+    assert image.data.shape[-labels.ndim :] == labels.data.shape
+    known = labels.features["max_intensity"].tolist()
+    add_pixel(review, labels)
+    assert labels.features["max_intensity"].notna().all()
+    assert labels.features["max_intensity"].tolist()[1:] == known[1:]
+    with qtbot.waitSignal(review.finished, timeout=20_000):
+        review.measure()
+    suffix = "_1" if axes == "CYX" else ""
+    assert labels.features[f"max_intensity{suffix}"].tolist()[1:] == known[1:]
+
+
+def add_pixel(review, labels):
+    """Paint a pixel onto the first nucleus, as the brush does."""
+    label = int(labels.features["index"].iloc[0])
+    at = tuple(axis[0] for axis in np.nonzero(np.asarray(labels.data) == label))
+    labels.data_setitem(tuple(np.array([one]) for one in (*at[:-1], at[-1] - 1)), label)
 
 
 def test_files_of_others_are_left_to_others(tmp_path):

@@ -50,6 +50,17 @@ def read_result(path: str | Path) -> Result:
     """
     path = Path(path)
     result = dataclasses.replace(read_labels_of_result(path), tracks=read_tracks(path))
+    return with_saved_table(result, path)
+
+
+def with_saved_table(result: Result, path: Path) -> Result:
+    """Return labels with the table of nuclei beside their file, if there is one.
+
+    Raises
+    ------
+    UserError
+        If the table does not belong to them.
+    """
     table = result_table_path(path)
     if not table.is_file():
         return result
@@ -174,7 +185,10 @@ def _create(
 
 
 def _read_starts(record: dict[str, Any], lead: str) -> tuple[int, ...]:
-    """Return the first selected position on each axis; 0 where the record does not say."""
+    """Return the first selected position on each axis; 0 where the record does not say.
+
+    Labels of the window have all planes, and the record of one: a number.
+    """
     try:
         source = Provenance.from_json(record).source
     except UserError:
@@ -182,8 +196,12 @@ def _read_starts(record: dict[str, Any], lead: str) -> tuple[int, ...]:
     if source is None:
         return ()
     free = [name for name in source.axes if name not in "CYX"]
-    texts = dict(zip(free, map(str, source.planes), strict=False))
-    firsts = (texts.get(name, "").partition("-")[0] for name in lead)
+    ranges = {
+        name: planes
+        for name, planes in zip(free, source.planes, strict=False)
+        if isinstance(planes, str)
+    }
+    firsts = (ranges.get(name, "").partition("-")[0] for name in lead)
     return tuple(int(first) if first.isdecimal() else 0 for first in firsts)
 
 

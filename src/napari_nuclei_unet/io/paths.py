@@ -37,6 +37,11 @@ def unfinished_folder() -> Path:
     return user_folder() / "unfinished"
 
 
+def unsaved_folder() -> Path:
+    """Return the folder of edits that are not saved yet; it need not exist."""
+    return user_folder() / "unsaved"
+
+
 def results_folder() -> Path:
     """Return the folder of labels larger than memory; it need not exist."""
     return user_folder() / "results"

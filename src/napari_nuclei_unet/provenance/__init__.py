@@ -1,1 +1,1 @@
-"""The record of a result, and how to reproduce it."""
+"""The record of a result, how to reproduce it, and the project file."""

@@ -16,6 +16,7 @@ from ...arrays.roi import Region
 from ...errors import UserError
 from ..common.preferences import get_preference
 from .geometry import is_same_array, layer_shape, plane_on_view, viewer_unit_lengths
+from .image_file import get_layer_path
 from .label_ids import index_plane_axes, plane_key
 from .placement import LayerPlacement, get_layer_placement
 from .plane_outlines import AREA_KINDS, outlines_on_plane, world_to_plane
@@ -120,7 +121,8 @@ class ImageSource:
     @property
     def path(self) -> Path | None:
         """The file that the layer was opened from, if any."""
-        return Path(self.image.source.path) if self.image.source.path else None
+        path = get_layer_path(self.image)
+        return Path(path) if path else None
 
 
 def plane_axes(plane_index: PlaneIndex) -> tuple[int, int]:
@@ -282,7 +284,7 @@ def create_shapes_layer(source: ImageSource, polygons: Sequence[Any], name: str)
 
 def check_offline(image: Layer) -> None:
     """Raise a UserError if an image comes from the network and Preferences forbid that."""
-    address = str(image.source.path or "")
+    address = get_layer_path(image)
     if get_preference("offline") and "://" in address:
         raise UserError(
             f"The image '{image.name}' comes from the network ({address}), which is "

@@ -179,6 +179,16 @@ class LabelsState:
             unwritten[part.index] &= False if part.inside is None else ~part.inside
         return bool(unwritten.any())
 
+    @property
+    def unedited_planes(self) -> list[tuple[int | None, ...]]:
+        """Planes that are wholly as a run has written them, with None for the axes of the plane."""
+        return [
+            key
+            for key, parts in self._parts.items()
+            if any(part.inside is None for part in parts)
+            and self.plane_state(parts[0].index) is PlaneState.WRITTEN
+        ]
+
     def forget_written(self) -> None:
         """Forget what was written; the array is another."""
         self._parts.clear()

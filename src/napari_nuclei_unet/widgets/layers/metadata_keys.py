@@ -35,6 +35,13 @@ PROBABILITY_KEY = "napari_nuclei_unet_probability_of"
 # the image, on each axis before that of the plane.
 SAVED_TABLE_KEY = "napari_nuclei_unet_saved_table"
 
+# Says which file, and which image in it, a layer shows, where napari does not know that: an image
+# that was opened with its labels.
+IMAGE_FILE_KEY = "napari_nuclei_unet_image_file"
+
+# Says of labels that were read from a file which file their image is; until they are linked.
+LABELS_IMAGE_KEY = "napari_nuclei_unet_labels_image"
+
 METADATA_KEY = "napari_nuclei_unet"
 
 # Of the name of a layer with the nuclei of an image.

@@ -1,20 +1,23 @@
-"""napari's reader of labels that were saved: with record, table, states and tracks."""
+"""napari's reader of labels that were saved: with image, record, table, states and tracks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari import current_viewer
 from napari.utils.notifications import show_warning
 
 from ...errors import UserError
-from .metadata_keys import LABELS_LAYER_ENDING, METADATA_KEY, SAVED_TABLE_KEY
+from .image_file import get_layer_path
+from .labels_image import LayerData, OpenedImage, open_labels_image
+from .linked_image import LabelsImage, is_same_path
+from .metadata_keys import LABELS_IMAGE_KEY, LABELS_LAYER_ENDING, METADATA_KEY, SAVED_TABLE_KEY
 
 if TYPE_CHECKING:
     from ...export.result import Result
-
-LayerData = tuple[Any, dict[str, Any], str]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
@@ -34,7 +37,7 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
 
 
 def read_layers(path: str) -> list[LayerData]:
-    """Read labels and their tracks as layers.
+    """Read the image of labels, if it is there and not open yet, labels and their tracks as layers.
 
     A table that does not belong to the labels is reported, and left out.
 
@@ -50,14 +53,29 @@ def read_layers(path: str) -> list[LayerData]:
     except UserError as error:
         result = read_labels_of_result(path)  # raises an error if these are the fault
         show_warning(str(error))
-    return [_labels_layer(result), *_tracks_layers(result)]
+    image = open_labels_image(result, Path(path))
+    if image.notice:
+        show_warning(image.notice)
+    labels = labels_layer_data(result, image)
+    return [*_missing_layers(image), labels, *_tracks_layers(result)]
 
 
-def _labels_layer(result: Result) -> LayerData:
+def _missing_layers(image: OpenedImage) -> tuple[LayerData, ...]:
+    """Return the layers of an image, unless the viewer has it already."""
+    viewer = current_viewer()
+    opened = [] if viewer is None else [get_layer_path(layer) for layer in viewer.layers]
+    is_open = any(is_same_path(path, str(image.path)) for path in opened)
+    return () if is_open else image.layers
+
+
+def labels_layer_data(result: Result, image: OpenedImage | None = None) -> LayerData:
+    """Convert a result to a labels layer, which is linked to its image when that is there."""
     features = result.table.rename(columns={"label": "index"})
     metadata: dict[str, Any] = {METADATA_KEY: result.record}
     if len(features.columns):
         metadata[SAVED_TABLE_KEY] = list(result.starts or (0,) * len(result.lead))
+    if image is not None and image.path is not None:
+        metadata[LABELS_IMAGE_KEY] = LabelsImage(str(image.path), image.name)
     attributes = {
         "name": f"{result.name}{LABELS_LAYER_ENDING}",
         "metadata": metadata,

@@ -15,13 +15,14 @@ from ...errors import UserError
 from ...io.paths import sanitize_name
 from ..common.controller import Controller, Task
 from ..common.notify import describe_error, report_user_errors
+from ..layers.export_result import DEFAULT_FILE_STEM
 from ..layers.measured_planes import is_too_large
 from ..layers.metadata_keys import LABELS_LAYER_ENDING
 from .cells_task import CellsTask
 from .into_image import SaveIntoImageTask, find_image_group
 from .measure_form import MeasureChoice, MeasureForm
 from .measure_task import MeasureTask
-from .save_task import DEFAULT_FILE_STEM, SaveTask
+from .save_task import SaveTask
 from .target_form import LABELS_NEEDED, ReviewTarget, TargetForm
 
 if TYPE_CHECKING:

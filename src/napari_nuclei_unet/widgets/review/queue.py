@@ -24,11 +24,14 @@ from ..layers.features import (
 from ..layers.label_ids import plane_key
 from ..layers.labels_state import LabelsState
 from ..layers.navigate import navigate_to_box
+from ..session.session import Session
 from . import edits as _editing
 from .target_form import LABELS_NEEDED, TargetForm
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+
+    from ...provenance.project import ReviewPosition
 
 NOT_MEASURED = "Nothing is known of these nuclei yet: click Measure."
 NO_PREVIOUS_NUCLEUS = "No other nucleus was shown before."
@@ -64,6 +67,7 @@ class ReviewQueue(Panel):
         fill_grid(self, [create_button(*spec) for spec in specs])
         target.changed.connect(self.start_over)
         self.start_over()
+        Session.of(viewer).review_position.connect(self, self.position, self.go_on)
 
     @property
     def keys(self) -> dict[str, Callable[..., None]]:
@@ -78,6 +82,36 @@ class ReviewQueue(Panel):
         self._current_nucleus = None
         self._previous_nuclei.clear()
         self._skipped.clear()
+
+    def position(self) -> ReviewPosition | None:
+        """Return how far the review is; None: no labels are reviewed."""
+        from ...provenance.project import ReviewPosition, SkippedNuclei  # imports pandas
+
+        if self._state is None:
+            return None
+        plane, label = self._current_nucleus or (None, 0)
+        skipped = [SkippedNuclei(key, tuple(labels)) for key, labels in self._skipped.items()]
+        return ReviewPosition(
+            labels=self._state.layer.name,
+            plane=None if plane is None else plane_key(plane.index),
+            label=label,
+            skipped=tuple(skipped),
+        )
+
+    def go_on(self, position: ReviewPosition) -> None:
+        """Go on where a review was, if its labels are there."""
+        layers = self._viewer.layers
+        if position.labels not in layers or not isinstance(layers[position.labels], Labels):
+            return
+        layers.selection.active = layers[position.labels]
+        self.start_over()
+        if self._state is None or self._state.layer.name != position.labels:
+            return
+        for skipped in position.skipped:
+            self._skipped[skipped.plane].extend(skipped.labels)
+        plane = self._state.features.planes.get(position.plane or ())
+        if plane is not None and plane.row(position.label) is not None:
+            self._current_nucleus = plane, position.label
 
     def next(self, *_: object) -> None:
         """Show the least confident nucleus that has not been reviewed."""

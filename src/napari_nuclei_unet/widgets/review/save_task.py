@@ -11,23 +11,17 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
 
-from ...arrays.axes import axis_letters
-from ...io.paths import sanitize_name
 from ...progress import Step, Stop
 from ..common.controller import Task
 from ..layers.checksum import array_crc32
-from ..layers.geometry import full_resolution_data, pixel_to_world
-from ..layers.labels_record import get_record_entries
+from ..layers.export_result import build_export_result
 from ..layers.labels_state import LabelsState
-from ..layers.measured_planes import MAX_MEASURED_PIXELS, measured_plane_axes
+from ..layers.measured_planes import MAX_MEASURED_PIXELS
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from ...export import Result
-
-# File name for a layer without a usable name.
-DEFAULT_FILE_STEM = "nuclei"
 
 
 class SaveTask(Task):
@@ -102,28 +96,3 @@ def measure_shapes(result: Result) -> Result:
 
     is_small = math.prod(result.labels.shape) <= MAX_MEASURED_PIXELS
     return with_shapes(result) if is_small else result
-
-
-def build_export_result(viewer: ViewerModel, layer: Labels) -> Result:
-    """Collect labels, their table and their geometry, with the axes of planes last."""
-    from ...export import Result
-
-    axes = measured_plane_axes(viewer, layer)
-    order = [axis for axis in range(layer.ndim) if axis not in axes] + list(axes)
-    data = full_resolution_data(layer)
-    moved = order != sorted(order)
-    labels = np.asarray(data).transpose(order) if moved else data
-    _, linear = pixel_to_world(layer)
-    letters = axis_letters(layer.axis_labels, axes)
-    units = [None if str(layer.units[axis]) == "pixel" else str(layer.units[axis])
-             for axis in order]  # fmt: skip
-    table = LabelsState.of(layer).features.world_table().rename(columns={"index": "label"})
-    return Result(
-        labels=labels,
-        table=table,
-        axes="".join(letters[axis] for axis in order),
-        spacing=tuple(float(np.linalg.norm(linear[:, axis])) for axis in order),
-        units=tuple(units),
-        record=dict(get_record_entries(layer)),
-        name=sanitize_name(layer.name, DEFAULT_FILE_STEM),
-    )

@@ -22,6 +22,7 @@ from ..common.controls import (
 )
 from ..common.dock_button import DockButton
 from ..common.key_bindings import KeyBindings, unwrap_proxy
+from ..project.panel import ProjectPanel, RestoreBar
 from .compare_panel import ComparePanel
 from .exporter import LabelsExporter
 from .into_image import IntoImageButton
@@ -70,8 +71,11 @@ class ReviewWidget(ScrollableForm):
         self.compare_panel = ComparePanel(napari_viewer)
         self._watched_layer: Labels | None = None
         self._text = create_label("review_status")
+        self._project_panel = ProjectPanel(napari_viewer)
         self._build()
-        for part in (self._edit_toolbar, self._queue, self._exporter, self.compare_panel):
+        for part in (
+            self._edit_toolbar, self._queue, self._exporter, self.compare_panel, self._project_panel
+        ):  # fmt: skip
             part.message.connect(self._text.setText)
         for finished in (self._exporter.finished, self.compare_panel.controller.finished):
             finished.connect(self._on_finished)
@@ -103,12 +107,14 @@ class ReviewWidget(ScrollableForm):
         hint = "Open the table of the nuclei, with a histogram, below the image."
         table = DockButton(self._viewer, "Nuclei table", "Table", hint, below_canvas=True)
         self.set_parts(
+            RestoreBar(self._viewer),
             top,
             _group("Correct", self._edit_toolbar),
             _group("Review", self._queue),
             self._text,
             self._measure_section,
             create_row(self._measure_button, save, into_image, table),
+            self._project_panel,
             create_section("compare_section", "Compare with another layer", self.compare_panel),
         )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from ...limits import DEFAULT_LIMITS, Limits
 from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
-from ...segmentation.intensity_range import Brightness
 from ..common.controller import RunState
 from ..common.controls import create_section
 from ..common.dock_button import DockButton
@@ -26,7 +26,8 @@ from ..common.preferences import get_preference
 from ..common.status_panel import StatusPanel
 from ..layers.image_source import VISIBLE_REGION, ImageSource
 from ..layers.labels_record import LabelsRecord, stale_ids_warning
-from ..layers.measure_queue import MeasureQueue
+from ..layers.queue_watch import QueueWatch
+from ..project.panel import ProjectPanel, RestoreBar
 from ..session.model_form import ModelForm
 from ..session.plane_result import PlaneResult, RetunedPlane
 from ..session.session import Session
@@ -42,6 +43,7 @@ from .plane_writer import PlaneWriter
 from .reproduce import ReproducePanel
 from .retune_task import RetuneTask
 from .retuner import Retuner
+from .settings import read_settings, use_record, use_settings
 from .source_form import SourceForm
 from .summary import summarize_plane
 from .tuning_panel import TuningPanel
@@ -88,7 +90,7 @@ class SegmentWidget(QWidget):
         self._session = Session.of(napari_viewer, limits)
         self._session.join(self)
         self._restoring = True  # while the form is set as a whole, nothing is retuned
-        self._queues: set[MeasureQueue] = set()  # of labels that are not measured yet
+        self._queues = QueueWatch()
         self._params_at_start: SegmentParams | None = None  # None: none of the labels on view
         self._build()
         self._writer = PlaneWriter(
@@ -99,6 +101,8 @@ class SegmentWidget(QWidget):
         self._watch()
         self._show_thresholds()
         self._restoring = False
+        read, use = partial(read_settings, self), partial(use_settings, self)
+        self._session.segment_settings.connect(self, read, use)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 Qt's name
         """Load what the first click needs as soon as the dock is on the screen."""
@@ -120,7 +124,7 @@ class SegmentWidget(QWidget):
         self._display_options = DisplayOptions(self._viewer, self.source_form)
         self._linking_panel = LinkingPanel(self._viewer, self.source_form)
         self._reproduce_panel = ReproducePanel(
-            self._viewer, self.source_form, self._use_record, self._current_plane
+            self._viewer, self.source_form, partial(use_record, self), self._current_plane
         )
         layout = QVBoxLayout(self)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -128,7 +132,10 @@ class SegmentWidget(QWidget):
         self.source_form.fill(top)
         top.addRow("Brightness", self.brightness_form.combo.native)
         self.model_form.fill(top)
+        layout.addWidget(RestoreBar(self._viewer))
         layout.addLayout(top)
+        project_panel = ProjectPanel(self._viewer)
+        project_panel.message.connect(self._status_panel.show_message)
         settings = self.params_form.container(*SEGMENT_SETTINGS)
         for part in (
             self._tuning_panel,
@@ -138,6 +145,7 @@ class SegmentWidget(QWidget):
             DockButton(self._viewer, "Review nuclei", "Correct, measure, save …", REVIEW_HINT),
             self._linking_panel,
             self._reproduce_panel,
+            project_panel,
         ):
             layout.addWidget(part)
 
@@ -164,6 +172,7 @@ class SegmentWidget(QWidget):
         self.model_form.changed.connect(self._offer_all)
         self.params_form.changed.connect(self._on_setting)
         self._session.watcher.invalidated.connect(self._on_invalidated)
+        self._queues.emptied.connect(self._check_settled)
         self.source_form.image_changed.connect(self._on_source_changed)
         self.retuner.retuned.connect(self._on_retuned)
         self.retuner.finished.connect(self._check_settled)
@@ -193,7 +202,7 @@ class SegmentWidget(QWidget):
     @property
     def is_settled(self) -> bool:
         """Whether nothing is at work, so that labels and their table are as they will be."""
-        return self.controller.is_idle and not self.retuner.is_busy and not self._queues
+        return self.controller.is_idle and not self.retuner.is_busy and self._queues.is_empty
 
     def use_model_file(self, path: str | Path) -> None:
         """Add a model file to the list and choose it; a file that is no model is refused."""
@@ -208,23 +217,16 @@ class SegmentWidget(QWidget):
             As in ``metadata["napari_nuclei_unet"]`` of a labels layer.
         """
         with report_user_errors(show_warning):
-            self._use_record(LabelsRecord.from_json(record))
+            use_record(self, LabelsRecord.from_json(record))
 
-    def _use_record(self, record: LabelsRecord) -> None:
-        self._restoring = True  # or the result on view would be retuned with these settings
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Set the form inside the block, without retuning the result on view."""
+        self._restoring = True
         try:
-            self.source_form.use_record(record)
-            known = self.model_form.use_provenance(record.provenance)
-            # after the model, which set thresholds
-            self.params_form.set_value(record.provenance.params)
-            self.brightness_form.set_value(Brightness.of(record.provenance.params))
+            yield
         finally:
             self._restoring = False
-        if not known:
-            show_warning(
-                f"The model '{record.provenance.model}' of these labels is not here any more, so "
-                f"'{self.model_form.model.value}' stays chosen; everything else is as it was."
-            )
 
     def segment(self, *_: object) -> None:
         """Segment, as a click on the button does; does nothing during a run."""
@@ -325,18 +327,9 @@ class SegmentWidget(QWidget):
 
     def _watch_queue(self, result: PlaneResult) -> None:
         """Do not finish before labels are measured."""
-        queue = result.state.features.queue
-        if not queue.is_empty and queue not in self._queues:
-            self._queues.add(queue)
-            for signal in (queue.emptied, queue.destroyed):
-                signal.connect(self._check_settled)
+        self._queues.add(result.state.features.queue)
 
     def _check_settled(self, *_: object) -> None:
-        for queue in [queue for queue in self._queues if queue.is_empty]:
-            with suppress(RuntimeError):  # it was deleted with its labels
-                queue.emptied.disconnect(self._check_settled)
-                queue.destroyed.disconnect(self._check_settled)
-            self._queues.discard(queue)
         if self.is_settled:
             self.finished.emit()
 

@@ -11,13 +11,17 @@ from ...limits import DEFAULT_LIMITS, Limits
 from ..common.key_bindings import unwrap_proxy
 from ..common.lifetime import delete_with
 from ..layers.watcher import LayerWatcher
+from .image_links import ImageLinker
 from .model_registry import MODEL_REGISTRY
 from .predictions import Predictions
+from .shared_form import SharedForm
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
+
+    from ...provenance.project import ReviewPosition, SegmentSettings
 
 
 class Session(QObject):
@@ -33,6 +37,8 @@ class Session(QObject):
     predictions : Predictions
     watcher : LayerWatcher
         Of the viewer.
+    segment_settings, review_position : SharedForm
+        Of the docks "Segment nuclei" and "Review nuclei".
     """
 
     def __init__(self, viewer: ViewerModel, limits: Limits) -> None:
@@ -42,6 +48,9 @@ class Session(QObject):
         self.predictions.setParent(self)
         self.watcher = LayerWatcher(viewer, self)
         self.watcher.invalidated.connect(self._on_invalidated)
+        self.segment_settings: SharedForm[SegmentSettings] = SharedForm()
+        self.review_position: SharedForm[ReviewPosition] = SharedForm()
+        self._linker = ImageLinker(viewer, self)
         self._docks = 0
 
     @staticmethod

@@ -1,0 +1,96 @@
+"""Paths of a project: its own files, and those that it refers to."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePath, PureWindowsPath
+
+PROJECT_SUFFIX = ".nuclei.json"
+# Of the folder beside the file that has its labels and tables.
+PROJECT_FOLDER_SUFFIX = ".nuclei_files"
+
+
+@dataclass(frozen=True)
+class ProjectFile:
+    """A file that a project refers to, and what it was like.
+
+    Attributes
+    ----------
+    relative : str
+        Path from the folder of the project, with slashes; is tried first.
+    absolute : str
+        An address of the network has this one only.
+    bytes : int or None
+        None: it is a folder, or in the network.
+    modified : int or None
+        Time in nanoseconds.
+    """
+
+    relative: str
+    absolute: str
+    bytes: int | None = None
+    modified: int | None = None
+
+    @classmethod
+    def of(cls, path: str | Path, folder: Path) -> ProjectFile:
+        """Describe a file for a project in a folder."""
+        if is_address(path):
+            return cls("", str(path))
+        file = Path(path).resolve()
+        try:
+            relative = PurePath(os.path.relpath(file, folder.resolve())).as_posix()
+        except ValueError:  # on another drive of Windows
+            relative = file.name
+        if not file.is_file():
+            return cls(relative, str(file))
+        status = file.stat()
+        return cls(relative, str(file), status.st_size, status.st_mtime_ns)
+
+    @property
+    def name(self) -> str:
+        """Name of the file; the path may be one of another computer."""
+        return PureWindowsPath(self.absolute).name
+
+    def find(self, folder: Path) -> str | None:
+        """Return the present path of the file, or None: from the project, absolute, or beside."""
+        if is_address(self.absolute):
+            return self.absolute
+        places = (folder / self.relative, Path(self.absolute), folder / self.name)
+        return next((str(path) for path in places if self.name and _exists(path)), None)
+
+    def is_same_size(self, path: str) -> bool:
+        """Return whether a file still has the size that it had; of folders that is unknown."""
+        return self.bytes is None or Path(path).stat().st_size == self.bytes
+
+    def is_untouched(self, path: str) -> bool:
+        """Return whether a file has the size and the time that it had."""
+        if self.bytes is None:
+            return False
+        status = Path(path).stat()
+        return (status.st_size, status.st_mtime_ns) == (self.bytes, self.modified)
+
+
+def is_address(path: str | Path) -> bool:
+    """Return whether a path is an address in the network."""
+    return "://" in str(path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no name that this system can have
+        return False
+
+
+def project_folder(path: Path) -> Path:
+    """Return the folder beside a project file that has its labels and tables."""
+    return path.with_name(f"{project_stem(path)}{PROJECT_FOLDER_SUFFIX}")
+
+
+def project_stem(path: Path) -> str:
+    """Return the name of a project file without its suffix."""
+    name = path.name
+    if name.lower().endswith(PROJECT_SUFFIX):
+        return name[: -len(PROJECT_SUFFIX)]
+    return name.removesuffix(".json")

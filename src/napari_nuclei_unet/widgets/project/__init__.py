@@ -1,0 +1,1 @@
+"""Projects that are saved and opened, and the journal of unsaved edits."""
