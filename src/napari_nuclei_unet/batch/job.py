@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +26,12 @@ from ..io.open import open_image
 from ..io.readers.ome_zarr import is_zarr
 from ..provenance.record import FINGERPRINT_KEY, Provenance
 from ..tracking.linking import check_linking
+from .fingerprint import describe_job
 from .folders import STORE_SUFFIX
 from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 from .settings import JobSettings
 
-# Thresholds of which the model's own value is the same at every zoom, as good as none.
-ZOOMLESS_THRESHOLDS = ("threshold", "separation", "confidence")
 # Axes of labels in OME-Zarr, in their order; NGFF allows one more axis than these.
 NGFF_ORDER = "TZYX"
 
@@ -111,56 +108,8 @@ class ImageJob:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """All that a result depends on; JSON.
-
-        It is the same in the window and on the command line. Parameters have the form of flags, as
-        in the files that are there already. No key is "shape", by which tifffile recognizes its
-        own metadata in a description.
-        """
-        settings = self.settings
-        params = settings.params.fingerprint()
-        for name in ZOOMLESS_THRESHOLDS:  # in the window, each has a value
-            if params[name] == settings.model.card.thresholds.get(name):
-                params[name] = None
-        values = params | {
-            "version": version("napari-nuclei-unet"),
-            "model": settings.model.card.sha256,
-            "image": [str(self.path), self.stamp],
-            "image size": self.opened.pixels.shape,
-            "image type": str(self.opened.pixels.dtype),
-            "axes": self.selection.axes,
-            "planes": [
-                self.selection.lead,
-                self.selection.positions,
-                self.selection.first_plane.index,
-            ],
-            "channel": settings.channel,
-            "level": settings.level,
-            "region": None if settings.region is None else settings.region.polygons,
-            "join": settings.join and settings.join.upper(),
-            "track": settings.track,
-        }
-        # results that were made without these flags have no such keys
-        values |= {name: value for name, value in self._rare_values.items() if value}
-        plain = {"version", "image", "image size", "image type"}
-        flags = {name: name if name in plain else f"--{name.replace('_', '-')}" for name in values}
-        values = {flags[name]: value for name, value in values.items()}
-        return dict(json.loads(json.dumps(values)))
-
-    @property
-    def _rare_values(self) -> dict[str, Any]:
-        """Values of flags that the fingerprint has only where they are given."""
-        outlines = self.settings.outlines
-        measure = self.settings.measure or MeasureOptions()
-        in_micrometers = measure.in_micrometers
-        return {
-            "scene": self.scene,
-            "cells": outlines.cells and [outlines.cells, outlines.in_micrometers],
-            "measure": self.settings.measure and (measure.channels or "all"),
-            "ring": measure.ring and [measure.ring, in_micrometers],
-            "neighbours": measure.neighbours and [measure.neighbours, in_micrometers],
-            "exclude_border": self.settings.exclude_border,
-        }
+        """All that a result depends on, as of :func:`.fingerprint.describe_job`."""
+        return describe_job(self)
 
     @property
     def planes_text(self) -> list[int | str]:

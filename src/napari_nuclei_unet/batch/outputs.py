@@ -56,6 +56,11 @@ class ResultPaths:
         names = (self.labels, self.earlier_labels)
         return next((path for path in names if path is not None and path.is_file()), None)
 
+    @property
+    def known_labels(self) -> Path:
+        """Path of the labels that are there; else that which they will have."""
+        return self.find_labels() or self.labels
+
     def remove_earlier_labels(self) -> None:
         """Remove labels by their earlier name, which others have replaced; not those of others."""
         earlier = self.earlier_labels

@@ -25,7 +25,7 @@ def write_extras(job: ImageJob, output: OutputOptions, ended: Outcome, overwrite
         return  # such a result is done again
     if output.decimal_comma:
         _rewrite_tables(job)
-    write_into_image(job.results.labels, job.path, output.into_image, overwrite)
+    write_into_image(job.results.known_labels, job.path, output.into_image, overwrite)
 
 
 def _rewrite_tables(job: ImageJob) -> None:

@@ -66,7 +66,7 @@ def check_into_image(job: ImageJob, name: str | None, overwrite: bool) -> None:
         return
     image = open_image_group(job.path)
     image.match_axes(job.grid.axes, job.grid.shape)
-    is_done = _has_same_record(job.results.labels, image.labels / name)
+    is_done = _has_same_record(job.results.known_labels, image.labels / name)
     check_name(image, name, overwrite or is_done)
     check_writable(image.path)
 

@@ -133,16 +133,26 @@ def write_targets(
 def save_formats(
     job: ImageJob, formats: Sequence[str], skipped: bool, decimal_comma: bool = False
 ) -> None:
-    """Write a result in other formats, too; of one that was done before those that are missing."""
+    """Write a result in other formats, too; of one that was done before those that are missing.
+
+    GeoJSON is written anew if there are to be cells, as nobody knows how large those
+    that it has are.
+    """
     from ..export import read_result
 
-    labels = job.results.labels
+    labels, outlines = job.results.known_labels, job.settings.outlines
     written = (labels, *job.tables)
     targets = list_targets(labels, formats, labels.parent) if formats else []
-    targets = [one for one in targets if one not in written and not (skipped and one.exists())]
+    has_cells = outlines.cells is not None
+    targets = [
+        one
+        for one in targets
+        if one not in written
+        and not (skipped and one.exists() and not (has_cells and one.suffix == ".geojson"))
+    ]
     if not targets:
         return
     result = read_result(labels)
     if result.micrometers is None:  # plain TIFF does not say
         result = dataclasses.replace(result, spacing=job.grid.scale, units=job.grid.units)
-    write_targets(result, targets, job.settings.outlines, decimal_comma)
+    write_targets(result, targets, outlines, decimal_comma)

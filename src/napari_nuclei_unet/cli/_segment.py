@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..arrays.axes import COLOURS
 from ..errors import UserError
 from ..io.atomic import check_writable
-from ..io.paths import printable
 from ..models.model import load_model
 from ..params import DEVICES, SegmentParams
-from ._bar import run_with_bar
-from ._common import (
-    Commands,
-    add_decimal_comma_flag,
-    add_flags,
-    error_message,
-    params_from_flags,
-    print_error,
-    report_stopped,
-)
-from ._extras import write_extras
-from ._into_image import add_store_flags, check_into_image, choose_out
+from ._common import Commands, add_decimal_comma_flag, add_flags, params_from_flags, report_stopped
+from ._into_image import add_store_flags, choose_out
 from ._results import (
     add_result_flags,
     check_saved_formats,
@@ -34,17 +22,16 @@ from ._results import (
     outline_options,
     parse_formats,
 )
+from ._segment_file import segment_file
 
 if TYPE_CHECKING:
     from ..arrays.selection import Positions
     from ..batch.inputs import InputImage
-    from ..batch.job import ImageJob
-    from ..batch.outputs import Outcome, OutputOptions
+    from ..batch.outputs import OutputOptions
     from ..batch.run import SummaryRow
     from ..batch.settings import JobSettings
     from ..blockwise.run import ComputeBlocks
 
-PARTS_UNREADABLE = "Parts could not be read, and have no nuclei"
 LABELS_FILE_SUFFIXES = (".tif", ".tiff", ".zarr")
 # A folder is never named so: a file was meant.
 REFUSED_OUT_SUFFIXES = (
@@ -205,7 +192,7 @@ def run_segment(args: argparse.Namespace) -> int:
         print(f"{others}.", flush=True)
     with alone, _compute_on(args.scheduler, settings) as compute:
         for item in inputs:
-            row = _segment_file(item, settings, output, args.overwrite, compute)
+            row = segment_file(item, settings, output, args.overwrite, compute)
             summary.add(row)
             if row.status == "stopped":
                 return report_stopped(is_resumable=bool(row.result))
@@ -286,64 +273,3 @@ def _compute_on(address: str | None, settings: JobSettings) -> Iterator[ComputeB
     timeout = settings.limits.scheduler_timeout
     with connect_to_cluster(address, settings.model_name, timeout) as compute:
         yield compute
-
-
-def _segment_file(
-    item: InputImage,
-    settings: JobSettings,
-    output: OutputOptions,
-    overwrite: bool,
-    compute: ComputeBlocks | None,
-) -> SummaryRow:
-    """Segment an image, and return its row of the summary; a failure is printed."""
-    from ..batch.job import open_job
-    from ..batch.out_of_core import read_partial_outcome
-    from ..batch.run import describe_failures, segment_job_steps
-    from ..batch.statistics import describe_nuclei
-
-    since = time.monotonic()
-    job: ImageJob | None = None
-    try:
-        job = open_job(item, settings, output)
-        check_into_image(job, output.into_image, overwrite)
-        ended = run_with_bar(segment_job_steps(job, overwrite, compute), item.title)
-        write_extras(job, output, ended, overwrite)
-    except MemoryError:
-        short = UserError("There is not enough memory: close other programs, or use --format zarr.")
-        print_error(short, f"{item.title}: ")
-        return _summary_row(item, "failed", error=error_message(short), seconds=_elapsed(since))
-    except (UserError, OSError) as error:  # the other files go on
-        print_error(error, f"{item.title}: ")
-        return _summary_row(item, "failed", error=error_message(error), seconds=_elapsed(since))
-    except KeyboardInterrupt:
-        partial = read_partial_outcome(job) if job and job.results.is_store else None
-        columns = _result_columns(job, partial) if job and partial else {}
-        return _summary_row(item, "stopped", seconds=_elapsed(since), **columns)
-    done = _result_columns(job, ended) | {"statistics": describe_nuclei(job)}
-    if ended.failed:
-        some = UserError(f"{PARTS_UNREADABLE}: {describe_failures(ended)}")
-        # which, and why, was told when each was left out
-        print_error(UserError(f"{PARTS_UNREADABLE}."), f"{item.title}: ")
-        return _summary_row(
-            item, "failed", error=error_message(some), seconds=_elapsed(since), **done
-        )
-    planes = f" in {ended.planes} planes" if ended.planes > 1 else ""
-    before = " (done before)" if ended.skipped else ""
-    print(f"{item.title}: {ended.nuclei} nuclei{planes}{before}", flush=True)
-    return _summary_row(
-        item, "skipped" if ended.skipped else "done", seconds=_elapsed(since), **done
-    )
-
-
-def _result_columns(job: ImageJob, ended: Outcome) -> dict[str, Any]:
-    return {"result": printable(job.results.labels), "planes": ended.planes, "nuclei": ended.nuclei}
-
-
-def _elapsed(since: float) -> float:
-    return round(time.monotonic() - since, 3)
-
-
-def _summary_row(item: InputImage, status: str, **columns: Any) -> SummaryRow:
-    from ..batch.run import SummaryRow
-
-    return SummaryRow(printable(item.location), status=status, **columns)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from ..labels.cells import expand_nuclei
 from ..labels.contours import Contour, Ring, trace_contours
-from .qupath_classes import classify
+from .qupath_classes import find_classification
 from .result import Position, Result
 
 # The plane of a feature without a position in QuPath.
@@ -151,7 +151,7 @@ def _properties(row: dict[str, Any]) -> dict[str, Any]:
         for name, value in row.items()
         if isinstance(value, int | float) and math.isfinite(value)
     }
-    classification = classify(text)
+    classification = find_classification(text)
     return {
         "name": str(row["label"]),
         **({"classification": classification} if classification else {}),

@@ -21,7 +21,7 @@ class Classification(TypedDict):
     color: list[int]
 
 
-def classify(text: dict[str, str]) -> Classification | None:
+def find_classification(text: dict[str, str]) -> Classification | None:
     """Return the classification of a nucleus; None if it has no class.
 
     Parameters
