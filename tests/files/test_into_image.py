@@ -194,6 +194,13 @@ def test_what_cannot_hold_labels_is_refused(tmp_path, stack):
     group.attrs["ome"] = {**group.attrs["ome"], "version": "0.6"}
     taken = write_image(tmp_path / "taken.zarr", plane, "yx")
     zarr.create_array(taken / "labels", data=plane, zarr_format=2)
+    damaged = write_image(tmp_path / "damaged.zarr", plane, "yx")
+    zarr.create_group(damaged / "labels", zarr_format=2, attributes={"labels": ["theirs"]})
+    (damaged / "labels" / ".zgroup").unlink()
+    empty = write_image(tmp_path / "empty.zarr", plane, "yx")
+    zarr.open_group(empty).attrs["multiscales"] = [{"version": "0.4"}]
+    (tmp_path / "text.zarr").mkdir()
+    (tmp_path / "text.zarr" / "zarr.json").write_text("{")
     for path, words in {
         "none.zarr": "There is no file",
         "a.tif": "no OME-Zarr image",
@@ -202,9 +209,13 @@ def test_what_cannot_hold_labels_is_refused(tmp_path, stack):
         "labels.zarr": "holds labels",
         "newer.zarr": "neither of NGFF 0.4 nor of 0.5",
         "taken.zarr": "no group of labels",
+        "damaged.zarr": "labels cannot be read",
+        "empty.zarr": "cannot be read",
+        "text.zarr": "cannot be read",
     }.items():
         with told(words):
             save_into_image(tmp_path / path, result)
+    assert json.loads((damaged / "labels" / ".zattrs").read_text()) == {"labels": ["theirs"]}
     for address in ("https://example.org/a.zarr", "s3://bucket/a.zarr"):
         with told("on the network"):
             save_into_image(address, result)

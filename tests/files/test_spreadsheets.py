@@ -139,7 +139,13 @@ def test_measure_and_convert_write_them_too(segment, folder, tmp_path):
         assert table["mean_intensity"].tolist() == [200, 200]
 
 
+def test_a_table_that_excel_has_saved_in_its_own_encoding_is_read(tmp_path):
+    table = pd.DataFrame({"label": [1], "Größe": [0.5], "Art": ["µ"]})
+    table.to_csv(tmp_path / "a.csv", sep=";", decimal=",", index=False, encoding="cp1252")
+    pd.testing.assert_frame_equal(read_saved_table(tmp_path / "a.csv"), table)
+
+
 def test_what_is_no_table_is_told(tmp_path):
-    (tmp_path / "a.csv").write_bytes(b"\xff\xfe;;")
+    (tmp_path / "a.csv").write_bytes(b"label;\x81\n1;2\n")
     with pytest.raises(UserError, match="cannot be read"):
         read_saved_table(tmp_path / "a.csv")

@@ -13,6 +13,7 @@ import zarr
 from ..errors import UserError
 from .ngff import LabelsGrid, NgffVersion, read_ngff
 from .open import open_image
+from .read_errors import convert_decoder_errors
 from .readers.ome_zarr import is_zarr, list_zarr_images
 
 # Of an image, in which all its labels are.
@@ -100,8 +101,12 @@ def open_image_group(path: str | Path) -> ImageGroup:
             f"{path / images[0][0]}."
         )
     path = images[0][1]
-    group = zarr.open(path, mode="r", use_consolidated=False)
-    ngff = read_ngff(group.attrs)
+    with convert_decoder_errors(path):
+        group = zarr.open(path, mode="r", use_consolidated=False)
+        return _read_group(path, group, read_ngff(group.attrs))
+
+
+def _read_group(path: Path, group: Any, ngff: Mapping[str, Any]) -> ImageGroup:
     if "multiscales" not in ngff:
         raise UserError(
             f"{path} is no OME-Zarr image, but an array: choose the folder of the image."

@@ -19,6 +19,7 @@ from .image_group import LABELS_GROUP, ImageGroup
 from .locks import write_lock
 from .ngff import ZARR_FORMATS, NgffVersion, read_ngff
 from .paths import sanitize_name
+from .read_errors import convert_decoder_errors
 from .readers.ome_zarr import find_outer_zarr, is_zarr, name_zarr
 from .zarr_levels import convert_write_errors
 
@@ -102,7 +103,8 @@ def _check_group(labels: Path, version: NgffVersion) -> None:
     """Raise a UserError if a folder that exists cannot become, or is not, a group of labels."""
     if not is_zarr(labels):
         return
-    node = zarr.open(labels, mode="r", use_consolidated=False)
+    with convert_decoder_errors(labels):
+        node = zarr.open(labels, mode="r", use_consolidated=False)
     if isinstance(node, zarr.Array) or node.metadata.zarr_format != ZARR_FORMATS[version]:
         raise UserError(f"{labels} is no group of labels of NGFF {version}: move it away first.")
 

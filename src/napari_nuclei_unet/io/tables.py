@@ -19,6 +19,8 @@ CLASS_SUFFIX = "_class"
 DECIMAL_COMMA = {"sep": ";", "decimal": ","}
 # Of UTF-8: with it spreadsheets read a file as that.
 SPREADSHEET_ENCODING = "utf-8-sig"
+# What Excel writes in Western languages, unless it is asked for UTF-8.
+WESTERN_ENCODING = "cp1252"
 # Rows of a table that are converted at a time.
 CONVERTED_ROWS = 100_000
 
@@ -56,11 +58,14 @@ def read_saved_table(
         If it cannot be read.
     """
     try:
-        needed = None if columns is None else lambda name: name in columns
-        return read_table(
-            path, encoding=SPREADSHEET_ENCODING, usecols=needed, **find_dialect(path), **options
-        )
-    except ValueError as error:  # also what is no UTF-8, and rows of other lengths
+        if columns is not None:
+            options["usecols"] = lambda name: name in columns
+        options |= find_dialect(path)
+        try:
+            return read_table(path, encoding=SPREADSHEET_ENCODING, **options)
+        except UnicodeDecodeError:
+            return read_table(path, encoding=WESTERN_ENCODING, **options)
+    except ValueError as error:  # also what is no text, and rows of other lengths
         raise UserError(
             f"The table {path} cannot be read: {str(error).splitlines()[0]}."
         ) from error

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QInputDialog, QMessageBox, QPushButton, QWidget
 from ...errors import UserError
 from ...progress import Step, Stop
 from ..common.controls import with_properties
-from ..common.notify import name_controls
+from ..common.notify import name_controls, report_user_errors
 from .save_task import SaveTask, measure_shapes
 from .target_form import LABELS_NEEDED, ReviewTarget, TargetForm
 
@@ -98,14 +98,22 @@ class IntoImageButton(QPushButton):
         super().__init__("Into image …")
         with_properties(self, objectName="save_into_image")
         self._target, self._exporter, self._parent = target, exporter, parent
+        self._shown: object = None
         target.changed.connect(self._update)
         self.clicked.connect(self._ask)
         self._update()
 
     def _update(self) -> None:
         """Enable the button, or say why it is not."""
+        target = self._target.value()
+        shown = [
+            layer and (layer.name, layer.source.path) for layer in (target.labels, target.image)
+        ]
+        if shown == self._shown:
+            return  # a plate takes a while to be looked through
+        self._shown = shown
         try:
-            image = find_image_group(self._target.value())
+            image = find_image_group(target)
         except UserError as error:
             self.setEnabled(False)
             self.setToolTip(name_controls(error))
@@ -115,9 +123,12 @@ class IntoImageButton(QPushButton):
 
     def _ask(self) -> None:
         """Ask for a name, and whether labels of that name are replaced."""
+        with report_user_errors(self._exporter.message.emit):  # it may be gone meanwhile
+            self._ask_name(find_image_group(self._target.value()))
+
+    def _ask_name(self, image: ImageGroup) -> None:
         from ...io.image_labels import DEFAULT_NAME
 
-        image = find_image_group(self._target.value())
         name, is_given = QInputDialog.getText(
             self._parent, DIALOG_TITLE, "Name of the labels in the image", text=DEFAULT_NAME
         )
