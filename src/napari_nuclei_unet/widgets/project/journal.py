@@ -116,6 +116,23 @@ class EditJournal(QObject):
             self._disk.clear()
             self._disk.discard(self._disk.superseded)
 
+    def mark_file_saved(self, layer: Labels, has_labels: bool) -> None:
+        """Forget what is in a file of labels by now, or else in a table.
+
+        Parameters
+        ----------
+        layer : napari.layers.Labels
+        has_labels : bool
+            Whether the file has labels, and no table.
+        """
+        if (watched := self._watched.get(layer)) is None:
+            return
+        if has_labels:
+            saved = replace(watched, is_edited=False)
+        else:
+            saved = replace(watched, saved_notes=_checksum_notes(layer))
+        self.mark_saved({layer: saved})
+
     def write(self) -> None:
         """Write what is not saved, in the background."""
         viewer = self._viewer()

@@ -16,6 +16,7 @@ from ..common.controller import Task
 from ..layers.checksum import array_crc32
 from ..layers.export_result import build_export_result
 from ..layers.labels_state import LabelsState
+from ..project.projects import Projects
 from .measure_task import MAX_MEASURED_PIXELS
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class SaveTask(Task):
 
     def __init__(self, viewer: ViewerModel, layer: Labels, path: str) -> None:
         self.title = f"Saving {layer.name}"
+        self._viewer = viewer
         self._state, self._path = LabelsState.of(layer), path
         self._result, self._revision = build_export_result(viewer, layer), self._state.revision
 
@@ -77,8 +79,17 @@ class SaveTask(Task):
         path, is_unchanged = saved
         if is_unchanged and self._state.revision == self._revision:
             self.message = f"Saved {path.name}"
+            self._note_saved(path)
         else:
             self.message = _changed_message(path)
+
+    def _note_saved(self, path: Path) -> None:
+        """Note that labels, or their table, need not be kept in case of a crash any more."""
+        from ...export.save import is_ome_tiff
+
+        has_labels = is_ome_tiff(path)
+        if has_labels or path.suffix.lower() == ".csv":
+            Projects.of(self._viewer).journal.mark_file_saved(self._state.layer, has_labels)
 
 
 def _changed_message(path: Path) -> str:
