@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,12 @@ import pytest
 import tifffile
 from conftest import discs
 from napari.components import ViewerModel
+from npe2 import PluginManager
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QLabel
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.limits import DEFAULT_LIMITS
 from napari_nuclei_unet.widgets import ReviewWidget, SegmentWidget
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState, PlaneState
 from napari_nuclei_unet.widgets.project.projects import Projects
@@ -275,6 +278,15 @@ def test_a_newer_project_is_refused(qtbot, window, another_window, image_file):
         another_window().projects.open(path)
 
 
+def test_the_manifest_names_the_reader_and_the_commands():
+    manager = PluginManager.instance()
+    manager.discover()
+    readers = [one.command for one in manager.iter_compatible_readers("x.nuclei.json")]
+    assert "napari-nuclei-unet.read_project" in readers
+    for name in ("save_project", "open_project"):
+        assert callable(manager.commands.get(f"napari-nuclei-unet.{name}"))
+
+
 def test_files_of_others_are_not_replaced(qtbot, window, image_file):
     window.viewer.open(str(image_file), plugin="napari")
     path = image_file.with_name("notes.nuclei.json")
@@ -349,6 +361,29 @@ def test_the_journal_follows_edits_and_goes_when_all_is_saved(
     window.viewer.layers.remove(labels)
     window.projects.journal.write()
     assert folders(home) == []
+
+
+def test_files_that_are_saved_count_too(qtbot, window, image_file, home, tmp_path):
+    window.viewer.open(str(image_file), plugin="napari")
+    click_and_wait(qtbot, window.segment)
+    labels, journal = window.layer("cells nuclei"), window.projects.journal
+    window.review.apply_tool("Delete", np.array([labels.data_to_world(CENTRES[0])]))
+    window.review.next()
+    window.review.accept()
+    for name, is_left in (("a_labels.ome.tif", True), ("a_nuclei.csv", False)):
+        with qtbot.waitSignal(window.review.finished, timeout=15_000):
+            window.review.save(tmp_path / name)
+        assert journal.has_unsaved_edits is is_left
+
+
+def test_labels_that_are_too_large_are_not_kept(qtbot, home, messages):
+    viewer = ViewerModel()
+    qtbot.addWidget(SegmentWidget(viewer, replace(DEFAULT_LIMITS, unsaved_bytes=100)))
+    layer = viewer.add_labels(np.zeros((40, 40), np.int32))
+    layer.data_setitem((np.array([1]), np.array([2])), 1)
+    Projects.of(viewer).journal.write()
+    assert folders(home) == []
+    assert "too large" in messages[-1][1]
 
 
 CRASH = """

@@ -15,7 +15,7 @@ from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
 from napari_nuclei_unet.widgets.layers.reader import get_reader, read_layers
-from widgets.conftest import click
+from widgets.conftest import choose, click, click_and_wait
 
 CENTRES = [(20, 25), (20, 80), (65, 50)]
 MICRO = {"PhysicalSizeX": 0.25, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.25,
@@ -153,6 +153,25 @@ def test_labels_with_a_table_of_others_are_opened_without_it(viewer, run, messag
     assert labels.data.max() == 3
     assert not len(labels.features.columns)
     assert "does not belong to" in messages[-1][1]
+
+
+def test_a_stack_that_was_saved_in_the_window_comes_back(qtbot, viewer, review, widget, tmp_path):
+    film = np.stack([discs((80, 96), [(20, 20 + 2 * t), (55, 70)]) for t in range(8)])
+    tifffile.imwrite(tmp_path / "film.tif", film)
+    (image,) = viewer.open(str(tmp_path / "film.tif"), plugin="napari")
+    image.axis_labels = tuple("tyx")
+    choose(widget, planes="all")
+    click_and_wait(qtbot, widget)
+    features = viewer.layers["film nuclei"].features
+    viewer.layers.selection.active = viewer.layers["film nuclei"]
+    for name in ("film_labels.ome.tif", "film_nuclei.csv"):
+        with qtbot.waitSignal(review.finished, timeout=15_000):
+            review.save(tmp_path / name)
+    viewer.layers.clear()
+    again = add(viewer, tmp_path / "film_labels.ome.tif", "film nuclei")
+    assert names(viewer) == ["film", "film nuclei"]
+    assert again.features["index"].tolist() == features["index"].tolist()
+    np.testing.assert_allclose(again.features["area"], features["area"])
 
 
 def names(viewer):

@@ -22,7 +22,7 @@ from ..io.locks import write_lock
 from ..io.paths import sanitize_name
 from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX, write_table
 from ..provenance.project import Project, SavedImage, SavedLabels, SavedTracks, read_project
-from ..provenance.project_paths import PROJECT_SUFFIX, ProjectFile, project_folder
+from ..provenance.project_paths import ProjectFile, project_folder, with_project_suffix
 from .ome_tiff import write_ome_tiff
 from .result import Result, with_shapes
 
@@ -63,9 +63,7 @@ def check_project_path(path: str | Path) -> Path:
     UserError
         If a file of this name is no project.
     """
-    path = Path(path)
-    if not path.name.lower().endswith(PROJECT_SUFFIX):
-        path = path.with_name(path.name.removesuffix(".json") + PROJECT_SUFFIX)
+    path = with_project_suffix(path)
     if path.exists():
         with suppress(UserError):
             read_project(path)

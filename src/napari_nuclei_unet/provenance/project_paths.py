@@ -83,6 +83,14 @@ def _exists(path: Path) -> bool:
         return False
 
 
+def with_project_suffix(path: str | Path) -> Path:
+    """Return a path with the suffix of projects, which is added where it is missing."""
+    path = Path(path)
+    if path.name.lower().endswith(PROJECT_SUFFIX):
+        return path
+    return path.with_name(path.name.removesuffix(".json") + PROJECT_SUFFIX)
+
+
 def project_folder(path: Path) -> Path:
     """Return the folder beside a project file that has its labels and tables."""
     return path.with_name(f"{project_stem(path)}{PROJECT_FOLDER_SUFFIX}")

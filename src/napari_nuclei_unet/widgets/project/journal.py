@@ -116,6 +116,23 @@ class EditJournal(QObject):
             self._disk.clear()
             self._disk.discard(self._disk.superseded)
 
+    def mark_file_saved(self, layer: Labels, *, has_labels: bool, has_table: bool) -> None:
+        """Forget what is in files by now.
+
+        Parameters
+        ----------
+        layer : napari.layers.Labels
+        has_labels, has_table : bool
+            What the files have.
+        """
+        if (saved := self._watched.get(layer)) is None:
+            return
+        if has_labels:
+            saved = replace(saved, is_edited=False)
+        if has_table:
+            saved = replace(saved, saved_notes=_checksum_notes(layer))
+        self.mark_saved({layer: saved})
+
     def write(self) -> None:
         """Write what is not saved, in the background."""
         viewer = self._viewer()

@@ -167,11 +167,12 @@ class ProjectOpener:
                     self.notices.append(str(error))
 
     def _arrange(self, project: Project) -> None:
-        """Put the layers in the order that they had, above all others."""
+        """Put the layers in the order that they had, above those that were open before."""
         saved_layers = (*project.images, *project.labels, *project.shapes, *project.tracks)
         layers = self._viewer.layers
         for saved in sorted(saved_layers, key=lambda saved: saved.order):
-            if (layer := self.layers.get(saved.name)) is not None:
+            layer = self.layers.get(saved.name)
+            if layer is not None and saved.name not in self._images.reused:
                 layers.move(layers.index(layer), len(layers))
 
     def _go_on(self, project: Project) -> None:

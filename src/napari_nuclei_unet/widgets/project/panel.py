@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMessageBox, QVBoxLayout
 
 from ...io.lazy_images import image_stem
-from ...provenance.project_paths import PROJECT_SUFFIX
+from ...provenance.project_paths import PROJECT_SUFFIX, with_project_suffix
 from ..common.controls import Panel, create_button, create_label, create_row, fill_layout
 from ..common.notify import report_user_errors
 from ..layers.image_file import get_layer_path
@@ -99,9 +99,18 @@ def ask_to_save(projects: Projects, parent: QWidget | None) -> None:
     path, _ = QFileDialog.getSaveFileName(
         parent, "Save nuclei project", str(projects.path or _default_path(projects)), FILE_FILTER
     )
-    if path:
-        with report_user_errors():
-            projects.save(path)
+    if not path:
+        return
+    with report_user_errors():
+        target = with_project_suffix(path)
+        if str(target) == path or not target.exists() or _confirm_replace(target, parent):
+            projects.save(target)
+
+
+def _confirm_replace(path: Path, parent: QWidget | None) -> bool:
+    """Ask whether to replace a file that the dialog did not check."""
+    button = QMessageBox.question(parent, "Save nuclei project", f"{path.name} exists. Replace it?")
+    return button == QMessageBox.StandardButton.Yes
 
 
 def ask_to_open(projects: Projects, parent: QWidget | None) -> None:

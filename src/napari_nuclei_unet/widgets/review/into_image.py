@@ -81,6 +81,10 @@ class SaveIntoImageTask(SaveTask):
             self._image.path, result, self._label_name, self._overwrite
         )
 
+    def note_saved(self) -> None:
+        """Note that labels and table need not be kept in case of a crash any more."""
+        self.mark_saved(has_labels=True, has_table=True)
+
 
 class IntoImageButton(QPushButton):
     """Saves labels into the OME-Zarr of their image; enabled where there is one.

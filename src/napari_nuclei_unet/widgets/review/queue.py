@@ -112,6 +112,7 @@ class ReviewQueue(Panel):
         plane = self._state.features.planes.get(position.plane or ())
         if plane is not None and plane.row(position.label) is not None:
             self._current_nucleus = plane, position.label
+            self._report(self._state.features, plane, position.label)
 
     def next(self, *_: object) -> None:
         """Show the least confident nucleus that has not been reviewed."""
@@ -198,9 +199,13 @@ class ReviewQueue(Panel):
         return None if best is None else best[1:]
 
     def _show(self, table: FeaturesTable, plane: PlaneFeatures, label: int) -> None:
-        layer, row = table.layer, plane.row(label)
+        row = plane.row(label)
         assert row is not None
-        navigate_to_box(self._viewer, layer, plane.index, plane.box(row))
+        navigate_to_box(self._viewer, table.layer, plane.index, plane.box(row))
+        self._report(table, plane, label)
+
+    def _report(self, table: FeaturesTable, plane: PlaneFeatures, label: int) -> None:
+        layer, row = table.layer, plane.row(label)
         self._viewer.layers.selection.active = layer
         layer.selected_label = label
         states: Any = [features.rows[STATE_COLUMN] for features in table.planes.values()]

@@ -17,6 +17,7 @@ from ..layers.checksum import array_crc32
 from ..layers.export_result import build_export_result
 from ..layers.labels_state import LabelsState
 from ..layers.measured_planes import MAX_MEASURED_PIXELS
+from ..project.projects import Projects
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -43,6 +44,7 @@ class SaveTask(Task):
         self, viewer: ViewerModel, layer: Labels, path: str, decimal_comma: bool = False
     ) -> None:
         self.title = f"Saving {layer.name}"
+        self._viewer = viewer
         self._state, self._path = LabelsState.of(layer), path
         self._result, self._revision = build_export_result(viewer, layer), self._state.revision
         self._decimal_comma = decimal_comma
@@ -82,12 +84,25 @@ class SaveTask(Task):
         """Report what was saved, and whether that is still true."""
         if is_unchanged and self._state.revision == self._revision:
             self.message = f"Saved {self._name}"
+            self.note_saved()
         else:
             self.message = self._changed_message
 
     @property
     def _changed_message(self) -> str:
         return f"The labels were changed while {self._name} was saved: save it again."
+
+    def note_saved(self) -> None:
+        """Note that labels, or their table, need not be kept in case of a crash any more."""
+        from ...export.save import has_table_beside, is_ome_tiff
+
+        has_table = has_table_beside(self._path) or self._path.lower().endswith(".csv")
+        self.mark_saved(has_labels=is_ome_tiff(self._path), has_table=has_table)
+
+    def mark_saved(self, *, has_labels: bool, has_table: bool) -> None:
+        """Note what is in files by now."""
+        journal = Projects.of(self._viewer).journal
+        journal.mark_file_saved(self._state.layer, has_labels=has_labels, has_table=has_table)
 
 
 def measure_shapes(result: Result) -> Result:
