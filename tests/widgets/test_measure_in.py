@@ -171,6 +171,7 @@ def test_the_image_alone_is_measured_until_others_are_ticked(qtbot, review, labe
         (SHAPE, SIZE | {"scale": (1, 1)}, "same scale"),
         (SHAPE, {"scale": (0.5, 0.5), "units": ("mm", "mm")}, "same scale"),
         (SHAPE, SIZE | {"rotate": 90}, "direction"),
+        (SHAPE, {"scale": (2, 2)}, "same scale"),
     ],
 )
 def test_what_does_not_fit_is_listed_with_the_reason(review, viewer, labels, shape, kind, words):
@@ -183,6 +184,16 @@ def test_what_does_not_fit_is_listed_with_the_reason(review, viewer, labels, sha
     form.set_value(type(form.value())(labels, viewer.layers["other"]))
     click(review, "measure")
     assert words in said(review)
+
+
+def test_an_image_that_does_not_fit_is_not_taken_for_that_of_the_labels(
+    qtbot, viewer, review, found
+):
+    viewer.add_image(found, name="other", scale=(2, 2))
+    layer = viewer.add_labels(found)
+    assert review.target_form.value().image is None
+    click_and_wait(qtbot, review, "measure")
+    assert len(layer.features) == len(CENTRES)
 
 
 @pytest.mark.parametrize("unsized", ["labels", "image"])

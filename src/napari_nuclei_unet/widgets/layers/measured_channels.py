@@ -98,14 +98,24 @@ def check_fit(labels: Labels, image: Image) -> tuple[str, ...]:
     plane = find_image_plane(full_resolution_data(labels).shape, index, image)
     view = MultichannelView(full_resolution_data(image), plane)
     check_type_and_shape(view)
-    if _lacks_size(labels) == _lacks_size(image):
+    if not (_lacks_size(labels, image) or _lacks_size(image, labels)):
         _check_scale(labels, image, plane.channel_axis)
     return view.names
 
 
-def _lacks_size(layer: Layer) -> bool:
-    """Return whether nothing is known of the size of pixels, as of a plain TIFF."""
-    return {str(unit) for unit in layer.units} == {"pixel"} and bool((layer.scale == 1).all())
+def fits(labels: Labels, image: Image) -> bool:
+    """Return whether labels can be measured in an image."""
+    try:
+        check_fit(labels, image)
+    except UserError:
+        return False
+    return True
+
+
+def _lacks_size(layer: Layer, other: Layer) -> bool:
+    """Return whether a layer lacks the size of its pixels, as of a plain TIFF, that another has."""
+    is_plain = {str(unit) for unit in layer.units} == {"pixel"} and bool((layer.scale == 1).all())
+    return is_plain and "pixel" not in {str(unit) for unit in other.units[-2:]}
 
 
 def _check_scale(labels: Labels, image: Image, channel_axis: int | None) -> None:

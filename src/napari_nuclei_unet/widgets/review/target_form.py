@@ -14,6 +14,7 @@ from ..common.layer_combo import reload_choices
 from ..layers.geometry import layer_shape
 from ..layers.image_source import guess_layer_channel_axis
 from ..layers.labels_record import get_record_entries
+from ..layers.measured_channels import fits
 from ..layers.metadata_keys import PROBABILITY_KEY, list_layers, list_nuclei
 from ..session.pixel_size_offer import PixelSizeOffer
 
@@ -121,15 +122,16 @@ class TargetForm(QObject):
         self.changed.emit()
 
     def _guess_image(self) -> Image | None:
-        """Return the image that was segmented, or else the topmost one of the labels' shape."""
+        """Return the image that was segmented, or else the topmost one that fits the labels."""
         labels = self._labels.value
         images = [image for image in self._image.choices if image is not None]
         if labels is None or not images:
             return None
         key = get_record_entries(labels).get("image")
         sources = [image for image in images if str(image.unique_id) == key]
-        same_shape = [image for image in images if layer_shape(image) == layer_shape(labels)]
-        with_channels = [image for image in images if _has_channels(labels, image)]
+        fitting = [image for image in images if fits(labels, image)]
+        same_shape = [image for image in fitting if layer_shape(image) == layer_shape(labels)]
+        with_channels = [image for image in fitting if _has_channels(labels, image)]
         return [None, *with_channels, *same_shape, *sources][-1]
 
     def _results(self, _: Any) -> list[Labels]:

@@ -39,3 +39,10 @@ def select_labels(
     means = average_by_nucleus(rows, values)
     chosen = (limits.contain(means) == inside) & np.isfinite(means)
     return np.unique(rows[INDEX_COLUMN].to_numpy()[chosen])
+
+
+def describe_deleted(count: int) -> str:
+    """Return how many nuclei were deleted, as a sentence."""
+    if not count:
+        return "There are no such nuclei: nothing is deleted."
+    return f"{count:,} {'nucleus' if count == 1 else 'nuclei'} deleted. Ctrl+Z undoes."

@@ -21,7 +21,7 @@ from ..layers.label_edits import delete_nuclei
 from ..layers.labels_state import LabelsState
 from ..layers.measured_planes import list_column_units
 from ..layers.navigate import navigate_to_box
-from .classes import classify, select_labels
+from .classes import classify, describe_deleted, select_labels
 from .coloring import INSIDE_COLOR, OUTSIDE_COLOR, ColorRange, LabelColoring
 from .column_form import ColumnForm
 from .column_summary import OPEN_LIMITS, ColumnSummary
@@ -178,7 +178,7 @@ class TableWidget(QWidget):
         with report_user_errors():
             delete_nuclei(LabelsState.of(layer), labels)
             self._viewer.layers.selection.active = layer  # whose undo Ctrl+Z is
-            show_info(f"{len(labels):,} nuclei deleted. Ctrl+Z undoes.")
+            show_info(describe_deleted(len(labels)))
 
     def refresh(self, *_: object) -> None:
         """Show the features as they are now; the current nucleus stays selected."""
