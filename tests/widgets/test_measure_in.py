@@ -207,6 +207,29 @@ def test_a_layer_without_a_size_fits(qtbot, viewer, review, found, unsized):
     np.testing.assert_array_equal(layer.features["ring_area"], np.bincount(rings.ravel())[1:])
 
 
+@pytest.mark.parametrize(
+    ("times", "is_offered"),
+    [
+        ({"units": ("s", "um", "um"), "scale": (30, 0.5, 0.5)}, True),
+        ({"units": ("um", "um", "um"), "scale": (3, 0.5, 0.5)}, False),  # slices of a volume
+    ],
+)
+def test_frames_have_no_size_but_slices_have(viewer, review, found, times, is_offered):
+    stack = np.stack([found] * 3)
+    viewer.add_image(stack, name="film", **times)
+    viewer.add_labels(stack, units=("pixel", "um", "um"), scale=(1, 0.5, 0.5))
+    offered = bool(items(review)["film"].flags() & Qt.ItemFlag.ItemIsEnabled)
+    assert offered == is_offered
+
+
+def test_rings_without_an_image_have_an_area(qtbot, viewer, review, found):
+    layer = viewer.add_labels(found)
+    set_distances(review, 3)
+    click_and_wait(qtbot, review, "measure")
+    assert (layer.features["ring_area"] > 0).all()
+    assert not [name for name in layer.features if "intensity" in name]
+
+
 def test_micrometers_without_a_size_get_a_sentence(review, viewer, found):
     viewer.add_labels(found)
     set_distances(review, 2, unit="µm")

@@ -122,18 +122,26 @@ def _check_scale(labels: Labels, image: Image, channel_axis: int | None) -> None
     """Raise an error if the pixels of an image have another size or direction."""
     axes = [axis for axis in range(image.ndim) if axis != channel_axis]
     own_axes = axes if image.ndim == labels.ndim else list(range(labels.ndim))
-    units = np.array([
-        _convert(image.units[axis], labels.units[own])
-        for axis, own in zip(axes, own_axes, strict=True)
-    ])  # fmt: skip
-    (_, own_steps), (_, steps) = pixel_to_world(labels), pixel_to_world(image)
-    own_steps, steps = own_steps[np.ix_(own_axes, own_axes)], steps[np.ix_(axes, axes)]
+    pairs = [
+        (own, axis)
+        for own, axis in zip(own_axes, axes, strict=True)
+        if not (_is_time(labels, own) or _is_time(image, axis))  # frames have no size
+    ]
+    factors = np.array([_convert(image.units[axis], labels.units[own]) for own, axis in pairs])
+    own_axes, axes = (list(column) for column in zip(*pairs, strict=True))
+    own_steps = pixel_to_world(labels)[1][np.ix_(own_axes, own_axes)]
+    steps = pixel_to_world(image)[1][np.ix_(axes, axes)] * factors[:, None]
     sizes = np.linalg.norm(own_steps, axis=0)
-    if not np.allclose(steps * units[:, None], own_steps, atol=STEP_TOLERANCE * sizes.min()):
+    if (np.abs(steps - own_steps) > STEP_TOLERANCE * sizes).any():
         raise UserError(
             f"The pixels of '{image.name}' have another size or direction than those of the "
             "labels: give both layers the same scale."
         )
+
+
+def _is_time(layer: Layer, axis: int) -> bool:
+    name = str(layer.axis_labels[axis]).lower()
+    return name in ("t", "time") or "[time]" in layer.units[axis].dimensionality
 
 
 def _convert(unit: Any, other: Any) -> float:
