@@ -176,9 +176,11 @@ def test_other_graphs_get_a_sentence(tmp_path):
     (tmp_path / "cells_tracks.geff").mkdir()
     with pytest.raises(UserError, match="is no GEFF that can be read"):
         read_result(tmp_path / "cells_labels.ome.tif")
-    (tmp_path / "cells_tracks.csv").write_text("id,frame\r\n1,2\r\n")
-    with pytest.raises(UserError, match="has no column track and no column t"):
+    (tmp_path / "cells_tracks.csv").write_text("track,frame,y,x\r\n1,2,3,4\r\n")
+    with pytest.raises(UserError, match="has no column t and no column parent"):
         read_result(tmp_path / "cells_labels.ome.tif")
+    (tmp_path / "cells_tracks.csv").write_text("ID,FRAME\r\n1,2\r\n")  # of another program
+    assert read_result(tmp_path / "cells_labels.ome.tif").tracks is None
 
 
 def test_without_the_package_a_sentence_names_it(tmp_path, monkeypatch):
