@@ -1,5 +1,7 @@
 """Tracks that are saved and read back: as CSV, and as GEFF by the package geff."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,6 @@ from conftest import discs
 from napari_nuclei_unet import Result, UserError, exclude_border, read_result, save
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.labels.regionprops import measure
-from napari_nuclei_unet.tracking.graph import build_track_graph, number_tracks
 
 geff = pytest.importorskip("geff")
 
@@ -171,40 +172,24 @@ def test_tracks_that_are_none_get_a_sentence(tmp_path, spoil, sentence):
 
 
 def test_other_graphs_get_a_sentence(tmp_path):
-    for edges, words in (([(0, 2), (1, 2)], "merge"), ([(0, 1), (1, 0)], "in a circle")):
-        with pytest.raises(UserError, match=words):
-            number_tracks(np.arange(3), np.array(edges), None)
     save(tmp_path / "cells_labels.ome.tif", tracked())
     (tmp_path / "cells_tracks.geff").mkdir()
     with pytest.raises(UserError, match="is no GEFF that can be read"):
         read_result(tmp_path / "cells_labels.ome.tif")
-    (tmp_path / "cells_tracks.csv").write_text("id,frame\r\n1,2\r\n")
-    with pytest.raises(UserError, match="has no column track and no column t"):
+    (tmp_path / "cells_tracks.csv").write_text("track,frame,y,x\r\n1,2,3,4\r\n")
+    with pytest.raises(UserError, match="has no column t and no column parent"):
         read_result(tmp_path / "cells_labels.ome.tif")
+    (tmp_path / "cells_tracks.csv").write_text("ID,FRAME\r\n1,2\r\n")  # of another program
+    assert read_result(tmp_path / "cells_labels.ome.tif").tracks is None
 
 
-def test_the_graph_of_any_tracks_gives_them_back():
-    random = np.random.default_rng(0)
-    for _ in range(20):
-        rows, count, alive = [], 0, []
-        for t in range(6):
-            following = []
-            for track, parent in alive:
-                split = random.random() < 0.3
-                for _ in range(2 if split else random.random() < 0.9):
-                    count += split
-                    following.append((count, track) if split else (track, parent))
-            for _ in range(2):
-                count += 1
-                following.append((count, 0))
-            alive = following
-            rows += [(track, t, *random.random(2), parent) for track, parent in alive]
-        table = pd.DataFrame(rows, columns=["track", "t", "y", "x", "parent"])
-        graph = build_track_graph(table)
-        track = graph.nodes["track"].to_numpy()
-        again = number_tracks(np.arange(len(table)), graph.edges, track)
-        np.testing.assert_array_equal(again.tracks, track)
-        np.testing.assert_array_equal(again.parents, graph.nodes["parent"])
+def test_without_the_package_a_sentence_names_it(tmp_path, monkeypatch):
+    save(tmp_path / "cells_labels.ome.tif", tracked())
+    save(tmp_path / "cells_tracks.geff", tracked())
+    monkeypatch.setitem(sys.modules, "geff", None)
+    with pytest.raises(UserError, match=r"napari-nuclei-unet\[geff\]"):
+        save(tmp_path / "a.geff", tracked())
+    assert read_result(tmp_path / "cells_labels.ome.tif").tracks is None  # labels are still read
 
 
 def test_the_command_line_writes_graphs(tmp_path, bright_file, capsys):

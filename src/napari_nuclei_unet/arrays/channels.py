@@ -46,4 +46,7 @@ class MultichannelView(PlaneView):
             PlaneIndex((*index[:axis], channel, *index[axis + 1 :]), axis)
             for channel in range(self.pixels.shape[axis])
         ]
-        return np.stack([PlaneView(self.pixels, plane)[part] for plane in planes], axis=-1)
+        # each channel stays whole in memory, as they are measured one after the other
+        return np.moveaxis(
+            np.stack([PlaneView(self.pixels, plane)[part] for plane in planes]), 0, -1
+        )

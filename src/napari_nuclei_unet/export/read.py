@@ -22,6 +22,9 @@ from ..provenance.record import Provenance
 from .geff import GEFF_SUFFIX, is_geff_installed, read_geff
 from .result import Result
 
+# Columns by which a table is one of tracks.
+NEEDED_OF_TRACKS = ("track", "t", "y", "x", "parent")
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -95,7 +98,10 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
         graph = path.with_suffix(GEFF_SUFFIX)
         return read_geff(graph) if graph.is_dir() and is_geff_installed() else None
     tracks = read_saved_table(path)
-    if missing := [name for name in ("track", "t", "y", "x", "parent") if name not in tracks]:
+    missing = [name for name in NEEDED_OF_TRACKS if name not in tracks]
+    if len(missing) == len(NEEDED_OF_TRACKS):
+        return None  # of another program
+    if missing:
         raise UserError(
             f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
             "back, or move it away."

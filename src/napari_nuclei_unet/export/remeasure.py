@@ -130,11 +130,14 @@ def _read_channels(
     size: tuple[int, ...],
 ) -> NDArray[np.generic]:
     """Read a plane of all channels, shape (Y, X, C)."""
-    planes: dict[int, NDArray[np.generic]] = {}
-    for number in {channel.image for channel in channels}:
-        plane = _read_plane(images[number], position, size)
-        planes[number] = plane if plane.ndim == 3 else plane[..., None]
-    return np.stack([planes[one.image][..., one.number] for one in channels], axis=-1)
+    planes = {
+        number: np.atleast_3d(_read_plane(images[number], position, size))
+        for number in dict.fromkeys(channel.image for channel in channels)
+    }
+    values = [planes[one.image][..., one.number] for one in channels]
+    if len(planes) == 1 and len(values) == planes[channels[0].image].shape[-1]:
+        return planes[channels[0].image]  # all channels, which need not be copied
+    return np.moveaxis(np.stack(values), 0, -1)
 
 
 def _read_plane(image: LazyImage, position: Position, size: tuple[int, ...]) -> NDArray[np.generic]:
