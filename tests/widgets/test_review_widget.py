@@ -942,6 +942,6 @@ def test_a_viewer_without_labels_is_no_mistake(qtbot, messages):
     made = ReviewWidget(ViewerModel())
     qtbot.addWidget(made)
     for button in made.findChildren(QPushButton):
-        if button.objectName() not in ("save", ""):
+        if button.objectName() and not button.text().endswith("…"):  # which opens a dialog
             button.click()
     assert all(severity != "error" for severity, _ in messages)
