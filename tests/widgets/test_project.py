@@ -370,10 +370,15 @@ def test_files_that_are_saved_count_too(qtbot, window, image_file, home, tmp_pat
     window.review.apply_tool("Delete", np.array([labels.data_to_world(CENTRES[0])]))
     window.review.next()
     window.review.accept()
-    for name, is_left in (("a_labels.ome.tif", True), ("a_nuclei.csv", False)):
+    for name, is_left in (("a.ome.tif", True), ("a_nuclei.csv", False)):
         with qtbot.waitSignal(window.review.finished, timeout=15_000):
             window.review.save(tmp_path / name)
         assert journal.has_unsaved_edits is is_left
+    window.review.apply_tool("Delete", np.array([labels.data_to_world(CENTRES[1])]))
+    assert journal.has_unsaved_edits
+    with qtbot.waitSignal(window.review.finished, timeout=15_000):
+        window.review.save(tmp_path / "a_labels.ome.tif")  # with its table
+    assert not journal.has_unsaved_edits
 
 
 def test_labels_that_are_too_large_are_not_kept(qtbot, home, messages):
