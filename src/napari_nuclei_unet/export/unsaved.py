@@ -49,9 +49,11 @@ class UnsavedFolder:
         if not self._is_locked:
             self._lock.enter_context(write_lock(self._folder))
             self._is_locked = True
-        write_project(self.path, content)
-        if self._is_closed:  # meanwhile
-            self.close()
+        try:
+            write_project(self.path, content)
+        finally:
+            if self._is_closed:  # meanwhile
+                self.close()
 
     def clear(self) -> None:
         """Remove what is kept: all is saved."""

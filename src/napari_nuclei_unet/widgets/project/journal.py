@@ -113,8 +113,9 @@ class EditJournal(QObject):
         self._watched.update(saved)
         if not self.has_unsaved_edits:
             self._timer.stop()
-            self._disk.clear()
             self._disk.discard(self._disk.superseded)
+            if not self._job.is_running:  # or _on_finished does it
+                self._disk.clear()
 
     def mark_file_saved(self, layer: Labels, *, has_labels: bool, has_table: bool) -> None:
         """Forget what is in files by now.
@@ -264,8 +265,9 @@ class _JournalFiles:
     def discard(self, superseded: Iterable[UnsavedEdits]) -> None:
         """Remove what crashes have left behind and is written anew, or saved."""
         for edits in list(superseded):
-            self.superseded.remove(edits)
-            edits.discard()
+            if edits in self.superseded:  # it may be saved before it is written
+                self.superseded.remove(edits)
+                edits.discard()
 
     def close(self, *_: object) -> None:
         """Remove everything: the window is closed."""
