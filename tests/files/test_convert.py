@@ -3,13 +3,16 @@
 import json
 
 import numpy as np
+import ome_zarr_models.v04
+import ome_zarr_models.v05
 import pandas as pd
 import pytest
 import tifffile
+import zarr
 from conftest import discs
 from roifile import roiread
 
-from napari_nuclei_unet import UserError, read_result
+from napari_nuclei_unet import Result, UserError, read_result, save
 from napari_nuclei_unet.cli import main
 
 
@@ -182,3 +185,27 @@ def test_micrometers_are_refused_before_the_run(tmp_path, bright_file, capsys):
     assert main([*command, *cells]) == 2
     assert "does not say how large its pixels are" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("a_*"))
+
+
+@pytest.mark.parametrize("ngff", ["0.4", "0.5"])
+def test_labels_become_an_ome_zarr_of_their_own(results, ngff):
+    labels, store = results / "stack_labels.ome.tif", results / "zarr" / "stack_labels.ome.zarr"
+    command = ["convert", str(labels), "--to", "ome-zarr,csv", "--out", str(store.parent)]
+    assert main([*command, "--ngff", ngff]) == 0
+    group = zarr.open_group(store, mode="r")
+    assert group.metadata.zarr_format == {"0.4": 2, "0.5": 3}[ngff]
+    model = {"0.4": ome_zarr_models.v04, "0.5": ome_zarr_models.v05}[ngff].Image
+    model.from_zarr(group)
+    before, after = read_result(labels), read_result(store)
+    np.testing.assert_array_equal(after.labels[...], before.labels)
+    assert (after.axes, after.micrometers, after.record) == ("ZYX", (0.5, 0.5), before.record)
+    pd.testing.assert_frame_equal(after.table, before.table)
+    assert main(command) == 2  # they exist
+
+
+def test_a_folder_of_others_is_no_ome_zarr_to_replace(tmp_path):
+    (tmp_path / "a.ome.zarr").mkdir()
+    (tmp_path / "a.ome.zarr" / "mine").write_text("precious")
+    with pytest.raises(UserError, match="no labels of this program"):
+        save(tmp_path / "a.ome.zarr", Result(np.eye(9, dtype=np.uint8), {}))
+    assert (tmp_path / "a.ome.zarr" / "mine").read_text() == "precious"

@@ -1,5 +1,7 @@
 """Measuring in several channels, rings, neighbours and cells, in the dock "Review nuclei"."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -322,3 +324,12 @@ def test_no_nuclei_have_no_cells(qtbot, viewer, review):
     assert {"ring_area", "nearest_distance"} <= set(layer.features)
     click_and_wait(qtbot, review, "add_cells")
     assert "no nuclei" in said(review)
+
+
+def test_nuclei_in_geojson_have_cells_where_rings_are_measured(qtbot, review, labels, tmp_path):
+    for ring, kind in ((0, "detection"), (2, "cell")):
+        set_distances(review, ring, unit="µm")
+        with qtbot.waitSignal(review.finished, timeout=20_000):
+            review.save(tmp_path / "a.geojson")
+        features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+        assert {one["properties"]["objectType"] for one in features} == {kind}

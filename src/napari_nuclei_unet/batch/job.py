@@ -21,7 +21,7 @@ from ..io.atomic import file_crc32
 from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, read_record
 from ..io.lazy_images import LazyImage
 from ..io.multifile_tiff import require_tiff_files
-from ..io.ngff import LabelsGrid
+from ..io.ngff import LabelsGrid, order_ngff_axes
 from ..io.open import open_image
 from ..io.readers.ome_zarr import is_zarr
 from ..provenance.record import FINGERPRINT_KEY, Provenance
@@ -31,9 +31,6 @@ from .folders import STORE_SUFFIX
 from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 from .settings import JobSettings
-
-# Axes of labels in OME-Zarr, in their order; NGFF allows one more axis than these.
-NGFF_ORDER = "TZYX"
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,11 +298,7 @@ def _plane_pixels(opened: LazyImage, selection: PlaneSelection) -> int:
 
 def _in_ngff_order(picked: PlaneSelection) -> PlaneSelection:
     """Reorder the axes of labels as NGFF requires."""
-    others = [name for name in picked.lead if name not in NGFF_ORDER]
-    if len(others) > 1 or not picked.label_axes.endswith("YX"):
-        raise UserError(
-            f"OME-Zarr has no place for labels of the axes {picked.label_axes}: it takes T, one "
-            "other, Z, Y and X, in this order; use `format` tiff, or choose with `planes`."
-        )
-    order = "T" * ("T" in picked.lead) + "".join(others) + "Z" * ("Z" in picked.lead)
-    return picked.reordered(order)
+    try:
+        return picked.reordered(order_ngff_axes(picked.label_axes)[:-2])
+    except UserError as error:
+        raise UserError(f"{error} Use `format` tiff, or choose with `planes`.") from error

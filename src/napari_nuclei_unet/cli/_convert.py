@@ -10,6 +10,7 @@ from ..errors import UserError
 from ..io.image_labels import DEFAULT_NAME
 from ._bar import run_with_bar
 from ._common import Commands, add_decimal_comma_flag, print_error
+from ._into_image import add_ngff_flag
 from ._measure_flags import add_border_flag, read_chosen
 from ._results import (
     ENDINGS,
@@ -41,6 +42,7 @@ def add_convert_command(commands: Commands) -> None:
     convert.add_argument(
         "--name", default=DEFAULT_NAME, help=f"of the labels in the image; default: {DEFAULT_NAME}"
     )
+    add_ngff_flag(convert)
     add_decimal_comma_flag(convert)
     add_cells_flag(convert)
     add_border_flag(convert)
@@ -79,7 +81,7 @@ def _convert(path: Path, args: argparse.Namespace) -> Iterator[Path]:
     if existing := [target for target in targets if target.exists() and not args.overwrite]:
         raise UserError(f"{existing[0]} exists: choose another folder, or `overwrite` it.")
     result = read_chosen(path, args.exclude_border, targets)
-    write_targets(result, targets, outlines, args.decimal_comma)
+    write_targets(result, targets, outlines, args.decimal_comma, args.ngff)
     yield from targets
     if args.into_image:
         steps = save_into_image_steps(args.into_image, result, args.name, args.overwrite)

@@ -25,15 +25,20 @@ if TYPE_CHECKING:
 
 def add_store_flags(group: argparse._ArgumentGroup) -> None:
     """Add the flags of ``segment`` for labels in OME-Zarr."""
-    group.add_argument(
-        "--ngff", choices=tuple(ZARR_FORMATS), default=DEFAULT_NGFF,
-        help="version of the labels that are an OME-Zarr of their own: 0.4 on zarr 2, 0.5 on "
-        f"zarr 3. Default: {DEFAULT_NGFF}",
-    )  # fmt: skip
+    add_ngff_flag(group)
     group.add_argument(
         "--into-image", nargs="?", const=DEFAULT_NAME, metavar="NAME",
         help="also write the labels into the OME-Zarr of their image, as labels/NAME, in the "
         f"version of the image. NAME: {DEFAULT_NAME}. Without --out, results go beside the images",
+    )  # fmt: skip
+
+
+def add_ngff_flag(parser: argparse._ActionsContainer) -> None:
+    """Add ``--ngff``."""
+    parser.add_argument(
+        "--ngff", choices=tuple(ZARR_FORMATS), default=DEFAULT_NGFF,
+        help="version of the labels that are an OME-Zarr of their own: 0.4 on zarr 2, 0.5 on "
+        f"zarr 3. Default: {DEFAULT_NGFF}",
     )  # fmt: skip
 
 

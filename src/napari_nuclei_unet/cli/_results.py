@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
+from ..io.ngff import DEFAULT_NGFF, NgffVersion
 from ..io.tables import TABLE_SUFFIX
 from ._distance import parse_distance
 from ._measure_flags import add_border_flag, add_surroundings_flags, measure_options
@@ -23,6 +24,7 @@ ENDINGS = {
     "geojson": "_nuclei.geojson",
     "rois": "_rois.zip",
     "ome-tiff": "_labels.ome.tif",
+    "ome-zarr": "_labels.ome.zarr",
     "geff": "_tracks.geff",
 }
 # Suffixes of formats with measurements.
@@ -113,6 +115,7 @@ def write_targets(
     targets: Sequence[Path],
     outlines: OutlineOptions,
     decimal_comma: bool = False,
+    ngff: NgffVersion = DEFAULT_NGFF,
 ) -> None:
     """Write a result to files, in the formats of their endings.
 
@@ -127,7 +130,7 @@ def write_targets(
     if not len(result.table.columns) and any(one.suffix in MEASURED for one in targets):
         result = with_shapes(result)
     for target in targets:
-        save(target, result, outlines=outlines, decimal_comma=decimal_comma)
+        save(target, result, outlines, decimal_comma=decimal_comma, ngff=ngff)
 
 
 def save_formats(
@@ -155,4 +158,4 @@ def save_formats(
     result = read_result(labels)
     if result.micrometers is None:  # plain TIFF does not say
         result = dataclasses.replace(result, spacing=job.grid.scale, units=job.grid.units)
-    write_targets(result, targets, outlines, decimal_comma)
+    write_targets(result, targets, outlines, decimal_comma, job.settings.ngff)

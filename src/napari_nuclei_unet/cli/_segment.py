@@ -110,7 +110,7 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--save", type=parse_formats, default=(), metavar="FORMATS",
-        help="also write the nuclei as csv, geojson, rois or ome-tiff, with commas between them; "
+        help="also write the nuclei as csv, geojson, rois, ome-tiff or ome-zarr, with commas between; "
         "with --track, as geff",
     )  # fmt: skip
     add_store_flags(group)

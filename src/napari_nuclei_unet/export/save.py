@@ -13,6 +13,8 @@ from ..errors import UserError
 from ..io.atomic import atomic_write, atomic_write_folder, file_crc32
 from ..io.labels import LABELS_ENDING
 from ..io.lazy_images import image_stem
+from ..io.ngff import DEFAULT_NGFF, NgffVersion
+from ..io.ome_zarr import is_labels_store
 from ..io.paths import REFUSED_CHARACTERS, RESERVED_NAMES
 from ..io.readers.ome_zarr import is_zarr
 from ..io.tables import write_table
@@ -21,9 +23,11 @@ from .geff import GEFF_SUFFIX, write_geff
 from .geojson import NUCLEI_ONLY, OutlineOptions, write_geojson
 from .imagej_roi import write_rois
 from .ome_tiff import write_ome_tiff
+from .ome_zarr_labels import write_ome_zarr
 from .read import result_table_path
 from .result import Result
 
+OME_ZARR_SUFFIX = ".ome.zarr"
 FORMATS = {
     ".ome.tif": "Labels (OME-TIFF)",
     ".csv": "Table (CSV)",
@@ -38,6 +42,7 @@ def save(
     outlines: OutlineOptions = NUCLEI_ONLY,
     *,
     decimal_comma: bool = False,
+    ngff: NgffVersion = DEFAULT_NGFF,
 ) -> Path:
     """Save a result; a file of this name is replaced.
 
@@ -45,12 +50,14 @@ def save(
     ----------
     path : str or Path
         Ends in one of ``FORMATS``, or in .ome.tiff, .tif or .tiff, which are OME-TIFF too, or in
-        .geff, for tracks. Folders are created.
+        .geff, for tracks, or .ome.zarr. Folders are created.
     result : Result
     outlines : OutlineOptions, optional
         Of GeoJSON; of no effect for other formats.
     decimal_comma : bool, optional
         Of a table: for spreadsheets that write numbers so, with semicolons between columns.
+    ngff : {"0.4", "0.5"}, optional
+        Version of OME-Zarr.
 
     Returns
     -------
@@ -64,10 +71,13 @@ def save(
     """
     path = Path(path)
     write = _writer_for(path.name)
-    if write is write_geff:
+    if write is write_geff or write is write_ome_zarr:
         _check_replaceable(path)
         with atomic_write_folder(path) as folder:
-            write_geff(folder, result)
+            if write is write_ome_zarr:
+                write_ome_zarr(folder, result, ngff)
+            else:
+                write_geff(folder, result)
         return path
     with atomic_write(path) as temporary:
         if write is write_geojson:
@@ -80,7 +90,11 @@ def save(
 
 
 def save_with_table(
-    path: str | Path, result: Result, decimal_comma: bool = False
+    path: str | Path,
+    result: Result,
+    outlines: OutlineOptions = NUCLEI_ONLY,
+    *,
+    decimal_comma: bool = False,
 ) -> tuple[Path, ...]:
     """Save a result; labels with their table beside them, as :func:`read_result` finds it.
 
@@ -89,7 +103,7 @@ def save_with_table(
     path : str or Path
         As in :func:`save`. If :func:`has_table_beside`, the table is saved, too.
     result : Result
-    decimal_comma : bool, optional
+    outlines, decimal_comma
         As in :func:`save`.
 
     Returns
@@ -104,7 +118,7 @@ def save_with_table(
     """
     path = Path(path)
     if not has_table_beside(path):
-        return (save(path, result, decimal_comma=decimal_comma),)
+        return (save(path, result, outlines, decimal_comma=decimal_comma),)
     table = result_table_path(path)
     with atomic_write(path) as labels, atomic_write(table) as rows:
         _write_csv(rows, result, decimal_comma)
@@ -121,9 +135,11 @@ def has_table_beside(path: str | Path) -> bool:
 
 
 def _check_replaceable(path: Path) -> None:
-    """Raise an error for a file or folder that is no GEFF."""
-    if path.exists() and not (is_zarr(path) and (path / "nodes").is_dir()):
-        raise UserError(f"{path} is no GEFF and is not overwritten: choose another name.")
+    """Raise an error for a file or folder of another kind than that which replaces it."""
+    is_geff = is_zarr(path) and (path / "nodes").is_dir()
+    if path.exists() and not (is_geff if path.suffix == GEFF_SUFFIX else is_labels_store(path)):
+        kind = "GEFF" if path.suffix == GEFF_SUFFIX else "labels of this program"
+        raise UserError(f"{path} is no {kind} and is not overwritten: choose another name.")
 
 
 def is_ome_tiff(path: str | Path) -> bool:
@@ -139,7 +155,7 @@ def _writer_for(name: str) -> Callable[..., None]:
         raise UserError(f"Windows keeps the name {name} for itself: choose another name.")
     extension = next((e for e in _WRITERS if name.lower().endswith(e)), None)
     if extension is None or len(name) == len(extension):
-        endings = ", ".join((*FORMATS, GEFF_SUFFIX))
+        endings = ", ".join((*FORMATS, OME_ZARR_SUFFIX, GEFF_SUFFIX))
         raise UserError(f"Give the file a name that ends in {endings}, not '{name}'.")
     return _WRITERS[extension]
 
@@ -164,5 +180,6 @@ _WRITERS: dict[str, Callable[..., None]] = {
     ".geojson": write_geojson,
     ".zip": write_rois,
     GEFF_SUFFIX: write_geff,
+    OME_ZARR_SUFFIX: write_ome_zarr,
     **dict.fromkeys((".ome.tif", ".ome.tiff", ".tif", ".tiff"), write_ome_tiff),
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..errors import UserError
 from .units import plane_micrometers
 
 NgffVersion = Literal["0.4", "0.5"]
@@ -13,7 +14,26 @@ NgffVersion = Literal["0.4", "0.5"]
 ZARR_FORMATS: dict[NgffVersion, Literal[2, 3]] = {"0.4": 2, "0.5": 3}
 # On zarr 2: what QuPath, Fiji and napari-ome-zarr all read.
 DEFAULT_NGFF: NgffVersion = "0.4"
+# Axes of labels, in their order; there is a place for one more after the first.
+NGFF_ORDER = "TZYX"
 NGFF_AXIS_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
+
+
+def order_ngff_axes(axes: str) -> str:
+    """Return the axes of labels in the order that NGFF requires.
+
+    Raises
+    ------
+    UserError
+        If it has no place for them.
+    """
+    others = [name for name in axes[:-2] if name not in NGFF_ORDER]
+    if len(others) > 1 or not axes.endswith("YX"):
+        raise UserError(
+            f"OME-Zarr has no place for labels of the axes {axes}: it takes T, one other, Z, Y "
+            "and X, in this order."
+        )
+    return "T" * ("T" in axes) + "".join(others) + "Z" * ("Z" in axes) + "YX"
 
 
 @dataclass(frozen=True)

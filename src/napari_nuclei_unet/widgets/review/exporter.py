@@ -195,12 +195,12 @@ class LabelsExporter(QObject):
         decimal_comma : bool, optional
             As in ``export.save``.
         """
-        target = self._target.value()
+        target, choice = self._target.value(), self._measure_form.value()
         if target.labels is None:
             self.message.emit(LABELS_NEEDED)
             return
         self._save_measured(
-            target, partial(SaveTask, self._viewer, target.labels, str(path), decimal_comma)
+            target, partial(SaveTask, self._viewer, target.labels, str(path), choice, decimal_comma)
         )
 
     def save_into_image(self, name: str, overwrite: bool = False) -> None:

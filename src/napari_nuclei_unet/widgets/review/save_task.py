@@ -18,6 +18,7 @@ from ..layers.export_result import build_export_result
 from ..layers.labels_state import LabelsState
 from ..layers.measured_planes import MAX_MEASURED_PIXELS
 from ..project.projects import Projects
+from .measure_form import MeasureChoice
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -34,6 +35,8 @@ class SaveTask(Task):
     layer : napari.layers.Labels
     path : str
         Its extension selects the format: ``export.FORMATS``.
+    choice : MeasureChoice, optional
+        What was measured: where that were rings, nuclei in GeoJSON have cells of the same width.
     decimal_comma : bool, optional
         As in ``export.save``.
     """
@@ -41,13 +44,18 @@ class SaveTask(Task):
     begins = "Saving …"
 
     def __init__(
-        self, viewer: ViewerModel, layer: Labels, path: str, decimal_comma: bool = False
+        self,
+        viewer: ViewerModel,
+        layer: Labels,
+        path: str,
+        choice: MeasureChoice | None = None,
+        decimal_comma: bool = False,
     ) -> None:
         self.title = f"Saving {layer.name}"
         self._viewer = viewer
         self._state, self._path = LabelsState.of(layer), path
         self._result, self._revision = build_export_result(viewer, layer), self._state.revision
-        self._decimal_comma = decimal_comma
+        self._choice, self._decimal_comma = choice or MeasureChoice(), decimal_comma
         self._name = Path(path).name  # in messages
 
     def steps(self) -> Generator[Step, Stop, bool]:
@@ -65,11 +73,13 @@ class SaveTask(Task):
     def write_steps(self) -> Generator[Step, Stop, Any]:
         """Write the file."""
         # formats of files are imported when they are needed: the dock opens faster
+        from ...export import OutlineOptions
         from ...export.save import has_table_beside, is_ome_tiff, save_with_table
 
         has_table = has_table_beside(self._path) or not is_ome_tiff(self._path)
+        outlines = OutlineOptions(self._choice.ring or None, self._choice.in_micrometers)
         result = measure_shapes(self._result) if has_table else self._result
-        saved = save_with_table(self._path, result, self._decimal_comma)
+        saved = save_with_table(self._path, result, outlines, decimal_comma=self._decimal_comma)
         self._name = " and ".join(path.name for path in saved)
         yield Step(1, 1)
 
