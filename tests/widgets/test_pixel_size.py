@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import discs
-from qtpy.QtWidgets import QLabel, QPushButton
+from qtpy.QtWidgets import QLabel, QListWidget, QPushButton
 
 from napari_nuclei_unet.widgets import ReviewWidget
-from widgets.conftest import click, click_and_wait, no_thread_is_at_work
+from widgets.conftest import click, click_and_wait, no_thread_is_at_work, offered, select, settle
 
 
 @pytest.fixture
@@ -84,3 +84,23 @@ def test_a_file_without_a_size_offers_none(qtbot, viewer, widget, tmp_path):
     viewer.open(tmp_path / "plain.tif", plugin="napari")
     qtbot.waitUntil(no_thread_is_at_work)
     assert not is_offered(widget)
+
+
+def test_channels_have_the_names_of_their_file(qtbot, viewer, widget, tmp_path):
+    path = tmp_path / "cells.ome.tif"
+    pixels = np.stack([discs((80, 100), [(20, 20), (50, 60)])] * 2)
+    about = {"axes": "CYX", "Channel": {"Name": ["DAPI", "Ki67"]}}
+    tifffile.imwrite(path, pixels, metadata=about, photometric="minisblack")
+    review = ReviewWidget(viewer)
+    qtbot.addWidget(review)
+    viewer.open(path, plugin="napari")
+    qtbot.waitUntil(lambda: offered(widget, "channel") == ["on view", "mean", "DAPI", "Ki67"])
+    select(widget, "channel", "Ki67")
+    assert widget.source_form.value().channel == 1
+    click_and_wait(qtbot, widget)
+    settle(qtbot, widget)
+    table = viewer.layers[-1].features
+    assert {"mean_intensity_DAPI", "mean_intensity_Ki67"} < set(table)
+    listed = review.findChild(QListWidget, "measure_in")
+    names = [listed.item(row).text() for row in range(listed.count())]
+    assert names == ["cells.ome: DAPI", "cells.ome: Ki67"]

@@ -110,8 +110,8 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--save", type=parse_formats, default=(), metavar="FORMATS",
-        help="also write the nuclei as csv, geojson, rois, ome-tiff or ome-zarr, with commas between; "
-        "with --track, as geff",
+        help="also write the nuclei as csv, geojson, rois, ome-tiff or ome-zarr; with --track, as "
+        "geff; with commas between them",
     )  # fmt: skip
     add_store_flags(group)
     add_decimal_comma_flag(group)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 MICROMETER = "micrometer"
 
 
-def find_sizeless_file(image: Image | None) -> Path | None:
-    """Find the local file of an image whose layer has no size of a pixel; else None."""
-    if image is None or not _is_sizeless(image) or not image.source.path:
+def find_local_file(image: Image | None) -> Path | None:
+    """Find the file that an image was opened from; None if it is none of this computer."""
+    if image is None or not image.source.path:
         return None
     path = Path(image.source.path)
     return path if path.exists() else None  # an address of the network does not
@@ -59,7 +59,7 @@ def _keep_view(viewer: ViewerModel, size: PixelSize) -> None:
     camera.zoom /= size.x
 
 
-def _is_sizeless(layer: Layer) -> bool:
+def is_sizeless(layer: Layer) -> bool:
     """Return whether the last two axes of a layer have no unit, and a pixel is 1 by 1."""
     plain = all(str(unit) == "pixel" for unit in layer.units[-2:])
     return plain and list(layer.scale[-2:]) == [1, 1] and not any(layer.translate[-2:])
@@ -68,7 +68,7 @@ def _is_sizeless(layer: Layer) -> bool:
 def _lies_on(layer: Layer, image: Image) -> bool:
     if layer == image:
         return True
-    if not _is_sizeless(layer):
+    if not is_sizeless(layer):
         return False
     if layer.source.path:
         return bool(layer.source.path == image.source.path)

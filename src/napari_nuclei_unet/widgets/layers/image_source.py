@@ -140,6 +140,16 @@ def guess_layer_channel_axis(image: Image) -> int | None:
     return guess_channel_axis(layer_shape(image), image.axis_labels)
 
 
+def list_levels(image: Image | None) -> list[tuple[str, int]]:
+    """Return the levels of an image, each with its shape as text."""
+    if image is None or not image.multiscale:
+        return [("0", 0)]
+    return [
+        (f"{level}: {' x '.join(map(str, shape[: image.ndim]))}", level)
+        for level, shape in enumerate(map(tuple, image.level_shapes))
+    ]
+
+
 @dataclass(frozen=True, eq=False)
 class SourceOptions:
     """Values of the form for an image.

@@ -12,6 +12,7 @@ from napari.layers import Image, Labels, Layer
 from ...arrays.channels import MultichannelView
 from ...errors import UserError
 from ...segmentation.normalization import check_type_and_shape
+from .channel_names import find_channel_names
 from .geometry import full_resolution_data, pixel_to_world
 from .label_ids import LabelsIndex
 from .measurements import MeasuredChannel, find_image_plane
@@ -100,7 +101,7 @@ def check_fit(labels: Labels, image: Image) -> tuple[str, ...]:
     check_type_and_shape(view)
     if not (_lacks_size(labels, image) or _lacks_size(image, labels)):
         _check_scale(labels, image, plane.channel_axis)
-    return view.names
+    return find_channel_names(image, plane.channel_axis) or view.names
 
 
 def fits(labels: Labels, image: Image) -> bool:

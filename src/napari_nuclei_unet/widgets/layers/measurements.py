@@ -18,6 +18,7 @@ from ...errors import UserError
 from ...labels.regionprops import Frame, bounding_boxes, measure
 from ...labels.surroundings import Distances, measure_surroundings
 from ...segmentation.normalization import check_type_and_shape
+from .channel_names import find_channel_names
 from .geometry import full_resolution_data, layer_shape, pixel_to_world
 from .image_source import ImageSource, guess_layer_channel_axis, plane_axes
 from .label_ids import LabelsIndex, index_plane_axes, plane_key
@@ -198,8 +199,14 @@ def create_measurement_source(source: ImageSource, maps: MapsGetter) -> Measurem
     plane_index = source.plane_index
     if plane_index.channel_axis == source.image.ndim:  # all colours are measured
         plane_index = PlaneIndex(plane_index.index[: source.image.ndim])
-    image = MeasuredImage(_weak_reference(source.full_resolution), plane_index)
+    titles = _name_channels(source.image, plane_index)
+    image = MeasuredImage(_weak_reference(source.full_resolution), plane_index, titles)
     return MeasurementSource(source.shape, spacing, (image,), maps)
+
+
+def _name_channels(image: Image, plane_index: PlaneIndex) -> dict[int, str] | None:
+    """Return the names of all channels, if they are known."""
+    return dict(enumerate(find_channel_names(image, plane_index.channel_axis))) or None
 
 
 def _weak_reference(pixels: Any) -> Callable[[], Any]:
@@ -239,7 +246,7 @@ def create_labels_measurement_source(
         pixels = full_resolution_data(layer)
         plane_index = find_image_plane(shape, index, layer)
         check_type_and_shape(MultichannelView(pixels, plane_index))
-        known = None if list(titles.values()) == [""] else titles
+        known = _name_channels(layer, plane_index) if list(titles.values()) == [""] else titles
         images.append(MeasuredImage(_weak_reference(pixels), plane_index, known))
     plane_shape = shape[axes[0]], shape[axes[1]]
     return MeasurementSource(plane_shape, pixel_spacing(labels, axes), tuple(images), maps)

@@ -68,6 +68,7 @@ class TargetForm(QObject):
         )
         self._image.null_value = NO_IMAGE_CHOICE
         self._pixel_size = PixelSizeOffer(viewer)
+        self._pixel_size.channels_named.connect(self.changed)
         self._labels.changed.connect(self._on_labels)
         self._image.changed.connect(self._emit_changed)
         layers = viewer.layers

@@ -14,6 +14,7 @@ from ...errors import UserError
 from ..common.canvas import find_canvas
 from ..common.controls import create_combo_box, create_row
 from ..common.layer_combo import reload_choices
+from ..layers.channel_names import find_channel_names
 from ..layers.geometry import layer_shape
 from ..layers.image_source import (
     VISIBLE_REGION,
@@ -21,6 +22,7 @@ from ..layers.image_source import (
     ImageSource,
     SourceOptions,
     guess_layer_channel_axis,
+    list_levels,
     source_on_view,
 )
 from ..layers.labels_record import LabelsRecord, find_result_layer, get_record_entries
@@ -104,6 +106,7 @@ class SourceForm(QObject):
         )
         self.planes = PlaneForm()
         self.pixel_size = PixelSizeOffer(viewer)
+        self.pixel_size.channels_named.connect(self._on_named)
         self._channel_row = create_row(self.axis.native, self.channel.native)
         # by unique id of the image: the chosen channel axis and channel
         self._chosen: dict[str, tuple[int | None, Any]] = {}
@@ -244,7 +247,9 @@ class SourceForm(QObject):
             return [CHANNEL_ON_VIEW]
         if axis == image.ndim:
             return [(COLOURS_TOGETHER, COLOURS_TOGETHER), *((c, n) for n, c in enumerate(COLOURS))]
-        return [CHANNEL_ON_VIEW, MEAN_OF_CHANNELS, *range(layer_shape(image)[axis])]
+        names = find_channel_names(image, axis) or range(layer_shape(image)[axis])
+        channels = [(str(name), number) for number, name in enumerate(names)]
+        return [*((name, name) for name in (CHANNEL_ON_VIEW, MEAN_OF_CHANNELS)), *channels]
 
     def _default_channel(self) -> str:
         image = self.image.value
@@ -252,13 +257,7 @@ class SourceForm(QObject):
         return COLOURS_TOGETHER if is_colour else CHANNEL_ON_VIEW
 
     def _levels(self, _: Any) -> list[tuple[str, int]]:
-        image = self.image.value
-        if image is None or not image.multiscale:
-            return [("0", 0)]
-        return [
-            (f"{level}: {' x '.join(map(str, shape[: image.ndim]))}", level)
-            for level, shape in enumerate(map(tuple, image.level_shapes))
-        ]
+        return list_levels(self.image.value)
 
     def _regions(self, _: Any) -> list[Any]:
         shapes = list_layers(self._viewer, Shapes)
@@ -317,6 +316,9 @@ class SourceForm(QObject):
         self._offer_channels(None)
         self._offer_planes()
         self._on_channel()
+
+    def _on_named(self) -> None:
+        self._offer_channels(self.channel.value)
 
     def _on_channel(self, _: Any = None) -> None:
         if (image := self.image.value) is not None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
+from ...errors import UserError
 from ..common.controls import create_button, create_label, fill_layout
 from ..common.job import ThreadJob
-from ..layers.file_scale import find_sizeless_file, set_pixel_size
+from ..layers.channel_names import set_channel_names
+from ..layers.file_scale import find_local_file, is_sizeless, set_pixel_size
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -25,20 +29,25 @@ TOOLTIP = "Set the scale of the image, and of what lies on it, so that lengths a
 class PixelSizeOffer(QWidget):
     """Offers the size of a pixel of an image's file; hidden where the layer has one.
 
-    napari's own reader of TIFF leaves it out.
+    napari's own reader of TIFF leaves it out, and the names of channels, which are taken over.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
+
+    Signals
+    -------
+    channels_named
+        The layers of a file have names of channels now.
     """
+
+    channels_named = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
         self._image_ref: weakref.ref[Image] | None = None
-        self._file: Path | None = None
-        self._read: Path | None = None  # whose size is known
-        self._size: PixelSize | None = None
+        self._facts: FileFacts | None = None  # of the file that was read last
         self._text = create_label("pixel_size")
         self._use = create_button("use_pixel_size", "Use", TOOLTIP, self.use)
         fill_layout(layout := QHBoxLayout(self), self._text, self._use)
@@ -67,32 +76,60 @@ class PixelSizeOffer(QWidget):
 
     def use(self, *_: object) -> None:
         """Set the scale of the image."""
-        image = self._image
-        if image is not None and self._size is not None:
-            set_pixel_size(self._viewer, image, self._size)
+        image, facts = self._image, self._facts
+        if image is not None and facts is not None and facts.size is not None:
+            set_pixel_size(self._viewer, image, facts.size)
 
     def _refresh(self, *_: object) -> None:
         """Show what is known of the file, or read it."""
-        self._file = find_sizeless_file(self._image)
-        is_known = self._file is not None and self._file == self._read
-        if self._file is not None and not is_known and not self._job.is_running:
-            self._job.start("", read_size_steps, self._file)
-        size = self._size if is_known else None
+        image, facts = self._image, self._facts
+        file = find_local_file(image)
+        is_known = facts is not None and file == facts.path
+        if file is not None and not is_known and not self._job.is_running:
+            self._job.start("", read_facts_steps, file)
+        is_needed = is_known and image is not None and is_sizeless(image)
+        size = facts.size if facts is not None and is_needed else None
         if size is not None:
             self._text.setText(f"{describe_size(size)} in the file")
         self.setVisible(size is not None)
 
-    def _on_read(self, read: tuple[Path, PixelSize | None]) -> None:
-        self._read, self._size = read
+    def _on_read(self, facts: FileFacts) -> None:
+        self._facts = facts
+        if facts.channel_names:
+            set_channel_names(self._viewer, str(facts.path), facts.channel_names)
+            self.channels_named.emit()
 
 
-def read_size_steps(path: Path) -> Generator[Any, None, tuple[Path, PixelSize | None]]:
-    """Read the size of a pixel; runs in the thread."""
+@dataclass(frozen=True)
+class FileFacts:
+    """What an image file says of its pixels.
+
+    Attributes
+    ----------
+    path : Path
+    size : PixelSize or None
+        None: unknown.
+    channel_names : tuple of str
+        Empty: unknown.
+    """
+
+    path: Path
+    size: PixelSize | None
+    channel_names: tuple[str, ...]
+
+
+def read_facts_steps(path: Path) -> Generator[Any, None, FileFacts]:
+    """Read what a file says of its pixels; runs in the thread."""
     # readers of files are imported when they are needed: the dock opens faster
     from ...io.file_pixel_size import read_pixel_size
+    from ...io.open import open_lazily
 
     yield from ()
-    return path, read_pixel_size(path)
+    try:
+        names = open_lazily(path).channel_names
+    except UserError:  # napari could read it all the same
+        names = ()
+    return FileFacts(path, read_pixel_size(path), names)
 
 
 def describe_size(size: PixelSize) -> str:
