@@ -6,6 +6,8 @@ from conftest import discs
 from napari.layers import Tracks
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
+from napari_nuclei_unet import read_result
+from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES
@@ -68,6 +70,21 @@ def test_linked_nuclei_keep_their_id_and_get_tracks_that_lie_on_them(qtbot, view
     np.testing.assert_allclose(tracks.scale, labels.scale)
     for track, t, y, x in tracks.data:
         assert labels.data[int(t), round(y), round(x)] == track
+
+
+def test_tracks_are_saved_with_their_labels(qtbot, viewer, widget, labels, tmp_path):
+    review = ReviewWidget(viewer)
+    qtbot.addWidget(review)
+    followed(qtbot, widget, "link_frames")
+    with qtbot.waitSignal(review.finished, timeout=60_000):
+        review.save(tmp_path / "a_labels.ome.tif")
+    saved = read_result(tmp_path / "a_labels.ome.tif")
+    (tracks,) = tracks_in(viewer)
+    np.testing.assert_allclose(saved.tracks[["track", "t", "y", "x"]], tracks.data, rtol=1e-8)
+    slide(qtbot, widget, 0.8)  # ids are new
+    with qtbot.waitSignal(review.finished, timeout=60_000):
+        review.save(tmp_path / "b_labels.ome.tif")
+    assert read_result(tmp_path / "b_labels.ome.tif").tracks is None
 
 
 def test_joined_planes_can_still_be_tuned_and_joined_again(qtbot, viewer, widget, labels):

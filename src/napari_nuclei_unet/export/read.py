@@ -84,6 +84,11 @@ def result_table_path(labels: Path) -> Path:
     return labels.with_name(f"{result_stem(labels)}{TABLE_SUFFIX}")
 
 
+def result_tracks_path(labels: Path) -> Path:
+    """Return the path of the tracks of labels; they need not exist."""
+    return result_folder(labels) / f"{result_stem(labels)}{TRACKS_SUFFIX}"
+
+
 def read_tracks(labels: str | Path) -> pd.DataFrame | None:
     """Read the tracks beside labels; None if there are none.
 
@@ -93,7 +98,7 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
         If these are no tracks.
     """
     labels = Path(labels)
-    path = result_folder(labels) / f"{result_stem(labels)}{TRACKS_SUFFIX}"
+    path = result_tracks_path(labels)
     if not path.is_file():
         graph = path.with_suffix(GEFF_SUFFIX)
         return read_geff(graph) if graph.is_dir() and is_geff_installed() else None

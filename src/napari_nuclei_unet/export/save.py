@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from .geojson import NUCLEI_ONLY, OutlineOptions, write_geojson
 from .imagej_roi import write_rois
 from .ome_tiff import write_ome_tiff
 from .ome_zarr_labels import write_ome_zarr
-from .read import result_table_path
+from .read import result_table_path, result_tracks_path
 from .result import Result
 
 OME_ZARR_SUFFIX = ".ome.zarr"
@@ -96,12 +97,12 @@ def save_with_table(
     *,
     decimal_comma: bool = False,
 ) -> tuple[Path, ...]:
-    """Save a result; labels with their table beside them, as :func:`read_result` finds it.
+    """Save a result; labels with table and tracks beside them, as :func:`read_result` finds them.
 
     Parameters
     ----------
     path : str or Path
-        As in :func:`save`. If :func:`has_table_beside`, the table is saved, too.
+        As in :func:`save`. If :func:`has_table_beside`, table and tracks are saved, too.
     result : Result
     outlines, decimal_comma
         As in :func:`save`.
@@ -119,14 +120,18 @@ def save_with_table(
     path = Path(path)
     if not has_table_beside(path):
         return (save(path, result, outlines, decimal_comma=decimal_comma),)
-    table = result_table_path(path)
-    with atomic_write(path) as labels, atomic_write(table) as rows:
+    table, tracks = result_table_path(path), result_tracks_path(path)
+    with ExitStack() as files:
+        labels, rows = (files.enter_context(atomic_write(one)) for one in (path, table))
         _write_csv(rows, result, decimal_comma)
+        if result.tracks is not None:
+            links = files.enter_context(atomic_write(tracks))
+            write_table(links, result.tracks, decimal_comma=decimal_comma)
         record = result.record
         if FINGERPRINT_KEY in record:  # or a run over its folder would compute it again
             record = record | {TABLE_CRC_KEY: file_crc32(rows)}
         write_ome_tiff(labels, replace(result, record=record))
-    return path, table
+    return (path, table, *([] if result.tracks is None else [tracks]))
 
 
 def has_table_beside(path: str | Path) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Labels, Tracks
 
 from ...arrays.axes import axis_letters
 from ...io.paths import sanitize_name
@@ -13,6 +14,8 @@ from .geometry import full_resolution_data, pixel_to_world
 from .labels_record import get_record_entries
 from .labels_state import LabelsState
 from .measured_planes import measured_plane_axes
+from .metadata_keys import TRACKS_KEY, find_marked_layer
+from .tracks_table import tracks_table
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -24,8 +27,12 @@ DEFAULT_FILE_STEM = "nuclei"
 
 
 def build_export_result(viewer: ViewerModel, layer: Labels) -> Result:
-    """Collect labels, their table and their geometry, with the axes of measured planes last."""
-    return build_result(layer, measured_plane_axes(viewer, layer))
+    """Collect labels, their table, tracks and geometry, with the axes of measured planes last."""
+    result = build_result(layer, measured_plane_axes(viewer, layer))
+    tracks = find_marked_layer(viewer, TRACKS_KEY, layer)
+    # of labels whose ids are new they are those of others
+    is_linked = isinstance(tracks, Tracks) and result.record.get("track")
+    return replace(result, tracks=tracks_table(tracks)) if is_linked else result
 
 
 def build_result(layer: Labels, axes: tuple[int, int]) -> Result:

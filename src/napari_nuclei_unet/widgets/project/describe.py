@@ -39,9 +39,9 @@ from ..layers.metadata_keys import (
     TRACKS_KEY,
     VALIDATION_AREAS_KEY,
 )
+from ..layers.tracks_table import tracks_table
 from ..session.session import Session
 from .saved_display import describe_display, describe_geometry
-from .tracks_table import tracks_table
 
 if TYPE_CHECKING:
     import pandas as pd

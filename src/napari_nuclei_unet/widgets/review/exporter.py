@@ -17,7 +17,7 @@ from ..common.controller import Controller, Task
 from ..common.notify import describe_error, report_user_errors
 from ..layers.export_result import DEFAULT_FILE_STEM
 from ..layers.measured_planes import is_too_large
-from ..layers.metadata_keys import LABELS_LAYER_ENDING
+from ..layers.metadata_keys import LABELS_LAYER_ENDING, TRACKS_KEY, find_marked_layer
 from .cells_task import CellsTask
 from .into_image import SaveIntoImageTask, find_image_group
 from .measure_form import MeasureChoice, MeasureForm
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MAX_SUFFIX_LENGTH = 7
 # A file type of the dialog beside those of ``export.FORMATS``.
 DECIMAL_COMMA_TITLE = "Table for spreadsheets with decimal comma (CSV)"
+TRACKS_TITLE = "Tracks (GEFF)"
 SAVING_ANOTHER_FILE = "Another file is being saved: save again when that is done."
 
 
@@ -161,6 +162,8 @@ class LabelsExporter(QObject):
             self.message.emit(LABELS_NEEDED)
             return
         titles = [*FORMATS.items(), (".csv", DECIMAL_COMMA_TITLE)]
+        if find_marked_layer(self._viewer, TRACKS_KEY, layer) is not None:
+            titles.append((".geff", TRACKS_TITLE))
         kinds = [f"{title} (*{suffix})" for suffix, title in titles]
         path, kind = QFileDialog.getSaveFileName(
             self._parent,

@@ -80,7 +80,8 @@ class SaveTask(Task):
         outlines = OutlineOptions(self._choice.ring or None, self._choice.in_micrometers)
         result = measure_shapes(self._result) if has_table else self._result
         saved = save_with_table(self._path, result, outlines, decimal_comma=self._decimal_comma)
-        self._name = " and ".join(path.name for path in saved)
+        *first, last = [path.name for path in saved]
+        self._name = f"{', '.join(first)} and {last}" if first else last
         yield Step(1, 1)
 
     def show_error(self, error: Exception) -> None:
