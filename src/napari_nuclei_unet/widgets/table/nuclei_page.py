@@ -37,7 +37,7 @@ class NucleiPage(QWidget):
         self._message, self._summary = create_label("table_message"), create_label("table_summary")
         self._leave_out = create_check_box(
             "leave_out_border",
-            "Leave out edge nuclei",
+            "Skip edge nuclei",
             "Do not count nuclei at the edge of the image: in statistics, classes and regions.",
         )
         self._leave_out.toggled.connect(self.changed)
