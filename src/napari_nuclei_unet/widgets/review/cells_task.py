@@ -77,7 +77,8 @@ class CellsTask(Task):
                 setattr(shown, name, value)
         else:
             shown = self._add(labels, cells)
-        found = "has cells with the ids of their nuclei" if cells.any() else "is empty: there are no nuclei"
+        has = "has cells with the ids of their nuclei"
+        found = has if cells.any() else "is empty: there are no nuclei"
         self.message = f"'{shown.name}' {found}."
 
     def _add(self, labels: Labels, cells: NDArray[np.integer]) -> Labels:
