@@ -161,3 +161,24 @@ def test_time_that_is_not_first_cannot_be_linked(qtbot, viewer, widget, messages
     click(widget, "link_frames")
     assert widget.state is RunState.IDLE
     assert "the time of these labels is another" in messages[-1][1]
+
+
+def test_the_image_that_is_chosen_stays_so_while_another_is_active(qtbot, viewer, widget):
+    """Channels in two layers, of which the last one opened is active; both docks are open."""
+    review = ReviewWidget(viewer)
+    qtbot.addWidget(review)
+    dapi = viewer.add_image(moving(1)[0], name="DAPI")
+    viewer.add_image(moving(2)[1], name="Ki67")
+    widget.source_form.image.value = dapi
+    segment_plane(qtbot, widget)
+    assert viewer.layers[-1].name == "DAPI nuclei"
+    assert widget.source_form.value().image == dapi
+    assert review.target_form.value().image == dapi
+    slide(qtbot, widget, 0.9)
+    segment_plane(qtbot, widget)
+    assert [layer.name for layer in viewer.layers] == ["DAPI", "Ki67", "DAPI nuclei"]
+
+
+def segment_plane(qtbot, widget):
+    with qtbot.waitSignal(widget.finished, timeout=60_000):
+        click(widget, "segment")

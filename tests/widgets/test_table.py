@@ -189,6 +189,19 @@ def test_a_click_on_a_row_selects_and_centres_its_nucleus(viewer, measured, labe
     np.testing.assert_allclose(centre_of(viewer), labels.data_to_world((65, 50)), atol=0.3)
 
 
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_a_nucleus_that_is_split_while_its_row_is_selected_is_two(
+    qtbot, measured, review, labels, row
+):
+    click_row(measured, row)
+    stroke = [labels.data_to_world(at) for at in ((5, 25), (35, 25))]
+    review.apply_tool("Split", np.array(stroke))
+    qtbot.waitUntil(lambda: len(measured.rows) == 4)
+    assert "n 4" in text(measured, "table_summary")
+    labels.undo()
+    qtbot.waitUntil(lambda: len(measured.rows) == 3)
+
+
 def test_a_nucleus_chosen_in_the_canvas_selects_its_row(viewer, measured, labels):
     before = centre_of(viewer)
     labels.selected_label = 3
@@ -284,7 +297,8 @@ def test_rows_are_copied_for_spreadsheets(measured):
     measured.sort_by("mean_intensity")
     click(measured, "copy_table")
     lines = [line.split("\t") for line in clipboard().splitlines()]
-    assert lines[0] == list(measured.rows)
+    assert [name.split(" (")[0] for name in lines[0]] == list(measured.rows)
+    assert "orientation (rad)" in lines[0]
     assert [line[0] for line in lines[1:]] == ["2", "3", "1"]
     click_row(measured, 1)
     QTest.keyClick(view(measured), Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)

@@ -67,7 +67,8 @@ def drop_unnamed_channel(known: pd.DataFrame, measured: pd.DataFrame) -> pd.Data
     unnamed = {f"{statistic}_intensity" for statistic in STATISTICS}
     if not any(is_intensity_column(name) for name in set(measured) - unnamed):
         return known
-    unnamed |= {RING_PREFIX + name for name in unnamed} | {RATIO_PREFIX}
+    if RING_AREA_COLUMN in measured:
+        unnamed |= {RING_PREFIX + name for name in unnamed} | {RATIO_PREFIX}
     return known.drop(columns=[name for name in unnamed if name in known])
 
 

@@ -58,16 +58,17 @@ def show_labels(
     data, ids = _allocate_labels(image, placement.shape, layer)
     ids.write(data, placement.index, labels, inside)
     if layer is None:
-        layer = viewer.add_labels(
-            data, name=f"{image.name}{LABELS_LAYER_ENDING}", **placement.geometry
-        )
+        layer = Labels(data, name=f"{image.name}{LABELS_LAYER_ENDING}", **placement.geometry)
+        # before it is shown: all docks ask at once which image it is of
+        write_record(layer, image, placement.index, provenance)
+        viewer.add_layer(layer)
     else:
         if layer.data.shape != data.shape:
             LabelsState.of(layer).forget_written()
         layer.data = data  # also clears the undo history, which belongs to the old labels
         set_geometry(layer, placement)
+        write_record(layer, image, placement.index, provenance)
     LabelsState.of(layer).ids = ids
-    write_record(layer, image, placement.index, provenance)
     return layer
 
 

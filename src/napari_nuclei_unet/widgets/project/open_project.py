@@ -22,6 +22,7 @@ from ...provenance.project import (
     read_project,
 )
 from ...tracking.linking import to_napari_tracks
+from ..layers.file_scale import is_sizeless
 from ..layers.label_ids import LabelsIndex
 from ..layers.labels_state import LabelsState, WrittenPart
 from ..layers.linked_image import link_image
@@ -91,12 +92,15 @@ class ProjectOpener:
             ndim = len(saved.geometry.scale)
             layer = self._viewer.add_shapes(
                 vertices or None, shape_type=list(saved.types) or "rectangle", ndim=ndim,
+                scale=saved.geometry.scale, units=saved.geometry.units,
                 face_color="transparent", edge_color="yellow",
             )  # fmt: skip
         if layer is not None and saved.name not in self._images.reused:
             layer.name = saved.name
             use_geometry(layer, saved.geometry)
             use_display(layer, saved.display)
+        elif layer is not None and is_sizeless(layer):  # opened again, as its file
+            use_geometry(layer, saved.geometry)
         return layer
 
     def _path(self, saved: SavedLabels | SavedTracks) -> Path:
@@ -154,7 +158,13 @@ class ProjectOpener:
         metadata = {} if labels is None else {TRACKS_KEY: str(labels.unique_id)}
         if not len(vertices):  # napari takes no empty tracks
             return None
-        return self._viewer.add_tracks(vertices, graph=graph, metadata=metadata)
+        return self._viewer.add_tracks(
+            vertices,
+            graph=graph,
+            metadata=metadata,
+            scale=saved.geometry.scale,
+            units=saved.geometry.units,
+        )
 
     def _link(self, project: Project) -> None:
         """Link labels to their images."""
@@ -179,6 +189,8 @@ class ProjectOpener:
         """Set view, forms and review as they were; layers may have other names by now."""
         names: dict[str | None, Any] = {name: layer.name for name, layer in self.layers.items()}
         session = Session.of(self._viewer)
+        if project.view is None:
+            self._viewer.reset_view()  # layers were scaled after they were shown
         if (view := project.view) is not None:
             use_view(self._viewer, replace(view, active=names.get(view.active)))
         if (settings := project.settings) is not None:

@@ -269,7 +269,8 @@ class SourceForm(QObject):
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)
         self._refresh()
-        self._follow_selection()  # it may have been selected before it was a choice
+        if self._viewer.layers.selection.active == event.value:
+            self._follow_selection()  # it was selected before it was a choice
 
     def _watch(self, layer: Any) -> None:
         layer.events.name.connect(self._refresh)

@@ -109,6 +109,8 @@ class ColumnForm(QWidget):
         layout.addWidget(self._count)
         layout.addWidget(create_row(self._write, self._delete))
         self._column.changed.connect(self._open_limits)
+        for combo in (self._column.native, self._color_by.native):  # may be too narrow for a name
+            combo.currentTextChanged.connect(combo.setToolTip)
         self._color_by.changed.connect(self._on_changed)
         self._limits.changed.connect(self.histogram.set_limits)
         self.histogram.limits_changed.connect(self._on_changed)

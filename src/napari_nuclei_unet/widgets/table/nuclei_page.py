@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.utils.notifications import show_info
+from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from ..common.controls import create_button, create_check_box, create_label
+from ..common.controls import copy_text, create_button, create_check_box, create_label
 from .model import NucleiModel
+from .nuclei_rows import BORDER_COLUMN, format_as_tsv, touching_border
 from .view import NucleiView
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class NucleiPage(QWidget):
@@ -33,7 +42,7 @@ class NucleiPage(QWidget):
 
     def __init__(self, model: NucleiModel) -> None:
         super().__init__()
-        self.view = NucleiView(model)
+        self.view, self._model = NucleiView(model), model
         self._message, self._summary = create_label("table_message"), create_label("table_summary")
         self._leave_out = create_check_box(
             "leave_out_border",
@@ -63,9 +72,16 @@ class NucleiPage(QWidget):
         """Whether nuclei that the image edge cuts are not counted."""
         return self._leave_out.isChecked()
 
-    def offer_border(self, is_known: bool) -> None:
-        """Enable the tick, if the table says which nuclei are cut."""
-        self._leave_out.setEnabled(is_known)
+    def find_left_out(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return which rows are not counted; the tick is enabled if they say who is cut."""
+        self._leave_out.setEnabled(BORDER_COLUMN in rows)
+        return touching_border(rows) if self.leaves_out_border else np.zeros(len(rows), bool)
+
+    def copy(self, rows: pd.DataFrame) -> None:
+        """Copy rows to the clipboard, with tabs, and a header that names the units."""
+        titled = rows.rename(columns=self._model.title)
+        copy_text(format_as_tsv(titled))
+        show_info(f"{len(rows):,} rows copied.")
 
     def show_message(self, text: str) -> None:
         """Show why there are no rows, instead of them; empty: there are some."""

@@ -10,12 +10,12 @@ import pandas as pd
 from napari.layers import Labels
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, QTimer
 from qtpy.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from ...io.tables import CLASS_SUFFIX
-from ..common.controls import copy_text, with_properties
+from ..common.controls import with_properties
 from ..common.notify import report_user_errors
 from ..layers.label_edits import delete_nuclei
 from ..layers.labels_state import LabelsState
@@ -28,13 +28,7 @@ from .column_summary import OPEN_LIMITS, ColumnSummary
 from .labels_follower import LabelsFollower
 from .model import NucleiModel
 from .nuclei_page import NucleiPage
-from .nuclei_rows import (
-    BORDER_COLUMN,
-    INDEX_COLUMN,
-    average_by_nucleus,
-    format_as_tsv,
-    touching_border,
-)
+from .nuclei_rows import INDEX_COLUMN, average_by_nucleus
 from .nucleus_place import find_nucleus, is_row_on_view
 from .plane_regions import NucleiValues
 from .regions_panel import RegionsPanel
@@ -148,11 +142,11 @@ class TableWidget(QWidget):
     def copy_selected(self, *_: object) -> None:
         """Copy the selected rows to the clipboard, or all, if none is; with tabs and a header."""
         rows = self.selected_rows
-        copy_text(format_as_tsv(rows if len(rows) else self.rows))
+        self._page.copy(rows if len(rows) else self.rows)
 
     def copy_all(self, *_: object) -> None:
         """Copy all rows to the clipboard, with tabs and a header."""
-        copy_text(format_as_tsv(self.rows))
+        self._page.copy(self.rows)
 
     def write_class(self, *_: object) -> None:
         """Add a column to the features: which nuclei are within the limits."""
@@ -162,8 +156,10 @@ class TableWidget(QWidget):
             return
         classes = np.full(len(layer.features), "", object)
         classes[rows.index] = classify(rows, self._values(), choice.limits, choice.column)
-        layer.features = layer.features.assign(**{f"{choice.column}{CLASS_SUFFIX}": classes})
+        name = f"{choice.column}{CLASS_SUFFIX}"
+        layer.features = layer.features.assign(**{name: classes})
         self.refresh()
+        show_info(f"The column {name} says which of {len(rows):,} rows are positive.")
 
     def delete(self, inside: bool) -> None:
         """Delete the nuclei within the limits, or else those outside; one undo restores them.
@@ -189,14 +185,10 @@ class TableWidget(QWidget):
         if self._model.columns != columns:
             self._view.fit_columns()
         self._view.show_sorting()
-        self._view.show_place(None if label is None else self._find_row(label), scroll=False)
         self._show_message(self._describe_empty(len(features.columns)))
-        rows = self._model.rows
-        is_cut = (
-            touching_border(rows) if self._page.leaves_out_border else np.zeros(len(rows), bool)
-        )
-        self._page.offer_border(BORDER_COLUMN in rows)
-        self.column_form.show_rows(rows, is_cut)
+        with QSignalBlocker(self._view):  # its selection is of the rows before
+            self._view.show_place(None if label is None else self._find_row(label), scroll=False)
+        self.column_form.show_rows(self._model.rows, self._page.find_left_out(self._model.rows))
 
     # what others have changed
 
