@@ -401,6 +401,21 @@ def test_classes_stay_with_their_nuclei(qtbot, measured, review, labels):
     assert text(measured, "within_limits") == "2 of 3 (67 %) above 80"
 
 
+def test_classes_follow_corrections(qtbot, measured, labels):
+    limit(measured, "area", low=2 * labels.features["area"].max())
+    click(measured, "write_class")
+    assert set(labels.features["area_class"]) == {"area: negative"}
+    rows, columns = (at.ravel() for at in np.indices((85, 40)))
+    labels.data_setitem((rows, columns), 1)
+    labels.data_setitem((np.array([80, 80]), np.array([100, 101])), 12)
+    qtbot.waitUntil(lambda: "area: positive" in set(labels.features["area_class"]))
+    classes = labels.features.set_index("index")["area_class"]
+    assert (classes[1], classes[12]) == ("area: positive", "area: negative")
+    labels.undo()
+    labels.undo()
+    qtbot.waitUntil(lambda: set(labels.features["area_class"]) == {"area: negative"})
+
+
 @pytest.mark.parametrize("column", ["mean_Ki67", "mean_intensity_Ki67", "Ki67"])
 def test_a_class_has_the_name_of_its_channel(qtbot, labels, table, column):
     labels.features = pd.DataFrame({"index": [1, 2], column: [1.0, 2.0]})

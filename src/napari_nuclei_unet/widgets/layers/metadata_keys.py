@@ -42,6 +42,9 @@ IMAGE_FILE_KEY = "napari_nuclei_unet_image_file"
 # Says of labels that were read from a file which file their image is; until they are linked.
 LABELS_IMAGE_KEY = "napari_nuclei_unet_labels_image"
 
+# By column of the features of labels, the rule by which its nuclei have classes.
+CLASS_RULES_KEY = "napari_nuclei_unet_class_rules"
+
 # Names of the channels of an image, as its file has them.
 CHANNEL_NAMES_KEY = "napari_nuclei_unet_channel_names"
 

@@ -3,19 +3,74 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...io.tables import CLASS_SUFFIX
 from .column_summary import ValueLimits
-from .nuclei_rows import INDEX_COLUMN, average_by_nucleus
+from .nuclei_rows import (
+    INDEX_COLUMN,
+    average_by_nucleus,
+    list_numeric_columns,
+    read_values,
+    select_nuclei_rows,
+    touching_border,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Before the name of a channel: nuclei are positive for Ki67, not for its mean.
 STATISTIC = re.compile("^(mean|median|min|max|std|integrated)_(intensity_)?")
+
+
+@dataclass(frozen=True)
+class ClassRule:
+    """How the nuclei of a column were classified.
+
+    Attributes
+    ----------
+    limits : ValueLimits
+    skips_border : bool
+        Whether nuclei at the edge of the image have no class.
+    """
+
+    limits: ValueLimits
+    skips_border: bool = False
+
+
+def update_classes(features: pd.DataFrame, rules: Mapping[str, ClassRule]) -> pd.DataFrame:
+    """Return features whose nuclei have the classes that they have by now.
+
+    Parameters
+    ----------
+    features : pandas.DataFrame
+        Of a labels layer.
+    rules : mapping of str to ClassRule
+        By the column that is classified.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same object where nothing has changed.
+    """
+    rows = select_nuclei_rows(features)
+    for column, rule in rules.items():
+        name = f"{column}{CLASS_SUFFIX}"
+        if name not in features or column not in list_numeric_columns(rows):
+            continue  # it was removed
+        values = read_values(rows, column)
+        if rule.skips_border:
+            values = np.where(touching_border(rows), np.nan, values)
+        classes = np.full(len(features), "", object)
+        classes[rows.index] = classify(rows, values, rule.limits, column)
+        if features[name].tolist() != classes.tolist():
+            features = features.assign(**{name: classes})
+    return features
 
 
 def classify(

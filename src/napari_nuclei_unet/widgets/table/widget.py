@@ -20,8 +20,9 @@ from ..common.notify import report_user_errors
 from ..layers.label_edits import delete_nuclei
 from ..layers.labels_state import LabelsState
 from ..layers.measured_planes import list_column_units
+from ..layers.metadata_keys import CLASS_RULES_KEY
 from ..layers.navigate import navigate_to_box
-from .classes import classify, describe_deleted, select_labels
+from .classes import ClassRule, describe_deleted, select_labels, update_classes
 from .coloring import INSIDE_COLOR, OUTSIDE_COLOR, ColorRange, LabelColoring
 from .column_form import ColumnForm
 from .column_summary import OPEN_LIMITS, ColumnSummary
@@ -151,15 +152,16 @@ class TableWidget(QWidget):
     def write_class(self, *_: object) -> None:
         """Add a column to the features: which nuclei are within the limits."""
         self.refresh()  # the rows may be those of a moment ago
-        choice, layer, rows = self.column_form.value(), self.layer, self._model.rows
+        choice, layer = self.column_form.value(), self.layer
         if layer is None or not choice.column or choice.limits.is_open:
             return
-        classes = np.full(len(layer.features), "", object)
-        classes[rows.index] = classify(rows, self._values(), choice.limits, choice.column)
+        rule = ClassRule(choice.limits, self._page.leaves_out_border)
+        rules = {**layer.metadata.get(CLASS_RULES_KEY, {}), choice.column: rule}
+        layer.metadata = {**layer.metadata, CLASS_RULES_KEY: rules}
         name = f"{choice.column}{CLASS_SUFFIX}"
-        layer.features = layer.features.assign(**{name: classes})
+        layer.features = layer.features.assign(**{name: ""})
         self.refresh()
-        show_info(f"The column {name} says which of {len(rows):,} rows are positive.")
+        show_info(f"The column {name} has the classes; they follow corrections.")
 
     def delete(self, inside: bool) -> None:
         """Delete the nuclei within the limits, or else those outside; one undo restores them.
@@ -179,6 +181,11 @@ class TableWidget(QWidget):
     def refresh(self, *_: object) -> None:
         """Show the features as they are now; the current nucleus stays selected."""
         label, columns = self._current_label(), self._model.columns
+        if self.layer is not None:
+            rules = self.layer.metadata.get(CLASS_RULES_KEY, {})
+            updated = update_classes(self.layer.features, rules)
+            if updated is not self.layer.features:
+                self.layer.features = updated
         features = pd.DataFrame() if self.layer is None else self.layer.features
         units = {} if self.layer is None else list_column_units(self.layer)
         self._model.set_features(features, units)
