@@ -16,6 +16,7 @@ from ...io.paths import sanitize_name
 from ..common.controller import Controller, Task
 from ..common.notify import describe_error, report_user_errors
 from ..layers.export_result import DEFAULT_FILE_STEM
+from ..layers.file_scale import find_local_file
 from ..layers.measured_planes import is_too_large
 from ..layers.metadata_keys import LABELS_LAYER_ENDING, TRACKS_KEY, find_marked_layer
 from .cells_task import CellsTask
@@ -157,10 +158,12 @@ class LabelsExporter(QObject):
         # formats of files are imported when they are needed: the dock opens faster
         from ...export import FORMATS
 
-        layer = self._target.value().labels
+        reviewed = self._target.value()
+        layer, file = reviewed.labels, find_local_file(reviewed.image)
         if layer is None:
             self.message.emit(LABELS_NEEDED)
             return
+        name = suggest_file_name(layer.name)
         titles = [*FORMATS.items(), (".csv", DECIMAL_COMMA_TITLE)]
         if find_marked_layer(self._viewer, TRACKS_KEY, layer) is not None:
             titles.append((".geff", TRACKS_TITLE))
@@ -168,7 +171,7 @@ class LabelsExporter(QObject):
         path, kind = QFileDialog.getSaveFileName(
             self._parent,
             "Save nuclei",
-            suggest_file_name(layer.name),
+            name if file is None else str(file.with_name(name)),
             ";;".join(kinds),
         )
         if not path:
