@@ -476,7 +476,9 @@ def test_a_table_that_was_changed_is_noticed(tmp_path, segment, capsys):
         table.write_text(f"{header}\n{rows[::-1]}")  # as long as before
     assert segment(path, "--format", "zarr") == 2
     told(capsys, "gone or was changed", "--overwrite")
-    assert segment(path) == 0
+    assert segment(path) == 2
+    told(capsys, "was edited, or belongs to other labels", "--overwrite")
+    assert segment(path, "--overwrite") == 0
     assert summary(tmp_path / "out")["a.tif"]["status"] == "done"
     assert table.read_text() == before
 

@@ -209,3 +209,68 @@ def test_a_folder_of_others_is_no_ome_zarr_to_replace(tmp_path):
     with pytest.raises(UserError, match="no labels of this program"):
         save(tmp_path / "a.ome.zarr", Result(np.eye(9, dtype=np.uint8), {}))
     assert (tmp_path / "a.ome.zarr" / "mine").read_text() == "precious"
+
+
+def segment_again(image, out, model, *args):
+    return main(["segment", str(image), "--out", str(out), "--model", str(model), *args])
+
+
+def test_a_result_without_nuclei_is_read_and_done(tmp_path, bright_file, capsys):
+    image, out = tmp_path / "dark.tif", tmp_path / "out"
+    tifffile.imwrite(image, np.zeros((60, 80), np.uint8))
+    for _ in range(2):
+        assert segment_again(image, out, bright_file, "--save", "geojson", "--decimal-comma") == 0
+    assert "done before" in capsys.readouterr().out
+    assert len(read_result(out / "dark_labels.ome.tif").table) == 0
+
+
+EDITS = {
+    "rows missing": lambda table: table.iloc[1:],
+    "a column renamed": lambda table: table.rename(columns={"label": "id"}),
+    "ids doubled": lambda table: table.assign(label=table["label"].iloc[0]),
+    "ids permuted": lambda table: table.assign(label=table["label"].iloc[::-1].to_numpy()),
+    "text in a number": lambda table: table.astype({"area": object}).replace({"area": 1.0}, "?")
+    .assign(area=["#NAME?", *table["area"].astype(str)[1:]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_table_that_was_edited_is_never_replaced_nor_believed(
+    tmp_path, bright_file, capsys, edit
+):
+    image, out = tmp_path / "cells.tif", tmp_path / "out"
+    pixels = discs((60, 80), [(20, 20), (40, 60)])
+    pixels[25:55, 45:75] = pixels.max()  # of different sizes
+    tifffile.imwrite(image, pixels)
+    assert segment_again(image, out, bright_file) == 0
+    table = out / "cells_nuclei.csv"
+    EDITS[edit](pd.read_csv(table)).to_csv(table, index=False)
+    before = table.read_bytes()
+    assert segment_again(image, out, bright_file) == 2
+    assert "was edited, or belongs to other labels" in capsys.readouterr().err
+    assert main(["convert", str(out / "cells_labels.ome.tif"), "--to", "geojson"]) == 2
+    assert table.read_bytes() == before
+    if edit == "a column renamed":  # it might be of another program
+        assert segment_again(image, out, bright_file, "--overwrite") == 2
+        table.unlink()
+    assert segment_again(image, out, bright_file, "--overwrite") == 0
+    assert len(read_result(out / "cells_labels.ome.tif").table) == 2
+
+
+def test_files_of_others_are_not_replaced_by_other_formats(tmp_path, bright_file, capsys):
+    image, out = tmp_path / "cells.tif", tmp_path / "out"
+    tifffile.imwrite(image, discs((60, 80), [(20, 20)]))
+    out.mkdir()
+    (out / "cells_rois.zip").write_text("mine")
+    assert segment_again(image, out, bright_file, "--save", "rois") == 2
+    assert "cells_rois.zip exists" in capsys.readouterr().err
+    assert (out / "cells_rois.zip").read_text() == "mine"
+    (out / "cells_tracks.csv").write_text("ID,t,x,y\n1,0,3,4\n")
+    assert segment_again(image, out, bright_file, "--save", "geojson") == 0
+
+
+def test_an_image_with_channels_is_no_labels(tmp_path, capsys):
+    image = tmp_path / "image.ome.tif"
+    tifffile.imwrite(image, np.zeros((2, 60, 80), np.uint16), metadata={"axes": "CYX"})
+    assert main(["convert", str(image), "--to", "csv"]) == 2
+    assert "has channels" in capsys.readouterr().err

@@ -118,7 +118,11 @@ def test_a_table_of_other_nuclei_is_none_of_these(segment, tmp_path, capsys):
         spoilt = read_saved_table(table)
         spoilt[column] += 1
         spoilt.to_csv(table, index=False)
-        assert segment() == 0
+        before = table.read_bytes()
+        assert segment() == 2
+        assert "was edited, or belongs to other labels" in capsys.readouterr().err
+        assert table.read_bytes() == before
+        assert segment("--overwrite") == 0
         assert table.read_bytes() == good
     assert segment("--format", "zarr") == 0
     table.write_text(table.read_text().replace("\n2,", "\n1,"))

@@ -253,7 +253,7 @@ def _walk_folder(path: Path, is_top: bool = False) -> Iterator[os.DirEntry[str]]
 def _list_ignored(image: Path) -> tuple[str, ...]:
     """Return the entries of an OME-Zarr that change when labels are written into it."""
     is_v3_consolidated = (image / "zarr.json").is_file() and has_consolidated_metadata(image)
-    return (LABELS_GROUP, *(["zarr.json"] if is_v3_consolidated else []))
+    return (LABELS_GROUP, ".zmetadata", *(["zarr.json"] if is_v3_consolidated else []))
 
 
 def _is_hidden(name: str) -> bool:

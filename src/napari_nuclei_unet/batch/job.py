@@ -197,8 +197,12 @@ class ImageJob:
         if done.failed or not all(table.is_file() for table in self.tables):
             return None
         # labels in OME-Zarr have a table of the same name
-        is_own = file_crc32(self.results.table) == done.table_crc or has_own_table(labels)
-        return done if is_own else None
+        if file_crc32(self.results.table) == done.table_crc or has_own_table(labels):
+            return done
+        raise UserError(
+            f"{self.results.table} was edited, or belongs to other labels than {labels}: move it "
+            "away, or `overwrite` it."
+        )
 
 
 def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> ImageJob:

@@ -133,6 +133,22 @@ def write_targets(
         save(target, result, outlines, decimal_comma=decimal_comma, ngff=ngff)
 
 
+def check_formats_writable(job: ImageJob, formats: Sequence[str], overwrite: bool) -> None:
+    """Raise an error for files of a format that are there, while labels of ours are not.
+
+    Raises
+    ------
+    UserError
+    """
+    labels = job.results.known_labels
+    if overwrite or labels.exists() or not formats:
+        return
+    written = (labels, *job.tables)
+    targets = [one for one in list_targets(labels, formats, labels.parent) if one not in written]
+    if existing := [one for one in targets if one.exists()]:
+        raise UserError(f"{existing[0]} exists: choose another folder, or `overwrite` it.")
+
+
 def save_formats(
     job: ImageJob, formats: Sequence[str], skipped: bool, decimal_comma: bool = False
 ) -> None:

@@ -11,6 +11,7 @@ from ._bar import run_with_bar
 from ._common import error_message, print_error
 from ._extras import write_extras
 from ._into_image import check_into_image
+from ._results import check_formats_writable
 
 if TYPE_CHECKING:
     from ..batch.inputs import InputImage
@@ -42,6 +43,7 @@ def segment_file(
     try:
         job = open_job(item, settings, output)
         check_into_image(job, output.into_image, overwrite)
+        check_formats_writable(job, output.save, overwrite)
         ended = run_with_bar(segment_job_steps(job, overwrite, compute), item.title)
         write_extras(job, output, ended, overwrite)
     except MemoryError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ from ..io.lazy_images import image_stem
 from ..io.ome_zarr import LabelsStore
 from ..io.open import open_lazily
 from ..io.readers.ome_zarr import is_zarr
-from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX, read_saved_table
+from ..io.tables import CLASS_SUFFIX, TABLE_SUFFIX, TRACKS_SUFFIX, read_saved_table
+from ..labels.intensities import is_intensity_column
+from ..labels.regionprops import BORDER_COLUMN, measure
 from ..provenance.record import Provenance
 from .geff import GEFF_SUFFIX, is_geff_installed, read_geff
 from .result import Result
@@ -103,10 +106,9 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
         graph = path.with_suffix(GEFF_SUFFIX)
         return read_geff(graph) if graph.is_dir() and is_geff_installed() else None
     tracks = read_saved_table(path)
-    missing = [name for name in NEEDED_OF_TRACKS if name not in tracks]
-    if len(missing) == len(NEEDED_OF_TRACKS):
+    if not {"track", "parent"} & set(tracks):
         return None  # of another program
-    if missing:
+    if missing := [name for name in NEEDED_OF_TRACKS if name not in tracks]:
         raise UserError(
             f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
             "back, or move it away."
@@ -123,17 +125,7 @@ def has_own_table(labels: Path) -> bool:
         result = read_result(labels)
     except UserError:
         return False
-    keys = [*result.lead, "label"]
-    if not {*keys, "area"} <= set(result.table):
-        return False
-    columns = result.table[[*keys, "area"]].itertuples(index=False, name=None)
-    areas = {tuple(key): area for *key, area in columns}
-    return all(
-        areas[(*position.values(), nucleus)] == count
-        for position, plane in result.planes()
-        for nucleus, count in zip(*np.unique(plane, return_counts=True), strict=True)
-        if nucleus
-    )
+    return "area" in result.table
 
 
 def read_labels_of_result(path: str | Path) -> Result:
@@ -179,6 +171,8 @@ def _read_tiff(path: Path) -> Result:
             f"{path} holds no labels: whole numbers are needed, these are {labels.dtype}."
         )
     axes = image.axes or DEFAULT_AXES[-labels.ndim :]
+    if labels.ndim == len(axes) and "C" in axes and labels.shape[axes.index("C")] > 1:
+        raise UserError(f"{path} has channels, as an image: labels have none.")
     return _create(path, labels, axes, (image.scale, image.units), read_record(path) or {})
 
 
@@ -224,6 +218,8 @@ def _check_table(table: pd.DataFrame, path: Path, result: Result) -> pd.DataFram
             f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
             "back, or move it away."
         )
+    if not len(table):  # its columns have no type
+        return table
     keys = table[["label", *result.lead]]
     whole = all(column.dtype.kind in "iu" for _, column in keys.items())
     if not whole or keys.duplicated().any():
@@ -231,22 +227,40 @@ def _check_table(table: pd.DataFrame, path: Path, result: Result) -> pd.DataFram
             f"{path} must name each nucleus once, by a whole number in the column label: mend it, "
             "or move it away."
         )
+    shapes = set(measure(np.zeros((1, 1), np.int32), None)) - {BORDER_COLUMN}
+    others = table.select_dtypes(exclude="number")
+    for name in others:
+        if name in shapes or (is_intensity_column(name) and not name.endswith(CLASS_SUFFIX)):
+            raise UserError(
+                f"{path} has text in the column {name}, which holds numbers: mend it, or move it "
+                "away."
+            )
     return table
 
 
 def _check_nuclei(result: Result, table: Path, labels: Path) -> None:
     """Raise an error for a table of other nuclei than those in the labels."""
-    rows = result.table[[*result.lead, "label"]].itertuples(index=False, name=None)
-    known, present = set(rows), set(_iter_nuclei(result))
-    if known != present:
+    keys = result.table[[*result.lead, "label"]].itertuples(index=False, name=None)
+    areas = result.table.get("area", np.nan)
+    known = dict(zip(keys, np.broadcast_to(areas, len(result.table)).tolist(), strict=True))
+    present = dict(_iter_areas(result))
+    if known.keys() != present.keys():
         raise UserError(
-            f"{table} does not belong to {labels}: {len(known - present):,} of its nuclei are not "
-            f"there, and {len(present - known):,} of those there are not in it. Measure them "
-            "again, or move it away."
+            f"{table} does not belong to {labels}: {len(known.keys() - present.keys()):,} of its "
+            f"nuclei are not there, and {len(present.keys() - known.keys()):,} of those there are "
+            "not in it. Measure them again with `overwrite`, or move it away."
+        )
+    others = sum(not math.isnan(area) and area != present[key] for key, area in known.items())
+    if others:
+        raise UserError(
+            f"{table} does not belong to {labels}: {others:,} nuclei have another area. Measure "
+            "them again with `overwrite`, or move it away."
         )
 
 
-def _iter_nuclei(result: Result) -> Iterator[tuple[int, ...]]:
+def _iter_areas(result: Result) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Yield each nucleus of each plane with its number of pixels."""
     for position, plane in result.planes():
-        for label in np.unique(plane[plane > 0]).tolist():
-            yield (*position.values(), label)
+        for label, area in zip(*np.unique(plane, return_counts=True), strict=True):
+            if label:
+                yield (*position.values(), int(label)), int(area)

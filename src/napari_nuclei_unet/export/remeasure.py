@@ -45,6 +45,12 @@ class MeasureOptions:
     neighbours: float | None = None
     in_micrometers: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("ring", "neighbours"):
+            distance = getattr(self, name)
+            if distance is not None and not distance >= 0:
+                raise UserError(f"`{name}` must be a distance from 0 on, not {distance}.")
+
 
 def measure_result(
     result: Result, images: Sequence[LazyImage], options: MeasureOptions | None = None
@@ -71,6 +77,8 @@ def measure_result(
         If an image or a channel does not fit, or micrometers are given and neither labels nor
         images say how large a pixel is.
     """
+    if not images:
+        raise UserError("Give the image, or images, in which the nuclei are measured.")
     options = options or MeasureOptions()
     size = _find_pixel_size(result, images)
     if options.in_micrometers and size is None:
@@ -142,6 +150,11 @@ def _read_channels(
 
 def _read_plane(image: LazyImage, position: Position, size: tuple[int, ...]) -> NDArray[np.generic]:
     letters, shape = image_letters(image), image.pixels.shape
+    if missing := [name.upper() for name in position if name.upper() not in letters]:
+        raise UserError(
+            f"The image {image.name} of axes {letters} has no axis {missing[0]}, which the labels "
+            "have: choose the image that was segmented."
+        )
     index: list[int | None] = []
     for letter, length in zip(letters, shape, strict=False):
         at = position.get(letter.lower(), 0)

@@ -21,6 +21,8 @@ from .shape import HullRows, find_hull_rows, perimeter
 if TYPE_CHECKING:
     import pandas as pd
 
+# Says whether a nucleus has a pixel at the edge of the plane.
+BORDER_COLUMN = "touches_border"
 # Columns of lengths, in units of the spacing.
 LENGTH_COLUMNS = (
     "perimeter", "equivalent_diameter", "major_axis", "minor_axis", "feret_diameter",
@@ -114,7 +116,7 @@ def measure(
             "solidity": runs.area / hull.area,
             **({} if image is None else compute_intensities(runs, labels, image, channels)),
             "confidence": _mean_probability(runs, labels, nucleus),
-            "touches_border": _touches_border(runs.boxes, labels.shape, frame),
+            BORDER_COLUMN: _touches_border(runs.boxes, labels.shape, frame),
             **_convert_to_micrometers(centroids, shapes, compute_shapes, frame),
         }
     )

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from ...labels.regionprops import BORDER_COLUMN
 from ..common.controls import copy_text, create_button, create_check_box, create_label
 from .model import NucleiModel
-from .nuclei_rows import BORDER_COLUMN, format_as_tsv, touching_border
+from .nuclei_rows import format_as_tsv, touching_border
 from .view import NucleiView
 
 if TYPE_CHECKING:

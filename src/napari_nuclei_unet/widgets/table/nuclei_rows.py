@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...labels.regionprops import BORDER_COLUMN
+
 # Holds the label of a nucleus, as napari reads features of labels.
 INDEX_COLUMN = "index"
-BORDER_COLUMN = "touches_border"
 SIGNIFICANT_DIGITS, MOST_DECIMALS = 4, 6
 
 
