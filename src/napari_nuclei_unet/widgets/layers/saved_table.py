@@ -42,6 +42,8 @@ def adopt_saved_table(table: FeaturesTable) -> None:
     others = _list_foreign_columns(saved, names)
     layer.features = saved[["index", *others]]  # which their authors may go on to change
     saved = saved.drop(columns=others).rename(columns={"index": "label"})
+    if STATE_COLUMN in saved:  # of numbers, where no nucleus has a state
+        saved = saved.astype({STATE_COLUMN: object})
     for position in np.ndindex(*lengths):
         index: LabelsIndex = (*position, slice(None), slice(None))
         source = create_labels_measurement_source(layer, index)
