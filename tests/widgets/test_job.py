@@ -1,5 +1,7 @@
 """Threads: nothing is lost and nothing is left behind, whatever a generator does."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -67,3 +69,43 @@ def test_a_job_can_be_started_again_after_each_end(job, qtbot):
         with qtbot.waitSignal(job.finished):
             job.start("again", *start)
     assert len(failures) == 2
+
+
+DELETED_OWNER = """
+import time, qtpy
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QApplication
+from napari_nuclei_unet.progress import Step
+from napari_nuclei_unet.widgets.common.job import ThreadJob
+if qtpy.PYQT6:
+    from PyQt6.sip import delete
+else:
+    from shiboken6 import delete
+
+def steps():
+    yield Step(0, 1)
+    time.sleep(0.02)
+    return 1
+
+def process_events(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        app.processEvents()
+
+app = QApplication([])
+for turn in range(100):
+    owner, job = QObject(), ThreadJob()
+    job.setParent(owner)
+    job.start("", steps)
+    process_events(0.01 + 0.001 * (turn % 20))
+    delete(owner)  # and the job with it, as labels take theirs along
+    del owner, job
+    process_events(0.02)
+print("survived")
+"""
+
+
+def test_a_job_may_be_deleted_with_its_owner_while_it_runs():
+    command = [sys.executable, "-W", "ignore", "-c", DELETED_OWNER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert "survived" in done.stdout, done.stderr

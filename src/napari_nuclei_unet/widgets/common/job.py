@@ -124,7 +124,7 @@ class ThreadJob(QObject):
         worker = self._worker = _Worker(steps, *args)
         worker.owner = self
         worker.yielded.connect(self._step)
-        worker.returned.connect(self.returned.emit)
+        worker.returned.connect(self._on_returned)
         worker.errored.connect(self._on_errored)
         worker.finished.connect(self._end)
         worker.start()
@@ -145,6 +145,10 @@ class ThreadJob(QObject):
             # last: napari's bar processes events, which may end the job
             self._bar.total = event.total
             self._bar.update(event.done - self._bar.n)
+
+    def _on_returned(self, result: Any) -> None:
+        # a method, as Qt disconnects it with its object: a bound ``emit`` would use what is deleted
+        self.returned.emit(result)
 
     def _on_errored(self, error: Exception) -> None:
         self.failed.emit(error.args[0] if isinstance(error, _WrappedRuntimeError) else error)
