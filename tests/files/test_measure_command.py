@@ -323,3 +323,13 @@ def test_labels_without_nuclei_or_edges_stay_as_they_are():
     for plane in (np.zeros((5, 5), np.uint8), np.pad(np.full((2, 2), 7), 2), np.zeros((0, 4), int)):
         np.testing.assert_array_equal(exclude_border(Result(plane, {})).labels, plane)
     assert not exclude_border(Result(np.ones((3, 3), int), {})).labels.any()
+
+
+def test_an_image_without_an_axis_of_the_labels_is_refused(folder, capsys):
+    stack = np.zeros((2, *SHAPE), np.uint16)
+    stack[:, 5:9, 5:9] = 1
+    about = {"axes": "ZYX"}
+    tifffile.imwrite(folder / "s_labels.ome.tif", stack, metadata=about, photometric="minisblack")
+    tifffile.imwrite(folder / "plane.tif", np.zeros(SHAPE, np.uint8))
+    assert measure(folder, labels="s_labels.ome.tif", images=("plane.tif",)) == 2
+    assert "has no axis Z" in capsys.readouterr().err
