@@ -11,7 +11,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 from napari_nuclei_unet.limits import DEFAULT_LIMITS
-from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
+from napari_nuclei_unet.widgets import ReviewWidget, SegmentWidget, TableWidget, TrainWidget
 
 
 @pytest.fixture
@@ -31,6 +31,24 @@ def widget(qtbot, viewer, bright_file, limits):
     made = SegmentWidget(viewer, limits)
     qtbot.addWidget(made)
     made.use_model_file(bright_file)
+    return made
+
+
+@pytest.fixture
+def review(qtbot, viewer):
+    """The widget "Review nuclei"."""
+    made = ReviewWidget(viewer)
+    qtbot.addWidget(made)
+    return made
+
+
+@pytest.fixture
+def table(qtbot, viewer):
+    """The widget "Nuclei table", on view."""
+    made = TableWidget(viewer)
+    qtbot.addWidget(made)
+    made.resize(1000, 300)
+    made.show()
     return made
 
 

@@ -9,18 +9,10 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QInputDialog, QLabel, QMessageBox, QPushButton
 
 from napari_nuclei_unet import read_result
-from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.layers.reader import get_reader, read_layers
 from widgets.conftest import click, click_and_wait, open_as
 
 UM = "micrometer"
-
-
-@pytest.fixture
-def review(qtbot, viewer):
-    made = ReviewWidget(viewer)
-    qtbot.addWidget(made)
-    return made
 
 
 @pytest.fixture

@@ -13,20 +13,12 @@ from skimage.measure import label
 from skimage.segmentation import expand_labels
 
 from napari_nuclei_unet import MeasureOptions, Result, measure_result, open_lazily
-from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from widgets.conftest import click, click_and_wait
 from widgets.test_review_widget import said
 
 SHAPE, CENTRES = (90, 120), [(20, 25), (20, 80), (65, 50), (2, 50)]
 SIZE = {"scale": (0.5, 0.5), "units": ("um", "um")}
-
-
-@pytest.fixture
-def review(qtbot, viewer):
-    made = ReviewWidget(viewer)
-    qtbot.addWidget(made)
-    return made
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QLabel
 
 from napari_nuclei_unet.cli import main
-from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
 from napari_nuclei_unet.widgets.layers.reader import get_reader, read_layers
 from widgets.conftest import choose, click, click_and_wait
@@ -36,13 +35,6 @@ def run(tmp_path, bright_file):
         return labels
 
     return run_command
-
-
-@pytest.fixture
-def review(qtbot, viewer):
-    made = ReviewWidget(viewer)
-    qtbot.addWidget(made)
-    return made
 
 
 def add(viewer, path, name="cells nuclei"):

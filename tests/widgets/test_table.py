@@ -41,15 +41,6 @@ def review(qtbot, viewer, labels):
 
 
 @pytest.fixture
-def table(qtbot, viewer):
-    made = TableWidget(viewer)
-    qtbot.addWidget(made)
-    made.resize(1000, 300)
-    made.show()
-    return made
-
-
-@pytest.fixture
 def measured(qtbot, review, table, labels):
     """The table of the three nuclei."""
     click_and_wait(qtbot, review, "measure")

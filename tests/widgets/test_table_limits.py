@@ -9,29 +9,12 @@ from qtpy.QtGui import QAction, QGuiApplication
 from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QTableView, QTableWidget, QTabWidget
 from skimage.measure import label
 
-from napari_nuclei_unet.widgets import ReviewWidget, TableWidget
 from napari_nuclei_unet.widgets.table.column_form import ColumnChoice
 from napari_nuclei_unet.widgets.table.column_summary import ValueLimits
 from widgets.conftest import click, click_and_wait
 
 CENTRES = [(20, 25), (20, 80), (65, 50), (2, 50)]
 SIZE = {"scale": (0.5, 0.5), "units": ("um", "um")}
-
-
-@pytest.fixture
-def review(qtbot, viewer):
-    made = ReviewWidget(viewer)
-    qtbot.addWidget(made)
-    return made
-
-
-@pytest.fixture
-def table(qtbot, viewer):
-    made = TableWidget(viewer)
-    qtbot.addWidget(made)
-    made.resize(1000, 300)
-    made.show()
-    return made
 
 
 def found():

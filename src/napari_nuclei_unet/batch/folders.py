@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..io.file_kinds import find_kind
-from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX
+from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX
 from ..io.mask_names import find_masks
 from ..io.open import IMAGE_SUFFIXES
 from ..io.paths import printable
 from ..io.readers import microscopes
 from ..io.readers.ome_zarr import is_zarr
-from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX
+from ..io.tables import TABLE_SUFFIX, TRACK_GRAPH_SUFFIX, TRACKS_SUFFIX
 
-STORE_SUFFIX = "_labels.ome.zarr"
 # Files that are written beside images, by their endings; labels have an image's suffix.
 RESULT_ENDINGS = (
-    LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX, TABLE_SUFFIX, TRACKS_SUFFIX, "_tracks.geff",
-    "nuclei_summary.csv",
+    LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX, TABLE_SUFFIX, TRACKS_SUFFIX,
+    TRACK_GRAPH_SUFFIX, "nuclei_summary.csv",
 )  # fmt: skip
 # Folders of pixels that belong to a file beside them, such as a.oif.files and _a_ of a.vsi.
 PART_FOLDERS = ((".oif", "{}.files"), (".vsi", "_{}_"))

@@ -18,7 +18,7 @@ from ..export.ome_tiff import ome_axes
 from ..export.read import has_own_table
 from ..export.remeasure import MeasureOptions
 from ..io.atomic import file_crc32
-from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, read_record
+from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX, read_record
 from ..io.lazy_images import LazyImage
 from ..io.multifile_tiff import require_tiff_files
 from ..io.ngff import LabelsGrid, order_ngff_axes
@@ -27,7 +27,6 @@ from ..io.readers.ome_zarr import is_zarr
 from ..provenance.record import FINGERPRINT_KEY, Provenance
 from ..tracking.linking import check_linking
 from .fingerprint import describe_job
-from .folders import STORE_SUFFIX
 from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 from .settings import JobSettings

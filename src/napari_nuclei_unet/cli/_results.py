@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
+from ..io.labels import LABELS_SUFFIX, STORE_SUFFIX
 from ..io.ngff import DEFAULT_NGFF, NgffVersion
-from ..io.tables import TABLE_SUFFIX
+from ..io.tables import TABLE_SUFFIX, TRACK_GRAPH_SUFFIX
 from ._distance import parse_distance
 from ._measure_flags import add_border_flag, add_surroundings_flags, measure_options
 
@@ -23,9 +24,9 @@ ENDINGS = {
     "csv": TABLE_SUFFIX,
     "geojson": "_nuclei.geojson",
     "rois": "_rois.zip",
-    "ome-tiff": "_labels.ome.tif",
-    "ome-zarr": "_labels.ome.zarr",
-    "geff": "_tracks.geff",
+    "ome-tiff": LABELS_SUFFIX,
+    "ome-zarr": STORE_SUFFIX,
+    "geff": TRACK_GRAPH_SUFFIX,
 }
 # Suffixes of formats with measurements.
 MEASURED = (".csv", ".geojson")

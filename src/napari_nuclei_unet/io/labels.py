@@ -20,6 +20,7 @@ LABELS_ENDING = "_labels"
 LABELS_SUFFIX = LABELS_ENDING + ".ome.tif"
 # Of labels whose axes OME-TIFF cannot hold, and of all of them in earlier versions.
 PLAIN_LABELS_SUFFIX = LABELS_ENDING + ".tif"
+STORE_SUFFIX = LABELS_ENDING + ".ome.zarr"
 
 # Labels of more bytes, uncompressed, are written as BigTIFF.
 MIN_BIGTIFF_BYTES = 2**31

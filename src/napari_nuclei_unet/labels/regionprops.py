@@ -27,10 +27,6 @@ BORDER_COLUMN = "touches_border"
 LENGTH_COLUMNS = (
     "perimeter", "equivalent_diameter", "major_axis", "minor_axis", "feret_diameter",
 )  # fmt: skip
-# Columns of an image; of several channels they end in the name of one.
-INTENSITY_COLUMNS = tuple(
-    f"{name}_intensity" for name in ("mean", "min", "max", "std", "median", "integrated")
-)
 
 
 @dataclass(frozen=True)

@@ -260,9 +260,9 @@ def _identify_layer_run(request: SegmentRequest, planes: Sequence[ImageSource]) 
 
 def _choose_files(run: _RunIdentity) -> StoreFiles:
     """Return the files of a run that was begun, or the first free ones."""
-    from ...batch.folders import STORE_SUFFIX
     from ...batch.outputs import result_paths_in
     from ...blockwise.to_store import StoreFiles
+    from ...io.labels import STORE_SUFFIX
 
     for number in count(1):
         stem = run.stem if number == 1 else f"{run.stem}_{number}"

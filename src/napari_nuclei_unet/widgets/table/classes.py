@@ -58,6 +58,8 @@ def update_classes(features: pd.DataFrame, rules: Mapping[str, ClassRule]) -> pd
     pandas.DataFrame
         The same object where nothing has changed.
     """
+    if not rules:
+        return features
     rows = select_nuclei_rows(features)
     for column, rule in rules.items():
         name = f"{column}{CLASS_SUFFIX}"
