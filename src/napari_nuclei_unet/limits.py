@@ -17,6 +17,8 @@ class Limits:
         Edge of the core of a block, in pixels: larger ones read less twice and take more memory.
     chunk : int
         Largest edge of a chunk of labels in OME-Zarr, in pixels.
+    volume_block_voxels : int
+        Volumes of more voxels are separated in columns of about so many.
     linking_bytes_per_pixel : int
         Memory that linking takes for each pixel of a plane: labels, numbers of the slices in
         memory, ids.
@@ -35,6 +37,7 @@ class Limits:
     large_plane_pixels: int = 64_000_000
     block_size: int = 4096
     chunk: int = 1024
+    volume_block_voxels: int = 48_000_000
     linking_bytes_per_pixel: int = 60
     scheduler_timeout: float = 15
     paintable_pixels: int = 300_000_000

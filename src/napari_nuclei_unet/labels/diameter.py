@@ -28,7 +28,9 @@ def size_to_diameter(size: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(MIN_MAP_DIAMETER * 2.0 ** (DIAMETER_DOUBLINGS * size), np.float64)
 
 
-def estimate_diameter(nucleus: NDArray[np.floating], size: NDArray[np.floating]) -> float | None:
+def estimate_diameter(
+    nucleus: NDArray[np.floating], size: NDArray[np.floating], by_pixel: bool = False
+) -> float | None:
     """Estimate the median diameter of the nuclei in predicted maps, every nucleus counted once.
 
     The pixels of a nucleus grow with the square of its diameter; weighted by its inverse they
@@ -39,6 +41,9 @@ def estimate_diameter(nucleus: NDArray[np.floating], size: NDArray[np.floating])
     nucleus, size : ndarray, shape (Y, X), floating, values 0 to 1
         Maps of a network, as ``training.example.make_targets`` defines them. Size is only used
         where a nucleus is likely.
+    by_pixel : bool, optional
+        Count every pixel once: in slices of a volume, that is near the diameter of the nuclei,
+        as sections near their poles are small (docs/decisions/0015-volumes.md).
 
     Returns
     -------
@@ -50,5 +55,5 @@ def estimate_diameter(nucleus: NDArray[np.floating], size: NDArray[np.floating])
     )
     if diameters.size < MIN_NUCLEUS_PIXELS:
         return None
-    weights = np.cumsum(diameters**-2)
+    weights = np.cumsum(diameters ** (0.0 if by_pixel else -2.0))
     return float(diameters[np.searchsorted(weights, weights[-1] / 2)])

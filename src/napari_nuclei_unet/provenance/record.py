@@ -185,6 +185,10 @@ class Provenance:
         Whether nuclei were tracked over time.
     along : int or None
         Number of the axis of labels along which they were joined or tracked in the window.
+    volume : bool
+        Whether nuclei are objects along Z, too.
+    z_step : float or None
+        Of volumes, the distance between slices in pixels.
     format : {"tiff", "zarr"} or None
     nuclei : int or None
     failed : tuple of str
@@ -212,6 +216,8 @@ class Provenance:
     join: str | None = None
     track: bool = False
     along: int | None = None
+    volume: bool = False
+    z_step: float | None = None
     format: Literal["tiff", "zarr"] | None = None
     nuclei: int | None = None
     failed: tuple[str, ...] = ()
@@ -230,6 +236,8 @@ class Provenance:
         values = _adapter().dump_python(self, mode="json")
         if self.source is not None and self.source.scene is None:
             del values["source"]["scene"]  # as in files of the time when it was always the first
+        if not self.volume:
+            del values["volume"], values["z_step"]
         return {"plugin": PLUGIN} | {JSON_KEYS.get(name, name): values[name] for name in values}
 
     @classmethod

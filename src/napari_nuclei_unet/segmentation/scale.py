@@ -129,7 +129,12 @@ def _without_progress(step: Step) -> Step:
 
 
 def look_at_size_steps(
-    probe: Plane, shape: tuple[int, ...], model: Model, plan: InferencePlan, notices: list[str]
+    probe: Plane,
+    shape: tuple[int, ...],
+    model: Model,
+    plan: InferencePlan,
+    notices: list[str],
+    by_pixel: bool = False,
 ) -> Generator[Step, Stop, tuple[PredictedMaps, float, float | None]]:
     """Find the zoom for a plane, and measure its nuclei, by looking at a probe of it.
 
@@ -140,14 +145,16 @@ def look_at_size_steps(
         Of what will be enlarged at once.
     model, plan, notices
         As in :func:`predict_zoomed_maps_steps`, which returns the same of the whole plane.
+    by_pixel : bool, optional
+        As in ``diameter.estimate_diameter``.
     """
     maps = yield from predict_maps_steps(probe, model.network, plan, notices)
-    diameter = _measure_diameter(maps, model, 1.0)
+    diameter = _measure_diameter(maps, model, 1.0, by_pixel)
     if maps.finished is not None:
         return maps, 1.0, diameter
     if diameter is None:
         far = yield from _predict_at_zoom_steps(probe, model, LARGE_NUCLEI_ZOOM, maps.plan, notices)
-        diameter = _measure_diameter(far, model, LARGE_NUCLEI_ZOOM)
+        diameter = _measure_diameter(far, model, LARGE_NUCLEI_ZOOM, by_pixel)
         if diameter is None or choose_zoom(diameter, model.card, shape) >= 1:
             return maps, 1.0, None
     zoom = 1.0
@@ -162,17 +169,19 @@ def look_at_size_steps(
             notices.append(NO_MEMORY_TO_ENLARGE)
             yield Step(0, 1, NO_MEMORY_TO_ENLARGE)
             break
-        zoom, diameter = wanted, _measure_diameter(maps, model, wanted) or diameter
+        zoom, diameter = wanted, _measure_diameter(maps, model, wanted, by_pixel) or diameter
         if maps.finished is not None:
             break
     return maps, zoom, diameter
 
 
-def _measure_diameter(seen: PredictedMaps, model: Model, zoom: float) -> float | None:
+def _measure_diameter(
+    seen: PredictedMaps, model: Model, zoom: float, by_pixel: bool
+) -> float | None:
     """Measure the typical diameter in pixels of the plane, in maps predicted at a zoom."""
     maps = seen.values
     if len(maps) > 3:
-        diameter = estimate_diameter(maps[0], maps[3])
+        diameter = estimate_diameter(maps[0], maps[3], by_pixel)
         return None if diameter is None else diameter / zoom
     params = SeparationParams(**model.card.thresholds)
     # the smallest area as it is: specks that are no nucleus at any zoom say nothing

@@ -107,10 +107,30 @@ def separate_nuclei(
         relief = smooth_distance(maps, params.smoothing)
     if relief is None:
         relief = ndimage.gaussian_filter(_measure_distance(mask), params.smoothing)
-    height = np.where(mask, relief, 0)
-    basins, summits = _basins(height, mask)
-    labels = _merge_basins(basins, height, summits, 1 - params.separation)
+    labels = label_summits(np.where(mask, relief, 0), mask, 1 - params.separation)
     return keep_likely(labels, maps[0], params.minimum_area, params.confidence)
+
+
+def label_summits(
+    height: NDArray[np.floating], mask: NDArray[np.bool_], dynamics: float
+) -> NDArray[np.int32]:
+    """Label the basins of a relief whose summits rise high enough above their saddles.
+
+    Parameters
+    ----------
+    height : ndarray, of a plane or a volume, floating
+        0 outside of the mask.
+    mask : ndarray, same shape, bool
+    dynamics : float
+        Summits that rise less above the saddle to a higher neighbour belong to it.
+
+    Returns
+    -------
+    ndarray, same shape, int32
+        0 outside of the mask; ids have gaps. Neighbours share an edge, or in volumes a face.
+    """
+    basins, summits = _basins(height, mask)
+    return _merge_basins(basins, height, summits, dynamics)
 
 
 def _basins(
@@ -138,13 +158,14 @@ def _basins(
 
 
 def _steepest(height: NDArray[np.floating]) -> NDArray[np.signedinteger]:
-    """Find the position of the highest of each pixel and its four neighbours; at best its own."""
+    """Find the position of the highest of each pixel and its direct neighbours; at best its own."""
     wide = np.int32 if height.size < 2**31 else np.int64
     index: NDArray[Any] = np.arange(height.size, dtype=wide).reshape(height.shape)
     best, above = height.copy(), index.copy()
     ahead, behind = slice(1, None), slice(None, -1)
     for here, there in (((ahead,), (behind,)), ((behind,), (ahead,))):
-        for prefix in ((), (slice(None),)):
+        for axis in range(height.ndim):
+            prefix = (slice(None),) * axis
             own, other = (*prefix, *here), (*prefix, *there)
             higher = height[other] > best[own]
             np.copyto(best[own], height[other], where=higher)
@@ -188,7 +209,9 @@ def _saddles(
 ) -> tuple[list[int], list[int], list[float]]:
     """Find pairs of touching basins and the highest pass between them, the highest pair first."""
     pairs, passes = [], []
-    for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+    for axis in range(height.ndim):
+        prefix = (slice(None),) * axis
+        here, there = (*prefix, slice(None, -1)), (*prefix, slice(1, None))
         a, b = basins[here], basins[there]
         touching = (a != b) & (a > 0) & (b > 0)
         low, high = np.minimum(a, b)[touching], np.maximum(a, b)[touching]

@@ -1,0 +1,359 @@
+"""Segmenting a volume: one brightness and one size for all slices, and nuclei decided in 3-D."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..arrays.boxes import enlarged, full_box
+from ..arrays.resampling import ZoomedView, as_fraction, resize_channels
+from ..arrays.roi import Region
+from ..errors import UserError
+from ..models.model import THRESHOLD_NAMES, Model, ModelCard, load_model
+from ..params import SegmentParams
+from ..progress import Step, Stop, forward_stop
+from ..provenance.record import Provenance
+from .device import InferencePlan, plan_inference
+from .intensity_range import Brightness, drop_alpha
+from .normalization import Plane, check_type_and_shape
+from .predict import predict_maps_steps
+from .segment import resolve_separation
+from .volume_blocks import BlockLabels, separate_in_blocks
+from .volume_separation import LIGHT_STRIDE, VolumeMaps, VolumeSeparation, estimate_step
+from .volume_survey import ReadSlice, VolumeSurvey, survey_volume_steps
+
+STEP_ESTIMATED = (
+    "How far apart the slices are is not known; the shape of the nuclei says about {:.1f} pixels. "
+    "Give `z_step` if you know it."
+)
+SLICES_TOO_FAR = (
+    "The slices are {:.3g} pixels apart, further than a nucleus is wide ({:.3g} pixels), so that "
+    "each section is a nucleus of its own: see that `z_step` is right."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class VolumePrediction:
+    """What the network said of a volume: all that :func:`retune_volume` needs.
+
+    Attributes
+    ----------
+    maps : VolumeMaps
+        In pixels that the network saw.
+    size : (int, int)
+        Height and width of a slice in pixels.
+    zoom : Fraction
+        At which the network saw the slices.
+    inside : ndarray, shape (Y, X), bool, or None
+        Where nuclei are wanted, in pixels of the slices.
+    failed : dict of int to str
+        Slices that could not be read, and why. They have no labels.
+    card : ModelCard
+    provenance : Provenance
+    notices : tuple of str
+    """
+
+    maps: VolumeMaps
+    size: tuple[int, int]
+    zoom: Fraction
+    inside: NDArray[np.bool_] | None
+    failed: dict[int, str]
+    card: ModelCard
+    provenance: Provenance
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeSegmentation:
+    """Nuclei of a volume.
+
+    Attributes
+    ----------
+    prediction : VolumePrediction
+    found : BlockLabels
+        In pixels that the network saw.
+    threshold : float
+        Of the nucleus map.
+    provenance : Provenance
+    notices : tuple of str
+    """
+
+    prediction: VolumePrediction
+    found: BlockLabels
+    threshold: float
+    provenance: Provenance
+    notices: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of nuclei."""
+        return self.found.count
+
+    @property
+    def depth(self) -> int:
+        """Number of slices."""
+        return len(self.prediction.maps.nucleus)
+
+    def read_labels(self, z: int) -> NDArray[np.int32]:
+        """Return the labels of a slice, shape (Y, X), int32; 0 is background."""
+        predicted = self.prediction
+        if z in predicted.failed:
+            return np.zeros(predicted.size, np.int32)
+        labels = self.found.read(z)
+        if predicted.zoom != 1:
+            labels = _restore_size(
+                labels, predicted.maps.nucleus[z], predicted.size, self.threshold
+            )
+        return labels if predicted.inside is None else labels * predicted.inside
+
+    def read_probability(self, z: int) -> NDArray[np.float32]:
+        """Return the probability of nucleus in a slice, shape (Y, X), float32, 0 to 1."""
+        nucleus = self.prediction.maps.nucleus[z].astype(np.float32) / 255
+        return resize_channels(nucleus[None], self.prediction.size)[0]
+
+
+def predict_volume_steps(
+    read: ReadSlice,
+    depth: int,
+    step: float | None,
+    model: str | Path | Model = "nuclei",
+    params: SegmentParams | None = None,
+    device: str = "auto",
+    region: Region | None = None,
+) -> Generator[Step, Stop, VolumePrediction | None]:
+    """Predict the nucleus maps of all slices, seen with one brightness and one size.
+
+    Parameters
+    ----------
+    read : callable
+        Returns a slice, shape (Y, X) or (Y, X, C), given its number; raises UserError if it cannot.
+    depth : int
+        Number of slices.
+    step : float or None
+        Distance between slices in pixels; None: it is estimated from the shape of nuclei.
+    model, params, device, region
+        As in ``segment.segment_steps``.
+
+    Yields
+    ------
+    Step
+        After each slice, of ``depth``. Sent True, the run stops, and returns None.
+
+    Returns
+    -------
+    VolumePrediction or None
+
+    Raises
+    ------
+    UserError
+        As ``segment.segment_steps``, and if no slice can be read.
+    """
+    started = time.perf_counter()
+    model = model if isinstance(model, Model) else load_model(model)
+    params = params or SegmentParams()
+    check_step(step)
+    plan = plan_inference(params, device, model.network.config)
+    notices: list[str] = []
+    given = Brightness.of(params), params.diameter
+    looking = survey_volume_steps(read, depth, model, given, plan, notices)
+    survey = yield from forward_stop(looking, lambda one: replace(one, done=0, total=depth))
+    slices = _SlicePredictor(model, plan, survey, depth, notices)
+    for z in range(depth):
+        if (yield Step(z, depth)):
+            return None
+        try:
+            finished = yield from forward_stop(slices.steps(z, read(z)), slices.count)
+        except UserError as error:
+            slices.failed[z] = str(error)
+            yield Step(z + 1, depth, f"Slice {z} was left out: {error}")
+            continue
+        if not finished:
+            return None
+    yield Step(depth, depth)
+    maps = slices.finish(step)
+    size = slices.size
+    inside = None if region is None else region.mask(size)
+    provenance = Provenance.of_run(
+        model=model.card.name,
+        model_sha256=model.card.sha256,
+        device=device,
+        region=None if region is None else region.polygons,
+        params=params,
+        ran_on=slices.plan,
+        diameter=None if survey.diameter is None else round(survey.diameter, 1),
+        zoom=round(float(slices.zoom), 4),
+        seconds=round(time.perf_counter() - started, 3),
+        volume=True,
+        z_step=round(maps.step / float(slices.zoom), 4),
+    )
+    return VolumePrediction(
+        maps, size, slices.zoom, inside, slices.failed, model.card, provenance, tuple(notices)
+    )
+
+
+def check_step(step: float | None) -> None:
+    """Raise an error if a distance between slices is none.
+
+    Raises
+    ------
+    UserError
+    """
+    if step is not None and not 0 < step < float("inf"):
+        raise UserError(f"The distance between slices must be above 0, not {step:g}: set `z_step`.")
+
+
+class _SlicePredictor:
+    """Predicts the nucleus maps of slices, and puts them together.
+
+    Attributes
+    ----------
+    plan : InferencePlan
+        What worked.
+    zoom : Fraction
+    size : (int, int)
+        Of a slice in pixels.
+    failed : dict of int to str
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        plan: InferencePlan,
+        survey: VolumeSurvey,
+        depth: int,
+        notices: list[str],
+    ) -> None:
+        self._model, self._survey, self._depth, self._notices = model, survey, depth, notices
+        self.plan, self.zoom = plan, as_fraction(survey.zoom)
+        self.size = (0, 0)
+        self.failed: dict[int, str] = {}
+        self._nucleus = self._light = np.zeros((0, 0, 0), np.uint8)
+        self._z = 0
+
+    def steps(self, z: int, pixels: NDArray[np.generic]) -> Generator[Step, Stop, bool]:
+        """Predict a slice; returns whether it was finished."""
+        check_type_and_shape(pixels)
+        seen, self._z = self._survey.range, z
+        plane = Plane(drop_alpha(pixels), seen.low, seen.middle, seen.high, gamma=seen.gamma)
+        light = plane.normalized()
+        if self.zoom != 1:
+            view = ZoomedView(light, self.zoom)
+            light = view[full_box(view.shape)]
+        if not self._nucleus.size:
+            self.size = plane.shape
+            rows, columns = light.shape[:2]
+            self._nucleus = np.zeros((self._depth, rows, columns), np.uint8)
+            self._light = np.zeros_like(self._nucleus[:, ::LIGHT_STRIDE, ::LIGHT_STRIDE])
+        elif plane.shape != self.size:
+            raise UserError(f"it has the shape {plane.shape}, and not {self.size} as the others.")
+        if not plane.is_blank:
+            seen_by_network = Plane(light, 0.0, 0.5, 1.0)
+            maps = yield from predict_maps_steps(
+                seen_by_network, self._model.network, self.plan, self._notices
+            )
+            if maps.finished is not None:
+                return False
+            self.plan = maps.plan
+            np.round(maps.values[0] * 255, out=maps.values[0])
+            self._nucleus[z] = maps.values[0]
+            self._clear_invalid(z, pixels)
+        grey = light if light.ndim == 2 else light.mean(axis=2)
+        self._light[z] = np.round(grey[::LIGHT_STRIDE, ::LIGHT_STRIDE] * 255)
+        return True
+
+    def count(self, step: Step) -> Step:
+        """Return a step of a slice as one of all slices."""
+        return Step(self._z, self._depth, step.notice)
+
+    def finish(self, step: float | None) -> VolumeMaps:
+        """Return the maps of all slices; one that failed is what lies between its neighbours.
+
+        Raises
+        ------
+        UserError
+            If no slice could be read.
+        """
+        if len(self.failed) == self._depth:
+            raise UserError(next(iter(self.failed.values())))
+        self._fill_failed()
+        zoom = float(self.zoom)
+        if step is None:
+            estimated = (estimate_step(self._nucleus) or zoom) / zoom
+            step = max(round(estimated, 1), 0.1)
+            self._notices.append(STEP_ESTIMATED.format(step))
+        return VolumeMaps(self._nucleus, self._light, step * zoom)
+
+    def _clear_invalid(self, z: int, pixels: NDArray[np.generic]) -> None:
+        """Let there be no nucleus where values are NaN or infinite."""
+        if pixels.dtype.kind != "f" or np.isfinite(pixels).all():
+            return
+        invalid = ~np.isfinite(pixels if pixels.ndim == 2 else pixels[..., :3].mean(axis=2))
+        self._nucleus[z][enlarged(invalid, self._nucleus[z].shape)] = 0
+
+    def _fill_failed(self) -> None:
+        """Fill slices that failed, so that they do not cut nuclei in two."""
+        good = [z for z in range(self._depth) if z not in self.failed]
+        for z in self.failed:
+            below, above = (
+                max((g for g in good if g < z), default=None),
+                min((g for g in good if g > z), default=None),
+            )
+            if below is None or above is None:
+                continue
+            for values in (self._nucleus, self._light):
+                values[z] = np.minimum(values[below], values[above])
+
+
+def retune_volume(
+    predicted: VolumePrediction, params: SegmentParams | None = None, block_voxels: int = 64_000_000
+) -> VolumeSegmentation:
+    """Find and separate nuclei in what the network said, without asking it again.
+
+    Parameters
+    ----------
+    predicted : VolumePrediction
+    params : SegmentParams, optional
+        Thresholds, separation and smallest area, as of planes; what says how the network runs is
+        ignored.
+    block_voxels : int, optional
+        Larger volumes are separated in columns of about so many voxels.
+
+    Returns
+    -------
+    VolumeSegmentation
+    """
+    params, zoom = params or SegmentParams(), float(predicted.zoom)
+    planes = resolve_separation(params, predicted.card, zoom)
+    notices, maps = list(predicted.notices), predicted.maps
+    measured = predicted.provenance.diameter
+    assert measured is None or isinstance(measured, float)
+    diameter = (measured or predicted.card.ideal or 1.0) * zoom
+    area = None if params.minimum_area is None else round(params.minimum_area * zoom**2)
+    separation = VolumeSeparation.of(planes, diameter, maps.step, area)
+    if maps.step > diameter:
+        notices.append(SLICES_TOO_FAR.format(maps.step / zoom, diameter / zoom))
+    found = separate_in_blocks(maps, separation, block_voxels)
+    thresholds = {name: getattr(planes, name) for name in THRESHOLD_NAMES}
+    used = dataclasses.replace(predicted.provenance.params, **thresholds)
+    provenance = dataclasses.replace(predicted.provenance, params=used)
+    return VolumeSegmentation(predicted, found, separation.threshold, provenance, tuple(notices))
+
+
+def _restore_size(
+    labels: NDArray[np.int32],
+    nucleus: NDArray[np.uint8],
+    size: tuple[int, int],
+    threshold: float,
+) -> NDArray[np.int32]:
+    """Resize labels of a slice: each pixel over the threshold gets the id that is nearest."""
+    probability = resize_channels(nucleus[None].astype(np.float32), size)[0]
+    wide = np.where(labels > 0, labels, ndimage.grey_dilation(labels, (3, 3)))
+    return np.where(probability > threshold * 255, enlarged(wide, size), 0).astype(np.int32)

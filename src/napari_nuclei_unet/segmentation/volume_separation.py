@@ -1,0 +1,245 @@
+"""From the nucleus maps of all slices to nuclei that are one object in the volume."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..arrays.relabel import consecutive_ids
+from .distance import MAX_REACH, measure_capped_distance
+from .watershed import MIN_COUNTED_PROBABILITY, SeparationParams, label_summits
+
+# What follows was chosen by experiment (docs/decisions/0015-volumes.md).
+# Thresholds of a plane are shifted: what is out of focus is seen weakly, in many slices, and a
+# nucleus is the mean over all of its sections.
+THRESHOLD_SHIFT, CONFIDENCE_SHIFT = 0.1, -0.08
+# The relief is the distance to the edge in radii of a typical nucleus, up to this many.
+MAX_RELIEF = 1.5
+# Dynamics of the relief for that of a plane, and its smoothing in typical diameters.
+DYNAMICS_RATIO, SMOOTHING_SHARE = 1 / 7, 0.05
+# Of the volume of a typical nucleus; less is a fragment.
+MIN_VOLUME_SHARE = 0.1
+# Where a section has less than this share of the light of the brightest, the nucleus has ended:
+# at a pole, half of what the microscope gathers is from outside.
+MIN_LIGHT_SHARE = 0.5
+# Sections of a smaller share of the largest are not looked at for the brightest.
+MIN_PEAK_AREA_SHARE = 0.5
+# Light is measured in every second pixel of a row and of a column.
+LIGHT_STRIDE = 2
+# Slices that are further apart than this many diameters share no nucleus.
+MAX_STEP_DIAMETERS = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeMaps:
+    """What is known of the voxels of a volume, or of a part with all of its slices.
+
+    Attributes
+    ----------
+    nucleus : ndarray, shape (Z, Y, X), uint8
+        Probability of nucleus, of which 255 is 1.
+    light : ndarray, shape (Z, ceil(Y / 2), ceil(X / 2)), uint8
+        Normalised brightness of every second pixel of a row and of a column.
+    step : float
+        Distance between slices in pixels.
+    """
+
+    nucleus: NDArray[np.uint8]
+    light: NDArray[np.uint8]
+    step: float
+
+
+@dataclass(frozen=True)
+class VolumeSeparation:
+    """How nuclei are separated in a volume.
+
+    Attributes
+    ----------
+    threshold, confidence : float, 0 to 1
+        As in ``SeparationParams``, shifted for volumes.
+    dynamics : float
+        Of the relief, in radii of a typical nucleus.
+    diameter : float
+        Of a typical nucleus, in pixels of the maps.
+    minimum_voxels : float
+        Smaller nuclei are removed.
+    """
+
+    threshold: float
+    confidence: float
+    dynamics: float
+    diameter: float
+    minimum_voxels: float
+
+    @classmethod
+    def of(
+        cls, params: SeparationParams, diameter: float, step: float, smallest_area: int | None
+    ) -> VolumeSeparation:
+        """Convert the parameters of planes.
+
+        Parameters
+        ----------
+        params : SeparationParams
+        diameter : float
+            Of a typical nucleus in pixels of the maps.
+        step : float
+            Distance between slices in such pixels.
+        smallest_area : int or None
+            Cross section, in such pixels, of the smallest nucleus; None: a tenth of the volume of
+            a typical nucleus is the least.
+        """
+        smallest = MIN_VOLUME_SHARE * _ball_volume(diameter)
+        if smallest_area is not None:
+            smallest = _ball_volume(2 * math.sqrt(smallest_area / math.pi))
+        return cls(
+            threshold=min(params.threshold + THRESHOLD_SHIFT, 0.99),
+            confidence=max(params.confidence + CONFIDENCE_SHIFT, 0.0),
+            dynamics=(1 - params.separation) * DYNAMICS_RATIO,
+            diameter=diameter,
+            minimum_voxels=smallest / step,
+        )
+
+
+def _ball_volume(diameter: float) -> float:
+    return math.pi / 6 * diameter**3
+
+
+def separate_volume(maps: VolumeMaps, params: VolumeSeparation) -> NDArray[np.int32]:
+    """Convert the maps of a volume to labels, with one id for all sections of a nucleus.
+
+    Parts of the mask are separated by a watershed on the distance to the edge, measured with the
+    distance between slices. Then sections are removed that have less than half of the light of
+    the brightest section of their nucleus: they are out of focus.
+
+    Parameters
+    ----------
+    maps : VolumeMaps
+    params : VolumeSeparation
+
+    Returns
+    -------
+    ndarray, shape (Z, Y, X), int32
+        0 is background; the nuclei are 1..n without gaps.
+    """
+    mask = maps.nucleus > round(params.threshold * 255)
+    if maps.step > MAX_STEP_DIAMETERS * params.diameter:
+        labels = _separate_slices(mask, maps.step, params)
+    else:
+        labels = _separate(mask, maps.step, params)
+    labels = _keep_likely(labels, maps.nucleus, params)
+    return _drop_dim_sections(labels, maps.light)
+
+
+def estimate_step(nucleus: NDArray[np.uint8]) -> float | None:
+    """Estimate the distance between slices in pixels from the shape of nuclei.
+
+    Through bodies that lie in all directions, straight lines run equally far in every direction
+    (Underwood 1970, Quantitative Stereology): how many voxels they cross along Z and along X
+    gives the ratio of both distances.
+
+    Parameters
+    ----------
+    nucleus : ndarray, shape (Z, Y, X), uint8
+        Probability of nucleus, of which 255 is 1.
+
+    Returns
+    -------
+    float or None
+        None where lines through nuclei do not end in the volume.
+    """
+    mask = nucleus > round(MIN_COUNTED_PROBABILITY * 255)
+    across, along = (_mean_run(np.moveaxis(mask, axis, -1)) for axis in (2, 0))
+    return None if across is None or along is None else across / along
+
+
+def _mean_run(mask: NDArray[np.bool_]) -> float | None:
+    """Compute the mean length of runs along the last axis, without those at its ends."""
+    lines = mask.reshape(-1, mask.shape[-1]).view(np.int8)
+    change = np.diff(lines, axis=1)
+    starts, ends = np.nonzero(change > 0), np.nonzero(change < 0)
+    # a run from the first voxel has an end only, and one to the last voxel only a start
+    inner_ends = ends[1][~_is_first(ends[0]) | (lines[ends[0], 0] == 0)]
+    inner_starts = starts[1][~_is_first(starts[0][::-1])[::-1] | (lines[starts[0], -1] == 0)]
+    if not inner_starts.size or inner_starts.size != inner_ends.size:
+        return None
+    return float((inner_ends - inner_starts).mean())
+
+
+def _is_first(lines: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which entries are the first of their line."""
+    return np.append(True, lines[1:] != lines[:-1])[: len(lines)]
+
+
+def _separate(mask: NDArray[np.bool_], step: float, params: VolumeSeparation) -> NDArray[np.int32]:
+    """Label the parts of a mask, and separate those that have more than one summit."""
+    radius = params.diameter / 2
+    reach = min(max(math.ceil(MAX_RELIEF * radius), 1), MAX_REACH)
+    relief = measure_capped_distance(mask, step, reach)
+    relief /= np.float32(radius)
+    smoothing = SMOOTHING_SHARE * params.diameter
+    relief = ndimage.gaussian_filter(relief, (smoothing / step, smoothing, smoothing))
+    relief[~mask] = 0
+    return label_summits(relief, mask, params.dynamics)
+
+
+def _separate_slices(
+    mask: NDArray[np.bool_], step: float, params: VolumeSeparation
+) -> NDArray[np.int32]:
+    """Separate slice by slice: they are so far apart that no nucleus is in two of them."""
+    labels = np.zeros(mask.shape, np.int32)
+    count = 0
+    for section, into in zip(mask, labels, strict=True):
+        found = _separate(section[None], step, params)[0]
+        into[...] = np.where(found > 0, found + count, 0)
+        count = max(count, int(into.max(initial=0)))
+    return labels
+
+
+def _keep_likely(
+    labels: NDArray[np.int32], nucleus: NDArray[np.uint8], params: VolumeSeparation
+) -> NDArray[np.int32]:
+    """Remove what is too small or too doubtful as a whole; the rest is 1..n."""
+    n = int(labels.max(initial=0)) + 1
+    voxels = np.bincount(labels.ravel(), minlength=n)
+    counted = (labels > 0) & (nucleus > round(MIN_COUNTED_PROBABILITY * 255))
+    ids = labels[counted]
+    seen = np.bincount(ids, minlength=n)
+    total = np.bincount(ids, nucleus[counted], minlength=n)
+    likely = (voxels >= params.minimum_voxels) & (total >= params.confidence * 255 * seen)
+    likely &= (seen > 0) | (params.confidence == 0)
+    likely[0] = False
+    return consecutive_ids(likely)[labels]
+
+
+def _drop_dim_sections(labels: NDArray[np.int32], light: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Remove sections with too little of the light of their nucleus, which may be dark."""
+    n, depth = int(labels.max(initial=0)) + 1, len(labels)
+    if n == 1:
+        return labels
+    area, total = np.zeros((depth, n)), np.zeros((depth, n))
+    for z, (section, shown) in enumerate(zip(labels, light, strict=True)):
+        ids = section[::LIGHT_STRIDE, ::LIGHT_STRIDE].ravel()
+        area[z] = np.bincount(ids, minlength=n)
+        total[z] = np.bincount(ids, shown.ravel(), minlength=n)
+    ground = _median(light[labels[:, ::LIGHT_STRIDE, ::LIGHT_STRIDE] == 0])
+    contrast = np.divide(total, area, out=np.full(area.shape, float(ground)), where=area > 0) - ground
+    if np.sum(contrast[:, 1:] * area[:, 1:]) < 0:
+        contrast = -contrast  # dark nuclei on bright ground
+    wide = area >= MIN_PEAK_AREA_SHARE * area.max(axis=0)
+    brightest = np.where(wide, contrast, -np.inf).max(axis=0)
+    keeps = (contrast >= MIN_LIGHT_SHARE * brightest) | (area == 0)
+    keeps[:, 0] = True
+    numbers = np.arange(n, dtype=np.int32)
+    for section, kept in zip(labels, keeps, strict=True):
+        if not kept.all():
+            section[...] = np.where(kept, numbers, 0)[section]
+    return labels
+
+
+def _median(values: NDArray[np.uint8]) -> int:
+    counts = np.cumsum(np.bincount(values, minlength=256))
+    return int(np.searchsorted(counts, counts[-1] / 2))

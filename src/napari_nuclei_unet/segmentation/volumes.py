@@ -1,0 +1,282 @@
+"""Volumes of one array, such as the time points of a film: each by itself, with one total."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays.axes import Channel, Colour, PlaneIndex
+from ..arrays.roi import Polygons, Region
+from ..arrays.selection import PlaneSelection, Positions, select_planes
+from ..arrays.tiling import ArrayLike
+from ..errors import UserError, convert_read_errors
+from ..limits import DEFAULT_LIMITS
+from ..models.model import Model, load_model
+from ..params import SegmentParams, with_changes
+from ..progress import Step, Stop, forward_stop, run
+from .stack import STACK_PROGRESS_PER_PLANE, PlaneStep
+from .volume import VolumePrediction, VolumeSegmentation, predict_volume_steps, retune_volume
+
+DEPTH_AXIS = "Z"
+NO_DEPTH_AXIS = (
+    "A volume has slices, and here is no axis Z, but {}: name the axes with `axes`, such as ZYX."
+)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SegmentedVolumeStep(PlaneStep):
+    """A volume is finished.
+
+    Attributes
+    ----------
+    numbers : tuple of int
+        Of its slices among all planes.
+    prediction : VolumePrediction
+        What the network said of it, for ``volume.retune_volume``.
+    result : VolumeSegmentation
+        Its nuclei, numbered from 1 in every volume.
+    """
+
+    numbers: tuple[int, ...]
+    prediction: VolumePrediction
+    result: VolumeSegmentation
+
+
+@dataclass(frozen=True)
+class VolumesOutcome:
+    """How a run over volumes has ended.
+
+    Attributes
+    ----------
+    failed : dict of int to str
+        Planes that could not be read, by number, and why.
+    stopped : bool
+        Whether it was told to stop before the last.
+    """
+
+    failed: dict[int, str]
+    stopped: bool
+
+
+def segment_volume(
+    image: ArrayLike,
+    axes: str | None = None,
+    *,
+    z_step: float | None = None,
+    channel: Channel | Colour | None = None,
+    planes: Sequence[Positions] | None = None,
+    model: str | Path | Model = "nuclei",
+    device: str = "auto",
+    region: Polygons | None = None,
+    **params: Any,
+) -> NDArray[np.int32]:
+    """Find and separate the nuclei of a volume, or of each volume of a series.
+
+    All slices of a volume are seen with one brightness and one size. The network sees them one by
+    one; what is a nucleus is decided in three dimensions.
+
+    Parameters
+    ----------
+    image : array-like
+        Of numpy, dask or zarr; is only sliced, plane by plane. Colours of RGB are last.
+    axes : str, optional
+        As in ``segment_stack``; one of them is Z.
+    z_step : float, optional
+        Distance between slices in pixels. Default: estimated from the shape of nuclei.
+    channel, planes, model, device, region, **params
+        As in ``segment_stack``. The smallest area is that of a section through the middle.
+
+    Returns
+    -------
+    ndarray, shape (..., Z, Y, X), int32
+        0 is background; nuclei are 1..n, in a series numbered on from volume to volume.
+
+    Raises
+    ------
+    UserError
+        If image, model or a parameter cannot be used; the message says what to do.
+
+    Warns
+    -----
+    UserWarning
+        Where something was ignored, estimated, or could not be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_nuclei_unet import segment_volume
+    >>> from napari_nuclei_unet.samples.images import read_sample
+    >>> image, annotation = read_sample("fluorescence_small")
+    >>> labels = segment_volume(np.stack([image] * 5), z_step=4)
+    >>> labels.shape == (5, *image.shape)
+    True
+    """
+    picked = select_planes(image.shape, axes, planes or (), channel)
+    where = None if region is None else Region.of(region)
+    wanted = with_changes(SegmentParams(), params)
+    labels = np.zeros((len(picked.plane_indices), *picked.size), np.int32)
+    said: dict[str, None] = {}
+    count = 0
+
+    def take(step: Step) -> None:
+        nonlocal count
+        if step.notice:
+            said[step.notice] = None
+        if isinstance(step, SegmentedVolumeStep):
+            said.update(dict.fromkeys(step.result.notices))
+            for z, number in enumerate(step.numbers):
+                found = step.result.read_labels(z)
+                labels[number] = np.where(found > 0, found + count, 0)
+            count += step.result.count
+
+    run(segment_volumes_steps(image, picked, z_step, model, (wanted, device, where)), take)
+    for notice in said:
+        warnings.warn(notice, stacklevel=2)
+    return labels.reshape(picked.shape)
+
+
+def segment_volumes_steps(
+    pixels: ArrayLike,
+    picked: PlaneSelection,
+    z_step: float | None,
+    model: str | Path | Model,
+    settings: tuple[SegmentParams, str, Region | None],
+    block_voxels: int = DEFAULT_LIMITS.volume_block_voxels,
+) -> Generator[Step, Stop, VolumesOutcome]:
+    """Segment the volumes of an array, one after the other.
+
+    Parameters
+    ----------
+    pixels : array-like
+        Is only sliced, plane by plane.
+    picked : PlaneSelection
+        Axis Z is that of the slices; for each position on the others there is a volume.
+    z_step : float or None
+        Distance between slices in pixels; None: estimated in each volume.
+    model
+        As in ``segment.segment_steps``.
+    settings : (SegmentParams, str, Region or None)
+        Parameters, device and region.
+    block_voxels : int, optional
+        As in ``volume.retune_volume``.
+
+    Yields
+    ------
+    PlaneStep
+        After each slice. Sent True, the run stops, and drops the volume at work.
+    SegmentedVolumeStep
+        After each volume.
+    Step
+        With the notice that a slice could not be read.
+
+    Returns
+    -------
+    VolumesOutcome
+
+    Raises
+    ------
+    UserError
+        As ``segment.segment_steps``, if there is no axis Z, or no slice can be read.
+    """
+    model = model if isinstance(model, Model) else load_model(model)
+    params, device, region = settings
+    failed: dict[int, str] = {}
+    volumes = list_volumes(picked)
+    for numbers in volumes:
+        counter = _SliceCounter(numbers, len(picked.plane_indices))
+        indices = [picked.plane_indices[number] for number in numbers]
+        prediction = yield from forward_stop(
+            predict_volume_steps(
+                _SliceReader(pixels, indices), len(numbers), z_step, model, params, device, region
+            ),
+            counter.show,
+        )
+        if prediction is None:
+            return VolumesOutcome(failed, True)
+        result = retune_volume(prediction, params, block_voxels)
+        failed |= {numbers[z]: reason for z, reason in prediction.failed.items()}
+        yield counter.show_end(prediction, result)
+    return VolumesOutcome(failed, False)
+
+
+def check_depth_axis(lead: str) -> None:
+    """Raise an error if planes with these axes before those of the plane are no slices.
+
+    Raises
+    ------
+    UserError
+    """
+    if DEPTH_AXIS not in lead:
+        have = f"axes {', '.join(lead)}" if lead else "a single plane"
+        raise UserError(NO_DEPTH_AXIS.format(have))
+
+
+def list_volumes(picked: PlaneSelection) -> list[tuple[int, ...]]:
+    """Return the numbers of the slices of each volume.
+
+    Raises
+    ------
+    UserError
+        If there is no axis Z.
+    """
+    check_depth_axis(picked.lead)
+    axis = picked.lead.index(DEPTH_AXIS)
+    numbers = np.arange(len(picked.plane_indices)).reshape(picked.lengths)
+    series = np.moveaxis(numbers, axis, -1).reshape(-1, picked.lengths[axis])
+    return [tuple(one) for one in series.tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class _SliceReader:
+    """Reads the slices of a volume."""
+
+    pixels: ArrayLike
+    indices: Sequence[PlaneIndex]
+
+    def __call__(self, z: int) -> Any:
+        with convert_read_errors("it", MemoryError):
+            return self.indices[z].read(self.pixels)
+
+
+@dataclass(frozen=True)
+class _SliceCounter:
+    """Counts the slices of one volume among those of all."""
+
+    numbers: tuple[int, ...]
+    planes: int
+
+    def show(self, step: Step) -> Step:
+        if step.notice:
+            return Step(step.done, step.total, step.notice)
+        z = min(step.done, len(self.numbers) - 1)
+        done = (self._before + step.done) * STACK_PROGRESS_PER_PLANE
+        return PlaneStep(done, self._total, plane=self.numbers[z], planes=self.planes)
+
+    def show_end(self, prediction: VolumePrediction, result: VolumeSegmentation) -> Step:
+        return SegmentedVolumeStep(
+            done=(self._before + len(self.numbers)) * STACK_PROGRESS_PER_PLANE,
+            total=self._total,
+            plane=self.numbers[-1],
+            planes=self.planes,
+            numbers=self.numbers,
+            prediction=prediction,
+            result=result,
+        )
+
+    @property
+    def _total(self) -> int:
+        return self.planes * STACK_PROGRESS_PER_PLANE
+
+    @property
+    def _before(self) -> int:
+        """Slices of the volumes before this one, wherever they lie in the array."""
+        step = self.numbers[1] - self.numbers[0] if len(self.numbers) > 1 else 1
+        first = self.numbers[0]
+        volume = first // (step * len(self.numbers)) * step + first % step
+        return volume * len(self.numbers)
