@@ -57,7 +57,9 @@ def _describe_params(job: ImageJob) -> dict[str, Any]:
 
 def _describe_rare(job: ImageJob) -> dict[str, Any]:
     """Return what the fingerprint has only where it is asked for."""
-    rare = {"scene": job.scene, "exclude_border": job.settings.exclude_border}
+    rare: dict[str, Any] = {"scene": job.scene, "exclude_border": job.settings.exclude_border}
+    if job.settings.volume:
+        rare |= {"volume": True, "z_step": job.z_step}
     measure = job.settings.measure
     if measure is None:
         return rare

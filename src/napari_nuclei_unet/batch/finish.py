@@ -13,7 +13,15 @@ from ..io.tables import write_table
 from ..models.model import shipped_models
 from ..progress import Step, Stop
 from ..provenance.record import Provenance, SourceImage
-from ..tracking.linking import LinkedLabels, ReadPlane, join_steps, number_unlinked, track_steps
+from ..segmentation.volumes import list_volumes
+from ..tracking.linking import (
+    LinkedLabels,
+    ReadPlane,
+    join_steps,
+    number_unlinked,
+    number_volumes,
+    track_steps,
+)
 from .job import ImageJob
 
 
@@ -38,6 +46,7 @@ def describe_result(provenance: Provenance, job: ImageJob) -> Provenance:
         model_file=None if is_shipped else str(Path(settings.model_name).resolve()),
         join=settings.join and settings.join.upper(),
         track=settings.track,
+        volume=settings.volume,
         format="zarr" if job.results.is_store else "tiff",
     )
 
@@ -56,6 +65,8 @@ def link_planes_steps(
         Number of nuclei in each plane; used if they are not linked.
     """
     selection, settings = job.selection, job.settings
+    if settings.volume:
+        return number_volumes(counts, list_volumes(selection))
     if settings.join:
         axis = selection.lead.index(settings.join.upper())
         return (yield from join_steps(read, selection.lengths, axis))

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..arrays.boxes import enlarged
-from ..arrays.relabel import relabel_sequential
+from ..arrays.relabel import consecutive_ids, relabel_sequential
 from ..errors import UserError
 from ..export.ome_tiff import write_ome_tiff
 from ..export.result import Result
@@ -22,18 +22,20 @@ from ..io.labels import check_overwritable, write_labels_stack, write_labels_tif
 from ..io.lazy_images import image_stem
 from ..io.tables import insert_position, write_table
 from ..labels.border import clear_border
+from ..labels.regionprops import BORDER_COLUMN
 from ..progress import Step, Stop, forward_stop
 from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference
 from ..segmentation.intensity_range import Brightness
 from ..segmentation.normalization import check_plane
 from ..segmentation.segment import Segmentation
-from ..segmentation.stack import PlaneStep, SegmentedPlaneStep, segment_planes_steps
+from ..segmentation.stack import PlaneStep, SegmentedPlaneStep, StackOutcome, segment_planes_steps
+from ..segmentation.volumes import SegmentedVolumeStep, VolumesOutcome, segment_volumes_steps
 from ..tracking.linking import LinkedLabels
 from .finish import describe_result, link_planes_steps, write_tracks
 from .inputs import OME_TIFF_SUFFIXES
 from .job import ImageJob
-from .measure import measure_segmentation
+from .measure import measure_segmentation, measure_segmented_volume, read_full_labels
 from .outputs import Outcome
 from .ownership import check_tables_overwritable
 
@@ -53,17 +55,7 @@ def segment_in_memory_steps(
     results, settings = _PlaneResults(job), job.settings
     # an error that would be the same for every plane is raised once
     plan_inference(settings.params, settings.device, settings.model.network.config)
-    last_step = yield from forward_stop(
-        segment_planes_steps(
-            job.opened.pixels,
-            job.selection.plane_indices,
-            settings.model,
-            settings.params,
-            settings.device,
-            job.region,
-        ),
-        results.collect,
-    )
+    last_step = yield from forward_stop(_segment_steps(job), results.collect)
     if last_step.stopped:
         raise UserError(f"{job.path} was stopped before it was finished.")
     counts = [results.counts.get(number, 0) for number in range(len(job.selection.plane_indices))]
@@ -71,6 +63,22 @@ def segment_in_memory_steps(
     job.check_unchanged()
     results.write(linked)
     return Outcome(len(counts), linked.count, tuple(results.failed))
+
+
+def _segment_steps(job: ImageJob) -> Generator[Step, Stop, StackOutcome | VolumesOutcome]:
+    settings, pixels = job.settings, job.opened.pixels
+    if settings.volume:
+        how = settings.params, settings.device, job.region
+        limit = settings.limits.volume_block_voxels
+        return segment_volumes_steps(pixels, job.selection, job.z_step, settings.model, how, limit)
+    return segment_planes_steps(
+        pixels,
+        job.selection.plane_indices,
+        settings.model,
+        settings.params,
+        settings.device,
+        job.region,
+    )
 
 
 class _PlaneResults:
@@ -84,9 +92,12 @@ class _PlaneResults:
         self.tables: dict[int, pd.DataFrame] = {}
         self.provenances: list[Provenance] = []
         self.failed: list[str] = []
+        self.volumes: list[tuple[int, ...]] = []
 
     def collect(self, step: Step) -> Step:
-        """Keep the result of a plane; the step is passed on without it."""
+        """Keep the result of a plane, or a volume; the step is passed on without it."""
+        if isinstance(step, SegmentedVolumeStep):
+            return self._collect_volume(step)
         if not isinstance(step, SegmentedPlaneStep):
             if isinstance(step, PlaneStep) or not step.notice:
                 return step
@@ -104,11 +115,30 @@ class _PlaneResults:
             result = dataclasses.replace(result, labels=labels.astype(np.int32, copy=False))
         number = self.numbers[step.plane_index]
         self.counts[number] = result.count
-        self.packed[number] = zlib.compress(result.labels.tobytes(), 1)
+        self.packed[number] = _pack(result.labels)
         self.tables[number] = measure_segmentation(self.job, step.plane_index, result)
         self.provenances.append(result.provenance)
-        fields = {field.name: getattr(step, field.name) for field in dataclasses.fields(PlaneStep)}
-        return PlaneStep(**fields | {"notice": " ".join(result.notices)})
+        return _without_result(step, result.notices)
+
+    def _collect_volume(self, step: SegmentedVolumeStep) -> Step:
+        """Keep a volume: its table with its first slice."""
+        result, job = step.result, self.job
+        planes = [job.selection.plane_indices[number] for number in step.numbers]
+        table = measure_segmented_volume(job, planes, result)
+        if job.settings.exclude_border:
+            table = table[~table[BORDER_COLUMN]]
+        kept = np.zeros(result.count + 1, bool)
+        kept[table["label"]] = True
+        ids = consecutive_ids(kept)
+        self.tables[step.numbers[0]] = table.assign(label=ids[table["label"]])
+        self.volumes.append(step.numbers)
+        self.counts |= dict.fromkeys(step.numbers, len(table))
+        for z, number in enumerate(step.numbers):
+            labels = ids[read_full_labels(result, z, job.full_size)]
+            if labels.any():
+                self.packed[number] = _pack(labels)
+        self.provenances.append(result.provenance)
+        return _without_result(step, result.notices)
 
     def read(self, number: int) -> NDArray[np.int32]:
         """Return labels of a plane, 1..n; background for one that failed."""
@@ -142,11 +172,15 @@ class _PlaneResults:
 
     def _table(self, linked: LinkedLabels) -> pd.DataFrame:
         """Concatenate the tables of all planes, with the position of each plane."""
-        positions = self.job.selection.plane_columns
         return pd.concat(
-            insert_position(table, positions[n]).assign(label=linked.ids[n][table["label"]])
+            insert_position(table, self._position(n)).assign(label=linked.ids[n][table["label"]])
             for n, table in sorted(self.tables.items())
         )
+
+    def _position(self, number: int) -> dict[str, int]:
+        """Return columns of the position of a plane, or of a volume."""
+        at = self.job.selection.plane_columns[number]
+        return {name: at[name] for name in at if not (self.volumes and name == "z")}
 
     def _describe(self, linked: LinkedLabels) -> Provenance:
         first, planes = self.provenances[0], self.provenances
@@ -186,6 +220,16 @@ class _LinkedPlanes:
     def _read(self, number: int) -> NDArray[np.integer]:
         ids: NDArray[np.integer] = self._linked.ids[number]
         return ids[self._results.read(number)]
+
+
+def _pack(labels: NDArray[np.int32]) -> bytes:
+    return zlib.compress(labels.tobytes(), 1)
+
+
+def _without_result(step: PlaneStep, notices: tuple[str, ...]) -> PlaneStep:
+    """Return a step without what it brings, but with its notices."""
+    fields = {field.name: getattr(step, field.name) for field in dataclasses.fields(PlaneStep)}
+    return PlaneStep(**fields | {"notice": " ".join(notices)})
 
 
 def _enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:

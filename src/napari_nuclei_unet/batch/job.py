@@ -24,7 +24,10 @@ from ..io.multifile_tiff import require_tiff_files
 from ..io.ngff import LabelsGrid, order_ngff_axes
 from ..io.open import open_image
 from ..io.readers.ome_zarr import is_zarr
+from ..io.units import voxel_micrometers
 from ..provenance.record import FINGERPRINT_KEY, Provenance
+from ..segmentation.volume import check_step
+from ..segmentation.volumes import check_depth_axis
 from ..tracking.linking import check_linking
 from .fingerprint import describe_job
 from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, stamp_files
@@ -85,12 +88,29 @@ class ImageJob:
         selection, opened = self.selection, self.opened if self.results.is_store else self.full
         axes = [selection.axes.index(name) for name in selection.label_axes]
         size = selection.size if self.results.is_store else self.full_size
-        return LabelsGrid(
+        grid = LabelsGrid(
             (*selection.lengths, *size),
             selection.label_axes,
             tuple(opened.scale[axis] for axis in axes),
             tuple(opened.units[axis] for axis in axes),
         )
+        step = self.settings.z_step
+        return grid if step is None or "Z" not in grid.axes else step.apply_to(grid)
+
+    @property
+    def voxel_micrometers(self) -> tuple[float, float, float] | None:
+        """Size of a voxel of the labels along Z, Y and X in micrometers, if known."""
+        return voxel_micrometers(self.grid.axes, self.grid.scale, self.grid.units)
+
+    @property
+    def z_step(self) -> float | None:
+        """Distance between slices in pixels of the level, if it is given or known."""
+        grid = self.grid
+        if self.settings.z_step is None and self.voxel_micrometers is None:
+            return None
+        size = dict(zip(grid.axes, grid.scale, strict=True))
+        step = size["Z"] / (size["Y"] * size["X"]) ** 0.5
+        return step * self.selection.size[0] / grid.shape[grid.axes.index("Y")]
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -231,7 +251,6 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         opened.axes,
         opened.is_rgb,
     )
-    check_linking(selection.lead, settings.join, settings.track)
     if output.is_file:
         results = result_paths_beside(output.out)
         if output.out.name.lower().endswith(OME_TIFF_SUFFIXES):
@@ -244,6 +263,8 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         results = result_paths_in(
             output.out, item.stem, _choose_suffix(selection.label_axes, store)
         )
+    settings = _resolve_volume(settings, selection, results.is_store)
+    check_linking(selection.lead, settings.join, settings.track)
     if results.is_store:
         selection = _in_ngff_order(selection)
     job = ImageJob(files, item.scene, opened, full, selection, settings, results, stamp)
@@ -257,6 +278,32 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
     if settings.in_micrometers and job.grid.micrometers is None:
         raise UserError(f"{path} does not say how large its pixels are: give distances in pixels.")
     return job
+
+
+def _resolve_volume(
+    settings: JobSettings, selection: PlaneSelection, is_store: bool
+) -> JobSettings:
+    """Check that there are slices of volumes; of images without, planes are segmented.
+
+    Joining along Z is what volumes do better, except in OME-Zarr.
+    """
+    if settings.join is not None and settings.volume:
+        raise UserError("Slices of volumes need no joining: leave out `join` or `volume`.")
+    if settings.join in ("z", "Z") and "Z" in selection.lead and not is_store:
+        settings = dataclasses.replace(settings, join=None, volume=True)
+    if not settings.volume:
+        return settings
+    if not selection.lead and settings.is_mixed:
+        return dataclasses.replace(settings, volume=False)
+    check_depth_axis(selection.lead)
+    if is_store:
+        raise UserError(
+            "Volumes are written as TIFF: leave out `format`, and for OME-Zarr, too, give `save` "
+            "ome-zarr."
+        )
+    if settings.z_step is not None:
+        check_step(settings.z_step.value)
+    return settings
 
 
 def _check_measure(job: ImageJob, options: MeasureOptions) -> None:

@@ -1,23 +1,38 @@
-"""Measurements of a plane right after it was segmented."""
+"""Measurements of a plane, or a volume, right after it was segmented."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays.axes import PlaneIndex
+from ..arrays.axes import PlaneIndex, PlaneView
+from ..arrays.boxes import Box, enlarged, expand_box, full_box
 from ..arrays.channels import MultichannelView
+from ..arrays.tiling import split_into_squares
+from ..errors import UserError
 from ..export.channels import channel_names, choose_channels
 from ..export.measured_images import title_channel
 from ..export.remeasure import MeasuredPixels, measure_plane
 from ..labels.regionprops import Frame, measure
+from ..labels.volume_regionprops import VolumeFrame, measure_volume
 from .job import ImageJob
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import pandas as pd
+    from numpy.typing import NDArray
 
     from ..segmentation.segment import Segmentation
+    from ..segmentation.volume import VolumeSegmentation
+
+# Around a part of a large volume so many typical diameters are measured with it, so that the
+# nuclei whose centroid is in the part are whole.
+CONTEXT_DIAMETERS = 3
+# In pixels, where none was found.
+DEFAULT_DIAMETER = 20.0
 
 
 def measure_segmentation(job: ImageJob, plane: PlaneIndex, result: Segmentation) -> pd.DataFrame:
@@ -45,3 +60,101 @@ def measure_segmentation(job: ImageJob, plane: PlaneIndex, result: Segmentation)
         result.maps[0],
     )
     return measure_plane(result.labels, measured, options)
+
+
+def measure_segmented_volume(
+    job: ImageJob, planes: Sequence[PlaneIndex], result: VolumeSegmentation
+) -> pd.DataFrame:
+    """Measure the nuclei of a volume, a large one in columns with all slices.
+
+    Parameters
+    ----------
+    job : ImageJob
+    planes : sequence of PlaneIndex
+        Its slices in the image.
+    result : VolumeSegmentation
+    """
+    # with the first result, not with the first dock
+    import pandas as pd
+
+    size = job.full_size
+    edge = max(int((job.settings.limits.volume_block_voxels / len(planes)) ** 0.5), 1)
+    diameter = result.prediction.provenance.diameter
+    assert not isinstance(diameter, tuple)
+    scale = size[0] / result.prediction.size[0]
+    context = round(CONTEXT_DIAMETERS * scale * (diameter or DEFAULT_DIAMETER))
+    tables = []
+    for core in split_into_squares(size, edge):
+        box = expand_box(core, context, size)
+        table = _measure_box(job, planes, result, box)
+        tables.append(table[_is_inside(table, core)] if box != full_box(size) else table)
+    return pd.concat(tables, ignore_index=True).sort_values("label", ignore_index=True)
+
+
+def read_full_labels(
+    result: VolumeSegmentation, z: int, size: tuple[int, int], box: Box | None = None
+) -> NDArray[np.int32]:
+    """Return labels of a slice at full resolution, or of a box of it."""
+    if size == result.prediction.size:
+        return result.read_labels(z, box)
+    return enlarged(result.read_labels(z), size, box)
+
+
+def _is_inside(table: pd.DataFrame, core: Box) -> pd.Series[bool]:
+    """Return which nuclei have their centroid in a box."""
+    y, x = (
+        table[name].between(part.start - 0.5, part.stop - 0.5, inclusive="left")
+        for name, part in zip(("centroid_y", "centroid_x"), core, strict=True)
+    )
+    return y & x
+
+
+def _measure_box(
+    job: ImageJob, planes: Sequence[PlaneIndex], result: VolumeSegmentation, box: Box
+) -> pd.DataFrame:
+    """Measure all that lies in a box of the slices, in pixels of full resolution."""
+    size, depth = job.full_size, range(len(planes))
+    labels = np.stack([read_full_labels(result, z, size, box) for z in depth])
+    nucleus = None
+    if size == result.prediction.size:
+        nucleus = np.stack([result.read_probability(z, box) for z in depth])
+    options = job.settings.measure
+    if options is None:
+        image = _stack_readable([partial(_read_segmented, job, plane, box) for plane in planes])
+        names: list[str] = []
+    else:
+        titles = channel_names(job.full, planes[0])
+        numbers = choose_channels(titles, options.channels)
+        names = [title_channel(titles, number) for number in numbers]
+        image = _stack_readable(
+            [partial(_read_channels, job, plane, box, numbers) for plane in planes]
+        )
+        image = image[..., 0] if names == [""] else image
+    frame = VolumeFrame(
+        offset=(0, box[0].start, box[1].start),
+        shape=(len(planes), *size),
+        micrometers=job.voxel_micrometers,
+    )
+    return measure_volume(labels, image, nucleus, frame, names)
+
+
+def _read_segmented(job: ImageJob, plane: PlaneIndex, box: Box) -> NDArray[Any]:
+    return PlaneView(job.full.pixels, plane)[box]
+
+
+def _read_channels(
+    job: ImageJob, plane: PlaneIndex, box: Box, numbers: Sequence[int]
+) -> NDArray[Any]:
+    return np.atleast_3d(MultichannelView(job.full.pixels, plane)[box])[..., list(numbers)]
+
+
+def _stack_readable(readers: Sequence[Callable[[], NDArray[Any]]]) -> NDArray[Any]:
+    """Stack slices; one that cannot be read has no nuclei, and is 0."""
+    slices: list[NDArray[Any] | None] = []
+    for read in readers:
+        try:
+            slices.append(read())
+        except UserError:
+            slices.append(None)
+    like = next(values for values in slices if values is not None)
+    return np.stack([np.zeros_like(like) if values is None else values for values in slices])

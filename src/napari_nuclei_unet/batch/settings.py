@@ -9,12 +9,50 @@ from dataclasses import dataclass
 from ..arrays.axes import Channel, Colour
 from ..arrays.roi import Region
 from ..arrays.selection import Positions
+from ..errors import UserError
 from ..export.geojson import NUCLEI_ONLY, OutlineOptions
 from ..export.remeasure import MeasureOptions
-from ..io.ngff import DEFAULT_NGFF, NgffVersion
+from ..io.ngff import DEFAULT_NGFF, LabelsGrid, NgffVersion
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models.model import Model
 from ..params import SegmentParams
+
+
+@dataclass(frozen=True)
+class SliceDistance:
+    """Distance between slices.
+
+    Attributes
+    ----------
+    value : float
+        In pixels, or micrometers.
+    in_micrometers : bool
+    """
+
+    value: float
+    in_micrometers: bool = False
+
+    def apply_to(self, grid: LabelsGrid) -> LabelsGrid:
+        """Return a grid with slices at this distance.
+
+        Raises
+        ------
+        UserError
+            If it is in micrometers, and the size of a pixel is not known.
+        """
+        size, units = dict(zip(grid.axes, grid.scale, strict=True)), list(grid.units)
+        edge, step = (size["Y"] * size["X"]) ** 0.5, self.value
+        if self.in_micrometers:
+            if grid.micrometers is None:
+                raise UserError(
+                    "The image does not say how large its pixels are: give `z_step` in pixels."
+                )
+            step /= (grid.micrometers[0] * grid.micrometers[1]) ** 0.5
+        size["Z"] = step * edge
+        units[grid.axes.index("Z")] = units[grid.axes.index("Y")]
+        return dataclasses.replace(
+            grid, scale=tuple(size[axis] for axis in grid.axes), units=tuple(units)
+        )
 
 
 @dataclass(frozen=True)
@@ -38,6 +76,10 @@ class JobSettings:
         Letter of the axis along which nuclei are joined.
     track : bool
         Whether nuclei are tracked over time.
+    volume : bool
+        Whether nuclei are objects along Z, too.
+    z_step : SliceDistance, optional
+        Of volumes; None: as the file says, or else estimated.
     is_mixed : bool
         Whether images without channels may be among them, for which ``channel`` is ignored;
         otherwise it is an error for them.
@@ -66,6 +108,8 @@ class JobSettings:
     region: Region | None = None
     join: str | None = None
     track: bool = False
+    volume: bool = False
+    z_step: SliceDistance | None = None
     is_mixed: bool = False
     has_multichannel: bool = False
     measure: MeasureOptions | None = None

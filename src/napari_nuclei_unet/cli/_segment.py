@@ -14,6 +14,7 @@ from ..io.atomic import check_writable
 from ..models.model import load_model
 from ..params import DEVICES, SegmentParams
 from ._common import Commands, add_decimal_comma_flag, add_flags, params_from_flags, report_stopped
+from ._distance import parse_distance
 from ._into_image import add_store_flags, choose_out
 from ._results import (
     add_result_flags,
@@ -96,8 +97,19 @@ def _add_image_flags(parser: argparse.ArgumentParser) -> None:
 def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("stacks, large images and many files")
     group.add_argument(
+        "--volume", action="store_true",
+        help="slices along axis Z are a volume: they have one brightness and one size, and nuclei "
+        "are objects in three dimensions, with a row each",
+    )  # fmt: skip
+    group.add_argument(
+        "--z-step", type=parse_distance, metavar="DIST",
+        help="distance between slices of a volume, such as 2um, or 3px for pixels of the plane. "
+        "Default: as the file says, else estimated from the shape of nuclei",
+    )  # fmt: skip
+    group.add_argument(
         "--join", metavar="AXIS",
-        help="join cross sections along this axis, such as z, to nuclei with one id",
+        help="join cross sections along this axis to nuclei with one id; z is --volume, except "
+        "in OME-Zarr",
     )  # fmt: skip
     group.add_argument(
         "--track", action="store_true",
@@ -211,7 +223,7 @@ def _report_end(rows: list[SummaryRow], out: Path) -> int:
 def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSettings:
     from ..arrays.roi import Region
     from ..batch.inputs import any_has_channels
-    from ..batch.settings import JobSettings
+    from ..batch.settings import JobSettings, SliceDistance
 
     is_mixed = len(inputs) > 1 or len(args.paths) > 1 or Path(args.paths[0]) != inputs[0].path
     is_number = is_mixed and isinstance(args.channel, int)
@@ -228,6 +240,10 @@ def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSett
         region=Region.of(args.region) if args.region else None,
         join=args.join,
         track=args.track,
+        volume=args.volume,
+        z_step=None
+        if args.z_step is None
+        else SliceDistance(args.z_step.value, args.z_step.in_micrometers),
         is_mixed=is_mixed,
         has_multichannel=is_number and any_has_channels(inputs, args.axes),
         measure=measure_of_run(args),

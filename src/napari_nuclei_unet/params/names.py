@@ -36,10 +36,13 @@ PARAMETER_LABELS = {
     "region": "'Region'",
     "ring": "the ring",
     "resume": "'Resume'",
+    "save": "the formats that are saved",
     "scene": "the image in its file",
     "scheduler": "the scheduler",
     "track": "'Link over time'",
+    "volume": "'Planes' as a z-stack",
     "white": "the white point ('Brightness')",
+    "z_step": "'z step'",
 }
 
 

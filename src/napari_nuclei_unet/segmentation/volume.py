@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..arrays.boxes import enlarged, full_box
+from ..arrays.boxes import Box, box_shape, enlarged, full_box
 from ..arrays.resampling import ZoomedView, as_fraction, resize_channels
 from ..arrays.roi import Region
 from ..errors import UserError
@@ -38,6 +38,11 @@ SLICES_TOO_FAR = (
     "The slices are {:.3g} pixels apart, further than a nucleus is wide ({:.3g} pixels), so that "
     "each section is a nucleus of its own: see that `z_step` is right."
 )
+
+
+@dataclass(frozen=True)
+class FailedSliceStep(Step):
+    """A slice could not be read; the notice says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,22 +107,28 @@ class VolumeSegmentation:
         """Number of slices."""
         return len(self.prediction.maps.nucleus)
 
-    def read_labels(self, z: int) -> NDArray[np.int32]:
-        """Return the labels of a slice, shape (Y, X), int32; 0 is background."""
+    def read_labels(self, z: int, box: Box | None = None) -> NDArray[np.int32]:
+        """Return the labels of a slice, or of a box of it, int32; 0 is background."""
         predicted = self.prediction
+        part = full_box(predicted.size) if box is None else box
         if z in predicted.failed:
-            return np.zeros(predicted.size, np.int32)
+            return np.zeros(box_shape(part), np.int32)
+        if predicted.zoom == 1 and predicted.inside is None:
+            return self.found.read(z, part)
         labels = self.found.read(z)
         if predicted.zoom != 1:
             labels = _restore_size(
                 labels, predicted.maps.nucleus[z], predicted.size, self.threshold
             )
-        return labels if predicted.inside is None else labels * predicted.inside
+        return (labels if predicted.inside is None else labels * predicted.inside)[part]
 
-    def read_probability(self, z: int) -> NDArray[np.float32]:
-        """Return the probability of nucleus in a slice, shape (Y, X), float32, 0 to 1."""
-        nucleus = self.prediction.maps.nucleus[z].astype(np.float32) / 255
-        return resize_channels(nucleus[None], self.prediction.size)[0]
+    def read_probability(self, z: int, box: Box | None = None) -> NDArray[np.float32]:
+        """Return the probability of nucleus in a slice, or a box of it, float32, 0 to 1."""
+        nucleus, size = self.prediction.maps.nucleus[z], self.prediction.size
+        part = full_box(size) if box is None else box
+        if nucleus.shape == size:
+            return nucleus[part].astype(np.float32) / 255
+        return resize_channels(nucleus[None].astype(np.float32) / 255, size)[0][part]
 
 
 def predict_volume_steps(
@@ -173,7 +184,7 @@ def predict_volume_steps(
             finished = yield from forward_stop(slices.steps(z, read(z)), slices.count)
         except UserError as error:
             slices.failed[z] = str(error)
-            yield Step(z + 1, depth, f"Slice {z} was left out: {error}")
+            yield FailedSliceStep(z + 1, depth, f"Slice {z} was left out: {error}")
             continue
         if not finished:
             return None

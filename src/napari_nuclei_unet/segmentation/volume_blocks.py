@@ -34,9 +34,9 @@ class BlockLabels:
     array: Any
     count: int
 
-    def read(self, z: int) -> NDArray[np.int32]:
-        """Return the labels of a slice."""
-        return np.asarray(self.array[z])
+    def read(self, z: int, box: Box = (slice(None), slice(None))) -> NDArray[np.int32]:
+        """Return the labels of a slice, or of a box of it."""
+        return np.asarray(self.array[z, *box])
 
 
 def separate_in_blocks(

@@ -19,13 +19,18 @@ from .watershed import MIN_COUNTED_PROBABILITY, SeparationParams, label_summits
 THRESHOLD_SHIFT, CONFIDENCE_SHIFT = 0.1, -0.08
 # The relief is the distance to the edge in radii of a typical nucleus, up to this many.
 MAX_RELIEF = 1.5
-# Dynamics of the relief for that of a plane, and its smoothing in typical diameters.
-DYNAMICS_RATIO, SMOOTHING_SHARE = 1 / 7, 0.05
+# Smoothing of the relief, in typical diameters.
+SMOOTHING_SHARE = 0.05
+# Dynamics of the relief for that of a plane: the second where a nucleus has many slices, in which
+# texture makes summits, the first where it has few, in which neighbours leave low saddles only.
+DYNAMICS_RATIOS, SLICES_PER_NUCLEUS = (0.14, 0.37), (10, 25)
 # Of the volume of a typical nucleus; less is a fragment.
 MIN_VOLUME_SHARE = 0.1
 # Where a section has less than this share of the light of the brightest, the nucleus has ended:
 # at a pole, half of what the microscope gathers is from outside.
 MIN_LIGHT_SHARE = 0.5
+# Nuclei with a smaller share of the contrast of a typical one are dust, or light of others.
+MIN_CONTRAST_SHARE = 0.2
 # Sections of a smaller share of the largest are not looked at for the brightest.
 MIN_PEAK_AREA_SHARE = 0.5
 # Light is measured in every second pixel of a row and of a column.
@@ -98,7 +103,8 @@ class VolumeSeparation:
         return cls(
             threshold=min(params.threshold + THRESHOLD_SHIFT, 0.99),
             confidence=max(params.confidence + CONFIDENCE_SHIFT, 0.0),
-            dynamics=(1 - params.separation) * DYNAMICS_RATIO,
+            dynamics=(1 - params.separation)
+            * float(np.interp(diameter / step, SLICES_PER_NUCLEUS, DYNAMICS_RATIOS)),
             diameter=diameter,
             minimum_voxels=smallest / step,
         )
@@ -131,7 +137,7 @@ def separate_volume(maps: VolumeMaps, params: VolumeSeparation) -> NDArray[np.in
     else:
         labels = _separate(mask, maps.step, params)
     labels = _keep_likely(labels, maps.nucleus, params)
-    return _drop_dim_sections(labels, maps.light)
+    return _drop_dim(labels, maps.light)
 
 
 def estimate_step(nucleus: NDArray[np.uint8]) -> float | None:
@@ -215,29 +221,36 @@ def _keep_likely(
     return consecutive_ids(likely)[labels]
 
 
-def _drop_dim_sections(labels: NDArray[np.int32], light: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Remove sections with too little of the light of their nucleus, which may be dark."""
-    n, depth = int(labels.max(initial=0)) + 1, len(labels)
+def _drop_dim(labels: NDArray[np.int32], light: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Remove nuclei of little contrast, and sections with too little of that of their nucleus."""
+    n = int(labels.max(initial=0)) + 1
     if n == 1:
         return labels
-    area, total = np.zeros((depth, n)), np.zeros((depth, n))
+    contrast, area = _measure_contrast(labels, light, n)
+    wide = area >= MIN_PEAK_AREA_SHARE * area.max(axis=0)
+    brightest = np.where(wide, contrast, -np.inf).max(axis=0)
+    keeps = (contrast >= MIN_LIGHT_SHARE * brightest) | (area == 0)
+    bright = brightest >= MIN_CONTRAST_SHARE * np.median(brightest[1:])
+    bright[0], keeps[:, 0] = False, True
+    ids = consecutive_ids(bright)
+    for section, kept in zip(labels, keeps, strict=True):
+        section[...] = np.where(kept, ids, 0)[section]
+    return labels
+
+
+def _measure_contrast(
+    labels: NDArray[np.int32], light: NDArray[np.uint8], n: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute how much brighter than the ground, or darker, sections are; and their areas."""
+    area, total = np.zeros((len(labels), n)), np.zeros((len(labels), n))
     for z, (section, shown) in enumerate(zip(labels, light, strict=True)):
         ids = section[::LIGHT_STRIDE, ::LIGHT_STRIDE].ravel()
         area[z] = np.bincount(ids, minlength=n)
         total[z] = np.bincount(ids, shown.ravel(), minlength=n)
-    ground = _median(light[labels[:, ::LIGHT_STRIDE, ::LIGHT_STRIDE] == 0])
-    contrast = np.divide(total, area, out=np.full(area.shape, float(ground)), where=area > 0) - ground
-    if np.sum(contrast[:, 1:] * area[:, 1:]) < 0:
-        contrast = -contrast  # dark nuclei on bright ground
-    wide = area >= MIN_PEAK_AREA_SHARE * area.max(axis=0)
-    brightest = np.where(wide, contrast, -np.inf).max(axis=0)
-    keeps = (contrast >= MIN_LIGHT_SHARE * brightest) | (area == 0)
-    keeps[:, 0] = True
-    numbers = np.arange(n, dtype=np.int32)
-    for section, kept in zip(labels, keeps, strict=True):
-        if not kept.all():
-            section[...] = np.where(kept, numbers, 0)[section]
-    return labels
+    ground = float(_median(light[labels[:, ::LIGHT_STRIDE, ::LIGHT_STRIDE] == 0]))
+    contrast = np.divide(total, area, out=np.full(area.shape, ground), where=area > 0) - ground
+    dark = np.sum(contrast[:, 1:] * area[:, 1:]) < 0  # nuclei on bright ground
+    return (-contrast if dark else contrast), area
 
 
 def _median(values: NDArray[np.uint8]) -> int:

@@ -21,7 +21,13 @@ from ..models.model import Model, load_model
 from ..params import SegmentParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
 from .stack import STACK_PROGRESS_PER_PLANE, PlaneStep
-from .volume import VolumePrediction, VolumeSegmentation, predict_volume_steps, retune_volume
+from .volume import (
+    FailedSliceStep,
+    VolumePrediction,
+    VolumeSegmentation,
+    predict_volume_steps,
+    retune_volume,
+)
 
 DEPTH_AXIS = "Z"
 NO_DEPTH_AXIS = (
@@ -252,11 +258,11 @@ class _SliceCounter:
     planes: int
 
     def show(self, step: Step) -> Step:
-        if step.notice:
+        if isinstance(step, FailedSliceStep):
             return Step(step.done, step.total, step.notice)
         z = min(step.done, len(self.numbers) - 1)
         done = (self._before + step.done) * STACK_PROGRESS_PER_PLANE
-        return PlaneStep(done, self._total, plane=self.numbers[z], planes=self.planes)
+        return PlaneStep(done, self._total, step.notice, self.numbers[z], self.planes)
 
     def show_end(self, prediction: VolumePrediction, result: VolumeSegmentation) -> Step:
         return SegmentedVolumeStep(

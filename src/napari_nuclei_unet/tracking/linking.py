@@ -48,6 +48,25 @@ def number_unlinked(counts: Sequence[int]) -> LinkedLabels:
     return LinkedLabels(ids, total)
 
 
+def number_volumes(counts: Sequence[int], volumes: Sequence[tuple[int, ...]]) -> LinkedLabels:
+    """Return unique ids for volumes.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        For each plane the number of nuclei in its volume.
+    volumes : sequence of tuple of int
+        Numbers of the slices of each volume.
+    """
+    unlinked = number_unlinked([counts[numbers[0]] for numbers in volumes])
+    ids = {
+        number: table
+        for numbers, table in zip(volumes, unlinked.ids, strict=True)
+        for number in numbers
+    }
+    return LinkedLabels([ids[number] for number in range(len(ids))], unlinked.count)
+
+
 def join_steps(
     read: ReadPlane, lengths: Sequence[int], axis: int
 ) -> Generator[Step, Stop, LinkedLabels]:
