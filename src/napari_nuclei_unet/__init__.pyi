@@ -29,6 +29,7 @@ from .segmentation.segment import (
     segment_steps,
 )
 from .segmentation.stack import segment_stack
+from .segmentation.volumes import segment_volume
 from .training.evaluation import FineTuned
 from .training.finetune import fine_tune
 
@@ -75,4 +76,5 @@ __all__ = [
     "segment",
     "segment_stack",
     "segment_steps",
+    "segment_volume",
 ]

@@ -149,12 +149,12 @@ def look_at_size_steps(
         As in ``diameter.estimate_diameter``.
     """
     maps = yield from predict_maps_steps(probe, model.network, plan, notices)
-    diameter = _measure_diameter(maps, model, 1.0, by_pixel)
+    diameter = measure_map_diameter(maps, model, 1.0, by_pixel)
     if maps.finished is not None:
         return maps, 1.0, diameter
     if diameter is None:
         far = yield from _predict_at_zoom_steps(probe, model, LARGE_NUCLEI_ZOOM, maps.plan, notices)
-        diameter = _measure_diameter(far, model, LARGE_NUCLEI_ZOOM, by_pixel)
+        diameter = measure_map_diameter(far, model, LARGE_NUCLEI_ZOOM, by_pixel)
         if diameter is None or choose_zoom(diameter, model.card, shape) >= 1:
             return maps, 1.0, None
     zoom = 1.0
@@ -169,13 +169,13 @@ def look_at_size_steps(
             notices.append(NO_MEMORY_TO_ENLARGE)
             yield Step(0, 1, NO_MEMORY_TO_ENLARGE)
             break
-        zoom, diameter = wanted, _measure_diameter(maps, model, wanted, by_pixel) or diameter
+        zoom, diameter = wanted, measure_map_diameter(maps, model, wanted, by_pixel) or diameter
         if maps.finished is not None:
             break
     return maps, zoom, diameter
 
 
-def _measure_diameter(
+def measure_map_diameter(
     seen: PredictedMaps, model: Model, zoom: float, by_pixel: bool
 ) -> float | None:
     """Measure the typical diameter in pixels of the plane, in maps predicted at a zoom."""

@@ -349,9 +349,9 @@ def retune_volume(
     diameter = (measured or predicted.card.ideal or 1.0) * zoom
     area = None if params.minimum_area is None else round(params.minimum_area * zoom**2)
     separation = VolumeSeparation.of(planes, diameter, maps.step, area)
-    if maps.step > diameter:
-        notices.append(SLICES_TOO_FAR.format(maps.step / zoom, diameter / zoom))
     found = separate_in_blocks(maps, separation, block_voxels)
+    if maps.step > diameter and found.count:
+        notices.append(SLICES_TOO_FAR.format(maps.step / zoom, diameter / zoom))
     thresholds = {name: getattr(planes, name) for name in THRESHOLD_NAMES}
     used = dataclasses.replace(predicted.provenance.params, **thresholds)
     provenance = dataclasses.replace(predicted.provenance, params=used)

@@ -20,7 +20,14 @@ from .intensity_range import (
     sampling_step,
 )
 from .normalization import Plane
-from .scale import PROBE_EDGE, choose_zoom, look_at_size_steps, measure_contrast
+from .predict import predict_maps_steps
+from .scale import (
+    PROBE_EDGE,
+    choose_zoom,
+    look_at_size_steps,
+    measure_contrast,
+    measure_map_diameter,
+)
 
 # So many slices are read, evenly spread.
 SAMPLED_SLICES = 24
@@ -92,11 +99,15 @@ def survey_volume_steps(
     sample = np.concatenate([values[::step, ::step] for values in slices])
     seen = sample_intensity_range(sample, step, brightness)
     shape = slices[0].shape[:2]
-    if not model.card.sizes or not seen.low < seen.high:
+    if not seen.low < seen.high:
         return VolumeSurvey(seen, diameter, 1.0)
     if diameter is not None:
-        return VolumeSurvey(seen, diameter, choose_zoom(diameter, model.card, shape))
+        zoom = choose_zoom(diameter, model.card, shape) if model.card.sizes else 1.0
+        return VolumeSurvey(seen, diameter, zoom)
     probe = Plane(_cut_probe(slices), seen.low, seen.middle, seen.high, gamma=seen.gamma)
+    if not model.card.sizes:
+        maps = yield from predict_maps_steps(probe, model.network, plan, notices)
+        return VolumeSurvey(seen, measure_map_diameter(maps, model, 1.0, by_pixel=True), 1.0)
     looking = look_at_size_steps(probe, shape, model, plan, notices, by_pixel=True)
     _, zoom, diameter = yield from forward_stop(looking, lambda step: replace(step, done=0))
     return VolumeSurvey(seen, diameter, zoom)
