@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from .surface_area import count_exits, weigh_exits
 if TYPE_CHECKING:
     import pandas as pd
 
+# By this column a table is one of volumes.
+VOLUME_COLUMN = "volume"
 # Columns of lengths, in units of the spacing.
 VOLUME_LENGTH_COLUMNS = (
     "equivalent_diameter", "major_axis", "middle_axis", "minor_axis", "z_extent",
@@ -38,7 +40,7 @@ class VolumeFrame:
     offset : (int, int, int)
         Position of the part's first voxel in the stack.
     shape : (int, int, int) or None
-        Of the whole stack; None: it ends where the part does.
+        Of the whole stack; None: the part is all that is measured, and its faces are borders.
     micrometers : (float, float, float) or None
         Size of a voxel along Z, Y and X in micrometers, if known.
 
@@ -98,21 +100,25 @@ def measure_volume(
         ``surface_area``, ``equivalent_diameter`` (of the ball with the same volume), and the axes
         of the ellipsoid with the same second moments, ``major_axis``, ``middle_axis`` and
         ``minor_axis``, in units of the spacing; ``sphericity``, the surface of the ball with the
-        same volume divided by its own: 1 is a ball, and a nucleus of a few voxels, whose surface
-        is uncertain, can have more; ``z_extent``, from its first to its last slice, in units of
-        the spacing; ``sections``, the slices that it appears in. Intensities, ``confidence`` and
-        ``touches_border`` are as of :func:`.regionprops.measure`, and all six faces are borders:
-        in the first or the last slice, too, a part of the nucleus may be missing; but not if there
-        is only one slice. Where the frame has micrometers, also ``centroid_z_um`` and so on,
-        ``volume_um3``, ``surface_area_um2`` and all lengths, such as ``major_axis_um``. Without
-        nuclei it has all columns, and no row.
+        same volume divided by its own, in micrometers where the frame has them: 1 is a ball, and a
+        nucleus of a few voxels, whose surface is uncertain, can have more; ``z_extent``, from its
+        first to its last slice, in units of the spacing; ``sections``, the slices that it appears
+        in. Intensities, ``confidence`` and ``touches_border`` are as of
+        :func:`.regionprops.measure`, and all six faces are borders: in the first or the last slice,
+        too, a part of the nucleus may be missing; but not if there is only one slice. Where the
+        frame has micrometers, also ``centroid_z_um`` and so on, ``volume_um3``,
+        ``surface_area_um2`` and all lengths, such as ``major_axis_um``. Without nuclei it has all
+        columns, and no row.
     """
     import pandas as pd  # takes longer to load than a dock
 
     plane = labels.reshape(-1, labels.shape[2])
     volume = _encode_volume(plane, labels.shape)
     runs = volume.runs
-    compute_shapes = partial(_compute_shapes, volume)
+    shapes, in_micrometers = _compute_shapes(volume, frame.spacing), None
+    if frame.micrometers is not None:
+        in_micrometers = _compute_shapes(volume, frame.micrometers)
+        shapes["sphericity"] = in_micrometers["sphericity"]
     centroids = {
         f"centroid_{axis}": value + start
         for axis, value, start in zip("zyx", volume.centroids, frame.offset, strict=True)
@@ -126,12 +132,12 @@ def measure_volume(
         {
             "label": runs.ids,
             **centroids,
-            **compute_shapes(frame.spacing),
+            **shapes,
             "sections": _count_sections(volume),
             **intensities,
             "confidence": mean_probability(runs, plane, maps),
             BORDER_COLUMN: _touches_faces(volume, labels.shape, frame),
-            **_convert_to_micrometers(centroids, compute_shapes, frame),
+            **_convert_to_micrometers(centroids, in_micrometers, frame.micrometers),
         }
     )
 
@@ -188,7 +194,7 @@ def _compute_shapes(
     surface = volume.exits @ weigh_exits(spacing)
     first, last = volume.boxes[:, 0]
     return {
-        "volume": size,
+        VOLUME_COLUMN: size,
         "surface_area": surface,
         "equivalent_diameter": np.cbrt(6 / np.pi * size),
         "sphericity": np.cbrt(36 * np.pi * size.astype(np.float64) ** 2) / surface,
@@ -230,24 +236,23 @@ def _touches_faces(
     volume: _VolumeRuns, shape: tuple[int, ...], frame: VolumeFrame
 ) -> NDArray[np.bool_]:
     """Return which nuclei touch a face of the whole stack; of one slice, only its edge counts."""
-    offset = np.array(frame.offset)[:, None]
-    ends = (
-        offset + np.array(shape)[:, None] if frame.shape is None else np.array(frame.shape)[:, None]
-    )
-    low, high = volume.boxes + offset
+    low, high = volume.boxes
+    ends = np.array(shape)[:, None]
+    if frame.shape is not None:
+        ends = np.array(frame.shape)[:, None]
+        low, high = np.array([low, high]) + np.array(frame.offset)[:, None]
     touches = (low == 0) | (high == ends - 1)
     return np.asarray(touches[1 if ends[0] == 1 else 0 :].any(axis=0))
 
 
 def _convert_to_micrometers(
     centroids: dict[str, NDArray[np.float64]],
-    compute_shapes: Callable[[tuple[float, float, float]], dict[str, NDArray[Any]]],
-    frame: VolumeFrame,
+    shapes: dict[str, NDArray[Any]] | None,
+    size: tuple[float, float, float] | None,
 ) -> dict[str, NDArray[np.float64]]:
-    """Compute the columns in micrometers; none if the size of a voxel is unknown."""
-    if (size := frame.micrometers) is None:
+    """Return the columns in micrometers; none if the size of a voxel is unknown."""
+    if shapes is None or size is None:
         return {}
-    shapes = compute_shapes(size)
     at = {f"{name}_um": value * size[n] for n, (name, value) in enumerate(centroids.items())}
     lengths = {f"{name}_um": shapes[name] for name in VOLUME_LENGTH_COLUMNS}
     whole = {"volume_um3": shapes["volume"], "surface_area_um2": shapes["surface_area"]}
