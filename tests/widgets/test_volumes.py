@@ -5,13 +5,15 @@ import pandas as pd
 import pytest
 import zarr
 from napari.layers import Labels
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QCheckBox, QLabel
 
 from napari_nuclei_unet.export.read import read_result
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
+from napari_nuclei_unet.widgets.layers.reader import labels_layer_data
 from napari_nuclei_unet.widgets.review.measure_form import MeasureChoice
+from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES
 from napari_nuclei_unet.widgets.session.session import Session
-from widgets.conftest import click, settle
+from widgets.conftest import choose, click, settle
 
 DELETE, MERGE, SPLIT, ADD = "Delete", "Merge", "Split", "Add"
 SHAPE, STEP = (16, 60, 100), (2.0, 0.5, 0.5)
@@ -145,7 +147,8 @@ def test_an_id_in_two_places_is_one_nucleus_once_it_is_measured(qtbot, viewer, r
 def test_joined_slices_are_corrected_along_z_and_measured_by_section(qtbot, viewer, image, review):
     layer = add_volume(viewer, three_balls(), {"join": "Z"})
     measure(qtbot, review)
-    assert "area" in layer.features and len(layer.features) > 20
+    assert "area" in layer.features
+    assert len(layer.features) > 20
     use(review, viewer, DELETE, layer, (5, 20, 20))
     assert set(np.unique(layer.data)) == {0, 2, 3}
     assert 1 not in layer.features["index"].tolist()
@@ -156,6 +159,22 @@ def test_labels_that_are_no_volume_are_corrected_in_the_slice_on_view(viewer, im
     use(review, viewer, DELETE, layer, (5, 20, 20))
     assert not (layer.data[5] == 1).any()
     assert (layer.data[6] == 1).any()
+
+
+def test_labels_of_others_become_volumes_by_a_tick(qtbot, viewer, image, review):
+    layer = add_volume(viewer, three_balls(), {})
+    box = review.findChild(QCheckBox, "nuclei_along_z")
+    assert not box.isHidden()
+    assert not box.isChecked()
+    box.click()
+    assert layer.metadata[METADATA_KEY]["volume"]
+    measure(qtbot, review)
+    assert rows(layer).index.tolist() == [1, 2, 3]
+    box.click()
+    measure(qtbot, review)
+    assert len(layer.features) > 20
+    viewer.add_labels(three_balls()[8])
+    assert box.isHidden()
 
 
 def test_one_time_point_is_corrected_and_measured_alone(qtbot, viewer, review):
@@ -170,7 +189,8 @@ def test_one_time_point_is_corrected_and_measured_alone(qtbot, viewer, review):
     viewer.dims.set_point(0, 1)
     viewer.dims.set_point(1, layer.data_to_world((1, 7, 20, 20))[1])
     review.apply_tool(DELETE, np.array([layer.data_to_world((1, 7, 20, 20))]))
-    assert (data[0] == 1).any() and not (data[1] == 1).any()
+    assert (data[0] == 1).any()
+    assert not (data[1] == 1).any()
     assert layer.features["index"].tolist() == [1, 2, 3, 2, 3]
 
 
@@ -253,6 +273,8 @@ def test_the_queue_shows_and_deletes_whole_nuclei(qtbot, viewer, review, volume)
     volume.undo()
     assert rows(volume).index.tolist() == [1, 2, 3]
     review.back()
+    assert volume.selected_label == second  # which the undo has restored
+    review.back()
     assert rows(volume).loc[shown, "state"] == ""
 
 
@@ -297,29 +319,38 @@ def test_rings_are_refused_in_one_sentence(qtbot, viewer, review, volume):
 # files and comparison
 
 
-@pytest.mark.parametrize("name", ["cells_labels.ome.tif", "cells_labels.ome.zarr"])
-def test_what_is_saved_comes_back_with_its_table_and_step(
-    qtbot, viewer, review, volume, tmp_path, name
-):
+def test_what_is_saved_comes_back_with_its_table_and_step(qtbot, viewer, review, volume, tmp_path):
+    path = tmp_path / "cells_labels.ome.tif"
     measure(qtbot, review)
     review.next()
     review.accept()
     before = rows(volume)
     with qtbot.waitSignal(review.finished, timeout=15_000):
-        review.save(tmp_path / name)
-    result = read_result(tmp_path / name)
+        review.save(path)
+    result = read_result(path)
     assert result.spacing == STEP
     assert result.table["label"].tolist() == [1, 2, 3]
+    assert {"volume_um3", "surface_area_um2"} <= set(result.table)
     viewer.layers.clear()
-    viewer.open(tmp_path / name, plugin="napari-nuclei-unet")
-    opened = next(layer for layer in viewer.layers if isinstance(layer, Labels))
-    viewer.layers.selection.active = opened
+    data, attributes, _ = labels_layer_data(result)
+    opened = viewer.add_layer(Labels(data, **attributes))
     review.next()
     after = rows(opened)
     assert after.index.tolist() == [1, 2, 3]
     names = ["volume", "surface_area", "centroid_z", "centroid_x", "mean_intensity", "z_extent"]
     np.testing.assert_allclose(after[names], before[names], rtol=1e-6)
     assert after["state"].tolist() == before["state"].tolist()
+    assert not [name for name in after if name.endswith(("_um", "_um2", "_um3"))]
+
+
+def test_ome_zarr_keeps_the_step(qtbot, review, volume, tmp_path):
+    path = tmp_path / "cells.ome.zarr"
+    with qtbot.waitSignal(review.finished, timeout=15_000):
+        review.save(path)
+    result = read_result(path)
+    assert result.spacing == STEP
+    assert result.record["volume"]
+    np.testing.assert_array_equal(np.asarray(result.labels), volume.data)
 
 
 def test_volumes_are_compared_as_objects(qtbot, viewer, review, volume):
@@ -335,7 +366,7 @@ def test_volumes_are_compared_as_objects(qtbot, viewer, review, volume):
     counts = review.findChild(QLabel, "compare_counts").text()
     assert "3 nuclei in all their slices annotated, 2 found" in counts
     legend = review.findChild(QLabel, "compare_legend").text()
-    assert "1 missed" in legend and "1 false" in legend and "1 merged" in legend
+    assert all(f"1 {kind}" in legend for kind in ("missed", "false", "merged"))
     errors = viewer.layers[f"{result.name} errors"]
     assert errors.data.shape == SHAPE
     assert np.unique(np.nonzero(errors.data == 1)[0]).size == 11  # in all slices
@@ -360,9 +391,7 @@ def test_time_points_are_compared_one_by_one(qtbot, viewer, review):
 @pytest.fixture
 def segmented(qtbot, viewer, widget, review, image):
     """A stack whose slices were segmented, which is a volume by its record."""
-    from widgets.conftest import choose
-
-    choose(widget, planes=("all",))
+    choose(widget, planes=ALL_PLANES)
     with qtbot.waitSignal(widget.finished, timeout=60_000):
         widget.start()
     settle(qtbot, widget)

@@ -18,6 +18,7 @@ from ...errors import UserError
 from ...labels.regionprops import Frame, bounding_boxes, measure
 from ...labels.surroundings import Distances, measure_surroundings
 from ...labels.volume_boxes import find_volume_boxes
+from ...labels.volume_regionprops import VOLUME_COLUMN
 from ...segmentation.normalization import check_type_and_shape
 from .channel_names import find_channel_names
 from .geometry import full_resolution_data, layer_shape, pixel_to_world
@@ -215,7 +216,7 @@ def centroid_columns(ndim: int) -> list[str]:
 
 def size_column(ndim: int) -> str:
     """Return the name of the column that counts the pixels of a nucleus, in units of the layer."""
-    return "volume" if ndim == 3 else "area"
+    return VOLUME_COLUMN if ndim == 3 else "area"
 
 
 def whole_box(shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -235,6 +235,7 @@ class ReviewWidget(ScrollableForm):
 
     def _on_features(self, _: Any) -> None:
         self._text.setText("")  # it is outdated, by an undo for instance
+        self.target_form.show_kind()  # a run may have made volumes of them
 
 
 def _group(title: str, content: QWidget) -> QGroupBox:
