@@ -8,6 +8,7 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QCheckBox, QLabel
 
 from napari_nuclei_unet.export.read import read_result
+from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.layers.reader import labels_layer_data
 from napari_nuclei_unet.widgets.review.measure_form import MeasureChoice
@@ -133,6 +134,9 @@ def test_strokes_on_nothing_change_nothing(viewer, review, volume):
     volume.editable = False
     assert "locked" in use(review, viewer, DELETE, volume, (5, 20, 20))
     volume.editable = True
+    LabelsState.of(volume).busy = "joining slices"
+    assert "busy" in use(review, viewer, DELETE, volume, (5, 20, 20))
+    LabelsState.of(volume).busy = ""
     np.testing.assert_array_equal(volume.data, start)
 
 
