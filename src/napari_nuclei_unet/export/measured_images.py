@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MeasuredChannel:
+class ImageChannel:
     """A channel of one of several images.
 
     Attributes
@@ -36,7 +36,7 @@ class MeasuredChannel:
     number: int
 
 
-def list_channels(images: Sequence[LazyImage], chosen: tuple[str, ...]) -> list[MeasuredChannel]:
+def list_channels(images: Sequence[LazyImage], chosen: tuple[str, ...]) -> list[ImageChannel]:
     """Return the channels that are chosen, of all images.
 
     Raises
@@ -52,7 +52,7 @@ def list_channels(images: Sequence[LazyImage], chosen: tuple[str, ...]) -> list[
             title = title_channel(names, channel)
             if len(images) > 1:
                 title = f"{image.name}_{title}" if title else image.name
-            found.append(MeasuredChannel(title, number, channel))
+            found.append(ImageChannel(title, number, channel))
     return found
 
 
@@ -63,7 +63,7 @@ def title_channel(names: Sequence[str], channel: int) -> str:
 
 def read_channels(
     images: Sequence[LazyImage],
-    channels: Sequence[MeasuredChannel],
+    channels: Sequence[ImageChannel],
     position: Position,
     size: tuple[int, ...],
 ) -> NDArray[np.generic]:
@@ -72,7 +72,7 @@ def read_channels(
     Parameters
     ----------
     images : sequence of LazyImage
-    channels : sequence of MeasuredChannel
+    channels : sequence of ImageChannel
     position : dict of str to int
         Of the plane, on axes before Y and X.
     size : (int, int)

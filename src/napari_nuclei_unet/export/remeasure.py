@@ -22,7 +22,7 @@ from ..labels.surroundings import (
 )
 from ..labels.volume_regionprops import measure_volume
 from .channels import image_letters
-from .measured_images import MeasuredChannel, list_channels, read_channels
+from .measured_images import ImageChannel, list_channels, read_channels
 
 if TYPE_CHECKING:
     from ..io.lazy_images import LazyImage
@@ -104,7 +104,7 @@ def measure_result(
 def _measure_planes(
     result: Result,
     images: Sequence[LazyImage],
-    channels: Sequence[MeasuredChannel],
+    channels: Sequence[ImageChannel],
     options: MeasureOptions,
 ) -> pd.DataFrame:
     """Measure every plane by itself: a row for each nucleus and plane."""
@@ -128,7 +128,7 @@ def _measure_planes(
 def _measure_volumes(
     result: Result,
     images: Sequence[LazyImage],
-    channels: Sequence[MeasuredChannel],
+    channels: Sequence[ImageChannel],
     options: MeasureOptions,
 ) -> pd.DataFrame:
     """Measure every stack of slices: a row for each nucleus, and time point if there are such."""

@@ -138,8 +138,8 @@ class Result:
         """
         if "z" not in self.lead:
             raise UserError(
-                f"The labels {self.name} of axes {self.axes} are no volumes, as they have no axis "
-                "Z: leave `volume` out."
+                f"The labels {self.name} of axes {self.axes} have no axis Z, along which nuclei "
+                "could be objects: measure them plane by plane."
             )
         axis, slices = self.lead.index("z"), self.labels.shape[self.lead.index("z")]
         others = (*self.labels.shape[:axis], *self.labels.shape[axis + 1 : -2])
