@@ -28,6 +28,7 @@ from .segmentation.segment import (
     segment_steps,
 )
 from .segmentation.stack import segment_stack
+from .tracking.lineage import TrackScale, build_lineage_table, measure_tracks
 from .training.evaluation import FineTuned
 from .training.finetune import fine_tune
 
@@ -48,9 +49,11 @@ __all__ = [
     "SegmentParams",
     "Segmentation",
     "Step",
+    "TrackScale",
     "TrainParams",
     "UserError",
     "available_models",
+    "build_lineage_table",
     "compare",
     "enlarged",
     "exclude_border",
@@ -60,6 +63,7 @@ __all__ = [
     "load_model",
     "measure",
     "measure_result",
+    "measure_tracks",
     "open_lazily",
     "predict_plane_steps",
     "read_image",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton
 
 from ...errors import UserError
@@ -64,7 +65,14 @@ class EditToolbar(Panel):
     viewer : napari.components.ViewerModel
     target : TargetForm
         Holds the labels that are corrected, and their image.
+
+    Signals
+    -------
+    activated
+        The mouse is this toolbar's.
     """
+
+    activated = Signal()
 
     def __init__(self, viewer: ViewerModel, target: TargetForm) -> None:
         super().__init__()
@@ -107,6 +115,7 @@ class EditToolbar(Panel):
             self.message.emit(name_controls(error))
             show_warning(name_controls(error))
             return
+        self.activated.emit()
         self._viewer.layers.selection.active = layer
         self._strokes.grab_mouse(layer)
         self._escape.bind(layer)
