@@ -177,7 +177,6 @@ class FeaturesTable:
         """Relabel the nuclei of a plane: ``ids[old]`` is the new id."""
         if (plane := self.plane(index)) is None:
             return
-        self._remember(plane, plane.rows)  # an undo restores old ids
         labels = ids[plane.rows["label"]].astype(np.int64)
         self._foreign.relabel(dict(zip(plane.rows["label"], labels.tolist(), strict=True)))
         plane.rows, self._published = _sort_rows(plane.rows.assign(label=labels)), None

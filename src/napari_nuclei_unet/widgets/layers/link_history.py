@@ -37,10 +37,19 @@ FREE_IDS = 8
 
 @dataclass(frozen=True, eq=False)
 class _Links:
-    """The links of a film at a moment."""
+    """The links of a film at a moment.
+
+    Attributes
+    ----------
+    tracks : pandas.DataFrame
+    corrections : LinkCorrections
+    rows : dict of tuple to pandas.DataFrame
+        Of the features, by plane: of nuclei that have other ids before and after.
+    """
 
     tracks: pd.DataFrame
     corrections: LinkCorrections
+    rows: dict[tuple[int | None, ...], pd.DataFrame]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,16 +158,16 @@ class LinkHistory:
         pixels = tuple(np.concatenate(axis) for axis in zip(*parts, strict=True))
         values = np.repeat([one.new for one in edit.new_ids], counts).astype(layer.data.dtype)
         first = np.cumsum([0, *counts[:-1]])
+        rows = _read_rows(state, edit)
         step = _Step(
-            before=_Links(tracks, get_link_corrections(layer)),
-            after=_Links(edit.tracks, edit.corrections),
+            before=_Links(tracks, get_link_corrections(layer), rows),
+            after=_Links(edit.tracks, edit.corrections, _relabel_rows(rows, edit)),
             pixels=tuple(axis[first] for axis in pixels),
             old=layer.data[pixels][first],
             new=values[first],
             unedited=tuple(state.unedited_planes),
         )
         self._done, self._undone = [*self._done, step], []
-        _relabel_features(state, edit)
         write_pixels(layer, pixels, values)
         self._show(step, step.after)
 
@@ -194,6 +203,7 @@ class LinkHistory:
         for key in step.unedited:  # other ids are no other nuclei
             index: LabelsIndex = tuple(slice(None) if at is None else at for at in key)
             state.mark_written(WrittenPart(index, None))
+        _write_rows(state, links.rows)
         set_link_corrections(layer, links.corrections)
         if shown is not None:
             update_tracks_layer(shown, links.tracks)
@@ -213,16 +223,41 @@ def _shows(layer: Labels, pixels: tuple[NDArray[np.intp], ...], ids: NDArray[Any
     return inside and bool(np.array_equal(layer.data[pixels], ids))
 
 
-def _relabel_features(state: LabelsState, edit: LinkEdit) -> None:
-    """Give rows of the table their new ids, so that nothing that is known of them is lost."""
-    largest = max(one.new for one in edit.new_ids)
-    for plane in list(state.features.planes.values()):
-        ids = np.arange(max(largest, int(plane.rows["label"].max() or 0)) + 1)
-        for one in edit.new_ids:
-            if one.time == plane.index[0]:
-                ids[one.old] = one.new
-        if (ids != np.arange(len(ids))).any():
-            state.features.relabel(plane.index, ids)
+def _read_rows(state: LabelsState, edit: LinkEdit) -> dict[tuple[int | None, ...], pd.DataFrame]:
+    """Return the rows of nuclei that get other ids, by plane."""
+    state.features.measure_now()
+    found = {}
+    for key, plane in state.features.planes.items():
+        old = [one.old for one in edit.new_ids if one.time == key[0]]
+        found[key] = plane.rows[plane.rows["label"].isin(old)]
+    return {key: rows for key, rows in found.items() if len(rows)}
+
+
+def _relabel_rows(
+    rows: dict[tuple[int | None, ...], pd.DataFrame], edit: LinkEdit
+) -> dict[tuple[int | None, ...], pd.DataFrame]:
+    new = {(one.time, one.old): one.new for one in edit.new_ids}
+    return {
+        key: old.assign(label=[new[at, label] for at, label in _nuclei(key, old)])
+        for key, old in rows.items()
+    }
+
+
+def _nuclei(key: tuple[int | None, ...], rows: pd.DataFrame) -> list[tuple[int, int]]:
+    return [(key[0] or 0, label) for label in rows["label"].tolist()]
+
+
+def _write_rows(state: LabelsState, rows: dict[tuple[int | None, ...], pd.DataFrame]) -> None:
+    """Put rows in the place of those that were measured anew, as a new id is no new nucleus."""
+    import pandas as pd  # takes longer to load than a dock
+
+    for key, known in rows.items():
+        plane = state.features.planes.get(key)
+        if plane is not None and list(plane.rows) == list(known):
+            others = plane.rows[~plane.rows["label"].isin(known["label"])]
+            plane.rows = pd.concat([others, known]).sort_values("label", ignore_index=True)
+    if rows:
+        state.features.publish()
 
 
 _histories: weakref.WeakKeyDictionary[Labels, LinkHistory] = weakref.WeakKeyDictionary()

@@ -19,6 +19,7 @@ from .linked_image import LabelsImage, is_same_path
 from .metadata_keys import (
     LABELS_IMAGE_KEY,
     LABELS_LAYER_ENDING,
+    LINKED_IDS_KEY,
     METADATA_KEY,
     SAVED_TABLE_KEY,
     TRACKS_KEY,
@@ -68,7 +69,7 @@ def read_layers(path: str) -> list[LayerData]:
     labels = labels_layer_data(result, image)
     tracks = _tracks_layers(result, mark := uuid.uuid4().hex)
     if tracks:
-        labels[1]["metadata"][TRACKS_KEY] = mark
+        labels[1]["metadata"] |= {TRACKS_KEY: mark, LINKED_IDS_KEY: "link"}
     return [*_missing_layers(image), labels, *tracks]
 
 
