@@ -49,6 +49,7 @@ def tracks_layer_arguments(tracks: pd.DataFrame, scale: TrackScale) -> dict[str,
         "features": features,
         "color_by": LINEAGE_COLUMN,
         "colormaps_dict": {LINEAGE_COLUMN: label_colormap()},
+        "blending": "translucent",  # added to bright nuclei, colours become white
         "tail_length": TAIL_FRAMES,
         "tail_width": TAIL_WIDTH,
     }
