@@ -226,3 +226,26 @@ def test_a_film_that_is_opened_again_goes_on(qtbot, viewer, widget, review, labe
     np.testing.assert_array_equal(again.data, before)
     click_and_wait(qtbot, widget, "join_slices")
     assert not [layer for layer in viewer.layers if isinstance(layer, Tracks)]
+
+
+def test_empty_frames_are_no_tracks(qtbot, viewer, widget, review, labels):
+    labels.data = np.where(np.arange(5)[:, None, None] % 3 == 1, 0, labels.data)
+    click_and_wait(qtbot, widget, "link_frames")
+    assert set(tracks_of(viewer).data[:, 1]) == {0, 2, 3}
+    labels.data = labels.data * 0
+    click_and_wait(qtbot, widget, "link_frames")
+    assert widget.findChild(QLabel, "status").text() == "0 tracks along t"
+    assert not [layer for layer in viewer.layers if isinstance(layer, Tracks)]
+    click_on(viewer, review, "Cut link", 0, (20, 20))
+    assert "no tracks" in status(review)
+
+
+def test_an_axis_without_a_name_that_frames_are_linked_along_is_time(
+    qtbot, viewer, widget, review, labels, tmp_path
+):
+    labels.axis_labels = ("-3", "-2", "-1")
+    click_and_wait(qtbot, widget, "link_frames")
+    assert labels.axis_labels[0] == "t"
+    with qtbot.waitSignal(review.finished, timeout=60_000):
+        review.save(tmp_path / "cells_labels.ome.tif")
+    assert read_result(tmp_path / "cells_labels.ome.tif").axes == "TYX"

@@ -16,6 +16,7 @@ from ...errors import UserError
 from ...progress import Step, Stop
 from ...tracking.corrections import LinkCorrections
 from ..common.controller import Task
+from ..layers.label_ids import LabelsIndex
 from ..layers.labels_record import get_record_entries, set_record_entries
 from ..layers.labels_state import LabelsState
 from ..layers.link_corrections import get_link_corrections
@@ -51,7 +52,7 @@ class LinkingTaskOutput:
     Attributes
     ----------
     planes : list of tuple of int
-        Index of every plane.
+        Index of every plane, or volume.
     linked : LinkedLabels
         Their ids, and the tracks, if frames were linked.
     """
@@ -71,6 +72,8 @@ class LinkingChoice:
     over_time : bool
     letters : str
         Of the axes of the labels, time being T.
+    is_volume : bool
+        Whether a nucleus is one object along the axis before those of the plane.
     corrections : LinkCorrections
         Of the user, which stay.
     """
@@ -78,6 +81,7 @@ class LinkingChoice:
     axis: int
     over_time: bool
     letters: str
+    is_volume: bool = False
     corrections: LinkCorrections = field(default_factory=LinkCorrections)
 
 
@@ -88,7 +92,7 @@ def linking_task_steps(
     # imports scipy, which would delay the start of napari
     from ...tracking.linking import join_steps, track_steps
 
-    lengths = labels.shape[:-2]
+    lengths = labels.shape[: -3 if choice.is_volume and choice.over_time else -2]
     planes = list(np.ndindex(*lengths))
 
     def read(number: int) -> NDArray[np.integer]:
@@ -134,7 +138,10 @@ class LinkingTask(Task):
         if over_time:
             names[axis] = "t"
         letters = axis_letters(names, (layer.ndim - 2, layer.ndim - 1))
-        self._choice = LinkingChoice(axis, over_time, letters, get_link_corrections(layer))
+        is_volume = layer.ndim > 3 and bool(get_record_entries(layer).get("volume"))
+        self._choice = LinkingChoice(
+            axis, over_time, letters, is_volume, get_link_corrections(layer)
+        )
         self._state, self._revision = state, state.revision
         verb = "Linking" if over_time else "Joining"
         self.title, self.begins = f"{verb} {layer.name}", f"{verb} …"
@@ -160,7 +167,7 @@ class LinkingTask(Task):
             show_warning(LABELS_CHANGED_WHILE_LINKING)
             return
         for index in result.planes:
-            self._state.forget_edits((*index, slice(None), slice(None)))
+            self._state.forget_edits(_whole(layer, index))
         with self._state.writing():
             _write_linked_ids(layer, result)
         remove_tracks_layer(self._viewer, layer)  # their ids are outdated
@@ -225,11 +232,16 @@ def _record_linking(layer: Labels, axis: int, over_time: bool) -> None:
         set_record_entries(layer, join=join, track=over_time, along=axis)
 
 
+def _whole(layer: Labels, index: tuple[int, ...]) -> LabelsIndex:
+    """Return the index of a whole plane, or volume, of a layer."""
+    return (*index, *[slice(None)] * (layer.ndim - len(index)))
+
+
 def _write_linked_ids(layer: Labels, output: LinkingTaskOutput) -> None:
     state = LabelsState.of(layer)
     data, table = layer.data, state.features
     for index, ids in zip(output.planes, output.linked.ids, strict=True):
-        table.relabel((*index, slice(None), slice(None)), ids)  # measures it, if it waits for that
+        table.relabel(_whole(layer, index), ids)  # measures it, if it waits for that
         data[index] = ids[np.asarray(data[index])]
     table.publish()
     state.ids.note_used_id(output.linked.count)
