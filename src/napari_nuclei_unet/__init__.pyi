@@ -30,6 +30,7 @@ from .segmentation.segment import (
 )
 from .segmentation.stack import segment_stack
 from .segmentation.volumes import segment_volume
+from .tracking.lineage import TrackScale, build_lineage_table, measure_tracks
 from .training.evaluation import FineTuned
 from .training.finetune import fine_tune
 
@@ -50,10 +51,12 @@ __all__ = [
     "SegmentParams",
     "Segmentation",
     "Step",
+    "TrackScale",
     "TrainParams",
     "UserError",
     "VolumeFrame",
     "available_models",
+    "build_lineage_table",
     "compare",
     "enlarged",
     "exclude_border",
@@ -63,6 +66,7 @@ __all__ = [
     "load_model",
     "measure",
     "measure_result",
+    "measure_tracks",
     "measure_volume",
     "open_lazily",
     "predict_plane_steps",

@@ -211,6 +211,11 @@ def test_the_command_line_writes_graphs(tmp_path, bright_file, capsys):
     assert len(read["edge_ids"]) == 6
     assert [axis.scale for axis in read["metadata"].axes] == [30, 0.5, 0.5]
     assert (read["node_props"]["area_um2"]["values"] > 10).all()
+    assert set(read["node_props"]["generation"]["values"]) == {0}
+    lineages = pd.read_csv(out / "a_lineage.csv")
+    assert lineages["track"].tolist() == lineages["lineage"].tolist() == [1, 2, 3]
+    np.testing.assert_allclose(lineages["mean_speed_um_per_min"], 2)
+    assert pd.read_csv(out / "a_tracks.csv")["displacement_um"].max() == pytest.approx(2)
     capsys.readouterr()
     assert main([*command, "--track"]) == 0
     assert "done before" in capsys.readouterr().out
@@ -223,4 +228,4 @@ def test_the_command_line_writes_graphs(tmp_path, bright_file, capsys):
     assert len(read_result(labels).tracks) == 9
     capsys.readouterr()
     assert main(["segment", str(out), "--out", str(tmp_path / "d"), *command[4:-2]]) == 2
-    assert "4 written by this program" in capsys.readouterr().err
+    assert "5 written by this program" in capsys.readouterr().err

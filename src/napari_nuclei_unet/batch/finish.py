@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..export.track_tables import lineage_path, write_lineage_table, write_tracks_table
 from ..io.atomic import atomic_write
-from ..io.tables import write_table
 from ..models.model import shipped_models
 from ..progress import Step, Stop
 from ..provenance.record import Provenance, SourceImage
 from ..segmentation.volumes import list_volumes
+from ..tracking.lineage import TrackScale
 from ..tracking.linking import (
     LinkedLabels,
     ReadPlane,
@@ -77,7 +78,11 @@ def link_planes_steps(
 
 
 def write_tracks(job: ImageJob, linked: LinkedLabels) -> None:
-    """Write the table of tracks, if nuclei were tracked."""
-    if job.settings.track:
-        with atomic_write(job.results.tracks) as temporary:
-            write_table(temporary, linked.tracks)
+    """Write the tables of tracks and of lineages, if nuclei were tracked."""
+    if linked.tracks is None:
+        return
+    path, grid = job.results.tracks, job.grid
+    scale = TrackScale.of(grid.axes, grid.scale, grid.units)
+    with atomic_write(path) as tracks, atomic_write(lineage_path(path)) as lineages:
+        write_tracks_table(tracks, linked.tracks, scale)
+        write_lineage_table(lineages, linked.tracks, scale)

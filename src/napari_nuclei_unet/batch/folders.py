@@ -14,12 +14,12 @@ from ..io.open import IMAGE_SUFFIXES
 from ..io.paths import printable
 from ..io.readers import microscopes
 from ..io.readers.ome_zarr import is_zarr
-from ..io.tables import TABLE_SUFFIX, TRACK_GRAPH_SUFFIX, TRACKS_SUFFIX
+from ..io.tables import LINEAGE_SUFFIX, TABLE_SUFFIX, TRACK_GRAPH_SUFFIX, TRACKS_SUFFIX
 
 # Files that are written beside images, by their endings; labels have an image's suffix.
 RESULT_ENDINGS = (
     LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX, TABLE_SUFFIX, TRACKS_SUFFIX,
-    TRACK_GRAPH_SUFFIX, "nuclei_summary.csv",
+    LINEAGE_SUFFIX, TRACK_GRAPH_SUFFIX, "nuclei_summary.csv",
 )  # fmt: skip
 # Folders of pixels that belong to a file beside them, such as a.oif.files and _a_ of a.vsi.
 PART_FOLDERS = ((".oif", "{}.files"), (".vsi", "_{}_"))

@@ -51,7 +51,7 @@ def segment_in_memory_steps(
     if done is not None:
         return Outcome(len(job.selection.plane_indices), done.nuclei or 0, skipped=True)
     check_overwritable(job.results.labels)
-    check_tables_overwritable(*job.tables)
+    check_tables_overwritable(*job.written_tables)
     results, settings = _PlaneResults(job), job.settings
     # an error that would be the same for every plane is raised once
     plan_inference(settings.params, settings.device, settings.model.network.config)

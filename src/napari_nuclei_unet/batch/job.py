@@ -17,6 +17,7 @@ from ..export.channels import channel_names, check_channels
 from ..export.ome_tiff import ome_axes
 from ..export.read import has_own_table
 from ..export.remeasure import MeasureOptions
+from ..export.track_tables import lineage_path
 from ..io.atomic import file_crc32
 from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX, read_record
 from ..io.lazy_images import LazyImage
@@ -79,8 +80,14 @@ class ImageJob:
 
     @property
     def tables(self) -> list[Path]:
-        """Tables that are written beside the labels."""
+        """Tables beside the labels of a finished result, of any version."""
         return [self.results.table, *([self.results.tracks] if self.settings.track else [])]
+
+    @property
+    def written_tables(self) -> list[Path]:
+        """Tables that are written beside the labels."""
+        lineages = [lineage_path(self.results.tracks)] if self.settings.track else []
+        return [*self.tables, *lineages]
 
     @property
     def grid(self) -> LabelsGrid:

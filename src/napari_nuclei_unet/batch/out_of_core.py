@@ -43,7 +43,7 @@ def segment_out_of_core_steps(
     """
     store_job = _store_job(job, overwrite, compute)
     if overwrite or not store_job.files.journal.exists():
-        check_tables_overwritable(*job.tables)
+        check_tables_overwritable(*job.written_tables)
     ended = yield from segment_to_store_steps(store_job)
     if not ended.is_whole:
         raise UserError(f"{job.path} was stopped: run it again to go on.")

@@ -7,11 +7,12 @@ from pathlib import Path
 from ..errors import UserError
 from ..io.tables import find_dialect, read_table
 
-# Columns that tables of nuclei and of tracks have had in all versions.
+# Columns that tables of nuclei, of tracks and of lineages have had in all versions.
 NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})
 # Of UTF-8, read as Latin-1: spreadsheets begin a file with it.
 BOM = "\xef\xbb\xbf"
 TRACKS_COLUMNS = frozenset({"track", "t", "parent"})
+LINEAGE_COLUMNS = frozenset({"track", "parent", "lineage"})
 
 
 def check_tables_overwritable(*tables: Path) -> None:
@@ -29,7 +30,8 @@ def check_tables_overwritable(*tables: Path) -> None:
     """
     for path in tables:
         header = read_header(path)
-        if header and not (set(header) >= NUCLEI_COLUMNS or set(header) >= TRACKS_COLUMNS):
+        known = (NUCLEI_COLUMNS, TRACKS_COLUMNS, LINEAGE_COLUMNS)
+        if header and not any(set(header) >= columns for columns in known):
             raise foreign_file_error(path)
 
 

@@ -32,5 +32,6 @@ def _rewrite_tables(job: ImageJob) -> None:
     # in the function, so that --help does not load pandas
     from ..io.tables import rewrite_with_decimal_comma
 
-    for table in job.tables:
-        rewrite_with_decimal_comma(table)
+    for table in job.written_tables:
+        if table.is_file():  # earlier versions wrote no lineages
+            rewrite_with_decimal_comma(table)

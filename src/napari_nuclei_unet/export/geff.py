@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..tracking.graph import TrackGraph, build_track_graph, number_tracks
+from ..tracking.lineage import TrackScale, measure_tracks
 from .result import Result
 
 if TYPE_CHECKING:
@@ -76,16 +77,19 @@ def write_geff(path: Path, result: Result) -> None:
 
 def _node_properties(graph: TrackGraph, result: Result) -> dict[str, NDArray[Any]]:
     nodes = graph.nodes
-    own = {name: nodes[name].to_numpy() for name in nodes if name not in ("track", "parent")}
+    scale = TrackScale.of(result.axes, result.spacing, result.units)
+    known = {"track", "parent", LINEAGE, "frame"}  # or named as GEFF has them
+    measured = measure_tracks(nodes, scale)
+    own = {name: measured[name].to_numpy() for name in measured if name not in known}
     track = nodes["track"].to_numpy(np.int64)
     own |= {SEGMENTATION: track, TRACKLET: track, LINEAGE: graph.lineages}
     keys = [name for name in (*result.lead, "label") if name in result.table]
     if "label" not in keys:
         return own
     rows = nodes.rename(columns={"track": "label"})[keys]
-    measured = rows.merge(result.table.drop_duplicates(keys), on=keys, how="left")
-    others = [name for name in measured if name not in (*keys, *own)]
-    return own | {name: measured[name].to_numpy() for name in others if _is_number(measured[name])}
+    joined = rows.merge(result.table.drop_duplicates(keys), on=keys, how="left")
+    others = [name for name in joined if name not in (*keys, *own)]
+    return own | {name: joined[name].to_numpy() for name in others if _is_number(joined[name])}
 
 
 def _is_number(column: pd.Series[Any]) -> bool:

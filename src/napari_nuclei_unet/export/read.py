@@ -24,6 +24,7 @@ from ..labels.intensities import is_intensity_column
 from ..labels.regionprops import BORDER_COLUMN, measure
 from ..labels.volume_regionprops import VOLUME_COLUMN, measure_volume
 from ..provenance.record import Provenance
+from ..tracking.lineage import drop_track_measurements
 from .geff import GEFF_SUFFIX, is_geff_installed, read_geff
 from .result import Result
 
@@ -107,12 +108,13 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
     tracks = read_saved_table(path)
     if not {"track", "parent"} & set(tracks):
         return None  # of another program
-    if missing := [name for name in NEEDED_OF_TRACKS if name not in tracks]:
+    missing = [name for name in NEEDED_OF_TRACKS if name not in tracks]
+    if missing and not (missing == ["t"] and "time" in tracks):
         raise UserError(
             f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
             "back, or move it away."
         )
-    return tracks
+    return drop_track_measurements(tracks)
 
 
 def has_own_table(labels: Path) -> bool:

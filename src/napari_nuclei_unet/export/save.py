@@ -20,6 +20,7 @@ from ..io.paths import REFUSED_CHARACTERS, RESERVED_NAMES
 from ..io.readers.ome_zarr import is_zarr
 from ..io.tables import write_table
 from ..provenance.record import FINGERPRINT_KEY, TABLE_CRC_KEY
+from ..tracking.lineage import TrackScale
 from .geff import GEFF_SUFFIX, write_geff
 from .geojson import NUCLEI_ONLY, OutlineOptions, write_geojson
 from .imagej_roi import write_rois
@@ -27,6 +28,7 @@ from .ome_tiff import write_ome_tiff
 from .ome_zarr_labels import write_ome_zarr
 from .read import result_table_path, result_tracks_path
 from .result import Result
+from .track_tables import lineage_path, write_lineage_table, write_tracks_table
 
 OME_ZARR_SUFFIX = ".ome.zarr"
 FORMATS = {
@@ -97,12 +99,12 @@ def save_with_table(
     *,
     decimal_comma: bool = False,
 ) -> tuple[Path, ...]:
-    """Save a result; labels with table and tracks beside them, as :func:`read_result` finds them.
+    """Save a result; labels with their tables beside them, as :func:`read_result` finds them.
 
     Parameters
     ----------
     path : str or Path
-        As in :func:`save`. If :func:`has_table_beside`, table and tracks are saved, too.
+        As in :func:`save`. If :func:`has_table_beside`, table, tracks and lineages are saved, too.
     result : Result
     outlines, decimal_comma
         As in :func:`save`.
@@ -121,17 +123,20 @@ def save_with_table(
     if not has_table_beside(path):
         return (save(path, result, outlines, decimal_comma=decimal_comma),)
     table, tracks = result_table_path(path), result_tracks_path(path)
+    others = [] if result.tracks is None else [tracks, lineage_path(tracks)]
     with ExitStack() as files:
         labels, rows = (files.enter_context(atomic_write(one)) for one in (path, table))
         _write_csv(rows, result, decimal_comma)
         if result.tracks is not None:
-            links = files.enter_context(atomic_write(tracks))
-            write_table(links, result.tracks, decimal_comma=decimal_comma)
+            links, lineages = (files.enter_context(atomic_write(one)) for one in others)
+            scale = TrackScale.of(result.axes, result.spacing, result.units)
+            write_tracks_table(links, result.tracks, scale, decimal_comma)
+            write_lineage_table(lineages, result.tracks, scale, decimal_comma)
         record = result.record
         if FINGERPRINT_KEY in record:  # or a run over its folder would compute it again
             record = record | {TABLE_CRC_KEY: file_crc32(rows)}
         write_ome_tiff(labels, replace(result, record=record))
-    return (path, table, *([] if result.tracks is None else [tracks]))
+    return (path, table, *others)
 
 
 def has_table_beside(path: str | Path) -> bool:

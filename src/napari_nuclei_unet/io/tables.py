@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_SUFFIX, TRACKS_SUFFIX = "_nuclei.csv", "_tracks.csv"
+LINEAGE_SUFFIX = "_lineage.csv"
 TRACK_GRAPH_SUFFIX = "_tracks.geff"
 # Columns of classes end so; in their rows stands text such as "Ki67: positive".
 CLASS_SUFFIX = "_class"

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..progress import Step, Stop
+from .corrections import LinkCorrections
 from .laptrack import Tracks, track_nuclei
 from .stitching import SliceJoiner
 
+NO_CORRECTIONS = LinkCorrections()
 # Returns the labels of a plane, 1..n, given its number.
 ReadPlane = Callable[[int], NDArray[np.integer]]
 
@@ -105,7 +107,11 @@ def join_steps(
 
 
 def track_steps(
-    read: ReadPlane, columns: Sequence[dict[str, int]], lengths: Sequence[int], axis: int
+    read: ReadPlane,
+    columns: Sequence[dict[str, int]],
+    lengths: Sequence[int],
+    axis: int,
+    corrections: LinkCorrections = NO_CORRECTIONS,
 ) -> Generator[Step, Stop, LinkedLabels]:
     """Track nuclei over time, for every position on the other axes; else as :func:`join_steps`.
 
@@ -115,6 +121,8 @@ def track_steps(
         The axis is time.
     columns : sequence of dict of str to int
         Position of every plane in the image.
+    corrections : LinkCorrections, optional
+        Of the user, with frames as along the axis.
 
     Raises
     ------
@@ -125,7 +133,10 @@ def track_steps(
     tables = []
     total = 0
     for series in _iter_series(lengths, axis):
-        tracks = track_nuclei(read(number) for number in series)
+        tracks = track_nuclei(
+            (read(number) for number in series),
+            **({} if corrections == NO_CORRECTIONS else {"corrections": corrections}),  # type: ignore[arg-type]
+        )
         for frame, number in enumerate(series):
             table = tracks.ids[frame]
             ids[number] = np.where(table > 0, table + total, 0).astype(np.int32)

@@ -6,16 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Labels, Tracks
+from napari.layers import Labels
 
 from ...arrays.axes import axis_letters
 from ...io.paths import sanitize_name
 from .geometry import full_resolution_data, pixel_to_world
-from .labels_record import get_record_entries
 from .labels_state import LabelsState
+from .link_corrections import has_linked_frames, record_with_corrections
+from .link_history import LinkHistory
 from .measured_planes import measured_plane_axes
-from .metadata_keys import TRACKS_KEY, find_marked_layer
-from .tracks_table import tracks_table
 from .volumes import find_volume_axes, is_volume
 
 if TYPE_CHECKING:
@@ -30,10 +29,9 @@ DEFAULT_FILE_STEM = "nuclei"
 def build_export_result(viewer: ViewerModel, layer: Labels) -> Result:
     """Collect labels, their table, tracks and geometry, with the axes of measured planes last."""
     result = build_result(layer, measured_plane_axes(viewer, layer))
-    tracks = find_marked_layer(viewer, TRACKS_KEY, layer)
-    # of labels whose ids are new they are those of others
-    is_linked = isinstance(tracks, Tracks) and result.record.get("track")
-    return replace(result, tracks=tracks_table(tracks)) if is_linked else result
+    if not has_linked_frames(layer):  # of labels whose ids are new tracks are those of others
+        return result
+    return replace(result, tracks=LinkHistory.of(viewer, layer).read_tracks())
 
 
 def build_result(layer: Labels, axes: tuple[int, int]) -> Result:
@@ -57,6 +55,6 @@ def build_result(layer: Labels, axes: tuple[int, int]) -> Result:
         axes="".join(letters[axis] for axis in order),
         spacing=tuple(float(np.linalg.norm(linear[:, axis])) for axis in order),
         units=tuple(units),
-        record=dict(get_record_entries(layer)),
+        record=record_with_corrections(layer),
         name=sanitize_name(layer.name, DEFAULT_FILE_STEM),
     )

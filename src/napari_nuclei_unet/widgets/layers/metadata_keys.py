@@ -19,7 +19,11 @@ CELLS_KEY = "napari_nuclei_unet_cells_of"
 # which is replaced when a plane is written.
 LINKED_IDS_KEY = "napari_nuclei_unet_followed"
 
-# Marks the layer that shows the tracks of a labels layer.
+# What was corrected in the links of a labels layer, for when they are linked again.
+LINK_CORRECTIONS_KEY = "napari_nuclei_unet_link_corrections"
+
+# Marks the layer that shows the tracks of a labels layer; labels that were read from a file with
+# their tracks have the same mark.
 TRACKS_KEY = "napari_nuclei_unet_tracks_of"
 
 # Marks the shapes layer that shows the validation areas of a labels layer.

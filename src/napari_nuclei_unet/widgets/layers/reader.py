@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,17 @@ from napari.utils.notifications import show_warning
 from ...errors import UserError
 from .image_file import get_layer_path
 from .labels_image import LayerData, OpenedImage, open_labels_image
+from .link_corrections import read_recorded_corrections
 from .linked_image import LabelsImage, is_same_path
-from .metadata_keys import LABELS_IMAGE_KEY, LABELS_LAYER_ENDING, METADATA_KEY, SAVED_TABLE_KEY
+from .metadata_keys import (
+    LABELS_IMAGE_KEY,
+    LABELS_LAYER_ENDING,
+    LINKED_IDS_KEY,
+    METADATA_KEY,
+    SAVED_TABLE_KEY,
+    TRACKS_KEY,
+)
+from .tracks_layer import tracks_layer_arguments
 
 if TYPE_CHECKING:
     from ...export.result import Result
@@ -57,7 +67,10 @@ def read_layers(path: str) -> list[LayerData]:
     if image.notice:
         show_warning(image.notice)
     labels = labels_layer_data(result, image)
-    return [*_missing_layers(image), labels, *_tracks_layers(result)]
+    tracks = _tracks_layers(result, mark := uuid.uuid4().hex)
+    if tracks:
+        labels[1]["metadata"] |= {TRACKS_KEY: mark, LINKED_IDS_KEY: "link"}
+    return [*_missing_layers(image), labels, *tracks]
 
 
 def _missing_layers(image: OpenedImage) -> tuple[LayerData, ...]:
@@ -72,6 +85,7 @@ def labels_layer_data(result: Result, image: OpenedImage | None = None) -> Layer
     """Convert a result to a labels layer, which is linked to its image when that is there."""
     features = result.table.rename(columns={"label": "index"})
     metadata: dict[str, Any] = {METADATA_KEY: result.record}
+    metadata |= read_recorded_corrections(result.record)
     if len(features.columns):
         metadata[SAVED_TABLE_KEY] = list(result.starts or (0,) * len(result.lead))
     if image is not None and image.path is not None:
@@ -93,18 +107,18 @@ def _geometry(result: Result) -> dict[str, Any]:
     }
 
 
-def _tracks_layers(result: Result) -> list[LayerData]:
-    from ...tracking.linking import to_napari_tracks
+def _tracks_layers(result: Result, mark: str) -> list[LayerData]:
+    from ...tracking.lineage import TrackScale
 
-    if result.tracks is None:
+    if result.tracks is None or not len(result.tracks):  # napari takes no empty tracks
         return []
-    vertices, graph = to_napari_tracks(result.tracks)
+    scale = TrackScale.of(result.axes, result.spacing, result.units)
+    attributes = tracks_layer_arguments(result.tracks, scale)
+    vertices = attributes.pop("data")
     vertices[:, 1:-2] -= np.asarray(result.starts or 0)
-    if not len(vertices):  # napari takes no empty tracks
-        return []
-    attributes = {
+    attributes |= {
         "name": f"{result.name}{LABELS_LAYER_ENDING} tracks",
-        "graph": graph,
+        "metadata": {TRACKS_KEY: mark},
         **_geometry(result),
     }
     return [(vertices, attributes, "tracks")]

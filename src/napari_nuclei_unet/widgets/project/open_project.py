@@ -21,13 +21,14 @@ from ...provenance.project import (
     SavedTracks,
     read_project,
 )
-from ...tracking.linking import to_napari_tracks
+from ...tracking.lineage import drop_track_measurements
 from ..layers.file_scale import is_sizeless
 from ..layers.label_ids import LabelsIndex
 from ..layers.labels_state import LabelsState, WrittenPart
 from ..layers.linked_image import link_image
 from ..layers.metadata_keys import LINKED_IDS_KEY, TRACKS_KEY
 from ..layers.reader import labels_layer_data
+from ..layers.tracks_layer import create_tracks_layer
 from ..session.session import Session
 from .describe import use_view
 from .open_images import ImageOpener
@@ -153,18 +154,15 @@ class ProjectOpener:
                 state.mark_written(WrittenPart(index, None))
 
     def _open_tracks(self, saved: SavedTracks) -> Layer | None:
-        vertices, graph = to_napari_tracks(read_saved_table(self._path(saved)))
+        tracks = drop_track_measurements(read_saved_table(self._path(saved)))
         labels = self.layers.get(saved.labels or "")
         metadata = {} if labels is None else {TRACKS_KEY: str(labels.unique_id)}
-        if not len(vertices):  # napari takes no empty tracks
+        if not len(tracks):  # napari takes no empty tracks
             return None
-        return self._viewer.add_tracks(
-            vertices,
-            graph=graph,
-            metadata=metadata,
-            scale=saved.geometry.scale,
-            units=saved.geometry.units,
-        )
+        geometry = {
+            name: getattr(saved.geometry, name) for name in ("scale", "units", "axis_labels")
+        }
+        return self._viewer.add_layer(create_tracks_layer(tracks, geometry, metadata=metadata))
 
     def _link(self, project: Project) -> None:
         """Link labels to their images."""

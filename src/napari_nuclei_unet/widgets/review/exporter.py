@@ -18,7 +18,8 @@ from ..common.notify import describe_error, report_user_errors
 from ..layers.export_result import DEFAULT_FILE_STEM
 from ..layers.file_scale import find_local_file
 from ..layers.measured_planes import is_too_large
-from ..layers.metadata_keys import LABELS_LAYER_ENDING, TRACKS_KEY, find_marked_layer
+from ..layers.metadata_keys import LABELS_LAYER_ENDING
+from ..layers.tracks_layer import find_tracks_layer
 from .cells_task import CellsTask
 from .into_image import SaveIntoImageTask, find_image_group
 from .measure_form import MeasureChoice, MeasureForm
@@ -165,7 +166,7 @@ class LabelsExporter(QObject):
             return
         name = suggest_file_name(layer.name)
         titles = [*FORMATS.items(), (".csv", DECIMAL_COMMA_TITLE)]
-        if find_marked_layer(self._viewer, TRACKS_KEY, layer) is not None:
+        if find_tracks_layer(self._viewer, layer) is not None:
             titles.append((".geff", TRACKS_TITLE))
         kinds = [f"{title} (*{suffix})" for suffix, title in titles]
         path, kind = QFileDialog.getSaveFileName(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton
 
 from ...errors import UserError
@@ -87,7 +88,14 @@ class EditToolbar(Panel):
     viewer : napari.components.ViewerModel
     target : TargetForm
         Holds the labels that are corrected, and their image.
+
+    Signals
+    -------
+    activated
+        The mouse is this toolbar's.
     """
+
+    activated = Signal()
 
     def __init__(self, viewer: ViewerModel, target: TargetForm) -> None:
         super().__init__()
@@ -131,6 +139,7 @@ class EditToolbar(Panel):
             self.message.emit(name_controls(error))
             show_warning(name_controls(error))
             return
+        self.activated.emit()
         self._viewer.layers.selection.active = layer
         in_3d = self._viewer.dims.ndisplay == 3
         self._strokes.grab_mouse(layer, clicks_only=tool.is_click and in_3d)

@@ -26,6 +26,7 @@ from ..project.panel import ProjectPanel, RestoreBar
 from .compare_panel import ComparePanel
 from .exporter import LabelsExporter
 from .into_image import IntoImageButton
+from .link_tools import LinkToolbar
 from .measure_form import MeasureForm
 from .queue import ReviewQueue
 from .strokes import Stroke
@@ -66,6 +67,9 @@ class ReviewWidget(ScrollableForm):
         self._viewer = napari_viewer
         self.target_form = TargetForm(napari_viewer)
         self._edit_toolbar = EditToolbar(napari_viewer, self.target_form)
+        self._link_toolbar = LinkToolbar(napari_viewer, self.target_form)
+        self._edit_toolbar.activated.connect(self._link_toolbar.deactivate)
+        self._link_toolbar.activated.connect(self._edit_toolbar.deactivate)
         self._queue = ReviewQueue(napari_viewer, self.target_form)
         self.measure_form = MeasureForm(napari_viewer, self.target_form)
         self._exporter = LabelsExporter(napari_viewer, self.target_form, self.measure_form, self)
@@ -75,12 +79,13 @@ class ReviewWidget(ScrollableForm):
         self._project_panel = ProjectPanel(napari_viewer)
         self._build()
         for part in (
-            self._edit_toolbar, self._queue, self._exporter, self.compare_panel, self._project_panel
+            self._edit_toolbar, self._link_toolbar, self._queue, self._exporter, self.compare_panel,
+            self._project_panel,
         ):  # fmt: skip
             part.message.connect(self._text.setText)
         for finished in (self._exporter.finished, self.compare_panel.controller.finished):
             finished.connect(self._on_finished)
-        actions = self._edit_toolbar.keys | self._queue.keys
+        actions = self._edit_toolbar.keys | self._link_toolbar.keys | self._queue.keys
         self._keys = KeyBindings(actions)
         self._make_shortcuts(actions)
         self.target_form.changed.connect(self._bind)
@@ -110,7 +115,7 @@ class ReviewWidget(ScrollableForm):
         self.set_parts(
             RestoreBar(self._viewer),
             top,
-            _group("Correct", self._edit_toolbar),
+            _group("Correct", self._edit_toolbar, self._link_toolbar),
             _group("Review", self._queue),
             self._text,
             self._measure_section,
@@ -144,6 +149,18 @@ class ReviewWidget(ScrollableForm):
         """
         displayed = tuple(self._viewer.dims.displayed)
         self._edit_toolbar.apply_tool(name, Stroke(positions, view_direction, displayed))
+
+    def click_link(self, name: str, position: NDArray[Any]) -> None:
+        """Correct a link between frames with a tool, as two clicks of the mouse do.
+
+        Parameters
+        ----------
+        name : str
+            "Cut link" or "Make link".
+        position : ndarray, shape (ndim,), floating
+            Of one of the clicks, in napari's world coordinates.
+        """
+        self._link_toolbar.apply_click(name, position)
 
     def next(self) -> None:
         """Show the least confident nucleus that has not been reviewed."""
@@ -238,9 +255,10 @@ class ReviewWidget(ScrollableForm):
         self.target_form.show_kind()  # a run may have made volumes of them
 
 
-def _group(title: str, content: QWidget) -> QGroupBox:
+def _group(title: str, *contents: QWidget) -> QGroupBox:
     group = QGroupBox(title)
     layout = QVBoxLayout(group)
     layout.setContentsMargins(6, 6, 6, 6)
-    layout.addWidget(content)
+    for content in contents:
+        layout.addWidget(content)
     return group

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout
 from ...errors import UserError
 from ..common.controls import Panel, create_button, create_combo_box, fill_layout
 from ..common.layer_combo import reload_choices
-from .linking_task import LinkingTask
+from .linking_task import TIME_AXIS_NAMES, LinkingTask
 from .plane_form import axis_name
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .source_form import SourceForm
 
-DEPTH_AXIS_NAMES, TIME_AXIS_NAMES = ("z", "depth", "slice"), ("t", "time", "frame")
+DEPTH_AXIS_NAMES = ("z", "depth", "slice")
 LABELS_NOT_A_STACK = "Joining and linking need labels of a stack: segment all planes of one first."
 
 

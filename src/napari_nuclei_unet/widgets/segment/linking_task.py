@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels, Tracks
+from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
+from ...arrays.axes import axis_letters
 from ...errors import UserError
 from ...progress import Step, Stop
+from ...tracking.corrections import LinkCorrections
 from ..common.controller import Task
+from ..layers.label_ids import LabelsIndex
 from ..layers.labels_record import get_record_entries, set_record_entries
 from ..layers.labels_state import LabelsState
+from ..layers.link_corrections import get_link_corrections
+from ..layers.link_history import LinkHistory
 from ..layers.metadata_keys import LINKED_IDS_KEY, TRACKS_KEY
 from ..layers.placement import get_geometry
+from ..layers.tracks_layer import create_tracks_layer, find_tracks_layer
 from .plane_form import axis_name
 
 if TYPE_CHECKING:
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
 
     from ...tracking.linking import LinkedLabels
 
+TIME_AXIS_NAMES = ("t", "time", "frame")
 LABELS_NOT_IN_MEMORY = (
     "Labels that are in a file cannot be joined or linked here: use the command line with --join "
     "or --track, or duplicate the layer into memory."
@@ -45,7 +52,7 @@ class LinkingTaskOutput:
     Attributes
     ----------
     planes : list of tuple of int
-        Index of every plane.
+        Index of every plane, or volume.
     linked : LinkedLabels
         Their ids, and the tracks, if frames were linked.
     """
@@ -54,24 +61,48 @@ class LinkingTaskOutput:
     linked: LinkedLabels
 
 
+@dataclass(frozen=True)
+class LinkingChoice:
+    """How labels are linked.
+
+    Attributes
+    ----------
+    axis : int
+        Along which slices are joined, or that of time.
+    over_time : bool
+    letters : str
+        Of the axes of the labels, time being T.
+    is_volume : bool
+        Whether a nucleus is one object along the axis before those of the plane.
+    corrections : LinkCorrections
+        Of the user, which stay.
+    """
+
+    axis: int
+    over_time: bool
+    letters: str
+    is_volume: bool = False
+    corrections: LinkCorrections = field(default_factory=LinkCorrections)
+
+
 def linking_task_steps(
-    labels: Any, axis: int, over_time: bool
+    labels: Any, choice: LinkingChoice
 ) -> Generator[Step, Stop, LinkingTaskOutput]:
     """Compute ids that are consistent across the planes of a stack; runs in the thread."""
     # imports scipy, which would delay the start of napari
     from ...tracking.linking import join_steps, track_steps
 
-    lengths = labels.shape[:-2]
+    lengths = labels.shape[: -3 if choice.is_volume and choice.over_time else -2]
     planes = list(np.ndindex(*lengths))
 
     def read(number: int) -> NDArray[np.integer]:
         return np.asarray(labels[planes[number]])
 
-    names = ["t" if at == axis else f"axis {at}" for at in range(len(lengths))]
-    places = [dict(zip(names, index, strict=True)) for index in planes]
-    steps = (
-        track_steps(read, places, lengths, axis) if over_time else join_steps(read, lengths, axis)
-    )
+    places = [dict(zip(choice.letters.lower(), index, strict=False)) for index in planes]
+    if choice.over_time:
+        steps = track_steps(read, places, lengths, choice.axis, choice.corrections)
+    else:
+        steps = join_steps(read, lengths, choice.axis)
     yield Step(0, len(planes))
     return LinkingTaskOutput(planes, (yield from steps))
 
@@ -102,18 +133,26 @@ class LinkingTask(Task):
             raise UserError(LABELS_NOT_IN_MEMORY)
         if over_time and axis != 0:
             raise UserError(TIME_AXIS_NOT_FIRST)
-        self._viewer, self._layer, self._axis, self._over_time = viewer, layer, axis, over_time
+        self._viewer, self._layer = viewer, layer
+        names = [*layer.axis_labels]
+        if over_time:
+            names[axis] = "t"
+        letters = axis_letters(names, (layer.ndim - 2, layer.ndim - 1))
+        is_volume = layer.ndim > 3 and bool(get_record_entries(layer).get("volume"))
+        self._choice = LinkingChoice(
+            axis, over_time, letters, is_volume, get_link_corrections(layer)
+        )
         self._state, self._revision = state, state.revision
         verb = "Linking" if over_time else "Joining"
         self.title, self.begins = f"{verb} {layer.name}", f"{verb} …"
 
     def on_start(self) -> None:
         """Reserve the labels."""
-        self._state.busy = "linking frames" if self._over_time else "joining slices"
+        self._state.busy = "linking frames" if self._choice.over_time else "joining slices"
 
     def steps(self) -> Generator[Step, Stop, LinkingTaskOutput]:
         """Compute ids that are consistent across planes; runs in the thread."""
-        return (yield from linking_task_steps(self._layer.data, self._axis, self._over_time))
+        return (yield from linking_task_steps(self._layer.data, self._choice))
 
     def status(self, step: Step) -> str:
         """Return the text that describes the progress."""
@@ -127,14 +166,18 @@ class LinkingTask(Task):
         if self._state.revision != self._revision:
             show_warning(LABELS_CHANGED_WHILE_LINKING)
             return
+        for index in result.planes:
+            self._state.forget_edits(_whole(layer, index))
         with self._state.writing():
             _write_linked_ids(layer, result)
         remove_tracks_layer(self._viewer, layer)  # their ids are outdated
-        _record_linking(layer, self._axis, self._over_time)
-        if self._over_time:
+        if self._choice.over_time:
+            name_time_axis(layer, self._choice.axis)
+        _record_linking(layer, self._choice.axis, self._choice.over_time)
+        if self._choice.over_time:
             self._show_tracks(layer, linked)
-        noun = "tracks" if self._over_time else "nuclei joined"
-        self.message = f"{linked.count:,} {noun} along {axis_name(layer, self._axis)}"
+        noun = "tracks" if self._choice.over_time else "nuclei joined"
+        self.message = f"{linked.count:,} {noun} along {axis_name(layer, self._choice.axis)}"
 
     def show_error(self, error: Exception) -> None:
         """Show why it has failed: ids of labels that change while they are read do not match."""
@@ -148,32 +191,35 @@ class LinkingTask(Task):
         self._state.busy = ""
 
     def _show_tracks(self, labels: Labels, linked: LinkedLabels) -> None:
-        # imports pandas, which would delay the start of napari
-        from ...tracking.linking import to_napari_tracks
-
         assert linked.tracks is not None  # they were linked over time
-        data, graph = to_napari_tracks(linked.tracks)
-        if not len(data):  # napari takes no empty tracks
+        if not len(linked.tracks):  # napari takes no empty tracks
             return
         active = self._viewer.layers.selection.active
-        tracks_layer = Tracks(
-            data,
-            graph=graph,
+        tracks_layer = create_tracks_layer(
+            linked.tracks,
+            get_geometry(labels),
             name=f"{labels.name} tracks",
             metadata={TRACKS_KEY: str(labels.unique_id)},
-            **get_geometry(labels),
         )
         self._viewer.add_layer(tracks_layer)
         self._viewer.layers.selection.active = active
+        LinkHistory.of(self._viewer, labels).clear()
 
 
 def remove_tracks_layer(viewer: ViewerModel, labels: Labels) -> None:
-    """Remove the tracks layer of labels whose ids were all replaced."""
-    key = str(labels.unique_id)
-    for layer in [layer for layer in viewer.layers if layer.metadata.get(TRACKS_KEY) == key]:
+    """Remove the tracks layers of labels whose ids were all replaced."""
+    while (layer := find_tracks_layer(viewer, labels)) is not None:
         viewer.layers.remove(layer)
     if LINKED_IDS_KEY in labels.metadata:
         labels.metadata = {name: v for name, v in labels.metadata.items() if name != LINKED_IDS_KEY}
+
+
+def name_time_axis(layer: Labels, axis: int) -> None:
+    """Name the axis of time, unless the user has: tables and files have it by its name."""
+    if axis_name(layer, axis).lower() not in TIME_AXIS_NAMES:
+        layer.axis_labels = tuple(
+            "t" if at == axis else name for at, name in enumerate(layer.axis_labels)
+        )
 
 
 def _record_linking(layer: Labels, axis: int, over_time: bool) -> None:
@@ -186,11 +232,16 @@ def _record_linking(layer: Labels, axis: int, over_time: bool) -> None:
         set_record_entries(layer, join=join, track=over_time, along=axis)
 
 
+def _whole(layer: Labels, index: tuple[int, ...]) -> LabelsIndex:
+    """Return the index of a whole plane, or volume, of a layer."""
+    return (*index, *[slice(None)] * (layer.ndim - len(index)))
+
+
 def _write_linked_ids(layer: Labels, output: LinkingTaskOutput) -> None:
     state = LabelsState.of(layer)
     data, table = layer.data, state.features
     for index, ids in zip(output.planes, output.linked.ids, strict=True):
-        table.relabel((*index, slice(None), slice(None)), ids)  # measures it, if it waits for that
+        table.relabel(_whole(layer, index), ids)  # measures it, if it waits for that
         data[index] = ids[np.asarray(data[index])]
     table.publish()
     state.ids.note_used_id(output.linked.count)

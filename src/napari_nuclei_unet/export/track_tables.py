@@ -1,0 +1,29 @@
+"""The tables of tracks and of lineages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ..io.tables import LINEAGE_SUFFIX, TRACKS_SUFFIX, write_table
+from ..tracking.lineage import TrackScale, build_lineage_table, measure_tracks
+
+
+def lineage_path(tracks: Path) -> Path:
+    """Return the path of the lineages beside a table of tracks."""
+    return tracks.with_name(f"{tracks.name.removesuffix(TRACKS_SUFFIX)}{LINEAGE_SUFFIX}")
+
+
+def write_tracks_table(
+    path: Path, tracks: pd.DataFrame, scale: TrackScale, decimal_comma: bool = False
+) -> None:
+    """Write a row for each nucleus and moment, measured."""
+    write_table(path, measure_tracks(tracks, scale), decimal_comma=decimal_comma)
+
+
+def write_lineage_table(
+    path: Path, tracks: pd.DataFrame, scale: TrackScale, decimal_comma: bool = False
+) -> None:
+    """Write a row for each track."""
+    write_table(path, build_lineage_table(tracks, scale), decimal_comma=decimal_comma)
