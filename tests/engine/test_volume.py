@@ -19,7 +19,11 @@ from napari_nuclei_unet.segmentation.volume_separation import (
     estimate_step,
     separate_volume,
 )
-from napari_nuclei_unet.segmentation.volumes import SegmentedVolumeStep, segment_volumes_steps
+from napari_nuclei_unet.segmentation.volumes import (
+    SegmentedVolumeStep,
+    VolumeSlices,
+    segment_volumes_steps,
+)
 
 
 def ball(shape, centre, diameter, step):
@@ -268,7 +272,7 @@ def test_an_even_stack_has_no_nuclei(bright):
 def test_small_nuclei_are_seen_larger(stack, choosy):
     image, _ = stack
     steps = segment_volumes_steps(
-        image[:, ::2, ::2], select_planes((20, 32, 40), "ZYX"), 1.5, choosy,
+        image[:, ::2, ::2], VolumeSlices.of(select_planes((20, 32, 40), "ZYX")), 1.5, choosy,
         (SegmentParams(diameter=7.0), "cpu", None),
     )  # fmt: skip
     volumes = []
@@ -283,7 +287,7 @@ def test_small_nuclei_are_seen_larger(stack, choosy):
 
 def test_a_run_that_is_stopped_drops_the_volume_at_work(stack, bright):
     image, _ = stack
-    picked = select_planes((2, *image.shape), "TZYX")
+    picked = VolumeSlices.of(select_planes((2, *image.shape), "TZYX"))
     steps = segment_volumes_steps(
         np.stack([image, image]), picked, 3.0, bright, (SegmentParams(), "cpu", None)
     )

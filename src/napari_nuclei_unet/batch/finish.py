@@ -13,7 +13,7 @@ from ..io.atomic import atomic_write
 from ..models.model import shipped_models
 from ..progress import Step, Stop
 from ..provenance.record import Provenance, SourceImage
-from ..segmentation.volumes import list_volumes
+from ..segmentation.volumes import number_slices
 from ..tracking.lineage import TrackScale
 from ..tracking.linking import (
     LinkedLabels,
@@ -67,7 +67,7 @@ def link_planes_steps(
     """
     selection, settings = job.selection, job.settings
     if settings.volume:
-        return number_volumes(counts, list_volumes(selection))
+        return number_volumes(counts, number_slices(selection))
     if settings.join:
         axis = selection.lead.index(settings.join.upper())
         return (yield from join_steps(read, selection.lengths, axis))

@@ -70,7 +70,9 @@ def _segment_steps(job: ImageJob) -> Generator[Step, Stop, StackOutcome | Volume
     if settings.volume:
         how = settings.params, settings.device, job.region
         limit = settings.limits.volume_block_voxels
-        return segment_volumes_steps(pixels, job.selection, job.z_step, settings.model, how, limit)
+        return segment_volumes_steps(
+            pixels, VolumeSlices.of(job.selection), job.z_step, settings.model, how, limit
+        )
     return segment_planes_steps(
         pixels,
         job.selection.plane_indices,

@@ -27,13 +27,12 @@ from ..io.open import open_image
 from ..io.readers.ome_zarr import is_zarr
 from ..io.units import voxel_micrometers
 from ..provenance.record import FINGERPRINT_KEY, Provenance
-from ..segmentation.volume import check_step
-from ..segmentation.volumes import check_depth_axis
 from ..tracking.linking import check_linking
 from .fingerprint import describe_job
 from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 from .settings import JobSettings
+from .volume_settings import resolve_volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +269,7 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         results = result_paths_in(
             output.out, item.stem, _choose_suffix(selection.label_axes, store)
         )
-    settings = _resolve_volume(settings, selection, results.is_store)
+    settings = resolve_volume(settings, selection, results.is_store)
     check_linking(selection.lead, settings.join, settings.track)
     if results.is_store:
         selection = _in_ngff_order(selection)
@@ -285,32 +284,6 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
     if settings.in_micrometers and job.grid.micrometers is None:
         raise UserError(f"{path} does not say how large its pixels are: give distances in pixels.")
     return job
-
-
-def _resolve_volume(
-    settings: JobSettings, selection: PlaneSelection, is_store: bool
-) -> JobSettings:
-    """Check that there are slices of volumes; of images without, planes are segmented.
-
-    Joining along Z is what volumes do better, except in OME-Zarr.
-    """
-    if settings.join is not None and settings.volume:
-        raise UserError("Slices of volumes need no joining: leave out `join` or `volume`.")
-    if settings.join in ("z", "Z") and "Z" in selection.lead and not is_store:
-        settings = dataclasses.replace(settings, join=None, volume=True)
-    if not settings.volume:
-        return settings
-    if not selection.lead and settings.is_mixed:
-        return dataclasses.replace(settings, volume=False)
-    check_depth_axis(selection.lead)
-    if is_store:
-        raise UserError(
-            "Volumes are written as TIFF: leave out `format`, and for OME-Zarr, too, give `save` "
-            "ome-zarr."
-        )
-    if settings.z_step is not None:
-        check_step(settings.z_step.value)
-    return settings
 
 
 def _check_measure(job: ImageJob, options: MeasureOptions) -> None:

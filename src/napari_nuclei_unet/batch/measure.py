@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 # Around a part of a large volume so many typical diameters are measured with it, so that the
 # nuclei whose centroid is in the part are whole.
-CONTEXT_DIAMETERS = 3
+MEASURED_CONTEXT = 3
 # In pixels, where none was found.
-DEFAULT_DIAMETER = 20.0
+UNKNOWN_DIAMETER = 20.0
 
 
 def measure_segmentation(job: ImageJob, plane: PlaneIndex, result: Segmentation) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def measure_segmented_volume(
     diameter = result.prediction.provenance.diameter
     assert not isinstance(diameter, tuple)
     scale = size[0] / result.prediction.size[0]
-    context = round(CONTEXT_DIAMETERS * scale * (diameter or DEFAULT_DIAMETER))
+    context = round(MEASURED_CONTEXT * scale * (diameter or UNKNOWN_DIAMETER))
     tables = []
     for core in split_into_squares(size, edge):
         box = expand_box(core, context, size)

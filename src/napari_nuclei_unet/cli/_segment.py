@@ -223,7 +223,8 @@ def _report_end(rows: list[SummaryRow], out: Path) -> int:
 def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSettings:
     from ..arrays.roi import Region
     from ..batch.inputs import any_has_channels
-    from ..batch.settings import JobSettings, SliceDistance
+    from ..batch.settings import JobSettings
+    from ..batch.slice_distance import SliceDistance
 
     is_mixed = len(inputs) > 1 or len(args.paths) > 1 or Path(args.paths[0]) != inputs[0].path
     is_number = is_mixed and isinstance(args.channel, int)

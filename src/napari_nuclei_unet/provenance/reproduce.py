@@ -59,6 +59,8 @@ def format_command(provenance: Provenance) -> str:
         arguments += ["--scene", str(source.scene)]
     if provenance.join:
         arguments += ["--join", provenance.join]
+    if provenance.volume:
+        arguments += ["--volume", "--z-step", f"{provenance.z_step:g}px"]
     if provenance.track:
         arguments += ["--track"]
     if provenance.format == "zarr":
@@ -138,7 +140,8 @@ def extend_to_stack(
     if source is None or len(written) < 2:
         return provenance
     lengths, axes = source.lengths, source.axes
-    along = provenance.along if provenance.join or provenance.track else None
+    linked = provenance.join or provenance.track or provenance.volume
+    along = provenance.along if linked else None
     lead = len(axes) - len(written[0])  # 1: the labels have no axis of channels
     free = [axis - lead for axis, name in enumerate(axes) if name not in "CYX"]
     positions_by_axis = [sorted({plane[axis] or 0 for plane in written}) for axis in free]
@@ -150,7 +153,7 @@ def extend_to_stack(
         for axis, positions, length in zip(free, positions_by_axis, lengths, strict=True)
     )
     if along is not None:
-        letter = "T" if provenance.track else (provenance.join or "").upper()
+        letter = "T" if provenance.track else (provenance.join or "Z").upper()
         axes = _rename_axis(axes, along + lead, letter)
     return replace(provenance, source=replace(source, planes=planes, axes=axes))
 
@@ -185,10 +188,11 @@ def _format_stack_python(provenance: Provenance, source: SourceImage) -> str:
         positions = None if part == "all" else range(int(first), int(last or first) + 1)
         planes.append(positions if isinstance(part, str) else part)
     arguments: dict[str, Any] = {"channel": source.channel, "planes": planes}
-    arguments |= {"join": provenance.join}
+    arguments |= {"join": provenance.join, "z_step": provenance.z_step}
     arguments = {name: value for name, value in arguments.items() if value is not None}
     arguments |= _get_engine_arguments(provenance, source)
-    names = {"segment_stack"}
+    function = "segment_volume" if provenance.volume else "segment_stack"
+    names = {function}
     if source.path is not None:
         names.add("open_lazily")
         scene = "" if source.scene is None else f", scene={source.scene}"
@@ -197,7 +201,7 @@ def _format_stack_python(provenance: Provenance, source: SourceImage) -> str:
         opened = _format_layer(source)
     lines = [
         opened,
-        "labels = segment_stack(",
+        f"labels = {function}(",
         "    image,",
         f"    {source.axes!r},",
         *(f"    {name}={value!r}," for name, value in arguments.items()),

@@ -35,6 +35,33 @@ NO_DEPTH_AXIS = (
 )
 
 
+@dataclass(frozen=True)
+class VolumeSlices:
+    """The slices of volumes.
+
+    Attributes
+    ----------
+    plane_indices : sequence of PlaneIndex
+        Of all slices of all volumes.
+    volumes : sequence of tuple of int
+        For each volume the numbers of its slices in ``plane_indices``, in their order.
+    """
+
+    plane_indices: Sequence[PlaneIndex]
+    volumes: Sequence[tuple[int, ...]]
+
+    @classmethod
+    def of(cls, picked: PlaneSelection) -> VolumeSlices:
+        """Return the slices of selected planes, along axis Z.
+
+        Raises
+        ------
+        UserError
+            If there is no axis Z.
+        """
+        return cls(picked.plane_indices, number_slices(picked))
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SegmentedVolumeStep(PlaneStep):
     """A volume is finished.
@@ -141,7 +168,8 @@ def segment_volume(
                 labels[number] = np.where(found > 0, found + count, 0)
             count += step.result.count
 
-    run(segment_volumes_steps(image, picked, z_step, model, (wanted, device, where)), take)
+    slices = VolumeSlices.of(picked)
+    run(segment_volumes_steps(image, slices, z_step, model, (wanted, device, where)), take)
     for notice in said:
         warnings.warn(notice, stacklevel=2)
     return labels.reshape(picked.shape)
@@ -149,7 +177,7 @@ def segment_volume(
 
 def segment_volumes_steps(
     pixels: ArrayLike,
-    picked: PlaneSelection,
+    slices: VolumeSlices,
     z_step: float | None,
     model: str | Path | Model,
     settings: tuple[SegmentParams, str, Region | None],
@@ -161,8 +189,7 @@ def segment_volumes_steps(
     ----------
     pixels : array-like
         Is only sliced, plane by plane.
-    picked : PlaneSelection
-        Axis Z is that of the slices; for each position on the others there is a volume.
+    slices : VolumeSlices
     z_step : float or None
         Distance between slices in pixels; None: estimated in each volume.
     model
@@ -188,21 +215,18 @@ def segment_volumes_steps(
     Raises
     ------
     UserError
-        As ``segment.segment_steps``, if there is no axis Z, or no slice can be read.
+        As ``segment.segment_steps``, and if no slice of a volume can be read.
     """
     model = model if isinstance(model, Model) else load_model(model)
     params, device, region = settings
     failed: dict[int, str] = {}
-    volumes = list_volumes(picked)
-    for numbers in volumes:
-        counter = _SliceCounter(numbers, len(picked.plane_indices))
-        indices = [picked.plane_indices[number] for number in numbers]
-        prediction = yield from forward_stop(
-            predict_volume_steps(
-                _SliceReader(pixels, indices), len(numbers), z_step, model, params, device, region
-            ),
-            counter.show,
-        )
+    before = 0
+    for numbers in slices.volumes:
+        counter = _SliceCounter(numbers, before, len(slices.plane_indices))
+        before += len(numbers)
+        read = _SliceReader(pixels, [slices.plane_indices[number] for number in numbers])
+        steps = predict_volume_steps(read, len(numbers), z_step, model, params, device, region)
+        prediction = yield from forward_stop(steps, counter.show)
         if prediction is None:
             return VolumesOutcome(failed, True)
         result = retune_volume(prediction, params, block_voxels)
@@ -223,7 +247,7 @@ def check_depth_axis(lead: str) -> None:
         raise UserError(NO_DEPTH_AXIS.format(have))
 
 
-def list_volumes(picked: PlaneSelection) -> list[tuple[int, ...]]:
+def number_slices(picked: PlaneSelection) -> list[tuple[int, ...]]:
     """Return the numbers of the slices of each volume.
 
     Raises
@@ -255,18 +279,19 @@ class _SliceCounter:
     """Counts the slices of one volume among those of all."""
 
     numbers: tuple[int, ...]
+    before: int  # slices of the volumes before this one
     planes: int
 
     def show(self, step: Step) -> Step:
         if isinstance(step, FailedSliceStep):
             return Step(step.done, step.total, step.notice)
         z = min(step.done, len(self.numbers) - 1)
-        done = (self._before + step.done) * STACK_PROGRESS_PER_PLANE
+        done = (self.before + step.done) * STACK_PROGRESS_PER_PLANE
         return PlaneStep(done, self._total, step.notice, self.numbers[z], self.planes)
 
     def show_end(self, prediction: VolumePrediction, result: VolumeSegmentation) -> Step:
         return SegmentedVolumeStep(
-            done=(self._before + len(self.numbers)) * STACK_PROGRESS_PER_PLANE,
+            done=(self.before + len(self.numbers)) * STACK_PROGRESS_PER_PLANE,
             total=self._total,
             plane=self.numbers[-1],
             planes=self.planes,
@@ -278,11 +303,3 @@ class _SliceCounter:
     @property
     def _total(self) -> int:
         return self.planes * STACK_PROGRESS_PER_PLANE
-
-    @property
-    def _before(self) -> int:
-        """Slices of the volumes before this one, wherever they lie in the array."""
-        step = self.numbers[1] - self.numbers[0] if len(self.numbers) > 1 else 1
-        first = self.numbers[0]
-        volume = first // (step * len(self.numbers)) * step + first % step
-        return volume * len(self.numbers)

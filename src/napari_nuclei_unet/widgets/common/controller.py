@@ -178,6 +178,7 @@ class Controller(QObject):
         self.state = RunState.IDLE
         self.task: Task | None = None
         self.rest: Task | None = None  # goes on where one was stopped
+        self.ended_well = False  # the last task: neither stopped nor failed
         self._follow_up: Task | None = None
         self._notices: set[str] = set()  # of this run
         self._throttle = UpdateThrottle()
@@ -325,6 +326,7 @@ class Controller(QObject):
         self._end(task, result)
 
     def _end(self, task: Task, result: Any = None) -> None:
+        self.ended_well = self.state is RunState.RUNNING and task.error is None
         task.on_end()
         if self.state is RunState.CANCELLING:
             task.on_cancelled(result)

@@ -126,6 +126,11 @@ def detach_labels(labels: Labels) -> None:
     set_record_entries(labels, layer=None)
 
 
+def is_attached(labels: Labels) -> bool:
+    """Return whether results of its image are written into a labels layer."""
+    return get_record_entries(labels).get("layer") == str(labels.unique_id)
+
+
 def stale_ids_warning(labels: Labels, which: str = " of this plane") -> str:
     """Return a warning if ids no longer match across planes, as some were rewritten; or ""."""
     action, record = labels.metadata.get(LINKED_IDS_KEY), get_record_entries(labels)

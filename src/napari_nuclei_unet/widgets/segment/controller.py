@@ -16,8 +16,10 @@ from ..session.model_registry import MODEL_REGISTRY
 from .blockwise_task import BlockwiseTask, is_large
 from .plane_task import PlaneTask, SegmentRequest
 from .stack_task import StackState, StackTask
+from .volume_task import VolumeRequest, VolumeTask
 
 if TYPE_CHECKING:
+    from ..session.session import Session
     from .plane_writer import PlaneWriter
 
 
@@ -73,6 +75,20 @@ class SegmentController(Controller):
             self.start(PlaneTask(request, writer))
         else:
             self.start(StackTask(StackState(request, planes), writer))
+
+    def segment_volumes(self, wanted: VolumeRequest, session: Session) -> None:
+        """Segment slices as volumes.
+
+        Raises
+        ------
+        UserError
+            If that is impossible.
+        """
+        source = wanted.request.source
+        check_offline(source.image)
+        MODEL_REGISTRY.renew_stamp(wanted.request.model)
+        check_labels_memory(source.image, source.placement, None)
+        self.start(VolumeTask(wanted, self._writer, session))
 
     def resume(self) -> None:
         """Go on where the last run was stopped.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 
 from ...errors import UserError
-from ...limits import Limits
 from ..layers.image_source import WHOLE_IMAGE, ImageSource
+from ..layers.labels_record import is_attached
 from ..session.model_registry import MODEL_REGISTRY, ModelStamp
 from ..session.plane_result import PlaneResult
 from .blockwise_task import is_large
@@ -16,7 +16,8 @@ from .blockwise_task import is_large
 if TYPE_CHECKING:
     from ...provenance.record import Provenance
     from ..session.model_form import ModelForm
-    from ..session.predictions import Predictions
+    from ..session.session import Session
+    from ..session.volume_result import VolumeResult
     from .source_form import SourceForm
 
 PLANE_NOT_SEGMENTED = "Click Segment: what the network says of this plane is not known yet."
@@ -33,19 +34,17 @@ class CurrentPlane:
     ----------
     source_form : SourceForm
     model : ModelForm
-    predictions : Predictions
-    limits : Limits
+    session : Session
     """
 
     def __init__(
         self,
         source_form: SourceForm,
         model: ModelForm,
-        predictions: Predictions,
-        limits: Limits,
+        session: Session,
     ) -> None:
-        self._limits = limits
-        self._source_form, self._model, self._predictions = source_form, model, predictions
+        self._limits, self._volumes = session.limits, session.volumes
+        self._source_form, self._model, self._predictions = source_form, model, session.predictions
 
     def plane_result(self) -> PlaneResult | None:
         """Return the cached result of the plane."""
@@ -56,6 +55,13 @@ class CurrentPlane:
                 return None
             source = whole
         return self._predictions.find(source, self._stamp)
+
+    def volume_result(self) -> VolumeResult | None:
+        """Return the cached result of the volume on view, if its labels were written last."""
+        if (source := self._whole_source()) is None:
+            return None
+        result = self._volumes.find(source, self._stamp)
+        return result if result is not None and is_attached(result.layer) else None
 
     def planes(self) -> list[PlaneResult]:
         """Return the cached results of all planes of the stack."""

@@ -12,15 +12,14 @@ from qtpy.QtWidgets import QHBoxLayout
 from ...errors import UserError
 from ..common.controls import Panel, create_button, create_combo_box, fill_layout
 from ..common.layer_combo import reload_choices
-from .linking_task import TIME_AXIS_NAMES, LinkingTask
-from .plane_form import axis_name
+from .linking_task import LinkingTask
+from .plane_form import DEPTH_AXIS_NAMES, TIME_AXIS_NAMES, axis_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from .source_form import SourceForm
 
-DEPTH_AXIS_NAMES = ("z", "depth", "slice")
 LABELS_NOT_A_STACK = "Joining and linking need labels of a stack: segment all planes of one first."
 
 

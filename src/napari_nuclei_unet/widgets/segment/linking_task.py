@@ -24,14 +24,13 @@ from ..layers.link_history import LinkHistory
 from ..layers.metadata_keys import LINKED_IDS_KEY, TRACKS_KEY
 from ..layers.placement import get_geometry
 from ..layers.tracks_layer import create_tracks_layer, find_tracks_layer
-from .plane_form import axis_name
+from .plane_form import TIME_AXIS_NAMES, axis_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from ...tracking.linking import LinkedLabels
 
-TIME_AXIS_NAMES = ("t", "time", "frame")
 LABELS_NOT_IN_MEMORY = (
     "Labels that are in a file cannot be joined or linked here: use the command line with --join "
     "or --track, or duplicate the layer into memory."

@@ -18,11 +18,14 @@ from ...errors import UserError
 from ..common.controls import create_combo_box, create_row, with_properties
 from ..common.layer_combo import reload_choices
 from ..layers.geometry import hidden_axes, layer_shape
+from .z_step import ZStepField
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 CURRENT_PLANE, ALL_PLANES, PLANE_RANGE = "this one", "all", "range"
+VOLUME_PLANES, TIME_PLANES = "z-stack", "time series"
+DEPTH_AXIS_NAMES, TIME_AXIS_NAMES = ("z", "depth", "slice"), ("t", "time", "frame")
 
 
 @dataclass(frozen=True)
@@ -87,27 +90,29 @@ class PlaneForm(QObject):
         self.axes: list[StackAxis] = []
         self.kind = create_combo_box(
             "planes",
-            "Which planes of the stack are segmented: the one on view, all, or some. "
-            "Each is normalised by itself.",
+            "Which planes of the stack are segmented, and what they are. As a z-stack: nuclei are "
+            "objects in 3-D, and all slices have one brightness. As a time series: nuclei keep "
+            "their id from frame to frame. One by one: each plane by itself.",
             self._kinds,
         )
         self.range = with_properties(QLineEdit(), objectName="plane_range")
-        self.row = create_row(self.kind.native, self.range)
+        self.z_step = ZStepField()
+        self.row = create_row(self.kind.native, self.range, self.z_step)
         self._emitted = self.value()
         self.kind.changed.connect(self._on_changed)
         self.range.textChanged.connect(self._on_changed)
         self._show()
 
     def value(self) -> str:
-        """Return ``CURRENT_PLANE``, ``ALL_PLANES``, or the text of a range."""
+        """Return a constant such as ``CURRENT_PLANE``, or the text of a range."""
         if not self.axes:
             return CURRENT_PLANE
         return self.range.text() if self.kind.value == PLANE_RANGE else str(self.kind.value)
 
     def set_value(self, value: str) -> None:
         """Select planes; of an image that is no stack there is one only."""
-        if value in (CURRENT_PLANE, ALL_PLANES) or not self.axes:
-            self.kind.value = value if self.axes else CURRENT_PLANE
+        if value in WHOLE_KINDS or not self.axes:
+            self.kind.value = value if value in self.kind.choices else CURRENT_PLANE
             return
         self.range.setText(value)
         self.kind.value = PLANE_RANGE
@@ -128,13 +133,34 @@ class PlaneForm(QObject):
         )
         self._on_changed()
 
-    def use(self, planes: Sequence[int | str]) -> None:
+    @property
+    def is_time_series(self) -> bool:
+        """Whether nuclei are linked over time when they are found."""
+        return self.value() == TIME_PLANES
+
+    @property
+    def depth_axis(self) -> int | None:
+        """Number of the axis along which nuclei are objects; None: planes are segmented.
+
+        In a time series, slices that it has beside frames are volumes.
+        """
+        is_volume = self.value() == VOLUME_PLANES
+        is_volume |= self.is_time_series and len(self.axes) > 1
+        return self.find_depth() if is_volume else None
+
+    def find_depth(self) -> int | None:
+        """Find the axis of slices: that with such a name, or the last that is not time."""
+        named = [axis.number for axis in self.axes if axis.name.lower() in DEPTH_AXIS_NAMES]
+        others = [axis.number for axis in self.axes if axis.name.lower() not in TIME_AXIS_NAMES]
+        return next(iter(named or others[-1:]), None)
+
+    def use(self, planes: Sequence[int | str], volume: bool = False) -> None:
         """Select the planes of a record of several planes: "all" or a range for some axis."""
         if len(planes) != len(self.axes) or not any(isinstance(plane, str) for plane in planes):
             return
         pairs = list(zip(planes, self.axes, strict=True))
         if all(plane == "all" or axis.length == 1 for plane, axis in pairs):
-            self.set_value(ALL_PLANES)
+            self.set_value(VOLUME_PLANES if volume else ALL_PLANES)
             return
         parts = [f"0-{axis.length - 1}" if plane == "all" else str(plane) for plane, axis in pairs]
         self.set_value(", ".join(parts))
@@ -149,7 +175,7 @@ class PlaneForm(QObject):
         """
         if (value := self.value()) == CURRENT_PLANE:
             return None
-        if value == ALL_PLANES:
+        if value in WHOLE_KINDS:
             ranges = [range(axis.length) for axis in self.axes]
         else:
             ranges = parse_plane_ranges(value, self.axes)
@@ -167,14 +193,18 @@ class PlaneForm(QObject):
 
     def _kinds(self, _: Any) -> list[tuple[str, str]]:
         count = math.prod(axis.length for axis in self.axes)
+        depth = [("all, as a z-stack", VOLUME_PLANES)] if self.find_depth() is not None else []
         return [
-            (CURRENT_PLANE, CURRENT_PLANE),
-            (f"all ({count:,})", ALL_PLANES),
+            ("this plane", CURRENT_PLANE),
+            *depth,
+            ("all, as a time series", TIME_PLANES),
+            (f"all, one by one ({count:,})", ALL_PLANES),
             (PLANE_RANGE, PLANE_RANGE),
         ]
 
     def _show(self) -> None:
         self.range.setVisible(self.kind.value == PLANE_RANGE)
+        self.z_step.setVisible(self.depth_axis is not None)
 
     def _on_changed(self, _: Any = None) -> None:
         self._show()
@@ -183,6 +213,8 @@ class PlaneForm(QObject):
             self.changed.emit()
 
 
+# Values for whole stacks.
+WHOLE_KINDS = (CURRENT_PLANE, ALL_PLANES, VOLUME_PLANES, TIME_PLANES)
 # The progress bar cannot count further.
 MAX_CHOSEN_PLANES = 1_000_000
 

@@ -14,6 +14,7 @@ from ..layers.labels_layer import show_labels
 from ..layers.labels_record import detach_labels, find_labels_layer
 from ..layers.labels_state import LabelsState, PlaneState, WrittenPart
 from ..layers.placement import LayerPlacement
+from ..layers.volumes import is_volume
 from ..session.model_registry import MODEL_REGISTRY
 from ..session.plane_result import PlaneResult, RetunedPlane
 
@@ -35,7 +36,7 @@ class PlaneWriter:
         Stores the predictions.
     display_options : DisplayOptions
     on_cached : callable
-        Called with each result, whose labels may still have to be measured.
+        Called with the state of labels that may still have to be measured.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class PlaneWriter:
         viewer: ViewerModel,
         session: Session,
         display_options: DisplayOptions,
-        on_cached: Callable[[PlaneResult], object],
+        on_cached: Callable[[LabelsState], object],
     ) -> None:
         self.viewer, self._session, self.display_options = viewer, session, display_options
         self.limits, self._on_cached = session.limits, on_cached
@@ -89,8 +90,20 @@ class PlaneWriter:
         return ""
 
     def find_layer(self, source: ImageSource, place: LayerPlacement) -> Labels | None:
-        """Find the labels that a plane is written into."""
+        """Find the labels that a plane is written into; those of a volume stay as they are."""
+        layer = find_labels_layer(self.viewer, source.image, len(place.shape))
+        if layer is not None and is_volume(layer):
+            detach_labels(layer)
+            return None
+        return layer
+
+    def find_volume_layer(self, source: ImageSource, place: LayerPlacement) -> Labels | None:
+        """Find the labels of an image, whatever they hold."""
         return find_labels_layer(self.viewer, source.image, len(place.shape))
+
+    def watch(self, state: LabelsState) -> None:
+        """Do not call a run finished before labels are measured."""
+        self._on_cached(state)
 
     def overwrites_edits(self, layer: Labels, place: LayerPlacement, source: ImageSource) -> bool:
         """Return whether a plane would overwrite labels that the user has edited.
@@ -135,6 +148,6 @@ class PlaneWriter:
             retuned.result.provenance,
         )  # fmt: skip
         result.mark_written(retuned, delay=0)
-        self._on_cached(result)
+        self._on_cached(result.state)
         self._session.predictions.add(result)
         return result

@@ -53,7 +53,7 @@ class SourceChoice:
     region : str or napari.layers.Shapes
         ``WHOLE_IMAGE``, ``VISIBLE_REGION``, or a layer of rectangles and polygons.
     planes : str
-        ``CURRENT_PLANE``, ``ALL_PLANES``, or the text of a range.
+        As ``PlaneForm.value`` has it.
     """
 
     image: Image | None
@@ -225,7 +225,7 @@ class SourceForm(QObject):
             if region:
                 whole = self.source(WHOLE_IMAGE)
                 self.region.value = draw_recorded_region(self._viewer, whole, region)
-        self.planes.use(source.planes)
+        self.planes.use(source.planes, record.provenance.volume)
 
     # choices of the lists
 
@@ -336,7 +336,9 @@ class SourceForm(QObject):
         reload_choices(self.channel, default if chosen is None else chosen, default)
 
     def _offer_planes(self, _: Any = None, reset: bool = False) -> None:
-        self.planes.offer(stack_axes(self._viewer, self.image.value, self.axis.value), reset)
+        image = self.image.value
+        self.planes.offer(stack_axes(self._viewer, image, self.axis.value), reset)
+        self.planes.z_step.set_image(image, self.planes.find_depth(), self.axis.value)
         self._show_rows()
 
     def _show_rows(self) -> None:

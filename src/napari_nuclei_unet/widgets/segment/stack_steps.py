@@ -64,14 +64,15 @@ def stack_task_steps(
             return step
         source = sources[step.plane]
         if not file:
-            file.append(_stack_file(source))
+            file.append(find_stack_file(source))
         finished = _task_output(request, source, step, file[0])
         return StackPlaneStep(step.done, step.total, finished=finished, plane=step.plane)
 
     return (yield from forward_stop(steps, convert))
 
 
-def _stack_file(source: ImageSource) -> SourceFile | None:
+def find_stack_file(source: ImageSource) -> SourceFile | None:
+    """Find the file of the image of a plane; None if there is none that can be read."""
     if source.path is None:
         return None
     try:

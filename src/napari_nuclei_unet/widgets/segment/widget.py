@@ -26,6 +26,7 @@ from ..common.preferences import get_preference
 from ..common.status_panel import StatusPanel
 from ..layers.image_source import VISIBLE_REGION, ImageSource
 from ..layers.labels_record import LabelsRecord, stale_ids_warning
+from ..layers.labels_state import LabelsState
 from ..layers.queue_watch import QueueWatch
 from ..project.panel import ProjectPanel, RestoreBar
 from ..session.model_form import ModelForm
@@ -47,6 +48,7 @@ from .settings import read_settings, use_record, use_settings
 from .source_form import SourceForm
 from .summary import summarize_plane
 from .tuning_panel import TuningPanel
+from .volume_task import RetuneVolumeTask, VolumeRequest
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -91,6 +93,7 @@ class SegmentWidget(QWidget):
         self._session.join(self)
         self._restoring = True  # while the form is set as a whole, nothing is retuned
         self._queues = QueueWatch()
+        self._links_afterwards = False
         self._params_at_start: SegmentParams | None = None  # None: none of the labels on view
         self._build()
         self._writer = PlaneWriter(
@@ -116,9 +119,7 @@ class SegmentWidget(QWidget):
         self.brightness_form = BrightnessForm()
         self.model_form = ModelForm()
         self.params_form = ParamsForm(SegmentParams)
-        self._current_plane = CurrentPlane(
-            self.source_form, self.model_form, self._session.predictions, self._session.limits
-        )
+        self._current_plane = CurrentPlane(self.source_form, self.model_form, self._session)
         self._tuning_panel = TuningPanel(self.params_form)
         self._status_panel = StatusPanel()
         self._display_options = DisplayOptions(self._viewer, self.source_form)
@@ -263,7 +264,15 @@ class SegmentWidget(QWidget):
             if region != VISIBLE_REGION:
                 planes = self.source_form.planes.plane_indices(source.plane_index)
             request = self._request(source)
-            self._start(lambda: self.controller.segment(request, planes, region == VISIBLE_REGION))
+            self._links_afterwards = planes is not None and self.source_form.planes.is_time_series
+            depth = None if planes is None else self.source_form.planes.depth_axis
+            if planes is None or depth is None:
+                in_memory = region == VISIBLE_REGION
+                self._start(lambda: self.controller.segment(request, planes, in_memory))
+                return
+            step = self.source_form.planes.z_step.apply()
+            wanted = VolumeRequest(request, tuple(planes), depth, step)
+            self._start(lambda: self.controller.segment_volumes(wanted, self._session))
 
     def _link(self, over_time: bool) -> None:
         self._note_params()
@@ -297,8 +306,11 @@ class SegmentWidget(QWidget):
     def _on_finished(self) -> None:
         """Ask about a partial result; retune, if sliders were moved during the run."""
         self._offer_all()
+        links, self._links_afterwards = self._links_afterwards, False
         if self.state is RunState.ASKING:
             ask_to_keep(self, self.controller.answer)
+        elif links and self.controller.ended_well:
+            self._link(True)
         elif self.params_form.value() != self._params_at_start:
             self.retuner.request()
         self._check_settled()
@@ -310,24 +322,33 @@ class SegmentWidget(QWidget):
             self.retuner.request()
 
     def _find_retuned(self) -> tuple[PlaneResult, SegmentParams] | None:
-        """Find the plane on view, or say why it cannot be retuned."""
+        """Find the plane on view, or say why it cannot be retuned; a volume becomes a task."""
+        if (volume := self._current_plane.volume_result()) is not None:
+            request = self._request(volume.sources[0])
+            task = RetuneVolumeTask(request, volume, self._writer)
+            self._start_volume_task(task)
+            return None
         if (result := self._current_plane.plane_result()) is not None:
             return result, self.params_form.value()
         if self.source_form.image.value is not None:
             self._status_panel.show_message(self._current_plane.explain_missing())
         return None
 
+    def _start_volume_task(self, task: RetuneVolumeTask) -> None:
+        # not from within the retuner, which is stopped by the start
+        QTimer.singleShot(0, lambda: self._start(lambda: self.controller.start(task)))
+
     def _on_retuned(self, result: PlaneResult, retuned: RetunedPlane) -> None:
         with report_user_errors(self._status_panel.show_message):
             result.update(retuned)
-            self._watch_queue(result)
+            self._watch_queue(result.state)
             self._status_panel.show_message(
                 summarize_plane(retuned, result.source, None) + stale_ids_warning(result.layer)
             )
 
-    def _watch_queue(self, result: PlaneResult) -> None:
+    def _watch_queue(self, state: LabelsState) -> None:
         """Do not finish before labels are measured."""
-        self._queues.add(result.state.features.queue)
+        self._queues.add(state.features.queue)
 
     def _check_settled(self, *_: object) -> None:
         if self.is_settled:

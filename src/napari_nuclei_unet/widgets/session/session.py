@@ -15,6 +15,7 @@ from .image_links import ImageLinker
 from .model_registry import MODEL_REGISTRY
 from .predictions import Predictions
 from .shared_form import SharedForm
+from .volume_result import VolumeResults
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -35,6 +36,7 @@ class Session(QObject):
     models : ModelRegistry
         Shared by all viewers.
     predictions : Predictions
+    volumes : VolumeResults
     watcher : LayerWatcher
         Of the viewer.
     segment_settings, review_position : SharedForm
@@ -46,6 +48,7 @@ class Session(QObject):
         self.models = MODEL_REGISTRY
         self.limits, self.predictions = limits, Predictions(limits.cached_bytes)
         self.predictions.setParent(self)
+        self.volumes = VolumeResults(limits.cached_bytes)
         self.watcher = LayerWatcher(viewer, self)
         self.watcher.invalidated.connect(self._on_invalidated)
         self.segment_settings: SharedForm[SegmentSettings] = SharedForm()
@@ -71,9 +74,11 @@ class Session(QObject):
         self._docks -= 1
         if not self._docks:
             self.predictions.clear()
+            self.volumes.clear()
 
     def _on_invalidated(self, layer: Layer) -> None:
         self.predictions.remove_layer(layer)
+        self.volumes.remove_layer(layer)
 
 
 _sessions: weakref.WeakKeyDictionary[ViewerModel, Session] = weakref.WeakKeyDictionary()

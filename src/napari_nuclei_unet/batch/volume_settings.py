@@ -1,0 +1,35 @@
+"""Which images of a run are volumes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..arrays.selection import PlaneSelection
+from ..errors import UserError
+from ..segmentation.volume import check_step
+from ..segmentation.volumes import check_depth_axis
+from .settings import JobSettings
+
+
+def resolve_volume(settings: JobSettings, selection: PlaneSelection, is_store: bool) -> JobSettings:
+    """Check that there are slices of volumes; of images without, planes are segmented.
+
+    Joining along Z is what volumes do better, except in OME-Zarr.
+    """
+    if settings.join is not None and settings.volume:
+        raise UserError("Slices of volumes need no joining: leave out `join` or `volume`.")
+    if settings.join in ("z", "Z") and "Z" in selection.lead and not is_store:
+        settings = dataclasses.replace(settings, join=None, volume=True)
+    if not settings.volume:
+        return settings
+    if not selection.lead and settings.is_mixed:
+        return dataclasses.replace(settings, volume=False)
+    check_depth_axis(selection.lead)
+    if is_store:
+        raise UserError(
+            "Volumes are written as TIFF: leave out `format`, and for OME-Zarr, too, give `save` "
+            "ome-zarr."
+        )
+    if settings.z_step is not None:
+        check_step(settings.z_step.value)
+    return settings
