@@ -30,7 +30,12 @@ from ..segmentation.intensity_range import Brightness
 from ..segmentation.normalization import check_plane
 from ..segmentation.segment import Segmentation
 from ..segmentation.stack import PlaneStep, SegmentedPlaneStep, StackOutcome, segment_planes_steps
-from ..segmentation.volumes import SegmentedVolumeStep, VolumesOutcome, segment_volumes_steps
+from ..segmentation.volumes import (
+    SegmentedVolumeStep,
+    VolumeSlices,
+    VolumesOutcome,
+    segment_volumes_steps,
+)
 from ..tracking.linking import LinkedLabels
 from .finish import describe_result, link_planes_steps, write_tracks
 from .inputs import OME_TIFF_SUFFIXES

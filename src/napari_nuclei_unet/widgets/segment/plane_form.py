@@ -149,10 +149,10 @@ class PlaneForm(QObject):
         return self.find_depth() if is_volume else None
 
     def find_depth(self) -> int | None:
-        """Find the axis of slices: that with such a name, or the last that is not time."""
+        """Find the axis of slices: that with such a name, else the last that is not time."""
         named = [axis.number for axis in self.axes if axis.name.lower() in DEPTH_AXIS_NAMES]
         others = [axis.number for axis in self.axes if axis.name.lower() not in TIME_AXIS_NAMES]
-        return next(iter(named or others[-1:]), None)
+        return next(iter(named or others[-1:] or [axis.number for axis in self.axes]), None)
 
     def use(self, planes: Sequence[int | str], volume: bool = False) -> None:
         """Select the planes of a record of several planes: "all" or a range for some axis."""
@@ -193,10 +193,9 @@ class PlaneForm(QObject):
 
     def _kinds(self, _: Any) -> list[tuple[str, str]]:
         count = math.prod(axis.length for axis in self.axes)
-        depth = [("all, as a z-stack", VOLUME_PLANES)] if self.find_depth() is not None else []
         return [
             ("this plane", CURRENT_PLANE),
-            *depth,
+            ("all, as a z-stack", VOLUME_PLANES),
             ("all, as a time series", TIME_PLANES),
             (f"all, one by one ({count:,})", ALL_PLANES),
             (PLANE_RANGE, PLANE_RANGE),

@@ -20,7 +20,12 @@ from ..common.notify import name_controls
 from ..layers.image_source import ImageSource
 from ..layers.label_ids import LabelsIndex
 from ..layers.labels_layer import show_labels
-from ..layers.labels_record import detach_labels, write_record
+from ..layers.labels_record import (
+    detach_labels,
+    get_record_entries,
+    set_record_entries,
+    write_record,
+)
 from ..layers.labels_state import LabelsState, WrittenPart
 from ..layers.measurements import axis_step
 from ..layers.volumes import is_volume
@@ -270,6 +275,9 @@ def write_volume_record(
     ) if others else None  # fmt: skip
     described = dataclasses.replace(provenance, along=along)
     write_record(layer, sources[0].image, last, described, others)
+    # labels were shown with all slices at once
+    planes = get_record_entries(layer)["planes_written"]
+    set_record_entries(layer, planes_written=[plane for plane in planes if plane.count(None) == 2])
 
 
 def index_axis(index: LabelsIndex) -> int:

@@ -94,6 +94,7 @@ class SegmentWidget(QWidget):
         self._restoring = True  # while the form is set as a whole, nothing is retuned
         self._queues = QueueWatch()
         self._links_afterwards = False
+        self._next_task: RetuneVolumeTask | None = None
         self._params_at_start: SegmentParams | None = None  # None: none of the labels on view
         self._build()
         self._writer = PlaneWriter(
@@ -203,7 +204,8 @@ class SegmentWidget(QWidget):
     @property
     def is_settled(self) -> bool:
         """Whether nothing is at work, so that labels and their table are as they will be."""
-        return self.controller.is_idle and not self.retuner.is_busy and self._queues.is_empty
+        is_waiting = self.retuner.is_busy or self._next_task is not None
+        return self.controller.is_idle and not is_waiting and self._queues.is_empty
 
     def use_model_file(self, path: str | Path) -> None:
         """Add a model file to the list and choose it; a file that is no model is refused."""
@@ -325,8 +327,8 @@ class SegmentWidget(QWidget):
         """Find the plane on view, or say why it cannot be retuned; a volume becomes a task."""
         if (volume := self._current_plane.volume_result()) is not None:
             request = self._request(volume.sources[0])
-            task = RetuneVolumeTask(request, volume, self._writer)
-            self._start_volume_task(task)
+            self._next_task = RetuneVolumeTask(request, volume, self._writer)
+            QTimer.singleShot(0, self._start_next)  # the retuner, which has called, is stopped
             return None
         if (result := self._current_plane.plane_result()) is not None:
             return result, self.params_form.value()
@@ -334,9 +336,11 @@ class SegmentWidget(QWidget):
             self._status_panel.show_message(self._current_plane.explain_missing())
         return None
 
-    def _start_volume_task(self, task: RetuneVolumeTask) -> None:
-        # not from within the retuner, which is stopped by the start
-        QTimer.singleShot(0, lambda: self._start(lambda: self.controller.start(task)))
+    def _start_next(self) -> None:
+        if (task := self._next_task) is not None:
+            self._next_task = None
+            self._start(lambda: self.controller.start(task))
+            self._check_settled()
 
     def _on_retuned(self, result: PlaneResult, retuned: RetunedPlane) -> None:
         with report_user_errors(self._status_panel.show_message):

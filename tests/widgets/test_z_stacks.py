@@ -1,0 +1,173 @@
+"""Planes as a z-stack: nuclei that are objects in 3-D, which follow the sliders."""
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from qtpy.QtWidgets import QDoubleSpinBox, QLabel
+from scipy import ndimage
+
+from napari_nuclei_unet.widgets.layers.labels_record import get_record_entries
+from napari_nuclei_unet.widgets.segment.plane_form import (
+    ALL_PLANES,
+    CURRENT_PLANE,
+    TIME_PLANES,
+    VOLUME_PLANES,
+)
+from widgets.conftest import choose, click_and_wait, move, offered, settle
+
+
+def ball_stack(centres=((6, 20, 20), (6, 20, 50), (9, 45, 35)), shape=(14, 64, 72), step=2.0):
+    z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
+    mask = np.zeros(shape, bool)
+    for centre in centres:
+        squares = ((z - centre[0]) * step) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2
+        mask |= squares < 8**2
+    noise = np.random.default_rng(0).normal(0, 0.01, shape)
+    return (ndimage.gaussian_filter(mask.astype(float), (0.3, 1, 1)) + noise).astype(np.float32)
+
+
+def add_stack(viewer, data=None, axes="zyx", **options):
+    data = ball_stack() if data is None else data
+    return viewer.add_image(data, name="stack", axis_labels=tuple(axes), **options)
+
+
+def labels_in(viewer):
+    return [layer for layer in viewer.layers if isinstance(layer, Labels)]
+
+
+def z_step(widget):
+    return widget.findChild(QDoubleSpinBox, "z_step")
+
+
+def status(widget):
+    return widget.findChild(QLabel, "status").text()
+
+
+def test_planes_say_what_the_axis_is(widget, viewer):
+    add_stack(viewer)
+    assert offered(widget, "planes") == [
+        "this plane", "all, as a z-stack", "all, as a time series", "all, one by one (14)", "range",
+    ]  # fmt: skip
+
+
+def test_a_z_stack_becomes_nuclei_in_3d(qtbot, widget, viewer):
+    add_stack(viewer, scale=(0.8, 0.4, 0.4), units=("um",) * 3)
+    choose(widget, planes=VOLUME_PLANES)
+    assert z_step(widget).value() == pytest.approx(0.8)
+    assert z_step(widget).text().endswith("µm")
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    assert labels.data.max() == 3
+    assert [len(np.unique(labels.data[labels.data == n])) for n in (1, 2, 3)] == [1, 1, 1]
+    record = get_record_entries(labels)
+    assert record["volume"]
+    assert record["z_step"] == pytest.approx(2.0)
+    assert len(record["planes_written"]) == 14
+    assert "3 nuclei in 3-D" in status(widget)
+    features = labels.features
+    assert len(features) == 3
+    assert features["sections"].between(6, 10).all()
+    true = 4 / 3 * np.pi * (8 * 0.4) ** 3
+    assert features["volume"].to_numpy() == pytest.approx(true, rel=0.35)
+    assert features["confidence"].gt(0.5).all()
+
+
+def test_sliders_act_in_3d(qtbot, widget, viewer):
+    add_stack(viewer, scale=(2, 1, 1))
+    choose(widget, planes=VOLUME_PLANES)
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    before = int((labels.data > 0).sum())
+    with qtbot.waitSignal(widget.finished, timeout=30_000):
+        move(widget, "threshold", 0.85)
+    settle(qtbot, widget)
+    assert labels_in(viewer) == [labels]
+    assert 0 < int((labels.data > 0).sum()) < before
+    assert labels.data.max() == 3
+    assert get_record_entries(labels)["params"]["threshold"] == 0.85
+    assert len(labels.features) == 3
+
+
+def test_a_step_that_is_typed_becomes_the_scale(qtbot, widget, viewer):
+    image = add_stack(viewer)
+    choose(widget, planes=VOLUME_PLANES)
+    assert z_step(widget).value() == 0
+    z_step(widget).setValue(2.0)
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    assert image.scale[0] == labels.scale[0] == 2
+    assert get_record_entries(labels)["z_step"] == 2
+
+
+def test_a_step_that_nobody_knows_is_estimated(qtbot, widget, viewer, messages):
+    add_stack(viewer)
+    choose(widget, planes=VOLUME_PLANES)
+    click_and_wait(qtbot, widget)
+    assert any("How far apart the slices are is not known" in text for _, text in messages)
+    assert 1.5 < get_record_entries(labels_in(viewer)[0])["z_step"] < 2.6
+
+
+def test_volumes_that_were_corrected_stay(qtbot, widget, viewer, messages):
+    add_stack(viewer, scale=(2, 1, 1))
+    choose(widget, planes=VOLUME_PLANES)
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    labels.data_setitem((np.array([2]), np.array([2]), np.array([2])), 9)
+    click_and_wait(qtbot, widget)
+    assert len(labels_in(viewer)) == 2
+    assert labels.data[2, 2, 2] == 9
+    assert any("stays as it is" in text for _, text in messages)
+
+
+def test_planes_do_not_go_into_a_volume(qtbot, widget, viewer):
+    add_stack(viewer, scale=(2, 1, 1))
+    choose(widget, planes=VOLUME_PLANES)
+    click_and_wait(qtbot, widget)
+    choose(widget, planes=CURRENT_PLANE)
+    click_and_wait(qtbot, widget)
+    volume, planes = labels_in(viewer)
+    assert get_record_entries(volume)["volume"]
+    assert not get_record_entries(planes).get("volume")
+    choose(widget, planes=ALL_PLANES)
+    click_and_wait(qtbot, widget)
+    assert labels_in(viewer) == [volume, planes]
+
+
+def test_time_points_are_volumes_of_their_own(qtbot, widget, viewer):
+    add_stack(viewer, np.stack([ball_stack(), ball_stack()]), "tzyx", scale=(1, 2, 1, 1))
+    choose(widget, planes=VOLUME_PLANES)
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    assert labels.data.max() == 6
+    assert len(labels.features) == 6
+    assert "6 nuclei in 2 volumes" in status(widget)
+
+
+def test_a_time_series_is_linked_when_it_is_segmented(qtbot, widget, viewer):
+    frames = np.stack([ball_stack()[6]] * 3)
+    add_stack(viewer, frames, "tyx")
+    choose(widget, planes=TIME_PLANES)
+    click_and_wait(qtbot, widget)
+    qtbot.waitUntil(lambda: "tracks" in viewer.layers[-1].name, timeout=30_000)
+    settle(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    assert [set(np.unique(plane)) for plane in labels.data] == [{0, 1, 2, 3}] * 3
+
+
+def test_the_settings_of_a_volume_come_back(qtbot, widget, viewer):
+    add_stack(viewer, scale=(2, 1, 1))
+    choose(widget, planes=VOLUME_PLANES)
+    click_and_wait(qtbot, widget)
+    record = get_record_entries(labels_in(viewer)[0])
+    choose(widget, planes=CURRENT_PLANE)
+    widget.use_record(record)
+    assert widget.source_form.value().planes == VOLUME_PLANES
+
+
+def test_an_image_that_is_removed_ends_the_run(qtbot, widget, viewer):
+    image = add_stack(viewer, scale=(2, 1, 1))
+    choose(widget, planes=VOLUME_PLANES)
+    with qtbot.waitSignal(widget.finished, timeout=30_000):
+        widget.segment()
+        viewer.layers.remove(image)
+    assert not labels_in(viewer)
