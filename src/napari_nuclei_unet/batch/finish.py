@@ -9,11 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from ..io.atomic import atomic_write
-from ..io.tables import write_table
+from ..io.tables import with_time_column, write_table
 from ..models.model import shipped_models
 from ..progress import Step, Stop
 from ..provenance.record import Provenance, SourceImage
-from ..tracking.linking import LinkedLabels, ReadPlane, join_steps, number_unlinked, track_steps
+from ..tracking.linking import (
+    LinkedLabels,
+    ReadPlane,
+    TrackOptions,
+    join_steps,
+    number_unlinked,
+    track_steps,
+)
 from .job import ImageJob
 
 
@@ -43,7 +50,10 @@ def describe_result(provenance: Provenance, job: ImageJob) -> Provenance:
 
 
 def link_planes_steps(
-    job: ImageJob, read: ReadPlane, counts: Sequence[int]
+    job: ImageJob,
+    read: ReadPlane,
+    counts: Sequence[int],
+    read_candidates: ReadPlane | None = None,
 ) -> Generator[Step, Stop, LinkedLabels]:
     """Assign ids that are unique over all planes.
 
@@ -54,6 +64,8 @@ def link_planes_steps(
         Returns labels of a plane, 1..n.
     counts : sequence of int
         Number of nuclei in each plane; used if they are not linked.
+    read_candidates : callable, optional
+        Returns candidates of a plane, from which tracks take nuclei that were missed.
     """
     selection, settings = job.selection, job.settings
     if settings.join:
@@ -61,12 +73,14 @@ def link_planes_steps(
         return (yield from join_steps(read, selection.lengths, axis))
     if settings.track:
         axis = selection.lead.index("T")
-        return (yield from track_steps(read, selection.plane_columns, selection.lengths, axis))
+        options = TrackOptions(read_candidates=read_candidates)
+        columns = selection.plane_columns
+        return (yield from track_steps(read, columns, selection.lengths, axis, options))
     return number_unlinked(counts)
 
 
 def write_tracks(job: ImageJob, linked: LinkedLabels) -> None:
     """Write the table of tracks, if nuclei were tracked."""
-    if job.settings.track:
+    if linked.tracks is not None:
         with atomic_write(job.results.tracks) as temporary:
-            write_table(temporary, linked.tracks)
+            write_table(temporary, with_time_column(linked.tracks))

@@ -18,7 +18,7 @@ from ..io.ngff import DEFAULT_NGFF, NgffVersion
 from ..io.ome_zarr import is_labels_store
 from ..io.paths import REFUSED_CHARACTERS, RESERVED_NAMES
 from ..io.readers.ome_zarr import is_zarr
-from ..io.tables import write_table
+from ..io.tables import with_time_column, write_table
 from ..provenance.record import FINGERPRINT_KEY, TABLE_CRC_KEY
 from .geff import GEFF_SUFFIX, write_geff
 from .geojson import NUCLEI_ONLY, OutlineOptions, write_geojson
@@ -126,7 +126,8 @@ def save_with_table(
         _write_csv(rows, result, decimal_comma)
         if result.tracks is not None:
             links = files.enter_context(atomic_write(tracks))
-            write_table(links, result.tracks, decimal_comma=decimal_comma)
+            tracks_table = with_time_column(result.tracks)
+            write_table(links, tracks_table, decimal_comma=decimal_comma)
         record = result.record
         if FINGERPRINT_KEY in record:  # or a run over its folder would compute it again
             record = record | {TABLE_CRC_KEY: file_crc32(rows)}
