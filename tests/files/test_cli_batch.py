@@ -455,13 +455,16 @@ def test_a_nucleus_that_fades_is_looked_for_again_where_its_track_needs_it(tmp_p
     assert record["recovered"] == 1
 
 
-def test_the_film_may_have_one_frame_and_empty_ones(tmp_path, segment):
+def test_a_film_of_one_frame_is_none_and_one_of_empty_frames_is(tmp_path, segment, capsys):
     full = discs((60, 80), [(15, 15), (40, 30), (30, 60)])
-    for name, frames in (("one", [full]), ("some", [full * 0, full, full * 0, full, full * 0])):
-        path = write_tiff(tmp_path / f"{name}.tif", np.stack(frames), "TYX")
-        assert segment(path, "--track", "--overwrite", "--axes", "TYX") == 0
-        rows = rows_of(tmp_path / "out" / f"{name}_tracks.csv")
-        assert {row["track"] for row in rows} == {"1", "2", "3"}
+    film = np.stack([full * 0, full, full * 0, full, full * 0])
+    assert segment(write_zarr(tmp_path / "one.zarr", film[1:2], "TYX"), "--track") == 2
+    told(capsys, "one.zarr", "or one frame only", "leave --track out")
+    assert segment(write_tiff(tmp_path / "some.tif", film, "TYX"), "--track") == 0
+    rows = rows_of(tmp_path / "out" / "some_tracks.csv")
+    assert {row["track"] for row in rows} == {"1", "2", "3"}
+    assert segment(write_tiff(tmp_path / "none.tif", film * 0, "TYX"), "--track") == 0
+    assert not rows_of(tmp_path / "out" / "none_tracks.csv")
 
 
 def test_planes_too_large_to_be_linked_are_refused(tmp_path, segment, capsys):

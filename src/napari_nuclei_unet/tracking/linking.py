@@ -247,8 +247,8 @@ def check_linking(lead: str, join: str | None, follow: bool, volume: bool = Fals
         )
     if follow and "T" not in lead:
         raise UserError(
-            "Nuclei can only be tracked over time, and these planes have no axis T: name the axes "
-            "with `axes`, or leave `track` out."
+            "Nuclei can only be tracked over time, and these planes have no axis T, or one frame "
+            "only: name the axes with `axes`, or leave `track` out."
         )
     if follow and "Z" in lead and not volume:
         raise UserError(
