@@ -13,11 +13,12 @@ from ..io.atomic import atomic_write
 from ..models.model import shipped_models
 from ..progress import Step, Stop
 from ..provenance.record import Provenance, SourceImage
-from ..segmentation.volumes import number_slices
+from ..segmentation.volumes import DEPTH_AXIS, number_slices
 from ..tracking.lineage import TrackScale
 from ..tracking.linking import (
     LinkedLabels,
     ReadPlane,
+    TrackOptions,
     join_steps,
     number_unlinked,
     number_volumes,
@@ -53,7 +54,10 @@ def describe_result(provenance: Provenance, job: ImageJob) -> Provenance:
 
 
 def link_planes_steps(
-    job: ImageJob, read: ReadPlane, counts: Sequence[int]
+    job: ImageJob,
+    read: ReadPlane,
+    counts: Sequence[int],
+    read_candidates: ReadPlane | None = None,
 ) -> Generator[Step, Stop, LinkedLabels]:
     """Assign ids that are unique over all planes.
 
@@ -64,8 +68,12 @@ def link_planes_steps(
         Returns labels of a plane, 1..n.
     counts : sequence of int
         Number of nuclei in each plane; used if they are not linked.
+    read_candidates : callable, optional
+        Returns candidates of a plane, from which tracks take nuclei that were missed.
     """
     selection, settings = job.selection, job.settings
+    if settings.volume and settings.track:
+        return (yield from _track_volumes_steps(job, read))
     if settings.volume:
         return number_volumes(counts, number_slices(selection))
     if settings.join:
@@ -73,8 +81,33 @@ def link_planes_steps(
         return (yield from join_steps(read, selection.lengths, axis))
     if settings.track:
         axis = selection.lead.index("T")
-        return (yield from track_steps(read, selection.plane_columns, selection.lengths, axis))
+        options = TrackOptions(read_candidates=read_candidates)
+        columns = selection.plane_columns
+        return (yield from track_steps(read, columns, selection.lengths, axis, options))
     return number_unlinked(counts)
+
+
+def _track_volumes_steps(job: ImageJob, read: ReadPlane) -> Generator[Step, Stop, LinkedLabels]:
+    """Track nuclei of volumes over time; all slices of a volume get the ids of their nuclei."""
+    selection = job.selection
+    volumes = number_slices(selection)
+    axes = [axis for axis, name in enumerate(selection.lead) if name != DEPTH_AXIS]
+    columns = [dict(selection.plane_columns[numbers[0]]) for numbers in volumes]
+    for column in columns:
+        del column["z"]
+    linked = yield from track_steps(
+        lambda number: np.stack([read(slice_number) for slice_number in volumes[number]]),
+        columns,
+        [selection.lengths[axis] for axis in axes],
+        [selection.lead[axis] for axis in axes].index("T"),
+        TrackOptions(spacing=(job.z_step or 1.0, 1.0, 1.0)),
+    )
+    ids = {
+        number: table
+        for numbers, table in zip(volumes, linked.ids, strict=True)
+        for number in numbers
+    }
+    return replace(linked, ids=[ids[number] for number in range(len(ids))])
 
 
 def write_tracks(job: ImageJob, linked: LinkedLabels) -> None:

@@ -37,6 +37,7 @@ from ..segmentation.volumes import (
     segment_volumes_steps,
 )
 from ..tracking.linking import LinkedLabels
+from .candidates import CandidateStore
 from .finish import describe_result, link_planes_steps, write_tracks
 from .inputs import OME_TIFF_SUFFIXES
 from .job import ImageJob
@@ -64,7 +65,7 @@ def segment_in_memory_steps(
     if last_step.stopped:
         raise UserError(f"{job.path} was stopped before it was finished.")
     counts = [results.counts.get(number, 0) for number in range(len(job.selection.plane_indices))]
-    linked = yield from link_planes_steps(job, results.read, counts)
+    linked = yield from link_planes_steps(job, results.read, counts, results.candidates.read)
     job.check_unchanged()
     results.write(linked)
     return Outcome(len(counts), linked.count, tuple(results.failed))
@@ -97,6 +98,7 @@ class _PlaneResults:
         self.counts: dict[int, int] = {}
         self.packed: dict[int, bytes] = {}
         self.tables: dict[int, pd.DataFrame] = {}
+        self.candidates = CandidateStore(job)
         self.provenances: list[Provenance] = []
         self.failed: list[str] = []
         self.volumes: list[tuple[int, ...]] = []
@@ -121,6 +123,7 @@ class _PlaneResults:
             labels, _ = relabel_sequential(clear_border(result.labels))
             result = dataclasses.replace(result, labels=labels.astype(np.int32, copy=False))
         number = self.numbers[step.plane_index]
+        self.candidates.collect(number, step, result)
         self.counts[number] = result.count
         self.packed[number] = _pack(result.labels)
         self.tables[number] = measure_segmentation(self.job, step.plane_index, result)
@@ -180,7 +183,7 @@ class _PlaneResults:
     def _table(self, linked: LinkedLabels) -> pd.DataFrame:
         """Concatenate the tables of all planes, with the position of each plane."""
         return pd.concat(
-            insert_position(table, self._position(n)).assign(label=linked.ids[n][table["label"]])
+            insert_position(self.candidates.final_table(n, table, linked), self._position(n))
             for n, table in sorted(self.tables.items())
         )
 
@@ -194,6 +197,7 @@ class _PlaneResults:
         described = dataclasses.replace(
             describe_result(first, self.job),
             nuclei=linked.count,
+            recovered=linked.recovered,
             failed=tuple(self.failed),  # such a result does not count as done
             fingerprint=self.job.fingerprint,
         )
@@ -225,8 +229,9 @@ class _LinkedPlanes:
         return map(self._read, self._numbers.values())
 
     def _read(self, number: int) -> NDArray[np.integer]:
-        ids: NDArray[np.integer] = self._linked.ids[number]
-        return ids[self._results.read(number)]
+        ids = self._linked.ids[number]
+        relabelled = ids[self._results.read(number)]
+        return self._results.candidates.overlay(number, relabelled, self._linked)
 
 
 def _pack(labels: NDArray[np.int32]) -> bytes:

@@ -270,7 +270,7 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
             output.out, item.stem, _choose_suffix(selection.label_axes, store)
         )
     settings = resolve_volume(settings, selection, results.is_store)
-    check_linking(selection.lead, settings.join, settings.track)
+    check_linking(selection.lead, settings.join, settings.track, settings.volume)
     if results.is_store:
         selection = _in_ngff_order(selection)
     job = ImageJob(files, item.scene, opened, full, selection, settings, results, stamp)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..io.tables import LINEAGE_SUFFIX, TRACKS_SUFFIX, write_table
+from ..io.tables import LINEAGE_SUFFIX, TRACKS_SUFFIX, with_time_column, write_table
 from ..tracking.lineage import TrackScale, build_lineage_table, measure_tracks
 
 
@@ -19,7 +19,8 @@ def write_tracks_table(
     path: Path, tracks: pd.DataFrame, scale: TrackScale, decimal_comma: bool = False
 ) -> None:
     """Write a row for each nucleus and moment, measured."""
-    write_table(path, measure_tracks(tracks, scale), decimal_comma=decimal_comma)
+    measured = with_time_column(measure_tracks(tracks, scale))
+    write_table(path, measured, decimal_comma=decimal_comma)
 
 
 def write_lineage_table(

@@ -191,6 +191,8 @@ class Provenance:
         Of volumes, the distance between slices in pixels.
     format : {"tiff", "zarr"} or None
     nuclei : int or None
+    recovered : int or None
+        How many of them were found only as their tracks needed them; None: none were looked for.
     failed : tuple of str
         Parts that could not be read, with reasons.
     fingerprint : dict or None
@@ -220,6 +222,7 @@ class Provenance:
     z_step: float | None = None
     format: Literal["tiff", "zarr"] | None = None
     nuclei: int | None = None
+    recovered: int | None = None
     failed: tuple[str, ...] = ()
     fingerprint: dict[str, Any] | None = None
     table_crc: int | None = None
@@ -238,6 +241,8 @@ class Provenance:
             del values["source"]["scene"]  # as in files of the time when it was always the first
         if not self.volume:
             del values["volume"], values["z_step"]
+        if self.recovered is None:
+            del values["recovered"]  # as in files of other runs than of films
         return {"plugin": PLUGIN} | {JSON_KEYS.get(name, name): values[name] for name in values}
 
     @classmethod

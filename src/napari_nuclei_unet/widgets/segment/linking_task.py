@@ -82,6 +82,7 @@ class LinkingChoice:
     letters: str
     is_volume: bool = False
     corrections: LinkCorrections = field(default_factory=LinkCorrections)
+    spacing: tuple[float, ...] | None = None
 
 
 def linking_task_steps(
@@ -89,7 +90,7 @@ def linking_task_steps(
 ) -> Generator[Step, Stop, LinkingTaskOutput]:
     """Compute ids that are consistent across the planes of a stack; runs in the thread."""
     # imports scipy, which would delay the start of napari
-    from ...tracking.linking import join_steps, track_steps
+    from ...tracking.linking import TrackOptions, join_steps, track_steps
 
     lengths = labels.shape[: -3 if choice.is_volume and choice.over_time else -2]
     planes = list(np.ndindex(*lengths))
@@ -99,7 +100,8 @@ def linking_task_steps(
 
     places = [dict(zip(choice.letters.lower(), index, strict=False)) for index in planes]
     if choice.over_time:
-        steps = track_steps(read, places, lengths, choice.axis, choice.corrections)
+        options = TrackOptions(corrections=choice.corrections, spacing=choice.spacing)
+        steps = track_steps(read, places, lengths, choice.axis, options)
     else:
         steps = join_steps(read, lengths, choice.axis)
     yield Step(0, len(planes))
@@ -139,7 +141,12 @@ class LinkingTask(Task):
         letters = axis_letters(names, (layer.ndim - 2, layer.ndim - 1))
         is_volume = layer.ndim > 3 and bool(get_record_entries(layer).get("volume"))
         self._choice = LinkingChoice(
-            axis, over_time, letters, is_volume, get_link_corrections(layer)
+            axis,
+            over_time,
+            letters,
+            is_volume,
+            get_link_corrections(layer),
+            tuple(np.abs(layer.scale[-3:]).tolist()) if is_volume else None,
         )
         self._state, self._revision = state, state.revision
         verb = "Linking" if over_time else "Joining"
