@@ -103,7 +103,7 @@ def test_time_and_depth(qtbot, viewer, widget, bright):
     data = stack_of(3, 4)
     image = viewer.add_image(data, name="tz", scale=(2, 3, 0.5, 0.5), axis_labels=tuple("tzyx"))
     choose(widget, planes="all")
-    assert widget.findChild(QComboBox, "planes").currentText() == "all (12)"
+    assert widget.findChild(QComboBox, "planes").currentText() == "all, one by one"
     click_and_wait(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert labels.data.shape == data.shape
@@ -217,7 +217,7 @@ def test_the_row_is_there_for_stacks_only(viewer, widget):
     assert planes.isVisibleTo(row)
     assert "axis 0 (0-1)" in planes.toolTip()
     viewer.add_image(np.zeros((5, 2, 30, 40)), axis_labels=tuple("tcyx"))
-    assert kind.currentText() == "this one"
+    assert kind.currentText() == "this plane"
 
 
 def test_cancel_keeps_planes_and_continue_does_the_rest(qtbot, viewer, widget, bright):

@@ -20,6 +20,7 @@ from .volume_task import VolumeRequest, VolumeTask
 
 if TYPE_CHECKING:
     from ..session.session import Session
+    from .plane_form import SliceAxis
     from .plane_writer import PlaneWriter
 
 
@@ -36,14 +37,19 @@ class SegmentController(Controller):
     parent : QObject
     writer : PlaneWriter
         Writes planes into labels.
+    session : Session
     """
 
-    def __init__(self, parent: QObject, writer: PlaneWriter) -> None:
+    def __init__(self, parent: QObject, writer: PlaneWriter, session: Session) -> None:
         super().__init__(parent)
-        self._writer = writer
+        self._writer, self._session = writer, session
 
     def segment(
-        self, request: SegmentRequest, planes: list[PlaneIndex] | None, in_memory: bool = False
+        self,
+        request: SegmentRequest,
+        planes: list[PlaneIndex] | None,
+        in_memory: bool = False,
+        slices: SliceAxis | None = None,
     ) -> None:
         """Segment one plane, or planes of its stack.
 
@@ -54,6 +60,8 @@ class SegmentController(Controller):
             None: the plane of the request.
         in_memory : bool, optional
             Whether a small part of a plane of any size is segmented.
+        slices : SliceAxis, optional
+            The planes are slices of volumes along this axis.
 
         Raises
         ------
@@ -63,6 +71,11 @@ class SegmentController(Controller):
         source, writer = request.source, self._writer
         check_offline(source.image)
         MODEL_REGISTRY.renew_stamp(request.model)
+        if planes is not None and slices is not None:
+            check_labels_memory(source.image, source.placement, None)
+            wanted = VolumeRequest(request, tuple(planes), slices.number, slices.step)
+            self.start(VolumeTask(wanted, self._writer, self._session))
+            return
         if is_large(source, writer.limits) and not in_memory:
             self.start(BlockwiseTask(request, planes or [source.plane_index], writer))
             return
@@ -75,20 +88,6 @@ class SegmentController(Controller):
             self.start(PlaneTask(request, writer))
         else:
             self.start(StackTask(StackState(request, planes), writer))
-
-    def segment_volumes(self, wanted: VolumeRequest, session: Session) -> None:
-        """Segment slices as volumes.
-
-        Raises
-        ------
-        UserError
-            If that is impossible.
-        """
-        source = wanted.request.source
-        check_offline(source.image)
-        MODEL_REGISTRY.renew_stamp(wanted.request.model)
-        check_labels_memory(source.image, source.placement, None)
-        self.start(VolumeTask(wanted, self._writer, session))
 
     def resume(self) -> None:
         """Go on where the last run was stopped.

@@ -47,6 +47,21 @@ class StackAxis:
         return f"{self.name} (0-{self.length - 1})"
 
 
+@dataclass(frozen=True)
+class SliceAxis:
+    """The axis along which planes are slices of volumes.
+
+    Attributes
+    ----------
+    number : int
+    step : float or None
+        Distance between slices in pixels, if it is known.
+    """
+
+    number: int
+    step: float | None
+
+
 def axis_name(image: Image, axis: int) -> str:
     """Return the name that the user has given the axis, or its number."""
     name = image.axis_labels[axis]
@@ -148,6 +163,11 @@ class PlaneForm(QObject):
         is_volume |= self.is_time_series and len(self.axes) > 1
         return self.find_depth() if is_volume else None
 
+    def slices(self) -> SliceAxis | None:
+        """Return the axis of slices, whose step is set as the scale of the image; or None."""
+        axis = self.depth_axis
+        return None if axis is None else SliceAxis(axis, self.z_step.apply())
+
     def find_depth(self) -> int | None:
         """Find the axis of slices: that with such a name, else the last that is not time."""
         named = [axis.number for axis in self.axes if axis.name.lower() in DEPTH_AXIS_NAMES]
@@ -192,12 +212,11 @@ class PlaneForm(QObject):
         return chosen
 
     def _kinds(self, _: Any) -> list[tuple[str, str]]:
-        count = math.prod(axis.length for axis in self.axes)
         return [
             ("this plane", CURRENT_PLANE),
             ("all, as a z-stack", VOLUME_PLANES),
             ("all, as a time series", TIME_PLANES),
-            (f"all, one by one ({count:,})", ALL_PLANES),
+            ("all, one by one", ALL_PLANES),
             (PLANE_RANGE, PLANE_RANGE),
         ]
 

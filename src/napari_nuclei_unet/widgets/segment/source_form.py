@@ -264,8 +264,6 @@ class SourceForm(QObject):
         inside = [(f"inside '{layer.name}'", layer) for layer in shapes]
         return [(WHOLE_IMAGE, WHOLE_IMAGE), (VISIBLE_REGION, VISIBLE_REGION), *inside]
 
-    # changes in the viewer
-
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)
         self._refresh()
@@ -346,6 +344,6 @@ class SourceForm(QObject):
         if form is not None:
             image = self.image.value
             has_choice = image is not None and (image.ndim > 2 or image.rgb)
-            form.setRowVisible(self._channel_row, has_choice)
-            form.setRowVisible(self.planes.row, bool(self.planes.axes))
+            for row, shown in ((self._channel_row, has_choice), (self.planes.row, self.planes.axes)):
+                form.setRowVisible(row, bool(shown))
             form.setRowVisible(self.level.native, image is not None and image.multiscale)

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from ...limits import DEFAULT_LIMITS, Limits
 from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
-from ..common.controller import RunState
+from ..common.controller import RunState, Task
 from ..common.controls import create_section
 from ..common.dock_button import DockButton
 from ..common.notify import report_user_errors
@@ -48,7 +48,7 @@ from .settings import read_settings, use_record, use_settings
 from .source_form import SourceForm
 from .summary import summarize_plane
 from .tuning_panel import TuningPanel
-from .volume_task import RetuneVolumeTask, VolumeRequest
+from .volume_tuning import VolumeTuning
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -94,14 +94,16 @@ class SegmentWidget(QWidget):
         self._restoring = True  # while the form is set as a whole, nothing is retuned
         self._queues = QueueWatch()
         self._links_afterwards = False
-        self._next_task: RetuneVolumeTask | None = None
         self._params_at_start: SegmentParams | None = None  # None: none of the labels on view
         self._build()
         self._writer = PlaneWriter(
             napari_viewer, self._session, self._display_options, self._watch_queue
         )
-        self.controller = SegmentController(self, self._writer)
+        self.controller = SegmentController(self, self._writer, self._session)
         self.retuner = Retuner(self, self._session.predictions, self._find_retuned)
+        self._volume_tuning = VolumeTuning(
+            self, self._current_plane, self._writer, self._request, self._start_task
+        )
         self._watch()
         self._show_thresholds()
         self._restoring = False
@@ -113,8 +115,6 @@ class SegmentWidget(QWidget):
         super().showEvent(event)
         QTimer.singleShot(0, start_warm_up)
 
-    # layout
-
     def _build(self) -> None:
         self.source_form = SourceForm(self._viewer)
         self.brightness_form = BrightnessForm()
@@ -125,6 +125,7 @@ class SegmentWidget(QWidget):
         self._status_panel = StatusPanel()
         self._display_options = DisplayOptions(self._viewer, self.source_form)
         self._linking_panel = LinkingPanel(self._viewer, self.source_form)
+        self._project_panel = ProjectPanel(self._viewer)
         self._reproduce_panel = ReproducePanel(
             self._viewer, self.source_form, partial(use_record, self), self._current_plane
         )
@@ -136,8 +137,6 @@ class SegmentWidget(QWidget):
         self.model_form.fill(top)
         layout.addWidget(RestoreBar(self._viewer))
         layout.addLayout(top)
-        project_panel = ProjectPanel(self._viewer)
-        project_panel.message.connect(self._status_panel.show_message)
         settings = self.params_form.container(*SEGMENT_SETTINGS)
         for part in (
             self._tuning_panel,
@@ -147,11 +146,9 @@ class SegmentWidget(QWidget):
             DockButton(self._viewer, "Review nuclei", "Correct, measure, save …", REVIEW_HINT),
             self._linking_panel,
             self._reproduce_panel,
-            project_panel,
+            self._project_panel,
         ):
             layout.addWidget(part)
-
-    # signals
 
     def _watch(self) -> None:
         panel, controller = self._status_panel, self.controller
@@ -164,7 +161,7 @@ class SegmentWidget(QWidget):
         controller.notice.connect(show_warning)
         controller.message.connect(panel.show_message)
         controller.finished.connect(self._on_finished)
-        for part in (self._linking_panel, self._reproduce_panel, self.retuner):
+        for part in (self._linking_panel, self._reproduce_panel, self._project_panel, self.retuner):
             part.message.connect(panel.show_message)
         self._linking_panel.requested.connect(self._link)
         self._tuning_panel.reset_requested.connect(self._show_thresholds)
@@ -204,7 +201,7 @@ class SegmentWidget(QWidget):
     @property
     def is_settled(self) -> bool:
         """Whether nothing is at work, so that labels and their table are as they will be."""
-        is_waiting = self.retuner.is_busy or self._next_task is not None
+        is_waiting = self.retuner.is_busy or self._volume_tuning.is_waiting
         return self.controller.is_idle and not is_waiting and self._queues.is_empty
 
     def use_model_file(self, path: str | Path) -> None:
@@ -246,8 +243,7 @@ class SegmentWidget(QWidget):
         planes = self._current_plane.planes()
         if planes and self.controller.is_idle:
             request, predictions = self._request(planes[-1].source), self._session.predictions
-            task = RetuneTask(request, planes, predictions, self._writer)
-            self._start(lambda: self.controller.start(task))
+            self._start_task(RetuneTask(request, planes, predictions, self._writer))
 
     def resume(self, *_: object) -> None:
         """Segment the planes that are left, as a click on Continue does."""
@@ -258,27 +254,22 @@ class SegmentWidget(QWidget):
         """End a run, as a click on Cancel does."""
         self.controller.end()
 
-    # runs
-
     def _begin(self, region: Any) -> None:
         with report_user_errors(show_warning):
-            source, planes = self.source_form.source(region), None
-            if region != VISIBLE_REGION:
-                planes = self.source_form.planes.plane_indices(source.plane_index)
+            source, form = self.source_form.source(region), self.source_form.planes
+            is_part = region == VISIBLE_REGION
+            planes = None if is_part else form.plane_indices(source.plane_index)
+            slices = None if planes is None else form.slices()
+            self._links_afterwards = planes is not None and form.is_time_series
             request = self._request(source)
-            self._links_afterwards = planes is not None and self.source_form.planes.is_time_series
-            depth = None if planes is None else self.source_form.planes.depth_axis
-            if planes is None or depth is None:
-                in_memory = region == VISIBLE_REGION
-                self._start(lambda: self.controller.segment(request, planes, in_memory))
-                return
-            step = self.source_form.planes.z_step.apply()
-            wanted = VolumeRequest(request, tuple(planes), depth, step)
-            self._start(lambda: self.controller.segment_volumes(wanted, self._session))
+            self._start(lambda: self.controller.segment(request, planes, is_part, slices))
 
     def _link(self, over_time: bool) -> None:
         self._note_params()
         self._start(lambda: self.controller.start(self._linking_panel.create_task(over_time)))
+
+    def _start_task(self, task: Task) -> None:
+        self._start(lambda: self.controller.start(task))
 
     def _start(self, start: Callable[[], None]) -> None:
         """Start a task, if none is running."""
@@ -317,30 +308,19 @@ class SegmentWidget(QWidget):
             self.retuner.request()
         self._check_settled()
 
-    # live tuning
-
     def _on_setting(self, name: str) -> None:
         if self.controller.is_idle and not self._restoring and name in THRESHOLD_NAMES:
             self.retuner.request()
 
     def _find_retuned(self) -> tuple[PlaneResult, SegmentParams] | None:
         """Find the plane on view, or say why it cannot be retuned; a volume becomes a task."""
-        if (volume := self._current_plane.volume_result()) is not None:
-            request = self._request(volume.sources[0])
-            self._next_task = RetuneVolumeTask(request, volume, self._writer)
-            QTimer.singleShot(0, self._start_next)  # the retuner, which has called, is stopped
+        if self._volume_tuning.request():
             return None
         if (result := self._current_plane.plane_result()) is not None:
             return result, self.params_form.value()
         if self.source_form.image.value is not None:
             self._status_panel.show_message(self._current_plane.explain_missing())
         return None
-
-    def _start_next(self) -> None:
-        if (task := self._next_task) is not None:
-            self._next_task = None
-            self._start(lambda: self.controller.start(task))
-            self._check_settled()
 
     def _on_retuned(self, result: PlaneResult, retuned: RetunedPlane) -> None:
         with report_user_errors(self._status_panel.show_message):
