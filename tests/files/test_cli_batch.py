@@ -422,17 +422,48 @@ def test_tracked_nuclei_keep_their_id_and_make_a_table(tmp_path, segment, kind):
     assert labels[2, 15, 21] == labels[0, 15, 15]
     assert labels.max() == 3
     rows = rows_of(tmp_path / "out" / "a_tracks.csv")
-    assert list(rows[0]) == ["track", "t", "y", "x", "parent"]
+    assert list(rows[0])[:5] == ["track", "time", "y", "x", "parent"]
+    lineages = rows_of(tmp_path / "out" / "a_lineage.csv")
+    assert {row["track"] for row in lineages} == {row["track"] for row in rows}
     assert len(rows) == 11
     for row in rows:
-        assert labels[int(row["t"]), round(float(row["y"])), round(float(row["x"]))] == int(
+        assert labels[int(row["time"]), round(float(row["y"])), round(float(row["x"]))] == int(
             row["track"]
         )
     assert {row["parent"] for row in rows} == {"0"}
     nuclei = rows_of(tmp_path / "out" / "a_nuclei.csv")
     assert sorted((r["t"], r["label"]) for r in nuclei) == sorted(
-        (r["t"], r["track"]) for r in rows
+        (r["time"], r["track"]) for r in rows
     )
+
+
+def test_a_nucleus_that_fades_is_looked_for_again_where_its_track_needs_it(tmp_path, segment):
+    film = np.stack([discs((60, 80), [(15, 15), (40, 30), (30, 60)]) for _ in range(4)])
+    dim = film[2, 25:55, 20:40]
+    dim[:] = dim.min() + (dim - dim.min()) * 0.4
+    path = write_tiff(tmp_path / "a.tif", film, "TYX")
+    assert segment(path) == 0
+    assert len(rows_of(tmp_path / "out" / "a_nuclei.csv")) == 11
+    assert segment(path, "--track", "--overwrite") == 0
+    labels = tifffile.imread(tmp_path / "out" / "a_labels.ome.tif")
+    assert len({int(plane[40, 30]) for plane in labels}) == 1
+    assert len(np.unique(labels)) == 4
+    rows = rows_of(tmp_path / "out" / "a_nuclei.csv")
+    assert sorted((row["t"], row["label"]) for row in rows) == sorted(
+        (row["time"], row["track"]) for row in rows_of(tmp_path / "out" / "a_tracks.csv")
+    )
+    assert len(rows) == 12
+    record = read_record(tmp_path / "out" / "a_labels.ome.tif")
+    assert record["recovered"] == 1
+
+
+def test_the_film_may_have_one_frame_and_empty_ones(tmp_path, segment):
+    full = discs((60, 80), [(15, 15), (40, 30), (30, 60)])
+    for name, frames in (("one", [full]), ("some", [full * 0, full, full * 0, full, full * 0])):
+        path = write_tiff(tmp_path / f"{name}.tif", np.stack(frames), "TYX")
+        assert segment(path, "--track", "--overwrite", "--axes", "TYX") == 0
+        rows = rows_of(tmp_path / "out" / f"{name}_tracks.csv")
+        assert {row["track"] for row in rows} == {"1", "2", "3"}
 
 
 def test_planes_too_large_to_be_linked_are_refused(tmp_path, segment, capsys):

@@ -92,7 +92,7 @@ def test_tracks_come_back_beside_their_labels(tmp_path, kind):
     else:
         save(tmp_path / "cells_tracks.geff", result)
     tracks = read_result(tmp_path / "cells_labels.ome.tif").tracks
-    pd.testing.assert_frame_equal(tracks, family())
+    pd.testing.assert_frame_equal(tracks, family().rename(columns={"t": "time"}))
 
 
 def test_a_graph_of_another_program_has_tracks(tmp_path):
@@ -110,7 +110,7 @@ def test_a_graph_of_another_program_has_tracks(tmp_path):
     save(tmp_path / "cells_labels.ome.tif", tracked())
     tracks = read_result(tmp_path / "cells_labels.ome.tif").tracks
     assert len(tracks) == 7
-    places = {(r.t, r.y, r.x): (r.track, r.parent) for r in tracks.itertuples()}
+    places = {(r.time, r.y, r.x): (r.track, r.parent) for r in tracks.itertuples()}
     mother = places[0, 5.0, 5.0][0]
     assert places[1, 5.0, 6.0] == (mother, 0)
     assert {places[2, 4.0, 4.0][1], places[3, 4.0, 3.0][1], places[2, 8.0, 8.0][1]} == {mother}
@@ -177,7 +177,7 @@ def test_other_graphs_get_a_sentence(tmp_path):
     with pytest.raises(UserError, match="is no GEFF that can be read"):
         read_result(tmp_path / "cells_labels.ome.tif")
     (tmp_path / "cells_tracks.csv").write_text("track,frame,y,x\r\n1,2,3,4\r\n")
-    with pytest.raises(UserError, match="has no column t and no column parent"):
+    with pytest.raises(UserError, match="has no column time and no column parent"):
         read_result(tmp_path / "cells_labels.ome.tif")
     (tmp_path / "cells_tracks.csv").write_text("ID,FRAME\r\n1,2\r\n")  # of another program
     assert read_result(tmp_path / "cells_labels.ome.tif").tracks is None

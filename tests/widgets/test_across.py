@@ -80,7 +80,7 @@ def test_tracks_are_saved_with_their_labels(qtbot, viewer, widget, labels, tmp_p
         review.save(tmp_path / "a_labels.ome.tif")
     saved = read_result(tmp_path / "a_labels.ome.tif")
     (tracks,) = tracks_in(viewer)
-    np.testing.assert_allclose(saved.tracks[["track", "t", "y", "x"]], tracks.data, rtol=1e-8)
+    np.testing.assert_allclose(saved.tracks[["track", "time", "y", "x"]], tracks.data, rtol=1e-8)
     slide(qtbot, widget, 0.8)  # ids are new
     with qtbot.waitSignal(review.finished, timeout=60_000):
         review.save(tmp_path / "b_labels.ome.tif")

@@ -204,9 +204,9 @@ def test_films_are_saved_with_lineages_and_go_on(qtbot, viewer, review, labels, 
     assert lineages.loc[daughter, ["parent", "generation"]].tolist() == [mother, 1]
     assert lineages.loc[mother, "mean_speed_um_per_min"] == pytest.approx(0.5)
     rows = pd.read_csv(tmp_path / "cells_tracks.csv")
-    assert {"track", "t", "y", "x", "parent", "generation", "speed", "is_division"} <= set(rows)
+    assert {"track", "time", "y", "x", "parent", "generation", "speed", "is_division"} <= set(rows)
     result = read_result(tmp_path / "cells_labels.ome.tif")
-    assert list(result.tracks) == ["track", "parent", "t", "y", "x"]
+    assert list(result.tracks) == ["track", "parent", "time", "y", "x"]
 
 
 def test_a_film_that_is_opened_again_goes_on(qtbot, viewer, widget, review, labels, tmp_path):

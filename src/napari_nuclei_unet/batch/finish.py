@@ -14,7 +14,14 @@ from ..models.model import shipped_models
 from ..progress import Step, Stop
 from ..provenance.record import Provenance, SourceImage
 from ..tracking.lineage import TrackScale
-from ..tracking.linking import LinkedLabels, ReadPlane, join_steps, number_unlinked, track_steps
+from ..tracking.linking import (
+    LinkedLabels,
+    ReadPlane,
+    TrackOptions,
+    join_steps,
+    number_unlinked,
+    track_steps,
+)
 from .job import ImageJob
 
 
@@ -44,7 +51,10 @@ def describe_result(provenance: Provenance, job: ImageJob) -> Provenance:
 
 
 def link_planes_steps(
-    job: ImageJob, read: ReadPlane, counts: Sequence[int]
+    job: ImageJob,
+    read: ReadPlane,
+    counts: Sequence[int],
+    read_candidates: ReadPlane | None = None,
 ) -> Generator[Step, Stop, LinkedLabels]:
     """Assign ids that are unique over all planes.
 
@@ -55,6 +65,8 @@ def link_planes_steps(
         Returns labels of a plane, 1..n.
     counts : sequence of int
         Number of nuclei in each plane; used if they are not linked.
+    read_candidates : callable, optional
+        Returns candidates of a plane, from which tracks take nuclei that were missed.
     """
     selection, settings = job.selection, job.settings
     if settings.join:
@@ -62,7 +74,9 @@ def link_planes_steps(
         return (yield from join_steps(read, selection.lengths, axis))
     if settings.track:
         axis = selection.lead.index("T")
-        return (yield from track_steps(read, selection.plane_columns, selection.lengths, axis))
+        options = TrackOptions(read_candidates=read_candidates)
+        columns = selection.plane_columns
+        return (yield from track_steps(read, columns, selection.lengths, axis, options))
     return number_unlinked(counts)
 
 

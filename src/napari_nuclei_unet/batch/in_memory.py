@@ -30,6 +30,7 @@ from ..segmentation.normalization import check_plane
 from ..segmentation.segment import Segmentation
 from ..segmentation.stack import PlaneStep, SegmentedPlaneStep, segment_planes_steps
 from ..tracking.linking import LinkedLabels
+from .candidates import CandidateStore
 from .finish import describe_result, link_planes_steps, write_tracks
 from .inputs import OME_TIFF_SUFFIXES
 from .job import ImageJob
@@ -67,7 +68,7 @@ def segment_in_memory_steps(
     if last_step.stopped:
         raise UserError(f"{job.path} was stopped before it was finished.")
     counts = [results.counts.get(number, 0) for number in range(len(job.selection.plane_indices))]
-    linked = yield from link_planes_steps(job, results.read, counts)
+    linked = yield from link_planes_steps(job, results.read, counts, results.candidates.read)
     job.check_unchanged()
     results.write(linked)
     return Outcome(len(counts), linked.count, tuple(results.failed))
@@ -82,6 +83,7 @@ class _PlaneResults:
         self.counts: dict[int, int] = {}
         self.packed: dict[int, bytes] = {}
         self.tables: dict[int, pd.DataFrame] = {}
+        self.candidates = CandidateStore(job)
         self.provenances: list[Provenance] = []
         self.failed: list[str] = []
 
@@ -103,6 +105,7 @@ class _PlaneResults:
             labels, _ = relabel_sequential(clear_border(result.labels))
             result = dataclasses.replace(result, labels=labels.astype(np.int32, copy=False))
         number = self.numbers[step.plane_index]
+        self.candidates.collect(number, step, result)
         self.counts[number] = result.count
         self.packed[number] = zlib.compress(result.labels.tobytes(), 1)
         self.tables[number] = measure_segmentation(self.job, step.plane_index, result)
@@ -144,7 +147,7 @@ class _PlaneResults:
         """Concatenate the tables of all planes, with the position of each plane."""
         positions = self.job.selection.plane_columns
         return pd.concat(
-            insert_position(table, positions[n]).assign(label=linked.ids[n][table["label"]])
+            insert_position(self.candidates.final_table(n, table, linked), positions[n])
             for n, table in sorted(self.tables.items())
         )
 
@@ -153,6 +156,7 @@ class _PlaneResults:
         described = dataclasses.replace(
             describe_result(first, self.job),
             nuclei=linked.count,
+            recovered=linked.recovered,
             failed=tuple(self.failed),  # such a result does not count as done
             fingerprint=self.job.fingerprint,
         )
@@ -184,8 +188,9 @@ class _LinkedPlanes:
         return map(self._read, self._numbers.values())
 
     def _read(self, number: int) -> NDArray[np.integer]:
-        ids: NDArray[np.integer] = self._linked.ids[number]
-        return ids[self._results.read(number)]
+        ids = self._linked.ids[number]
+        relabelled = ids[self._results.read(number)]
+        return self._results.candidates.overlay(number, relabelled, self._linked)
 
 
 def _enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic]) -> Segmentation:

@@ -11,7 +11,7 @@ from ..io.tables import find_dialect, read_table
 NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})
 # Of UTF-8, read as Latin-1: spreadsheets begin a file with it.
 BOM = "\xef\xbb\xbf"
-TRACKS_COLUMNS = frozenset({"track", "t", "parent"})
+TRACKS_COLUMNS = frozenset({"track", "parent", "y", "x"})
 LINEAGE_COLUMNS = frozenset({"track", "parent", "lineage"})
 
 

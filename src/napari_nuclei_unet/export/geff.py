@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..io.tables import TIME_COLUMN
 from ..tracking.graph import TrackGraph, build_track_graph, number_tracks
 from ..tracking.lineage import TrackScale, measure_tracks
 from .result import Result
@@ -76,14 +77,15 @@ def write_geff(path: Path, result: Result) -> None:
 
 
 def _node_properties(graph: TrackGraph, result: Result) -> dict[str, NDArray[Any]]:
-    nodes = graph.nodes
     scale = TrackScale.of(result.axes, result.spacing, result.units)
     known = {"track", "parent", LINEAGE, "frame"}  # or named as GEFF has them
-    measured = measure_tracks(nodes, scale)
+    nodes = graph.nodes.rename(columns={TIME_COLUMN: "t"})  # the name of the axis
+    measured = measure_tracks(graph.nodes, scale).rename(columns={TIME_COLUMN: "t"})
     own = {name: measured[name].to_numpy() for name in measured if name not in known}
     track = nodes["track"].to_numpy(np.int64)
     own |= {SEGMENTATION: track, TRACKLET: track, LINEAGE: graph.lineages}
-    keys = [name for name in (*result.lead, "label") if name in result.table]
+    lead = [name for name in result.lead if name != "z" or not result.record.get("volume")]
+    keys = [name for name in (*lead, "label") if name in result.table]
     if "label" not in keys:
         return own
     rows = nodes.rename(columns={"track": "label"})[keys]
@@ -126,12 +128,12 @@ def read_geff(path: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     path : str or Path
-        Its nodes have a time, ``y`` and ``x``.
+        Its nodes have a time, ``t`` or ``time``, and ``y`` and ``x``.
 
     Returns
     -------
     pandas.DataFrame
-        As that of ``<name>_tracks.csv``: ``track``, other axes, ``t``, ``y``, ``x``, ``parent``.
+        As that of ``<name>_tracks.csv``: ``track``, other axes, ``time``, ``y``, ``x``, ``parent``.
 
     Raises
     ------
@@ -147,12 +149,15 @@ def read_geff(path: str | Path) -> pd.DataFrame:
         raise UserError(f"{path} is no GEFF that can be read: {error}.") from error
     names = [axis.name for axis in read["metadata"].axes or []]
     properties = {name: read["node_props"][name]["values"] for name in names}
-    if missing := {"t", "y", "x"} - set(names):
-        raise UserError(f"{path} has no axis {min(missing)}: its nodes need t, y and x.")
+    properties = {TIME_COLUMN if name == "t" else name: properties[name] for name in names}
+    names = list(properties)
+    if missing := {TIME_COLUMN, "y", "x"} - set(names):
+        raise UserError(f"{path} has no axis {min(missing)}: its nodes need time (or t), y and x.")
     labels = read["node_props"].get(SEGMENTATION)
     track = number_tracks(read["node_ids"], read["edge_ids"], labels and labels["values"])
     table = pd.DataFrame({**properties, "track": track.tracks, "parent": track.parents})
-    others = [name for name in names if name not in ("t", "y", "x")]
-    table["t"] = table["t"].astype(np.int64)
-    ordered = table[["track", *others, "t", "y", "x", "parent"]]
-    return ordered.sort_values(["track", "t"], ignore_index=True)
+    others = [name for name in names if name not in (TIME_COLUMN, "z", "y", "x")]
+    table[TIME_COLUMN] = table[TIME_COLUMN].astype(np.int64)
+    places = [name for name in ("z", "y", "x") if name in names]
+    ordered = table[["track", *others, TIME_COLUMN, *places, "parent"]]
+    return ordered.sort_values(["track", TIME_COLUMN], ignore_index=True)

@@ -20,7 +20,7 @@ from ..io.atomic import atomic_write
 from ..io.labels import LABELS_SUFFIX, MIN_BIGTIFF_BYTES
 from ..io.locks import write_lock
 from ..io.paths import sanitize_name
-from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX, write_table
+from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX, with_time_column, write_table
 from ..provenance.project import Project, SavedImage, SavedLabels, SavedTracks, read_project
 from ..provenance.project_paths import ProjectFile, project_folder, with_project_suffix
 from .ome_tiff import write_ome_tiff
@@ -150,7 +150,9 @@ class _ProjectFolder:
     ) -> ProjectFile:
         """Write tracks beside their labels."""
         stem = beside.name.removesuffix(LABELS_SUFFIX) if beside else self._stem(tracks.name)
-        return self._write(stem + TRACKS_SUFFIX, partial(write_table, table=table))
+        return self._write(
+            stem + TRACKS_SUFFIX, partial(write_table, table=with_time_column(table))
+        )
 
     def write_image(self, name: str, pixels: NDArray[Any]) -> ProjectFile:
         """Write an image that is in no file."""

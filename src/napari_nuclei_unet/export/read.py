@@ -18,7 +18,14 @@ from ..io.lazy_images import image_stem
 from ..io.ome_zarr import LabelsStore
 from ..io.open import open_lazily
 from ..io.readers.ome_zarr import is_zarr
-from ..io.tables import CLASS_SUFFIX, TABLE_SUFFIX, TRACKS_SUFFIX, read_saved_table
+from ..io.tables import (
+    CLASS_SUFFIX,
+    TABLE_SUFFIX,
+    TIME_COLUMN,
+    TRACKS_SUFFIX,
+    read_saved_table,
+    with_time_column,
+)
 from ..labels.intensities import is_intensity_column
 from ..labels.regionprops import BORDER_COLUMN, measure
 from ..provenance.record import Provenance
@@ -27,7 +34,7 @@ from .geff import GEFF_SUFFIX, is_geff_installed, read_geff
 from .result import Result
 
 # Columns by which a table is one of tracks.
-NEEDED_OF_TRACKS = ("track", "t", "y", "x", "parent")
+NEEDED_OF_TRACKS = ("track", TIME_COLUMN, "y", "x", "parent")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,11 +113,10 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
     if not path.is_file():
         graph = path.with_suffix(GEFF_SUFFIX)
         return read_geff(graph) if graph.is_dir() and is_geff_installed() else None
-    tracks = read_saved_table(path)
+    tracks = with_time_column(read_saved_table(path))
     if not {"track", "parent"} & set(tracks):
         return None  # of another program
-    missing = [name for name in NEEDED_OF_TRACKS if name not in tracks]
-    if missing and not (missing == ["t"] and "time" in tracks):
+    if missing := [name for name in NEEDED_OF_TRACKS if name not in tracks]:
         raise UserError(
             f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
             "back, or move it away."

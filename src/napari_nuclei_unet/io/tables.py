@@ -23,6 +23,8 @@ DECIMAL_COMMA = {"sep": ";", "decimal": ","}
 SPREADSHEET_ENCODING = "utf-8-sig"
 # What Excel writes in Western languages, unless it is asked for UTF-8.
 WESTERN_ENCODING = "cp1252"
+# Of tables of tracks, that of the frame; before it had the letter of its axis.
+TIME_COLUMN, OLD_TIME_COLUMN = "time", "t"
 # Rows of a table that are converted at a time.
 CONVERTED_ROWS = 100_000
 
@@ -124,6 +126,13 @@ def rewrite_with_decimal_comma(path: Path) -> None:
     ):
         for number, part in enumerate(parts):
             write_table(out, part, header=number == 0, decimal_comma=True)
+
+
+def with_time_column(tracks: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of tracks whose column of frames is called ``time``, also if it was ``t``."""
+    if TIME_COLUMN in tracks:
+        return tracks
+    return tracks.rename(columns={OLD_TIME_COLUMN: TIME_COLUMN})
 
 
 def insert_position(table: pd.DataFrame, position: dict[str, int]) -> pd.DataFrame:

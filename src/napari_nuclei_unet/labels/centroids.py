@@ -1,7 +1,8 @@
-"""Centroids, areas and bounding boxes of the nuclei of a labelled plane, found block by block."""
+"""Centroids, areas and bounding boxes of the nuclei of a plane or volume, found block by block."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +19,16 @@ SCAN_BLOCK_SIZE = 1024
 
 @dataclass(frozen=True, eq=False)
 class Nuclei:
-    """Positions of the nuclei of a plane; each array has one row per nucleus.
+    """Positions of the nuclei of a plane or volume of d axes; each array has one row per nucleus.
 
     Attributes
     ----------
     ids : ndarray, shape (n,), integer
     areas : ndarray, shape (n,)
-        In pixels.
-    centres : ndarray, shape (n, 2)
-        Centroids, (y, x) in pixels.
-    low, high : ndarray, shape (n, 2)
+        In pixels; of volumes the voxels.
+    centres : ndarray, shape (n, d)
+        Centroids, (y, x) or (z, y, x), in pixels.
+    low, high : ndarray, shape (n, d)
         Bounding boxes: the first pixel, and the one after the last.
     """
 
@@ -42,8 +43,9 @@ class Nuclei:
 
     @property
     def diameter(self) -> float:
-        """Median diameter in pixels; 0 without nuclei."""
-        return float(np.median(np.sqrt(4 / np.pi * self.areas))) if len(self) else 0.0
+        """Median diameter in pixels of circles, or of spheres; 0 without nuclei."""
+        diameters = diameters_of_sizes(self.areas, self.centres.shape[1])
+        return float(np.median(diameters)) if len(self) else 0.0
 
     def in_box(self, box: Box) -> NDArray[np.bool_]:
         """Return which nuclei have their centre in a box."""
@@ -69,12 +71,30 @@ def _within(low: NDArray[Any], high: NDArray[Any], box: Box) -> NDArray[np.bool_
     return np.asarray(((low >= start) & (high <= stop)).all(axis=1))
 
 
-def locate_nuclei(labels: ArrayLike) -> Nuclei:
-    """Find the nuclei of a labelled plane, block by block.
+def diameters_of_sizes(sizes: NDArray[Any], ndim: int) -> NDArray[np.float64]:
+    """Return the diameters of circles of these areas, or of spheres of these volumes.
 
     Parameters
     ----------
-    labels : array-like, shape (Y, X), integer
+    sizes : ndarray
+        In pixels or voxels, or of any other unit.
+    ndim : int
+        2 or 3.
+
+    Returns
+    -------
+    ndarray of the same shape
+    """
+    unit = np.pi / 4 if ndim == 2 else np.pi / 6
+    return np.asarray((np.asarray(sizes, np.float64) / unit) ** (1 / ndim))
+
+
+def locate_nuclei(labels: ArrayLike) -> Nuclei:
+    """Find the nuclei of a labelled plane or volume, block by block.
+
+    Parameters
+    ----------
+    labels : array-like, shape (..., Y, X), integer
         0 is background, else the id of a nucleus.
 
     Returns
@@ -87,15 +107,19 @@ def locate_nuclei(labels: ArrayLike) -> Nuclei:
     UserError
         If an id is negative.
     """
-    blocks = [
-        _measure_block(np.asarray(labels[box]), box)
-        for box in split_into_squares(labels.shape, SCAN_BLOCK_SIZE)
-    ]
+    blocks = [_measure_block(np.asarray(labels[box]), box) for box in _split_blocks(labels.shape)]
     ids, areas, sums, low, high = _merge_rows(*map(np.concatenate, zip(*blocks, strict=True)))
     return Nuclei(ids, areas, sums / areas[:, None], low, high)
 
 
-def _measure_block(part: NDArray[np.integer], box: Box) -> tuple[NDArray[Any], ...]:
+def _split_blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Split an array into blocks of one plane."""
+    for at in np.ndindex(*shape[:-2]):
+        for square in split_into_squares(shape[-2:], SCAN_BLOCK_SIZE):
+            yield *(slice(n, n + 1) for n in at), *square
+
+
+def _measure_block(part: NDArray[np.integer], box: tuple[slice, ...]) -> tuple[NDArray[Any], ...]:
     """Measure the nuclei of a block, in pixels of the plane."""
     check_not_negative(part)
     positions = np.argwhere(part) + [extent.start for extent in box]
@@ -113,7 +137,8 @@ def _merge_rows(
     """Merge the rows of one id: add areas and positions, and enclose first and last pixels."""
     row, ids = relabel_sequential(ids)
     n = ids.size
-    lowest, highest = np.full((n, 2), 2**62), np.zeros((n, 2), np.int64)
+    shape = n, low.shape[1]
+    lowest, highest = np.full(shape, 2**62), np.zeros(shape, np.int64)
     np.minimum.at(lowest, row, low)
     np.maximum.at(highest, row, high)
     area, *total = (np.bincount(row, values, n) for values in (areas, *sums.T))

@@ -187,6 +187,8 @@ class Provenance:
         Number of the axis of labels along which they were joined or tracked in the window.
     format : {"tiff", "zarr"} or None
     nuclei : int or None
+    recovered : int or None
+        How many of them were found only as their tracks needed them; None: none were looked for.
     failed : tuple of str
         Parts that could not be read, with reasons.
     fingerprint : dict or None
@@ -214,6 +216,7 @@ class Provenance:
     along: int | None = None
     format: Literal["tiff", "zarr"] | None = None
     nuclei: int | None = None
+    recovered: int | None = None
     failed: tuple[str, ...] = ()
     fingerprint: dict[str, Any] | None = None
     table_crc: int | None = None
@@ -230,6 +233,8 @@ class Provenance:
         values = _adapter().dump_python(self, mode="json")
         if self.source is not None and self.source.scene is None:
             del values["source"]["scene"]  # as in files of the time when it was always the first
+        if self.recovered is None:
+            del values["recovered"]  # as in files of other runs than of films
         return {"plugin": PLUGIN} | {JSON_KEYS.get(name, name): values[name] for name in values}
 
     @classmethod

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..io.tables import TIME_COLUMN, with_time_column
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +42,12 @@ def build_track_graph(tracks: pd.DataFrame) -> TrackGraph:
     UserError
         If a track is twice in one frame, or a mother is not before her daughter.
     """
-    nodes = tracks.sort_values(["track", "t"], ignore_index=True)
+    tracks = with_time_column(tracks)
+    nodes = tracks.sort_values(["track", TIME_COLUMN], ignore_index=True)
     track = nodes["track"].to_numpy(np.int64)
-    if nodes.duplicated(["track", "t"]).any():
-        twice = int(track[nodes.duplicated(["track", "t"])][0])
+    is_twice = nodes.duplicated(["track", TIME_COLUMN])
+    if is_twice.any():
+        twice = int(track[is_twice][0])
         raise UserError(f"The track {twice} is twice in one frame: mend the table of tracks.")
     is_first = np.append(True, track[1:] != track[:-1])[: len(track)]
     firsts = np.flatnonzero(is_first)
@@ -58,7 +61,7 @@ def build_track_graph(tracks: pd.DataFrame) -> TrackGraph:
     births = [
         (last_row[mother_of[t]], row) for row in firsts if (t := int(track[row])) in mother_of
     ]
-    time = nodes["t"].to_numpy()
+    time = nodes[TIME_COLUMN].to_numpy()
     if late := [row for mother, row in births if time[mother] >= time[row]]:
         raise UserError(
             f"The track {track[late[0]]} begins before its parent ends: mend the table of tracks."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,12 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..progress import Step, Stop
+from ..io.tables import TIME_COLUMN, with_time_column
+from ..progress import Step, Stop, forward_stop
 from .corrections import LinkCorrections
-from .laptrack import Tracks, track_nuclei
+from .detections import locate_in_frame
+from .given_links import points_by_frame
+from .laptrack import Tracks, link_located_steps
 from .stitching import SliceJoiner
 
-NO_CORRECTIONS = LinkCorrections()
 # Returns the labels of a plane, 1..n, given its number.
 ReadPlane = Callable[[int], NDArray[np.integer]]
 
@@ -32,13 +35,47 @@ class LinkedLabels:
     count : int
         Number of nuclei.
     tracks : pandas.DataFrame or None
-        One row per nucleus and time: ``track``, the other axes, ``t``, ``y``, ``x`` in pixels, and
-        ``parent``, the track of the mother or 0. None unless nuclei were tracked.
+        One row per nucleus and time: ``track``, the other axes, ``time`` (the frame), of volumes
+        ``z``, ``y``, ``x`` in pixels, and ``parent``, the track of the mother or 0. None unless
+        nuclei were tracked.
+    added : list of ndarray, int32, or None
+        For every plane a table from its candidates to ids, 0 for those that were not taken. None:
+        there were no candidates.
     """
 
     ids: list[NDArray[np.int32]]
     count: int
     tracks: pd.DataFrame | None = None
+    added: list[NDArray[np.int32]] | None = None
+
+    @property
+    def recovered(self) -> int | None:
+        """How many candidates were taken; None if there were none to take."""
+        if self.added is None:
+            return None
+        return sum(int(np.count_nonzero(table)) for table in self.added)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackOptions:
+    """How nuclei are tracked.
+
+    Attributes
+    ----------
+    distance : float or None
+        Largest movement, as in ``laptrack.track_nuclei``.
+    corrections : LinkCorrections or None
+        Links of the film that were made or cut.
+    spacing : tuple of float or None
+        Size of a pixel along each axis of what is read, (z,) y and x, in any unit.
+    read_candidates : callable or None
+        Returns the candidates of a plane, given its number.
+    """
+
+    distance: float | None = None
+    corrections: LinkCorrections | None = None
+    spacing: tuple[float, ...] | None = None
+    read_candidates: ReadPlane | None = None
 
 
 def number_unlinked(counts: Sequence[int]) -> LinkedLabels:
@@ -92,52 +129,82 @@ def track_steps(
     columns: Sequence[dict[str, int]],
     lengths: Sequence[int],
     axis: int,
-    corrections: LinkCorrections = NO_CORRECTIONS,
+    options: TrackOptions | None = None,
 ) -> Generator[Step, Stop, LinkedLabels]:
     """Track nuclei over time, for every position on the other axes; else as :func:`join_steps`.
 
     Parameters
     ----------
     read, lengths, axis
-        The axis is time.
+        The axis is time. What is read may be volumes, of shape (Z, Y, X); ``lengths`` are then
+        those of the axes before Z.
     columns : sequence of dict of str to int
-        Position of every plane in the image.
-    corrections : LinkCorrections, optional
-        Of the user, with frames as along the axis.
+        Position of every plane, or volume, in the image.
+    options : TrackOptions, optional
 
     Raises
     ------
     UserError
-        If LapTrack is not installed.
+        If LapTrack is not installed, or a spacing cannot be used.
+
+    Warns
+    -----
+    UserWarning
+        If corrections cannot be used.
     """
+    options = options or TrackOptions()
     ids: dict[int, NDArray[np.int32]] = {}
+    added: dict[int, NDArray[np.int32]] = {}
     tables = []
-    total = 0
+    total, count = 0, math.prod(lengths)
+    corrections = _choose_corrections(options, count // max(1, lengths[axis]))
+    points = points_by_frame(corrections)
     for series in _iter_series(lengths, axis):
-        tracks = track_nuclei(
-            (read(number) for number in series),
-            **({} if corrections == NO_CORRECTIONS else {"corrections": corrections}),  # type: ignore[arg-type]
-        )
+        frames = []
+        for t, number in enumerate(series):
+            candidates = options.read_candidates and options.read_candidates(number)
+            frames.append(locate_in_frame(read(number), candidates, points.get(t, ())))
+            yield Step(len(ids) + t, count)
+        steps = link_located_steps(frames, options.distance, corrections, options.spacing)
+        waiting = Step(len(ids) + len(series) - 1, count)
+        tracks = yield from forward_stop(steps, lambda _, waiting=waiting: waiting)  # type: ignore[misc]
         for frame, number in enumerate(series):
-            table = tracks.ids[frame]
-            ids[number] = np.where(table > 0, table + total, 0).astype(np.int32)
+            ids[number], added[number] = (
+                np.where(table[frame] > 0, table[frame] + total, 0).astype(np.int32)
+                for table in (tracks.ids, tracks.added)
+            )
         tables.append(_tracks_table(tracks, [columns[number] for number in series], total))
         total += int(tracks.data[:, 0].max(initial=0))
-        yield Step(len(ids), math.prod(lengths))
-    return LinkedLabels([ids[number] for number in range(len(ids))], total, pd.concat(tables))
+        yield Step(len(ids), count)
+    by_number = [[part[number] for number in range(count)] for part in (ids, added)]
+    has_candidates = options.read_candidates is not None
+    tracks_table = pd.concat(tables)
+    return LinkedLabels(by_number[0], total, tracks_table, by_number[1] if has_candidates else None)
+
+
+def _choose_corrections(options: TrackOptions, series: int) -> LinkCorrections:
+    """Return the corrections, or none with a warning if there are several films."""
+    corrections = options.corrections or LinkCorrections()
+    if series > 1 and (corrections.made or corrections.cut):
+        warnings.warn(
+            "Corrected links are left out, as there are several films: link them one by one.",
+            stacklevel=4,
+        )
+        return LinkCorrections()
+    return corrections
 
 
 def _tracks_table(tracks: Tracks, columns: Sequence[dict[str, int]], total: int) -> pd.DataFrame:
     """Return the table of the tracks of one series."""
     track_ids, frames = tracks.data[:, :2].T.astype(np.int64)
     parents = [tracks.graph.get(int(track), [-total])[0] + total for track in track_ids]
+    places = ("z", "y", "x")[5 - tracks.data.shape[1] :]
     return pd.DataFrame(
         {
             "track": track_ids + total,
-            **{name: at for name, at in columns[0].items() if name != "t"},
-            "t": np.array([position["t"] for position in columns])[frames],
-            "y": tracks.data[:, 2],
-            "x": tracks.data[:, 3],
+            **{name: at for name, at in columns[0].items() if name not in ("t", *places)},
+            TIME_COLUMN: np.array([position["t"] for position in columns])[frames],
+            **dict(zip(places, tracks.data[:, 2:].T, strict=True)),
             "parent": np.array(parents, np.int64),
         }
     )
@@ -150,7 +217,7 @@ def _iter_series(lengths: Sequence[int], axis: int) -> Iterator[list[int]]:
         yield series.tolist()
 
 
-def check_linking(lead: str, join: str | None, follow: bool) -> None:
+def check_linking(lead: str, join: str | None, follow: bool, volume: bool = False) -> None:
     """Check early that nuclei can be linked.
 
     Parameters
@@ -161,6 +228,8 @@ def check_linking(lead: str, join: str | None, follow: bool) -> None:
         Letter of the axis along which nuclei are joined.
     follow : bool
         Whether they are tracked over time.
+    volume : bool
+        Whether a nucleus is one object along z, so that slices are tracked together.
 
     Raises
     ------
@@ -181,10 +250,10 @@ def check_linking(lead: str, join: str | None, follow: bool) -> None:
             "Nuclei can only be tracked over time, and these planes have no axis T: name the axes "
             "with `axes`, or leave `track` out."
         )
-    if follow and "Z" in lead:
+    if follow and "Z" in lead and not volume:
         raise UserError(
             "Nuclei are tracked in planes, and here are slices, too: choose one position on axis Z "
-            "with `planes`."
+            "with `planes`, or track volumes."
         )
 
 
@@ -196,9 +265,11 @@ def to_napari_tracks(
     Parameters
     ----------
     table : pandas.DataFrame
-        As in :class:`LinkedLabels`.
+        As in :class:`LinkedLabels`; ``time`` may be called ``t``. Columns beside those of the
+        axes are not allowed.
     """
-    axes = [name for name in table if name not in ("track", "parent", "t", "y", "x")]
-    vertices = table[["track", "t", *axes, "y", "x"]].to_numpy(np.float64)
+    table = with_time_column(table)
+    axes = [name for name in table if name not in ("track", "parent", TIME_COLUMN, "y", "x")]
+    vertices = table[["track", TIME_COLUMN, *axes, "y", "x"]].to_numpy(np.float64)
     born = table.loc[table["parent"] > 0, ["track", "parent"]]
     return vertices, {child: [mother] for child, mother in born.to_numpy().tolist()}

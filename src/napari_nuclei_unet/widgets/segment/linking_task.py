@@ -74,6 +74,8 @@ class LinkingChoice:
         Of the axes of the labels, time being T.
     is_volume : bool
         Whether a nucleus is one object along the axis before those of the plane.
+    spacing : tuple of float or None
+        Size of a voxel of a volume, along z, y and x.
     corrections : LinkCorrections
         Of the user, which stay.
     """
@@ -82,6 +84,7 @@ class LinkingChoice:
     over_time: bool
     letters: str
     is_volume: bool = False
+    spacing: tuple[float, ...] | None = None
     corrections: LinkCorrections = field(default_factory=LinkCorrections)
 
 
@@ -90,7 +93,7 @@ def linking_task_steps(
 ) -> Generator[Step, Stop, LinkingTaskOutput]:
     """Compute ids that are consistent across the planes of a stack; runs in the thread."""
     # imports scipy, which would delay the start of napari
-    from ...tracking.linking import join_steps, track_steps
+    from ...tracking.linking import TrackOptions, join_steps, track_steps
 
     lengths = labels.shape[: -3 if choice.is_volume and choice.over_time else -2]
     planes = list(np.ndindex(*lengths))
@@ -100,7 +103,8 @@ def linking_task_steps(
 
     places = [dict(zip(choice.letters.lower(), index, strict=False)) for index in planes]
     if choice.over_time:
-        steps = track_steps(read, places, lengths, choice.axis, choice.corrections)
+        options = TrackOptions(corrections=choice.corrections, spacing=choice.spacing)
+        steps = track_steps(read, places, lengths, choice.axis, options)
     else:
         steps = join_steps(read, lengths, choice.axis)
     yield Step(0, len(planes))
@@ -139,9 +143,9 @@ class LinkingTask(Task):
             names[axis] = "t"
         letters = axis_letters(names, (layer.ndim - 2, layer.ndim - 1))
         is_volume = layer.ndim > 3 and bool(get_record_entries(layer).get("volume"))
-        self._choice = LinkingChoice(
-            axis, over_time, letters, is_volume, get_link_corrections(layer)
-        )
+        spacing = tuple(map(float, layer.scale[-3:])) if is_volume else None
+        corrections = get_link_corrections(layer)
+        self._choice = LinkingChoice(axis, over_time, letters, is_volume, spacing, corrections)
         self._state, self._revision = state, state.revision
         verb = "Linking" if over_time else "Joining"
         self.title, self.begins = f"{verb} {layer.name}", f"{verb} …"
