@@ -13,6 +13,7 @@ from .io.images import read_image
 from .io.ome_zarr import LabelsStore
 from .io.open import open_lazily
 from .labels.regionprops import Frame, measure
+from .labels.volume_regionprops import VolumeFrame, measure_volume
 from .metrics.error_types import Comparison, compare
 from .models.model import Model, available_models, load_model
 from .params import SegmentParams, TrainParams
@@ -52,6 +53,7 @@ __all__ = [
     "TrackScale",
     "TrainParams",
     "UserError",
+    "VolumeFrame",
     "available_models",
     "build_lineage_table",
     "compare",
@@ -64,6 +66,7 @@ __all__ = [
     "measure",
     "measure_result",
     "measure_tracks",
+    "measure_volume",
     "open_lazily",
     "predict_plane_steps",
     "read_image",

@@ -1013,6 +1013,7 @@ def test_the_summary_has_statistics_of_the_nuclei(tmp_path, segment):
         assert list(row) == [
             "density_per_mm2", "mean_area", "median_area", "mean_area_um2", "median_area_um2",
             "mean_intensity", "touching_border",
+            "mean_volume", "median_volume", "mean_volume_um3", "median_volume_um3",
         ]  # fmt: skip
         assert row["density_per_mm2"] == pytest.approx(8 / (3 * 60 * 80 * 0.25e-6), rel=1e-5)
         for name in ("area", "area_um2"):
@@ -1025,6 +1026,23 @@ def test_the_summary_has_statistics_of_the_nuclei(tmp_path, segment):
         for name in ("c.tif", "d.tif"):
             assert (rows[name]["mean_area"], rows[name]["touching_border"]) == ("nan", "0")
         assert segment(tmp_path) == 2
+
+
+def test_the_summary_has_volumes_where_nuclei_have_them(tmp_path, segment):
+    about = {"axes": "ZYX"} | {f"PhysicalSize{axis}": 0.5 for axis in "ZYX"}
+    stack = np.stack([moving()[0]] * 4)
+    image, out = tmp_path / "a.ome.tif", tmp_path / "out"
+    tifffile.imwrite(image, stack, metadata=about, photometric="minisblack", ome=True)
+    assert segment(image, "--join", "z") == 0
+    labels, table = str(out / "a_labels.ome.tif"), out / "a_nuclei.csv"
+    assert main(["measure", labels, str(image), "--volume", "--overwrite"]) == 0
+    assert segment(image, "--join", "z") == 0  # is done, as its table has its nuclei
+    row = summary(out)["a.ome.tif"]
+    volumes = pd.read_csv(table)["volume"]
+    assert row["status"] == "skipped"
+    assert float(row["mean_volume"]) == pytest.approx(volumes.mean(), rel=1e-5)
+    assert float(row["median_volume_um3"]) == pytest.approx(volumes.median() / 8, rel=1e-5)
+    assert row["mean_area"] == row["density_per_mm2"] == "nan"
 
 
 def test_the_density_is_that_of_the_region(tmp_path, segment):

@@ -1,11 +1,11 @@
-"""Boxes of a plane, and labels clipped to a part of it and pasted back."""
+"""Boxes of a plane or a volume, and labels clipped to a part of a plane and pasted back."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from .relabel import consecutive_ids
 
 Box = tuple[slice, slice]
+VolumeBox = tuple[slice, slice, slice]
+# A box of a plane or of a volume.
+AnyBox = TypeVar("AnyBox", bound=tuple[slice, ...])
 
 
 def enlarged(plane: NDArray[Any], shape: Sequence[int], box: Box | None = None) -> NDArray[Any]:
@@ -199,22 +202,21 @@ def _find_other_pieces(
             yield piece, outer_id
 
 
-def stack_boxes(boxes: Sequence[Box]) -> NDArray[np.int64]:
-    """Stack boxes as rows: first row and column, and those after the last."""
-    return np.array([[r.start, c.start, r.stop, c.stop] for r, c in boxes], np.int64)
+def stack_boxes(boxes: Sequence[tuple[slice, ...]]) -> NDArray[np.int64]:
+    """Stack boxes as rows: the first pixel along each axis, and then those after the last."""
+    rows = [[*(part.start for part in box), *(part.stop for part in box)] for box in boxes]
+    return np.array(rows, np.int64)
 
 
-def find_overlapping_boxes(boxes: NDArray[np.int64], box: Box) -> NDArray[np.bool_]:
-    """Return a mask of the boxes that share a pixel with ``box``."""
-    top, left, bottom, right = boxes.T
-    rows, columns = box
-    overlaps_rows = (top < rows.stop) & (bottom > rows.start)
-    return overlaps_rows & (left < columns.stop) & (right > columns.start)
+def find_overlapping_boxes(boxes: NDArray[np.int64], box: tuple[slice, ...]) -> NDArray[np.bool_]:
+    """Return a mask of the boxes, as from :func:`stack_boxes`, that share a pixel with ``box``."""
+    first, last = np.hsplit(boxes, 2)
+    (own_first, own_last) = np.hsplit(stack_boxes([box]), 2)
+    return np.asarray(((first < own_last) & (last > own_first)).all(axis=1))
 
 
-def enclose_boxes(box: Box, boxes: NDArray[np.int64]) -> Box:
-    """Return the smallest box around a box and others."""
-    all_boxes = np.concatenate([stack_boxes([box]), boxes])
-    top, left = all_boxes[:, :2].min(axis=0).tolist()
-    bottom, right = all_boxes[:, 2:].max(axis=0).tolist()
-    return slice(top, bottom), slice(left, right)
+def enclose_boxes(box: AnyBox, boxes: NDArray[np.int64]) -> AnyBox:
+    """Return the smallest box around a box and others, as from :func:`stack_boxes`."""
+    first, last = np.hsplit(np.concatenate([stack_boxes([box]), boxes]), 2)
+    ends = zip(first.min(axis=0).tolist(), last.max(axis=0).tolist(), strict=True)
+    return cast(AnyBox, tuple(slice(low, high) for low, high in ends))

@@ -9,7 +9,8 @@ import numpy as np
 from ..arrays.axes import PlaneIndex
 from ..arrays.channels import MultichannelView
 from ..export.channels import channel_names, choose_channels
-from ..export.remeasure import MeasuredPixels, measure_plane, title_channel
+from ..export.measured_images import title_channel
+from ..export.remeasure import MeasuredPixels, measure_plane
 from ..labels.regionprops import Frame, measure
 from .job import ImageJob
 

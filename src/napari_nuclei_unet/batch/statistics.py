@@ -11,13 +11,15 @@ from ..arrays.boxes import full_box
 from ..arrays.tiling import split_box
 from ..errors import UserError
 from ..io.tables import read_saved_table
+from ..labels.volume_regionprops import VOLUME_COLUMN
 from .job import ImageJob
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Columns of the table of nuclei that are needed.
-COLUMNS = ("area", "area_um2", "mean_intensity", "touches_border")
+SIZE_COLUMNS = ("area", "area_um2", VOLUME_COLUMN, "volume_um3")
+COLUMNS = (*SIZE_COLUMNS, "mean_intensity", "touches_border")
 # Edge of the squares of a plane in which the pixels of a region are counted.
 REGION_SQUARE = 4096
 SUMMARY_DIGITS = 6
@@ -25,12 +27,14 @@ SUMMARY_DIGITS = 6
 
 @dataclass(frozen=True)
 class NucleiStatistics:
-    """Statistics of the nuclei of an image, each counted on each of its planes; NaN: unknown.
+    """Statistics of the nuclei of an image; NaN: unknown.
+
+    A nucleus is counted on each of its planes, or, in volumes, once in each.
 
     Attributes
     ----------
     density_per_mm2 : float
-        Nuclei on the area that was segmented, the mean of all planes.
+        Nuclei on the area that was segmented, the mean of all planes; NaN of volumes.
     mean_area, median_area : float
         In pixels.
     mean_area_um2, median_area_um2 : float
@@ -38,6 +42,9 @@ class NucleiStatistics:
         Mean of the nuclei's means.
     touching_border : int
         Nuclei at the edge of the image.
+    mean_volume, median_volume : float
+        In voxels.
+    mean_volume_um3, median_volume_um3 : float
     """
 
     density_per_mm2: float = np.nan
@@ -47,6 +54,10 @@ class NucleiStatistics:
     median_area_um2: float = np.nan
     mean_intensity: float = np.nan
     touching_border: int = 0
+    mean_volume: float = np.nan
+    median_volume: float = np.nan
+    mean_volume_um3: float = np.nan
+    median_volume_um3: float = np.nan
 
 
 NO_STATISTICS = NucleiStatistics()
@@ -62,10 +73,10 @@ def describe_nuclei(job: ImageJob) -> NucleiStatistics:
     except (UserError, OSError):
         return NO_STATISTICS
     planes = len(job.selection.plane_indices)
-    area = _segmented_area(job)
+    area = None if VOLUME_COLUMN in table else _segmented_area(job)
     means = {
         f"{statistic}_{name}": _round(getattr(table[name], statistic)())
-        for name in ("area", "area_um2")
+        for name in SIZE_COLUMNS
         for statistic in ("mean", "median")
         if _is_numeric(table, name)
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from ..errors import UserError
@@ -20,6 +21,11 @@ def add_measure_command(commands: Commands) -> None:
     parser.add_argument(
         "--channel", default="", metavar="NAMES",
         help="names or numbers of channels, with commas between them; default: all",
+    )  # fmt: skip
+    parser.add_argument(
+        "--volume", action="store_true",
+        help="a nucleus is one object along z, with one row: its volume, surface and so on. Labels "
+        "that were segmented with --volume need no flag",
     )  # fmt: skip
     add_surroundings_flags(parser)
     add_border_flag(parser)
@@ -44,7 +50,7 @@ def run_measure(args: argparse.Namespace) -> int:
         raise UserError(f"The table {target} must end in .csv: give another name.")
     if target.exists() and not args.overwrite:
         raise UserError(f"{target} exists: choose another name, or `overwrite` it.")
-    options = measure_options(args, args.channel)
+    options = dataclasses.replace(measure_options(args, args.channel), volume=args.volume)
     result = read_chosen(args.labels, args.exclude_border, [target])
     result = measure_result(result, [open_image(path) for path in args.images], options)
     save(target, result, decimal_comma=args.decimal_comma)

@@ -54,9 +54,8 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         features = attributes.get("features")
         known = features is not None and len(features.columns)
         result = replace(result, table=_features_table(features) if known else {})
-        if (
-            features is None or not known or "area" in features
-        ):  # those that are not ours are saved as they are
+        # those that are not ours are saved as they are
+        if features is None or not known or "area" in features or result.is_volume:
             result = with_shapes(result)
     return [str(saved) for saved in save_with_table(path, result)]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from ..io.tables import (
 )
 from ..labels.intensities import is_intensity_column
 from ..labels.regionprops import BORDER_COLUMN, measure
+from ..labels.volume_regionprops import VOLUME_COLUMN, measure_volume
 from ..provenance.record import Provenance
 from ..tracking.lineage import drop_track_measurements
 from .geff import GEFF_SUFFIX, is_geff_installed, read_geff
@@ -35,9 +37,6 @@ from .result import Result
 
 # Columns by which a table is one of tracks.
 NEEDED_OF_TRACKS = ("track", TIME_COLUMN, "y", "x", "parent")
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def read_result(path: str | Path) -> Result:
@@ -78,8 +77,8 @@ def with_saved_table(result: Result, path: Path) -> Result:
     table = result_table_path(path)
     if not table.is_file():
         return result
-    rows = _check_table(read_saved_table(table), table, result)
-    known = dataclasses.replace(result, table=rows)
+    known = dataclasses.replace(result, table=read_saved_table(table))
+    _check_table(known, table)
     if isinstance(known.labels, np.ndarray):  # others may be larger than memory
         _check_nuclei(known, table, path)
     return known
@@ -127,13 +126,14 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
 def has_own_table(labels: Path) -> bool:
     """Return whether labels have a table, with their nuclei and areas.
 
-    It may have been saved again by a spreadsheet, or measured in other images.
+    It may have been saved again by a spreadsheet, or measured in other images. Volumes stand for
+    areas where a nucleus is one along z.
     """
     try:
         result = read_result(labels)
     except UserError:
         return False
-    return "area" in result.table
+    return "area" in result.table or VOLUME_COLUMN in result.table
 
 
 def read_labels_of_result(path: str | Path) -> Result:
@@ -218,24 +218,26 @@ def _read_starts(record: dict[str, Any], lead: str) -> tuple[int, ...]:
     return tuple(int(first) if first.isdecimal() else 0 for first in firsts)
 
 
-def _check_table(table: pd.DataFrame, path: Path, result: Result) -> pd.DataFrame:
+def _check_table(result: Result, path: Path) -> None:
     """Raise an error for a table that does not say which nucleus a row is."""
-    missing = [name for name in ("label", *result.lead) if name not in table]
+    table = result.table
+    missing = [name for name in ("label", *result.row_axes) if name not in table]
     if missing:
         raise UserError(
             f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
             "back, or move it away."
         )
     if not len(table):  # its columns have no type
-        return table
-    keys = table[["label", *result.lead]]
+        return
+    keys = table[["label", *result.row_axes]]
     whole = all(column.dtype.kind in "iu" for _, column in keys.items())
     if not whole or keys.duplicated().any():
         raise UserError(
             f"{path} must name each nucleus once, by a whole number in the column label: mend it, "
             "or move it away."
         )
-    shapes = set(measure(np.zeros((1, 1), np.int32), None)) - {BORDER_COLUMN}
+    nothing = np.zeros((1, 1, 1), np.int32)
+    shapes = {*measure(nothing[0], None), *measure_volume(nothing, None)} - {BORDER_COLUMN}
     others = table.select_dtypes(exclude="number")
     for name in others:
         if name in shapes or (is_intensity_column(name) and not name.endswith(CLASS_SUFFIX)):
@@ -243,32 +245,35 @@ def _check_table(table: pd.DataFrame, path: Path, result: Result) -> pd.DataFram
                 f"{path} has text in the column {name}, which holds numbers: mend it, or move it "
                 "away."
             )
-    return table
 
 
 def _check_nuclei(result: Result, table: Path, labels: Path) -> None:
     """Raise an error for a table of other nuclei than those in the labels."""
-    keys = result.table[[*result.lead, "label"]].itertuples(index=False, name=None)
-    areas = result.table.get("area", np.nan)
-    known = dict(zip(keys, np.broadcast_to(areas, len(result.table)).tolist(), strict=True))
-    present = dict(_iter_areas(result))
+    size = VOLUME_COLUMN if result.is_volume else "area"
+    keys = result.table[[*result.row_axes, "label"]].itertuples(index=False, name=None)
+    sizes = result.table.get(size, np.nan)
+    known = dict(zip(keys, np.broadcast_to(sizes, len(result.table)).tolist(), strict=True))
+    present = _count_pixels(result)
     if known.keys() != present.keys():
         raise UserError(
             f"{table} does not belong to {labels}: {len(known.keys() - present.keys()):,} of its "
             f"nuclei are not there, and {len(present.keys() - known.keys()):,} of those there are "
             "not in it. Measure them again with `overwrite`, or move it away."
         )
-    others = sum(not math.isnan(area) and area != present[key] for key, area in known.items())
+    others = sum(not math.isnan(pixels) and pixels != present[key] for key, pixels in known.items())
     if others:
         raise UserError(
-            f"{table} does not belong to {labels}: {others:,} nuclei have another area. Measure "
+            f"{table} does not belong to {labels}: {others:,} nuclei have another {size}. Measure "
             "them again with `overwrite`, or move it away."
         )
 
 
-def _iter_areas(result: Result) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Yield each nucleus of each plane with its number of pixels."""
+def _count_pixels(result: Result) -> Counter[tuple[int, ...]]:
+    """Count the pixels of the nucleus of each row."""
+    pixels = Counter[tuple[int, ...]]()
     for position, plane in result.planes():
-        for label, area in zip(*np.unique(plane, return_counts=True), strict=True):
+        at = tuple(position[name] for name in result.row_axes)
+        for label, count in zip(*np.unique(plane, return_counts=True), strict=True):
             if label:
-                yield (*position.values(), int(label)), int(area)
+                pixels[(*at, int(label))] += int(count)
+    return pixels

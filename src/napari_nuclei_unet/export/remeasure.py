@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..arrays.axes import PlaneIndex
-from ..arrays.channels import MultichannelView
 from ..errors import UserError
 from ..io.tables import insert_position
-from ..io.units import plane_micrometers
+from ..io.units import plane_micrometers, voxel_micrometers
 from ..labels.regionprops import Frame, measure
-from ..labels.surroundings import Distances, list_measured_columns, measure_surroundings
-from .channels import channel_names, check_channels, choose_channels, image_letters
+from ..labels.surroundings import (
+    Distances,
+    list_measured_columns,
+    measure_neighbours,
+    measure_surroundings,
+)
+from ..labels.volume_regionprops import measure_volume
+from .channels import image_letters
+from .measured_images import ImageChannel, list_channels, read_channels
 
 if TYPE_CHECKING:
     from ..io.lazy_images import LazyImage
-    from .result import Position, Result
+    from .result import Result
+
+_Size = TypeVar("_Size")
 
 
 @dataclass(frozen=True)
@@ -38,12 +45,16 @@ class MeasureOptions:
         Distance between centres up to which nuclei are neighbours.
     in_micrometers : bool
         Whether these are in micrometers, else in pixels.
+    volume : bool
+        Whether a nucleus is one object along z, with one row, also where the record of the labels
+        does not say so, as that of another program.
     """
 
     channels: tuple[str, ...] = ()
     ring: float | None = None
     neighbours: float | None = None
     in_micrometers: bool = False
+    volume: bool = False
 
     def __post_init__(self) -> None:
         for name in ("ring", "neighbours"):
@@ -69,112 +80,109 @@ def measure_result(
     -------
     Result
         With columns for each channel: of one image by its name or number in it, such as
-        ``mean_intensity_DAPI``; of several by image and channel.
+        ``mean_intensity_DAPI``; of several by image and channel. Of volumes
+        (``result.is_volume``, or as the options say) a row for each nucleus.
 
     Raises
     ------
     UserError
         If an image or a channel does not fit, or micrometers are given and neither labels nor
-        images say how large a pixel is.
+        images say how large a pixel is. Of volumes also if they have no axis Z, or there are rings,
+        or distances in pixels.
     """
     if not images:
         raise UserError("Give the image, or images, in which the nuclei are measured.")
     options = options or MeasureOptions()
-    size = _find_pixel_size(result, images)
+    channels = list_channels(images, options.channels)
+    if options.volume or result.is_volume:
+        measured = _measure_volumes(result, images, channels, options)
+    else:
+        measured = _measure_planes(result, images, channels, options)
+    return replace(result, table=_with_known_columns(measured, result))
+
+
+def _measure_planes(
+    result: Result,
+    images: Sequence[LazyImage],
+    channels: Sequence[ImageChannel],
+    options: MeasureOptions,
+) -> pd.DataFrame:
+    """Measure every plane by itself: a row for each nucleus and plane."""
+    sizes = _iter_sizes(plane_micrometers, result, images)
+    size = next((size for size in sizes if size is not None), None)
     if options.in_micrometers and size is None:
         raise UserError(
             f"Neither the labels {result.name} nor their image have a size of a pixel: give "
             "distances in pixels."
         )
-    names = list(_channel_names(images, options.channels))
-    tables = []
+    titles, tables = [channel.title for channel in channels], []
     for position, labels in result.planes():
-        values = _read_channels(images, names, position, labels.shape)
-        pixels = MeasuredPixels(values, [name.title for name in names], size)
+        pixels = MeasuredPixels(
+            read_channels(images, channels, position, labels.shape), titles, size
+        )
         table = measure_plane(labels, pixels, options).drop(columns="confidence")
         tables.append(insert_position(table, position))
-    measured = pd.concat(tables, ignore_index=True)
-    return replace(result, table=_with_known_columns(measured, result))
+    return pd.concat(tables, ignore_index=True)
 
 
-def _find_pixel_size(result: Result, images: Sequence[LazyImage]) -> tuple[float, float] | None:
-    """Return the size of a pixel of the labels in micrometers, or else that of an image."""
-    if result.micrometers is not None:
-        return result.micrometers  # plain TIFF has none
-    sizes = (plane_micrometers(image_letters(one), one.scale, one.units) for one in images)
-    return next((size for size in sizes if size is not None), None)
-
-
-@dataclass(frozen=True)
-class _Channel:
-    """A channel of one of the images."""
-
-    title: str
-    image: int
-    number: int
-
-
-def _channel_names(images: Sequence[LazyImage], chosen: tuple[str, ...]) -> Iterator[_Channel]:
-    """Yield the channels that are chosen, of all images."""
-    known = [channel_names(image) for image in images]
-    check_channels(chosen, *known)
-    for number, (image, names) in enumerate(zip(images, known, strict=True)):
-        for channel in choose_channels(names, chosen):
-            title = title_channel(names, channel)
-            if len(images) > 1:
-                title = f"{image.name}_{title}" if title else image.name
-            yield _Channel(title, number, channel)
-
-
-def title_channel(names: Sequence[str], channel: int) -> str:
-    """Return the end of the columns of a channel; empty for the only one of an image."""
-    return names[channel] if len(names) > 1 else ""
-
-
-def _read_channels(
+def _measure_volumes(
+    result: Result,
     images: Sequence[LazyImage],
-    channels: Sequence[_Channel],
-    position: Position,
-    size: tuple[int, ...],
-) -> NDArray[np.generic]:
-    """Read a plane of all channels, shape (Y, X, C)."""
-    planes = {
-        number: np.atleast_3d(_read_plane(images[number], position, size))
-        for number in dict.fromkeys(channel.image for channel in channels)
-    }
-    values = [planes[one.image][..., one.number] for one in channels]
-    if len(planes) == 1 and len(values) == planes[channels[0].image].shape[-1]:
-        return planes[channels[0].image]  # all channels, which need not be copied
-    return np.moveaxis(np.stack(values), 0, -1)
+    channels: Sequence[ImageChannel],
+    options: MeasureOptions,
+) -> pd.DataFrame:
+    """Measure every stack of slices: a row for each nucleus, and time point if there are such."""
+    sizes = _iter_sizes(voxel_micrometers, result, images)
+    size = next((size for size in sizes if size is not None), None)
+    _check_distances(result, options, size)
+    frame = replace(result.volume_frame, micrometers=size)
+    titles, tables = [channel.title for channel in channels], []
+    for position, labels in result.volumes():
+        slices = [
+            read_channels(images, channels, {**position, "z": frame.offset[0] + z}, plane.shape)
+            for z, plane in enumerate(labels)
+        ]
+        image = np.stack(slices)
+        pixels = image[..., 0] if titles == [""] else image
+        table = measure_volume(labels, pixels, None, frame, titles).drop(columns="confidence")
+        if options.neighbours is not None:
+            centroids = table[["centroid_z_um", "centroid_y_um", "centroid_x_um"]].to_numpy()
+            near = measure_neighbours(centroids, options.neighbours)
+            table = table.join(near.rename(columns={"nearest_distance": "nearest_distance_um"}))
+        tables.append(insert_position(table, position))
+    return pd.concat(tables, ignore_index=True)
 
 
-def _read_plane(image: LazyImage, position: Position, size: tuple[int, ...]) -> NDArray[np.generic]:
-    letters, shape = image_letters(image), image.pixels.shape
-    if missing := [name.upper() for name in position if name.upper() not in letters]:
+def _check_distances(
+    result: Result, options: MeasureOptions, size: tuple[float, float, float] | None
+) -> None:
+    """Raise an error for distances that cannot be measured in volumes."""
+    if options.ring is not None:
         raise UserError(
-            f"The image {image.name} of axes {letters} has no axis {missing[0]}, which the labels "
-            "have: choose the image that was segmented."
+            f"The labels {result.name} are volumes, and rings lie around nuclei of planes: leave "
+            "`ring` out."
         )
-    index: list[int | None] = []
-    for letter, length in zip(letters, shape, strict=False):
-        at = position.get(letter.lower(), 0)
-        if letter not in "CYX" and (at >= length or letter.lower() not in position):
-            raise UserError(
-                f"The image {image.name} of axes {letters} and shape {shape} does not have the "
-                "planes of the labels: choose the image that was segmented."
-            )
-        index.append(None if letter in "YX" else 0 if letter == "C" else at)
-    channel_axis = letters.find("C")
-    view = MultichannelView(
-        image.pixels, PlaneIndex(tuple(index), None if channel_axis < 0 else channel_axis)
-    )
-    plane = view[slice(None), slice(None)]
-    if plane.shape[:2] != size:
+    if options.neighbours is None:
+        return
+    if not options.in_micrometers:
         raise UserError(
-            f"The image {image.name} has planes of {plane.shape[0]} x {plane.shape[1]} pixels and "
-            f"the labels of {size[0]} x {size[1]}: choose the image that they belong to."
+            f"The labels {result.name} are volumes, in which slices and pixels may be differently "
+            "far apart: give `neighbours` in micrometers."
         )
-    return plane
+    if size is None:
+        raise UserError(
+            f"Neither the labels {result.name} nor their image have a size of a pixel and a step "
+            "along z: leave `neighbours` out."
+        )
+
+
+def _iter_sizes(
+    find_size: Callable[..., _Size | None], result: Result, images: Sequence[LazyImage]
+) -> Iterator[_Size | None]:
+    """Yield the size of a pixel or voxel of the labels, or None, then that of each image."""
+    yield find_size(result.axes, result.spacing, result.units)  # plain TIFF has none
+    for image in images:
+        yield find_size(image_letters(image), image.scale, image.units)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,9 +226,9 @@ def measure_plane(
 def _with_known_columns(measured: pd.DataFrame, result: Result) -> pd.DataFrame:
     """Return measurements with the columns of a result that cannot be measured."""
     known = result.table
-    keys = [*result.lead, "label"]
-    if not set(keys) <= set(known):
-        return measured
+    keys = [*result.row_axes, "label"]
+    if not set(keys) <= set(measured) or not set(keys) <= set(known):
+        return measured  # they have other rows
     outdated = {*measured, *keys, *list_measured_columns(known)}
     others = [name for name in known if name not in outdated]
     return measured.merge(known[[*keys, *others]], on=keys, how="left")

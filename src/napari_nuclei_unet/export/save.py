@@ -176,13 +176,13 @@ def _write_csv(path: Path, result: Result, decimal_comma: bool = False) -> None:
 
 
 def _ids_table(result: Result) -> pd.DataFrame:
-    """Return a table of the nuclei on each plane, for a result without measurements."""
+    """Return a table of the nuclei of each plane or volume, for a result without measurements."""
     rows = [
         (*position.values(), nucleus)
-        for position, plane in result.planes()
-        for nucleus in np.unique(plane[plane > 0])
+        for position, part in result.parts()
+        for nucleus in np.unique(part[part > 0])
     ]
-    return pd.DataFrame(rows, columns=[*result.lead, "label"])
+    return pd.DataFrame(rows, columns=[*result.row_axes, "label"])
 
 
 _WRITERS: dict[str, Callable[..., None]] = {

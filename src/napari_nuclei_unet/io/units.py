@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -80,6 +81,30 @@ def plane_micrometers(
     units : sequence of (str or None)
         Of the spacing, by their names in UDUNITS; empty if unknown.
     """
-    known = dict(zip(axes, zip(spacing, units, strict=False), strict=False))
-    rows, columns = (to_micrometers(*known.get(axis, (1.0, None))) for axis in "YX")
+    rows, columns = _axis_micrometers("YX", axes, spacing, units)
     return None if rows is None or columns is None else (rows, columns)
+
+
+def voxel_micrometers(
+    axes: str, spacing: Sequence[float], units: Sequence[str | None]
+) -> tuple[float, float, float] | None:
+    """Return the size of a voxel along Z, Y and X in micrometers; None where one is unknown or 0.
+
+    Parameters
+    ----------
+    axes, spacing, units
+        As of :func:`plane_micrometers`.
+    """
+    step, rows, columns = _axis_micrometers("ZYX", axes, spacing, units)
+    if step is None or rows is None or columns is None:
+        return None
+    size = (step, rows, columns)
+    return size if all(math.isfinite(length) and length > 0 for length in size) else None
+
+
+def _axis_micrometers(
+    letters: str, axes: str, spacing: Sequence[float], units: Sequence[str | None]
+) -> list[float | None]:
+    """Return the size of a pixel along some axes in micrometers."""
+    known = dict(zip(axes, zip(spacing, units, strict=False), strict=False))
+    return [to_micrometers(*known.get(axis, (1.0, None))) for axis in letters]

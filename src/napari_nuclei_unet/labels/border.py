@@ -41,5 +41,9 @@ def find_border_ids(
 
 def clear_border(labels: NDArray[np.integer]) -> NDArray[np.integer]:
     """Return labels without the nuclei at the edge of the plane; all others keep their ids."""
-    ids = find_border_ids(labels)
+    return clear_ids(labels, find_border_ids(labels))
+
+
+def clear_ids(labels: NDArray[np.integer], ids: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Return labels without some nuclei; all others keep their ids."""
     return np.where(np.isin(labels, ids), labels.dtype.type(0), labels) if ids.size else labels

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from .regionprops import LENGTH_COLUMNS
 from .surroundings import RING_AREA_COLUMN
+from .volume_regionprops import VOLUME_COLUMN, VOLUME_LENGTH_COLUMNS
 
-_LENGTHS = {*LENGTH_COLUMNS, "centroid_y", "centroid_x"}
+_LENGTHS = {*LENGTH_COLUMNS, *VOLUME_LENGTH_COLUMNS, "centroid_z", "centroid_y", "centroid_x"}
+# What follows the unit of lengths, such as in µm².
+_POWERS = {"area": "²", "surface_area": "²", VOLUME_COLUMN: "³"}
+_MICROMETERS = {"_um": "µm", "_um2": "µm²", "_um3": "µm³"}
 # Columns that have the same unit in every table.
 _FIXED = {"orientation": "rad", RING_AREA_COLUMN: "px²", "nearest_distance": "px"}
 
@@ -21,8 +25,9 @@ def find_column_unit(column: str, length: str) -> str:
     """
     if column in _FIXED:
         return _FIXED[column]
-    if column.endswith(("_um", "_um2")):
-        return "µm²" if column.endswith("2") else "µm"
+    for ending, unit in _MICROMETERS.items():
+        if column.endswith(ending):
+            return unit
     if column in _LENGTHS:
         return length
-    return f"{length}²" if length and column == "area" else ""
+    return f"{length}{_POWERS[column]}" if length and column in _POWERS else ""

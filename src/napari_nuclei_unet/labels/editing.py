@@ -49,6 +49,11 @@ class LabelEdit:
     values: NDArray[np.integer]
     ids: tuple[int, ...] = ()
 
+    @property
+    def indices(self) -> tuple[NDArray[np.intp], ...]:
+        """Rows and columns."""
+        return self.rows, self.columns
+
 
 def remove_label(labels: NDArray[np.integer], nucleus: int) -> LabelEdit:
     """Remove a nucleus by its id."""
@@ -92,7 +97,7 @@ def merge_labels(labels: NDArray[np.integer], stroke: NDArray[np.floating]) -> L
     UserError
         If there are fewer than two nuclei under it.
     """
-    (rows, columns), ids = _find_under_stroke(labels, stroke)
+    (rows, columns), ids = find_under_stroke(labels, stroke)
     if ids.size < 2:
         raise UserError(STROKE_OVER_ONE_NUCLEUS)
     under = labels[rows, columns]
@@ -131,7 +136,7 @@ def split_labels(labels: NDArray[np.integer], stroke: NDArray[np.floating], free
     UserError
         If it cuts none.
     """
-    pixels, ids = _find_under_stroke(labels, _extend_stroke(stroke))
+    pixels, ids = find_under_stroke(labels, extend_stroke(stroke))
     stroke_mask = np.zeros(labels.shape, bool)
     stroke_mask[pixels] = True
     edits: list[LabelEdit] = []
@@ -249,32 +254,52 @@ def _find_nearest(parts: NDArray[np.integer], row: int, column: int) -> tuple[in
     return int(rows[best]), int(columns[best])
 
 
-def _extend_stroke(stroke: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Extend a stroke a little at both ends, in its direction there."""
+def extend_stroke(
+    stroke: NDArray[np.floating], length: float = STROKE_EXTENSION, steadiness: float = 0
+) -> NDArray[np.floating]:
+    """Extend a stroke at both ends, in its direction there.
+
+    Parameters
+    ----------
+    stroke : ndarray, shape (n, 2), floating
+    length : float, optional
+        In pixels.
+    steadiness : float, optional
+        Length of the end that has the direction, in pixels: the last two points of a mouse are
+        often one pixel apart, and in one of eight directions.
+    """
     stroke = np.array(stroke, np.float64)
     apart = np.linalg.norm(np.diff(stroke, axis=0), axis=1) > 0
     stroke = stroke[np.concatenate([[True], apart])]
     if len(stroke) < 2:
         return stroke
     ends = [
-        end + STROKE_EXTENSION * (end - before) / np.linalg.norm(end - before)
-        for end, before in ((stroke[0], stroke[1]), (stroke[-1], stroke[-2]))
+        way[0] + length * (way[0] - before) / np.linalg.norm(way[0] - before)
+        for way in (stroke, stroke[::-1])
+        for before in [_find_point_before(way, steadiness)]
     ]
     return np.vstack([ends[0], stroke, ends[1]])
 
 
-def _find_under_stroke(
+def _find_point_before(way: NDArray[np.floating], distance: float) -> NDArray[np.floating]:
+    """Find the first point at a distance from the start of a way; the farthest, if none is."""
+    apart = np.linalg.norm(way[1:] - way[0], axis=1)
+    far = np.flatnonzero((apart >= distance) & (apart > 0))
+    return np.asarray(way[1 + (far[0] if far.size else apart.argmax())])
+
+
+def find_under_stroke(
     labels: NDArray[np.integer], stroke: NDArray[np.floating]
 ) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], NDArray[np.integer]]:
     """Find the pixels under a stroke, in its order, and the ids of one or more nuclei there."""
-    pixels = _stroke_pixels(stroke, labels.shape)
+    pixels = stroke_pixels(stroke, labels.shape)
     ids = np.unique(labels[pixels])
     if not ids.any():
         raise UserError(STROKE_OVER_BACKGROUND)
     return pixels, ids[ids > 0]
 
 
-def _stroke_pixels(
+def stroke_pixels(
     stroke: NDArray[np.floating], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the pixels of the plane under a stroke, in its order."""

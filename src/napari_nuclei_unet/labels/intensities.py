@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,10 @@ from numpy.typing import NDArray
 from .run_lengths import RunLengths, split_into_row_bands
 from .threads import map_in_threads
 
+# Numbers of fewer bytes are exact in 64 bits of floating point.
+EXACT_BYTES = 8
+# Medians are computed for nuclei of about so many pixels in all at a time, to save memory.
+MEDIAN_PIXELS = 2**20
 STATISTICS = ("mean", "min", "max", "std", "median", "integrated")
 
 
@@ -48,12 +54,14 @@ def _compute_channel(
     Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115).
     """
     total, least, most, squares = np.zeros((4, runs.rows.size))
-    pixels = [np.zeros(0)]
+    # medians need all pixels: in the image's own type, which has them in less memory
+    is_small = channel.dtype.kind in "buif" and channel.dtype.itemsize < EXACT_BYTES
+    pixels = [np.zeros(0, channel.dtype if is_small else np.float64)]
     for some, values, length, at in iter_run_values(runs, labels, channel):
         total[some] = np.add.reduceat(values, at)
         least[some] = np.minimum.reduceat(values, at)
         most[some] = np.maximum.reduceat(values, at)
-        pixels.append(values.copy())
+        pixels.append(values.astype(pixels[0].dtype))
         values -= np.repeat(total[some] / length, length)
         squares[some] = np.add.reduceat(values * values, at)
     mean = runs.mean(total)
@@ -68,14 +76,28 @@ def _compute_channel(
     }
 
 
-def _compute_medians(runs: RunLengths, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+def _compute_medians(runs: RunLengths, pixels: NDArray[Any]) -> NDArray[np.float64]:
     """Compute the median of each nucleus, from the pixels of all runs in reading order."""
-    values = pixels[runs.pixel_order]
-    stops = np.cumsum(runs.area)
-    first = stops - runs.area
+    length = runs.lengths[runs.order]
+    begin = (np.cumsum(runs.lengths) - runs.lengths)[runs.order]
+    first, medians = np.append(runs.first, length.size), np.empty(runs.ids.size)
+    groups = np.flatnonzero(np.diff(np.cumsum(runs.area) // MEDIAN_PIXELS)) + 1
+    for group in pairwise([0, *groups.tolist(), runs.ids.size]):
+        some, nuclei = slice(*first[list(group)]), slice(*group)
+        shift = begin[some] - np.cumsum(length[some]) + length[some]
+        order = np.repeat(shift, length[some]) + np.arange(int(length[some].sum()))
+        medians[nuclei] = _sort_and_halve(pixels[order], runs.area[nuclei])
+    return medians
+
+
+def _sort_and_halve(values: NDArray[Any], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Compute the medians of groups of values, which are sorted in place."""
+    stops = np.cumsum(sizes)
+    first = stops - sizes
     for begin, end in zip(first.tolist(), stops.tolist(), strict=True):
         values[begin:end].sort()
-    return np.asarray((values[first + (runs.area - 1) // 2] + values[first + runs.area // 2]) / 2)
+    lower, upper = values[first + (sizes - 1) // 2], values[first + sizes // 2]
+    return np.asarray((lower.astype(np.float64) + upper) / 2)
 
 
 def iter_run_values(

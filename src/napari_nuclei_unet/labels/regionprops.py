@@ -111,7 +111,7 @@ def measure(
             **shapes,
             "solidity": runs.area / hull.area,
             **({} if image is None else compute_intensities(runs, labels, image, channels)),
-            "confidence": _mean_probability(runs, labels, nucleus),
+            "confidence": mean_probability(runs, labels, nucleus),
             BORDER_COLUMN: _touches_border(runs.boxes, labels.shape, frame),
             **_convert_to_micrometers(centroids, shapes, compute_shapes, frame),
         }
@@ -201,10 +201,10 @@ def _compute_ellipses(
     }
 
 
-def _mean_probability(
+def mean_probability(
     runs: RunLengths, labels: NDArray[np.integer], nucleus: NDArray[np.floating] | None
 ) -> NDArray[np.float64]:
-    """Compute the mean probability of each nucleus, or NaN."""
+    """Compute the mean probability of each nucleus, or NaN where the map is not given."""
     if nucleus is None:
         return np.full(runs.ids.size, np.nan)
     total = np.zeros(runs.rows.size)

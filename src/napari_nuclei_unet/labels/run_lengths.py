@@ -65,13 +65,6 @@ class RunLengths:
         return self.reduce_by_nucleus(np.add, self.lengths)
 
     @cached_property
-    def pixel_order(self) -> NDArray[np.int64]:
-        """Pixels of all runs, numbered in reading order, sorted by nucleus."""
-        length = self.lengths[self.order]
-        shift = (np.cumsum(self.lengths) - self.lengths)[self.order] - (np.cumsum(length) - length)
-        return np.repeat(shift, length) + np.arange(int(length.sum()))
-
-    @cached_property
     def boxes(self) -> NDArray[np.int64]:
         """Top, left, bottom and right of each nucleus, shape (n, 4)."""
         top, bottom = (
@@ -91,13 +84,9 @@ def encode_run_lengths(labels: NDArray[np.integer]) -> RunLengths:
     labels : ndarray, shape (Y, X), integer
         0 is background, else the id of a nucleus.
     """
-    height, width = labels.shape
-    ends = np.ones((height, width + 1), np.bool_)
-    np.not_equal(labels[:, 1:], labels[:, :-1], out=ends[:, 1:-1])
-    rows, columns = np.divmod(np.flatnonzero(ends), width + 1)
-    starts = np.flatnonzero(columns < width)
-    starts = starts[labels[rows[starts], columns[starts]] != 0]
-    rows, starts, stops = rows[starts], columns[starts], columns[starts + 1]
+    parts = [_encode_rows(labels[band], band.start) for band in split_into_row_bands(labels.shape)]
+    nothing = np.zeros((3, 0), np.int64)
+    rows, starts, stops = np.concatenate([nothing, *parts], axis=1)
     values = labels[rows, starts]
     order = np.argsort(values, kind="stable")
     is_first = find_changes(values[order])
@@ -106,6 +95,17 @@ def encode_run_lengths(labels: NDArray[np.integer]) -> RunLengths:
     first = np.flatnonzero(is_first)
     ids = values[order[first]].astype(np.int64)
     return RunLengths(rows, starts, stops, owner, ids, order, first)
+
+
+def _encode_rows(labels: NDArray[np.integer], first: int) -> NDArray[np.int64]:
+    """Find the runs of some rows, of which the first is given: row, start and stop of each."""
+    height, width = labels.shape
+    ends = np.ones((height, width + 1), np.bool_)
+    np.not_equal(labels[:, 1:], labels[:, :-1], out=ends[:, 1:-1])
+    rows, columns = np.divmod(np.flatnonzero(ends), width + 1)
+    starts = np.flatnonzero(columns < width)
+    starts = starts[labels[rows[starts], columns[starts]] != 0]
+    return np.stack([rows[starts] + first, columns[starts], columns[starts + 1]])
 
 
 def find_changes(*values: NDArray[Any]) -> NDArray[np.bool_]:

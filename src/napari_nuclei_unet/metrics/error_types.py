@@ -91,8 +91,9 @@ def compare(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Compar
     Parameters
     ----------
     true, predicted : ndarray, integer
-        Planes (Y, X), or stacks; pixels of one id are one nucleus. 0 is background, and no id is
-        negative.
+        Planes (Y, X), or volumes (Z, Y, X), in which a nucleus is compared as one object: pixels of
+        one id are one nucleus. Compare each time point of a film by itself, as tracks have one id
+        in all of them. 0 is background, and no id is negative.
 
     Returns
     -------

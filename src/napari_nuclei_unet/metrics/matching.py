@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -145,10 +147,12 @@ def _keep_inside(labels: NDArray[np.integer], annotated: NDArray[np.bool_]) -> N
 
 def pool_scores(counts: Sequence[MatchCounts]) -> dict[str, float]:
     """Compute scores of the summed counts: every nucleus has the same weight."""
-    total = counts[0]
-    for count in counts[1:]:
-        total = total + count
-    return total.scores()
+    return sum_counts(counts).scores()
+
+
+def sum_counts(counts: Sequence[MatchCounts]) -> MatchCounts:
+    """Sum counts, as of several images, or of the volumes of one."""
+    return reduce(operator.add, counts)
 
 
 def average_scores(counts: Sequence[MatchCounts]) -> dict[str, float]:

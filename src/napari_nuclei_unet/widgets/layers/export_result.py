@@ -15,6 +15,7 @@ from .labels_state import LabelsState
 from .link_corrections import has_linked_frames, record_with_corrections
 from .link_history import LinkHistory
 from .measured_planes import measured_plane_axes
+from .volumes import find_volume_axes, is_volume
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -42,7 +43,9 @@ def build_result(layer: Labels, axes: tuple[int, int]) -> Result:
     moved = order != sorted(order)
     labels = np.asarray(data).transpose(order) if moved else data
     _, linear = pixel_to_world(layer)
-    letters = axis_letters(layer.axis_labels, axes)
+    letters = list(axis_letters(layer.axis_labels, axes))
+    if is_volume(layer) and "Z" not in letters:  # whatever the layer calls it
+        letters[find_volume_axes(layer)[0]] = "Z"
     units = [None if str(layer.units[axis]) == "pixel" else str(layer.units[axis])
              for axis in order]  # fmt: skip
     table = LabelsState.of(layer).features.world_table().rename(columns={"index": "label"})

@@ -4,62 +4,34 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from ...arrays.boxes import Box, enclose_boxes, stack_boxes
+from ...arrays.boxes import enclose_boxes, stack_boxes
 from .edit_history import EditHistory, LayerEdit, box_intersects_plane
 from .foreign_columns import ForeignColumns
-from .label_ids import LabelsIndex, crop_plane_index, index_plane_axes, plane_key
+from .label_ids import LabelsIndex, crop_plane_index, index_axes, plane_key
 from .measure_queue import MeasureQueue
-from .measurements import BOX_COLUMNS, MeasurementSource, measure_box
+from .measurements import Measurable, box_columns, measure_box
 from .placement import GEOMETRY_ATTRIBUTES
+from .plane_features import (
+    CONFIDENCE_COLUMN,
+    EDITED,
+    STATE_COLUMN,
+    UNREVIEWED,
+    PlaneFeatures,
+    carry_over_states,
+    find_changed_labels,
+    nucleus_keys,
+    sort_rows,
+)
 from .world_rows import build_world_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-UNREVIEWED, ACCEPTED, EDITED = "", "accepted", "edited"
-# Columns that are not measured in pixels.
-STATE_COLUMN, CONFIDENCE_COLUMN = "state", "confidence"
-
-
-@dataclass(eq=False)
-class PlaneFeatures:
-    """The nuclei of one plane.
-
-    Attributes
-    ----------
-    index : tuple of int and slice
-        In the labels.
-    measurement_source : MeasurementSource
-    rows : pandas.DataFrame
-        As from :func:`measure_box`, by ascending label, and the column ``state``.
-    """
-
-    index: LabelsIndex
-    measurement_source: MeasurementSource
-    rows: pd.DataFrame
-
-    @property
-    def boxes(self) -> NDArray[np.int64]:
-        """Boxes of the nuclei, shape (n, 4), as ``BOX_COLUMNS``."""
-        return self.rows[BOX_COLUMNS].to_numpy()
-
-    def row(self, label: int) -> int | None:
-        """Find the row of a nucleus, if there is one."""
-        labels = self.rows["label"].to_numpy()
-        row = int(np.searchsorted(labels, label))
-        return row if row < labels.size and labels[row] == label else None
-
-    def box(self, row: int) -> Box:
-        """Return the box of the nucleus of a row."""
-        top, left, bottom, right = self.boxes[row].tolist()
-        return slice(top, bottom), slice(left, right)
 
 
 class FeaturesTable:
@@ -132,7 +104,7 @@ class FeaturesTable:
     def set_measurements(
         self,
         index: LabelsIndex,
-        measurement_source: MeasurementSource,
+        measurement_source: Measurable,
         rows: pd.DataFrame,
         id_offset: int = 0,
         labels_are_new: bool = True,
@@ -144,7 +116,7 @@ class FeaturesTable:
         Parameters
         ----------
         index : tuple of int and slice
-        measurement_source : MeasurementSource
+        measurement_source : Measurable
         rows : pandas.DataFrame
             As from :func:`measure_box`.
         id_offset : int, optional
@@ -162,9 +134,9 @@ class FeaturesTable:
         self._published = None
         self._known_rows.clear()  # the image may be a different one
         if before is not None:
-            _carry_over_states(before, plane, labels_are_new)
+            carry_over_states(before, plane, labels_are_new)
             if labels_are_new and self._foreign.are_in(self.layer.features, plane.rows):
-                self._foreign.forget(_changed_labels(before, plane))
+                self._foreign.forget(find_changed_labels(before, plane))
         self.history.update_known_values()
 
     def set_state(self, plane: PlaneFeatures, label: int, state: str) -> None:
@@ -179,9 +151,11 @@ class FeaturesTable:
             return
         labels = ids[plane.rows["label"]].astype(np.int64)
         self._foreign.relabel(dict(zip(plane.rows["label"], labels.tolist(), strict=True)))
-        plane.rows, self._published = _sort_rows(plane.rows.assign(label=labels)), None
+        plane.rows, self._published = sort_rows(plane.rows.assign(label=labels)), None
 
-    def _remeasure(self, plane: PlaneFeatures, box: Box, ids: NDArray[np.integer]) -> None:
+    def _remeasure(
+        self, plane: PlaneFeatures, box: tuple[slice, ...], ids: NDArray[np.integer]
+    ) -> None:
         """Measure nuclei again, around the box of pixels that have changed."""
         import pandas as pd  # takes longer to load than a dock
 
@@ -191,7 +165,7 @@ class FeaturesTable:
         labels = np.where(np.isin(labels, ids), labels, 0)
         rows = measure_box(plane.measurement_source, labels, region)
         rows = self._carry_over_values(plane, plane.rows[old], rows)
-        plane.rows, self._published = _sort_rows(pd.concat([plane.rows[~old], rows])), None
+        plane.rows, self._published = sort_rows(pd.concat([plane.rows[~old], rows])), None
 
     def _carry_over_values(
         self, plane: PlaneFeatures, old: pd.DataFrame, new: pd.DataFrame
@@ -206,16 +180,16 @@ class FeaturesTable:
         new[CONFIDENCE_COLUMN] = new[CONFIDENCE_COLUMN].fillna(new["label"].map(confidences))
         rows = [
             row | self._known_rows.get(key, {})
-            for key, row in zip(_nucleus_keys(plane, new), new.to_dict("records"), strict=True)
+            for key, row in zip(nucleus_keys(plane, new), new.to_dict("records"), strict=True)
         ]
         return pd.DataFrame(rows, columns=new.columns).astype(new.dtypes)
 
     def _remember(self, plane: PlaneFeatures, rows: pd.DataFrame) -> None:
         """Keep rows that are about to change, for an undo."""
-        records = rows.drop(columns=BOX_COLUMNS).to_dict("records")
-        self._known_rows |= zip(_nucleus_keys(plane, rows), records, strict=True)
+        records = rows.drop(columns=box_columns(plane.ndim)).to_dict("records")
+        self._known_rows |= zip(nucleus_keys(plane, rows), records, strict=True)
 
-    def _read(self, index: LabelsIndex, box: Box) -> NDArray[Any]:
+    def _read(self, index: LabelsIndex, box: tuple[slice, ...]) -> NDArray[Any]:
         return np.asarray(self.layer.data[crop_plane_index(index, box)])
 
     # publishing
@@ -277,7 +251,7 @@ class FeaturesTable:
             self._remember(plane, plane.rows[~is_kept])
             plane.rows = plane.rows[is_kept].reset_index(drop=True)
             return is_kept
-        boxes = [_plane_box(edit.box, plane.index) for edit in own_edits]
+        boxes = [_own_box(edit.box, plane.index) for edit in own_edits]
         self._remeasure(plane, enclose_boxes(boxes[0], stack_boxes(boxes)), np.array(ids, int))
         return None
 
@@ -287,8 +261,8 @@ class FeaturesTable:
         rows = np.searchsorted(labels, ids)
         if rows.max(initial=0) == labels.size or (labels[rows] != ids).any():
             return []
-        for label, (top, left, bottom, right) in zip(ids, plane.boxes[rows].tolist(), strict=True):
-            if (self._read(plane.index, (slice(top, bottom), slice(left, right))) == label).any():
+        for label, row in zip(ids, rows.tolist(), strict=True):
+            if (self._read(plane.index, plane.box(row)) == label).any():
                 return []
         return rows.tolist()
 
@@ -307,44 +281,6 @@ class FeaturesTable:
             self.layer.features = self._build_table()
 
 
-def _plane_box(box: tuple[slice, ...], index: LabelsIndex) -> Box:
-    rows, columns = index_plane_axes(index)
-    return box[rows], box[columns]
-
-
-def _carry_over_states(before: PlaneFeatures, plane: PlaneFeatures, labels_are_new: bool) -> None:
-    """Set the states, and lost measurements, of nuclei of a plane that were there before."""
-    rows, old = plane.rows, before.rows
-    if labels_are_new and not (old[STATE_COLUMN] == ACCEPTED).any():
-        return
-    known = old.set_axis(_nucleus_keys(before, old))
-    known = known[~known.index.duplicated(keep="last")].reindex(_nucleus_keys(plane, rows))
-    known.index = rows.index
-    states = known[STATE_COLUMN]
-    is_kept = states == ACCEPTED if labels_are_new else states.notna()
-    rows[STATE_COLUMN] = states.where(is_kept, rows[STATE_COLUMN])
-    if not labels_are_new:
-        lost = [name for name in old if name not in rows or rows[name].isna().all()]
-        rows[lost] = known[lost]
-
-
-def _changed_labels(before: PlaneFeatures, plane: PlaneFeatures) -> list[int]:
-    """Return the labels of nuclei of before that are not the same nuclei now."""
-    keys = set(_nucleus_keys(plane, plane.rows))
-    pairs = zip(before.rows["label"], _nucleus_keys(before, before.rows), strict=True)
-    return [label for label, key in pairs if key not in keys]
-
-
-def _sort_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.sort_values("label", kind="stable", ignore_index=True)
-
-
-def _nucleus_keys(plane: PlaneFeatures, rows: pd.DataFrame) -> list[str]:
-    """Return a key for each row, which changes with the pixels of the nucleus."""
-    plane_at, pixel_area = plane_key(plane.index), np.prod(plane.measurement_source.spacing)
-    areas = (rows["area"] / pixel_area).round().astype(int)
-    columns = (areas, *(rows[name] for name in ("label", "centroid_y", "centroid_x")))
-    return [
-        f"{plane_at} {label} {area} {y:.4f} {x:.4f}"
-        for area, label, y, x in zip(*columns, strict=True)
-    ]
+def _own_box(box: tuple[slice, ...], index: LabelsIndex) -> tuple[slice, ...]:
+    """Return the part of a box of the labels along the axes of a plane or volume."""
+    return tuple(box[axis] for axis in index_axes(index))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays.boxes import Box, paste_labels
+from ...arrays.boxes import paste_labels
 from ...errors import UserError
 
 MAX_LABEL_ID = np.iinfo(np.int32).max
@@ -90,18 +90,23 @@ class LabelIds:
 
 
 def index_plane_axes(index: LabelsIndex) -> tuple[int, int]:
-    """Return the two axes of the plane of an index."""
-    rows, columns = (axis for axis, at in enumerate(index) if isinstance(at, slice))
+    """Return the two axes of the plane of an index; of a volume those of its slices."""
+    *_, rows, columns = index_axes(index)
     return rows, columns
 
 
+def index_axes(index: LabelsIndex) -> list[int]:
+    """Return the axes that an index has whole: two of a plane, three of a volume."""
+    return [axis for axis, at in enumerate(index) if isinstance(at, slice)]
+
+
 def plane_key(index: LabelsIndex) -> tuple[int | None, ...]:
-    """Convert an index to a key: None for the axes of the plane."""
+    """Convert an index to a key: None for the axes of the plane or volume."""
     return tuple(None if isinstance(at, slice) else at for at in index)
 
 
-def crop_plane_index(index: LabelsIndex, box: Box) -> LabelsIndex:
-    """Return the index of a box of a plane."""
+def crop_plane_index(index: LabelsIndex, box: tuple[slice, ...]) -> LabelsIndex:
+    """Return the index of a box of a plane or volume."""
     parts = iter(box)
     return tuple(next(parts) if isinstance(at, slice) else at for at in index)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
@@ -11,10 +12,17 @@ from napari.layers import Image, Labels
 from ...arrays.axes import PlaneIndex
 from ...errors import UserError
 from .image_file import get_layer_path
+from .label_ids import LabelsIndex, index_axes
 from .labels_record import LabelsRecord, get_record_entries, set_record_entries
 from .labels_state import LabelsState
-from .measurements import MeasuredChannel, MeasurementSource, create_labels_measurement_source
+from .measurements import (
+    Measurable,
+    MeasuredChannel,
+    MeasurementSource,
+    create_labels_measurement_source,
+)
 from .metadata_keys import LABELS_IMAGE_KEY, METADATA_KEY, PROBABILITY_KEY, list_layers
+from .volumes import create_volume_source
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -44,16 +52,23 @@ def link_image(labels: Labels, image: Image) -> None:
         If the image does not have the shape of the labels.
     """
     features = LabelsState.of(labels).features
-    sources = {
-        key: create_labels_measurement_source(labels, plane.index, [MeasuredChannel(image)])
-        for key, plane in features.planes.items()
-    }
     channel = _segmented_channel(labels)
+
+    def create(index: LabelsIndex, has_one_channel: bool) -> MeasurementSource:
+        source = create_labels_measurement_source(labels, index, [MeasuredChannel(image)])
+        return source if channel is None or not has_one_channel else _of_channel(source, channel)
+
+    sources: dict[tuple[int | None, ...], Measurable] = {}
+    for key, plane in features.planes.items():
+        create_one = partial(create, has_one_channel="mean_intensity" in plane.rows)
+        is_flat = len(index_axes(plane.index)) == 2
+        sources[key] = (
+            create_one(plane.index)
+            if is_flat
+            else create_volume_source(labels, plane.index, create_one)
+        )
     for key, source in sources.items():
-        plane = features.planes[key]
-        if "mean_intensity" in plane.rows and channel is not None:
-            source = _of_channel(source, channel)
-        plane.measurement_source = source
+        features.planes[key].measurement_source = source
     if METADATA_KEY in labels.metadata:  # labels of others have no record
         # those of a store are no image's own
         own = None if "store" in get_record_entries(labels) else str(labels.unique_id)

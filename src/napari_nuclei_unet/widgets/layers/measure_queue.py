@@ -15,7 +15,7 @@ from ..common.controls import with_properties
 from ..common.job import ThreadJob
 from ..common.notify import show_user_error
 from .label_ids import LabelsIndex, plane_key
-from .measurements import MeasurementSource, measure_box, whole_plane_box
+from .measurements import Measurable, measure_box, whole_box
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,26 +28,26 @@ MEASURE_DELAY_MS = 300
 
 @dataclass(frozen=True, eq=False)
 class UnmeasuredPlane:
-    """A plane whose labels are not measured yet.
+    """A plane, or volume, whose labels are not measured yet.
 
     Attributes
     ----------
     index : tuple of int and slice
-    measurement_source : MeasurementSource
-    read_source : MeasurementSource
+    measurement_source : Measurable
+    read_source : Measurable
         The same, but may hold the pixels that were read already.
     labels_are_new : bool
         As in :meth:`FeaturesTable.set_measurements`.
     """
 
     index: LabelsIndex
-    measurement_source: MeasurementSource
-    read_source: MeasurementSource
+    measurement_source: Measurable
+    read_source: Measurable
     labels_are_new: bool = True
 
     def measure(self, labels: NDArray[Any]) -> pd.DataFrame:
         """Measure the labels of the plane."""
-        return measure_box(self.read_source, labels, whole_plane_box(self.read_source.shape))
+        return measure_box(self.read_source, labels, whole_box(self.read_source.shape))
 
 
 class MeasureQueue(QObject):

@@ -1,8 +1,9 @@
-"""The planes of a labels layer in which nuclei are measured, and the size of their pixels."""
+"""The planes or volumes of a labels layer that are measured, and the size of their pixels."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,10 @@ from ...errors import UserError
 from ...io.units import to_micrometers
 from ...labels.column_units import find_column_unit
 from .geometry import full_resolution_data, hidden_axes
-from .label_ids import LabelsIndex, index_plane_axes
+from .label_ids import LabelsIndex, index_axes, index_plane_axes
 from .labels_state import LabelsState
-from .measurements import pixel_spacing
+from .measurements import axis_step, pixel_spacing
+from .volumes import is_volume, list_volumes
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -32,7 +34,12 @@ def is_too_large(layer: Labels) -> bool:
 
 
 def measured_plane_axes(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
-    """Return the axes of the planes that were measured, or else are on view."""
+    """Return the axes of the planes that were measured, or else are on view.
+
+    Of volumes they are those of the slices.
+    """
+    if is_volume(layer):
+        return index_plane_axes(list_volumes(layer)[0])
     for plane in LabelsState.of(layer).features.planes.values():
         return index_plane_axes(plane.index)
     hidden = hidden_axes(viewer, layer)
@@ -41,7 +48,7 @@ def measured_plane_axes(viewer: ViewerModel, layer: Labels) -> tuple[int, int]:
 
 
 def list_planes(viewer: ViewerModel, layer: Labels) -> list[LabelsIndex]:
-    """Return the indices of all planes of labels.
+    """Return the indices of all planes of labels, or of all volumes if a nucleus is one along z.
 
     Raises
     ------
@@ -50,6 +57,8 @@ def list_planes(viewer: ViewerModel, layer: Labels) -> list[LabelsIndex]:
     """
     if is_too_large(layer):
         raise UserError(TOO_LARGE_TO_MEASURE)
+    if is_volume(layer):
+        return list_volumes(layer)
     axes = measured_plane_axes(viewer, layer)
     shape = full_resolution_data(layer).shape
     lengths = [1 if axis in axes else length for axis, length in enumerate(shape)]
@@ -69,11 +78,11 @@ def pixel_micrometers(layer: Layer, axes: tuple[int, int]) -> tuple[float, float
     return None if rows is None or columns is None else (rows, columns)
 
 
-def length_unit(layer: Layer, axes: tuple[int, int]) -> str:
+def length_unit(layer: Layer, axes: Sequence[int]) -> str:
     """Return the sign of the unit of lengths, such as "µm"; empty, where nobody knows it."""
     names = {str(layer.units[axis]) for axis in axes}
     if names == {"pixel"}:
-        return "px" if pixel_spacing(layer, axes) == (1, 1) else ""
+        return "px" if all(axis_step(layer, axis) == 1 for axis in axes) else ""
     return f"{layer.units[axes[0]]:~P}" if len(names) == 1 else ""
 
 
@@ -85,6 +94,6 @@ def list_column_units(layer: Labels) -> dict[str, str]:
     planes = list(LabelsState.of(layer).features.planes.values())
     if not planes:
         return {}
-    unit = length_unit(layer, index_plane_axes(planes[0].index))
+    unit = length_unit(layer, index_axes(planes[0].index))
     units = {name: find_column_unit(name, unit) for plane in planes for name in plane.rows}
     return {name: sign for name, sign in units.items() if sign}

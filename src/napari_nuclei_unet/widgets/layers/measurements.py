@@ -1,11 +1,11 @@
-"""Measurements of the nuclei of a plane, in the image and in the predicted maps."""
+"""Measurements of the nuclei of a plane or volume, in the image and in the predicted maps."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -17,6 +17,8 @@ from ...arrays.channels import MultichannelView
 from ...errors import UserError
 from ...labels.regionprops import Frame, bounding_boxes, measure
 from ...labels.surroundings import Distances, measure_surroundings
+from ...labels.volume_boxes import find_volume_boxes
+from ...labels.volume_regionprops import VOLUME_COLUMN
 from ...segmentation.normalization import check_type_and_shape
 from .channel_names import find_channel_names
 from .geometry import full_resolution_data, layer_shape, pixel_to_world
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 CENTROID_COLUMNS = ["centroid_y", "centroid_x"]
 # First row and column of a nucleus, and those after its last.
 BOX_COLUMNS = ["top", "left", "bottom", "right"]
+VOLUME_CENTROID_COLUMNS = ["centroid_z", *CENTROID_COLUMNS]
+VOLUME_BOX_COLUMNS = ["front", "top", "left", "back", "bottom", "right"]
 # Returns the maps of a plane, of shape (n, Y, X), or None once they were dropped.
 MapsGetter = Callable[[], NDArray[np.float32] | None]
 
@@ -163,22 +167,61 @@ class MeasurementSource:
         return measure_surroundings(rows, labels, image.pixels, image.names, distances)
 
 
+class Measurable(Protocol):
+    """What a plane or a volume of labels is measured from."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the plane or volume, in pixels."""
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Size of a pixel along its axes, in the units of the layer."""
+
+    def measure(
+        self, labels: NDArray[Any], box: Any, distances: Distances | None = None
+    ) -> pd.DataFrame:
+        """Measure the nuclei of a box."""
+
+
 def measure_box(
-    measurement_source: MeasurementSource,
+    measurement_source: Measurable,
     labels: NDArray[Any],
-    box: Box,
+    box: tuple[slice, ...],
     distances: Distances | None = None,
 ) -> pd.DataFrame:
-    """Measure the nuclei of a box of a plane; may run in a thread.
+    """Measure the nuclei of a box of a plane or volume; may run in a thread.
 
     Returns
     -------
     pandas.DataFrame
-        As from :meth:`MeasurementSource.measure`, and ``BOX_COLUMNS`` in pixels of the plane.
+        As from :meth:`Measurable.measure`, and :func:`box_columns` in pixels of the plane or
+        volume.
     """
     rows = measurement_source.measure(labels, box, distances)
-    rows[BOX_COLUMNS] = bounding_boxes(labels)[1] + np.tile([box[0].start, box[1].start], 2)
+    boxes = find_volume_boxes(labels).boxes if len(box) == 3 else bounding_boxes(labels)[1]
+    rows[box_columns(len(box))] = boxes + np.tile([part.start for part in box], 2)
     return rows
+
+
+def box_columns(ndim: int) -> list[str]:
+    """Return the names of the columns of boxes of planes, or of volumes."""
+    return VOLUME_BOX_COLUMNS if ndim == 3 else BOX_COLUMNS
+
+
+def centroid_columns(ndim: int) -> list[str]:
+    """Return the names of the columns of centroids in planes, or in volumes."""
+    return VOLUME_CENTROID_COLUMNS if ndim == 3 else CENTROID_COLUMNS
+
+
+def size_column(ndim: int) -> str:
+    """Return the name of the column that counts the pixels of a nucleus, in units of the layer."""
+    return VOLUME_COLUMN if ndim == 3 else "area"
+
+
+def whole_box(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the box of a whole plane or volume."""
+    return tuple(slice(0, length) for length in shape)
 
 
 def whole_plane_box(shape: tuple[int, int]) -> Box:
@@ -188,9 +231,13 @@ def whole_plane_box(shape: tuple[int, int]) -> Box:
 
 def pixel_spacing(layer: Layer, axes: tuple[int, int]) -> tuple[float, float]:
     """Return the pixel size along two axes of a layer, in its units, without rotation or shear."""
-    _, linear = pixel_to_world(layer)
-    rows, columns = (float(np.linalg.norm(linear[:, axis])) for axis in axes)
+    rows, columns = (axis_step(layer, axis) for axis in axes)
     return rows, columns
+
+
+def axis_step(layer: Layer, axis: int) -> float:
+    """Return the pixel size along an axis of a layer, in its units, without rotation or shear."""
+    return float(np.linalg.norm(pixel_to_world(layer)[1][:, axis]))
 
 
 def create_measurement_source(source: ImageSource, maps: MapsGetter) -> MeasurementSource:

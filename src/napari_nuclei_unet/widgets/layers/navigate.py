@@ -46,10 +46,10 @@ def navigate_to_box(viewer: ViewerModel, layer: Labels, index: LabelsIndex, box:
         np.asarray(layer.data_to_world(corner)) / units for corner in zip(*pairs, strict=True)
     )
     centre, offset = (low + high) / 2, viewer.dims.ndim - layer.ndim
-    for axis, at in enumerate(index):
-        if not isinstance(at, slice):
-            viewer.dims.set_point(axis + offset, centre[axis])
     displayed = [axis - offset for axis in viewer.dims.displayed if axis >= offset]
+    for axis in range(layer.ndim):
+        if axis not in displayed:
+            viewer.dims.set_point(axis + offset, centre[axis])
     camera = viewer_camera(viewer)
     camera.center = (*camera.center[: -len(displayed)], *centre[displayed])
     width = float(np.abs(high - low)[displayed].max()) or 1.0

@@ -21,7 +21,7 @@ SHAPE_COLUMNS = [
 
 def drop_micrometers(table: pd.DataFrame) -> pd.DataFrame:
     """Drop the columns of a file that have measurements once more, in micrometers."""
-    names = {f"{name}{unit}" for name in table for unit in ("_um", "_um2")}
+    names = {f"{name}{unit}" for name in table for unit in ("_um", "_um2", "_um3")}
     return table.drop(columns=[name for name in table if name in names])
 
 

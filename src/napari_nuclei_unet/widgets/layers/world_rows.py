@@ -11,8 +11,8 @@ from napari.layers import Labels
 from ...arrays.axes import axis_letters
 from ...io.tables import insert_position
 from .geometry import pixel_to_world
-from .label_ids import LabelsIndex, index_plane_axes
-from .measurements import BOX_COLUMNS, CENTROID_COLUMNS
+from .label_ids import LabelsIndex, index_axes, index_plane_axes
+from .measurements import box_columns, centroid_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,13 +33,16 @@ def build_world_table(
 
 
 def _world_rows(layer: Labels, index: LabelsIndex, plane_rows: pd.DataFrame) -> pd.DataFrame:
-    rows, axes = plane_rows.drop(columns=["label", *BOX_COLUMNS]), index_plane_axes(index)
+    axes = index_axes(index)
+    names = centroid_columns(len(axes))
+    rows = plane_rows.drop(columns=["label", *box_columns(len(axes))])
     hidden = {axis: at for axis, at in enumerate(index) if not isinstance(at, slice)}
     pixels = np.zeros((len(rows), len(index)))
     pixels[:, list(hidden)] = list(hidden.values())
-    pixels[:, axes] = rows[CENTROID_COLUMNS]
+    pixels[:, axes] = rows[names]
     origin, linear = pixel_to_world(layer)
-    rows[CENTROID_COLUMNS] = (pixels @ linear.T + origin)[:, axes]
-    shape, letters = layer.data.shape, axis_letters(layer.axis_labels, axes).lower()
+    rows[names] = (pixels @ linear.T + origin)[:, axes]
+    shape = layer.data.shape
+    letters = axis_letters(layer.axis_labels, index_plane_axes(index)).lower()
     positions = {letters[axis]: at for axis, at in hidden.items() if shape[axis] > 1}
     return insert_position(rows, {"index": plane_rows["label"], **positions})

@@ -19,6 +19,7 @@ from ..common.layer_combo import reload_choices
 from ..common.notify import describe_error, report_user_errors
 from ..layers.geometry import layer_shape
 from ..layers.metadata_keys import METADATA_KEY, list_nuclei
+from ..layers.volumes import is_volume
 from .compare_task import ERROR_COLORS, ComparedLayers, CompareTask
 
 if TYPE_CHECKING:
@@ -198,9 +199,10 @@ class ComparePanel(Panel):
     def _show(self, result: Labels, annotation: Labels, comparison: Comparison) -> None:
         self._scored_layers = annotation, result
         counts, n_right = comparison.counts, int(comparison.counts.matched[0])
+        objects = " nuclei in all their slices" if is_volume(result) else ""
         self._counts.setText(
             f"<b>{escape(result.name)}</b> compared with <b>{escape(annotation.name)}</b>: "
-            f"{counts.n_true:,} annotated, {counts.n_predicted:,} found, {n_right:,} right"
+            f"{counts.n_true:,}{objects} annotated, {counts.n_predicted:,} found, {n_right:,} right"
         )
         self._legend.setText(_legend(comparison.numbers))
         self._scores.setText(_scores_table(counts.scores()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from ..layers.geometry import full_resolution_data, layer_shape, pixel_to_world,
 from ..layers.labels_state import LabelsState
 from ..layers.metadata_keys import ERRORS_KEY
 from ..layers.placement import GEOMETRY_ATTRIBUTES, LayerPlacement, get_geometry, set_geometry
+from ..layers.volumes import find_frame_axes, is_volume
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -50,8 +51,13 @@ class ComparedLayers:
     annotation: Labels | None
 
 
-def compare_steps(annotation: Any, result: Any) -> Generator[Step, Stop, Comparison]:
-    """Compare copies of two arrays of labels; runs in the thread."""
+def compare_steps(
+    annotation: Any, result: Any, frame_axes: Sequence[int] = ()
+) -> Generator[Step, Stop, Comparison]:
+    """Compare copies of two arrays of labels; runs in the thread.
+
+    Along ``frame_axes``, such as time, pixels of one id are another nucleus at each position.
+    """
     yield Step(0, 3)
     true = _read(annotation)
     yield Step(1, 3)
@@ -62,7 +68,7 @@ def compare_steps(annotation: Any, result: Any) -> Generator[Step, Stop, Compari
     for labels, name in ((true, "The annotation"), (predicted, "The result")):
         check_instances(name, labels.reshape(-1, *labels.shape[-2:]))
     try:
-        comparison = compare(true, predicted)
+        comparison = compare(*(_separate_frames(one, frame_axes) for one in (true, predicted)))
     except MemoryError as error:
         raise UserError("There is not enough memory to compare these labels: crop both.") from error
     if not _is_unchanged(annotation, true) or not _is_unchanged(result, predicted):
@@ -78,6 +84,15 @@ def _read(labels: Any) -> NDArray[np.integer]:
     if array.min() < 0:
         raise UserError("Labels must not be negative: 0 is background, any other id a nucleus.")
     return array
+
+
+def _separate_frames(labels: NDArray[np.integer], frame_axes: Sequence[int]) -> NDArray[np.integer]:
+    """Return labels whose ids differ from frame to frame."""
+    lengths = [length if axis in frame_axes else 1 for axis, length in enumerate(labels.shape)]
+    if np.prod(lengths) == 1:
+        return labels
+    above = np.arange(np.prod(lengths)).reshape(lengths) * int(labels.max(initial=0))
+    return np.where(labels > 0, labels + above, 0)
 
 
 def _is_unchanged(labels: Any, copy: NDArray[np.integer]) -> bool:
@@ -117,13 +132,14 @@ class CompareTask(Task):
         self.title = f"Comparing {result.name}"
         self._viewer, self._result, self._show = viewer, result, show
         self._arrays = full_resolution_data(annotation), full_resolution_data(result)
+        self._frame_axes = find_frame_axes(result) if is_volume(result) else ()
         self._revisions = [
             (layer, LabelsState.of(layer).revision) for layer in (annotation, result)
         ]
 
     def steps(self) -> Generator[Step, Stop, Comparison]:
         """Compare copies of the labels; runs in the thread."""
-        return (yield from compare_steps(*self._arrays))
+        return (yield from compare_steps(*self._arrays, self._frame_axes))
 
     def on_result(self, comparison: Comparison) -> None:
         """Show the errors, unless a layer is gone or has changed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,12 @@ from ...labels import editing as corrections
 from ...labels.editing import LabelEdit
 from ..layers.geometry import plane_on_view, viewer_unit_lengths
 from ..layers.label_edits import check_editable, write_pixels
-from ..layers.label_ids import MAX_LABEL_ID, LabelsIndex, crop_plane_index, index_plane_axes
+from ..layers.label_ids import LabelsIndex, crop_plane_index, index_axes, index_plane_axes
 from ..layers.labels_state import LabelsState
 from ..layers.measurements import whole_plane_box
 from ..session.predictions import Predictions
 from ..session.session import Session
+from .free_ids import find_free_id
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 STROKE_MARGIN = 8
 # Initial margin, in pixels, where nothing was measured.
 UNMEASURED_MARGIN = 128
-# Number of ids that must be left.
-MIN_FREE_IDS = 32
-# Edge of the blocks in which labels in a file are read.
-ID_SCAN_BLOCK_SIZE = 4096
 # Diameter of a nucleus, in pixels, where none is known.
 DEFAULT_DIAMETER = 20.0
 PLANE_WITHOUT_PREDICTION = (
@@ -149,10 +145,10 @@ def delete_nucleus(location: EditLocation, _: Image | None) -> str:
     return f"Nucleus {nucleus} deleted."
 
 
-def remove_nucleus(layer: Labels, index: LabelsIndex, nucleus: int, box: Box) -> None:
-    """Remove a nucleus by its id, from a box of a plane."""
-    labels = np.asarray(layer.data[crop_plane_index(index, box)])
-    _write_edit(layer, index, box, corrections.remove_label(labels, nucleus))
+def remove_nucleus(layer: Labels, index: LabelsIndex, nucleus: int, box: tuple[slice, ...]) -> None:
+    """Remove a nucleus by its id, from a box of a plane or volume."""
+    indices = np.nonzero(np.asarray(layer.data[crop_plane_index(index, box)]) == nucleus)
+    write_box(layer, index, box, indices, 0)
 
 
 def merge_nuclei(location: EditLocation, _: Image | None) -> str:
@@ -166,9 +162,11 @@ def merge_nuclei(location: EditLocation, _: Image | None) -> str:
 def split_nuclei(location: EditLocation, _: Image | None) -> str:
     """Split the nuclei that the stroke runs through."""
     labels, box = _read_labels(location, STROKE_MARGIN)
-    edit = corrections.split_labels(labels, _stroke_in_box(location, box), _next_free_id(location))
+    edit = corrections.split_labels(
+        labels, _stroke_in_box(location, box), find_free_id(location.state)
+    )
     _write_edit(location.layer, location.index, box, edit)
-    return f"Split into {_join_ids(edit.ids)}."
+    return f"Split into {join_ids(edit.ids)}."
 
 
 def add_nucleus(location: EditLocation, image: Image | None) -> str:
@@ -181,9 +179,8 @@ def add_nucleus(location: EditLocation, image: Image | None) -> str:
     diameter = _typical_diameter(location)
     labels, box = _read_labels(location, 2 * corrections.MAX_GROWN_DIAMETERS * diameter)
     probability = result.probability(box)
-    edit = corrections.grow_label(
-        labels, probability, _stroke_in_box(location, box)[-1], diameter, _next_free_id(location)
-    )  # fmt: skip
+    point, free = _stroke_in_box(location, box)[-1], find_free_id(location.state)
+    edit = corrections.grow_label(labels, probability, point, diameter, free)
     _write_edit(location.layer, location.index, box, edit)
     return f"Nucleus {edit.ids[0]} added."
 
@@ -191,7 +188,8 @@ def add_nucleus(location: EditLocation, image: Image | None) -> str:
 EditFunction = Callable[[EditLocation, "Image | None"], str]
 
 
-def _join_ids(ids: tuple[int, ...]) -> str:
+def join_ids(ids: tuple[int, ...]) -> str:
+    """Return ids as text, such as "1, 2 and 3"."""
     *others, last = map(str, ids)
     return f"{', '.join(others)} and {last}"
 
@@ -214,49 +212,21 @@ def _typical_diameter(location: EditLocation) -> float:
     return float(np.median(np.maximum(bottom - top, right - left)))
 
 
-def _next_free_id(location: EditLocation) -> int:
-    """Return the lowest id above all others, including those of undone steps.
-
-    Raises
-    ------
-    UserError
-        If the labels have no room for it.
-    """
-    layer, history = location.layer, location.state.features.history
-    if isinstance(layer.data, np.ndarray):
-        history.max_used_id = max(history.max_used_id, int(layer.data.max(initial=0)))
-    elif not history.is_complete:  # scanned once: what is painted from now on is in the history
-        history.max_used_id, history.is_complete = (
-            max(history.max_used_id, _max_id(layer.data)),
-            True,
-        )
-    used = history.max_used_id
-    if used + MIN_FREE_IDS > min(int(np.iinfo(layer.data.dtype).max), MAX_LABEL_ID):
-        raise UserError(
-            f"These labels ({layer.data.dtype}) have used up all ids: renumber them, in a layer of "
-            "type int32."
-        )
-    return used + 1
-
-
-def _max_id(data: Any) -> int:
-    """Return the largest id of an array that may be in a file, block by block."""
-    steps = [*(1 for _ in data.shape[:-2]), ID_SCAN_BLOCK_SIZE, ID_SCAN_BLOCK_SIZE]
-    corners = itertools.product(
-        *(range(0, n, step) for n, step in zip(data.shape, steps, strict=True))
-    )
-    parts = (
-        tuple(slice(first, first + step) for first, step in zip(corner, steps, strict=True))
-        for corner in corners
-    )
-    return max((int(np.asarray(data[part]).max(initial=0)) for part in parts), default=0)
-
-
 def _write_edit(layer: Labels, index: LabelsIndex, box: Box, edit: LabelEdit) -> None:
     """Write an edit of a box of a plane through napari, so that it can be undone."""
-    axes = index_plane_axes(index)
-    parts: list[Any] = [np.full(edit.rows.size, 0 if axis in axes else at)
-                        for axis, at in enumerate(index)]  # fmt: skip
-    parts[axes[0]] = edit.rows + box[0].start
-    parts[axes[1]] = edit.columns + box[1].start
-    write_pixels(layer, tuple(parts), edit.values)
+    write_box(layer, index, box, edit.indices, edit.values)
+
+
+def write_box(
+    layer: Labels,
+    index: LabelsIndex,
+    box: tuple[slice, ...],
+    indices: tuple[NDArray[np.intp], ...],
+    values: Any,
+) -> None:
+    """Write pixels of a box of a plane or volume, as one step of napari's undo."""
+    size = indices[0].size
+    parts = [np.full(size, 0 if isinstance(at, slice) else at) for at in index]
+    for axis, part, at in zip(index_axes(index), box, indices, strict=True):
+        parts[axis] = at + part.start
+    write_pixels(layer, tuple(parts), values)

@@ -10,22 +10,26 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 
+from ...errors import UserError
 from ...labels.masks import MASK_HINT, is_mask
 from ...labels.surroundings import Distances, drop_unnamed_channel
 from ...progress import Step, Stop
 from ..common.controller import Task
 from ..layers.checksum import array_crc32
 from ..layers.geometry import full_resolution_data
-from ..layers.label_ids import LabelsIndex, index_plane_axes, plane_key
+from ..layers.label_ids import LabelsIndex, index_axes, plane_key
 from ..layers.labels_state import LabelsState
 from ..layers.measured_channels import check_fit
 from ..layers.measured_planes import length_unit, list_planes
 from ..layers.measurements import (
+    Measurable,
     MeasurementSource,
     create_labels_measurement_source,
     measure_box,
-    whole_plane_box,
+    whole_box,
 )
+from ..layers.volume_measurements import NO_RINGS_IN_VOLUMES
+from ..layers.volumes import create_volume_source, is_volume
 from ..session.session import Session
 from .measure_form import MeasureChoice
 
@@ -41,23 +45,23 @@ LABELS_CHANGED_WHILE_MEASURING = (
 
 @dataclass(frozen=True, eq=False)
 class MeasuredPlane:
-    """A plane that was measured, and the checksum of its labels."""
+    """A plane or volume that was measured, and the checksum of its labels."""
 
     index: LabelsIndex
-    measurement_source: MeasurementSource
+    measurement_source: Measurable
     measurements: pd.DataFrame
     checksum: int
 
 
 def measure_steps(
-    labels: Any, planes: list[tuple[LabelsIndex, MeasurementSource]], distances: Distances
+    labels: Any, planes: list[tuple[LabelsIndex, Measurable]], distances: Distances
 ) -> Generator[Step, Stop, list[MeasuredPlane]]:
-    """Measure planes of labels; runs in the thread."""
+    """Measure planes or volumes of labels; runs in the thread."""
     measured = []
     for done, (index, source) in enumerate(planes):
         yield Step(done, len(planes))
         plane = np.array(labels[index])  # a copy, as the user may paint meanwhile
-        measurements = measure_box(source, plane, whole_plane_box(source.shape), distances)
+        measurements = measure_box(source, plane, whole_box(source.shape), distances)
         measured.append(MeasuredPlane(index, source, measurements, array_crc32(plane)))
     return measured
 
@@ -135,10 +139,8 @@ class MeasureTask(Task):
         )
 
     def _publish(self, planes: list[MeasuredPlane]) -> None:
-        table, axes = self._state.features, index_plane_axes(planes[0].index)
-        for key in [
-            key for key, plane in table.planes.items() if index_plane_axes(plane.index) != axes
-        ]:
+        table, axes = self._state.features, index_axes(planes[0].index)
+        for key in [key for key, plane in table.planes.items() if index_axes(plane.index) != axes]:
             del table.planes[key]  # planes in other directions, of an earlier view
         for plane in planes:
             known = table.planes.get(plane_key(plane.index))
@@ -160,8 +162,8 @@ class MeasureTask(Task):
 
 def create_sources(
     viewer: ViewerModel, layer: Labels, image: Image | None, choice: MeasureChoice
-) -> list[tuple[LabelsIndex, MeasurementSource]]:
-    """Return all planes of labels, each with what it is measured from.
+) -> list[tuple[LabelsIndex, Measurable]]:
+    """Return all planes or volumes of labels, each with what it is measured from.
 
     Raises
     ------
@@ -170,10 +172,16 @@ def create_sources(
     """
     for channel in choice.channels:
         check_fit(layer, channel.image)
-    planes, predictions = [], Session.of(viewer).predictions
-    for index in list_planes(viewer, layer):
+    predictions = Session.of(viewer).predictions
+
+    def create(index: LabelsIndex) -> MeasurementSource:
         result = None if image is None else predictions.find_latest(image, index)
         maps = None if result is None else result.maps
-        source = create_labels_measurement_source(layer, index, choice.channels, maps)
-        planes.append((index, source))
-    return planes
+        return create_labels_measurement_source(layer, index, choice.channels, maps)
+
+    indices = list_planes(viewer, layer)
+    if is_volume(layer):
+        if choice.ring or choice.neighbours:
+            raise UserError(NO_RINGS_IN_VOLUMES)
+        return [(index, create_volume_source(layer, index, create)) for index in indices]
+    return [(index, create(index)) for index in indices]

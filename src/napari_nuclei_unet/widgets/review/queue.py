@@ -13,17 +13,18 @@ from napari.utils.notifications import show_warning
 from ...errors import UserError
 from ..common.controls import Panel, create_button, fill_grid
 from ..common.notify import name_controls
-from ..layers.features import (
+from ..layers.features import FeaturesTable
+from ..layers.label_edits import check_editable
+from ..layers.label_ids import plane_key
+from ..layers.labels_state import LabelsState
+from ..layers.navigate import navigate_to_box
+from ..layers.plane_features import (
     ACCEPTED,
     CONFIDENCE_COLUMN,
     STATE_COLUMN,
     UNREVIEWED,
-    FeaturesTable,
     PlaneFeatures,
 )
-from ..layers.label_ids import plane_key
-from ..layers.labels_state import LabelsState
-from ..layers.navigate import navigate_to_box
 from ..session.session import Session
 from . import edits as _editing
 from .target_form import LABELS_NEEDED, TargetForm
@@ -170,7 +171,7 @@ class ReviewQueue(Panel):
         row = plane.row(label)
         assert row is not None
         try:
-            _editing.editable_plane_index(self._viewer, self._state)
+            check_editable(self._state)
             _editing.remove_nucleus(table.layer, plane.index, label, plane.box(row))
         except UserError as error:
             show_warning(name_controls(error))
@@ -201,7 +202,8 @@ class ReviewQueue(Panel):
     def _show(self, table: FeaturesTable, plane: PlaneFeatures, label: int) -> None:
         row = plane.row(label)
         assert row is not None
-        navigate_to_box(self._viewer, table.layer, plane.index, plane.box(row))
+        place = plane.place(row)
+        navigate_to_box(self._viewer, table.layer, place.index, place.box)
         self._report(table, plane, label)
 
     def _report(self, table: FeaturesTable, plane: PlaneFeatures, label: int) -> None:

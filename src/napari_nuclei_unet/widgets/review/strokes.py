@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,27 @@ from qtpy.QtWidgets import QWidget
 from ..common.canvas import StrokeTrail, find_canvas
 
 PAN_ZOOM = "pan_zoom"
+# A press that moves farther turns the view, in pixels of the canvas; a nearer one is a click.
+MAX_CLICK_DISTANCE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Stroke:
+    """A click, or a line that was drawn.
+
+    Attributes
+    ----------
+    positions : ndarray, shape (n, ndim), floating
+        Where the button was pressed, dragged and released, in napari's coordinates.
+    view_direction : ndarray, shape (ndim,), floating, or None
+        From the camera into a 3-D view; None: the view is of a plane.
+    displayed : sequence of int
+        Axes of the viewer that a 3-D view shows.
+    """
+
+    positions: NDArray[np.floating]
+    view_direction: NDArray[np.floating] | None = None
+    displayed: Sequence[int] = ()
 
 
 class Strokes(QObject):
@@ -26,8 +48,7 @@ class Strokes(QObject):
 
     Signals
     -------
-    drawn : ndarray, shape (n, ndim), floating
-        Where the button was pressed, dragged and released, in napari's coordinates.
+    drawn : Stroke
     lost
         The layer was put into another mode: its mouse is napari's again.
     """
@@ -40,12 +61,20 @@ class Strokes(QObject):
         self._widget = widget
         self._layer: Labels | None = None
         self._grab_count = 0
+        self._clicks_only = False
 
-    def grab_mouse(self, layer: Labels) -> None:
-        """Grab the mouse of a layer; the previous layer is released."""
+    def grab_mouse(self, layer: Labels, clicks_only: bool = False) -> None:
+        """Grab the mouse of a layer; the previous layer is released.
+
+        Parameters
+        ----------
+        layer : napari.layers.Labels
+        clicks_only : bool, optional
+            Whether lines that are drawn move or turn the view, as always.
+        """
         self.release_mouse()
         layer.mode = PAN_ZOOM
-        layer.mouse_pan = False
+        self._clicks_only = layer.mouse_pan = clicks_only
         layer.mouse_drag_callbacks.append(self._on_drag)
         layer.events.mode.connect(self._on_mode)
         self._layer = layer
@@ -70,19 +99,24 @@ class Strokes(QObject):
         if event.button != 1:
             return
         grab_count, canvas = self._grab_count, find_canvas(self._widget)
-        trail = None if canvas is None else StrokeTrail(canvas)
+        trail = None if canvas is None or self._clicks_only else StrokeTrail(canvas)
+        start, is_click = np.array(event.pos, float), True
         try:
             points = [_position(event, trail)]
             yield
             while event.type == "mouse_move":
                 points.append(_position(event, trail))
+                is_click &= bool(np.hypot(*(event.pos - start)) <= MAX_CLICK_DISTANCE)
                 yield
             points.append(_position(event, trail))
         finally:
             if trail is not None:
                 trail.end()
-        if grab_count == self._grab_count:  # else another tool is active by now
-            self.drawn.emit(np.array(points))
+        # else another tool is active by now, or the view was turned
+        if grab_count == self._grab_count and (is_click or not self._clicks_only):
+            direction = event.view_direction
+            direction = None if direction is None else np.asarray(direction, np.float64)
+            self.drawn.emit(Stroke(np.array(points), direction, tuple(event.dims_displayed)))
 
 
 def _position(event: Any, trail: StrokeTrail | None) -> NDArray[np.float64]:

@@ -9,13 +9,14 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
-from ..common.controls import create_combo_box
+from ..common.controls import create_check_box, create_combo_box
 from ..common.layer_combo import reload_choices
 from ..layers.geometry import layer_shape
 from ..layers.image_source import guess_layer_channel_axis
-from ..layers.labels_record import get_record_entries
+from ..layers.labels_record import get_record_entries, set_record_entries
 from ..layers.measured_channels import fits
 from ..layers.metadata_keys import PROBABILITY_KEY, list_layers, list_nuclei
+from ..layers.volumes import VOLUME_KEY, is_volume
 from ..session.pixel_size_offer import PixelSizeOffer
 
 if TYPE_CHECKING:
@@ -67,6 +68,13 @@ class TargetForm(QObject):
             "review_image", "The image they are of: its intensities are measured.", self._images
         )
         self._image.null_value = NO_IMAGE_CHOICE
+        self._is_volume = create_check_box(
+            "nuclei_along_z",
+            "A nucleus is one object along z",
+            "Corrections act on a nucleus in all its slices, and the table has one row for it. "
+            "Tick it for labels of others, whose numbers go through the slices.",
+        )
+        self._is_volume.clicked.connect(self._on_volume)
         self._pixel_size = PixelSizeOffer(viewer)
         self._pixel_size.channels_named.connect(self.changed)
         self._labels.changed.connect(self._on_labels)
@@ -82,6 +90,7 @@ class TargetForm(QObject):
         """Add the lists to a form."""
         form.addRow("Nuclei", self._labels.native)
         form.addRow("Image", self._image.native)
+        form.addRow(self._is_volume)
         form.addRow(self._pixel_size)
 
     def value(self) -> ReviewTarget:
@@ -118,7 +127,20 @@ class TargetForm(QObject):
         self._image.value = self._guess_image()
         self._emit_changed()
 
+    def show_kind(self) -> None:
+        """Show whether a nucleus is one object along z, as the record of the labels says."""
+        labels = self._labels.value
+        self._is_volume.setVisible(labels is not None and labels.ndim > 2)
+        self._is_volume.setChecked(labels is not None and is_volume(labels))
+
+    def _on_volume(self, checked: bool) -> None:
+        """Write into the record whether a nucleus is one object along z."""
+        if self._labels.value is not None:
+            set_record_entries(self._labels.value, **{VOLUME_KEY: checked})
+            self.changed.emit()
+
     def _emit_changed(self, *_: object) -> None:
+        self.show_kind()
         self._pixel_size.set_image(self._image.value)
         self.changed.emit()
 

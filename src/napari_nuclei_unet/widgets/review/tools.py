@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
-from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton
 
@@ -17,11 +16,22 @@ from ...errors import UserError
 from ..common.controls import Panel, create_button, fill_grid
 from ..common.key_bindings import KeyBindings
 from ..common.notify import name_controls, report_user_errors
+from ..layers.label_edits import check_editable
 from ..layers.labels_state import LabelsState
+from ..layers.volumes import find_edited_axes
 from . import edits as _editing
 from .edits import EditLocation, editable_plane_index
-from .strokes import Strokes
+from .strokes import Stroke, Strokes
 from .target_form import LABELS_NEEDED, TargetForm
+from .volume_edits import (
+    NOT_IN_3D,
+    VolumeEditFunction,
+    add_volume,
+    delete_volume,
+    merge_volumes,
+    split_volumes,
+)
+from .volume_location import VolumeLocation
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -41,20 +51,33 @@ class EditTool:
         What to do with the mouse.
     apply : callable
         Called with location and image; edits, and returns a message.
+    apply_to_volume : callable
+        The same where a nucleus is one object along z.
+    works_in_3d : bool
+        Whether it does so in a 3-D view, too.
+    is_click : bool
+        Whether it needs no line.
     """
 
     name: str
     key: str
     hint: str
     apply: _editing.EditFunction
+    apply_to_volume: VolumeEditFunction
+    works_in_3d: bool = False
+    is_click: bool = False
 
 
 EDIT_TOOLS = (
-    EditTool("Delete", "D", "Click on a nucleus to delete it.", _editing.delete_nucleus),
-    EditTool("Merge", "J", "Draw a line across nuclei to join them.", _editing.merge_nuclei),
-    EditTool("Split", "S", "Draw a line through a nucleus to cut it.", _editing.split_nuclei),
-    EditTool("Add", "A", "Click where the network has overlooked a nucleus.", _editing.add_nucleus),
-)
+    EditTool("Delete", "D", "Click on a nucleus to delete it.",
+             _editing.delete_nucleus, delete_volume, works_in_3d=True, is_click=True),
+    EditTool("Merge", "J", "Draw a line across nuclei to join them.",
+             _editing.merge_nuclei, merge_volumes, works_in_3d=True),
+    EditTool("Split", "S", "Draw a line through a nucleus to cut it.",
+             _editing.split_nuclei, split_volumes),
+    EditTool("Add", "A", "Click where the network has overlooked a nucleus.",
+             _editing.add_nucleus, add_volume, is_click=True),
+)  # fmt: skip
 
 
 class EditToolbar(Panel):
@@ -91,6 +114,7 @@ class EditToolbar(Panel):
         self._strokes.lost.connect(self.deactivate)
         target.changed.connect(self.deactivate)
         viewer.layers.selection.events.active.connect(self._on_active)
+        viewer.dims.events.ndisplay.connect(self.deactivate)
         # Qt calls no method of an object that is being destroyed, such as strokes, a child of this
         self.destroyed.connect(partial(_release, self._strokes, self._escape))
 
@@ -109,7 +133,7 @@ class EditToolbar(Panel):
         try:
             if layer is None:
                 raise UserError(LABELS_NEEDED)
-            editable_plane_index(self._viewer, LabelsState.of(layer))
+            self._check(tool, layer)
         except UserError as error:
             self._buttons[tool.name].setChecked(False)
             self.message.emit(name_controls(error))
@@ -117,7 +141,8 @@ class EditToolbar(Panel):
             return
         self.activated.emit()
         self._viewer.layers.selection.active = layer
-        self._strokes.grab_mouse(layer)
+        in_3d = self._viewer.dims.ndisplay == 3
+        self._strokes.grab_mouse(layer, clicks_only=tool.is_click and in_3d)
         self._escape.bind(layer)
         self._tool = tool
         self._buttons[tool.name].setChecked(True)
@@ -133,27 +158,43 @@ class EditToolbar(Panel):
         self._strokes.release_mouse()
         self.message.emit("")
 
+    def _check(self, tool: EditTool, layer: Labels) -> None:
+        """Raise an error if a tool cannot be used on labels in this view."""
+        state = LabelsState.of(layer)
+        if self._viewer.dims.ndisplay == 2 or find_edited_axes(layer) is None:
+            editable_plane_index(self._viewer, state)
+            return
+        check_editable(state)
+        if not tool.works_in_3d:
+            raise UserError(NOT_IN_3D)
+
     def _on_active(self, event: Any) -> None:
         if self._tool is not None and event.value != self._target.value().labels:
             self.deactivate()
 
-    def _on_drawn(self, positions: NDArray[Any]) -> None:
+    def _on_drawn(self, stroke: Stroke) -> None:
         tool, layer = self._tool, self._target.value().labels
         if tool is not None and layer is not None:
-            self.apply_stroke(tool, layer, positions)
+            self.apply_stroke(tool, layer, stroke)
 
-    def apply_tool(self, name: str, positions: NDArray[Any]) -> None:
+    def apply_tool(self, name: str, stroke: Stroke) -> None:
         """Apply a tool, by its name, to a stroke on the labels that are chosen."""
         if (layer := self._target.value().labels) is None:
             self.message.emit(LABELS_NEEDED)
         else:
-            self.apply_stroke({tool.name: tool for tool in EDIT_TOOLS}[name], layer, positions)
+            self.apply_stroke({tool.name: tool for tool in EDIT_TOOLS}[name], layer, stroke)
 
-    def apply_stroke(self, tool: EditTool, layer: Labels, positions: NDArray[Any]) -> None:
+    def apply_stroke(self, tool: EditTool, layer: Labels, stroke: Stroke) -> None:
         """Apply a tool to a stroke; an invalid stroke shows a message and changes nothing."""
+        image, axes = self._target.value().image, find_edited_axes(layer)
         with report_user_errors(self.message.emit):
-            location = EditLocation.of(self._viewer, layer, positions)
-            self.message.emit(f"{tool.apply(location, self._target.value().image)} Ctrl+Z undoes.")
+            if axes is None:
+                location = EditLocation.of(self._viewer, layer, stroke.positions)
+                text = tool.apply(location, image)
+            else:
+                place = VolumeLocation.of(self._viewer, layer, axes, stroke)
+                text = tool.apply_to_volume(place, image)
+            self.message.emit(f"{text} Ctrl+Z undoes.")
 
 
 def _release(strokes: Strokes, escape: KeyBindings, *_: object) -> None:

@@ -29,6 +29,7 @@ from .into_image import IntoImageButton
 from .link_tools import LinkToolbar
 from .measure_form import MeasureForm
 from .queue import ReviewQueue
+from .strokes import Stroke
 from .target_form import TargetForm
 from .tools import EditToolbar
 
@@ -132,7 +133,9 @@ class ReviewWidget(ScrollableForm):
         states = [one.state for one in (exporter.measuring, exporter.saving, comparing)]
         return next((state for state in states if state is not RunState.IDLE), RunState.IDLE)
 
-    def apply_tool(self, name: str, positions: NDArray[Any]) -> None:
+    def apply_tool(
+        self, name: str, positions: NDArray[Any], view_direction: NDArray[Any] | None = None
+    ) -> None:
         """Correct nuclei with a tool, as the mouse does.
 
         Parameters
@@ -141,8 +144,11 @@ class ReviewWidget(ScrollableForm):
             "Delete", "Merge", "Split" or "Add".
         positions : ndarray, shape (n, ndim), floating
             Of a click or along a stroke, in napari's world coordinates.
+        view_direction : ndarray, shape (ndim,), floating, optional
+            From the camera into a 3-D view, as events of napari's mouse have it.
         """
-        self._edit_toolbar.apply_tool(name, positions)
+        displayed = tuple(self._viewer.dims.displayed)
+        self._edit_toolbar.apply_tool(name, Stroke(positions, view_direction, displayed))
 
     def click_link(self, name: str, position: NDArray[Any]) -> None:
         """Correct a link between frames with a tool, as two clicks of the mouse do.
@@ -246,6 +252,7 @@ class ReviewWidget(ScrollableForm):
 
     def _on_features(self, _: Any) -> None:
         self._text.setText("")  # it is outdated, by an undo for instance
+        self.target_form.show_kind()  # a run may have made volumes of them
 
 
 def _group(title: str, *contents: QWidget) -> QGroupBox:

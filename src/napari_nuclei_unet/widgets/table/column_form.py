@@ -12,6 +12,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
+from ...labels.volume_regionprops import VOLUME_COLUMN
 from ..common.controls import create_button, create_combo_box, create_label, create_row
 from ..common.layer_combo import reload_choices
 from .coloring import ColorRange
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What is shown at first, if there is such a column: positions say little.
-PREFERRED_COLUMN = "area"
+PREFERRED_COLUMNS = ("area", VOLUME_COLUMN)
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ class ColumnForm(QWidget):
         self._rows, self.is_left_out = rows, is_left_out
         limits, before = self.histogram.limits, self._column.value
         reload_choices(self._color_by)
-        is_another = reload_choices(self._column, before, PREFERRED_COLUMN) and before is not None
+        changed = reload_choices(self._column, before, *PREFERRED_COLUMNS)
+        is_another = changed and before is not None
         self._draw()
         self.histogram.set_limits(OPEN_LIMITS if is_another else limits)
 

@@ -4,40 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
 
 from ...arrays.axes import axis_letters
-from ...arrays.boxes import Box, bounding_box
+from ...arrays.boxes import bounding_box
 from ...errors import UserError
+from ...labels.volume_boxes import find_label_box
 from ...limits import DEFAULT_LIMITS
 from ..layers.geometry import full_resolution_data, plane_on_view
-from ..layers.label_ids import LabelsIndex, index_plane_axes
+from ..layers.label_ids import LabelsIndex, index_axes, index_plane_axes
 from ..layers.labels_state import LabelsState
+from ..layers.plane_features import NucleusPlace
+from ..layers.volumes import is_volume, list_volumes
 from .nuclei_rows import INDEX_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd
     from napari.components import ViewerModel
-
-
-@dataclass(frozen=True)
-class NucleusPlace:
-    """The plane and the box of a nucleus.
-
-    Attributes
-    ----------
-    index : tuple of int and slice
-        Of the plane.
-    box : (slice, slice)
-        In pixels of the plane.
-    """
-
-    index: LabelsIndex
-    box: Box
 
 
 def find_nucleus(viewer: ViewerModel, layer: Labels, row: pd.Series) -> NucleusPlace | None:
@@ -55,7 +41,9 @@ def find_nucleus(viewer: ViewerModel, layer: Labels, row: pd.Series) -> NucleusP
     for plane in list(table.planes.values()):
         place = plane.row(label)
         if place is not None and is_on_plane(layer, plane.index, row):
-            return NucleusPlace(plane.index, plane.box(place))
+            return plane.place(place)
+    if is_volume(layer) and isinstance(layer.data, np.ndarray):
+        return _find_in_volumes(layer, label, row)
     return _find_in_pixels(viewer, layer, label)
 
 
@@ -72,6 +60,19 @@ def is_row_on_view(viewer: ViewerModel, layer: Labels, row: pd.Series) -> bool:
         return is_on_plane(layer, plane_on_view(viewer, layer), row)
     except UserError:  # the view shows nothing of the layer
         return False
+
+
+def _find_in_volumes(layer: Labels, label: int, row: pd.Series) -> NucleusPlace | None:
+    """Find a nucleus along z that others have measured: its largest section."""
+    for volume in list_volumes(layer):
+        labels = layer.data[volume]
+        box = find_label_box(labels, label) if is_on_plane(layer, volume, row) else None
+        if box is not None:
+            sections = (labels[box] == label).sum(axis=(1, 2))
+            at = box[0].start + int(sections.argmax())
+            axis = index_axes(volume)[0]
+            return NucleusPlace((*volume[:axis], at, *volume[axis + 1 :]), box[1:])
+    return None
 
 
 def _find_in_pixels(viewer: ViewerModel, layer: Labels, label: int) -> NucleusPlace | None:
