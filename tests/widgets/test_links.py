@@ -110,6 +110,8 @@ def test_a_second_target_makes_a_division(viewer, review, labels):
     assert tracks.graph == {daughter: [mother], other: [mother]}
     assert set(tracks.features["generation"]) == {0, 1}
     assert tracks.color_by == "lineage"
+    is_daughter = tracks.data[:, 0] == other
+    np.testing.assert_allclose(tracks.track_colors[is_daughter][0], labels.get_color(mother))
     is_division = tracks.features["is_division"].to_numpy(bool)
     assert tracks.data[is_division, :2].tolist() == [[mother, 2]]
     labels.undo()
