@@ -26,14 +26,14 @@ def test_each_moment_has_its_ancestor_generation_and_speed(time):
     assert rows["track"].tolist() == [1, 1, 2, 2, 3, 4, 5, 9, 9, 9]
     assert rows["lineage"].tolist() == [1] * 7 + [9] * 3
     assert rows["generation"].tolist() == [0, 0, 1, 1, 1, 2, 2, 0, 0, 0]
-    assert rows["frame"].tolist() == rows[time].tolist()
+    assert rows["frame"].tolist() == rows["time"].tolist()
     np.testing.assert_allclose(rows["displacement"], [0, 5, 0, 0, 0, 0, 0, 0, 8, 4])
     nan = np.nan
     np.testing.assert_allclose(rows["speed"], [nan, 5, nan, 0, nan, nan, nan, nan, 4, 4])
     assert np.flatnonzero(rows["is_division"]).tolist() == [1, 3]
     assert not {"displacement_um", "speed_um_per_min"} & set(rows)
     back = drop_track_measurements(rows)
-    pd.testing.assert_frame_equal(back, family(time))
+    pd.testing.assert_frame_equal(back, family("time"))
 
 
 def test_a_row_per_track():

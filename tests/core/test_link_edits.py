@@ -27,7 +27,7 @@ def films():
         (4, 0, 50.0, 50.0, 0), (4, 1, 50.0, 50.0, 0), (5, 2, 50.0, 45.0, 4), (5, 3, 50.0, 44.0, 4),
         (6, 2, 50.0, 55.0, 4), (6, 3, 50.0, 56.0, 4),
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["track", "t", "y", "x", "parent"])
+    return pd.DataFrame(rows, columns=["track", "time", "y", "x", "parent"])
 
 
 def edit(how, first, second, tracks=None, corrections=NONE):
@@ -38,7 +38,7 @@ def edit(how, first, second, tracks=None, corrections=NONE):
 def moments(tracks):
     """Return the moments and the mother of each track."""
     return {
-        track: (rows["t"].tolist(), rows["parent"].iloc[0])
+        track: (rows["time"].tolist(), rows["parent"].iloc[0])
         for track, rows in tracks.groupby("track")
     }
 
@@ -134,7 +134,7 @@ def test_tracks_follow_labels_that_were_edited():
     tracks = films()
     labels = np.zeros((5, 60, 60), np.int32)
     for row in tracks.itertuples():
-        labels[row.t, int(row.y), int(row.x)] = row.track
+        labels[row.time, int(row.y), int(row.x)] = row.track
     pd.testing.assert_frame_equal(read_label_tracks(labels, tracks), tracks)
     labels[1][labels[1] == 1] = 0
     labels[4, 10, 14], labels[4, 20, 20], labels[3, 50, 50] = 1, 8, 4
@@ -146,12 +146,12 @@ def test_tracks_follow_labels_that_were_edited():
 
 
 def test_nuclei_of_volumes_have_a_place_in_depth():
-    tracks = films().assign(z=2.5)[["track", "t", "z", "y", "x", "parent"]]
+    tracks = films().assign(z=2.5)[["track", "time", "z", "y", "x", "parent"]]
     (link,) = edit(cut_link, (1, 1), (1, 2), tracks).corrections.cut
     assert link.target.place == (2.5, 10, 12)
     labels = np.zeros((2, 4, 9, 9), np.int32)
     labels[:, 1:3, 2:5, 2:5] = 7
     after = read_label_tracks(labels, tracks)
-    assert after[["track", "t", "z", "y", "x"]].to_numpy().tolist() == [
+    assert after[["track", "time", "z", "y", "x"]].to_numpy().tolist() == [
         [7, 0, 1.5, 3, 3], [7, 1, 1.5, 3, 3],
     ]  # fmt: skip

@@ -422,7 +422,9 @@ def test_tracked_nuclei_keep_their_id_and_make_a_table(tmp_path, segment, kind):
     assert labels[2, 15, 21] == labels[0, 15, 15]
     assert labels.max() == 3
     rows = rows_of(tmp_path / "out" / "a_tracks.csv")
-    assert list(rows[0]) == ["track", "time", "y", "x", "parent"]
+    assert list(rows[0])[:5] == ["track", "time", "y", "x", "parent"]
+    lineages = rows_of(tmp_path / "out" / "a_lineage.csv")
+    assert {row["track"] for row in lineages} == {row["track"] for row in rows}
     assert len(rows) == 11
     for row in rows:
         assert labels[int(row["time"]), round(float(row["y"])), round(float(row["x"]))] == int(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QPushButton
 from widgets.test_review_widget import between, middle
 
 from napari_nuclei_unet.metrics.error_types import compare
@@ -23,7 +23,7 @@ class Hand:
         self.canvas = find_canvas(widget)
 
     def at(self, place):
-        world = np.asarray(self.layer.data_to_world(place))
+        world = np.asarray(self.layer.data_to_world(place))[-2:]
         half = np.array([self.canvas.height(), self.canvas.width()]) / 2
         y, x = (world - self.viewer.camera.center[-2:]) * self.viewer.camera.zoom + half
         return QPoint(round(x), round(y))
@@ -108,3 +108,31 @@ def test_the_queue_is_walked_by_keys(qtbot, opened):
     assert least[1] not in states.index
     hand.undo()
     assert least[1] in set(layer.features["index"])
+
+
+def test_a_link_is_cut_by_a_key_and_two_clicks_and_undone_by_keys(make_napari_viewer, qtbot):
+    pytest.importorskip("laptrack")
+    viewer = make_napari_viewer(show=True)
+    data = np.zeros((4, 60, 80), np.int32)
+    for t in range(4):
+        data[t, 20:36, 20 + t : 36 + t] = t + 1
+    layer = viewer.add_labels(data, name="cells", axis_labels=("t", "y", "x"))
+    _, segment = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
+    _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review nuclei", tabify=True)
+    viewer.layers.selection.active = layer
+    with qtbot.waitSignal(segment.finished, timeout=60_000):
+        segment.findChild(QPushButton, "link_frames").click()
+    viewer.reset_view()
+    viewer.dims.set_point(0, 1)
+    QApplication.processEvents()
+    hand = Hand(viewer, review, layer)
+    hand.key(Qt.Key.Key_K)
+    hand.click((1, 28, 29))
+    assert viewer.dims.point[0] == 2
+    hand.click((2, 28, 30))
+    first, _, new, _ = layer.data.max(axis=(1, 2)).tolist()
+    assert layer.data.max(axis=(1, 2)).tolist() == [first, first, new, new]
+    assert len(set(viewer.layers["cells tracks"].data[:, 0])) == 2
+    hand.undo()
+    assert layer.data.max(axis=(1, 2)).tolist() == [first] * 4
+    assert len(set(viewer.layers["cells tracks"].data[:, 0])) == 1

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_nuclei_unet import read_result
 from napari_nuclei_unet.widgets.layers.link_corrections import get_link_corrections
+from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.layers.reader import read_layers
 from widgets.conftest import click, click_and_wait
 
@@ -109,6 +110,8 @@ def test_a_second_target_makes_a_division(viewer, review, labels):
     assert tracks.graph == {daughter: [mother], other: [mother]}
     assert set(tracks.features["generation"]) == {0, 1}
     assert tracks.color_by == "lineage"
+    is_daughter = tracks.data[:, 0] == other
+    np.testing.assert_allclose(tracks.track_colors[is_daughter][0], labels.get_color(mother))
     is_division = tracks.features["is_division"].to_numpy(bool)
     assert tracks.data[is_division, :2].tolist() == [[mother, 2]]
     labels.undo()
@@ -204,9 +207,9 @@ def test_films_are_saved_with_lineages_and_go_on(qtbot, viewer, review, labels, 
     assert lineages.loc[daughter, ["parent", "generation"]].tolist() == [mother, 1]
     assert lineages.loc[mother, "mean_speed_um_per_min"] == pytest.approx(0.5)
     rows = pd.read_csv(tmp_path / "cells_tracks.csv")
-    assert {"track", "t", "y", "x", "parent", "generation", "speed", "is_division"} <= set(rows)
+    assert {"track", "time", "y", "x", "parent", "generation", "speed", "is_division"} <= set(rows)
     result = read_result(tmp_path / "cells_labels.ome.tif")
-    assert list(result.tracks) == ["track", "parent", "t", "y", "x"]
+    assert list(result.tracks) == ["track", "parent", "time", "y", "x"]
 
 
 def test_a_film_that_is_opened_again_goes_on(qtbot, viewer, widget, review, labels, tmp_path):
@@ -249,3 +252,28 @@ def test_an_axis_without_a_name_that_frames_are_linked_along_is_time(
     with qtbot.waitSignal(review.finished, timeout=60_000):
         review.save(tmp_path / "cells_labels.ome.tif")
     assert read_result(tmp_path / "cells_labels.ome.tif").axes == "TYX"
+
+
+def test_volumes_are_linked_whole_and_corrected_in_all_slices(qtbot, viewer, widget, review):
+    data = np.zeros((3, 6, 40, 60), np.int32)
+    for t in range(3):
+        data[t, 1:5, 10:20, 10 + 2 * t : 20 + 2 * t] = 2 * t + 1
+        data[t, 2:4, 10:20, 40:50] = 2 * t + 2
+    metadata = {METADATA_KEY: {"volume": True}}
+    layer = viewer.add_labels(data, axis_labels=tuple("tzyx"), metadata=metadata, name="embryo")
+    viewer.layers.selection.active = layer
+    click_and_wait(qtbot, widget, "link_frames")
+    assert np.unique(layer.data).tolist() == [0, 1, 2]
+    tracks = tracks_of(viewer)
+    assert tracks.data[0].tolist() == [1, 0, 2.5, 14.5, 14.5]
+    for frame in (0, 1):
+        viewer.dims.set_point((0, 1), (frame, 2))
+        review.click_link("Cut link", np.array([frame, 2, 15, 15 + 2 * frame]))
+    assert [int(one[4].max()) for one in layer.data] == [1, 3, 3]
+    assert (layer.data[1] == 3).sum() == 4 * 10 * 10
+    (link,) = get_link_corrections(layer).cut
+    assert link.target.place == (2.5, 14.5, 16.5)
+    viewer.layers.selection.active = layer
+    click_and_wait(qtbot, widget, "link_frames")
+    ids_of_first = [int(one[4].max()) for one in layer.data]
+    assert ids_of_first[0] != ids_of_first[1] == ids_of_first[2]

@@ -11,8 +11,8 @@ from ..io.tables import find_dialect, read_table
 NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})
 # Of UTF-8, read as Latin-1: spreadsheets begin a file with it.
 BOM = "\xef\xbb\xbf"
-LINEAGE_COLUMNS = frozenset({"track", "parent", "lineage"})
 TRACKS_COLUMNS = frozenset({"track", "parent", "y", "x"})
+LINEAGE_COLUMNS = frozenset({"track", "parent", "lineage"})
 
 
 def check_tables_overwritable(*tables: Path) -> None:

@@ -77,10 +77,10 @@ def write_geff(path: Path, result: Result) -> None:
 
 
 def _node_properties(graph: TrackGraph, result: Result) -> dict[str, NDArray[Any]]:
-    nodes = graph.nodes.rename(columns={TIME_COLUMN: "t"})  # the name of the axis
     scale = TrackScale.of(result.axes, result.spacing, result.units)
     known = {"track", "parent", LINEAGE, "frame"}  # or named as GEFF has them
-    measured = measure_tracks(nodes, scale)
+    nodes = graph.nodes.rename(columns={TIME_COLUMN: "t"})  # the name of the axis
+    measured = measure_tracks(graph.nodes, scale).rename(columns={TIME_COLUMN: "t"})
     own = {name: measured[name].to_numpy() for name in measured if name not in known}
     track = nodes["track"].to_numpy(np.int64)
     own |= {SEGMENTATION: track, TRACKLET: track, LINEAGE: graph.lineages}

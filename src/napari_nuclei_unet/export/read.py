@@ -115,8 +115,7 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
     tracks = with_time_column(read_saved_table(path))
     if not {"track", "parent"} & set(tracks):
         return None  # of another program
-    missing = [name for name in NEEDED_OF_TRACKS if name not in tracks]
-    if missing and not (missing == ["t"] and "time" in tracks):
+    if missing := [name for name in NEEDED_OF_TRACKS if name not in tracks]:
         raise UserError(
             f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
             "back, or move it away."

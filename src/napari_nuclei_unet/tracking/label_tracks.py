@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .lineage import drop_track_measurements, time_column
+from ..io.tables import TIME_COLUMN, with_time_column
+from .lineage import drop_track_measurements
 
 
 def read_label_tracks(frames: Iterable[NDArray[np.integer]], tracks: pd.DataFrame) -> pd.DataFrame:
@@ -26,21 +27,20 @@ def read_label_tracks(frames: Iterable[NDArray[np.integer]], tracks: pd.DataFram
     pandas.DataFrame
         With the same columns. A mother that is gone, or ends after her daughter begins, is 0.
     """
-    tracks = drop_track_measurements(tracks)
-    time = time_column(tracks)
-    axes = [name for name in tracks if name not in ("track", "parent", time, "y", "x")]
+    tracks = drop_track_measurements(with_time_column(tracks))
+    axes = [name for name in tracks if name not in ("track", "parent", TIME_COLUMN, "y", "x")]
     rows = [
         (label, moment, *centre)
         for moment, labels in enumerate(frames)
         for label, centre in _locate(labels).items()
     ]
-    table = pd.DataFrame(rows, columns=["track", time, *axes, "y", "x"])
+    table = pd.DataFrame(rows, columns=["track", TIME_COLUMN, *axes, "y", "x"])
     kinds = {name: tracks[name].dtype for name in table}
-    table = table.astype(kinds).sort_values(["track", time], ignore_index=True)
+    table = table.astype(kinds).sort_values(["track", TIME_COLUMN], ignore_index=True)
     mothers = tracks.drop_duplicates("track").set_index("track")["parent"]
     parents = table["track"].map(mothers).fillna(0).astype(np.int64)
-    starts = table.groupby("track")[time].transform("min")
-    ends = parents.map(table.groupby("track")[time].max())
+    starts = table.groupby("track")[TIME_COLUMN].transform("min")
+    ends = parents.map(table.groupby("track")[TIME_COLUMN].max())
     return table.assign(parent=parents.where(ends < starts, 0))[list(tracks)]
 
 

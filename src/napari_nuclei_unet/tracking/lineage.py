@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..io.tables import TIME_COLUMN, with_time_column
 from ..io.units import to_micrometers
 
-# Names that the column of frames has or had.
-TIME_COLUMN_NAMES = ("time", "t")
 SPACE_COLUMNS = ("z", "y", "x")
 # What :func:`measure_tracks` adds to a table of tracks.
 TRACK_MEASUREMENTS = (
@@ -67,11 +66,6 @@ class TrackScale:
 UNKNOWN_SCALE = TrackScale()
 
 
-def time_column(tracks: pd.DataFrame) -> str:
-    """Return the name of the column of frames in a table of tracks."""
-    return next(name for name in TIME_COLUMN_NAMES if name in tracks)
-
-
 def drop_track_measurements(tracks: pd.DataFrame) -> pd.DataFrame:
     """Return a table of tracks without what :func:`measure_tracks` has added."""
     return tracks.drop(columns=[name for name in TRACK_MEASUREMENTS if name in tracks])
@@ -83,8 +77,8 @@ def measure_tracks(tracks: pd.DataFrame, scale: TrackScale = UNKNOWN_SCALE) -> p
     Parameters
     ----------
     tracks : pandas.DataFrame
-        One row per nucleus and moment: ``track``, ``time`` or ``t``, ``y`` and ``x``, or ``z`` too,
-        in pixels, and ``parent``, the track of the mother or 0.
+        One row per nucleus and moment: ``track``, ``time`` (or ``t``), ``y`` and ``x``, or ``z``
+        too, in pixels, and ``parent``, the track of the mother or 0.
     scale : TrackScale, optional
         Sizes of a pixel and a frame. Where axes differ, pixels are those of x.
 
@@ -97,13 +91,13 @@ def measure_tracks(tracks: pd.DataFrame, scale: TrackScale = UNKNOWN_SCALE) -> p
         start; ``displacement_um`` and ``speed_um_per_min``, if these are known; ``is_division``,
         True in the last row of a mother.
     """
-    time = time_column(tracks)
-    rows = drop_track_measurements(tracks).sort_values(["track", time], ignore_index=True)
+    rows = drop_track_measurements(with_time_column(tracks))
+    rows = rows.sort_values(["track", TIME_COLUMN], ignore_index=True)
     track = rows["track"].to_numpy(np.int64)
     is_first, is_last = _track_ends(track)
     first = np.maximum.accumulate(np.where(is_first, np.arange(len(rows)), 0))
     places = _places(rows, scale)
-    elapsed = np.diff(rows[time].to_numpy(float), prepend=0)
+    elapsed = np.diff(rows[TIME_COLUMN].to_numpy(float), prepend=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         speed = np.where(is_first, np.nan, _steps(places) / elapsed)
     displacement = np.linalg.norm(places - places[first], axis=1)
@@ -112,7 +106,7 @@ def measure_tracks(tracks: pd.DataFrame, scale: TrackScale = UNKNOWN_SCALE) -> p
     measured = rows.assign(
         lineage=[ancestry[one].lineage for one in track.tolist()],
         generation=[ancestry[one].generation for one in track.tolist()],
-        frame=rows[time],
+        frame=rows[TIME_COLUMN],
         displacement=displacement,
         speed=speed,
     )

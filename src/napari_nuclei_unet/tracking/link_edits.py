@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..io.tables import TIME_COLUMN, with_time_column
 from .corrections import Link, LinkCorrections, TrackPoint
-from .lineage import SPACE_COLUMNS, time_column
+from .lineage import SPACE_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -151,10 +152,10 @@ class _Graph:
     """Nuclei with the row of the one that each comes from."""
 
     def __init__(self, tracks: pd.DataFrame) -> None:
-        self.time_name = time_column(tracks)
-        self.rows = tracks.sort_values(["track", self.time_name], ignore_index=True)
+        rows = with_time_column(tracks)
+        self.rows = rows.sort_values(["track", TIME_COLUMN], ignore_index=True)
         self.track = self.rows["track"].to_numpy(np.int64)
-        self.time = self.rows[self.time_name].to_numpy(np.int64)
+        self.time = self.rows[TIME_COLUMN].to_numpy(np.int64)
         last_row = dict(zip(self.track.tolist(), range(len(self.track)), strict=True))
         self.before = np.arange(-1, len(self.track) - 1)
         for row in np.flatnonzero(np.append(True, self.track[1:] != self.track[:-1])).tolist():
@@ -194,7 +195,7 @@ class _Graph:
             for row in changed
         )
         rows = self.rows.assign(track=numbers, parent=parents)
-        rows = rows.sort_values(["track", self.time_name], ignore_index=True)
+        rows = rows.sort_values(["track", TIME_COLUMN], ignore_index=True)
         return LinkEdit(rows, new_ids, corrections)
 
     def _number(self, free_id: int) -> NDArray[np.int64]:

@@ -15,10 +15,9 @@ import numpy as np
 from napari.layers import Labels, Tracks
 from numpy.typing import NDArray
 
-from ...errors import UserError
 from ..common.key_bindings import unwrap_proxy
 from .label_edits import write_pixels
-from .label_ids import MAX_LABEL_ID, LabelsIndex
+from .label_ids import LabelsIndex
 from .labels_state import LabelsState, WrittenPart
 from .link_corrections import get_link_corrections, set_link_corrections
 from .tracks_layer import find_tracks_layer, update_tracks_layer
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 
     from ...tracking.corrections import LinkCorrections
     from ...tracking.link_edits import LinkEdit, NewTrackId
-
-# Ids that must be left: an edit takes two at most, and as many undone ones come back.
-FREE_IDS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,23 +118,6 @@ class LinkHistory:
                 update_tracks_layer(shown, current)
             tracks, self._known_revision = current, revision
         return tracks
-
-    def find_free_id(self) -> int:
-        """Return the lowest id above all others, including those of undone steps.
-
-        Raises
-        ------
-        UserError
-            If the labels have no room for it.
-        """
-        layer = self.layer
-        used = max(LabelsState.of(layer).features.history.max_used_id, int(layer.data.max()))
-        if used >= min(int(np.iinfo(layer.data.dtype).max), MAX_LABEL_ID) - FREE_IDS:
-            raise UserError(
-                f"These labels ({layer.data.dtype}) have used up all ids: renumber them, in a "
-                "layer of type int32."
-            )
-        return used + 1
 
     def apply(self, edit: LinkEdit) -> None:
         """Write an edit of the tracks that were read, as one step of undo.

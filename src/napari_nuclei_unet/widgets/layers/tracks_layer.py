@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ...tracking.lineage import TrackScale
 
 LINEAGE_COLUMN = "lineage"
+# Of napari's labels, by which a lineage has the colour of the label of its first ancestor.
+LABEL_COLORS = 49
 # Of a tail, in frames: longer ones cover the nuclei of a dense film.
 TAIL_FRAMES = 10
 TAIL_WIDTH = 3
@@ -48,7 +50,7 @@ def tracks_layer_arguments(tracks: pd.DataFrame, scale: TrackScale) -> dict[str,
         "graph": {child: mothers for child, mothers in graph.items() if _are_in(rows, mothers)},
         "features": features,
         "color_by": LINEAGE_COLUMN,
-        "colormaps_dict": {LINEAGE_COLUMN: label_colormap()},
+        "colormaps_dict": {LINEAGE_COLUMN: label_colormap(LABEL_COLORS, background_value=0)},
         "blending": "translucent",  # added to bright nuclei, colours become white
         "tail_length": TAIL_FRAMES,
         "tail_width": TAIL_WIDTH,

@@ -24,7 +24,8 @@ from ..layers.link_corrections import get_link_corrections, has_linked_frames
 from ..layers.link_history import LinkHistory
 from ..layers.tracks_layer import find_tracks_layer
 from .edits import editable_plane_index
-from .strokes import Strokes
+from .free_ids import find_free_id
+from .strokes import Stroke, Strokes
 from .target_form import LABELS_NEEDED, TargetForm
 from .tools import ESCAPE_KEY
 
@@ -159,9 +160,9 @@ class LinkToolbar(Panel):
         with report_user_errors(self.message.emit):
             self._click(tool, self._target.value().labels, np.asarray(position, float))
 
-    def _on_drawn(self, positions: NDArray[Any]) -> None:
+    def _on_drawn(self, stroke: Stroke) -> None:
         if self._tool is not None:
-            self.apply_click(self._tool.name, positions[-1])
+            self.apply_click(self._tool.name, stroke.positions[-1])
 
     def _on_escape(self) -> None:
         """Forget the nucleus that was clicked, or else deactivate the tool."""
@@ -209,7 +210,8 @@ class LinkToolbar(Panel):
         change = cut_link if tool.name == CUT_LINK else make_link
         corrections = get_link_corrections(history.layer)
         self._first = None
-        history.apply(change(tracks, first, node, corrections, history.find_free_id()))
+        free_id = find_free_id(LabelsState.of(history.layer))
+        history.apply(change(tracks, first, node, corrections, free_id))
         early, late = sorted((first, node), key=lambda one: one.time)
         done = "is no longer linked to" if tool.name == CUT_LINK else "becomes"
         self.message.emit(

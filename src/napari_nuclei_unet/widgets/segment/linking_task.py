@@ -73,6 +73,8 @@ class LinkingChoice:
         Of the axes of the labels, time being T.
     is_volume : bool
         Whether a nucleus is one object along the axis before those of the plane.
+    spacing : tuple of float or None
+        Size of a voxel of a volume, along z, y and x.
     corrections : LinkCorrections
         Of the user, which stay.
     """
@@ -81,8 +83,8 @@ class LinkingChoice:
     over_time: bool
     letters: str
     is_volume: bool = False
-    corrections: LinkCorrections = field(default_factory=LinkCorrections)
     spacing: tuple[float, ...] | None = None
+    corrections: LinkCorrections = field(default_factory=LinkCorrections)
 
 
 def linking_task_steps(
@@ -140,14 +142,9 @@ class LinkingTask(Task):
             names[axis] = "t"
         letters = axis_letters(names, (layer.ndim - 2, layer.ndim - 1))
         is_volume = layer.ndim > 3 and bool(get_record_entries(layer).get("volume"))
-        self._choice = LinkingChoice(
-            axis,
-            over_time,
-            letters,
-            is_volume,
-            get_link_corrections(layer),
-            tuple(np.abs(layer.scale[-3:]).tolist()) if is_volume else None,
-        )
+        spacing = tuple(map(float, layer.scale[-3:])) if is_volume else None
+        corrections = get_link_corrections(layer)
+        self._choice = LinkingChoice(axis, over_time, letters, is_volume, spacing, corrections)
         self._state, self._revision = state, state.revision
         verb = "Linking" if over_time else "Joining"
         self.title, self.begins = f"{verb} {layer.name}", f"{verb} …"

@@ -344,6 +344,9 @@ class SourceForm(QObject):
         if form is not None:
             image = self.image.value
             has_choice = image is not None and (image.ndim > 2 or image.rgb)
-            for row, shown in ((self._channel_row, has_choice), (self.planes.row, self.planes.axes)):
+            for row, shown in (
+                (self._channel_row, has_choice),
+                (self.planes.row, self.planes.axes),
+            ):
                 form.setRowVisible(row, bool(shown))
             form.setRowVisible(self.level.native, image is not None and image.multiscale)
