@@ -227,8 +227,6 @@ class SourceForm(QObject):
                 self.region.value = draw_recorded_region(self._viewer, whole, region)
         self.planes.use(source.planes, record.provenance.volume)
 
-    # choices of the lists
-
     def _images(self, _: Any) -> list[Image]:
         return list_layers(self._viewer, Image, without_key=PROBABILITY_KEY)
 
