@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -169,31 +170,42 @@ def draw_nucleus(labels, nearest, scene, rng, nucleus) -> None:
     labels[box][inner], nearest[box][inner] = number, distance[inner]
 
 
-# ways to find nuclei in a stack, given the distance between slices in pixels
+@dataclass(frozen=True)
+class Stack:
+    """A stack, and the distance between its slices in pixels."""
+
+    image: np.ndarray
+    step: float
+
+    @cached_property
+    def sections(self) -> np.ndarray:
+        """Labels of all slices, each segmented as a plane."""
+        return segment_stack(self.image, "ZYX")
 
 
-def joined_slices(image: np.ndarray, _: float) -> np.ndarray:
-    """Segment slice by slice, and join sections that overlap."""
-    return segment_stack(image, "ZYX", join="z")
+# ways to find nuclei in a stack
 
 
-def iou_rule(image: np.ndarray, _: float) -> np.ndarray:
-    """Segment slice by slice, and join sections whose IoU is 0.25, as Cellpose does."""
-    sections = segment_stack(image, "ZYX")
-    ids = np.zeros_like(sections)
-    ids[0] = sections[0]
+def joined_slices(stack: Stack) -> np.ndarray:
+    """Join sections that overlap by half of the smaller one, over a gap of one slice."""
+    return join_slices(stack.sections)
+
+
+def iou_rule(stack: Stack) -> np.ndarray:
+    """Join sections whose IoU is at least 0.25, as Cellpose does."""
+    sections = stack.sections
+    ids = sections.copy()
     for z in range(1, len(sections)):
-        ids[z] = sections[z]
         pairs = find_overlaps(ids[z - 1], sections[z])
-        values = [np.unique(part)[np.unique(part) > 0] for part in (ids[z - 1], sections[z])]
         for before, after, iou in zip(pairs.true, pairs.predicted, pairs.iou, strict=True):
             if iou >= 0.25:
-                ids[z][sections[z] == values[1][after]] = values[0][before]
+                ids[z][sections[z] == after + 1] = before + 1
     return ids
 
 
-def otsu_watershed(image: np.ndarray, step: float) -> np.ndarray:
+def otsu_watershed(stack: Stack) -> np.ndarray:
     """Smooth, threshold by Otsu, and part by the distance to the edge; no network."""
+    image, step = stack.image, stack.step
     smooth = ndimage.gaussian_filter(image.astype(float), (2 / step, 2, 2))
     mask = smooth > threshold_otsu(smooth)
     distance = ndimage.distance_transform_edt(mask, sampling=(step, 1, 1))
@@ -205,13 +217,14 @@ def otsu_watershed(image: np.ndarray, step: float) -> np.ndarray:
     return watershed(-distance, seeds, mask=mask)
 
 
-def volume(image: np.ndarray, step: float) -> np.ndarray:
+def volume(stack: Stack) -> np.ndarray:
     """Find nuclei as this package does."""
-    return segment_volume(image, "ZYX", z_step=step)
+    return segment_volume(stack.image, "ZYX", z_step=stack.step)
 
 
-def three_directions(image: np.ndarray, step: float) -> np.ndarray:
+def three_directions(stack: Stack) -> np.ndarray:
     """Find nuclei in the mean of nucleus maps along XY, XZ and YZ."""
+    image, step = stack.image, stack.step
     predicted = run(predict_volume_steps(image.__getitem__, len(image), step))
     maps, model = predicted.maps, load_model("nuclei")
     plan = plan_inference(SegmentParams(), "auto", model.network.config)
@@ -240,14 +253,8 @@ def three_directions(image: np.ndarray, step: float) -> np.ndarray:
     return labels[:, rows[:, None], columns]
 
 
-def bare_sections(image: np.ndarray, _: float) -> np.ndarray:
-    """Find nuclei as this package does, but join what was found slice by slice, without a gap."""
-    return join_slices(segment_stack(image, "ZYX"), 0.5, 0)
-
-
 WAYS = {
     "joined": joined_slices,
-    "no gap": bare_sections,
     "IoU .25": iou_rule,
     "Otsu": otsu_watershed,
     "3 directions": three_directions,
@@ -285,10 +292,10 @@ def main() -> None:
     print("AP / F1 of centroids / labelled empty slices", *ways, sep=" | ")
     totals = {way: [] for way in ways}
     for name, (image, truth, step) in stacks.items():
-        cells = []
+        cells, stack = [], Stack(image, step)
         for way in ways:
             began = time.perf_counter()
-            result = score(truth, WAYS[way](image, step))
+            result = score(truth, WAYS[way](stack))
             totals[way].append(result)
             cells.append(f"{result[0]:.2f} / {result[1]:.2f} / {result[2]}")
             seconds = time.perf_counter() - began

@@ -13,6 +13,7 @@ from napari_nuclei_unet.widgets.segment.plane_form import (
     TIME_PLANES,
     VOLUME_PLANES,
 )
+from napari_nuclei_unet.widgets.session.session import Session
 from widgets.conftest import choose, click, click_and_wait, move, offered, settle
 
 
@@ -170,3 +171,15 @@ def test_an_image_that_is_removed_ends_the_run(qtbot, widget, viewer):
         widget.segment()
         viewer.layers.remove(image)
     assert not labels_in(viewer)
+
+
+def test_the_network_is_known_in_all_slices(qtbot, widget, viewer):
+    image = add_stack(viewer, scale=(2, 1, 1))
+    choose(widget, planes=VOLUME_PLANES)
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    predictions, box = Session.of(viewer).predictions, (slice(0, 64), slice(0, 72))
+    for z, section in enumerate(labels.data):
+        known = predictions.find_latest(image, (z, slice(None), slice(None)))
+        assert known is not None
+        assert (known.probability(box)[section > 0] > 0.5).all()

@@ -29,6 +29,7 @@ from ...labels.volume_editing import (
 from ..layers.label_ids import LabelsIndex, index_axes, plane_key
 from ..layers.measurements import axis_step
 from ..session.plane_result import PlaneResult
+from ..session.volume_result import SliceResult
 from .edits import DEFAULT_DIAMETER, IMAGE_NEEDED, PLANE_WITHOUT_PREDICTION, join_ids
 from .free_ids import find_free_id
 from .volume_location import NO_NUCLEUS_PICKED, VolumeLocation, VolumePart
@@ -146,9 +147,9 @@ def _find_scale(location: VolumeLocation) -> GrowthScale:
 
 def _find_predictions(
     location: VolumeLocation, image: Image, z: int, reach: int
-) -> dict[int, PlaneResult]:
+) -> dict[int, PlaneResult | SliceResult]:
     """Find the predictions of a slice and of those beside it, as far as there is no gap."""
-    found: dict[int, PlaneResult] = {}
+    found: dict[int, PlaneResult | SliceResult] = {}
     last = location.shape[0]
     for way in (range(z, min(z + reach + 1, last)), range(z - 1, max(z - reach, 0) - 1, -1)):
         for at in way:

@@ -43,7 +43,7 @@ class CurrentPlane:
         model: ModelForm,
         session: Session,
     ) -> None:
-        self._limits, self._volumes = session.limits, session.volumes
+        self._limits, self._volumes = session.limits, session.predictions.volumes
         self._source_form, self._model, self._predictions = source_form, model, session.predictions
 
     def plane_result(self) -> PlaneResult | None:

@@ -165,7 +165,7 @@ class VolumeTask(Task):
         result.mark_written()
         self._writer.watch(result.state)
         self._results.append(result)
-        self._session.volumes.add(result)
+        self._session.predictions.volumes.add(result)
 
     def _label_axis(self, source: ImageSource) -> int:
         """Return the axis of the slices in the labels, which may lack that of channels."""

@@ -25,6 +25,7 @@ class ZStepField(QDoubleSpinBox):
             decimals=3, minimum=0.0, maximum=MAX_STEP, keyboardTracking=False,
         )  # fmt: skip
         self.setPrefix("z step ")
+        self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self._image: Image | None = None
         self._depth: int | None = None
         self._plane: list[int] = []
@@ -41,6 +42,10 @@ class ZStepField(QDoubleSpinBox):
         with QSignalBlocker(self):
             self.setSuffix(f" {'px' if unit in ('pixel', 'px') else unit}")
             self.setValue(float(image.scale[depth]) if is_known else 0.0)
+
+    def textFromValue(self, value: float) -> str:  # noqa: N802 Qt's name
+        """Return a value without zeros at its end, for which the dock has no room."""
+        return f"{value:.{self.decimals()}f}".rstrip("0").rstrip(".")
 
     def apply(self) -> float | None:
         """Set the scale of the image, and return the distance in pixels; None: it is not known."""

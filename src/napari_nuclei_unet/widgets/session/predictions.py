@@ -14,6 +14,7 @@ from ..layers.label_ids import LabelsIndex, plane_key
 from .disk_cache import DiskCache
 from .model_registry import ModelStamp
 from .plane_result import PlaneResult
+from .volume_result import SliceResult, VolumeResults
 
 
 class Predictions(QObject):
@@ -26,6 +27,8 @@ class Predictions(QObject):
         plane used last always stays in memory.
     disk_cache : DiskCache
         The files.
+    volumes : VolumeResults
+        Of volumes, which stay in memory.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -33,6 +36,7 @@ class Predictions(QObject):
         self.max_bytes = max_bytes
         self._plane_results: OrderedDict[Any, PlaneResult] = OrderedDict()
         self.disk_cache = DiskCache()
+        self.volumes = VolumeResults(max_bytes)
         self.disk_cache.failed.connect(self._drop)
 
     @property
@@ -81,13 +85,13 @@ class Predictions(QObject):
         }
         return [stored for stored in by_plane.values() if stored.source.is_current]
 
-    def find_latest(self, image: Any, index: LabelsIndex) -> PlaneResult | None:
-        """Find the latest result of a plane, by any model."""
+    def find_latest(self, image: Any, index: LabelsIndex) -> PlaneResult | SliceResult | None:
+        """Find the latest result of a plane, or of a slice of a volume, by any model."""
         for stored in reversed(self._plane_results.values()):
             same_plane = stored.source.image == image and stored.placement.index == index
             if same_plane and stored.source.is_current:
                 return stored
-        return None
+        return self.volumes.find_slice(image, index)
 
     def get_provenance(self, layer: Labels, index: LabelsIndex) -> Provenance | None:
         """Return the provenance of a plane of labels, if it is known."""
@@ -119,6 +123,7 @@ class Predictions(QObject):
 
     def clear(self) -> None:
         """Drop all results, and their files."""
+        self.volumes.clear()
         self._plane_results.clear()
         self.disk_cache.clear()
 
@@ -128,6 +133,7 @@ class Predictions(QObject):
 
     def remove_layer(self, layer: Any) -> None:
         """Drop the results of an image or labels layer that was removed or has new content."""
+        self.volumes.remove_layer(layer)
         for key, stored in list(self._plane_results.items()):
             if layer in (stored.source.image, stored.layer):
                 del self._plane_results[key]

@@ -15,7 +15,6 @@ from .image_links import ImageLinker
 from .model_registry import MODEL_REGISTRY
 from .predictions import Predictions
 from .shared_form import SharedForm
-from .volume_result import VolumeResults
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -36,7 +35,6 @@ class Session(QObject):
     models : ModelRegistry
         Shared by all viewers.
     predictions : Predictions
-    volumes : VolumeResults
     watcher : LayerWatcher
         Of the viewer.
     segment_settings, review_position : SharedForm
@@ -48,7 +46,6 @@ class Session(QObject):
         self.models = MODEL_REGISTRY
         self.limits, self.predictions = limits, Predictions(limits.cached_bytes)
         self.predictions.setParent(self)
-        self.volumes = VolumeResults(limits.cached_bytes)
         self.watcher = LayerWatcher(viewer, self)
         self.watcher.invalidated.connect(self._on_invalidated)
         self.segment_settings: SharedForm[SegmentSettings] = SharedForm()
@@ -74,11 +71,9 @@ class Session(QObject):
         self._docks -= 1
         if not self._docks:
             self.predictions.clear()
-            self.volumes.clear()
 
     def _on_invalidated(self, layer: Layer) -> None:
         self.predictions.remove_layer(layer)
-        self.volumes.remove_layer(layer)
 
 
 _sessions: weakref.WeakKeyDictionary[ViewerModel, Session] = weakref.WeakKeyDictionary()

@@ -10,12 +10,12 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from ...arrays.boxes import enlarged
+from ...arrays.boxes import Box, enlarged
 from ..layers.image_source import ImageSource
 from ..layers.label_ids import LabelsIndex
 from ..layers.labels_state import LabelsState, WrittenPart
 from ..layers.measure_queue import UnmeasuredPlane
-from ..layers.measurements import MeasurementSource, create_measurement_source
+from ..layers.measurements import MapsGetter, MeasurementSource, create_measurement_source
 from ..layers.volume_measurements import VolumeSource
 from .model_registry import ModelStamp
 
@@ -100,6 +100,24 @@ class VolumeResult:
         return create_measurement_source(self.sources[z], lambda: self.probability(z)[None])
 
 
+@dataclass(frozen=True, eq=False)
+class SliceResult:
+    """The prediction of a slice of a volume."""
+
+    result: VolumeResult
+    z: int
+
+    def probability(self, box: Box) -> NDArray[np.float32]:
+        """Return the predicted probability of nucleus in a box of the full slice."""
+        source = self.result.sources[self.z]
+        return enlarged(self.result.probability(self.z), source.shape, box)
+
+    @property
+    def maps(self) -> MapsGetter:
+        """Getter of the maps."""
+        return lambda: self.result.probability(self.z)[None]
+
+
 class VolumeResults:
     """Results of volumes, the latest of which are kept for the sliders.
 
@@ -131,12 +149,13 @@ class VolumeResults:
                 return result
         return None
 
-    def find_probability(self, image: Any, index: LabelsIndex) -> NDArray[np.float32] | None:
-        """Find the probability of nucleus in a plane, given by its index in the labels."""
+    def find_slice(self, image: Any, index: LabelsIndex) -> SliceResult | None:
+        """Find the latest prediction of a slice, given by its index in the labels."""
         for result in reversed(self._results):
             for z, source in enumerate(result.sources):
-                if source.image is image and source.placement.index == index:
-                    return result.probability(z)
+                own = source.image is image and source.placement.index == index
+                if own and source.is_current:
+                    return SliceResult(result, z)
         return None
 
     def remove_layer(self, layer: Any) -> None:
