@@ -15,10 +15,12 @@ from qtpy.QtWidgets import QCheckBox, QMessageBox, QProgressBar
 from napari_nuclei_unet import SegmentParams, run, segment
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.params import DEVICES
 from napari_nuclei_unet.provenance.record import Provenance, SourceImage
-from napari_nuclei_unet.provenance.reproduce import extend_to_stack
+from napari_nuclei_unet.provenance.reproduce import extend_to_stack, format_command
 from napari_nuclei_unet.widgets.common.preferences import DEFAULT_PREFERENCES
+from napari_nuclei_unet.widgets.layers.labels_record import get_record_entries
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_task import SegmentRequest, plane_task_steps
 from widgets.conftest import (
@@ -153,8 +155,8 @@ def exec_python(widget, viewer):
     ("planes", "how", "flags"),
     [
         ("all", None, {"--planes": "all"}),
-        ("all", "join_slices", {"--planes": "all", "--join": "z"}),
-        ("1-4", "join_slices", {"--planes": "1-4", "--join": "z"}),
+        ("all", "join_slices", {}),
+        ("1-4", "join_slices", {}),
         ("0-3", "link_frames", {"--planes": "0-3"}),
     ],
 )
@@ -178,7 +180,10 @@ def test_command_and_python_make_all_planes_again(
         followed(qtbot, widget, how)
     first, last = (0, 5) if planes == "all" else map(int, planes.split("-"))
     expected = result(viewer).data[first : last + 1]
-    if saved:
+    if how == "join_slices":  # on the command line, these are volumes
+        with pytest.raises(UserError, match="copy the Python code"):
+            format_command(Provenance.from_json(get_record_entries(result(viewer))))
+    elif saved:
         words, written = run_command(widget, tmp_path / "out")
         np.testing.assert_array_equal(written, expected)
         assert ("--track" in words) == (how == "link_frames")
@@ -204,11 +209,28 @@ def test_time_and_depth_are_made_again_along_the_axis_that_was_joined(
     choose(widget, planes="all")
     click_and_wait(qtbot, widget)
     followed(qtbot, widget, how)
+    labels = result(viewer).data
+    if how == "join_slices":
+        np.testing.assert_array_equal(exec_python(widget, viewer), labels)
+        return
     words, written = run_command(widget, tmp_path / "out")
     assert words[words.index("--planes") + 1] == "all,all"
-    np.testing.assert_array_equal(written.reshape(result(viewer).data.shape), result(viewer).data)
-    if how == "join_slices":
-        np.testing.assert_array_equal(exec_python(widget, viewer), result(viewer).data)
+    np.testing.assert_array_equal(written.reshape(labels.shape), labels)
+
+
+def test_a_volume_is_made_again(qtbot, viewer, widget, six, tmp_path):
+    stack = np.stack([six] * 4 + [np.roll(six, 9, axis=1)] * 4)
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, stack, photometric="minisblack")
+    (image,) = viewer.open(path, plugin="napari")
+    image.axis_labels, image.scale = tuple("zyx"), (2.5, 1, 1)
+    choose(widget, planes="z-stack")
+    click_and_wait(qtbot, widget)
+    words, written = run_command(widget, tmp_path / "out")
+    assert "--volume" in words
+    assert words[words.index("--z-step") + 1] == "2.5px"
+    np.testing.assert_array_equal(written, result(viewer).data)
+    np.testing.assert_array_equal(exec_python(widget, viewer), result(viewer).data)
 
 
 def test_planes_of_different_settings_or_without_a_range_are_told(

@@ -33,9 +33,14 @@ def format_command(provenance: Provenance) -> str:
     Raises
     ------
     UserError
-        If the image is in no file, or the run was stopped.
+        If the image is in no file, the run was stopped, or sections were joined along Z.
     """
     source = _get_source(provenance)
+    if (provenance.join or "").upper() == "Z" and provenance.format != "zarr":
+        raise UserError(
+            "The command line finds nuclei along Z as volumes, which is better than to join "
+            "sections, but not the same: copy the Python code, or segment as a z-stack."
+        )
     if source.path is None:
         raise UserError(
             "The command line needs a file, and this image is in none that it can read: save the "

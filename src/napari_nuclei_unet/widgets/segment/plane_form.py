@@ -164,9 +164,9 @@ class PlaneForm(QObject):
         return self.find_depth() if is_volume else None
 
     def slices(self) -> SliceAxis | None:
-        """Return the axis of slices, whose step is set as the scale of the image; or None."""
+        """Return the axis of slices; None: planes are segmented."""
         axis = self.depth_axis
-        return None if axis is None else SliceAxis(axis, self.z_step.apply())
+        return None if axis is None else SliceAxis(axis, self.z_step.step())
 
     def find_depth(self) -> int | None:
         """Find the axis of slices: that with such a name, else the last that is not time."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QDoubleSpinBox
@@ -29,32 +31,51 @@ class ZStepField(QDoubleSpinBox):
         self._image: Image | None = None
         self._depth: int | None = None
         self._plane: list[int] = []
+        self.valueChanged.connect(self._set_scale)
 
     def set_image(self, image: Image | None, depth: int | None, channel_axis: int | None) -> None:
-        """Show the distance between the slices of an image along an axis."""
+        """Show the distance between the slices of an image along an axis, and follow it."""
+        for change in () if self._image is None else self._changes(self._image):
+            change.disconnect(self._show)
         self._image, self._depth = image, depth
         if image is None or depth is None:
             return
         free = [axis for axis in range(image.ndim) if axis not in (depth, channel_axis)]
         self._plane = free[-2:]
+        for change in self._changes(image):
+            change.connect(self._show)
+        self._show()
+
+    @staticmethod
+    def _changes(image: Image) -> tuple[Any, Any]:
+        return image.events.scale, image.events.units
+
+    def _show(self, _: Any = None) -> None:
+        image, depth = self._image, self._depth
+        if image is None or depth is None:
+            return
         unit = f"{image.units[self._plane[0]]:~P}"
         is_known = unit != "pixel" or any(image.scale[axis] != 1 for axis in (depth, *self._plane))
         with QSignalBlocker(self):
             self.setSuffix(f" {'px' if unit in ('pixel', 'px') else unit}")
-            self.setValue(float(image.scale[depth]) if is_known else 0.0)
+            self.setValue(abs(float(image.scale[depth])) if is_known else 0.0)
 
     def textFromValue(self, value: float) -> str:  # noqa: N802 Qt's name
         """Return a value without zeros at its end, for which the dock has no room."""
         return f"{value:.{self.decimals()}f}".rstrip("0").rstrip(".")
 
-    def apply(self) -> float | None:
-        """Set the scale of the image, and return the distance in pixels; None: it is not known."""
+    def step(self) -> float | None:
+        """Return the distance in pixels; None: it is not known."""
         image, depth = self._image, self._depth
         if image is None or depth is None or not self.value():
             return None
-        if abs(self.value() - image.scale[depth]) > 10 ** -self.decimals():
+        step, *edges = (abs(float(image.scale[axis])) for axis in (depth, *self._plane))
+        return step / (edges[0] * edges[1]) ** 0.5
+
+    def _set_scale(self, value: float) -> None:
+        """Set the scale of the image to what was typed."""
+        image, depth = self._image, self._depth
+        if image is not None and depth is not None and value:
             scale = list(image.scale)
-            scale[depth] = self.value()
+            scale[depth] = value if scale[depth] > 0 else -value  # the stack may be turned over
             image.scale = scale
-        edges = [float(image.scale[axis]) for axis in self._plane]
-        return float(image.scale[depth]) / (edges[0] * edges[1]) ** 0.5
