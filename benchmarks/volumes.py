@@ -245,7 +245,7 @@ def three_directions(stack: Stack) -> np.ndarray:
     zoom = float(predicted.zoom)
     params = resolve_separation(SegmentParams(), predicted.card, zoom)
     diameter = (predicted.provenance.diameter or 28) * zoom
-    labels = separate_volume(mean, VolumeSeparation.of(params, diameter, maps.step, None))
+    labels = separate_volume(mean, VolumeSeparation.of(params, diameter, mean, None))
     rows, columns = (
         np.minimum((np.arange(n) * zoom).astype(int), size - 1)
         for n, size in zip(image.shape[1:], labels.shape[1:], strict=True)

@@ -300,3 +300,30 @@ def test_a_run_that_is_stopped_drops_the_volume_at_work(stack, bright):
 
     assert run(steps, stop_in_second).stopped
     assert len(finished) == 1
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_thin_stacks_keep_what_they_hold_of_nuclei(depth, bright):
+    shape = (depth, 60, 60)
+    mask = ball(shape, (depth // 2, 30, 30), 30, 4.0)
+    image = (500 + 3000 * mask).astype(np.uint16)
+    found = segment_volume(image, "ZYX", planes=[range(depth)], z_step=4, model=bright)
+    assert found.max() == 1
+
+
+def test_cut_nuclei_say_nothing_of_the_step(bright):
+    mask = np.zeros((4, 60, 60), bool)
+    mask[:, 20:40, 20:40] = True
+    image = (500 + 3000 * mask).astype(np.uint16)
+    with pytest.warns(UserWarning, match="too few nuclei are whole"):
+        assert segment_volume(image, "ZYX", model=bright).max() == 1
+
+
+def test_the_smallest_area_stays_as_it_was_asked_for(stack, bright):
+    steps = segment_volumes_steps(
+        stack[0], VolumeSlices.of(select_planes(stack[0].shape, "ZYX")), 3.0, bright,
+        (SegmentParams(), "cpu", None),
+    )  # fmt: skip
+    found = []
+    run(steps, lambda step: found.append(step) if isinstance(step, SegmentedVolumeStep) else None)
+    assert found[0].result.provenance.params.minimum_area is None

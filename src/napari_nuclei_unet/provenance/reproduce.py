@@ -159,7 +159,7 @@ def extend_to_stack(
     )
     if along is not None:
         letter = "T" if provenance.track else (provenance.join or "Z").upper()
-        axes = _rename_axis(axes, along + lead, letter)
+        axes = _rename_axis(axes, along + lead, letter, keeps_slices=provenance.volume)
     return replace(provenance, source=replace(source, planes=planes, axes=axes))
 
 
@@ -167,13 +167,16 @@ def _format_range(positions: Sequence[int], length: int) -> str:
     return "all" if len(positions) == length else f"{positions[0]}-{positions[-1]}"
 
 
-def _rename_axis(axes: str, axis: int, letter: str) -> str:
-    """Rename an axis, swapping letters with the axis that had this one; slices are not tracked."""
+def _rename_axis(axes: str, axis: int, letter: str, keeps_slices: bool) -> str:
+    """Rename an axis, swapping letters with the axis that had this one.
+
+    Slices that are no volumes are not tracked, and their axis gets another letter.
+    """
     names = list(axes)
     if letter in names:
         names[names.index(letter)] = names[axis]
     names[axis] = letter
-    if letter == "T" and "Z" in names:
+    if letter == "T" and "Z" in names and not keeps_slices:
         names[names.index("Z")] = next(spare for spare in SPARE_AXIS_LETTERS if spare not in names)
     return "".join(names)
 

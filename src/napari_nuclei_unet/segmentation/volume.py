@@ -241,11 +241,13 @@ def retune_volume(
     assert measured is None or isinstance(measured, float)
     diameter = (measured or predicted.card.ideal or 1.0) * zoom
     area = None if params.minimum_area is None else round(params.minimum_area * zoom**2)
-    separation = VolumeSeparation.of(planes, diameter, maps.step, area)
+    separation = VolumeSeparation.of(planes, diameter, maps, area)
     found = separate_in_blocks(maps, separation, block_voxels)
     if maps.step > diameter and found.count:
         notices.append(SLICES_TOO_FAR.format(maps.step / zoom, diameter / zoom))
     thresholds = {name: getattr(planes, name) for name in THRESHOLD_NAMES}
+    # without one, the smallest volume is that of typical nuclei, whatever the model's area is
+    thresholds["minimum_area"] = params.minimum_area
     used = dataclasses.replace(predicted.provenance.params, **thresholds)
     provenance = dataclasses.replace(predicted.provenance, params=used)
     return VolumeSegmentation(predicted, found, separation.threshold, provenance, tuple(notices))

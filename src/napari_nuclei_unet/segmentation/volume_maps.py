@@ -23,6 +23,10 @@ STEP_ESTIMATED = (
     "How far apart the slices are is not known; the shape of the nuclei says about {:.1f} pixels. "
     "Give `z_step` if you know it."
 )
+STEP_UNKNOWN = (
+    "How far apart the slices are is not known, and too few nuclei are whole to tell: they are "
+    "taken to be as far apart as pixels. Give `z_step`."
+)
 
 
 class SlicePredictor:
@@ -101,9 +105,10 @@ class SlicePredictor:
         self._fill_failed()
         zoom = float(self.zoom)
         if step is None:
-            estimated = (estimate_step(self._nucleus) or zoom) / zoom
-            step = max(round(estimated, 1), 0.1)
-            self._notices.append(STEP_ESTIMATED.format(step))
+            estimated = estimate_step(self._nucleus)
+            step = 1.0 if estimated is None else max(round(estimated / zoom, 1), 0.1)
+            text = STEP_UNKNOWN if estimated is None else STEP_ESTIMATED
+            self._notices.append(text.format(step))
         return VolumeMaps(self._nucleus, self._light, step * zoom)
 
     def _clear_invalid(self, z: int, pixels: NDArray[np.generic]) -> None:

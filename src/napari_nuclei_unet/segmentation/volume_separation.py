@@ -82,7 +82,11 @@ class VolumeSeparation:
 
     @classmethod
     def of(
-        cls, params: SeparationParams, diameter: float, step: float, smallest_area: int | None
+        cls,
+        params: SeparationParams,
+        diameter: float,
+        maps: VolumeMaps,
+        smallest_area: int | None,
     ) -> VolumeSeparation:
         """Convert the parameters of planes.
 
@@ -91,22 +95,25 @@ class VolumeSeparation:
         params : SeparationParams
         diameter : float
             Of a typical nucleus in pixels of the maps.
-        step : float
-            Distance between slices in such pixels.
+        maps : VolumeMaps
+            Those that are separated: of a thin stack, no nucleus is whole.
         smallest_area : int or None
             Cross section, in such pixels, of the smallest nucleus; None: a tenth of the volume of
             a typical nucleus is the least.
         """
-        smallest = MIN_VOLUME_SHARE * _ball_volume(diameter)
+        smallest, width = MIN_VOLUME_SHARE * _ball_volume(diameter), diameter
         if smallest_area is not None:
-            smallest = _ball_volume(2 * math.sqrt(smallest_area / math.pi))
+            width = 2 * math.sqrt(smallest_area / math.pi)
+            smallest = _ball_volume(width)
+        height = len(maps.nucleus) * maps.step
+        disk = math.pi / 4 * width**2 * height * (1 if smallest_area else MIN_VOLUME_SHARE)
         return cls(
             threshold=min(params.threshold + THRESHOLD_SHIFT, 0.99),
             confidence=max(params.confidence + CONFIDENCE_SHIFT, 0.0),
             dynamics=(1 - params.separation)
-            * float(np.interp(diameter / step, SLICES_PER_NUCLEUS, DYNAMICS_RATIOS)),
+            * float(np.interp(diameter / maps.step, SLICES_PER_NUCLEUS, DYNAMICS_RATIOS)),
             diameter=diameter,
-            minimum_voxels=smallest / step,
+            minimum_voxels=min(smallest, disk) / maps.step,
         )
 
 
@@ -155,7 +162,7 @@ def estimate_step(nucleus: NDArray[np.uint8]) -> float | None:
     Returns
     -------
     float or None
-        None where lines through nuclei do not end in the volume.
+        None where most lines through nuclei do not end in the volume, along Z or along X.
     """
     mask = nucleus > round(MIN_COUNTED_PROBABILITY * 255)
     across, along = (_mean_run(np.moveaxis(mask, axis, -1)) for axis in (2, 0))
@@ -163,14 +170,18 @@ def estimate_step(nucleus: NDArray[np.uint8]) -> float | None:
 
 
 def _mean_run(mask: NDArray[np.bool_]) -> float | None:
-    """Compute the mean length of runs along the last axis, without those at its ends."""
+    """Compute the mean length of runs along the last axis, without those at its ends.
+
+    None, if these are most of all runs: what is left would be the short ones.
+    """
     lines = mask.reshape(-1, mask.shape[-1]).view(np.int8)
     change = np.diff(lines, axis=1)
     starts, ends = np.nonzero(change > 0), np.nonzero(change < 0)
     # a run from the first voxel has an end only, and one to the last voxel only a start
     inner_ends = ends[1][~_is_first(ends[0]) | (lines[ends[0], 0] == 0)]
     inner_starts = starts[1][~_is_first(starts[0][::-1])[::-1] | (lines[starts[0], -1] == 0)]
-    if not inner_starts.size or inner_starts.size != inner_ends.size:
+    cut = np.count_nonzero(lines[:, 0]) + np.count_nonzero(lines[:, -1])
+    if inner_starts.size != inner_ends.size or inner_starts.size <= cut:
         return None
     return float((inner_ends - inner_starts).mean())
 

@@ -37,12 +37,13 @@ def set_pixel_size(viewer: ViewerModel, image: Image, size: PixelSize) -> None:
     viewer : napari.components.ViewerModel
     image : napari.layers.Image
     size : PixelSize
-        Of the slices only for the first of three axes that are all in space.
+        Of the slices only for the first of three axes, if its name is z, or it has none.
     """
     for layer in [layer for layer in viewer.layers if _lies_on(layer, image)]:
         sizes = {-2: size.y, -1: size.x}
-        if size.z is not None and layer.ndim == 3 and layer.axis_labels[0].lower() == "z":
-            sizes[-3] = size.z
+        name = layer.axis_labels[0].lower()
+        if size.z is not None and layer.ndim == 3 and (name == "z" or not name.isalpha()):
+            sizes[-3] = size.z  # napari's own reader leaves the axes of a file without names
         scale, units = list(layer.scale), list(layer.units)
         for axis, length in sizes.items():
             scale[axis], units[axis] = length, MICROMETER

@@ -40,7 +40,13 @@ def find_volume_axes(layer: Labels) -> VolumeAxes:
     plane = (free[0], free[1]) if len(free) == 2 else (layer.ndim - 2, layer.ndim - 1)
     others = [axis for axis in range(layer.ndim) if axis not in plane]
     letters = axis_letters(layer.axis_labels, plane)
-    depth = next((axis for axis in others if letters[axis] == "Z"), others[-1])
+    named = [axis for axis in others if letters[axis] == "Z"]
+    record = get_record_entries(layer)
+    along = record.get("along") if record.get(VOLUME_KEY) and not record.get("track") else None
+    recorded = [along] if along in others else []
+    # an axis of channels stays in labels, with a length of 1
+    long = [axis for axis in others if full_resolution_data(layer).shape[axis] > 1]
+    depth = (recorded or named or long or others)[-1 if not (recorded or named) else 0]
     first, second, third = sorted((depth, *plane))
     return first, second, third
 

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout
 from ...errors import UserError
 from ..common.controls import Panel, create_button, create_combo_box, fill_layout
 from ..common.layer_combo import reload_choices
+from ..layers.volumes import find_volume_axes, is_volume
 from .linking_task import LinkingTask
 from .plane_form import DEPTH_AXIS_NAMES, TIME_AXIS_NAMES, axis_name
 
@@ -69,6 +70,8 @@ class LinkingPanel(Panel):
     def refresh_choices(self, *_: object) -> None:
         """Update the axes of the chosen labels; the panel is hidden where they are no stack."""
         reload_choices(self._axis)
+        layer = self._labels()
+        self._join.setVisible(layer is None or not is_volume(layer))
         self.setVisible(bool(self._axis.choices))
 
     def set_idle(self, idle: bool) -> None:
@@ -105,6 +108,8 @@ class LinkingPanel(Panel):
             return []
         shape = layer.data.shape
         axes = [axis for axis in range(layer.ndim - 2) if shape[axis] > 1]
+        if is_volume(layer):
+            axes = [axis for axis in axes if axis not in find_volume_axes(layer)]
         titles = {axis: axis_name(layer, axis) for axis in axes}
         # depth comes first in the list; of the others the last is the likeliest for it
         axes.sort(key=lambda axis: (titles[axis].lower() not in DEPTH_AXIS_NAMES, -axis))

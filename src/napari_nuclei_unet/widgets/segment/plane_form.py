@@ -174,13 +174,18 @@ class PlaneForm(QObject):
         others = [axis.number for axis in self.axes if axis.name.lower() not in TIME_AXIS_NAMES]
         return next(iter(named or others[-1:] or [axis.number for axis in self.axes]), None)
 
-    def use(self, planes: Sequence[int | str], volume: bool = False) -> None:
-        """Select the planes of a record of several planes: "all" or a range for some axis."""
+    def use(self, planes: Sequence[int | str], z_step: float | None = None) -> None:
+        """Select the planes of a record of several planes: "all" or a range for some axis.
+
+        ``z_step`` is that of volumes, in pixels.
+        """
         if len(planes) != len(self.axes) or not any(isinstance(plane, str) for plane in planes):
             return
         pairs = list(zip(planes, self.axes, strict=True))
         if all(plane == "all" or axis.length == 1 for plane, axis in pairs):
-            self.set_value(VOLUME_PLANES if volume else ALL_PLANES)
+            self.set_value(ALL_PLANES if z_step is None else VOLUME_PLANES)
+            if z_step is not None:
+                self.z_step.set_pixels(z_step)
             return
         parts = [f"0-{axis.length - 1}" if plane == "all" else str(plane) for plane, axis in pairs]
         self.set_value(", ".join(parts))

@@ -225,7 +225,7 @@ class SourceForm(QObject):
             if region:
                 whole = self.source(WHOLE_IMAGE)
                 self.region.value = draw_recorded_region(self._viewer, whole, region)
-        self.planes.use(source.planes, record.provenance.volume)
+        self.planes.use(source.planes, record.provenance.z_step)
 
     def _images(self, _: Any) -> list[Image]:
         return list_layers(self._viewer, Image, without_key=PROBABILITY_KEY)

@@ -24,6 +24,7 @@ from ..layers.labels_record import (
     detach_labels,
     get_record_entries,
     set_record_entries,
+    stale_ids_warning,
     write_record,
 )
 from ..layers.labels_state import LabelsState, WrittenPart
@@ -232,6 +233,7 @@ class RetuneVolumeTask(Task):
         written.mark_written()
         self._writer.watch(written.state)
         self.message = summarize_volumes(result.result.count, 1, 1)
+        self.message += stale_ids_warning(written.layer, " of this volume")
 
 
 def volume_task_steps(wanted: VolumeRequest) -> Generator[Step, Stop, VolumesOutcome]:

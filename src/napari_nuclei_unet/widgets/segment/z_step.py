@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QDoubleSpinBox
 from ..common.controls import with_properties
 
 MAX_STEP = 1e6
+# In pixels of the screen: the names of what planes are need the rest of the row.
+MAX_WIDTH = 125
 Z_STEP_HINT = (
     "Distance between slices, in the unit of the image's pixels. It becomes the scale of the "
     "image along z. Where it is not known, it is estimated from the shape of the nuclei."
@@ -23,10 +25,11 @@ class ZStepField(QDoubleSpinBox):
     def __init__(self) -> None:
         super().__init__()
         with_properties(
-            self, objectName="z_step", toolTip=Z_STEP_HINT, specialValueText="z step: estimate",
+            self, objectName="z_step", toolTip=Z_STEP_HINT, specialValueText="z: estimate",
             decimals=3, minimum=0.0, maximum=MAX_STEP, keyboardTracking=False,
         )  # fmt: skip
         self.setPrefix("z step ")
+        self.setMaximumWidth(MAX_WIDTH)
         self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self._image: Image | None = None
         self._depth: int | None = None
@@ -64,8 +67,23 @@ class ZStepField(QDoubleSpinBox):
         """Return a value without zeros at its end, for which the dock has no room."""
         return f"{value:.{self.decimals()}f}".rstrip("0").rstrip(".")
 
+    def validate(self, text: str | None, position: int) -> Any:
+        """Take a comma for a point."""
+        return super().validate((text or "").replace(",", "."), position)
+
+    def valueFromText(self, text: str | None) -> float:  # noqa: N802 Qt's name
+        """Return the value of a text, with a point or a comma."""
+        return super().valueFromText((text or "").replace(",", "."))
+
+    def set_pixels(self, step: float) -> None:
+        """Set the distance in pixels, if none is known."""
+        if self._image is not None and self._depth is not None and not self.value():
+            edges = [abs(float(self._image.scale[axis])) for axis in self._plane]
+            self.setValue(step * (edges[0] * edges[1]) ** 0.5)
+
     def step(self) -> float | None:
         """Return the distance in pixels; None: it is not known."""
+        self.interpretText()  # what is typed, and not entered yet
         image, depth = self._image, self._depth
         if image is None or depth is None or not self.value():
             return None
