@@ -233,6 +233,24 @@ def test_a_volume_is_made_again(qtbot, viewer, widget, six, tmp_path):
     np.testing.assert_array_equal(exec_python(widget, viewer), result(viewer).data)
 
 
+def test_a_film_of_volumes_is_made_again(qtbot, viewer, widget, six, tmp_path):
+    pytest.importorskip("laptrack")
+    frames = [np.stack([np.roll(six, 2 * n, axis=1)] * 6) for n in range(6)]
+    path = tmp_path / "film.tif"
+    tifffile.imwrite(path, np.stack(frames), photometric="minisblack")
+    (image,) = viewer.open(path, plugin="napari")
+    image.axis_labels, image.scale = tuple("tzyx"), (1, 2.5, 1, 1)
+    choose(widget, planes="time series")
+    click_and_wait(qtbot, widget)
+    settle(qtbot, widget)
+    labels = result(viewer)
+    assert get_record_entries(labels)["track"]
+    words, written = run_command(widget, tmp_path / "out")
+    assert {"--volume", "--track"} <= set(words)
+    assert words[words.index("--axes") + 1] == "TZYX"
+    np.testing.assert_array_equal(written, labels.data)
+
+
 def test_planes_of_different_settings_or_without_a_range_are_told(
     qtbot, viewer, widget, six, tmp_path
 ):

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from napari.layers import Labels
-from qtpy.QtWidgets import QDoubleSpinBox, QLabel
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton
 from scipy import ndimage
 
 from napari_nuclei_unet.widgets.layers.labels_record import get_record_entries
+from napari_nuclei_unet.widgets.layers.volumes import find_volume_axes
 from napari_nuclei_unet.widgets.segment.plane_form import (
     ALL_PLANES,
     CURRENT_PLANE,
@@ -183,3 +185,36 @@ def test_the_network_is_known_in_all_slices(qtbot, widget, viewer):
         known = predictions.find_latest(image, (z, slice(None), slice(None)))
         assert known is not None
         assert (known.probability(box)[section > 0] > 0.5).all()
+
+
+def test_slices_are_found_beside_an_axis_of_channels(qtbot, widget, viewer):
+    image = viewer.add_image(np.stack([ball_stack(), ball_stack()], axis=1), name="stack")
+    image.scale = (2, 1, 1, 1)
+    choose(widget, channel_axis=1, channel=0, planes=VOLUME_PLANES)
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    assert labels.data.shape == (14, 1, 64, 72)
+    assert find_volume_axes(labels) == (0, 2, 3)
+    assert len(labels.features) == 3
+    assert labels.features["sections"].min() > 5
+
+
+def test_volumes_are_not_joined_again(qtbot, widget, viewer):
+    add_stack(viewer, scale=(2, 1, 1))
+    choose(widget, planes=VOLUME_PLANES)
+    click_and_wait(qtbot, widget)
+    assert widget.findChild(QPushButton, "join_slices").isHidden()
+    choose(widget, planes=ALL_PLANES)
+    click_and_wait(qtbot, widget)
+    viewer.layers.selection.active = labels_in(viewer)[1]
+    assert not widget.findChild(QPushButton, "join_slices").isHidden()
+
+
+def test_a_step_may_be_typed_with_a_comma(qtbot, widget, viewer):
+    image = add_stack(viewer)
+    choose(widget, planes=VOLUME_PLANES)
+    field = z_step(widget)
+    field.selectAll()
+    QTest.keyClicks(field, "2,5")
+    assert widget.source_form.planes.slices().step == 2.5
+    assert image.scale[0] == 2.5
