@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,17 @@ class VolumeResult:
         state.features.queue.put(UnmeasuredPlane(index, source, source))
 
     def _slice_source(self, z: int) -> MeasurementSource:
-        return create_measurement_source(self.sources[z], lambda: self.probability(z)[None])
+        return create_measurement_source(self.sources[z], self.maps_getter(z))
+
+    def maps_getter(self, z: int) -> MapsGetter:
+        """Return a getter of the maps of a slice, which does not keep this result alive."""
+        reference = weakref.ref(self)
+
+        def get_maps() -> NDArray[np.float32] | None:
+            result = reference()
+            return None if result is None else result.probability(z)[None]
+
+        return get_maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +126,7 @@ class SliceResult:
     @property
     def maps(self) -> MapsGetter:
         """Getter of the maps."""
-        return lambda: self.result.probability(self.z)[None]
+        return self.result.maps_getter(self.z)
 
 
 class VolumeResults:
