@@ -327,3 +327,44 @@ def test_the_smallest_area_stays_as_it_was_asked_for(stack, bright):
     found = []
     run(steps, lambda step: found.append(step) if isinstance(step, SegmentedVolumeStep) else None)
     assert found[0].result.provenance.params.minimum_area is None
+
+
+@pytest.mark.parametrize("value", [0, 65535])
+def test_an_empty_slice_cuts_no_nucleus_in_two(stack, bright, value):
+    image = stack[0].copy()
+    image[4] = value
+    with pytest.warns(UserWarning, match="1 slices hold one value only"):
+        found = segment_volume(image, z_step=3, model=bright)
+    assert not found[4].any()
+    assert found.max() == 12
+
+
+def test_a_long_gap_is_not_bridged(stack, bright):
+    image = stack[0].copy()
+    image[3:8] = 0
+    with pytest.warns(UserWarning, match="5 slices hold one value only"):
+        found = segment_volume(image, z_step=3, model=bright)
+    assert found[:3].any()
+    assert not found[3:8].any()
+    assert not set(np.unique(found[:3])) & set(np.unique(found[8:])) - {0}
+
+
+def test_ids_of_a_region_have_no_gaps(stack, bright):
+    corner = [[(30, 30), (30, 80), (64, 80), (64, 30)]]
+    found = segment_volume(stack[0], z_step=3, model=bright, region=corner)
+    assert set(np.unique(found)) == set(range(found.max() + 1))
+
+
+def test_a_step_that_makes_nuclei_flat_is_told(stack, bright):
+    with pytest.warns(UserWarning, match="All slices together are"):
+        segment_volume(stack[0], z_step=1e-6, model=bright)
+
+
+def test_a_time_point_that_cannot_be_read_leaves_the_others(stack, bright):
+    class BrokenFrame(BrokenSlices):
+        pass
+
+    film = BrokenFrame(np.stack([stack[0]] * 3), [1])
+    with pytest.warns(UserWarning, match="disk is gone"):
+        found = segment_volume(film, "TZYX", z_step=3, model=bright)
+    assert [int(volume.max()) for volume in found] == [12, 0, 24]

@@ -186,3 +186,20 @@ def test_planes_among_stacks_are_segmented_as_planes(tmp_path, segment_files):
     assert segment_files(tmp_path / "in") == 0
     assert read(tmp_path, "a")[0].shape == SHAPE
     assert "area" in read(tmp_path, "b")[1]
+
+
+def test_slices_are_counted_in_the_image(tmp_path, segment_files):
+    path = write(tmp_path / "a.ome.tif")
+    segment_files(path)
+    segment_files(path, "--planes", "1-13", out="some")
+    whole, some = read(tmp_path)[1], read(tmp_path, out="some")[1]
+    np.testing.assert_allclose(some["centroid_z"], whole["centroid_z"], atol=0.05)
+    np.testing.assert_allclose(some["centroid_z_um"], whole["centroid_z_um"], atol=0.05)
+
+
+def test_rings_and_a_step_without_volumes_are_refused(tmp_path, segment_files, capsys):
+    path = write(tmp_path / "a.ome.tif")
+    assert segment_files(path, "--ring", "2um") == 2
+    assert "leave out --ring" in capsys.readouterr().err
+    assert segment_files(path, "--z-step", "2px", volume=False) == 2
+    assert "give --volume" in capsys.readouterr().err

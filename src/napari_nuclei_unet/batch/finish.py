@@ -58,6 +58,7 @@ def link_planes_steps(
     read: ReadPlane,
     counts: Sequence[int],
     read_candidates: ReadPlane | None = None,
+    z_step: float | None = None,
 ) -> Generator[Step, Stop, LinkedLabels]:
     """Assign ids that are unique over all planes.
 
@@ -70,10 +71,12 @@ def link_planes_steps(
         Number of nuclei in each plane; used if they are not linked.
     read_candidates : callable, optional
         Returns candidates of a plane, from which tracks take nuclei that were missed.
+    z_step : float, optional
+        Of volumes, the distance between slices in pixels.
     """
     selection, settings = job.selection, job.settings
     if settings.volume and settings.track:
-        return (yield from _track_volumes_steps(job, read))
+        return (yield from _track_volumes_steps(job, read, z_step or 1.0))
     if settings.volume:
         return number_volumes(counts, number_slices(selection))
     if settings.join:
@@ -87,7 +90,9 @@ def link_planes_steps(
     return number_unlinked(counts)
 
 
-def _track_volumes_steps(job: ImageJob, read: ReadPlane) -> Generator[Step, Stop, LinkedLabels]:
+def _track_volumes_steps(
+    job: ImageJob, read: ReadPlane, z_step: float
+) -> Generator[Step, Stop, LinkedLabels]:
     """Track nuclei of volumes over time; all slices of a volume get the ids of their nuclei."""
     selection = job.selection
     volumes = number_slices(selection)
@@ -100,14 +105,17 @@ def _track_volumes_steps(job: ImageJob, read: ReadPlane) -> Generator[Step, Stop
         columns,
         [selection.lengths[axis] for axis in axes],
         [selection.lead[axis] for axis in axes].index("T"),
-        TrackOptions(spacing=(job.z_step or 1.0, 1.0, 1.0)),
+        TrackOptions(spacing=(z_step, 1.0, 1.0)),
     )
     ids = {
         number: table
         for numbers, table in zip(volumes, linked.ids, strict=True)
         for number in numbers
     }
-    return replace(linked, ids=[ids[number] for number in range(len(ids))])
+    assert linked.tracks is not None
+    first = selection.positions[selection.lead.index(DEPTH_AXIS)][0]
+    tracks = linked.tracks.assign(z=linked.tracks["z"] + first)  # as in the image
+    return replace(linked, ids=[ids[number] for number in range(len(ids))], tracks=tracks)
 
 
 def write_tracks(job: ImageJob, linked: LinkedLabels) -> None:

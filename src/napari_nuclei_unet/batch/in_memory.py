@@ -65,7 +65,10 @@ def segment_in_memory_steps(
     if last_step.stopped:
         raise UserError(f"{job.path} was stopped before it was finished.")
     counts = [results.counts.get(number, 0) for number in range(len(job.selection.plane_indices))]
-    linked = yield from link_planes_steps(job, results.read, counts, results.candidates.read)
+    z_step = results.provenances[0].z_step if results.provenances else None
+    linked = yield from link_planes_steps(
+        job, results.read, counts, results.candidates.read, z_step
+    )
     job.check_unchanged()
     results.write(linked)
     return Outcome(len(counts), linked.count, tuple(results.failed))

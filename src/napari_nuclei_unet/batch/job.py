@@ -32,7 +32,7 @@ from .fingerprint import describe_job
 from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, stamp_files
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 from .settings import JobSettings
-from .volume_settings import resolve_volume
+from .volume_settings import check_level_slices, resolve_volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,6 +248,7 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     opened = open_image(path, settings.level, item.scene)
     full = open_image(path, scene=item.scene) if settings.level else opened
+    check_level_slices(opened, full)
     settings = dataclasses.replace(settings, channel=_choose_channel(opened, settings))
     selection = select_planes(
         opened.pixels.shape,
@@ -293,6 +294,11 @@ def _check_measure(job: ImageJob, options: MeasureOptions) -> None:
             "Labels in OME-Zarr are measured block by block, in what is segmented: leave out "
             "`measure`, `ring` and `neighbours`, and measure them afterwards with the command "
             "measure."
+        )
+    if job.settings.volume and (options.ring or options.neighbours):
+        raise UserError(
+            "Rings and neighbours are measured in planes: leave out `ring` and `neighbours`; the "
+            "command measure counts neighbours of volumes."
         )
     check_channels(options.channels, channel_names(job.full, job.selection.first_plane))
 

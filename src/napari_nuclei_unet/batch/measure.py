@@ -78,17 +78,29 @@ def measure_segmented_volume(
     import pandas as pd
 
     size = job.full_size
-    edge = max(int((job.settings.limits.volume_block_voxels / len(planes)) ** 0.5), 1)
     diameter = result.prediction.provenance.diameter
     assert not isinstance(diameter, tuple)
     scale = size[0] / result.prediction.size[0]
     context = round(MEASURED_CONTEXT * scale * (diameter or UNKNOWN_DIAMETER))
+    edge = int((job.settings.limits.volume_block_voxels / len(planes)) ** 0.5)
+    edge = edge if max(size) <= edge else max(edge - 2 * context, context, 1)
     tables = []
     for core in split_into_squares(size, edge):
         box = expand_box(core, context, size)
         table = _measure_box(job, planes, result, box)
         tables.append(table[_is_inside(table, core)] if box != full_box(size) else table)
-    return pd.concat(tables, ignore_index=True).sort_values("label", ignore_index=True)
+    table = pd.concat(tables, ignore_index=True).sort_values("label", ignore_index=True)
+    return _count_slices_in_image(table, job)
+
+
+def _count_slices_in_image(table: pd.DataFrame, job: ImageJob) -> pd.DataFrame:
+    """Return a table with positions along z in the image, of which some slices were selected."""
+    selection, size = job.selection, job.voxel_micrometers
+    first = selection.positions[selection.lead.index("Z")][0]
+    moved = {"centroid_z": table["centroid_z"] + first}
+    if size is not None:
+        moved["centroid_z_um"] = table["centroid_z_um"] + first * size[0]
+    return table.assign(**moved)
 
 
 def read_full_labels(
@@ -115,9 +127,10 @@ def _measure_box(
     """Measure all that lies in a box of the slices, in pixels of full resolution."""
     size, depth = job.full_size, range(len(planes))
     labels = np.stack([read_full_labels(result, z, size, box) for z in depth])
-    nucleus = None
     if size == result.prediction.size:
         nucleus = np.stack([result.read_probability(z, box) for z in depth])
+    else:
+        nucleus = np.stack([enlarged(result.read_probability(z), size, box) for z in depth])
     options = job.settings.measure
     if options is None:
         image = _stack_readable([partial(_read_segmented, job, plane, box) for plane in planes])

@@ -188,6 +188,8 @@ def run_segment(args: argparse.Namespace) -> int:
     from ..batch.run import SUMMARY_FILE_NAME, Summary
     from ..io.locks import write_lock
 
+    if args.z_step is not None and not args.volume and args.join not in ("z", "Z"):
+        raise UserError("`z_step` is that of volumes: give `volume`, too, or leave it out.")
     inputs = find_inputs(args.paths)
     args.out = choose_out(args, inputs)
     if args.scene is not None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,12 @@ from .volume_maps import SlicePredictor
 from .volume_separation import VolumeMaps, VolumeSeparation
 from .volume_survey import ReadSlice, survey_volume_steps
 
+# Three slices or more that are together thinner than this share of a nucleus cannot be right.
+MIN_HEIGHT_DIAMETERS = 0.1
+STACK_TOO_THIN = (
+    "All slices together are {:.3g} pixels thick, and a nucleus is {:.3g} pixels wide: see that "
+    "`z_step` is right."
+)
 SLICES_TOO_FAR = (
     "The slices are {:.3g} pixels apart, further than a nucleus is wide ({:.3g} pixels), so that "
     "each section is a nucleus of its own: see that `z_step` is right."
@@ -56,6 +63,8 @@ class VolumePrediction:
         Where nuclei are wanted, in pixels of the slices.
     failed : dict of int to str
         Slices that could not be read, and why. They have no labels.
+    empty : tuple of int
+        Slices that hold one value only, and have none either.
     card : ModelCard
     provenance : Provenance
     notices : tuple of str
@@ -66,6 +75,7 @@ class VolumePrediction:
     zoom: Fraction
     inside: NDArray[np.bool_] | None
     failed: dict[int, str]
+    empty: tuple[int, ...]
     card: ModelCard
     provenance: Provenance
     notices: tuple[str, ...]
@@ -106,7 +116,7 @@ class VolumeSegmentation:
         """Return the labels of a slice, or of a box of it, int32; 0 is background."""
         predicted = self.prediction
         part = full_box(predicted.size) if box is None else box
-        if z in predicted.failed:
+        if z in predicted.failed or z in predicted.empty:
             return np.zeros(box_shape(part), np.int32)
         if predicted.zoom == 1 and predicted.inside is None:
             return self.found.read(z, part)
@@ -201,8 +211,9 @@ def predict_volume_steps(
         z_step=round(maps.step / float(slices.zoom), 4),
     )
     return VolumePrediction(
-        maps, size, slices.zoom, inside, slices.failed, model.card, provenance, tuple(notices)
-    )
+        maps, size, slices.zoom, inside, slices.failed, tuple(slices.empty), model.card,
+        provenance, tuple(notices),
+    )  # fmt: skip
 
 
 def check_step(step: float | None) -> None:
@@ -212,8 +223,8 @@ def check_step(step: float | None) -> None:
     ------
     UserError
     """
-    if step is not None and not 0 < step < float("inf"):
-        raise UserError(f"The distance between slices must be above 0, not {step:g}: set `z_step`.")
+    if step is not None and not (isinstance(step, Real) and 0 < step < float("inf")):
+        raise UserError(f"The distance between slices must be above 0, not {step}: set `z_step`.")
 
 
 def retune_volume(
@@ -245,6 +256,9 @@ def retune_volume(
     found = separate_in_blocks(maps, separation, block_voxels)
     if maps.step > diameter and found.count:
         notices.append(SLICES_TOO_FAR.format(maps.step / zoom, diameter / zoom))
+    height = len(maps.nucleus) * maps.step
+    if len(maps.nucleus) > 2 and height < MIN_HEIGHT_DIAMETERS * diameter:
+        notices.append(STACK_TOO_THIN.format(height / zoom, diameter / zoom))
     thresholds = {name: getattr(planes, name) for name in THRESHOLD_NAMES}
     # without one, the smallest volume is that of typical nuclei, whatever the model's area is
     thresholds["minimum_area"] = params.minimum_area

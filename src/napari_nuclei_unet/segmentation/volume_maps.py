@@ -23,6 +23,9 @@ STEP_ESTIMATED = (
     "How far apart the slices are is not known; the shape of the nuclei says about {:.1f} pixels. "
     "Give `z_step` if you know it."
 )
+# So many slices without a picture are bridged.
+MAX_BRIDGED_SLICES = 2
+SLICES_EMPTY = "{} slices hold one value only, and have no nuclei; the first is slice {}."
 STEP_UNKNOWN = (
     "How far apart the slices are is not known, and too few nuclei are whole to tell: they are "
     "taken to be as far apart as pixels. Give `z_step`."
@@ -40,6 +43,8 @@ class SlicePredictor:
     size : (int, int)
         Of a slice in pixels.
     failed : dict of int to str
+    empty : list of int
+        Slices that hold one value only, as where chunks are missing.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class SlicePredictor:
         self.plan, self.zoom = plan, as_fraction(survey.zoom)
         self.size = (0, 0)
         self.failed: dict[int, str] = {}
+        self.empty: list[int] = []
         self._nucleus = self._light = np.zeros((0, 0, 0), np.uint8)
         self._z = 0
 
@@ -73,7 +79,9 @@ class SlicePredictor:
             self._light = np.zeros_like(self._nucleus[:, ::LIGHT_STRIDE, ::LIGHT_STRIDE])
         elif plane.shape != self.size:
             raise UserError(f"it has the shape {plane.shape}, and not {self.size} as the others.")
-        if not plane.is_blank:
+        if _has_one_value(pixels):
+            self.empty.append(z)
+        elif not plane.is_blank:
             seen_by_network = Plane(light, 0.0, 0.5, 1.0)
             maps = yield from predict_maps_steps(
                 seen_by_network, self._model.network, self.plan, self._notices
@@ -102,7 +110,9 @@ class SlicePredictor:
         """
         if len(self.failed) == self._depth:
             raise UserError(next(iter(self.failed.values())))
-        self._fill_failed()
+        self._fill_gaps()
+        if self.empty and len(self.empty) < self._depth:
+            self._notices.append(SLICES_EMPTY.format(len(self.empty), self.empty[0]))
         zoom = float(self.zoom)
         if step is None:
             estimated = estimate_step(self._nucleus)
@@ -118,15 +128,20 @@ class SlicePredictor:
         invalid = ~np.isfinite(pixels if pixels.ndim == 2 else pixels[..., :3].mean(axis=2))
         self._nucleus[z][enlarged(invalid, self._nucleus[z].shape)] = 0
 
-    def _fill_failed(self) -> None:
-        """Fill slices that failed, so that they do not cut nuclei in two."""
-        good = [z for z in range(self._depth) if z not in self.failed]
-        for z in self.failed:
-            below, above = (
-                max((g for g in good if g < z), default=None),
-                min((g for g in good if g > z), default=None),
-            )
-            if below is None or above is None:
+    def _fill_gaps(self) -> None:
+        """Fill slices without a picture, so that a short gap does not cut nuclei in two."""
+        gaps = {*self.failed, *self.empty}
+        good = [z for z in range(self._depth) if z not in gaps]
+        for z in gaps:
+            below = max((at for at in good if at < z), default=None)
+            above = min((at for at in good if at > z), default=None)
+            if below is None or above is None or above - below > MAX_BRIDGED_SLICES + 1:
                 continue
             for values in (self._nucleus, self._light):
                 values[z] = np.minimum(values[below], values[above])
+
+
+def _has_one_value(pixels: NDArray[np.generic]) -> bool:
+    if pixels.dtype.kind == "f":
+        pixels = pixels[np.isfinite(pixels)]
+    return pixels.size == 0 or bool(pixels.min() == pixels.max())

@@ -198,7 +198,8 @@ def _separate(mask: NDArray[np.bool_], step: float, params: VolumeSeparation) ->
     relief = measure_capped_distance(mask, step, reach)
     relief /= np.float32(radius)
     smoothing = SMOOTHING_SHARE * params.diameter
-    relief = ndimage.gaussian_filter(relief, (smoothing / step, smoothing, smoothing))
+    along_z = min(smoothing / step, len(mask))  # more is the same, and takes for ever
+    relief = ndimage.gaussian_filter(relief, (along_z, smoothing, smoothing))
     relief[~mask] = 0
     return label_summits(relief, mask, params.dynamics)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.axes import Channel, Colour, PlaneIndex
+from ..arrays.relabel import relabel_sequential
 from ..arrays.roi import Polygons, Region
 from ..arrays.selection import PlaneSelection, Positions, select_planes
 from ..arrays.tiling import ArrayLike
@@ -163,10 +164,10 @@ def segment_volume(
             said[step.notice] = None
         if isinstance(step, SegmentedVolumeStep):
             said.update(dict.fromkeys(step.result.notices))
-            for z, number in enumerate(step.numbers):
-                found = step.result.read_labels(z)
-                labels[number] = np.where(found > 0, found + count, 0)
-            count += step.result.count
+            found = np.stack([step.result.read_labels(z) for z in range(step.result.depth)])
+            numbered, ids = relabel_sequential(found)  # a region may have none of a nucleus
+            labels[list(step.numbers)] = np.where(numbered > 0, numbered + count, 0)
+            count += ids.size - 1
 
     slices = VolumeSlices.of(picked)
     run(segment_volumes_steps(image, slices, z_step, model, (wanted, device, where)), take)
@@ -191,7 +192,7 @@ def segment_volumes_steps(
         Is only sliced, plane by plane.
     slices : VolumeSlices
     z_step : float or None
-        Distance between slices in pixels; None: estimated in each volume.
+        Distance between slices in pixels; None: estimated in the first volume.
     model
         As in ``segment.segment_steps``.
     settings : (SegmentParams, str, Region or None)
@@ -226,12 +227,22 @@ def segment_volumes_steps(
         before += len(numbers)
         read = _SliceReader(pixels, [slices.plane_indices[number] for number in numbers])
         steps = predict_volume_steps(read, len(numbers), z_step, model, params, device, region)
-        prediction = yield from forward_stop(steps, counter.show)
+        try:
+            prediction = yield from forward_stop(steps, counter.show)
+        except UserError as error:
+            if len(slices.volumes) == 1:
+                raise
+            failed |= dict.fromkeys(numbers, str(error))
+            yield counter.show_failure(error)
+            continue
         if prediction is None:
             return VolumesOutcome(failed, True)
         result = retune_volume(prediction, params, block_voxels)
+        z_step = z_step or prediction.provenance.z_step  # estimated once
         failed |= {numbers[z]: reason for z, reason in prediction.failed.items()}
         yield counter.show_end(prediction, result)
+    if failed and len(failed) == len(slices.plane_indices):
+        raise UserError(next(iter(failed.values())))
     return VolumesOutcome(failed, False)
 
 
@@ -288,6 +299,10 @@ class _SliceCounter:
         z = min(step.done, len(self.numbers) - 1)
         done = (self.before + step.done) * STACK_PROGRESS_PER_PLANE
         return PlaneStep(done, self._total, step.notice, self.numbers[z], self.planes)
+
+    def show_failure(self, error: UserError) -> Step:
+        end = (self.before + len(self.numbers)) * STACK_PROGRESS_PER_PLANE
+        return Step(end, self._total, f"Plane {self.numbers[0]} and its stack: {error}")
 
     def show_end(self, prediction: VolumePrediction, result: VolumeSegmentation) -> Step:
         return SegmentedVolumeStep(
