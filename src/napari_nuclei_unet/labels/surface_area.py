@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import SphericalVoronoi
 
 from .run_lengths import RunLengths
 
@@ -75,6 +74,9 @@ def weigh_exits(spacing: tuple[float, float, float]) -> NDArray[np.float64]:
     ndarray, shape (13,), float64
         In units of the spacing, squared.
     """
+    # slow to import, and only volumes have a surface
+    from scipy.spatial import SphericalVoronoi
+
     steps = DIRECTIONS * np.asarray(spacing)
     length = np.linalg.norm(steps, axis=1)
     towards = steps / length[:, None]
