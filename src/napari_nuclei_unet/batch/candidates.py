@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import zlib
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ..arrays.boxes import enlarged
+from ..arrays.packed_labels import PackedLabels
 from ..arrays.relabel import relabel_sequential
 from ..labels.border import clear_border
 from ..segmentation.candidates import find_candidates
@@ -31,7 +31,7 @@ class CandidateStore:
 
     def __init__(self, job: ImageJob) -> None:
         self._job = job
-        self._packed: dict[int, bytes] = {}
+        self._labels = PackedLabels(job.full_size)
         self._tables: dict[int, pd.DataFrame] = {}
 
     def collect(self, number: int, step: SegmentedPlaneStep, result: Segmentation) -> None:
@@ -53,16 +53,13 @@ class CandidateStore:
             labels = enlarged(labels, result.labels.shape)
         kept = clear_border(labels) if job.settings.exclude_border else labels
         labels = relabel_sequential(kept)[0].astype(np.int32, copy=False)
-        self._packed[number] = zlib.compress(labels.tobytes(), 1)
+        self._labels.put(number, labels)
         measured = dataclasses.replace(result, labels=labels)
         self._tables[number] = measure_segmentation(job, step.plane_index, measured)
 
     def read(self, number: int) -> NDArray[np.int32]:
         """Return the candidates of a plane; background for one that failed."""
-        size = self._job.full_size
-        if number not in self._packed:
-            return np.zeros(size, np.int32)
-        return np.frombuffer(zlib.decompress(self._packed[number]), np.int32).reshape(size)
+        return self._labels.read(number)
 
     def overlay(
         self, number: int, relabelled: NDArray[np.int32], linked: LinkedLabels

@@ -107,15 +107,10 @@ def _track_volumes_steps(
         [selection.lead[axis] for axis in axes].index("T"),
         TrackOptions(spacing=(z_step, 1.0, 1.0)),
     )
-    ids = {
-        number: table
-        for numbers, table in zip(volumes, linked.ids, strict=True)
-        for number in numbers
-    }
     assert linked.tracks is not None
     first = selection.positions[selection.lead.index(DEPTH_AXIS)][0]
     tracks = linked.tracks.assign(z=linked.tracks["z"] + first)  # as in the image
-    return replace(linked, ids=[ids[number] for number in range(len(ids))], tracks=tracks)
+    return replace(linked.spread(volumes), tracks=tracks)
 
 
 def write_tracks(job: ImageJob, linked: LinkedLabels) -> None:

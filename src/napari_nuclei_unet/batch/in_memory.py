@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..arrays.boxes import enlarged
+from ..arrays.packed_labels import PackedLabels
 from ..arrays.relabel import consecutive_ids, relabel_sequential
 from ..errors import UserError
 from ..export.ome_tiff import write_ome_tiff
@@ -99,7 +99,7 @@ class _PlaneResults:
         self.job = job
         self.numbers = {index: number for number, index in enumerate(job.selection.plane_indices)}
         self.counts: dict[int, int] = {}
-        self.packed: dict[int, bytes] = {}
+        self.labels = PackedLabels(job.full_size)
         self.tables: dict[int, pd.DataFrame] = {}
         self.candidates = CandidateStore(job)
         self.provenances: list[Provenance] = []
@@ -128,7 +128,7 @@ class _PlaneResults:
         number = self.numbers[step.plane_index]
         self.candidates.collect(number, step, result)
         self.counts[number] = result.count
-        self.packed[number] = _pack(result.labels)
+        self.labels.put(number, result.labels)
         self.tables[number] = measure_segmentation(self.job, step.plane_index, result)
         self.provenances.append(result.provenance)
         return _without_result(step, result.notices)
@@ -147,18 +147,13 @@ class _PlaneResults:
         self.volumes.append(step.numbers)
         self.counts |= dict.fromkeys(step.numbers, len(table))
         for z, number in enumerate(step.numbers):
-            labels = ids[read_full_labels(result, z, job.full_size)]
-            if labels.any():
-                self.packed[number] = _pack(labels)
+            self.labels.put(number, ids[read_full_labels(result, z, job.full_size)])
         self.provenances.append(result.provenance)
         return _without_result(step, result.notices)
 
     def read(self, number: int) -> NDArray[np.int32]:
         """Return labels of a plane, 1..n; background for one that failed."""
-        size = self.job.full_size
-        if number not in self.packed:
-            return np.zeros(size, np.int32)
-        return np.frombuffer(zlib.decompress(self.packed[number]), np.int32).reshape(size)
+        return self.labels.read(number)
 
     def write(self, linked: LinkedLabels) -> None:
         """Write all files, or none."""
@@ -235,10 +230,6 @@ class _LinkedPlanes:
         ids = self._linked.ids[number]
         relabelled = ids[self._results.read(number)]
         return self._results.candidates.overlay(number, relabelled, self._linked)
-
-
-def _pack(labels: NDArray[np.int32]) -> bytes:
-    return zlib.compress(labels.tobytes(), 1)
 
 
 def _without_result(step: PlaneStep, notices: tuple[str, ...]) -> PlaneStep:

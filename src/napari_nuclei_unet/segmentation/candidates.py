@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..params import SegmentParams
-from .segment import Prediction, Segmentation, retune
+from .segment import Prediction, Segmentation, compute_relief, retune
 
 # Chosen by benchmarks/films.py, see docs/decisions/0016-films.md.
 CANDIDATE_THRESHOLD = 0.1
@@ -48,8 +48,9 @@ def find_candidates(
         confidence=min(CANDIDATE_CONFIDENCE, used.confidence or 1),
     )
     high = dataclasses.replace(params, separation=max(CANDIDATE_SEPARATION, used.separation or 0))
-    missed = _find_missed(retune(prediction, low).labels, result.labels)
-    pieces = _find_pieces(retune(prediction, high).labels, result.labels)
+    relief = compute_relief(prediction)
+    missed = _find_missed(retune(prediction, low, relief).labels, result.labels)
+    pieces = _find_pieces(retune(prediction, high, relief).labels, result.labels)
     return np.where(pieces > 0, pieces + missed.max(initial=0), missed).astype(np.int32)
 
 

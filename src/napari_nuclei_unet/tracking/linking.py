@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -41,19 +41,28 @@ class LinkedLabels:
     added : list of ndarray, int32, or None
         For every plane a table from its candidates to ids, 0 for those that were not taken. None:
         there were no candidates.
+    recovered : int or None
+        How many candidates were taken; None if there were none to take.
     """
 
     ids: list[NDArray[np.int32]]
     count: int
     tracks: pd.DataFrame | None = None
     added: list[NDArray[np.int32]] | None = None
+    recovered: int | None = None
 
-    @property
-    def recovered(self) -> int | None:
-        """How many candidates were taken; None if there were none to take."""
-        if self.added is None:
-            return None
-        return sum(int(np.count_nonzero(table)) for table in self.added)
+    def spread(self, volumes: Sequence[tuple[int, ...]]) -> LinkedLabels:
+        """Return the ids for slices, each with those of its volume.
+
+        Parameters
+        ----------
+        volumes : sequence of tuple of int
+            Numbers of the slices of each volume.
+        """
+        owner = {z: number for number, slices in enumerate(volumes) for z in slices}
+        order = [owner[z] for z in range(len(owner))]
+        added = None if self.added is None else [self.added[number] for number in order]
+        return replace(self, ids=[self.ids[number] for number in order], added=added)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +106,7 @@ def number_volumes(counts: Sequence[int], volumes: Sequence[tuple[int, ...]]) ->
     volumes : sequence of tuple of int
         Numbers of the slices of each volume.
     """
-    unlinked = number_unlinked([counts[numbers[0]] for numbers in volumes])
-    ids = {
-        number: table
-        for numbers, table in zip(volumes, unlinked.ids, strict=True)
-        for number in numbers
-    }
-    return LinkedLabels([ids[number] for number in range(len(ids))], unlinked.count)
+    return number_unlinked([counts[numbers[0]] for numbers in volumes]).spread(volumes)
 
 
 def join_steps(
@@ -195,10 +198,13 @@ def track_steps(
         tables.append(_tracks_table(tracks, [columns[number] for number in series], total))
         total += int(tracks.data[:, 0].max(initial=0))
         yield Step(len(ids), count)
-    by_number = [[part[number] for number in range(count)] for part in (ids, added)]
-    has_candidates = options.read_candidates is not None
-    tracks_table = pd.concat(tables)
-    return LinkedLabels(by_number[0], total, tracks_table, by_number[1] if has_candidates else None)
+    linked = LinkedLabels([ids[number] for number in range(count)], total, pd.concat(tables))
+    if options.read_candidates is None:
+        return linked
+    taken = [added[number] for number in range(count)]
+    return replace(
+        linked, added=taken, recovered=sum(int(np.count_nonzero(table)) for table in taken)
+    )
 
 
 def _choose_corrections(options: TrackOptions, series: int) -> LinkCorrections:

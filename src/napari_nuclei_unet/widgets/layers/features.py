@@ -14,7 +14,7 @@ from ...arrays.boxes import enclose_boxes, stack_boxes
 from .edit_history import EditHistory, LayerEdit, box_intersects_plane
 from .foreign_columns import ForeignColumns
 from .label_ids import LabelsIndex, crop_plane_index, index_axes, plane_key
-from .measure_queue import MeasureQueue
+from .measure_queue import MeasureQueue, UnmeasuredPlane
 from .measurements import Measurable, box_columns, measure_box
 from .placement import GEOMETRY_ATTRIBUTES
 from .plane_features import (
@@ -146,12 +146,19 @@ class FeaturesTable:
             self.publish()
 
     def relabel(self, index: LabelsIndex, ids: NDArray[np.integer]) -> None:
-        """Relabel the nuclei of a plane: ``ids[old]`` is the new id."""
+        """Relabel the nuclei of a plane: ``ids[old]`` is the new id, and 0 of those that go."""
         if (plane := self.plane(index)) is None:
             return
         labels = ids[plane.rows["label"]].astype(np.int64)
         self._foreign.relabel(dict(zip(plane.rows["label"], labels.tolist(), strict=True)))
-        plane.rows, self._published = sort_rows(plane.rows.assign(label=labels)), None
+        rows = plane.rows.assign(label=labels)
+        plane.rows, self._published = sort_rows(rows[rows["label"] > 0]), None
+
+    def measure_again(self, index: LabelsIndex) -> None:
+        """Measure a plane again soon, which has new nuclei beside its own."""
+        if (plane := self.planes.get(plane_key(index))) is not None:
+            source = plane.measurement_source
+            self.queue.put(UnmeasuredPlane(plane.index, source, source, False), delay=0)
 
     def _remeasure(
         self, plane: PlaneFeatures, box: tuple[slice, ...], ids: NDArray[np.integer]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,6 +115,8 @@ class PlaneResult:
         What was written there.
     provenance : Provenance or None
         Of the labels that were written last.
+    recovered : list of ndarray, int
+        Of each nucleus that linking has added to them its pixels, counted through the plane.
     """
 
     source: ImageSource
@@ -126,6 +128,7 @@ class PlaneResult:
     placement: LayerPlacement
     part: WrittenPart
     provenance: Provenance | None = None
+    recovered: list[NDArray[np.intp]] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -168,6 +171,7 @@ class PlaneResult:
 
     def mark_written(self, retuned: RetunedPlane, delay: int = MEASURE_DELAY_MS) -> None:
         """Mark the labels as written by this result; they are measured after a delay."""
+        self.recovered.clear()
         self.state.mark_written(self.part, retuned.checksum)
         self.state.forget_edits(self.placement.index)
         plane = _unmeasured(self.source, self.maps, retuned, self.placement.index)
