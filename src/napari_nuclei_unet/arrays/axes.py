@@ -245,6 +245,27 @@ def pair_plane_indices(
     return pairs
 
 
+def group_slices(indices: Sequence[PlaneIndex], axis: int) -> list[tuple[int, ...]]:
+    """Group planes that differ on one axis only, along which they are slices.
+
+    Parameters
+    ----------
+    indices : sequence of PlaneIndex
+    axis : int
+        Of the image.
+
+    Returns
+    -------
+    list of tuple of int
+        Numbers of the planes of each group, in their order.
+    """
+    groups: dict[tuple[int | None, ...], list[int]] = {}
+    for number, plane in enumerate(indices):
+        at = plane.index
+        groups.setdefault((*at[:axis], *at[axis + 1 :]), []).append(number)
+    return [tuple(numbers) for numbers in groups.values()]
+
+
 def plane_index_from_axes(
     shape: Sequence[int], axes: str, planes: Sequence[int], channel: Channel | None
 ) -> PlaneIndex:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..io.tables import LINEAGE_SUFFIX, TRACKS_SUFFIX, with_time_column, write_table
-from ..tracking.lineage import TrackScale, build_lineage_table, measure_tracks
+from ..io.tables import LINEAGE_SUFFIX, TRACKS_SUFFIX, write_table
+from ..tracking.lineage import TrackScale, measure_tracks, summarize_tracks
 
 
 def lineage_path(tracks: Path) -> Path:
@@ -15,16 +15,14 @@ def lineage_path(tracks: Path) -> Path:
     return tracks.with_name(f"{tracks.name.removesuffix(TRACKS_SUFFIX)}{LINEAGE_SUFFIX}")
 
 
-def write_tracks_table(
-    path: Path, tracks: pd.DataFrame, scale: TrackScale, decimal_comma: bool = False
+def write_track_tables(
+    path: Path,
+    lineages: Path,
+    tracks: pd.DataFrame,
+    scale: TrackScale,
+    decimal_comma: bool = False,
 ) -> None:
-    """Write a row for each nucleus and moment, measured."""
-    measured = with_time_column(measure_tracks(tracks, scale))
+    """Write a row for each nucleus and moment, measured, and a row for each track."""
+    measured = measure_tracks(tracks, scale)
     write_table(path, measured, decimal_comma=decimal_comma)
-
-
-def write_lineage_table(
-    path: Path, tracks: pd.DataFrame, scale: TrackScale, decimal_comma: bool = False
-) -> None:
-    """Write a row for each track."""
-    write_table(path, build_lineage_table(tracks, scale), decimal_comma=decimal_comma)
+    write_table(lineages, summarize_tracks(measured, scale), decimal_comma=decimal_comma)

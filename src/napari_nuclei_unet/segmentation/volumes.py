@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays.axes import Channel, Colour, PlaneIndex
+from ..arrays.axes import Channel, Colour, PlaneIndex, group_slices
 from ..arrays.relabel import relabel_sequential
 from ..arrays.roi import Polygons, Region
 from ..arrays.selection import PlaneSelection, Positions, select_planes
@@ -267,10 +267,7 @@ def number_slices(picked: PlaneSelection) -> list[tuple[int, ...]]:
         If there is no axis Z.
     """
     check_depth_axis(picked.lead)
-    axis = picked.lead.index(DEPTH_AXIS)
-    numbers = np.arange(len(picked.plane_indices)).reshape(picked.lengths)
-    series = np.moveaxis(numbers, axis, -1).reshape(-1, picked.lengths[axis])
-    return [tuple(one) for one in series.tolist()]
+    return group_slices(picked.plane_indices, picked.axes.index(DEPTH_AXIS))
 
 
 @dataclass(frozen=True, eq=False)

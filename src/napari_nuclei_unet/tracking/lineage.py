@@ -136,7 +136,17 @@ def build_lineage_table(tracks: pd.DataFrame, scale: TrackScale = UNKNOWN_SCALE)
         ``path_length``, in pixels; ``confinement_ratio``, of these two: 1 is straight, nan stands
         still. Then the same in minutes and micrometers, as far as these are known.
     """
-    rows = measure_tracks(tracks, scale)
+    return summarize_tracks(measure_tracks(tracks, scale), scale)
+
+
+def summarize_tracks(rows: pd.DataFrame, scale: TrackScale = UNKNOWN_SCALE) -> pd.DataFrame:
+    """Summarize tracks that :func:`measure_tracks` has measured, as :func:`build_lineage_table`.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+    scale : TrackScale, optional
+    """
     track = rows["track"].to_numpy(np.int64)
     is_first, is_last = _track_ends(track)
     ends = rows[is_last].reset_index(drop=True)

@@ -11,6 +11,7 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from ...arrays.axes import group_slices
 from ...arrays.boxes import Box, enlarged
 from ..layers.image_source import ImageSource
 from ..layers.label_ids import LabelsIndex
@@ -199,8 +200,4 @@ def group_volumes(sources: Sequence[ImageSource], axis: int) -> list[tuple[int, 
     list of tuple of int
         Their numbers.
     """
-    volumes: dict[tuple[int | None, ...], list[int]] = {}
-    for number, source in enumerate(sources):
-        at = source.plane_index.index
-        volumes.setdefault((*at[:axis], *at[axis + 1 :]), []).append(number)
-    return [tuple(numbers) for numbers in volumes.values()]
+    return group_slices([source.plane_index for source in sources], axis)
