@@ -31,9 +31,7 @@ from .volume import (
 )
 
 DEPTH_AXIS = "Z"
-NO_DEPTH_AXIS = (
-    "A volume has slices, and here is no axis Z, but {}: name the axes with `axes`, such as ZYX."
-)
+ONE_PLANE = "a single plane: choose more slices, or segment it without volumes"
 
 
 @dataclass(frozen=True)
@@ -254,8 +252,9 @@ def check_depth_axis(lead: str) -> None:
     UserError
     """
     if DEPTH_AXIS not in lead:
-        have = f"axes {', '.join(lead)}" if lead else "a single plane"
-        raise UserError(NO_DEPTH_AXIS.format(have))
+        names = ", ".join(lead)
+        have = f"{names}: name the axes with `axes`, such as ZYX" if lead else ONE_PLANE
+        raise UserError(f"A volume has slices, and here is no axis Z, but {have}.")
 
 
 def number_slices(picked: PlaneSelection) -> list[tuple[int, ...]]:
