@@ -199,7 +199,7 @@ def test_planes_and_films_among_stacks_are_segmented_as_planes(
     assert segment_files(mixed_folder, *flags, volume=False) == 0
     assert read(tmp_path, "a")[1].columns[0] == "label"
     for stem, planes in (("b", 1), ("c", 2)):
-        labels, table = read(tmp_path, stem)
+        table = read(tmp_path, stem)[1]
         assert "area" in table
         assert len(table) == 3 * planes
         assert read_record(tmp_path / "out" / f"{stem}_labels.ome.tif").get("volume") is None

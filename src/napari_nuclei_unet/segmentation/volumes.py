@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ..limits import DEFAULT_LIMITS
 from ..models.model import Model, load_model
 from ..params import SegmentParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
-from .stack import STACK_PROGRESS_PER_PLANE, PlaneStep
+from .stack import PlaneCounter, PlaneStep
 from .volume import (
     FailedSliceStep,
     VolumePrediction,
@@ -221,24 +222,32 @@ def segment_volumes_steps(
     failed: dict[int, str] = {}
     before = 0
     for numbers in slices.volumes:
-        counter = _SliceCounter(numbers, before, len(slices.plane_indices))
+        counter = PlaneCounter(numbers, before, len(slices.plane_indices))
         before += len(numbers)
         read = _SliceReader(pixels, [slices.plane_indices[number] for number in numbers])
         steps = predict_volume_steps(read, len(numbers), z_step, model, params, device, region)
         try:
-            prediction = yield from forward_stop(steps, counter.show)
+            prediction = yield from forward_stop(steps, partial(_count_slice, counter))
         except UserError as error:
             if len(slices.volumes) == 1:
                 raise
             failed |= dict.fromkeys(numbers, str(error))
-            yield counter.show_failure(error)
+            yield counter.show_failure(f"Plane {numbers[0]} and its stack: {error}")
             continue
         if prediction is None:
             return VolumesOutcome(failed, True)
         result = retune_volume(prediction, params, block_voxels)
         z_step = z_step or prediction.provenance.z_step  # estimated once
         failed |= {numbers[z]: reason for z, reason in prediction.failed.items()}
-        yield counter.show_end(prediction, result)
+        yield SegmentedVolumeStep(
+            done=counter.end,
+            total=counter.total,
+            plane=numbers[-1],
+            planes=counter.planes,
+            numbers=numbers,
+            prediction=prediction,
+            result=result,
+        )
     if failed and len(failed) == len(slices.plane_indices):
         raise UserError(next(iter(failed.values())))
     return VolumesOutcome(failed, False)
@@ -284,36 +293,8 @@ class _SliceReader:
             return self.indices[z].read(self.pixels)
 
 
-@dataclass(frozen=True)
-class _SliceCounter:
-    """Counts the slices of one volume among those of all."""
-
-    numbers: tuple[int, ...]
-    before: int  # slices of the volumes before this one
-    planes: int
-
-    def show(self, step: Step) -> Step:
-        if isinstance(step, FailedSliceStep):
-            return Step(step.done, step.total, step.notice)
-        z = min(step.done, len(self.numbers) - 1)
-        done = (self.before + step.done) * STACK_PROGRESS_PER_PLANE
-        return PlaneStep(done, self._total, step.notice, self.numbers[z], self.planes)
-
-    def show_failure(self, error: UserError) -> Step:
-        end = (self.before + len(self.numbers)) * STACK_PROGRESS_PER_PLANE
-        return Step(end, self._total, f"Plane {self.numbers[0]} and its stack: {error}")
-
-    def show_end(self, prediction: VolumePrediction, result: VolumeSegmentation) -> Step:
-        return SegmentedVolumeStep(
-            done=(self.before + len(self.numbers)) * STACK_PROGRESS_PER_PLANE,
-            total=self._total,
-            plane=self.numbers[-1],
-            planes=self.planes,
-            numbers=self.numbers,
-            prediction=prediction,
-            result=result,
-        )
-
-    @property
-    def _total(self) -> int:
-        return self.planes * STACK_PROGRESS_PER_PLANE
+def _count_slice(counter: PlaneCounter, step: Step) -> Step:
+    """Return a step of a volume as one of all; one that failed is no plane at work."""
+    shown = counter.show(step)
+    is_failed = isinstance(step, FailedSliceStep)
+    return Step(shown.done, shown.total, shown.notice) if is_failed else shown
