@@ -241,3 +241,14 @@ def test_rings_and_a_step_without_volumes_are_refused(tmp_path, segment_files, c
     assert "leave out --ring" in capsys.readouterr().err
     assert segment_files(path, "--z-step", "2px", volume=False) == 2
     assert "give --volume" in capsys.readouterr().err
+
+
+def test_the_step_is_not_taken_from_an_empty_frame(tmp_path, segment_files, capsys):
+    film = np.stack([np.full(SHAPE, 500, np.uint16), ball_stack()])
+    assert segment_files(write(tmp_path / "a.ome.tif", film, "TZYX", z_step=None)) == 0
+    record = read_record(tmp_path / "out" / "a_labels.ome.tif")
+    assert record["z_step"] == pytest.approx(STEP, abs=0.3)
+    assert read(tmp_path)[1]["t"].tolist() == [1, 1, 1]
+    error = capsys.readouterr().err
+    assert "All slices hold one value only" in error
+    assert "too few nuclei" not in error

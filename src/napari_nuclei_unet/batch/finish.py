@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..export.track_tables import lineage_path, write_lineage_table, write_tracks_table
+from ..export.track_tables import lineage_path, write_track_tables
 from ..io.atomic import atomic_write
 from ..models.model import shipped_models
 from ..progress import Step, Stop
@@ -125,5 +125,4 @@ def write_tracks(job: ImageJob, linked: LinkedLabels) -> None:
     path, grid = job.results.tracks, job.grid
     scale = TrackScale.of(grid.axes, grid.scale, grid.units)
     with atomic_write(path) as tracks, atomic_write(lineage_path(path)) as lineages:
-        write_tracks_table(tracks, linked.tracks, scale)
-        write_lineage_table(lineages, linked.tracks, scale)
+        write_track_tables(tracks, lineages, linked.tracks, scale)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +119,7 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
     tracks = with_time_column(read_saved_table(path))
     if not {"track", "parent"} & set(tracks):
         return None  # of another program
-    if missing := [name for name in NEEDED_OF_TRACKS if name not in tracks]:
-        raise UserError(
-            f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
-            "back, or move it away."
-        )
+    _check_columns(tracks, NEEDED_OF_TRACKS, path)
     return drop_track_measurements(tracks)
 
 
@@ -222,15 +219,18 @@ def _read_starts(record: dict[str, Any], lead: str) -> tuple[int, ...]:
     return tuple(int(first) if first.isdecimal() else 0 for first in firsts)
 
 
-def _check_table(result: Result, path: Path) -> None:
-    """Raise an error for a table that does not say which nucleus a row is."""
-    table = result.table
-    missing = [name for name in ("label", *result.row_axes) if name not in table]
-    if missing:
+def _check_columns(table: pd.DataFrame, names: Sequence[str], path: Path) -> None:
+    if missing := [name for name in names if name not in table]:
         raise UserError(
             f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
             "back, or move it away."
         )
+
+
+def _check_table(result: Result, path: Path) -> None:
+    """Raise an error for a table that does not say which nucleus a row is."""
+    table = result.table
+    _check_columns(table, ("label", *result.row_axes), path)
     if not len(table):  # its columns have no type
         return
     keys = table[["label", *result.row_axes]]

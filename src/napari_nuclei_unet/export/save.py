@@ -28,7 +28,7 @@ from .ome_tiff import write_ome_tiff
 from .ome_zarr_labels import write_ome_zarr
 from .read import result_table_path, result_tracks_path
 from .result import Result
-from .track_tables import lineage_path, write_lineage_table, write_tracks_table
+from .track_tables import lineage_path, write_track_tables
 
 OME_ZARR_SUFFIX = ".ome.zarr"
 FORMATS = {
@@ -130,8 +130,7 @@ def save_with_table(
         if result.tracks is not None:
             links, lineages = (files.enter_context(atomic_write(one)) for one in others)
             scale = TrackScale.of(result.axes, result.spacing, result.units)
-            write_tracks_table(links, result.tracks, scale, decimal_comma)
-            write_lineage_table(lineages, result.tracks, scale, decimal_comma)
+            write_track_tables(links, lineages, result.tracks, scale, decimal_comma)
         record = result.record
         if FINGERPRINT_KEY in record:  # or a run over its folder would compute it again
             record = record | {TABLE_CRC_KEY: file_crc32(rows)}

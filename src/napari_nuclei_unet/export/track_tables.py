@@ -15,16 +15,10 @@ def lineage_path(tracks: Path) -> Path:
     return tracks.with_name(f"{tracks.name.removesuffix(TRACKS_SUFFIX)}{LINEAGE_SUFFIX}")
 
 
-def write_tracks_table(
-    path: Path, tracks: pd.DataFrame, scale: TrackScale, decimal_comma: bool = False
+def write_track_tables(
+    path: Path, lineages: Path, tracks: pd.DataFrame, scale: TrackScale, decimal_comma: bool = False
 ) -> None:
-    """Write a row for each nucleus and moment, measured."""
+    """Write a row for each nucleus and moment, measured, and of lineages a row for each track."""
     measured = with_time_column(measure_tracks(tracks, scale))
     write_table(path, measured, decimal_comma=decimal_comma)
-
-
-def write_lineage_table(
-    path: Path, tracks: pd.DataFrame, scale: TrackScale, decimal_comma: bool = False
-) -> None:
-    """Write a row for each track."""
-    write_table(path, build_lineage_table(tracks, scale), decimal_comma=decimal_comma)
+    write_table(lineages, build_lineage_table(tracks, scale), decimal_comma=decimal_comma)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,29 +183,36 @@ def segment_stack(
     check_linking(picked.lead, join, False)
     where = None if region is None else Region.of(region)
     wanted = with_changes(SegmentParams(), params)
-    steps = segment_planes_steps(image, picked.plane_indices, model, wanted, device, where)
-    return _link_planes(_collect_labels(steps, picked), picked, join)
-
-
-def _collect_labels(
-    steps: Generator[Step, Stop, StackOutcome], picked: PlaneSelection
-) -> NDArray[np.int32]:
-    """Return the labels of all planes, and warn the user of each notice once."""
     labels = np.zeros((len(picked.plane_indices), *picked.size), np.int32)
-    numbers = {cut: number for number, cut in enumerate(picked.plane_indices)}
-    said: dict[str, None] = {}
 
     def take(step: Step) -> None:
         if isinstance(step, SegmentedPlaneStep):
-            labels[numbers[step.plane_index]] = step.result.labels
-            said.update(dict.fromkeys(step.result.notices))
-        elif step.notice:
-            said[step.notice] = None
+            labels[step.plane] = step.result.labels
 
-    run(steps, take)
-    for notice in said:
+    steps = segment_planes_steps(image, picked.plane_indices, model, wanted, device, where)
+    run_with_warnings(steps, take)
+    return _link_planes(labels, picked, join)
+
+
+def run_with_warnings(steps: Generator[Step, Stop, object], take: Callable[[Step], None]) -> None:
+    """Exhaust the steps of a run, and warn the caller's user of each notice once.
+
+    Parameters
+    ----------
+    steps : generator
+    take : callable
+        Called with each step. What a step may bring, as its ``result``, has ``notices``, too.
+    """
+    said: dict[str, None] = {}
+
+    def on_step(step: Step) -> None:
+        take(step)
+        found = getattr(step, "result", None)
+        said.update(dict.fromkeys([step.notice, *(() if found is None else found.notices)]))
+
+    run(steps, on_step)
+    for notice in filter(None, said):
         warnings.warn(notice, stacklevel=3)
-    return labels
 
 
 def _link_planes(

@@ -31,7 +31,7 @@ from .volume_separation import VolumeMaps, VolumeSeparation
 from .volume_survey import ReadSlice, survey_volume_steps
 
 # Slices nearer or further apart than so many pixels are no slices of one stack.
-MIN_STEP, MAX_STEP = 0.0001, 10_000
+MIN_STEP, MAX_STEP = 1e-6, 10_000
 # Three slices or more that are together thinner than this share of a nucleus cannot be right.
 MIN_HEIGHT_DIAMETERS = 0.1
 STACK_TOO_THIN = (

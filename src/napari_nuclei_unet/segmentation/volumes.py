@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +20,8 @@ from ..errors import UserError, convert_read_errors
 from ..limits import DEFAULT_LIMITS
 from ..models.model import Model, load_model
 from ..params import SegmentParams, with_changes
-from ..progress import Step, Stop, forward_stop, run
-from .stack import PlaneCounter, PlaneStep
+from ..progress import Step, Stop, forward_stop
+from .stack import PlaneCounter, PlaneStep, run_with_warnings
 from .volume import (
     FailedSliceStep,
     VolumePrediction,
@@ -154,24 +153,19 @@ def segment_volume(
     where = None if region is None else Region.of(region)
     wanted = with_changes(SegmentParams(), params)
     labels = np.zeros((len(picked.plane_indices), *picked.size), np.int32)
-    said: dict[str, None] = {}
     count = 0
 
     def take(step: Step) -> None:
         nonlocal count
-        if step.notice:
-            said[step.notice] = None
         if isinstance(step, SegmentedVolumeStep):
-            said.update(dict.fromkeys(step.result.notices))
             found = np.stack([step.result.read_labels(z) for z in range(step.result.depth)])
             numbered, ids = relabel_sequential(found)  # a region may have none of a nucleus
             labels[list(step.numbers)] = np.where(numbered > 0, numbered + count, 0)
             count += ids.size - 1
 
     slices = VolumeSlices.of(picked)
-    run(segment_volumes_steps(image, slices, z_step, model, (wanted, device, where)), take)
-    for notice in said:
-        warnings.warn(notice, stacklevel=2)
+    steps = segment_volumes_steps(image, slices, z_step, model, (wanted, device, where))
+    run_with_warnings(steps, take)
     return labels.reshape(picked.shape)
 
 
@@ -191,7 +185,7 @@ def segment_volumes_steps(
         Is only sliced, plane by plane.
     slices : VolumeSlices
     z_step : float or None
-        Distance between slices in pixels; None: estimated in the first volume.
+        Distance between slices in pixels; None: estimated in the first volume that is not empty.
     model
         As in ``segment.segment_steps``.
     settings : (SegmentParams, str, Region or None)
@@ -237,7 +231,8 @@ def segment_volumes_steps(
         if prediction is None:
             return VolumesOutcome(failed, True)
         result = retune_volume(prediction, params, block_voxels)
-        z_step = z_step or prediction.provenance.z_step  # estimated once
+        if z_step is None and len(prediction.empty) < len(numbers):
+            z_step = prediction.provenance.z_step  # estimated once, where there is something
         failed |= {numbers[z]: reason for z, reason in prediction.failed.items()}
         yield SegmentedVolumeStep(
             done=counter.end,
