@@ -31,7 +31,7 @@ from .volume_separation import VolumeMaps, VolumeSeparation
 from .volume_survey import ReadSlice, survey_volume_steps
 
 # Slices nearer or further apart than so many pixels are no slices of one stack.
-MIN_STEP, MAX_STEP = 1e-6, 10_000
+MIN_SLICE_DISTANCE, MAX_SLICE_DISTANCE = 1e-6, 10_000
 # Three slices or more that are together thinner than this share of a nucleus cannot be right.
 MIN_HEIGHT_DIAMETERS = 0.1
 STACK_TOO_THIN = (
@@ -225,9 +225,11 @@ def check_step(step: float | None) -> None:
     ------
     UserError
     """
-    if step is not None and not (isinstance(step, Real) and MIN_STEP <= step <= MAX_STEP):
+    if step is not None and not (
+        isinstance(step, Real) and MIN_SLICE_DISTANCE <= step <= MAX_SLICE_DISTANCE
+    ):
         raise UserError(
-            f"The distance between slices must be above 0, and {MAX_STEP:,} pixels at most, not "
+            f"The distance between slices must be above 0, and {MAX_SLICE_DISTANCE:,} pixels at most, not "
             f"{step}: set `z_step`."
         )
 
