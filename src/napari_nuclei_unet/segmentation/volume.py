@@ -225,11 +225,10 @@ def check_step(step: float | None) -> None:
     ------
     UserError
     """
-    if step is not None and not (
-        isinstance(step, Real) and MIN_SLICE_DISTANCE <= step <= MAX_SLICE_DISTANCE
-    ):
+    low, high = MIN_SLICE_DISTANCE, MAX_SLICE_DISTANCE
+    if step is not None and not (isinstance(step, Real) and low <= step <= high):
         raise UserError(
-            f"The distance between slices must be above 0, and {MAX_SLICE_DISTANCE:,} pixels at most, not "
+            f"The distance between slices must be above 0, and {high:,} pixels at most, not "
             f"{step}: set `z_step`."
         )
 
