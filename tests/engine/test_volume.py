@@ -13,6 +13,7 @@ from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import run
 from napari_nuclei_unet.segmentation.distance import measure_capped_distance
 from napari_nuclei_unet.segmentation.volume_blocks import separate_in_blocks
+from napari_nuclei_unet.segmentation.volume_maps import ALL_SLICES_EMPTY
 from napari_nuclei_unet.segmentation.volume_separation import (
     VolumeMaps,
     VolumeSeparation,
@@ -264,9 +265,10 @@ def test_a_region_is_that_of_every_slice(stack, bright):
 
 
 def test_an_even_stack_has_no_nuclei(bright):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         assert not segment_volume(np.full((3, 40, 40), 7), z_step=2, model=bright).any()
+    assert [str(one.message) for one in said] == [ALL_SLICES_EMPTY]
 
 
 def test_small_nuclei_are_seen_larger(stack, choosy):

@@ -157,9 +157,11 @@ def test_all_channels_are_measured(tmp_path, segment_files):
     ("flags", "message"),
     [
         (["--z-step", "0"], "--z-step"),
+        (["--z-step", "1000000000um"], "10,000 pixels at most"),
         (["--join", "z"], "leave out --join or --volume"),
         (["--format", "zarr"], "Volumes are written as TIFF"),
-        (["--planes", "3"], "no axis Z"),
+        (["--planes", "3"], "no axis Z, but a single plane"),
+        (["--axes", "QYX"], "no axis Z, but Q: name the axes with --axes"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, segment_files, capsys, flags, message):
@@ -179,13 +181,49 @@ def test_micrometers_need_the_size_of_a_pixel(tmp_path, segment_files, capsys):
     assert "give --z-step in pixels" in capsys.readouterr().err
 
 
-def test_planes_among_stacks_are_segmented_as_planes(tmp_path, segment_files):
-    (tmp_path / "in").mkdir()
-    write(tmp_path / "in" / "a.ome.tif")
-    tifffile.imwrite(tmp_path / "in" / "b.tif", ball_stack()[6])
-    assert segment_files(tmp_path / "in") == 0
+@pytest.fixture
+def mixed_folder(tmp_path):
+    """A stack, a plane, and a film of planes."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder / "a.ome.tif")
+    tifffile.imwrite(folder / "b.tif", ball_stack()[6])
+    write(folder / "c.ome.tif", np.stack([ball_stack(shift)[6] for shift in (0, 2)]), "TYX")
+    return folder
+
+
+@pytest.mark.parametrize("flags", [["--volume", "--z-step", "2px"], ["--join", "z"]])
+def test_planes_and_films_among_stacks_are_segmented_as_planes(
+    tmp_path, segment_files, mixed_folder, capsys, flags
+):
+    assert segment_files(mixed_folder, *flags, volume=False) == 0
+    assert read(tmp_path, "a")[1].columns[0] == "label"
+    for stem, planes in (("b", 1), ("c", 2)):
+        table = read(tmp_path, stem)[1]
+        assert "area" in table
+        assert len(table) == 3 * planes
+        assert read_record(tmp_path / "out" / f"{stem}_labels.ome.tif").get("volume") is None
+    text = capsys.readouterr().out
+    assert "a.ome.tif: 3 nuclei in 14 planes\n" in text
+    assert "c.ome.tif: 6 nuclei in 2 planes; it has no axis Z, and is segmented plane" in text
+
+
+def test_stacks_and_planes_among_films_are_not_tracked(
+    tmp_path, segment_files, mixed_folder, capsys
+):
+    assert segment_files(mixed_folder, "--track", "--save", "geojson") == 0
     assert read(tmp_path, "a")[0].shape == SHAPE
-    assert "area" in read(tmp_path, "b")[1]
+    assert [path.name for path in (tmp_path / "out").glob("*_tracks.csv")] == ["c_tracks.csv"]
+    assert "in 14 planes; it has no axis T, and is not tracked" in capsys.readouterr().out
+
+
+def test_rows_are_sorted_by_time_and_label(tmp_path, segment_files):
+    film = np.stack([ball_stack(), ball_stack()])
+    film[0, :, :, :34][:, :32] = 500  # the first nucleus is new in the second frame
+    segment_files(write(tmp_path / "a.ome.tif", film, "TZYX"), "--track")
+    table = read(tmp_path)[1]
+    assert table[["t", "label"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2], [1, 3]]
+    assert table["centroid_x"].iloc[-1] == pytest.approx(20, abs=0.6)
 
 
 def test_slices_are_counted_in_the_image(tmp_path, segment_files):
@@ -203,3 +241,14 @@ def test_rings_and_a_step_without_volumes_are_refused(tmp_path, segment_files, c
     assert "leave out --ring" in capsys.readouterr().err
     assert segment_files(path, "--z-step", "2px", volume=False) == 2
     assert "give --volume" in capsys.readouterr().err
+
+
+def test_the_step_is_not_taken_from_an_empty_frame(tmp_path, segment_files, capsys):
+    film = np.stack([np.full(SHAPE, 500, np.uint16), ball_stack()])
+    assert segment_files(write(tmp_path / "a.ome.tif", film, "TZYX", z_step=None)) == 0
+    record = read_record(tmp_path / "out" / "a_labels.ome.tif")
+    assert record["z_step"] == pytest.approx(STEP, abs=0.3)
+    assert read(tmp_path)[1]["t"].tolist() == [1, 1, 1]
+    error = capsys.readouterr().err
+    assert "All slices hold one value only" in error
+    assert "too few nuclei" not in error

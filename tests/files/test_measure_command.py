@@ -333,3 +333,32 @@ def test_an_image_without_an_axis_of_the_labels_is_refused(folder, capsys):
     tifffile.imwrite(folder / "plane.tif", np.zeros(SHAPE, np.uint8))
     assert measure(folder, labels="s_labels.ome.tif", images=("plane.tif",)) == 2
     assert "has no axis Z" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "axes"), [(None, "ZYX"), (None, "ZCYX"), ("CYX", "zyx"), ("TYX", "ZCYX")]
+)
+def test_axes_name_those_of_labels_and_images(tmp_path, names, axes):
+    labels = np.zeros((6, 20, 24), np.uint16)
+    labels[1:4, 4:9, 5:10], labels[2:5, 10:18, 10:20] = 1, 2
+    image = np.where(labels, 40 * labels, 3)
+    image = np.stack([image, image + 5], axis=1) if "C" in axes else image
+    options = {} if names is None else {"imagej": True, "metadata": {"axes": names}}
+    tifffile.imwrite(tmp_path / "a_labels.tif", labels, **options)
+    tifffile.imwrite(tmp_path / "a.tif", image.astype(np.uint16), photometric="minisblack")
+    assert (
+        measure(tmp_path, "--volume", "--axes", axes, labels="a_labels.tif", images=["a.tif"]) == 0
+    )
+    table = pd.read_csv(tmp_path / "a_nuclei.csv")
+    assert table["volume"].tolist() == [75, 240]
+    first = "mean_intensity_0" if "C" in axes else "mean_intensity"
+    assert table[first].tolist() == [40, 80]
+
+
+def test_axes_that_do_not_fit_are_refused(tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "a_labels.tif", np.eye(9, dtype=np.uint8)[None].repeat(5, 0))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 9, 9), np.uint8))
+    for axes, message in (("ZY", "each of 3 axes"), ("QYX", "no axis Z")):
+        args = ("--volume", "--axes", axes)
+        assert measure(tmp_path, *args, labels="a_labels.tif", images=["a.tif"]) == 2
+        assert message in capsys.readouterr().err

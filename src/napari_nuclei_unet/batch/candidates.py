@@ -81,7 +81,7 @@ class CandidateStore:
         """
         renamed = table.assign(label=linked.ids[number][table["label"]])
         if linked.added is None or number not in self._tables:
-            return renamed
+            return renamed.sort_values("label", ignore_index=True)
         extra = self._tables[number]
         extra = extra.assign(label=linked.added[number][extra["label"]])
         parts = [part[part["label"] > 0] for part in (renamed, extra)]

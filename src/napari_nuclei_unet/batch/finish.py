@@ -72,11 +72,11 @@ def link_planes_steps(
     read_candidates : callable, optional
         Returns candidates of a plane, from which tracks take nuclei that were missed.
     z_step : float, optional
-        Of volumes, the distance between slices in pixels.
+        Of volumes, the distance between slices in pixels, as found; None: there is no nucleus.
     """
     selection, settings = job.selection, job.settings
     if settings.volume and settings.track:
-        return (yield from _track_volumes_steps(job, read, z_step or 1.0))
+        return (yield from _track_volumes_steps(job, read, z_step))
     if settings.volume:
         return number_volumes(counts, number_slices(selection))
     if settings.join:
@@ -91,7 +91,7 @@ def link_planes_steps(
 
 
 def _track_volumes_steps(
-    job: ImageJob, read: ReadPlane, z_step: float
+    job: ImageJob, read: ReadPlane, z_step: float | None
 ) -> Generator[Step, Stop, LinkedLabels]:
     """Track nuclei of volumes over time; all slices of a volume get the ids of their nuclei."""
     selection = job.selection
@@ -105,7 +105,7 @@ def _track_volumes_steps(
         columns,
         [selection.lengths[axis] for axis in axes],
         [selection.lead[axis] for axis in axes].index("T"),
-        TrackOptions(spacing=(z_step, 1.0, 1.0)),
+        TrackOptions(spacing=None if z_step is None else (z_step, 1.0, 1.0)),
     )
     assert linked.tracks is not None
     first = selection.positions[selection.lead.index(DEPTH_AXIS)][0]

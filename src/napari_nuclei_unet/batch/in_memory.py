@@ -65,7 +65,7 @@ def segment_in_memory_steps(
     if last_step.stopped:
         raise UserError(f"{job.path} was stopped before it was finished.")
     counts = [results.counts.get(number, 0) for number in range(len(job.selection.plane_indices))]
-    z_step = results.provenances[0].z_step if results.provenances else None
+    z_step = results.provenances[-1].z_step if results.provenances else None
     linked = yield from link_planes_steps(
         job, results.read, counts, results.candidates.read, z_step
     )
@@ -207,6 +207,7 @@ class _PlaneResults:
             seconds=round(sum(plane.seconds or 0 for plane in planes), 3),
             diameter=tuple(cast(float | None, plane.diameter) for plane in planes),
             zoom=tuple(cast(float, plane.zoom) for plane in planes),
+            z_step=planes[-1].z_step,  # not known before there was something to see
         )
 
 

@@ -27,6 +27,7 @@ from ..io.open import open_image
 from ..io.readers.ome_zarr import is_zarr
 from ..io.units import voxel_micrometers
 from ..provenance.record import FINGERPRINT_KEY, Provenance
+from ..segmentation.volume import check_step
 from ..tracking.linking import check_linking
 from .fingerprint import describe_job
 from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, stamp_files
@@ -270,11 +271,14 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         results = result_paths_in(
             output.out, item.stem, _choose_suffix(selection.label_axes, store)
         )
+    settings = settings.for_axes(selection.lead)
     settings = resolve_volume(settings, selection, results.is_store)
     check_linking(selection.lead, settings.join, settings.track, settings.volume)
     if results.is_store:
         selection = _in_ngff_order(selection)
     job = ImageJob(files, item.scene, opened, full, selection, settings, results, stamp)
+    if settings.volume:
+        check_step(job.z_step)
     if output.on_cluster and opened.is_read_whole:
         raise UserError(
             f"{path} can only be read whole, which a cluster cannot: save it as TIFF or OME-Zarr, "

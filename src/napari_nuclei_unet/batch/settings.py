@@ -44,8 +44,8 @@ class JobSettings:
     z_step : SliceDistance, optional
         Of volumes; None: as the file says, or else estimated.
     is_mixed : bool
-        Whether images without channels may be among them, for which ``channel`` is ignored;
-        otherwise it is an error for them.
+        Whether images without channels, slices or frames may be among them, for which ``channel``,
+        ``volume`` or ``track`` are ignored; otherwise it is an error for them.
     has_multichannel : bool
         Whether images with channels of their own are among them: then a number is no colour of
         the RGB images.
@@ -80,6 +80,22 @@ class JobSettings:
     outlines: OutlineOptions = NUCLEI_ONLY
     limits: Limits = DEFAULT_LIMITS
     ngff: NgffVersion = DEFAULT_NGFF
+
+    def for_axes(self, lead: str) -> JobSettings:
+        """Return the settings of an image with these axes before those of the plane.
+
+        Of a mixed run, images without slices are segmented plane by plane, and those without
+        frames are not tracked.
+        """
+        if not self.is_mixed:
+            return self
+        has_slices = "Z" in lead
+        return dataclasses.replace(
+            self,
+            volume=self.volume and has_slices,
+            join=self.join if has_slices or self.join not in ("z", "Z") else None,
+            track=self.track and "T" in lead,
+        )
 
     @property
     def in_micrometers(self) -> bool:

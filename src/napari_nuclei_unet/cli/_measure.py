@@ -27,6 +27,12 @@ def add_measure_command(commands: Commands) -> None:
         help="a nucleus is one object along z, with one row: its volume, surface and so on. Labels "
         "that were segmented with --volume need no flag",
     )  # fmt: skip
+    parser.add_argument(
+        "--axes", metavar="LETTERS",
+        help="a letter for each axis of the images: Y and X for the plane, C for channels, which "
+        "labels lack. Default: as the files say, else TZYX for labels and TZCYX for images, as "
+        "many as there are",
+    )  # fmt: skip
     add_surroundings_flags(parser)
     add_border_flag(parser)
     parser.add_argument(
@@ -40,6 +46,7 @@ def add_measure_command(commands: Commands) -> None:
 def run_measure(args: argparse.Namespace) -> int:
     """Measure labels, and write their table."""
     # in the functions, so that --help does not load pandas
+    from ..export.channels import name_axes
     from ..export.read import result_table_path
     from ..export.remeasure import measure_result
     from ..export.save import save
@@ -51,8 +58,9 @@ def run_measure(args: argparse.Namespace) -> int:
     if target.exists() and not args.overwrite:
         raise UserError(f"{target} exists: choose another name, or `overwrite` it.")
     options = dataclasses.replace(measure_options(args, args.channel), volume=args.volume)
-    result = read_chosen(args.labels, args.exclude_border, [target])
-    result = measure_result(result, [open_image(path) for path in args.images], options)
+    result = read_chosen(args.labels, args.exclude_border, [target], args.axes)
+    images = [name_axes(open_image(path), args.axes) for path in args.images]
+    result = measure_result(result, images, options)
     save(target, result, decimal_comma=args.decimal_comma)
     print(f"{len(result.table):,} nuclei measured: {target}")
     return 0

@@ -63,7 +63,9 @@ def measure_options(args: argparse.Namespace, channels: str) -> MeasureOptions:
     )
 
 
-def read_chosen(labels: Path, without_border: bool, targets: Sequence[Path]) -> Result:
+def read_chosen(
+    labels: Path, without_border: bool, targets: Sequence[Path], axes: str | None = None
+) -> Result:
     """Read a result, with or without the nuclei at the edge of the image.
 
     Parameters
@@ -72,6 +74,8 @@ def read_chosen(labels: Path, without_border: bool, targets: Sequence[Path]) -> 
     without_border : bool
     targets : sequence of Path
         Where it goes.
+    axes : str, optional
+        A letter for each axis of their image, if the file does not say them or is wrong.
 
     Raises
     ------
@@ -81,7 +85,7 @@ def read_chosen(labels: Path, without_border: bool, targets: Sequence[Path]) -> 
     from ..export import exclude_border, read_result
     from ..export.read import result_table_path
 
-    result = read_result(labels)
+    result = read_result(labels, axes)
     if not without_border:
         return result
     own = {path.resolve() for path in (labels, result_table_path(labels))}

@@ -162,6 +162,8 @@ def save_formats(
 
     labels, outlines = job.results.known_labels, job.settings.outlines
     written = (labels, *job.tables)
+    if not job.settings.track:  # an image without frames, of a run that tracks the others
+        formats = [kind for kind in formats if kind != "geff"]
     targets = list_targets(labels, formats, labels.parent) if formats else []
     has_cells = outlines.cells is not None
     targets = [

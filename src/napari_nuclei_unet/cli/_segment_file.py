@@ -67,9 +67,22 @@ def segment_file(
         )
     planes = f" in {ended.planes} planes" if ended.planes > 1 else ""
     before = " (done before)" if ended.skipped else ""
-    print(f"{item.title}: {ended.nuclei} nuclei{planes}{before}", flush=True)
+    note = _describe_missing_axes(settings, job.settings)
+    print(f"{item.title}: {ended.nuclei} nuclei{planes}{before}{note}", flush=True)
     return _summary_row(
         item, "skipped" if ended.skipped else "done", seconds=_elapsed(since), **done
+    )
+
+
+def _describe_missing_axes(asked: JobSettings, used: JobSettings) -> str:
+    """Return what an image of a mixed run was not segmented as, and why; mostly empty."""
+    has_volumes = asked.volume or asked.join in ("z", "Z")
+    is_flat = has_volumes and not (used.volume or used.join)
+    return "".join(
+        [
+            "; it has no axis Z, and is segmented plane by plane" if is_flat else "",
+            "; it has no axis T, and is not tracked" if asked.track and not used.track else "",
+        ]
     )
 
 

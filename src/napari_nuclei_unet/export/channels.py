@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..arrays.axes import COLOURS, PlaneIndex
@@ -17,6 +18,17 @@ def image_letters(image: LazyImage) -> str:
     """Return a letter for each axis of an image but that of colours."""
     ndim = len(image.pixels.shape) - image.is_rgb
     return image.axes or DEFAULT_AXES_WITH_CHANNELS[-ndim:]
+
+
+def name_axes(image: LazyImage, axes: str | None) -> LazyImage:
+    """Return an image with other letters for its axes, with or without that of channels.
+
+    One that has more or fewer axes stays as it is.
+    """
+    ndim = len(image.pixels.shape) - image.is_rgb
+    names = "" if axes is None else axes.upper()
+    fitting = [letters for letters in (names, names.replace("C", "")) if len(letters) == ndim]
+    return replace(image, axes=fitting[0]) if fitting else image
 
 
 def channel_names(image: LazyImage, plane: PlaneIndex | None = None) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ def _read_plane(image: LazyImage, position: Position, size: tuple[int, ...]) -> 
     if missing := [name.upper() for name in position if name.upper() not in letters]:
         raise UserError(
             f"The image {image.name} of axes {letters} has no axis {missing[0]}, which the labels "
-            "have: choose the image that was segmented."
+            "have: choose the image that was segmented, or name the axes with `axes`."
         )
     index: list[int | None] = []
     for letter, length in zip(letters, shape, strict=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,16 @@ from .result import Result
 NEEDED_OF_TRACKS = ("track", TIME_COLUMN, "y", "x", "parent")
 
 
-def read_result(path: str | Path) -> Result:
+def read_result(path: str | Path, axes: str | None = None) -> Result:
     """Read labels, and the table of nuclei beside them.
 
     Parameters
     ----------
     path : str or Path
         Labels of this program as TIFF, OME-TIFF or OME-Zarr, or labels of another one as TIFF.
+    axes : str, optional
+        A letter for each axis of the labels, or of their image, which may have channels, C.
+        Default: as the file says, else TZYX, as many as there are.
 
     Returns
     -------
@@ -59,10 +63,10 @@ def read_result(path: str | Path) -> Result:
     Raises
     ------
     UserError
-        If these are no labels, or not finished, or the table does not belong to them.
+        If these are no labels, or not finished, or the axes or the table do not belong to them.
     """
     path = Path(path)
-    result = dataclasses.replace(read_labels_of_result(path), tracks=read_tracks(path))
+    result = dataclasses.replace(read_labels_of_result(path, axes), tracks=read_tracks(path))
     return with_saved_table(result, path)
 
 
@@ -115,11 +119,7 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
     tracks = with_time_column(read_saved_table(path))
     if not {"track", "parent"} & set(tracks):
         return None  # of another program
-    if missing := [name for name in NEEDED_OF_TRACKS if name not in tracks]:
-        raise UserError(
-            f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
-            "back, or move it away."
-        )
+    _check_columns(tracks, NEEDED_OF_TRACKS, path)
     return drop_track_measurements(tracks)
 
 
@@ -136,16 +136,17 @@ def has_own_table(labels: Path) -> bool:
     return "area" in result.table or VOLUME_COLUMN in result.table
 
 
-def read_labels_of_result(path: str | Path) -> Result:
-    """Read labels without their table.
+def read_labels_of_result(path: str | Path, axes: str | None = None) -> Result:
+    """Read labels without their table; arguments as of :func:`read_result`.
 
     Raises
     ------
     UserError
-        If these are no labels, or not finished.
+        If these are no labels, or not finished, or the axes do not fit them.
     """
     path = Path(path)
-    return _read_store(path) if is_zarr(path) else _read_tiff(path)
+    given = axes and axes.upper().replace("C", "")
+    return _read_store(path, given) if is_zarr(path) else _read_tiff(path, given)
 
 
 def result_stem(path: Path) -> str:
@@ -161,15 +162,15 @@ def result_folder(labels: Path) -> Path:
     return labels.parent if place is None else place.folder
 
 
-def _read_store(path: Path) -> Result:
+def _read_store(path: Path, given: str | None) -> Result:
     store = LabelsStore.open_existing(path)
     if not store.finished:
         raise UserError(f"The labels {path} are not finished: run their command again.")
     grid = store.grid
-    return _create(path, store.labels, grid.axes, (grid.scale, grid.units), store.record)
+    return _create(path, store.labels, given or grid.axes, (grid.scale, grid.units), store.record)
 
 
-def _read_tiff(path: Path) -> Result:
+def _read_tiff(path: Path, given: str | None) -> Result:
     image = open_lazily(path)
     is_plane = len(image.pixels.shape) == 2 + image.is_rgb
     # palettes and floats of other programs are labels, too
@@ -178,7 +179,7 @@ def _read_tiff(path: Path) -> Result:
         raise UserError(
             f"{path} holds no labels: whole numbers are needed, these are {labels.dtype}."
         )
-    axes = image.axes or DEFAULT_AXES[-labels.ndim :]
+    axes = given or image.axes or DEFAULT_AXES[-labels.ndim :]
     if labels.ndim == len(axes) and "C" in axes and labels.shape[axes.index("C")] > 1:
         raise UserError(f"{path} has channels, as an image: labels have none.")
     return _create(path, labels, axes, (image.scale, image.units), read_record(path) or {})
@@ -218,15 +219,18 @@ def _read_starts(record: dict[str, Any], lead: str) -> tuple[int, ...]:
     return tuple(int(first) if first.isdecimal() else 0 for first in firsts)
 
 
-def _check_table(result: Result, path: Path) -> None:
-    """Raise an error for a table that does not say which nucleus a row is."""
-    table = result.table
-    missing = [name for name in ("label", *result.row_axes) if name not in table]
-    if missing:
+def _check_columns(table: pd.DataFrame, names: Sequence[str], path: Path) -> None:
+    if missing := [name for name in names if name not in table]:
         raise UserError(
             f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
             "back, or move it away."
         )
+
+
+def _check_table(result: Result, path: Path) -> None:
+    """Raise an error for a table that does not say which nucleus a row is."""
+    table = result.table
+    _check_columns(table, ("label", *result.row_axes), path)
     if not len(table):  # its columns have no type
         return
     keys = table[["label", *result.row_axes]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -108,8 +108,7 @@ def _measure_planes(
     options: MeasureOptions,
 ) -> pd.DataFrame:
     """Measure every plane by itself: a row for each nucleus and plane."""
-    sizes = _iter_sizes(plane_micrometers, result, images)
-    size = next((size for size in sizes if size is not None), None)
+    size = _find_size(plane_micrometers, result, images)
     if options.in_micrometers and size is None:
         raise UserError(
             f"Neither the labels {result.name} nor their image have a size of a pixel: give "
@@ -132,8 +131,7 @@ def _measure_volumes(
     options: MeasureOptions,
 ) -> pd.DataFrame:
     """Measure every stack of slices: a row for each nucleus, and time point if there are such."""
-    sizes = _iter_sizes(voxel_micrometers, result, images)
-    size = next((size for size in sizes if size is not None), None)
+    size = _find_size(voxel_micrometers, result, images)
     _check_distances(result, options, size)
     frame = replace(result.volume_frame, micrometers=size)
     titles, tables = [channel.title for channel in channels], []
@@ -176,13 +174,13 @@ def _check_distances(
         )
 
 
-def _iter_sizes(
+def _find_size(
     find_size: Callable[..., _Size | None], result: Result, images: Sequence[LazyImage]
-) -> Iterator[_Size | None]:
-    """Yield the size of a pixel or voxel of the labels, or None, then that of each image."""
-    yield find_size(result.axes, result.spacing, result.units)  # plain TIFF has none
-    for image in images:
-        yield find_size(image_letters(image), image.scale, image.units)
+) -> _Size | None:
+    """Find the size of a pixel or voxel of the labels, or else of the first image that says it."""
+    size = find_size(result.axes, result.spacing, result.units)  # plain TIFF has none
+    others = (find_size(image_letters(image), image.scale, image.units) for image in images)
+    return size or next((other for other in others if other is not None), None)
 
 
 @dataclass(frozen=True, eq=False)

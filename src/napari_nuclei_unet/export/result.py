@@ -139,7 +139,7 @@ class Result:
         if "z" not in self.lead:
             raise UserError(
                 f"The labels {self.name} of axes {self.axes} have no axis Z, along which nuclei "
-                "could be objects: measure them plane by plane."
+                "could be objects: measure them plane by plane, or name the axes with `axes`."
             )
         axis, slices = self.lead.index("z"), self.labels.shape[self.lead.index("z")]
         others = (*self.labels.shape[:axis], *self.labels.shape[axis + 1 : -2])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..io.tables import LINEAGE_SUFFIX, TRACKS_SUFFIX, write_table
+from ..io.tables import LINEAGE_SUFFIX, TRACKS_SUFFIX, with_time_column, write_table
 from ..tracking.lineage import TrackScale, measure_tracks, summarize_tracks
 
 
@@ -16,13 +16,9 @@ def lineage_path(tracks: Path) -> Path:
 
 
 def write_track_tables(
-    path: Path,
-    lineages: Path,
-    tracks: pd.DataFrame,
-    scale: TrackScale,
-    decimal_comma: bool = False,
+    path: Path, lineages: Path, tracks: pd.DataFrame, scale: TrackScale, decimal_comma: bool = False
 ) -> None:
     """Write a row for each nucleus and moment, measured, and a row for each track."""
     measured = measure_tracks(tracks, scale)
-    write_table(path, measured, decimal_comma=decimal_comma)
+    write_table(path, with_time_column(measured), decimal_comma=decimal_comma)
     write_table(lineages, summarize_tracks(measured, scale), decimal_comma=decimal_comma)

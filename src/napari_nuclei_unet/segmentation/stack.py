@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,47 @@ class SegmentedPlaneStep(PlaneStep):
     plane_index: PlaneIndex
     prediction: Prediction
     result: Segmentation
+
+
+@dataclass(frozen=True)
+class PlaneCounter:
+    """Counts the steps of a plane, or of the slices of a volume, among those of all planes.
+
+    Attributes
+    ----------
+    numbers : tuple of int
+        Of the planes at work.
+    before : int
+        How many are done before them.
+    planes : int
+        How many there are in all.
+    """
+
+    numbers: tuple[int, ...]
+    before: int
+    planes: int
+
+    @property
+    def end(self) -> int:
+        """What is done of ``total`` after these planes."""
+        return (self.before + len(self.numbers)) * STACK_PROGRESS_PER_PLANE
+
+    @property
+    def total(self) -> int:
+        """What is done after all planes."""
+        return self.planes * STACK_PROGRESS_PER_PLANE
+
+    def show(self, step: Step) -> PlaneStep:
+        """Return a step of these planes as one of all; of a single one it counts tiles."""
+        count, pieces = len(self.numbers), max(step.total, 1)
+        done = STACK_PROGRESS_PER_PLANE * (self.before * pieces + count * step.done) // pieces
+        plane = self.numbers[min(count * step.done // pieces, count - 1)]
+        tiles = (step.done, pieces) if count == 1 else (0, 1)
+        return PlaneStep(done, self.total, step.notice, plane, self.planes, *tiles)
+
+    def show_failure(self, notice: str) -> Step:
+        """Return the step with which these planes are passed over."""
+        return Step(self.end, self.total, notice)
 
 
 @dataclass(frozen=True)
@@ -142,29 +183,36 @@ def segment_stack(
     check_linking(picked.lead, join, False)
     where = None if region is None else Region.of(region)
     wanted = with_changes(SegmentParams(), params)
-    steps = segment_planes_steps(image, picked.plane_indices, model, wanted, device, where)
-    return _link_planes(_collect_labels(steps, picked), picked, join)
-
-
-def _collect_labels(
-    steps: Generator[Step, Stop, StackOutcome], picked: PlaneSelection
-) -> NDArray[np.int32]:
-    """Return the labels of all planes, and warn the user of each notice once."""
     labels = np.zeros((len(picked.plane_indices), *picked.size), np.int32)
-    numbers = {cut: number for number, cut in enumerate(picked.plane_indices)}
-    said: dict[str, None] = {}
 
     def take(step: Step) -> None:
         if isinstance(step, SegmentedPlaneStep):
-            labels[numbers[step.plane_index]] = step.result.labels
-            said.update(dict.fromkeys(step.result.notices))
-        elif step.notice:
-            said[step.notice] = None
+            labels[step.plane] = step.result.labels
 
-    run(steps, take)
-    for notice in said:
+    steps = segment_planes_steps(image, picked.plane_indices, model, wanted, device, where)
+    run_with_warnings(steps, take)
+    return _link_planes(labels, picked, join)
+
+
+def run_with_warnings(steps: Generator[Step, Stop, object], take: Callable[[Step], None]) -> None:
+    """Exhaust the steps of a run, and warn the caller's user of each notice once.
+
+    Parameters
+    ----------
+    steps : generator
+    take : callable
+        Called with each step. What a step may bring, as its ``result``, has ``notices``, too.
+    """
+    said: dict[str, None] = {}
+
+    def on_step(step: Step) -> None:
+        take(step)
+        found = getattr(step, "result", None)
+        said.update(dict.fromkeys([step.notice, *(() if found is None else found.notices)]))
+
+    run(steps, on_step)
+    for notice in filter(None, said):
         warnings.warn(notice, stacklevel=3)
-    return labels
 
 
 def _link_planes(
@@ -224,14 +272,15 @@ def segment_planes_steps(
     found: list[PlaneIndex] = []
     failed: dict[PlaneIndex, str] = {}
     for number, cut in enumerate(plane_indices):
-        count = _PlaneCounter(number, len(plane_indices))
+        count = PlaneCounter((number,), number, len(plane_indices))
         if (yield count.show(Step(0, 1))):
             return StackOutcome(tuple(found), failed, True)
         try:
             event = yield from _plane_steps(pixels, cut, (model, params, device, region), count)
         except UserError as error:
             failed[cut] = str(error)
-            yield count.show_failure(cut, error)
+            place = ", ".join(str(at) for at in cut.index if at is not None)
+            yield count.show_failure(f"Plane {place} was left out: {error}")
             continue
         if event is None:
             return StackOutcome(tuple(found), failed, True)
@@ -243,37 +292,11 @@ def segment_planes_steps(
     return StackOutcome(tuple(found), failed, False)
 
 
-@dataclass(frozen=True)
-class _PlaneCounter:
-    """Counts the steps of one plane among those of all."""
-
-    plane: int
-    planes: int
-
-    @property
-    def end(self) -> int:
-        """What is done of ``total`` after this plane."""
-        return (self.plane + 1) * STACK_PROGRESS_PER_PLANE
-
-    @property
-    def total(self) -> int:
-        return self.planes * STACK_PROGRESS_PER_PLANE
-
-    def show(self, step: Step) -> Step:
-        tiles = max(step.total, 1)
-        done = STACK_PROGRESS_PER_PLANE * (self.plane * tiles + step.done) // tiles
-        return PlaneStep(done, self.total, step.notice, self.plane, self.planes, step.done, tiles)
-
-    def show_failure(self, plane_index: PlaneIndex, error: UserError) -> Step:
-        place = ", ".join(str(at) for at in plane_index.index if at is not None)
-        return Step(self.end, self.total, f"Plane {place} was left out: {error}")
-
-
 def _plane_steps(
     pixels: ArrayLike,
     plane_index: PlaneIndex,
     settings: tuple[Model, SegmentParams, str, Region | None],
-    count: _PlaneCounter,
+    count: PlaneCounter,
 ) -> Generator[Step, Stop, SegmentedPlaneStep | None]:
     """Segment one plane; None if it was told to stop."""
     model, params, device, region = settings
@@ -287,7 +310,7 @@ def _plane_steps(
     return SegmentedPlaneStep(
         done=count.end,
         total=count.total,
-        plane=count.plane,
+        plane=count.numbers[0],
         planes=count.planes,
         tile=1,
         plane_index=plane_index,

@@ -30,6 +30,8 @@ from .volume_maps import SlicePredictor
 from .volume_separation import VolumeMaps, VolumeSeparation
 from .volume_survey import ReadSlice, survey_volume_steps
 
+# Slices nearer or further apart than so many pixels are no slices of one stack.
+MIN_SLICE_DISTANCE, MAX_SLICE_DISTANCE = 1e-6, 10_000
 # Three slices or more that are together thinner than this share of a nucleus cannot be right.
 MIN_HEIGHT_DIAMETERS = 0.1
 STACK_TOO_THIN = (
@@ -223,8 +225,12 @@ def check_step(step: float | None) -> None:
     ------
     UserError
     """
-    if step is not None and not (isinstance(step, Real) and 0 < step < float("inf")):
-        raise UserError(f"The distance between slices must be above 0, not {step}: set `z_step`.")
+    low, high = MIN_SLICE_DISTANCE, MAX_SLICE_DISTANCE
+    if step is not None and not (isinstance(step, Real) and low <= step <= high):
+        raise UserError(
+            f"The distance between slices must be above 0, and {high:,} pixels at most, not "
+            f"{step}: set `z_step`."
+        )
 
 
 def retune_volume(

@@ -23,8 +23,11 @@ STEP_ESTIMATED = (
     "How far apart the slices are is not known; the shape of the nuclei says about {:.1f} pixels. "
     "Give `z_step` if you know it."
 )
+# In pixels, where nothing says how far apart slices are.
+UNKNOWN_STEP = 1.0
 # So many slices without a picture are bridged.
 MAX_BRIDGED_SLICES = 2
+ALL_SLICES_EMPTY = "All slices hold one value only: there is nothing to find."
 SLICES_EMPTY = "{} slices hold one value only, and have no nuclei; the first is slice {}."
 STEP_UNKNOWN = (
     "How far apart the slices are is not known, and too few nuclei are whole to tell: they are "
@@ -111,12 +114,17 @@ class SlicePredictor:
         if len(self.failed) == self._depth:
             raise UserError(next(iter(self.failed.values())))
         self._fill_gaps()
-        if self.empty and len(self.empty) < self._depth:
+        is_blank = len(self.empty) == self._depth
+        if is_blank:
+            self._notices.append(ALL_SLICES_EMPTY)
+        elif self.empty:
             self._notices.append(SLICES_EMPTY.format(len(self.empty), self.empty[0]))
         zoom = float(self.zoom)
-        if step is None:
+        if step is None and is_blank:
+            step = UNKNOWN_STEP
+        elif step is None:
             estimated = estimate_step(self._nucleus)
-            step = 1.0 if estimated is None else max(round(estimated / zoom, 1), 0.1)
+            step = UNKNOWN_STEP if estimated is None else max(round(estimated / zoom, 1), 0.1)
             text = STEP_UNKNOWN if estimated is None else STEP_ESTIMATED
             self._notices.append(text.format(step))
         return VolumeMaps(self._nucleus, self._light, step * zoom)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from ..errors import UserError, convert_read_errors
 from ..limits import DEFAULT_LIMITS
 from ..models.model import Model, load_model
 from ..params import SegmentParams, with_changes
-from ..progress import Step, Stop, forward_stop, run
-from .stack import STACK_PROGRESS_PER_PLANE, PlaneStep
+from ..progress import Step, Stop, forward_stop
+from .stack import PlaneCounter, PlaneStep, run_with_warnings
 from .volume import (
     FailedSliceStep,
     VolumePrediction,
@@ -31,9 +31,7 @@ from .volume import (
 )
 
 DEPTH_AXIS = "Z"
-NO_DEPTH_AXIS = (
-    "A volume has slices, and here is no axis Z, but {}: name the axes with `axes`, such as ZYX."
-)
+ONE_PLANE = "a single plane: choose more slices, or segment it without volumes"
 
 
 @dataclass(frozen=True)
@@ -155,24 +153,19 @@ def segment_volume(
     where = None if region is None else Region.of(region)
     wanted = with_changes(SegmentParams(), params)
     labels = np.zeros((len(picked.plane_indices), *picked.size), np.int32)
-    said: dict[str, None] = {}
     count = 0
 
     def take(step: Step) -> None:
         nonlocal count
-        if step.notice:
-            said[step.notice] = None
         if isinstance(step, SegmentedVolumeStep):
-            said.update(dict.fromkeys(step.result.notices))
             found = np.stack([step.result.read_labels(z) for z in range(step.result.depth)])
             numbered, ids = relabel_sequential(found)  # a region may have none of a nucleus
             labels[list(step.numbers)] = np.where(numbered > 0, numbered + count, 0)
             count += ids.size - 1
 
     slices = VolumeSlices.of(picked)
-    run(segment_volumes_steps(image, slices, z_step, model, (wanted, device, where)), take)
-    for notice in said:
-        warnings.warn(notice, stacklevel=2)
+    steps = segment_volumes_steps(image, slices, z_step, model, (wanted, device, where))
+    run_with_warnings(steps, take)
     return labels.reshape(picked.shape)
 
 
@@ -192,7 +185,7 @@ def segment_volumes_steps(
         Is only sliced, plane by plane.
     slices : VolumeSlices
     z_step : float or None
-        Distance between slices in pixels; None: estimated in the first volume.
+        Distance between slices in pixels; None: estimated in the first volume that is not empty.
     model
         As in ``segment.segment_steps``.
     settings : (SegmentParams, str, Region or None)
@@ -223,24 +216,33 @@ def segment_volumes_steps(
     failed: dict[int, str] = {}
     before = 0
     for numbers in slices.volumes:
-        counter = _SliceCounter(numbers, before, len(slices.plane_indices))
+        counter = PlaneCounter(numbers, before, len(slices.plane_indices))
         before += len(numbers)
         read = _SliceReader(pixels, [slices.plane_indices[number] for number in numbers])
         steps = predict_volume_steps(read, len(numbers), z_step, model, params, device, region)
         try:
-            prediction = yield from forward_stop(steps, counter.show)
+            prediction = yield from forward_stop(steps, partial(_count_slice, counter))
         except UserError as error:
             if len(slices.volumes) == 1:
                 raise
             failed |= dict.fromkeys(numbers, str(error))
-            yield counter.show_failure(error)
+            yield counter.show_failure(f"Plane {numbers[0]} and its stack: {error}")
             continue
         if prediction is None:
             return VolumesOutcome(failed, True)
         result = retune_volume(prediction, params, block_voxels)
-        z_step = z_step or prediction.provenance.z_step  # estimated once
+        if z_step is None and len(prediction.empty) < len(numbers):
+            z_step = prediction.provenance.z_step  # estimated once, where there is something
         failed |= {numbers[z]: reason for z, reason in prediction.failed.items()}
-        yield counter.show_end(prediction, result)
+        yield SegmentedVolumeStep(
+            done=counter.end,
+            total=counter.total,
+            plane=numbers[-1],
+            planes=counter.planes,
+            numbers=numbers,
+            prediction=prediction,
+            result=result,
+        )
     if failed and len(failed) == len(slices.plane_indices):
         raise UserError(next(iter(failed.values())))
     return VolumesOutcome(failed, False)
@@ -254,8 +256,9 @@ def check_depth_axis(lead: str) -> None:
     UserError
     """
     if DEPTH_AXIS not in lead:
-        have = f"axes {', '.join(lead)}" if lead else "a single plane"
-        raise UserError(NO_DEPTH_AXIS.format(have))
+        names = ", ".join(lead)
+        have = f"{names}: name the axes with `axes`, such as ZYX" if lead else ONE_PLANE
+        raise UserError(f"A volume has slices, and here is no axis Z, but {have}.")
 
 
 def number_slices(picked: PlaneSelection) -> list[tuple[int, ...]]:
@@ -282,36 +285,8 @@ class _SliceReader:
             return self.indices[z].read(self.pixels)
 
 
-@dataclass(frozen=True)
-class _SliceCounter:
-    """Counts the slices of one volume among those of all."""
-
-    numbers: tuple[int, ...]
-    before: int  # slices of the volumes before this one
-    planes: int
-
-    def show(self, step: Step) -> Step:
-        if isinstance(step, FailedSliceStep):
-            return Step(step.done, step.total, step.notice)
-        z = min(step.done, len(self.numbers) - 1)
-        done = (self.before + step.done) * STACK_PROGRESS_PER_PLANE
-        return PlaneStep(done, self._total, step.notice, self.numbers[z], self.planes)
-
-    def show_failure(self, error: UserError) -> Step:
-        end = (self.before + len(self.numbers)) * STACK_PROGRESS_PER_PLANE
-        return Step(end, self._total, f"Plane {self.numbers[0]} and its stack: {error}")
-
-    def show_end(self, prediction: VolumePrediction, result: VolumeSegmentation) -> Step:
-        return SegmentedVolumeStep(
-            done=(self.before + len(self.numbers)) * STACK_PROGRESS_PER_PLANE,
-            total=self._total,
-            plane=self.numbers[-1],
-            planes=self.planes,
-            numbers=self.numbers,
-            prediction=prediction,
-            result=result,
-        )
-
-    @property
-    def _total(self) -> int:
-        return self.planes * STACK_PROGRESS_PER_PLANE
+def _count_slice(counter: PlaneCounter, step: Step) -> Step:
+    """Return a step of a volume as one of all; one that failed is no plane at work."""
+    shown = counter.show(step)
+    is_failed = isinstance(step, FailedSliceStep)
+    return Step(shown.done, shown.total, shown.notice) if is_failed else shown

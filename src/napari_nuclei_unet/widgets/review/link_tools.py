@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QPushButton
 
 from ...errors import UserError
-from ..common.controls import Panel, create_button, fill_grid
-from ..common.key_bindings import KeyBindings
-from ..common.notify import name_controls, report_user_errors
+from ..common.notify import report_user_errors
 from ..layers.geometry import viewer_unit_lengths
 from ..layers.labels_state import LabelsState
 from ..layers.link_corrections import get_link_corrections, has_linked_frames
@@ -25,9 +18,9 @@ from ..layers.link_history import LinkHistory
 from ..layers.tracks_layer import find_tracks_layer
 from .edits import editable_plane_index
 from .free_ids import find_free_id
-from .strokes import Stroke, Strokes
+from .strokes import Stroke
 from .target_form import LABELS_NEEDED, TargetForm
-from .tools import ESCAPE_KEY
+from .toolbar import Tool, Toolbar
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -41,20 +34,15 @@ TIME_ON_VIEW = "Links are corrected frame by frame: let the view show y and x."
 
 
 @dataclass(frozen=True)
-class LinkTool:
-    """A tool for links.
+class LinkTool(Tool):
+    """A tool for links; its hint says what to click on first.
 
     Attributes
     ----------
-    key : str
-        Activates and deactivates it.
-    hint, second_hint : str
-        What to click on first, and what then.
+    second_hint : str
+        What to click on then.
     """
 
-    name: str
-    key: str
-    hint: str
     second_hint: str
 
 
@@ -74,95 +62,40 @@ LINK_TOOLS = (
 )
 
 
-class LinkToolbar(Panel):
-    """A button for each tool; there for labels whose frames are linked.
+class LinkToolbar(Toolbar[LinkTool]):
+    """A button for each tool that corrects links; there for labels whose frames are linked.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
     target : TargetForm
         Holds the labels.
-
-    Signals
-    -------
-    activated
-        The mouse is this toolbar's.
     """
 
-    activated = Signal()
-
     def __init__(self, viewer: ViewerModel, target: TargetForm) -> None:
-        super().__init__()
-        self._viewer, self._target = viewer, target
-        self._strokes = Strokes(self)
-        self._tool: LinkTool | None = None
+        super().__init__(viewer, target, LINK_TOOLS)
         self._first: TrackNode | None = None
-        self._escape = KeyBindings({ESCAPE_KEY: self._on_escape})
-        self._buttons: dict[str, QPushButton] = {}
-        for tool in LINK_TOOLS:
-            name, text = f"tool_{tool.name.lower().replace(' ', '_')}", f"{tool.name} ({tool.key})"
-            button = create_button(name, text, tool.hint, partial(self.activate, tool))
-            button.setCheckable(True)
-            self._buttons[tool.name] = button
-        fill_grid(self, self._buttons.values())
-        self._strokes.drawn.connect(self._on_drawn)
-        self._strokes.lost.connect(self.deactivate)
-        target.changed.connect(self._on_target)
+        target.changed.connect(self._show_if_linked)
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
             event.connect(self._show_if_linked)
-        viewer.layers.selection.events.active.connect(self._on_active)
-        # Qt calls no method of an object that is being destroyed, such as strokes, a child of this
-        self.destroyed.connect(partial(_release, self._strokes, self._escape))
         self._show_if_linked()
 
-    @property
-    def keys(self) -> dict[str, Callable[[], None]]:
-        """Key bindings."""
-        return {tool.key: partial(self.activate, tool) for tool in LINK_TOOLS}
-
-    def activate(self, tool: LinkTool, *_: object) -> None:
-        """Activate a tool; the active one is deactivated."""
-        if tool is self._tool:
-            self.deactivate()
-            return
-        self.deactivate()
-        layer = self._target.value().labels
-        try:
-            history = self._find_history(layer)
-            history.read_tracks()  # as the labels are now
-        except UserError as error:
-            self._buttons[tool.name].setChecked(False)
-            self.message.emit(name_controls(error))
-            show_warning(name_controls(error))
-            return
-        self.activated.emit()
-        self._viewer.layers.selection.active = layer
-        self._strokes.grab_mouse(layer)
-        self._escape.bind(layer)
-        self._tool = tool
-        self._buttons[tool.name].setChecked(True)
-        self.message.emit(tool.hint)
-
     def deactivate(self, *_: object) -> None:
-        """Deactivate the tool, so that the mouse moves the view again."""
+        """Deactivate the tool, and forget the nucleus that was clicked."""
         self._first = None
-        if self._tool is None:
-            return
-        self._buttons[self._tool.name].setChecked(False)
-        self._tool = None
-        self._escape.bind(None)  # napari's own tools need it
-        self._strokes.release_mouse()
-        self.message.emit("")
+        super().deactivate()
+
+    def _check(self, _: LinkTool, layer: Labels) -> None:
+        self._find_history(layer).read_tracks()  # as the labels are now
 
     def apply_click(self, name: str, position: NDArray[Any]) -> None:
         """Apply a tool, by its name, to a click: the first chooses, the second edits."""
-        tool = next(tool for tool in LINK_TOOLS if tool.name == name)
+        tool = self._tools[name]
         with report_user_errors(self.message.emit):
             self._click(tool, self._target.value().labels, np.asarray(position, float))
 
-    def _on_drawn(self, stroke: Stroke) -> None:
-        if self._tool is not None:
-            self.apply_click(self._tool.name, stroke.positions[-1])
+    def _apply(self, tool: LinkTool, stroke: Stroke) -> None:
+        self.apply_click(tool.name, stroke.positions[-1])
 
     def _on_escape(self) -> None:
         """Forget the nucleus that was clicked, or else deactivate the tool."""
@@ -171,14 +104,6 @@ class LinkToolbar(Panel):
         else:
             self._first = None
             self.message.emit(self._tool.hint)
-
-    def _on_active(self, event: Any) -> None:
-        if self._tool is not None and event.value != self._target.value().labels:
-            self.deactivate()
-
-    def _on_target(self) -> None:
-        self.deactivate()
-        self._show_if_linked()
 
     def _show_if_linked(self, *_: object) -> None:
         labels = self._target.value().labels
@@ -242,8 +167,3 @@ class LinkToolbar(Panel):
             corner[0] = frame + 1
             world = layer.data_to_world(corner)[0] / viewer_unit_lengths(self._viewer, layer)[0]
             self._viewer.dims.set_point(self._viewer.dims.ndim - layer.ndim, world)
-
-
-def _release(strokes: Strokes, escape: KeyBindings, *_: object) -> None:
-    strokes.release_mouse()
-    escape.bind(None)
