@@ -158,7 +158,6 @@ def test_all_channels_are_measured(tmp_path, segment_files):
     [
         (["--z-step", "0"], "--z-step"),
         (["--join", "z"], "leave out --join or --volume"),
-        (["--format", "zarr"], "Volumes are written as TIFF"),
         (["--planes", "3"], "no axis Z"),
     ],
 )
