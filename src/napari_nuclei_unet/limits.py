@@ -22,6 +22,8 @@ class Limits:
     linking_bytes_per_pixel : int
         Memory that linking takes for each pixel of a plane: labels, numbers of the slices in
         memory, ids.
+    linking_bytes_per_voxel : int
+        The same for each voxel of a volume.
     scheduler_timeout : float
         Seconds in which a scheduler must answer.
     paintable_pixels : int
@@ -39,6 +41,7 @@ class Limits:
     chunk: int = 1024
     volume_block_voxels: int = 48_000_000
     linking_bytes_per_pixel: int = 60
+    linking_bytes_per_voxel: int = 24
     scheduler_timeout: float = 15
     paintable_pixels: int = 300_000_000
     cached_bytes: int = 1_500_000_000

@@ -397,15 +397,15 @@ def test_joined_nuclei_have_one_id_in_all_their_planes(tmp_path, segment, capsys
     stack = moving(3, shift=1)
     two = np.stack([stack, stack])
     path = write_tiff(tmp_path / "a.tif", two, "TZYX")
-    # in TIFF, slices along z are volumes: test_cli_volumes.py
-    assert segment(path, "--join", "z", "--format", "zarr") == 0
+    # slices along z are volumes: test_cli_volumes.py
+    assert segment(path, "--axes", "TPYX", "--join", "p", "--format", "zarr") == 0
     assert "6 nuclei in 6 planes" in capsys.readouterr().out
     labels = LabelsStore.open_existing(tmp_path / "out" / "a_labels.ome.zarr").labels[:]
     for t, ids in enumerate([{1, 2, 3}, {4, 5, 6}]):
         assert set(np.unique(labels[t])) - {0} == ids
         assert labels[t, 0, 15, 15] == labels[t, 2, 15, 17]  # over the slice where it is missing
     rows = rows_of(tmp_path / "out" / "a_nuclei.csv")
-    assert list(rows[0])[:3] == ["t", "z", "label"]
+    assert list(rows[0])[:3] == ["t", "p", "label"]
     assert len(rows) == 16
     assert sum(row["label"] == "1" for row in rows) == 2
 

@@ -159,7 +159,6 @@ def test_all_channels_are_measured(tmp_path, segment_files):
         (["--z-step", "0"], "--z-step"),
         (["--z-step", "1000000000um"], "10,000 pixels at most"),
         (["--join", "z"], "leave out --join or --volume"),
-        (["--format", "zarr"], "Volumes are written as TIFF"),
         (["--planes", "3"], "no axis Z, but a single plane"),
         (["--axes", "QYX"], "no axis Z, but Q: name the axes with --axes"),
     ],

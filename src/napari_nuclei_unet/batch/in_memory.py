@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..arrays.boxes import enlarged
 from ..arrays.packed_labels import PackedLabels
-from ..arrays.relabel import consecutive_ids, relabel_sequential
+from ..arrays.relabel import relabel_sequential
 from ..errors import UserError
 from ..export.ome_tiff import write_ome_tiff
 from ..export.result import Result
@@ -22,7 +22,6 @@ from ..io.labels import check_overwritable, write_labels_stack, write_labels_tif
 from ..io.lazy_images import image_stem
 from ..io.tables import insert_position, write_table
 from ..labels.border import clear_border
-from ..labels.regionprops import BORDER_COLUMN
 from ..progress import Step, Stop, forward_stop
 from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference
@@ -41,9 +40,10 @@ from .candidates import CandidateStore
 from .finish import describe_result, link_planes_steps, write_tracks
 from .inputs import OME_TIFF_SUFFIXES
 from .job import ImageJob
-from .measure import measure_segmentation, measure_segmented_volume, read_full_labels
+from .measure import measure_segmentation, read_full_labels
 from .outputs import Outcome
 from .ownership import check_tables_overwritable
+from .volume_nuclei import keep_nuclei
 
 
 def segment_in_memory_steps(
@@ -137,17 +137,13 @@ class _PlaneResults:
         """Keep a volume: its table with its first slice."""
         result, job = step.result, self.job
         planes = [job.selection.plane_indices[number] for number in step.numbers]
-        table = measure_segmented_volume(job, planes, result)
-        if job.settings.exclude_border:
-            table = table[~table[BORDER_COLUMN]]
-        kept = np.zeros(result.count + 1, bool)
-        kept[table["label"]] = True
-        ids = consecutive_ids(kept)
-        self.tables[step.numbers[0]] = table.assign(label=ids[table["label"]])
+        nuclei = keep_nuclei(job, planes, result)
+        self.tables[step.numbers[0]] = table = nuclei.table
         self.volumes.append(step.numbers)
         self.counts |= dict.fromkeys(step.numbers, len(table))
         for z, number in enumerate(step.numbers):
-            self.labels.put(number, ids[read_full_labels(result, z, job.full_size)])
+            labels = read_full_labels(result, z, job.full_size)
+            self.labels.put(number, nuclei.numbers[labels])
         self.provenances.append(result.provenance)
         return _without_result(step, result.notices)
 

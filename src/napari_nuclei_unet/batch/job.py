@@ -92,14 +92,13 @@ class ImageJob:
     @property
     def grid(self) -> LabelsGrid:
         """The pixel grid of the labels: of OME-Zarr at the level, of TIFF at full resolution."""
-        selection, opened = self.selection, self.opened if self.results.is_store else self.full
+        selection, measured = self.selection, self.measured
         axes = [selection.axes.index(name) for name in selection.label_axes]
-        size = selection.size if self.results.is_store else self.full_size
         grid = LabelsGrid(
-            (*selection.lengths, *size),
+            (*selection.lengths, *self.labels_size),
             selection.label_axes,
-            tuple(opened.scale[axis] for axis in axes),
-            tuple(opened.units[axis] for axis in axes),
+            tuple(measured.scale[axis] for axis in axes),
+            tuple(measured.units[axis] for axis in axes),
         )
         step = self.settings.z_step
         return grid if step is None or "Z" not in grid.axes else step.apply_to(grid)
@@ -118,6 +117,16 @@ class ImageJob:
         size = dict(zip(grid.axes, grid.scale, strict=True))
         step = size["Z"] / (size["Y"] * size["X"]) ** 0.5
         return step * self.selection.size[0] / grid.shape[grid.axes.index("Y")]
+
+    @property
+    def measured(self) -> LazyImage:
+        """The image at the resolution of the labels."""
+        return self.opened if self.results.is_store else self.full
+
+    @property
+    def labels_size(self) -> tuple[int, int]:
+        """Height and width of a plane of the labels."""
+        return self.selection.size if self.results.is_store else self.full_size
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -272,7 +281,7 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
             output.out, item.stem, _choose_suffix(selection.label_axes, store)
         )
     settings = settings.for_axes(selection.lead)
-    settings = resolve_volume(settings, selection, results.is_store)
+    settings = resolve_volume(settings, selection, output.on_cluster)
     check_linking(selection.lead, settings.join, settings.track, settings.volume)
     if results.is_store:
         selection = _in_ngff_order(selection)
@@ -293,7 +302,7 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
 
 def _check_measure(job: ImageJob, options: MeasureOptions) -> None:
     """Raise an error if an image has no such channels, or is not measured as a whole."""
-    if job.results.is_store:
+    if job.results.is_store and not job.settings.volume:
         raise UserError(
             "Labels in OME-Zarr are measured block by block, in what is segmented: leave out "
             "`measure`, `ring` and `neighbours`, and measure them afterwards with the command "

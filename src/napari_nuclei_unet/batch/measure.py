@@ -77,7 +77,7 @@ def measure_segmented_volume(
     # with the first result, not with the first dock
     import pandas as pd
 
-    size = job.full_size
+    size = job.labels_size
     diameter = result.prediction.provenance.diameter
     assert not isinstance(diameter, tuple)
     scale = size[0] / result.prediction.size[0]
@@ -106,7 +106,7 @@ def _count_slices_in_image(table: pd.DataFrame, job: ImageJob) -> pd.DataFrame:
 def read_full_labels(
     result: VolumeSegmentation, z: int, size: tuple[int, int], box: Box | None = None
 ) -> NDArray[np.int32]:
-    """Return labels of a slice at full resolution, or of a box of it."""
+    """Return labels of a slice of this size, or of a box of it."""
     if size == result.prediction.size:
         return result.read_labels(z, box)
     return enlarged(result.read_labels(z), size, box)
@@ -124,8 +124,8 @@ def _is_inside(table: pd.DataFrame, core: Box) -> pd.Series[bool]:
 def _measure_box(
     job: ImageJob, planes: Sequence[PlaneIndex], result: VolumeSegmentation, box: Box
 ) -> pd.DataFrame:
-    """Measure all that lies in a box of the slices, in pixels of full resolution."""
-    size, depth = job.full_size, range(len(planes))
+    """Measure all that lies in a box of the slices, in pixels of the labels."""
+    size, depth = job.labels_size, range(len(planes))
     labels = np.stack([read_full_labels(result, z, size, box) for z in depth])
     if size == result.prediction.size:
         nucleus = np.stack([result.read_probability(z, box) for z in depth])
@@ -136,7 +136,7 @@ def _measure_box(
         image = _stack_readable([partial(_read_segmented, job, plane, box) for plane in planes])
         names: list[str] = []
     else:
-        titles = channel_names(job.full, planes[0])
+        titles = channel_names(job.measured, planes[0])
         numbers = choose_channels(titles, options.channels)
         names = [title_channel(titles, number) for number in numbers]
         image = _stack_readable(
@@ -152,13 +152,13 @@ def _measure_box(
 
 
 def _read_segmented(job: ImageJob, plane: PlaneIndex, box: Box) -> NDArray[Any]:
-    return PlaneView(job.full.pixels, plane)[box]
+    return PlaneView(job.measured.pixels, plane)[box]
 
 
 def _read_channels(
     job: ImageJob, plane: PlaneIndex, box: Box, numbers: Sequence[int]
 ) -> NDArray[Any]:
-    return np.atleast_3d(MultichannelView(job.full.pixels, plane)[box])[..., list(numbers)]
+    return np.atleast_3d(MultichannelView(job.measured.pixels, plane)[box])[..., list(numbers)]
 
 
 def _stack_readable(readers: Sequence[Callable[[], NDArray[Any]]]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Segmentation of an image block by block, into OME-Zarr."""
+"""Segmentation of an image block by block, or volume by volume, into OME-Zarr."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +24,12 @@ from ..errors import UserError
 from ..io.atomic import atomic_write
 from ..io.tables import read_table, write_table
 from ..progress import Step, Stop
+from ..segmentation.volumes import number_slices
 from .finish import describe_result, link_planes_steps, write_tracks
 from .job import ImageJob
 from .outputs import Outcome
 from .ownership import check_tables_overwritable
+from .stored_volumes import StoredVolumes
 
 # Rows of a table that are copied at a time.
 COPIED_ROWS = 100_000
@@ -85,6 +87,7 @@ def _store_job(job: ImageJob, overwrite: bool, compute: ComputeBlocks | None) ->
         ),
         image=job,
         describe=partial(describe_result, job=job),
+        segment=StoredVolumes(job).steps if settings.volume else None,
         linker=_JobLinker(job) if _is_linked(job) else None,
         compute=compute or compute_locally_steps,
         overwrite=overwrite,
@@ -116,33 +119,49 @@ class _JobLinker:
 
     job: ImageJob
 
+    @property
+    def _parts(self) -> list[tuple[int, ...]]:
+        """Numbers of the planes of each part that is numbered alone: a plane, or a volume."""
+        if self.job.settings.volume:
+            return number_slices(self.job.selection)
+        return [(number,) for number in range(len(self.job.selection.plane_indices))]
+
     def check(self) -> None:
-        """Raise an error if planes do not fit into memory to be linked."""
-        job = self.job
-        need = job.settings.limits.linking_bytes_per_pixel * math.prod(job.selection.size)
+        """Raise an error if planes, or volumes, do not fit into memory to be linked."""
+        job, limits = self.job, self.job.settings.limits
+        need = limits.linking_bytes_per_pixel
+        if job.settings.volume:
+            need = limits.linking_bytes_per_voxel * len(self._parts[0])
+        need *= math.prod(job.selection.size)
         have = psutil.virtual_memory().available
         if need > have:
             raise UserError(
-                f"Joining and tracking look at whole planes, and these need {need / 1e9:.1f} GB of "
-                f"memory, of which {have / 1e9:.1f} GB are free: leave `join` and `track` out, or "
-                "choose a smaller `level`."
+                "Joining and tracking look at whole planes, or volumes, and these need "
+                f"{need / 1e9:.1f} GB of memory, of which {have / 1e9:.1f} GB are free: leave "
+                "`join` and `track` out, or choose a smaller `level`."
             )
 
     def steps(self, unlinked: OpenStore, linked: OpenStore) -> Generator[Step, Stop, int]:
         """Write labels and tables with ids that are linked over planes; return their number."""
         job, indices = self.job, self.job.selection.label_indices
+        progress = unlinked.journal.progress
+        parts = {number: part for part in self._parts for number in part}
 
-        def read(number: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-            return relabel_sequential(np.asarray(unlinked.labels.labels[indices[number]]))
+        @lru_cache(maxsize=1)  # slices of a volume are read together, and then one by one
+        def read_part(part: tuple[int, ...]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+            stored = [np.asarray(unlinked.labels.labels[indices[number]]) for number in part]
+            return relabel_sequential(np.stack(stored))
 
-        found = yield from link_planes_steps(
-            job, lambda number: read(number)[0], [0] * len(indices)
-        )
-        ids = np.zeros(unlinked.journal.progress.nuclei + 1, np.int32)
+        def read(number: int) -> NDArray[np.integer]:
+            labels, _ = read_part(parts[number])
+            return labels[parts[number].index(number)]
+
+        z_step = progress.readable_volumes[0].z_step if progress.volumes else None
+        found = yield from link_planes_steps(job, read, [0] * len(indices), z_step=z_step)
+        ids = np.zeros(progress.nuclei + 1, np.int32)
         for number, index in enumerate(indices):
-            labels, before = read(number)
-            linked.labels.write(index, found.ids[number][labels])
-            ids[before] = found.ids[number]
+            linked.labels.write(index, found.ids[number][read(number)])
+            ids[read_part(parts[number])[1]] = found.ids[number]
             yield Step(number + 1, len(indices))
         with atomic_write(job.results.table) as temporary:
             _copy_table_with_ids(unlinked.journal.table, temporary, ids)

@@ -12,22 +12,23 @@ from ..segmentation.volumes import check_depth_axis
 from .settings import JobSettings
 
 
-def resolve_volume(settings: JobSettings, selection: PlaneSelection, is_store: bool) -> JobSettings:
+def resolve_volume(
+    settings: JobSettings, selection: PlaneSelection, on_cluster: bool
+) -> JobSettings:
     """Check that there are slices of volumes; of images without, planes are segmented.
 
-    Joining along Z is what volumes do better, except in OME-Zarr.
+    Joining along Z is what volumes do better, but a cluster computes blocks of planes.
     """
     if settings.join is not None and settings.volume:
         raise UserError("Slices of volumes need no joining: leave out `join` or `volume`.")
-    if settings.join in ("z", "Z") and "Z" in selection.lead and not is_store:
+    if settings.join in ("z", "Z") and "Z" in selection.lead and not on_cluster:
         settings = dataclasses.replace(settings, join=None, volume=True)
     if not settings.volume or (not selection.lead and settings.is_mixed):
         return dataclasses.replace(settings, volume=False, z_step=None)
     check_depth_axis(selection.lead)
-    if is_store:
+    if on_cluster:
         raise UserError(
-            "Volumes are written as TIFF: leave out `format`, and for OME-Zarr, too, give `save` "
-            "ome-zarr."
+            "Volumes are segmented on this computer: leave out `scheduler`, or `volume`."
         )
     if settings.z_step is not None:
         check_step(settings.z_step.value)

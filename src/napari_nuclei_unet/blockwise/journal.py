@@ -104,13 +104,31 @@ class Journal:
             size = self._append(rows, start)
             crc = file_crc32(self.table, start, size, self.progress.table_crc)
         except OSError as error:
-            raise UserError(
-                f"{self.table} cannot be written ({error.strerror or error}): free some space, "
-                "then run it again to go on."
-            ) from error
+            raise self._not_written(error) from error
         if hasattr(os, "sync"):
             os.sync()  # the labels are on the disk before the journal says so
         self.commit(replace(progress, table_bytes=size, table_crc=crc))
+
+    def truncate(self, progress: RunProgress) -> None:
+        """Say how far a run is, and remove rows that came after that.
+
+        Raises
+        ------
+        UserError
+            If something cannot be written.
+        """
+        self.commit(progress)
+        try:
+            with self.table.open("a+b") as out:
+                out.truncate(progress.table_bytes)
+        except OSError as error:
+            raise self._not_written(error) from error
+
+    def _not_written(self, error: OSError) -> UserError:
+        return UserError(
+            f"{self.table} cannot be written ({error.strerror or error}): free some space, "
+            "then run it again to go on."
+        )
 
     def _append(self, rows: pd.DataFrame, start: int) -> int:
         if start and list(read_table(self.table, nrows=0)) != list(rows):

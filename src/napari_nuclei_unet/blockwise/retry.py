@@ -25,6 +25,26 @@ class ReadFailure(NamedTuple):
     message: str
 
 
+class WrittenVolume(NamedTuple):
+    """A volume that is written, and how far the run was before it.
+
+    Attributes
+    ----------
+    nuclei, seconds, table_bytes, table_crc
+        As of :class:`RunProgress`, before it.
+    z_step, diameter, zoom : float or None
+        As of ``provenance.record.Provenance``. Without a zoom, nothing of it could be read.
+    """
+
+    nuclei: int
+    seconds: float
+    table_bytes: int
+    table_crc: int
+    z_step: float | None = None
+    diameter: float | None = None
+    zoom: float | None = None
+
+
 @dataclass(frozen=True)
 class RunProgress:
     """How far a run is.
@@ -46,6 +66,8 @@ class RunProgress:
     surveys : dict of str to dict
         Of planes of which blocks are missing, by their number, so that these see them as the
         others did; JSON.
+    volumes : tuple of WrittenVolume
+        Of a run over volumes, those that were tried. Its ``plane`` counts their slices.
     """
 
     plane: int = 0
@@ -57,12 +79,34 @@ class RunProgress:
     table_bytes: int = 0
     table_crc: int = 0
     surveys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    volumes: tuple[WrittenVolume, ...] = ()
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RunProgress:
         """Make it again of what a journal holds; what has failed is tried again."""
         missing = [ReadFailure(*one) for one in (*data["again"], *data["failed"])]
-        return cls(**data | {"failed": (), "again": tuple(missing)})
+        volumes = tuple(WrittenVolume(*one) for one in data.get("volumes", ()))
+        return cls(**data | {"failed": (), "again": tuple(missing), "volumes": volumes})
+
+    @property
+    def readable_volumes(self) -> list[WrittenVolume]:
+        """Volumes of which something could be read."""
+        return [one for one in self.volumes if one.zoom is not None]
+
+    def before_volume(self, number: int, slices: int) -> RunProgress:
+        """Return how far a run over volumes of so many slices was before one of them."""
+        begun, plane = self.volumes[number], number * slices
+        return replace(
+            self,
+            plane=plane,
+            nuclei=begun.nuclei,
+            failed=tuple(one for one in (*self.failed, *self.again) if one.plane < plane),
+            again=(),
+            seconds=begun.seconds,
+            table_bytes=begun.table_bytes,
+            table_crc=begun.table_crc,
+            volumes=self.volumes[:number],
+        )
 
     def next_plane(self, planes: int) -> int | None:
         """Return the next of so many planes, or None when all are done."""

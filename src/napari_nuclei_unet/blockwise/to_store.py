@@ -87,6 +87,10 @@ class PlaneLinker(Protocol):
         """Write labels and table of a run with other ids; return their number."""
 
 
+# Segments what is left of planes into a store, and writes down in its journal what is finished.
+SegmentIntoStore = Callable[[OpenStore], Generator[Step, Stop, RunProgress]]
+
+
 @dataclass(frozen=True, eq=False)
 class StoreJob:
     """What a run into an OME-Zarr shall do.
@@ -102,6 +106,8 @@ class StoreJob:
     image : StoredImage
     describe : callable
         Adds to the provenance of the run what is known of the image.
+    segment : callable, optional
+        Segments the planes, as volumes; None: block by block.
     linker : PlaneLinker, optional
     compute : callable, optional
         As in ``segment_blockwise_steps``.
@@ -120,11 +126,23 @@ class StoreJob:
     block_params: BlockParams
     image: StoredImage
     describe: Callable[[Provenance], Provenance]
+    segment: SegmentIntoStore | None = None
     linker: PlaneLinker | None = None
     compute: ComputeBlocks = compute_locally_steps
     overwrite: bool = False
     chunk: int = DEFAULT_LIMITS.chunk
     ngff: NgffVersion = DEFAULT_NGFF
+
+    def segment_blocks_steps(self, store: OpenStore) -> Generator[Step, Stop, RunProgress]:
+        """Segment planes block by block; returns as ``segment_blockwise_steps``."""
+        return segment_blockwise_steps(
+            self.planes,
+            store.labels,
+            store.journal,
+            self.block_params,
+            self.compute,
+            self.image.check_available,
+        )
 
 
 @dataclass(frozen=True)
@@ -185,14 +203,7 @@ def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]
         if linker is not None:
             linker.check()
         segmented = result if linker is None else _open_store(job, files.unlinked)
-        progress = yield from segment_blockwise_steps(
-            job.planes,
-            segmented.labels,
-            segmented.journal,
-            job.block_params,
-            job.compute,
-            job.image.check_available,
-        )
+        progress = yield from (job.segment or job.segment_blocks_steps)(segmented)
         job.image.check_unchanged()
         if progress.next_plane(len(job.planes)) is not None:
             return StoreOutcome(progress, progress.nuclei, is_whole=False)
@@ -272,13 +283,16 @@ def _finish_steps(job: StoreJob, result: OpenStore) -> Generator[Step, Stop, Sto
 
 def _describe_run(params: BlockParams, progress: RunProgress) -> Provenance:
     """Return the provenance of a run, as far as blocks and planes share it."""
-    model = load_model(params.model)
+    model, volumes = load_model(params.model), progress.readable_volumes
     return Provenance.of_run(
         model=model.card.name,
         model_sha256=model.card.sha256,
         params=params.params,
         device=params.device,
         ran_on=plan_inference(params.params, params.device, model.network.config),
+        diameter=tuple(one.diameter for one in volumes) if volumes else None,
+        zoom=tuple(one.zoom for one in volumes) if volumes else None,
+        z_step=volumes[0].z_step if volumes else None,
         seconds=round(progress.seconds, 3),
         format="zarr",
         nuclei=progress.nuclei,

@@ -56,7 +56,8 @@ def add_result_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--measure", metavar="NAMES",
         help="channels in which nuclei are measured: all, or names or numbers with commas between "
-        "them. Default: what is segmented; with --ring or --neighbours, all. Not into OME-Zarr",
+        "them. Default: what is segmented; with --ring or --neighbours, all. Into OME-Zarr only "
+        "of volumes",
     )  # fmt: skip
     add_surroundings_flags(group)
     add_border_flag(group)

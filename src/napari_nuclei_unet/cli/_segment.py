@@ -109,7 +109,7 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--join", metavar="AXIS",
         help="join cross sections along this axis to nuclei with one id; z is --volume, except "
-        "in OME-Zarr",
+        "with --scheduler",
     )  # fmt: skip
     group.add_argument(
         "--track", action="store_true",

@@ -36,7 +36,7 @@ def format_command(provenance: Provenance) -> str:
         If the image is in no file, the run was stopped, or sections were joined along Z.
     """
     source = _get_source(provenance)
-    if (provenance.join or "").upper() == "Z" and provenance.format != "zarr":
+    if (provenance.join or "").upper() == "Z":
         raise UserError(
             "The command line finds nuclei along Z as volumes, which is better than to join "
             "sections, but not the same: copy the Python code, or segment as a z-stack."
