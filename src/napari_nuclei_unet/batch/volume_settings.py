@@ -15,7 +15,7 @@ from .settings import JobSettings
 def resolve_volume(
     settings: JobSettings, selection: PlaneSelection, on_cluster: bool
 ) -> JobSettings:
-    """Check that there are slices of volumes; of images without, planes are segmented.
+    """Check that there are slices of volumes.
 
     Joining along Z is what volumes do better, but a cluster computes blocks of planes.
     """
@@ -23,7 +23,7 @@ def resolve_volume(
         raise UserError("Slices of volumes need no joining: leave out `join` or `volume`.")
     if settings.join in ("z", "Z") and "Z" in selection.lead and not on_cluster:
         settings = dataclasses.replace(settings, join=None, volume=True)
-    if not settings.volume or (not selection.lead and settings.is_mixed):
+    if not settings.volume:
         return dataclasses.replace(settings, volume=False, z_step=None)
     check_depth_axis(selection.lead)
     if on_cluster:
