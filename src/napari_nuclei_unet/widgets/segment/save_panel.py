@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 REVIEW_HINT = "Open the widget that corrects nuclei, measures and saves them."
 SAVE_HINT = "Measure the nuclei, and save them with their table, or as outlines."
-NOTHING_TO_SAVE = "There are no nuclei to save: click Segment first."
+NO_NUCLEI_TO_SAVE = "There are no nuclei to save: click Segment first."
 
 
 class SavePanel(Panel):
@@ -42,7 +42,7 @@ class SavePanel(Panel):
     def _save(self, *_: object) -> None:
         """Have the nuclei of the image saved by the dock that measures them."""
         if (labels := self._source_form.find_result()) is None:
-            self.message.emit(NOTHING_TO_SAVE)
+            self.message.emit(NO_NUCLEI_TO_SAVE)
             return
         self._viewer.layers.selection.active = labels  # which are those that are reviewed
         self._review.open_dock().ask_to_save()

@@ -170,7 +170,7 @@ class SourceForm(QObject):
         return source_on_view(self._viewer, value.image, options, self._canvas())
 
     def use_file_size(self) -> None:
-        """Give the image the size of its pixels that is in its file, before it is a volume.
+        """Set the size of pixels that is in its file on the image, before it is a volume.
 
         How far apart slices are decides what is a nucleus.
         """
