@@ -258,6 +258,7 @@ def test_planes_of_different_settings_or_without_a_range_are_told(
     tifffile.imwrite(path, np.stack([six] * 6), photometric="minisblack")
     (image,) = viewer.open(path, plugin="napari")
     image.axis_labels = tuple("zyx")
+    choose(widget, planes="this one")
     for at in (0, 3):
         viewer.dims.set_point(0, at)
         click_and_wait(qtbot, widget)

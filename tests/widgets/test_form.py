@@ -156,25 +156,26 @@ def test_each_change_of_a_source_is_told_once_with_the_whole_value(viewer, sourc
     viewer.layers.remove(region)
     assert sources.values == [SourceChoice(stack, 1, 2, 0, WHOLE_IMAGE, "1-2")]
     stack.data = np.zeros((5, 3, 60, 80))
-    assert sources.values[1:] == [SourceChoice(stack, 1)]
+    assert sources.values[1:] == [SourceChoice(stack, 1, planes="z-stack")]  # it has a name
     viewer.layers.selection.active = pyramid
     assert sources.values[2:] == [SourceChoice(pyramid)]
     pyramid.name = "another"  # which is no other value
     assert len(sources.values) == 3
 
 
-def test_planes_that_are_set_are_got(qtbot):
-    form, values = PlaneForm(), []
+def test_planes_that_are_set_are_got(qtbot, viewer):
+    form, values = PlaneForm(viewer), []
     form.changed.connect(lambda: values.append(form.value()))
     form.set_value("all")  # there is no stack yet
     assert form.value() == "this one"
-    form.offer([StackAxis(0, "z", 5)])
+    form.offer(None, [StackAxis(0, "z", 5)])
     for value in ("all", "1-3", "2", "this one", "4"):
         form.set_value(value)
         assert form.value() == value
     assert values == ["all", "1-3", "2", "this one", "4"]
-    form.offer([StackAxis(0, "z", 6)])
-    assert form.value() == values[-1] == ""  # a range of other planes is none of these
-    form.offer([])
+    form.offer(None, [StackAxis(0, "z", 6)])
+    assert form.value() == values[-1] == "this one"  # a range of other planes is none of these
+    form.set_value("all")
+    form.offer(None, [])
     assert form.value() == values[-1] == "this one"
-    assert len(values) == 7
+    assert len(values) == 8

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication, QInputDialog, QLabel, QMessageBox, QPus
 
 from napari_nuclei_unet import read_result
 from napari_nuclei_unet.widgets.layers.reader import get_reader, read_layers
-from widgets.conftest import click, click_and_wait, open_as
+from widgets.conftest import choose, click, click_and_wait, open_as
 
 UM = "micrometer"
 
@@ -57,7 +57,8 @@ def test_labels_are_saved_into_their_image_and_come_back(
     qtbot, viewer, widget, review, stored, channel
 ):
     viewer.layers.selection.active = channel
-    click_and_wait(qtbot, widget)  # one plane
+    choose(widget, planes="this one")
+    click_and_wait(qtbot, widget)
     labels = next(layer for layer in viewer.layers if layer.name == "DAPI nuclei")
     labels.data[1] = np.roll(labels.data[0], 3, 0) * 2
     assert button(review).isEnabled()

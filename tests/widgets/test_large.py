@@ -29,7 +29,7 @@ from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
 from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES
-from widgets.conftest import click, click_and_wait, move, open_as, settle
+from widgets.conftest import choose, click, click_and_wait, move, open_as, settle
 
 CENTRES = [(y, x) for y in range(16, 300, 32) for x in range(16, 400, 32)]
 
@@ -215,7 +215,7 @@ def test_a_plane_of_a_file_is_the_same_run_for_both(
     open_as(viewer, path, da.from_array(pixels, chunks=100), name="b", rgb=axes == "YXC")
     flags = []
     if axes == "CYX":
-        widget.source_form.axis.value, widget.source_form.channel.value = 0, 3
+        choose(widget, channel_axis=0, channel=3)
         flags = ["--channel", 3]
     click_and_wait(qtbot, widget)
     assert status(widget).startswith(f"{len(CENTRES)} nuclei")

@@ -10,7 +10,7 @@ from scipy import ndimage
 from napari_nuclei_unet import segment
 from napari_nuclei_unet.widgets.layers.labels_state import LabelsState
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from widgets.conftest import click, click_and_wait, move, select, settle
+from widgets.conftest import choose, click, click_and_wait, move, select, settle
 
 
 def slide(qtbot, widget, **values):
@@ -170,6 +170,7 @@ def test_a_layer_removed_while_tuning(qtbot, viewer, widget, result, name):
 def test_each_plane_of_a_stack_is_tuned_by_itself(qtbot, viewer, widget, shaded, bright):
     stack = np.stack([shaded, shaded[::-1], shaded])
     viewer.add_image(stack, name="stack", axis_labels=("z", "y", "x"))
+    choose(widget, planes="this one")
     viewer.dims.set_point(0, 0)
     click_and_wait(qtbot, widget)
     viewer.dims.set_point(0, 1)

@@ -205,7 +205,7 @@ def test_ranges_are_read():
 
 def test_the_row_is_there_for_stacks_only(viewer, widget):
     kind, planes = widget.findChild(QComboBox, "planes"), widget.findChild(QLineEdit, "plane_range")
-    row = kind.parent()
+    row = kind.parent().parent()
     viewer.add_image(np.zeros((9, 9)))
     assert row.isHidden()
     viewer.add_image(np.zeros((2, 30, 40)))

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import tifffile
 from napari.layers import Labels
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QPushButton
 from scipy import ndimage
 
 from napari_nuclei_unet.widgets.layers.labels_record import get_record_entries
@@ -16,7 +17,7 @@ from napari_nuclei_unet.widgets.segment.plane_form import (
     VOLUME_PLANES,
 )
 from napari_nuclei_unet.widgets.session.session import Session
-from widgets.conftest import choose, click, click_and_wait, move, offered, settle
+from widgets.conftest import choose, click, click_and_wait, move, offered, select, settle
 
 
 def ball_stack(centres=((6, 20, 20), (6, 20, 50), (9, 45, 35)), shape=(14, 64, 72), step=2.0):
@@ -218,3 +219,121 @@ def test_a_step_may_be_typed_with_a_comma(qtbot, widget, viewer):
     QTest.keyClicks(field, "2,5")
     assert widget.source_form.planes.slices().step == 2.5
     assert image.scale[0] == 2.5
+
+
+def segment_text(widget):
+    return widget.findChild(QPushButton, "segment").text()
+
+
+def is_shown(widget, name):
+    return not widget.findChild(QComboBox, name).isHidden()
+
+
+def test_a_named_z_stack_is_segmented_as_one_until_the_user_says_otherwise(widget, viewer):
+    stack = add_stack(viewer)
+    assert widget.source_form.value().planes == VOLUME_PLANES
+    assert segment_text(widget) == "Segment 14 slices"
+    select(widget, "planes", "this plane")
+    assert segment_text(widget) == "Segment"
+    viewer.add_image(ball_stack(), name="unnamed")
+    assert widget.source_form.value().planes == CURRENT_PLANE
+    add_stack(viewer, np.stack([ball_stack()] * 2), "tzyx")
+    assert widget.source_form.value().planes == CURRENT_PLANE  # who wants them all says so
+    select(widget, "planes", "all, as a time series")
+    assert segment_text(widget) == "Segment 2 x 14 slices"
+    widget.source_form.image.value = stack
+    assert widget.source_form.value().planes == CURRENT_PLANE
+
+
+def test_names_and_step_of_a_file_are_used(qtbot, widget, viewer, tmp_path):
+    about = {"axes": "TZYX", "spacing": 2.0, "unit": "um"}
+    film = (np.stack([ball_stack()] * 2) * 1000).clip(0).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "film.tif", film, imagej=True, resolution=(1, 1), metadata=about)
+    (image,) = viewer.open(tmp_path / "film.tif", plugin="napari")
+    qtbot.waitUntil(lambda: image.axis_labels == ("t", "z", "y", "x"))
+    assert offered(widget, "channel_axis")[0] == "no channels"
+    assert widget.source_form.value().channel_axis is None  # two frames are no channels
+    select(widget, "planes", "all, as a z-stack")
+    qtbot.waitUntil(lambda: z_step(widget).text() == "z step 2 µm")
+    viewer.dims.set_current_step(1, 9)
+    click_and_wait(qtbot, widget)
+    assert list(image.scale) == list(labels_in(viewer)[0].scale) == [1, 2, 1, 1]
+    assert viewer.dims.current_step[1] == 9
+
+
+def test_a_film_without_names_has_its_axis_of_slices_in_the_form(qtbot, widget, viewer):
+    viewer.add_image(np.stack([ball_stack()[:, :40]] * 3, axis=1), scale=(2, 1, 1, 1))
+    assert widget.source_form.value().channel_axis == 1
+    select(widget, "channel_axis", "no channels")
+    select(widget, "planes", "all, as a z-stack")
+    assert segment_text(widget) == "Segment 14 x 3 slices"
+    assert is_shown(widget, "depth_axis")
+    select(widget, "depth_axis", "z: axis 0 (0-13)")
+    assert z_step(widget).value() == 2
+    assert segment_text(widget) == "Segment 3 x 14 slices"
+    click_and_wait(qtbot, widget)
+    assert "in 3 volumes" in status(widget)
+    add_stack(viewer, np.stack([ball_stack()] * 2), "tzyx")
+    select(widget, "planes", "all, as a z-stack")
+    assert not is_shown(widget, "depth_axis")
+
+
+def test_what_lies_on_an_image_follows_its_step(qtbot, widget, viewer):
+    image = add_stack(viewer)
+    channel = viewer.add_image(ball_stack(), name="other channel")
+    other = viewer.add_image(np.zeros((14, 9, 9)), name="other file")
+    widget.source_form.image.value = image
+    click_and_wait(qtbot, widget)
+    (corrected,) = labels_in(viewer)
+    corrected.data_setitem((np.array([2]), np.array([2]), np.array([2])), 9)
+    click_and_wait(qtbot, widget)
+    shapes = viewer.add_shapes(np.zeros((4, 3)))
+    viewer.dims.set_current_step(0, 10)
+    z_step(widget).setValue(3.5)
+    for layer in (image, channel, *labels_in(viewer), shapes):
+        assert list(layer.scale) == [3.5, 1, 1]
+    assert list(other.scale) == [1, 1, 1]
+    assert viewer.dims.point[0] == 35
+    z_step(widget).setValue(0.5)
+    assert viewer.dims.point[0] == 5
+
+
+def test_an_estimate_is_shown_where_the_step_is(qtbot, widget, viewer):
+    image = add_stack(viewer)
+    assert z_step(widget).text() == "z step: estimate"
+    click_and_wait(qtbot, widget)
+    step = get_record_entries(labels_in(viewer)[0])["z_step"]
+    assert f"z step estimated: {step:.1f} px" in status(widget)
+    assert z_step(widget).text() == f"z estimated: {step:.1f} px"
+    z_step(widget).setValue(2)
+    assert z_step(widget).text() == "z step 2 px"
+    assert image.scale[0] == 2
+
+
+def test_all_volumes_are_tuned(qtbot, widget, viewer):
+    add_stack(viewer, np.stack([ball_stack(), ball_stack()]), "tzyx", scale=(1, 2, 1, 1))
+    select(widget, "planes", "all, as a z-stack")
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    button = widget.findChild(QPushButton, "tune_all")
+    assert (button.text(), button.isHidden()) == ("Tune all volumes", False)
+    before = np.count_nonzero(labels.data, axis=(1, 2, 3))
+    viewer.dims.set_current_step(0, 0)
+    with qtbot.waitSignal(widget.finished, timeout=30_000):
+        move(widget, "threshold", 0.85)
+    settle(qtbot, widget)
+    assert "of the volume on view only" in status(widget)
+    after = np.count_nonzero(labels.data, axis=(1, 2, 3))
+    assert after[0] < before[0]
+    assert after[1] == before[1]
+    click_and_wait(qtbot, widget, "tune_all")
+    assert len(set(np.count_nonzero(labels.data, axis=(1, 2, 3)))) == 1
+    assert status(widget) == "6 nuclei in 2 volumes"
+    assert len(np.unique(labels.data)) == 7
+
+
+def test_the_tick_for_nuclei_along_z_is_for_slices_only(review, viewer):
+    tick = review.findChild(QCheckBox, "nuclei_along_z")
+    for axes, is_offered in (("tyx", False), ("zyx", True), ("qyx", True)):
+        viewer.add_labels(np.ones((3, 9, 9), int), axis_labels=tuple(axes))
+        assert tick.isHidden() is not is_offered

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMainWindow, QPushButton, QWidget
@@ -44,22 +44,24 @@ class DockButton(QPushButton):
         self.setToolTip(tooltip)
         self._viewer, self._dock_name, self._below_canvas = viewer, dock_name, below_canvas
         if hasattr(viewer, "window"):
-            self.clicked.connect(self._open)
+            self.clicked.connect(self.open_dock)
         else:
             self.hide()
 
-    def _open(self, *_: object) -> None:
+    def open_dock(self, *_: object) -> Any:
+        """Open the dock, or bring it to the front, and return its widget."""
         window, main = self._viewer.window, _main_window(self)
         is_open = any(name.startswith(f"{self._dock_name} (") for name in window.dock_widgets)
         if self._below_canvas and not is_open:  # the docks at the sides keep their height
             main.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
             main.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        dock, _ = window.add_plugin_dock_widget(PLUGIN_NAME, self._dock_name, tabify=True)
+        dock, widget = window.add_plugin_dock_widget(PLUGIN_NAME, self._dock_name, tabify=True)
         if self._below_canvas and not is_open:
             main.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
             main.resizeDocks([dock], [BOTTOM_DOCK_HEIGHT], Qt.Orientation.Vertical)
         dock.show()
         dock.raise_()  # it may be open, behind another tab
+        return widget
 
 
 def _main_window(widget: QWidget) -> QMainWindow:

@@ -1,14 +1,18 @@
-"""The size of a pixel that is in the file of an image layer, but not in its scale."""
+"""The size of a pixel that is in a file, or was typed, set on an image and what lies on it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.layers import Image, Layer
+import numpy as np
+from napari.layers import Image, Labels, Layer
 
+from .geometry import layer_shape
+from .image_file import get_layer_path
 from .labels_record import get_record_entries
-from .navigate import viewer_camera
+from .metadata_keys import PROBABILITY_KEY
+from .navigate import keeping_slices, viewer_camera
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -37,19 +41,82 @@ def set_pixel_size(viewer: ViewerModel, image: Image, size: PixelSize) -> None:
     viewer : napari.components.ViewerModel
     image : napari.layers.Image
     size : PixelSize
-        Of the slices only for the first of three axes, if its name is z, or it has none.
+        Of the slices for an axis named z, or the first of three without a name.
     """
-    for layer in [layer for layer in viewer.layers if _lies_on(layer, image)]:
-        sizes = {-2: size.y, -1: size.x}
-        name = layer.axis_labels[0].lower()
-        if size.z is not None and layer.ndim == 3 and (name == "z" or not name.isalpha()):
-            sizes[-3] = size.z  # napari's own reader leaves the axes of a file without names
-        scale, units = list(layer.scale), list(layer.units)
-        for axis, length in sizes.items():
-            scale[axis], units[axis] = length, MICROMETER
-        layer.units = units
-        layer.scale = scale
+    with keeping_slices(viewer, image):
+        for layer in [layer for layer in viewer.layers if _lies_on(layer, image)]:
+            sizes = {-2: size.y, -1: size.x}
+            depth = _find_depth(layer)
+            if size.z is not None and depth is not None:
+                sizes[depth] = size.z
+            scale, units = list(layer.scale), list(layer.units)
+            for axis, length in sizes.items():
+                scale[axis], units[axis] = length, MICROMETER
+            layer.units = units
+            layer.scale = scale
     _keep_view(viewer, size)
+
+
+def _find_depth(layer: Layer) -> int | None:
+    """Find the axis of slices, counted from the end."""
+    names = [name.lower() for name in layer.axis_labels]
+    if "z" in names[:-2]:
+        return names.index("z") - layer.ndim
+    # napari's own reader leaves the axes of a file without names
+    return -3 if layer.ndim == 3 and not names[0].isalpha() else None
+
+
+def set_slice_step(viewer: ViewerModel, image: Image, axis: int, step: float) -> None:
+    """Set the distance between the slices of an image, and of all layers that lie on it.
+
+    These are other channels, labels that were made from any of them, corrected or not, and what
+    was drawn in napari, if their slices are as far apart as those of the image: they stay aligned.
+    The view shows the same slice.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    image : napari.layers.Image
+    axis : int
+        Of the image.
+    step : float
+        In units of the layers.
+    """
+    from_end = axis - image.ndim
+    with keeping_slices(viewer, image):
+        for layer in _list_aligned(viewer, image, from_end):
+            scale = list(layer.scale)
+            scale[from_end] = step if scale[from_end] > 0 else -step  # it may be turned over
+            layer.scale = scale
+
+
+def _list_aligned(viewer: ViewerModel, image: Image, axis: int) -> list[Layer]:
+    """List an image, and the layers on it whose slices along an axis are as far apart."""
+    step, length = image.scale[axis], layer_shape(image)[axis]
+    alike = [
+        layer for layer in viewer.layers
+        if layer.ndim >= -axis and np.isclose(layer.scale[axis], step)
+    ]  # fmt: skip
+    channels = {str(layer.unique_id) for layer in alike if _is_channel(layer, image)}
+
+    def lies_on(layer: Layer) -> bool:
+        owner = get_record_entries(layer).get("image") or layer.metadata.get(PROBABILITY_KEY)
+        if owner is not None or isinstance(layer, Image):
+            return owner in channels or str(layer.unique_id) in channels
+        is_drawn = not layer.source.path
+        is_labels = isinstance(layer, Labels)
+        return is_drawn and (not is_labels or layer_shape(layer)[axis] == length)
+
+    return [layer for layer in alike if lies_on(layer)]
+
+
+def _is_channel(layer: Layer, image: Image) -> bool:
+    """Return whether a layer is an image, or another channel of its file."""
+    if not isinstance(layer, Image) or PROBABILITY_KEY in layer.metadata:
+        return False
+    same_shape = layer.ndim == image.ndim and layer_shape(layer) == layer_shape(image)
+    same_place = same_shape and np.allclose(layer.scale, image.scale)
+    return layer == image or (same_place and get_layer_path(layer) == get_layer_path(image))
 
 
 def _keep_view(viewer: ViewerModel, size: PixelSize) -> None:

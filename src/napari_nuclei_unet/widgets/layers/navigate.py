@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Image, Labels
 
 from ...arrays.boxes import Box
-from .geometry import viewer_unit_lengths
+from .geometry import layer_shape, viewer_unit_lengths, world_to_positions
 from .label_ids import LabelsIndex
 
 if TYPE_CHECKING:
@@ -21,6 +23,22 @@ MIN_SCREEN_WIDTH, ZOOMED_SCREEN_WIDTH, MAX_SCREEN_WIDTH = 50, 120, 400
 def viewer_camera(viewer: ViewerModel) -> Any:
     """Return the camera of a viewer, which belongs to its scene from napari 0.9 on."""
     return getattr(viewer, "scene", viewer).camera
+
+
+@contextmanager
+def keeping_slices(viewer: ViewerModel, image: Image) -> Iterator[None]:
+    """Change the scale of an image inside the block; the view shows the same of its slices.
+
+    napari keeps the position in the world, which is then another slice.
+    """
+    offset = viewer.dims.ndim - image.ndim
+    point = np.asarray(viewer.dims.point, float)[offset:] * viewer_unit_lengths(viewer, image)
+    position = world_to_positions(image, list(range(image.ndim)), point)
+    yield
+    world = np.asarray(image.data_to_world(position)) / viewer_unit_lengths(viewer, image)
+    for axis, length in enumerate(layer_shape(image)):
+        if 0 <= position[axis] < length:  # or the view shows nothing of the image
+            viewer.dims.set_point(axis + offset, float(world[axis]))
 
 
 def navigate_to_box(viewer: ViewerModel, layer: Labels, index: LabelsIndex, box: Box) -> None:

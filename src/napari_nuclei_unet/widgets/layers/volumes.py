@@ -15,6 +15,7 @@ from .measurements import MeasurementSource, axis_step
 from .volume_measurements import VolumeSource
 
 VOLUME_KEY, JOIN_KEY = "volume", "join"
+FRAME_AXIS_NAMES = ("t", "time", "frame")
 VolumeAxes = tuple[int, int, int]
 
 
@@ -36,8 +37,7 @@ def find_edited_axes(layer: Labels) -> VolumeAxes | None:
 
 def find_volume_axes(layer: Labels) -> VolumeAxes:
     """Find the axes of the volumes of a layer, ascending: z and the two of its slices."""
-    free = [axis for axis, at in enumerate(_recorded_plane(layer)) if at is None]
-    plane = (free[0], free[1]) if len(free) == 2 else (layer.ndim - 2, layer.ndim - 1)
+    plane = _find_plane(layer)
     others = [axis for axis in range(layer.ndim) if axis not in plane]
     letters = axis_letters(layer.axis_labels, plane)
     named = [axis for axis in others if letters[axis] == "Z"]
@@ -51,10 +51,25 @@ def find_volume_axes(layer: Labels) -> VolumeAxes:
     return first, second, third
 
 
+def may_have_slices(layer: Labels) -> bool:
+    """Return whether a nucleus may be one object along z: not in planes, nor in a film of them."""
+    if layer.ndim < 3:
+        return False
+    depth = next(axis for axis in find_volume_axes(layer) if axis not in _find_plane(layer))
+    is_frame = layer.axis_labels[depth].strip().lower() in FRAME_AXIS_NAMES
+    return not is_frame and full_resolution_data(layer).shape[depth] > 1
+
+
 def find_frame_axes(layer: Labels) -> tuple[int, ...]:
     """Find the axes of a layer on which volumes stand side by side, such as time."""
     axes = find_volume_axes(layer)
     return tuple(axis for axis in range(layer.ndim) if axis not in axes)
+
+
+def _find_plane(layer: Labels) -> tuple[int, int]:
+    """Find the two axes of the planes of a layer."""
+    free = [axis for axis, at in enumerate(_recorded_plane(layer)) if at is None]
+    return (free[0], free[1]) if len(free) == 2 else (layer.ndim - 2, layer.ndim - 1)
 
 
 def _recorded_plane(layer: Labels) -> list[int | None]:

@@ -16,7 +16,7 @@ from ..layers.image_source import guess_layer_channel_axis
 from ..layers.labels_record import get_record_entries, set_record_entries
 from ..layers.measured_channels import fits
 from ..layers.metadata_keys import PROBABILITY_KEY, list_layers, list_nuclei
-from ..layers.volumes import VOLUME_KEY, is_volume
+from ..layers.volumes import VOLUME_KEY, is_volume, may_have_slices
 from ..session.pixel_size_offer import PixelSizeOffer
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class TargetForm(QObject):
     def show_kind(self) -> None:
         """Show whether a nucleus is one object along z, as the record of the labels says."""
         labels = self._labels.value
-        self._is_volume.setVisible(labels is not None and labels.ndim > 2)
+        self._is_volume.setVisible(labels is not None and may_have_slices(labels))
         self._is_volume.setChecked(labels is not None and is_volume(labels))
 
     def _on_volume(self, checked: bool) -> None:

@@ -186,6 +186,10 @@ class ReviewWidget(ScrollableForm):
         """Add a layer of the nuclei with their rings, as a click on the button does."""
         self._exporter.add_cells()
 
+    def ask_to_save(self) -> None:
+        """Ask for a file, and save, as a click on the button does."""
+        self._exporter.ask()
+
     def save(self, path: Any, decimal_comma: bool = False) -> None:
         """Save to a file; its extension selects the format: ``export.FORMATS``.
 

@@ -63,6 +63,11 @@ class CurrentPlane:
         result = self._volumes.find(source, self._stamp)
         return result if result is not None and is_attached(result.layer) else None
 
+    def volumes(self) -> list[VolumeResult]:
+        """Return the cached results of all volumes of the labels on view."""
+        result = self.volume_result()
+        return [] if result is None else self._volumes.find_all(result)
+
     def planes(self) -> list[PlaneResult]:
         """Return the cached results of all planes of the stack."""
         source = self._whole_source() if self._source_form.planes.axes else None

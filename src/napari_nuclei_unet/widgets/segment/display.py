@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout
 
 from ...arrays.boxes import enlarged
-from ..common.controls import create_check_box, fill_layout
+from ..common.controls import Panel, create_check_box, fill_layout
 from ..layers.metadata_keys import PROBABILITY_KEY, find_marked_layer
 from ..layers.placement import set_geometry
 from ..session.plane_result import PlaneResult
@@ -19,13 +18,14 @@ from ..session.plane_result import PlaneResult
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from .current_plane import CurrentPlane
     from .source_form import SourceForm
 
 # Width of outlines in pixels.
 OUTLINE_WIDTH = 2
 
 
-class DisplayOptions(QWidget):
+class DisplayOptions(Panel):
     """Check boxes: outlines, probability map.
 
     Parameters
@@ -33,18 +33,16 @@ class DisplayOptions(QWidget):
     viewer : napari.components.ViewerModel
     source_form : SourceForm
         Holds the chosen image.
-
-    Signals
-    -------
-    probability_requested
-        The map shall be shown; :meth:`show_map` can.
+    current_plane : CurrentPlane
+        Finds the result whose map is shown.
     """
 
-    probability_requested = Signal()
-
-    def __init__(self, viewer: ViewerModel, source_form: SourceForm) -> None:
+    def __init__(
+        self, viewer: ViewerModel, source_form: SourceForm, current_plane: CurrentPlane
+    ) -> None:
         super().__init__()
         self._viewer, self._source_form = viewer, source_form
+        self._current_plane = current_plane
         self._outlines = create_check_box(
             "outlines", "Outlines", "Draw the nuclei as outlines instead of filling them."
         )
@@ -71,7 +69,10 @@ class DisplayOptions(QWidget):
 
     def _on_probability(self, checked: bool) -> None:
         if checked:
-            self.probability_requested.emit()
+            if (result := self._current_plane.plane_result()) is not None:
+                self.show_map(result)
+            else:
+                self.message.emit(self._current_plane.explain_missing())
         elif (image := self._source_form.image.value) is not None and (
             layer := find_marked_layer(self._viewer, PROBABILITY_KEY, image)
         ) is not None:

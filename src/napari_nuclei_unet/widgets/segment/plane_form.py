@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtCore import QObject, QSignalBlocker, Signal
-from qtpy.QtWidgets import QLineEdit
+from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from ...arrays.axes import PlaneIndex
 from ...errors import UserError
-from ..common.controls import create_combo_box, create_row, with_properties
+from ..common.controls import create_combo_box, create_row, fill_layout, with_properties
 from ..common.layer_combo import reload_choices
 from ..layers.geometry import hidden_axes, layer_shape
+from .plane_ranges import StackAxis, parse_plane_ranges
 from .z_step import ZStepField
 
 if TYPE_CHECKING:
@@ -26,25 +26,6 @@ if TYPE_CHECKING:
 CURRENT_PLANE, ALL_PLANES, PLANE_RANGE = "this one", "all", "range"
 VOLUME_PLANES, TIME_PLANES = "z-stack", "time series"
 DEPTH_AXIS_NAMES, TIME_AXIS_NAMES = ("z", "depth", "slice"), ("t", "time", "frame")
-
-
-@dataclass(frozen=True)
-class StackAxis:
-    """An axis other than those of the plane and the channels.
-
-    Attributes
-    ----------
-    number : int
-    name : str
-    length : int
-    """
-
-    number: int
-    name: str
-    length: int
-
-    def __str__(self) -> str:
-        return f"{self.name} (0-{self.length - 1})"
 
 
 @dataclass(frozen=True)
@@ -92,17 +73,31 @@ class PlaneForm(QObject):
     axes : list of StackAxis
         Of the image that was offered last; none where it is no stack.
 
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+
     Signals
     -------
     changed
         Other planes are selected.
+    depth_changed
+        Another axis is that of slices.
+    described : str
+        As :meth:`describe` has it.
     """
 
     changed = Signal()
+    depth_changed = Signal()
+    described = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.axes: list[StackAxis] = []
+        self._image_id = ""
+        # by unique id of the image: what the user has chosen
+        self._chosen: dict[str, str] = {}
+        self._chosen_depth: dict[str, int] = {}
         self.kind = create_combo_box(
             "planes",
             "Which planes of the stack are segmented, and what they are. As a z-stack: nuclei are "
@@ -111,11 +106,17 @@ class PlaneForm(QObject):
             self._kinds,
         )
         self.range = with_properties(QLineEdit(), objectName="plane_range")
-        self.z_step = ZStepField()
-        self.row = create_row(self.kind.native, self.range, self.z_step)
+        self.depth = create_combo_box(
+            "depth_axis", "The axis of the slices, as nothing names the axes.", self._depths
+        )
+        self.z_step = ZStepField(viewer)
+        self.row = QWidget()
+        first = create_row(self.kind.native, self.range, self.z_step)
+        fill_layout(QVBoxLayout(self.row), first, self.depth.native)
         self._emitted = self.value()
-        self.kind.changed.connect(self._on_changed)
-        self.range.textChanged.connect(self._on_changed)
+        self.kind.changed.connect(self._on_chosen)
+        self.range.textChanged.connect(self._on_chosen)
+        self.depth.changed.connect(self._on_depth)
         self._show()
 
     def value(self) -> str:
@@ -132,14 +133,21 @@ class PlaneForm(QObject):
         self.range.setText(value)
         self.kind.value = PLANE_RANGE
 
-    def offer(self, axes: list[StackAxis], reset: bool = False) -> None:
-        """Offer the planes along these axes; ``reset`` returns to the one on view."""
-        kind = CURRENT_PLANE if reset or not axes else self.kind.value
-        if axes != self.axes:
-            with QSignalBlocker(self.range):  # until the choice, too, is that of these axes
-                self.range.clear()
-        self.axes = axes
-        reload_choices(self.kind, kind)
+    def offer(self, image: Image | None, axes: list[StackAxis]) -> None:
+        """Offer the planes of an image along these axes.
+
+        What the user has chosen for the image before is selected, else what is guessed: all
+        slices as a z-stack, where they are the only axis, and named so; or the plane on view.
+        """
+        image_id = "" if image is None else str(image.unique_id)
+        chosen = self._chosen.get(image_id) if axes else CURRENT_PLANE
+        if axes != self.axes or image_id != self._image_id:
+            if chosen is not None and chosen not in WHOLE_KINDS and axes != self.axes:
+                chosen = None  # a range along other axes
+            self._image_id, self.axes = image_id, axes
+            guess = _guess_depth(axes)
+            reload_choices(self.depth, self._chosen_depth.get(image_id, guess), guess)
+            self._select(_guess_planes(image, axes) if chosen is None else chosen)
         names = ", ".join(map(str, axes))
         self.range.setPlaceholderText(", ".join(f"0-{axis.length - 1}" for axis in axes))
         self.range.setToolTip(
@@ -147,6 +155,32 @@ class PlaneForm(QObject):
             + ("; separated by commas." if len(axes) > 1 else ".")
         )
         self._on_changed()
+
+    def _select(self, value: str) -> None:
+        """Select planes that the user has not chosen now."""
+        is_range = value not in WHOLE_KINDS
+        with QSignalBlocker(self.range):  # until the choice, too, is that of these axes
+            self.range.setText(value if is_range else "")
+        reload_choices(self.kind, PLANE_RANGE if is_range else value)
+
+    def describe(self) -> str:
+        """Return what a click on Segment does, in two or three words."""
+        value, lengths = self.value(), {axis.number: axis.length for axis in self.axes}
+        if value == CURRENT_PLANE:
+            return "Segment"
+        if (depth := self.depth_axis) is not None:
+            volumes = math.prod(lengths.values()) // lengths[depth]
+            slices = f"{lengths[depth]:,} slices"
+            return f"Segment {slices}" if volumes == 1 else f"Segment {volumes:,} x {slices}"
+        try:
+            chosen = lengths.values() if value in WHOLE_KINDS else self._range_lengths(value)
+        except UserError:
+            return "Segment"
+        count, noun = math.prod(chosen), "frame" if value == TIME_PLANES else "plane"
+        return f"Segment {count:,} {noun}{'' if count == 1 else 's'}"
+
+    def _range_lengths(self, text: str) -> list[int]:
+        return [len(one) for one in parse_plane_ranges(text, self.axes)]
 
     @property
     def is_time_series(self) -> bool:
@@ -169,10 +203,9 @@ class PlaneForm(QObject):
         return None if axis is None else SliceAxis(axis, self.z_step.step())
 
     def find_depth(self) -> int | None:
-        """Find the axis of slices: that with such a name, else the last that is not time."""
-        named = [axis.number for axis in self.axes if axis.name.lower() in DEPTH_AXIS_NAMES]
-        others = [axis.number for axis in self.axes if axis.name.lower() not in TIME_AXIS_NAMES]
-        return next(iter(named or others[-1:] or [axis.number for axis in self.axes]), None)
+        """Find the axis of slices: that with such a name, or that the user has chosen."""
+        axis: int | None = self.depth.value if self.axes else None
+        return axis
 
     def use(self, planes: Sequence[int | str], z_step: float | None = None) -> None:
         """Select the planes of a record of several planes: "all" or a range for some axis.
@@ -225,9 +258,25 @@ class PlaneForm(QObject):
             (PLANE_RANGE, PLANE_RANGE),
         ]
 
+    def _depths(self, _: Any) -> list[tuple[str, int]]:
+        return [(f"z: {axis}", axis.number) for axis in self.axes]
+
     def _show(self) -> None:
+        is_volume = self.depth_axis is not None
         self.range.setVisible(self.kind.value == PLANE_RANGE)
-        self.z_step.setVisible(self.depth_axis is not None)
+        self.z_step.setVisible(is_volume)
+        self.depth.native.setVisible(is_volume and not _is_depth_known(self.axes))
+        self.described.emit(self.describe())
+
+    def _on_chosen(self, _: Any = None) -> None:
+        if self.axes:
+            self._chosen[self._image_id] = self.value()
+        self._on_changed()
+
+    def _on_depth(self, _: Any = None) -> None:
+        self._chosen_depth[self._image_id] = self.depth.value
+        self._show()
+        self.depth_changed.emit()
 
     def _on_changed(self, _: Any = None) -> None:
         self._show()
@@ -240,32 +289,27 @@ class PlaneForm(QObject):
 WHOLE_KINDS = (CURRENT_PLANE, ALL_PLANES, VOLUME_PLANES, TIME_PLANES)
 # The progress bar cannot count further.
 MAX_CHOSEN_PLANES = 1_000_000
+# A stack of more voxels, whose maps and labels need 5 GB, is no z-stack until the user says so.
+MAX_GUESSED_VOXELS = 1_000_000_000
 
 
-def parse_plane_ranges(text: str, axes: Sequence[StackAxis]) -> list[range]:
-    """Parse the ranges that the user has typed, such as "0-9, 3": one for every axis.
+def _guess_planes(image: Image | None, axes: Sequence[StackAxis]) -> str:
+    """Guess what is wanted of an image: all slices, if it is a z-stack by name and nothing else."""
+    long = [axis.name.lower() for axis in axes if axis.length > 1]
+    is_stack = len(long) == 1 and long[0] in DEPTH_AXIS_NAMES
+    if image is None or not is_stack or math.prod(layer_shape(image)) > MAX_GUESSED_VOXELS:
+        return CURRENT_PLANE
+    return VOLUME_PLANES
 
-    Raises
-    ------
-    UserError
-        If the text is invalid.
-    """
-    names = ", ".join(map(str, axes))
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != len(axes) or not all(parts):
-        raise UserError(
-            f"The range '{text}' needs {len(axes)} part{'s' if len(axes) > 1 else ''}, such as "
-            f"{', '.join(f'0-{axis.length - 1}' for axis in axes)}: first and last along {names}."
-        )
-    ranges = []
-    for part, axis in zip(parts, axes, strict=True):
-        match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part, re.ASCII)
-        first = int(match[1]) if match else 0
-        last = int(match[2] or first) if match else -1
-        if not first <= last < axis.length:
-            raise UserError(
-                f"'{part}' is no range of {axis.name}: write first-last, or one number, from 0 to "
-                f"{axis.length - 1}."
-            )
-        ranges.append(range(first, last + 1))
-    return ranges
+
+def _guess_depth(axes: Sequence[StackAxis]) -> int | None:
+    """Guess the axis of slices: that with such a name, else the last that is not time."""
+    named = [axis.number for axis in axes if axis.name.lower() in DEPTH_AXIS_NAMES]
+    others = [axis.number for axis in axes if axis.name.lower() not in TIME_AXIS_NAMES]
+    return next(iter(named or others[-1:] or [axis.number for axis in axes]), None)
+
+
+def _is_depth_known(axes: Sequence[StackAxis]) -> bool:
+    """Return whether names say which axis is that of slices, or there is no other."""
+    others = [axis for axis in axes if axis.name.lower() not in TIME_AXIS_NAMES]
+    return len(others) < 2 or any(axis.name.lower() in DEPTH_AXIS_NAMES for axis in axes)

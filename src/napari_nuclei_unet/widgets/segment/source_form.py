@@ -9,33 +9,28 @@ from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
-from ...arrays.axes import COLOURS, Channel
+from ...arrays.axes import Channel
 from ...errors import UserError
 from ..common.canvas import find_canvas
-from ..common.controls import create_combo_box, create_row
+from ..common.controls import create_combo_box
 from ..common.layer_combo import reload_choices
-from ..layers.channel_names import find_channel_names
-from ..layers.geometry import layer_shape
 from ..layers.image_source import (
     VISIBLE_REGION,
     WHOLE_IMAGE,
     ImageSource,
     SourceOptions,
-    guess_layer_channel_axis,
     list_levels,
     source_on_view,
 )
 from ..layers.labels_record import LabelsRecord, find_result_layer, get_record_entries
 from ..layers.metadata_keys import PROBABILITY_KEY, list_layers
 from ..session.pixel_size_offer import PixelSizeOffer
-from .plane_form import CURRENT_PLANE, PlaneForm, axis_name, stack_axes
+from .channel_form import ChannelForm
+from .plane_form import CURRENT_PLANE, PlaneForm, stack_axes
 from .record_view import draw_recorded_region, show_recorded_plane
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
-CHANNEL_ON_VIEW, MEAN_OF_CHANNELS, NO_CHANNEL_AXIS = "on view", "mean", "no channels"
-COLOUR_AXIS, COLOURS_TOGETHER = "colours", "together"
 
 
 @dataclass(frozen=True)
@@ -88,13 +83,6 @@ class SourceForm(QObject):
         self.image = create_combo_box(
             "image", "The image whose nuclei are to be found.", self._images
         )
-        self.axis = create_combo_box(
-            "channel_axis",
-            "The axis of the image that holds channels; guessed from names and lengths.",
-            self._axes,
-        )
-        self.axis.null_value = NO_CHANNEL_AXIS  # or magicgui would not report that None was chosen
-        self.channel = create_combo_box("channel", "The channel that shows nuclei.", self._channels)
         self.level = create_combo_box(
             "level", "Resolution of a multiscale image that the network sees.", self._levels
         )
@@ -104,17 +92,16 @@ class SourceForm(QObject):
             "and polygons of a shapes layer. The rest of the labels stays as it is.",
             self._regions,
         )
-        self.planes = PlaneForm()
+        self._channels = ChannelForm()
+        self.planes = PlaneForm(viewer)
         self.pixel_size = PixelSizeOffer(viewer)
-        self.pixel_size.channels_named.connect(self._on_named)
-        self._channel_row = create_row(self.axis.native, self.channel.native)
-        # by unique id of the image: the chosen channel axis and channel
-        self._chosen: dict[str, tuple[int | None, Any]] = {}
+        self.pixel_size.channels_named.connect(self._channels.refresh_names)
+        self.pixel_size.offered.connect(self._offer_planes)
+        self.planes.depth_changed.connect(self._offer_planes)
         self._emitted, self._is_setting = self.value(), False
         self.image.changed.connect(self._on_image)
-        self.axis.changed.connect(self._on_axis)
-        self.channel.changed.connect(self._on_channel)
-        for part in (self.level, self.region, self.planes):
+        self._channels.axis_changed.connect(self._offer_planes)
+        for part in (self._channels, self.level, self.region, self.planes):
             part.changed.connect(self._on_changed)
         dims = viewer.dims.events
         for event in (dims.order, dims.ndisplay, dims.ndim):
@@ -133,7 +120,7 @@ class SourceForm(QObject):
         self._form = form
         form.addRow("Image", self.image.native)
         form.addRow(self.pixel_size)
-        form.addRow("Channel", self._channel_row)
+        form.addRow("Channel", self._channels.row)
         form.addRow("Planes", self.planes.row)
         form.addRow("Level", self.level.native)
         form.addRow("Region", self.region.native)
@@ -141,11 +128,8 @@ class SourceForm(QObject):
 
     def value(self) -> SourceChoice:
         """Return what is selected."""
-        is_default = self.channel.value in (CHANNEL_ON_VIEW, COLOURS_TOGETHER)
-        channel = None if is_default else self.channel.value
-        axis = None if self.channel.value == COLOURS_TOGETHER else self.axis.value
         return SourceChoice(
-            self.image.value, axis, channel, self.level.value or 0, self.region.value,
+            self.image.value, *self._channels.value(), self.level.value or 0, self.region.value,
             self.planes.value(),
         )  # fmt: skip
 
@@ -153,16 +137,10 @@ class SourceForm(QObject):
         """Select an image and what of it is segmented; what is not offered stays as it is."""
         self._is_setting = True
         try:
-            image = value.image
-            is_colours = image is not None and image.rgb and value.channel_axis is None
-            default = COLOURS_TOGETHER if is_colours else CHANNEL_ON_VIEW
-            for combo, wanted in (
-                (self.image, image),
-                (self.axis, image.ndim if image is not None and is_colours else value.channel_axis),
-                (self.channel, default if value.channel is None else value.channel),
-                (self.level, value.level),
-                (self.region, value.region),
-            ):
+            if value.image in self.image.choices:
+                self.image.value = value.image
+            self._channels.set_value(value.channel_axis, value.channel)
+            for combo, wanted in ((self.level, value.level), (self.region, value.region)):
                 if wanted in combo.choices:
                     combo.value = wanted
             self.planes.set_value(value.planes)
@@ -190,6 +168,15 @@ class SourceForm(QObject):
         region = value.region if region is None else region
         options = SourceOptions(value.channel_axis, value.channel, value.level, region)
         return source_on_view(self._viewer, value.image, options, self._canvas())
+
+    def use_file_size(self) -> None:
+        """Set the size of pixels that is in its file on the image, before it is a volume.
+
+        How far apart slices are decides what is a nucleus.
+        """
+        size = self.pixel_size.offered_size
+        if self.planes.depth_axis is not None and size is not None and size.z is not None:
+            self.pixel_size.use()
 
     def find_result(self) -> Labels | None:
         """Find the labels with a record that are selected, or those of the chosen image."""
@@ -230,30 +217,6 @@ class SourceForm(QObject):
     def _images(self, _: Any) -> list[Image]:
         return list_layers(self._viewer, Image, without_key=PROBABILITY_KEY)
 
-    def _axes(self, _: Any) -> list[tuple[str, int | None]]:
-        image = self.image.value
-        colours = [] if image is None or not image.rgb else [(COLOUR_AXIS, image.ndim)]
-        if image is None or image.ndim < 3:
-            return colours or [(NO_CHANNEL_AXIS, None)]
-        lengths = enumerate(layer_shape(image))
-        names = [(f"{axis_name(image, axis)} ({length})", axis) for axis, length in lengths]
-        return [*(colours or [(NO_CHANNEL_AXIS, None)]), *names]
-
-    def _channels(self, _: Any) -> list[Any]:
-        image, axis = self.image.value, self.axis.value
-        if image is None or axis is None:
-            return [CHANNEL_ON_VIEW]
-        if axis == image.ndim:
-            return [(COLOURS_TOGETHER, COLOURS_TOGETHER), *((c, n) for n, c in enumerate(COLOURS))]
-        names = find_channel_names(image, axis) or range(layer_shape(image)[axis])
-        channels = [(str(name), number) for number, name in enumerate(names)]
-        return [*((name, name) for name in (CHANNEL_ON_VIEW, MEAN_OF_CHANNELS)), *channels]
-
-    def _default_channel(self) -> str:
-        image = self.image.value
-        is_colour = image is not None and self.axis.value == image.ndim
-        return COLOURS_TOGETHER if is_colour else CHANNEL_ON_VIEW
-
     def _levels(self, _: Any) -> list[tuple[str, int]]:
         return list_levels(self.image.value)
 
@@ -290,36 +253,17 @@ class SourceForm(QObject):
 
     def _on_data(self, event: Any) -> None:
         """Update the form for an image whose axes have changed."""
-        self._chosen.pop(str(event.source.unique_id), None)
+        self._channels.forget(event.source)
         if event.source == self.image.value:
             self._on_image()
 
     def _on_image(self, _: Any = None) -> None:
         image = self.image.value
+        self._channels.set_image(image)
         self.pixel_size.set_image(image)
-        key = "" if image is None else str(image.unique_id)
-        guess = None if image is None else guess_layer_channel_axis(image)
-        if image is not None and image.rgb and guess is None:
-            guess = image.ndim
-        axis, channel = self._chosen.get(key, (guess, None))
-        reload_choices(self.axis, axis)
         reload_choices(self.level, 0)
-        self._offer_channels(channel)
-        self._offer_planes(reset=True)
-        self.image_changed.emit()
-        self._on_changed()
-
-    def _on_axis(self, _: Any = None) -> None:
-        self._offer_channels(None)
         self._offer_planes()
-        self._on_channel()
-
-    def _on_named(self) -> None:
-        self._offer_channels(self.channel.value)
-
-    def _on_channel(self, _: Any = None) -> None:
-        if (image := self.image.value) is not None:
-            self._chosen[str(image.unique_id)] = self.axis.value, self.channel.value
+        self.image_changed.emit()
         self._on_changed()
 
     def _on_changed(self, _: Any = None) -> None:
@@ -327,14 +271,12 @@ class SourceForm(QObject):
             self._emitted = value
             self.changed.emit()
 
-    def _offer_channels(self, chosen: Any) -> None:
-        default = self._default_channel()
-        reload_choices(self.channel, default if chosen is None else chosen, default)
-
-    def _offer_planes(self, _: Any = None, reset: bool = False) -> None:
-        image = self.image.value
-        self.planes.offer(stack_axes(self._viewer, image, self.axis.value), reset)
-        self.planes.z_step.set_image(image, self.planes.find_depth(), self.axis.value)
+    def _offer_planes(self, _: Any = None) -> None:
+        image, channel_axis = self.image.value, self._channels.axis
+        self.planes.offer(image, stack_axes(self._viewer, image, channel_axis))
+        size = self.pixel_size.offered_size
+        file_step = None if size is None else size.z
+        self.planes.z_step.set_image(image, self.planes.find_depth(), channel_axis, file_step)
         self._show_rows()
 
     def _show_rows(self) -> None:
@@ -343,7 +285,7 @@ class SourceForm(QObject):
             image = self.image.value
             has_choice = image is not None and (image.ndim > 2 or image.rgb)
             for row, shown in (
-                (self._channel_row, has_choice),
+                (self._channels.row, has_choice),
                 (self.planes.row, self.planes.axes),
             ):
                 form.setRowVisible(row, bool(shown))

@@ -34,17 +34,17 @@ class TuningPanel(QWidget):
         super().__init__()
         reset = create_button("reset", "Reset", "Back to the values that were tuned for the model.")
         reset.clicked.connect(self._on_reset)
-        self._all = create_button(
-            "tune_all", "Tune all planes", "Use these values in all planes that were segmented."
-        )
+        self._all = create_button("tune_all", "", "")
         self._all.clicked.connect(self._on_all)
         self.offer_all(False)
         layout = QVBoxLayout(self)
         fill_layout(layout, params_form.container(*THRESHOLD_NAMES))
         layout.addWidget(create_row(self._all, reset), alignment=Qt.AlignmentFlag.AlignRight)
 
-    def offer_all(self, offered: bool) -> None:
-        """Show the button for all planes, or hide it."""
+    def offer_all(self, offered: bool, noun: str = "planes") -> None:
+        """Show the button for all planes or volumes, or hide it."""
+        self._all.setText(f"Tune all {noun}")
+        self._all.setToolTip(f"Use these values in all {noun} that were segmented.")
         self._all.setVisible(offered)
 
     def _on_reset(self, *_: object) -> None:

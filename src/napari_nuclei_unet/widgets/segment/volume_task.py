@@ -24,7 +24,6 @@ from ..layers.labels_record import (
     detach_labels,
     get_record_entries,
     set_record_entries,
-    stale_ids_warning,
     write_record,
 )
 from ..layers.labels_state import LabelsState, WrittenPart
@@ -183,57 +182,11 @@ class VolumeTask(Task):
         self.message = summarize_volumes(self._nuclei, len(self._results), len(volumes))
         if self._failed:
             self.message += f" · {self._failed:,} slices could not be read"
+        if self._wanted.z_step is None and self._results:
+            step = self._results[0].prediction.provenance.z_step
+            self.message += f" · z step estimated: {step:.1f} px"
         if not self._results:
             self.message = f"{self.end_word}."
-
-
-class RetuneVolumeTask(Task):
-    """Separates the nuclei of a volume with the values of the sliders, without the network.
-
-    Parameters
-    ----------
-    request : SegmentRequest
-        Has the values.
-    result : VolumeResult
-    writer : PlaneWriter
-    """
-
-    begins, is_whole, keeps_rest = "Separating nuclei in 3-D …", True, True
-
-    def __init__(self, request: SegmentRequest, result: VolumeResult, writer: PlaneWriter) -> None:
-        self.request, self._result, self._writer = request, result, writer
-        self.title = f"Nuclei in {request.source.image.name}"
-
-    def on_start(self) -> None:
-        """Check that the labels are as they were written."""
-        self._result.state.check_writable()
-
-    def steps(self) -> Generator[Step, Stop, RetunedVolume]:
-        """Separate the nuclei; runs in the thread."""
-        # it loads torch, which takes seconds
-        from ...segmentation.volume import retune_volume
-
-        yield Step(0, 1)
-        result = retune_volume(self._result.prediction, self.request.params)
-        return RetunedVolume.of(result, self._result.sources[0])
-
-    def on_result(self, result: RetunedVolume) -> None:
-        """Write the nuclei, unless the labels were edited meanwhile."""
-        written = self._result
-        if written.layer not in self._writer.viewer.layers or not written.layer.editable:
-            return
-        if not written.is_unedited():
-            self.message = LABELS_EDITED.format(written.layer.name)
-            return
-        with written.state.writing(written.part.index, written.part):
-            data = written.layer.data
-            written.state.ids.write(data, written.part.index, result.labels, None)
-        write_volume_record(written.layer, written.sources, result.result.provenance)
-        written.layer.refresh(extent=False)
-        written.mark_written()
-        self._writer.watch(written.state)
-        self.message = summarize_volumes(result.result.count, 1, 1)
-        self.message += stale_ids_warning(written.layer, " of this volume")
 
 
 def volume_task_steps(wanted: VolumeRequest) -> Generator[Step, Stop, VolumesOutcome]:

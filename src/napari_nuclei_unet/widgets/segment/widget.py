@@ -19,7 +19,6 @@ from ...models.model import THRESHOLD_NAMES
 from ...params import SegmentParams
 from ..common.controller import RunState, Task
 from ..common.controls import create_section
-from ..common.dock_button import DockButton
 from ..common.notify import report_user_errors
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
@@ -42,18 +41,17 @@ from .linking import LinkingPanel
 from .plane_task import SegmentRequest
 from .plane_writer import PlaneWriter
 from .reproduce import ReproducePanel
-from .retune_task import RetuneTask
 from .retuner import Retuner
+from .save_panel import SavePanel
 from .settings import read_settings, use_record, use_settings
 from .source_form import SourceForm
+from .stack_tuning import StackTuning
 from .summary import summarize_plane
 from .tuning_panel import TuningPanel
-from .volume_tuning import VolumeTuning
 
 if TYPE_CHECKING:
     import napari.viewer
 
-REVIEW_HINT = "Open the widget that corrects nuclei, measures and saves them."
 SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision")
 
 
@@ -101,9 +99,11 @@ class SegmentWidget(QWidget):
         )
         self.controller = SegmentController(self, self._writer, self._session)
         self.retuner = Retuner(self, self._session.predictions, self._find_retuned)
-        self._volume_tuning = VolumeTuning(
-            self, self._current_plane, self._writer, self._request, self._start_task
-        )
+        self._stack_tuning = StackTuning(
+            self._current_plane, self._session.predictions, self._writer, self._request,
+            self._start_task,
+        )  # fmt: skip
+        self._stack_tuning.setParent(self)
         self._watch()
         self._show_thresholds()
         self._restoring = False
@@ -123,8 +123,9 @@ class SegmentWidget(QWidget):
         self._current_plane = CurrentPlane(self.source_form, self.model_form, self._session)
         self._tuning_panel = TuningPanel(self.params_form)
         self._status_panel = StatusPanel()
-        self._display_options = DisplayOptions(self._viewer, self.source_form)
+        self._display_options = DisplayOptions(self._viewer, self.source_form, self._current_plane)
         self._linking_panel = LinkingPanel(self._viewer, self.source_form)
+        self._save_panel = SavePanel(self._viewer, self.source_form)
         self._project_panel = ProjectPanel(self._viewer)
         self._reproduce_panel = ReproducePanel(
             self._viewer, self.source_form, partial(use_record, self), self._current_plane
@@ -143,7 +144,7 @@ class SegmentWidget(QWidget):
             create_section("settings", "Settings of the network", settings),
             self._status_panel,
             self._display_options,
-            DockButton(self._viewer, "Review nuclei", "Correct, measure, save …", REVIEW_HINT),
+            self._save_panel,
             self._linking_panel,
             self._reproduce_panel,
             self._project_panel,
@@ -153,6 +154,8 @@ class SegmentWidget(QWidget):
     def _watch(self) -> None:
         panel, controller = self._status_panel, self.controller
         panel.segment.clicked.connect(self.segment)
+        panel.segment.setText(self.source_form.planes.describe())
+        self.source_form.planes.described.connect(panel.segment.setText)
         panel.preview.clicked.connect(self.preview)
         panel.cancel.clicked.connect(self.cancel)
         panel.continue_planes.clicked.connect(self.resume)
@@ -161,12 +164,14 @@ class SegmentWidget(QWidget):
         controller.notice.connect(show_warning)
         controller.message.connect(panel.show_message)
         controller.finished.connect(self._on_finished)
-        for part in (self._linking_panel, self._reproduce_panel, self._project_panel, self.retuner):
+        for part in (
+            self._linking_panel, self._reproduce_panel, self._save_panel, self._project_panel,
+            self._display_options, self.retuner,
+        ):  # fmt: skip
             part.message.connect(panel.show_message)
         self._linking_panel.requested.connect(self._link)
         self._tuning_panel.reset_requested.connect(self._show_thresholds)
         self._tuning_panel.all_requested.connect(self.tune_all)
-        self._display_options.probability_requested.connect(self._on_probability)
         self.model_form.changed.connect(self._show_thresholds)
         self.model_form.changed.connect(self._offer_all)
         self.params_form.changed.connect(self._on_setting)
@@ -201,7 +206,7 @@ class SegmentWidget(QWidget):
     @property
     def is_settled(self) -> bool:
         """Whether nothing is at work, so that labels and their table are as they will be."""
-        is_waiting = self.retuner.is_busy or self._volume_tuning.is_waiting
+        is_waiting = self.retuner.is_busy or self._stack_tuning.is_waiting
         return self.controller.is_idle and not is_waiting and self._queues.is_empty
 
     def use_model_file(self, path: str | Path) -> None:
@@ -239,11 +244,9 @@ class SegmentWidget(QWidget):
         self._begin(VISIBLE_REGION)
 
     def tune_all(self, *_: object) -> None:
-        """Retune all cached planes of the stack on view."""
-        planes = self._current_plane.planes()
-        if planes and self.controller.is_idle:
-            request, predictions = self._request(planes[-1].source), self._session.predictions
-            self._start_task(RetuneTask(request, planes, predictions, self._writer))
+        """Retune all cached planes, or volumes, of the stack on view."""
+        if self.controller.is_idle:
+            self._stack_tuning.tune_all()
 
     def resume(self, *_: object) -> None:
         """Segment the planes that are left, as a click on Continue does."""
@@ -256,8 +259,10 @@ class SegmentWidget(QWidget):
 
     def _begin(self, region: Any) -> None:
         with report_user_errors(show_warning):
-            source, form = self.source_form.source(region), self.source_form.planes
-            is_part = region == VISIBLE_REGION
+            form, is_part = self.source_form.planes, region == VISIBLE_REGION
+            if not is_part:
+                self.source_form.use_file_size()
+            source = self.source_form.source(region)
             planes = None if is_part else form.plane_indices(source.plane_index)
             slices = None if planes is None else form.slices()
             self._links_afterwards = planes is not None and form.is_time_series
@@ -299,6 +304,7 @@ class SegmentWidget(QWidget):
     def _on_finished(self) -> None:
         """Ask about a partial result; retune, if sliders were moved during the run."""
         self._offer_all()
+        self.source_form.planes.z_step.refresh()  # it may have been estimated
         links, self._links_afterwards = self._links_afterwards, False
         if self.state is RunState.ASKING:
             ask_to_keep(self, self.controller.answer)
@@ -314,7 +320,7 @@ class SegmentWidget(QWidget):
 
     def _find_retuned(self) -> tuple[PlaneResult, SegmentParams] | None:
         """Find the plane on view, or say why it cannot be retuned; a volume becomes a task."""
-        if self._volume_tuning.request():
+        if self._stack_tuning.request():
             return None
         if (result := self._current_plane.plane_result()) is not None:
             return result, self.params_form.value()
@@ -339,10 +345,4 @@ class SegmentWidget(QWidget):
             self.finished.emit()
 
     def _offer_all(self, *_: object) -> None:
-        self._tuning_panel.offer_all(len(self._current_plane.planes()) > 1)
-
-    def _on_probability(self) -> None:
-        if (result := self._current_plane.plane_result()) is not None:
-            self._display_options.show_map(result)
-        else:
-            self._status_panel.show_message(self._current_plane.explain_missing())
+        self._stack_tuning.offer_all(self._tuning_panel)

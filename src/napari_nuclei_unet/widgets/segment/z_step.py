@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QDoubleSpinBox
 
 from ..common.controls import with_properties
+from ..layers.file_scale import set_slice_step
+from ..layers.labels_record import get_record_entries
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
 MAX_STEP = 1e6
 # In pixels of the screen: the names of what planes are need the rest of the row.
-MAX_WIDTH = 125
+MAX_WIDTH = 145
+UNKNOWN_STEP = "z step: estimate"
 Z_STEP_HINT = (
     "Distance between slices, in the unit of the image's pixels. It becomes the scale of the "
-    "image along z. Where it is not known, it is estimated from the shape of the nuclei."
+    "image along z, and of what lies on it. Where it is not known, it is estimated from the shape "
+    "of the nuclei, and shown here: type another one if it is wrong, and segment again."
 )
 
 
 class ZStepField(QDoubleSpinBox):
-    """Shows the distance between slices that an image has, which can be edited."""
+    """Shows the distance between slices that an image has, which can be edited.
 
-    def __init__(self) -> None:
+    Where it has none, that of its file is shown, or what was estimated in the last run.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
+        self._viewer = viewer
         with_properties(
-            self, objectName="z_step", toolTip=Z_STEP_HINT, specialValueText="z: estimate",
+            self, objectName="z_step", toolTip=Z_STEP_HINT, specialValueText=UNKNOWN_STEP,
             decimals=3, minimum=0.0, maximum=MAX_STEP, keyboardTracking=False,
         )  # fmt: skip
         self.setPrefix("z step ")
@@ -34,19 +49,33 @@ class ZStepField(QDoubleSpinBox):
         self._image: Image | None = None
         self._depth: int | None = None
         self._plane: list[int] = []
+        self._file_step: float | None = None
         self.valueChanged.connect(self._set_scale)
 
-    def set_image(self, image: Image | None, depth: int | None, channel_axis: int | None) -> None:
-        """Show the distance between the slices of an image along an axis, and follow it."""
+    def set_image(
+        self,
+        image: Image | None,
+        depth: int | None,
+        channel_axis: int | None,
+        file_step: float | None = None,
+    ) -> None:
+        """Show the distance between the slices of an image along an axis, and follow it.
+
+        ``file_step`` is that in the file, in micrometers, while the image does not have it.
+        """
         for change in () if self._image is None else self._changes(self._image):
             change.disconnect(self._show)
-        self._image, self._depth = image, depth
+        self._image, self._depth, self._file_step = image, depth, file_step
         if image is None or depth is None:
             return
         free = [axis for axis in range(image.ndim) if axis not in (depth, channel_axis)]
         self._plane = free[-2:]
         for change in self._changes(image):
             change.connect(self._show)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what is known now, such as an estimate after a run."""
         self._show()
 
     @staticmethod
@@ -60,8 +89,18 @@ class ZStepField(QDoubleSpinBox):
         unit = f"{image.units[self._plane[0]]:~P}"
         is_known = unit != "pixel" or any(image.scale[axis] != 1 for axis in (depth, *self._plane))
         with QSignalBlocker(self):
+            self.setSpecialValueText(self._describe_unknown(image))
             self.setSuffix(f" {'px' if unit in ('pixel', 'px') else unit}")
             self.setValue(abs(float(image.scale[depth])) if is_known else 0.0)
+
+    def _describe_unknown(self, image: Image) -> str:
+        """Return what is shown where the image has no distance."""
+        if self._file_step is not None:
+            return f"z step {self._file_step:.4g} µm"
+        records = [get_record_entries(layer) for layer in self._viewer.layers]
+        own = [record for record in records if record.get("image") == str(image.unique_id)]
+        steps = [record["z_step"] for record in own if record.get("z_step")]
+        return f"z estimated: {steps[-1]:.1f} px" if steps else UNKNOWN_STEP
 
     def textFromValue(self, value: float) -> str:  # noqa: N802 Qt's name
         """Return a value without zeros at its end, for which the dock has no room."""
@@ -94,6 +133,4 @@ class ZStepField(QDoubleSpinBox):
         """Set the scale of the image to what was typed."""
         image, depth = self._image, self._depth
         if image is not None and depth is not None and value:
-            scale = list(image.scale)
-            scale[depth] = value if scale[depth] > 0 else -value  # the stack may be turned over
-            image.scale = scale
+            set_slice_step(self._viewer, image, depth, value)

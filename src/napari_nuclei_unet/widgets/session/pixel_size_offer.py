@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 from ...errors import UserError
 from ..common.controls import create_button, create_label, fill_layout
 from ..common.job import ThreadJob
+from ..layers.axis_names import set_axis_names
 from ..layers.channel_names import set_channel_names
 from ..layers.file_scale import find_local_file, is_sizeless, set_pixel_size
 
@@ -29,7 +30,8 @@ TOOLTIP = "Set the scale of the image, and of what lies on it, so that lengths a
 class PixelSizeOffer(QWidget):
     """Offers the size of a pixel of an image's file; hidden where the layer has one.
 
-    napari's own reader of TIFF leaves it out, and the names of channels, which are taken over.
+    napari's own reader of TIFF leaves it out, and the names of axes and channels, which are taken
+    over.
 
     Parameters
     ----------
@@ -39,9 +41,12 @@ class PixelSizeOffer(QWidget):
     -------
     channels_named
         The layers of a file have names of channels now.
+    offered
+        Another :attr:`offered_size`, or none, is offered.
     """
 
     channels_named = Signal()
+    offered = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
@@ -74,11 +79,18 @@ class PixelSizeOffer(QWidget):
     def _image(self) -> Image | None:
         return None if self._image_ref is None else self._image_ref()
 
+    @property
+    def offered_size(self) -> PixelSize | None:
+        """The size in the file, while the image has none; None: nothing is offered."""
+        image, facts = self._image, self._facts
+        is_known = facts is not None and find_local_file(image) == facts.path
+        is_needed = is_known and image is not None and is_sizeless(image)
+        return facts.size if facts is not None and is_needed else None
+
     def use(self, *_: object) -> None:
         """Set the scale of the image."""
-        image, facts = self._image, self._facts
-        if image is not None and facts is not None and facts.size is not None:
-            set_pixel_size(self._viewer, image, facts.size)
+        if (image := self._image) is not None and (size := self.offered_size) is not None:
+            set_pixel_size(self._viewer, image, size)
 
     def _refresh(self, *_: object) -> None:
         """Show what is known of the file, or read it."""
@@ -87,17 +99,18 @@ class PixelSizeOffer(QWidget):
         is_known = facts is not None and file == facts.path
         if file is not None and not is_known and not self._job.is_running:
             self._job.start("", read_facts_steps, file)
-        is_needed = is_known and image is not None and is_sizeless(image)
-        size = facts.size if facts is not None and is_needed else None
-        if size is not None:
+        if (size := self.offered_size) is not None:
             self._text.setText(f"{describe_size(size)} in the file")
         self.setVisible(size is not None)
+        self.offered.emit()
 
     def _on_read(self, facts: FileFacts) -> None:
         self._facts = facts
         if facts.channel_names:
             set_channel_names(self._viewer, str(facts.path), facts.channel_names)
             self.channels_named.emit()
+        if facts.axes:
+            set_axis_names(self._viewer, str(facts.path), facts.axes, facts.shape)
 
 
 @dataclass(frozen=True)
@@ -111,11 +124,16 @@ class FileFacts:
         None: unknown.
     channel_names : tuple of str
         Empty: unknown.
+    axes : str
+        A letter for each axis but that of colours; empty: unknown.
+    shape : tuple of int
     """
 
     path: Path
     size: PixelSize | None
-    channel_names: tuple[str, ...]
+    channel_names: tuple[str, ...] = ()
+    axes: str = ""
+    shape: tuple[int, ...] = ()
 
 
 def read_facts_steps(path: Path) -> Generator[Any, None, FileFacts]:
@@ -126,10 +144,11 @@ def read_facts_steps(path: Path) -> Generator[Any, None, FileFacts]:
 
     yield from ()
     try:
-        names = open_lazily(path).channel_names
+        image = open_lazily(path)
     except UserError:  # napari could read it all the same
-        names = ()
-    return FileFacts(path, read_pixel_size(path), names)
+        return FileFacts(path, read_pixel_size(path))
+    shape = tuple(image.pixels.shape)
+    return FileFacts(path, read_pixel_size(path), image.channel_names, image.axes or "", shape)
 
 
 def describe_size(size: PixelSize) -> str:

@@ -161,6 +161,13 @@ class VolumeResults:
                 return result
         return None
 
+    def find_all(self, volume: VolumeResult) -> list[VolumeResult]:
+        """Find all results of the labels of a volume that are kept, itself included."""
+        return [
+            one for one in self._results
+            if one.layer is volume.layer and one.model == volume.model
+        ]  # fmt: skip
+
     def find_slice(self, image: Any, index: LabelsIndex) -> SliceResult | None:
         """Find the latest prediction of a slice, given by its index in the labels."""
         for result in reversed(self._results):
