@@ -110,7 +110,7 @@ class Journal:
         self.commit(replace(progress, table_bytes=size, table_crc=crc))
 
     def truncate(self, progress: RunProgress) -> None:
-        """Say how far a run is, and remove rows that came after that.
+        """Write down how far a run is, and remove rows that came after that.
 
         Raises
         ------
