@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..arrays.axes import COLOURS, Channel, Colour
 from ..arrays.roi import Region
-from ..arrays.selection import PlaneSelection, has_channels, number_colour, select_planes
+from ..arrays.selection import PlaneSelection, select_planes
 from ..blockwise.journal import describe_differences
 from ..errors import UserError
 from ..export.channels import channel_names, check_channels
@@ -259,7 +258,7 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
     opened = open_image(path, settings.level, item.scene)
     full = open_image(path, scene=item.scene) if settings.level else opened
     check_level_slices(opened, full)
-    settings = dataclasses.replace(settings, channel=_choose_channel(opened, settings))
+    settings = dataclasses.replace(settings, channel=settings.choose_channel(opened))
     selection = select_planes(
         opened.pixels.shape,
         settings.axes,
@@ -325,18 +324,6 @@ def _choose_suffix(axes: str, store: bool) -> str:
     except UserError:
         return PLAIN_LABELS_SUFFIX
     return LABELS_SUFFIX
-
-
-def _choose_channel(opened: LazyImage, settings: JobSettings) -> Channel | Colour | None:
-    """Return the channel of an image; None where it has none to which the one given may apply."""
-    channel = settings.channel
-    number = number_colour(channel) if opened.is_rgb else channel
-    if not settings.is_mixed or channel is None:
-        return number
-    if has_channels(opened.pixels.shape, settings.axes, opened.axes, opened.is_rgb):
-        return number
-    is_colour = channel in COLOURS or (channel != "mean" and not settings.has_multichannel)
-    return number if opened.is_rgb and is_colour else None
 
 
 def _plane_pixels(opened: LazyImage, selection: PlaneSelection) -> int:

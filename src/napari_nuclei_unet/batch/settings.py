@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..arrays.axes import Channel, Colour
+from ..arrays.axes import COLOURS, Channel, Colour
 from ..arrays.roi import Region
-from ..arrays.selection import Positions
+from ..arrays.selection import Positions, has_channels, number_colour
 from ..export.geojson import NUCLEI_ONLY, OutlineOptions
 from ..export.remeasure import MeasureOptions
+from ..io.lazy_images import LazyImage
 from ..io.ngff import DEFAULT_NGFF, NgffVersion
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models.model import Model
@@ -96,6 +97,16 @@ class JobSettings:
             join=self.join if has_slices or self.join not in ("z", "Z") else None,
             track=self.track and "T" in lead,
         )
+
+    def choose_channel(self, opened: LazyImage) -> Channel | Colour | None:
+        """Return the channel of an image; None where it has none to which the one given may apply."""
+        number = number_colour(self.channel) if opened.is_rgb else self.channel
+        if not self.is_mixed or self.channel is None:
+            return number
+        if has_channels(opened.pixels.shape, self.axes, opened.axes, opened.is_rgb):
+            return number
+        is_colour = self.channel in COLOURS or not (self.channel == "mean" or self.has_multichannel)
+        return number if opened.is_rgb and is_colour else None
 
     @property
     def in_micrometers(self) -> bool:
