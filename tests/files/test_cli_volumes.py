@@ -251,3 +251,20 @@ def test_the_step_is_not_taken_from_an_empty_frame(tmp_path, segment_files, caps
     error = capsys.readouterr().err
     assert "All slices hold one value only" in error
     assert "too few nuclei" not in error
+
+
+def test_a_coarser_level_has_the_step_of_the_labels(tmp_path, segment_files):
+    full = np.kron(ball_stack(), np.ones((1, 2, 2), np.uint16))
+    about = {"axes": "ZYX", "PhysicalSizeZ": 0.8, "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2}
+    about |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XYZ"}
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as out:
+        out.write(full, subifds=1, metadata=about, photometric="minisblack")
+        out.write(ball_stack(), subfiletype=1, photometric="minisblack")
+    assert segment_files(tmp_path / "a.ome.tif", "--level", "1") == 0
+    labels, table = read(tmp_path)
+    assert labels.shape == full.shape
+    assert len(table) == 3
+    record = read_record(tmp_path / "out" / "a_labels.ome.tif")
+    assert record["z_step"] == pytest.approx(4)
+    assert segment_files(write(tmp_path / "b.ome.tif")) == 0
+    np.testing.assert_array_equal(labels[:, ::2, ::2] > 0, read(tmp_path, "b")[0] > 0)

@@ -76,6 +76,20 @@ def test_a_z_stack_becomes_nuclei_in_3d(qtbot, widget, viewer):
     assert features["confidence"].gt(0.5).all()
 
 
+def test_a_coarser_level_has_the_step_of_the_labels(qtbot, widget, viewer):
+    fine = np.kron(ball_stack(), np.ones((1, 2, 2), np.uint16))
+    viewer.add_image(
+        [fine, fine[:, ::2, ::2]], multiscale=True, axis_labels="zyx", scale=(0.8, 0.2, 0.2),
+        units=("um",) * 3,
+    )  # fmt: skip
+    choose(widget, level=1)
+    click_and_wait(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    assert labels.data.shape == fine.shape
+    assert labels.data.max() == 3
+    assert get_record_entries(labels)["z_step"] == pytest.approx(4)
+
+
 def test_sliders_act_in_3d(qtbot, widget, viewer):
     add_stack(viewer, scale=(2, 1, 1))
     choose(widget, planes=VOLUME_PLANES)

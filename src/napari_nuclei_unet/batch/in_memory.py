@@ -65,9 +65,8 @@ def segment_in_memory_steps(
     if last_step.stopped:
         raise UserError(f"{job.path} was stopped before it was finished.")
     counts = [results.counts.get(number, 0) for number in range(len(job.selection.plane_indices))]
-    z_step = results.provenances[-1].z_step if results.provenances else None
     linked = yield from link_planes_steps(
-        job, results.read, counts, results.candidates.read, z_step
+        job, results.read, counts, results.candidates.read, results.z_step
     )
     job.check_unchanged()
     results.write(linked)
@@ -132,6 +131,13 @@ class _PlaneResults:
         self.tables[number] = measure_segmentation(self.job, step.plane_index, result)
         self.provenances.append(result.provenance)
         return _without_result(step, result.notices)
+
+    @property
+    def z_step(self) -> float | None:
+        """Distance between slices of volumes in pixels of the labels; None: there are no nuclei."""
+        # not known before there was something to see
+        step = self.provenances[-1].z_step if self.provenances else None
+        return None if step is None else step * self.job.labels_size[0] / self.job.selection.size[0]
 
     def _collect_volume(self, step: SegmentedVolumeStep) -> Step:
         """Keep a volume: its table with its first slice."""
@@ -203,7 +209,7 @@ class _PlaneResults:
             seconds=round(sum(plane.seconds or 0 for plane in planes), 3),
             diameter=tuple(cast(float | None, plane.diameter) for plane in planes),
             zoom=tuple(cast(float, plane.zoom) for plane in planes),
-            z_step=planes[-1].z_step,  # not known before there was something to see
+            z_step=self.z_step,
         )
 
 

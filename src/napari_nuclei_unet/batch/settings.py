@@ -99,7 +99,7 @@ class JobSettings:
         )
 
     def choose_channel(self, opened: LazyImage) -> Channel | Colour | None:
-        """Return the channel of an image; None where it has none to which the one given may apply."""
+        """Return the channel of an image; None where that of the run does not apply to it."""
         number = number_colour(self.channel) if opened.is_rgb else self.channel
         if not self.is_mixed or self.channel is None:
             return number

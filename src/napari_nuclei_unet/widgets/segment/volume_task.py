@@ -55,7 +55,7 @@ class VolumeRequest:
     axis : int
         Of the image, along which they are slices.
     z_step : float or None
-        Distance between slices in pixels; None: it is estimated.
+        Distance between slices in pixels of full resolution; None: it is estimated.
     """
 
     request: SegmentRequest
@@ -200,8 +200,10 @@ def volume_task_steps(wanted: VolumeRequest) -> Generator[Step, Stop, VolumesOut
         [source.plane_index_at_level for source in sources], group_volumes(sources, wanted.axis)
     )
     region = request.source.region_at_level
+    reduction = request.source.shape_at_level[0] / request.source.shape[0]
+    z_step = None if wanted.z_step is None else wanted.z_step * reduction
     steps = segment_volumes_steps(
-        request.source.pixels, slices, wanted.z_step, load_model(request.model),
+        request.source.pixels, slices, z_step, load_model(request.model),
         (request.params, request.device, region),
     )  # fmt: skip
     file = find_stack_file(sources[0])
@@ -211,7 +213,9 @@ def volume_task_steps(wanted: VolumeRequest) -> Generator[Step, Stop, VolumesOut
             return step
         first = sources[step.numbers[0]]
         origin = describe_origin(request, first, file)
-        provenance = dataclasses.replace(step.result.provenance, **origin)
+        found = step.result.provenance
+        step_found = None if found.z_step is None else found.z_step / reduction
+        provenance = dataclasses.replace(found, **origin, z_step=step_found)
         prediction = dataclasses.replace(step.prediction, provenance=provenance)
         result = dataclasses.replace(step.result, prediction=prediction, provenance=provenance)
         retuned = RetunedVolume.of(result, first)
