@@ -106,6 +106,14 @@ def test_sections_with_less_than_half_of_the_light_are_out_of_focus():
     assert (found[3:] > 0).sum() == mask[3:].sum()
 
 
+def test_slices_that_are_dim_as_a_whole_cut_nothing():
+    mask = ball((20, 60, 60), (10, 30, 30), 30.0, 2.0)
+    light = np.where(mask, 200, 20)
+    light[::2] //= 3
+    found = separate_volume(maps_of(mask, 2.0, light), separation(30.0))
+    np.testing.assert_array_equal(found > 0, mask)
+
+
 def test_dark_nuclei_on_bright_ground_are_kept():
     mask = ball((15, 40, 40), (7, 20, 20), 30, 2.0)
     found = separate_volume(maps_of(mask, 2.0, np.where(mask, 60, 220)), separation(30.0))

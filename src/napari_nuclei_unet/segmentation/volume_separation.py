@@ -29,6 +29,9 @@ MIN_VOLUME_SHARE = 0.1
 # Where a section has less than this share of the light of the brightest, the nucleus has ended:
 # at a pole, half of what the microscope gathers is from outside.
 MIN_LIGHT_SHARE = 0.5
+# Where the nuclei of a slice have less than this share of their light in both slices beside, the
+# slice is dim, not they.
+DIM_SLICE_SHARE = 0.75
 # Nuclei with a smaller share of the contrast of a typical one are dust, or light of others.
 MIN_CONTRAST_SHARE = 0.2
 # Sections of a smaller share of the largest are not looked at for the brightest.
@@ -239,6 +242,7 @@ def _drop_dim(labels: NDArray[np.int32], light: NDArray[np.uint8]) -> NDArray[np
     if n == 1:
         return labels
     contrast, area = _measure_contrast(labels, light, n)
+    contrast = contrast / _find_dimming(contrast, area)[:, None]
     wide = area >= MIN_PEAK_AREA_SHARE * area.max(axis=0)
     brightest = np.where(wide, contrast, -np.inf).max(axis=0)
     keeps = (contrast >= MIN_LIGHT_SHARE * brightest) | (area == 0)
@@ -263,6 +267,27 @@ def _measure_contrast(
     contrast = np.divide(total, area, out=np.full(area.shape, ground), where=area > 0) - ground
     dark = np.sum(contrast[:, 1:] * area[:, 1:]) < 0  # nuclei on bright ground
     return (-contrast if dark else contrast), area
+
+
+def _find_dimming(contrast: NDArray[np.float64], area: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Find slices in which nuclei are dimmer than in both slices beside, as no nucleus ends.
+
+    A lamp flickers, or slices are taken forwards and backwards.
+
+    Returns
+    -------
+    ndarray, shape (Z,)
+        Share of the light that slices have; 1 where they are as bright as others.
+    """
+    dimming = np.ones(len(area))
+    beside = np.minimum(contrast[:-2], contrast[2:])
+    known = (area[:-2] > 0) & (area[1:-1] > 0) & (area[2:] > 0) & (beside > 0)
+    known[:, 0] = False
+    for z, (nuclei, dimmer) in enumerate(zip(known, beside, strict=True), 1):
+        if nuclei.any():
+            share = float(np.median(contrast[z, nuclei] / dimmer[nuclei]))
+            dimming[z] = share if 0 < share < DIM_SLICE_SHARE else 1
+    return dimming
 
 
 def _median(values: NDArray[np.uint8]) -> int:
