@@ -6,9 +6,10 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from napari_nuclei_unet import read_result, segment_volume
+from napari_nuclei_unet import Provenance, UserError, read_result, segment_volume
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import read_record
+from napari_nuclei_unet.provenance.reproduce import format_command, format_python
 
 SHAPE, STEP = (14, 64, 72), 2.0
 CENTRES = ((6, 20, 20), (6, 20, 50), (9, 45, 35))
@@ -268,3 +269,14 @@ def test_a_coarser_level_has_the_step_of_the_labels(tmp_path, segment_files):
     assert record["z_step"] == pytest.approx(4)
     assert segment_files(write(tmp_path / "b.ome.tif")) == 0
     np.testing.assert_array_equal(labels[:, ::2, ::2] > 0, read(tmp_path, "b")[0] > 0)
+
+
+def test_leaving_out_the_border_is_told_and_in_the_record(tmp_path, segment_files, capsys):
+    path = write(tmp_path / "a.ome.tif", ball_stack()[5:9])
+    assert segment_files(path, "--exclude-border") == 0
+    assert "0 nuclei" in (said := capsys.readouterr().out)
+    assert "the first and the last slice" in said
+    provenance = Provenance.from_json(read_record(tmp_path / "out" / "a_labels.ome.tif"))
+    assert "--exclude-border" in format_command(provenance)
+    with pytest.raises(UserError, match="Only the command line"):
+        format_python(provenance)

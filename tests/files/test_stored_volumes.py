@@ -190,14 +190,30 @@ def test_what_could_not_be_read_is_tried_again(tmp_path, segment_files, slices, 
         assert len(store.record["failed"]) == 1
         assert not store.labels[1, slices[0]].any()
         assert set(np.unique(store.labels[2])) - {0}
-    for z, content in good.items():
+    good_at_last = dict(sorted(good.items(), reverse=True))
+    for z, content in good_at_last.items():
         spoil(chunk_of(path, 1, z), content)
+        if len(good) > 1 and z == slices[-1]:  # some of the volume, but not its first slice
+            assert segment_files(path, *flags) == 2
+            assert open_store(tmp_path).labels[1].shape == SHAPE
     assert segment_files(path, *flags) == 0
     store = open_store(tmp_path)
     assert store.finished
     assert store.record["failed"] == []
     np.testing.assert_array_equal(store.labels[:], open_store(tmp_path, "whole").labels[:])
     assert tables(tmp_path / "out") == tables(tmp_path / "whole")
+
+
+def test_a_step_is_estimated_where_there_is_something(tmp_path, segment_files):
+    image = film()
+    image[0] = 500
+    path = write(tmp_path / "a.ome.tif", image, "TZYX", z_step=None)
+    assert segment_files(path, "--track", out="tiff", kind="tiff") == 0
+    assert segment_files(path, "--track") == 0
+    store, tiff = open_store(tmp_path), read_result(tmp_path / "tiff" / "a_labels.ome.tif")
+    assert store.record["z_step"] == tiff.record["z_step"] != 1
+    np.testing.assert_array_equal(store.labels[:], tiff.labels)
+    assert tables(tmp_path / "out") == tables(tmp_path / "tiff")
 
 
 def test_an_image_of_which_nothing_can_be_read_is_an_error(tmp_path, segment_files, capsys):

@@ -83,6 +83,14 @@ def test_networkx_reads_the_graph(tmp_path):
     assert sorted(dict(graph.out_degree()).values()) == [0, 0, 0, 1, 1, 1, 2]
 
 
+def test_a_film_without_nuclei_has_a_graph_without_nodes(tmp_path, bright_file):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 40, 40), np.uint8), metadata={"axes": "TYX"})
+    flags = ["--track", "--save", "geff", "--model", str(bright_file), "--out"]
+    assert main(["segment", str(tmp_path / "a.tif"), *flags, str(tmp_path / "out")]) == 0
+    assert not len(read_back(tmp_path / "out" / "a_tracks.geff")["node_ids"])
+    assert not len(read_result(tmp_path / "out" / "a_labels.ome.tif").tracks)
+
+
 @pytest.mark.parametrize("kind", ["csv", "geff"])
 def test_tracks_come_back_beside_their_labels(tmp_path, kind):
     result = tracked()

@@ -49,6 +49,7 @@ def describe_result(provenance: Provenance, job: ImageJob) -> Provenance:
         join=settings.join and settings.join.upper(),
         track=settings.track,
         volume=settings.volume,
+        exclude_border=settings.exclude_border,
         format="zarr" if job.results.is_store else "tiff",
     )
 

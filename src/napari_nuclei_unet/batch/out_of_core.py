@@ -156,17 +156,28 @@ class _JobLinker:
             labels, _ = read_part(parts[number])
             return labels[parts[number].index(number)]
 
-        z_step = progress.readable_volumes[0].z_step if progress.volumes else None
-        found = yield from link_planes_steps(job, read, [0] * len(indices), z_step=z_step)
+        found = yield from link_planes_steps(job, read, [0] * len(indices), z_step=progress.z_step)
         ids = np.zeros(progress.nuclei + 1, np.int32)
         for number, index in enumerate(indices):
             linked.labels.write(index, found.ids[number][read(number)])
             ids[read_part(parts[number])[1]] = found.ids[number]
             yield Step(number + 1, len(indices))
         with atomic_write(job.results.table) as temporary:
-            _copy_table_with_ids(unlinked.journal.table, temporary, ids)
+            if job.settings.volume:
+                _sort_table_with_ids(unlinked.journal.table, temporary, ids)
+            else:
+                _copy_table_with_ids(unlinked.journal.table, temporary, ids)
         write_tracks(job, found)
         return found.count
+
+
+def _sort_table_with_ids(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
+    """Copy a table of volumes with other ids, sorted by time and id as those of TIFF are."""
+    table = read_table(old, dtype=str, keep_default_na=False)
+    table = table.assign(label=ids[table["label"].astype(int)])
+    keys = list(table)[: list(table).index("label") + 1]
+    table = table.sort_values(keys, key=lambda column: column.astype(int), ignore_index=True)
+    write_table(new, table)
 
 
 def _copy_table_with_ids(old: Path, new: Path, ids: NDArray[np.int32]) -> None:

@@ -79,9 +79,15 @@ class StoredVolumes:
 
     def _resume(self, progress: RunProgress, slices: int) -> RunProgress:
         """Return the progress from which a run goes on."""
-        readable = [one.plane for one in progress.again if self._is_readable(one.plane)]
+        readable = []
+        for failure in progress.again:
+            volume, tried = failure.plane // slices, [failure.plane]
+            if progress.volumes[volume].is_unreadable:
+                tried = list(range(volume * slices, (volume + 1) * slices))
+            if any(map(self._is_readable, tried)):
+                readable.append(volume)
         if readable:
-            return progress.before_volume(min(readable) // slices, slices)
+            return progress.before_volume(min(readable), slices)
         return replace(progress, failed=progress.again, again=())
 
     def _is_readable(self, number: int) -> bool:
@@ -123,11 +129,10 @@ class StoredVolumes:
         self, before: RunProgress, numbers: tuple[int, ...]
     ) -> Generator[Step, Stop, VolumesOutcome]:
         job, settings = self.job, self.job.settings
-        known = before.readable_volumes
         return segment_volumes_steps(
             job.opened.pixels,
             VolumeSlices(job.selection.plane_indices, [numbers]),
-            job.z_step or (known[0].z_step if known else None),  # estimated once
+            job.z_step or before.z_step,  # estimated once
             settings.model,
             (settings.params, settings.device, job.region),
             settings.limits.volume_block_voxels,
@@ -153,7 +158,10 @@ class StoredVolumes:
         assert not isinstance(provenance.diameter, tuple)
         assert not isinstance(provenance.zoom, tuple)
         written = _begin_volume(before)._replace(
-            z_step=provenance.z_step, diameter=provenance.diameter, zoom=provenance.zoom
+            is_empty=len(result.prediction.empty) == len(numbers),
+            z_step=provenance.z_step,
+            diameter=provenance.diameter,
+            zoom=provenance.zoom,
         )
         after = replace(
             _advance(before, len(numbers), failed, written),

@@ -32,17 +32,25 @@ class WrittenVolume(NamedTuple):
     ----------
     nuclei, seconds, table_bytes, table_crc
         As of :class:`RunProgress`, before it.
+    is_empty : bool
+        Whether there was nothing to see, so that its ``z_step`` says nothing.
     z_step, diameter, zoom : float or None
-        As of ``provenance.record.Provenance``. Without a zoom, nothing of it could be read.
+        As of ``provenance.record.Provenance``.
     """
 
     nuclei: int
     seconds: float
     table_bytes: int
     table_crc: int
+    is_empty: bool = True
     z_step: float | None = None
     diameter: float | None = None
     zoom: float | None = None
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether nothing of it could be read."""
+        return self.zoom is None
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,12 @@ class RunProgress:
     @property
     def readable_volumes(self) -> list[WrittenVolume]:
         """Volumes of which something could be read."""
-        return [one for one in self.volumes if one.zoom is not None]
+        return [one for one in self.volumes if not one.is_unreadable]
+
+    @property
+    def z_step(self) -> float | None:
+        """Distance between slices in the first volume with something to see, if there is one."""
+        return next((one.z_step for one in self.volumes if not one.is_empty), None)
 
     def before_volume(self, number: int, slices: int) -> RunProgress:
         """Return how far a run over volumes of so many slices was before one of them."""

@@ -292,7 +292,7 @@ def _describe_run(params: BlockParams, progress: RunProgress) -> Provenance:
         ran_on=plan_inference(params.params, params.device, model.network.config),
         diameter=tuple(one.diameter for one in volumes) if volumes else None,
         zoom=tuple(one.zoom for one in volumes) if volumes else None,
-        z_step=volumes[0].z_step if volumes else None,
+        z_step=progress.z_step or (volumes[0].z_step if volumes else None),
         seconds=round(progress.seconds, 3),
         format="zarr",
         nuclei=progress.nuclei,

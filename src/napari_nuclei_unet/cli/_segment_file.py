@@ -68,6 +68,8 @@ def segment_file(
     planes = f" in {ended.planes} planes" if ended.planes > 1 else ""
     before = " (done before)" if ended.skipped else ""
     note = _describe_missing_axes(settings, job.settings)
+    if job.settings.volume and job.settings.exclude_border and not ended.nuclei:
+        note += "; those at the edge are left out, to which the first and the last slice belong"
     print(f"{item.title}: {ended.nuclei} nuclei{planes}{before}{note}", flush=True)
     return _summary_row(
         item, "skipped" if ended.skipped else "done", seconds=_elapsed(since), **done

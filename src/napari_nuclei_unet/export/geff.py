@@ -81,6 +81,8 @@ def _node_properties(graph: TrackGraph, result: Result) -> dict[str, NDArray[Any
     known = {"track", "parent", LINEAGE, "frame"}  # or named as GEFF has them
     nodes = graph.nodes.rename(columns={TIME_COLUMN: "t"})  # the name of the axis
     measured = measure_tracks(graph.nodes, scale).rename(columns={TIME_COLUMN: "t"})
+    if measured.empty:  # of a table without rows pandas does not know the types
+        measured = measured.astype(np.float64)
     own = {name: measured[name].to_numpy() for name in measured if name not in known}
     track = nodes["track"].to_numpy(np.int64)
     own |= {SEGMENTATION: track, TRACKLET: track, LINEAGE: graph.lineages}

@@ -189,6 +189,8 @@ class Provenance:
         Whether nuclei are objects along Z, too.
     z_step : float or None
         Of volumes, the distance between slices in pixels.
+    exclude_border : bool
+        Whether nuclei at the edge of the image were left out.
     format : {"tiff", "zarr"} or None
     nuclei : int or None
     recovered : int or None
@@ -220,6 +222,7 @@ class Provenance:
     along: int | None = None
     volume: bool = False
     z_step: float | None = None
+    exclude_border: bool = False
     format: Literal["tiff", "zarr"] | None = None
     nuclei: int | None = None
     recovered: int | None = None
@@ -241,6 +244,8 @@ class Provenance:
             del values["source"]["scene"]  # as in files of the time when it was always the first
         if not self.volume:
             del values["volume"], values["z_step"]
+        if not self.exclude_border:
+            del values["exclude_border"]  # as in files of the time when it was not noted
         if self.recovered is None:
             del values["recovered"]  # as in files of other runs than of films
         return {"plugin": PLUGIN} | {JSON_KEYS.get(name, name): values[name] for name in values}

@@ -68,6 +68,8 @@ def format_command(provenance: Provenance) -> str:
         arguments += ["--volume", "--z-step", f"{provenance.z_step:g}px"]
     if provenance.track:
         arguments += ["--track"]
+    if provenance.exclude_border:
+        arguments += ["--exclude-border"]
     if provenance.format == "zarr":
         arguments += ["--format", "zarr"]
     for polygon in provenance.region or ():
@@ -92,8 +94,10 @@ def format_python(provenance: Provenance) -> str:
     Raises
     ------
     UserError
-        If the run was stopped, or nuclei were tracked.
+        If the run was stopped, nuclei were tracked, or those at the border left out.
     """
+    if provenance.track or provenance.exclude_border:
+        raise UserError("Only the command line makes this result again: copy the command.")
     source = _get_source(provenance)
     if _is_stack(source):
         return _format_stack_python(provenance, source)
@@ -188,8 +192,6 @@ def _is_stack(source: SourceImage) -> bool:
 
 def _format_stack_python(provenance: Provenance, source: SourceImage) -> str:
     """Format the Python code that reproduces labels of many planes."""
-    if provenance.track:
-        raise UserError("Only the command line makes this result again: copy the command.")
     planes: list[Positions] = []
     for part in source.planes:
         first, _, last = str(part).partition("-")
