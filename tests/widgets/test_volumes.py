@@ -421,6 +421,7 @@ def test_a_nucleus_is_added_from_the_maps_of_all_slices(viewer, review, segmente
 
 def test_a_nucleus_is_added_in_one_slice_where_no_other_was_seen(qtbot, viewer, review, widget,
                                                                  image):  # fmt: skip
+    choose(widget, planes="this one")
     viewer.dims.set_point(0, 8 * STEP[0])
     with qtbot.waitSignal(widget.finished, timeout=60_000):
         widget.start()
