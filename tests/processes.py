@@ -17,12 +17,12 @@ import pytest
 
 from napari_nuclei_unet.cli import main
 
-IMPORTED = [f"napari_nuclei_unet.{name}" for name in ("batch.run", "export", "training.finetune")]
+OURS = [f"napari_nuclei_unet.{name}" for name in ("batch.run", "export", "training.finetune")]
 
 
 def use_fork_server():
     """Start the process that the others are forks of; also those of distributed, if it is told."""
-    multiprocessing.set_forkserver_preload(IMPORTED)
+    multiprocessing.set_forkserver_preload([*OURS, "distributed"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         multiprocessing.forkserver.ensure_running()

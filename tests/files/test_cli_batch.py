@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 
+import dask
 import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import pytest
 import tifffile
 import zarr
 from conftest import discs
-from processes import process, run_limited, run_process
+from processes import process, run_limited, run_process, use_fork_server
 
 from napari_nuclei_unet import SegmentParams, UserError, run, segment, segment_stack
 from napari_nuclei_unet.batch.inputs import find_inputs
@@ -873,11 +874,14 @@ def test_a_full_disk_is_told_and_leaves_nothing_that_passes_for_finished(
 
 def test_a_cluster_gives_what_this_computer_gives(tmp_path, segment, capsys):
     pytest.importorskip("distributed")
+    use_fork_server()
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
     imageio.imwrite(tmp_path / "b.png", moving()[0])
     assert segment(path, "--format", "zarr", out=tmp_path / "here") == 0
     capsys.readouterr()
-    assert segment(path, tmp_path / "b.png", "--scheduler", "local:2", out=tmp_path / "there") == 2
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        there = tmp_path / "there"
+        assert segment(path, tmp_path / "b.png", "--scheduler", "local:2", out=there) == 2
     assert "b.png can only be read whole" in capsys.readouterr().err
     here, there = (
         LabelsStore.open_existing(tmp_path / where / "a_labels.ome.zarr").labels[:]
