@@ -11,6 +11,7 @@ import torch
 from hypothesis import settings
 from skimage.draw import disk
 
+from napari_nuclei_unet.blockwise.block import BlockParams
 from napari_nuclei_unet.models.model import Model, ModelCard, load_model, save_model
 from napari_nuclei_unet.network.unet import UNet, UNetConfig
 
@@ -62,6 +63,12 @@ def bright_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bright(bright_file: Path) -> Model:
     """The brightness network, loaded."""
     return load_model(bright_file)
+
+
+@pytest.fixture(scope="session")
+def bright_blocks(bright_file: Path) -> BlockParams:
+    """Small blocks of the brightness network: for whatever is no matter of the model."""
+    return BlockParams(str(bright_file), size=256)
 
 
 @pytest.fixture

@@ -4,26 +4,36 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
+import dask
 import numpy as np
 import pytest
 import tifffile
-from test_streaming import SMALL_BLOCKS, begin, mosaic, stream
+from processes import run_process, use_fork_server
+from test_streaming import begin, mosaic, stream
 
 from napari_nuclei_unet import UserError, run
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.blockwise.cluster import FilePlane, connect_to_cluster
 from napari_nuclei_unet.blockwise.run import segment_blockwise_steps
 from napari_nuclei_unet.blockwise.stages import BlockwisePlane
+from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.limits import Limits
 
 distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture(autouse=True)
+def quick_workers():
+    """Workers that need not import torch; by the setting of distributed for that."""
+    use_fork_server()
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        yield
 
 
 @pytest.fixture
@@ -43,18 +53,16 @@ def cluster():
         yield made
 
 
-def on_cluster(address, folder, on_step=None, timeout=15):
+def on_cluster(address, folder, blocks, on_step=None, timeout=15):
     store, journal = begin(folder, (700, 700))
     layers = [BlockwisePlane(FilePlane(str(folder / "image.tif"), 0, PlaneIndex((None, None))))]
-    with connect_to_cluster(address, "nuclei", timeout) as compute:
-        progress = run(
-            segment_blockwise_steps(layers, store, journal, SMALL_BLOCKS, compute), on_step
-        )
+    with connect_to_cluster(address, blocks.model, timeout) as compute:
+        progress = run(segment_blockwise_steps(layers, store, journal, blocks, compute), on_step)
     return progress, store.labels[:]
 
 
-def test_a_worker_that_dies_costs_nothing_but_time(tmp_path, image, cluster):
-    _, expected = stream(image, tmp_path / "here")
+def test_a_worker_that_dies_costs_nothing_but_time(tmp_path, image, cluster, bright_blocks):
+    _, expected = stream(image, tmp_path / "here", bright_blocks)
     turns = count()
     victims = [worker.pid for worker in cluster.workers.values()]
 
@@ -62,15 +70,15 @@ def test_a_worker_that_dies_costs_nothing_but_time(tmp_path, image, cluster):
         if step.done and next(turns) == 1:
             os.kill(victims[0], signal.SIGKILL)
 
-    progress, labels = on_cluster(cluster.scheduler_address, tmp_path, kill)
+    progress, labels = on_cluster(cluster.scheduler_address, tmp_path, bright_blocks, kill)
     assert next(turns) > 1
     assert progress.plane == 1
     assert np.array_equal(labels, expected)
 
 
-def test_processes_of_this_machine_can_be_asked_for(tmp_path, image):
-    _, expected = stream(image, tmp_path / "here")
-    progress, labels = on_cluster("local:2", tmp_path)
+def test_processes_of_this_machine_can_be_asked_for(tmp_path, image, bright_blocks):
+    _, expected = stream(image, tmp_path / "here", bright_blocks)
+    progress, labels = on_cluster("local:2", tmp_path, bright_blocks)
     assert not progress.failed
     assert np.array_equal(labels, expected)
 
@@ -86,9 +94,9 @@ def test_processes_of_this_machine_can_be_asked_for(tmp_path, image):
         ("tcp://127.0.0.1:9", "cannot be reached"),
     ],
 )
-def test_a_scheduler_that_is_none_is_told(tmp_path, image, address, words):
+def test_a_scheduler_that_is_none_is_told(tmp_path, image, bright_blocks, address, words):
     with pytest.raises(UserError, match=words):
-        on_cluster(address, tmp_path, timeout=1)
+        on_cluster(address, tmp_path, bright_blocks, timeout=1)
 
 
 @contextmanager
@@ -128,11 +136,11 @@ def test_what_is_no_scheduler_is_told_in_time(tmp_path, server):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((64, 64), np.uint8))
     with server() as port:
         command = [
-            *(sys.executable, "-m", "napari_nuclei_unet.cli", "segment", str(tmp_path / "a.tif")),
-            *("--out", str(tmp_path / "out"), "--scheduler", f"tcp://127.0.0.1:{port}"),
+            *("segment", str(tmp_path / "a.tif"), "--out", str(tmp_path / "out")),
+            *("--scheduler", f"tcp://127.0.0.1:{port}"),
         ]
         since = time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        done = run_process(main, command, Limits(scheduler_timeout=3))
         took = time.monotonic() - since
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
@@ -159,11 +167,11 @@ def test_a_worker_is_no_scheduler(image, cluster):
         pass
 
 
-def test_a_worker_of_another_version_is_refused(tmp_path, image, cluster):
+def test_a_worker_of_another_version_is_refused(tmp_path, image, cluster, bright_blocks):
     with distributed.Client(cluster, set_as_default=False) as client:
         client.run(_pretend_to_be_old, workers=[next(iter(client.scheduler_info()["workers"]))])
     with pytest.raises(UserError, match=r"version 0\.0\.1 .* this computer"):
-        on_cluster(cluster.scheduler_address, tmp_path)
+        on_cluster(cluster.scheduler_address, tmp_path, bright_blocks)
 
 
 def _pretend_to_be_old():

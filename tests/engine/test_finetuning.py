@@ -20,8 +20,10 @@ from napari_nuclei_unet.training.loop import LOSS_NOT_FINITE, Epoch
 from napari_nuclei_unet.training.recipes import RECIPES
 from napari_nuclei_unet.training.trainer import _sampling_probabilities, contracting_path
 
-QUICK = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32}
+# without reference images, of which the scores take three times as long as all the rest
+QUICK = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32, "reference": 0.0}
 PARAMS = replace(RECIPES["finetune"], **QUICK)
+WITH_REFERENCES = QUICK | {"reference": RECIPES["finetune"].reference}
 GRID = [(y, x) for y in (16, 48, 80, 112) for x in (16, 48, 80, 112)]
 
 
@@ -41,7 +43,7 @@ def same_weights(first, second):
 def test_a_model_learns_what_it_did_not_know(tmp_path):
     """A network that has seen bright nuclei only learns dark ones, and forgets."""
     how = {
-        "epochs": 6, "steps": 25, "batch": 4, "patch": 64, "learning_rate": 0.01, "augment": 0.0,
+        "epochs": 4, "steps": 15, "batch": 4, "patch": 48, "learning_rate": 0.01, "augment": 0.0,
         "augment_end": 0.0, "reference": 0.0, "patience": 0,
     }  # fmt: skip
     small = {"width": 8, "depth": 2, "stem": 1, "detail": 0}
@@ -75,15 +77,16 @@ def test_labels_outside_of_what_is_finished_change_nothing(bright_file):
 
 
 def test_resumed_equals_uninterrupted_though_the_images_are_gone(bright_file, tmp_path):
-    whole = fine_tune([annotated_pair()], bright_file, **QUICK)
-    lesson = make_finetune_data([Pair.of(annotated_pair(), 1)], PARAMS)
+    params = replace(PARAMS, **WITH_REFERENCES)
+    whole = fine_tune([annotated_pair()], bright_file, **WITH_REFERENCES)
+    lesson = make_finetune_data([Pair.of(annotated_pair(), 1)], params)
     lesson.save(tmp_path / "lesson")
     out = tmp_path / "half.safetensors"
-    for step in fine_tune_steps(lesson, bright_file, PARAMS, out=out):
+    for step in fine_tune_steps(lesson, bright_file, params, out=out):
         if isinstance(step, Epoch) and step.history[-1]["epoch"] == 1:
             break  # as when the window is closed
     again = FineTuneData.load(tmp_path / "lesson")
-    resumed = run(fine_tune_steps(again, None, PARAMS, out=out, resume=True))
+    resumed = run(fine_tune_steps(again, None, params, out=out, resume=True))
     assert same_weights(whole.network, resumed.network)
     assert resumed.before == whole.before
     assert resumed.after == whole.after
@@ -98,7 +101,8 @@ def test_training_does_not_load_the_compiler(bright_file):
         "import sys, numpy as np; from napari_nuclei_unet import fine_tune\n"
         "labels = np.kron(np.arange(1, 17).reshape(4, 4), np.ones((16, 16), int))\n"
         "labels[::16] = 0; labels[:, ::16] = 0\n"
-        f"fine_tune([(labels > 0, labels)], {str(bright_file)!r}, epochs=1, steps=1, patch=32)\n"
+        f"fine_tune([(labels > 0, labels)], {str(bright_file)!r}, epochs=1, steps=1, patch=32, "
+        "reference=0)\n"
         "print('torch' in sys.modules, "
         "'_dynamo' in {name.partition('.')[2] for name in sys.modules})"
     )
@@ -140,7 +144,7 @@ def test_training_ends_when_validation_improves_no_more(bright_file):
 
 
 def test_the_card_says_where_it_comes_from(bright_file, tmp_path):
-    tuned = fine_tune([annotated_pair()], bright_file, **QUICK)
+    tuned = fine_tune([annotated_pair()], bright_file, **WITH_REFERENCES)
     path = tmp_path / "mine.safetensors"
     tuned.save(path)
     card, parent = load_model(path).card, load_model(bright_file).card

@@ -2,10 +2,8 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
-import textwrap
 from importlib.metadata import version
 from xml.etree import ElementTree as ET
 
@@ -15,6 +13,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 import tifffile
+from processes import run_limited
 from skimage.measure import regionprops
 
 from napari_nuclei_unet.cli import main
@@ -222,22 +221,9 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, bright_file):
     """Files may not grow past 2 kB: the labels of noise do not fit."""
     noise = np.random.default_rng(0).integers(0, 255, (200, 200), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "noise.tif", noise)
-    program = """
-        import resource, signal, sys
-        from napari_nuclei_unet.cli import main
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-        sys.exit(main(sys.argv[1:]))
-    """
     out = tmp_path / "out"
     args = ["segment", tmp_path / "noise.tif", "--out", out, "--model", bright_file]
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), *map(str, args), "--minimum-area", "1"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+    done = run_limited(2000, *args, "--minimum-area", "1")
     assert done.returncode == 2, done.stderr
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr

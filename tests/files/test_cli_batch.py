@@ -6,10 +6,9 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import textwrap
 
+import dask
 import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ import pytest
 import tifffile
 import zarr
 from conftest import discs
+from processes import process, run_limited, run_process, use_fork_server
 
 from napari_nuclei_unet import SegmentParams, UserError, run, segment, segment_stack
 from napari_nuclei_unet.batch.inputs import find_inputs
@@ -346,26 +346,21 @@ def test_a_single_image_may_be_written_under_any_name(tmp_path, segment, capsys)
 @pytest.mark.parametrize("kind", ["tiff", "zarr"])
 def test_a_file_that_changes_while_it_is_read_fails(tmp_path, bright_file, kind):
     """It is touched as soon as the first plane is at work."""
-    path = write_tiff(tmp_path / "a.tif", np.tile(moving(), (40, 4, 4)), "TYX")
-    args = ["segment", path, "--out", tmp_path / "out", "--model", bright_file, "--format", kind]
-    command = [sys.executable, "-m", "napari_nuclei_unet.cli", *map(str, args)]
-    with on_a_terminal(command) as (run, lines):
+    path = write_tiff(tmp_path / "a.tif", np.tile(moving(), (20, 4, 4)), "TYX")
+    args = [path, "--out", tmp_path / "out", "--model", bright_file, "--format", kind]
+    with on_a_terminal(args) as (other, lines):
         assert any("plane 1 of " in line for line in lines)
         os.utime(path)
         error = "".join(lines)
-    assert run.returncode == 2, error
+    assert other.exitcode == 2, error
     assert "changed while it was read" in error
     assert not (tmp_path / "out" / "a_labels.ome.tif").exists()
     assert summary(tmp_path / "out")["a.tif"]["status"] == "failed"
 
 
-def one_thread():
-    return os.environ | {"OMP_NUM_THREADS": "1"}
-
-
 @contextlib.contextmanager
-def on_a_terminal(command, size=(24, 200)):
-    """A process, and the lines that it shows on a terminal of so many rows and columns.
+def on_a_terminal(args, size=(24, 200), limits=DEFAULT_LIMITS):
+    """``segment`` in a process, and the lines it shows on a terminal of so many rows and columns.
 
     A line is there as soon as the next one begins, so that waiting for one is waiting for what it
     tells. 0: the terminal does not say how large it is.
@@ -377,12 +372,12 @@ def on_a_terminal(command, size=(24, 200)):
 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+    command = ["segment", *map(str, args)]
     with (
         open(ours, encoding="utf-8", errors="replace") as terminal,
-        subprocess.Popen(command, env=one_thread(), stdout=theirs, stderr=theirs) as run,
+        process(main, command, limits, out=theirs, err=theirs) as other,
     ):
-        os.close(theirs)
-        yield run, lines_of(terminal)
+        yield other, lines_of(terminal)
 
 
 def lines_of(terminal):
@@ -696,14 +691,14 @@ def test_one_program_at_a_time_writes_into_a_folder(tmp_path, bright_file, segme
     path = write_tiff(tmp_path / "a.tif", moving(100), "TYX")
     out = tmp_path / "out"
     args = [path, "--model", bright_file, "--diameter", 12, "--format", "zarr", "--out", out]
-    with on_a_terminal(command_of(*args)) as (other, lines):
+    with on_a_terminal(args) as (other, lines):
         assert any("plane 2 of 100" in line for line in lines)
         assert segment(path, "--format", "zarr") == 2
         told(capsys, "nuclei_summary.csv is being written by another program: wait")
         with pytest.raises(UserError, match=r"a_labels\.ome\.zarr is being written"):
             run(segment_job_steps(job_of(path, out, bright_file)))
-        other.send_signal(signal.SIGKILL)
-    assert other.returncode == -signal.SIGKILL
+        other.kill()
+    assert other.exitcode == -signal.SIGKILL
     assert segment(path, "--format", "zarr") == 0
     assert set(os.listdir(out)) == {"a_labels.ome.zarr", "a_nuclei.csv", "nuclei_summary.csv"}
 
@@ -806,10 +801,6 @@ def test_levels_and_regions_of_stacks(tmp_path, segment):
 # broken off, and on other machines
 
 
-def command_of(*args):
-    return [sys.executable, "-m", "napari_nuclei_unet.cli", "segment", *map(str, args)]
-
-
 @POSIX
 @pytest.mark.parametrize("flags", [(), ("--join", "t")], ids=["plain", "joined"])
 def test_killed_and_run_again_equals_uninterrupted(tmp_path, bright_file, flags):
@@ -818,10 +809,10 @@ def test_killed_and_run_again_equals_uninterrupted(tmp_path, bright_file, flags)
     assert main(["segment", *map(str, args), "--out", str(tmp_path / "whole")]) == 0
     out = tmp_path / "parts"
     for words in ("plane 3 of 40", "part/s" if flags else "plane 21 of 40"):
-        with on_a_terminal(command_of(*args, "--out", out)) as (run, lines):
+        with on_a_terminal([*args, "--out", out]) as (other, lines):
             assert any(words in line for line in lines)
-            run.send_signal(signal.SIGKILL)
-        assert run.returncode == -signal.SIGKILL
+            other.kill()
+        assert other.exitcode == -signal.SIGKILL
     assert not LabelsStore.open_existing(out / "a_labels.ome.zarr").finished
     assert main(["segment", *map(str, args), "--out", str(out)]) == 0
     stores = [
@@ -843,12 +834,11 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, bright_file):
     write_tiff(tmp_path / "b.tif", moving(1000), "TYX")
     args = [tmp_path / "*.tif", "--model", bright_file, "--format", "zarr"]
     out = tmp_path / "out"
-    command = command_of(*args, "--out", out)
-    with on_a_terminal(command) as (run, lines):
+    with on_a_terminal([*args, "--out", out]) as (other, lines):
         assert any("b.tif, plane 3 of 1000" in line for line in lines)
-        run.send_signal(signal.SIGINT)
+        os.kill(other.pid, signal.SIGINT)
         error = "".join(lines)
-    assert run.returncode == 130
+    assert other.exitcode == 130
     assert error.splitlines()[-1].startswith("nuclei-unet: stopped")
     assert "Traceback" not in error
     assert "the same command goes on from there" in error
@@ -870,18 +860,8 @@ def test_a_full_disk_is_told_and_leaves_nothing_that_passes_for_finished(
     """Files may not grow past 2 kB: the labels of noise do not fit."""
     noise = np.random.default_rng(0).integers(0, 255, (2, 200, 200), dtype=np.uint8)
     path = write_tiff(tmp_path / "noise.tif", noise, "TYX")
-    program = """
-        import resource, signal, sys
-        from napari_nuclei_unet.cli import main
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-        sys.exit(main(sys.argv[1:]))
-    """
     args = ["segment", path, "--out", tmp_path / "out", "--model", bright_file, "--format", kind]
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), *map(str, args), "--minimum-area", "1"],
-        capture_output=True, text=True, env=one_thread(), check=False,
-    )  # fmt: skip
+    done = run_limited(2000, *args, "--minimum-area", "1")
     assert done.returncode == 2, done.stderr
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
@@ -894,11 +874,14 @@ def test_a_full_disk_is_told_and_leaves_nothing_that_passes_for_finished(
 
 def test_a_cluster_gives_what_this_computer_gives(tmp_path, segment, capsys):
     pytest.importorskip("distributed")
+    use_fork_server()
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
     imageio.imwrite(tmp_path / "b.png", moving()[0])
     assert segment(path, "--format", "zarr", out=tmp_path / "here") == 0
     capsys.readouterr()
-    assert segment(path, tmp_path / "b.png", "--scheduler", "local:2", out=tmp_path / "there") == 2
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        there = tmp_path / "there"
+        assert segment(path, tmp_path / "b.png", "--scheduler", "local:2", out=there) == 2
     assert "b.png can only be read whole" in capsys.readouterr().err
     here, there = (
         LabelsStore.open_existing(tmp_path / where / "a_labels.ome.zarr").labels[:]
@@ -1091,8 +1074,8 @@ def test_an_out_that_can_be_no_folder_is_refused(
 
 def test_a_damaged_tiff_is_told_once_and_plainly(tmp_path, bright_file):
     (tmp_path / "bad.tif").write_bytes(b"II*\x00\xff\x08\x00\x00\xff\xff")
-    command = command_of(tmp_path / "bad.tif", "--model", bright_file, "--out", tmp_path / "out")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    args = ["segment", tmp_path / "bad.tif", "--model", bright_file, "--out", tmp_path / "out"]
+    done = run_process(main, list(map(str, args)))
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.endswith("is damaged or no TIFF.")
@@ -1103,17 +1086,11 @@ def test_a_damaged_tiff_is_told_once_and_plainly(tmp_path, bright_file):
 def test_the_bar_of_a_large_plane_moves_within_its_blocks(tmp_path, bright_file, size):
     at = range(20, 690, 40)
     path = write_tiff(tmp_path / "a.tif", discs((700, 700), [(y, x) for y in at for x in at]), "YX")
-    program = """
-        import sys
-        from napari_nuclei_unet.cli import main
-        from napari_nuclei_unet.limits import Limits
-        sys.exit(main(sys.argv[1:], Limits(block_size=512)))
-    """
-    args = ["segment", path, "--out", tmp_path / "out", "--model", bright_file, "--tile", 256]
-    command = [sys.executable, "-c", textwrap.dedent(program), *map(str, args), "--format", "zarr"]
-    with on_a_terminal(command, size) as (run, shown):
+    args = [path, "--out", tmp_path / "out", "--model", bright_file, "--tile", 256]
+    limits = Limits(block_size=512)
+    with on_a_terminal([*args, "--format", "zarr"], size, limits) as (other, shown):
         lines = [line for line in shown if line.strip()]
-    assert run.returncode == 0
+    assert other.exitcode == 0
     assert lines[0].startswith("a.tif, looking at the image")
     first = {line for line in lines if "block 1 of " in line}
     assert len({line.partition("%")[0] for line in first}) > 2, lines

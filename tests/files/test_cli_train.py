@@ -2,15 +2,14 @@
 
 import csv
 import os
-import resource
 import signal
-import subprocess
 import sys
 
 import numpy as np
 import PIL.Image
 import pytest
 import tifffile
+from processes import process, run_limited
 from skimage.measure import label
 
 from napari_nuclei_unet.cli import main
@@ -314,13 +313,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(data, tmp_path):
     before = {path: path.read_bytes() for path in out.parent.glob("m.*")}
     limit = len(before[out.with_suffix(".checkpoint")]) // 2
 
-    def full():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    command = [sys.executable, "-m", "napari_nuclei_unet.cli", "train", *map(str, data)]
-    run = subprocess.run([*command, "--out", str(out), *SMALL, "--overwrite"], preexec_fn=full,
-                         capture_output=True, text=True)  # fmt: skip
+    run = run_limited(limit, "train", *data, "--out", out, *SMALL, "--overwrite")
     assert run.returncode == 2, run.stderr
     assert "cannot be written" in run.stderr
     assert "Traceback" not in run.stderr
@@ -332,15 +325,19 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(data, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits and signals")
 def test_ctrl_c_keeps_the_best_model_and_says_where(data, tmp_path):
     out = tmp_path / "m.safetensors"
-    command = [sys.executable, "-u", "-m", "napari_nuclei_unet.cli", "train", *map(str, data)]
-    flags = [*SMALL, "--epochs=10000"]
-    with subprocess.Popen([*command, "--out", str(out), *flags], text=True, env=os.environ,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:  # fmt: skip
-        assert "epoch 1/10000" in run.stdout.readline()
-        run.stdout.readline()
-        run.send_signal(signal.SIGINT)
-        _, error = run.communicate(timeout=60)
-    assert run.returncode == 2
+    command = ["train", *map(str, data), "--out", str(out), *SMALL, "--epochs=10000"]
+    (lines, end), (errors, errors_end) = os.pipe(), os.pipe()
+    with (
+        process(main, command, out=end, err=errors_end) as other,
+        open(lines) as printed,
+        open(errors) as said,
+    ):
+        assert "epoch 1/10000" in printed.readline()
+        printed.readline()
+        os.kill(other.pid, signal.SIGINT)
+        printed.read()
+        error = said.read()
+    assert other.exitcode == 2
     assert f"the best model so far is {out}" in error
     assert "Traceback" not in error
     assert read_card(out).training["epochs"] == 10_000

@@ -61,11 +61,14 @@ def home(tmp_path, monkeypatch, preferences):
 
 @pytest.fixture
 def trainer(qtbot, viewer, bright_file, home):
-    """The widget "Train nuclei model", to begin with the brightness network, and quick."""
+    """The widget "Train nuclei model", to begin with the brightness network, and quick.
+
+    It has no reference images, of which the scores take three times as long as all the rest.
+    """
     made = TrainWidget(viewer)
     qtbot.addWidget(made)
     made.model_form.use_file(bright_file)
-    quick = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32}
+    quick = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32, "reference": 0.0}
     made.params_form.set_value(replace(made.params_form.value(), **quick))
     return made
 

@@ -37,7 +37,7 @@ def show_labels(viewer, image, index, labels, record):
     shear=st.floats(-1, 1),
     rgb=st.booleans(),
 )
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_a_pixel_has_one_place_in_the_world(ndim, scale, translate, angle, shear, rgb):
     shape = (3, 4, 20, 30)[-ndim:]
     affine = np.eye(ndim + 1)

@@ -40,8 +40,8 @@ def many_tiles(widget):
 @pytest.fixture
 def big(viewer):
     """An image of many tiles."""
-    centres = np.random.default_rng(0).integers(10, 500, (40, 2)).tolist()
-    return viewer.add_image(discs((512, 512), centres), name="big")
+    centres = np.random.default_rng(0).integers(10, 240, (12, 2)).tolist()
+    return viewer.add_image(discs((256, 256), centres), name="big")
 
 
 def test_a_click_makes_a_labels_layer(qtbot, viewer, widget, three_discs, bright):

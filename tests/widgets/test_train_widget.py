@@ -332,9 +332,8 @@ def test_the_widget_gives_the_weights_that_python_gives(qtbot, viewer, trainer, 
     looked(qtbot, trainer)
     trained(qtbot, trainer)
     _, network = read_model(home / "models" / "my nuclei.safetensors")
-    tuned = fine_tune(
-        [(image.data, labels.data)], bright_file, epochs=2, steps=3, batch=2, patch=32
-    )
+    quick = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32, "reference": 0}
+    tuned = fine_tune([(image.data, labels.data)], bright_file, **quick)
     made = network.state_dict()
     for name, value in tuned.network.state_dict().items():
         # to the last bits only nearly: once, beside other busy programs, they differed

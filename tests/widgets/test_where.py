@@ -198,7 +198,7 @@ def geometries():
 
 
 @given(geometries())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_centroid_has_one_place_in_the_world(geometry):
     """From labels to the world and back through the image: the same pixel, for every channel."""
     axis = geometry["channel_axis"]
