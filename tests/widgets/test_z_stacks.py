@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 from napari.layers import Labels
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QPushButton
 from scipy import ndimage
@@ -273,6 +274,37 @@ def test_names_and_step_of_a_file_are_used(qtbot, widget, viewer, tmp_path):
     click_and_wait(qtbot, widget)
     assert list(image.scale) == list(labels_in(viewer)[0].scale) == [1, 2, 1, 1]
     assert viewer.dims.current_step[1] == 9
+
+
+@pytest.fixture
+def stack_file(tmp_path):
+    about = {"axes": "ZYX", "spacing": 0.5, "unit": "um"}
+    pixels = (ball_stack() * 1000).clip(0).astype(np.uint16)
+    path, resolution = tmp_path / "stack.tif", (4, 4)
+    tifffile.imwrite(path, pixels, imagej=True, resolution=resolution, metadata=about)
+    return path
+
+
+def open_stack(qtbot, widget, viewer, path):
+    (image,) = viewer.open(path, plugin="napari")
+    qtbot.waitUntil(lambda: z_step(widget).text() == "z step 0.5 µm")
+    return image
+
+
+def test_a_step_typed_instead_of_that_of_the_file_is_in_its_unit(qtbot, widget, viewer, stack_file):
+    image = open_stack(qtbot, widget, viewer, stack_file)
+    shapes = viewer.add_shapes(np.zeros((4, 3)))
+    widget.source_form.image.value = image
+    field = z_step(widget)
+    QTest.mouseDClick(field.lineEdit(), Qt.MouseButton.LeftButton, pos=QPoint(70, 8))
+    assert field.lineEdit().selectedText() == "0.5"
+    QTest.keyClicks(field, "0.8")
+    widget.source_form.use_file_size()  # as Segment does, while it is not entered
+    assert field.text() == "z step 0.8 µm"
+    assert widget.source_form.planes.slices().step == pytest.approx(3.2)
+    for layer in (image, shapes):
+        assert list(layer.scale) == [0.8, 0.25, 0.25]
+        assert {str(unit) for unit in layer.units} == {"micrometer"}
 
 
 def test_a_film_without_names_has_its_axis_of_slices_in_the_form(qtbot, widget, viewer):
