@@ -275,6 +275,16 @@ class FeaturesTable:
 
     def _on_moved(self, _: Any) -> None:
         self._published = None  # its centroids are where the layer was
+        edges = np.linalg.norm(pixel_to_world(self.layer)[1], axis=0)
+        # what waits comes last: it is newer than what is known of the same plane
+        for plane in (*self.planes.values(), *self.queue.waiting.values()):
+            source = plane.measurement_source
+            spacing = tuple(edges[list(index_axes(plane.index))].tolist())
+            if not np.allclose(spacing, source.spacing, rtol=1e-6, atol=0):
+                self._measure_at(plane, spacing)
+
+    def _measure_at(self, plane: PlaneFeatures | UnmeasuredPlane, spacing: Spacing) -> None:
+        """Measure a plane soon, whose pixels have another size now."""
 
     def _on_data(self, _: Any) -> None:
         """Drop the features of labels that were replaced."""
