@@ -1,6 +1,7 @@
 """Planes as a z-stack: nuclei that are objects in 3-D, which follow the sliders."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from napari.layers import Labels
@@ -287,6 +288,7 @@ def stack_file(tmp_path):
 
 def open_stack(qtbot, widget, viewer, path):
     (image,) = viewer.open(path, plugin="napari")
+    qtbot.waitUntil(lambda: image.axis_labels == ("z", "y", "x"))
     qtbot.waitUntil(lambda: z_step(widget).text() == "z step 0.5 µm")
     return image
 
@@ -305,6 +307,33 @@ def test_a_step_typed_instead_of_that_of_the_file_is_in_its_unit(qtbot, widget, 
     for layer in (image, shapes):
         assert list(layer.scale) == [0.8, 0.25, 0.25]
         assert {str(unit) for unit in layer.units} == {"micrometer"}
+
+
+def test_a_file_that_is_opened_again_has_its_names_and_step(qtbot, widget, viewer, stack_file):
+    for _ in range(2):
+        image = open_stack(qtbot, widget, viewer, stack_file)
+        assert widget.source_form.value().planes == VOLUME_PLANES
+        viewer.layers.remove(image)
+
+
+def test_volumes_follow_a_step_that_is_typed_later(qtbot, widget, viewer):
+    add_stack(viewer, scale=(2, 1, 1))
+    click_and_wait(qtbot, widget)
+    settle(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    before = labels.features
+    z_step(widget).setValue(4)
+    settle(qtbot, widget)
+    qtbot.waitUntil(lambda: labels.features["volume"][0] != before["volume"][0])
+    ratio = labels.features["volume"] / before["volume"]
+    assert ratio.to_numpy() == pytest.approx(2)
+    kept = ["index", "confidence", "mean_intensity"]
+    pd.testing.assert_frame_equal(labels.features[kept], before[kept])
+    move(widget, "threshold", 0.6)
+    settle(qtbot, widget)
+    assert labels.features["volume"].to_numpy() == pytest.approx(
+        np.bincount(labels.data.ravel())[1:] * 4
+    )
 
 
 def test_a_film_without_names_has_its_axis_of_slices_in_the_form(qtbot, widget, viewer):
