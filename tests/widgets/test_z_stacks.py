@@ -237,6 +237,20 @@ def test_a_step_may_be_typed_with_a_comma(qtbot, widget, viewer):
     assert image.scale[0] == 2.5
 
 
+@pytest.mark.parametrize(
+    ("unit", "typed", "step"),
+    [("um", "700 nm", 0.7), ("um", "0,8um", 0.8), ("um", "3 parsec", 2), ("pixel", "700 nm", 2)],
+)
+def test_letters_behind_a_step_are_its_unit_or_refused(widget, viewer, unit, typed, step):
+    image = add_stack(viewer, scale=(2, 1, 1), units=(unit,) * 3)
+    field = z_step(widget)
+    field.lineEdit().selectAll()
+    QTest.keyClicks(field, typed)
+    field.interpretText()
+    assert image.scale[0] == pytest.approx(step)
+    assert field.text() == f"z step {step} {'px' if unit == 'pixel' else 'µm'}"
+
+
 def segment_text(widget):
     return widget.findChild(QPushButton, "segment").text()
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
-from qtpy.QtGui import QFocusEvent, QMouseEvent
+from qtpy.QtGui import QFocusEvent, QMouseEvent, QValidator
 from qtpy.QtWidgets import QDoubleSpinBox, QLineEdit
 
+from ...io.units import parse_unit, to_micrometers
 from ..common.controls import with_properties
 from ..layers.file_scale import set_pixel_size, set_slice_step
 from ..layers.labels_record import get_record_entries
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from ...io.file_pixel_size import PixelSize
 
 MAX_STEP = 1e6
+# A number, and the letters of a unit.
+LENGTH = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*([^\W\d_]+)\s*")
 # In pixels of the screen: the names of what planes are need the rest of the row.
 MAX_WIDTH = 145
 UNKNOWN_STEP = "z step: estimate"
@@ -126,12 +130,33 @@ class ZStepField(QDoubleSpinBox):
         return f"{value:.{self.decimals()}f}".rstrip("0").rstrip(".")
 
     def validate(self, text: str | None, position: int) -> Any:
-        """Take a comma for a point."""
-        return super().validate((text or "").replace(",", "."), position)
+        """Take a comma for a point, and a length in another unit."""
+        plain = (text or "").replace(",", ".")
+        if (typed := self._match_length(plain)) is None:
+            return super().validate(plain, position)
+        is_whole = self._convert(typed) is not None
+        states = QValidator.State
+        return (states.Acceptable if is_whole else states.Intermediate), plain, position
 
     def valueFromText(self, text: str | None) -> float:  # noqa: N802 Qt's name
-        """Return the value of a text, with a point or a comma."""
-        return super().valueFromText((text or "").replace(",", "."))
+        """Return the value of a text, with a point or a comma, in the unit of the field."""
+        plain = (text or "").replace(",", ".")
+        typed = self._match_length(plain)
+        value = None if typed is None else self._convert(typed)
+        return super().valueFromText(plain) if value is None else value
+
+    def _match_length(self, text: str) -> re.Match[str] | None:
+        """Return number and letters of a text whose letters are not the unit that is shown."""
+        return LENGTH.fullmatch(text.removeprefix(self.prefix()).removesuffix(self.suffix()))
+
+    def _convert(self, typed: re.Match[str]) -> float | None:
+        """Return a length in the unit that is shown; None where either unit is unknown."""
+        number, unit, own = float(typed[1]), typed[2], self.suffix().strip()
+        if unit == own:
+            return number
+        length = to_micrometers(number, parse_unit(unit))
+        shown = to_micrometers(1.0, parse_unit(own))
+        return None if length is None or shown is None else length / shown
 
     def set_pixels(self, step: float) -> None:
         """Set the distance in pixels, if none is known."""
