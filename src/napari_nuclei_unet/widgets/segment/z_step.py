@@ -25,7 +25,7 @@ MAX_STEP = 1e6
 LENGTH = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*([^\W\d_]+)\s*")
 # In pixels of the screen: the names of what planes are need the rest of the row.
 MAX_WIDTH = 145
-UNKNOWN_STEP = "z step: estimate"
+STEP_TO_ESTIMATE = "z step: estimate"
 Z_STEP_HINT = (
     "Distance between slices, in the unit of the image's pixels. It becomes the scale of the "
     "image along z, and of what lies on it. Where it is not known, it is estimated from the shape "
@@ -49,7 +49,7 @@ class ZStepField(QDoubleSpinBox):
         self._viewer = viewer
         self.setLineEdit(_NumberEdit(self))
         with_properties(
-            self, objectName="z_step", toolTip=Z_STEP_HINT, specialValueText=UNKNOWN_STEP,
+            self, objectName="z_step", toolTip=Z_STEP_HINT, specialValueText=STEP_TO_ESTIMATE,
             decimals=3, minimum=0.0, maximum=MAX_STEP, keyboardTracking=False,
         )  # fmt: skip
         self.setPrefix("z step ")
@@ -117,7 +117,7 @@ class ZStepField(QDoubleSpinBox):
         records = [get_record_entries(layer) for layer in self._viewer.layers]
         own = [record for record in records if record.get("image") == str(image.unique_id)]
         steps = [record["z_step"] for record in own if record.get("z_step")]
-        return f"z estimated: {steps[-1]:.1f} px" if steps else UNKNOWN_STEP
+        return f"z estimated: {steps[-1]:.1f} px" if steps else STEP_TO_ESTIMATE
 
     def focusInEvent(self, event: QFocusEvent | None) -> None:  # noqa: N802 Qt's name
         """Select the number, so that typing replaces it, also where a text is shown instead."""
