@@ -1,9 +1,11 @@
 """Planes as a z-stack: nuclei that are objects in 3-D, which follow the sliders."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from napari.layers import Labels
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QPushButton
 from scipy import ndimage
@@ -235,6 +237,20 @@ def test_a_step_may_be_typed_with_a_comma(qtbot, widget, viewer):
     assert image.scale[0] == 2.5
 
 
+@pytest.mark.parametrize(
+    ("unit", "typed", "step"),
+    [("um", "700 nm", 0.7), ("um", "0,8um", 0.8), ("um", "3 parsec", 2), ("pixel", "700 nm", 2)],
+)
+def test_letters_behind_a_step_are_its_unit_or_refused(widget, viewer, unit, typed, step):
+    image = add_stack(viewer, scale=(2, 1, 1), units=(unit,) * 3)
+    field = z_step(widget)
+    field.lineEdit().selectAll()
+    QTest.keyClicks(field, typed)
+    field.interpretText()
+    assert image.scale[0] == pytest.approx(step)
+    assert field.text() == f"z step {step} {'px' if unit == 'pixel' else 'µm'}"
+
+
 def segment_text(widget):
     return widget.findChild(QPushButton, "segment").text()
 
@@ -273,6 +289,65 @@ def test_names_and_step_of_a_file_are_used(qtbot, widget, viewer, tmp_path):
     click_and_wait(qtbot, widget)
     assert list(image.scale) == list(labels_in(viewer)[0].scale) == [1, 2, 1, 1]
     assert viewer.dims.current_step[1] == 9
+
+
+@pytest.fixture
+def stack_file(tmp_path):
+    about = {"axes": "ZYX", "spacing": 0.5, "unit": "um"}
+    pixels = (ball_stack() * 1000).clip(0).astype(np.uint16)
+    path, resolution = tmp_path / "stack.tif", (4, 4)
+    tifffile.imwrite(path, pixels, imagej=True, resolution=resolution, metadata=about)
+    return path
+
+
+def open_stack(qtbot, widget, viewer, path):
+    (image,) = viewer.open(path, plugin="napari")
+    qtbot.waitUntil(lambda: image.axis_labels == ("z", "y", "x"))
+    qtbot.waitUntil(lambda: z_step(widget).text() == "z step 0.5 µm")
+    return image
+
+
+def test_a_step_typed_instead_of_that_of_the_file_is_in_its_unit(qtbot, widget, viewer, stack_file):
+    image = open_stack(qtbot, widget, viewer, stack_file)
+    shapes = viewer.add_shapes(np.zeros((4, 3)))
+    widget.source_form.image.value = image
+    field = z_step(widget)
+    QTest.mouseDClick(field.lineEdit(), Qt.MouseButton.LeftButton, pos=QPoint(70, 8))
+    assert field.lineEdit().selectedText() == "0.5"
+    QTest.keyClicks(field, "0.8")
+    widget.source_form.use_file_size()  # as Segment does, while it is not entered
+    assert field.text() == "z step 0.8 µm"
+    assert widget.source_form.planes.slices().step == pytest.approx(3.2)
+    for layer in (image, shapes):
+        assert list(layer.scale) == [0.8, 0.25, 0.25]
+        assert {str(unit) for unit in layer.units} == {"micrometer"}
+
+
+def test_a_file_that_is_opened_again_has_its_names_and_step(qtbot, widget, viewer, stack_file):
+    for _ in range(2):
+        image = open_stack(qtbot, widget, viewer, stack_file)
+        assert widget.source_form.value().planes == VOLUME_PLANES
+        viewer.layers.remove(image)
+
+
+def test_volumes_follow_a_step_that_is_typed_later(qtbot, widget, viewer):
+    add_stack(viewer, scale=(2, 1, 1))
+    click_and_wait(qtbot, widget)
+    settle(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    before = labels.features
+    z_step(widget).setValue(4)
+    settle(qtbot, widget)
+    qtbot.waitUntil(lambda: labels.features["volume"][0] != before["volume"][0])
+    ratio = labels.features["volume"] / before["volume"]
+    assert ratio.to_numpy() == pytest.approx(2)
+    kept = ["index", "confidence", "mean_intensity"]
+    pd.testing.assert_frame_equal(labels.features[kept], before[kept])
+    move(widget, "threshold", 0.6)
+    settle(qtbot, widget)
+    assert labels.features["volume"].to_numpy() == pytest.approx(
+        np.bincount(labels.data.ravel())[1:] * 4
+    )
 
 
 def test_a_film_without_names_has_its_axis_of_slices_in_the_form(qtbot, widget, viewer):

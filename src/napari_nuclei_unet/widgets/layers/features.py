@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...arrays.boxes import enclose_boxes, stack_boxes
 from .edit_history import EditHistory, LayerEdit, box_intersects_plane
 from .foreign_columns import ForeignColumns
+from .geometry import pixel_to_world
 from .label_ids import LabelsIndex, crop_plane_index, index_axes, plane_key
 from .measure_queue import MeasureQueue, UnmeasuredPlane
 from .measurements import Measurable, box_columns, measure_box
@@ -157,8 +158,12 @@ class FeaturesTable:
     def measure_again(self, index: LabelsIndex) -> None:
         """Measure a plane again soon, which has new nuclei beside its own."""
         if (plane := self.planes.get(plane_key(index))) is not None:
-            source = plane.measurement_source
-            self.queue.put(UnmeasuredPlane(plane.index, source, source, False), delay=0)
+            self.queue.put(self._again(plane), delay=0)
+
+    @staticmethod
+    def _again(plane: PlaneFeatures) -> UnmeasuredPlane:
+        source = plane.measurement_source
+        return UnmeasuredPlane(plane.index, source, source, labels_are_new=False)
 
     def _remeasure(
         self, plane: PlaneFeatures, box: tuple[slice, ...], ids: NDArray[np.integer]
@@ -275,6 +280,12 @@ class FeaturesTable:
 
     def _on_moved(self, _: Any) -> None:
         self._published = None  # its centroids are where the layer was
+        edges = np.linalg.norm(pixel_to_world(self.layer)[1], axis=0)
+        known = {key: self._again(plane) for key, plane in self.planes.items()}
+        for plane in (known | self.queue.waiting).values():
+            spacing = tuple(edges[list(index_axes(plane.index))].tolist())
+            if not np.allclose(spacing, plane.measurement_source.spacing, atol=0):
+                self.queue.put(plane.with_spacing(spacing))
 
     def _on_data(self, _: Any) -> None:
         """Drop the features of labels that were replaced."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +48,14 @@ class UnmeasuredPlane:
     def measure(self, labels: NDArray[Any]) -> pd.DataFrame:
         """Measure the labels of the plane."""
         return measure_box(self.read_source, labels, whole_box(self.read_source.shape))
+
+    def with_spacing(self, spacing: tuple[float, ...]) -> UnmeasuredPlane:
+        """Return the same with pixels of another size."""
+        return replace(
+            self,
+            measurement_source=self.measurement_source.with_spacing(spacing),
+            read_source=self.read_source.with_spacing(spacing),
+        )
 
 
 class MeasureQueue(QObject):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -118,6 +118,10 @@ class MeasurementSource:
     images: tuple[MeasuredImage, ...] = ()
     maps: MapsGetter | None = None
 
+    def with_spacing(self, spacing: tuple[float, ...]) -> MeasurementSource:
+        """Return the same with pixels of another size."""
+        return replace(self, spacing=(spacing[0], spacing[1]))
+
     def read(self, box: Box) -> ChannelPixels:
         """Read the channels that are measured, of the images that are still there."""
         planes: list[NDArray[Any]] = []
@@ -177,6 +181,9 @@ class Measurable(Protocol):
     @property
     def spacing(self) -> tuple[float, ...]:
         """Size of a pixel along its axes, in the units of the layer."""
+
+    def with_spacing(self, spacing: tuple[float, ...]) -> Measurable:
+        """Return the same with pixels of another size."""
 
     def measure(
         self, labels: NDArray[Any], box: Any, distances: Distances | None = None

@@ -48,6 +48,11 @@ class VolumeSource:
         """Size of a voxel along its axes, in the units of the layer."""
         return self.step, *self.slices[0].spacing
 
+    def with_spacing(self, spacing: tuple[float, ...]) -> VolumeSource:
+        """Return the same with voxels of another size."""
+        step, *edges = spacing
+        return VolumeSource(tuple(one.with_spacing(tuple(edges)) for one in self.slices), step)
+
     def measure(
         self, labels: NDArray[Any], box: VolumeBox, distances: Distances | None = None
     ) -> pd.DataFrame:

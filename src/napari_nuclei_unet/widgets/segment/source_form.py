@@ -172,10 +172,10 @@ class SourceForm(QObject):
     def use_file_size(self) -> None:
         """Set the size of pixels that is in its file on the image, before it is a volume.
 
-        How far apart slices are decides what is a nucleus.
+        How far apart slices are decides what is a nucleus. A step that was typed stays.
         """
-        size = self.pixel_size.offered_size
-        if self.planes.depth_axis is not None and size is not None and size.z is not None:
+        self.planes.z_step.interpretText()  # what is typed, and not entered yet
+        if self.planes.depth_axis is not None and self.planes.z_step.file_step is not None:
             self.pixel_size.use()
 
     def find_result(self) -> Labels | None:
@@ -274,9 +274,8 @@ class SourceForm(QObject):
     def _offer_planes(self, _: Any = None) -> None:
         image, channel_axis = self.image.value, self._channels.axis
         self.planes.offer(image, stack_axes(self._viewer, image, channel_axis))
-        size = self.pixel_size.offered_size
-        file_step = None if size is None else size.z
-        self.planes.z_step.set_image(image, self.planes.find_depth(), channel_axis, file_step)
+        size, depth = self.pixel_size.offered_size, self.planes.find_depth()
+        self.planes.z_step.set_image(image, depth, channel_axis, size)
         self._show_rows()
 
     def _show_rows(self) -> None:

@@ -53,6 +53,8 @@ class PixelSizeOffer(QWidget):
         self._viewer = viewer
         self._image_ref: weakref.ref[Image] | None = None
         self._facts: FileFacts | None = None  # of the file that was read last
+        # images whose file was read: one that is opened again has no names, and may be another
+        self._read: weakref.WeakSet[Image] = weakref.WeakSet()
         self._text = create_label("pixel_size")
         self._use = create_button("use_pixel_size", "Use", TOOLTIP, self.use)
         fill_layout(layout := QHBoxLayout(self), self._text, self._use)
@@ -96,8 +98,9 @@ class PixelSizeOffer(QWidget):
         """Show what is known of the file, or read it."""
         image, facts = self._image, self._facts
         file = find_local_file(image)
-        is_known = facts is not None and file == facts.path
-        if file is not None and not is_known and not self._job.is_running:
+        is_known = facts is not None and file == facts.path and image in self._read
+        if image is not None and file is not None and not is_known and not self._job.is_running:
+            self._read.add(image)
             self._job.start("", read_facts_steps, file)
         if (size := self.offered_size) is not None:
             self._text.setText(f"{describe_size(size)} in the file")

@@ -14,10 +14,15 @@ from numpy.typing import NDArray
 from ...arrays.axes import group_slices
 from ...arrays.boxes import Box, enlarged
 from ..layers.image_source import ImageSource
-from ..layers.label_ids import LabelsIndex
+from ..layers.label_ids import LabelsIndex, index_axes
 from ..layers.labels_state import LabelsState, WrittenPart
 from ..layers.measure_queue import UnmeasuredPlane
-from ..layers.measurements import MapsGetter, MeasurementSource, create_measurement_source
+from ..layers.measurements import (
+    MapsGetter,
+    MeasurementSource,
+    axis_step,
+    create_measurement_source,
+)
 from ..layers.volume_measurements import VolumeSource
 from .model_registry import ModelStamp
 
@@ -60,7 +65,7 @@ class VolumeResult:
     part : WrittenPart
         What was written: its index has three slices.
     step : float
-        From slice to slice, in units of the layer.
+        From slice to slice, in units of the layer, when it was written.
     """
 
     sources: tuple[ImageSource, ...]
@@ -95,6 +100,7 @@ class VolumeResult:
         state.mark_written(self.part)
         state.forget_edits(index)
         slices = tuple(self._slice_source(z) for z in range(len(self.sources)))
+        self.step = axis_step(self.layer, index_axes(index)[0])  # it may have been typed since
         source = VolumeSource(slices, self.step)
         state.features.queue.put(UnmeasuredPlane(index, source, source))
 
