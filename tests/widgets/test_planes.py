@@ -19,11 +19,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets import SegmentWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from napari_nuclei_unet.widgets.segment.plane_form import (
-    TIME_PLANES,
-    StackAxis,
-    parse_plane_ranges,
-)
+from napari_nuclei_unet.widgets.segment.plane_form import TIME_PLANES, StackAxis, parse_plane_ranges
 from napari_nuclei_unet.widgets.segment.reproduce import ReproducePanel
 from napari_nuclei_unet.widgets.segment.stack_steps import StackPlaneStep
 from napari_nuclei_unet.widgets.session.session import Session
