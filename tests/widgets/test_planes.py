@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from conftest import discs
-from napari.layers import Labels
+from napari.layers import Labels, Tracks
 from qtpy.QtWidgets import QComboBox, QLabel, QLineEdit, QPushButton
 from scipy import ndimage
 
@@ -19,7 +19,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.widgets import SegmentWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY
-from napari_nuclei_unet.widgets.segment.plane_form import StackAxis, parse_plane_ranges
+from napari_nuclei_unet.widgets.segment.plane_form import TIME_PLANES, StackAxis, parse_plane_ranges
 from napari_nuclei_unet.widgets.segment.reproduce import ReproducePanel
 from napari_nuclei_unet.widgets.segment.stack_steps import StackPlaneStep
 from napari_nuclei_unet.widgets.session.session import Session
@@ -239,6 +239,19 @@ def test_cancel_keeps_planes_and_continue_does_the_rest(qtbot, viewer, widget, b
     np.testing.assert_array_equal(labels.data[1:done], before[1:])
     assert "in 60 planes" in status(widget)
     assert button(widget, "continue_planes").isHidden()
+
+
+def test_a_time_series_that_goes_on_is_linked_when_it_is_done(qtbot, viewer, widget):
+    viewer.add_image(np.stack([plane(2)] * 30), name="film", axis_labels=tuple("tyx"))
+    choose(widget, planes=TIME_PLANES)
+    cancel_after(qtbot, widget, 2)
+    assert not any(isinstance(layer, Tracks) for layer in viewer.layers)
+    click_and_wait(qtbot, widget, "continue_planes")
+    settle(qtbot, widget)
+    qtbot.waitUntil(lambda: isinstance(viewer.layers[-1], Tracks), timeout=30_000)
+    settle(qtbot, widget)
+    (labels,) = labels_in(viewer)
+    assert len(np.unique(labels.data)) == 4
 
 
 def test_a_stack_that_fails_does_not_say_that_it_was_cancelled(

@@ -25,6 +25,7 @@ from napari_nuclei_unet.samples.planted_errors import plant_errors
 from napari_nuclei_unet.widgets import ReviewWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.layers.features import FeaturesTable
+from napari_nuclei_unet.widgets.review.compare_task import ComparedLayers
 from napari_nuclei_unet.widgets.review.exporter import add_suffix, suggest_file_name
 from napari_nuclei_unet.widgets.review.measure_form import MeasureChoice
 from napari_nuclei_unet.widgets.review.measure_task import (
@@ -596,13 +597,30 @@ def test_what_is_said_does_not_outlive_an_undo(labels, review):
 
 
 def test_comparing_judges_the_nuclei_that_are_reviewed(viewer, labels, review):
-    viewer.add_labels(labels.data.copy(), name="truth")
-    viewer.add_labels(labels.data.copy(), name="other")
+    truth = viewer.add_labels(labels.data.copy(), name="truth")
     panel, form = review.compare_panel, review.target_form
-    assert panel.value().result == viewer.layers["other"]
+    again = viewer.add_labels(labels.data.copy(), metadata=labels.metadata, name="again")
     form.set_value(replace(form.value(), labels=labels))
-    assert panel.value().result == labels
-    assert panel.value().annotation != labels
+    assert panel.value() == ComparedLayers(labels, truth)
+    form.set_value(replace(form.value(), labels=again))
+    assert panel.value() == ComparedLayers(again, truth)
+
+
+def test_an_annotation_that_is_selected_is_what_the_result_is_compared_with(viewer, labels, review):
+    form, panel = review.target_form, review.compare_panel
+    truth = viewer.add_labels(labels.data.copy(), name="truth")
+    form.set_value(replace(form.value(), labels=truth))
+    assert panel.value() == ComparedLayers(labels, truth)
+    panel.set_value(ComparedLayers(truth, labels))
+    form.set_value(replace(form.value(), labels=labels))
+    assert panel.value() == ComparedLayers(truth, labels)
+
+
+def test_labels_that_are_reviewed_are_the_result_where_none_were_segmented(viewer, review):
+    first, second = (viewer.add_labels(np.eye(9, dtype=int), name=name) for name in "ab")
+    form = review.target_form
+    form.set_value(replace(form.value(), labels=first))
+    assert review.compare_panel.value() == ComparedLayers(first, second)
 
 
 def test_a_nucleus_of_labels_that_are_no_more_is_not_touched(qtbot, widget, labels, review):

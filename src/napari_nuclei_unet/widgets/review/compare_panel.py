@@ -62,6 +62,7 @@ class ComparePanel(Panel):
         self._viewer = viewer
         self._scored_layers: tuple[Labels, ...] = ()  # whose scores are shown
         self._user_chosen: set[str] = set()  # lists in which the user has chosen
+        self._preferred: Labels | None = None  # as the result
         self.controller = Controller(self)
         self._build()
         self._value = self.value()
@@ -133,23 +134,20 @@ class ComparePanel(Panel):
         """Update the labels layers offered; guess again what was not chosen by hand."""
         if any(layer not in self._viewer.layers for layer in self._scored_layers):
             self._clear()
+        if self._preferred not in self._viewer.layers:
+            self._preferred = None
         result = self._refreshed_choice(self._result)
+        annotation = self._refreshed_choice(self._annotation)
         if result is None:
-            result = self._set(self._result, self._guess_result())
-        if self._refreshed_choice(self._annotation) is None:
+            result = self._set(self._result, self._guess_result(annotation))
+        if annotation is None:
             self._set(self._annotation, self._guess_annotation(result))
         self._check_changed()
 
-    def select_result(self, layer: Labels) -> None:
-        """Select a layer as the result, as if chosen by the user."""
+    def prefer_result(self, layer: Labels) -> None:
+        """Guess that a layer is the result, or the annotation if only others were segmented."""
+        self._preferred = layer
         self.refresh_choices()  # it may be new
-        if layer not in self._labels_layers(None) or layer == self._result.value:
-            return
-        self._set(self._result, layer)
-        self._user_chosen.add(self._result.name)
-        if self._annotation.value == layer or self._annotation.name not in self._user_chosen:
-            self._set(self._annotation, self._guess_annotation(layer))
-        self._check_changed()
 
     def _refreshed_choice(self, combo: ComboBox) -> Labels | None:
         """Reload the choices; return the one chosen by hand, if it is still there."""
@@ -166,18 +164,21 @@ class ComparePanel(Panel):
                 combo.value = layer
         return layer
 
-    def _guess_result(self) -> Labels | None:
-        """Return the latest that was segmented, or else the latest of all."""
-        offered = self._labels_layers(None)
+    def _guess_result(self, annotation: Labels | None) -> Labels | None:
+        """Return the preferred or latest that was segmented, or else of all, but the annotation."""
+        layers = self._labels_layers(None)
+        offered = [layer for layer in layers if layer != annotation] or layers
         segmented = [layer for layer in offered if METADATA_KEY in layer.metadata]
-        return (segmented or offered or [None])[-1]
+        guesses = segmented or offered
+        return self._preferred if self._preferred in guesses else (guesses or [None])[-1]
 
     def _guess_annotation(self, result: Labels | None) -> Labels | None:
-        """Return another of the same shape, preferably one that was not segmented."""
+        """Return another of the same shape, preferably not segmented, or preferred as a result."""
         others = [layer for layer in self._labels_layers(None) if layer != result]
 
-        def rank(layer: Labels) -> tuple[bool, bool]:
-            return layer_shape(layer) != layer_shape(result), METADATA_KEY in layer.metadata
+        def rank(layer: Labels) -> tuple[bool, bool, bool]:
+            other_shape = layer_shape(layer) != layer_shape(result)
+            return other_shape, METADATA_KEY in layer.metadata, layer != self._preferred
 
         return min(others, key=rank, default=result)
 

@@ -252,7 +252,7 @@ class ReviewWidget(ScrollableForm):
         self._watched_layer = None if layer is None else unwrap_proxy(layer)
         if layer is not None:
             layer.events.features.connect(self._on_features)
-            self.compare_panel.select_result(layer)
+            self.compare_panel.prefer_result(layer)
 
     def _on_features(self, _: Any) -> None:
         self._text.setText("")  # it is outdated, by an undo for instance

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from ...arrays.axes import PlaneIndex
-from ..common.controller import Controller
+from ..common.controller import Controller, Task
 from ..common.preferences import get_preference
 from ..layers.image_source import check_offline
 from ..layers.labels_layer import check_labels_memory
@@ -43,6 +43,8 @@ class SegmentController(Controller):
     def __init__(self, parent: QObject, writer: PlaneWriter, session: Session) -> None:
         super().__init__(parent)
         self._writer, self._session = writer, session
+        self._is_time_series = False  # the last run, whose rest Continue does
+        self._links_afterwards = False  # the task at work
 
     def segment(
         self,
@@ -50,6 +52,7 @@ class SegmentController(Controller):
         planes: list[PlaneIndex] | None,
         in_memory: bool = False,
         slices: SliceAxis | None = None,
+        is_time_series: bool = False,
     ) -> None:
         """Segment one plane, or planes of its stack.
 
@@ -62,32 +65,41 @@ class SegmentController(Controller):
             Whether a small part of a plane of any size is segmented.
         slices : SliceAxis, optional
             The planes are slices of volumes along this axis.
+        is_time_series : bool, optional
+            Whether what is segmented is linked afterwards, if it is more than one plane.
 
         Raises
         ------
         UserError
             If that is impossible.
         """
+        self.start(self._create_task(request, planes, in_memory, slices))
+        self._links_afterwards = self._is_time_series = is_time_series and planes is not None
+
+    def _create_task(
+        self,
+        request: SegmentRequest,
+        planes: list[PlaneIndex] | None,
+        in_memory: bool,
+        slices: SliceAxis | None,
+    ) -> Task:
         source, writer = request.source, self._writer
         check_offline(source.image)
         MODEL_REGISTRY.renew_stamp(request.model)
         if planes is not None and slices is not None:
             check_labels_memory(source.image, source.placement, None)
             wanted = VolumeRequest(request, tuple(planes), slices.number, slices.step)
-            self.start(VolumeTask(wanted, self._writer, self._session))
-            return
+            return VolumeTask(wanted, writer, self._session)
         if is_large(source, writer.limits) and not in_memory:
-            self.start(BlockwiseTask(request, planes or [source.plane_index], writer))
-            return
+            return BlockwiseTask(request, planes or [source.plane_index], writer)
         place = source.placement
         layer = writer.find_layer(source, place)
         if layer is not None:
             LabelsState.of(layer).check_writable()
         check_labels_memory(source.image, place, layer)
         if planes is None:
-            self.start(PlaneTask(request, writer))
-        else:
-            self.start(StackTask(StackState(request, planes), writer))
+            return PlaneTask(request, writer)
+        return StackTask(StackState(request, planes), writer)
 
     def resume(self) -> None:
         """Go on where the last run was stopped.
@@ -99,6 +111,12 @@ class SegmentController(Controller):
         """
         if self.rest is not None:
             self.start(self.rest)
+            self._links_afterwards = self._is_time_series
+
+    def take_linking(self) -> bool:
+        """Return, once after a run, whether its frames are to be linked now."""
+        links, self._links_afterwards = self._links_afterwards, False
+        return links and self.ended_well
 
     def end(self) -> None:
         """Stop, as Cancel does: with what is finished, or as Preferences say."""

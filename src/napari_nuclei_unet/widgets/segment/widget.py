@@ -91,7 +91,6 @@ class SegmentWidget(QWidget):
         self._session.join(self)
         self._restoring = True  # while the form is set as a whole, nothing is retuned
         self._queues = QueueWatch()
-        self._links_afterwards = False
         self._params_at_start: SegmentParams | None = None  # None: none of the labels on view
         self._build()
         self._writer = PlaneWriter(
@@ -265,9 +264,8 @@ class SegmentWidget(QWidget):
             source = self.source_form.source(region)
             planes = None if is_part else form.plane_indices(source.plane_index)
             slices = None if planes is None else form.slices()
-            self._links_afterwards = planes is not None and form.is_time_series
-            request = self._request(source)
-            self._start(lambda: self.controller.segment(request, planes, is_part, slices))
+            request, is_film = self._request(source), form.is_time_series
+            self._start(lambda: self.controller.segment(request, planes, is_part, slices, is_film))
 
     def _link(self, over_time: bool) -> None:
         self._note_params()
@@ -305,10 +303,10 @@ class SegmentWidget(QWidget):
         """Ask about a partial result; retune, if sliders were moved during the run."""
         self._offer_all()
         self.source_form.planes.z_step.refresh()  # it may have been estimated
-        links, self._links_afterwards = self._links_afterwards, False
+        links = self.controller.take_linking()
         if self.state is RunState.ASKING:
             ask_to_keep(self, self.controller.answer)
-        elif links and self.controller.ended_well:
+        elif links:
             self._link(True)
         elif self.params_form.value() != self._params_at_start:
             self.retuner.request()
