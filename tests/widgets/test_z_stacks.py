@@ -1,5 +1,8 @@
 """Planes as a z-stack: nuclei that are objects in 3-D, which follow the sliders."""
 
+import threading
+
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +21,7 @@ from napari_nuclei_unet.widgets.segment.plane_form import (
     TIME_PLANES,
     VOLUME_PLANES,
 )
+from napari_nuclei_unet.widgets.segment.volume_task import VolumeTaskStep
 from napari_nuclei_unet.widgets.session.session import Session
 from widgets.conftest import choose, click, click_and_wait, move, offered, select, settle
 
@@ -172,6 +176,48 @@ def test_a_time_series_is_linked_when_it_is_segmented(qtbot, widget, viewer):
     settle(qtbot, widget)
     (labels,) = labels_in(viewer)
     assert [set(np.unique(plane)) for plane in labels.data] == [{0, 1, 2, 3}] * 3
+
+
+def test_volumes_that_were_cancelled_go_on_and_are_linked(qtbot, widget, viewer, messages):
+    cancelled = threading.Event()
+    cancelled.set()
+
+    def read(block, block_info):
+        if block_info[0]["array-location"][0][0]:  # the first volume is finished in time
+            cancelled.wait(60)
+        return block
+
+    film = da.from_array(np.stack([ball_stack()] * 4), chunks=(1, -1, -1, -1))
+    add_stack(viewer, film.map_blocks(read, dtype=film.dtype, meta=film), "tzyx", cache=False)
+    choose(widget, planes=TIME_PLANES)
+
+    def cancel_after_the_first(step):
+        if isinstance(step, VolumeTaskStep):
+            widget.cancel()
+            cancelled.set()
+
+    widget.controller.stepped.connect(cancel_after_the_first)
+    viewer.dims.set_current_step(0, 0)  # what is on view is read by the window, which must not wait
+    cancelled.clear()
+    click_and_wait(qtbot, widget)
+    widget.controller.stepped.disconnect(cancel_after_the_first)
+    assert status(widget) == "Cancelled: 1 of 4 volumes are done. Continue does the rest."
+    (labels,) = labels_in(viewer)
+    first, step = labels.data[0].copy(), get_record_entries(labels)["z_step"]
+    assert first.any()
+    assert not labels.data[1:].any()
+    first[2, 2, 2] = labels.data[0, 2, 2, 2] = 99  # finished volumes are kept as they are
+    labels.data[3, 2, 2, 2] = 99  # and what was painted
+    click_and_wait(qtbot, widget, "continue_planes")
+    settle(qtbot, widget)
+    assert widget.findChild(QPushButton, "continue_planes").isHidden()
+    assert labels_in(viewer) == [labels]
+    assert get_record_entries(labels)["z_step"] == step
+    assert sum("How far apart" in text for _, text in messages) == 1
+    qtbot.waitUntil(lambda: "tracks" in viewer.layers[-1].name, timeout=30_000)
+    settle(qtbot, widget)
+    assert np.array_equal(labels.data[0] > 0, first > 0)
+    assert [len(np.unique(volume)) - 1 for volume in labels.data] == [4, 3, 3, 1]
 
 
 def test_the_settings_of_a_volume_come_back(qtbot, widget, viewer):

@@ -16,7 +16,7 @@ from ..session.model_registry import MODEL_REGISTRY
 from .blockwise_task import BlockwiseTask, is_large
 from .plane_task import PlaneTask, SegmentRequest
 from .stack_task import StackState, StackTask
-from .volume_task import VolumeRequest, VolumeTask
+from .volume_task import VolumeRequest, VolumesState, VolumeTask
 
 if TYPE_CHECKING:
     from ..session.session import Session
@@ -89,7 +89,7 @@ class SegmentController(Controller):
         if planes is not None and slices is not None:
             check_labels_memory(source.image, source.placement, None)
             wanted = VolumeRequest(request, tuple(planes), slices.number, slices.step)
-            return VolumeTask(wanted, writer, self._session)
+            return VolumeTask(VolumesState(wanted), writer, self._session)
         if is_large(source, writer.limits) and not in_memory:
             return BlockwiseTask(request, planes or [source.plane_index], writer)
         place = source.placement

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
@@ -26,7 +26,7 @@ from ..layers.labels_record import (
     set_record_entries,
     write_record,
 )
-from ..layers.labels_state import LabelsState, WrittenPart
+from ..layers.labels_state import LabelsState, PlaneState, WrittenPart
 from ..layers.measurements import axis_step
 from ..layers.volumes import is_volume
 from ..session.model_registry import MODEL_REGISTRY
@@ -69,6 +69,71 @@ class VolumeRequest:
         return [self.request.source.at_plane(index) for index in self.plane_indices]
 
 
+@dataclass(eq=False)
+class VolumesState:
+    """Requested volumes, and their state.
+
+    Attributes
+    ----------
+    wanted : VolumeRequest
+    sources : list of ImageSource
+        Of all slices, found once.
+    layer : napari.layers.Labels or None
+        The layer they are written into; None before the first.
+    done : dict of (tuple of int) to int
+        Nuclei of the volumes that are done, by the numbers of their slices.
+    failed : set of int
+        Slices that could not be read.
+    edited : set of (tuple of int)
+        Volumes that were skipped, because the user has painted in them.
+    overwritten : set of (tuple of int)
+        Volumes that hold labels along another axis, of a run before.
+    step : float or None
+        Of the first volume that is not empty: the others have the same.
+    """
+
+    wanted: VolumeRequest
+    sources: list[ImageSource] = field(init=False)
+    layer: Labels | None = None
+    done: dict[tuple[int, ...], int] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
+    edited: set[tuple[int, ...]] = field(default_factory=set)
+    overwritten: set[tuple[int, ...]] = field(default_factory=set)
+    step: float | None = None
+
+    def __post_init__(self) -> None:
+        self.sources = self.wanted.sources
+
+    @property
+    def volumes(self) -> list[tuple[int, ...]]:
+        """The numbers of the slices of each volume."""
+        return group_volumes(self.sources, self.wanted.axis)
+
+    @property
+    def remaining(self) -> list[int]:
+        """Numbers of the slices of volumes that are neither done nor unreadable."""
+        over = self.done.keys() | self.edited
+        left = [one for one in self.volumes if one not in over and not self.failed >= {*one}]
+        return sorted(number for volume in left for number in volume)
+
+    def find_slices(self, numbers: Sequence[int]) -> tuple[ImageSource, ...]:
+        """Return the sources of the slices of a volume."""
+        return tuple(self.sources[number] for number in numbers)
+
+    def find_index(self, numbers: Sequence[int]) -> LabelsIndex:
+        """Return the index of a volume in the labels, which may lack the axis of channels."""
+        source = self.sources[numbers[0]]
+        place = source.placement
+        lead = len(source.full_resolution.shape) - len(place.shape)
+        return volume_index(place.index, self.wanted.axis - (0 if source.image.rgb else lead))
+
+    def is_edited(self, layer: Labels | None, numbers: Sequence[int]) -> bool:
+        """Return whether a volume has labels that no run along its axis has written."""
+        if layer is None:
+            return False
+        return LabelsState.of(layer).plane_state(self.find_index(numbers)) is PlaneState.EDITED
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class VolumeTaskStep(Step):
     """A volume is finished.
@@ -89,32 +154,40 @@ class VolumeTask(Task):
 
     Parameters
     ----------
-    wanted : VolumeRequest
+    state : VolumesState
     writer : PlaneWriter
     session : Session
     """
 
     is_whole = True
 
-    def __init__(self, wanted: VolumeRequest, writer: PlaneWriter, session: Session) -> None:
-        self.request, self._wanted, self._writer = wanted.request, wanted, writer
-        self._session, self._sources = session, wanted.sources
-        self.title = f"Nuclei in {wanted.request.source.image.name}"
-        self.layer: Labels | None = None
-        self._results: list[VolumeResult] = []
-        self._nuclei = self._failed = 0
+    def __init__(self, state: VolumesState, writer: PlaneWriter, session: Session) -> None:
+        self._state, self._writer, self._session = state, writer, session
+        self._numbers = state.remaining
+        whole = state.wanted
+        self._wanted = dataclasses.replace(
+            whole,
+            plane_indices=tuple(whole.plane_indices[number] for number in self._numbers),
+            z_step=state.step if whole.z_step is None else whole.z_step,
+        )
+        self.request = whole.request
+        self.title = f"Nuclei in {whole.request.source.image.name}"
 
     def on_start(self) -> None:
         """Leave labels alone that were edited, or hold planes: nuclei get a layer of their own."""
-        source = self.request.source
-        layer = self._writer.find_volume_layer(source, source.placement)
+        source, state = self.request.source, self._state
+        layer = state.layer or self._writer.find_volume_layer(source, source.placement)
         if layer is None:
             return
         LabelsState.of(layer).check_writable()
+        if state.layer is not None:
+            return
         if LabelsState.of(layer).has_edits or not is_volume(layer):
             if is_volume(layer):
                 show_info(LABELS_EDITED.format(layer.name))
             detach_labels(layer)
+        else:
+            state.overwritten = {one for one in state.volumes if state.is_edited(layer, one)}
 
     def steps(self) -> Generator[Step, Stop, VolumesOutcome]:
         """Segment all volumes; runs in the thread."""
@@ -122,8 +195,9 @@ class VolumeTask(Task):
 
     def status(self, step: Any) -> str:
         """Return the text that describes the progress."""
-        planes = len(self._sources)
-        at = min(step.done * planes // max(step.total, 1) + 1, planes)
+        planes = len(self._state.sources)
+        at = step.done * len(self._numbers) // max(step.total, 1)
+        at = min(planes - len(self._numbers) + at + 1, planes)
         return self.with_remaining_time(f"Slice {at:,} of {planes:,}", step, step.done == 0)
 
     def explain_abort(self) -> str:
@@ -133,9 +207,18 @@ class VolumeTask(Task):
             return f"The image '{image.name}' was removed, so its run has ended."
         if not self.request.source.is_current:
             return f"The image '{image.name}' was changed, so its run has ended."
-        if self.layer is not None and self.layer not in self._writer.viewer.layers:
-            return f"The labels '{self.layer.name}' were removed, so their run has ended."
+        layer = self._state.layer
+        if layer is not None and layer not in self._writer.viewer.layers:
+            return f"The labels '{layer.name}' were removed, so their run has ended."
+        if layer is not None and layer.data.shape != self.request.source.placement.shape:
+            return f"The labels '{layer.name}' have another shape now, so their run has ended."
         return ""
+
+    def rest(self) -> VolumeTask | None:
+        """Return a task for the volumes that are left, if it can go on."""
+        if self.reason or not self._state.remaining or not self._state.done:
+            return None
+        return VolumeTask(self._state, self._writer, self._session)
 
     def on_step(self, step: Any) -> None:
         """Write the volume that a step has finished."""
@@ -143,50 +226,59 @@ class VolumeTask(Task):
             return
         for notice in step.retuned.result.notices:
             show_info(name_controls(notice))
-        self._write(step.numbers, step.retuned)
-        self._nuclei += step.retuned.result.count
+        numbers = tuple(self._numbers[number] for number in step.numbers)
+        self._write(numbers, step.retuned)
 
-    def _write(self, numbers: Sequence[int], retuned: RetunedVolume) -> None:
-        sources = tuple(self._sources[number] for number in numbers)
-        place = sources[0].placement
-        index = volume_index(place.index, self._label_axis(sources[0]))
+    def _write(self, numbers: tuple[int, ...], retuned: RetunedVolume) -> None:
+        state = self._state
+        sources, index = state.find_slices(numbers), state.find_index(numbers)
         provenance = retuned.result.provenance
-        whole = dataclasses.replace(place, index=index)
-        self.layer = show_labels(
+        if state.step is None and len(retuned.result.prediction.empty) < len(numbers):
+            state.step = provenance.z_step
+        if numbers not in state.overwritten and state.is_edited(state.layer, numbers):
+            state.edited.add(numbers)
+            return
+        whole = dataclasses.replace(sources[0].placement, index=index)
+        layer = show_labels(
             self._writer.viewer, sources[0].image, whole, retuned.labels, None, provenance
         )
-        if not self._results:
-            self._writer.display_options.apply(self.layer)
-        write_volume_record(self.layer, sources, provenance)
+        if state.layer is None:
+            self._writer.display_options.apply(layer)
+        state.layer = layer
+        write_volume_record(layer, sources, provenance)
         result = VolumeResult(
             sources, retuned.result.prediction, MODEL_REGISTRY.stamp(self.request.model),
-            self.layer, WrittenPart(index, None), axis_step(self.layer, index_axis(index)),
+            layer, WrittenPart(index, None), axis_step(layer, index_axis(index)),
         )  # fmt: skip
         result.mark_written()
         self._writer.watch(result.state)
-        self._results.append(result)
+        state.done[numbers] = retuned.result.count
         self._session.predictions.volumes.add(result)
-
-    def _label_axis(self, source: ImageSource) -> int:
-        """Return the axis of the slices in the labels, which may lack that of channels."""
-        lead = len(source.full_resolution.shape) - len(source.placement.shape)
-        return self._wanted.axis - (lead if not source.image.rgb else 0)
 
     def on_result(self, result: VolumesOutcome) -> None:
         """Note slices that could not be read."""
-        self._failed = len(result.failed)
+        self._state.failed |= {self._numbers[number] for number in result.failed}
 
     def on_end(self) -> None:
         """Summarize."""
-        volumes = group_volumes(self._sources, self._wanted.axis)
-        self.message = summarize_volumes(self._nuclei, len(self._results), len(volumes))
-        if self._failed:
-            self.message += f" · {self._failed:,} slices could not be read"
-        if self._wanted.z_step is None and self._results:
-            step = self._results[0].prediction.provenance.z_step
-            self.message += f" · z step estimated: {step:.1f} px"
-        if not self._results:
-            self.message = f"{self.end_word}."
+        self.message = " ".join(filter(None, [self.reason, self._summary()]))
+
+    def _summary(self) -> str:
+        state, volumes = self._state, len(self._state.volumes)
+        if not state.done:
+            return "" if self.reason else f"{self.end_word}."
+        if state.remaining and not self.reason:
+            done = len(state.done)
+            rest = f"{done:,} of {volumes:,} volumes are done. Continue does the rest."
+            return f"{self.end_word}: {rest}"
+        parts = [summarize_volumes(sum(state.done.values()), len(state.done), volumes)]
+        if state.failed:
+            parts.append(f"{len(state.failed):,} slices could not be read")
+        if state.edited:
+            parts.append(f"{len(state.edited):,} edited by hand left alone")
+        if state.wanted.z_step is None and state.step is not None:
+            parts.append(f"z step estimated: {state.step:.1f} px")
+        return " · ".join(parts)
 
 
 def volume_task_steps(wanted: VolumeRequest) -> Generator[Step, Stop, VolumesOutcome]:
