@@ -14,7 +14,7 @@ from ..errors import UserError, convert_read_errors
 from ..io.tables import insert_position
 from ..progress import Step, Stop, forward_stop
 from ..segmentation.device import plan_inference, release_memory
-from ..segmentation.stack import STACK_PROGRESS_PER_PLANE, PlaneStep
+from ..segmentation.stack import STACK_PROGRESS_PER_PLANE, PlaneCounter, PlaneStep
 from ..segmentation.volume import VolumeSegmentation
 from ..segmentation.volumes import (
     DEPTH_AXIS,
@@ -117,7 +117,9 @@ class StoredVolumes:
                 raise
             reason = f"Plane {numbers[0]} and its stack: {error}"
             self._write_unreadable(store, numbers, reason)
-            yield Step(numbers[-1] + 1, len(job.selection.plane_indices), reason)
+            yield PlaneCounter(numbers, numbers[0], len(job.selection.plane_indices)).show_failure(
+                reason
+            )
             return True
         if ended.stopped:
             return False
@@ -158,7 +160,7 @@ class StoredVolumes:
         assert not isinstance(provenance.diameter, tuple)
         assert not isinstance(provenance.zoom, tuple)
         written = _begin_volume(before)._replace(
-            is_empty=len(result.prediction.empty) == len(numbers),
+            is_empty=result.prediction.is_blank,
             z_step=provenance.z_step,
             diameter=provenance.diameter,
             zoom=provenance.zoom,

@@ -82,6 +82,11 @@ class VolumePrediction:
     provenance: Provenance
     notices: tuple[str, ...]
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether all slices hold one value only, so that the step says nothing."""
+        return len(self.empty) == len(self.maps.nucleus)
+
 
 @dataclass(frozen=True, eq=False)
 class VolumeSegmentation:

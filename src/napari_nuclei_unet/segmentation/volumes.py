@@ -231,7 +231,7 @@ def segment_volumes_steps(
         if prediction is None:
             return VolumesOutcome(failed, True)
         result = retune_volume(prediction, params, block_voxels)
-        if z_step is None and len(prediction.empty) < len(numbers):
+        if z_step is None and not prediction.is_blank:
             z_step = prediction.provenance.z_step  # estimated once, where there is something
         failed |= {numbers[z]: reason for z, reason in prediction.failed.items()}
         yield SegmentedVolumeStep(

@@ -1,4 +1,4 @@
-"""Names of the axes of an image layer, which its file has and napari's own reader leaves out."""
+"""Names of axes of layers: what they mean, and those that napari's own reader leaves out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from .image_file import get_layer_path
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+
+DEPTH_AXIS_NAMES, TIME_AXIS_NAMES = ("z", "depth", "slice"), ("t", "time", "frame")
 
 
 def set_axis_names(viewer: ViewerModel, path: str, axes: str, shape: tuple[int, ...]) -> None:

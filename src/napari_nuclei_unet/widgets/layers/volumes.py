@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Labels
 
 from ...arrays.axes import axis_letters
+from .axis_names import TIME_AXIS_NAMES
 from .geometry import full_resolution_data
 from .label_ids import LabelsIndex, index_axes
 from .labels_record import get_record_entries
@@ -15,7 +16,6 @@ from .measurements import MeasurementSource, axis_step
 from .volume_measurements import VolumeSource
 
 VOLUME_KEY, JOIN_KEY = "volume", "join"
-FRAME_AXIS_NAMES = ("t", "time", "frame")
 VolumeAxes = tuple[int, int, int]
 
 
@@ -56,7 +56,7 @@ def may_have_slices(layer: Labels) -> bool:
     if layer.ndim < 3:
         return False
     depth = next(axis for axis in find_volume_axes(layer) if axis not in _find_plane(layer))
-    is_frame = layer.axis_labels[depth].strip().lower() in FRAME_AXIS_NAMES
+    is_frame = layer.axis_labels[depth].strip().lower() in TIME_AXIS_NAMES
     return not is_frame and full_resolution_data(layer).shape[depth] > 1
 
 

@@ -12,9 +12,10 @@ from qtpy.QtWidgets import QHBoxLayout
 from ...errors import UserError
 from ..common.controls import Panel, create_button, create_combo_box, fill_layout
 from ..common.layer_combo import reload_choices
+from ..layers.axis_names import DEPTH_AXIS_NAMES, TIME_AXIS_NAMES
 from ..layers.volumes import find_volume_axes, is_volume
 from .linking_task import LinkingTask
-from .plane_form import DEPTH_AXIS_NAMES, TIME_AXIS_NAMES, axis_name
+from .plane_form import axis_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

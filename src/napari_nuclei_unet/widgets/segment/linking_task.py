@@ -17,6 +17,7 @@ from ...errors import UserError
 from ...progress import Step, Stop
 from ...tracking.corrections import LinkCorrections
 from ..common.controller import Task
+from ..layers.axis_names import TIME_AXIS_NAMES
 from ..layers.label_ids import LabelsIndex
 from ..layers.labels_record import get_record_entries, set_record_entries
 from ..layers.labels_state import LabelsState
@@ -27,7 +28,7 @@ from ..layers.placement import get_geometry
 from ..layers.tracks_layer import create_tracks_layer, find_tracks_layer
 from ..session.session import Session
 from .link_candidates import KnownFrame, find_frame_candidates, find_known_frames
-from .plane_form import TIME_AXIS_NAMES, axis_name
+from .plane_form import axis_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

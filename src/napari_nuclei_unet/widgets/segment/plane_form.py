@@ -16,6 +16,7 @@ from ...arrays.axes import PlaneIndex
 from ...errors import UserError
 from ..common.controls import create_combo_box, create_row, fill_layout, with_properties
 from ..common.layer_combo import reload_choices
+from ..layers.axis_names import DEPTH_AXIS_NAMES, TIME_AXIS_NAMES
 from ..layers.geometry import hidden_axes, layer_shape
 from .plane_ranges import StackAxis, parse_plane_ranges
 from .z_step import ZStepField
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 CURRENT_PLANE, ALL_PLANES, PLANE_RANGE = "this one", "all", "range"
 VOLUME_PLANES, TIME_PLANES = "z-stack", "time series"
-DEPTH_AXIS_NAMES, TIME_AXIS_NAMES = ("z", "depth", "slice"), ("t", "time", "frame")
 
 
 @dataclass(frozen=True)

@@ -233,7 +233,7 @@ class VolumeTask(Task):
         state = self._state
         sources, index = state.find_slices(numbers), state.find_index(numbers)
         provenance = retuned.result.provenance
-        if state.step is None and len(retuned.result.prediction.empty) < len(numbers):
+        if state.step is None and not retuned.result.prediction.is_blank:
             state.step = provenance.z_step
         if numbers not in state.overwritten and state.is_edited(state.layer, numbers):
             state.edited.add(numbers)
