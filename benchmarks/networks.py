@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 import torch
 
-from napari_nuclei_unet.network.unet import UNet, UNetConfig, fuse_conv_bn_relu, to_channels_last
+from napari_nuclei_unet.network.fusion import fuse_conv_bn_relu, to_channels_last
+from napari_nuclei_unet.network.unet import UNet, UNetConfig
 
 # width, depth, stem, detail
 SHAPES = [

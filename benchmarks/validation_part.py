@@ -22,8 +22,10 @@ def arguments(doc: str) -> argparse.ArgumentParser:
     return parser
 
 
-def load(args: argparse.Namespace) -> tuple[Model, list[tuple[str, np.ndarray, np.ndarray]]]:
-    """Load the model, and kind, image and labels of what its training held back."""
+def load(
+    args: argparse.Namespace, everything: bool = False
+) -> tuple[Model, list[tuple[str, np.ndarray, np.ndarray]]]:
+    """Load the model, and kind, image and labels of what its training held back, or of all."""
     model = load_model(args.model)
     training = model.card.training
     examples = read_examples(args.images, args.labels, args.groups)
@@ -31,5 +33,5 @@ def load(args: argparse.Namespace) -> tuple[Model, list[tuple[str, np.ndarray, n
     files = {image_stem(path): path for path in find_images([args.images])}
     return model, [
         (one.kind, read_image(files[one.name]), one.labels[0].numpy().astype(np.int32))
-        for one in validation
+        for one in (examples if everything else validation)
     ]

@@ -227,7 +227,7 @@ def three_directions(stack: Stack) -> np.ndarray:
     image, step = stack.image, stack.step
     predicted = run(predict_volume_steps(image.__getitem__, len(image), step))
     maps, model = predicted.maps, load_model("nuclei")
-    plan = plan_inference(SegmentParams(), "auto", model.network.config)
+    plan = plan_inference(SegmentParams(), "auto", model)
     low, high = np.percentile(image, [1, 99.8])
     seen = np.clip((image - low) / (high - low), 0, 1).astype(np.float32)
     seen = resize_channels(seen, maps.nucleus.shape[1:])

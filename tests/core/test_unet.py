@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from napari_nuclei_unet.errors import UserError
-from napari_nuclei_unet.network.unet import MAX_STRIP_PIXELS, UNet, UNetConfig, fuse_conv_bn_relu
+from napari_nuclei_unet.network.fusion import fuse_conv_bn_relu
+from napari_nuclei_unet.network.unet import MAX_STRIP_PIXELS, UNet, UNetConfig
 
 SMALL = [
     UNetConfig(1, 2, width=4, depth=2, padding=padding, stem=stem, detail=detail)

@@ -90,7 +90,7 @@ def test_a_survey_has_the_range_of_the_plane(bright):
     clean, _ = nuclei_image(shape=(1000, 500), count=100)
     pixels = as_camera(add_debris(add_lines(np.tile(clean, (3, 5)), 9, 0, 80), 0.005, 100))
     pixels[:200] = 0
-    plan = plan_inference(SegmentParams(), "cpu", bright.network.config)
+    plan = plan_inference(SegmentParams(), "cpu", bright)
     survey = run(survey_steps(pixels, bright, SegmentParams(), plan, []))
     whole = estimate_intensity_range(pixels)
     assert (survey.low, survey.middle, survey.high) == (whole.low, whole.middle, whole.high)

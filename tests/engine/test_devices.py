@@ -5,23 +5,24 @@ import sys
 import pytest
 import torch
 
-from napari_nuclei_unet.network.unet import UNetConfig
+from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.segmentation.device import InferencePlan, is_out_of_memory, plan_inference
 
-CONFIG = UNetConfig()
-
 
 def test_what_is_set_is_obeyed():
-    chosen = plan_inference(SegmentParams(tile=48, batch=3, precision="bf16"), "cpu", CONFIG)
+    wanted = SegmentParams(tile=48, batch=3, precision="bf16")
+    chosen = plan_inference(wanted, "cpu", load_model("nuclei"))
     assert chosen == InferencePlan("cpu", "bf16", 48, 3)
 
 
-def test_a_processor_without_16_bit_arithmetic_works_in_fp32():
+def test_a_processor_without_16_bit_arithmetic_works_in_others(bright):
     claimed = torch.cpu.get_capabilities()
     own = claimed.get("amx_tile") or claimed.get("avx512_bf16")
-    precision = plan_inference(SegmentParams(), "cpu", CONFIG).precision
-    assert precision in (("fp32", "bf16") if own else ("fp32",))
+    precision = plan_inference(SegmentParams(), "cpu", load_model("nuclei")).precision
+    assert precision in (("fp32", "int8", "bf16") if own else ("fp32", "int8"))
+    older = plan_inference(SegmentParams(), "cpu", bright).precision  # has no 8 bits
+    assert older in (("fp32", "bf16") if own else ("fp32",))
 
 
 def test_16_bits_that_onednn_may_not_use_are_not_chosen():

@@ -367,7 +367,7 @@ def test_a_plane_is_measured_in_the_same_pixels_as_in_memory(tmp_path, shape):
     large = np.kron(mosaic("fluorescence_small", shape), np.ones((3, 3), np.uint8))
     half = tuple(slice(0, edge // 2) if edge == max(shape) else slice(None) for edge in shape)
     image[half] = large[: shape[0], : shape[1]][half]
-    how = plan_inference(SegmentParams(), "auto", load_model("nuclei").network.config)
+    how = plan_inference(SegmentParams(), "auto", load_model("nuclei"))
     survey = run(survey_steps(image, load_model("nuclei"), SegmentParams(), how, []))
     record = run(predict_plane_steps(image)).record
     assert round(survey.diameter, 1) == record["diameter"]

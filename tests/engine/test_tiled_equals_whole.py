@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_nuclei_unet.models.model import load_model
-from napari_nuclei_unet.network.unet import UNet, UNetConfig, fuse_conv_bn_relu
+from napari_nuclei_unet.network.fusion import fuse_conv_bn_relu
+from napari_nuclei_unet.network.unet import UNet, UNetConfig
 from napari_nuclei_unet.progress import run
 from napari_nuclei_unet.segmentation.device import InferencePlan
 from napari_nuclei_unet.segmentation.normalization import check_plane

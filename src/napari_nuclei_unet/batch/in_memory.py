@@ -60,7 +60,7 @@ def segment_in_memory_steps(
     check_tables_overwritable(*job.written_tables)
     results, settings = _PlaneResults(job), job.settings
     # an error that would be the same for every plane is raised once
-    plan_inference(settings.params, settings.device, settings.model.network.config)
+    plan_inference(settings.params, settings.device, settings.model)
     last_step = yield from forward_stop(_segment_steps(job), results.collect)
     if last_step.stopped:
         raise UserError(f"{job.path} was stopped before it was finished.")

@@ -66,7 +66,7 @@ class StoredVolumes:
         """
         settings, journal = self.job.settings, store.journal
         # an error that would be the same for every volume is raised once
-        plan_inference(settings.params, settings.device, settings.model.network.config)
+        plan_inference(settings.params, settings.device, settings.model)
         volumes = number_slices(self.job.selection)
         slices = len(volumes[0])
         journal.truncate(self._resume(journal.progress, slices))

@@ -34,6 +34,7 @@ from ..models.model import Model, load_model
 from ..params import SegmentParams
 from ..progress import Step, Stop
 from ..segmentation.device import plan_inference
+from ..segmentation.network_form import network_form
 from ..segmentation.normalization import Plane
 from ..segmentation.predict import PredictionWindow, predict_maps_steps
 from ..segmentation.segment import resolve_separation
@@ -176,11 +177,12 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
     ):
         return empty_block_result(block, pixels.shape, task.block_params)
     model = load_model(task.block_params.model)  # is read once, and again when its file has changed
-    plan = plan_inference(task.block_params.params, task.block_params.device, model.network.config)
+    plan = plan_inference(task.block_params.params, task.block_params.device, model)
     plane, window = _view_block(pixels, task)
     notices: list[str] = []
     try:
-        maps = yield from predict_maps_steps(plane, model.network, plan, notices, window=window)
+        network = network_form(model, plan.precision)
+        maps = yield from predict_maps_steps(plane, network, plan, notices, window=window)
         if maps.finished is not None:
             return None
         values = maps.values if zoom == 1 else resample_to_plane(maps.values, zoom, block.shape)

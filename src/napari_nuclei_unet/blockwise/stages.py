@@ -181,7 +181,7 @@ class PlaneSurvey:
         """Return the steps of the survey; its result is None if it was stopped."""
         params = self._run.block_params
         model = load_model(params.model)
-        plan = plan_inference(params.params, params.device, model.network.config)
+        plan = plan_inference(params.params, params.device, model)
         check_type_and_shape(self._pixels)
         return survey_steps(self._pixels, model, params.params, plan, self._notices)
 

@@ -289,7 +289,7 @@ def _describe_run(params: BlockParams, progress: RunProgress) -> Provenance:
         model_sha256=model.card.sha256,
         params=params.params,
         device=params.device,
-        ran_on=plan_inference(params.params, params.device, model.network.config),
+        ran_on=plan_inference(params.params, params.device, model),
         diameter=tuple(one.diameter for one in volumes) if volumes else None,
         zoom=tuple(one.zoom for one in volumes) if volumes else None,
         z_step=progress.z_step or (volumes[0].z_step if volumes else None),

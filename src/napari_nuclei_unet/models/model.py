@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,8 @@ IMAGE_CHANNELS = 3
 SUPPORTED_MAP_COUNTS = (1, 3, 4)
 THRESHOLD_NAMES = ("threshold", "separation", "confidence", "minimum_area")
 SHIPPED_MODELS_FOLDER = Path(str(files("napari_nuclei_unet"))) / "weights"
+# Written by tools/calibrate_shipped.py.
+SHIPPED_RANGES_FILE = SHIPPED_MODELS_FOLDER / "activation_ranges.json"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class ModelCard:
     ideal : float or None
         Diameter to which the nuclei of other images are zoomed; by default the geometric mean of
         ``sizes``.
+    activation_ranges : dict of str to (float, float)
+        Lowest and highest number that layers give, by their names, with which the network has a
+        form in 8 bits; empty: they are measured when they are needed.
     parent : dict
         ``name`` and ``sha256`` of the model that training began with; empty: random weights.
     trained_on, training, scores : dict
@@ -73,6 +78,7 @@ class ModelCard:
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    activation_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     parent: dict[str, str] = field(default_factory=dict)
     licence: str = "BSD-3-Clause"
     version: str = ""
@@ -182,6 +188,10 @@ def read_card(name: str | Path) -> ModelCard:
     try:
         card = json.loads(header["card"])
         card["thresholds"] = {"confidence": 0.0} | card["thresholds"]
+        ranges = card.get("activation_ranges") or _shipped_ranges().get(card["sha256"], {})
+        card["activation_ranges"] = {
+            layer: (float(low), float(high)) for layer, (low, high) in ranges.items()
+        }
         model_card = ModelCard(**{key: value for key, value in card.items() if key in known})
         SegmentParams(**{name: model_card.thresholds[name] for name in THRESHOLD_NAMES})
         if model_card.sizes:
@@ -194,6 +204,13 @@ def read_card(name: str | Path) -> ModelCard:
         raise UserError(
             f"The card of {path.name} is damaged; copy or download it again."
         ) from error
+
+
+@cache
+def _shipped_ranges() -> dict[str, dict[str, list[float]]]:
+    """Read the activation ranges of models that were shipped before cards had them, by checksum."""
+    ranges: dict[str, dict[str, list[float]]] = json.loads(SHIPPED_RANGES_FILE.read_text("utf-8"))
+    return ranges
 
 
 def load_model(name: str | Path = "nuclei") -> Model:
@@ -221,7 +238,7 @@ def load_model(name: str | Path = "nuclei") -> Model:
 @lru_cache(maxsize=4)
 def _load_cached(path: Path, _changed: int) -> Model:
     # here and below: torch takes seconds to import, and models are listed without it
-    from ..network.unet import fuse_conv_bn_relu
+    from ..network.fusion import fuse_conv_bn_relu
 
     card, network = read_model(path)
     return Model(card, fuse_conv_bn_relu(network))

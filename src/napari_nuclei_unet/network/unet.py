@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal, TypeGuard, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import UserError
 from .encoders import ENCODERS
@@ -120,13 +119,8 @@ class UNetConfig:
         return -(-self.receptive_field // self.divisor) * self.divisor
 
 
-class UNet(nn.Module):
-    """U-Net with batch normalisation.
-
-    Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image
-    Segmentation (MICCAI 2015), doi:10.1007/978-3-319-24574-4_28. Unlike the paper the
-    convolutions are padded, so that output and input have the same size; the overlap-tile
-    strategy (``arrays.tiling``) discards what padding affects.
+class UNetForm(nn.Module, ABC):
+    """The way of an image through a U-Net, whatever its numbers are.
 
     Parameters
     ----------
@@ -143,34 +137,18 @@ class UNet(nn.Module):
         for name in ("mean", "std"):
             per_channel = torch.tensor(getattr(config, name))[:, None, None]
             self.register_buffer(name, per_channel, persistent=False)
-        widths = [config.width * 2**level for level in range(config.depth + 1)]
-        if config.encoder == "plain":
-            skips = widths
-            inputs = [config.in_channels * config.stem**2, *widths]
-            self.down = nn.ModuleList(
-                _double_conv(a, b, config.padding) for a, b in zip(inputs, widths, strict=False)
-            )
-            self.pool = nn.MaxPool2d(2)
-            self.fold = nn.PixelUnshuffle(config.stem)
-        else:
-            kind = ENCODERS[config.encoder]
-            skips = list(kind.channels[: config.depth + 1])
-            self.encoder = kind.encoder_class(config.depth + 1)
-        below = [*widths[1:-1], skips[-1]]
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(b, w, 2, stride=2) for b, w in zip(below, widths, strict=False)
-        )
-        self.merge = nn.ModuleList(
-            _double_conv(s + w, w, config.padding) for s, w in zip(skips, widths[:-1], strict=False)
-        )
-        unfolded = config.detail or config.out_channels
-        self.head = nn.ConvTranspose2d(widths[0], unfolded, config.stem, stride=config.stem)
-        if config.detail:
-            self.detail = _conv_bn_relu(config.in_channels, config.detail, config.padding)
-            self.draw = nn.Sequential(
-                *_conv_bn_relu(2 * config.detail, config.detail, config.padding),
-                nn.Conv2d(config.detail, config.out_channels, 1),
-            )
+
+    @abstractmethod
+    def _contract(self, image: Tensor) -> list[Tensor]:
+        """Compute the maps of every level of the contracting path, the finest first."""
+
+    @abstractmethod
+    def _merge_level(self, level: int, skip: Tensor, x: Tensor) -> Tensor:
+        """Compute one level of the expanding path."""
+
+    @abstractmethod
+    def _expand_finest(self, image: Tensor, skip: Tensor, x: Tensor) -> Tensor:
+        """Compute the last level of the expanding path, and logits at full resolution."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict one logit per pixel and output channel.
@@ -202,17 +180,6 @@ class UNet(nn.Module):
             return self._expand_finest(image, finest, x)
         return self._expand_finest_in_strips(image, finest, x)
 
-    def _merge_level(self, level: int, skip: Tensor, x: Tensor) -> Tensor:
-        """Compute one level of the expanding path."""
-        return cast(Tensor, self.merge[level](torch.cat([skip, self.up[level](x)], dim=1)))
-
-    def _expand_finest(self, image: Tensor, skip: Tensor, x: Tensor) -> Tensor:
-        """Compute the last level of the expanding path, and logits at full resolution."""
-        x = self.head(self._merge_level(0, skip, x))
-        if not self.config.detail:
-            return x
-        return cast(Tensor, self.draw(torch.cat([self.detail(image), x], dim=1)))
-
     def _expand_finest_in_strips(self, image: Tensor, skip: Tensor, x: Tensor) -> Tensor:
         """Compute :meth:`_expand_finest` in strips of a few rows; only without gradients.
 
@@ -235,15 +202,6 @@ class UNet(nn.Module):
             logits[..., step * start : step * stop, :] = core
         return logits
 
-    def _contract(self, image: Tensor) -> list[Tensor]:
-        """Compute the maps of every level of the contracting path, the finest first."""
-        if self.config.encoder != "plain":
-            return cast(list[Tensor], self.encoder(image))
-        maps = [self.down[0](self.fold(image))]
-        for block in self.down[1:]:
-            maps.append(block(self.pool(maps[-1])))
-        return maps
-
     def _check(self, image: Tensor) -> None:
         channels, height, width = image.shape[-3:]
         if channels != self.config.in_channels:
@@ -257,81 +215,66 @@ class UNet(nn.Module):
             )
 
 
-def fuse_conv_bn_relu(network: UNet) -> UNet:
-    """Fuse each convolution, batch normalisation and ReLU of a network into one step.
+class UNet(UNetForm):
+    """U-Net with batch normalisation.
 
-    Predictions stay the same up to rounding, with two thirds fewer passes over memory.
+    Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image
+    Segmentation (MICCAI 2015), doi:10.1007/978-3-319-24574-4_28. Unlike the paper the
+    convolutions are padded, so that output and input have the same size; the overlap-tile
+    strategy (``arrays.tiling``) discards what padding affects.
 
     Parameters
     ----------
-    network : UNet
-        Put into evaluation mode and changed in place.
-
-    Returns
-    -------
-    UNet
-        The same object.
-    """
-    network.eval()
-    for block in [m for m in network.modules() if isinstance(m, nn.Sequential)]:
-        for i in range(len(block) - 1):
-            conv, norm = block[i], block[i + 1]
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                block[i], block[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
-        for i in range(len(block) - 2):
-            conv = block[i]
-            if isinstance(block[i + 2], nn.ReLU) and _can_fuse_relu(conv):
-                block[i], block[i + 2] = _ConvReLU(conv), nn.Identity()
-    return to_channels_last(network)
-
-
-def _can_fuse_relu(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
-    available = torch.backends.mkldnn.is_available() and hasattr(
-        torch.ops.mkldnn, "_convolution_pointwise"
-    )
-    plain = isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and layer.groups == 1
-    return available and plain
-
-
-@cache
-def has_bf16() -> bool:
-    """Return whether oneDNN multiplies 16-bit numbers here; elsewhere torch does, slowly.
-
-    A capable processor is not enough: oneDNN may be absent, or limited by ``ONEDNN_MAX_CPU_ISA``.
-    """
-    available = torch.backends.mkldnn.is_available()
-    # torch has no public name for either operator of oneDNN
-    return available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
-
-
-class _ConvReLU(nn.Module):
-    """Convolution and ReLU in one pass over memory on a CPU, by an operator of oneDNN.
-
-    A separate ReLU takes a fifth of the network's time (docs/decisions/0003). The operator is the
-    one that ``torch.compile`` would call, which needs a C++ compiler; it has no gradient.
+    config : UNetConfig
     """
 
-    def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
-        self.conv = conv
-
-    def forward(self, x: Tensor) -> Tensor:
-        conv, dtype = self.conv, x.dtype
-        if torch.is_autocast_enabled("cpu"):
-            dtype = torch.get_autocast_dtype("cpu")
-        half = dtype != torch.float32
-        if x.device.type != "cpu" or torch.is_grad_enabled() or (half and not has_bf16()):
-            return self.conv(x).relu_()
-        weight, bias = (None if p is None else p.to(dtype) for p in (conv.weight, conv.bias))
-        joined: Tensor = torch.ops.mkldnn._convolution_pointwise(  # noqa: SLF001
-            x.to(dtype), weight, bias, conv.padding, conv.stride, conv.dilation, 1, "relu", [], ""
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__(config)
+        widths = [config.width * 2**level for level in range(config.depth + 1)]
+        if config.encoder == "plain":
+            skips = widths
+            inputs = [config.in_channels * config.stem**2, *widths]
+            self.down = nn.ModuleList(
+                _double_conv(a, b, config.padding) for a, b in zip(inputs, widths, strict=False)
+            )
+            self.pool = nn.MaxPool2d(2)
+            self.fold = nn.PixelUnshuffle(config.stem)
+        else:
+            kind = ENCODERS[config.encoder]
+            skips = list(kind.channels[: config.depth + 1])
+            self.encoder = kind.encoder_class(config.depth + 1)
+        below = [*widths[1:-1], skips[-1]]
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(b, w, 2, stride=2) for b, w in zip(below, widths, strict=False)
         )
-        return joined
+        self.merge = nn.ModuleList(
+            _double_conv(s + w, w, config.padding) for s, w in zip(skips, widths[:-1], strict=False)
+        )
+        unfolded = config.detail or config.out_channels
+        self.head = nn.ConvTranspose2d(widths[0], unfolded, config.stem, stride=config.stem)
+        if config.detail:
+            self.detail = _conv_bn_relu(config.in_channels, config.detail, config.padding)
+            self.draw = nn.Sequential(
+                *_conv_bn_relu(2 * config.detail, config.detail, config.padding),
+                nn.Conv2d(config.detail, config.out_channels, 1),
+            )
 
+    def _contract(self, image: Tensor) -> list[Tensor]:
+        if self.config.encoder != "plain":
+            return cast(list[Tensor], self.encoder(image))
+        maps = [self.down[0](self.fold(image))]
+        for block in self.down[1:]:
+            maps.append(block(self.pool(maps[-1])))
+        return maps
 
-def to_channels_last(network: UNet) -> UNet:
-    """Convert weights to the layout fastest on CPUs and tensor cores, in place, and return it."""
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def _merge_level(self, level: int, skip: Tensor, x: Tensor) -> Tensor:
+        return cast(Tensor, self.merge[level](torch.cat([skip, self.up[level](x)], dim=1)))
+
+    def _expand_finest(self, image: Tensor, skip: Tensor, x: Tensor) -> Tensor:
+        x = self.head(self._merge_level(0, skip, x))
+        if not self.config.detail:
+            return x
+        return cast(Tensor, self.draw(torch.cat([self.detail(image), x], dim=1)))
 
 
 def _double_conv(inputs: int, outputs: int, padding: PaddingMode) -> nn.Sequential:

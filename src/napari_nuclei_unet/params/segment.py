@@ -83,9 +83,9 @@ class SegmentParams:
     precision: str = parameter(
         "auto",
         "Precision",
-        "Number format of the network. auto: bf16 or fp16 where this device is faster with it, "
-        "else fp32.",
-        choices=("auto", "fp32", "bf16", "fp16"),
+        "Number format of the network. auto: 8 bits (int8) or 16 (bf16, fp16) where this device is "
+        "faster with them and the model is prepared for them, else fp32.",
+        choices=("auto", "fp32", "bf16", "fp16", "int8"),
     )
     black: float | None = parameter(
         None,

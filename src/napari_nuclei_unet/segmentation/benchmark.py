@@ -104,7 +104,7 @@ def _time_once(
     with timed("normalise"):
         plane = check_plane(image, Brightness.of(params))
     with timed("network"):
-        how = plan_inference(params, device, model.network.config)
+        how = plan_inference(params, device, model)
         seen, zoom, _ = run(predict_zoomed_maps_steps(plane, model, params.diameter, how, []))
     maps, how = seen.values, seen.plan
     with timed("separate"):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..arrays.boxes import Box, box_shape, full_box
 from ..arrays.tiling import Tile, intersect_tile, plan_tiles, read_tile
 from ..errors import UserError
-from ..network.unet import UNet
+from ..network.unet import UNetForm
 from ..progress import Step, Stop
 from .device import AUTOCAST_DTYPES, InferencePlan, is_out_of_memory, release_memory
 from .normalization import Plane
@@ -60,7 +60,7 @@ class PredictedMaps:
 
 def predict_maps_steps(
     plane: Plane,
-    network: UNet,
+    network: UNetForm,
     plan: InferencePlan,
     notices: list[str],
     box: Box | None = None,
@@ -71,7 +71,7 @@ def predict_maps_steps(
     Parameters
     ----------
     plane : Plane
-    network : UNet
+    network : UNetForm
     plan : InferencePlan
         What to try first.
     notices : list of str
@@ -129,7 +129,7 @@ class _TiledMaps:
 
     Attributes
     ----------
-    network : UNet
+    network : UNetForm
         On the device of the plan.
     batches : list of list of Tile
     done, total : int
@@ -139,7 +139,7 @@ class _TiledMaps:
     def __init__(
         self,
         plane: Plane,
-        network: UNet,
+        network: UNetForm,
         plan: InferencePlan,
         box: Box | None,
         window: PredictionWindow | None,
@@ -194,7 +194,7 @@ def _network_input(plane: Plane, tile: Tile) -> NDArray[np.float32]:
 
 @torch.inference_mode()
 def predict_batch(
-    network: UNet, inputs: NDArray[np.float32], plan: InferencePlan
+    network: UNetForm, inputs: NDArray[np.float32], plan: InferencePlan
 ) -> NDArray[np.float32]:
     """Run one batch through the network.
 
@@ -203,7 +203,7 @@ def predict_batch(
 
     Parameters
     ----------
-    network : UNet
+    network : UNetForm
         On the device of ``plan``.
     inputs : ndarray, shape (N, Y, X, 3), float32, values 0 to 1
     plan : InferencePlan

@@ -16,6 +16,7 @@ from ..labels.diameter import equivalent_diameters, estimate_diameter
 from ..models.model import Model, ModelCard
 from ..progress import Step, Stop, forward_stop
 from .device import InferencePlan, is_out_of_memory
+from .network_form import network_form
 from .normalization import Plane
 from .predict import OutOfMemoryError, PredictedMaps, predict_maps_steps
 from .watershed import SeparationParams, separate_nuclei
@@ -148,7 +149,7 @@ def look_at_size_steps(
     by_pixel : bool, optional
         As in ``diameter.estimate_diameter``.
     """
-    maps = yield from predict_maps_steps(probe, model.network, plan, notices)
+    maps = yield from predict_maps_steps(probe, network_form(model, plan.precision), plan, notices)
     diameter = measure_map_diameter(maps, model, 1.0, by_pixel)
     if maps.finished is not None:
         return maps, 1.0, diameter
@@ -225,14 +226,15 @@ def _predict_at_zoom_steps(
     """Predict at a zoom; the maps are in pixels of the plane."""
     if box is not None:
         box = expand_box(box, context_width(zoom), plane.shape)
+    network = network_form(model, plan.precision)
     if zoom == 1:
-        return (yield from predict_maps_steps(plane, model.network, plan, notices, box))
+        return (yield from predict_maps_steps(plane, network, plan, notices, box))
     fraction = as_fraction(zoom)  # as planes that are seen block by block must have it
     try:
         pixels = ZoomedView(plane.normalized(), fraction)
         zoomed = Plane(pixels[full_box(pixels.shape)], 0.0, 0.5, 1.0)
         place = None if box is None else _zoomed_box(box, plane.shape, zoomed.shape)
-        maps = yield from predict_maps_steps(zoomed, model.network, plan, notices, place)
+        maps = yield from predict_maps_steps(zoomed, network, plan, notices, place)
         if maps.finished is not None:
             return _restore_finished_part(maps, maps.finished, plane.shape)
         return PredictedMaps(resample_to_plane(maps.values, fraction, plane.shape), maps.plan)

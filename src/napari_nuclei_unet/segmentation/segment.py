@@ -217,7 +217,7 @@ def predict_plane_steps(
     params = params or SegmentParams()
     plane = check_plane(image, Brightness.of(params))
     model = model if isinstance(model, Model) else load_model(model)
-    how = plan_inference(params, device, model.network.config)
+    how = plan_inference(params, device, model)
     inside = None if region is None else region.mask(plane.shape)
     notices = list(plane.notices)
     zoom, diameter = 1.0, params.diameter

@@ -183,7 +183,7 @@ def predict_volume_steps(
     model = model if isinstance(model, Model) else load_model(model)
     params = params or SegmentParams()
     check_step(step)
-    plan = plan_inference(params, device, model.network.config)
+    plan = plan_inference(params, device, model)
     notices: list[str] = []
     given = Brightness.of(params), params.diameter
     looking = survey_volume_steps(read, depth, model, given, plan, notices)

@@ -14,6 +14,7 @@ from ..models.model import Model
 from ..progress import Step, Stop
 from .device import InferencePlan
 from .intensity_range import drop_alpha
+from .network_form import network_form
 from .normalization import Plane, check_type_and_shape
 from .predict import predict_maps_steps
 from .volume_separation import LIGHT_STRIDE, VolumeMaps, estimate_step
@@ -86,9 +87,8 @@ class SlicePredictor:
             self.empty.append(z)
         elif not plane.is_blank:
             seen_by_network = Plane(light, 0.0, 0.5, 1.0)
-            maps = yield from predict_maps_steps(
-                seen_by_network, self._model.network, self.plan, self._notices
-            )
+            network = network_form(self._model, self.plan.precision)
+            maps = yield from predict_maps_steps(seen_by_network, network, self.plan, self._notices)
             if maps.finished is not None:
                 return False
             self.plan = maps.plan

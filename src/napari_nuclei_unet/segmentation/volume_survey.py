@@ -19,6 +19,7 @@ from .intensity_range import (
     sample_intensity_range,
     sampling_step,
 )
+from .network_form import network_form
 from .normalization import Plane
 from .predict import predict_maps_steps
 from .scale import (
@@ -106,7 +107,8 @@ def survey_volume_steps(
         return VolumeSurvey(seen, diameter, zoom)
     probe = Plane(_cut_probe(slices), seen.low, seen.middle, seen.high, gamma=seen.gamma)
     if not model.card.sizes:
-        maps = yield from predict_maps_steps(probe, model.network, plan, notices)
+        network = network_form(model, plan.precision)
+        maps = yield from predict_maps_steps(probe, network, plan, notices)
         return VolumeSurvey(seen, measure_map_diameter(maps, model, 1.0, by_pixel=True), 1.0)
     looking = look_at_size_steps(probe, shape, model, plan, notices, by_pixel=True)
     _, zoom, diameter = yield from forward_stop(looking, lambda step: replace(step, done=0))

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..metrics.matching import MatchCounts, average_scores, pool_scores
 from ..models.model import Model, ModelCard, save_model
-from ..network.unet import UNet, fuse_conv_bn_relu
+from ..network.fusion import fuse_conv_bn_relu
+from ..network.unet import UNet
 from ..progress import Step, Stop, forward_stop
 from .example import Example
 from .finetune_data import FineTuneData

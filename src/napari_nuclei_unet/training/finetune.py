@@ -11,11 +11,13 @@ from typing import Any
 
 from ..errors import UserError
 from ..models.model import Model, ModelCard, read_model, save_model
-from ..network.unet import UNet, UNetConfig, fuse_conv_bn_relu
+from ..network.fusion import fuse_conv_bn_relu
+from ..network.unet import UNet, UNetConfig
 from ..params import TrainParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
 from ..segmentation.device import explain_out_of_memory
 from ..segmentation.scale import choose_zoom
+from .calibration import calibrate_on_examples
 from .card import build_model_card
 from .checkpoint import Checkpoint, checkpoint_path, load_matching_checkpoint, save_checkpoint
 from .evaluation import FineTuned, Scores, score_model_steps, tune_model_thresholds_steps
@@ -210,7 +212,8 @@ def _finish_steps(
     thresholds = yield from tune_model_thresholds_steps(
         model, best.finetune_data, device, step, is_stopped
     )
-    card = dataclasses.replace(card, thresholds=thresholds)
+    ranges = calibrate_on_examples(model.network, best.finetune_data.training)
+    card = dataclasses.replace(card, thresholds=thresholds, activation_ranges=ranges)
     after = yield from score_model_steps(
         dataclasses.replace(model, card=card), best.finetune_data, references, device, step
     )

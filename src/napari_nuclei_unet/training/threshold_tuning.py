@@ -78,7 +78,7 @@ def predict_examples(
     model: Model, examples: list[Example], device: str = "auto"
 ) -> list[PredictedExample]:
     """Predict the maps of examples, at the zoom that segmentation chooses."""
-    plan = plan_inference(SegmentParams(), device, model.network.config)
+    plan = plan_inference(SegmentParams(), device, model)
     predicted = []
     for example in examples:
         plane = Plane(example.image.permute(1, 2, 0).numpy(), 0.0, 0.5, 1.0)

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..models.model import Model, ModelCard, read_card, read_model, save_model
+from ..network.fusion import fuse_conv_bn_relu
 from ..network.pretrained import load_encoder_weights
-from ..network.unet import UNet, UNetConfig, fuse_conv_bn_relu
+from ..network.unet import UNet, UNetConfig
 from ..params import TrainParams
 from ..segmentation.device import explain_out_of_memory
+from .calibration import calibrate_on_examples
 from .card import build_model_card
 from .checkpoint import Checkpoint, checkpoint_path, load_matching_checkpoint, save_checkpoint
 from .example import Example
@@ -209,5 +211,10 @@ def _finish(out: Path, validation: list[Example], device: str) -> ModelCard:
     plot_predictions(
         out.with_name("predictions.png"), make_validation_pictures(predicted, thresholds)
     )
-    scores = score_by_kind(predicted, thresholds)
-    return save_model(out, dataclasses.replace(card, thresholds=thresholds, scores=scores), weights)
+    card = dataclasses.replace(
+        card,
+        thresholds=thresholds,
+        scores=score_by_kind(predicted, thresholds),
+        activation_ranges=calibrate_on_examples(model.network, validation),
+    )
+    return save_model(out, card, weights)

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ..network.encoders import ENCODERS
-from ..network.unet import TARGETS, UNet, UNetConfig, to_channels_last
+from ..network.fusion import to_channels_last
+from ..network.unet import TARGETS, UNet, UNetConfig
 from ..params import TrainParams
 from ..progress import Step, Stop
 from ..segmentation.device import AUTOCAST_DTYPES
