@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .fusion import ConvReLU
 from .quantized_conv import SIGNED_ZERO, Quantization, QuantizedConv, find_max_weight
-from .unet import UNet, UNetConfig, UNetForm
+from .unet import MAX_STRIP_PIXELS, UNet, UNetConfig, UNetForm
 
 # Lowest and highest number that a layer gives, by its name in the network.
 ActivationRanges = dict[str, tuple[float, float]]
@@ -106,6 +106,9 @@ class QuantizedUNet(UNetForm):
     ranges : dict of str to (float, float)
         As from :func:`measure_activation_ranges`.
     """
+
+    # numbers take a fourth of the bytes, and of these strips some are in 32 bits
+    max_strip_pixels = 2 * MAX_STRIP_PIXELS
 
     def __init__(self, network: UNet, ranges: ActivationRanges) -> None:
         super().__init__(network.config)

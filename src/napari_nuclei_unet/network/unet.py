@@ -129,6 +129,8 @@ class UNetForm(nn.Module, ABC):
 
     mean: Tensor
     std: Tensor
+    # of the finest levels that go through together on a CPU
+    max_strip_pixels = MAX_STRIP_PIXELS
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -187,7 +189,7 @@ class UNetForm(nn.Module, ABC):
         pages that the system has to clear first; strips stay in the cache.
         """
         step, height = 2 * self.config.stem, x.shape[-2]
-        rows = max(MAX_STRIP_PIXELS // (step * image.shape[-1]), 4 * STRIP_MARGIN_ROWS)
+        rows = max(self.max_strip_pixels // (step * image.shape[-1]), 4 * STRIP_MARGIN_ROWS)
         logits = image.new_empty((image.shape[0], self.config.out_channels, *image.shape[-2:]))
         for start in range(0, height, rows):
             stop = min(start + rows, height)
