@@ -7,14 +7,18 @@ taken off, smoothed or not) and how seeds are found in it (h-maxima, or above a 
 """
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 from validation_part import arguments, load
 
-from napari_nuclei_unet import run, segment_steps
 from napari_nuclei_unet.metrics.matching import average_scores, count_matches
+from napari_nuclei_unet.models.model import Model
+from napari_nuclei_unet.segmentation.normalization import check_plane
 from napari_nuclei_unet.training.threshold_tuning import TUNED_SCORES
+from napari_nuclei_unet.training.validation import predict_logits
 
 VARIANTS = [
     ("components", None, 0, 0),
@@ -44,10 +48,18 @@ def labels_of(
     return watershed(-relief, found, mask=mask)
 
 
+@torch.inference_mode()
+def predict_all_maps(image: NDArray[np.generic], model: Model) -> NDArray[np.float32]:
+    """Predict the maps of an image as it is, border included, which segmenting does not keep."""
+    pixels = np.atleast_3d(check_plane(image).normalized())
+    colours = torch.from_numpy(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy())
+    return torch.sigmoid(predict_logits(model.network, colours.permute(2, 0, 1)))[0].numpy()
+
+
 def main() -> None:
     """Print one row a variant."""
     model, validation = load(arguments(__doc__).parse_args())
-    predicted = [(run(segment_steps(image, model)).maps, truth) for _, image, truth in validation]
+    predicted = [(predict_all_maps(image, model), truth) for _, image, truth in validation]
     print("| seeds | height | border taken off | smoothing | AP@0.5 | mean of .5 to .9 |")
     print("|---|---|---|---|---|---|")
     for variant in VARIANTS:

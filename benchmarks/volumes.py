@@ -26,6 +26,7 @@ from skimage.filters import threshold_otsu
 from skimage.segmentation import watershed
 
 from napari_nuclei_unet import load_model, segment_stack, segment_volume
+from napari_nuclei_unet.arrays.quantization import dequantize_unit
 from napari_nuclei_unet.arrays.resampling import resize_channels
 from napari_nuclei_unet.metrics.matching import find_overlaps
 from napari_nuclei_unet.params import SegmentParams
@@ -239,7 +240,7 @@ def three_directions(stack: Stack) -> np.ndarray:
         for into, plane in zip(side, planes, strict=True):
             tall = resize_channels(plane[None], (height, plane.shape[1]))[0]
             found = run(predict_maps_steps(Plane(tall, 0, 0.5, 1), model.network, plan, []))
-            into[...] = resize_channels(found.values[:1], plane.shape)[0]
+            into[...] = resize_channels(dequantize_unit(found.quantized[:1]), plane.shape)[0]
         total += np.moveaxis(side, 0, axis) * 255
     mean = VolumeMaps(np.round(total / 3).astype(np.uint8), maps.light, maps.step)
     zoom = float(predicted.zoom)

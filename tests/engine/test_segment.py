@@ -114,7 +114,7 @@ def test_steps_count_up_to_the_total(bright, three_discs):
     assert steps[0].done == 0
     assert steps[-1].done == steps[-1].total > 10
     assert result.count == 3
-    assert result.maps.shape == (3, *three_discs.shape)
+    assert result.maps.shape == (2, *three_discs.shape)
 
 
 def test_closing_the_generator_cancels(bright, three_discs):
@@ -200,6 +200,6 @@ def test_a_relief_that_is_kept_changes_nothing(sample):
 
 def test_without_a_predicted_distance_there_is_no_relief(bright, three_discs):
     predicted = run(predict_plane_steps(three_discs, bright, SegmentParams()))
-    mask_only = replace(predicted, maps=predicted.maps[:1])
+    mask_only = replace(predicted, quantized_maps=predicted.quantized_maps[:1])
     assert compute_relief(mask_only) is None
     assert retune(mask_only, SegmentParams()).count == 3

@@ -207,7 +207,8 @@ def test_validation_sees_what_the_engine_predicts(bright):
         logits = predict_logits(bright.network, image)
     pixels = image.numpy().transpose(1, 2, 0)
     maps = run(segment_steps(pixels, bright, SegmentParams(precision="fp32"), "cpu")).maps
-    np.testing.assert_allclose(torch.sigmoid(logits)[0].numpy(), maps, atol=1e-5)
+    kept = torch.sigmoid(logits)[0].numpy()[[0, 2]]
+    np.testing.assert_allclose(kept, maps, atol=2e-5)
 
 
 def test_a_trained_model_can_be_used_like_any_other(tmp_path):

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .quantization import dequantize_unit, quantize_unit
 from .tiling import ArrayLike
 
 # Zooms are fractions with no larger denominator, so that blocks can begin where pixels of both
@@ -122,13 +123,15 @@ def _zoomed_shape(channels: NDArray[np.float32], zoom: Fraction) -> tuple[int, i
 
 
 def resample_to_plane(
-    maps: NDArray[np.float32], zoom: Fraction, shape: tuple[int, int]
-) -> NDArray[np.float32]:
+    maps: NDArray[np.uint16], zoom: Fraction, shape: tuple[int, int]
+) -> NDArray[np.uint16]:
     """Resample maps of a zoomed plane, or of a part of it, to the pixels of the plane.
+
+    One by one, as float32 takes twice the memory.
 
     Parameters
     ----------
-    maps : ndarray, shape (C, Y, X), float32
+    maps : ndarray, shape (C, Y, X), uint16, in steps of 1/65535
         Their edges coincide with edges of pixels of the plane.
     zoom : Fraction
         At which they were predicted.
@@ -137,9 +140,12 @@ def resample_to_plane(
 
     Returns
     -------
-    ndarray, shape (C, *shape), float32
+    ndarray, shape (C, *shape), uint16
     """
     missing = [(0, -edge % zoom.numerator) for edge in maps.shape[1:]]
-    whole = np.pad(maps, [(0, 0), *missing], mode="edge")
-    resized = resize_channels(whole, _zoomed_shape(whole, 1 / zoom))
-    return resized[:, : shape[0], : shape[1]]
+    resampled = np.empty((len(maps), *shape), np.uint16)
+    for values, into in zip(maps, resampled, strict=True):
+        whole = np.pad(dequantize_unit(values), missing, mode="edge")[None]
+        resized = resize_channels(whole, _zoomed_shape(whole, 1 / zoom))[0]
+        into[...] = quantize_unit(resized[: shape[0], : shape[1]])
+    return resampled

@@ -262,6 +262,8 @@ def _enlarge_to_full_resolution(result: Segmentation, plane: NDArray[np.generic]
         result,
         plane=check_plane(plane, Brightness.of(result.provenance.params)),
         labels=enlarged(result.labels, plane.shape),
-        maps=np.stack([enlarged(values, plane.shape) for values in result.maps]),
+        quantized_maps=np.stack(
+            [enlarged(values, plane.shape) for values in result.quantized_maps]
+        ),
         inside=inside,
     )

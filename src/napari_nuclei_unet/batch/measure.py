@@ -49,7 +49,9 @@ def measure_segmentation(job: ImageJob, plane: PlaneIndex, result: Segmentation)
     options, micrometers = job.settings.measure, job.grid.micrometers
     if options is None:
         pixels = np.asarray(result.plane.pixels)
-        return measure(result.labels, pixels, result.maps[0], Frame(micrometers=micrometers))
+        return measure(
+            result.labels, pixels, result.quantized_maps[0], Frame(micrometers=micrometers)
+        )
     names = channel_names(job.full, plane)
     numbers = choose_channels(names, options.channels)
     values = MultichannelView(job.full.pixels, plane)[:, :]
@@ -57,7 +59,7 @@ def measure_segmentation(job: ImageJob, plane: PlaneIndex, result: Segmentation)
         np.atleast_3d(values)[..., numbers],
         [title_channel(names, number) for number in numbers],
         micrometers,
-        result.maps[0],
+        result.quantized_maps[0],
     )
     return measure_plane(result.labels, measured, options)
 

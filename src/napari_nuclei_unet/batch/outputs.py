@@ -157,7 +157,7 @@ def write_results(folder: Path, stem: str, result: Segmentation) -> None:
     """
     paths = result_paths_in(folder, stem, LABELS_SUFFIX)
     check_overwritable(paths.labels)
-    measured = measure(result.labels, np.asarray(result.plane.pixels), result.maps[0])
+    measured = measure(result.labels, np.asarray(result.plane.pixels), result.quantized_maps[0])
     with atomic_write(paths.labels) as labels, atomic_write(paths.table) as table:
         write_ome_tiff(labels, Result(result.labels, {}, record=result.record, name=stem))
         write_table(table, measured)

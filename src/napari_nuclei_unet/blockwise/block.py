@@ -23,9 +23,9 @@ from ..arrays.boxes import (
     scale_box,
 )
 from ..arrays.relabel import consecutive_ids
-from ..arrays.resampling import ZoomedView, resample_to_plane
+from ..arrays.resampling import resample_to_plane
 from ..arrays.roi import Region
-from ..arrays.tiling import ArrayLike, MappedView
+from ..arrays.tiling import ArrayLike
 from ..errors import UserError
 from ..labels.border import find_border_ids
 from ..labels.regionprops import Frame, measure
@@ -36,7 +36,8 @@ from ..progress import Step, Stop
 from ..segmentation.device import plan_inference
 from ..segmentation.network_form import network_form
 from ..segmentation.normalization import Plane
-from ..segmentation.predict import PredictionWindow, predict_maps_steps
+from ..segmentation.predict import MapsRequest, predict_maps_steps
+from ..segmentation.scale import view_at_zoom
 from ..segmentation.segment import resolve_separation
 from ..segmentation.watershed import separate_nuclei
 from .survey import ReadablePlane, Survey, UnreadablePlaneError
@@ -182,11 +183,12 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
     notices: list[str] = []
     try:
         network = network_form(model, plan.precision)
-        maps = yield from predict_maps_steps(plane, network, plan, notices, window=window)
+        maps = yield from predict_maps_steps(plane, network, plan, notices, window)
         if maps.finished is not None:
             return None
-        values = maps.values if zoom == 1 else resample_to_plane(maps.values, zoom, block.shape)
-        return _separate_block(pixels, values, task, model, tuple(notices))
+        kept = maps.quantized
+        kept = kept if zoom == 1 else resample_to_plane(kept, zoom, block.shape)
+        return _separate_block(pixels, kept, task, model, tuple(notices))
     except UnreadablePlaneError as error:
         return empty_block_result(block, pixels.shape, task.block_params, str(error))
 
@@ -206,26 +208,26 @@ def empty_block_result(
     )
 
 
-def _view_block(pixels: ReadablePlane, task: BlockTask) -> tuple[Plane, PredictionWindow]:
+def _view_block(pixels: ReadablePlane, task: BlockTask) -> tuple[Plane, MapsRequest]:
     """Return the plane at the zoom at which the network sees it, and the part that a block sees."""
     survey, seen, zoom = task.survey, task.block.read, task.survey.zoom
     plane = survey.plane(pixels)
     if zoom == 1:
-        return plane, PredictionWindow(seen, survey.has_foreground)
-    normalized = MappedView(lambda part: plane.normalized(pixels[part]), pixels.shape)
+        return plane, MapsRequest(seen, True, survey.has_foreground)
     plane_box = full_box(pixels.shape)
-    window = PredictionWindow(
+    window = MapsRequest(
         scale_box(seen, (zoom, zoom)),
+        True,
         lambda tile: survey.has_foreground(
             intersect_boxes(scale_box(tile, (1 / zoom, 1 / zoom)), plane_box)
         ),
     )
-    return Plane(ZoomedView(normalized, zoom), 0.0, 0.5, 1.0), window
+    return view_at_zoom(plane, zoom), window
 
 
 def _separate_block(
     read: ReadablePlane,
-    maps: NDArray[np.float32],
+    maps: NDArray[np.uint16],
     task: BlockTask,
     model: Model,
     notices: tuple[str, ...],

@@ -194,14 +194,14 @@ class MeasuredPixels:
         What follows the names of columns; one that is empty: nothing does.
     micrometers : (float, float) or None
         Size of a pixel along Y and X, if known.
-    nucleus : ndarray, shape (Y, X), floating, or None
+    nucleus : ndarray, shape (Y, X), floating or uint16, or None
         Predicted probability of nucleus.
     """
 
     values: NDArray[np.generic]
     titles: Sequence[str]
     micrometers: tuple[float, float] | None = None
-    nucleus: NDArray[np.floating] | None = None
+    nucleus: NDArray[np.floating] | NDArray[np.uint16] | None = None
 
 
 def measure_plane(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays.quantization import dequantize_unit
+
 # The size map goes from 0 at the smallest diameter to 1 after this many doublings.
 MIN_MAP_DIAMETER, DIAMETER_DOUBLINGS = 4.0, 6.0
 MIN_NUCLEUS_PROBABILITY = 0.5
@@ -29,7 +31,9 @@ def size_to_diameter(size: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def estimate_diameter(
-    nucleus: NDArray[np.floating], size: NDArray[np.floating], by_pixel: bool = False
+    nucleus: NDArray[np.floating] | NDArray[np.uint16],
+    size: NDArray[np.floating] | NDArray[np.uint16],
+    by_pixel: bool = False,
 ) -> float | None:
     """Estimate the median diameter of the nuclei in predicted maps, every nucleus counted once.
 
@@ -38,7 +42,7 @@ def estimate_diameter(
 
     Parameters
     ----------
-    nucleus, size : ndarray, shape (Y, X), floating, values 0 to 1
+    nucleus, size : ndarray, shape (Y, X), floating, values 0 to 1, or uint16 (65535 is 1)
         Maps of a network, as ``training.example.make_targets`` defines them. Size is only used
         where a nucleus is likely.
     by_pixel : bool, optional
@@ -50,9 +54,8 @@ def estimate_diameter(
     float or None
         In pixels; None where there is next to no nucleus.
     """
-    diameters = np.sort(
-        size_to_diameter(size[nucleus > MIN_NUCLEUS_PROBABILITY].astype(np.float64))
-    )
+    likely = dequantize_unit(nucleus) > MIN_NUCLEUS_PROBABILITY
+    diameters = np.sort(size_to_diameter(dequantize_unit(size[likely]).astype(np.float64)))
     if diameters.size < MIN_NUCLEUS_PIXELS:
         return None
     weights = np.cumsum(diameters ** (0.0 if by_pixel else -2.0))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays.quantization import UNIT_STEPS
 from .intensities import compute_intensities, iter_run_values
 from .run_lengths import RunLengths, encode_run_lengths
 from .shape import HullRows, find_hull_rows, perimeter
@@ -57,7 +58,7 @@ WHOLE_PLANE_FRAME = Frame()
 def measure(
     labels: NDArray[np.integer],
     image: NDArray[np.generic] | None,
-    nucleus: NDArray[np.floating] | None = None,
+    nucleus: NDArray[np.floating] | NDArray[np.uint16] | None = None,
     frame: Frame = WHOLE_PLANE_FRAME,
     channels: Sequence[str] = (),
 ) -> pd.DataFrame:
@@ -71,8 +72,8 @@ def measure(
         0 is background, else the id of a nucleus, which may be in several pieces.
     image : ndarray, shape (Y, X) or (Y, X, C), or None
         Intensities. NaN and infinity, which no segmented nucleus contains, count as 0.
-    nucleus : ndarray, shape (Y, X), floating, values 0 to 1, or None
-        Predicted probability of nucleus.
+    nucleus : ndarray, shape (Y, X), floating, values 0 to 1, or uint16, or None
+        Predicted probability of nucleus; of integers, 65535 is 1.
     frame : Frame
     channels : sequence of str, length C
         Their names; "0", "1" and so on where they are not unique.
@@ -202,15 +203,18 @@ def _compute_ellipses(
 
 
 def mean_probability(
-    runs: RunLengths, labels: NDArray[np.integer], nucleus: NDArray[np.floating] | None
+    runs: RunLengths, labels: NDArray[np.integer], nucleus: NDArray[Any] | None
 ) -> NDArray[np.float64]:
-    """Compute the mean probability of each nucleus, or NaN where the map is not given."""
+    """Compute the mean probability of each nucleus, or NaN where the map is not given.
+
+    The map is floating, or uint16 in steps of 1/65535, which is converted a band at a time.
+    """
     if nucleus is None:
         return np.full(runs.ids.size, np.nan)
     total = np.zeros(runs.rows.size)
     for some, values, _, at in iter_run_values(runs, labels, nucleus):
         total[some] = np.add.reduceat(values, at)
-    return runs.mean(total)
+    return runs.mean(total) / (UNIT_STEPS if nucleus.dtype == np.uint16 else 1)
 
 
 def _touches_border(

@@ -106,7 +106,7 @@ def _time_once(
     with timed("network"):
         how = plan_inference(params, device, model)
         seen, zoom, _ = run(predict_zoomed_maps_steps(plane, model, params.diameter, how, []))
-    maps, how = seen.values, seen.plan
+    maps, how = seen.quantized, seen.plan
     with timed("separate"):
         labels = separate_nuclei(maps, resolve_separation(params, model.card, zoom))
     with timed("measure"):

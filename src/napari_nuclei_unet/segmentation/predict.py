@@ -12,12 +12,17 @@ import torch
 from numpy.typing import NDArray
 
 from ..arrays.boxes import Box, box_shape, full_box
+from ..arrays.quantization import quantize_unit
 from ..arrays.tiling import Tile, intersect_tile, plan_tiles, read_tile
 from ..errors import UserError
-from ..network.unet import UNetForm
+from ..network.unet import TARGETS, UNetForm
 from ..progress import Step, Stop
 from .device import AUTOCAST_DTYPES, InferencePlan, is_out_of_memory, release_memory
 from .normalization import Plane
+
+# Of what a network predicts: border helps it to learn, and size is measured at once.
+KEPT_CHANNELS = (TARGETS.index("nucleus"), TARGETS.index("distance"))
+SIZE_CHANNEL = TARGETS.index("size")
 
 
 class OutOfMemoryError(UserError):
@@ -25,18 +30,28 @@ class OutOfMemoryError(UserError):
 
 
 @dataclass(frozen=True, eq=False)
-class PredictionWindow:
-    """Part of a plane of which maps are wanted.
+class MapsRequest:
+    """Which maps are wanted of which part of a plane.
 
     Attributes
     ----------
-    box : (slice, slice)
-    has_foreground : callable
-        Is given a box of a tile, and says whether there may be something in it.
+    box : (slice, slice), optional
+        Part of the plane that is needed; the whole plane without.
+    is_window : bool
+        Whether maps of the box only are returned, so that the plane may be larger than memory.
+    has_foreground : callable, optional
+        Is given the box of a tile, and returns whether there may be something in it.
+    with_size : bool
+        Whether the map of size is returned, too, if the network has one.
     """
 
-    box: Box
-    has_foreground: Callable[[Box], bool]
+    box: Box | None = None
+    is_window: bool = False
+    has_foreground: Callable[[Box], bool] | None = None
+    with_size: bool = False
+
+
+WHOLE_PLANE = MapsRequest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,17 +60,26 @@ class PredictedMaps:
 
     Attributes
     ----------
-    values : ndarray, shape (out_channels, Y, X), float32, values 0 to 1
-        Of the whole plane, or of a window; 0 where nothing was predicted.
+    quantized : ndarray, shape (1, Y, X) or (2, Y, X), uint16
+        Nucleus, and of networks that predict more the distance, in steps of 1/65535. Of the
+        whole plane, or of a window; 0 where nothing was predicted.
     plan : InferencePlan
         What worked.
     finished : ndarray, shape (Y, X), bool, or None
         Where something was predicted before the run was stopped; None: it was not.
+    size : ndarray, shape (Y, X), uint16, or None
+        The map of size, if it was wanted and the network has one.
     """
 
-    values: NDArray[np.float32]
+    quantized: NDArray[np.uint16]
     plan: InferencePlan
     finished: NDArray[np.bool_] | None = None
+    size: NDArray[np.uint16] | None = None
+
+
+def count_kept_maps(out_channels: int) -> int:
+    """Return how many maps are kept of those that a network predicts."""
+    return 1 if out_channels == 1 else len(KEPT_CHANNELS)
 
 
 def predict_maps_steps(
@@ -63,8 +87,7 @@ def predict_maps_steps(
     network: UNetForm,
     plan: InferencePlan,
     notices: list[str],
-    box: Box | None = None,
-    window: PredictionWindow | None = None,
+    request: MapsRequest = WHOLE_PLANE,
 ) -> Generator[Step, Stop, PredictedMaps]:
     """Predict the maps of a plane, with less at a time whenever memory runs out.
 
@@ -76,10 +99,7 @@ def predict_maps_steps(
         What to try first.
     notices : list of str
         What had to be changed is appended, and yielded.
-    box : (slice, slice), optional
-        Part of the plane that is needed; the whole plane without.
-    window : PredictionWindow, optional
-        Instead of ``box``: only its maps are given, so that the plane may be larger than memory.
+    request : MapsRequest, optional
 
     Yields
     ------
@@ -100,7 +120,7 @@ def predict_maps_steps(
     while True:
         tiled = None  # the memory of the attempt before is free
         try:
-            tiled = _TiledMaps(plane, network, plan, box, window)
+            tiled = _TiledMaps(plane, network, plan, request)
             stop = yield Step(0, tiled.total)
             for tiles in tiled.batches:
                 if stop:
@@ -137,23 +157,20 @@ class _TiledMaps:
     """
 
     def __init__(
-        self,
-        plane: Plane,
-        network: UNetForm,
-        plan: InferencePlan,
-        box: Box | None,
-        window: PredictionWindow | None,
+        self, plane: Plane, network: UNetForm, plan: InferencePlan, request: MapsRequest
     ) -> None:
         config = network.config
-        self._frame = window.box if window else full_box(plane.shape)
-        box = window.box if window else box
-        tiles = plan_tiles(plane.shape, plan.tile, config.halo, config.divisor, box)
-        if window is not None:
-            tiles = [tile for tile in tiles if window.has_foreground(tile.core)]
+        whole = full_box(plane.shape)
+        self._frame = request.box if request.box and request.is_window else whole
+        tiles = plan_tiles(plane.shape, plan.tile, config.halo, config.divisor, request.box)
+        if request.has_foreground is not None:
+            tiles = [tile for tile in tiles if request.has_foreground(tile.core)]
         self.batches, self.done, self.total = _batch_tiles(tiles, plan.batch), 0, len(tiles)
         shape = box_shape(self._frame)
-        self._values = np.zeros((config.out_channels, *shape), np.float32)
-        self._finished = np.zeros(shape, bool)
+        self._quantized = np.zeros((count_kept_maps(config.out_channels), *shape), np.uint16)
+        with_size = request.with_size and config.out_channels > SIZE_CHANNEL
+        self._size = np.zeros(shape, np.uint16) if with_size else None
+        self._finished: list[Box] = []
         if plan.device != "cpu":  # a model is shared, so it is copied and not moved
             network = copy.deepcopy(network).to(plan.device)
         self.network, self._plan = network, plan
@@ -162,14 +179,21 @@ class _TiledMaps:
         """Write what was predicted for a batch of tiles."""
         for tile, predicted in zip(tiles, predictions, strict=True):
             there, here = intersect_tile(tile, self._frame)
-            self._values[:, *there] = predicted[:, *here]
-            self._finished[there] = True
+            for kept, channel in zip(self._quantized, KEPT_CHANNELS, strict=False):
+                kept[there] = quantize_unit(predicted[channel][here])
+            if self._size is not None:
+                self._size[there] = quantize_unit(predicted[SIZE_CHANNEL][here])
+            self._finished.append(there)
         self.done += len(tiles)
 
     def maps(self) -> PredictedMaps:
         """Return the maps, of which a part is missing if the run was stopped."""
-        is_whole = self.done == self.total
-        return PredictedMaps(self._values, self._plan, None if is_whole else self._finished)
+        finished = None
+        if self.done < self.total:
+            finished = np.zeros(box_shape(self._frame), bool)
+            for box in self._finished:
+                finished[box] = True
+        return PredictedMaps(self._quantized, self._plan, finished, self._size)
 
 
 def _batch_tiles(tiles: list[Tile], n: int) -> list[list[Tile]]:

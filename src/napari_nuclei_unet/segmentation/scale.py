@@ -5,20 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.boxes import Box, bounding_box, box_shape, enlarged, expand_box, full_box, scale_box
+from ..arrays.quantization import dequantize_unit, quantize_unit
 from ..arrays.resampling import ZoomedView, as_fraction, resample_to_plane, resize_channels
-from ..arrays.tiling import split_box
+from ..arrays.tiling import MappedView, split_box
 from ..labels.diameter import equivalent_diameters, estimate_diameter
 from ..models.model import Model, ModelCard
 from ..progress import Step, Stop, forward_stop
 from .device import InferencePlan, is_out_of_memory
 from .network_form import network_form
 from .normalization import Plane
-from .predict import OutOfMemoryError, PredictedMaps, predict_maps_steps
+from .predict import (
+    WHOLE_PLANE,
+    MapsRequest,
+    OutOfMemoryError,
+    PredictedMaps,
+    count_kept_maps,
+    predict_maps_steps,
+)
 from .watershed import SeparationParams, separate_nuclei
 
 # Of a larger plane only the liveliest square of this edge, in pixels, is measured.
@@ -113,15 +122,19 @@ def predict_zoomed_maps_steps(
             return (yield from looking)
         seen, zoom, diameter = yield from forward_stop(looking, _without_progress)
         if seen.finished is not None:
-            return _empty_maps(plane, seen), zoom, diameter
-    maps = yield from _predict_at_zoom_steps(plane, model, zoom, plan, notices, box)
+            return create_empty_maps(plane, model, seen.plan, stopped=True), zoom, diameter
+    request = MapsRequest(box)
+    maps = yield from _predict_at_zoom_steps(plane, model, zoom, plan, notices, request)
     return maps, zoom, diameter
 
 
-def _empty_maps(plane: Plane, seen: PredictedMaps) -> PredictedMaps:
-    """Make maps of a plane whose run was stopped before it began."""
-    values = np.zeros((len(seen.values), *plane.shape), np.float32)
-    return PredictedMaps(values, seen.plan, np.zeros(plane.shape, bool))
+def create_empty_maps(
+    plane: Plane, model: Model, plan: InferencePlan, stopped: bool = False
+) -> PredictedMaps:
+    """Create maps of a plane without nuclei, or whose run was stopped before it began."""
+    kept = count_kept_maps(model.network.config.out_channels)
+    finished = np.zeros(plane.shape, bool) if stopped else None
+    return PredictedMaps(np.zeros((kept, *plane.shape), np.uint16), plan, finished)
 
 
 def _without_progress(step: Step) -> Step:
@@ -149,12 +162,16 @@ def look_at_size_steps(
     by_pixel : bool, optional
         As in ``diameter.estimate_diameter``.
     """
-    maps = yield from predict_maps_steps(probe, network_form(model, plan.precision), plan, notices)
+    network = network_form(model, plan.precision)
+    request = MapsRequest(with_size=True)
+    maps = yield from predict_maps_steps(probe, network, plan, notices, request)
     diameter = measure_map_diameter(maps, model, 1.0, by_pixel)
     if maps.finished is not None:
         return maps, 1.0, diameter
     if diameter is None:
-        far = yield from _predict_at_zoom_steps(probe, model, LARGE_NUCLEI_ZOOM, maps.plan, notices)
+        far = yield from _predict_at_zoom_steps(
+            probe, model, LARGE_NUCLEI_ZOOM, maps.plan, notices, request
+        )
         diameter = measure_map_diameter(far, model, LARGE_NUCLEI_ZOOM, by_pixel)
         if diameter is None or choose_zoom(diameter, model.card, shape) >= 1:
             return maps, 1.0, None
@@ -165,7 +182,9 @@ def look_at_size_steps(
         if wanted == zoom or model.card.sizes[0] <= seen <= model.card.sizes[1]:
             break
         try:
-            maps = yield from _predict_at_zoom_steps(probe, model, wanted, maps.plan, notices)
+            maps = yield from _predict_at_zoom_steps(
+                probe, model, wanted, maps.plan, notices, request
+            )
         except OutOfMemoryError:
             notices.append(NO_MEMORY_TO_ENLARGE)
             yield Step(0, 1, NO_MEMORY_TO_ENLARGE)
@@ -173,20 +192,19 @@ def look_at_size_steps(
         zoom, diameter = wanted, measure_map_diameter(maps, model, wanted, by_pixel) or diameter
         if maps.finished is not None:
             break
-    return maps, zoom, diameter
+    return replace(maps, size=None), zoom, diameter
 
 
 def measure_map_diameter(
     seen: PredictedMaps, model: Model, zoom: float, by_pixel: bool
 ) -> float | None:
     """Measure the typical diameter in pixels of the plane, in maps predicted at a zoom."""
-    maps = seen.values
-    if len(maps) > 3:
-        diameter = estimate_diameter(maps[0], maps[3], by_pixel)
+    if seen.size is not None:
+        diameter = estimate_diameter(seen.quantized[0], seen.size, by_pixel)
         return None if diameter is None else diameter / zoom
     params = SeparationParams(**model.card.thresholds)
     # the smallest area as it is: specks that are no nucleus at any zoom say nothing
-    found = separate_nuclei(maps, replace(params, smoothing=params.smoothing / zoom))
+    found = separate_nuclei(seen.quantized, replace(params, smoothing=params.smoothing / zoom))
     return float(np.median(equivalent_diameters(found)[1:])) if found.any() else None
 
 
@@ -221,23 +239,25 @@ def _predict_at_zoom_steps(
     zoom: float,
     plan: InferencePlan,
     notices: list[str],
-    box: Box | None = None,
+    request: MapsRequest = WHOLE_PLANE,
 ) -> Generator[Step, Stop, PredictedMaps]:
-    """Predict at a zoom; the maps are in pixels of the plane."""
+    """Predict at a zoom; the maps, and the box of the request, are in pixels of the plane."""
+    box = request.box
     if box is not None:
         box = expand_box(box, context_width(zoom), plane.shape)
     network = network_form(model, plan.precision)
     if zoom == 1:
-        return (yield from predict_maps_steps(plane, network, plan, notices, box))
+        request = replace(request, box=box)
+        return (yield from predict_maps_steps(plane, network, plan, notices, request))
     fraction = as_fraction(zoom)  # as planes that are seen block by block must have it
     try:
-        pixels = ZoomedView(plane.normalized(), fraction)
-        zoomed = Plane(pixels[full_box(pixels.shape)], 0.0, 0.5, 1.0)
+        zoomed = view_at_zoom(plane, fraction)
         place = None if box is None else _zoomed_box(box, plane.shape, zoomed.shape)
-        maps = yield from predict_maps_steps(zoomed, network, plan, notices, place)
+        request = replace(request, box=place)
+        maps = yield from predict_maps_steps(zoomed, network, plan, notices, request)
         if maps.finished is not None:
             return _restore_finished_part(maps, maps.finished, plane.shape)
-        return PredictedMaps(resample_to_plane(maps.values, fraction, plane.shape), maps.plan)
+        return _resample_maps(maps, fraction, plane.shape)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -246,11 +266,23 @@ def _predict_at_zoom_steps(
         ) from error
 
 
+def view_at_zoom(plane: Plane, zoom: Fraction) -> Plane:
+    """Return a plane at the zoom at which the network sees it; it is resized when it is read."""
+    normalized = MappedView(lambda part: plane.normalized(plane.pixels[part]), plane.pixels.shape)
+    return Plane(ZoomedView(normalized, zoom), 0.0, 0.5, 1.0)
+
+
+def _resample_maps(seen: PredictedMaps, zoom: Fraction, shape: tuple[int, int]) -> PredictedMaps:
+    """Resample the maps of a zoomed plane to the pixels of the plane."""
+    size = None if seen.size is None else resample_to_plane(seen.size[None], zoom, shape)[0]
+    return PredictedMaps(resample_to_plane(seen.quantized, zoom, shape), seen.plan, None, size)
+
+
 def _restore_finished_part(
     seen: PredictedMaps, finished: NDArray[np.bool_], shape: tuple[int, int]
 ) -> PredictedMaps:
     """Resample what a stopped run has finished to the pixels of the plane, and only that."""
-    values = np.zeros((len(seen.values), *shape), np.float32)
+    maps = np.zeros((len(seen.quantized), *shape), np.uint16)
     known = np.zeros(shape, bool)
     if finished.any():
         source = bounding_box(finished)
@@ -259,9 +291,10 @@ def _restore_finished_part(
             for part, new, old in zip(source, shape, finished.shape, strict=True)
         )
         size = box_shape((rows, columns))
-        values[:, rows, columns] = resize_channels(seen.values[:, *source], size)
+        part = dequantize_unit(seen.quantized[:, *source])
+        maps[:, rows, columns] = quantize_unit(resize_channels(part, size))
         known[rows, columns] = enlarged(finished[source], size)
-    return PredictedMaps(values, seen.plan, known)
+    return PredictedMaps(maps, seen.plan, known)
 
 
 def _zoomed_box(box: Box, shape: tuple[int, int], zoomed: tuple[int, int]) -> Box:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.boxes import bounding_box, clip_labels
+from ..arrays.quantization import dequantize_unit
 from ..arrays.roi import Polygons, Region
 from ..errors import UserError
 from ..models.model import THRESHOLD_NAMES, Model, ModelCard, load_model
@@ -23,8 +24,7 @@ from ..provenance.record import Provenance
 from .device import plan_inference
 from .intensity_range import Brightness
 from .normalization import Plane, check_plane
-from .predict import PredictedMaps
-from .scale import context_width, predict_zoomed_maps_steps
+from .scale import context_width, create_empty_maps, predict_zoomed_maps_steps
 from .watershed import SeparationParams, separate_nuclei, smooth_distance
 
 
@@ -35,8 +35,8 @@ class Prediction:
     Attributes
     ----------
     plane : Plane
-    maps : ndarray, shape (n, Y, X), float32, values 0 to 1
-        0 where nothing was predicted.
+    quantized_maps : ndarray, shape (1, Y, X) or (2, Y, X), uint16
+        Nucleus, and of most models distance, in steps of 1/65535; 0 where nothing was predicted.
     inside : ndarray, shape (Y, X), bool, or None
         Where nuclei are wanted, and the run was not stopped before; None: everywhere.
     card : ModelCard
@@ -49,12 +49,20 @@ class Prediction:
     """
 
     plane: Plane
-    maps: NDArray[np.float32]
+    quantized_maps: NDArray[np.uint16]
     inside: NDArray[np.bool_] | None
     card: ModelCard
     zoom: float
     provenance: Provenance
     notices: tuple[str, ...]
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """The maps as float32, 0 to 1, shape (1, Y, X) or (2, Y, X), converted at every call.
+
+        The first is the probability of nucleus, the second, which most models have, the distance.
+        """
+        return dequantize_unit(self.quantized_maps)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -72,9 +80,8 @@ class Segmentation:
         What was segmented.
     labels : ndarray, shape (Y, X), int32
         0 is background; nuclei are 1..n, each connected.
-    maps : ndarray, shape (n, Y, X), float32, values 0 to 1
-        As the network predicted them: nucleus, and of most models border, distance and size;
-        ``maps[0]`` is the probability of nucleus.
+    quantized_maps : ndarray, shape (1, Y, X) or (2, Y, X), uint16
+        As in :class:`Prediction`.
     provenance : Provenance
         What made this result, and what makes it again.
     notices : tuple of str
@@ -85,10 +92,18 @@ class Segmentation:
 
     plane: Plane
     labels: NDArray[np.int32]
-    maps: NDArray[np.float32]
+    quantized_maps: NDArray[np.uint16]
     provenance: Provenance
     notices: tuple[str, ...]
     inside: NDArray[np.bool_] | None = None
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """The maps as float32, 0 to 1, shape (1, Y, X) or (2, Y, X), converted at every call.
+
+        The first is the probability of nucleus, the second, which most models have, the distance.
+        """
+        return dequantize_unit(self.quantized_maps)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -222,8 +237,7 @@ def predict_plane_steps(
     notices = list(plane.notices)
     zoom, diameter = 1.0, params.diameter
     if plane.is_blank:
-        values = np.zeros((model.network.config.out_channels, *plane.shape), np.float32)
-        maps = PredictedMaps(values, how)
+        maps = create_empty_maps(plane, model, how)
         notices.append("All pixels have the same value: there is nothing to find.")
     else:
         box = None if inside is None else bounding_box(inside)
@@ -231,7 +245,7 @@ def predict_plane_steps(
             predict_zoomed_maps_steps(plane, model, params.diameter, how, notices, box)
         )
     if plane.invalid is not None:
-        maps.values[0][plane.invalid] = 0
+        maps.quantized[0][plane.invalid] = 0
     if maps.finished is not None:
         inside = maps.finished if inside is None else maps.finished & inside
     provenance = Provenance.of_run(
@@ -245,7 +259,7 @@ def predict_plane_steps(
         diameter=None if diameter is None else round(diameter, 1),
         zoom=round(zoom, 4),
     )
-    return Prediction(plane, maps.values, inside, model.card, zoom, provenance, tuple(notices))
+    return Prediction(plane, maps.quantized, inside, model.card, zoom, provenance, tuple(notices))
 
 
 def compute_relief(predicted: Prediction) -> NDArray[np.floating] | None:
@@ -259,7 +273,7 @@ def compute_relief(predicted: Prediction) -> NDArray[np.floating] | None:
     if predicted.inside is not None:
         return None  # a part of the plane is small
     smoothing = resolve_separation(SegmentParams(), predicted.card, predicted.zoom).smoothing
-    return smooth_distance(predicted.maps, smoothing)
+    return smooth_distance(predicted.quantized_maps, smoothing)
 
 
 def retune(
@@ -298,7 +312,12 @@ def retune(
     used = dataclasses.replace(predicted.provenance.params, **thresholds)
     provenance = dataclasses.replace(predicted.provenance, params=used)
     return Segmentation(
-        predicted.plane, labels, predicted.maps, provenance, predicted.notices, predicted.inside
+        predicted.plane,
+        labels,
+        predicted.quantized_maps,
+        provenance,
+        predicted.notices,
+        predicted.inside,
     )
 
 
@@ -310,7 +329,7 @@ def with_provenance(result: R, **changes: Any) -> R:
 def _separate_inside(
     predicted: Prediction, separation: SeparationParams, relief: NDArray[np.floating] | None
 ) -> NDArray[np.int32]:
-    maps, inside = predicted.maps, predicted.inside
+    maps, inside = predicted.quantized_maps, predicted.inside
     if inside is None:
         return separate_nuclei(maps, separation, relief)
     labels = np.zeros(inside.shape, np.int32)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.boxes import enlarged, full_box
+from ..arrays.quantization import UNIT_STEPS
 from ..arrays.resampling import ZoomedView, as_fraction
 from ..errors import UserError
 from ..models.model import Model
@@ -92,8 +93,8 @@ class SlicePredictor:
             if maps.finished is not None:
                 return False
             self.plan = maps.plan
-            np.round(maps.values[0] * 255, out=maps.values[0])
-            self._nucleus[z] = maps.values[0]
+            steps = UNIT_STEPS // 255
+            self._nucleus[z] = (maps.quantized[0].astype(np.uint32) + steps // 2) // steps
             self._clear_invalid(z, pixels)
         grey = light if light.ndim == 2 else light.mean(axis=2)
         self._light[z] = np.round(grey[::LIGHT_STRIDE, ::LIGHT_STRIDE] * 255)

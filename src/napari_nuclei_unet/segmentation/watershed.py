@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..arrays.quantization import dequantize_unit
 from ..arrays.relabel import consecutive_ids
 
 # Smooths ripples of the predicted distance away, in pixels that the network saw; nuclei are
@@ -53,7 +54,9 @@ class SeparationParams:
         return replace(self, minimum_area=area, smoothing=self.smoothing / zoom)
 
 
-def smooth_distance(maps: NDArray[np.floating], smoothing: float) -> NDArray[np.floating] | None:
+def smooth_distance(
+    maps: NDArray[np.floating] | NDArray[np.uint16], smoothing: float
+) -> NDArray[np.floating] | None:
     """Smooth the predicted distance; None where it is measured, and depends on the threshold.
 
     Parameters
@@ -69,12 +72,13 @@ def smooth_distance(maps: NDArray[np.floating], smoothing: float) -> NDArray[np.
     """
     if len(maps) == 1:
         return None
-    smoothed: NDArray[np.floating] = ndimage.gaussian_filter(maps[2], smoothing)
+    distance = dequantize_unit(maps[1] if len(maps) == 2 else maps[2])
+    smoothed: NDArray[np.floating] = ndimage.gaussian_filter(distance, smoothing)
     return smoothed
 
 
 def separate_nuclei(
-    maps: NDArray[np.floating],
+    maps: NDArray[np.floating] | NDArray[np.uint16],
     params: SeparationParams,
     relief: NDArray[np.floating] | None = None,
 ) -> NDArray[np.int32]:
@@ -89,10 +93,11 @@ def separate_nuclei(
 
     Parameters
     ----------
-    maps : ndarray, shape (1, Y, X), (3, Y, X) or (4, Y, X), floating, values 0 to 1
-        Nucleus, border, distance and size, as ``example.make_targets`` defines them. Border
-        and size help the network to learn and are not used here
-        (docs/decisions/0002-separation.md). Of the nucleus alone, the distance is measured.
+    maps : ndarray, shape (n, Y, X), floating, values 0 to 1, or uint16 in steps of 1/65535
+        Nucleus; or nucleus and distance; or nucleus, border, distance and perhaps size, as
+        ``example.make_targets`` defines them. Border and size help the network to learn and are
+        not used here (docs/decisions/0002-separation.md). Of the nucleus alone, the distance is
+        measured.
     params : SeparationParams
     relief : ndarray, shape (Y, X), floating, optional
         As from :func:`smooth_distance`, which takes a quarter of the time.
@@ -102,13 +107,14 @@ def separate_nuclei(
     ndarray, shape (Y, X), int32
         0 is background; the nuclei are 1..n without gaps, each 4-connected.
     """
-    mask = maps[0] > params.threshold
+    nucleus = dequantize_unit(maps[0])
+    mask = nucleus > params.threshold
     if relief is None:
         relief = smooth_distance(maps, params.smoothing)
     if relief is None:
         relief = ndimage.gaussian_filter(_measure_distance(mask), params.smoothing)
     labels = label_summits(np.where(mask, relief, 0), mask, 1 - params.separation)
-    return keep_likely(labels, maps[0], params.minimum_area, params.confidence)
+    return keep_likely(labels, nucleus, params.minimum_area, params.confidence)
 
 
 def label_summits(

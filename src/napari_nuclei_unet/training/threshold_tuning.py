@@ -54,13 +54,14 @@ class PredictedExample:
     Attributes
     ----------
     example : Example
-    maps : ndarray, shape (n, Y, X), float32, values 0 to 1
+    maps : ndarray, shape (1, Y, X) or (2, Y, X), uint16
+        As in ``predict.PredictedMaps``.
     zoom : float
         Of the image, as the network got it.
     """
 
     example: Example
-    maps: NDArray[np.float32]
+    maps: NDArray[np.uint16]
     zoom: float
 
     def find(self, thresholds: dict[str, Any]) -> NDArray[np.int32]:
@@ -83,7 +84,7 @@ def predict_examples(
     for example in examples:
         plane = Plane(example.image.permute(1, 2, 0).numpy(), 0.0, 0.5, 1.0)
         maps, zoom, _ = run(predict_zoomed_maps_steps(plane, model, None, plan, []))
-        predicted.append(PredictedExample(example, maps.values, zoom))
+        predicted.append(PredictedExample(example, maps.quantized, zoom))
     return predicted
 
 

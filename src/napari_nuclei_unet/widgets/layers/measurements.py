@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...arrays.axes import PlaneIndex
 from ...arrays.boxes import Box, enlarged
 from ...arrays.channels import MultichannelView
+from ...arrays.quantization import dequantize_unit
 from ...errors import UserError
 from ...labels.regionprops import Frame, bounding_boxes, measure
 from ...labels.surroundings import Distances, measure_surroundings
@@ -33,8 +34,9 @@ CENTROID_COLUMNS = ["centroid_y", "centroid_x"]
 BOX_COLUMNS = ["top", "left", "bottom", "right"]
 VOLUME_CENTROID_COLUMNS = ["centroid_z", *CENTROID_COLUMNS]
 VOLUME_BOX_COLUMNS = ["front", "top", "left", "back", "bottom", "right"]
-# Returns the maps of a plane, of shape (n, Y, X), or None once they were dropped.
-MapsGetter = Callable[[], NDArray[np.float32] | None]
+# Returns the maps of a plane, of shape (n, Y, X), uint16 (65535 is 1), or None once they were
+# dropped.
+MapsGetter = Callable[[], NDArray[np.uint16] | None]
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class MeasurementSource:
     def probability(self, box: Box) -> NDArray[np.float32] | None:
         """Return the predicted probability of nucleus in a box of the plane, if it is known."""
         maps = None if self.maps is None else self.maps()
-        return None if maps is None else enlarged(maps[0], self.shape, box)
+        return None if maps is None else dequantize_unit(enlarged(maps[0], self.shape, box))
 
     def measure(
         self, labels: NDArray[Any], box: Box, distances: Distances | None = None

@@ -9,7 +9,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QHBoxLayout
 
-from ...arrays.boxes import enlarged
+from ...arrays.boxes import full_box
 from ..common.controls import Panel, create_check_box, fill_layout
 from ..layers.metadata_keys import PROBABILITY_KEY, find_marked_layer
 from ..layers.placement import set_geometry
@@ -60,7 +60,7 @@ class DisplayOptions(Panel):
     def show_map(self, result: PlaneResult, refresh: bool = True) -> None:
         """Show the probability map of a prediction, if enabled; draw it if it is on view."""
         if self._probability.isChecked():
-            probability = enlarged(result.prediction.maps[0], result.source.shape)
+            probability = result.probability(full_box(result.source.shape))
             show_probability(self._viewer, result, probability, refresh)
 
     def _on_outlines(self, _: bool) -> None:

@@ -82,7 +82,7 @@ class DiskCache(QObject):
                 self._on_written(None)
             else:
                 path = os.path.join(folder, f"{self._count}.npy")
-                self._job.start("", _write_steps, path, plane_result.prediction.maps)
+                self._job.start("", _write_steps, path, plane_result.prediction.quantized_maps)
 
     def _create_folder(self) -> str | None:
         """Return the folder, created when first needed; None if that fails."""
@@ -102,7 +102,9 @@ class DiskCache(QObject):
         if maps is None:
             self.failed.emit(plane_result)
         else:
-            plane_result.prediction = dataclasses.replace(plane_result.prediction, maps=maps)
+            plane_result.prediction = dataclasses.replace(
+                plane_result.prediction, quantized_maps=maps
+            )
 
     def _on_finished(self) -> None:
         self._writing = None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...arrays.axes import PlaneIndex, PlaneView
 from ...arrays.boxes import Box, enlarged
+from ...arrays.quantization import dequantize_unit
 from ...params import SegmentParams
 from ...provenance.record import Provenance
 from ..layers.checksum import array_crc32
@@ -79,7 +80,9 @@ class RetunedPlane:
 
     def measured(self, source: ImageSource) -> RetunedPlane:
         """Measure the nuclei of the plane of a source."""
-        plane = _unmeasured(source, lambda: self.result.maps, self, source.plane_index.slices)
+        plane = _unmeasured(
+            source, lambda: self.result.quantized_maps, self, source.plane_index.slices
+        )
         return dataclasses.replace(self, measurements=plane.measure(self.labels), pixels=None)
 
 
@@ -133,12 +136,13 @@ class PlaneResult:
     @property
     def size(self) -> int:
         """Bytes of memory; maps in a file take none."""
-        maps = self.prediction.maps
+        maps = self.prediction.quantized_maps
         return 0 if isinstance(maps, np.memmap) else int(maps.nbytes)
 
     def probability(self, box: Box) -> NDArray[np.float32]:
         """Return the predicted probability of nucleus in a box of the full plane."""
-        return enlarged(self.prediction.maps[0], self.source.shape, box)
+        maps = self.prediction.quantized_maps
+        return dequantize_unit(enlarged(maps[0], self.source.shape, box))
 
     def read_labels(self) -> NDArray[np.integer]:
         """Return the plane of the layer, not a copy; empty if the layer no longer has it."""
@@ -188,9 +192,9 @@ class PlaneResult:
         """Getter of the maps, which does not keep this result alive."""
         reference = weakref.ref(self)
 
-        def get_maps() -> NDArray[np.float32] | None:
+        def get_maps() -> NDArray[np.uint16] | None:
             plane_result = reference()
-            return None if plane_result is None else plane_result.prediction.maps
+            return None if plane_result is None else plane_result.prediction.quantized_maps
 
         return get_maps
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...arrays.axes import group_slices
 from ...arrays.boxes import Box, enlarged
+from ...arrays.quantization import UNIT_STEPS, dequantize_unit
 from ..layers.image_source import ImageSource
 from ..layers.label_ids import LabelsIndex, index_axes
 from ..layers.labels_state import LabelsState, WrittenPart
@@ -87,7 +88,11 @@ class VolumeResult:
 
     def probability(self, z: int) -> NDArray[np.float32]:
         """Return the predicted probability of nucleus in a slice, at the level."""
-        values = self.prediction.maps.nucleus[z].astype(np.float32) / 255
+        return dequantize_unit(self.quantized_map(z))
+
+    def quantized_map(self, z: int) -> NDArray[np.uint16]:
+        """Return the same in steps of 1/65535."""
+        values = self.prediction.maps.nucleus[z].astype(np.uint16) * (UNIT_STEPS // 255)
         return enlarged(values, self.sources[z].shape_at_level)
 
     def is_unedited(self) -> bool:
@@ -111,9 +116,9 @@ class VolumeResult:
         """Return a getter of the maps of a slice, which does not keep this result alive."""
         reference = weakref.ref(self)
 
-        def get_maps() -> NDArray[np.float32] | None:
+        def get_maps() -> NDArray[np.uint16] | None:
             result = reference()
-            return None if result is None else result.probability(z)[None]
+            return None if result is None else result.quantized_map(z)[None]
 
         return get_maps
 
