@@ -19,6 +19,8 @@ class Limits:
         Largest edge of a chunk of labels in OME-Zarr, in pixels.
     volume_block_voxels : int
         Volumes of more voxels are separated in columns of about so many.
+    worker_pixels : int
+        Images of more pixels, in all their planes, are segmented alone, not beside others.
     linking_bytes_per_pixel : int
         Memory that linking takes for each pixel of a plane: labels, numbers of the slices in
         memory, ids.
@@ -40,6 +42,7 @@ class Limits:
     block_size: int = 4096
     chunk: int = 1024
     volume_block_voxels: int = 48_000_000
+    worker_pixels: int = 8_000_000
     linking_bytes_per_pixel: int = 60
     linking_bytes_per_voxel: int = 24
     scheduler_timeout: float = 15

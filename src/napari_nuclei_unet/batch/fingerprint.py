@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+from ..provenance.record import plugin_version
 
 if TYPE_CHECKING:
     from .job import ImageJob
@@ -24,7 +25,7 @@ def describe_job(job: ImageJob) -> dict[str, Any]:
     """
     settings, selection = job.settings, job.selection
     values = _describe_params(job) | {
-        "version": version("napari-nuclei-unet"),
+        "version": plugin_version(),
         "model": settings.model.card.sha256,
         "image": [str(job.path), job.stamp],
         "image size": job.opened.pixels.shape,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field, fields
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from ..blockwise.run import ComputeBlocks
 from ..io.atomic import atomic_write
-from ..io.tables import write_table
+from ..io.tables import SPREADSHEET_ENCODING, write_table
 from ..progress import Step, Stop
 from .in_memory import segment_in_memory_steps
 from .job import ImageJob
@@ -109,6 +110,7 @@ class Summary:
     path: Path | None
     decimal_comma: bool = False
     rows: list[SummaryRow] = field(default_factory=list)
+    _lines: list[str] = field(default_factory=list)
 
     def check(self) -> None:
         """Raise an error if the file exists and is no summary.
@@ -135,9 +137,17 @@ class Summary:
         self.rows.append(row)
         if self.path is None:
             return
+        self._lines.append(self._format(row, header=not self._lines))
         with atomic_write(self.path) as aside:
-            rows = pd.DataFrame([row.to_columns() for row in self.rows])
-            write_table(aside, rows, float_format=None, decimal_comma=self.decimal_comma)
+            encoding = SPREADSHEET_ENCODING if self.decimal_comma else "utf-8"
+            aside.write_bytes("".join(self._lines).encode(encoding, "backslashreplace"))
+
+    def _format(self, row: SummaryRow, header: bool) -> str:
+        """Return a row as a line of the file: all of them anew would take ever longer."""
+        line = StringIO(newline="")
+        table = pd.DataFrame([row.to_columns()])
+        write_table(line, table, header, float_format=None, decimal_comma=self.decimal_comma)
+        return line.getvalue()
 
 
 def describe_failures(outcome: Outcome) -> str:

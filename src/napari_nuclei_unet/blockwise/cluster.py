@@ -21,6 +21,7 @@ from ..arrays.tiling import ArrayLike
 from ..errors import UserError
 from ..io.lazy_images import LazyArray
 from ..io.open import open_lazily
+from ..labels.threads import choose_wait_policy
 from ..limits import DEFAULT_LIMITS
 from ..models.model import load_model
 from ..progress import Step, Stop, run
@@ -127,7 +128,7 @@ def _connect_client(address: str, timeout: float) -> Iterator[Client]:
                 n_workers=int(count),
                 threads_per_worker=1,
                 dashboard_address=None,
-                env={"OMP_NUM_THREADS": str(cores)},
+                env={"OMP_NUM_THREADS": str(cores)} | choose_wait_policy(),
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):

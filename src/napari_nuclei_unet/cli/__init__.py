@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from ..errors import UserError
+from ..labels.threads import set_wait_policy
 from ..limits import DEFAULT_LIMITS, Limits
 from . import _bench, _convert, _evaluate, _measure, _models, _segment, _train
 from ._common import Parser, print_error, report_stopped, silence_libraries
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None, limits: Limits = DEFAULT_LIMITS) -> 
     for stream in (sys.stdout, sys.stderr):  # names of files may have what a screen lacks
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    set_wait_policy()
     given = [_as_path(text) for text in (sys.argv[1:] if argv is None else argv)]
     args = _parser().parse_args(given, argparse.Namespace(limits=limits))
     try:

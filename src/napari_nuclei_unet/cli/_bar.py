@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..progress import Step, Stop, run
 from ._common import name_flags
+
+if TYPE_CHECKING:
+    from tqdm import tqdm as Bar
 
 _Result = TypeVar("_Result")
 SURVEYING_TEXT = "looking at the image"
@@ -47,6 +51,22 @@ def run_with_bar(steps: Generator[Step, Stop, _Result], name: str) -> _Result:
     for notice in getattr(result, "notices", ()):
         write(notice)
     return result
+
+
+def images_bar(total: int) -> Bar[None]:
+    """Return a progress bar of images that are segmented side by side."""
+    from tqdm import tqdm
+
+    return tqdm(
+        desc="segmenting", total=total, unit="image", leave=False, disable=None, **_terminal_size()
+    )
+
+
+def hidden_bar() -> AbstractContextManager[object]:
+    """Hide the bar while something else is printed."""
+    from tqdm import tqdm
+
+    return tqdm.external_write_mode()
 
 
 def _terminal_size() -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,8 @@ from ._results import (
     outline_options,
     parse_formats,
 )
-from ._segment_file import segment_file
+from ._segment_file import SegmentRun
+from ._segment_files import segment_files
 
 if TYPE_CHECKING:
     from ..arrays.selection import Positions
@@ -134,6 +135,11 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
         "local:N for N processes on this computer",
     )  # fmt: skip
     group.add_argument(
+        "--workers", type=_parse_workers, metavar="N",
+        help="images that are segmented at once, in threads; large images run alone. Default: as "
+        "many as there are cores, and as memory allows; 1 on a graphics card",
+    )  # fmt: skip
+    group.add_argument(
         "--overwrite", action="store_true",
         help="segment again what is done already; without, it is skipped",
     )  # fmt: skip
@@ -172,6 +178,12 @@ def _parse_channel(text: str) -> int | str:
     )
 
 
+def _parse_workers(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}': a whole number from 1")
+    return int(text)
+
+
 def _parse_polygon(text: str) -> list[list[float]]:
     try:
         pairs = [pair.split(",") for pair in text.split()]
@@ -182,10 +194,11 @@ def _parse_polygon(text: str) -> list[list[float]]:
 
 
 def run_segment(args: argparse.Namespace) -> int:
-    """Segment files, one after the other; a bad one does not stop the rest."""
+    """Segment files; a bad one does not stop the rest."""
     # in the functions, so that --help does not load torch
     from ..batch.inputs import describe_passed_over, find_inputs, select_scene
     from ..batch.run import SUMMARY_FILE_NAME, Summary
+    from ..batch.workers import plan_workers
     from ..io.locks import write_lock
 
     if args.z_step is not None and not args.volume and args.join not in ("z", "Z"):
@@ -204,12 +217,18 @@ def run_segment(args: argparse.Namespace) -> int:
     alone = nullcontext() if summary.path is None else write_lock(summary.path)
     if others := describe_passed_over(args.paths):
         print(f"{others}.", flush=True)
+    # blocks come in the order in which a cluster is asked; images may share the group of a plate
+    is_serial = args.scheduler is not None or args.into_image is not None
+    plan = plan_workers(1 if is_serial else args.workers, len(inputs), settings)
     with alone, _compute_on(args.scheduler, settings) as compute:
-        for item in inputs:
-            row = segment_file(item, settings, output, args.overwrite, compute)
-            summary.add(row)
-            if row.status == "stopped":
-                return report_stopped(is_resumable=bool(row.result))
+        run = SegmentRun(settings, output, args.overwrite, compute)
+        try:
+            with closing(segment_files(inputs, run, plan)) as rows:
+                for row in rows:
+                    summary.add(row)
+        except KeyboardInterrupt:
+            stopped = [row for row in summary.rows if row.status == "stopped"]
+            return report_stopped(is_resumable=any(row.result for row in stopped))
     return _report_end(summary.rows, args.out)
 
 

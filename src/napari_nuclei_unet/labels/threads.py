@@ -1,14 +1,21 @@
-"""A few threads, for work of numpy and scipy that lets other threads run."""
+"""A few threads, for work of numpy and scipy that lets other threads run; how they wait."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 # More gain little, as the memory is shared.
 MAX_THREADS = 4
+# Threads of OpenMP sleep while they wait for others, after a few microseconds (the second, of
+# GNU's). Else each keeps a core busy for milliseconds, which slows down whatever runs beside it
+# several times over (docs/decisions/0020-threads.md).
+WAIT_POLICY = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
+# The user has chosen how they wait where one of these is set.
+WAIT_VARIABLES = (*WAIT_POLICY, "KMP_BLOCKTIME")
 
 _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
@@ -18,3 +25,14 @@ def map_in_threads(work: Callable[[_Item], _Value], items: Iterable[_Item]) -> l
     """Return what a function returns for each of the items, in their order."""
     with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
         return list(threads.map(work, items))
+
+
+def choose_wait_policy() -> dict[str, str]:
+    """Return the environment of processes whose threads wait without work; none if the user has."""
+    return {} if any(name in os.environ for name in WAIT_VARIABLES) else WAIT_POLICY
+
+
+def set_wait_policy() -> None:
+    """Set how threads of this process wait; only before torch is imported, which reads it."""
+    if "torch" not in sys.modules:
+        os.environ.update(choose_wait_policy())

@@ -29,6 +29,12 @@ TABLE_CRC_KEY = "table_crc"
 JSON_KEYS = {"fingerprint": FINGERPRINT_KEY}
 
 
+@cache
+def plugin_version() -> str:
+    """Return the version of this program; looked up once, as that reads and parses a file."""
+    return version(PLUGIN)
+
+
 @dataclass(frozen=True)
 class InferenceSettings:
     """How tiles went through the network.
@@ -235,7 +241,7 @@ class Provenance:
         """Describe a run of this version of the plugin that ends now."""
         time, ran_on = datetime.now(UTC).isoformat(timespec="seconds"), asdict(values.pop("ran_on"))
         settings = InferenceSettings(**ran_on)  # not of a subclass, or it would not be equal
-        return cls(version=version(PLUGIN), time=time, ran_on=settings, **values)
+        return cls(version=plugin_version(), time=time, ran_on=settings, **values)
 
     def to_json(self) -> dict[str, Any]:
         """Convert to what JSON can hold: the same keys, in the same order."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from napari.utils.transforms import Affine
 
+from ...labels.threads import set_wait_policy
 from ...params import SegmentParams
 from ...provenance.record import Provenance
 from ..common.job import start_in_background
@@ -22,6 +23,7 @@ LIBRARY_NAMES = {"linux": "libtorch_cpu.so", "darwin": "libtorch_cpu.dylib"}
 @cache
 def start_warm_up() -> None:
     """Load torch, and what napari needs for its first labels; once, in a thread."""
+    set_wait_policy()  # other programs, and a second window, are not slowed down
     _define_units()
     start_in_background(_warm_up)
 

@@ -1,0 +1,183 @@
+"""Images of a run side by side, each in a thread of its own: how many, and which."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psutil
+import torch
+
+from ..errors import UserError
+from ..network.unet import UNetConfig
+from ..segmentation.device import BYTES_PER_FLOAT32, CPU_TILE, choose_device_and_precision
+from .job import ImageJob
+from .settings import JobSettings
+
+# Share of the free memory that all workers may take.
+WORKER_MEMORY_SHARE = 0.5
+# A worker has at least so much, or there are fewer of them.
+MIN_WORKER_BYTES = 250_000_000
+# Of a plane in memory: pixels, maps, what separation and measuring need; enlarged ones have more.
+BYTES_PER_PIXEL = 150
+# A plane may be enlarged so much before it goes through the network, as an area.
+TYPICAL_ENLARGEMENT = 4
+# Seconds until what did not heed an interruption is interrupted again.
+INTERRUPT_AGAIN = 2.0
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """How the images of a run are shared out.
+
+    Attributes
+    ----------
+    workers : int
+        Images at once.
+    worker_threads : int
+        Threads of torch for each of them.
+    threads : int
+        Threads of torch for an image that runs alone.
+    worker_bytes : int
+        Memory that a worker may take.
+    """
+
+    workers: int
+    worker_threads: int
+    threads: int
+    worker_bytes: int
+
+    def suits(self, job: ImageJob) -> bool:
+        """Return whether an image runs beside others; else it runs alone, with all threads."""
+        if job.results.is_store:
+            return False
+        pixels = math.prod(job.grid.shape)
+        return (
+            pixels <= job.settings.limits.worker_pixels
+            and _estimate_bytes(job) <= self.worker_bytes
+        )
+
+
+def plan_workers(wanted: int | None, images: int, settings: JobSettings) -> WorkerPlan:
+    """Plan how many images are segmented at once.
+
+    Parameters
+    ----------
+    wanted : int or None
+        None: one for each thread of torch, as far as memory allows; on a graphics card one.
+    images : int
+    settings : JobSettings
+
+    Raises
+    ------
+    UserError
+        If the number is less than 1.
+    """
+    if wanted is not None and wanted < 1:
+        raise UserError(f"`workers` is {wanted}: give 1 or more, or leave it out.")
+    threads, free = torch.get_num_threads(), int(psutil.virtual_memory().available)
+    fitting = int(WORKER_MEMORY_SHARE * free) // MIN_WORKER_BYTES
+    most = threads if wanted is None else wanted
+    if images > 1 and not _runs_on_cpu(settings) and wanted is None:
+        most = 1
+    workers = max(min(most, images, fitting), 1)
+    return WorkerPlan(
+        workers,
+        max(threads // workers, 1),
+        threads,
+        int(WORKER_MEMORY_SHARE * free) // workers,
+    )
+
+
+def _runs_on_cpu(settings: JobSettings) -> bool:
+    """Return whether the CPU is used; its precision is measured before workers compete for it."""
+    try:
+        device, _ = choose_device_and_precision(settings.device, settings.params.precision)
+    except UserError:  # said of every image
+        return True
+    return device == "cpu"
+
+
+def _estimate_bytes(job: ImageJob) -> int:
+    """Estimate the memory that an image takes."""
+    config: UNetConfig = job.settings.model.network.config
+    height, width = job.full_size
+    seen = min(TYPICAL_ENLARGEMENT * height * width, (CPU_TILE + 2 * config.halo) ** 2)
+    read = job.full.pixels
+    whole = math.prod(read.shape) * read.dtype.itemsize if job.full.is_read_whole else 0
+    network = BYTES_PER_FLOAT32 * config.working_channels * seen
+    return int(BYTES_PER_PIXEL * height * width + network + whole)
+
+
+class WorkerThreads:
+    """Threads that can be interrupted as Ctrl-C interrupts a program.
+
+    As a context manager it interrupts in the end what is still under way.
+
+    Parameters
+    ----------
+    plan : WorkerPlan
+    """
+
+    def __init__(self, plan: WorkerPlan) -> None:
+        self._plan = plan
+        self._executor = ThreadPoolExecutor(plan.workers, initializer=self._limit_torch)
+        self._changed = threading.Condition()
+        self._working: set[int] = set()
+        self._is_stopped = False
+
+    def __enter__(self) -> WorkerThreads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        # for threads to come: the number for the last thread that set it is their default
+        torch.set_num_threads(self._plan.threads)
+
+    def submit(self, work: Callable[[], _Result]) -> Future[_Result]:
+        """Have a thread do some work, in the order in which it was submitted."""
+        return self._executor.submit(self._run, work)
+
+    def stop(self) -> None:
+        """Interrupt what is under way, drop what has not begun, and wait for the end.
+
+        Work is interrupted by a KeyboardInterrupt, as Ctrl-C does in the main thread: a
+        convolution ends, and files that are being written are removed.
+        """
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        with self._changed:
+            self._is_stopped = True
+            while self._working:
+                for thread in self._working:
+                    _interrupt(thread)
+                self._changed.wait_for(lambda: not self._working, INTERRUPT_AGAIN)
+        self._executor.shutdown()
+
+    def _limit_torch(self) -> None:
+        torch.set_num_threads(self._plan.worker_threads)  # of OpenMP, for this thread alone
+
+    def _run(self, work: Callable[[], Any]) -> Any:
+        thread = threading.get_ident()
+        with self._changed:
+            if self._is_stopped:
+                raise CancelledError
+            self._working.add(thread)
+        try:
+            return work()
+        finally:
+            with self._changed:
+                self._working.discard(thread)
+                self._changed.notify_all()
+
+
+def _interrupt(thread: int) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
+    )
