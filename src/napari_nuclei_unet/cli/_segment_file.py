@@ -34,7 +34,6 @@ def segment_file(
     """Segment an image, and return its row of the summary; a failure is printed."""
     # in the functions, so that --help does not load torch
     from ..batch.job import open_job
-    from ..batch.out_of_core import read_partial_outcome
     from ..batch.run import describe_failures, segment_job_steps
     from ..batch.statistics import describe_nuclei
 
@@ -54,6 +53,8 @@ def segment_file(
         print_error(error, f"{item.title}: ")
         return _summary_row(item, "failed", error=error_message(error), seconds=_elapsed(since))
     except KeyboardInterrupt:
+        from ..batch.out_of_core import read_partial_outcome
+
         partial = read_partial_outcome(job) if job and job.results.is_store else None
         columns = _result_columns(job, partial) if job and partial else {}
         return _summary_row(item, "stopped", seconds=_elapsed(since), **columns)
