@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import version
 
 import numpy as np
+import PIL.Image
 import pytest
 from skimage.draw import ellipse
 
@@ -58,6 +59,22 @@ def test_help_of_the_command_line_does_not_load_torch():
     assert "--minimum-area" in printed
 
 
+def test_segmenting_a_picture_loads_only_what_it_needs(tmp_path, bright_file):
+    image = np.zeros((32, 32), np.uint8)
+    image[8:20, 8:20] = 255
+    PIL.Image.fromarray(image).save(tmp_path / "a.png")
+    command = ["segment", str(tmp_path / "a.png"), "--model", str(bright_file)]
+    program = (
+        "import gc, sys\nfrom napari_nuclei_unet.cli import main\n"
+        f"assert main({[*command, '--out', str(tmp_path / 'out')]}) == 0\n"
+        "late = {'zarr', 'pydantic', 'skimage', 'dask', 'distributed', 'matplotlib', 'qtpy',"
+        " 'napari', 'torch._dynamo', 'scipy.linalg', 'scipy.optimize', 'scipy.spatial',"
+        " 'scipy.sparse', 'napari_nuclei_unet.blockwise.run'}\n"
+        "print(late & set(sys.modules) or 'none', gc.isenabled())"
+    )
+    assert python(program).splitlines()[-1] == "none True"
+
+
 @pytest.mark.parametrize("name", napari_nuclei_unet.__all__)
 def test_public_names_can_be_had(name):
     assert getattr(napari_nuclei_unet, name).__doc__
@@ -69,6 +86,7 @@ def test_the_version_is_public():
 
 SCRIPT = """
 import numpy as np
+import PIL.Image
 from napari_nuclei_unet import fine_tune, measure, segment
 
 image = np.zeros((64, 64), np.uint8)

@@ -6,20 +6,21 @@ from collections.abc import Generator
 from dataclasses import asdict, dataclass, field, fields
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..blockwise.run import ComputeBlocks
 from ..io.atomic import atomic_write
 from ..io.tables import SPREADSHEET_ENCODING, write_table
 from ..progress import Step, Stop
 from .in_memory import segment_in_memory_steps
 from .job import ImageJob
-from .out_of_core import segment_out_of_core_steps
 from .outputs import Outcome
 from .ownership import foreign_file_error, read_header
 from .statistics import NO_STATISTICS, NucleiStatistics
+
+if TYPE_CHECKING:
+    from ..blockwise.run import ComputeBlocks
 
 SUMMARY_FILE_NAME = "nuclei_summary.csv"
 # So many columns the first version had.
@@ -57,6 +58,9 @@ def segment_job_steps(
         are kept, and the next run resumes there.
     """
     if job.results.is_store:
+        # takes a moment to load, and most images are in memory
+        from .out_of_core import segment_out_of_core_steps
+
         return segment_out_of_core_steps(job, overwrite, compute)
     return segment_in_memory_steps(job, overwrite)
 

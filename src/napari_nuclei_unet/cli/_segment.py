@@ -13,7 +13,14 @@ from ..errors import UserError
 from ..io.atomic import check_writable
 from ..models.model import load_model
 from ..params import DEVICES, SegmentParams
-from ._common import Commands, add_decimal_comma_flag, add_flags, params_from_flags, report_stopped
+from ._common import (
+    Commands,
+    add_decimal_comma_flag,
+    add_flags,
+    params_from_flags,
+    pause_garbage_collection,
+    report_stopped,
+)
 from ._distance import parse_distance
 from ._into_image import add_store_flags, choose_out
 from ._results import (
@@ -195,11 +202,12 @@ def _parse_polygon(text: str) -> list[list[float]]:
 
 def run_segment(args: argparse.Namespace) -> int:
     """Segment files; a bad one does not stop the rest."""
-    # in the functions, so that --help does not load torch
-    from ..batch.inputs import describe_passed_over, find_inputs, select_scene
-    from ..batch.run import SUMMARY_FILE_NAME, Summary
-    from ..batch.workers import plan_workers
-    from ..io.locks import write_lock
+    with pause_garbage_collection():
+        # in the functions, so that --help does not load torch
+        from ..batch.inputs import describe_passed_over, find_inputs, select_scene
+        from ..batch.run import SUMMARY_FILE_NAME, Summary
+        from ..batch.workers import plan_workers
+        from ..io.locks import write_lock
 
     if args.z_step is not None and not args.volume and args.join not in ("z", "Z"):
         raise UserError("`z_step` is that of volumes: give `volume`, too, or leave it out.")

@@ -65,7 +65,6 @@ def segment_file(
     """
     # in the functions, so that --help does not load torch
     from ..batch.job import open_job
-    from ..batch.out_of_core import read_partial_outcome
     from ..batch.run import segment_job_steps
 
     since = time.monotonic()
@@ -89,6 +88,8 @@ def segment_file(
         console.print_error(error, f"{item.title}: ")
         return _summary_row(item, since, "failed", error=error_message(error))
     except KeyboardInterrupt:
+        from ..batch.out_of_core import read_partial_outcome
+
         partial = read_partial_outcome(job) if job and job.results.is_store else None
         columns = _result_columns(job, partial) if job and partial else {}
         return _summary_row(item, since, "stopped", **columns)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zarr
-
 from ..errors import UserError
 from .ngff import LabelsGrid, NgffVersion, read_ngff
 from .open import open_image
@@ -87,6 +85,9 @@ def open_image_group(path: str | Path) -> ImageGroup:
     UserError
         If labels cannot be written there.
     """
+    # takes a moment to load, and few images are zarr
+    import zarr
+
     if URL.match(str(path)) and not Path(path).exists():
         raise UserError(f"{path} is on the network: labels are written to this computer only.")
     path = Path(path)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zarr
-
 from ..errors import UserError
 from .image_group import LABELS_GROUP, ImageGroup
 from .locks import write_lock
@@ -65,6 +63,9 @@ def write_aside(image: ImageGroup, name: str, overwrite: bool) -> Iterator[Path]
         If it cannot be written, as from :func:`check_name`, or if another program writes labels
         of this image.
     """
+    # here and below: takes a moment to load, and few images are zarr
+    import zarr
+
     new, old = image.path / NEW_FOLDER / name, image.path / OLD_FOLDER / name
     target = image.labels / name
     with write_lock(image.labels), convert_write_errors(image.path):
@@ -101,6 +102,8 @@ def _restore(image: ImageGroup) -> None:
 
 def _check_group(labels: Path, version: NgffVersion) -> None:
     """Raise a UserError if a folder that exists cannot become, or is not, a group of labels."""
+    import zarr
+
     if not is_zarr(labels):
         return
     with convert_decoder_errors(labels):
@@ -128,6 +131,8 @@ def _list_labels(
 
 def _consolidate_again(labels: Path) -> None:
     """Write consolidated metadata anew, where there are any: readers would see no new labels."""
+    import zarr
+
     labels = labels.absolute()
     top = find_outer_zarr(labels)
     inside = [one for one in (labels, *labels.parents) if one == top or top in one.parents]

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import zarr
 from numpy.typing import DTypeLike, NDArray
 
 from ..errors import UserError
@@ -37,6 +36,9 @@ class LabelsStore:
     """
 
     def __init__(self, path: Path) -> None:
+        # here and below: takes a moment to load, and few labels are zarr
+        import zarr
+
         self.path = path
         self._group = zarr.open_group(path, mode="r+", use_consolidated=False)
         self.labels: Any = self._group["0"]
@@ -275,6 +277,8 @@ def _check_same(
 
 def is_labels_store(path: str | Path) -> bool:
     """Return whether a folder is labels in OME-Zarr that this program wrote."""
+    import zarr
+
     try:
         group = zarr.open_group(path, mode="r", use_consolidated=False)
         return isinstance(group.attrs[RECORD_KEY], dict) and isinstance(group["0"], zarr.Array)
@@ -291,6 +295,8 @@ def _create(
     version: NgffVersion,
 ) -> None:
     """Create a store of background."""
+    import zarr
+
     if dtype.kind not in "ui":
         raise ValueError(f"labels are integers, not {dtype}")
     ngff = grid.to_ngff(name, 1, version)

@@ -6,21 +6,25 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
 
 from ..arrays.tiling import split_extent
 from ..errors import UserError
 from .ngff import LabelsGrid
 
+if TYPE_CHECKING:
+    import zarr
+
 # What QuPath, Fiji and napari-ome-zarr all read, in the words of each format of zarr.
 COMPRESSORS: dict[int, Any] = {
     2: {"id": "blosc", "cname": "zstd", "clevel": 5, "shuffle": 1, "blocksize": 0},
-    3: BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"),
+    3: {
+        "name": "blosc",
+        "configuration": {"cname": "zstd", "clevel": 5, "shuffle": "shuffle"},
+    },
 }
 
 

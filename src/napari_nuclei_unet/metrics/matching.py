@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from ..arrays.relabel import relabel_sequential
 
@@ -233,6 +232,9 @@ def match_pairs(pairs: Overlaps, threshold: float) -> NDArray[np.intp]:
     )
     if free.all():  # as above 0.5
         return candidates
+    # takes longer to load than a small image to segment
+    from scipy.optimize import linear_sum_assignment
+
     rows, i = np.unique(true[~free], return_inverse=True)
     columns, j = np.unique(predicted[~free], return_inverse=True)
     gain = np.zeros((rows.size, columns.size))

@@ -245,7 +245,7 @@ class Provenance:
 
     def to_json(self) -> dict[str, Any]:
         """Convert to what JSON can hold: the same keys, in the same order."""
-        values = _adapter().dump_python(self, mode="json")
+        values = {name: _to_lists(value) for name, value in asdict(self).items()}
         if self.source is not None and self.source.scene is None:
             del values["source"]["scene"]  # as in files of the time when it was always the first
         if not self.volume:
@@ -286,9 +286,16 @@ class Provenance:
             raise ValueError("there is no such axis to join along")
 
 
+def _to_lists(value: Any) -> Any:
+    """Convert tuples to lists, as JSON has them; the converter below takes 0.1 s to load."""
+    if isinstance(value, dict):
+        return {key: _to_lists(inner) for key, inner in value.items()}
+    return [_to_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
 @cache
 def _adapter() -> TypeAdapter[Provenance]:
-    """Return the converter between objects and JSON."""
+    """Return the converter from JSON to objects."""
     # takes 0.1 s, which would delay the start of napari
     from pydantic import TypeAdapter
 

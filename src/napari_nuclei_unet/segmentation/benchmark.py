@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 
 from ..labels.regionprops import measure
 from ..models.model import Model
+from ..network.unet import UNetForm
 from ..params import SegmentParams
 from ..progress import run
 from .device import InferencePlan, plan_inference
+from .flops import count_flop_per_pixel
 from .intensity_range import Brightness
+from .network_form import network_form
 from .normalization import check_plane
 from .scale import predict_zoomed_maps_steps
 from .segment import resolve_separation, segment
@@ -46,6 +50,17 @@ class BenchmarkResult:
         Of torch, on a CPU.
     peak_memory : int
         Most that the whole process has had in memory so far, in bytes.
+    cpu_seconds : dict of str to float
+        Of all threads of this process together, for each of ``BENCHMARK_STAGES``.
+    cores : int
+        That this process may use.
+    read_per_pixel : float
+        Pixels that went through the network for each that it kept, which is what tiles read twice
+        and what finding the size of nuclei takes; both as the network sees them.
+    network_gflop : float
+        Floating-point operations of the network in this run, in billions.
+    bytes_per_pixel : float
+        Memory for a pixel of the image, beyond what the process had before.
     """
 
     seconds: dict[str, float]
@@ -55,11 +70,25 @@ class BenchmarkResult:
     plan: InferencePlan
     threads: int
     peak_memory: int
+    cpu_seconds: dict[str, float]
+    cores: int
+    read_per_pixel: float
+    network_gflop: float
+    bytes_per_pixel: float
 
     @property
     def end_to_end(self) -> float:
         """Seconds from pixels to labels, without the table of measurements."""
-        return sum(value for stage, value in self.seconds.items() if stage != "measure")
+        return sum(self.seconds[stage] for stage in BENCHMARK_STAGES if stage != "measure")
+
+    @property
+    def gflops(self) -> float:
+        """GFLOP per second of the network, with all that is done around it in its stage."""
+        return self.network_gflop / self.seconds["network"]
+
+    def core_use(self, stage: str) -> float:
+        """Return the share of all cores that was at work in a stage."""
+        return self.cpu_seconds[stage] / (self.seconds[stage] * self.cores)
 
 
 def run_benchmark(
@@ -81,8 +110,10 @@ def run_benchmark(
     BenchmarkResult
     """
     segment(image[:WARM_UP_EDGE, :WARM_UP_EDGE], model, device=device, precision=params.precision)
+    before = psutil.Process().memory_info().rss
     return min(
-        (_time_once(image, model, params, device) for _ in range(runs)), key=_end_to_end_seconds
+        (_time_once(image, model, params, device, before) for _ in range(runs)),
+        key=_end_to_end_seconds,
     )
 
 
@@ -91,35 +122,66 @@ def _end_to_end_seconds(one: BenchmarkResult) -> float:
 
 
 def _time_once(
-    image: NDArray[np.generic], model: Model, params: SegmentParams, device: str
+    image: NDArray[np.generic], model: Model, params: SegmentParams, device: str, before: int
 ) -> BenchmarkResult:
     seconds: dict[str, float] = {}
+    cpu_seconds: dict[str, float] = {}
 
     @contextmanager
     def timed(stage: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         yield
         seconds[stage] = time.perf_counter() - start
+        cpu_seconds[stage] = time.process_time() - cpu_start
 
     with timed("normalise"):
         plane = check_plane(image, Brightness.of(params))
-    with timed("network"):
-        how = plan_inference(params, device, model)
+    how = plan_inference(params, device, model)
+    network = network_form(model, how.precision)
+    with _count_pixels(network) as read, timed("network"):
         seen, zoom, _ = run(predict_zoomed_maps_steps(plane, model, params.diameter, how, []))
     maps, how = seen.quantized, seen.plan
     with timed("separate"):
         labels = separate_nuclei(maps, resolve_separation(params, model.card, zoom))
     with timed("measure"):
         measure(labels, np.asarray(plane.pixels), maps[0])
+    pixels, peak = plane.shape[0] * plane.shape[1], _peak_memory()
     return BenchmarkResult(
         seconds=seconds,
-        megapixels=plane.shape[0] * plane.shape[1] / 1e6,
+        megapixels=pixels / 1e6,
         nuclei=int(labels.max(initial=0)),
         zoom=zoom,
         plan=how,
         threads=torch.get_num_threads(),
-        peak_memory=_peak_memory(),
+        peak_memory=peak,
+        cpu_seconds=cpu_seconds,
+        cores=_count_cores(),
+        read_per_pixel=sum(read) / (pixels * zoom**2),
+        network_gflop=count_flop_per_pixel(model.network) * sum(read) / 1e9,
+        bytes_per_pixel=max(peak - before, 0) / pixels,
     )
+
+
+@contextmanager
+def _count_pixels(network: UNetForm) -> Iterator[list[int]]:
+    """Count the pixels of each batch that goes through a network, or through copies of it."""
+    counts: list[int] = []
+
+    def count(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        batch, _, height, width = inputs[0].shape
+        counts.append(batch * height * width)
+
+    hook = network.register_forward_pre_hook(count)
+    try:
+        yield counts
+    finally:
+        hook.remove()
+
+
+def _count_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _peak_memory() -> int:

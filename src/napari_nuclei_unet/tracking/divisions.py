@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from .detections import Detections
 
@@ -128,6 +127,9 @@ def _find_trios(
     distance: float,
 ) -> list[tuple[int, int, int]]:
     """Find mothers, and pairs of nuclei that may be their daughters."""
+    # takes longer to load than a small image to segment
+    from scipy.spatial import KDTree
+
     mothers, children = links
     child_counts = np.bincount(mothers[rows][mothers[rows] >= 0], minlength=len(found))
     trios = []

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from .detections import Detections
 
@@ -160,6 +159,9 @@ def _is_merged(
     pieces : ndarray, int64
         Rows.
     """
+    # takes longer to load than a small image to segment
+    from scipy.optimize import linear_sum_assignment
+
     for is_ahead, own in zip((True, False), links.tolist(), strict=True):
         wanted = near[expected.is_ahead[near] == is_ahead]
         if len(wanted) + (own >= 0) < len(pieces):

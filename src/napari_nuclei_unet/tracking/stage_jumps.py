@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 # So near, in diameters, a nucleus of the next frame is the same one, if nothing has jumped.
 NEAR = 0.4
@@ -63,6 +62,9 @@ def _share_near(
     diameter: float,
 ) -> float:
     """Return the share of nuclei, of those that stay in view, that have one near after a jump."""
+    # takes longer to load than a small image to segment
+    from scipy.spatial import KDTree
+
     moved = before + jump
     low, high = after.min(axis=0) - diameter, after.max(axis=0) + diameter
     moved = moved[((moved >= low) & (moved <= high)).all(axis=1)]

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ..arrays.relabel import check_not_negative, relabel_sequential
 from ..metrics.matching import find_overlaps
@@ -183,6 +180,9 @@ def _assign(
     before: NDArray[np.intp], after: NDArray[np.intp], gain: NDArray[np.floating]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Choose pairs so that numbers are unique on each side and the sum of gains is largest."""
+    # here and below: takes longer to load than a small image to segment
+    from scipy.optimize import linear_sum_assignment
+
     free = (np.bincount(before)[before] == 1) & (np.bincount(after)[after] == 1)
     chosen = [np.flatnonzero(free)]
     for group in _split_competing(before, after, np.flatnonzero(~free)):
@@ -202,6 +202,9 @@ def _split_competing(
     before: NDArray[np.intp], after: NDArray[np.intp], pairs: NDArray[np.intp]
 ) -> list[NDArray[np.intp]]:
     """Split pairs into groups that share no number: many small tables are faster than one."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     if not pairs.size:
         return []
     n = int(before[pairs].max()) + 1

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import zarr
+from typing import TYPE_CHECKING, Any
 
 from ...arrays.axes import CHANNEL_NAMES
 from ...errors import UserError
@@ -14,6 +12,9 @@ from ..channel_names import read_ngff_channel_names
 from ..lazy_images import LazyArray, LazyImage, check_level, check_scene
 from ..ngff import read_ngff
 from ..read_errors import convert_decoder_errors
+
+if TYPE_CHECKING:
+    import zarr
 
 SUFFIXES = (".zarr",)
 ZARR_METADATA_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
@@ -75,6 +76,9 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
     UserError
         If this holds no image, or cannot be read.
     """
+    # here and below: takes a moment to load, and few images are zarr
+    import zarr
+
     path = Path(path)
     if not is_zarr(path):
         raise UserError(f"{path} is no OME-Zarr: choose the folder of one.")
@@ -99,6 +103,8 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
 
 
 def _iter_fields(plate: Path, wells: list[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
+    import zarr
+
     for name in (well["path"] for well in wells):
         if is_zarr(plate / name):
             for image in read_ngff(zarr.open(plate / name, mode="r").attrs)["well"]["images"]:
@@ -123,6 +129,8 @@ def name_zarr(path: str | Path) -> str:
 
 
 def _open_zarr(path: Path, level: int) -> LazyImage:
+    import zarr
+
     node = zarr.open(path, mode="r")
     metadata = read_ngff(node.attrs)
     if isinstance(node, zarr.Array):

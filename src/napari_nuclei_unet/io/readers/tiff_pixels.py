@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from ...errors import UserError
@@ -109,6 +108,8 @@ class TiffPixels:
         if self._mapped is not None:
             return np.array(self._mapped[number][inside])
         if self._zarr is None:
+            import zarr  # takes a moment to load, and most pages are read without
+
             self._zarr = zarr.open(self._series.aszarr(level=0), mode="r")
         lead = tuple(int(n) for n in np.unravel_index(number, self._numbers.shape))
         return np.asarray(self._zarr[(*lead, *inside)])
