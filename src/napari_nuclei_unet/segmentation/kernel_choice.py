@@ -48,10 +48,10 @@ def load_kernels() -> ModuleType | None:
 
     The first time on a computer they are compiled, which takes seconds.
     """
-    # numba is optional, and slow to import
     if find_spec("numba") is None:
         return None
     try:
+        # numba, which it imports, is optional and slow to import
         from . import watershed_kernels
     except Exception:  # whatever is the matter with numba, NumPy gives the same labels
         return None

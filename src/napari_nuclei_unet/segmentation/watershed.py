@@ -137,10 +137,13 @@ def _separate_by_kernels(
     relief: NDArray[np.floating] | None,
 ) -> NDArray[np.int32]:
     """Separate nuclei by compiled loops."""
-    distance = _distance_map(maps)
-    if relief is None and distance is None:
-        relief = _measure_relief(dequantize_unit(maps[0]) > params.threshold, params.smoothing)
-    source = RawDistance(distance, params.smoothing) if relief is None else RawDistance(relief, 0)
+    if relief is not None:
+        source = RawDistance(relief, 0)
+    else:
+        distance = _distance_map(maps)
+        if distance is None:
+            distance = _measure_distance(dequantize_unit(maps[0]) > params.threshold)
+        source = RawDistance(distance, params.smoothing)
     basins = label_basins(
         kernels, maps[0], source, params.threshold, 1 - params.separation, MIN_COUNTED_PROBABILITY
     )
@@ -157,10 +160,8 @@ def _separate_by_numpy(
     mask = nucleus > params.threshold
     if relief is None:
         distance = _distance_map(maps)
-        if distance is None:
-            relief = _measure_relief(mask, params.smoothing)
-        else:
-            relief = ndimage.gaussian_filter(dequantize_unit(distance), params.smoothing)
+        distance = _measure_distance(mask) if distance is None else dequantize_unit(distance)
+        relief = ndimage.gaussian_filter(distance, params.smoothing)
     labels = label_summits(np.where(mask, relief, 0), mask, 1 - params.separation)
     return keep_likely(labels, nucleus, params.minimum_area, params.confidence)
 
@@ -233,12 +234,6 @@ def _steepest(height: NDArray[np.floating]) -> NDArray[np.signedinteger]:
             np.copyto(best[own], height[other], where=higher)
             np.copyto(above[own], index[other], where=higher)
     return above.ravel()
-
-
-def _measure_relief(mask: NDArray[np.bool_], smoothing: float) -> NDArray[np.float32]:
-    """Compute a smoothed distance to the edge."""
-    relief: NDArray[np.float32] = ndimage.gaussian_filter(_measure_distance(mask), smoothing)
-    return relief
 
 
 def _measure_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -1,18 +1,15 @@
-"""The loops of the watershed over pixels, compiled by numba (docs/decisions/0018-separation-speed.md).
+"""The loops of the watershed over pixels, compiled by numba; imported only where numba is.
 
-Imported only where numba is. They let other threads run, and are kept on disk, beside this file or
-where numba keeps what it compiles for a user. Planes are handed in as strips of rows or, where a
-pixel is known by its position, flat.
+Planes are handed in as strips of rows or, where a pixel is known by its position, flat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from .smoothing_kernels import compile_kernel
+from .smoothing_kernels import smooth_strip as smooth_strip
 
 # Where a pixel's steepest way up leads to. In a tie the first wins, as in NumPy's code.
 OUTSIDE, UP, LEFT, DOWN, RIGHT, STAYS = range(6)
@@ -22,88 +19,8 @@ OUTSIDE_HEIGHT = -1.0
 # Pairs of basins that are gathered while their borders are followed.
 _SLOTS = 1024
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-
-def _compile(*signatures: str) -> Callable[[_Function], _Function]:
-    """Return a decorator that compiles a function now, or loads what was compiled before."""
-    return numba.njit(list(signatures), nogil=True, cache=True, error_model="numpy")
-
-
-@_compile("void(float32[::1], int64, int64, float64[::1], float64[::1])")
-def _weigh(
-    values: NDArray[np.float32],
-    start: int,
-    step: int,
-    weights: NDArray[np.float64],
-    sums: NDArray[np.float64],
-) -> None:
-    """Write weighted sums of a run of pixels and their neighbours, added as SciPy does.
-
-    The sum of pixel i is of ``values[start + i + j * step]``, j from -R to R; the weights are
-    from the centre outwards.
-    """
-    n = sums.size
-    centre = values[start : start + n]
-    for i in range(n):
-        sums[i] = centre[i] * weights[0]
-    for j in range(weights.size - 1, 0, -1):
-        before, after = start - j * step, start + j * step
-        one, other = values[before : before + n], values[after : after + n]
-        for i in range(n):
-            sums[i] += (np.float64(one[i]) + np.float64(other[i])) * weights[j]
-
-
-@_compile("void(float32[::1], boolean[:, ::1], float64[::1], float32[:, :])")
-def smooth_strip(
-    distance: NDArray[np.float32],
-    inside: NDArray[np.bool_],
-    weights: NDArray[np.float64],
-    smoothed: NDArray[np.float32],
-) -> None:
-    """Compute a Gaussian filter where it is needed, to the bit as ``scipy.ndimage`` does.
-
-    Parameters
-    ----------
-    distance : ndarray, shape ((N + 2R) * X,)
-        With R rows more at either side.
-    inside : ndarray, shape (N, X)
-        Where it is needed.
-    weights : ndarray, shape (R + 1,)
-        From the centre outwards.
-    smoothed : ndarray, shape (N, X)
-        Is written where ``inside`` is set.
-    """
-    n, width = inside.shape
-    reach = weights.size - 1
-    sums, line = np.empty(width), np.empty(width + 2 * reach, np.float32)
-    for y in range(n):
-        x = 0
-        while x < width:
-            if not inside[y, x]:
-                x += 1
-                continue
-            # a run of pixels, with gaps that are not worth a new run
-            start, stop = x, x + 1
-            while x < width and x <= stop + 2 * reach:
-                if inside[y, x]:
-                    stop = x + 1
-                x += 1
-            first, last = max(start - reach, 0), min(stop + reach, width)
-            _weigh(distance, (y + reach) * width + first, width, weights, sums[: last - first])
-            for i in range(first, last):
-                line[reach + i] = sums[i - first]
-            for column in range(start - reach, stop + reach):
-                if column < 0 or column >= width:  # the plane is mirrored at its edge
-                    place = column % (2 * width)
-                    line[column + reach] = line[min(place, 2 * width - 1 - place) + reach]
-            _weigh(line, start + reach, 1, weights, sums[: stop - start])
-            for i in range(start, stop):
-                if inside[y, i]:
-                    smoothed[y, i] = sums[i - start]
-
-
-@_compile("void(float32[:, ::1], int8[:, ::1])")
+@compile_kernel("void(float32[:, ::1], int8[:, ::1])")
 def point_up(height: NDArray[np.float32], direction: NDArray[np.int8]) -> None:
     """Find the highest of each pixel and its direct neighbours.
 
@@ -130,7 +47,7 @@ def point_up(height: NDArray[np.float32], direction: NDArray[np.int8]) -> None:
             direction[y, x] = way if own[x + 1] > OUTSIDE_HEIGHT else OUTSIDE
 
 
-@_compile("int32[::1](int32[::1], int32[::1], int64)")
+@compile_kernel("int32[::1](int32[::1], int32[::1], int64)")
 def number_summits(
     places: NDArray[np.int32], labels: NDArray[np.int32], width: int
 ) -> NDArray[np.int32]:
@@ -182,7 +99,7 @@ def number_summits(
     return first
 
 
-@_compile("void(int8[::1], int32[::1], int64, int64, int64)")
+@compile_kernel("void(int8[::1], int32[::1], int64, int64, int64)")
 def climb(
     direction: NDArray[np.int8], labels: NDArray[np.int32], width: int, start: int, stop: int
 ) -> None:
@@ -199,7 +116,7 @@ def climb(
     """
     for place in range(start, stop):
         way = direction[place]
-        if way == OUTSIDE or way == STAYS:
+        if way == OUTSIDE:
             continue
         above = place
         # to a summit, or to a pixel of this strip that has its label: of others it may come now
@@ -215,10 +132,13 @@ def climb(
             if start <= above < place:
                 break
             way = direction[above]
-        labels[place] = labels[above]
+        if above != place:  # summits are read by other threads
+            labels[place] = labels[above]
 
 
-@_compile("void(int32[::1], float32[::1], float32, int64, int64[::1], int64[::1], float64[::1])")
+@compile_kernel(
+    "void(int32[::1], float32[::1], float32, int64, int64[::1], int64[::1], float64[::1])"
+)
 def sum_basins(
     basins: NDArray[np.int32],
     nucleus: NDArray[np.float32],
@@ -253,7 +173,7 @@ def sum_basins(
 _PASSES = "Tuple((int64[::1], float32[::1]))"
 
 
-@_compile(f"{_PASSES}(int32[:, :], int32[:, :], float32[:, :], float32[:, :])")
+@compile_kernel(f"{_PASSES}(int32[:, :], int32[:, :], float32[:, :], float32[:, :])")
 def find_passes(
     basins: NDArray[np.int32],
     others: NDArray[np.int32],
@@ -301,7 +221,7 @@ def find_passes(
     return pairs[:n].copy(), passes[:n].copy()
 
 
-@_compile("int32[::1](int64[::1], float32[::1], float32[::1], float64)")
+@compile_kernel("int32[::1](int64[::1], float32[::1], float32[::1], float64)")
 def join_basins(
     pairs: NDArray[np.int64],
     passes: NDArray[np.float32],
@@ -345,7 +265,7 @@ def join_basins(
     return parent
 
 
-@_compile("void(int32[::1], int32[::1])")
+@compile_kernel("void(int32[::1], int32[::1])")
 def renumber(labels: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
     """Replace labels, in place, by what a table says.
 

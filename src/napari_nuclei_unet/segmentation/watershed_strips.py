@@ -13,7 +13,7 @@ from ..arrays.quantization import dequantize_unit
 from ..labels.threads import map_in_threads
 
 # So many pixels, and what is computed of them, stay in the cache of a core.
-_STRIP_PIXELS = 2**19
+_STRIP_PIXELS = 2**18
 # As many rows at least: those around a strip are smoothed twice.
 _MIN_STRIP_ROWS = 16
 
@@ -50,13 +50,13 @@ class BasinSums:
     ----------
     area, counted : ndarray, integer
         Number of pixels, and of those that count in the confidence.
-    total : ndarray, floating
+    total : ndarray
         Sum of the nucleus map over those that count.
     """
 
     area: NDArray[np.integer]
     counted: NDArray[np.integer]
-    total: NDArray[np.floating]
+    total: NDArray[Any]
 
     @classmethod
     def zeros(cls, n: int) -> BasinSums:
@@ -187,13 +187,11 @@ class _StripedPlane:
         Of basins.
     """
 
-    def __init__(
-        self, kernels: ModuleType, nucleus: NDArray[Any], distance: RawDistance
-    ) -> None:
+    def __init__(self, kernels: ModuleType, nucleus: NDArray[Any], distance: RawDistance) -> None:
         self._kernels, self._nucleus, self._distance = kernels, nucleus, distance
         self._relief = np.empty(nucleus.shape, np.float32)
         self._direction = np.empty(nucleus.shape, np.int8)
-        self.labels = np.zeros(nucleus.shape, np.int32)
+        self.labels: NDArray[np.int32] = np.zeros(nucleus.shape, np.int32)
 
     def raise_relief(self, rows: slice, threshold: float) -> NDArray[np.int32]:
         """Compute relief and steepest ways up of a strip; return the positions of its summits."""
@@ -202,7 +200,7 @@ class _StripedPlane:
             (rows.stop - rows.start + 2, width + 2), kernels.OUTSIDE_HEIGHT, np.float32
         )
         seen = slice(max(rows.start - 1, 0), min(rows.stop + 1, n_rows))
-        inside = dequantize_unit(self._nucleus[seen]) > threshold
+        inside = np.ascontiguousarray(dequantize_unit(self._nucleus[seen]) > threshold)
         first = seen.start - rows.start + 1
         within = height[first : first + len(inside), 1:-1]
         _smooth(kernels, self._distance, seen, inside, within)
@@ -279,7 +277,5 @@ def _join(
     pairs = np.concatenate([one.pairs for one in found])
     heights = np.concatenate([one.heights for one in found])
     order = np.lexsort((pairs, -heights))
-    joined: NDArray[np.int32] = kernels.join_basins(
-        pairs[order], heights[order], summits, dynamics
-    )
+    joined: NDArray[np.int32] = kernels.join_basins(pairs[order], heights[order], summits, dynamics)
     return joined
