@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from ..errors import UserError
+from ..labels.threads import limit_threads
 from ..network.unet import UNetConfig
 from ..segmentation.device import BYTES_PER_FLOAT32, CPU_TILE, choose_device_and_precision
 from .job import ImageJob
@@ -162,6 +163,7 @@ class WorkerThreads:
 
     def _limit_torch(self) -> None:
         torch.set_num_threads(self._plan.worker_threads)  # of OpenMP, for this thread alone
+        limit_threads(self._plan.worker_threads)
 
     def _run(self, work: Callable[[], Any]) -> Any:
         thread = threading.get_ident()

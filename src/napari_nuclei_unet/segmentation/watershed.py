@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,14 @@ from scipy import ndimage
 
 from ..arrays.quantization import dequantize_unit
 from ..arrays.relabel import consecutive_ids
+from .kernel_choice import KernelChoice, fits_kernels, load_kernels
+from .watershed_strips import (
+    BasinSums,
+    RawDistance,
+    label_basins,
+    renumber_in_strips,
+    smooth_in_strips,
+)
 
 # Smooths ripples of the predicted distance away, in pixels that the network saw; nuclei are
 # several times as wide.
@@ -18,6 +27,7 @@ DISTANCE_SMOOTHING = 1.0
 # Pixels of a nucleus count in how sure it is where the nucleus map is above.
 MIN_COUNTED_PROBABILITY = 0.6
 
+_KERNELS = KernelChoice()
 
 # The bound of the parameter: a record with a larger one could not be repeated.
 MAX_MINIMUM_AREA = 1_000_000
@@ -54,9 +64,7 @@ class SeparationParams:
         return replace(self, minimum_area=area, smoothing=self.smoothing / zoom)
 
 
-def smooth_distance(
-    maps: NDArray[np.floating] | NDArray[np.uint16], smoothing: float
-) -> NDArray[np.floating] | None:
+def smooth_distance(maps: NDArray[Any], smoothing: float) -> NDArray[np.floating] | None:
     """Smooth the predicted distance; None where it is measured, and depends on the threshold.
 
     Parameters
@@ -70,17 +78,21 @@ def smooth_distance(
     -------
     ndarray, shape (Y, X), floating, or None
     """
-    if len(maps) == 1:
+    distance = _distance_map(maps)
+    if distance is None:
         return None
-    distance = dequantize_unit(maps[1] if len(maps) == 2 else maps[2])
-    smoothed: NDArray[np.floating] = ndimage.gaussian_filter(distance, smoothing)
+    kernels = _KERNELS.find(distance.size) if fits_kernels(maps) else None
+    if kernels is not None:
+        return smooth_in_strips(kernels, RawDistance(distance, smoothing))
+    smoothed: NDArray[np.floating] = ndimage.gaussian_filter(dequantize_unit(distance), smoothing)
     return smoothed
 
 
 def separate_nuclei(
-    maps: NDArray[np.floating] | NDArray[np.uint16],
+    maps: NDArray[Any],
     params: SeparationParams,
     relief: NDArray[np.floating] | None = None,
+    compiled: bool | None = None,
 ) -> NDArray[np.int32]:
     """Convert predicted maps to labels by a watershed with one summit per nucleus.
 
@@ -93,28 +105,73 @@ def separate_nuclei(
 
     Parameters
     ----------
-    maps : ndarray, shape (n, Y, X), floating, values 0 to 1, or uint16 in steps of 1/65535
-        Nucleus; or nucleus and distance; or nucleus, border, distance and perhaps size, as
+    maps : ndarray, shape (1 to 4, Y, X), floating, values 0 to 1, or uint16 in steps of 1/65535
+        Nucleus; nucleus and distance; or nucleus, border, distance and perhaps size, as
         ``example.make_targets`` defines them. Border and size help the network to learn and are
         not used here (docs/decisions/0002-separation.md). Of the nucleus alone, the distance is
         measured.
     params : SeparationParams
     relief : ndarray, shape (Y, X), floating, optional
         As from :func:`smooth_distance`, which takes a quarter of the time.
+    compiled : bool, optional
+        Whether numba's loops are used, which give the same labels in a fifth of the time; unset:
+        where they are there and loading them pays.
 
     Returns
     -------
     ndarray, shape (Y, X), int32
         0 is background; the nuclei are 1..n without gaps, each 4-connected.
     """
+    kernels = None
+    if compiled is not False and fits_kernels(maps, relief):
+        kernels = load_kernels() if compiled else _KERNELS.find(maps[0].size)
+    if kernels is None:
+        return _separate_by_numpy(maps, params, relief)
+    return _separate_by_kernels(kernels, maps, params, relief)
+
+
+def _separate_by_kernels(
+    kernels: ModuleType,
+    maps: NDArray[Any],
+    params: SeparationParams,
+    relief: NDArray[np.floating] | None,
+) -> NDArray[np.int32]:
+    """Separate nuclei by compiled loops."""
+    if relief is not None:
+        source = RawDistance(relief, 0)
+    else:
+        distance = _distance_map(maps)
+        if distance is None:
+            distance = _measure_distance(dequantize_unit(maps[0]) > params.threshold)
+        source = RawDistance(distance, params.smoothing)
+    basins = label_basins(
+        kernels, maps[0], source, params.threshold, 1 - params.separation, MIN_COUNTED_PROBABILITY
+    )
+    likely = _are_likely(basins.sums, params.minimum_area, params.confidence)
+    renumber_in_strips(kernels, basins.labels, consecutive_ids(likely)[basins.joined])
+    return basins.labels
+
+
+def _separate_by_numpy(
+    maps: NDArray[Any], params: SeparationParams, relief: NDArray[np.floating] | None
+) -> NDArray[np.int32]:
+    """Separate nuclei by NumPy and SciPy."""
     nucleus = dequantize_unit(maps[0])
     mask = nucleus > params.threshold
     if relief is None:
-        relief = smooth_distance(maps, params.smoothing)
-    if relief is None:
-        relief = ndimage.gaussian_filter(_measure_distance(mask), params.smoothing)
+        distance = _distance_map(maps)
+        distance = _measure_distance(mask) if distance is None else dequantize_unit(distance)
+        relief = ndimage.gaussian_filter(distance, params.smoothing)
     labels = label_summits(np.where(mask, relief, 0), mask, 1 - params.separation)
     return keep_likely(labels, nucleus, params.minimum_area, params.confidence)
+
+
+def _distance_map(maps: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the predicted distance, if there is one."""
+    if len(maps) == 1:
+        return None
+    distance: NDArray[Any] = maps[1] if len(maps) == 2 else maps[2]
+    return distance
 
 
 def label_summits(
@@ -260,8 +317,13 @@ def keep_likely(
     counted = inside & (nucleus > MIN_COUNTED_PROBABILITY)
     n = np.bincount(labels[counted], minlength=area.size)
     total = np.bincount(labels[counted], nucleus[counted], minlength=area.size)
-    sure = (total >= confidence * n) & ((n > 0) | (confidence == 0))
-    likely = sure & (area >= minimum_area)
+    likely = _are_likely(BasinSums(area, n, total), minimum_area, confidence)
+    return np.asarray(consecutive_ids(likely)[labels])
+
+
+def _are_likely(sums: BasinSums, minimum_area: int, confidence: float) -> NDArray[np.bool_]:
+    """Return which ids are large and sure enough; 0 is not."""
+    is_sure = (sums.total >= confidence * sums.counted) & ((sums.counted > 0) | (confidence == 0))
+    likely: NDArray[np.bool_] = is_sure & (sums.area >= minimum_area)
     likely[0] = False
-    numbers = consecutive_ids(likely)
-    return np.asarray(numbers[labels])
+    return likely

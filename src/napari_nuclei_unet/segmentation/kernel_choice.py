@@ -1,0 +1,65 @@
+"""When the compiled loops of the watershed are loaded (docs/decisions/0018-separation-speed.md)."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays.relabel import MAX_INT32_PIXELS
+
+# Loading pays from so many pixels on: with numba, and where something else has loaded numba.
+_PIXELS_WORTH_NUMBA = 8_000_000
+_PIXELS_WORTH_KERNELS = 2_000_000
+
+
+class KernelChoice:
+    """Chooses the compiled loops where they pay, after what this process has separated so far."""
+
+    def __init__(self) -> None:
+        self._n_pixels = 0
+
+    def find(self, n_pixels: int) -> ModuleType | None:
+        """Return the kernels for one more plane, or None where NumPy is quicker.
+
+        Parameters
+        ----------
+        n_pixels : int
+            Of the plane.
+
+        Returns
+        -------
+        module or None
+        """
+        self._n_pixels += n_pixels  # a few are lost if another thread adds too
+        is_loaded = "numba" in sys.modules
+        enough = _PIXELS_WORTH_KERNELS if is_loaded else _PIXELS_WORTH_NUMBA
+        return load_kernels() if self._n_pixels >= enough else None
+
+
+@cache
+def load_kernels() -> ModuleType | None:
+    """Load the compiled loops; None without numba, or where it cannot keep what it compiles.
+
+    The first time on a computer they are compiled, which takes seconds.
+    """
+    if find_spec("numba") is None:
+        return None
+    try:
+        # numba, which it imports, is optional and slow to import
+        from . import watershed_kernels
+    except Exception:  # whatever is the matter with numba, NumPy gives the same labels
+        return None
+    return watershed_kernels
+
+
+def fits_kernels(maps: NDArray[Any], relief: NDArray[Any] | None = None) -> bool:
+    """Return whether the compiled loops take maps, and a relief, of such types and sizes."""
+    is_compiled = maps.dtype in (np.uint16, np.float32)
+    is_small = 0 < maps[0].size < MAX_INT32_PIXELS
+    return is_compiled and is_small and (relief is None or relief.dtype == np.float32)
