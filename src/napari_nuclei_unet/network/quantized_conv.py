@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 MAX_ACTIVATION = 255
@@ -72,9 +74,17 @@ class QuantizedConv:
         self._activation = "relu" if relu else "none"
         self._scales = weight.abs().amax(dim=(1, 2, 3)).clamp(min=1e-12) / max_weight
         self._zeros = torch.zeros(len(weight), dtype=torch.int8)
-        rounded = torch.round(weight / self._scales[:, None, None, None]).to(torch.int8)
+        rounded = round_weights(weight / self._scales[:, None, None, None], max_weight)
         self._weight = torch.ops.onednn.qconv_prepack(
-            rounded, self._scales, source.scale, source.zero, [1, 1], self._padding, [1, 1], 1, None
+            rounded.to(torch.int8),
+            self._scales,
+            source.scale,
+            source.zero,
+            [1, 1],
+            self._padding,
+            [1, 1],
+            1,
+            None,
         )
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -88,6 +98,43 @@ class QuantizedConv:
             self._activation, [], "",
         )  # fmt: skip
         return convolved
+
+
+def round_weights(weight: NDArray[np.float32], max_weight: int) -> NDArray[np.int8]:
+    """Round weights to whole numbers so that those of a kernel, and of a channel, keep their sum.
+
+    Each by itself would be nearer to the weights, but activations are mostly positive and alike
+    from pixel to pixel, so that what sums lose becomes a shift of the whole map (Guo et al.:
+    SQuant, ICLR 2022, arXiv:2202.07471).
+
+    Parameters
+    ----------
+    weight : ndarray, shape (outputs, inputs, Y, X), float32
+        In steps.
+    max_weight : int
+
+    Returns
+    -------
+    ndarray, same shape, int8
+        At most ``max_weight``, of either sign.
+    """
+    rounded = np.round(weight)
+    outputs, inputs = weight.shape[:2]
+    for rows in ((outputs, inputs, -1), (outputs, -1)):  # the kernels, then the channels
+        _keep_sums(rounded.reshape(rows), weight.reshape(rows))
+    return np.clip(rounded, -max_weight, max_weight).astype(np.int8)
+
+
+def _keep_sums(rounded: NDArray[np.float32], exact: NDArray[np.float32]) -> None:
+    """Move the numbers of each row that were rounded furthest until its sum is near; in place."""
+    error = rounded - exact
+    total = error.sum(-1, keepdims=True)
+    sign = np.sign(total)
+    error *= sign
+    moved = np.abs(total).round().astype(int)
+    # a NumPy sort takes a fifth of the time of torch's
+    limit = np.take_along_axis(np.sort(error, -1), error.shape[-1] - np.maximum(moved, 1), -1)
+    rounded -= sign * ((error >= limit) & (moved > 0))
 
 
 @cache
