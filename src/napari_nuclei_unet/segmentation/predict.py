@@ -162,7 +162,7 @@ class _TiledMaps:
         config = network.config
         whole = full_box(plane.shape)
         self._frame = request.box if request.box and request.is_window else whole
-        tiles = plan_tiles(plane.shape, plan.tile, config.halo, config.divisor, request.box)
+        tiles = plan_tiles(plane.shape, plan.tile, config.aligned_halo, config.divisor, request.box)
         if request.has_foreground is not None:
             tiles = [tile for tile in tiles if request.has_foreground(tile.core)]
         self.batches, self.done, self.total = _batch_tiles(tiles, plan.batch), 0, len(tiles)
