@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,6 +12,43 @@ _Result = TypeVar("_Result")
 
 # Sent to a run: a true value stops it early, and it returns what is finished.
 Stop = bool | None
+
+
+_is_cancelled: ContextVar[Callable[[], bool] | None] = ContextVar("_is_cancelled", default=None)
+
+
+class Interrupted(BaseException):
+    """A run was cancelled in the midst of a step; like GeneratorExit it is no error."""
+
+
+@contextmanager
+def interruptible(is_cancelled: Callable[[], bool]) -> Iterator[None]:
+    """Make long steps in this thread raise once a function returns True.
+
+    A generator can only be closed between its steps, and on a slow computer one takes seconds.
+
+    Parameters
+    ----------
+    is_cancelled : callable
+    """
+    token = _is_cancelled.set(is_cancelled)
+    try:
+        yield
+    finally:
+        _is_cancelled.reset(token)
+
+
+def check_interruption() -> None:
+    """Check whether the run was cancelled; long steps call it often.
+
+    Raises
+    ------
+    Interrupted
+        If it was.
+    """
+    is_cancelled = _is_cancelled.get()
+    if is_cancelled is not None and is_cancelled():
+        raise Interrupted
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,17 @@
 """Laws of the overlap-tile strategy."""
 
+import math
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_nuclei_unet.arrays.tiling import plan_tiles, read_tile
+from napari_nuclei_unet.arrays.tiling import (
+    count_read_pixels,
+    plan_tiles,
+    plan_tiles_around,
+    read_tile,
+)
 
 extent = st.integers(1, 150)
 plans = st.fixed_dictionaries(
@@ -32,6 +39,36 @@ def test_what_tiles_keep_of_what_they_read_is_the_image(plan):
     for tile in plan_tiles(**plan):
         stitched[tile.core] = read_tile(image, tile)[tile.core_in_read]
     np.testing.assert_array_equal(stitched, image)
+
+
+@given(plans)
+def test_tiles_read_no_more_than_a_square_one_of_their_size(plan):
+    divisor = plan["divisor"]
+    size, halo = (-(-plan[name] // divisor) * divisor for name in ("size", "halo"))
+    for tile in plan_tiles(**plan):
+        assert math.prod(tile.read_shape) <= (size + 2 * halo) ** 2
+
+
+@given(plans, st.tuples(*[st.integers(0, 9)] * 2), st.integers(1, 80))
+def test_tiles_around_a_box_cover_all_but_that(plan, corner, edge):
+    divisor = plan["divisor"]
+    starts = [
+        min(divisor * n, extent - 1) // divisor * divisor
+        for n, extent in zip(corner, plan["shape"], strict=True)
+    ]
+    edge = -(-edge // divisor) * divisor
+    known = tuple(slice(a, min(a + edge, b)) for a, b in zip(starts, plan["shape"], strict=True))
+    tiles = plan_tiles_around(**plan, known=known)
+    covered = np.zeros(plan["shape"], int)
+    for tile in tiles:
+        covered[tile.core] += 1
+    outside = np.ones(plan["shape"], bool)
+    outside[known] = False
+    assert (covered[outside] == 1).all()
+    assert count_read_pixels(tiles) <= count_read_pixels(plan_tiles(**plan))
+    if not covered[known].any():
+        return
+    assert (covered == 1).all()  # the whole plane reads less
 
 
 @given(plans)

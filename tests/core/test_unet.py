@@ -6,6 +6,7 @@ import torch
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.network.fusion import fuse_conv_bn_relu
 from napari_nuclei_unet.network.unet import MAX_STRIP_PIXELS, UNet, UNetConfig
+from napari_nuclei_unet.progress import Interrupted, interruptible
 
 SMALL = [
     UNetConfig(1, 2, width=4, depth=2, padding=padding, stem=stem, detail=detail)
@@ -47,6 +48,40 @@ def test_receptive_field_bounds_what_an_output_pixel_sees(config):
         reach = max(reach, place - int(rows.min()), int(rows.max()) - place)
     assert reach <= config.receptive_field
     assert reach > 0.6 * config.receptive_field  # and the bound is not idle
+
+
+@pytest.mark.parametrize("config", [c for c in SMALL if c.padding == "zeros"], ids=str)
+def test_aligned_tiles_look_no_further_than_their_halo(config):
+    torch.manual_seed(0)
+    network = UNet(config).eval()
+    halo = config.aligned_halo
+    assert halo <= config.halo
+    core = slice(halo + config.divisor, halo + 2 * config.divisor)
+    edge = core.stop + halo + config.divisor
+    image = torch.rand(1, 1, edge, config.divisor, requires_grad=True)
+    network(image)[:, :, core].abs().sum().backward()
+    rows = image.grad.abs().sum((0, 1, 3)).nonzero().flatten()
+    assert core.start - int(rows.min()) <= halo
+    assert int(rows.max()) - (core.stop - 1) <= halo
+
+
+def test_the_shipped_network_reads_96_pixels_around_a_tile():
+    config = UNetConfig(3, 4, width=48, depth=3, stem=2, detail=16)
+    assert (config.receptive_field, config.halo, config.aligned_halo) == (104, 112, 96)
+
+
+def test_a_pass_ends_when_its_run_is_cancelled():
+    config = UNetConfig(width=4, depth=2, stem=2, detail=4)
+    network, image = fuse_conv_bn_relu(UNet(config)), torch.rand(1, 3, 32, 32)
+    asked = []
+    with torch.no_grad():
+        with (
+            interruptible(lambda: asked.append(True) or len(asked) > 3),
+            pytest.raises(Interrupted),
+        ):
+            network(image)
+        assert len(asked) == 4
+        assert network(image).shape == (1, 3, 32, 32)  # others go on
 
 
 @pytest.mark.parametrize("detail", [0, 4])

@@ -18,7 +18,6 @@ from napari_nuclei_unet import (
 )
 from napari_nuclei_unet.models.model import read_model
 from napari_nuclei_unet.params import TrainParams
-from napari_nuclei_unet.segmentation.device import CPU_TILE
 from napari_nuclei_unet.training.checkpoint import checkpoint_path, load_checkpoint
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.loop import Epoch, train_steps
@@ -26,7 +25,7 @@ from napari_nuclei_unet.training.recipes import RECIPES
 from napari_nuclei_unet.training.split import split_by_group
 from napari_nuclei_unet.training.train import TrainStart, train
 from napari_nuclei_unet.training.trainer import augmentation_strength, iter_batches, new_network
-from napari_nuclei_unet.training.validation import Validation, predict_logits
+from napari_nuclei_unet.training.validation import VALIDATION_TILE, Validation, predict_logits
 
 TINY = TrainParams(width=4, depth=1, epochs=2, steps=3, batch=2, patch=32, average=0.5)
 
@@ -201,7 +200,7 @@ def test_the_recipe_seed_shows_every_image_once_an_epoch_and_normalises_by_their
 
 def test_validation_sees_what_the_engine_predicts(bright):
     """Thresholds are tuned on the maps that users get, mirrored borders and tiles included."""
-    image = examples(1)[0].image.repeat(1, 1, 2 + CPU_TILE // 64)
+    image = examples(1)[0].image.repeat(1, 1, 2 + VALIDATION_TILE // 64)
     image = image / image.max()  # as read_examples would have normalised it
     with torch.inference_mode():
         logits = predict_logits(bright.network, image)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from napari_nuclei_unet import SegmentParams, run, segment_steps
 from napari_nuclei_unet.labels.diameter import diameter_to_size, estimate_diameter, size_to_diameter
 from napari_nuclei_unet.models.model import Model
-from napari_nuclei_unet.segmentation.scale import PROBE_EDGE, choose_zoom
+from napari_nuclei_unet.segmentation.probe import PROBE_EDGE
+from napari_nuclei_unet.segmentation.scale import choose_zoom
 
 
 def rows_of_discs(shape, radius):
@@ -105,3 +106,15 @@ def test_enlarging_is_limited_by_memory(choosy):
     assert choose_zoom(1.0, choosy.card, (100, 100)) == 3
     assert choose_zoom(1.0, choosy.card, (7_500, 7_500)) < 1.2
     assert choose_zoom(1.0, choosy.card, (90_000, 90_000)) == 1
+
+
+@pytest.mark.parametrize("tile", [0, 512])
+def test_what_was_measured_is_part_of_the_maps(choosy, tile):
+    """The probe of a plane that is not zoomed is the plane there, its neighbours included."""
+    image, _ = rows_of_discs((1300, 2500), 6)
+    image += np.random.default_rng(0).integers(0, 50, image.shape, np.uint8)
+    params = SegmentParams(tile=tile, precision="fp32")
+    measured = run(segment_steps(image, choosy, params, "cpu"))
+    given = run(segment_steps(image, choosy, replace(params, diameter=12.0), "cpu"))
+    assert measured.provenance.zoom == given.provenance.zoom == 1
+    np.testing.assert_array_equal(measured.quantized_maps, given.quantized_maps)

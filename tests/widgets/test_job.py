@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from napari_nuclei_unet.progress import Step
+from napari_nuclei_unet.progress import Step, check_interruption
 from napari_nuclei_unet.widgets.common.job import ThreadJob
 
 
@@ -60,6 +60,26 @@ def test_cancel_closes_the_generator_and_gives_no_result(job, qtbot):
         job.start("counting", count_to, 1_000_000, log)
     assert log[-1] == "closed"
     assert results == []
+
+
+def test_cancel_ends_a_step_that_takes_long(job, qtbot):
+    closed, results = [], []
+
+    def steps():
+        try:
+            yield Step(0, 1)
+            while True:
+                check_interruption()
+        finally:
+            closed.append(True)
+
+    job.returned.connect(results.append)
+    job.failed.connect(results.append)
+    job.stepped.connect(job.cancel)
+    with qtbot.waitSignal(job.finished, timeout=5000):
+        job.start("", steps)
+    assert closed
+    assert not results
 
 
 def test_a_job_can_be_started_again_after_each_end(job, qtbot):

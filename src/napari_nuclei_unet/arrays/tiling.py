@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -89,7 +90,8 @@ def plan_tiles(
     shape : (int, int)
         Height and width of the plane in pixels, at least 1.
     size : int
-        Largest edge of a core, in pixels; rounded up to the divisor.
+        Edge of a square core, in pixels, rounded up to the divisor. Tiles read no more pixels than
+        one with such a core does; their shape is that with which all of them read fewest.
     halo : int
         Context around a core, in pixels; rounded up to the divisor.
     divisor : int
@@ -102,31 +104,102 @@ def plan_tiles(
     list of Tile
         In reading order.
     """
-    rows, columns = (
-        _plan_spans(extent, part, size, halo, divisor)
+    down, across = (
+        _Axis(extent, part, halo, divisor)
         for extent, part in zip(shape, box or full_box(shape), strict=True)
     )
-    return [
-        Tile((row, column), (read_rows, read_columns))
-        for row, read_rows in rows
-        for column, read_columns in columns
+    edge = _round_up(size, divisor)
+    limit = (edge + 2 * _round_up(halo, divisor)) ** 2
+    squares = -(-down.length // edge)
+    plans = []
+    for count in range(max(squares - 1, 1), squares + 2):
+        rows = down.split(count)
+        columns = across.split_to_fit(limit // max(_length(read) for _, read in rows))
+        plans.append(
+            [
+                Tile((row, column), (read_rows, read_columns))
+                for row, read_rows in rows
+                for column, read_columns in columns
+            ]
+        )
+    return min(filter(None, plans), key=count_read_pixels)
+
+
+def count_read_pixels(tiles: Sequence[Tile]) -> int:
+    """Count the pixels that tiles read, those that several read more than once."""
+    return sum(math.prod(tile.read_shape) for tile in tiles)
+
+
+def plan_tiles_around(
+    shape: tuple[int, int], size: int, halo: int, divisor: int, known: Box
+) -> list[Tile]:
+    """Plan tiles as :func:`plan_tiles` does for a plane of which a box needs none.
+
+    Parameters
+    ----------
+    shape, size, halo, divisor
+        As in :func:`plan_tiles`.
+    known : (slice, slice)
+        Begins at multiples of the divisor, and ends there or with the plane.
+
+    Returns
+    -------
+    list of Tile
+        Of the four rectangles around the box, or of the whole plane if that reads fewer pixels.
+    """
+    (top, bottom), (left, right) = ((part.start, part.stop) for part in known)
+    above, below, beside = slice(0, top), slice(bottom, shape[0]), slice(top, bottom)
+    everywhere = slice(0, shape[1])
+    boxes = [
+        (above, everywhere),
+        (beside, slice(0, left)),
+        (beside, slice(right, shape[1])),
+        (below, everywhere),
     ]
+    around = [
+        tile
+        for box in boxes
+        if all(box_shape(box))
+        for tile in plan_tiles(shape, size, halo, divisor, box)
+    ]
+    whole = plan_tiles(shape, size, halo, divisor)
+    return min(whole, around, key=count_read_pixels)
 
 
-def _plan_spans(
-    extent: int, part: slice, size: int, halo: int, divisor: int
-) -> list[tuple[slice, slice]]:
-    """Return core and input of the tiles along one axis."""
-    margin = 2 * divisor
-    end = _round_up(extent + margin, divisor)
-    first = part.start // divisor * divisor
-    length = part.stop - first
-    step = _round_up(-(-length // -(-length // _round_up(size, divisor))), divisor)
-    spans = []
-    for core in split_extent(slice(first, part.stop), step):
-        read_start = max(-margin, core.start - _round_up(halo, divisor))
-        spans.append((core, slice(read_start, min(end, _round_up(core.stop + halo, divisor)))))
-    return spans
+class _Axis:
+    """Splits a part of an extent of the plane into cores, each with what a tile reads.
+
+    Attributes
+    ----------
+    length : int
+        Of what is split, in pixels.
+    """
+
+    def __init__(self, extent: int, part: slice, halo: int, divisor: int) -> None:
+        self._halo, self._divisor = _round_up(halo, divisor), divisor
+        self._margin = 2 * divisor
+        self._end = _round_up(extent + self._margin, divisor)
+        self._part = slice(part.start // divisor * divisor, part.stop)
+        self.length = self._part.stop - self._part.start
+
+    def split(self, count: int) -> list[tuple[slice, slice]]:
+        """Split into so many even pieces, or fewer; return core and input of each."""
+        step = _round_up(-(-self.length // count), self._divisor)
+        return [(core, self._read(core)) for core in split_extent(self._part, step)]
+
+    def split_to_fit(self, longest: int) -> list[tuple[slice, slice]]:
+        """Split into the fewest pieces that read no more than this; none if the smallest do."""
+        for count in range(max(self.length // max(longest, 1), 1), self.length + 1):
+            spans = self.split(count)
+            if max(_length(read) for _, read in spans) <= longest:
+                return spans
+            if _length(spans[0][0]) <= self._divisor:
+                break
+        return []
+
+    def _read(self, core: slice) -> slice:
+        stop = min(self._end, _round_up(core.stop, self._divisor) + self._halo)
+        return slice(max(-self._margin, core.start - self._halo), stop)
 
 
 def split_extent(part: slice, step: int) -> list[slice]:
@@ -170,6 +243,10 @@ def intersect_tile(tile: Tile, frame: Box) -> tuple[Box, Box]:
     """
     common = intersect_boxes(tile.core, frame)
     return to_frame(common, frame), to_frame(common, tile.read)
+
+
+def _length(part: slice) -> int:
+    return int(part.stop - part.start)
 
 
 def _round_up(value: int, divisor: int) -> int:

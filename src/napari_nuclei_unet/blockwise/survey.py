@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -27,13 +27,8 @@ from ..segmentation.intensity_range import (
     sampling_step,
 )
 from ..segmentation.normalization import Plane, shape_without_alpha
-from ..segmentation.scale import (
-    PROBE_EDGE,
-    choose_zoom,
-    look_at_size_steps,
-    measure_contrast,
-    probe_corners,
-)
+from ..segmentation.probe import PROBE_EDGE, Probe, measure_contrast, probe_corners
+from ..segmentation.scale import choose_zoom, look_at_size_steps
 
 # Edge, in pixels, of the squares that may be empty.
 CELL_EDGE = 256
@@ -155,13 +150,32 @@ def survey_steps(
     zoom, diameter = 1.0, params.diameter
     if model.card.sizes and seen.probe is not None and low < high:
         if diameter is None:
-            probe = Plane(seen.probe, low, middle, high, gamma=gamma)
-            # blocks shrink, not zooms
-            looking = look_at_size_steps(probe, (1, 1), model, plan, notices)
-            _, zoom, diameter = yield from looking
+            whole = Plane(plane, low, middle, high, gamma=gamma)
+            zoom, diameter = yield from _measure_steps(whole, seen, model, plan, notices)
         else:
             zoom = choose_zoom(diameter, model.card, (1, 1))
     return Survey(low, middle, high, as_fraction(zoom), diameter, live, gamma)
+
+
+def _measure_steps(
+    plane: Plane,
+    seen: _SurveyAccumulator,
+    model: Model,
+    plan: InferencePlan,
+    notices: list[str],
+) -> Generator[Step, Stop, tuple[float, float | None]]:
+    """Measure nuclei as in memory; return zoom and diameter."""
+    assert seen.probe is not None
+    copy = Probe.of_whole(replace(plane, pixels=seen.probe))
+    probe = copy if seen.probe_box is None else Probe(plane, seen.probe_box)
+    enlarged_at_once = 1, 1  # blocks shrink, not zooms
+    try:
+        looking = look_at_size_steps(probe, enlarged_at_once, model, plan, notices)
+        _, zoom, diameter = yield from looking
+    except UnreadablePlaneError:  # what lies around the probe
+        looking = look_at_size_steps(copy, enlarged_at_once, model, plan, notices)
+        _, zoom, diameter = yield from looking
+    return zoom, diameter
 
 
 class UnreadablePlaneError(Exception):
@@ -209,6 +223,7 @@ class _SurveyAccumulator:
         cells = [-(-edge // CELL_EDGE) for edge in shape[:2]]
         self.lowest, self.highest = np.full(cells, np.inf), np.full(cells, -np.inf)
         self.probe: NDArray[np.generic] | None = None
+        self.probe_box: Box | None = None  # None: all of the plane
         self._max_contrast = -1.0
         self._small = math.prod(shape[:2]) <= PROBE_EDGE**2  # is its own probe, whatever its shape
 
@@ -245,6 +260,8 @@ class _SurveyAccumulator:
             square = part[:PROBE_EDGE, left - box[1].start :][:, :PROBE_EDGE]
             if (lively := measure_contrast(square)) > self._max_contrast:
                 self._max_contrast, self.probe = lively, square.copy()
+                rows, columns = square.shape[:2]
+                self.probe_box = slice(top, top + rows), slice(left, left + columns)
 
     def _pool(self, box: Box, part: NDArray[np.generic]) -> None:
         """Compute the lowest and highest mean of a few pixels in every cell."""

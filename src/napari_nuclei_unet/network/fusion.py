@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ..progress import check_interruption
 from .unet import UNet
 
 
@@ -76,6 +77,7 @@ class ConvReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve maps, and set what is negative to 0."""
+        check_interruption()
         conv, dtype = self.conv, x.dtype
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")

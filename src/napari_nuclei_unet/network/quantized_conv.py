@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..progress import check_interruption
+
 MAX_ACTIVATION = 255
 # Where products are summed in pairs, in 16 bits, the largest weights would exceed them.
 MAX_WEIGHT, MAX_WEIGHT_WITHOUT_VNNI = 127, 63
@@ -74,21 +76,15 @@ class QuantizedConv:
         self._activation = "relu" if relu else "none"
         self._scales = weight.abs().amax(dim=(1, 2, 3)).clamp(min=1e-12) / max_weight
         self._zeros = torch.zeros(len(weight), dtype=torch.int8)
-        rounded = round_weights(weight / self._scales[:, None, None, None], max_weight)
+        rounded = round_weights((weight / self._scales[:, None, None, None]).numpy(), max_weight)
         self._weight = torch.ops.onednn.qconv_prepack(
-            rounded.to(torch.int8),
-            self._scales,
-            source.scale,
-            source.zero,
-            [1, 1],
-            self._padding,
-            [1, 1],
-            1,
-            None,
-        )
+            torch.from_numpy(rounded), self._scales, source.scale, source.zero,
+            [1, 1], self._padding, [1, 1], 1, None,
+        )  # fmt: skip
 
     def __call__(self, x: Tensor) -> Tensor:
         """Convolve an image, shape (N, C, H, W), uint8, channels last."""
+        check_interruption()
         target, dtype = self._target, torch.uint8
         if target is None:
             target, dtype = Quantization(1.0), torch.float32

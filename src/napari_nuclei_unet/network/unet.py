@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..progress import check_interruption
 from .encoders import ENCODERS
 
 TARGETS = ("nucleus", "border", "distance", "size")
@@ -116,7 +117,27 @@ class UNetConfig:
     @property
     def halo(self) -> int:
         """The receptive field, rounded up to a multiple of the divisor, in pixels."""
-        return -(-self.receptive_field // self.divisor) * self.divisor
+        return _round_up(self.receptive_field, self.divisor)
+
+    @property
+    def aligned_halo(self) -> int:
+        """How far tiles look that begin and end at multiples of the divisor, in pixels.
+
+        The squares that are pooled end where such a tile ends, so its outermost pixels look less
+        far than others (docs/decisions/0019-pixels-read.md). A multiple of the divisor.
+        """
+        if self.encoder != "plain":
+            return self.halo
+        reach = 1 if self.detail else 0
+        for level in range(self.depth + 1):  # up the expanding path, against the data
+            square = self.stem * 2**level
+            reach = _round_up(reach, square) + 2 * square
+        reach += sum(2 * self.stem * 2**level for level in range(self.depth))
+        return _round_up(reach, self.divisor)
+
+
+def _round_up(value: int, divisor: int) -> int:
+    return -(-value // divisor) * divisor
 
 
 class UNetForm(nn.Module, ABC):
@@ -192,6 +213,7 @@ class UNetForm(nn.Module, ABC):
         rows = max(self.max_strip_pixels // (step * image.shape[-1]), 4 * STRIP_MARGIN_ROWS)
         logits = image.new_empty((image.shape[0], self.config.out_channels, *image.shape[-2:]))
         for start in range(0, height, rows):
+            check_interruption()
             stop = min(start + rows, height)
             # the convolutions read a margin around a strip, or seams would show
             low, high = max(start - STRIP_MARGIN_ROWS, 0), min(stop + STRIP_MARGIN_ROWS, height)

@@ -23,9 +23,9 @@ from ..params import DEVICES, SegmentParams
 from ..provenance.record import InferenceSettings
 
 MIN_TILE = 128
-# On a CPU larger tiles waste less on overlap; smaller ones take less memory and answer sooner to
-# Cancel (docs/decisions/0003-network-and-precision.md).
-CPU_TILE, GPU_TILE = 1024, 2048
+# On a CPU larger tiles waste less on overlap, and smaller ones take less memory; two of these
+# cover a block with its context (docs/decisions/0019-pixels-read.md).
+CPU_TILE, GPU_TILE = 2176, 2048
 GPU_BATCH = 8
 # 16 bits that the hardware claims to multiply are refused where they take so many times longer.
 MAX_HALF_PRECISION_SLOWDOWN = 1.5

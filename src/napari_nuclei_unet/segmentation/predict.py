@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..arrays.boxes import Box, box_shape, full_box
 from ..arrays.quantization import quantize_unit
-from ..arrays.tiling import Tile, intersect_tile, plan_tiles, read_tile
+from ..arrays.tiling import Tile, intersect_tile, plan_tiles, plan_tiles_around, read_tile
 from ..errors import UserError
 from ..network.unet import TARGETS, UNetForm
 from ..progress import Step, Stop
@@ -30,6 +30,22 @@ class OutOfMemoryError(UserError):
 
 
 @dataclass(frozen=True, eq=False)
+class KnownMaps:
+    """Maps that were predicted before.
+
+    Attributes
+    ----------
+    box : (slice, slice)
+        Part of the plane.
+    quantized : ndarray, shape (n, *box), uint16
+        As in :class:`PredictedMaps`.
+    """
+
+    box: Box
+    quantized: NDArray[np.uint16]
+
+
+@dataclass(frozen=True, eq=False)
 class MapsRequest:
     """Which maps are wanted of which part of a plane.
 
@@ -43,12 +59,15 @@ class MapsRequest:
         Is given the box of a tile, and returns whether there may be something in it.
     with_size : bool
         Whether the map of size is returned, too, if the network has one.
+    known : KnownMaps, optional
+        What need not be predicted, where the whole plane is wanted.
     """
 
     box: Box | None = None
     is_window: bool = False
     has_foreground: Callable[[Box], bool] | None = None
     with_size: bool = False
+    known: KnownMaps | None = None
 
 
 WHOLE_PLANE = MapsRequest()
@@ -162,7 +181,11 @@ class _TiledMaps:
         config = network.config
         whole = full_box(plane.shape)
         self._frame = request.box if request.box and request.is_window else whole
-        tiles = plan_tiles(plane.shape, plan.tile, config.halo, config.divisor, request.box)
+        sizes = plan.tile, config.aligned_halo, config.divisor
+        if request.known is None:
+            tiles = plan_tiles(plane.shape, *sizes, request.box)
+        else:
+            tiles = plan_tiles_around(plane.shape, *sizes, request.known.box)
         if request.has_foreground is not None:
             tiles = [tile for tile in tiles if request.has_foreground(tile.core)]
         self.batches, self.done, self.total = _batch_tiles(tiles, plan.batch), 0, len(tiles)
@@ -171,6 +194,9 @@ class _TiledMaps:
         with_size = request.with_size and config.out_channels > SIZE_CHANNEL
         self._size = np.zeros(shape, np.uint16) if with_size else None
         self._finished: list[Box] = []
+        if request.known is not None:
+            self._quantized[:, *request.known.box] = request.known.quantized
+            self._finished.append(request.known.box)
         if plan.device != "cpu":  # a model is shared, so it is copied and not moved
             network = copy.deepcopy(network).to(plan.device)
         self.network, self._plan = network, plan

@@ -10,10 +10,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays.boxes import Box, bounding_box, box_shape, enlarged, expand_box, full_box, scale_box
+from ..arrays.boxes import Box, bounding_box, box_shape, enlarged, expand_box, scale_box
 from ..arrays.quantization import dequantize_unit, quantize_unit
 from ..arrays.resampling import ZoomedView, as_fraction, resample_to_plane, resize_channels
-from ..arrays.tiling import MappedView, split_box
+from ..arrays.tiling import MappedView
 from ..labels.diameter import equivalent_diameters, estimate_diameter
 from ..models.model import Model, ModelCard
 from ..progress import Step, Stop, forward_stop
@@ -22,16 +22,16 @@ from .network_form import network_form
 from .normalization import Plane
 from .predict import (
     WHOLE_PLANE,
+    KnownMaps,
     MapsRequest,
     OutOfMemoryError,
     PredictedMaps,
     count_kept_maps,
     predict_maps_steps,
 )
+from .probe import Probe, find_probe
 from .watershed import SeparationParams, separate_nuclei
 
-# Of a larger plane only the liveliest square of this edge, in pixels, is measured.
-PROBE_EDGE = 1024
 # So much around what is wanted of a plane is predicted with it, in pixels that the network sees:
 # more than two typical nuclei, so that those inside are found as in the whole plane.
 BOX_CONTEXT = 64
@@ -111,19 +111,22 @@ def predict_zoomed_maps_steps(
     diameter : float or None
         As given, or as measured; None where nothing was found.
     """
+    known = None
     if not model.card.sizes:
         zoom = 1.0
     elif diameter is not None:
         zoom = choose_zoom(diameter, model.card, plane.shape)
     else:
-        probe = _cut_out_probe(plane)
+        probe = find_probe(plane)
         looking = look_at_size_steps(probe, plane.shape, model, plan, notices)
-        if probe is plane:
+        if probe.is_whole:
             return (yield from looking)
         seen, zoom, diameter = yield from forward_stop(looking, _without_progress)
         if seen.finished is not None:
             return create_empty_maps(plane, model, seen.plan, stopped=True), zoom, diameter
-    request = MapsRequest(box)
+        if zoom == 1 and box is None:
+            known = KnownMaps(probe.box, seen.quantized)
+    request = MapsRequest(box, known=known)
     maps = yield from _predict_at_zoom_steps(plane, model, zoom, plan, notices, request)
     return maps, zoom, diameter
 
@@ -143,7 +146,7 @@ def _without_progress(step: Step) -> Step:
 
 
 def look_at_size_steps(
-    probe: Plane,
+    probe: Probe,
     shape: tuple[int, ...],
     model: Model,
     plan: InferencePlan,
@@ -154,24 +157,27 @@ def look_at_size_steps(
 
     Parameters
     ----------
-    probe : Plane
+    probe : Probe
     shape : (int, int)
         Of what will be enlarged at once.
     model, plan, notices
         As in :func:`predict_zoomed_maps_steps`, which returns the same of the whole plane.
     by_pixel : bool, optional
         As in ``diameter.estimate_diameter``.
+
+    Returns
+    -------
+    maps : PredictedMaps
+        Of the probe; at a zoom of 1 those that the whole plane has there.
+    zoom, diameter
+        As of :func:`predict_zoomed_maps_steps`.
     """
-    network = network_form(model, plan.precision)
-    request = MapsRequest(with_size=True)
-    maps = yield from predict_maps_steps(probe, network, plan, notices, request)
+    maps = yield from _look_steps(probe, model, 1.0, plan, notices)
     diameter = measure_map_diameter(maps, model, 1.0, by_pixel)
     if maps.finished is not None:
         return maps, 1.0, diameter
     if diameter is None:
-        far = yield from _predict_at_zoom_steps(
-            probe, model, LARGE_NUCLEI_ZOOM, maps.plan, notices, request
-        )
+        far = yield from _look_steps(probe, model, LARGE_NUCLEI_ZOOM, maps.plan, notices)
         diameter = measure_map_diameter(far, model, LARGE_NUCLEI_ZOOM, by_pixel)
         if diameter is None or choose_zoom(diameter, model.card, shape) >= 1:
             return maps, 1.0, None
@@ -182,9 +188,7 @@ def look_at_size_steps(
         if wanted == zoom or model.card.sizes[0] <= seen <= model.card.sizes[1]:
             break
         try:
-            maps = yield from _predict_at_zoom_steps(
-                probe, model, wanted, maps.plan, notices, request
-            )
+            maps = yield from _look_steps(probe, model, wanted, maps.plan, notices)
         except OutOfMemoryError:
             notices.append(NO_MEMORY_TO_ENLARGE)
             yield Step(0, 1, NO_MEMORY_TO_ENLARGE)
@@ -193,6 +197,19 @@ def look_at_size_steps(
         if maps.finished is not None:
             break
     return replace(maps, size=None), zoom, diameter
+
+
+def _look_steps(
+    probe: Probe, model: Model, zoom: float, plan: InferencePlan, notices: list[str]
+) -> Generator[Step, Stop, PredictedMaps]:
+    """Predict the maps of a probe, with size, at a zoom; the maps are in its pixels."""
+    if zoom == 1:
+        request = MapsRequest(probe.box, is_window=True, with_size=True)
+        network = network_form(model, plan.precision)
+        return (yield from predict_maps_steps(probe.plane, network, plan, notices, request))
+    request = MapsRequest(with_size=True)
+    part = probe.cut_out()
+    return (yield from _predict_at_zoom_steps(part, model, zoom, plan, notices, request))
 
 
 def measure_map_diameter(
@@ -206,31 +223,6 @@ def measure_map_diameter(
     # the smallest area as it is: specks that are no nucleus at any zoom say nothing
     found = separate_nuclei(seen.quantized, replace(params, smoothing=params.smoothing / zoom))
     return float(np.median(equivalent_diameters(found)[1:])) if found.any() else None
-
-
-def _cut_out_probe(plane: Plane) -> Plane:
-    """Cut out where brightness varies most; a small plane is its own probe."""
-    height, width = plane.shape
-    if height * width <= PROBE_EDGE**2:
-        return plane
-    parts = [
-        plane.pixels[y : y + PROBE_EDGE, x : x + PROBE_EDGE] for y, x in probe_corners(plane.shape)
-    ]
-    best = int(np.argmax([measure_contrast(part) for part in parts]))
-    return replace(plane, pixels=parts[best], invalid=None)
-
-
-def probe_corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
-    """List the first pixels of squares of a plane, of which that with most contrast is measured."""
-    inner = full_box([max(extent - PROBE_EDGE // 2, 1) for extent in shape[:2]])
-    squares = split_box(inner, PROBE_EDGE, PROBE_EDGE)
-    return [(rows.start, columns.start) for rows, columns in squares]
-
-
-def measure_contrast(part: NDArray[np.generic]) -> float:
-    """Compute how much brightness varies: its standard deviation in every eighth pixel."""
-    seen = part[::8, ::8].astype(np.float64)
-    return float(np.where(np.isfinite(seen), seen, 0).std())
 
 
 def _predict_at_zoom_steps(

@@ -22,13 +22,8 @@ from .intensity_range import (
 from .network_form import network_form
 from .normalization import Plane
 from .predict import predict_maps_steps
-from .scale import (
-    PROBE_EDGE,
-    choose_zoom,
-    look_at_size_steps,
-    measure_contrast,
-    measure_map_diameter,
-)
+from .probe import PROBE_EDGE, Probe, measure_contrast
+from .scale import choose_zoom, look_at_size_steps, measure_map_diameter
 
 # So many slices are read, evenly spread.
 SAMPLED_SLICES = 24
@@ -105,10 +100,12 @@ def survey_volume_steps(
     if diameter is not None:
         zoom = choose_zoom(diameter, model.card, shape) if model.card.sizes else 1.0
         return VolumeSurvey(seen, diameter, zoom)
-    probe = Plane(_cut_probe(slices), seen.low, seen.middle, seen.high, gamma=seen.gamma)
+    probe = Probe.of_whole(
+        Plane(_cut_probe(slices), seen.low, seen.middle, seen.high, gamma=seen.gamma)
+    )
     if not model.card.sizes:
         network = network_form(model, plan.precision)
-        maps = yield from predict_maps_steps(probe, network, plan, notices)
+        maps = yield from predict_maps_steps(probe.plane, network, plan, notices)
         return VolumeSurvey(seen, measure_map_diameter(maps, model, 1.0, by_pixel=True), 1.0)
     looking = look_at_size_steps(probe, shape, model, plan, notices, by_pixel=True)
     _, zoom, diameter = yield from forward_stop(looking, lambda step: replace(step, done=0))

@@ -14,7 +14,6 @@ from torch import Tensor
 from ..arrays.tiling import plan_tiles, read_tile
 from ..metrics.matching import average_scores, count_annotated_matches, pool_scores
 from ..network.unet import UNet
-from ..segmentation.device import CPU_TILE
 from ..segmentation.watershed import SeparationParams, separate_nuclei
 from .augmentation import rescale_example, resize_example
 from .example import Example, make_loss, make_targets
@@ -27,6 +26,8 @@ VALIDATION_THRESHOLDS: dict[str, Any] = {
     "confidence": 0.0,
     "minimum_area": 10,
 }
+# Edge of the tiles of validation images, in pixels: the memory is full of training.
+VALIDATION_TILE = 1024
 # Largest edge of the picture of a validation image, in pixels: its centre is shown.
 MAX_PICTURE_EDGE = 320
 
@@ -161,7 +162,7 @@ def predict_logits(network: UNet, image: Tensor) -> Tensor:
     pixels = image.permute(1, 2, 0).numpy()
     shape = (image.shape[1], image.shape[2])
     logits = torch.empty(1, config.out_channels, *shape)
-    for tile in plan_tiles(shape, CPU_TILE, config.halo, config.divisor):
+    for tile in plan_tiles(shape, VALIDATION_TILE, config.aligned_halo, config.divisor):
         batch = torch.from_numpy(read_tile(pixels, tile)).permute(2, 0, 1)[None]
         logits[:, :, *tile.core] = network(batch.to(device)).cpu()[:, :, *tile.core_in_read]
     return logits

@@ -16,6 +16,8 @@ from napari.utils import progress
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 from superqt.utils import GeneratorWorker
 
+from ...progress import Interrupted, interruptible
+
 # In seconds; of steps that follow each other faster, some are not shown.
 MIN_UPDATE_INTERVAL = 0.1
 
@@ -37,8 +39,12 @@ class _Worker(GeneratorWorker[Any, Any, Any]):
         return True if has_begun and self.stop_requested else None
 
     def work(self) -> Any:
+        result = None
         try:
-            result = super().work()
+            with interruptible(lambda: self.abort_requested):
+                result = super().work()
+        except Interrupted:
+            self.aborted.emit()
         finally:
             self._gen.close()
         if isinstance(result, RuntimeError):
@@ -130,7 +136,7 @@ class ThreadJob(QObject):
         worker.start()
 
     def cancel(self, *_: object) -> None:
-        """Ask the generator to stop; it is closed at the end of its current step."""
+        """Ask the generator to stop; a step that checks for interruption ends in its midst."""
         if self._worker is not None:
             self._worker.quit()
 
