@@ -1,1 +1,1 @@
-"""Many files, one after the other, skipping what is done."""
+"""Many files, small ones side by side, skipping what is done."""

@@ -1,4 +1,4 @@
-"""A run over image files, one after the other: results are recorded, and not computed again."""
+"""A run over image files: results are recorded, and not computed again."""
 
 from __future__ import annotations
 

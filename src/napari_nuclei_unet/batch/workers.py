@@ -30,6 +30,8 @@ BYTES_PER_PIXEL = 150
 TYPICAL_ENLARGEMENT = 4
 # Seconds until what did not heed an interruption is interrupted again.
 INTERRUPT_AGAIN = 2.0
+# Of the names of the threads.
+THREAD_PREFIX = "image"
 
 _Result = TypeVar("_Result")
 
@@ -129,7 +131,7 @@ class WorkerThreads:
 
     def __init__(self, plan: WorkerPlan) -> None:
         self._plan = plan
-        self._executor = ThreadPoolExecutor(plan.workers, initializer=self._limit_torch)
+        self._executor = ThreadPoolExecutor(plan.workers, THREAD_PREFIX, self._limit_torch)
         self._changed = threading.Condition()
         self._working: set[int] = set()
         self._is_stopped = False
@@ -159,6 +161,8 @@ class WorkerThreads:
                 for thread in self._working:
                     _interrupt(thread)
                 self._changed.wait_for(lambda: not self._working, INTERRUPT_AGAIN)
+                # one that was interrupted as it was about to say so has ended, too
+                self._working &= {thread.ident for thread in threading.enumerate()}
         self._executor.shutdown()
 
     def _limit_torch(self) -> None:

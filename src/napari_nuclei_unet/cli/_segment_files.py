@@ -114,8 +114,9 @@ def _segment_side_by_side(
 
 
 def _wait_for(*futures: Future[SummaryRow | None]) -> None:
-    while wait(futures, POLL_INTERVAL).not_done:
-        pass
+    # for `wait` alone, one that was cancelled before it began is never over
+    while not all(future.done() for future in futures):
+        wait(futures, POLL_INTERVAL)
 
 
 def _take_row(queue: _Queue) -> SummaryRow | None:
