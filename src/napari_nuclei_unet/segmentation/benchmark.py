@@ -165,7 +165,7 @@ def _count_pixels(network: UNet) -> Iterator[list[int]]:
     """Count the pixels of each batch that goes through a network, or through copies of it."""
     counts: list[int] = []
 
-    def count(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    def count(_network: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         batch, _, height, width = inputs[0].shape
         counts.append(batch * height * width)
 
