@@ -330,7 +330,8 @@ def test_bench_says_how_fast_on_what(images, bright_file, capsys):
     assert made["megapixels_per_second"] > 0
     assert 1e7 < made["peak_memory"] < 1e11
     assert made["read_per_pixel"] > 1
-    assert 0 < made["gflops"] and 0 < made["peak_gflops"]
+    assert made["gflops"] > 0
+    assert made["peak_gflops"] > 0
     assert set(made["core_use"]) == set(made["cpu_seconds"]) == set(made["seconds"])
     assert made["read_seconds"] > 0
 
@@ -349,7 +350,7 @@ def test_bench_says_why_another_program_cannot_be_compared(images, bright_file, 
     args = ["bench", str(images / "a.tif"), "--model", str(bright_file), "--against"]
     for command, sentence in (
         ("no-such-program", "'no-such-program' cannot be run"),
-        (f'{shlex.quote(sys.executable)} -c "raise SystemExit(\'no weights\')"', "no weights"),
+        (f"{shlex.quote(sys.executable)} -c \"raise SystemExit('no weights')\"", "no weights"),
         (f"{shlex.quote(sys.executable)} -c 'exit(3)'", "failed with exit code 3"),
         ("'", "quotation mark"),
         (" ", "--against is empty"),

@@ -25,7 +25,7 @@ IMAGE_PLACEHOLDER = "{image}"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SpeedComparison:
     """Seconds of runs that were made in turn.
 
     Attributes
@@ -72,7 +72,7 @@ class Comparison:
 
 def compare_in_turn(
     command: str, image: Path, flags: Sequence[str], time_once: Callable[[], float], runs: int
-) -> Comparison:
+) -> SpeedComparison:
     """Run a peer's command, our own command and our own code in turn.
 
     Parameters
@@ -89,7 +89,7 @@ def compare_in_turn(
 
     Returns
     -------
-    Comparison
+    SpeedComparison
 
     Raises
     ------
@@ -102,7 +102,7 @@ def compare_in_turn(
         own = [*ours, "--overwrite", "--out", folder]
         times = [(_time_process(peer), _time_process(own), time_once()) for _ in range(runs)]
     peers, processes, in_memory = zip(*times, strict=True)
-    return Comparison(command, peers, processes, in_memory)
+    return SpeedComparison(command, peers, processes, in_memory)
 
 
 @contextmanager

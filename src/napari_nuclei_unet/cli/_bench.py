@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..io.tables import TABLE_SUFFIX
 from ..models.model import Model, load_model
 from ..params import DEVICES, SegmentParams
-from ._against import IMAGE_PLACEHOLDER, Comparison, compare_in_turn, image_file
+from ._against import IMAGE_PLACEHOLDER, SpeedComparison, compare_in_turn, image_file
 from ._bar import run_with_bar
 from ._common import Commands, add_flags, params_from_flags
 
@@ -107,7 +107,7 @@ def run_bench(args: argparse.Namespace) -> int:
 
 def _run_in_turn(
     args: argparse.Namespace, image: NDArray[np.generic], model: Model, params: SegmentParams
-) -> tuple[BenchmarkResult, Comparison]:
+) -> tuple[BenchmarkResult, SpeedComparison]:
     """Run the benchmark in turn with a peer; return its fastest run, and the comparison."""
     from ..segmentation.benchmark import run_benchmark
 
@@ -140,13 +140,13 @@ class BenchReport:
         Of reading the file, if it was one.
     peak_gflops : float
         Of a convolution on the same device, in the same precision.
-    compared : Comparison or None
+    compared : SpeedComparison or None
     """
 
     bench: BenchmarkResult
     read_seconds: float | None
     peak_gflops: float
-    compared: Comparison | None
+    compared: SpeedComparison | None
 
     def to_json(self) -> dict[str, object]:
         """Convert to what JSON can hold."""
