@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -328,6 +329,34 @@ def test_bench_says_how_fast_on_what(images, bright_file, capsys):
     assert made["plan"]["precision"] == "fp32"
     assert made["megapixels_per_second"] > 0
     assert 1e7 < made["peak_memory"] < 1e11
+    assert made["read_per_pixel"] > 1
+    assert made["gflops"] > 0
+    assert made["peak_gflops"] > 0
+    assert set(made["core_use"]) == set(made["cpu_seconds"]) == set(made["seconds"])
+    assert made["read_seconds"] > 0
+
+
+def test_bench_runs_another_program_in_turn(images, bright_file, capsys):
+    args = ["bench", str(images / "a.tif"), "--model", str(bright_file), "--runs", "1"]
+    args += ["--threshold", "0.4", "--json", "--against"]
+    assert main([*args, f"{shlex.quote(sys.executable)} -c pass {{image}}"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert len(made["peer_seconds"]) == len(made["process_seconds"]) == 1
+    assert made["process_ratio"] == made["peer_seconds"][0] / made["process_seconds"][0]
+    assert made["process_seconds"][0] > made["end_to_end_seconds"][0]
+
+
+def test_bench_says_why_another_program_cannot_be_compared(images, bright_file, capsys):
+    args = ["bench", str(images / "a.tif"), "--model", str(bright_file), "--against"]
+    for command, sentence in (
+        ("no-such-program", "'no-such-program' cannot be run"),
+        (f"{shlex.quote(sys.executable)} -c \"raise SystemExit('no weights')\"", "no weights"),
+        (f"{shlex.quote(sys.executable)} -c 'exit(3)'", "failed with exit code 3"),
+        ("'", "quotation mark"),
+        (" ", "--against is empty"),
+    ):
+        assert main([*args, command]) == 2
+        one_line_about(capsys, sentence)
 
 
 def test_evaluate_tells_what_is_missing_or_does_not_fit(images, tmp_path, capsys):

@@ -5,15 +5,28 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..batch.ownership import check_tables_overwritable
 from ..errors import UserError
 from ..io.tables import TABLE_SUFFIX
-from ..models.model import load_model
+from ..models.model import Model, load_model
 from ..params import DEVICES, SegmentParams
+from ._against import IMAGE_PLACEHOLDER, SpeedComparison, compare_in_turn, image_file
 from ._bar import run_with_bar
 from ._common import Commands, add_flags, params_from_flags
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..segmentation.benchmark import BenchmarkResult
+
+SEGMENT_PARAMETERS = tuple(field.name for field in dataclasses.fields(SegmentParams))
 
 
 def add_bench_commands(commands: Commands) -> None:
@@ -30,6 +43,11 @@ def add_bench_commands(commands: Commands) -> None:
     bench.add_argument("--model", default="nuclei", help="name or .safetensors file")
     bench.add_argument("--device", default="auto", choices=DEVICES)
     bench.add_argument("--runs", type=int, default=3, metavar="N", help="the fastest of N counts")
+    bench.add_argument(
+        "--against", metavar="COMMAND",
+        help="also run the command of another program in turn, and compare medians of whole "
+        f"processes; {IMAGE_PLACEHOLDER} in it is the file of the image",
+    )  # fmt: skip
     bench.add_argument("--json", action="store_true", help="print JSON instead of text")
     add_flags(bench, SegmentParams)
     bench.set_defaults(command=run_bench)
@@ -60,23 +78,107 @@ def run_bench(args: argparse.Namespace) -> int:
     from ..io.images import read_plane
     from ..samples.images import repeated_sample
     from ..segmentation.benchmark import run_benchmark
+    from ..segmentation.flops import measure_peak_gflops
 
     params = params_from_flags(args, SegmentParams())
     if args.runs < 1:
         raise UserError("--runs must be at least 1.")
+    start = time.perf_counter()
     image = read_plane(args.image) if args.image else repeated_sample()
+    read_seconds = time.perf_counter() - start if args.image else None
     model = load_model(args.model)
-    bench = run_benchmark(image, model, params, args.device, args.runs)
+    compared = None
+    if args.against is None:
+        bench = run_benchmark(image, model, params, args.device, args.runs)
+    else:
+        bench, compared = _run_in_turn(args, image, model, params)
+    report = BenchReport(bench, read_seconds, measure_peak_gflops(bench.plan), compared)
     if args.json:
-        speed = {"megapixels_per_second": bench.megapixels / bench.end_to_end}
-        print(json.dumps(dataclasses.asdict(bench) | speed | {"model_sha256": model.card.sha256}))
+        print(json.dumps(report.to_json() | {"model_sha256": model.card.sha256}))
         return 0
     print(
         f"{model.card.name} {model.card.sha256[:12]}: {bench.megapixels:.1f} Mpx, "
         f"{bench.nuclei} nuclei, zoom {bench.zoom:g}"
     )
     print(f"{bench.plan}, {bench.plan.precision}, {bench.threads} threads, fastest of {args.runs}")
-    for stage, seconds in [*bench.seconds.items(), ("end to end*", bench.end_to_end)]:
-        print(f"{stage:12} {seconds:8.2f} s {bench.megapixels / seconds:8.2f} Mpx/s")
-    print(f"peak memory  {bench.peak_memory / 1e9:8.2f} GB    (* without measure)")
+    print(*report.lines(), sep="\n")
     return 0
+
+
+def _run_in_turn(
+    args: argparse.Namespace, image: NDArray[np.generic], model: Model, params: SegmentParams
+) -> tuple[BenchmarkResult, SpeedComparison]:
+    """Run the benchmark in turn with a peer; return its fastest run, and the comparison."""
+    from ..segmentation.benchmark import run_benchmark
+
+    made: list[BenchmarkResult] = []
+
+    def time_once() -> float:
+        made.append(run_benchmark(image, model, params, args.device, 1))
+        return made[-1].end_to_end
+
+    given = {name: getattr(args, name) for name in ("model", "device", *SEGMENT_PARAMETERS)}
+    flags = [
+        text
+        for name, value in given.items()
+        if value is not None
+        for text in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    with image_file(args.image, image) as path:
+        compared = compare_in_turn(args.against, path, flags, time_once, args.runs)
+    return min(made, key=lambda one: one.end_to_end), compared
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """What ``bench`` prints.
+
+    Attributes
+    ----------
+    bench : BenchmarkResult
+    read_seconds : float or None
+        Of reading the file, if it was one.
+    peak_gflops : float
+        Of a convolution on the same device, in the same precision.
+    compared : SpeedComparison or None
+    """
+
+    bench: BenchmarkResult
+    read_seconds: float | None
+    peak_gflops: float
+    compared: SpeedComparison | None
+
+    def to_json(self) -> dict[str, object]:
+        """Convert to what JSON can hold."""
+        bench = self.bench
+        derived: dict[str, object] = {
+            "megapixels_per_second": bench.megapixels / bench.end_to_end,
+            "end_to_end": bench.end_to_end,
+            "core_use": {stage: bench.core_use(stage) for stage in bench.seconds},
+            "read_seconds": self.read_seconds,
+            "gflops": bench.gflops,
+            "peak_gflops": self.peak_gflops,
+        }
+        compared = {} if self.compared is None else self.compared.to_json()
+        return dataclasses.asdict(bench) | derived | compared
+
+    def lines(self) -> Iterator[str]:
+        """Iterate over the lines of the table."""
+        bench = self.bench
+        if self.read_seconds is not None:
+            yield self._line("read", self.read_seconds)
+        for stage, seconds in bench.seconds.items():
+            use = f"{100 * bench.core_use(stage):8.0f} % of {bench.cores} cores"
+            yield self._line(stage, seconds) + use
+        yield self._line("end to end*", bench.end_to_end)
+        yield f"peak memory  {bench.peak_memory / 1e9:8.2f} GB    (* without read and measure)"
+        yield f"for a pixel  {bench.bytes_per_pixel:8.1f} bytes"
+        yield f"pixels read  {bench.read_per_pixel:8.2f} for each kept"
+        yield (
+            f"network      {bench.network_gflop / bench.megapixels:8.2f} GFLOP/Mpx, "
+            f"{bench.gflops:.0f} GFLOP/s of the {self.peak_gflops:.0f} of a convolution"
+        )
+        yield from () if self.compared is None else self.compared.lines()
+
+    def _line(self, stage: str, seconds: float) -> str:
+        return f"{stage:12} {seconds:8.2f} s {self.bench.megapixels / seconds:8.2f} Mpx/s"
