@@ -138,7 +138,7 @@ def test_several_threads_at_once(monkeypatch):
 def test_kernels_are_loaded_when_they_pay():
     choice = KernelChoice()
     assert choice.find(1_000_000) is None
-    assert choice.find(8_000_000) is load_kernels() is not None
+    assert choice.find(9_000_000) is load_kernels() is not None
     assert choice.find(1) is not None
 
 

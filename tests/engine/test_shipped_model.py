@@ -1,11 +1,13 @@
 """What the model in the package has to reach."""
 
+import numpy as np
 import pytest
 
-from napari_nuclei_unet import available_models, segment
+from napari_nuclei_unet import available_models, run, segment, segment_steps
 from napari_nuclei_unet.metrics.matching import average_scores, count_matches
 from napari_nuclei_unet.models.model import SHIPPED_MODELS_FOLDER, read_card
 from napari_nuclei_unet.samples.images import SAMPLES, read_sample
+from napari_nuclei_unet.segmentation.watershed import SeparationParams, separate_nuclei
 
 
 def test_the_shipped_model_says_what_it_is():
@@ -32,3 +34,12 @@ def test_the_shipped_model_finds_the_nuclei_of_the_samples(name):
         "histology_purple": 0.55,
     }
     assert scores["AP@0.5"] > hard.get(name, 0.6)
+
+
+@pytest.mark.parametrize("name", ["fluorescence_small", "histology_purple"])
+def test_the_compiled_watershed_separates_what_the_model_finds_as_numpy_does(name):
+    maps = run(segment_steps(read_sample(name)[0])).maps
+    params = SeparationParams(**read_card("nuclei").thresholds)
+    by_numpy, by_kernels = (separate_nuclei(maps, params, compiled=way) for way in (False, True))
+    assert by_numpy.max() > 10
+    np.testing.assert_array_equal(by_kernels, by_numpy)

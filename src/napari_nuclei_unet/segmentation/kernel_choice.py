@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ..arrays.relabel import MAX_INT32_PIXELS
 
 # Loading pays from so many pixels on: with numba, and where something else has loaded numba.
-_PIXELS_WORTH_NUMBA = 8_000_000
-_PIXELS_WORTH_KERNELS = 2_000_000
+_PIXELS_WORTH_NUMBA = 10_000_000
+_PIXELS_WORTH_KERNELS = 4_000_000
 
 
 class KernelChoice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -156,14 +157,22 @@ def _separate_by_numpy(
     maps: NDArray[Any], params: SeparationParams, relief: NDArray[np.floating] | None
 ) -> NDArray[np.int32]:
     """Separate nuclei by NumPy and SciPy."""
-    nucleus = dequantize_unit(maps[0])
-    mask = nucleus > params.threshold
-    if relief is None:
-        distance = _distance_map(maps)
-        distance = _measure_distance(mask) if distance is None else dequantize_unit(distance)
-        relief = ndimage.gaussian_filter(distance, params.smoothing)
-    labels = label_summits(np.where(mask, relief, 0), mask, 1 - params.separation)
+    mask = dequantize_unit(maps[0]) > params.threshold
+    height = np.where(mask, _smooth_by_scipy(maps, mask, params) if relief is None else relief, 0)
+    labels = label_summits(height, mask, 1 - params.separation)
+    del height, mask
+    nucleus = dequantize_unit(maps[0])  # converted twice, to have the memory meanwhile
     return keep_likely(labels, nucleus, params.minimum_area, params.confidence)
+
+
+def _smooth_by_scipy(
+    maps: NDArray[Any], mask: NDArray[np.bool_], params: SeparationParams
+) -> NDArray[np.floating]:
+    """Smooth the distance that is predicted, or measured in a mask."""
+    distance = _distance_map(maps)
+    distance = _measure_distance(mask) if distance is None else dequantize_unit(distance)
+    relief: NDArray[np.floating] = ndimage.gaussian_filter(distance, params.smoothing)
+    return relief
 
 
 def _distance_map(maps: NDArray[Any]) -> NDArray[Any] | None:
@@ -223,17 +232,20 @@ def _basins(
 def _steepest(height: NDArray[np.floating]) -> NDArray[np.signedinteger]:
     """Find the position of the highest of each pixel and its direct neighbours; at best its own."""
     wide = np.int32 if height.size < 2**31 else np.int64
-    index: NDArray[Any] = np.arange(height.size, dtype=wide).reshape(height.shape)
-    best, above = height.copy(), index.copy()
+    # first how far it is from the pixel
+    best, above = height.copy(), np.zeros(height.shape, wide)
     ahead, behind = slice(1, None), slice(None, -1)
-    for here, there in (((ahead,), (behind,)), ((behind,), (ahead,))):
+    for here, there, sign in ((ahead, behind, -1), (behind, ahead, 1)):
         for axis in range(height.ndim):
             prefix = (slice(None),) * axis
-            own, other = (*prefix, *here), (*prefix, *there)
+            own, other = (*prefix, here), (*prefix, there)
             higher = height[other] > best[own]
             np.copyto(best[own], height[other], where=higher)
-            np.copyto(above[own], index[other], where=higher)
-    return above.ravel()
+            np.copyto(above[own], sign * math.prod(height.shape[axis + 1 :]), where=higher)
+    del best
+    flat = above.ravel()
+    flat += np.arange(flat.size, dtype=wide)
+    return flat
 
 
 def _measure_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -277,9 +289,9 @@ def _saddles(
         here, there = (*prefix, slice(None, -1)), (*prefix, slice(1, None))
         a, b = basins[here], basins[there]
         touching = (a != b) & (a > 0) & (b > 0)
-        low, high = np.minimum(a, b)[touching], np.maximum(a, b)[touching]
-        pairs.append(low.astype(np.int64) * (n + 1) + high)
-        passes.append(np.minimum(height[here], height[there])[touching])
+        a, b = a[touching], b[touching]
+        pairs.append(np.minimum(a, b).astype(np.int64) * (n + 1) + np.maximum(a, b))
+        passes.append(np.minimum(height[here][touching], height[there][touching]))
     keys, pair = np.unique(np.concatenate(pairs), return_inverse=True)
     saddle = np.full(keys.size, -np.inf)
     np.maximum.at(saddle, pair, np.concatenate(passes))
