@@ -142,6 +142,15 @@ def test_kernels_are_loaded_when_they_pay():
     assert choice.find(1) is not None
 
 
+def test_kernels_are_loaded_beside_other_work():
+    choice = KernelChoice()
+    choice.expect(20_000_000)
+    kernels = load_kernels()  # waits for the thread that loads them
+    while (found := choice.find(20_000_000)) is None:
+        pass  # it is about to end
+    assert found is kernels
+
+
 IN_A_PROCESS = """
 import sys
 if {is_missing}:

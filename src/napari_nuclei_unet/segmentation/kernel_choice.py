@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import cache
 from importlib.util import find_spec
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +24,21 @@ class KernelChoice:
 
     def __init__(self) -> None:
         self._n_pixels = 0
+        self._loading: Thread | None = None
+
+    def expect(self, n_pixels: int) -> None:
+        """Begin to load the kernels in a thread, where they will pay for one more plane.
+
+        While the network runs nobody waits for them, not even where they have to be compiled.
+
+        Parameters
+        ----------
+        n_pixels : int
+            Of the plane.
+        """
+        if self._loading is None and self._pays(self._n_pixels + n_pixels):
+            self._loading = Thread(target=load_kernels, name="kernels of the watershed")
+            self._loading.start()
 
     def find(self, n_pixels: int) -> ModuleType | None:
         """Return the kernels for one more plane, or None where NumPy is quicker.
@@ -37,9 +53,13 @@ class KernelChoice:
         module or None
         """
         self._n_pixels += n_pixels  # a few are lost if another thread adds too
+        if self._loading is not None and self._loading.is_alive():
+            return None  # compiling takes longer
+        return load_kernels() if self._pays(self._n_pixels) else None
+
+    def _pays(self, n_pixels: int) -> bool:
         is_loaded = "numba" in sys.modules
-        enough = _PIXELS_WORTH_KERNELS if is_loaded else _PIXELS_WORTH_NUMBA
-        return load_kernels() if self._n_pixels >= enough else None
+        return n_pixels >= (_PIXELS_WORTH_KERNELS if is_loaded else _PIXELS_WORTH_NUMBA)
 
 
 @cache
@@ -56,6 +76,10 @@ def load_kernels() -> ModuleType | None:
     except Exception:  # whatever is the matter with numba, NumPy gives the same labels
         return None
     return watershed_kernels
+
+
+# Of this process.
+KERNELS = KernelChoice()
 
 
 def fits_kernels(maps: NDArray[Any], relief: NDArray[Any] | None = None) -> bool:

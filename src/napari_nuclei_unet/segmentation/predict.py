@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..arrays.boxes import Box, box_shape, full_box
-from ..arrays.quantization import quantize_unit
-from ..arrays.tiling import Tile, intersect_tile, plan_tiles, plan_tiles_around, read_tile
+from ..arrays.tiling import Tile, intersect_tile, plan_tiles, plan_tiles_around
 from ..errors import UserError
-from ..network.unet import TARGETS, UNetForm
+from ..network.unet import TARGETS, UNetConfig, UNetForm
 from ..progress import Step, Stop
-from .device import AUTOCAST_DTYPES, InferencePlan, is_out_of_memory, release_memory
+from .device import InferencePlan, is_out_of_memory, release_memory
+from .network_runner import FetchMaps, NetworkRunner, release_device_memory
 from .normalization import Plane
 
 # Of what a network predicts: border helps it to learn, and size is measured at once.
@@ -139,19 +140,15 @@ def predict_maps_steps(
     while True:
         tiled = None  # the memory of the attempt before is free
         try:
-            tiled = _TiledMaps(plane, network, plan, request)
-            stop = yield Step(0, tiled.total)
-            for tiles in tiled.batches:
-                if stop:
-                    break
-                inputs = np.stack([_network_input(plane, tile) for tile in tiles])
-                tiled.add(tiles, predict_batch(tiled.network, inputs, plan))
-                stop = yield Step(tiled.done, tiled.total)
+            tiled = _TiledMaps(plane, network.config, plan, request)
+            runner = NetworkRunner(network, plane, plan, tiled.channels)
+            yield from _predict_tiles_steps(tiled, runner)
             release_memory()  # in the end only: the next tile needs what this one took
             return tiled.maps()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+            release_device_memory(plan.device)
             smaller = plan.smaller()
             if smaller is None:
                 raise OutOfMemoryError(
@@ -163,22 +160,51 @@ def predict_maps_steps(
         yield Step(0, 1, notices[-1])
 
 
+def _predict_tiles_steps(tiled: _TiledMaps, runner: NetworkRunner) -> Generator[Step, Stop, None]:
+    """Predict tile after tile; while the network runs, the next is read and normalised."""
+    under_way: deque[tuple[list[Tile], FetchMaps]] = deque()
+    stop = yield Step(0, tiled.total)
+    for tiles, pixels in _read_ahead(tiled.batches, runner.read):
+        if stop:
+            break
+        under_way.append((tiles, runner.submit(pixels)))
+        if len(under_way) == runner.in_flight:
+            stop = yield tiled.add(*under_way.popleft())
+    for tiles, fetch in under_way:
+        yield tiled.add(tiles, fetch)
+
+
+def _read_ahead(
+    batches: list[list[Tile]], read: Callable[[list[Tile]], Tensor]
+) -> Iterator[tuple[list[Tile], Tensor]]:
+    """Read batches one after the other, each in a thread while the one before is at work."""
+    if len(batches) < 2:
+        yield from ((tiles, read(tiles)) for tiles in batches)
+        return
+    with ThreadPoolExecutor(1, "reads the next tiles") as reader:
+        coming = deque(reader.submit(read, tiles) for tiles in batches[:1])
+        for tiles, following in zip(batches, [*batches[1:], None], strict=True):
+            pixels = coming.popleft().result()
+            if following is not None:
+                coming.append(reader.submit(read, following))
+            yield tiles, pixels
+
+
 class _TiledMaps:
     """Maps of a plane, or of a window of it, that are put together tile by tile.
 
     Attributes
     ----------
-    network : UNetForm
-        On the device of the plan.
+    channels : tuple of int
+        Those that are put together, of what the network predicts.
     batches : list of list of Tile
     done, total : int
         Number of tiles.
     """
 
     def __init__(
-        self, plane: Plane, network: UNetForm, plan: InferencePlan, request: MapsRequest
+        self, plane: Plane, config: UNetConfig, plan: InferencePlan, request: MapsRequest
     ) -> None:
-        config = network.config
         whole = full_box(plane.shape)
         self._frame = request.box if request.box and request.is_window else whole
         sizes = plan.tile, config.aligned_halo, config.divisor
@@ -193,24 +219,26 @@ class _TiledMaps:
         self._quantized = np.zeros((count_kept_maps(config.out_channels), *shape), np.uint16)
         with_size = request.with_size and config.out_channels > SIZE_CHANNEL
         self._size = np.zeros(shape, np.uint16) if with_size else None
+        self.channels = KEPT_CHANNELS[: len(self._quantized)]
+        if with_size:
+            self.channels += (SIZE_CHANNEL,)
         self._finished: list[Box] = []
         if request.known is not None:
             self._quantized[:, *request.known.box] = request.known.quantized
             self._finished.append(request.known.box)
-        if plan.device != "cpu":  # a model is shared, so it is copied and not moved
-            network = copy.deepcopy(network).to(plan.device)
-        self.network, self._plan = network, plan
+        self._plan = plan
 
-    def add(self, tiles: list[Tile], predictions: NDArray[np.float32]) -> None:
-        """Write what was predicted for a batch of tiles."""
+    def add(self, tiles: list[Tile], fetch: FetchMaps) -> Step:
+        """Write what was predicted for a batch of tiles; return how far the work is."""
+        predictions = fetch()
         for tile, predicted in zip(tiles, predictions, strict=True):
             there, here = intersect_tile(tile, self._frame)
-            for kept, channel in zip(self._quantized, KEPT_CHANNELS, strict=False):
-                kept[there] = quantize_unit(predicted[channel][here])
-            if self._size is not None:
-                self._size[there] = quantize_unit(predicted[SIZE_CHANNEL][here])
+            maps = [*self._quantized, *([] if self._size is None else [self._size])]
+            for kept, one in zip(maps, predicted, strict=True):
+                kept[there] = one[here]
             self._finished.append(there)
         self.done += len(tiles)
+        return Step(self.done, self.total)
 
     def maps(self) -> PredictedMaps:
         """Return the maps, of which a part is missing if the run was stopped."""
@@ -234,37 +262,3 @@ def _batch_tiles(tiles: list[Tile], n: int) -> list[list[Tile]]:
         group = list(alike)
         batches += [group[i : i + n] for i in range(0, len(group), n)]
     return batches
-
-
-def _network_input(plane: Plane, tile: Tile) -> NDArray[np.float32]:
-    """Return the network's input, shape (Y, X, 3), normalised by the range of the whole plane."""
-    pixels = plane.normalized(read_tile(plane.pixels, tile))
-    return pixels if pixels.ndim == 3 else np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
-
-
-@torch.inference_mode()
-def predict_batch(
-    network: UNetForm, inputs: NDArray[np.float32], plan: InferencePlan
-) -> NDArray[np.float32]:
-    """Run one batch through the network.
-
-    A function of its own, because ``inference_mode`` around a ``yield`` would leak into the
-    caller of a generator.
-
-    Parameters
-    ----------
-    network : UNetForm
-        On the device of ``plan``.
-    inputs : ndarray, shape (N, Y, X, 3), float32, values 0 to 1
-    plan : InferencePlan
-
-    Returns
-    -------
-    ndarray, shape (N, out_channels, Y, X), float32, values 0 to 1
-    """
-    # colours last is how CPUs and tensor cores want them, so that nothing is copied
-    images = torch.from_numpy(inputs).permute(0, 3, 1, 2).to(plan.device)
-    low_precision = AUTOCAST_DTYPES.get(plan.precision)
-    with torch.autocast(plan.device, dtype=low_precision, enabled=low_precision is not None):
-        logits = network(images)
-    return torch.sigmoid(logits.float()).cpu().numpy()

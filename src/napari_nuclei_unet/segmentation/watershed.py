@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from ..arrays.quantization import dequantize_unit
 from ..arrays.relabel import consecutive_ids
-from .kernel_choice import KernelChoice, fits_kernels, load_kernels
+from .kernel_choice import KERNELS, fits_kernels, load_kernels
 from .watershed_strips import (
     BasinSums,
     RawDistance,
@@ -28,7 +28,6 @@ DISTANCE_SMOOTHING = 1.0
 # Pixels of a nucleus count in how sure it is where the nucleus map is above.
 MIN_COUNTED_PROBABILITY = 0.6
 
-_KERNELS = KernelChoice()
 
 # The bound of the parameter: a record with a larger one could not be repeated.
 MAX_MINIMUM_AREA = 1_000_000
@@ -82,7 +81,7 @@ def smooth_distance(maps: NDArray[Any], smoothing: float) -> NDArray[np.floating
     distance = _distance_map(maps)
     if distance is None:
         return None
-    kernels = _KERNELS.find(distance.size) if fits_kernels(maps) else None
+    kernels = KERNELS.find(distance.size) if fits_kernels(maps) else None
     if kernels is not None:
         return smooth_in_strips(kernels, RawDistance(distance, smoothing))
     smoothed: NDArray[np.floating] = ndimage.gaussian_filter(dequantize_unit(distance), smoothing)
@@ -125,7 +124,7 @@ def separate_nuclei(
     """
     kernels = None
     if compiled is not False and fits_kernels(maps, relief):
-        kernels = load_kernels() if compiled else _KERNELS.find(maps[0].size)
+        kernels = load_kernels() if compiled else KERNELS.find(maps[0].size)
     if kernels is None:
         return _separate_by_numpy(maps, params, relief)
     return _separate_by_kernels(kernels, maps, params, relief)
