@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from napari_nuclei_unet.errors import UserError
+from napari_nuclei_unet.network.aligned_halo import aligned_halo
 from napari_nuclei_unet.network.fusion import fuse_conv_bn_relu
 from napari_nuclei_unet.network.unet import MAX_STRIP_PIXELS, UNet, UNetConfig
 from napari_nuclei_unet.progress import Interrupted, interruptible
@@ -54,7 +55,7 @@ def test_receptive_field_bounds_what_an_output_pixel_sees(config):
 def test_aligned_tiles_look_no_further_than_their_halo(config):
     torch.manual_seed(0)
     network = UNet(config).eval()
-    halo = config.aligned_halo
+    halo = aligned_halo(config)
     assert halo <= config.halo
     core = slice(halo + config.divisor, halo + 2 * config.divisor)
     edge = core.stop + halo + config.divisor
@@ -67,7 +68,7 @@ def test_aligned_tiles_look_no_further_than_their_halo(config):
 
 def test_the_shipped_network_reads_96_pixels_around_a_tile():
     config = UNetConfig(3, 4, width=48, depth=3, stem=2, detail=16)
-    assert (config.receptive_field, config.halo, config.aligned_halo) == (104, 112, 96)
+    assert (config.receptive_field, config.halo, aligned_halo(config)) == (104, 112, 96)
 
 
 def test_a_pass_ends_when_its_run_is_cancelled():

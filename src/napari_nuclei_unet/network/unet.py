@@ -117,27 +117,7 @@ class UNetConfig:
     @property
     def halo(self) -> int:
         """The receptive field, rounded up to a multiple of the divisor, in pixels."""
-        return _round_up(self.receptive_field, self.divisor)
-
-    @property
-    def aligned_halo(self) -> int:
-        """How far tiles look that begin and end at multiples of the divisor, in pixels.
-
-        The squares that are pooled end where such a tile ends, so its outermost pixels look less
-        far than others (docs/decisions/0019-pixels-read.md). A multiple of the divisor.
-        """
-        if self.encoder != "plain":
-            return self.halo
-        reach = 1 if self.detail else 0
-        for level in range(self.depth + 1):  # up the expanding path, against the data
-            square = self.stem * 2**level
-            reach = _round_up(reach, square) + 2 * square
-        reach += sum(2 * self.stem * 2**level for level in range(self.depth))
-        return _round_up(reach, self.divisor)
-
-
-def _round_up(value: int, divisor: int) -> int:
-    return -(-value // divisor) * divisor
+        return -(-self.receptive_field // self.divisor) * self.divisor
 
 
 class UNetForm(nn.Module, ABC):

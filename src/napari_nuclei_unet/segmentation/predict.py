@@ -15,6 +15,7 @@ from torch import Tensor
 from ..arrays.boxes import Box, box_shape, full_box
 from ..arrays.tiling import Tile, intersect_tile, plan_tiles, plan_tiles_around
 from ..errors import UserError
+from ..network.aligned_halo import aligned_halo
 from ..network.unet import TARGETS, UNetConfig, UNetForm
 from ..progress import Step, Stop
 from .device import InferencePlan, is_out_of_memory, release_memory
@@ -207,7 +208,7 @@ class _TiledMaps:
     ) -> None:
         whole = full_box(plane.shape)
         self._frame = request.box if request.box and request.is_window else whole
-        sizes = plan.tile, config.aligned_halo, config.divisor
+        sizes = plan.tile, aligned_halo(config), config.divisor
         if request.known is None:
             tiles = plan_tiles(plane.shape, *sizes, request.box)
         else:

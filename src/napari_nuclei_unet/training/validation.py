@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..arrays.tiling import plan_tiles, read_tile
 from ..metrics.matching import average_scores, count_annotated_matches, pool_scores
+from ..network.aligned_halo import aligned_halo
 from ..network.unet import UNet
 from ..segmentation.watershed import SeparationParams, separate_nuclei
 from .augmentation import rescale_example, resize_example
@@ -162,7 +163,7 @@ def predict_logits(network: UNet, image: Tensor) -> Tensor:
     pixels = image.permute(1, 2, 0).numpy()
     shape = (image.shape[1], image.shape[2])
     logits = torch.empty(1, config.out_channels, *shape)
-    for tile in plan_tiles(shape, VALIDATION_TILE, config.aligned_halo, config.divisor):
+    for tile in plan_tiles(shape, VALIDATION_TILE, aligned_halo(config), config.divisor):
         batch = torch.from_numpy(read_tile(pixels, tile)).permute(2, 0, 1)[None]
         logits[:, :, *tile.core] = network(batch.to(device)).cpu()[:, :, *tile.core_in_read]
     return logits
