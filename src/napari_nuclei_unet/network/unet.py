@@ -284,8 +284,7 @@ def fuse_conv_bn_relu(network: UNet) -> UNet:
                 block[i], block[i + 2] = _ConvReLU(conv), nn.Identity()
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
-            # no other result, but by oneDNN: torch itself takes over where there is one thread
-            layer.dilation = (2, 2)
+            layer.dilation = (2, 2)  # nothing else, but with one thread by oneDNN, too
     return to_channels_last(network)
 
 
