@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import threading
 from collections.abc import Callable
@@ -16,7 +15,9 @@ import torch
 from ..errors import UserError
 from ..labels.threads import limit_threads
 from ..network.unet import UNetConfig
-from ..segmentation.device import BYTES_PER_FLOAT32, CPU_TILE, choose_device_and_precision
+from ..progress import interruptible
+from ..segmentation.device import BYTES_PER_FLOAT32, CPU_TILE, plan_inference
+from ..segmentation.network_form import network_form
 from .job import ImageJob
 from .settings import JobSettings
 
@@ -28,8 +29,6 @@ MIN_WORKER_BYTES = 250_000_000
 BYTES_PER_PIXEL = 150
 # A plane may be enlarged so much before it goes through the network, as an area.
 TYPICAL_ENLARGEMENT = 4
-# Seconds until what did not heed an interruption is interrupted again.
-INTERRUPT_AGAIN = 2.0
 # Of the names of the threads.
 THREAD_PREFIX = "image"
 
@@ -100,12 +99,13 @@ def plan_workers(wanted: int | None, images: int, settings: JobSettings) -> Work
 
 
 def _runs_on_cpu(settings: JobSettings) -> bool:
-    """Return whether the CPU is used; its precision is measured before workers compete for it."""
+    """Return whether the CPU is used; what all workers need of it is made before they do."""
     try:
-        device, _ = choose_device_and_precision(settings.device, settings.params.precision)
+        plan = plan_inference(settings.params, settings.device, settings.model)
     except UserError:  # said of every image
         return True
-    return device == "cpu"
+    network_form(settings.model, plan.precision)
+    return plan.device == "cpu"
 
 
 def _estimate_bytes(job: ImageJob) -> int:
@@ -120,7 +120,7 @@ def _estimate_bytes(job: ImageJob) -> int:
 
 
 class WorkerThreads:
-    """Threads that can be interrupted as Ctrl-C interrupts a program.
+    """Threads whose work can be interrupted.
 
     As a context manager it interrupts in the end what is still under way.
 
@@ -132,9 +132,7 @@ class WorkerThreads:
     def __init__(self, plan: WorkerPlan) -> None:
         self._plan = plan
         self._executor = ThreadPoolExecutor(plan.workers, THREAD_PREFIX, self._limit_torch)
-        self._changed = threading.Condition()
-        self._working: set[int] = set()
-        self._is_stopped = False
+        self._is_stopped = threading.Event()
 
     def __enter__(self) -> WorkerThreads:
         return self
@@ -151,39 +149,17 @@ class WorkerThreads:
     def stop(self) -> None:
         """Interrupt what is under way, drop what has not begun, and wait for the end.
 
-        Work is interrupted by a KeyboardInterrupt, as Ctrl-C does in the main thread: a
-        convolution ends, and files that are being written are removed.
+        Work raises ``progress.Interrupted`` where it asks, as the network does after each layer.
         """
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        with self._changed:
-            self._is_stopped = True
-            while self._working:
-                for thread in self._working:
-                    _interrupt(thread)
-                self._changed.wait_for(lambda: not self._working, INTERRUPT_AGAIN)
-                # one that was interrupted as it was about to say so has ended, too
-                self._working &= {thread.ident for thread in threading.enumerate()}
-        self._executor.shutdown()
+        self._is_stopped.set()
+        self._executor.shutdown(cancel_futures=True)
 
     def _limit_torch(self) -> None:
         torch.set_num_threads(self._plan.worker_threads)  # of OpenMP, for this thread alone
         limit_threads(self._plan.worker_threads)
 
     def _run(self, work: Callable[[], Any]) -> Any:
-        thread = threading.get_ident()
-        with self._changed:
-            if self._is_stopped:
-                raise CancelledError
-            self._working.add(thread)
-        try:
+        if self._is_stopped.is_set():
+            raise CancelledError
+        with interruptible(self._is_stopped.is_set):
             return work()
-        finally:
-            with self._changed:
-                self._working.discard(thread)
-                self._changed.notify_all()
-
-
-def _interrupt(thread: int) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
-    )

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from ..errors import UserError
-from ..progress import Step, Stop, run
+from ..progress import Step, Stop, check_interruption, run
 from ._bar import run_with_bar
 from ._common import name_flags, print_error
 
@@ -67,6 +67,7 @@ class Transcript:
         notices: dict[str, None] = {}
 
         def keep(step: Step) -> None:
+            check_interruption()
             notices[step.notice] = None
 
         result = run(steps, keep)

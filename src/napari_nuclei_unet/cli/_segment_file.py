@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..io.paths import printable
+from ..progress import Interrupted
 from ._common import error_message
 from ._console import Console
 from ._extras import write_extras
@@ -87,7 +88,7 @@ def segment_file(
             error = UserError(MEMORY_SHORT)
         console.print_error(error, f"{item.title}: ")
         return _summary_row(item, since, "failed", error=error_message(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         from ..batch.out_of_core import read_partial_outcome
 
         partial = read_partial_outcome(job) if job and job.results.is_store else None

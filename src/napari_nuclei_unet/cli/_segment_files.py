@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..progress import Interrupted
 from ._bar import hidden_bar, images_bar
 from ._console import Screen, Transcript
 from ._segment_file import SegmentRun, segment_file
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 # Images under way, or waiting to be reported, for each worker.
 IMAGES_PER_WORKER = 3
 # Seconds between looks for Ctrl-C, which does not end a longer wait on Windows.
-POLL_INTERVAL = 0.2
+CTRL_C_INTERVAL = 0.2
 
 
 def segment_files(
@@ -77,7 +78,7 @@ class _Queue:
     is_stopped: bool = False
 
     def fill(self) -> None:
-        """Give the workers enough to do."""
+        """Submit images until the workers have enough to do."""
         while self.waiting and len(self.begun) < IMAGES_PER_WORKER * self.plan.workers:
             item, transcript = self.waiting[0], Transcript()
             work = partial(segment_file, item, self.run, transcript, self.plan.suits)
@@ -116,7 +117,7 @@ def _segment_side_by_side(
 def _wait_for(*futures: Future[SummaryRow | None]) -> None:
     # for `wait` alone, one that was cancelled before it began is never over
     while not all(future.done() for future in futures):
-        wait(futures, POLL_INTERVAL)
+        wait(futures, CTRL_C_INTERVAL)
 
 
 def _take_row(queue: _Queue) -> SummaryRow | None:
@@ -127,7 +128,7 @@ def _take_row(queue: _Queue) -> SummaryRow | None:
     first = queue.begun.popleft()
     try:
         row = first.row.result()
-    except (CancelledError, KeyboardInterrupt):
+    except (CancelledError, Interrupted):
         return None
     if row is None and not queue.is_stopped:
         return _take_alone(first.item, queue)

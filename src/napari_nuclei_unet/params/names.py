@@ -42,6 +42,7 @@ PARAMETER_LABELS = {
     "track": "'Link over time'",
     "volume": "'Planes' as a z-stack",
     "white": "the white point ('Brightness')",
+    "workers": "the workers",
     "z_step": "'z step'",
 }
 
