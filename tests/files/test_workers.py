@@ -2,8 +2,10 @@
 
 import csv
 import signal
+import sys
 import threading
 import time
+import traceback
 from dataclasses import replace
 
 import pytest
@@ -23,9 +25,10 @@ from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.labels.threads import WAIT_POLICY, choose_wait_policy
 from napari_nuclei_unet.limits import Limits
 from napari_nuclei_unet.models.model import Model
+from napari_nuclei_unet.progress import check_interruption
 
 # Three workers, each with one thread and as much memory as it likes.
-THREE = WorkerPlan(3, 1, 1, 10**12)
+THREE = WorkerPlan(3, 1, torch.get_num_threads(), 10**12)
 
 
 @pytest.fixture
@@ -134,19 +137,27 @@ def ctrl_c():
 
 
 def test_ctrl_c_stops_all_workers_and_leaves_what_is_finished(tmp_path, begin, ctrl_c):
-    calls, times = iter(range(1000)), []
+    calls, times, rows, is_stopped = iter(range(1000)), [], [], False
+
+    def is_waiting():
+        """Whether the main thread has taken what is done, and waits for more."""
+        return sum(row.status == "done" for row in rows) == 3 and any(
+            frame.f_code.co_name == "_wait_for"
+            for frame, _ in traceback.walk_stack(
+                sys._current_frames()[threading.main_thread().ident]
+            )
+        )
 
     def work_until_stopped(*_):
         call = next(calls)
-        if call == 3:
-            times.append(time.monotonic())
-            signal.raise_signal(signal.SIGINT)
         deadline = time.monotonic() + 60
-        while call >= 3:  # as a large tile, in many small steps
-            torch.zeros(10)
+        while call >= 3:  # as a large tile, in many layers
+            check_interruption()
             assert time.monotonic() < deadline
+            if call == 3 and not times and is_waiting():
+                times.append(time.monotonic())
+                signal.raise_signal(signal.SIGINT)
 
-    rows, is_stopped = [], False
     try:
         for row in begin(work_until_stopped):
             rows.append(row)

@@ -80,7 +80,7 @@ def plan_tiles(
     """Plan tiles that cover a plane, or a box of it; their cores neither overlap nor leave gaps.
 
     The plane is continued by its mirror image on all sides. A tile reads its core and ``halo``
-    pixels around it, but no further than two divisors beyond the plane, where every tiling ends
+    pixels around it, but no further than one divisor beyond the plane, where every tiling ends
     alike. So with a halo of at least the network's receptive field the result
     does not depend on the tiling (Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28).
     All tiles begin at multiples of the divisor, or max pooling would see shifted windows.
@@ -177,7 +177,7 @@ class _Axis:
 
     def __init__(self, extent: int, part: slice, halo: int, divisor: int) -> None:
         self._halo, self._divisor = _round_up(halo, divisor), divisor
-        self._margin = 2 * divisor
+        self._margin = divisor
         self._end = _round_up(extent + self._margin, divisor)
         self._part = slice(part.start // divisor * divisor, part.stop)
         self.length = self._part.stop - self._part.start
