@@ -141,12 +141,9 @@ def test_ctrl_c_stops_all_workers_and_leaves_what_is_finished(tmp_path, begin, c
 
     def is_waiting():
         """Whether the main thread has taken what is done, and waits for more."""
-        return sum(row.status == "done" for row in rows) == 3 and any(
-            frame.f_code.co_name == "_wait_for"
-            for frame, _ in traceback.walk_stack(
-                sys._current_frames()[threading.main_thread().ident]
-            )
-        )
+        main_thread = sys._current_frames()[threading.main_thread().ident]  # noqa: SLF001
+        at = {frame.f_code.co_name for frame, _ in traceback.walk_stack(main_thread)}
+        return sum(row.status == "done" for row in rows) == 3 and "_wait_for" in at
 
     def work_until_stopped(*_):
         call = next(calls)
