@@ -46,7 +46,7 @@ def test_the_ladder_goes_down_to_the_smallest_tile_on_the_cpu():
         step = step.smaller()
     assert seen == [
         ("cuda", 512, 4), ("cuda", 512, 2), ("cuda", 512, 1), ("cuda", 256, 1), ("cuda", 128, 1),
-        ("cpu", 2176, 1), ("cpu", 1088, 1), ("cpu", 544, 1), ("cpu", 272, 1), ("cpu", 136, 1),
+        ("cpu", 1472, 1), ("cpu", 736, 1), ("cpu", 368, 1), ("cpu", 184, 1),
         ("cpu", 128, 1),
     ]  # fmt: skip
 

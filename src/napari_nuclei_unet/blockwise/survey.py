@@ -20,6 +20,13 @@ from ..models.model import Model
 from ..params import SegmentParams
 from ..progress import Step, Stop
 from ..segmentation.device import InferencePlan
+from ..segmentation.foreground import (
+    CELL_EDGE,
+    CELLS_PER_PIXEL,
+    POOL_EDGE,
+    max_empty_contrast,
+    pool_means,
+)
 from ..segmentation.intensity_range import (
     Brightness,
     drop_alpha,
@@ -30,13 +37,6 @@ from ..segmentation.normalization import Plane, shape_without_alpha
 from ..segmentation.probe import PROBE_EDGE, Probe, measure_contrast, probe_corners
 from ..segmentation.scale import choose_zoom, look_at_size_steps
 
-# Edge, in pixels, of the squares that may be empty.
-CELL_EDGE = 256
-CELLS_PER_PIXEL = (Fraction(1, CELL_EDGE),) * 2
-# Means of so many pixels squared are compared, so that noise of single pixels plays no part.
-POOL_EDGE = 4
-# A square is empty where they differ by no more than this part of the range from black to white.
-MAX_EMPTY_CONTRAST = 0.05
 PART_UNREAD = "A part of the image could not be read at first ({}); its block is tried again."
 # Rows and columns that are read at once.
 SURVEY_BAND_HEIGHT, SURVEY_BAND_WIDTH = PROBE_EDGE, 8 * PROBE_EDGE
@@ -265,12 +265,9 @@ class _SurveyAccumulator:
 
     def _pool(self, box: Box, part: NDArray[np.generic]) -> None:
         """Compute the lowest and highest mean of a few pixels in every cell."""
-        # as in Plane.normalized: large numbers need more digits
-        exact = np.dtype(np.float32 if part.dtype.itemsize <= 2 else np.float64)
-        grey = part if part.ndim == 2 else part.mean(axis=2, dtype=exact)
         top, left = box[0].start // CELL_EDGE, box[1].start // CELL_EDGE
-        for row in range(0, grey.shape[0], CELL_EDGE):
-            strip = _pool_means(np.nan_to_num(grey[row : row + CELL_EDGE].astype(exact)))
+        for row in range(0, part.shape[0], CELL_EDGE):
+            strip = pool_means(part[row : row + CELL_EDGE])
             for column in range(0, strip.shape[1], CELL_EDGE // POOL_EDGE):
                 cell = strip[:, column : column + CELL_EDGE // POOL_EDGE]
                 at = top + row // CELL_EDGE, left + column * POOL_EDGE // CELL_EDGE
@@ -278,21 +275,7 @@ class _SurveyAccumulator:
 
     def foreground(self, span: float, gamma: float) -> NDArray[np.bool_]:
         """Return the cells that are not empty, and those beside them: nuclei reach over edges."""
-        # a gamma below 1 raises contrast, most of all near black
-        contrast = MAX_EMPTY_CONTRAST ** max(1.0, 1 / gamma)
         with np.errstate(invalid="ignore"):
-            full = self.highest - self.lowest > contrast * span
+            full = self.highest - self.lowest > max_empty_contrast(gamma) * span
         full |= ~np.isfinite(self.highest)  # not read: its block shall try
         return np.asarray(ndimage.binary_dilation(full, np.ones((3, 3))))
-
-
-def _pool_means(strip: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Compute means of ``POOL_EDGE`` x ``POOL_EDGE`` pixels; the edge is repeated."""
-    missing = [(0, -edge % POOL_EDGE) for edge in strip.shape]
-    whole = np.pad(strip, missing, mode="edge")
-    height, width = whole.shape
-    return np.asarray(
-        whole.reshape(height // POOL_EDGE, POOL_EDGE, width // POOL_EDGE, POOL_EDGE).mean(
-            axis=(1, 3)
-        )
-    )

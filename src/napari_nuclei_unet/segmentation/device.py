@@ -23,9 +23,9 @@ from ..params import DEVICES, SegmentParams
 from ..provenance.record import InferenceSettings
 
 MIN_TILE = 128
-# On a CPU larger tiles waste less on overlap, and smaller ones take less memory; two of these
-# cover a block with its context (docs/decisions/0019-pixels-read.md).
-CPU_TILE, GPU_TILE = 2176, 2048
+# On a CPU larger tiles waste less on overlap, but their maps fit no cache, and smaller ones take
+# less memory (docs/decisions/0019-pixels-read.md).
+CPU_TILE, GPU_TILE = 1472, 2048
 GPU_BATCH = 8
 # 16 bits that the hardware claims to multiply are refused where they take so many times longer.
 MAX_HALF_PRECISION_SLOWDOWN = 1.5

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays.boxes import Box, bounding_box, box_shape, enlarged, expand_box, scale_box
+from ..arrays.boxes import (
+    Box,
+    bounding_box,
+    box_shape,
+    enlarged,
+    expand_box,
+    full_box,
+    intersect_boxes,
+    scale_box,
+)
 from ..arrays.quantization import dequantize_unit, quantize_unit
 from ..arrays.resampling import ZoomedView, as_fraction, resample_to_plane, resize_channels
 from ..arrays.tiling import MappedView
@@ -18,6 +27,7 @@ from ..labels.diameter import equivalent_diameters, estimate_diameter
 from ..models.model import Model, ModelCard
 from ..progress import Step, Stop, forward_stop
 from .device import InferencePlan, is_out_of_memory
+from .foreground import ForegroundCells
 from .network_form import network_form
 from .normalization import Plane
 from .predict import (
@@ -126,7 +136,7 @@ def predict_zoomed_maps_steps(
             return create_empty_maps(plane, model, seen.plan, stopped=True), zoom, diameter
         if zoom == 1 and box is None:
             known = KnownMaps(probe.box, seen.quantized)
-    request = MapsRequest(box, known=known)
+    request = MapsRequest(box, known=known, has_foreground=ForegroundCells(plane).has_foreground)
     maps = yield from _predict_at_zoom_steps(plane, model, zoom, plan, notices, request)
     return maps, zoom, diameter
 
@@ -245,7 +255,7 @@ def _predict_at_zoom_steps(
     try:
         zoomed = view_at_zoom(plane, fraction)
         place = None if box is None else _zoomed_box(box, plane.shape, zoomed.shape)
-        request = replace(request, box=place)
+        request = replace(request, box=place, has_foreground=_in_plane(request, fraction, plane))
         maps = yield from predict_maps_steps(zoomed, network, plan, notices, request)
         if maps.finished is not None:
             return _restore_finished_part(maps, maps.finished, plane.shape)
@@ -256,6 +266,15 @@ def _predict_at_zoom_steps(
         raise OutOfMemoryError(
             "There is not enough memory to enlarge the image; crop it, or give a diameter."
         ) from error
+
+
+def _in_plane(request: MapsRequest, zoom: Fraction, plane: Plane) -> Callable[[Box], bool] | None:
+    """Return what asks for the foreground of a zoomed plane, by boxes of it."""
+    asked = request.has_foreground
+    if asked is None:
+        return None
+    whole = full_box(plane.shape)
+    return lambda box: asked(intersect_boxes(scale_box(box, (1 / zoom, 1 / zoom)), whole))
 
 
 def view_at_zoom(plane: Plane, zoom: Fraction) -> Plane:
