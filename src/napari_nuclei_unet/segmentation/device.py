@@ -29,8 +29,9 @@ CPU_TILE, GPU_TILE = 1472, 2048
 GPU_BATCH = 8
 # 16 bits that the hardware claims to multiply are refused where they take so many times longer.
 MAX_HALF_PRECISION_SLOWDOWN = 1.5
-# A convolution is measured so often, on so many pixels along an edge.
-TIMING_ROUNDS, TIMED_EDGE, QUANTIZED_TIMED_EDGE = 5, 160, 64
+# A convolution like those of the network is measured so often. In 8 bits so much faster that fewer
+# pixels tell.
+TIMING_ROUNDS, TIMED_SHAPE, SMALL_SHAPE = 5, (1, 48, 160, 160), (1, 48, 64, 64)
 AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Share of the free memory that the activations of one batch may take.
 ACTIVATION_MEMORY_SHARE = 0.25
@@ -255,11 +256,8 @@ def _is_measurably_faster(device: str, precision: str) -> bool:
     Other programs may be at work: what they add must not decide, so only clearly slower 16 bits
     are refused.
     """
-    times = [
-        _time_convolution(device, AUTOCAST_DTYPES.get(name), TIMED_EDGE)
-        for name in (precision, "fp32")
-    ]
-    return times[0] < MAX_HALF_PRECISION_SLOWDOWN * times[1]
+    half, full = (time_convolution(device, one, TIMED_SHAPE) for one in (precision, "fp32"))
+    return half < MAX_HALF_PRECISION_SLOWDOWN * full
 
 
 @cache
@@ -268,29 +266,44 @@ def _is_quantized_faster(precision: str) -> bool:
 
     Where the processor multiplies them itself it takes a fourth to a half of the time.
     """
-    dtypes = torch.uint8, AUTOCAST_DTYPES.get(precision)
-    quantized, other = (_time_convolution("cpu", one, QUANTIZED_TIMED_EDGE) for one in dtypes)
-    return quantized < other
+    few, many = (time_convolution("cpu", one, SMALL_SHAPE) for one in ("int8", precision))
+    return few < many
 
 
 @torch.inference_mode()
-def _time_convolution(device: str, dtype: torch.dtype | None, edge: int) -> float:
-    """Measure a convolution like those of the network; the shortest of a few runs, in seconds.
+def time_convolution(device: str, precision: str, shape: tuple[int, int, int, int]) -> float:
+    """Measure a 3x3 convolution of as many channels as it is given.
 
-    More than one, as the first is slow. None is fp32.
+    Parameters
+    ----------
+    device : {"cpu", "cuda", "mps"}
+    precision : {"fp32", "bf16", "fp16", "int8"}
+    shape : (int, int, int, int)
+        Images, channels, height and width.
+
+    Returns
+    -------
+    float
+        Seconds of the shortest of a few runs; the first is slow.
     """
-    layer = nn.Conv2d(48, 48, 3, padding=1).to(device)
+    channels = shape[1]
+    layer = nn.Conv2d(channels, channels, 3, padding=1).to(device)
+    layer = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     convolve: Callable[[Tensor], Tensor] = layer
-    image = torch.rand(1, 48, edge, edge, device=device).to(memory_format=torch.channels_last)
-    if dtype == torch.uint8:
+    dtype = AUTOCAST_DTYPES.get(precision)
+    images = torch.rand(shape, device=device).to(dtype or torch.float32)
+    if precision == "int8":
         steps = Quantization(1.0)
-        convolve, image = QuantizedConv(layer, steps, steps, False, find_max_weight()), image.byte()
-        dtype = None
+        convolve, images = (
+            QuantizedConv(layer, steps, steps, False, find_max_weight()),
+            images.byte(),
+        )
+    images = images.contiguous(memory_format=torch.channels_last)
     times = []
     with torch.autocast(device, dtype=dtype, enabled=dtype is not None):
         for _ in range(TIMING_ROUNDS):
             start = time.perf_counter()
-            convolve(image)[0, 0, 0, 0].item()  # waits for the device
+            convolve(images)[0, 0, 0, 0].item()  # waits for the device
             times.append(time.perf_counter() - start)
     return min(times)
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import time
-
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..network.unet import UNet
-from .device import AUTOCAST_DTYPES, InferencePlan
+from .device import InferencePlan, time_convolution
 
 # Of the convolution that is measured: wide, and many tiles at once, so that nothing but
 # multiplying takes time; a graphics card needs more of them to be busy.
 PEAK_CHANNELS, PEAK_EDGE = 64, 128
 PEAK_BATCHES = {"cpu": 8}
 GPU_PEAK_BATCH = 256
-PEAK_ROUNDS = 4
 
 
 def count_flop_per_pixel(network: UNet) -> float:
@@ -40,7 +36,6 @@ def count_flop_per_pixel(network: UNet) -> float:
     return counter.get_total_flops() / edge**2
 
 
-@torch.inference_mode()
 def measure_peak_gflops(plan: InferencePlan) -> float:
     """Measure how fast a large 3x3 convolution is, in the precision of a plan.
 
@@ -54,15 +49,6 @@ def measure_peak_gflops(plan: InferencePlan) -> float:
         GFLOP per second of the fastest of a few runs.
     """
     batch = PEAK_BATCHES.get(plan.device, GPU_PEAK_BATCH)
-    layer = nn.Conv2d(PEAK_CHANNELS, PEAK_CHANNELS, 3, padding=1, device=plan.device)
-    layer = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = torch.rand(batch, PEAK_CHANNELS, PEAK_EDGE, PEAK_EDGE, device=plan.device)
-    dtype = AUTOCAST_DTYPES.get(plan.precision)
-    images = images.to(dtype or torch.float32, memory_format=torch.channels_last)
-    times = []
-    with torch.autocast(plan.device, dtype=dtype, enabled=dtype is not None):
-        for _ in range(PEAK_ROUNDS):
-            start = time.perf_counter()
-            layer(images)[0, 0, 0, 0].item()  # waits for the device
-            times.append(time.perf_counter() - start)
-    return 2 * 9 * PEAK_CHANNELS**2 * PEAK_EDGE**2 * batch / min(times) / 1e9
+    shape = batch, PEAK_CHANNELS, PEAK_EDGE, PEAK_EDGE
+    seconds = time_convolution(plan.device, plan.precision, shape)
+    return 2 * 9 * PEAK_CHANNELS**2 * PEAK_EDGE**2 * batch / seconds / 1e9
