@@ -1,6 +1,7 @@
 """Planes of an opened stack: the same click, and every one of them stays live."""
 
 import dataclasses
+import re
 import shutil
 import tempfile
 import threading
@@ -355,7 +356,7 @@ def test_sliders_act_on_every_plane(qtbot, viewer, widget, bright):
 
 
 def test_what_does_not_fit_into_memory_is_kept_in_files(qtbot, viewer, bright_file, bright):
-    predictions(viewer).max_bytes = 3 * 4 * SHAPE[0] * SHAPE[1] * 2  # two planes
+    predictions(viewer).max_bytes = 2 * 2 * SHAPE[0] * SHAPE[1] * 2  # two planes
     widget = SegmentWidget(viewer)
     widget.use_model_file(bright_file)
     data = stack_of(6)
@@ -564,7 +565,7 @@ def test_progress_counts_planes_and_tiles(qtbot, viewer, widget):
     controller.stepped.connect(lambda step: words.append(controller.task.status(step)))
     click_and_wait(qtbot, widget)
     assert words[0].startswith("Plane 1 of 4 · tile 1 of ")
-    assert any(one.startswith("Plane 3 of 4 · tile 2 of 4 · ") and "left" in one for one in words)
+    assert any(re.match(r"Plane 3 of 4 · tile 2 of \d+ · .*left", one) for one in words)
 
 
 def test_the_record_is_that_of_the_plane_on_view(qtbot, viewer, widget):

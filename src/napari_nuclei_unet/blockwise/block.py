@@ -34,6 +34,7 @@ from ..models.model import Model, load_model
 from ..params import SegmentParams
 from ..progress import Step, Stop
 from ..segmentation.device import plan_inference
+from ..segmentation.kernel_choice import KERNELS
 from ..segmentation.network_form import network_form
 from ..segmentation.normalization import Plane
 from ..segmentation.predict import MapsRequest, predict_maps_steps
@@ -179,6 +180,7 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
         return empty_block_result(block, pixels.shape, task.block_params)
     model = load_model(task.block_params.model)  # is read once, and again when its file has changed
     plan = plan_inference(task.block_params.params, task.block_params.device, model)
+    KERNELS.expect(math.prod(block.shape))
     plane, window = _view_block(pixels, task)
     notices: list[str] = []
     try:
