@@ -119,7 +119,7 @@ def test_black_images_to_calibrate_on_do_no_harm(bright, three_discs):
 def test_networks_without_a_form_in_8_bits_are_refused_and_run_as_before(bright):
     network = UNet(UNetConfig(stem=2, encoder="resnet34", depth=2)).eval()
     model = Model(bright.card, network)
-    assert not can_quantize(network.config)
+    assert not can_quantize(network)
     assert plan_inference(SegmentParams(), "cpu", model).precision != "int8"
     with pytest.raises(UserError, match="int8 needs"):
         plan_inference(SegmentParams(precision="int8"), "cpu", model)

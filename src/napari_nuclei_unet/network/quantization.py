@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import cast
 
 import torch
@@ -33,9 +34,12 @@ def has_quantized_form(config: UNetConfig) -> bool:
     return config.encoder == "plain" and config.padding == "zeros"
 
 
-def can_quantize(config: UNetConfig) -> bool:
+@lru_cache(maxsize=4)
+def can_quantize(network: UNet) -> bool:
     """Return whether a network has a form in 8 bits, and torch the operators for it here."""
-    return has_quantized_form(config) and find_max_weight() > 0
+    if not has_quantized_form(network.config) or not find_max_weight():
+        return False
+    return all(bool(weights.isfinite().all()) for weights in network.parameters())
 
 
 @torch.inference_mode()
@@ -102,7 +106,7 @@ class QuantizedUNet(UNetForm):
     Parameters
     ----------
     network : UNet
-        As from ``fuse_conv_bn_relu``; :func:`can_quantize` is True of its ``config``.
+        As from ``fuse_conv_bn_relu``; :func:`can_quantize` is True of it.
     ranges : dict of str to (float, float)
         As from :func:`measure_activation_ranges`.
     """

@@ -196,7 +196,7 @@ def _choose_precision(device: str, wanted: str, model: Model) -> str:
     if wanted == "int8":
         if device != "cpu":
             raise UserError("int8 is for the CPU: choose another precision, or the CPU.")
-        if not can_quantize(model.network.config):
+        if not can_quantize(model.network):
             raise UserError(
                 "int8 needs the plain encoder, zero padding, and a torch with its operators, which "
                 "this model or computer has not: choose auto, fp32 or bf16."
@@ -206,7 +206,7 @@ def _choose_precision(device: str, wanted: str, model: Model) -> str:
     if wanted != "auto" or device != "cpu" or _is_surely_faster(device):
         return precision
     # models from before there were 8 bits give what they gave
-    is_prepared = bool(model.card.activation_ranges) and can_quantize(model.network.config)
+    is_prepared = bool(model.card.activation_ranges) and can_quantize(model.network)
     return "int8" if is_prepared and _is_quantized_faster(precision) else precision
 
 

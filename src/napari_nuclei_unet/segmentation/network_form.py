@@ -17,7 +17,6 @@ from ..network.quantization import (
     observed_layers,
 )
 from ..network.unet import UNet, UNetForm
-from ..samples.images import SAMPLES, read_sample
 from .normalization import check_plane
 
 # Of larger images the first pixels are enough.
@@ -68,6 +67,9 @@ def calibrate(network: UNet, images: Iterable[NDArray[np.float32]]) -> Activatio
 
 def read_sample_inputs() -> Iterable[NDArray[np.float32]]:
     """Read the sample images of the package as a network sees them."""
+    # only for models that are not prepared, or trained: they bring scikit-image
+    from ..samples.images import SAMPLES, read_sample
+
     for name in SAMPLES:
         pixels = check_plane(read_sample(name)[0]).normalized()
         yield pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2)

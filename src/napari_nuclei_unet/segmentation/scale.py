@@ -28,6 +28,7 @@ from ..models.model import Model, ModelCard
 from ..progress import Step, Stop, forward_stop
 from .device import InferencePlan, is_out_of_memory
 from .foreground import ForegroundCells
+from .kernel_choice import KERNELS
 from .network_form import network_form
 from .normalization import Plane
 from .predict import (
@@ -121,6 +122,7 @@ def predict_zoomed_maps_steps(
     diameter : float or None
         As given, or as measured; None where nothing was found.
     """
+    KERNELS.expect(math.prod(plane.shape))
     known = None
     if not model.card.sizes:
         zoom = 1.0

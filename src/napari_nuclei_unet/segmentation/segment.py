@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 import warnings
 from collections.abc import Generator
@@ -24,7 +23,6 @@ from ..progress import Step, Stop, forward_stop, run
 from ..provenance.record import Provenance
 from .device import plan_inference
 from .intensity_range import Brightness
-from .kernel_choice import KERNELS
 from .normalization import Plane, check_plane
 from .scale import context_width, create_empty_maps, predict_zoomed_maps_steps
 from .watershed import SeparationParams, separate_nuclei, smooth_distance
@@ -243,7 +241,6 @@ def predict_plane_steps(
         notices.append("All pixels have the same value: there is nothing to find.")
     else:
         box = None if inside is None else bounding_box(inside)
-        KERNELS.expect(math.prod(plane.shape))
         maps, zoom, diameter = yield from forward_stop(
             predict_zoomed_maps_steps(plane, model, params.diameter, how, notices, box)
         )
