@@ -39,9 +39,15 @@ def test_a_bright_ground_is_empty_too_and_dark_nuclei_in_it_are_not():
     assert not cells.has_foreground((slice(0, 600), slice(1000, 1200)))
 
 
-def test_gamma_raises_what_is_dim():
-    image = np.zeros((256, 1024), np.uint8)
-    image[:, 500:504], image[100:108, 40:48] = 255, 8
-    box = (slice(0, 256), slice(0, 128))
-    assert not ForegroundCells(Plane(image[:, :200], 0, 0, 255)).has_foreground(box)
-    assert ForegroundCells(Plane(image[:, :200], 0, 0, 255, gamma=0.5)).has_foreground(box)
+@pytest.mark.parametrize(
+    ("ground", "nucleus", "gamma"),
+    [(4, 10, 0.5), (250, 245, 3.0), ([200, 90, 90], [90, 200, 90], 1.0), (10, 18, 1.0)],
+)
+def test_what_the_network_might_see_is_not_empty(ground, nucleus, gamma):
+    """Dim beside bright ones, in another colour of the same brightness, or raised by a gamma."""
+    image = np.empty((256, 1024, *np.shape(ground)), np.uint8)
+    image[:] = ground
+    image[100:112, 40:52] = nucleus
+    plane = Plane(image, 0, 0, 255, gamma=gamma)
+    assert ForegroundCells(plane).has_foreground((slice(0, 256), slice(0, 128)))
+    assert not ForegroundCells(plane).has_foreground((slice(0, 256), slice(800, 1024)))

@@ -11,7 +11,7 @@ import torch
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.metrics.matching import count_matches
-from napari_nuclei_unet.models.model import Model, load_model
+from napari_nuclei_unet.models.model import Model, load_model, read_model, save_model
 from napari_nuclei_unet.network.fusion import fuse_conv_bn_relu
 from napari_nuclei_unet.network.quantization import (
     QuantizedUNet,
@@ -114,6 +114,19 @@ def test_black_images_to_calibrate_on_do_no_harm(bright, three_discs):
     assert (
         network_form(Model(card, bright.network), "int8")(torch.rand(1, 3, 16, 16)).isfinite().all()
     )
+
+
+@pytest.mark.parametrize(
+    "damaged", [[0, float("nan")], [0, 10**400], [1, 2], [3, -3], [0, 0], ["a", 1], [0, 1, 2], None]
+)
+def test_ranges_that_cannot_be_count_as_not_measured(bright, bright_file, tmp_path, damaged):
+    _, network = read_model(bright_file)
+    ranges = dict.fromkeys(observed_layers(network.config), damaged)
+    card = dataclasses.replace(bright.card, activation_ranges=ranges)
+    save_model(tmp_path / "m.safetensors", card, network.state_dict())
+    model = load_model(tmp_path / "m.safetensors")
+    assert model.card.activation_ranges == {}
+    assert plan_inference(SegmentParams(), "cpu", model).precision != "int8"
 
 
 def test_networks_without_a_form_in_8_bits_are_refused_and_run_as_before(bright):

@@ -133,7 +133,9 @@ def _time_process(command: list[str]) -> float:
     """Run a command to its end; return its seconds."""
     start = time.perf_counter()
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        ended = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+        )
     except OSError as error:
         raise UserError(
             f"--against: '{command[0]}' cannot be run ({error.strerror}): give a program by its "

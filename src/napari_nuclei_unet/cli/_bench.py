@@ -118,11 +118,9 @@ def _run_in_turn(
         return made[-1].end_to_end
 
     given = {name: getattr(args, name) for name in ("model", "device", *SEGMENT_PARAMETERS)}
+    # joined, or a negative number would be taken for a flag
     flags = [
-        text
-        for name, value in given.items()
-        if value is not None
-        for text in (f"--{name.replace('_', '-')}", str(value))
+        f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None
     ]
     with image_file(args.image, image) as path:
         compared = compare_in_turn(args.against, path, flags, time_once, args.runs)

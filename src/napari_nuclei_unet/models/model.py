@@ -32,6 +32,8 @@ IMAGE_CHANNELS = 3
 SUPPORTED_MAP_COUNTS = (1, 3, 4)
 THRESHOLD_NAMES = ("threshold", "separation", "confidence", "minimum_area")
 SHIPPED_MODELS_FOLDER = Path(str(files("napari_nuclei_unet"))) / "weights"
+# Layers of a network that works give no such numbers.
+MAX_ACTIVATION_RANGE = 1e6
 # Written by tools/calibrate_shipped.py.
 SHIPPED_RANGES_FILE = SHIPPED_MODELS_FOLDER / "activation_ranges.json"
 
@@ -189,9 +191,7 @@ def read_card(name: str | Path) -> ModelCard:
         card = json.loads(header["card"])
         card["thresholds"] = {"confidence": 0.0} | card["thresholds"]
         ranges = card.get("activation_ranges") or _shipped_ranges().get(card["sha256"], {})
-        card["activation_ranges"] = {
-            layer: (float(low), float(high)) for layer, (low, high) in ranges.items()
-        }
+        card["activation_ranges"] = _check_ranges(ranges)
         model_card = ModelCard(**{key: value for key, value in card.items() if key in known})
         SegmentParams(**{name: model_card.thresholds[name] for name in THRESHOLD_NAMES})
         if model_card.sizes:
@@ -204,6 +204,19 @@ def read_card(name: str | Path) -> ModelCard:
         raise UserError(
             f"The card of {path.name} is damaged; copy or download it again."
         ) from error
+
+
+def _check_ranges(ranges: Any) -> dict[str, tuple[float, float]]:
+    """Return activation ranges if all of them can be, else none, as if they were not measured."""
+    try:
+        checked = {str(layer): (float(low), float(high)) for layer, (low, high) in ranges.items()}
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return {}
+    are_possible = all(
+        -MAX_ACTIVATION_RANGE < low <= 0 <= high < MAX_ACTIVATION_RANGE and low < high
+        for low, high in checked.values()
+    )
+    return checked if are_possible else {}
 
 
 @cache

@@ -17,6 +17,9 @@ CELLS_PER_PIXEL = (Fraction(1, CELL_EDGE),) * 2
 POOL_EDGE = 4
 # A square is empty where they differ by no more than this part of the range from black to white.
 MAX_EMPTY_CONTRAST = 0.05
+# In memory they are compared as the network sees them, colour by colour: it finds none that differ
+# from their ground by less than 0.02.
+MAX_EMPTY_SEEN_CONTRAST = 0.01
 
 
 def max_empty_contrast(gamma: float) -> float:
@@ -60,7 +63,6 @@ class ForegroundCells:
 
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
-        self._contrast = max_empty_contrast(plane.gamma) * (plane.high - plane.low)
         self._shape = tuple(-(-extent // CELL_EDGE) for extent in plane.shape)
         self._is_full: dict[tuple[int, int], bool] = {}
 
@@ -77,6 +79,9 @@ class ForegroundCells:
     def _has_contrast(self, row: int, column: int) -> bool:
         if (row, column) not in self._is_full:
             box = tuple(slice(n * CELL_EDGE, (n + 1) * CELL_EDGE) for n in (row, column))
-            means = pool_means(np.asarray(self._plane.pixels[box]))
-            self._is_full[row, column] = bool(np.ptp(means) > self._contrast)
+            seen = np.atleast_3d(self._plane.normalized(np.asarray(self._plane.pixels[box])))
+            self._is_full[row, column] = any(
+                np.ptp(pool_means(seen[..., colour])) > MAX_EMPTY_SEEN_CONTRAST
+                for colour in range(seen.shape[2])
+            )
         return self._is_full[row, column]
