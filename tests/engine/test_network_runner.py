@@ -15,6 +15,7 @@ from napari_nuclei_unet.segmentation.network_runner import (
     can_normalize_tensor,
     normalize_tensor,
     quantize_logits,
+    view_signed,
 )
 from napari_nuclei_unet.segmentation.normalization import Plane
 from napari_nuclei_unet.segmentation.predict import predict_maps_steps
@@ -30,10 +31,9 @@ def test_a_device_normalises_as_the_plane_does(dtype, gamma):
     values = np.random.default_rng(0).integers(low, high, (40, 50)).astype(dtype)
     black, white = np.percentile(values.astype(float), [10, 90])
     plane = Plane(values, black, black, max(white, black + 0.5), gamma=gamma)
-    native = values.astype(values.dtype.newbyteorder("="))
-    sent = torch.from_numpy(native.view(np.int16) if native.dtype == np.uint16 else native)
+    sent = torch.from_numpy(view_signed(values))
     assert can_normalize_tensor(plane, values.dtype)
-    found = normalize_tensor(sent, plane).numpy()
+    found = normalize_tensor(sent, plane, values.dtype.kind != "u").numpy()
     np.testing.assert_allclose(found, plane.normalized(), atol=1e-6)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 
 import numpy as np
@@ -44,6 +45,7 @@ class NetworkRunner:
         self, network: UNetForm, plane: Plane, plan: InferencePlan, channels: tuple[int, ...]
     ) -> None:
         self._plane, self._plan, self._channels = plane, plan, list(channels)
+        self._has_sign = True
         self._is_on_cpu, self._is_cuda = plan.device == "cpu", plan.device == "cuda"
         self._network = network if self._is_on_cpu else _copy_to_device(network, plan.device)
 
@@ -63,7 +65,8 @@ class NetworkRunner:
         parts = [read_tile(self._plane.pixels, tile) for tile in tiles]
         if self._is_on_cpu or not can_normalize_tensor(self._plane, parts[0].dtype):
             parts = [self._plane.normalized(part) for part in parts]
-        pixels = torch.from_numpy(_view_signed(np.stack(parts)))
+        pixels = torch.from_numpy(view_signed(np.stack(parts)))
+        self._has_sign = parts[0].dtype.kind != "u"
         return pixels.pin_memory() if self._is_cuda else pixels
 
     def submit(self, pixels: Tensor) -> FetchMaps:
@@ -93,15 +96,17 @@ class NetworkRunner:
     def _predict(self, pixels: Tensor) -> Tensor:
         images = pixels.to(self._plan.device, non_blocking=True)
         if not images.is_floating_point():
-            images = normalize_tensor(images, self._plane)
+            images = normalize_tensor(images, self._plane, self._has_sign)
         if images.ndim == 3:
             images = images[..., None].expand(-1, -1, -1, 3)
         # colours last is how CPUs and tensor cores want them, so that nothing is copied
         images = images.permute(0, 3, 1, 2)
         dtype, device = AUTOCAST_DTYPES.get(self._plan.precision), self._plan.device
+        # of the whole program, so not where several threads might put it back
+        cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=True)
         with (
             torch.autocast(device, dtype=dtype, enabled=dtype is not None),
-            torch.backends.cudnn.flags(benchmark=True),
+            cudnn if self._is_cuda else nullcontext(),
         ):
             logits = self._network(images)
         return quantize_logits(logits[:, self._channels])
@@ -127,21 +132,22 @@ def can_normalize_tensor(plane: Plane, dtype: np.dtype[np.generic]) -> bool:
     return dtype.kind in "bui" and dtype.itemsize <= 2 and not plane.is_blank
 
 
-def normalize_tensor(pixels: Tensor, plane: Plane) -> Tensor:
+def normalize_tensor(pixels: Tensor, plane: Plane, has_sign: bool) -> Tensor:
     """Normalise pixels where they are, as ``Plane.normalized`` does.
 
     Parameters
     ----------
     pixels : Tensor, any shape, bool or integer of 8 or 16 bits
-        16 bits without a sign are seen as if they had one, as in :meth:`NetworkRunner.read`.
+        As from :func:`view_signed`.
     plane : Plane
+    has_sign : bool
+        Whether the image has negative numbers.
 
     Returns
     -------
     Tensor, same shape, float32, values 0 to 1
     """
-    dtype = plane.pixels[:1, :1].dtype
-    if dtype.kind == "u" and dtype.itemsize == 2:
+    if pixels.dtype == torch.int16 and not has_sign:
         pixels = pixels.to(torch.int32).bitwise_and_(0xFFFF)
     scaled = pixels.to(torch.float32)
     scaled.sub_(plane.low).div_(plane.high - plane.low).clamp_(0, 1)
@@ -164,7 +170,7 @@ def quantize_logits(logits: Tensor) -> Tensor:
     return steps.to(torch.int32).to(torch.int16)
 
 
-def _view_signed(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+def view_signed(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     """View unsigned integers of 16 bits as signed ones, with which torch can do more."""
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return pixels.view(np.int16) if pixels.dtype == np.uint16 else pixels
