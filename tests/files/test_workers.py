@@ -27,8 +27,10 @@ from napari_nuclei_unet.limits import Limits
 from napari_nuclei_unet.models.model import Model
 from napari_nuclei_unet.progress import check_interruption
 
-# Three workers, each with one thread and as much memory as it likes.
-THREE = WorkerPlan(3, 1, torch.get_num_threads(), 10**12)
+
+def three_workers() -> WorkerPlan:
+    """Each with one thread, and as much memory as it likes."""
+    return WorkerPlan(3, 1, torch.get_num_threads(), 10**12)
 
 
 @pytest.fixture
@@ -108,14 +110,14 @@ def test_there_are_as_many_workers_as_images_threads_and_memory(bright):
 def begin(tmp_path, folder, bright):
     """Begin a run of three workers, with a hook that is called before each tile."""
 
-    def begin_run(hook, plan=THREE):
+    def begin_run(hook, plan=None):
         network = bright_network()
         network.register_forward_pre_hook(hook)
         settings = JobSettings(
             Model(bright.card, network), "bright", SegmentParams(diameter=12, precision="fp32")
         )
         run = SegmentRun(settings, OutputOptions(tmp_path / "out"), overwrite=False, compute=None)
-        return segment_files(find_inputs([folder]), run, plan)
+        return segment_files(find_inputs([folder]), run, plan or three_workers())
 
     return begin_run
 
@@ -188,7 +190,7 @@ def test_an_image_for_which_memory_is_short_beside_others_runs_alone(begin):
             raise MemoryError
         threads.append(torch.get_num_threads())
 
-    plan = replace(THREE, threads=torch.get_num_threads())
+    plan = replace(three_workers(), threads=torch.get_num_threads())
     states = [row.status for row in begin(need_memory, plan)]
     assert states == ["done", "done", "failed", "done", "failed", *["done"] * 4]
     assert set(threads) == {torch.get_num_threads()}
@@ -196,7 +198,7 @@ def test_an_image_for_which_memory_is_short_beside_others_runs_alone(begin):
 
 def test_without_memory_for_workers_each_image_runs_alone(begin):
     threads = set()
-    plan = replace(THREE, worker_bytes=1)
+    plan = replace(three_workers(), worker_bytes=1)
     rows = list(begin(lambda *_: threads.add(threading.current_thread()), plan))
     assert [row.status for row in rows].count("done") == 7
     assert threads == {threading.main_thread()}
