@@ -177,8 +177,7 @@ class _Axis:
 
     def __init__(self, extent: int, part: slice, halo: int, divisor: int) -> None:
         self._halo, self._divisor = _round_up(halo, divisor), divisor
-        self._margin = divisor
-        self._end = _round_up(extent + self._margin, divisor)
+        self._end = _round_up(extent + divisor, divisor)
         self._part = slice(part.start // divisor * divisor, part.stop)
         self.length = self._part.stop - self._part.start
 
@@ -199,7 +198,7 @@ class _Axis:
 
     def _read(self, core: slice) -> slice:
         stop = min(self._end, _round_up(core.stop, self._divisor) + self._halo)
-        return slice(max(-self._margin, core.start - self._halo), stop)
+        return slice(max(-self._divisor, core.start - self._halo), stop)
 
 
 def split_extent(part: slice, step: int) -> list[slice]:

@@ -293,11 +293,8 @@ def time_convolution(device: str, precision: str, shape: tuple[int, int, int, in
     dtype = AUTOCAST_DTYPES.get(precision)
     images = torch.rand(shape, device=device).to(dtype or torch.float32)
     if precision == "int8":
-        steps = Quantization(1.0)
-        convolve, images = (
-            QuantizedConv(layer, steps, steps, False, find_max_weight()),
-            images.byte(),
-        )
+        steps, images = Quantization(1.0), images.byte()
+        convolve = QuantizedConv(layer, steps, steps, False, find_max_weight())
     images = images.contiguous(memory_format=torch.channels_last)
     times = []
     with torch.autocast(device, dtype=dtype, enabled=dtype is not None):
