@@ -14,41 +14,64 @@ _Result = TypeVar("_Result")
 Stop = bool | None
 
 
-_is_cancelled: ContextVar[Callable[[], bool] | None] = ContextVar("_is_cancelled", default=None)
-
-
 class Interrupted(BaseException):
     """A run was cancelled in the midst of a step; like GeneratorExit it is no error."""
 
 
+class StopRequested(Interrupted):
+    """A run shall stop in the midst of a step, and return what is finished, if there is any."""
+
+
+@dataclass(frozen=True)
+class _Requests:
+    """What a run may be asked in the midst of a step."""
+
+    is_cancelled: Callable[[], bool]
+    is_stopped: Callable[[], bool]
+
+
+_requests: ContextVar[_Requests | None] = ContextVar("_requests", default=None)
+
+
 @contextmanager
-def interruptible(is_cancelled: Callable[[], bool]) -> Iterator[None]:
+def interruptible(
+    is_cancelled: Callable[[], bool], is_stopped: Callable[[], bool] = bool
+) -> Iterator[None]:
     """Make long steps in this thread raise once a function returns True.
 
-    A generator can only be closed between its steps, and on a slow computer one takes seconds.
+    A generator can only be closed, or told to stop, between its steps, and on a slow computer one
+    takes seconds.
 
     Parameters
     ----------
     is_cancelled : callable
+    is_stopped : callable, optional
+        Whether what is finished is wanted.
     """
-    token = _is_cancelled.set(is_cancelled)
+    token = _requests.set(_Requests(is_cancelled, is_stopped))
     try:
         yield
     finally:
-        _is_cancelled.reset(token)
+        _requests.reset(token)
 
 
 def check_interruption() -> None:
-    """Check whether the run was cancelled; long steps call it often.
+    """Check whether the run was cancelled or stopped; long steps call it often.
 
     Raises
     ------
     Interrupted
-        If it was.
+        If it was cancelled.
+    StopRequested
+        If it was told to stop.
     """
-    is_cancelled = _is_cancelled.get()
-    if is_cancelled is not None and is_cancelled():
+    requests = _requests.get()
+    if requests is None:
+        return
+    if requests.is_cancelled():
         raise Interrupted
+    if requests.is_stopped():
+        raise StopRequested
 
 
 @dataclass(frozen=True)

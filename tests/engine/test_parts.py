@@ -10,6 +10,7 @@ from conftest import discs
 from scipy import ndimage
 
 from napari_nuclei_unet import SegmentParams, UserError, predict_plane_steps, retune, run, segment
+from napari_nuclei_unet.progress import interruptible
 from napari_nuclei_unet.samples.images import read_sample
 
 
@@ -73,6 +74,17 @@ def test_a_stopped_run_keeps_what_is_finished(many, bright):
     assert 0.4 < finished.mean() < 0.7
     labels = retune(predicted, params).labels
     np.testing.assert_array_equal(labels > 0, (whole > 0) & finished)
+
+
+def test_a_run_stopped_within_a_tile_keeps_those_before(many, bright):
+    done = []
+    with interruptible(is_cancelled=bool, is_stopped=lambda: len(done) > 5):
+        predicted = run(
+            predict_plane_steps(many, bright, SegmentParams(tile=64), "cpu"),
+            lambda step: done.append(step.done),
+        )
+    assert predicted.record["stopped"]
+    assert 0 < predicted.inside.mean() < 0.5
 
 
 def test_a_run_stopped_at_once_keeps_nothing(many, bright):

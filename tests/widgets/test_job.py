@@ -129,3 +129,35 @@ def test_a_job_may_be_deleted_with_its_owner_while_it_runs():
     command = [sys.executable, "-W", "ignore", "-c", DELETED_OWNER]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert "survived" in done.stdout, done.stderr
+
+
+CANCELLED_IMPORT = """
+import sys
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
+from napari_nuclei_unet.progress import Step
+from napari_nuclei_unet.widgets.common.job import ThreadJob, load_engine
+
+def steps():
+    load_engine(0)
+    yield Step(0, 1)
+
+def tell():
+    engine = sys.modules.get("napari_nuclei_unet.segmentation.segment")
+    print("loaded" if hasattr(engine, "segment") else "cancelled", flush=True)
+    app.quit()
+
+app = QApplication([])
+assert "torch" not in sys.modules
+job = ThreadJob()
+job.finished.connect(tell)
+job.start("", steps)
+QTimer.singleShot(50, job.cancel)
+app.exec()
+"""
+
+
+def test_cancel_does_not_wait_until_the_engine_is_imported():
+    command = [sys.executable, "-W", "ignore", "-c", CANCELLED_IMPORT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.stdout.split() == ["cancelled"], done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Protocol
 
@@ -33,7 +33,7 @@ from ..limits import DEFAULT_LIMITS
 from ..models.model import Model, load_model
 from ..params import SegmentParams
 from ..progress import Step, Stop
-from ..segmentation.device import plan_inference
+from ..segmentation.device import CPU_TILE, InferencePlan, plan_inference
 from ..segmentation.kernel_choice import KERNELS
 from ..segmentation.network_form import network_form
 from ..segmentation.normalization import Plane
@@ -46,6 +46,8 @@ from .survey import ReadablePlane, Survey, UnreadablePlaneError
 # How much more a block sees on every side, in pixels that the network sees: half a nucleus that
 # reaches over the edge, and its neighbours, with which separating them has to do.
 BLOCK_HALO = 128
+# Larger tiles would need too much memory; two cover a block of the usual size.
+MAX_BLOCK_TILE = 2176
 
 
 class PlaneSource(Protocol):
@@ -179,7 +181,7 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
     ):
         return empty_block_result(block, pixels.shape, task.block_params)
     model = load_model(task.block_params.model)  # is read once, and again when its file has changed
-    plan = plan_inference(task.block_params.params, task.block_params.device, model)
+    plan = _plan_tiles_of_block(task, model)
     KERNELS.expect(math.prod(block.shape))
     plane, window = _view_block(pixels, task)
     notices: list[str] = []
@@ -208,6 +210,19 @@ def empty_block_result(
     return BlockResult(
         np.zeros((0, 0), np.int32), (slice(top, top), slice(left, left)), table, (), error
     )
+
+
+def _plan_tiles_of_block(task: BlockTask, model: Model) -> InferencePlan:
+    """Plan tiles of half a block, unless their size is given or memory is short.
+
+    Four tiles read fewer pixels twice than nine do (docs/decisions/0019-pixels-read.md).
+    """
+    params = task.block_params.params
+    plan = plan_inference(params, task.block_params.device, model)
+    if params.tile or plan.tile < CPU_TILE:
+        return plan
+    half = math.ceil(max(task.block.shape) * task.survey.zoom / 2)
+    return replace(plan, tile=min(max(half, plan.tile), MAX_BLOCK_TILE))
 
 
 def _view_block(pixels: ReadablePlane, task: BlockTask) -> tuple[Plane, MapsRequest]:

@@ -17,7 +17,7 @@ from ..arrays.tiling import Tile, intersect_tile, plan_tiles, plan_tiles_around
 from ..errors import UserError
 from ..network.aligned_halo import aligned_halo
 from ..network.unet import TARGETS, UNetConfig, UNetForm
-from ..progress import Step, Stop
+from ..progress import Step, Stop, StopRequested
 from .device import InferencePlan, is_out_of_memory, release_memory
 from .network_runner import FetchMaps, NetworkRunner, release_device_memory
 from .normalization import Plane
@@ -168,7 +168,10 @@ def _predict_tiles_steps(tiled: _TiledMaps, runner: NetworkRunner) -> Generator[
     for tiles, pixels in _read_ahead(tiled.batches, runner.read):
         if stop:
             break
-        under_way.append((tiles, runner.submit(pixels)))
+        try:
+            under_way.append((tiles, runner.submit(pixels)))
+        except StopRequested:
+            break
         if len(under_way) == runner.in_flight:
             stop = yield tiled.add(*under_way.popleft())
     for tiles, fetch in under_way:

@@ -52,6 +52,8 @@ class Task:
         Shown until its first step.
     is_whole : bool
         Whether what a stopped task has finished is complete, so that it is kept unasked.
+    stops_in_step : bool
+        Whether a stopped task drops the step at work, such as a tile, and does not wait for it.
     has_parts : bool
         Whether there is something to keep of a task that is stopped; else stopping cancels it.
     keeps_rest : bool
@@ -68,7 +70,7 @@ class Task:
 
     title = ""
     begins = "Starting …"
-    is_whole = keeps_rest = False
+    is_whole = stops_in_step = keeps_rest = False
     has_parts = True
     seconds = 0.0
     message = reason = ""
@@ -215,12 +217,12 @@ class Controller(QObject):
         self._job.start(task.title, task.steps)
 
     def stop(self) -> None:
-        """Stop at the end of the current step, and keep what is finished."""
+        """Stop at once, or at the end of the current step, and keep what is finished."""
         if self.task is not None and not self.task.has_parts:
             self.cancel()
         elif self.state is RunState.RUNNING:
             self._move(RunState.STOPPING)
-            self._job.stop()
+            self._job.stop(self.task is not None and self.task.stops_in_step)
 
     def cancel(self) -> None:
         """Stop at the end of the current step; what the task has not shown yet is lost."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 
@@ -16,8 +17,10 @@ from napari.utils import progress
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 from superqt.utils import GeneratorWorker
 
-from ...progress import Interrupted, interruptible
+from ...progress import Interrupted, check_interruption, interruptible
 
+# Seconds between looks whether a run that waits for imports was cancelled.
+IMPORT_POLL = 0.05
 # In seconds; of steps that follow each other faster, some are not shown.
 MIN_UPDATE_INTERVAL = 0.1
 
@@ -30,7 +33,7 @@ class _Worker(GeneratorWorker[Any, Any, Any]):
     blocks not run.
     """
 
-    stop_requested = False
+    stop_requested = stop_in_step = False
     owner: ThreadJob | None = None  # a job outlives its widget until it has ended
 
     def _next_value(self) -> bool | None:
@@ -41,7 +44,7 @@ class _Worker(GeneratorWorker[Any, Any, Any]):
     def work(self) -> Any:
         result = None
         try:
-            with interruptible(lambda: self.abort_requested):
+            with interruptible(lambda: self.abort_requested, lambda: self.stop_in_step):
                 result = super().work()
         except Interrupted:
             self.aborted.emit()
@@ -140,10 +143,17 @@ class ThreadJob(QObject):
         if self._worker is not None:
             self._worker.quit()
 
-    def stop(self) -> None:
-        """Ask the generator to return its partial result at the end of its current step."""
+    def stop(self, in_step: bool = False) -> None:
+        """Ask the generator to return its partial result.
+
+        Parameters
+        ----------
+        in_step : bool, optional
+            Do not wait for the end of a step that checks for interruption. Before there is any
+            result, this is as :meth:`cancel`.
+        """
         if self._worker is not None:
-            self._worker.stop_requested = True
+            self._worker.stop_requested, self._worker.stop_in_step = True, in_step
 
     def _step(self, event: Any) -> None:
         self.stepped.emit(event)
@@ -175,11 +185,29 @@ def start_in_background(function: Callable[[], object]) -> None:
     threading.Thread(target=function, daemon=True).start()
 
 
-def reserve_threads(reserved: int) -> None:
-    """Limit torch to all processor threads but ``reserved`` ones, and at least one."""
+def load_engine(reserved: int) -> None:
+    """Import what a run of the network needs, and limit torch to all but ``reserved`` threads.
+
+    It may take seconds, in which the run can be cancelled. At least one thread is left.
+
+    Raises
+    ------
+    Interrupted
+        If it was; what is being imported is there for the next run.
+    """
+    loader = ThreadPoolExecutor(1, "imports the engine")
+    loading = loader.submit(_import_engine)
+    loader.shutdown(wait=False)
+    while not wait([loading], IMPORT_POLL).done:
+        check_interruption()
+    loading.result()
     import torch  # here and below: importing it takes seconds
 
     torch.set_num_threads(max(1, _default_thread_count() - reserved))
+
+
+def _import_engine() -> None:
+    from ...segmentation import segment  # noqa: F401
 
 
 @cache

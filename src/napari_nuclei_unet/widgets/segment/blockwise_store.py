@@ -24,7 +24,7 @@ from ...limits import DEFAULT_LIMITS, Limits
 from ...models.model import load_model, read_card
 from ...progress import Step, Stop
 from ...provenance.record import Provenance
-from ..common.job import reserve_threads
+from ..common.job import load_engine
 from ..layers.image_source import ImageSource
 from ..layers.placement import LayerPlacement
 from .plane_task import SegmentRequest, describe_origin
@@ -68,11 +68,11 @@ def blockwise_task_steps(
     limits: Limits = DEFAULT_LIMITS,
 ) -> Generator[Step, Stop, BlockwiseTaskOutput]:
     """Segment planes into a store, or what is left of them; runs in the thread."""
+    load_engine(request.threads_free)
     # torch and zarr are imported when they are needed: napari starts faster
     from ...blockwise.to_store import segment_to_store_steps
     from ...io.ome_zarr import LabelsStore
 
-    reserve_threads(request.threads_free)
     job = _store_job(request, plane_indices, place, limits)
     ended = yield from segment_to_store_steps(job)
     path = job.files.labels

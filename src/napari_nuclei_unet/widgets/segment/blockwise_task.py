@@ -49,7 +49,7 @@ class BlockwiseTask(Task):
     """
 
     begins = "Looking at the image …"
-    is_whole = True
+    is_whole = stops_in_step = True
 
     def __init__(
         self, request: SegmentRequest, plane_indices: Sequence[PlaneIndex], writer: PlaneWriter

@@ -18,7 +18,7 @@ from ...params import SegmentParams
 from ...progress import Step, Stop
 from ...provenance.record import SourceImage
 from ..common.controller import CANCELLED, Task
-from ..common.job import reserve_threads
+from ..common.job import load_engine
 from ..common.notify import name_controls
 from ..layers.checksum import array_crc32
 from ..layers.image_source import ImageSource
@@ -77,6 +77,8 @@ class PlaneTask(Task):
         What was written.
     """
 
+    stops_in_step = True
+
     def __init__(
         self, request: SegmentRequest, writer: PlaneWriter, part: PlaneTaskOutput | None = None
     ) -> None:
@@ -131,11 +133,11 @@ class PlaneTask(Task):
 
 def plane_task_steps(request: SegmentRequest) -> Generator[Step, Stop, PlaneTaskOutput]:
     """Segment a plane; runs in the thread."""
+    load_engine(request.threads_free)
     # torch, and readers of files, are imported when they are needed: napari starts faster
     from ...segmentation.segment import predict_plane_steps, with_provenance
 
     started = time.perf_counter()
-    reserve_threads(request.threads_free)
     source = request.source
     with convert_read_errors("The image"):
         plane = source.plane_index_at_level.read(source.pixels)

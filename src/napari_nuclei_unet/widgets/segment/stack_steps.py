@@ -12,7 +12,7 @@ from ...arrays.axes import PlaneIndex
 from ...errors import UserError
 from ...models.model import load_model
 from ...progress import Step, Stop, forward_stop
-from ..common.job import reserve_threads
+from ..common.job import load_engine
 from ..layers.checksum import array_crc32
 from ..layers.image_source import ImageSource
 from ..session.plane_result import RetunedPlane, detach_pixels
@@ -44,10 +44,10 @@ def stack_task_steps(
     plane_indices : sequence of PlaneIndex
         At full resolution.
     """
+    load_engine(request.threads_free)
     # imports torch, which would delay the start of napari
     from ...segmentation.stack import SegmentedPlaneStep, segment_planes_steps
 
-    reserve_threads(request.threads_free)
     sources = [request.source.at_plane(index) for index in plane_indices]
     steps = segment_planes_steps(
         request.source.pixels,

@@ -104,7 +104,7 @@ class StackTask(Task):
     writer : PlaneWriter
     """
 
-    is_whole = True
+    is_whole = stops_in_step = True
 
     def __init__(self, stack: StackState, writer: PlaneWriter) -> None:
         self.request, self.stack, self._writer = stack.request, stack, writer

@@ -15,7 +15,7 @@ from ...models.model import load_model
 from ...progress import Step, Stop, forward_stop
 from ...provenance.record import Provenance
 from ..common.controller import Task
-from ..common.job import reserve_threads
+from ..common.job import load_engine
 from ..common.notify import name_controls
 from ..layers.image_source import ImageSource
 from ..layers.label_ids import LabelsIndex
@@ -159,7 +159,7 @@ class VolumeTask(Task):
     session : Session
     """
 
-    is_whole = True
+    is_whole = stops_in_step = True
 
     def __init__(self, state: VolumesState, writer: PlaneWriter, session: Session) -> None:
         self._state, self._writer, self._session = state, writer, session
@@ -283,11 +283,11 @@ class VolumeTask(Task):
 
 def volume_task_steps(wanted: VolumeRequest) -> Generator[Step, Stop, VolumesOutcome]:
     """Segment volumes of the image of a request; runs in the thread."""
+    load_engine(wanted.request.threads_free)
     # imports torch, which would delay the start of napari
     from ...segmentation.volumes import SegmentedVolumeStep, VolumeSlices, segment_volumes_steps
 
     request, sources = wanted.request, wanted.sources
-    reserve_threads(request.threads_free)
     slices = VolumeSlices(
         [source.plane_index_at_level for source in sources], group_volumes(sources, wanted.axis)
     )

@@ -15,7 +15,7 @@ from ...models.library import find_free_model_path
 from ...params import TrainParams
 from ...progress import Step, Stop
 from ..common.controller import Task
-from ..common.job import reserve_threads
+from ..common.job import load_engine
 from ..session.model_registry import MODEL_REGISTRY, set_default_model
 from .resume import ResumeState
 
@@ -88,12 +88,12 @@ def train_task_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOu
 
 
 def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOutput]:
+    load_engine(request.threads_free)
     # torch is imported when it is needed: the dock opens faster
     from ...segmentation.device import explain_out_of_memory
     from ...training.finetune import fine_tune_steps
     from ...training.finetune_data import FineTuneData, Pair, make_finetune_data
 
-    reserve_threads(request.threads_free)
     yield Step(0, 1)
     state = request.resume_state
     check_writable(request.folder)  # fail before the training, not after it
