@@ -68,7 +68,9 @@ class InferencePlan(InferenceSettings):
         return f"{self.batch} tile(s) of {self.tile} px at a time on {self.device.upper()}"
 
 
-def plan_inference(params: SegmentParams, device: str, model: Model) -> InferencePlan:
+def plan_inference(
+    params: SegmentParams, device: str, model: Model, cpu_tile: int = CPU_TILE
+) -> InferencePlan:
     """Plan how the network of a model runs on this machine.
 
     Parameters
@@ -78,6 +80,8 @@ def plan_inference(params: SegmentParams, device: str, model: Model) -> Inferenc
     device : {"auto", "cpu", "cuda", "mps"}
     model : Model
         Tells how much memory a pixel takes, and what its network can do.
+    cpu_tile : int, optional
+        Size of tiles on a CPU, in pixels, where none is set and memory suffices.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def plan_inference(params: SegmentParams, device: str, model: Model) -> Inferenc
     )
     tile, batch = params.tile, params.batch
     if tile == 0:
-        tile = CPU_TILE if device == "cpu" else GPU_TILE
+        tile = cpu_tile if device == "cpu" else GPU_TILE
         while tile > MIN_TILE and (tile + 2 * config.halo) ** 2 > pixels:
             tile //= 2
     if batch == 0:

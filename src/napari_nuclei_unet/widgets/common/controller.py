@@ -225,7 +225,7 @@ class Controller(QObject):
             self._job.stop(self.task is not None and self.task.stops_in_step)
 
     def cancel(self) -> None:
-        """Stop at the end of the current step; what the task has not shown yet is lost."""
+        """Stop at once, or at the end of the current step; what is not shown yet is lost."""
         if self.task is not None and self.state in (RunState.RUNNING, RunState.STOPPING):
             self._move(RunState.CANCELLING)
             self._job.cancel()
