@@ -7,7 +7,15 @@ from skimage.draw import ellipse
 from skimage.measure import label
 
 from napari_nuclei_unet.training.copy_paste import MAX_HIDDEN_SHARE, Patch
-from napari_nuclei_unet.training.crowds import cut_out, defocused, lobed, mitotic, pack, textured
+from napari_nuclei_unet.training.crowds import (
+    cut_out,
+    defocused,
+    lobed,
+    mitotic,
+    pack,
+    textured,
+    with_pasted,
+)
 from napari_nuclei_unet.training.example import make_example
 from napari_nuclei_unet.training.second_part import find_judged, make_second_part
 
@@ -74,6 +82,26 @@ def test_shapes_stay_one_nucleus_in_one_piece(seed):
     assert 0.5 < changed[lobed].inside.sum() / cutout.inside.sum() <= 1
     assert changed[mitotic].inside.sum() < 0.75 * cutout.inside.sum()
     assert changed[mitotic].light.mean() > cutout.light.mean()
+
+
+@pytest.mark.parametrize("kind", ["plain", "texture", "lobes", "mitoses", "focus", "all"])
+def test_each_kind_of_pasted_nuclei_can_be_had_by_itself(kind):
+    patch = patch_of_ellipses(120)
+    made = [with_pasted(patch, np.random.default_rng(seed), kind) for seed in range(4)]
+    assert max(len(one.diameters) for one in made) > len(patch.diameters)
+    plain = [with_pasted(patch, np.random.default_rng(seed), "plain") for seed in range(4)]
+    same = [torch.equal(one.image, other.image) for one, other in zip(made, plain, strict=True)]
+    assert all(same) == (kind == "plain")
+    for one in made:
+        assert one.labels.max() < len(one.diameters)
+        assert one.image.min() >= 0
+        assert one.image.quantile(0.998) <= 1.001
+
+
+def test_where_no_nucleus_is_whole_none_is_pasted():
+    patch = patch_of_ellipses()
+    empty = Patch(patch.image, np.zeros_like(patch.labels), np.zeros(1))
+    assert with_pasted(empty, np.random.default_rng(0)) is empty
 
 
 def test_the_second_part_is_the_same_for_the_same_seed():

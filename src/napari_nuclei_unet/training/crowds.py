@@ -13,10 +13,8 @@ from scipy import ndimage
 
 from ..arrays.boxes import bounding_box
 from ..arrays.resampling import resize_tensor
-from .copy_paste import MAX_HIDDEN_SHARE, MIN_VISIBLE_SHARE, Patch, find_edge_ids
+from .copy_paste import MAX_HIDDEN_SHARE, MIN_VISIBLE_SHARE, RIM, SEAM, Patch, find_edge_ids
 
-# Pixels around a nucleus that are cut out with it, and blur of that seam.
-RIM, SEAM = 3, 1.0
 # Nuclei of smaller diameters than this part of the median are not cut out: pasted as often as the
 # others, micronuclei and fragments would fill every gap.
 MIN_RELATIVE_DIAMETER = 0.5
@@ -24,6 +22,10 @@ MIN_RELATIVE_DIAMETER = 0.5
 BRIGHTNESS = 0.25
 # A patch is full when so many nuclei in a row found no room.
 MAX_FAILURES = 60
+# Different nuclei that are pasted into a patch, and the most of it that they cover.
+POOL, MAX_COVERAGE = 24, 0.85
+# Quantile that is white after pasting, as in segmentation.intensity_range.
+WHITE = 0.998
 # Nuclei of smaller diameters, in pixels, show neither texture nor lobes.
 MIN_SHAPED_DIAMETER = 14.0
 # Grain of chromatin relative to the diameter, and its contrast.
@@ -34,6 +36,8 @@ NOTCH, MIN_LOBED_AREA, ROUNDING = (0.15, 0.3), 0.6, 0.06
 # Chromosomes in the plane of a spindle: width relative to the nucleus, and how much brighter they
 # are than it, as they are condensed.
 PLATE_WIDTH, PLATE_BRIGHTNESS = (0.3, 0.5), (1.4, 2.2)
+# Of smaller nuclei a plate would be a hair, and of one of less than this part of the area crumbs.
+MIN_MITOTIC_DIAMETER, MIN_PLATE_AREA = 20.0, 0.2
 # Blur of nuclei beside the plane of focus relative to the diameter; those farther away are not
 # annotated.
 DEFOCUS = (0.02, 0.09)
@@ -61,6 +65,34 @@ class Cutout:
     def diameter(self) -> float:
         """That of the circle of the same area, in pixels."""
         return float(np.sqrt(4 / np.pi * self.inside.sum()))
+
+
+def with_pasted(patch: Patch, rng: np.random.Generator, kind: str = "all") -> Patch:
+    """Paste nuclei of a patch into it, some of them changed, until it is more or less full.
+
+    Parameters
+    ----------
+    patch : Patch
+    rng : numpy.random.Generator
+    kind : str
+        As ``TrainParams.paste``.
+
+    Returns
+    -------
+    Patch
+        The same where no nucleus is whole.
+    """
+    cutouts = cut_out(patch)
+    if not cutouts:
+        return patch
+    pool = [cutouts[int(one)] for one in rng.integers(len(cutouts), size=POOL)]
+    for name, (share, change) in CHANGES.items():
+        if kind in (name, "all"):
+            pool = [change(one, rng) if rng.random() < share else one for one in pool]
+    crowd = pack(patch, pool, rng.uniform(0, MAX_COVERAGE), rng)
+    # as a camera is exposed for what is brightest; where light adds up that is more than before
+    brightest = max(float(np.quantile(crowd.image.numpy(), WHITE)), 1.0)
+    return replace(crowd, image=crowd.image / brightest)
 
 
 def cut_out(patch: Patch) -> list[Cutout]:
@@ -179,7 +211,7 @@ def turned(cutout: Cutout, rng: np.random.Generator) -> Cutout:
 
 
 def textured(cutout: Cutout, rng: np.random.Generator) -> Cutout:
-    """Give chromatin a grain, from fine to that of a few large clumps."""
+    """Add a grain to chromatin, from fine to that of a few large clumps."""
     if cutout.diameter < MIN_SHAPED_DIAMETER:
         return cutout
     sigma = rng.uniform(*GRAIN) * cutout.diameter
@@ -212,7 +244,7 @@ def lobed(cutout: Cutout, rng: np.random.Generator) -> Cutout:
 
 def mitotic(cutout: Cutout, rng: np.random.Generator) -> Cutout:
     """Condense a nucleus to the plate of chromosomes of a metaphase, seen from its side."""
-    if cutout.diameter < MIN_SHAPED_DIAMETER:
+    if cutout.diameter < MIN_MITOTIC_DIAMETER:
         return cutout
     box = bounding_box(cutout.inside)
     axis = int(rng.integers(2))
@@ -227,6 +259,8 @@ def mitotic(cutout: Cutout, rng: np.random.Generator) -> Cutout:
     if count == 0:
         return cutout
     inside = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    if inside.sum() < MIN_PLATE_AREA * cutout.inside.sum():
+        return cutout
     mean = cutout.light[:, cutout.inside].mean(axis=1)[:, None, None]
     grain = small[:3] / np.where(mean == 0, 1, mean)
     light = np.pad(np.clip(grain, 0.7, 1.3), ((0, 0), (RIM, RIM), (RIM, RIM)), mode="edge") * mean
@@ -241,3 +275,13 @@ def defocused(cutout: Cutout, rng: np.random.Generator) -> Cutout:
         light=ndimage.gaussian_filter(cutout.light, (0, sigma, sigma)),
         opacity=ndimage.gaussian_filter(cutout.opacity, sigma),
     )
+
+
+# Changes of pasted nuclei by their name in ``TrainParams.paste``, and the share of nuclei that get
+# each: mitoses are rare.
+CHANGES = {
+    "texture": (0.3, textured),
+    "lobes": (0.2, lobed),
+    "mitoses": (0.08, mitotic),
+    "focus": (0.3, defocused),
+}
