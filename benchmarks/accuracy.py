@@ -2,12 +2,16 @@
 
     python benchmarks/accuracy.py IMAGES LABELS GROUPS.csv [--model nuclei]
         [--scale 1.0] [--diameter 8 100] [--disturbed] [--confidence 0.9]
+        [--second aitslab_u2os [--write FOLDER]]
 
 The validation part is the one that ``nuclei-unet train`` held back with the seed of the model's
 card. ``--scale`` resizes images and annotations first, to see what size of nuclei a model takes;
 ``--diameter`` leaves out images whose median nucleus is then smaller or larger, in pixels.
 ``--disturbed`` changes colour, contrast, light, sharpness and noise as the training does, to see
 what a model makes of other microscopes.
+``--second`` scores the second validation part instead (``training/second_part.py``), which is made
+of the first and of images of another microscope, in the folders images and labels beside their
+table images.csv; ``--write`` keeps it as files.
 """
 
 from collections import defaultdict

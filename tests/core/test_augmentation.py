@@ -5,7 +5,7 @@ from scipy import ndimage
 from skimage.draw import disk
 from skimage.measure import label
 
-from napari_nuclei_unet.training.augmentation import sample_patches
+from napari_nuclei_unet.training.augmentation import Variety, sample_patches
 from napari_nuclei_unet.training.copy_paste import (
     MAX_MICRONUCLEI,
     MAX_SHRUNK,
@@ -155,7 +155,8 @@ def test_patches_of_large_nuclei_have_finite_targets_and_are_reproducible(seed):
     labels = torch.from_numpy(patch.labels.astype(np.float32))[None]
     example = Example("discs", patch.image.contiguous(), labels, "discs", "")
     first, second = (
-        sample_patches(4 * [example], 96, np.random.default_rng(seed), wide=True) for _ in range(2)
+        sample_patches(4 * [example], 96, np.random.default_rng(seed), 1.0, Variety(True, "all"))
+        for _ in range(2)
     )
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one, other)

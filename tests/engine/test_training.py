@@ -244,6 +244,6 @@ def test_augmentation_falls_in_the_end():
     ],
 )
 def test_batches_are_drawn_as_for_the_models_that_are_there(recipe, means):
-    params = replace(RECIPES[recipe], batch=4, patch=64)
+    params = replace(RECIPES[recipe], batch=4, patch=64, paste="nothing")  # which came later
     drawn = next(iter_batches(examples(4), params, 0))
     assert [float(part.mean()) for part in drawn] == pytest.approx(means, abs=1e-4)

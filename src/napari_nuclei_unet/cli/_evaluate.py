@@ -14,13 +14,20 @@ from ._common import Commands
 if TYPE_CHECKING:
     from ..export import Result
     from ..metrics.matching import MatchCounts
+    from ..training.dataset import Annotation
 
 
 def add_evaluate_command(commands: Commands) -> None:
     """Add the command ``evaluate``."""
     evaluate = commands.add_parser("evaluate", help="compare labels with annotations")
-    evaluate.add_argument("predicted", type=Path, metavar="PREDICTED_DIR")
-    evaluate.add_argument("true", type=Path, metavar="TRUE_DIR")
+    for name, whose in (("predicted", "labels that were found"), ("true", "annotations")):
+        evaluate.add_argument(
+            name,
+            type=Path,
+            metavar=name.upper(),
+            help=f"{whose}: a folder of labels, one in the layout of the Data Science Bowl "
+            "(ID/images beside ID/masks), or a CSV of run lengths (ImageId, EncodedPixels)",
+        )
     evaluate.add_argument(
         "--groups", type=Path, metavar="CSV", help="table with the columns id and modality"
     )
@@ -167,27 +174,38 @@ def _print_scores(rows: dict[str, dict[str, float]]) -> None:
 
 
 def _read_label_pairs(predicted: Path, true: Path) -> dict[str, _Pair]:
-    """Read the labels of both folders by stem, without ``_labels`` at the end of a name."""
-    from ..training.dataset import find_labels_by_stem
+    """Read the labels of both sides by stem, without ``_labels`` at the end of a name."""
+    from ..io.run_length_table import NucleusRuns
+    from ..training.dataset import find_annotations
 
-    annotated = find_labels_by_stem(true)
-    found = find_labels_by_stem(predicted, annotated)
+    annotated = find_annotations(true)
+    found = find_annotations(predicted, annotated)
     missing = sorted(annotated.keys() - found.keys())
     if missing:
         raise UserError(
             f"{predicted} has no labels for {len(missing)} of the {len(annotated)} annotated "
             f"images, the first is {missing[0]}."
         )
-    return {stem: _Pair(_read(found[stem]), _read(path)) for stem, path in annotated.items()}
+    pairs = {}
+    for stem, annotation in annotated.items():
+        if isinstance(found[stem], NucleusRuns):  # which take the size of the other side
+            right = _read(annotation, stem)
+            pairs[stem] = _Pair(_read(found[stem], stem, right.labels.shape), right)
+        else:
+            left = _read(found[stem], stem)
+            pairs[stem] = _Pair(left, _read(annotation, stem, left.labels.shape))
+    return pairs
 
 
-def _read(path: Path) -> Result:
-    """Read labels; of TIFF also stacks."""
+def _read(annotation: Annotation, stem: str, shape: tuple[int, ...] | None = None) -> Result:
+    """Read labels; of TIFF also stacks. The shape is needed for run lengths only."""
     from ..export.read import read_labels_of_result
     from ..export.result import Result
     from ..io.labels import read_labels
     from ..io.suffixes import TIFF_SUFFIXES
 
-    if path.suffix.lower() in TIFF_SUFFIXES:
-        return read_labels_of_result(path)
-    return Result(read_labels(path), {}, name=path.stem)
+    if not isinstance(annotation, Path):
+        return Result(annotation.read(shape), {}, name=stem)
+    if annotation.suffix.lower() in TIFF_SUFFIXES:
+        return read_labels_of_result(annotation)
+    return Result(read_labels(annotation), {}, name=annotation.stem)

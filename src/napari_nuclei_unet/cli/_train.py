@@ -18,8 +18,20 @@ from ._common import Commands, add_flags, name_flags, params_from_flags, print_e
 def add_train_command(commands: Commands) -> None:
     """Add the command ``train``."""
     parser = commands.add_parser("train", help="train a model on annotated images")
-    parser.add_argument("images", type=Path, metavar="IMAGES_DIR")
-    parser.add_argument("labels", type=Path, metavar="LABELS_DIR")
+    parser.add_argument(
+        "images",
+        type=Path,
+        metavar="IMAGES_DIR",
+        help="folder of images, or the layout of the Data Science Bowl: ID/images beside ID/masks",
+    )
+    parser.add_argument(
+        "labels",
+        type=Path,
+        metavar="LABELS",
+        nargs="?",
+        help="folder of labels, or a CSV of run lengths (ImageId, EncodedPixels); left out, the "
+        "masks in IMAGES_DIR",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="MODEL.safetensors")
     parser.add_argument(
         "--groups",

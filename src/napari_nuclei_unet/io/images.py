@@ -34,7 +34,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = [p for p in sorted(path.iterdir()) if _is_image(p)]
+            inside = list_image_files(path)
             if not inside:
                 raise UserError(f"The folder {path} holds no TIFF, PNG or JPEG image.")
             found += inside
@@ -51,6 +51,11 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
                 "segment them into different folders."
             )
     return list(dict.fromkeys(found))
+
+
+def list_image_files(folder: Path) -> list[Path]:
+    """List the image files directly inside a folder, in order of their names; maybe none."""
+    return [path for path in sorted(folder.iterdir()) if _is_image(path)]
 
 
 def _is_image(path: Path) -> bool:

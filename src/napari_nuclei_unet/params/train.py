@@ -98,6 +98,14 @@ class TrainParams:
         "out-of-focus light, dense crowds and micronuclei.",
         choices=("usual", "wide"),
     )
+    paste: str = parameter(
+        "nothing",
+        "Pasted nuclei",
+        "Fill some patches with their own nuclei, pasted one by one until they touch everywhere. "
+        "plain: as they are; texture, lobes, mitoses or focus: some of them changed in that way; "
+        "all: in all these ways.",
+        choices=("nothing", "plain", "texture", "lobes", "mitoses", "focus", "all"),
+    )
     resize: int = parameter(
         0,
         "Resize whole images to (px)",

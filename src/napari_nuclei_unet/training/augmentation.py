@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..arrays.resampling import interpolate_grid, resize_nearest, resize_tensor
 from .copy_paste import Patch, crowded, with_micronuclei, with_rotated_copy
+from .crowds import with_pasted
 from .example import Example, make_targets
 from .photometric import hazed, is_bright_field, recolour, relit
 
@@ -27,6 +28,8 @@ NUCLEUS_CENTRED_SHARE = 0.5
 # Share of the patches that are crowded with nuclei of their own mirror image, and of those in
 # which every nucleus gets a brightness of its own.
 CROWDED, RELIT = 0.2, 0.25
+# Share of the patches into which nuclei are pasted one by one, if they are at all.
+PASTED = 0.15
 # Share of the patches with large nuclei that get micronuclei: enough to learn them, while most
 # patches keep the sizes of their nuclei; and of those with a dark background that get
 # out-of-focus light, which confocal microscopes do not show.
@@ -38,13 +41,31 @@ ALL_BUT = 0.99
 OVERHANG = 32.0
 
 
+@dataclass(frozen=True)
+class Variety:
+    """What patches show beyond what the shipped model was trained with.
+
+    Attributes
+    ----------
+    wide : bool
+        Whether ``TrainParams.variety`` is wide.
+    paste : str
+        As ``TrainParams.paste``.
+    """
+
+    wide: bool = False
+    paste: str = "nothing"
+
+
+USUAL = Variety()
+
+
 def sample_patches(
     examples: list[Example],
     size: int,
     rng: np.random.Generator,
     strength: float = 1.0,
-    *,
-    wide: bool = False,
+    variety: Variety = USUAL,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw an augmented patch of each example, with its targets.
 
@@ -58,8 +79,7 @@ def sample_patches(
     strength : float, 0 to 1
         How often, and how much, nuclei and colours are changed; positions, orientations and sizes
         are drawn in any case.
-    wide : bool, optional
-        As ``TrainParams.variety``.
+    variety : Variety, optional
 
     Returns
     -------
@@ -68,37 +88,43 @@ def sample_patches(
     weights : Tensor, shape (n, 1, size, size), float32
         0 beyond the image, else as from :func:`make_targets`.
     """
-    patches = [_augment(example, size, rng, strength, wide) for example in examples]
+    patches = [_augment(example, size, rng, strength, variety) for example in examples]
     images, targets, pixel_weights = (torch.stack(parts) for parts in zip(*patches, strict=True))
     return images, targets, pixel_weights
 
 
 def _augment(
-    example: Example, size: int, rng: np.random.Generator, strength: float, wide: bool
+    example: Example, size: int, rng: np.random.Generator, strength: float, variety: Variety
 ) -> tuple[Tensor, Tensor, Tensor]:
     zoom = _draw_zoom(example.diameter, rng)
     grid, inside = _draw_positions(example, size, zoom, rng)
     image = _sample(example.image, grid, "bilinear")
     labels = _sample(example.labels, grid, "nearest")[0].numpy().round().astype(np.int32)
-    patch = _vary_nuclei(Patch(image, labels, example.diameters * zoom), rng, strength, wide)
+    patch = _vary_nuclei(Patch(image, labels, example.diameters * zoom), rng, strength, variety)
     target, weight = make_targets(patch.labels, patch.diameters)
     if example.known is not None:
         inside = inside * (_sample(example.known, grid, "bilinear") > ALL_BUT)
     return (
-        recolour(patch.image, rng, strength, wide=wide),
+        recolour(patch.image, rng, strength, wide=variety.wide),
         torch.from_numpy(target),
         torch.from_numpy(weight) * inside,
     )
 
 
-def _vary_nuclei(patch: Patch, rng: np.random.Generator, strength: float, wide: bool) -> Patch:
+def _vary_nuclei(
+    patch: Patch, rng: np.random.Generator, strength: float, variety: Variety
+) -> Patch:
     """Change which nuclei there are, and how bright each is."""
 
     def happens(chance: float) -> bool:
         return bool(rng.random() < chance * strength)
 
+    wide = variety.wide
     if patch.labels.any():
-        if happens(CROWDED):
+        # nothing is drawn without, so that a seed gives the patches that it always gave
+        if variety.paste != "nothing" and happens(PASTED):
+            patch = with_pasted(patch, rng, variety.paste)
+        elif happens(CROWDED):
             patch = crowded(patch, rng, strength) if wide else with_rotated_copy(patch)
         if wide and happens(MICRONUCLEI):
             patch = with_micronuclei(patch, rng)

@@ -121,7 +121,7 @@ def with_mirror_image(patch: Patch, turn: int, shift: NDArray[np.integer]) -> Pa
     image, labels, diameters = patch.image, patch.labels, patch.diameters
     n = len(diameters)
     mirrored_labels = _turn(torch.from_numpy(labels), turn).numpy()
-    edge_ids = _find_edge_ids(labels)
+    edge_ids = find_edge_ids(labels)
     mirrored_labels = np.roll(mirrored_labels, shift, (0, 1))
     mirrored = _turn(image, turn).roll(shift.tolist(), (1, 2))
     fits = _fitting(mirrored_labels, labels, n)
@@ -135,7 +135,7 @@ def with_mirror_image(patch: Patch, turn: int, shift: NDArray[np.integer]) -> Pa
     return Patch(image, merged, np.tile(diameters, 2))
 
 
-def _find_edge_ids(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+def find_edge_ids(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the ids at the edges of a patch, which may cut them; some of them repeatedly."""
     return np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
 
@@ -181,7 +181,7 @@ def _find_parents(patch: Patch) -> NDArray[np.intp]:
     whole = area >= MIN_VISIBLE_SHARE * np.pi / 4 * patch.diameters**2
     large = patch.diameters >= MIN_PARENT_DIAMETER
     large[0] = False
-    large[_find_edge_ids(patch.labels)] = False
+    large[find_edge_ids(patch.labels)] = False
     return np.flatnonzero(whole & large)
 
 

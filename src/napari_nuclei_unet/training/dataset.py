@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,13 @@ from ..io.images import find_images, read_plane
 from ..io.labels import read_labels
 from ..io.lazy_images import image_stem
 from ..io.mask_names import are_labels, find_masks, strip_mask_name
+from ..io.nucleus_masks import (
+    NucleusMasks,
+    find_images_in_folders,
+    find_nucleus_masks,
+    has_image_folders,
+)
+from ..io.run_length_table import RUN_LENGTHS_SUFFIX, NucleusRuns, read_run_length_table
 from ..io.tables import read_table
 from ..labels.masks import check_all_instances
 from ..params import TrainParams
@@ -24,14 +31,23 @@ from .example import Example, make_example
 from .finetune_data import Pair, ValidationAreas
 from .split import split_by_group
 
+# The annotation of an image: a file of labels, masks of single nuclei, or run lengths.
+Annotation = Path | NucleusMasks | NucleusRuns
 
-def read_examples(images: Path, labels: Path, groups: Path | None = None) -> list[Example]:
+
+def read_examples(
+    images: Path, labels: Path | None = None, groups: Path | None = None
+) -> list[Example]:
     """Read annotated images.
 
     Parameters
     ----------
-    images, labels : Path
-        Folders; labels have the stem of their image.
+    images : Path
+        Folder of images, or one in the layout of the Data Science Bowl
+        (:mod:`..io.nucleus_masks`).
+    labels : Path, optional
+        As of :func:`find_annotations`. Without it the masks in the layout of the Data Science Bowl
+        are taken.
     groups : Path, optional
         CSV with the columns ``id`` (the stem), ``field_group`` and ``modality``; both may be
         empty. Images of a field group are split together; modalities are balanced.
@@ -50,14 +66,16 @@ def read_examples(images: Path, labels: Path, groups: Path | None = None) -> lis
     return examples
 
 
-def read_pairs(images: Path, labels: Path, groups: Path | None, params: TrainParams) -> list[Pair]:
+def read_pairs(
+    images: Path, labels: Path | None, groups: Path | None, params: TrainParams
+) -> list[Pair]:
     """Read annotated images to fine-tune on; arguments and errors as of :func:`read_examples`.
 
     Parameters
     ----------
-    images, labels : Path
-    groups : Path or None
-        With it, whole images are the validation set, by field group; without, areas of them.
+    images : Path
+    labels, groups : Path or None
+        With groups, whole images are the validation set, by field group; without, areas of them.
     params : TrainParams
         Sets the size of the validation set.
 
@@ -94,24 +112,75 @@ class _GroupRow:
 
 
 def _pair_files(
-    images: Path, labels: Path, groups: Path | None
-) -> list[tuple[str, Path, Path, dict[str, str]]]:
-    """Find the pairs of files: stem, image, labels, and row of the table of each."""
+    images: Path, labels: Path | None, groups: Path | None
+) -> list[tuple[str, Path, Annotation, dict[str, str]]]:
+    """Find the pairs of files: stem, image, annotation, and row of the table of each."""
+    by_stem = _find_images_by_stem(images)
+    if labels is None and not has_image_folders(images):
+        raise UserError(
+            f"{images} has no folder of an image with the folders images and masks in it, as the "
+            "Data Science Bowl has: labels are needed besides, a folder of them or a table of "
+            "run lengths."
+        )
+    labels = images if labels is None else labels
+    annotations = find_annotations(labels, by_stem)
+    _check_partners(images, by_stem, labels, annotations)
+    rows: dict[str, dict[str, str]] = {stem: {} for stem in by_stem}
+    if groups is not None:
+        rows = read_groups(groups, by_stem, ("field_group", "modality"))
+    return [(stem, path, annotations[stem], rows[stem]) for stem, path in by_stem.items()]
+
+
+def _check_partners(
+    images: Path, by_stem: Collection[str], labels: Path, annotations: Collection[str]
+) -> None:
+    """Raise an error where an image has no labels, or the reverse."""
+    missing, odd = set(by_stem) - set(annotations), set(annotations) - set(by_stem)
+    for names, here, there, what in (
+        (missing, images, labels, "labels"),
+        (odd, labels, images, "an image"),
+    ):
+        if names:
+            raise UserError(
+                f"Every image needs labels of the same name, and the reverse: {there} has no "
+                f"partner for {len(names)} of {here}, the first is {min(names)}, which needs "
+                f"{what}."
+            )
+
+
+def _find_images_by_stem(images: Path) -> dict[str, Path]:
+    if has_image_folders(images):
+        return find_images_in_folders(images)
     paths = find_images([images])
     masks = find_masks(paths)
-    by_stem = {image_stem(path): path for path in paths if path not in masks}
-    found = [by_stem, find_labels_by_stem(labels, by_stem)]
-    for here, there, what in ((0, 1, "labels"), (1, 0, "an image")):
-        if odd := sorted(found[here].keys() - found[there].keys()):
-            raise UserError(
-                f"Every image needs labels of the same name, and the reverse: "
-                f"{(images, labels)[there]} has no partner for {len(odd)} files of "
-                f"{(images, labels)[here]}, the first is {odd[0]}, which needs {what}."
-            )
-    rows: dict[str, dict[str, str]] = {stem: {} for stem in found[0]}
-    if groups is not None:
-        rows = read_groups(groups, found[0], ("field_group", "modality"))
-    return [(stem, path, found[1][stem], rows[stem]) for stem, path in found[0].items()]
+    return {image_stem(path): path for path in paths if path not in masks}
+
+
+def find_annotations(path: Path, images: Collection[str] = ()) -> Mapping[str, Annotation]:
+    """Find the annotations of images, by the stem of their image.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of label images, one in the layout of the Data Science Bowl, or a table of run
+        lengths (:mod:`..io.run_length_table`).
+    images : collection of str, optional
+        Stems of the images.
+
+    Returns
+    -------
+    mapping of str to Annotation
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    if path.suffix.lower() == RUN_LENGTHS_SUFFIX and path.is_file():
+        return read_run_length_table(path)
+    if has_image_folders(path):
+        return find_nucleus_masks(path)
+    return find_labels_by_stem(path, images)
 
 
 def find_labels_by_stem(folder: Path, images: Collection[str] = ()) -> dict[str, Path]:
@@ -178,17 +247,19 @@ def read_groups(
     return rows
 
 
-def _read_pair(stem: str, image: Path, labels: Path) -> tuple[NDArray[Any], NDArray[np.integer]]:
-    pixels, truth = read_plane(image), read_labels(labels)
-    if truth.shape != pixels.shape[:2]:
-        raise UserError(
-            f"{stem}: the image has the size {pixels.shape[:2]}, its labels {truth.shape}."
-        )
+def _read_pair(
+    stem: str, image: Path, annotation: Annotation
+) -> tuple[NDArray[Any], NDArray[np.integer]]:
+    pixels = read_plane(image)
+    shape = pixels.shape[:2]
+    truth = read_labels(annotation) if isinstance(annotation, Path) else annotation.read(shape)
+    if truth.shape != shape:
+        raise UserError(f"{stem}: the image has the size {shape}, its labels {truth.shape}.")
     return pixels, truth
 
 
-def _read_example(stem: str, image: Path, labels: Path, row: dict[str, str]) -> Example:
-    pixels, truth = _read_pair(stem, image, labels)
+def _read_example(stem: str, image: Path, annotation: Annotation, row: dict[str, str]) -> Example:
+    pixels, truth = _read_pair(stem, image, annotation)
     try:
         plane = check_plane(pixels)
     except UserError as error:

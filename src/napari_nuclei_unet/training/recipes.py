@@ -16,10 +16,10 @@ WARM_START = ("long",)
 # Complete sets of training parameters. "finetune" is for a few annotated images
 # (docs/decisions/0007-fine-tuning.md). "seed" is the recipe of the paper that the project starts
 # from (docs/reference/seed.md), which leaves the base width open. "long" trains a model further,
-# on all images and in patches of wide variety: nearly twice the steps of "default", at a third of
-# its learning rate, as the full one would undo the training before. Its epochs are short: without a
-# GPU 200 steps take a quarter of an hour or more, and steps since the last checkpoint are lost when
-# the machine stops.
+# on all images, in patches of wide variety and with pasted nuclei: nearly twice the steps of
+# "default", at a third of its learning rate, as the full one would undo the training before. Its
+# epochs are short: without a GPU 200 steps take a quarter of an hour or more, and steps since the
+# last checkpoint are lost when the machine stops.
 RECIPES = {
     "default": TrainParams(),
     "seed": TrainParams(
@@ -39,7 +39,14 @@ RECIPES = {
         clip=0.0,
         average=0.0,
     ),
-    "long": TrainParams(epochs=105, steps=200, learning_rate=7e-4, average=0.999, variety="wide"),
+    "long": TrainParams(
+        epochs=105,
+        steps=200,
+        learning_rate=7e-4,
+        average=0.999,
+        variety="wide",
+        paste="all",
+    ),
     "finetune": TrainParams(
         epochs=20,
         steps=15,

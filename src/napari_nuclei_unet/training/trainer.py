@@ -22,7 +22,7 @@ from ..network.unet import TARGETS, UNet, UNetConfig
 from ..params import TrainParams
 from ..progress import Step, Stop
 from ..segmentation.device import AUTOCAST_DTYPES
-from .augmentation import sample_patches, whole_images
+from .augmentation import Variety, sample_patches, whole_images
 from .example import Example, make_loss
 
 # Share of the patches that a kind of image gets: 0 by number of images, 1 the same for all kinds.
@@ -279,10 +279,9 @@ def iter_batches(
             progress = step / (params.epochs * steps_per_epoch(params, len(examples)))
             strength = augmentation_strength(params, progress)
             chosen = rng.choice(len(examples), size=params.batch, p=weights)
-            wide = params.variety == "wide"
-            return sample_patches(
-                [examples[i] for i in chosen], params.patch, rng, strength, wide=wide
-            )
+            images = [examples[i] for i in chosen]
+            variety = Variety(params.variety == "wide", params.paste)
+            return sample_patches(images, params.patch, rng, strength, variety)
         epoch, index = divmod(step, steps_per_epoch(params, len(examples)))
         order = np.random.default_rng((params.seed, epoch)).permutation(len(examples))
         chosen = np.roll(order, -index * params.batch)[: params.batch]
