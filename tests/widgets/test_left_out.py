@@ -7,7 +7,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.widgets.layers.metadata_keys import METADATA_KEY, list_images, list_nuclei
+from napari_nuclei_unet.widgets.layers.metadata_keys import (
+    METADATA_KEY,
+    list_image_layers,
+    list_nuclei,
+)
 from napari_nuclei_unet.widgets.segment.plane_form import ALL_PLANES
 from widgets.conftest import choose, click_and_wait, move
 
@@ -30,16 +34,16 @@ def test_a_click_shows_what_was_left_out_and_another_hides_it(qtbot, viewer, wid
     image = viewer.add_image(NUCLEI | BESIDE, name="cells")
     assert line.isHidden()
     click_and_wait(qtbot, widget)
-    assert line.text() == "2 left out: 2 micronuclei or fragments · show"
+    assert line.text() == "2 left out: 2 micronuclei or fragments · show outlines"
     record = viewer.layers["cells nuclei"].metadata[METADATA_KEY]
     assert record["left_out"] == {"uncertain": 0, "small": 0, "fragments": 2}
     press(qtbot, line)
-    assert line.text().endswith("hide")
+    assert line.text().endswith("hide outlines")
     shown = viewer.layers[OUTLINES].data
     assert shown.any()
     assert not shown[BESIDE == 0].any()
     assert not shown[50, 40]  # the middle of one
-    assert list_images(viewer) == [image]  # no dock takes it for one
+    assert list_image_layers(viewer) == [image]  # no dock takes it for one
     assert list_nuclei(viewer) == [viewer.layers["cells nuclei"]]
     assert widget.source_form.image.value is image
     press(qtbot, line)
@@ -52,7 +56,7 @@ def test_sliders_act_on_the_line_and_the_outlines(qtbot, viewer, widget, line):
     press(qtbot, line)
     with qtbot.waitSignal(widget.finished, timeout=15_000):
         move(widget, "minimum_area", 200)
-    assert line.text() == "2 left out: 2 too small · hide"
+    assert line.text() == "2 left out: 2 too small · hide outlines"
     with qtbot.waitSignal(widget.finished, timeout=15_000):
         move(widget, "minimum_area", 5)
     with qtbot.waitSignal(widget.finished, timeout=15_000):
@@ -67,7 +71,7 @@ def test_of_a_stack_all_planes_count(qtbot, viewer, widget, line):
     viewer.add_image(planes, name="cells", axis_labels=("t", "y", "x"))
     choose(widget, planes=ALL_PLANES)
     click_and_wait(qtbot, widget)
-    assert line.text() == "4 left out: 4 micronuclei or fragments · show"
+    assert line.text() == "4 left out: 4 micronuclei or fragments · show outlines"
     record = viewer.layers["cells nuclei"].metadata[METADATA_KEY]
     assert record["left_out"]["fragments"] == 4
     press(qtbot, line)

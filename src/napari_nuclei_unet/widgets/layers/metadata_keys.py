@@ -77,7 +77,7 @@ def is_overlay(layer: Layer) -> bool:
     return any(key in layer.metadata for key in OVERLAY_KEYS)
 
 
-def list_images(viewer: ViewerModel) -> list[Image]:
+def list_image_layers(viewer: ViewerModel) -> list[Image]:
     """Return the images that can be segmented or measured."""
     return [layer for layer in list_layers(viewer, Image) if not is_overlay(layer)]
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .source_form import SourceForm
 
 OUTLINE_COLOUR = (0.6, 0.6, 0.6)
+# In pixels; of larger nuclei outlines are two pixels wide.
+LARGE_DIAMETER = 30.0
 LEFT_OUT_HINT = (
     "What was found but is not counted as a nucleus: the model is less sure of it than "
     "'Confidence' asks, it is below 'Smallest area', or it is a micronucleus or fragment. "
@@ -60,7 +62,7 @@ class LeftOutLine(ClickableLabel):
         self._remove_layers_of_others(counts.total > 0)
         self.setVisible(counts.total > 0)
         is_shown = self._layer() is not None
-        self.setText(f"{counts.describe()} · {'hide' if is_shown else 'show'}")
+        self.setText(f"{counts.describe()} · {'hide' if is_shown else 'show'} outlines")
         if is_shown:
             self._draw(results)
 
@@ -95,8 +97,8 @@ class LeftOutLine(ClickableLabel):
         set_geometry(layer, place)
         for result in results:
             if result.left_out is not None:
-                outlines = enlarged(draw_outlines(result.left_out), result.source.shape)
-                layer.data[result.placement.index] = outlines
+                outlines = draw_left_out(result.left_out, _choose_width(result))
+                layer.data[result.placement.index] = enlarged(outlines, result.source.shape)
         layer.refresh(extent=False)
 
     def _remove_layers_of_others(self, keeps_own: bool) -> None:
@@ -130,13 +132,21 @@ def add_outlines_layer(viewer: ViewerModel, result: PlaneResult) -> Image:
     return layer
 
 
-def draw_outlines(found: LeftOutNuclei) -> NDArray[np.uint8]:
+def _choose_width(result: PlaneResult) -> int:
+    """Choose how wide outlines are: those of large nuclei are looked at from farther away."""
+    diameter = result.prediction.provenance.diameter
+    return 2 if isinstance(diameter, float) and diameter > LARGE_DIAMETER else 1
+
+
+def draw_left_out(found: LeftOutNuclei, width: int = 1) -> NDArray[np.uint8]:
     """Draw the pixels at the edge of each that was left out; 1 there, 0 elsewhere."""
     labels = np.pad(found.to_labels(), 1)
     rows, columns = (at + 1 for at in found.pixels)
     is_edge = np.zeros(found.ids.size, bool)
-    for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        is_edge |= labels[rows + down, columns + right] != found.ids
+    for _ in range(width):
+        labels[rows[is_edge], columns[is_edge]] = 0
+        for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+            is_edge |= labels[rows + down, columns + right] != found.ids
     outlines = np.zeros(found.shape, np.uint8)
     outlines.reshape(-1)[found.positions[is_edge]] = 1
     return outlines
