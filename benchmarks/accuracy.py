@@ -1,14 +1,14 @@
 """Score a model on the validation part, by modality, through the engine that users run.
 
     python benchmarks/accuracy.py IMAGES LABELS GROUPS.csv [--model nuclei]
-        [--scale 1.0] [--diameter 8 100] [--disturbed] [--confidence 0.9]
+        [--scale 1.0] [--diameter 8 100] [--disturbed] [--confidence 0.9] [--with-fragments]
         [--second aitslab_u2os [--write FOLDER]]
 
 The validation part is the one that ``nuclei-unet train`` held back with the seed of the model's
 card. ``--scale`` resizes images and annotations first, to see what size of nuclei a model takes;
 ``--diameter`` leaves out images whose median nucleus is then smaller or larger, in pixels.
 ``--disturbed`` changes colour, contrast, light, sharpness and noise as the training does, to see
-what a model makes of other microscopes.
+what a model makes of other microscopes. ``--with-fragments`` leaves out no micronuclei.
 ``--second`` scores the second validation part instead (``training/second_part.py``), which is made
 of the first and of images of another microscope, in the folders images and labels beside their
 table images.csv; ``--write`` keeps it as files.
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--diameter", type=float, nargs=2, default=(0, np.inf))
     parser.add_argument("--disturbed", action="store_true")
     parser.add_argument("--confidence", type=float)
+    parser.add_argument("--with-fragments", action="store_true")
     args = parser.parse_args()
 
     model, validation = load(args)
@@ -58,7 +59,10 @@ def main() -> None:
         diameter = np.sqrt(4 / np.pi * np.median(areas[areas > 0])) if truth.any() else 0
         if not args.diameter[0] <= diameter <= args.diameter[1]:
             continue
-        result = run(segment_steps(image, model, SegmentParams(confidence=args.confidence)))
+        params = SegmentParams(
+            confidence=args.confidence, leave_out_fragments=not args.with_fragments
+        )
+        result = run(segment_steps(image, model, params))
         for name in (kind, "all"):
             counts[name].append(count_matches(truth, result.labels))
     how = result.record["ran_on"]

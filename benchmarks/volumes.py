@@ -33,8 +33,8 @@ from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.progress import run
 from napari_nuclei_unet.segmentation.device import plan_inference
 from napari_nuclei_unet.segmentation.normalization import Plane
+from napari_nuclei_unet.segmentation.plane_separation import resolve_separation
 from napari_nuclei_unet.segmentation.predict import predict_maps_steps
-from napari_nuclei_unet.segmentation.segment import resolve_separation
 from napari_nuclei_unet.segmentation.volume import predict_volume_steps
 from napari_nuclei_unet.segmentation.volume_separation import (
     VolumeMaps,

@@ -21,10 +21,10 @@ def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
     help : str
         One or two sentences for tooltip and ``--help``.
     **bounds
-        ``min`` and ``max`` (included), ``step``, or ``choices``; ``slider``, the maximum of the
-        slider as long as no larger value is set; ``decimals`` of a number that is typed instead,
-        as its order of magnitude matters; ``in_form``, False where a form has no control of its own
-        for it.
+        None where the default is a bool; else ``min`` and ``max`` (included), ``step``, or
+        ``choices``; ``slider``, the maximum of the slider as long as no larger value is set;
+        ``decimals`` of a number that is typed instead, as its order of magnitude matters;
+        ``in_form``, False where a form has no control of its own for it.
     """
     return field(default=default, metadata={"label": label, "help": help, **bounds})
 
@@ -44,6 +44,10 @@ def check_bounds(params: Any) -> None:
     for one in fields(params):
         value, meta = getattr(params, one.name), one.metadata
         if value is None and one.default is None:
+            continue
+        if isinstance(one.default, bool):
+            if not isinstance(value, bool):
+                raise UserError(f"{one.name} must be True or False, it is {value}.")
             continue
         if "choices" in meta:
             if value not in meta["choices"]:

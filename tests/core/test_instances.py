@@ -10,7 +10,6 @@ from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.segmentation.watershed import (
     DISTANCE_SMOOTHING,
     SeparationParams,
-    keep_likely,
     separate_nuclei,
 )
 from napari_nuclei_unet.training.example import make_targets
@@ -82,14 +81,6 @@ def test_nuclei_without_a_seed_are_kept():
     maps = np.zeros((3, 20, 20))
     maps[0, 5:9, 5:9] = 0.9  # the distance stays below every seed
     assert separate_nuclei(maps, DEFAULTS).max() == 1
-
-
-def test_small_and_doubtful_nuclei_go_and_the_rest_is_renumbered():
-    labels = np.array([[1, 1, 0, 2, 0, 3, 3, 3, 4, 4]])
-    sure = np.array([[0.9, 0.9, 0, 0.9, 0, 0.9, 0.8, 1, 0.7, 0.8]])
-    kept = keep_likely(labels, sure, 2, 0.8)
-    np.testing.assert_array_equal(kept, [[1, 1, 0, 0, 0, 2, 2, 2, 0, 0]])
-    np.testing.assert_array_equal(keep_likely(labels, sure, 1, 0.0), labels)
 
 
 def test_a_lower_threshold_makes_no_nucleus_doubtful():

@@ -15,6 +15,7 @@ from napari_nuclei_unet.segmentation.kernel_choice import KernelChoice, load_ker
 from napari_nuclei_unet.segmentation.watershed import (
     SeparationParams,
     separate_nuclei,
+    separate_plane,
     smooth_distance,
 )
 from napari_nuclei_unet.segmentation.watershed_strips import RawDistance, smooth_in_strips
@@ -37,11 +38,16 @@ def in_steps(maps):
 
 
 def assert_same_labels(maps, params, relief=None):
-    by_numpy = separate_nuclei(maps, params, relief, compiled=False)
-    by_kernels = separate_nuclei(maps, params, relief, compiled=True)
-    np.testing.assert_array_equal(by_kernels, by_numpy)
-    assert by_kernels.dtype == by_numpy.dtype
-    return by_numpy
+    by_numpy, by_kernels = (
+        separate_plane(maps, params, relief, compiled=compiled) for compiled in (False, True)
+    )
+    np.testing.assert_array_equal(by_kernels.labels, by_numpy.labels)
+    assert by_kernels.labels.dtype == by_numpy.labels.dtype
+    left_out = [one.left_out.to_labels() for one in (by_kernels, by_numpy)]
+    np.testing.assert_array_equal(*left_out)
+    assert by_kernels.left_out.counts == by_numpy.left_out.counts
+    assert not ((by_numpy.labels > 0) & (left_out[0] > 0)).any()
+    return by_numpy.labels
 
 
 @given(
@@ -54,13 +60,14 @@ def assert_same_labels(maps, params, relief=None):
     separation=st.floats(0, 1),
     confidence=st.sampled_from([0.0, 0.7, 0.9]),
     smoothing=st.sampled_from([0.0, 0.1, 0.7, 1.0, 3.3]),
+    fragment=st.sampled_from([0, 20]),
 )
 @settings(max_examples=100)
 def test_kernels_give_the_labels_of_numpy(
-    seed, shape, n_maps, levels, is_uint16, threshold, separation, confidence, smoothing
+    seed, shape, n_maps, levels, is_uint16, threshold, separation, confidence, smoothing, fragment
 ):
     maps = random_maps(seed, shape, n_maps, levels)
-    params = SeparationParams(threshold, separation, 3, confidence, smoothing)
+    params = SeparationParams(threshold, separation, 3, confidence, smoothing, fragment)
     assert_same_labels(in_steps(maps) if is_uint16 else maps, params)
     assert_same_labels(maps, params, smooth_distance(maps, smoothing))
 

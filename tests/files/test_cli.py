@@ -101,7 +101,7 @@ def test_an_image_without_nuclei_has_a_table_without_rows(tmp_path, bright_file,
 def test_every_parameter_has_a_flag(images, tmp_path, bright_file):
     flags = {"diameter": 9.0,
              "threshold": 0.3, "separation": 0.6, "confidence": 0.5,
-             "minimum_area": 2, "tile": 32, "batch": 2,
+             "minimum_area": 2, "leave_out_fragments": True, "tile": 32, "batch": 2,
              "precision": "fp32", "black": -3.5, "white": 900.0, "gamma": 0.5}  # fmt: skip
     assert flags.keys() == vars(SegmentParams()).keys()
     args = [str(part) for name, value in flags.items()

@@ -1000,8 +1000,9 @@ def test_the_summary_has_statistics_of_the_nuclei(tmp_path, segment):
         assert list(row) == [
             "density_per_mm2", "mean_area", "median_area", "mean_area_um2", "median_area_um2",
             "mean_intensity", "touching_border",
-            "mean_volume", "median_volume", "mean_volume_um3", "median_volume_um3",
+            "mean_volume", "median_volume", "mean_volume_um3", "median_volume_um3", "left_out",
         ]  # fmt: skip
+        assert row["left_out"] == 0
         assert row["density_per_mm2"] == pytest.approx(8 / (3 * 60 * 80 * 0.25e-6), rel=1e-5)
         for name in ("area", "area_um2"):
             assert row[f"mean_{name}"] == pytest.approx(table[name].mean(), rel=1e-5)

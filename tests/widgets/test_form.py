@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 
 from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
 from napari_nuclei_unet.params import SegmentParams, TrainParams
@@ -63,7 +63,8 @@ def test_every_parameter_has_a_named_control_with_label_and_tooltip(qtbot, param
     shown = form.container(*(field.name for field in shown_fields))
     for field in shown_fields:
         assert shown.findChild(QWidget, field.name).toolTip() == field.metadata["help"]
-        assert field.metadata["label"] in [label.text() for label in shown.findChildren(QLabel)]
+        named = [*shown.findChildren(QLabel), *shown.findChildren(QCheckBox)]
+        assert field.metadata["label"] in [control.text() for control in named]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -80,13 +80,19 @@ def find_core_labels(labels: NDArray[np.int32], block: Block) -> NDArray[np.bool
     ndarray, shape (n + 1,), bool
         For every label; False for the background.
     """
-    n = int(labels.max(initial=0))
     rows, columns = np.nonzero(labels)
-    ids = labels[rows, columns]
+    return find_core_ids((rows, columns), labels[rows, columns], block)
+
+
+def find_core_ids(
+    pixels: tuple[NDArray[np.intp], NDArray[np.intp]], ids: NDArray[np.int32], block: Block
+) -> NDArray[np.bool_]:
+    """Find as :func:`find_core_labels`, given rows and columns of pixels, and the id of each."""
+    n = int(ids.max(initial=0))
     area = np.bincount(ids, minlength=n + 1)
     in_core = area > 0
     in_core[0] = False
-    for positions, read, core in zip((rows, columns), block.read, block.core, strict=True):
+    for positions, read, core in zip(pixels, block.read, block.core, strict=True):
         total = np.bincount(ids, positions, minlength=n + 1).astype(np.int64)  # exact below 2**53
         centre = read.start + total // np.maximum(area, 1)
         in_core &= (core.start <= centre) & (centre < core.stop)

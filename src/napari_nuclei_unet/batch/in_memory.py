@@ -23,6 +23,7 @@ from ..io.lazy_images import image_stem
 from ..io.tables import insert_position, write_table
 from ..labels.border import clear_border
 from ..progress import Step, Stop, forward_stop
+from ..provenance.left_out_counts import LeftOutCounts
 from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference
 from ..segmentation.intensity_range import Brightness
@@ -55,7 +56,8 @@ def segment_in_memory_steps(
     """
     done = None if overwrite else job.find_done()
     if done is not None:
-        return Outcome(len(job.selection.plane_indices), done.nuclei or 0, skipped=True)
+        planes = len(job.selection.plane_indices)
+        return Outcome(planes, done.nuclei or 0, skipped=True, left_out=done.left_out)
     check_overwritable(job.results.labels)
     check_tables_overwritable(*job.written_tables)
     results, settings = _PlaneResults(job), job.settings
@@ -70,7 +72,7 @@ def segment_in_memory_steps(
     )
     job.check_unchanged()
     results.write(linked)
-    return Outcome(len(counts), linked.count, tuple(results.failed))
+    return Outcome(len(counts), linked.count, tuple(results.failed), left_out=results.left_out)
 
 
 def _segment_steps(job: ImageJob) -> Generator[Step, Stop, StackOutcome | VolumesOutcome]:
@@ -131,6 +133,12 @@ class _PlaneResults:
         self.tables[number] = measure_segmentation(self.job, step.plane_index, result)
         self.provenances.append(result.provenance)
         return _without_result(step, result.notices)
+
+    @property
+    def left_out(self) -> LeftOutCounts | None:
+        """What was found in all planes beside the nuclei; None: it is not known."""
+        counts = [one.left_out for one in self.provenances if one.left_out is not None]
+        return sum(counts, LeftOutCounts()) if counts else None
 
     @property
     def z_step(self) -> float | None:
@@ -198,6 +206,7 @@ class _PlaneResults:
             describe_result(first, self.job),
             nuclei=linked.count,
             recovered=linked.recovered,
+            left_out=self.left_out,
             failed=tuple(self.failed),  # such a result does not count as done
             fingerprint=self.job.fingerprint,
         )

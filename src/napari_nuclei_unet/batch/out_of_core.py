@@ -50,7 +50,8 @@ def segment_out_of_core_steps(
     if not ended.is_whole:
         raise UserError(f"{job.path} was stopped: run it again to go on.")
     failed = tuple(block.message for block in ended.progress.failed)
-    return Outcome(len(store_job.planes), ended.nuclei, failed, ended.already_done)
+    left_out = None if job.settings.volume else ended.progress.left_out
+    return Outcome(len(store_job.planes), ended.nuclei, failed, ended.already_done, left_out)
 
 
 def read_partial_outcome(job: ImageJob) -> Outcome | None:

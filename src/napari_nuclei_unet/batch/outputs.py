@@ -22,6 +22,7 @@ from ..io.labels import (
 from ..io.lazy_images import image_stem
 from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX, write_table
 from ..labels.regionprops import measure
+from ..provenance.left_out_counts import LeftOutCounts
 
 if TYPE_CHECKING:
     from ..segmentation.segment import Segmentation
@@ -101,12 +102,15 @@ class Outcome:
         Parts that could not be read and are empty, with the reason.
     skipped : bool
         Whether the result existed already.
+    left_out : LeftOutCounts or None
+        What was found beside them; None: it is not known.
     """
 
     planes: int
     nuclei: int
     failed: tuple[str, ...] = ()
     skipped: bool = False
+    left_out: LeftOutCounts | None = None
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,8 @@ class SummaryRow:
         Message, or empty.
     statistics : NucleiStatistics
         A column each.
+    left_out : int or float
+        What was found beside the nuclei and is none by the parameters; NaN: it is not known.
     """
 
     image: str
@@ -91,11 +93,13 @@ class SummaryRow:
     status: str = "done"
     error: str = ""
     statistics: NucleiStatistics = NO_STATISTICS
+    left_out: int | float = float("nan")
 
     def to_columns(self) -> dict[str, Any]:
         """Return the values of all columns by name."""
         own = {one.name: getattr(self, one.name) for one in fields(self)}
-        return own | asdict(own.pop("statistics"))
+        left_out = own.pop("left_out")
+        return own | asdict(own.pop("statistics")) | {"left_out": left_out}
 
 
 @dataclass(frozen=True)

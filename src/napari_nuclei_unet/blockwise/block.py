@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..arrays.blocks import Block, find_core_labels, plan_blocks
+from ..arrays.blocks import Block, find_core_ids, find_core_labels, plan_blocks
 from ..arrays.boxes import (
     Box,
     bounding_box,
@@ -33,14 +33,15 @@ from ..limits import DEFAULT_LIMITS
 from ..models.model import Model, load_model
 from ..params import SegmentParams
 from ..progress import Step, Stop
+from ..provenance.left_out_counts import LeftOutCounts
 from ..segmentation.device import CPU_TILE, InferencePlan, plan_inference
 from ..segmentation.kernel_choice import KERNELS
 from ..segmentation.network_form import network_form
 from ..segmentation.normalization import Plane
+from ..segmentation.plane_separation import resolve_separation
 from ..segmentation.predict import MapsRequest, predict_maps_steps
 from ..segmentation.scale import view_at_zoom
-from ..segmentation.segment import resolve_separation
-from ..segmentation.watershed import separate_nuclei
+from ..segmentation.watershed import separate_plane
 from .survey import ReadablePlane, Survey, UnreadablePlaneError
 
 # How much more a block sees on every side, in pixels that the network sees: half a nucleus that
@@ -123,6 +124,8 @@ class BlockResult:
         Sentences for the user.
     error : str
         Why the block could not be read, and is empty; mostly none.
+    left_out : LeftOutCounts
+        What else was separated and belongs to the block, but is no nucleus by the parameters.
     """
 
     labels: NDArray[np.int32]
@@ -130,6 +133,7 @@ class BlockResult:
     table: pd.DataFrame
     notices: tuple[str, ...] = ()
     error: str = ""
+    left_out: LeftOutCounts = field(default_factory=LeftOutCounts)
 
 
 def plan_blocks_at_zoom(shape: tuple[int, ...], zoom: Fraction, size: int) -> list[Block]:
@@ -255,23 +259,27 @@ def _separate_block(
         dead |= lost if lost.ndim == 2 else lost.any(axis=2)
     if dead.any():
         maps[0][dead] = 0
-    separation = resolve_separation(task.block_params.params, model.card, zoom)
+    separation = resolve_separation(task.block_params.params, model.card, zoom, survey.diameter)
     try:
-        labels = separate_nuclei(maps, separation)
+        found = separate_plane(maps, separation)
     except MemoryError as error:
         raise UserError(
             "There is not enough memory to separate the nuclei of a block: close other programs."
         ) from error
+    labels, left_out = found.labels, found.left_out
     if task.block_params.region is not None:
         inside = task.block_params.region.part(block.read)
         labels = clip_labels(labels, inside, separation.minimum_area)
+        left_out = left_out.clip(inside)
+    counts = left_out.count(find_core_ids(left_out.pixels, left_out.ids, block))
     mine = find_core_labels(labels, block)
     if task.block_params.exclude_border:
         mine[find_border_ids(labels, block.read, (read.shape[0], read.shape[1]))] = False
     ids = consecutive_ids(mine)
     own = ids[labels]
     if not own.any():
-        return empty_block_result(block, read.shape, task.block_params)
+        empty = empty_block_result(block, read.shape, task.block_params)
+        return replace(empty, left_out=counts)
     box = bounding_box(own > 0)
     rows, columns = from_frame(box, block.read)
     frame = Frame(
@@ -280,4 +288,4 @@ def _separate_block(
         micrometers=task.block_params.micrometers,
     )
     table = measure(own[box], pixels[box], maps[0][box], frame)
-    return BlockResult(own[box].copy(), (rows, columns), table, notices)
+    return BlockResult(own[box].copy(), (rows, columns), table, notices, left_out=counts)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+from ..provenance.left_out_counts import LeftOutCounts
+
 
 class ReadFailure(NamedTuple):
     """What could not be read.
@@ -76,6 +78,8 @@ class RunProgress:
         others did; JSON.
     volumes : tuple of WrittenVolume
         Of a run over volumes, those that were tried. Its ``plane`` counts their slices.
+    left_out : LeftOutCounts or None
+        What was found beside the nuclei; None: the run was begun before that was counted.
     """
 
     plane: int = 0
@@ -88,13 +92,23 @@ class RunProgress:
     table_crc: int = 0
     surveys: dict[str, dict[str, Any]] = field(default_factory=dict)
     volumes: tuple[WrittenVolume, ...] = ()
+    left_out: LeftOutCounts | None = field(default_factory=LeftOutCounts)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RunProgress:
         """Make it again of what a journal holds; what has failed is tried again."""
         missing = [ReadFailure(*one) for one in (*data["again"], *data["failed"])]
         volumes = tuple(WrittenVolume(*one) for one in data.get("volumes", ()))
-        return cls(**data | {"failed": (), "again": tuple(missing), "volumes": volumes})
+        counts = data.get("left_out")
+        left_out = None if counts is None else LeftOutCounts(**counts)
+        return cls(
+            **data
+            | {"failed": (), "again": tuple(missing), "volumes": volumes, "left_out": left_out}
+        )
+
+    def add_left_out(self, found: LeftOutCounts) -> LeftOutCounts | None:
+        """Return what was left out so far, with that of another block."""
+        return None if self.left_out is None else self.left_out + found
 
     @property
     def readable_volumes(self) -> list[WrittenVolume]:

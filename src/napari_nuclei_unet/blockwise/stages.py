@@ -134,10 +134,13 @@ class BlockwiseRun:
         told = f"{_describe_position(layer, block)}: {found.error}"
         failed = (ReadFailure(number, block, told),) if found.error else ()
         after = before.advance(number, last, failed)
-        nuclei, seconds = before.nuclei + count, before.seconds + seconds
-        self.journal.add(
-            insert_position(table, layer.columns), replace(after, nuclei=nuclei, seconds=seconds)
+        after = replace(
+            after,
+            nuclei=before.nuclei + count,
+            seconds=before.seconds + seconds,
+            left_out=before.add_left_out(found.left_out),
         )
+        self.journal.add(insert_position(table, layer.columns), after)
         release_memory()
         return f"{PART_EMPTY} ({told})." if failed else " ".join(found.notices), written
 

@@ -296,5 +296,6 @@ def _describe_run(params: BlockParams, progress: RunProgress) -> Provenance:
         seconds=round(progress.seconds, 3),
         format="zarr",
         nuclei=progress.nuclei,
+        left_out=None if volumes else progress.left_out,
         failed=tuple(block.message for block in progress.failed),
     )

@@ -20,6 +20,7 @@ from ..params import PARAMETER_LABELS, SegmentParams, TrainParams
 AUTOMATIC_DEFAULTS = {
     "diameter": "measured", "black": "measured", "white": "measured", "gamma": "1",
 }  # fmt: skip
+SWITCH_WORDS = {"yes": True, "true": True, "no": False, "false": False}
 FLAGS = {name: "--" + name.replace("_", "-") for name in PARAMETER_LABELS}
 
 
@@ -119,14 +120,26 @@ def add_flags(parser: argparse.ArgumentParser, params: type) -> None:
             if field.default is None
             else field.default
         )
+        is_switch = hint is bool
+        if is_switch:
+            default = "yes" if default else "no"
         parser.add_argument(
             FLAGS[field.name],
             dest=field.name,
-            type=next((t for t in get_args(hint) if t is not type(None)), hint),
+            type=parse_switch
+            if is_switch
+            else next((t for t in get_args(hint) if t is not type(None)), hint),
             choices=field.metadata.get("choices"),
-            metavar=None if "choices" in field.metadata else "N",
+            metavar=None if "choices" in field.metadata else "yes|no" if is_switch else "N",
             help=f"{field.metadata['help']} Default: {default}.".replace("%", "%%"),
         )
+
+
+def parse_switch(text: str) -> bool:
+    """Parse the value of a flag that is yes or no; True and False stand in copied commands."""
+    if (word := text.lower()) not in SWITCH_WORDS:
+        raise argparse.ArgumentTypeError(f"'{text}': yes or no")
+    return SWITCH_WORDS[word]
 
 
 def add_decimal_comma_flag(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..batch.run import SummaryRow
     from ..batch.settings import JobSettings
     from ..blockwise.run import ComputeBlocks
+    from ..provenance.left_out_counts import LeftOutCounts
 
 MEMORY_SHORT = "There is not enough memory: close other programs, or use --format zarr."
 PARTS_UNREADABLE = "Parts could not be read, and have no nuclei"
@@ -120,8 +121,14 @@ def _print_outcome(
     note = _describe_missing_axes(asked, job.settings)
     if job.settings.volume and job.settings.exclude_border and not ended.nuclei:
         note += "; those at the edge are left out, to which the first and the last slice belong"
-    console.print(f"{title}: {ended.nuclei} nuclei{planes}{before}{note}")
+    left_out = describe_left_out(ended.left_out)
+    console.print(f"{title}: {ended.nuclei} nuclei{planes}{left_out}{before}{note}")
     return {"status": "skipped" if ended.skipped else "done", **done}
+
+
+def describe_left_out(counts: LeftOutCounts | None) -> str:
+    """Return how much was left out, and why; empty where nothing was."""
+    return f"; {counts.describe()}" if counts is not None and counts.total else ""
 
 
 def _describe_missing_axes(asked: JobSettings, used: JobSettings) -> str:
@@ -141,7 +148,7 @@ def _result_columns(job: ImageJob, ended: Outcome) -> dict[str, Any]:
         "result": printable(job.results.known_labels),
         "planes": ended.planes,
         "nuclei": ended.nuclei,
-    }
+    } | ({} if ended.left_out is None else {"left_out": ended.left_out.total})
 
 
 def _summary_row(item: InputImage, since: float, status: str, **columns: Any) -> SummaryRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -45,6 +46,15 @@ PARAMETER_LABELS = {
     "workers": "the workers",
     "z_step": "'z step'",
 }
+
+
+# Parameters that act on what the network has said, without asking it again.
+RETUNED_NAMES = ("threshold", "separation", "confidence", "minimum_area", "leave_out_fragments")
+
+
+def complete_params(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters from a file with what was meant before there were newer ones."""
+    return {"leave_out_fragments": False, **stored}
 
 
 def with_changes(params: P, changes: dict[str, Any]) -> P:

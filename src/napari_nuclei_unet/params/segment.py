@@ -63,6 +63,12 @@ class SegmentParams:
         step=1,
         slider=500,
     )
+    leave_out_fragments: bool = parameter(
+        True,
+        "Leave out micronuclei and fragments",
+        "Leave out what has less than a tenth of the area of a typical nucleus, unless the edge of "
+        "the image cuts it. In volumes this has no effect.",
+    )
     tile: int = parameter(
         0,
         "Tile size (px, 0: auto)",
@@ -122,8 +128,8 @@ class SegmentParams:
             )
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what affects the result; results from before there was brightness count, too."""
+        """Return what affects the result, as in earlier versions where nothing newer is set."""
         values = asdict(self)
         del values["batch"]  # the number of tiles in a batch changes nothing
-        newer = ("black", "white", "gamma")
-        return {name: at for name, at in values.items() if name not in newer or at is not None}
+        newer = {"black": None, "white": None, "gamma": None, "leave_out_fragments": False}
+        return {name: at for name, at in values.items() if name not in newer or at != newer[name]}

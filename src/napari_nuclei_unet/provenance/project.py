@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import UserError
-from ..params import SegmentParams
+from ..params import SegmentParams, complete_params
 from .project_paths import ProjectFile, project_folder
 
 if TYPE_CHECKING:
@@ -294,9 +294,17 @@ def read_project(path: str | Path) -> Project:
             f"up to {VERSION}): update the plugin, or open the labels in {project_folder(path)}."
         )
     try:
-        return _adapter().validate_python({**content})
+        return _adapter().validate_python({**content} | _complete_settings(content))
     except (TypeError, ValueError, UserError) as error:
         raise UserError(_damaged(path)) from error
+
+
+def _complete_settings(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a file, if it has any, with parameters that are newer than it."""
+    settings = content.get("settings")
+    if not isinstance(settings, Mapping) or not isinstance(settings.get("params"), Mapping):
+        return {}
+    return {"settings": {**settings, "params": complete_params(settings["params"])}}
 
 
 def _damaged(path: Path) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 from ..arrays.axes import PlaneIndex
 from ..arrays.roi import Region
 from ..errors import UserError
-from ..params import SegmentParams
+from ..params import SegmentParams, complete_params
+from .left_out_counts import LeftOutCounts
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -201,6 +202,8 @@ class Provenance:
     nuclei : int or None
     recovered : int or None
         How many of them were found only as their tracks needed them; None: none were looked for.
+    left_out : LeftOutCounts or None
+        What was found beside them; None: it is not known, as of volumes.
     failed : tuple of str
         Parts that could not be read, with reasons.
     fingerprint : dict or None
@@ -232,6 +235,7 @@ class Provenance:
     format: Literal["tiff", "zarr"] | None = None
     nuclei: int | None = None
     recovered: int | None = None
+    left_out: LeftOutCounts | None = None
     failed: tuple[str, ...] = ()
     fingerprint: dict[str, Any] | None = None
     table_crc: int | None = None
@@ -254,6 +258,10 @@ class Provenance:
             del values["exclude_border"]  # as in files of the time when it was not noted
         if self.recovered is None:
             del values["recovered"]  # as in files of other runs than of films
+        if self.left_out is None:
+            del values["left_out"]  # as in files of the time when it was not counted
+        if not self.params.leave_out_fragments:
+            del values["params"]["leave_out_fragments"]  # as in files of the time before it
         return {"plugin": PLUGIN} | {JSON_KEYS.get(name, name): values[name] for name in values}
 
     @classmethod
@@ -274,6 +282,8 @@ class Provenance:
             for name, key in JSON_KEYS.items():
                 values[name] = values.pop(key, None)
             given = {name: value for name, value in values.items() if value is not None}
+            if isinstance(params := given.get("params"), Mapping):
+                given["params"] = complete_params(params)
             return _adapter().validate_python(given)
         except (TypeError, ValueError, UserError) as error:
             raise UserError(DAMAGED_RECORD) from error

@@ -24,8 +24,9 @@ from .flops import count_flop_per_pixel
 from .intensity_range import Brightness
 from .network_form import network_form
 from .normalization import check_plane
+from .plane_separation import resolve_separation
 from .scale import predict_zoomed_maps_steps
-from .segment import resolve_separation, segment
+from .segment import segment
 from .watershed import separate_nuclei
 
 BENCHMARK_STAGES = ("normalise", "network", "separate", "measure")
@@ -139,10 +140,12 @@ def _time_once(
     how = plan_inference(params, device, model)
     network = network_form(model, how.precision)
     with _count_pixels(network) as read, timed("network"):
-        seen, zoom, _ = run(predict_zoomed_maps_steps(plane, model, params.diameter, how, []))
+        seen, zoom, diameter = run(
+            predict_zoomed_maps_steps(plane, model, params.diameter, how, [])
+        )
     maps, how = seen.quantized, seen.plan
     with timed("separate"):
-        labels = separate_nuclei(maps, resolve_separation(params, model.card, zoom))
+        labels = separate_nuclei(maps, resolve_separation(params, model.card, zoom, diameter))
     with timed("measure"):
         measure(labels, np.asarray(plane.pixels), maps[0])
     pixels, peak = plane.shape[0] * plane.shape[1], _peak_memory()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays.boxes import bounding_box, clip_labels
+from ..arrays.boxes import bounding_box
 from ..arrays.quantization import dequantize_unit
 from ..arrays.roi import Polygons, Region
 from ..errors import UserError
@@ -23,9 +23,11 @@ from ..progress import Step, Stop, forward_stop, run
 from ..provenance.record import Provenance
 from .device import plan_inference
 from .intensity_range import Brightness
+from .left_out import LeftOutNuclei
 from .normalization import Plane, check_plane
+from .plane_separation import resolve_separation, separate_inside
 from .scale import context_width, create_empty_maps, predict_zoomed_maps_steps
-from .watershed import SeparationParams, separate_nuclei, smooth_distance
+from .watershed import smooth_distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +90,8 @@ class Segmentation:
         Sentences for the user: what was ignored, what was not as wished.
     inside : ndarray, shape (Y, X), bool, or None
         Where labels were looked for; None: everywhere. They are 0 elsewhere.
+    left_out : LeftOutNuclei or None
+        What was separated with them, and is no nucleus by the parameters; None: it is not known.
     """
 
     plane: Plane
@@ -96,6 +100,7 @@ class Segmentation:
     provenance: Provenance
     notices: tuple[str, ...]
     inside: NDArray[np.bool_] | None = None
+    left_out: LeftOutNuclei | None = None
 
     @property
     def maps(self) -> NDArray[np.float32]:
@@ -287,7 +292,8 @@ def retune(
     ----------
     predicted : Prediction
     params : SegmentParams, optional
-        Thresholds, separation and smallest area; what says how the network runs is ignored.
+        Thresholds, separation, smallest area and whether fragments are left out; what says how
+        the network runs is ignored.
     relief : ndarray, optional
         As from :func:`compute_relief`, where the same prediction is retuned often.
 
@@ -301,48 +307,35 @@ def retune(
         If there is not enough memory.
     """
     params = params or SegmentParams()
-    separation = resolve_separation(params, predicted.card, predicted.zoom)
+    diameter = predicted.provenance.diameter
+    assert not isinstance(diameter, tuple)  # of one plane
+    separation = resolve_separation(params, predicted.card, predicted.zoom, diameter)
+    context = context_width(predicted.zoom)
     try:
-        labels = _separate_inside(predicted, separation, relief)
+        found = separate_inside(
+            predicted.quantized_maps, predicted.inside, context, separation, relief
+        )
     except MemoryError as error:
         raise UserError(
             "There is not enough memory to separate the nuclei; crop the image."
         ) from error
     thresholds = {name: getattr(separation, name) for name in THRESHOLD_NAMES}
+    thresholds["leave_out_fragments"] = params.leave_out_fragments
     used = dataclasses.replace(predicted.provenance.params, **thresholds)
-    provenance = dataclasses.replace(predicted.provenance, params=used)
+    provenance = dataclasses.replace(
+        predicted.provenance, params=used, left_out=found.left_out.counts
+    )
     return Segmentation(
         predicted.plane,
-        labels,
+        found.labels,
         predicted.quantized_maps,
         provenance,
         predicted.notices,
         predicted.inside,
+        found.left_out,
     )
 
 
 def with_provenance(result: R, **changes: Any) -> R:
     """Return a result with other values in its provenance."""
     return dataclasses.replace(result, provenance=dataclasses.replace(result.provenance, **changes))
-
-
-def _separate_inside(
-    predicted: Prediction, separation: SeparationParams, relief: NDArray[np.floating] | None
-) -> NDArray[np.int32]:
-    maps, inside = predicted.quantized_maps, predicted.inside
-    if inside is None:
-        return separate_nuclei(maps, separation, relief)
-    labels = np.zeros(inside.shape, np.int32)
-    if inside.any():
-        box = bounding_box(inside, context_width(predicted.zoom))
-        found = separate_nuclei(maps[:, *box], separation)
-        labels[box] = clip_labels(found, inside[box], separation.minimum_area)
-    return labels
-
-
-def resolve_separation(params: SegmentParams, card: ModelCard, zoom: float) -> SeparationParams:
-    """Return the thresholds of a model's card at a zoom, replaced by those that are set."""
-    tuned = SeparationParams(**card.thresholds).at_zoom(zoom)
-    given = {name: getattr(params, name) for name in THRESHOLD_NAMES}
-    changes = {name: value for name, value in given.items() if value is not None}
-    return dataclasses.replace(tuned, **changes)

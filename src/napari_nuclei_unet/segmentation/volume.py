@@ -24,7 +24,7 @@ from ..progress import Step, Stop, forward_stop
 from ..provenance.record import Provenance
 from .device import plan_inference
 from .intensity_range import Brightness
-from .segment import resolve_separation
+from .plane_separation import resolve_separation
 from .volume_blocks import BlockLabels, separate_in_blocks
 from .volume_maps import SlicePredictor
 from .volume_separation import VolumeMaps, VolumeSeparation

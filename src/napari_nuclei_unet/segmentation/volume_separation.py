@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from ..arrays.relabel import consecutive_ids
 from .distance import MAX_REACH, measure_capped_distance
-from .watershed import MIN_COUNTED_PROBABILITY, SeparationParams, label_summits
+from .left_out import MIN_COUNTED_PROBABILITY
+from .watershed import SeparationParams, label_summits
 
 # What follows was chosen by experiment (docs/decisions/0015-volumes.md).
 # Thresholds of a plane are shifted: what is out of focus is seen weakly, in many slices, and a

@@ -12,23 +12,22 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..arrays.quantization import dequantize_unit
-from ..arrays.relabel import consecutive_ids
 from .kernel_choice import KERNELS, fits_kernels, load_kernels
-from .watershed_strips import (
-    BasinSums,
-    RawDistance,
-    label_basins,
-    renumber_in_strips,
-    smooth_in_strips,
+from .left_out import (
+    MIN_COUNTED_PROBABILITY,
+    KeepRule,
+    LeftOutNuclei,
+    Separation,
+    find_edge_ids,
+    keep_nuclei_of,
+    number_by_reason,
+    select_reasons,
 )
+from .watershed_strips import RawDistance, label_basins, renumber_in_strips, smooth_in_strips
 
 # Smooths ripples of the predicted distance away, in pixels that the network saw; nuclei are
 # several times as wide.
 DISTANCE_SMOOTHING = 1.0
-# Pixels of a nucleus count in how sure it is where the nucleus map is above.
-MIN_COUNTED_PROBABILITY = 0.6
-
-
 # The bound of the parameter: a record with a larger one could not be repeated.
 MAX_MINIMUM_AREA = 1_000_000
 
@@ -50,6 +49,8 @@ class SeparationParams:
         none (docs/decisions/0004-model.md). Pixels of 0.6 and less do not count in that.
     smoothing : float
         Standard deviation, in pixels, of the Gaussian that smooths the distance.
+    fragment_area : int
+        Smaller nuclei, in pixels of the plane, are removed unless they touch its edge.
     """
 
     threshold: float
@@ -57,6 +58,12 @@ class SeparationParams:
     minimum_area: int
     confidence: float = 0.0
     smoothing: float = DISTANCE_SMOOTHING
+    fragment_area: int = 0
+
+    @property
+    def rule(self) -> KeepRule:
+        """What a nucleus has to be."""
+        return KeepRule(self.minimum_area, self.confidence, self.fragment_area)
 
     def at_zoom(self, zoom: float) -> SeparationParams:
         """Convert lengths and areas from pixels that the network sees at a zoom to the plane's."""
@@ -122,6 +129,16 @@ def separate_nuclei(
     ndarray, shape (Y, X), int32
         0 is background; the nuclei are 1..n without gaps, each 4-connected.
     """
+    return separate_plane(maps, params, relief, compiled).labels
+
+
+def separate_plane(
+    maps: NDArray[Any],
+    params: SeparationParams,
+    relief: NDArray[np.floating] | None = None,
+    compiled: bool | None = None,
+) -> Separation:
+    """Separate nuclei as :func:`separate_nuclei`; return them with what is left out."""
     kernels = None
     if compiled is not False and fits_kernels(maps, relief):
         kernels = load_kernels() if compiled else KERNELS.find(maps[0].size)
@@ -135,7 +152,7 @@ def _separate_by_kernels(
     maps: NDArray[Any],
     params: SeparationParams,
     relief: NDArray[np.floating] | None,
-) -> NDArray[np.int32]:
+) -> Separation:
     """Separate nuclei by compiled loops."""
     if relief is not None:
         source = RawDistance(relief, 0)
@@ -147,21 +164,26 @@ def _separate_by_kernels(
     basins = label_basins(
         kernels, maps[0], source, params.threshold, 1 - params.separation, MIN_COUNTED_PROBABILITY
     )
-    likely = _are_likely(basins.sums, params.minimum_area, params.confidence)
-    renumber_in_strips(kernels, basins.labels, consecutive_ids(likely)[basins.joined])
-    return basins.labels
+    at_edge = np.zeros(basins.joined.size, bool)
+    at_edge[basins.joined[find_edge_ids(basins.labels, at_edge.size)]] = True
+    reasons = params.rule.find_reasons(basins.sums, at_edge)
+    is_used = basins.sums.area > 0
+    numbers = number_by_reason(reasons, is_used)
+    renumber_in_strips(kernels, basins.labels, numbers[basins.joined])
+    left_out = LeftOutNuclei.take_from(basins.labels, select_reasons(reasons, is_used))
+    return Separation(basins.labels, left_out)
 
 
 def _separate_by_numpy(
     maps: NDArray[Any], params: SeparationParams, relief: NDArray[np.floating] | None
-) -> NDArray[np.int32]:
+) -> Separation:
     """Separate nuclei by NumPy and SciPy."""
     mask = dequantize_unit(maps[0]) > params.threshold
     height = np.where(mask, _smooth_by_scipy(maps, mask, params) if relief is None else relief, 0)
     labels = label_summits(height, mask, 1 - params.separation)
     del height, mask
     nucleus = dequantize_unit(maps[0])  # converted twice, to have the memory meanwhile
-    return keep_likely(labels, nucleus, params.minimum_area, params.confidence)
+    return keep_nuclei_of(labels, nucleus, params.rule)
 
 
 def _smooth_by_scipy(
@@ -297,44 +319,3 @@ def _saddles(
     order = np.argsort(-saddle, kind="stable")
     first, second = np.divmod(keys[order], n + 1)
     return first.tolist(), second.tolist(), saddle[order].tolist()
-
-
-def keep_likely(
-    labels: NDArray[np.integer],
-    nucleus: NDArray[np.floating],
-    minimum_area: int,
-    confidence: float,
-) -> NDArray[np.int32]:
-    """Remove what is too small or too doubtful, and number the rest 1..n in order of their ids.
-
-    Parameters
-    ----------
-    labels : ndarray, shape (Y, X), integer
-    nucleus : ndarray, shape (Y, X), floating, values 0 to 1
-        Predicted probability of nucleus.
-    minimum_area : int
-        In pixels.
-    confidence : float, 0 to 1
-        Least mean of ``nucleus`` over the pixels of a nucleus where it is above 0.6, so that a
-        lower threshold, which lets nuclei grow, does not make them doubtful.
-
-    Returns
-    -------
-    ndarray, shape (Y, X), int32
-    """
-    inside = labels > 0
-    ids = labels[inside]
-    area = np.bincount(ids, minlength=1)
-    counted = inside & (nucleus > MIN_COUNTED_PROBABILITY)
-    n = np.bincount(labels[counted], minlength=area.size)
-    total = np.bincount(labels[counted], nucleus[counted], minlength=area.size)
-    likely = _are_likely(BasinSums(area, n, total), minimum_area, confidence)
-    return np.asarray(consecutive_ids(likely)[labels])
-
-
-def _are_likely(sums: BasinSums, minimum_area: int, confidence: float) -> NDArray[np.bool_]:
-    """Return which ids are large and sure enough; 0 is not."""
-    is_sure = (sums.total >= confidence * sums.counted) & ((sums.counted > 0) | (confidence == 0))
-    likely: NDArray[np.bool_] = is_sure & (sums.area >= minimum_area)
-    likely[0] = False
-    return likely

@@ -6,7 +6,7 @@ import dataclasses
 from functools import partial
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
-from magicgui.widgets import Slider, create_widget
+from magicgui.widgets import CheckBox, Slider, create_widget
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
@@ -56,7 +56,11 @@ class ParamsForm(QObject, Generic[_Params]):
         layout = QFormLayout(container)
         layout.setContentsMargins(0, 0, 0, 0)
         for name in names:
-            layout.addRow(self._controls[name].label, self._controls[name].native)
+            control = self._controls[name]
+            if isinstance(control, CheckBox):  # has its label beside it
+                layout.addRow(control.native)
+            else:
+                layout.addRow(control.label, control.native)
         return container
 
     def value(self) -> _Params:
@@ -91,6 +95,8 @@ def _create_control(field: dataclasses.Field[Any], hint: Any) -> Any:
         options["choices"] = list(options["choices"])
     elif "decimals" in meta:
         options |= {"widget_type": "FloatSpinBox", "step": 10.0 ** -meta["decimals"]}
+    elif isinstance(field.default, bool):
+        pass  # a check box needs nothing
     elif meta["max"] <= 1:
         options["widget_type"] = "FloatSlider"
     elif "slider" in meta:

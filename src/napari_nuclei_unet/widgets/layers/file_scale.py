@@ -11,7 +11,7 @@ from napari.layers import Image, Labels, Layer
 from .geometry import layer_shape
 from .image_file import get_layer_path
 from .labels_record import get_record_entries
-from .metadata_keys import PROBABILITY_KEY
+from .metadata_keys import OVERLAY_KEYS, is_overlay
 from .navigate import keeping_slices, viewer_camera
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ def _list_aligned(viewer: ViewerModel, image: Image, axis: int) -> list[Layer]:
     channels = {str(layer.unique_id) for layer in alike if _is_channel(layer, image)}
 
     def lies_on(layer: Layer) -> bool:
-        owner = get_record_entries(layer).get("image") or layer.metadata.get(PROBABILITY_KEY)
+        shown = (layer.metadata.get(key) for key in OVERLAY_KEYS)
+        owner = get_record_entries(layer).get("image") or next(filter(None, shown), None)
         if owner is not None or isinstance(layer, Image):
             return owner in channels or str(layer.unique_id) in channels
         is_drawn = not layer.source.path
@@ -112,7 +113,7 @@ def _list_aligned(viewer: ViewerModel, image: Image, axis: int) -> list[Layer]:
 
 def _is_channel(layer: Layer, image: Image) -> bool:
     """Return whether a layer is an image, or another channel of its file."""
-    if not isinstance(layer, Image) or PROBABILITY_KEY in layer.metadata:
+    if not isinstance(layer, Image) or is_overlay(layer):
         return False
     same_shape = layer.ndim == image.ndim and layer_shape(layer) == layer_shape(image)
     same_place = same_shape and np.allclose(layer.scale, image.scale)

@@ -21,7 +21,7 @@ from .measurements import (
     MeasurementSource,
     create_labels_measurement_source,
 )
-from .metadata_keys import LABELS_IMAGE_KEY, METADATA_KEY, PROBABILITY_KEY, list_layers
+from .metadata_keys import LABELS_IMAGE_KEY, METADATA_KEY, list_image_layers
 from .volumes import create_volume_source
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def link_opened_image(viewer: ViewerModel, labels: Labels) -> None:
     wanted = labels.metadata.get(LABELS_IMAGE_KEY)
     if not isinstance(wanted, LabelsImage):
         return
-    images = list_layers(viewer, Image, without_key=PROBABILITY_KEY)
+    images = list_image_layers(viewer)
     images = [image for image in images if is_same_path(get_layer_path(image), wanted.path)]
     for image in sorted(images, key=lambda image: image.name != wanted.name):
         try:

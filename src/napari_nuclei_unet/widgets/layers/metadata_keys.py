@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from napari.layers import Labels, Layer
+from napari.layers import Image, Labels, Layer
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -35,6 +35,12 @@ REGION_KEY = "napari_nuclei_unet_region_of"
 # Marks the layer that shows the probability map of an image.
 PROBABILITY_KEY = "napari_nuclei_unet_probability_of"
 
+# Marks the layer that outlines what was found in an image and left out.
+LEFT_OUT_KEY = "napari_nuclei_unet_left_out_of"
+
+# Marks of images that show something of another one: no dock offers them.
+OVERLAY_KEYS = (PROBABILITY_KEY, LEFT_OUT_KEY)
+
 # Says that features of labels are those of a file, in pixels: the position of their first plane in
 # the image, on each axis before that of the plane.
 SAVED_TABLE_KEY = "napari_nuclei_unet_saved_table"
@@ -64,6 +70,16 @@ def list_layers(viewer: ViewerModel, kind: type[_Layer], without_key: str = "") 
     """Return the layers of a kind, without those that have a key in their metadata."""
     layers = [layer for layer in viewer.layers if isinstance(layer, kind)]
     return [layer for layer in layers if without_key not in layer.metadata]
+
+
+def is_overlay(layer: Layer) -> bool:
+    """Return whether a layer shows something of an image, and is none itself."""
+    return any(key in layer.metadata for key in OVERLAY_KEYS)
+
+
+def list_image_layers(viewer: ViewerModel) -> list[Image]:
+    """Return the images that can be segmented or measured."""
+    return [layer for layer in list_layers(viewer, Image) if not is_overlay(layer)]
 
 
 def list_nuclei(viewer: ViewerModel) -> list[Labels]:

@@ -35,9 +35,10 @@ from ..layers.metadata_keys import (
     ERRORS_KEY,
     IMAGE_FILE_KEY,
     LINKED_IDS_KEY,
-    PROBABILITY_KEY,
+    OVERLAY_KEYS,
     TRACKS_KEY,
     VALIDATION_AREAS_KEY,
+    is_overlay,
 )
 from ..layers.tracks_table import tracks_table
 from ..session.session import Session
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 # Images that are in no file and have more bytes are not saved with a project.
 MAX_COPIED_BYTES = 2_000_000_000
 # Layers that are made anew from others.
-DERIVED_KEYS = (ERRORS_KEY, PROBABILITY_KEY, VALIDATION_AREAS_KEY)
+DERIVED_KEYS = (ERRORS_KEY, *OVERLAY_KEYS, VALIDATION_AREAS_KEY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +218,7 @@ def describe_labels(viewer: ViewerModel, path: Path, labels: Collection[Labels])
     used = {get_record_entries(layer).get("image") for layer in labels}
     shapes = {layer_shape(layer) for layer in labels}
     for layer in viewer.layers:
-        is_image = isinstance(layer, Image) and PROBABILITY_KEY not in layer.metadata
+        is_image = isinstance(layer, Image) and not is_overlay(layer)
         if layer in labels or (
             is_image and (str(layer.unique_id) in used or layer_shape(layer) in shapes)
         ):

@@ -18,7 +18,7 @@ from ..layers.checksum import PixelChecksum, compute_pixel_checksum
 from ..layers.geometry import full_resolution_data
 from ..layers.image_file import OpenedFile, get_layer_path
 from ..layers.linked_image import is_same_path
-from ..layers.metadata_keys import IMAGE_FILE_KEY, PROBABILITY_KEY, list_layers
+from ..layers.metadata_keys import IMAGE_FILE_KEY, list_image_layers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -39,7 +39,7 @@ class ImageOpener:
     def __init__(self, viewer: ViewerModel, folder: Path, notify: Callable[[str], object]) -> None:
         self._viewer, self._folder, self._notify = viewer, folder, notify
         self._unclaimed: dict[str, list[Image]] = {}  # layers of a file, by its path
-        self._already_open = list_layers(viewer, Image, without_key=PROBABILITY_KEY)
+        self._already_open = list_image_layers(viewer)
         self.reused: set[str] = set()  # names of layers that were open before
 
     def open(self, saved: SavedImage) -> Image | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from napari.layers import Image, Labels
+from napari.layers import Labels
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QListWidget, QListWidgetItem, QWidget
 
@@ -17,7 +17,7 @@ from ..common.key_bindings import unwrap_proxy
 from ..layers.measured_channels import OfferedChannel, offer_channels, title_channels
 from ..layers.measured_planes import measured_plane_axes, pixel_micrometers
 from ..layers.measurements import MeasuredChannel
-from ..layers.metadata_keys import PROBABILITY_KEY, list_layers
+from ..layers.metadata_keys import list_image_layers
 from .target_form import ReviewTarget, TargetForm
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class MeasureForm(QWidget):
         if labels is not None and labels is self._shown.labels and image is not self._shown.image:
             self._ticks.pop(labels, None)
         self._shown = ReviewTarget(labels, image)
-        images = list_layers(self._viewer, Image, without_key=PROBABILITY_KEY)
+        images = list_image_layers(self._viewer)
         images = [unwrap_proxy(one) for one in images]
         self._offered = [] if labels is None else list(offer_channels(labels, images))
         self._show()

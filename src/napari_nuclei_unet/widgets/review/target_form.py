@@ -15,7 +15,7 @@ from ..layers.geometry import layer_shape
 from ..layers.image_source import guess_layer_channel_axis
 from ..layers.labels_record import get_record_entries, set_record_entries
 from ..layers.measured_channels import fits
-from ..layers.metadata_keys import PROBABILITY_KEY, list_layers, list_nuclei
+from ..layers.metadata_keys import list_image_layers, list_nuclei
 from ..layers.volumes import VOLUME_KEY, is_volume, may_have_slices
 from ..session.pixel_size_offer import PixelSizeOffer
 
@@ -161,7 +161,7 @@ class TargetForm(QObject):
         return list_nuclei(self._viewer)
 
     def _images(self, _: Any) -> list[tuple[str, Image | None]]:
-        offered = list_layers(self._viewer, Image, without_key=PROBABILITY_KEY)
+        offered = list_image_layers(self._viewer)
         return [(NO_IMAGE_CHOICE, None), *((layer.name, layer) for layer in offered)]
 
 

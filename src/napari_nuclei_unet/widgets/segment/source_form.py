@@ -23,7 +23,7 @@ from ..layers.image_source import (
     source_on_view,
 )
 from ..layers.labels_record import LabelsRecord, find_result_layer, get_record_entries
-from ..layers.metadata_keys import PROBABILITY_KEY, list_layers
+from ..layers.metadata_keys import list_image_layers, list_layers
 from ..session.pixel_size_offer import PixelSizeOffer
 from .channel_form import ChannelForm
 from .plane_form import CURRENT_PLANE, PlaneForm, stack_axes
@@ -215,7 +215,7 @@ class SourceForm(QObject):
         self.planes.use(source.planes, record.provenance.z_step)
 
     def _images(self, _: Any) -> list[Image]:
-        return list_layers(self._viewer, Image, without_key=PROBABILITY_KEY)
+        return list_image_layers(self._viewer)
 
     def _levels(self, _: Any) -> list[tuple[str, int]]:
         return list_levels(self.image.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -65,6 +66,13 @@ class StackState:
     seconds: float = 0.0
     provenance: Provenance | None = None
     places: list[LayerPlacement] = field(default_factory=list)
+
+    def note(self, provenance: Provenance) -> None:
+        """Note the provenance of a plane, with what was left out of all of them."""
+        before = None if self.provenance is None else self.provenance.left_out
+        now = provenance.left_out
+        total = now if before is None or now is None else before + now
+        self.provenance = dataclasses.replace(provenance, left_out=total)
 
     @property
     def remaining(self) -> list[int]:
@@ -179,7 +187,7 @@ class StackTask(Task):
             with LabelsState.of(stack.layer).writing(place.index):
                 write_plane_labels(stack.layer, place, retuned.labels, retuned.inside, refresh)
         stack.areas[number] = retuned.areas
-        stack.provenance = retuned.result.provenance
+        stack.note(retuned.result.provenance)
         stack.places.append(place)
         result = writer.cache(stack.request, source, output, stack.layer, place)
         writer.display_options.show_map(result, refresh)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from ...models.model import THRESHOLD_NAMES
-from ...params import SegmentParams
+from ...params import RETUNED_NAMES, SegmentParams
 from ..common.controls import create_button, create_row, fill_layout
 from ..common.params_form import ParamsForm
 
@@ -38,7 +37,7 @@ class TuningPanel(QWidget):
         self._all.clicked.connect(self._on_all)
         self.offer_all(False)
         layout = QVBoxLayout(self)
-        fill_layout(layout, params_form.container(*THRESHOLD_NAMES))
+        fill_layout(layout, params_form.container(*RETUNED_NAMES))
         layout.addWidget(create_row(self._all, reset), alignment=Qt.AlignmentFlag.AlignRight)
 
     def offer_all(self, offered: bool, noun: str = "planes") -> None:

@@ -15,8 +15,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from ...limits import DEFAULT_LIMITS, Limits
-from ...models.model import THRESHOLD_NAMES
-from ...params import SegmentParams
+from ...params import RETUNED_NAMES, SegmentParams
 from ..common.controller import RunState, Task
 from ..common.controls import create_section
 from ..common.notify import report_user_errors
@@ -37,6 +36,7 @@ from .controller import SegmentController
 from .current_plane import CurrentPlane
 from .display import DisplayOptions
 from .keep_partial_dialog import ask_to_keep
+from .left_out_line import LeftOutLine
 from .linking import LinkingPanel
 from .plane_task import SegmentRequest
 from .plane_writer import PlaneWriter
@@ -123,6 +123,7 @@ class SegmentWidget(QWidget):
         self._tuning_panel = TuningPanel(self.params_form)
         self._status_panel = StatusPanel()
         self._display_options = DisplayOptions(self._viewer, self.source_form, self._current_plane)
+        self._left_out = LeftOutLine(self._viewer, self.source_form, self._current_plane)
         self._linking_panel = LinkingPanel(self._viewer, self.source_form)
         self._save_panel = SavePanel(self._viewer, self.source_form)
         self._project_panel = ProjectPanel(self._viewer)
@@ -142,6 +143,7 @@ class SegmentWidget(QWidget):
             self._tuning_panel,
             create_section("settings", "Settings of the network", settings),
             self._status_panel,
+            self._left_out,
             self._display_options,
             self._save_panel,
             self._linking_panel,
@@ -161,11 +163,10 @@ class SegmentWidget(QWidget):
         controller.state_changed.connect(self._on_state)
         controller.progressed.connect(panel.step)
         controller.notice.connect(show_warning)
-        controller.message.connect(panel.show_message)
         controller.finished.connect(self._on_finished)
         for part in (
             self._linking_panel, self._reproduce_panel, self._save_panel, self._project_panel,
-            self._display_options, self.retuner,
+            self._display_options, self.retuner, controller,
         ):  # fmt: skip
             part.message.connect(panel.show_message)
         self._linking_panel.requested.connect(self._link)
@@ -192,8 +193,9 @@ class SegmentWidget(QWidget):
     def _show_thresholds(self, *_: object) -> None:
         """Show the thresholds that were tuned for the chosen model."""
         if (card := self.model_form.card()) is not None:
-            tuned = card.thresholds | {"minimum_area": None}  # it depends on the size of nuclei
-            self.params_form.set_value(dataclasses.replace(self.params_form.value(), **tuned))
+            # the smallest area depends on the size of nuclei
+            own = card.thresholds | {"minimum_area": None, "leave_out_fragments": True}
+            self.params_form.set_value(dataclasses.replace(self.params_form.value(), **own))
 
     # public methods, for scripts and tests
 
@@ -313,7 +315,7 @@ class SegmentWidget(QWidget):
         self._check_settled()
 
     def _on_setting(self, name: str) -> None:
-        if self.controller.is_idle and not self._restoring and name in THRESHOLD_NAMES:
+        if self.controller.is_idle and not self._restoring and name in RETUNED_NAMES:
             self.retuner.request()
 
     def _find_retuned(self) -> tuple[PlaneResult, SegmentParams] | None:
@@ -330,6 +332,7 @@ class SegmentWidget(QWidget):
         with report_user_errors(self._status_panel.show_message):
             result.update(retuned)
             self._watch_queue(result.state)
+            self._left_out.refresh()
             self._status_panel.show_message(
                 summarize_plane(retuned, result.source, None) + stale_ids_warning(result.layer)
             )
@@ -344,3 +347,4 @@ class SegmentWidget(QWidget):
 
     def _offer_all(self, *_: object) -> None:
         self._stack_tuning.offer_all(self._tuning_panel)
+        self._left_out.refresh()

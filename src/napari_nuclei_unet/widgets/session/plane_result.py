@@ -29,6 +29,7 @@ from ..layers.placement import LayerPlacement
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ...segmentation.left_out import LeftOutNuclei
     from ...segmentation.segment import Prediction, Segmentation
 
 
@@ -118,6 +119,8 @@ class PlaneResult:
         What was written there.
     provenance : Provenance or None
         Of the labels that were written last.
+    left_out : LeftOutNuclei or None
+        What was separated with them, at the level that was segmented.
     recovered : list of ndarray, int
         Of each nucleus that linking has added to them its pixels, counted through the plane.
     """
@@ -131,6 +134,7 @@ class PlaneResult:
     placement: LayerPlacement
     part: WrittenPart
     provenance: Provenance | None = None
+    left_out: LeftOutNuclei | None = None
     recovered: list[NDArray[np.intp]] = field(default_factory=list)
 
     @property
@@ -170,12 +174,16 @@ class PlaneResult:
 
     def write_record(self) -> None:
         """Write the provenance of the labels into the metadata of their layer."""
-        if self.provenance is not None:
-            write_record(self.layer, self.source.image, self.placement.index, self.provenance)
+        if (provenance := self.provenance) is None:
+            return
+        if len(self.placement.shape) > 2:  # what is left out of the other planes is not known here
+            provenance = dataclasses.replace(provenance, left_out=None)
+        write_record(self.layer, self.source.image, self.placement.index, provenance)
 
     def mark_written(self, retuned: RetunedPlane, delay: int = MEASURE_DELAY_MS) -> None:
         """Mark the labels as written by this result; they are measured after a delay."""
         self.recovered.clear()
+        self.left_out = retuned.result.left_out
         self.state.mark_written(self.part, retuned.checksum)
         self.state.forget_edits(self.placement.index)
         plane = _unmeasured(self.source, self.maps, retuned, self.placement.index)

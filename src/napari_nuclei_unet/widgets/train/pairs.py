@@ -20,7 +20,7 @@ from ..common.notify import report_user_errors
 from ..layers.geometry import full_resolution_data, layer_shape
 from ..layers.image_source import guess_layer_channel_axis
 from ..layers.labels_record import LabelsRecord, get_record_entries
-from ..layers.metadata_keys import PROBABILITY_KEY, list_layers, list_nuclei
+from ..layers.metadata_keys import list_image_layers, list_nuclei
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -127,7 +127,7 @@ def _fits(pair: LayerPair) -> bool:
 
 def trainable_images(viewer: ViewerModel) -> list[Image]:
     """Return the images that a model can be trained on."""
-    return list_layers(viewer, Image, without_key=PROBABILITY_KEY)
+    return list_image_layers(viewer)
 
 
 def find_pairs(viewer: ViewerModel) -> list[LayerPair]:
