@@ -212,12 +212,14 @@ class _PlaneResults:
         )
         if not self.job.selection.lead:
             return described
+        gammas = tuple(cast(float | None, plane.gamma) for plane in planes)
         return dataclasses.replace(
             described,
             time=planes[-1].time,
             seconds=round(sum(plane.seconds or 0 for plane in planes), 3),
             diameter=tuple(cast(float | None, plane.diameter) for plane in planes),
             zoom=tuple(cast(float, plane.zoom) for plane in planes),
+            gamma=gammas if any(gammas) else None,
             z_step=self.z_step,
         )
 

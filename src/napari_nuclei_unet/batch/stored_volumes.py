@@ -159,11 +159,13 @@ class StoredVolumes:
         ]
         assert not isinstance(provenance.diameter, tuple)
         assert not isinstance(provenance.zoom, tuple)
+        assert not isinstance(provenance.gamma, tuple)
         written = _begin_volume(before)._replace(
             is_empty=result.prediction.is_blank,
             z_step=provenance.z_step,
             diameter=provenance.diameter,
             zoom=provenance.zoom,
+            gamma=provenance.gamma,
         )
         after = replace(
             _advance(before, len(numbers), failed, written),

@@ -36,7 +36,7 @@ class WrittenVolume(NamedTuple):
         As of :class:`RunProgress`, before it.
     is_empty : bool
         Whether there was nothing to see, so that its ``z_step`` says nothing.
-    z_step, diameter, zoom : float or None
+    z_step, diameter, zoom, gamma : float or None
         As of ``provenance.record.Provenance``.
     """
 
@@ -48,6 +48,7 @@ class WrittenVolume(NamedTuple):
     z_step: float | None = None
     diameter: float | None = None
     zoom: float | None = None
+    gamma: float | None = None
 
     @property
     def is_unreadable(self) -> bool:
@@ -76,6 +77,8 @@ class RunProgress:
     surveys : dict of str to dict
         Of planes of which blocks are missing, by their number, so that these see them as the
         others did; JSON.
+    gammas : dict of str to float
+        Of planes that were lightened without that being asked for, by their number.
     volumes : tuple of WrittenVolume
         Of a run over volumes, those that were tried. Its ``plane`` counts their slices.
     left_out : LeftOutCounts or None
@@ -91,6 +94,7 @@ class RunProgress:
     table_bytes: int = 0
     table_crc: int = 0
     surveys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    gammas: dict[str, float] = field(default_factory=dict)
     volumes: tuple[WrittenVolume, ...] = ()
     left_out: LeftOutCounts | None = field(default_factory=LeftOutCounts)
 

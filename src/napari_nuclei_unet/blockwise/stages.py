@@ -16,6 +16,7 @@ from ..io.tables import insert_position
 from ..models.model import load_model
 from ..progress import Step, Stop
 from ..segmentation.device import plan_inference, release_memory
+from ..segmentation.intensity_range import automatic_gamma
 from ..segmentation.normalization import check_type_and_shape, shape_without_alpha
 from .block import (
     BlockParams,
@@ -111,7 +112,9 @@ class BlockwiseRun:
         if number < before.plane:
             before = before.split_into_blocks(blocks)
         surveys = before.surveys | {str(number): survey.to_json()}
-        self.journal.commit(replace(before, surveys=surveys))
+        gamma = automatic_gamma(survey.gamma, self.block_params.params)
+        gammas = before.gammas | ({} if gamma is None else {str(number): gamma})
+        self.journal.commit(replace(before, surveys=surveys, gammas=gammas))
 
     def write_result(
         self, number: int, block: int | None, found: BlockResult, seconds: float, last: bool

@@ -261,6 +261,7 @@ def _link_steps(
         table_bytes=journal.table.stat().st_size,
         table_crc=file_crc32(journal.table),
         surveys={},
+        gammas=unlinked.journal.progress.gammas,
     )
     journal.commit(after)
 
@@ -292,6 +293,7 @@ def _describe_run(params: BlockParams, progress: RunProgress) -> Provenance:
         ran_on=plan_inference(params.params, params.device, model),
         diameter=tuple(one.diameter for one in volumes) if volumes else None,
         zoom=tuple(one.zoom for one in volumes) if volumes else None,
+        gamma=_list_gammas(progress),
         z_step=progress.z_step or (volumes[0].z_step if volumes else None),
         seconds=round(progress.seconds, 3),
         format="zarr",
@@ -299,3 +301,12 @@ def _describe_run(params: BlockParams, progress: RunProgress) -> Provenance:
         left_out=None if volumes else progress.left_out,
         failed=tuple(block.message for block in progress.failed),
     )
+
+
+def _list_gammas(progress: RunProgress) -> tuple[float | None, ...] | None:
+    """Return by which gamma each plane, or volume, was lightened; None: by none at all."""
+    if progress.volumes:
+        gammas = [one.gamma for one in progress.readable_volumes]
+    else:
+        gammas = [progress.gammas.get(str(number)) for number in range(progress.plane)]
+    return None if all(one is None for one in gammas) else tuple(gammas)

@@ -18,7 +18,8 @@ from ..params import PARAMETER_LABELS, SegmentParams, TrainParams
 
 # Default in --help of parameters that are None and do not come from the model.
 AUTOMATIC_DEFAULTS = {
-    "diameter": "measured", "black": "measured", "white": "measured", "gamma": "1",
+    "diameter": "measured", "black": "measured", "white": "measured",
+    "gamma": "measured of stained sections in colour, else 1",
 }  # fmt: skip
 SWITCH_WORDS = {"yes": True, "true": True, "no": False, "false": False}
 FLAGS = {name: "--" + name.replace("_", "-") for name in PARAMETER_LABELS}

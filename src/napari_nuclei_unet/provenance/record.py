@@ -182,6 +182,9 @@ class Provenance:
     diameter, zoom : float, tuple of float, or None
         Typical diameter of nuclei in pixels (None where there are none), and the zoom at which
         the network saw the plane; tuples for several planes, None if they differ by block.
+    gamma : float, tuple of float, or None
+        By which the network saw a bright field lightened without that being asked for; a tuple
+        for several planes. None: by none.
     seconds : float or None
     source : SourceImage or None
     model_file : str or None
@@ -223,6 +226,7 @@ class Provenance:
     ran_on: InferenceSettings | None = None
     diameter: float | tuple[float | None, ...] | None = None
     zoom: float | tuple[float, ...] | None = None
+    gamma: float | tuple[float | None, ...] | None = None
     seconds: float | None = None
     source: SourceImage | None = None
     model_file: str | None = None
@@ -252,6 +256,8 @@ class Provenance:
         values = {name: _to_lists(value) for name, value in asdict(self).items()}
         if self.source is not None and self.source.scene is None:
             del values["source"]["scene"]  # as in files of the time when it was always the first
+        if self.gamma is None:
+            del values["gamma"]  # as in files of other images than bright fields
         if not self.volume:
             del values["volume"], values["z_step"]
         if not self.exclude_border:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from ..arrays.tiling import ArrayLike
 from ..errors import UserError
 from ..params import SegmentParams
 from .artefacts import MAX_OUTLIERS, Tails, find_artefacts, has_filled_rim
+from .exposure import measure_gamma
 
 LOW_PERCENTILE = 1.0
 HIGH_PERCENTILE = 99.8
@@ -33,7 +34,8 @@ class Brightness:
     black, white : float or None
         In units of the image.
     gamma : float or None
-        Exponent of what lies between; None: 1.
+        Exponent of what lies between; None: 1, or, if black and white are measured, too, that
+        by which a dark bright field is lightened.
     """
 
     black: float | None = None
@@ -121,7 +123,8 @@ def sample_intensity_range(
 
     Black and white are the 1st and the 99.8th percentile of its finite values, as in StarDist
     (Schmidt et al. 2018, doi:10.1007/978-3-030-00934-2_30); over all channels together, so that
-    colours keep their ratio. What is no measurement does not count (:mod:`.artefacts`).
+    colours keep their ratio. What is no measurement does not count (:mod:`.artefacts`). A dark
+    bright field is lightened (:mod:`.exposure`).
 
     Parameters
     ----------
@@ -154,7 +157,16 @@ def sample_intensity_range(
     if low == high:  # a few bright or dark pixels on an even ground
         low, high = finite.min(), finite.max()
     found = IntensityRange(float(low), float(tails.middle), float(high))
-    return found if brightness.is_automatic else _replace_range(found, brightness, finite)
+    if not brightness.is_automatic:
+        return _replace_range(found, brightness, finite)
+    if low == high:
+        return found
+    return replace(found, gamma=measure_gamma(values, finite, found.low, found.high))
+
+
+def automatic_gamma(gamma: float, params: SegmentParams) -> float | None:
+    """Return the gamma by which a plane was seen, if that was measured and changed anything."""
+    return gamma if gamma != 1 and Brightness.of(params).is_automatic else None
 
 
 def _finite(sample: NDArray[np.float64]) -> NDArray[np.float64]:

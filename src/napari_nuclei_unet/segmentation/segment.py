@@ -22,7 +22,7 @@ from ..params import SegmentParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
 from ..provenance.record import Provenance
 from .device import plan_inference
-from .intensity_range import Brightness
+from .intensity_range import Brightness, automatic_gamma
 from .left_out import LeftOutNuclei
 from .normalization import Plane, check_plane
 from .plane_separation import resolve_separation, separate_inside
@@ -263,6 +263,7 @@ def predict_plane_steps(
         ran_on=maps.plan,
         diameter=None if diameter is None else round(diameter, 1),
         zoom=round(zoom, 4),
+        gamma=automatic_gamma(plane.gamma, params),
     )
     return Prediction(plane, maps.quantized, inside, model.card, zoom, provenance, tuple(notices))
 

@@ -23,7 +23,7 @@ from ..params import SegmentParams
 from ..progress import Step, Stop, forward_stop
 from ..provenance.record import Provenance
 from .device import plan_inference
-from .intensity_range import Brightness
+from .intensity_range import Brightness, automatic_gamma
 from .plane_separation import resolve_separation
 from .volume_blocks import BlockLabels, separate_in_blocks
 from .volume_maps import SlicePredictor
@@ -213,6 +213,7 @@ def predict_volume_steps(
         ran_on=slices.plan,
         diameter=None if survey.diameter is None else round(survey.diameter, 1),
         zoom=round(float(slices.zoom), 4),
+        gamma=automatic_gamma(survey.range.gamma, params),
         seconds=round(time.perf_counter() - started, 3),
         volume=True,
         z_step=round(maps.step / float(slices.zoom), 4),

@@ -29,6 +29,8 @@ def summarize_plane(retuned: RetunedPlane, source: ImageSource, seconds: float |
         parts[0] += " in the region"
     if provenance.zoom != 1:
         parts.append(f"network zoom {provenance.zoom:.2g}")
+    if provenance.gamma is not None:
+        parts.append(f"lightened by a gamma of {provenance.gamma:.2g}")
     if seconds is not None:
         parts.append(format_speed(seconds, provenance))
     return " · ".join(parts)
