@@ -1,6 +1,6 @@
 """Dark bright fields are lightened by one gamma, everywhere the same, and nothing else is."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -134,6 +134,6 @@ def test_of_several_planes_it_is_a_list(tmp_path, bright_file, flags):
 
 
 def test_journals_of_before_have_none():
-    stored = vars(RunProgress(plane=1)).copy()
+    stored = asdict(RunProgress(plane=1))
     del stored["gammas"]
     assert RunProgress.from_json(stored) == replace(RunProgress(), plane=1)
