@@ -75,7 +75,7 @@ def test_samples_are_seen_as_before(name):
 
 def test_more_is_found_in_dark_histology():
     image, truth = read_sample("histology_purple")
-    dark = darker(image, 5)
+    dark = darker(image, 4)
     found, before = (count_matches(truth, segment(dark, gamma=one)) for one in (None, 1))
     assert found.n_predicted >= before.n_predicted > 50
     assert found.matched[0] > before.matched[0]
@@ -123,14 +123,19 @@ def test_the_record_has_it_and_giving_it_gives_the_same(bright):
 
 
 @pytest.mark.parametrize("flags", [(), ("--format", "zarr"), ("--format", "zarr", "--join", "t")])
-def test_of_several_planes_it_is_a_list(tmp_path, bright_file, flags):
+def test_of_several_planes_it_is_a_list_and_is_told(tmp_path, bright_file, flags, capsys):
     path, out = tmp_path / "a.tif", tmp_path / "out"
     tifffile.imwrite(path, [HISTOLOGY, DARK], metadata={"axes": "TYXS"}, photometric="rgb")
     arguments = ["segment", str(path), "--out", str(out), "--model", str(bright_file), *flags]
     assert main(arguments) == 0
     labels = out / ("a_labels.ome.zarr" if flags else "a_labels.ome.tif")
     record = LabelsStore.open_existing(labels).record if flags else read_record(labels)
-    assert record["gamma"] == [None, check_plane(DARK).gamma]
+    gamma = check_plane(DARK).gamma
+    assert record["gamma"] == [None, gamma]
+    told = f"lightened as a dark stained section in 1 of the planes, gamma {gamma:g} (--gamma 1"
+    assert told in capsys.readouterr().out
+    assert main([*arguments, "--overwrite", "--gamma", "1"]) == 0
+    assert "lightened" not in capsys.readouterr().out
 
 
 def test_journals_of_before_have_none():

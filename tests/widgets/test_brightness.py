@@ -150,7 +150,7 @@ def test_what_is_set_is_got(qtbot, viewer):
 def test_a_record_is_offered_by_its_numbers(widget):
     widget.brightness_form.set_value(Brightness(100, 4000, 0.5))
     assert offered(widget, "brightness") == [
-        "automatic", "as displayed", "100 to 4,000, gamma 0.5",
+        "automatic", "automatic, not lightened", "as displayed", "100 to 4,000, gamma 0.5",
     ]  # fmt: skip
 
 

@@ -57,7 +57,9 @@ def segment_in_memory_steps(
     done = None if overwrite else job.find_done()
     if done is not None:
         planes = len(job.selection.plane_indices)
-        return Outcome(planes, done.nuclei or 0, skipped=True, left_out=done.left_out)
+        return Outcome(
+            planes, done.nuclei or 0, skipped=True, left_out=done.left_out, gammas=done.gammas
+        )
     check_overwritable(job.results.labels)
     check_tables_overwritable(*job.written_tables)
     results, settings = _PlaneResults(job), job.settings
@@ -72,7 +74,14 @@ def segment_in_memory_steps(
     )
     job.check_unchanged()
     results.write(linked)
-    return Outcome(len(counts), linked.count, tuple(results.failed), left_out=results.left_out)
+    gammas = tuple(gamma for one in results.provenances for gamma in one.gammas)
+    return Outcome(
+        len(counts),
+        linked.count,
+        tuple(results.failed),
+        left_out=results.left_out,
+        gammas=gammas,
+    )
 
 
 def _segment_steps(job: ImageJob) -> Generator[Step, Stop, StackOutcome | VolumesOutcome]:

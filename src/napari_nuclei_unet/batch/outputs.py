@@ -104,6 +104,8 @@ class Outcome:
         Whether the result existed already.
     left_out : LeftOutCounts or None
         What was found beside them; None: it is not known.
+    gammas : tuple of float
+        By which planes were lightened without that being asked for.
     """
 
     planes: int
@@ -111,6 +113,7 @@ class Outcome:
     failed: tuple[str, ...] = ()
     skipped: bool = False
     left_out: LeftOutCounts | None = None
+    gammas: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

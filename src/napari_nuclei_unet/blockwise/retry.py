@@ -110,6 +110,11 @@ class RunProgress:
             | {"failed": (), "again": tuple(missing), "volumes": volumes, "left_out": left_out}
         )
 
+    def list_gammas(self) -> tuple[float, ...]:
+        """Return by which gammas planes, or volumes, were lightened."""
+        of_volumes = (one.gamma for one in self.volumes if one.gamma is not None)
+        return (*self.gammas.values(), *of_volumes)
+
     def add_left_out(self, found: LeftOutCounts) -> LeftOutCounts | None:
         """Return what was left out so far, with that of another block."""
         return None if self.left_out is None else self.left_out + found

@@ -122,13 +122,24 @@ def _print_outcome(
     if job.settings.volume and job.settings.exclude_border and not ended.nuclei:
         note += "; those at the edge are left out, to which the first and the last slice belong"
     left_out = describe_left_out(ended.left_out)
-    console.print(f"{title}: {ended.nuclei} nuclei{planes}{left_out}{before}{note}")
+    lightened = _describe_gammas(ended)
+    console.print(f"{title}: {ended.nuclei} nuclei{planes}{left_out}{lightened}{before}{note}")
     return {"status": "skipped" if ended.skipped else "done", **done}
 
 
 def describe_left_out(counts: LeftOutCounts | None) -> str:
     """Return how much was left out, and why; empty where nothing was."""
     return f"; {counts.describe()}" if counts is not None and counts.total else ""
+
+
+def _describe_gammas(ended: Outcome) -> str:
+    """Return by how much dark stained sections were lightened; mostly empty."""
+    if not ended.gammas:
+        return ""
+    lowest, highest = min(ended.gammas), max(ended.gammas)
+    gamma = f"{lowest:g}" if lowest == highest else f"{lowest:g} to {highest:g}"
+    what = f" in {len(ended.gammas)} of the planes" if ended.planes > 1 else ""
+    return f"; lightened as a dark stained section{what}, gamma {gamma} (--gamma 1 switches it off)"
 
 
 def _describe_missing_axes(asked: JobSettings, used: JobSettings) -> str:

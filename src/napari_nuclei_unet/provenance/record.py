@@ -251,6 +251,12 @@ class Provenance:
         settings = InferenceSettings(**ran_on)  # not of a subclass, or it would not be equal
         return cls(version=plugin_version(), time=time, ran_on=settings, **values)
 
+    @property
+    def gammas(self) -> tuple[float, ...]:
+        """Gammas of the planes that were lightened."""
+        planes = self.gamma if isinstance(self.gamma, tuple) else (self.gamma,)
+        return tuple(gamma for gamma in planes if gamma is not None)
+
     def to_json(self) -> dict[str, Any]:
         """Convert to what JSON can hold: the same keys, in the same order."""
         values = {name: _to_lists(value) for name, value in asdict(self).items()}

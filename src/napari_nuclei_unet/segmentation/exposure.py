@@ -15,10 +15,10 @@ TYPICAL_GROUND = 0.87
 # More is not lightened, and nothing is darkened: that gains nothing.
 MIN_AUTOMATIC_GAMMA = 0.3
 # A plane with a lower median, from black to white, has no bright ground.
-MIN_BRIGHT_MEDIAN = 0.25
-# Correlation of colour with brightness, at most, where dyes absorb light: what is bright is pale.
-# It is -0.7 to -1 in histology, however dark; in fluorescence in one colour it is above -0.5.
-MAX_COLOUR_CORRELATION = -0.6
+MIN_BRIGHT_MEDIAN = 0.4
+# Correlation of colour with brightness, at most, where dyes absorb light. Light of one colour has
+# 1, as its colour is a share of its brightness; sections have -1 to 0.5, the higher the more stain.
+MAX_COLOUR_CORRELATION = 0.6
 # Correlation of any two channels, at least: dyes darken all of them, those of fluorescence and
 # noise are independent. It is 0.6 and more in nearly all histology.
 MIN_CHANNEL_CORRELATION = 0.2
@@ -79,5 +79,5 @@ def is_stained(sample: NDArray[np.float64], black: float, white: float) -> bool:
     if len(columns) < 2 or not np.ptp(columns, axis=0).all():
         return False
     correlation = np.corrcoef(columns.T)
-    is_pale = correlation[-1, -2] < MAX_COLOUR_CORRELATION
-    return bool(is_pale and correlation[:-2, :-2].min() > MIN_CHANNEL_CORRELATION)
+    is_absorbing = correlation[-1, -2] < MAX_COLOUR_CORRELATION
+    return bool(is_absorbing and correlation[:-2, :-2].min() > MIN_CHANNEL_CORRELATION)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 AUTOMATIC, AS_DISPLAYED = "automatic", "as displayed"
+NOT_LIGHTENED = "automatic, not lightened"
 
 
 class BrightnessForm(QObject):
@@ -36,8 +37,8 @@ class BrightnessForm(QObject):
         self.combo = create_combo_box(
             "brightness",
             "What is black and white to the network. automatic: measured in each plane, without "
-            "what is no measurement, and stained sections that are dark are lightened; as "
-            "displayed: the contrast limits and gamma that the image layer has at the click.",
+            "what is no measurement, and stained sections that are dark are lightened; automatic, "
+            "not lightened: the same without that; as displayed: the contrast limits and gamma that the image layer has at the click.",
             self._choices,
         )
         self.combo.changed.connect(self._on_changed)
@@ -65,9 +66,10 @@ class BrightnessForm(QObject):
     def _choices(self, _: Any) -> list[tuple[str, Brightness | str]]:
         choices: list[tuple[str, Brightness | str]] = [
             (AUTOMATIC, AUTOMATIC_BRIGHTNESS),
+            (NOT_LIGHTENED, Brightness(gamma=1.0)),
             (AS_DISPLAYED, AS_DISPLAYED),
         ]
-        if not self._recorded.is_automatic:
+        if self._recorded not in dict(choices).values():
             choices.append((describe_brightness(self._recorded), self._recorded))
         return choices
 
