@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import tifffile
+from skimage.color import hed2rgb, rgb2hed
 from synthetic import nuclei_image
 
 from napari_nuclei_unet import SegmentParams, run, segment, segment_steps
@@ -85,6 +86,13 @@ def test_the_darker_the_more_and_lighter_ones_stay():
     gammas = [check_plane(darker(HISTOLOGY, power)).gamma for power in (0.5, 1, 1.5, 2, 3)]
     assert gammas[:2] == [1, 1]
     assert 1 > gammas[2] > gammas[3] > gammas[4] >= 0.3
+
+
+def test_strong_stain_is_no_fluorescence():
+    """Of what is dark the colours are deeper the brighter it is."""
+    image, _ = read_sample("histology_purple")
+    stained = hed2rgb(rgb2hed(image) * [4, 4, 1])
+    assert check_plane(np.round(255 * stained).astype(np.uint8)).gamma < 0.6
 
 
 def test_what_is_given_is_obeyed():

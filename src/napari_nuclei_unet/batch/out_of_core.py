@@ -52,7 +52,9 @@ def segment_out_of_core_steps(
     failed = tuple(block.message for block in ended.progress.failed)
     left_out = None if job.settings.volume else ended.progress.left_out
     gammas = ended.progress.list_gammas()
-    return Outcome(len(store_job.planes), ended.nuclei, failed, ended.already_done, left_out, gammas)
+    return Outcome(
+        len(store_job.planes), ended.nuclei, failed, ended.already_done, left_out, gammas
+    )
 
 
 def read_partial_outcome(job: ImageJob) -> Outcome | None:
