@@ -14,9 +14,9 @@ from napari_nuclei_unet.widgets.layers.metadata_keys import (
     list_nuclei,
 )
 from napari_nuclei_unet.widgets.segment.left_out_line import (
+    CASING,
     OUTLINE,
     PREVIEW_OUTLINES,
-    RIM,
     SEGMENT_OUTLINES,
     VOLUME_TEXT,
 )
@@ -53,8 +53,8 @@ def test_a_click_shows_what_was_left_out_and_another_hides_it(qtbot, viewer, wid
     assert line.text().endswith("hide outlines")
     shown = viewer.layers[OUTLINES].data
     np.testing.assert_array_equal((shown == OUTLINE) & (BESIDE == 0), False)
-    np.testing.assert_array_equal((shown == RIM) & (BESIDE > 0), False)
-    assert shown[50, 37:44].tolist() == [RIM, OUTLINE, 0, 0, 0, OUTLINE, RIM]
+    np.testing.assert_array_equal((shown == CASING) & (BESIDE > 0), False)
+    assert shown[50, 37:44].tolist() == [CASING, OUTLINE, 0, 0, 0, OUTLINE, CASING]
     assert list_image_layers(viewer) == [image]  # no dock takes it for one
     assert list_nuclei(viewer) == [viewer.layers["cells nuclei"]]
     assert widget.source_form.image.value is image

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # Name of the file, in the folder of the labels.
 JOURNAL_FILE_NAME = "nuclei_unet_journal.json"
-# Is in a fingerprint only where fragments are left out.
-LEAVE_OUT_FRAGMENTS_KEY = "--leave-out-fragments"
 
 
 def read_fingerprint(path: Path) -> dict[str, Any] | None:
@@ -62,7 +60,9 @@ def explain_differences(
         Of what another one may be chosen, such as "folder".
     """
     changed = describe_differences(fingerprint, earlier)
-    if changed == "`leave_out_fragments`" and LEAVE_OUT_FRAGMENTS_KEY not in earlier:
+    # it is in a fingerprint only where they are left out
+    keeps_fragments = not any(name.endswith("leave-out-fragments") for name in earlier)
+    if changed == "`leave_out_fragments`" and keeps_fragments:
         # it may be of the time when they could not be left out, so that nobody has chosen it
         return (
             f"{what} with micronuclei and fragments among the nuclei: keep them, as before, with "

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from .source_form import SourceForm
 
 # Values of pixels: an outline, and a rim around it. One of them stands out on any image.
-OUTLINE, RIM = 1, 2
+OUTLINE, CASING = 1, 2
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
-OUTLINE_COLOUR, RIM_COLOUR = (0.8, 0.8, 0.8, 1.0), (0.2, 0.2, 0.2, 1.0)
+OUTLINE_COLOUR, CASING_COLOUR = (0.8, 0.8, 0.8, 1.0), (0.2, 0.2, 0.2, 1.0)
 # In pixels; of larger nuclei outlines are two pixels wide.
 LARGE_DIAMETER = 30.0
 LEFT_OUT_HINT = (
@@ -154,9 +154,9 @@ def add_outlines_layer(viewer: ViewerModel, result: PlaneResult) -> Image:
     layer = Image(
         np.zeros(place.shape, np.uint8),
         name=f"{image.name} left out",
-        colormap=[(*OUTLINE_COLOUR[:3], 0.0), OUTLINE_COLOUR, RIM_COLOUR],
+        colormap=[(*OUTLINE_COLOUR[:3], 0.0), OUTLINE_COLOUR, CASING_COLOUR],
         blending="translucent",
-        contrast_limits=(0, RIM),
+        contrast_limits=(0, CASING),
         metadata={LEFT_OUT_KEY: str(image.unique_id)},
         **place.geometry,
     )
@@ -182,7 +182,7 @@ def draw_left_out(found: LeftOutNuclei, width: int = 1) -> NDArray[np.uint8]:
             is_edge |= labels[rows + down, columns + right] != found.ids
     outlines = np.zeros(labels.shape, np.uint8)
     for down, right in NEIGHBOURS:
-        outlines[rows + down, columns + right] = RIM
+        outlines[rows + down, columns + right] = CASING
     outlines[rows, columns] = np.where(is_edge, OUTLINE, 0)
     return outlines[1:-1, 1:-1]
 
