@@ -327,6 +327,26 @@ def test_results_made_with_other_flags_are_not_replaced(tmp_path, segment, capsy
     assert tifffile.imread(labels).shape == (4, 60, 80)
 
 
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_results_with_fragments_go_on_as_before_or_are_made_anew(tmp_path, segment, capsys, kind):
+    """Those of the time when fragments were always kept say as much as those made with `no`."""
+    image = discs((80, 120), [(20, 20), (20, 70)], 6) | discs((80, 120), [(60, 40)], 2)
+    path = write_tiff(tmp_path / "a.tif", image, "YX")
+    flags = ("--format", kind, "--minimum-area", 2)
+    with_fragments = (*flags, "--leave-out-fragments", "no")
+    assert segment(path, *with_fragments) == 0
+    assert summary(tmp_path / "out")["a.tif"]["nuclei"] == "3"
+    capsys.readouterr()
+    assert segment(path, *flags) == 2
+    told(capsys, "a", "micronuclei", "as before, with --leave-out-fragments no, or", "--overwrite.")
+    assert segment(path, *with_fragments) == 0
+    assert summary(tmp_path / "out")["a.tif"]["status"] == "skipped"
+    assert segment(path, *flags, "--overwrite") == 0
+    assert summary(tmp_path / "out")["a.tif"]["nuclei"] == "2"
+    assert segment(path, *with_fragments) == 2
+    told(capsys, "with another --leave-out-fragments: choose another", "--overwrite")
+
+
 def test_a_single_image_may_be_written_under_any_name(tmp_path, segment, capsys):
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
     assert segment(path, out=tmp_path / "x" / "mine_labels.tif") == 0

@@ -235,6 +235,24 @@ def test_some_planes_of_a_file_are_a_run_of_their_own(
     assert stores == ["a_2_labels.ome.zarr", "a_labels.ome.zarr"]
 
 
+def test_a_run_that_keeps_fragments_is_named_before_all_is_made_anew(
+    qtbot, viewer, widget, plane, tmp_path
+):
+    viewer.add_image(plane, name="slide")
+    notices = []
+    widget.controller.notice.connect(notices.append)
+    move(widget, "leave_out_fragments", False)
+    click_and_wait(qtbot, widget)
+    move(widget, "leave_out_fragments", True)
+    click_and_wait(qtbot, widget)
+    (notice,) = [text for text in notices if "anew in slide_2_labels.ome.zarr" in text]
+    assert "slide_labels.ome.zarr has micronuclei" in notice
+    assert "switch 'Leave out micronuclei and fragments' off" in notice
+    notices.clear()
+    click_and_wait(qtbot, widget)  # they are there now
+    assert not notices
+
+
 def test_another_image_of_the_same_name_gets_its_own_store(qtbot, viewer, widget, plane, tmp_path):
     image = viewer.add_image(plane, name="slide")
     click_and_wait(qtbot, widget)

@@ -53,6 +53,8 @@ def _describe_params(job: ImageJob) -> dict[str, Any]:
     for name in ZOOMLESS_THRESHOLDS:  # in the window, each has a value
         if params[name] == thresholds.get(name):
             params[name] = None
+    if job.settings.volume:  # nothing is a fragment there
+        params.pop("leave_out_fragments", None)
     return params
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..arrays.roi import Region
 from ..arrays.selection import PlaneSelection, select_planes
-from ..blockwise.journal import describe_differences
+from ..blockwise.journal import explain_differences
 from ..errors import UserError
 from ..export.channels import channel_names, check_channels
 from ..export.ome_tiff import ome_axes
@@ -222,11 +222,9 @@ class ImageJob:
             raise UserError(
                 f"{labels} holds labels of another run: choose another name, or `overwrite` them."
             )
-        if changed := describe_differences(self.fingerprint, previous):
-            raise UserError(
-                f"{labels} was made with another {changed}: choose another folder, or `overwrite` "
-                "it."
-            )
+        what = f"{labels} was made"
+        if reason := explain_differences(what, self.fingerprint, previous, "folder"):
+            raise UserError(reason)
         done = Provenance.from_json(record)
         if done.failed or not all(table.is_file() for table in self.tables):
             return None

@@ -45,6 +45,33 @@ def describe_differences(fingerprint: dict[str, Any], other: dict[str, Any]) -> 
     )
 
 
+def explain_differences(
+    what: str, fingerprint: dict[str, Any], earlier: dict[str, Any], other: str
+) -> str:
+    """Explain why a run does not go on with an earlier result, and what to do; "" if it does.
+
+    Parameters
+    ----------
+    what : str
+        The result and its verb, such as "cells.tif was made".
+    fingerprint, earlier : dict
+        Of the run, and of the result.
+    other : str
+        Of what another one may be chosen, such as "folder".
+    """
+    changed = describe_differences(fingerprint, earlier)
+    # it is in a fingerprint only where they are left out
+    keeps_fragments = not any(name.endswith("leave-out-fragments") for name in earlier)
+    if changed == "`leave_out_fragments`" and keeps_fragments:
+        # it may be of the time when they could not be left out, so that nobody has chosen it
+        return (
+            f"{what} with micronuclei and fragments among the nuclei: keep them, as before, with "
+            "`leave_out_fragments` no, or make all of it anew with `overwrite`."
+        )
+    sentence = f"{what} with another {changed}: choose another {other}, or `overwrite` it."
+    return sentence if changed else ""
+
+
 @dataclass(eq=False)
 class Journal:
     """Writes down what is finished, and the table of nuclei.
@@ -81,11 +108,9 @@ class Journal:
             return False
         except OSError as error:
             raise UserError(f"{self.path} cannot be read ({error.strerror or error}).") from error
-        if changed := describe_differences(json.loads(json.dumps(self.fingerprint)), kept["wish"]):
-            raise UserError(
-                f"{self.path.parent} was begun with another {changed}: choose another name, or "
-                "`overwrite` it."
-            )
+        own, what = json.loads(json.dumps(self.fingerprint)), f"{self.path.parent} was begun"
+        if reason := explain_differences(what, own, kept["wish"], "name"):
+            raise UserError(reason)
         self.progress = RunProgress.from_json(kept["progress"])
         return True
 

@@ -172,7 +172,7 @@ def number_by_reason(reasons: NDArray[np.uint8], is_used: NDArray[np.bool_]) -> 
     return consecutive_ids(is_kept) - consecutive_ids(is_used & ~is_kept)
 
 
-def find_edge_ids(labels: NDArray[np.integer], n_ids: int) -> NDArray[np.bool_]:
+def find_ids_at_edge(labels: NDArray[np.integer], n_ids: int) -> NDArray[np.bool_]:
     """Return which of so many ids, with 0, touch the edge of a plane."""
     at_edge = np.zeros(n_ids, bool)
     for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]) if labels.size else ():
@@ -197,7 +197,7 @@ def keep_nuclei_of(
     counted = inside & (nucleus > MIN_COUNTED_PROBABILITY)
     n = np.bincount(labels[counted], minlength=area.size)
     total = np.bincount(labels[counted], nucleus[counted], minlength=area.size)
-    reasons = rule.find_reasons(BasinSums(area, n, total), find_edge_ids(labels, area.size))
+    reasons = rule.find_reasons(BasinSums(area, n, total), find_ids_at_edge(labels, area.size))
     is_used = area > 0
     numbered = number_by_reason(reasons, is_used)[labels]
     return Separation(numbered, LeftOutNuclei.take_from(numbered, select_reasons(reasons, is_used)))

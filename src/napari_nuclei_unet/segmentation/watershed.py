@@ -18,7 +18,7 @@ from .left_out import (
     KeepRule,
     LeftOutNuclei,
     Separation,
-    find_edge_ids,
+    find_ids_at_edge,
     keep_nuclei_of,
     number_by_reason,
     select_reasons,
@@ -165,7 +165,7 @@ def _separate_by_kernels(
         kernels, maps[0], source, params.threshold, 1 - params.separation, MIN_COUNTED_PROBABILITY
     )
     at_edge = np.zeros(basins.joined.size, bool)
-    at_edge[basins.joined[find_edge_ids(basins.labels, at_edge.size)]] = True
+    at_edge[basins.joined[find_ids_at_edge(basins.labels, at_edge.size)]] = True
     reasons = params.rule.find_reasons(basins.sums, at_edge)
     is_used = basins.sums.area > 0
     numbers = number_by_reason(reasons, is_used)

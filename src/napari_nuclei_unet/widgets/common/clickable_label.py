@@ -28,21 +28,29 @@ class ClickableLabel(QLabel):
     def __init__(self, name: str, tooltip: str) -> None:
         super().__init__()
         with_properties(self, objectName=name, toolTip=tooltip, wordWrap=True)
+        self._is_clickable = False
+        self.set_clickable(True)
+
+    def set_clickable(self, is_clickable: bool) -> None:
+        """Set whether it can be clicked, and looks like it."""
+        self._is_clickable = is_clickable
         font = self.font()
-        font.setUnderline(True)
+        font.setUnderline(is_clickable)
         self.setFont(font)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        shapes, policies = Qt.CursorShape, Qt.FocusPolicy
+        self.setCursor(shapes.PointingHandCursor if is_clickable else shapes.ArrowCursor)
+        self.setFocusPolicy(policies.StrongFocus if is_clickable else policies.NoFocus)
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 Qt's name
         """Take a click."""
-        if event is not None and event.button() == Qt.MouseButton.LeftButton:
+        is_left = event is not None and event.button() == Qt.MouseButton.LeftButton
+        if is_left and self._is_clickable:
             self.clicked.emit()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 Qt's name
         """Take a key that presses a button."""
         keys = Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space
-        if event is not None and event.key() in keys:
+        if event is not None and event.key() in keys and self._is_clickable:
             self.clicked.emit()
         else:
             super().keyPressEvent(event)

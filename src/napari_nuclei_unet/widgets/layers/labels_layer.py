@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +12,8 @@ from numpy.typing import NDArray
 
 from ...errors import UserError
 from ...provenance.record import Provenance
-from .label_ids import LabelIds
-from .labels_record import find_labels_layer, write_record
+from .label_ids import LabelIds, LabelsIndex, plane_key
+from .labels_record import find_labels_layer, list_written_planes, write_record
 from .labels_state import LabelsState
 from .metadata_keys import LABELS_LAYER_ENDING
 from .placement import LayerPlacement, set_geometry
@@ -70,6 +72,27 @@ def show_labels(
         write_record(layer, image, placement.index, provenance)
     LabelsState.of(layer).ids = ids
     return layer
+
+
+def record_planes(
+    layer: Labels, image: Image, indices: Sequence[LabelsIndex], provenance: Provenance
+) -> None:
+    """Record planes that were written, with what was left out of all planes of the layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels
+    image : napari.layers.Image
+    indices : sequence of tuple of (int or slice)
+        Of the planes; the last is the one that was written last.
+    provenance : Provenance
+        Of that plane.
+    """
+    *others, last = indices
+    if len(last) > 2:
+        planes = {plane_key(index) for index in indices} | set(list_written_planes(layer))
+        provenance = replace(provenance, left_out=LabelsState.of(layer).count_left_out(planes))
+    write_record(layer, image, last, provenance, others)
 
 
 def write_plane_labels(

@@ -94,9 +94,14 @@ def write_record(
     own = {"image": str(image.unique_id), "layer": str(layer.unique_id), "plane": planes[-1]}
     record = provenance.to_json() | own
     if len(planes[-1]) > 2:
-        before = [list(plane) for plane in _read_planes(get_record_entries(layer))]
+        before = [list(plane) for plane in list_written_planes(layer)]
         record["planes_written"] = before + [plane for plane in planes if plane not in before]
     layer.metadata = {**layer.metadata, METADATA_KEY: record}
+
+
+def list_written_planes(layer: Layer) -> list[tuple[int | None, ...]]:
+    """Return which planes of a layer have been written, as its record says; None for their axes."""
+    return list(_read_planes(get_record_entries(layer)))
 
 
 def find_labels_layer(viewer: ViewerModel, image: Image, ndim: int) -> Labels | None:

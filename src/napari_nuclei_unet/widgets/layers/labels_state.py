@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ...arrays.boxes import bounding_box
 from ...errors import UserError
+from ...provenance.left_out_counts import LeftOutCounts
 from ..common.key_bindings import unwrap_proxy
 from ..common.lifetime import delete_with
 from .checksum import array_crc32
@@ -98,6 +99,7 @@ class LabelsState:
     def __init__(self, layer: Labels) -> None:
         self._ids: LabelIds | None = None
         self._parts: dict[tuple[int | None, ...], list[WrittenPart]] = {}
+        self._left_out: dict[tuple[int | None, ...], LeftOutCounts] = {}
         self._writes = 0
         self.features = FeaturesTable(layer)
         adopt_saved_table(self.features)
@@ -192,6 +194,20 @@ class LabelsState:
     def forget_written(self) -> None:
         """Forget what was written; the array is another."""
         self._parts.clear()
+        self._left_out.clear()
+
+    def note_left_out(self, part: WrittenPart, counts: LeftOutCounts) -> None:
+        """Note what was left out when a part was written: all that is known of its plane."""
+        self._left_out[plane_key(part.index)] = counts
+        is_on_others = any(not part.covers_same_pixels(one) for one in self._parts_on(part.index))
+        if part.inside is not None and is_on_others:
+            del self._left_out[plane_key(part.index)]  # of which nuclei the others are is not known
+
+    def count_left_out(self, planes: Iterable[tuple[int | None, ...]]) -> LeftOutCounts | None:
+        """Count what was left out of planes; None if it is not known of all of them."""
+        counts = [self._left_out.get(plane) for plane in planes]
+        known = [count for count in counts if count is not None]
+        return sum(known, LeftOutCounts()) if len(known) == len(counts) else None
 
     def read_plane(self, index: LabelsIndex) -> NDArray[Any]:
         """Return a plane of the layer, not a copy; empty if the layer no longer has it."""

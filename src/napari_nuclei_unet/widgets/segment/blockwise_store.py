@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from ...blockwise.to_store import StoreFiles, StoreJob
 
 
+RUN_WITH_FRAGMENTS = (
+    "{} has micronuclei and fragments among the nuclei, so all is made anew in {}. To go on with "
+    "the former, or show it, switch `leave_out_fragments` off and click Segment."
+)
+
+
 @dataclass(frozen=True, eq=False)
 class BlockwiseTaskOutput:
     """What the thread returns.
@@ -74,6 +80,9 @@ def blockwise_task_steps(
     from ...io.ome_zarr import LabelsStore
 
     job = _store_job(request, plane_indices, place, limits)
+    kept = _find_run_with_fragments(request, plane_indices, place)
+    if kept is not None and not job.files.labels.exists():
+        yield Step(0, 1, RUN_WITH_FRAGMENTS.format(kept, job.files.labels.name))
     ended = yield from segment_to_store_steps(job)
     path = job.files.labels
     if not ended.is_whole:
@@ -96,7 +105,7 @@ def _store_job(
 
     source = request.source
     planes = [source.at_plane(index) for index in plane_indices]
-    run = _identify_file_run(request, plane_indices, place) or _identify_layer_run(request, planes)
+    run = _identify_run(request, plane_indices, place)
     grid = _labels_grid(place, run.axes)
     micrometers = grid.micrometers if run.micrometers is None else run.micrometers
     return StoreJob(
@@ -206,6 +215,14 @@ class _RunIdentity:
     micrometers: tuple[float, float] | None = None
 
 
+def _identify_run(
+    request: SegmentRequest, plane_indices: Sequence[PlaneIndex], place: LayerPlacement
+) -> _RunIdentity:
+    planes = [request.source.at_plane(index) for index in plane_indices]
+    run = _identify_file_run(request, plane_indices, place)
+    return run or _identify_layer_run(request, planes)
+
+
 def _identify_file_run(
     request: SegmentRequest, plane_indices: Sequence[PlaneIndex], place: LayerPlacement
 ) -> _RunIdentity | None:
@@ -272,3 +289,15 @@ def _choose_files(run: _RunIdentity) -> StoreFiles:
         if is_free or read_fingerprint(files.journal) == run.fingerprint:
             return files
     raise AssertionError("there is always another number")
+
+
+def _find_run_with_fragments(
+    request: SegmentRequest, plane_indices: Sequence[PlaneIndex], place: LayerPlacement
+) -> Path | None:
+    """Find labels of a run that differs only in that it keeps fragments, as all runs once did."""
+    if not request.params.leave_out_fragments:
+        return None
+    params = dataclasses.replace(request.params, leave_out_fragments=False)
+    earlier = dataclasses.replace(request, params=params)
+    files = _choose_files(_identify_run(earlier, plane_indices, place))
+    return files.labels if files.journal.exists() else None

@@ -145,8 +145,6 @@ def _summary(result: BlockwiseTaskOutput) -> str:
         ALREADY_SEGMENTED if result.already_done else f"{result.progress.seconds:.0f} s",
         f"labels and table are in {result.path.parent}",
     ]
-    if (left_out := result.progress.left_out) is not None and left_out.total:
-        parts.insert(1, left_out.describe())
     if failed := len(result.progress.failed):
         failed_parts = "1 part" if failed == 1 else f"{failed} parts"
         parts.insert(1, f"{failed_parts} could not be read; Segment tries again")

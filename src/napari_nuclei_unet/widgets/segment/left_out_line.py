@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from ...arrays.boxes import enlarged
+from ...errors import UserError
 from ...provenance.left_out_counts import LeftOutCounts
 from ..common.clickable_label import ClickableLabel
+from ..layers.label_ids import plane_key
+from ..layers.labels_record import LabelsRecord, get_record_entries
 from ..layers.metadata_keys import LEFT_OUT_KEY, find_marked_layer, list_layers
 from ..layers.placement import set_geometry
 
@@ -23,7 +27,10 @@ if TYPE_CHECKING:
     from .current_plane import CurrentPlane
     from .source_form import SourceForm
 
-OUTLINE_COLOUR = (0.6, 0.6, 0.6)
+# Values of pixels: an outline, and a rim around it. One of them stands out on any image.
+OUTLINE, CASING = 1, 2
+NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+OUTLINE_COLOUR, CASING_COLOUR = (0.8, 0.8, 0.8, 1.0), (0.2, 0.2, 0.2, 1.0)
 # In pixels; of larger nuclei outlines are two pixels wide.
 LARGE_DIAMETER = 30.0
 LEFT_OUT_HINT = (
@@ -31,6 +38,10 @@ LEFT_OUT_HINT = (
     "'Confidence' asks, it is below 'Smallest area', or it is a micronucleus or fragment. "
     "Click to see where it is, as grey outlines; click again to hide them."
 )
+# Where results hold only how much it was.
+PREVIEW_OUTLINES = "Preview outlines it, in the part on view"
+SEGMENT_OUTLINES = "Segment again to outline it"
+VOLUME_TEXT = "What is left out of a volume is not counted: lower 'Confidence' to see more of it."
 
 
 class LeftOutLine(ClickableLabel):
@@ -51,20 +62,29 @@ class LeftOutLine(ClickableLabel):
         super().__init__("left_out", LEFT_OUT_HINT)
         self._viewer, self._source_form = viewer, source_form
         self._current_plane = current_plane
+        # by layer and plane, so that a move of a slider draws one plane of a stack, not all
+        self._drawn: weakref.WeakKeyDictionary[
+            Image, dict[tuple[int | None, ...], LeftOutNuclei]
+        ] = weakref.WeakKeyDictionary()
         self.clicked.connect(self._toggle)
         self.refresh()
 
     def refresh(self) -> None:
         """Show the counts of the results as they are now, and their outlines, if these are on."""
-        results, counts = self._results(), LeftOutCounts()
-        for result in results:
-            counts += result.left_out.counts if result.left_out is not None else LeftOutCounts()
-        self._remove_layers_of_others(counts.total > 0)
-        self.setVisible(counts.total > 0)
-        is_shown = self._layer() is not None
-        self.setText(f"{counts.describe()} · {'hide' if is_shown else 'show'} outlines")
-        if is_shown:
-            self._draw(results)
+        self._remove_outlines_of_gone_images()  # first: the form may choose another image then
+        results = self._results()
+        counts = sum((one.left_out.counts for one in results if one.left_out), LeftOutCounts())
+        layer = self._layer()
+        if layer is not None and not counts.total:
+            self._viewer.layers.remove(layer)
+            layer = None
+        self.set_clickable(counts.total > 0)
+        link = f"{counts.describe()} · {'show' if layer is None else 'hide'} outlines"
+        text = link if counts.total else "" if results else self._describe_record()
+        self.setText(text)
+        self.setVisible(bool(text))
+        if layer is not None:
+            self._draw(layer, results)
 
     def _results(self) -> list[PlaneResult]:
         """Return the results of all planes of the image, or of its region."""
@@ -73,6 +93,19 @@ class LeftOutLine(ClickableLabel):
         planes = self._current_plane.planes()
         plane = None if planes else self._current_plane.plane_result()
         return planes if plane is None else [plane]
+
+    def _describe_record(self) -> str:
+        """Describe what the labels of the image record, of which no pixels are known."""
+        if self._current_plane.volume_result() is not None:
+            return VOLUME_TEXT
+        image = self._source_form.image.value
+        for layer in reversed(list_layers(self._viewer, Labels)):
+            entries = get_record_entries(layer)
+            if image is not None and entries.get("image") == str(image.unique_id):
+                counts = _read_counts(entries)
+                hint = PREVIEW_OUTLINES if "store" in entries else SEGMENT_OUTLINES
+                return f"{counts.describe()} · {hint}" if counts.total else ""
+        return ""
 
     def _layer(self) -> Image | None:
         image = self._source_form.image.value
@@ -86,28 +119,28 @@ class LeftOutLine(ClickableLabel):
             add_outlines_layer(self._viewer, results[0])
         self.refresh()
 
-    def _draw(self, results: Sequence[PlaneResult]) -> None:
+    def _draw(self, layer: Image, results: Sequence[PlaneResult]) -> None:
         """Outline what was left out of all planes."""
-        layer, place = self._layer(), results[0].placement
-        if layer is None:
-            return
+        place = results[0].placement
         if layer.data.shape != place.shape:
             self._viewer.layers.remove(layer)
             layer = add_outlines_layer(self._viewer, results[0])
         set_geometry(layer, place)
+        drawn = self._drawn.setdefault(layer, {})
         for result in results:
-            if result.left_out is not None:
-                outlines = draw_left_out(result.left_out, _choose_width(result))
+            key, found = plane_key(result.placement.index), result.left_out
+            if found is not None and drawn.get(key) is not found:
+                outlines = draw_left_out(found, _choose_width(result))
                 layer.data[result.placement.index] = enlarged(outlines, result.source.shape)
+                drawn[key] = found
         layer.refresh(extent=False)
 
-    def _remove_layers_of_others(self, keeps_own: bool) -> None:
-        """Remove outlines of images that are gone, or of the image on view."""
+    def _remove_outlines_of_gone_images(self) -> None:
         images = {str(layer.unique_id) for layer in self._viewer.layers}
-        own = self._layer()
         for layer in list_layers(self._viewer, Image):
-            mark = layer.metadata.get(LEFT_OUT_KEY)
-            if mark is not None and (mark not in images or (layer is own and not keeps_own)):
+            image = layer.metadata.get(LEFT_OUT_KEY)
+            # a removal may refresh this line, too
+            if image is not None and image not in images and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
 
@@ -121,9 +154,9 @@ def add_outlines_layer(viewer: ViewerModel, result: PlaneResult) -> Image:
     layer = Image(
         np.zeros(place.shape, np.uint8),
         name=f"{image.name} left out",
-        colormap=[(*OUTLINE_COLOUR, 0.0), (*OUTLINE_COLOUR, 1.0)],
+        colormap=[(*OUTLINE_COLOUR[:3], 0.0), OUTLINE_COLOUR, CASING_COLOUR],
         blending="translucent",
-        contrast_limits=(0, 1),
+        contrast_limits=(0, CASING),
         metadata={LEFT_OUT_KEY: str(image.unique_id)},
         **place.geometry,
     )
@@ -139,14 +172,24 @@ def _choose_width(result: PlaneResult) -> int:
 
 
 def draw_left_out(found: LeftOutNuclei, width: int = 1) -> NDArray[np.uint8]:
-    """Draw the pixels at the edge of each that was left out; 1 there, 0 elsewhere."""
+    """Draw the edge of each that was left out, and a rim around it; 0 elsewhere."""
     labels = np.pad(found.to_labels(), 1)
     rows, columns = (at + 1 for at in found.pixels)
     is_edge = np.zeros(found.ids.size, bool)
     for _ in range(width):
         labels[rows[is_edge], columns[is_edge]] = 0
-        for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        for down, right in NEIGHBOURS:
             is_edge |= labels[rows + down, columns + right] != found.ids
-    outlines = np.zeros(found.shape, np.uint8)
-    outlines.reshape(-1)[found.positions[is_edge]] = 1
-    return outlines
+    outlines = np.zeros(labels.shape, np.uint8)
+    for down, right in NEIGHBOURS:
+        outlines[rows + down, columns + right] = CASING
+    outlines[rows, columns] = np.where(is_edge, OUTLINE, 0)
+    return outlines[1:-1, 1:-1]
+
+
+def _read_counts(entries: dict[str, Any]) -> LeftOutCounts:
+    """Return the counts in the record of labels; none where it has none, or is damaged."""
+    try:
+        return LabelsRecord.from_json(entries).provenance.left_out or LeftOutCounts()
+    except UserError:
+        return LeftOutCounts()

@@ -75,6 +75,8 @@ class PlaneWriter:
         with report_user_errors():
             layer = self.show(source, retuned, layer, place)
             result = self.cache(request, source, output, layer, place)
+            if len(place.shape) > 2:  # what is left out of all planes is known only now
+                result.write_record()
             self.display_options.show_map(result)
             return result
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -17,8 +16,8 @@ from ...progress import Step, Stop
 from ...provenance.record import Provenance
 from ..common.controller import Task
 from ..layers.geometry import is_on_view
-from ..layers.labels_layer import write_plane_labels
-from ..layers.labels_record import stale_ids_warning, write_record
+from ..layers.labels_layer import record_planes, write_plane_labels
+from ..layers.labels_record import stale_ids_warning
 from ..layers.labels_state import LabelsState
 from ..layers.placement import LayerPlacement, set_geometry
 from .linking_task import remove_tracks_layer
@@ -66,13 +65,6 @@ class StackState:
     seconds: float = 0.0
     provenance: Provenance | None = None
     places: list[LayerPlacement] = field(default_factory=list)
-
-    def note(self, provenance: Provenance) -> None:
-        """Note the provenance of a plane, with what was left out of all of them."""
-        before = None if self.provenance is None else self.provenance.left_out
-        now = provenance.left_out
-        total = now if before is None or now is None else before + now
-        self.provenance = dataclasses.replace(provenance, left_out=total)
 
     @property
     def remaining(self) -> list[int]:
@@ -187,7 +179,7 @@ class StackTask(Task):
             with LabelsState.of(stack.layer).writing(place.index):
                 write_plane_labels(stack.layer, place, retuned.labels, retuned.inside, refresh)
         stack.areas[number] = retuned.areas
-        stack.note(retuned.result.provenance)
+        stack.provenance = retuned.result.provenance
         stack.places.append(place)
         result = writer.cache(stack.request, source, output, stack.layer, place)
         writer.display_options.show_map(result, refresh)
@@ -238,8 +230,8 @@ class StackTask(Task):
         if layer is None or layer not in self._writer.viewer.layers:
             return
         if stack.places and stack.provenance is not None:
-            *others, last = [place.index for place in stack.places]
-            write_record(layer, source.image, last, stack.provenance, others)
+            indices = [place.index for place in stack.places]
+            record_planes(layer, source.image, indices, stack.provenance)
             stack.places = []
             LabelsState.of(layer).features.publish()
         if source.image in self._writer.viewer.layers and source.is_current:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -104,7 +103,6 @@ class SegmentWidget(QWidget):
         )  # fmt: skip
         self._stack_tuning.setParent(self)
         self._watch()
-        self._show_thresholds()
         self._restoring = False
         read, use = partial(read_settings, self), partial(use_settings, self)
         self._session.segment_settings.connect(self, read, use)
@@ -120,7 +118,7 @@ class SegmentWidget(QWidget):
         self.model_form = ModelForm()
         self.params_form = ParamsForm(SegmentParams)
         self._current_plane = CurrentPlane(self.source_form, self.model_form, self._session)
-        self._tuning_panel = TuningPanel(self.params_form)
+        self._tuning_panel = TuningPanel(self.params_form, self.model_form)
         self._status_panel = StatusPanel()
         self._display_options = DisplayOptions(self._viewer, self.source_form, self._current_plane)
         self._left_out = LeftOutLine(self._viewer, self.source_form, self._current_plane)
@@ -170,9 +168,7 @@ class SegmentWidget(QWidget):
         ):  # fmt: skip
             part.message.connect(panel.show_message)
         self._linking_panel.requested.connect(self._link)
-        self._tuning_panel.reset_requested.connect(self._show_thresholds)
         self._tuning_panel.all_requested.connect(self.tune_all)
-        self.model_form.changed.connect(self._show_thresholds)
         self.model_form.changed.connect(self._offer_all)
         self.params_form.changed.connect(self._on_setting)
         self._session.watcher.invalidated.connect(self._on_invalidated)
@@ -189,13 +185,6 @@ class SegmentWidget(QWidget):
     def _on_invalidated(self, _: Any) -> None:
         self.controller.check()
         self._offer_all()
-
-    def _show_thresholds(self, *_: object) -> None:
-        """Show the thresholds that were tuned for the chosen model."""
-        if (card := self.model_form.card()) is not None:
-            # the smallest area depends on the size of nuclei
-            own = card.thresholds | {"minimum_area": None, "leave_out_fragments": True}
-            self.params_form.set_value(dataclasses.replace(self.params_form.value(), **own))
 
     # public methods, for scripts and tests
 

@@ -19,8 +19,7 @@ from ...provenance.record import Provenance
 from ..layers.checksum import array_crc32
 from ..layers.image_source import ImageSource
 from ..layers.label_ids import LabelsIndex
-from ..layers.labels_layer import write_plane_labels
-from ..layers.labels_record import write_record
+from ..layers.labels_layer import record_planes, write_plane_labels
 from ..layers.labels_state import LabelsState, WrittenPart, checksum_labels
 from ..layers.measure_queue import MEASURE_DELAY_MS, UnmeasuredPlane
 from ..layers.measurements import MapsGetter, MeasuredImage, create_measurement_source
@@ -168,23 +167,23 @@ class PlaneResult:
         with self.state.writing(self.placement.index, self.part):
             write_plane_labels(self.layer, self.placement, retuned.labels, retuned.inside, refresh)
         self.provenance = retuned.result.provenance
+        self.mark_written(retuned)
         if refresh:
             self.write_record()
-        self.mark_written(retuned)
 
     def write_record(self) -> None:
         """Write the provenance of the labels into the metadata of their layer."""
-        if (provenance := self.provenance) is None:
-            return
-        if len(self.placement.shape) > 2:  # what is left out of the other planes is not known here
-            provenance = dataclasses.replace(provenance, left_out=None)
-        write_record(self.layer, self.source.image, self.placement.index, provenance)
+        if self.provenance is not None:
+            indices = [self.placement.index]
+            record_planes(self.layer, self.source.image, indices, self.provenance)
 
     def mark_written(self, retuned: RetunedPlane, delay: int = MEASURE_DELAY_MS) -> None:
         """Mark the labels as written by this result; they are measured after a delay."""
         self.recovered.clear()
         self.left_out = retuned.result.left_out
         self.state.mark_written(self.part, retuned.checksum)
+        if self.left_out is not None:
+            self.state.note_left_out(self.part, self.left_out.counts)
         self.state.forget_edits(self.placement.index)
         plane = _unmeasured(self.source, self.maps, retuned, self.placement.index)
         if retuned.measurements is None or retuned.inside is not None:
