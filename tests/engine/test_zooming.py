@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from napari_nuclei_unet import SegmentParams, run, segment_steps
 from napari_nuclei_unet.labels.diameter import diameter_to_size, estimate_diameter, size_to_diameter
-from napari_nuclei_unet.models.model import Model
+from napari_nuclei_unet.segmentation.normalization import check_plane
 from napari_nuclei_unet.segmentation.probe import PROBE_EDGE
-from napari_nuclei_unet.segmentation.scale import choose_zoom
+from napari_nuclei_unet.segmentation.size_band import SizeBand
 
 
 def rows_of_discs(shape, radius):
@@ -30,14 +30,31 @@ def test_size_and_diameter_are_inverse(diameter):
     assert size_to_diameter(diameter_to_size(np.float64(diameter))) == pytest.approx(diameter)
 
 
-def test_every_nucleus_has_one_vote_whatever_its_area():
-    nucleus, size = np.zeros((2, 100, 200))
-    for i in range(3):
-        nucleus[:8, 10 * i : 10 * i + 8] = 1
-        size[:8, 10 * i : 10 * i + 8] = diameter_to_size(np.float64(8))
-    nucleus[20:84, :64] = nucleus[20:84, 80:144] = 1
-    size[20:84, :64] = size[20:84, 80:144] = diameter_to_size(np.float64(64))
-    assert estimate_diameter(nucleus, size) == pytest.approx(8)
+def squares(edges, shape=(400, 400)):
+    """Return maps of nuclei with these edges, side by side."""
+    nucleus, size = np.zeros((2, *shape))
+    y = x = 0
+    for edge in edges:
+        if x + edge > shape[1]:
+            y, x = y + max(edges), 0
+        nucleus[y : y + edge, x : x + edge] = 1
+        size[y : y + edge, x : x + edge] = diameter_to_size(np.float64(edge))
+        x += edge
+    assert y + max(edges) <= shape[0]
+    return nucleus, size
+
+
+@pytest.mark.parametrize(
+    ("edges", "typical"),
+    [
+        ([20] * 5 + [30] * 2, 20),  # not the median of pixels
+        ([40] * 10 + [8] * 40, 40),  # four micronuclei a nucleus
+        ([10] * 30 + [120], 10),  # something large out of focus, with more pixels than nuclei
+    ],
+)
+def test_micronuclei_and_smears_do_not_change_the_size(edges, typical):
+    nucleus, size = squares(edges)
+    assert estimate_diameter(nucleus, size) == pytest.approx(typical)
     assert estimate_diameter(nucleus * 0, size) is None
 
 
@@ -95,17 +112,35 @@ def test_a_plane_without_nuclei_is_taken_as_it_is(choosy):
 
 
 def test_a_model_says_to_what_size_nuclei_are_zoomed(choosy):
-    assert choose_zoom(24.0, choosy.card, (100, 100)) == pytest.approx(12 / 24)  # in the middle
-    picky = Model(replace(choosy.card, ideal=16.0), choosy.network)
-    assert choose_zoom(32.0, picky.card, (100, 100)) == 0.5
-    assert choose_zoom(4.0, picky.card, (100, 100)) == 3
-    assert choose_zoom(10.0, picky.card, (100, 100)) == 1
+    assert SizeBand.of(choosy.card).choose_zoom(24.0) == pytest.approx(12 / 24)  # in the middle
+    picky = SizeBand.of(replace(choosy.card, ideal=16.0))
+    assert picky.choose_zoom(32.0) == 0.5
+    assert picky.choose_zoom(4.0) == 3
+    assert picky.choose_zoom(10.0) == 1
 
 
 def test_enlarging_is_limited_by_memory(choosy):
-    assert choose_zoom(1.0, choosy.card, (100, 100)) == 3
-    assert choose_zoom(1.0, choosy.card, (7_500, 7_500)) < 1.2
-    assert choose_zoom(1.0, choosy.card, (90_000, 90_000)) == 1
+    assert SizeBand.of(choosy.card, (100, 100)).choose_zoom(1.0) == 3
+    assert SizeBand.of(choosy.card, (7_500, 7_500)).choose_zoom(1.0) < 1.2
+    assert SizeBand.of(choosy.card, (90_000, 90_000)).choose_zoom(1.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "ground", "zoom"),
+    [((300, 300), 0, 1.5), ((300, 300, 3), 0, 1.5), ((1100, 1100), 0, 1), ((300, 300), 200, 1.5)],
+)
+def test_small_planes_are_enlarged_sooner(choosy, shape, ground, zoom):
+    image = np.full(shape, ground, np.uint8)
+    image[::3] = 255 - ground
+    band = SizeBand.of(replace(choosy.card, ideal=12.0)).suit(check_plane(image))
+    assert band.choose_zoom(8.0) == zoom
+
+
+def test_small_stained_sections_are_seen_as_they_are(choosy):
+    image = np.full((300, 300, 3), (230, 200, 220), np.uint8)
+    image[::3] = 120, 60, 140
+    band = SizeBand.of(replace(choosy.card, ideal=12.0))
+    assert band.suit(check_plane(image)) == band
 
 
 @pytest.mark.parametrize("tile", [0, 512])

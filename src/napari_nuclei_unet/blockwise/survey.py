@@ -35,7 +35,8 @@ from ..segmentation.intensity_range import (
 )
 from ..segmentation.normalization import Plane, shape_without_alpha
 from ..segmentation.probe import PROBE_EDGE, Probe, measure_contrast, probe_corners
-from ..segmentation.scale import choose_zoom, look_at_size_steps
+from ..segmentation.scale import look_at_size_steps
+from ..segmentation.size_band import SizeBand
 
 PART_UNREAD = "A part of the image could not be read at first ({}); its block is tried again."
 # Rows and columns that are read at once.
@@ -149,11 +150,11 @@ def survey_steps(
     live = seen.foreground(high - low, gamma)
     zoom, diameter = 1.0, params.diameter
     if model.card.sizes and seen.probe is not None and low < high:
+        whole = Plane(plane, low, middle, high, gamma=gamma)
         if diameter is None:
-            whole = Plane(plane, low, middle, high, gamma=gamma)
             zoom, diameter = yield from _measure_steps(whole, seen, model, plan, notices)
         else:
-            zoom = choose_zoom(diameter, model.card, (1, 1))
+            zoom = SizeBand.of(model.card).suit(whole).choose_zoom(diameter)
     return Survey(low, middle, high, as_fraction(zoom), diameter, live, gamma)
 
 
@@ -168,12 +169,12 @@ def _measure_steps(
     assert seen.probe is not None
     copy = Probe.of_whole(replace(plane, pixels=seen.probe))
     probe = copy if seen.probe_box is None else Probe(plane, seen.probe_box)
-    enlarged_at_once = 1, 1  # blocks shrink, not zooms
+    band = SizeBand.of(model.card).suit(plane)  # memory is no limit: blocks shrink, not zooms
     try:
-        looking = look_at_size_steps(probe, enlarged_at_once, model, plan, notices)
+        looking = look_at_size_steps(probe, band, model, plan, notices)
         _, zoom, diameter = yield from looking
     except UnreadablePlaneError:  # what lies around the probe
-        looking = look_at_size_steps(copy, enlarged_at_once, model, plan, notices)
+        looking = look_at_size_steps(copy, band, model, plan, notices)
         _, zoom, diameter = yield from looking
     return zoom, diameter
 

@@ -12,6 +12,8 @@ MIN_MAP_DIAMETER, DIAMETER_DOUBLINGS = 4.0, 6.0
 MIN_NUCLEUS_PROBABILITY = 0.5
 # With fewer likely nucleus pixels than this no diameter is estimated.
 MIN_NUCLEUS_PIXELS = 20
+# What is narrower, relative to the typical nucleus, has no part in its size.
+MIN_MEASURED_SHARE = 0.4
 
 
 def equivalent_diameters(labels: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -35,10 +37,12 @@ def estimate_diameter(
     size: NDArray[np.floating] | NDArray[np.uint16],
     by_pixel: bool = False,
 ) -> float | None:
-    """Estimate the median diameter of the nuclei in predicted maps, every nucleus counted once.
+    """Estimate the diameter of a typical nucleus in predicted maps.
 
-    The pixels of a nucleus grow with the square of its diameter; weighted by its inverse they
-    count once, without separating nuclei first.
+    It is a median over nuclei, which need not be separated: the pixels of a nucleus grow with the
+    square of its diameter. A nucleus counts as much as it is wide, and what is far smaller than
+    the others not at all, so that micronuclei and fragments, of which there may be more than
+    nuclei, hardly change it (docs/decisions/0005-size.md).
 
     Parameters
     ----------
@@ -46,8 +50,8 @@ def estimate_diameter(
         Maps of a network, as ``training.example.make_targets`` defines them. Size is only used
         where a nucleus is likely.
     by_pixel : bool, optional
-        Count every pixel once: in slices of a volume, that is near the diameter of the nuclei,
-        as sections near their poles are small (docs/decisions/0015-volumes.md).
+        Return the median over pixels: in slices of a volume, that is near the diameter of the
+        nuclei, as sections near their poles are small (docs/decisions/0015-volumes.md).
 
     Returns
     -------
@@ -58,5 +62,19 @@ def estimate_diameter(
     diameters = np.sort(size_to_diameter(dequantize_unit(size[likely]).astype(np.float64)))
     if diameters.size < MIN_NUCLEUS_PIXELS:
         return None
-    weights = np.cumsum(diameters ** (0.0 if by_pixel else -2.0))
+    if by_pixel:
+        return float(diameters[diameters.size // 2])
+    with_fragments = _median_by_width(diameters)
+    return _median_by_width(diameters[diameters >= MIN_MEASURED_SHARE * with_fragments])
+
+
+def _median_by_width(diameters: NDArray[np.float64]) -> float:
+    """Return the median diameter of nuclei that count as much as they are wide.
+
+    Parameters
+    ----------
+    diameters : ndarray, shape (n,), float64
+        Of the nucleus that each pixel lies in, sorted.
+    """
+    weights = np.cumsum(1 / diameters)
     return float(diameters[np.searchsorted(weights, weights[-1] / 2)])

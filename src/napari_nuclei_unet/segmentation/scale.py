@@ -24,7 +24,7 @@ from ..arrays.quantization import dequantize_unit, quantize_unit
 from ..arrays.resampling import ZoomedView, as_fraction, resample_to_plane, resize_channels
 from ..arrays.tiling import MappedView
 from ..labels.diameter import equivalent_diameters, estimate_diameter
-from ..models.model import Model, ModelCard
+from ..models.model import Model
 from ..progress import Step, Stop, forward_stop
 from .device import InferencePlan, is_out_of_memory
 from .foreground import ForegroundCells
@@ -41,6 +41,7 @@ from .predict import (
     predict_maps_steps,
 )
 from .probe import Probe, find_probe
+from .size_band import SizeBand
 from .watershed import SeparationParams, separate_nuclei
 
 # So much around what is wanted of a plane is predicted with it, in pixels that the network sees:
@@ -50,36 +51,9 @@ BOX_CONTEXT = 64
 MAX_PROBE_PREDICTIONS = 3
 # Zoom of a second look at a probe in which nothing was found: very large nuclei may be there.
 LARGE_NUCLEI_ZOOM = 0.25
-MIN_PLANE_ZOOM, MAX_PLANE_ZOOM = 1 / 16, 3.0
-# An enlarged plane has at most so many pixels, or its maps would not fit into memory.
-MAX_ENLARGED_PIXELS = 64e6
 NO_MEMORY_TO_ENLARGE = (
     "There is not enough memory to enlarge the image; small nuclei may be missed."
 )
-
-
-def choose_zoom(diameter: float, card: ModelCard, shape: tuple[int, ...]) -> float:
-    """Zoom at which a model should see a plane; 1 where it takes the nuclei as they are.
-
-    Parameters
-    ----------
-    diameter : float
-        Of a typical nucleus in pixels of the plane.
-    card : ModelCard
-    shape : (int, int)
-        Height and width of the plane in pixels.
-
-    Returns
-    -------
-    float
-        Pixels that the network sees for a pixel of the plane, along each axis.
-    """
-    smallest, largest = card.sizes
-    if smallest <= diameter <= largest:
-        return 1.0
-    most = max(1.0, min(MAX_PLANE_ZOOM, math.sqrt(MAX_ENLARGED_PIXELS / math.prod(shape))))
-    ideal = card.ideal or math.sqrt(smallest * largest)
-    return float(as_fraction(min(max(ideal / diameter, MIN_PLANE_ZOOM), most)))
 
 
 def context_width(zoom: float) -> int:
@@ -127,10 +101,11 @@ def predict_zoomed_maps_steps(
     if not model.card.sizes:
         zoom = 1.0
     elif diameter is not None:
-        zoom = choose_zoom(diameter, model.card, plane.shape)
+        zoom = SizeBand.of(model.card, plane.shape).suit(plane).choose_zoom(diameter)
     else:
         probe = find_probe(plane)
-        looking = look_at_size_steps(probe, plane.shape, model, plan, notices)
+        band = SizeBand.of(model.card, plane.shape).suit(plane)
+        looking = look_at_size_steps(probe, band, model, plan, notices)
         if probe.is_whole:
             return (yield from looking)
         seen, zoom, diameter = yield from forward_stop(looking, _without_progress)
@@ -159,7 +134,7 @@ def _without_progress(step: Step) -> Step:
 
 def look_at_size_steps(
     probe: Probe,
-    shape: tuple[int, ...],
+    band: SizeBand,
     model: Model,
     plan: InferencePlan,
     notices: list[str],
@@ -170,8 +145,7 @@ def look_at_size_steps(
     Parameters
     ----------
     probe : Probe
-    shape : (int, int)
-        Of what will be enlarged at once.
+    band : SizeBand
     model, plan, notices
         As in :func:`predict_zoomed_maps_steps`, which returns the same of the whole plane.
     by_pixel : bool, optional
@@ -191,13 +165,12 @@ def look_at_size_steps(
     if diameter is None:
         far = yield from _look_steps(probe, model, LARGE_NUCLEI_ZOOM, maps.plan, notices)
         diameter = measure_map_diameter(far, model, LARGE_NUCLEI_ZOOM, by_pixel)
-        if diameter is None or choose_zoom(diameter, model.card, shape) >= 1:
+        if diameter is None or band.choose_zoom(diameter) >= 1:
             return maps, 1.0, None
     zoom = 1.0
     for _ in range(MAX_PROBE_PREDICTIONS - 1):
-        wanted = choose_zoom(diameter, model.card, shape)
-        seen = diameter * zoom
-        if wanted == zoom or model.card.sizes[0] <= seen <= model.card.sizes[1]:
+        wanted = band.choose_zoom(diameter)
+        if wanted == zoom or band.holds(diameter * zoom):
             break
         try:
             maps = yield from _look_steps(probe, model, wanted, maps.plan, notices)

@@ -23,7 +23,8 @@ from .network_form import network_form
 from .normalization import Plane
 from .predict import predict_maps_steps
 from .probe import PROBE_EDGE, Probe, measure_contrast
-from .scale import choose_zoom, look_at_size_steps, measure_map_diameter
+from .scale import look_at_size_steps, measure_map_diameter
+from .size_band import SizeBand
 
 # So many slices are read, evenly spread.
 SAMPLED_SLICES = 24
@@ -98,7 +99,7 @@ def survey_volume_steps(
     if not seen.low < seen.high:
         return VolumeSurvey(seen, diameter, 1.0)
     if diameter is not None:
-        zoom = choose_zoom(diameter, model.card, shape) if model.card.sizes else 1.0
+        zoom = SizeBand.of(model.card, shape).choose_zoom(diameter) if model.card.sizes else 1.0
         return VolumeSurvey(seen, diameter, zoom)
     probe = Probe.of_whole(
         Plane(_cut_probe(slices), seen.low, seen.middle, seen.high, gamma=seen.gamma)
@@ -107,7 +108,8 @@ def survey_volume_steps(
         network = network_form(model, plan.precision)
         maps = yield from predict_maps_steps(probe.plane, network, plan, notices)
         return VolumeSurvey(seen, measure_map_diameter(maps, model, 1.0, by_pixel=True), 1.0)
-    looking = look_at_size_steps(probe, shape, model, plan, notices, by_pixel=True)
+    band = SizeBand.of(model.card, shape)
+    looking = look_at_size_steps(probe, band, model, plan, notices, by_pixel=True)
     _, zoom, diameter = yield from forward_stop(looking, lambda step: replace(step, done=0))
     return VolumeSurvey(seen, diameter, zoom)
 

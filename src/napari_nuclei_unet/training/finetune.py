@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..errors import UserError
 from ..models.model import Model, ModelCard, read_model, save_model
 from ..network.fusion import fuse_conv_bn_relu
@@ -16,7 +18,8 @@ from ..network.unet import UNet, UNetConfig
 from ..params import TrainParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
 from ..segmentation.device import explain_out_of_memory
-from ..segmentation.scale import choose_zoom
+from ..segmentation.normalization import check_plane
+from ..segmentation.size_band import SizeBand
 from .calibration import calibrate_on_examples
 from .card import build_model_card
 from .checkpoint import Checkpoint, checkpoint_path, load_matching_checkpoint, save_checkpoint
@@ -165,11 +168,18 @@ def _prepare_validation(finetune_data: FineTuneData, start: _Start) -> Validatio
     if start.parent is None:
         return Validation(finetune_data.validation, pool=True)
     card = start.parent
-    zooms = [
-        choose_zoom(e.diameter, card, e.ids.shape) if card.sizes and e.diameter else 1.0
-        for e in finetune_data.validation
-    ]
+    zooms = [_zoom_of(example, card) for example in finetune_data.validation]
     return Validation(finetune_data.validation, card.thresholds, True, zooms)
+
+
+def _zoom_of(example: Example, card: ModelCard) -> float:
+    """Return the zoom at which a model sees the image of an example."""
+    if not card.sizes or not example.diameter:
+        return 1.0
+    is_grey = torch.equal(example.image[0], example.image[1])
+    pixels = example.image[0] if is_grey else example.image.permute(1, 2, 0)
+    plane = check_plane(pixels.numpy())
+    return SizeBand.of(card, plane.shape).suit(plane).choose_zoom(example.diameter)
 
 
 class _BestNetwork:
