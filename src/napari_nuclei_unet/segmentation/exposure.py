@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 # cover: the median would lighten crowded planes that are not dark.
 GROUND_PERCENTILE = 75
 # As bright, from black to white, this percentile is where nothing has to be done.
-TYPICAL_GROUND = 0.87
+TYPICAL_GROUND = 0.91
 # More is not lightened, and nothing is darkened: that gains nothing.
 MIN_AUTOMATIC_GAMMA = 0.3
 # A plane with a lower median, from black to white, has no bright ground.
