@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 # cover: the median would lighten crowded planes that are not dark.
 GROUND_PERCENTILE = 75
 # As bright, from black to white, this percentile is where nothing has to be done.
-TYPICAL_GROUND = 0.91
+TYPICAL_GROUND = 0.89
 # More is not lightened, and nothing is darkened: that gains nothing.
 MIN_AUTOMATIC_GAMMA = 0.3
+# Less than that does is not seen.
+MAX_AUTOMATIC_GAMMA = 0.95
 # A plane with a lower median, from black to white, has no bright ground.
 MIN_BRIGHT_MEDIAN = 0.4
 # Correlation of colour with brightness, at most, where dyes absorb light. Light of one colour has
@@ -44,8 +46,9 @@ def measure_gamma(
     Returns
     -------
     float
-        From ``MIN_AUTOMATIC_GAMMA`` to 1, with few digits, so that it can be given again. 1 of
-        planes without colours, which may be crowded fluorescence, and of fluorescence.
+        From ``MIN_AUTOMATIC_GAMMA`` to ``MAX_AUTOMATIC_GAMMA``, or 1; with few digits, so that it
+        can be given again. 1 of planes without colours, which may be crowded fluorescence, and of
+        fluorescence.
     """
     if not is_stained(sample, black, white):
         return 1.0
@@ -54,6 +57,8 @@ def measure_gamma(
     if median < MIN_BRIGHT_MEDIAN or ground >= TYPICAL_GROUND:
         return 1.0
     gamma = math.log(TYPICAL_GROUND) / math.log(ground)
+    if gamma > MAX_AUTOMATIC_GAMMA:
+        return 1.0
     return round(max(gamma, MIN_AUTOMATIC_GAMMA), GAMMA_DIGITS)
 
 
