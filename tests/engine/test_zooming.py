@@ -136,11 +136,13 @@ def test_small_planes_are_enlarged_sooner(choosy, shape, ground, zoom):
     assert band.choose_zoom(8.0) == zoom
 
 
-def test_small_stained_sections_are_seen_as_they_are(choosy):
+def test_stained_sections_are_enlarged_later_and_by_less(choosy):
     image = np.full((300, 300, 3), (230, 200, 220), np.uint8)
     image[::3] = 120, 60, 140
-    band = SizeBand.of(replace(choosy.card, ideal=12.0))
-    assert band.suit(check_plane(image)) == band
+    band = SizeBand.of(replace(choosy.card, ideal=12.0)).suit(check_plane(image))
+    assert band.choose_zoom(8.0) == 1
+    assert band.choose_zoom(3.5) == pytest.approx(12 / 2**0.5 / 3.5, rel=0.05)
+    assert band.choose_zoom(32.0) == pytest.approx(12 / 32)
 
 
 @pytest.mark.parametrize("tile", [0, 512])

@@ -14,9 +14,10 @@ MIN_PLANE_ZOOM, MAX_PLANE_ZOOM = 1 / 16, 3.0
 MAX_ENLARGED_PIXELS = 64e6
 # A plane of fewer pixels is enlarged sooner: that takes little time, and more is found.
 SMALL_PLANE_PIXELS = 2**20
-# It is not worth its time where nuclei become larger by less than this.
+# It is not worth its time where nuclei become larger by less than this. Stained sections, of which
+# nuclei are often measured too small, are enlarged to so much less than others.
 MIN_ENLARGEMENT = math.sqrt(2)
-# Median, from black to white, of stained sections at least. They lose where they are enlarged.
+# Median, from black to white, of stained sections at least.
 MIN_SECTION_MEDIAN = 0.4
 
 
@@ -28,45 +29,41 @@ class SizeBand:
     ----------
     smallest, largest : float
         Diameters of the band, in pixels.
-    ideal : float
-        Diameter to which nuclei outside it are zoomed.
+    shrunken, enlarged : float
+        Diameters to which larger and smaller nuclei are zoomed.
     max_zoom : float
     """
 
     smallest: float
     largest: float
-    ideal: float
-    max_zoom: float = MAX_PLANE_ZOOM
+    shrunken: float
+    enlarged: float
+    max_zoom: float
 
     @classmethod
-    def of(cls, card: ModelCard, enlarged: tuple[int, ...] = (1, 1)) -> SizeBand:
+    def of(cls, card: ModelCard, shape: tuple[int, ...] = (1, 1)) -> SizeBand:
         """Return the band of a model.
 
         Parameters
         ----------
         card : ModelCard
             Has sizes.
-        enlarged : (int, int), optional
+        shape : (int, int), optional
             Height and width of what will be enlarged at once, which memory limits.
         """
         smallest, largest = card.sizes
-        most = math.sqrt(MAX_ENLARGED_PIXELS / math.prod(enlarged))
-        return cls(
-            smallest,
-            largest,
-            card.ideal or math.sqrt(smallest * largest),
-            max(1.0, min(MAX_PLANE_ZOOM, most)),
-        )
-
-    @property
-    def for_small_plane(self) -> SizeBand:
-        """The band in which every nucleus that can be enlarged by much is too small."""
-        return replace(self, smallest=max(self.smallest, self.ideal / MIN_ENLARGEMENT))
+        ideal = card.ideal or math.sqrt(smallest * largest)
+        most = math.sqrt(MAX_ENLARGED_PIXELS / math.prod(shape))
+        return cls(smallest, largest, ideal, ideal, max(1.0, min(MAX_PLANE_ZOOM, most)))
 
     def suit(self, plane: Plane) -> SizeBand:
-        """Return the band for a plane; a small one is enlarged sooner, unless it is a section."""
-        is_small = math.prod(plane.shape) < SMALL_PLANE_PIXELS
-        return self.for_small_plane if is_small and not is_section(plane) else self
+        """Return the band for a plane: small ones are enlarged sooner, and sections by less."""
+        least = max(self.smallest, self.enlarged / MIN_ENLARGEMENT)
+        if is_section(plane):
+            return replace(self, enlarged=least)
+        if math.prod(plane.shape) < SMALL_PLANE_PIXELS:
+            return replace(self, smallest=least)
+        return self
 
     def holds(self, diameter: float) -> bool:
         """Return whether nuclei of a diameter, in pixels, are seen as they are."""
@@ -82,8 +79,8 @@ class SizeBand:
         """
         if self.holds(diameter):
             return 1.0
-        zoom = min(max(self.ideal / diameter, MIN_PLANE_ZOOM), self.max_zoom)
-        return float(as_fraction(zoom))
+        wanted = self.enlarged if diameter < self.smallest else self.shrunken
+        return float(as_fraction(min(max(wanted / diameter, MIN_PLANE_ZOOM), self.max_zoom)))
 
 
 def is_section(plane: Plane) -> bool:
