@@ -12,13 +12,14 @@ from skimage.measure import label
 
 from napari_nuclei_unet import UserError, fine_tune, load_model, run, segment
 from napari_nuclei_unet.models.model import read_model, save_model
+from napari_nuclei_unet.training.batches import _sampling_probabilities
 from napari_nuclei_unet.training.checkpoint import checkpoint_path
 from napari_nuclei_unet.training.evaluation import FineTuned
 from napari_nuclei_unet.training.finetune import fine_tune_steps
 from napari_nuclei_unet.training.finetune_data import FineTuneData, Pair, make_finetune_data
 from napari_nuclei_unet.training.loop import LOSS_NOT_FINITE, Epoch
 from napari_nuclei_unet.training.recipes import RECIPES
-from napari_nuclei_unet.training.trainer import _sampling_probabilities, contracting_path
+from napari_nuclei_unet.training.trainer import contracting_path
 
 # without reference images, of which the scores take three times as long as all the rest
 QUICK = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32, "reference": 0.0}

@@ -1,4 +1,6 @@
 import math
+import os
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -18,13 +20,14 @@ from napari_nuclei_unet import (
 )
 from napari_nuclei_unet.models.model import read_model
 from napari_nuclei_unet.params import TrainParams
+from napari_nuclei_unet.training.batches import augmentation_strength, count_processes, iter_batches
 from napari_nuclei_unet.training.checkpoint import checkpoint_path, load_checkpoint
 from napari_nuclei_unet.training.example import Example
 from napari_nuclei_unet.training.loop import Epoch, train_steps
 from napari_nuclei_unet.training.recipes import RECIPES
 from napari_nuclei_unet.training.split import split_by_group
 from napari_nuclei_unet.training.train import TrainStart, train
-from napari_nuclei_unet.training.trainer import augmentation_strength, iter_batches, new_network
+from napari_nuclei_unet.training.trainer import new_network
 from napari_nuclei_unet.training.validation import VALIDATION_TILE, Validation, predict_logits
 
 TINY = TrainParams(width=4, depth=1, epochs=2, steps=3, batch=2, patch=32, average=0.5)
@@ -247,3 +250,17 @@ def test_batches_are_drawn_as_for_the_models_that_are_there(recipe, means):
     params = replace(RECIPES[recipe], batch=4, patch=64, paste="nothing")  # which came later
     drawn = next(iter_batches(examples(4), params, 0))
     assert [float(part.mean()) for part in drawn] == pytest.approx(means, abs=1e-4)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere one thread draws")
+def test_processes_draw_the_batches_of_the_one_thread():
+    params = replace(RECIPES["long"], batch=2, patch=64)
+    assert count_processes("cuda", params) == min(len(os.sched_getaffinity(0)) - 1, 32)
+    assert count_processes("cpu", params) == count_processes("cuda", RECIPES["finetune"]) == 0
+    drawn = []
+    for processes in (0, 2):
+        batches = iter_batches(examples(4), params, 7, processes)
+        drawn.append([torch.cat([part.flatten() for part in next(batches)]) for _ in range(6)])
+        batches.close()
+    for one, other in zip(*drawn, strict=True):
+        assert torch.equal(one, other)

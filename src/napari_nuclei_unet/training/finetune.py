@@ -20,6 +20,7 @@ from ..progress import Step, Stop, forward_stop, run
 from ..segmentation.device import explain_out_of_memory
 from ..segmentation.normalization import check_plane
 from ..segmentation.size_band import SizeBand
+from .batches import steps_per_epoch
 from .calibration import calibrate_on_examples
 from .card import build_model_card
 from .checkpoint import Checkpoint, checkpoint_path, load_matching_checkpoint, save_checkpoint
@@ -30,7 +31,7 @@ from .loop import Epoch, first_epoch, train_steps
 from .recipes import RECIPES
 from .reference_images import read_reference_images
 from .split import fingerprint_examples
-from .trainer import new_network, steps_per_epoch
+from .trainer import new_network
 from .validation import Validation
 
 NO_FINISHED_EPOCH = "Training ended before its first epoch was over, so there is no model to keep."

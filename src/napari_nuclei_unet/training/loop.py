@@ -13,11 +13,12 @@ from ..network.unet import UNet
 from ..params import TrainParams
 from ..progress import Step, Stop
 from ..segmentation.device import choose_device_and_precision, is_out_of_memory, release_memory
+from .batches import count_processes, iter_batches, steps_per_epoch
 from .checkpoint import Checkpoint
 from .example import Example
 from .plots import ValidationPicture, best_epoch_row
 from .split import fingerprint_examples
-from .trainer import Trainer, iter_batches, steps_per_epoch
+from .trainer import Trainer
 from .validation import Validation, ValidationResult
 
 LOSS_NOT_FINITE = (
@@ -204,8 +205,9 @@ def _epoch_steps(
 ) -> Generator[Step, Stop, tuple[float, float] | None]:
     """Train for one epoch, with smaller batches whenever memory runs out."""
     start = (number - 1) * steps
+    processes = count_processes(trainer.device, trainer.params)
     while True:
-        patches = iter_batches(training, trainer.params, start)
+        patches = iter_batches(training, trainer.params, start, processes)
         try:
             return (yield from trainer.epoch_steps(patches, steps, number))
         except (RuntimeError, MemoryError) as error:

@@ -1,18 +1,14 @@
-"""A network in training: its first weights, its batches, and its optimizer."""
+"""A network in training: its first weights and its optimizer."""
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -22,15 +18,10 @@ from ..network.unet import TARGETS, UNet, UNetConfig
 from ..params import TrainParams
 from ..progress import Step, Stop
 from ..segmentation.device import AUTOCAST_DTYPES
-from .augmentation import Variety, sample_patches, whole_images
 from .example import Example, make_loss
 
-# Share of the patches that a kind of image gets: 0 by number of images, 1 the same for all kinds.
-BALANCE = 0.6
 # Share of a training in which the learning rate rises.
 WARM_UP_SHARE = 0.1
-# Last share of a training, in which augmentation decreases.
-AUGMENT_DECAY_SHARE = 0.4
 
 
 def new_network(params: TrainParams, training: list[Example]) -> UNet:
@@ -141,7 +132,7 @@ class Trainer:
         Parameters
         ----------
         batches : iterator
-            As from :func:`iter_batches`.
+            As from :func:`~.batches.iter_batches`.
         steps : int
             Batches in every epoch.
         number : int
@@ -231,23 +222,6 @@ def _learning_rate(params: TrainParams, progress: float) -> float:
     return params.learning_rate * 0.5 * (1 + math.cos(phase))
 
 
-def augmentation_strength(params: TrainParams, progress: float) -> float:
-    """Compute the strength of augmentation after a share of the training.
-
-    Parameters
-    ----------
-    params : TrainParams
-    progress : float, 0 to 1
-
-    Returns
-    -------
-    float
-        ``params.augment`` at first; in the end ``params.augment_end``, if that is less.
-    """
-    decay = min(max(0.0, (progress - (1 - AUGMENT_DECAY_SHARE)) / AUGMENT_DECAY_SHARE), 1.0)
-    return params.augment + (min(params.augment_end, params.augment) - params.augment) * decay
-
-
 def _running_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     """Return an exponential moving average that forgets the first, random weights quickly."""
 
@@ -256,49 +230,3 @@ def _running_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Te
         return share * old + (1 - share) * new
 
     return blend
-
-
-def steps_per_epoch(params: TrainParams, images: int) -> int:
-    """Return the batches in an epoch: ``params.steps``, or as many as show every image once."""
-    return params.steps or -(-images // params.batch)
-
-
-def iter_batches(
-    examples: list[Example], params: TrainParams, start: int
-) -> Generator[tuple[Tensor, Tensor, Tensor], None, None]:
-    """Draw endless batches from step ``start`` on; the next is drawn while one is in training.
-
-    Each depends on seed and step only, so that a resumed training gets the same batches as an
-    uninterrupted one.
-    """
-    weights = _sampling_probabilities(examples)
-
-    def draw(step: int) -> tuple[Tensor, Tensor, Tensor]:
-        rng = np.random.default_rng((params.seed, step))
-        if not params.resize:
-            progress = step / (params.epochs * steps_per_epoch(params, len(examples)))
-            strength = augmentation_strength(params, progress)
-            chosen = rng.choice(len(examples), size=params.batch, p=weights)
-            images = [examples[i] for i in chosen]
-            variety = Variety(params.variety == "wide", params.paste)
-            return sample_patches(images, params.patch, rng, strength, variety)
-        epoch, index = divmod(step, steps_per_epoch(params, len(examples)))
-        order = np.random.default_rng((params.seed, epoch)).permutation(len(examples))
-        chosen = np.roll(order, -index * params.batch)[: params.batch]
-        if not params.steps and (index + 1) * params.batch > len(order):
-            chosen = order[index * params.batch :]  # the last batch of an epoch
-        return whole_images([examples[i] for i in chosen], params.resize, rng)
-
-    with ThreadPoolExecutor(1) as executor:
-        upcoming = executor.submit(draw, start)
-        for step in count(start + 1):
-            batch = upcoming.result()
-            upcoming = executor.submit(draw, step)
-            yield batch
-
-
-def _sampling_probabilities(examples: list[Example]) -> NDArray[np.float64]:
-    """Compute the probability of each example, between equal images and equal kinds (BALANCE)."""
-    of_kind = Counter(example.kind for example in examples)
-    weights = np.array([e.sampling_weight * of_kind[e.kind] ** -BALANCE for e in examples])
-    return weights / weights.sum()
