@@ -1,6 +1,7 @@
 """Annotations nucleus by nucleus: the layout of the Data Science Bowl, and run lengths in CSV."""
 
 import json
+import zipfile
 
 import numpy as np
 import PIL.Image
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from napari_nuclei_unet.batch.inputs import find_inputs
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.io.nucleus_masks import merge_overlapping
@@ -154,6 +156,21 @@ def test_images_without_labels_are_told(bowl, tmp_path, capsys):
     assert "first is d, which needs an image" in refused(capsys, bowl, csv)
     csv.write_text(rows + "\nc,")
     assert "there is none" in refused(capsys, bowl, csv)
+
+
+def test_a_download_that_is_still_zipped_is_told(bowl, tmp_path, capsys):
+    for name in ("stage1_train.zip", "labels.csv.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.write(tmp_path / "labels.csv", "labels.csv")
+    assert "a zipped folder: extract it" in refused(capsys, tmp_path / "stage1_train.zip")
+    assert "labels.csv.zip" in refused(capsys, bowl, tmp_path / "labels.csv.zip")
+
+
+def test_segment_names_the_pattern_of_images_that_have_folders(bowl):
+    with pytest.raises(UserError, match="Those of its folders have the pattern") as error:
+        find_inputs([bowl])
+    pattern = str(error.value).split("'")[1]
+    assert [image.path.stem for image in find_inputs([pattern])] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

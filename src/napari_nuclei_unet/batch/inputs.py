@@ -16,6 +16,7 @@ from ..io.image_group import LABELS_GROUP
 from ..io.image_labels import has_consolidated_metadata
 from ..io.lazy_images import image_stem, name_image
 from ..io.multifile_tiff import list_tiff_files
+from ..io.nucleus_masks import IMAGES_FOLDER, has_image_folders
 from ..io.open import list_images, open_image
 from ..io.paths import printable
 from ..io.readers.ome_zarr import ZARR_METADATA_FILES, is_zarr, list_zarr_images
@@ -98,11 +99,7 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
         if path.exists() or path.is_symlink():
             inside = list(_list_images(path))
             if not inside:
-                others = select_images(path.iterdir()).describe()
-                raise UserError(
-                    f"The folder {path} holds no TIFF, PNG, JPEG or OME-Zarr image"
-                    f"{others and f': {others}'}."
-                )
+                raise UserError(_explain_no_image(path))
         elif glob.has_magic(str(text)):
             matches = select_images(map(Path, glob.glob(str(text), recursive=True))).images
             inside = [image for path in matches for image in _list_images_at(path)]
@@ -114,6 +111,18 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
     inputs = list(_drop_tiff_parts(dict.fromkeys(found)))
     _check_clashes(inputs)
     return [replace(image, title=printable(image.title)) for image in inputs]
+
+
+def _explain_no_image(folder: Path) -> str:
+    """Explain what a folder holds instead of images, and where these are, if that is known."""
+    others = select_images(folder.iterdir()).describe()
+    reason = f"The folder {folder} holds no TIFF, PNG, JPEG or OME-Zarr image"
+    sentence = f"{reason}{others and f': {others}'}."
+    if not has_image_folders(folder):
+        return sentence
+    return (
+        f"{sentence} Those of its folders have the pattern '{folder / '*' / IMAGES_FOLDER / '*'}'."
+    )
 
 
 def describe_passed_over(given: Iterable[str | Path]) -> str:

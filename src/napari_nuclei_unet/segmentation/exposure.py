@@ -13,7 +13,7 @@ GROUND_PERCENTILE = 75
 # As bright, from black to white, this percentile is where nothing has to be done.
 TYPICAL_GROUND = 0.89
 # More is not lightened, and nothing is darkened: that gains nothing.
-MIN_AUTOMATIC_GAMMA = 0.3
+MIN_AUTOMATIC_GAMMA = 0.4
 # Less than that does is not seen.
 MAX_AUTOMATIC_GAMMA = 0.95
 # A plane with a lower median, from black to white, has no bright ground.

@@ -17,6 +17,8 @@ from .watershed_strips import BasinSums
 MIN_COUNTED_PROBABILITY = 0.6
 # A fragment has a smaller share of the area of a typical nucleus: a third of its diameter.
 FRAGMENT_SHARE = 0.1
+# In an enlarged plane all below this share, or at least so many pixels, is noise.
+SPECK_SHARE, MAX_SPECK_AREA = 0.2, 20
 
 
 class Reason(IntEnum):
@@ -162,8 +164,17 @@ def compute_fragment_area(diameter: float | None) -> int:
     diameter : float or None
         In pixels; None: it is not known, and nothing is a fragment.
     """
+    return _share_of_area(FRAGMENT_SHARE, diameter)
+
+
+def compute_speck_area(diameter: float | None) -> int:
+    """Compute below which area something is a speck in an enlarged plane; as for fragments."""
+    return min(_share_of_area(SPECK_SHARE, diameter), MAX_SPECK_AREA)
+
+
+def _share_of_area(share: float, diameter: float | None) -> int:
     # as it stands in records, so that what is tuned later is the same
-    return 0 if diameter is None else round(FRAGMENT_SHARE * math.pi / 4 * round(diameter, 1) ** 2)
+    return 0 if diameter is None else round(share * math.pi / 4 * round(diameter, 1) ** 2)
 
 
 def number_by_reason(reasons: NDArray[np.uint8], is_used: NDArray[np.bool_]) -> NDArray[np.int32]:

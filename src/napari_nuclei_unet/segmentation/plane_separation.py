@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..arrays.boxes import bounding_box, clip_labels
 from ..models.model import THRESHOLD_NAMES, ModelCard
 from ..params import SegmentParams
-from .left_out import LeftOutNuclei, Separation, compute_fragment_area
+from .left_out import LeftOutNuclei, Separation, compute_fragment_area, compute_speck_area
 from .watershed import SeparationParams, separate_plane
 
 
@@ -26,10 +26,13 @@ def resolve_separation(
     card : ModelCard
     zoom : float
     diameter : float, optional
-        Typical one of the plane, in its pixels, of which fragments are known; without it, as in
-        volumes, nothing is a fragment.
+        Typical one of the plane, in its pixels, of which fragments and specks are known; without
+        it, as in volumes, there are none.
     """
     tuned = SeparationParams(**card.thresholds).at_zoom(zoom)
+    if zoom > 1:
+        area = max(tuned.minimum_area, compute_speck_area(diameter))
+        tuned = dataclasses.replace(tuned, minimum_area=area)
     given = {name: getattr(params, name) for name in THRESHOLD_NAMES}
     changes = {name: value for name, value in given.items() if value is not None}
     if params.leave_out_fragments:

@@ -30,8 +30,6 @@ from .watershed_strips import RawDistance, label_basins, renumber_in_strips, smo
 DISTANCE_SMOOTHING = 1.0
 # The bound of the parameter: a record with a larger one could not be repeated.
 MAX_MINIMUM_AREA = 1_000_000
-# In pixels of a plane, of the smallest nuclei wherever it is enlarged: what has less is noise.
-SMALLEST_AREA = 20
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,7 @@ class SeparationParams:
 
     def at_zoom(self, zoom: float) -> SeparationParams:
         """Convert lengths and areas from pixels that the network sees at a zoom to the plane's."""
-        scaled = round(self.minimum_area / zoom**2)
-        area = min(max(scaled, min(self.minimum_area, SMALLEST_AREA), 1), MAX_MINIMUM_AREA)
+        area = min(max(1, round(self.minimum_area / zoom**2)), MAX_MINIMUM_AREA)
         return replace(self, minimum_area=area, smoothing=self.smoothing / zoom)
 
 

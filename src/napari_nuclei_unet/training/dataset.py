@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..arrays.boxes import full_box
 from ..errors import UserError
+from ..io.file_kinds import describe_kind
 from ..io.images import find_images, read_plane
 from ..io.labels import read_labels
 from ..io.lazy_images import image_stem
@@ -151,9 +152,16 @@ def _check_partners(
 def _find_images_by_stem(images: Path) -> dict[str, Path]:
     if has_image_folders(images):
         return find_images_in_folders(images)
-    paths = find_images([images])
+    paths = _find_readable(images)
     masks = find_masks(paths)
     return {image_stem(path): path for path in paths if path not in masks}
+
+
+def _find_readable(path: Path) -> list[Path]:
+    """Find the images of a folder; a file that is none, such as a zipped download, is told."""
+    if path.is_file() and (reason := describe_kind(path)):
+        raise UserError(reason)
+    return find_images([path])
 
 
 def find_annotations(path: Path, images: Collection[str] = ()) -> Mapping[str, Annotation]:
@@ -198,7 +206,7 @@ def find_labels_by_stem(folder: Path, images: Collection[str] = ()) -> dict[str,
     -------
     dict of str to Path
     """
-    paths = find_images([folder])
+    paths = _find_readable(folder)
     masks = find_masks(paths)
     stems = {path: image_stem(path) for path in paths if not masks or path in masks}
     return {
