@@ -46,6 +46,7 @@ def test_a_click_on_a_sample_shows_nuclei(make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     viewer.open_sample(PLUGIN, "fluorescence_small")
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment nuclei")
+    viewer.window.resize(1280, 720)  # a small one grows with what the dock says of the result
     before = viewer.window.screenshot(flash=False)
     with qtbot.waitSignal(widget.finished, timeout=120_000):
         QTest.mouseClick(widget.findChild(QPushButton, "segment"), Qt.MouseButton.LeftButton)
