@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..arrays.resampling import as_fraction
 from ..models.model import ModelCard
+from .exposure import MIN_BRIGHT_MEDIAN
 from .normalization import Plane, shape_without_alpha
 
 MIN_PLANE_ZOOM, MAX_PLANE_ZOOM = 1 / 16, 3.0
@@ -17,8 +18,6 @@ SMALL_PLANE_PIXELS = 2**20
 # It is not worth its time where nuclei become larger by less than this. Stained sections, of which
 # nuclei are often measured too small, are enlarged to so much less than others.
 MIN_ENLARGEMENT = math.sqrt(2)
-# Median, from black to white, of stained sections at least.
-MIN_SECTION_MEDIAN = 0.4
 
 
 @dataclass(frozen=True)
@@ -88,4 +87,4 @@ def is_section(plane: Plane) -> bool:
     if plane.is_blank or len(shape_without_alpha(plane.pixels.shape)) == 2:
         return False
     median = max(plane.middle - plane.low, 0.0) / (plane.high - plane.low)
-    return bool(median**plane.gamma >= MIN_SECTION_MEDIAN)
+    return bool(median**plane.gamma >= MIN_BRIGHT_MEDIAN)
