@@ -38,15 +38,21 @@ def add_bench_commands(commands: Commands) -> None:
     bench = commands.add_parser("bench", help="measure how fast this computer segments")
     bench.add_argument(
         "image", nargs="?", type=Path, metavar="IMAGE",
-        help="without, a sample repeated to 4096 x 4096 pixels",
+        help="image to segment; default: a sample repeated to 4096 x 4096 pixels",
     )  # fmt: skip
-    bench.add_argument("--model", default="nuclei", help="name or .safetensors file")
+    bench.add_argument("--model", default="nuclei", help="name of a model, or a .safetensors file")
     bench.add_argument("--device", default="auto", choices=DEVICES)
-    bench.add_argument("--runs", type=int, default=3, metavar="N", help="the fastest of N counts")
+    bench.add_argument(
+        "--runs",
+        type=int,
+        default=3,
+        metavar="N",
+        help="number of runs, of which the fastest counts",
+    )
     bench.add_argument(
         "--against", metavar="COMMAND",
-        help="also run the command of another program in turn, and compare medians of whole "
-        f"processes; {IMAGE_PLACEHOLDER} in it is the file of the image",
+        help="also run the command of another program, in turn, and compare the medians of whole "
+        f"processes; in the command, {IMAGE_PLACEHOLDER} stands for the image file",
     )  # fmt: skip
     bench.add_argument("--json", action="store_true", help="print JSON instead of text")
     add_flags(bench, SegmentParams)

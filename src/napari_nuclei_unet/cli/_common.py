@@ -147,7 +147,7 @@ def add_decimal_comma_flag(parser: argparse.ArgumentParser | argparse._ArgumentG
     """Add the flag for tables with decimal commas."""
     parser.add_argument(
         "--decimal-comma", action="store_true",
-        help="tables for spreadsheets that write numbers as 0,5: semicolons between columns",
+        help="write tables with decimal commas (0,5) and semicolons between columns",
     )  # fmt: skip
 
 

@@ -30,17 +30,19 @@ def add_convert_command(commands: Commands) -> None:
     convert.add_argument("paths", nargs="+", type=Path, metavar="LABELS")
     convert.add_argument(
         "--to", type=parse_formats, default=(), metavar="FORMAT",
-        help=f"one or more of {', '.join(ENDINGS)}, with commas between them",
+        help=f"one or more of {', '.join(ENDINGS)}, separated by commas",
     )  # fmt: skip
     convert.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="where files go; default: beside the labels"
+        "--out", type=Path, metavar="FOLDER", help="output folder; default: beside the labels"
     )
     convert.add_argument(
         "--into-image", type=str, metavar="IMAGE",
-        help="the OME-Zarr image that the labels are of: they are written into it",
+        help="write the labels into this OME-Zarr image, to which they belong",
     )  # fmt: skip
     convert.add_argument(
-        "--name", default=DEFAULT_NAME, help=f"of the labels in the image; default: {DEFAULT_NAME}"
+        "--name",
+        default=DEFAULT_NAME,
+        help=f"name of the labels in the image; default: {DEFAULT_NAME}",
     )
     add_ngff_flag(convert)
     add_decimal_comma_flag(convert)

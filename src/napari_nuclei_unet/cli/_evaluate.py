@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def add_evaluate_command(commands: Commands) -> None:
     """Add the command ``evaluate``."""
     evaluate = commands.add_parser("evaluate", help="compare labels with annotations")
-    for name, whose in (("predicted", "labels that were found"), ("true", "annotations")):
+    for name, whose in (("predicted", "labels to evaluate"), ("true", "reference labels")):
         evaluate.add_argument(
             name,
             type=Path,
@@ -31,10 +31,10 @@ def add_evaluate_command(commands: Commands) -> None:
     evaluate.add_argument(
         "--groups", type=Path, metavar="CSV", help="table with the columns id and modality"
     )
-    evaluate.add_argument("--each", action="store_true", help="also a row for each image")
+    evaluate.add_argument("--each", action="store_true", help="also print a row for each image")
     evaluate.add_argument(
         "--volume", action="store_true",
-        help="nuclei of stacks are objects along z, also where they were segmented slice by slice",
+        help="treat nuclei in stacks as 3-D objects, even if they were segmented slice by slice",
     )  # fmt: skip
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.set_defaults(command=run_evaluate)

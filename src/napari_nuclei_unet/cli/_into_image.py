@@ -29,7 +29,8 @@ def add_store_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--into-image", nargs="?", const=DEFAULT_NAME, metavar="NAME",
         help="also write the labels into the OME-Zarr of their image, as labels/NAME, in the "
-        f"version of the image. NAME: {DEFAULT_NAME}. Without --out, results go beside the images",
+        f"version of the image. Default name: {DEFAULT_NAME}. Without --out, results are written "
+        "beside the images",
     )  # fmt: skip
 
 
@@ -37,8 +38,8 @@ def add_ngff_flag(parser: argparse._ActionsContainer) -> None:
     """Add ``--ngff``."""
     parser.add_argument(
         "--ngff", choices=tuple(ZARR_FORMATS), default=DEFAULT_NGFF,
-        help="version of the labels that are an OME-Zarr of their own: 0.4 on zarr 2, 0.5 on "
-        f"zarr 3. Default: {DEFAULT_NGFF}",
+        help="version of OME-Zarr labels that are not part of an image: 0.4 (zarr 2) or 0.5 (zarr "
+        f"3). Default: {DEFAULT_NGFF}",
     )  # fmt: skip
 
 

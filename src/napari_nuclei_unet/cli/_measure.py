@@ -20,26 +20,26 @@ def add_measure_command(commands: Commands) -> None:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     parser.add_argument(
         "--channel", default="", metavar="NAMES",
-        help="names or numbers of channels, with commas between them; default: all",
+        help="names or numbers of channels, separated by commas; default: all",
     )  # fmt: skip
     parser.add_argument(
         "--volume", action="store_true",
-        help="a nucleus is one object along z, with one row: its volume, surface and so on. Labels "
-        "that were segmented with --volume need no flag",
+        help="treat a nucleus as one object along z, with one row: volume, surface and so on; not "
+        "needed for labels that were segmented with --volume",
     )  # fmt: skip
     parser.add_argument(
         "--axes", metavar="LETTERS",
         help="a letter for each axis of the images: Y and X for the plane, C for channels, which "
-        "labels lack. Default: as the files say, else TZYX for labels and TZCYX for images, as "
-        "many as there are",
+        "labels do not have. Default: from the files, else the last letters of TZYX for labels "
+        "and of TZCYX for images",
     )  # fmt: skip
     add_surroundings_flags(parser)
     add_border_flag(parser)
     parser.add_argument(
-        "--out", type=Path, metavar="CSV", help="the table; default: that beside the labels"
+        "--out", type=Path, metavar="CSV", help="table to write; default: the one beside the labels"
     )
     add_decimal_comma_flag(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace a table that exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing table")
     parser.set_defaults(command=run_measure)
 
 

@@ -30,8 +30,8 @@ def add_border_flag(parser: argparse._ActionsContainer) -> None:
     """Add ``--exclude-border``."""
     parser.add_argument(
         "--exclude-border", action="store_true",
-        help="leave out nuclei at the edge of the image, of which a part may be missing; of "
-        "volumes the first and the last slice are edges, too",
+        help="leave out nuclei at the edge of the image, which may be cut off; in volumes, the"
+        " first and the last slice are edges, too",
     )  # fmt: skip
 
 

@@ -47,17 +47,17 @@ def add_models_command(commands: Commands) -> None:
     """Add the command ``models``."""
     models = commands.add_parser("models", help="list, import and export models")
     action = models.add_mutually_exclusive_group()
-    action.add_argument("--json", action="store_true", help="print the whole model cards as JSON")
+    action.add_argument("--json", action="store_true", help="print the full model cards as JSON")
     action.add_argument(
         "--export", nargs=2, metavar=("NAME", "FILE"),
         help=f"copy a model to a {MODEL_SUFFIX} file",
     )  # fmt: skip
     action.add_argument(
         "--import", dest="import_file", type=Path, metavar="FILE",
-        help=f"add the model of a {MODEL_SUFFIX} file to yours, under the name of the file",
+        help=f"add a {MODEL_SUFFIX} file to your models, under the name of the file",
     )  # fmt: skip
     models.add_argument(
-        "--overwrite", action="store_true", help="replace a file, or a model of yours, that exists"
+        "--overwrite", action="store_true", help="replace an existing file, or a model of yours"
     )
     models.set_defaults(command=run_models)
 

@@ -46,7 +46,7 @@ def add_cells_flag(parser: argparse._ActionsContainer) -> None:
     """Add ``--cells``."""
     parser.add_argument(
         "--cells", type=parse_distance, metavar="DISTANCE",
-        help="in GeoJSON, expand nuclei to cells up to this distance, such as 5px or 2um",
+        help="in GeoJSON, expand nuclei to cells by up to this distance, such as 5px or 2um",
     )  # fmt: skip
 
 
@@ -55,9 +55,9 @@ def add_result_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is measured and written")
     group.add_argument(
         "--measure", metavar="NAMES",
-        help="channels in which nuclei are measured: all, or names or numbers with commas between "
-        "them. Default: what is segmented; with --ring or --neighbours, all. Into OME-Zarr only "
-        "of volumes",
+        help="channels in which nuclei are measured: all, or names or numbers separated by commas. "
+        "Default: the segmented channel; with --ring or --neighbours, all. For OME-Zarr output, "
+        "only in volumes",
     )  # fmt: skip
     add_surroundings_flags(group)
     add_border_flag(group)

@@ -51,7 +51,7 @@ REFUSED_OUT_SUFFIXES = (
 
 def add_segment_command(commands: Commands) -> None:
     """Add the command ``segment``."""
-    parser = commands.add_parser("segment", help="find the nuclei in image files")
+    parser = commands.add_parser("segment", help="segment nuclei in image files")
     parser.add_argument(
         "paths", nargs="+", metavar="PATH",
         help="TIFF, PNG, JPEG, OME-Zarr image or plate, a folder of these, or a pattern such as "
@@ -59,9 +59,9 @@ def add_segment_command(commands: Commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--out", type=_parse_out, metavar="DIR",
-        help="where results go; of a single image it may be a file: .ome.tif or .zarr",
+        help="output folder; for a single image, it can be a file: .ome.tif or .zarr",
     )  # fmt: skip
-    parser.add_argument("--model", default="nuclei", help="name or .safetensors file")
+    parser.add_argument("--model", default="nuclei", help="name of a model, or a .safetensors file")
     parser.add_argument("--device", default="auto", choices=DEVICES)
     add_flags(parser, SegmentParams)
     _add_image_flags(parser)
@@ -74,31 +74,32 @@ def _add_image_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--axes", metavar="LETTERS",
         help="a letter for each axis of a stack: Y and X for the plane, C for channels. "
-        "Default: as the file says, else TZYX, TZCYX with --channel, as many as there are.",
+        "Default: from the file, else the last letters of TZYX, or of TZCYX with --channel.",
     )  # fmt: skip
     group.add_argument(
         "--planes", type=_parse_planes, default=(), metavar="N,N",
-        help="for each axis beside plane and channel a position from 0, a range such as 0-9, or "
-        "all. Default: all planes.",
+        help="for each axis except plane and channel: a position counted from 0, a range such as "
+        "0-9, or all. Default: all planes.",
     )  # fmt: skip
     group.add_argument(
         "--channel", type=_parse_channel, metavar="N",
-        help="channel, from 0, or: mean; of RGB: red, green or blue, else its colours are seen "
-        "together. Of several images, those without channels are segmented as they are; so are "
-        "those in RGB where others have channels and N is a number",
+        help="channel number, counted from 0, or mean. For RGB: red, green or blue; by "
+        "default, the colours are used together. In a batch, images without channels are "
+        "segmented as they are, and so are RGB images if others have channels and N is a number",
     )  # fmt: skip
     group.add_argument(
         "--scene", type=int, metavar="N",
-        help="image of a file that holds several, from 0. Default: all, each with its own results",
+        help="number of the image in files with several images, counted from 0. Default: all, each "
+        "with its own results",
     )  # fmt: skip
     group.add_argument(
         "--level", type=int, default=0, metavar="N",
-        help="of a pyramid; 0 is full resolution, which labels in TIFF have in any case; in "
-        "OME-Zarr they have that of the level",
+        help="resolution level of a multiscale image; 0 is the full resolution. Labels in TIFF "
+        "always have the full resolution, labels in OME-Zarr that of the level",
     )  # fmt: skip
     group.add_argument(
         "--region", type=_parse_polygon, action="append", metavar="'Y,X Y,X Y,X'",
-        help="polygon in pixels of which nuclei are wanted; may be given more than once",
+        help="segment only inside this polygon, in pixels; can be given more than once",
     )  # fmt: skip
 
 
@@ -106,49 +107,49 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("stacks, large images and many files")
     group.add_argument(
         "--volume", action="store_true",
-        help="slices along axis Z are a volume: they have one brightness and one size, and nuclei "
-        "are objects in three dimensions, with a row each",
+        help="segment the slices along Z as a volume: they share one brightness and one nucleus "
+        "size, and each nucleus is a 3-D object with one row in the table",
     )  # fmt: skip
     group.add_argument(
         "--z-step", type=parse_distance, metavar="DIST",
-        help="distance between slices of a volume, such as 2um, or 3px for pixels of the plane. "
-        "Default: as the file says, else estimated from the shape of nuclei",
+        help="distance between the slices of a volume, such as 2um, or 3px for pixels of the "
+        "plane. Default: from the file, else estimated from the shape of the nuclei",
     )  # fmt: skip
     group.add_argument(
         "--join", metavar="AXIS",
-        help="join cross sections along this axis to nuclei with one id; z is --volume, except "
-        "with --scheduler",
+        help="give the cross sections of a nucleus along this axis one id; z is the same as "
+        "--volume, except with --scheduler",
     )  # fmt: skip
     group.add_argument(
         "--track", action="store_true",
-        help="follow nuclei along axis T: they keep their id, and a table of tracks is written",
+        help="link nuclei along axis T: they keep their id, and a table of tracks is written",
     )  # fmt: skip
     group.add_argument(
         "--format", choices=("tiff", "zarr"),
-        help="of the labels. Default: tiff; zarr where a plane has more than 64 million pixels, "
-        "and with --scheduler. A run into zarr that was broken off goes on where it was.",
+        help="format of the labels. Default: tiff; zarr for planes of more than 64 million "
+        "pixels, and with --scheduler. An interrupted run into zarr resumes where it stopped.",
     )  # fmt: skip
     group.add_argument(
         "--save", type=parse_formats, default=(), metavar="FORMATS",
-        help="also write the nuclei as csv, geojson, rois, ome-tiff or ome-zarr; with --track, as "
-        "geff; with commas between them",
+        help="also write the nuclei in these formats, separated by commas: csv, geojson, rois, "
+        "ome-tiff, ome-zarr; with --track, geff",
     )  # fmt: skip
     add_store_flags(group)
     add_decimal_comma_flag(group)
     add_result_flags(parser)
     group.add_argument(
         "--scheduler", metavar="ADDRESS",
-        help="compute on a cluster of dask.distributed: tcp://host:port, a scheduler file, or "
-        "local:N for N processes on this computer",
+        help="compute on a dask.distributed cluster: tcp://host:port, a scheduler file, or local:N "
+        "for N processes on this computer",
     )  # fmt: skip
     group.add_argument(
         "--workers", type=_parse_workers, metavar="N",
-        help="images that are segmented at once, in threads; large images run alone. Default: as "
-        "many as there are cores, and as memory allows; 1 on a graphics card",
+        help="number of images processed at the same time, in threads; large images are processed "
+        "alone. Default: one per core, as far as memory allows; 1 on a graphics card",
     )  # fmt: skip
     group.add_argument(
         "--overwrite", action="store_true",
-        help="segment again what is done already; without, it is skipped",
+        help="replace existing results; without this flag, finished images are skipped",
     )  # fmt: skip
 
 

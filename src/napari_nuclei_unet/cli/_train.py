@@ -22,15 +22,16 @@ def add_train_command(commands: Commands) -> None:
         "images",
         type=Path,
         metavar="IMAGES_DIR",
-        help="folder of images, or the layout of the Data Science Bowl: ID/images beside ID/masks",
+        help="folder of images, or one in the layout of the Data Science Bowl (ID/images beside "
+        "ID/masks)",
     )
     parser.add_argument(
         "labels",
         type=Path,
         metavar="LABELS",
         nargs="?",
-        help="folder of labels, or a CSV of run lengths (ImageId, EncodedPixels); left out, the "
-        "masks in IMAGES_DIR",
+        help="folder of labels, or a CSV of run lengths (ImageId, EncodedPixels). Default: the"
+        " masks in IMAGES_DIR",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="MODEL.safetensors")
     parser.add_argument(
@@ -42,25 +43,25 @@ def add_train_command(commands: Commands) -> None:
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="set of parameters, which the flags below change: default, that of the shipped "
-        "model; finetune, for a few images, which --from takes by itself; long, which takes the "
-        "model of --from further on all images; or seed, that of the paper (whole images of "
-        "128 x 128)",
+        help="set of parameters, which the flags below can change: default (as the shipped "
+        "model), finetune (for a few images; used with --from by default), long (trains "
+        "the model of --from further on all images) or seed (as in the paper, whole "
+        "images of 128 x 128)",
     )
     parser.add_argument(
-        "--from", dest="start", metavar="MODEL", help="model to begin with: name or file"
+        "--from", dest="start", metavar="MODEL", help="model to start from: name or file"
     )
     parser.add_argument(
         "--encoder-weights",
         metavar="FILE",
-        help="ImageNet weights to start the encoder with: .pth in the layout of torchvision, or "
-        "safetensors; or random",
+        help="ImageNet weights for the encoder: a .pth file in the layout of torchvision, a "
+        "safetensors file, or random",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on from the checkpoint beside the model"
+        "--resume", action="store_true", help="resume from the checkpoint beside the model"
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace the model and checkpoint of that name"
+        "--overwrite", action="store_true", help="replace an existing model and its checkpoint"
     )
     parser.add_argument("--device", default="auto", choices=DEVICES)
     add_flags(parser, TrainParams)
