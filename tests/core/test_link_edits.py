@@ -110,10 +110,10 @@ def test_a_third_daughter_is_seen_in_the_labels_too():
 @pytest.mark.parametrize(
     ("how", "first", "second", "words"),
     [
-        (cut_link, (1, 1), (2, 1), "in one frame"),
+        (cut_link, (1, 1), (2, 1), "in the same frame"),
         (cut_link, (1, 1), (3, 2), "are not linked"),
         (cut_link, (5, 2), (6, 3), "are not linked"),
-        (make_link, (1, 1), (1, 2), "linked already"),
+        (make_link, (1, 1), (1, 2), "already linked"),
         (make_link, (1, 1), (77, 2), "has no track"),
     ],
 )

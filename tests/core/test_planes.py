@@ -59,9 +59,9 @@ def test_alpha_is_left_out_and_told():
     ("image", "words"),
     [
         (np.zeros((0, 5)), "empty"),
-        (np.zeros(5), "One plane is needed"),
-        (np.zeros((5, 6, 7)), "One plane is needed"),
-        (np.zeros((2, 5, 6, 3)), "One plane is needed"),
+        (np.zeros(5), "A single plane is needed"),
+        (np.zeros((5, 6, 7)), "A single plane is needed"),
+        (np.zeros((2, 5, 6, 3)), "A single plane is needed"),
         (np.zeros((5, 5), complex), "complex128"),
         (np.array([["a", "b"]]), "cannot be segmented"),
     ],

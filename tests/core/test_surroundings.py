@@ -75,7 +75,7 @@ def test_planes_without_nuclei_or_room_have_no_cells(shape):
 
 def test_a_distance_that_is_none_gets_a_sentence(labels):
     for distance in (-1, np.nan):
-        with pytest.raises(UserError, match="need a distance from 0 on"):
+        with pytest.raises(UserError, match="need a distance of 0 or more"):
             find_rings(labels, distance)
     np.testing.assert_array_equal(expand_nuclei(labels, 0), labels)
     assert expand_nuclei(labels, np.inf).all()

@@ -144,7 +144,7 @@ def test_what_is_no_scheduler_is_told_in_time(tmp_path, server):
         took = time.monotonic() - since
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert "cannot be reached: check its address, and that it runs." in line
+    assert "cannot be reached: check its address, and whether it is running." in line
     assert took < 45  # most of which a busy computer takes to begin
 
 

@@ -215,7 +215,7 @@ def test_a_table_with_the_columns_of_another_version_is_not_gone_on_with(tmp_pat
     _, journal = begin(tmp_path, (8, 8))
     journal.add(pd.DataFrame({"label": [1], "area": [9]}), journal.progress)
     before = journal.table.read_bytes()
-    with pytest.raises(UserError, match=r"out\.csv was begun by another version"):
+    with pytest.raises(UserError, match=r"out\.csv was started by another version"):
         journal.add(pd.DataFrame({"label": [2], "area": [9], "circularity": [1]}), journal.progress)
     assert journal.table.read_bytes() == before
     journal.add(pd.DataFrame({"label": [2], "area": [9]}), journal.progress)

@@ -159,7 +159,7 @@ def test_seven_dimensions_are_not_too_many(tmp_path, segment, capsys):
     assert segment(path, "--format", "zarr") == 2
     told(capsys, "no place for labels of the axes ABTDZYX", "--format tiff")
     assert segment(path, out=tmp_path / "seven.ome.tif") == 2
-    told(capsys, "OME-TIFF has no place for the axes ABTDZYX")
+    told(capsys, "OME-TIFF cannot store the axes ABTDZYX")
 
 
 @pytest.mark.parametrize(
@@ -477,7 +477,7 @@ def test_a_film_of_one_frame_is_none_and_one_of_empty_frames_is(tmp_path, segmen
     full = discs((60, 80), [(15, 15), (40, 30), (30, 60)])
     film = np.stack([full * 0, full, full * 0, full, full * 0])
     assert segment(write_zarr(tmp_path / "one.zarr", film[1:2], "TYX"), "--track") == 2
-    told(capsys, "one.zarr", "or one frame only", "leave --track out")
+    told(capsys, "one.zarr", "or only one frame", "leave --track out")
     assert segment(write_tiff(tmp_path / "some.tif", film, "TYX"), "--track") == 0
     rows = rows_of(tmp_path / "out" / "some_tracks.csv")
     assert {row["track"] for row in rows} == {"1", "2", "3"}
@@ -559,7 +559,7 @@ def test_labels_in_zarr_are_skipped_redone_or_refused(tmp_path, segment, capsys)
     (tmp_path / "out" / "a_labels.ome.zarr").mkdir()
     (tmp_path / "out" / "a_labels.ome.zarr" / "mine").write_text("precious")
     assert segment(*args, "--overwrite") == 2
-    told(capsys, "holds something else")
+    told(capsys, "contains something else")
     assert (tmp_path / "out" / "a_labels.ome.zarr" / "mine").read_text() == "precious"
 
 
@@ -604,7 +604,9 @@ def test_why_a_page_cannot_be_read_is_told_once_and_files_are_counted(
     error = failed["error"]
     assert error.count(" be read") == 2  # that parts could not be, and why
     reason = error[error.index(str(path)) :]
-    assert reason.startswith(f"{path} cannot be read: it is no image of a known kind, or damaged (")
+    assert reason.startswith(
+        f"{path} cannot be read: it is not a known kind of image, or damaged ("
+    )
     assert printed.err.splitlines() == [
         f"stack.tif: {notice.format(reason)}",
         "nuclei-unet: stack.tif: Parts could not be read, and have no nuclei.",

@@ -127,7 +127,7 @@ def test_an_empty_folder_a_single_image_and_none_annotated_are_told(data, tmp_pa
     empty = tmp_path / "empty"
     empty.mkdir()
     assert train((empty, data[1]), tmp_path / "m.safetensors", *SMALL) == 2
-    refused(capsys, "holds no TIFF")
+    refused(capsys, "contains no TIFF")
     for path in [*data[0].iterdir(), *data[1].iterdir()]:
         if path.stem != "0":
             path.unlink()

@@ -169,7 +169,7 @@ def test_labels_get_the_axes_of_their_image(tmp_path, axes, shape, own, order):
 )
 def test_labels_of_another_image_are_refused(tmp_path, stack, labels, axes):
     image = write_image(tmp_path / "a.ome.zarr", stack[0].astype("u2"), "zyx")
-    with told("not those of the image"):
+    with told("do not match the image"):
         save_into_image(image, Result(np.zeros(labels, int), {}, axes))
     assert not (image / "labels").exists()
 
@@ -203,12 +203,12 @@ def test_what_cannot_hold_labels_is_refused(tmp_path, stack):
     (tmp_path / "text.zarr" / "zarr.json").write_text("{")
     for path, words in {
         "none.zarr": "There is no file",
-        "a.tif": "no OME-Zarr image",
-        "folder": "no OME-Zarr image",
-        "array.zarr": "but an array",
-        "labels.zarr": "holds labels",
-        "newer.zarr": "neither of NGFF 0.4 nor of 0.5",
-        "taken.zarr": "no group of labels",
+        "a.tif": "not an OME-Zarr image",
+        "folder": "not an OME-Zarr image",
+        "array.zarr": "is an array",
+        "labels.zarr": "contains labels",
+        "newer.zarr": "neither NGFF 0.4 nor 0.5",
+        "taken.zarr": "not a labels group",
         "damaged.zarr": "labels cannot be read",
         "empty.zarr": "cannot be read",
         "text.zarr": "cannot be read",
@@ -282,7 +282,7 @@ def write_plate(path):
 def test_of_a_plate_one_image_is_chosen(tmp_path):
     plate = write_plate(tmp_path / "p.zarr")
     labels = np.ones((60, 80), int)
-    with told(r"holds several images.*p.zarr/A/1/0"):
+    with told(r"contains several images.*p.zarr/A/1/0"):
         save_into_image(plate, Result(labels, {}))
     at = save_into_image(plate / "A" / "1" / "0", Result(labels, {}))
     assert check_valid(plate / "A" / "1" / "0", "0.4") == ["nuclei"]
@@ -340,9 +340,9 @@ def test_a_run_that_cannot_end_in_the_image_does_not_begin(tmp_path, bright_file
     tifffile.imwrite(tmp_path / "b.tif", discs((60, 80), CENTRES))
     model = ["--model", str(bright_file), "--into-image", "--out", str(tmp_path / "out")]
     for path, more, words in [
-        (image, ["--planes", "0-1"], "not those of the image"),
-        (image, ["--level", "1", "--format", "zarr"], "not those of the image"),
-        (tmp_path / "b.tif", [], "no OME-Zarr image"),
+        (image, ["--planes", "0-1"], "do not match the image"),
+        (image, ["--level", "1", "--format", "zarr"], "do not match the image"),
+        (tmp_path / "b.tif", [], "not an OME-Zarr image"),
     ]:
         capsys.readouterr()
         assert main(["segment", str(path), *more, *model]) == 2

@@ -138,11 +138,11 @@ def bad_files(folder):
     return {
         "half.png": "damaged",
         "part.zarr": "damaged",
-        "cut.tif": "not whole",
+        "cut.tif": "incomplete",
         "empty.tif": "is empty",
         "void.jpg": "is empty",
-        "text.tif": "no image of a known kind",
-        "words.png": "no image of a known kind",
+        "text.tif": "not a known kind of image",
+        "words.png": "not a known kind of image",
         "nowhere.tif": "there is no file",
         "bad.zarr": "damaged",
     }
@@ -184,7 +184,7 @@ def test_of_a_stack_that_was_stopped_the_planes_are_segmented_and_the_rest_is_fa
     assert segment(path) == 2
     first, last = capsys.readouterr().err.splitlines()
     assert "Plane 2 was left out" in first
-    assert "says 3 planes and holds 2" in first
+    assert "should have 3 planes, but contains 2" in first
     assert "Parts could not be read" in last
     assert nuclei(tmp_path / "out") == {"a.ome.tif": ("failed", 5)}
     assert segment(path, "--planes", "0-1", "--overwrite") == 0

@@ -145,7 +145,7 @@ def test_positions_have_results_of_their_own(tmp_path, names, stems):
 @pytest.mark.parametrize("read", [read_image, open_lazily])
 def test_of_several_images_one_is_to_be_chosen(tmp_path, read):
     path = positions(tmp_path / "a.ome.tif", "Pos0", "Pos1")
-    with pytest.raises(UserError, match=re.escape(f"{path} holds several images")) as error:
+    with pytest.raises(UserError, match=re.escape(f"{path} contains several images")) as error:
         read(path)
     assert "one of the 2" in str(error.value)
     with pytest.raises(UserError, match="no 2"):

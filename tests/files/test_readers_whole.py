@@ -164,17 +164,17 @@ def imagej(**counts):
 @pytest.mark.parametrize(
     ("about", "words"),
     [
-        (ome(Z=5), "5 planes and holds 4"),
-        (ome(Z=5, PlaneCount=5), "5 planes and holds 4"),
-        (ome(C=2), "8 planes and holds 4"),
-        (ome(T=3), "12 planes and holds 4"),
-        (ome(IFD=2), "4 planes and holds 2"),
-        (ome(Z=3), "of 3 planes, and it holds 4"),
-        (ome(X=50), "do not fit"),
-        (imagej(images=5, slices=5), "5 planes and holds 4"),
-        (imagej(images=6, channels=2, slices=3), "6 planes and holds 4"),
-        (imagej(images=5), "5 planes and holds 4"),
-        ('{"shape": [5, 40, 48]}', "5 planes and holds 4"),
+        (ome(Z=5), "5 planes, but contains 4"),
+        (ome(Z=5, PlaneCount=5), "5 planes, but contains 4"),
+        (ome(C=2), "8 planes, but contains 4"),
+        (ome(T=3), "12 planes, but contains 4"),
+        (ome(IFD=2), "4 planes, but contains 2"),
+        (ome(Z=3), "describe 3 planes, but it contains 4"),
+        (ome(X=50), "do not match"),
+        (imagej(images=5, slices=5), "5 planes, but contains 4"),
+        (imagej(images=6, channels=2, slices=3), "6 planes, but contains 4"),
+        (imagej(images=5), "5 planes, but contains 4"),
+        ('{"shape": [5, 40, 48]}', "5 planes, but contains 4"),
     ],
 )
 def test_metadata_that_count_wrongly_are_said_with_the_numbers(tmp_path, about, words, options):
@@ -189,7 +189,7 @@ def test_of_an_acquisition_that_was_stopped_the_planes_that_are_there_are_read(t
     assert image.pixels.shape == (6, 40, 48)
     np.testing.assert_array_equal(image.pixels[:4], STACK)
     np.testing.assert_array_equal(image.pixels[2, 3:9, ::2], STACK[2, 3:9, ::2])
-    with pytest.raises(UserError, match=r"says 6 planes and holds 4.* at Z 4, Z 5"):
+    with pytest.raises(UserError, match=r"should have 6 planes, but contains 4.*from 0: Z 4, Z 5"):
         image.pixels[5, :3]
 
 
@@ -199,7 +199,7 @@ def test_an_image_of_which_nothing_was_written_is_said(tmp_path):
     path = pages(tmp_path / "a.ome.tif", both)
     assert list_images(path) == ["one", "two"]
     np.testing.assert_array_equal(read_image(path, scene=0), STACK)
-    with pytest.raises(UserError, match="of its image two it holds nothing"):
+    with pytest.raises(UserError, match="of its image two it contains nothing"):
         read_image(path, scene=1)
 
 
@@ -251,7 +251,7 @@ def test_a_copy_is_no_longer_refused_once_it_is_whole(tmp_path):
     path, copy = tmp_path / "a.tif", tmp_path / "copy.tif"
     FILES["imagej_None.tif"](path)
     copy.write_bytes(path.read_bytes()[:9000])
-    with pytest.raises(UserError, match="4 planes and holds 1"):
+    with pytest.raises(UserError, match="4 planes, but contains 1"):
         read_image(copy)
     shutil.copy(path, copy)
     np.testing.assert_array_equal(read_image(copy), STACK)
@@ -273,5 +273,5 @@ def test_a_stack_of_one_page_may_have_others_behind_it(tmp_path):
 
 def test_planes_are_never_what_lies_between_pages(tmp_path):
     path = pages(tmp_path / "a.tif", '{"shape": [5, 40, 48]}')
-    with pytest.raises(UserError, match="5 planes and holds 4"):
+    with pytest.raises(UserError, match="5 planes, but contains 4"):
         open_image(path)

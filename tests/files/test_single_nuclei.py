@@ -141,9 +141,9 @@ def test_folders_without_masks_or_with_two_images_are_told(bowl, capsys):
         path.unlink()
     assert "no masks for 1 of its 3 images" in refused(capsys, bowl)
     (bowl / "c" / "masks").rmdir()
-    assert "first without is c" in refused(capsys, bowl)
+    assert "first without masks is c" in refused(capsys, bowl)
     write_mask(bowl / "a" / "images" / "other.png", np.eye(20) > 0)
-    assert "holds 2 images" in refused(capsys, bowl)
+    assert "contains 2 images" in refused(capsys, bowl)
 
 
 def test_images_without_labels_are_told(bowl, tmp_path, capsys):
@@ -155,7 +155,7 @@ def test_images_without_labels_are_told(bowl, tmp_path, capsys):
     csv.write_text(rows + "\nd,1 1")
     assert "first is d, which needs an image" in refused(capsys, bowl, csv)
     csv.write_text(rows + "\nc,")
-    assert "there is none" in refused(capsys, bowl, csv)
+    assert "there are none" in refused(capsys, bowl, csv)
 
 
 def test_a_download_that_is_still_zipped_is_told(bowl, tmp_path, capsys):
@@ -177,10 +177,10 @@ def test_segment_names_the_pattern_of_images_that_have_folders(bowl):
     ("runs", "words"),
     [
         ("1 3 3 2", "overlap"),
-        ("599 3", "leave the image of 20 x 30"),
-        (f"1 {2**63 - 1}", "leave the image"),
+        ("599 3", "outside the image of 20 x 30"),
+        (f"1 {2**63 - 1}", "outside the image"),
         (f"1 {2**70}", "whole numbers"),
-        ("0 4", "count from 1"),
+        ("0 4", "must be 1 or more"),
         ("1 2 3", "pairs"),
         ("1.5 2", "pairs"),
     ],

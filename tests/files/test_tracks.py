@@ -158,7 +158,7 @@ def test_a_graph_is_replaced_and_nothing_else(tmp_path):
     assert len(read_back(save(path, alone))["node_ids"]) == 2
     (tmp_path / "b.geff").mkdir()
     (tmp_path / "b.geff" / "notes.txt").write_text("precious")
-    with pytest.raises(UserError, match="is no GEFF and is not overwritten"):
+    with pytest.raises(UserError, match="is not a GEFF and is not overwritten"):
         save(tmp_path / "b.geff", alone)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.geff", "b.geff"]
 
@@ -166,7 +166,7 @@ def test_a_graph_is_replaced_and_nothing_else(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda rows: rows.assign(t=0), "twice in one frame"),
+        (lambda rows: rows.assign(t=0), "occurs twice in one frame"),
         (lambda rows: rows.assign(t=3 - rows["t"]), "begins before its parent ends"),
         (lambda rows: None, "link its nuclei over time"),
     ],
@@ -182,7 +182,7 @@ def test_tracks_that_are_none_get_a_sentence(tmp_path, spoil, sentence):
 def test_other_graphs_get_a_sentence(tmp_path):
     save(tmp_path / "cells_labels.ome.tif", tracked())
     (tmp_path / "cells_tracks.geff").mkdir()
-    with pytest.raises(UserError, match="is no GEFF that can be read"):
+    with pytest.raises(UserError, match="is not a readable GEFF"):
         read_result(tmp_path / "cells_labels.ome.tif")
     (tmp_path / "cells_tracks.csv").write_text("track,frame,y,x\r\n1,2,3,4\r\n")
     with pytest.raises(UserError, match="has no column time and no column parent"):

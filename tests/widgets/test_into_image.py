@@ -132,7 +132,7 @@ def test_where_there_is_no_image_in_ome_zarr_the_button_says_why(
     assert "Choose the image" in button(review).toolTip()
     for path, words in [
         (None, "was not opened from an OME-Zarr"),
-        (tmp_path / "a.tif", "is no OME-Zarr image"),
+        (tmp_path / "a.tif", "is not an OME-Zarr image"),
         ("https://example.org/a.ome.zarr", "on the network"),
         (stored / "0", "array"),
     ]:
@@ -150,7 +150,7 @@ def test_labels_of_another_shape_are_refused_with_a_sentence(viewer, review, sto
     viewer.add_labels(np.ones((5, 6), np.int32), name="small")
     review.target_form.set_value(type(review.target_form.value())(viewer.layers["small"], channel))
     review.save_into_image()
-    assert "choose the image that they belong to" in said(review)
+    assert "choose the image to which they belong" in said(review)
     assert not (stored / "labels").exists()
 
 

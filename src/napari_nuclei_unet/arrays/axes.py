@@ -228,7 +228,7 @@ def pair_plane_indices(
     )
     if plane_shape != (tuple(labels[axis] for axis in axes) if has_channel_axis else tuple(labels)):
         raise UserError(
-            f"Image and labels do not fit: their shapes are {tuple(shape)} and {tuple(labels)}."
+            f"Image and labels do not match: their shapes are {tuple(shape)} and {tuple(labels)}."
         )
     pairs = []
     for position in np.ndindex(*plane_shape[:-2]):
@@ -304,20 +304,20 @@ def plane_index_from_axes(
         names = ", ".join(axes[axis] for axis in free) or "none"
         raise UserError(
             f"This image of axes {axes} and shape {tuple(shape)} needs a position on each of its "
-            f"axes beside plane and channel ({names}): give {len(free)} with `planes`."
+            f"axes other than plane and channel ({names}): give {len(free)} with `planes`."
         )
     index: list[int | None] = [None] * len(shape)
     for axis, position in zip(free, planes, strict=True):
         index[axis] = _checked(position, shape[axis], f"plane {position} on axis {axes[axis]}")
     where = axes.find("C")
     if where < 0 and channel is not None:
-        raise UserError(f"An image of axes {axes} has no channels to choose from.")
+        raise UserError(f"An image of axes {axes} has no channels.")
     if where < 0:
         return PlaneIndex(tuple(index))
     if channel is None and shape[where] > 1:
         raise UserError(
-            f"This image has {shape[where]} channels: choose one, from 0 on, or their mean, with "
-            "`channel`."
+            f"This image has {shape[where]} channels: choose one, counted from 0, or their mean, "
+            "with `channel`."
         )
     if channel != "mean":
         index[where] = _checked(channel or 0, shape[where], f"channel {channel}")
@@ -326,5 +326,5 @@ def plane_index_from_axes(
 
 def _checked(position: int, length: int, what: str) -> int:
     if not 0 <= position < length:
-        raise UserError(f"There is no {what}: they count from 0 to {length - 1}.")
+        raise UserError(f"There is no {what}: positions go from 0 to {length - 1}.")
     return position

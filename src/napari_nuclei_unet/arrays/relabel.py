@@ -14,7 +14,9 @@ MAX_INT32_PIXELS = np.iinfo(np.int32).max
 def check_not_negative(labels: NDArray[np.integer]) -> None:
     """Raise a UserError if there is a negative label."""
     if labels.min(initial=0) < 0:
-        raise UserError("Labels must not be negative: 0 is background, any other id a nucleus.")
+        raise UserError(
+            "Labels must not be negative: 0 is the background, and every other number is a nucleus."
+        )
 
 
 def relabel_sequential(

@@ -81,7 +81,8 @@ class Region:
             _fill_polygon(polygon, mask)
         if not mask.any():
             raise UserError(
-                "The region covers no pixel of the image: draw it over what is to be segmented."
+                "The region covers no pixel of the image: draw it over the part that you want to "
+                "segment."
             )
         return mask
 

@@ -140,7 +140,7 @@ def select_planes(
         names = ", ".join(letters[axis] for axis in free) or "none"
         raise UserError(
             f"This image of axes {letters} and shape {shape} needs a position, a range or 'all' "
-            f"for each of its axes beside plane and channel ({names}): give {len(free)} with "
+            f"for each of its axes other than plane and channel ({names}): give {len(free)} with "
             "`planes`, or leave it out for all."
         )
     index, lead, positions = list(plane_index.index), "", []
@@ -189,7 +189,8 @@ def _number_channel(
     """Return the number of a channel that may be a colour; raise an error if there are none."""
     if channel in COLOURS and not (shape[-1] in (3, 4) if is_rgb is None else is_rgb):
         raise UserError(
-            "This image is not RGB: choose its channel by number, from 0, or mean, with `channel`."
+            "This image is not RGB: choose a channel by its number, counted from 0, or mean, with "
+            "`channel`."
         )
     return number_colour(channel)
 
@@ -198,7 +199,7 @@ def _check_colour(channel: Channel | Colour, count: int) -> None:
     number = number_colour(channel)
     if not isinstance(number, int) or not 0 <= number < count:
         raise UserError(
-            "This image is RGB, and its colours are seen together: leave `channel` out, or "
+            "This image is RGB, and its colours are used together: leave `channel` out, or "
             "choose red, green or blue."
         )
 
@@ -231,8 +232,8 @@ def _resolve_positions(selected: Positions, length: int, letter: str) -> tuple[i
     for place in places:
         if not 0 <= place < length:
             raise UserError(
-                f"There is no plane {place} on axis {letter}: they count from 0 to {length - 1}."
+                f"There is no plane {place} on axis {letter}: positions go from 0 to {length - 1}."
             )
     if not places:
-        raise UserError(f"No plane of axis {letter} is wanted: give at least one position.")
+        raise UserError(f"No plane of axis {letter} is selected: give at least one position.")
     return places

@@ -36,7 +36,7 @@ DISTRIBUTED_MISSING = (
     "Computing on a cluster needs dask.distributed: install it with "
     "pip install 'napari-nuclei-unet[cluster]'."
 )
-SCHEDULER_GONE = "The scheduler is gone: start it, then run it again to go on."
+SCHEDULER_GONE = "The scheduler is gone: start it, then run it again to resume."
 LOCAL_PREFIX = "local:"
 # With a port, or with what may have none, such as inproc.
 ADDRESS_PATTERN = re.compile(r"\w+://.+|[^/]+:\d+")
@@ -121,7 +121,7 @@ def _connect_client(address: str, timeout: float) -> Iterator[Client]:
     if address.startswith(LOCAL_PREFIX):
         count = address.removeprefix(LOCAL_PREFIX)
         if not count.isdigit() or not int(count):
-            raise UserError(f"'{address}' is no scheduler: local: takes a number of processes.")
+            raise UserError(f"'{address}' is not a scheduler: local: takes a number of processes.")
         cores = max(1, (os.cpu_count() or 1) // int(count))
         with (
             LocalCluster(
@@ -141,7 +141,8 @@ def _connect_client(address: str, timeout: float) -> Iterator[Client]:
         client = Client(where, timeout=timeout, set_as_default=False)
     except Exception as error:  # whatever comes of reading what something else has sent
         raise UserError(
-            f"The scheduler {address} cannot be reached: check its address, and that it runs."
+            f"The scheduler {address} cannot be reached: check its address, and whether it is "
+            "running."
         ) from error
     with client:
         yield client
@@ -154,11 +155,11 @@ def _resolve_address(address: str) -> str:
         try:
             return str(json.loads(file.read_text(encoding="utf-8"))["address"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file} is no scheduler file: give one that dask wrote.") from error
+            raise UserError(f"{file} is not a scheduler file: give one written by dask.") from error
     if not ADDRESS_PATTERN.fullmatch(address):
         raise UserError(
-            f"'{address}' is no scheduler: give tcp://host:port, a scheduler file that is there, "
-            "or local:N for N processes on this computer."
+            f"'{address}' is not a scheduler: give tcp://host:port, an existing scheduler file, or "
+            "local:N for N processes on this computer."
         )
     return address
 
@@ -257,5 +258,6 @@ def _get_result(future: Future[Any]) -> Any:
         raise UserError(SCHEDULER_GONE) from error
     except KilledWorker as error:
         raise UserError(
-            "A block has ended several workers, mostly for lack of memory: give workers more of it."
+            "A block crashed several workers, most likely because they ran out of memory: give "
+            "them more."
         ) from error

@@ -152,13 +152,13 @@ class Journal:
     def _not_written(self, error: OSError) -> UserError:
         return UserError(
             f"{self.table} cannot be written ({error.strerror or error}): free some space, "
-            "then run it again to go on."
+            "then run it again to resume."
         )
 
     def _append(self, rows: pd.DataFrame, start: int) -> int:
         if start and list(read_table(self.table, nrows=0)) != list(rows):
             raise UserError(
-                f"{self.table} was begun by another version, with other columns: choose another "
+                f"{self.table} was started by another version, with other columns: choose another "
                 "name, or `overwrite` it."
             )
         with self.table.open("a+", newline="", encoding="utf-8") as out:

@@ -218,7 +218,8 @@ def _open_store(job: StoreJob, files: StoreFiles) -> OpenStore:
     labels = LabelsStore.create(files.labels, job.grid, "i4", job.chunk, job.overwrite, job.ngff)
     if not fresh and not files.journal.exists() and (labels.finished or labels.record):
         raise UserError(
-            f"{files.labels} holds labels of another run: choose another name, or `overwrite` them."
+            f"{files.labels} contains labels of another run: choose another name, or `overwrite` "
+            "them."
         )
     journal = Journal(files.journal, files.table, job.fingerprint)
     journal.begin()
@@ -235,7 +236,7 @@ def _check_table(files: StoreFiles, progress: RunProgress, finished: bool) -> No
     is_good = same and not (size > known and finished)
     if not is_good and not (finished and _is_saved_again(table, progress.nuclei)):
         raise UserError(
-            f"{table}, the table of {files.labels}, is gone or was changed: put it back, or "
+            f"{table}, the table of {files.labels}, is missing or was changed: put it back, or "
             "`overwrite` both."
         )
 

@@ -164,7 +164,8 @@ def _write_example(folder: Path, card: ModelCard, network: UNet) -> None:
         maps = torch.sigmoid(network(torch.from_numpy(normalized)[None])).numpy()
     if maps.max() < MIN_EXAMPLE_PEAK:
         raise UserError(
-            f"{card.name} finds nothing in the sample image: train it longer or export another."
+            f"{card.name} finds nothing in the sample image: train it longer, or export another "
+            "model."
         )
     image = np.stack([image] * IMAGE_CHANNELS)
     np.save(folder / "test_input.npy", image[None].astype(np.float32))
@@ -186,7 +187,7 @@ def _pack(folder: Path, out: Path, spec: Any) -> None:
         described = spec.load_description(folder / "rdf.yaml", perform_io_checks=True)
         if isinstance(described, spec.InvalidDescr):
             reason = " ".join(str(described.get_reason()).split())[:300]
-            raise UserError(f"Update bioimageio.spec, which does not take this model ({reason}).")
+            raise UserError(f"Update bioimageio.spec, which does not accept this model ({reason}).")
         spec.save_bioimageio_yaml_only(described, folder / "rdf.yaml")  # with checksums
     with ZipFile(out, "w", ZIP_DEFLATED, compresslevel=1) as package:
         for part in sorted(folder.iterdir()):
@@ -222,4 +223,4 @@ def _find_own_model(files: list[Path], package: Path) -> Path:
         except UserError:
             continue
         return file
-    raise UserError(f"{package.name} holds no model of this plugin: choose another package.")
+    raise UserError(f"{package.name} contains no model of this plugin: choose another package.")

@@ -59,7 +59,7 @@ def write_geff(path: Path, result: Result) -> None:
     """
     if result.tracks is None:
         raise UserError(
-            f"There are no tracks of {result.name}: link its nuclei over time with `track` first."
+            f"There are no tracks for {result.name}: link its nuclei over time with `track` first."
         )
     check_geff_installed()
     from geff.core_io import write_arrays  # optional dependency
@@ -148,7 +148,7 @@ def read_geff(path: str | Path) -> pd.DataFrame:
     try:
         read = read_to_memory(str(path))
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} is no GEFF that can be read: {error}.") from error
+        raise UserError(f"{path} is not a readable GEFF: {error}.") from error
     names = [axis.name for axis in read["metadata"].axes or []]
     properties = {name: read["node_props"][name]["values"] for name in names}
     properties = {TIME_COLUMN if name == "t" else name: properties[name] for name in names}

@@ -101,9 +101,7 @@ def find_spacing(result: Result, in_micrometers: bool) -> tuple[float, float]:
     if not in_micrometers:
         return 1.0, 1.0
     if (size := result.micrometers) is None:
-        raise UserError(
-            f"The labels {result.name} do not say how large a pixel is: give distances in pixels."
-        )
+        raise UserError(f"The labels {result.name} have no pixel size: give distances in pixels.")
     return size
 
 

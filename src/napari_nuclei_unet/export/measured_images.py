@@ -110,7 +110,7 @@ def _read_plane(image: LazyImage, position: Position, size: tuple[int, ...]) -> 
         if letter not in "CYX" and (at >= length or letter.lower() not in position):
             raise UserError(
                 f"The image {image.name} of axes {letters} and shape {shape} does not have the "
-                "planes of the labels: choose the image that was segmented."
+                "same planes as the labels: choose the image that was segmented."
             )
         index.append(None if letter in "YX" else 0 if letter == "C" else at)
     channel_axis = letters.find("C")
@@ -120,7 +120,8 @@ def _read_plane(image: LazyImage, position: Position, size: tuple[int, ...]) -> 
     plane = view[slice(None), slice(None)]
     if plane.shape[:2] != size:
         raise UserError(
-            f"The image {image.name} has planes of {plane.shape[0]} x {plane.shape[1]} pixels and "
-            f"the labels of {size[0]} x {size[1]}: choose the image that they belong to."
+            f"The image {image.name} has planes of {plane.shape[0]} x {plane.shape[1]} pixels, but "
+            f"those of the labels have {size[0]} x {size[1]}: choose the image to which they "
+            "belong."
         )
     return plane

@@ -48,12 +48,12 @@ def write_ome_tiff(path: Path, result: Result, max_label: int | None = None) -> 
     """
     shape, axes = result.labels.shape, ome_axes(result.axes)
     if not math.prod(shape):
-        raise UserError("There are no pixels to be saved.")
+        raise UserError("There are no pixels to save.")
     most = max_label
     if most is None:
         most = max(int(plane.max()) for _, plane in result.planes())
     if most > UINT32_MAX:
-        raise UserError(f"Number the nuclei from 1 on: TIFF cannot hold the label {most}.")
+        raise UserError(f"Number the nuclei from 1: TIFF cannot hold the label {most}.")
     dtype = np.dtype(np.uint16 if most <= UINT16_MAX else np.uint32)
     tifffile.imwrite(
         path,
@@ -88,8 +88,7 @@ def ome_axes(axes: str) -> str:
     unknown = set(axes[:-2]) - set(OME_AXES)
     if len(unknown) > 1 or len(axes) > 5 or axes[-2:] != "YX":
         raise UserError(
-            f"OME-TIFF has no place for the axes {axes}: save fewer of them, or name them T, Z "
-            "and C."
+            f"OME-TIFF cannot store the axes {axes}: save fewer of them, or name them T, Z and C."
         )
     return "".join(OME_OTHER_AXIS if axis in unknown else axis for axis in axes)
 

@@ -90,7 +90,9 @@ def _read_box(
             index[axis] = at
     part = np.asarray(labels[tuple(index)])
     if part.min(initial=0) < 0:
-        raise UserError("Labels must not be negative: 0 is background, nuclei count from 1.")
+        raise UserError(
+            "Labels must not be negative: 0 is the background, and nuclei are numbered from 1."
+        )
     present = [axis for axis in order if axis is not None]
     part = part.transpose([sorted(present).index(axis) for axis in present])
     return part.reshape([at.stop - at.start for at in box])

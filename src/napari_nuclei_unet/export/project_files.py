@@ -70,7 +70,7 @@ def check_project_path(path: str | Path) -> Path:
             return path
         if path.stat().st_size:
             raise UserError(
-                f"{path} is no project that this version can read, and is not replaced: choose "
+                f"{path} is not a project that this version can read, and is not replaced: choose "
                 "another name."
             )
     return path

@@ -165,7 +165,7 @@ def result_folder(labels: Path) -> Path:
 def _read_store(path: Path, given: str | None) -> Result:
     store = LabelsStore.open_existing(path)
     if not store.finished:
-        raise UserError(f"The labels {path} are not finished: run their command again.")
+        raise UserError(f"The labels {path} are incomplete: run their command again.")
     grid = store.grid
     return _create(path, store.labels, given or grid.axes, (grid.scale, grid.units), store.record)
 
@@ -177,11 +177,11 @@ def _read_tiff(path: Path, given: str | None) -> Result:
     labels = read_labels(path) if is_plane else image.pixels[...]
     if labels.dtype.kind not in "ui":
         raise UserError(
-            f"{path} holds no labels: whole numbers are needed, these are {labels.dtype}."
+            f"{path} contains no labels: they must be whole numbers, but are {labels.dtype}."
         )
     axes = given or image.axes or DEFAULT_AXES[-labels.ndim :]
     if labels.ndim == len(axes) and "C" in axes and labels.shape[axes.index("C")] > 1:
-        raise UserError(f"{path} has channels, as an image: labels have none.")
+        raise UserError(f"{path} has channels, like an image: labels have none.")
     return _create(path, labels, axes, (image.scale, image.units), read_record(path) or {})
 
 
@@ -222,8 +222,8 @@ def _read_starts(record: dict[str, Any], lead: str) -> tuple[int, ...]:
 def _check_columns(table: pd.DataFrame, names: Sequence[str], path: Path) -> None:
     if missing := [name for name in names if name not in table]:
         raise UserError(
-            f"{path} has no column {' and no column '.join(missing)}: give its columns their names "
-            "back, or move it away."
+            f"{path} has no column {' and no column '.join(missing)}: restore the names of its "
+            "columns, or move it away."
         )
 
 
@@ -237,8 +237,8 @@ def _check_table(result: Result, path: Path) -> None:
     whole = all(column.dtype.kind in "iu" for _, column in keys.items())
     if not whole or keys.duplicated().any():
         raise UserError(
-            f"{path} must name each nucleus once, by a whole number in the column label: mend it, "
-            "or move it away."
+            f"{path} must name each nucleus once, by a whole number in the column label: correct "
+            "it, or move it away."
         )
     nothing = np.zeros((1, 1, 1), np.int32)
     shapes = {*measure(nothing[0], None), *measure_volume(nothing, None)} - {BORDER_COLUMN}
@@ -246,8 +246,8 @@ def _check_table(result: Result, path: Path) -> None:
     for name in others:
         if name in shapes or (is_intensity_column(name) and not name.endswith(CLASS_SUFFIX)):
             raise UserError(
-                f"{path} has text in the column {name}, which holds numbers: mend it, or move it "
-                "away."
+                f"{path} has text in the column {name}, which needs numbers: correct it, or move "
+                "it away."
             )
 
 
@@ -261,13 +261,13 @@ def _check_nuclei(result: Result, table: Path, labels: Path) -> None:
     if known.keys() != present.keys():
         raise UserError(
             f"{table} does not belong to {labels}: {len(known.keys() - present.keys()):,} of its "
-            f"nuclei are not there, and {len(present.keys() - known.keys()):,} of those there are "
-            "not in it. Measure them again with `overwrite`, or move it away."
+            f"nuclei are not in the labels, and {len(present.keys() - known.keys()):,} of theirs "
+            "are not in it. Measure them again with `overwrite`, or move it away."
         )
     others = sum(not math.isnan(pixels) and pixels != present[key] for key, pixels in known.items())
     if others:
         raise UserError(
-            f"{table} does not belong to {labels}: {others:,} nuclei have another {size}. Measure "
+            f"{table} does not belong to {labels}: {others:,} nuclei differ in {size}. Measure "
             "them again with `overwrite`, or move it away."
         )
 

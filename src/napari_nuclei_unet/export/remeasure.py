@@ -60,7 +60,7 @@ class MeasureOptions:
         for name in ("ring", "neighbours"):
             distance = getattr(self, name)
             if distance is not None and not distance >= 0:
-                raise UserError(f"`{name}` must be a distance from 0 on, not {distance}.")
+                raise UserError(f"`{name}` must be a distance of 0 or more, not {distance}.")
 
 
 def measure_result(
@@ -91,7 +91,7 @@ def measure_result(
         or distances in pixels.
     """
     if not images:
-        raise UserError("Give the image, or images, in which the nuclei are measured.")
+        raise UserError("Give the image, or images, in which to measure the nuclei.")
     options = options or MeasureOptions()
     channels = list_channels(images, options.channels)
     if options.volume or result.is_volume:
@@ -111,8 +111,8 @@ def _measure_planes(
     size = _find_size(plane_micrometers, result, images)
     if options.in_micrometers and size is None:
         raise UserError(
-            f"Neither the labels {result.name} nor their image have a size of a pixel: give "
-            "distances in pixels."
+            f"Neither the labels {result.name} nor their image have a pixel size: give distances "
+            "in pixels."
         )
     titles, tables = [channel.title for channel in channels], []
     for position, labels in result.planes():
@@ -157,20 +157,20 @@ def _check_distances(
     """Raise an error for distances that cannot be measured in volumes."""
     if options.ring is not None:
         raise UserError(
-            f"The labels {result.name} are volumes, and rings lie around nuclei of planes: leave "
+            f"The labels {result.name} are volumes, and rings are for planes only: leave "
             "`ring` out."
         )
     if options.neighbours is None:
         return
     if not options.in_micrometers:
         raise UserError(
-            f"The labels {result.name} are volumes, in which slices and pixels may be differently "
-            "far apart: give `neighbours` in micrometers."
+            f"The labels {result.name} are volumes, whose voxels may not be cubes: give "
+            "`neighbours` in micrometers."
         )
     if size is None:
         raise UserError(
-            f"Neither the labels {result.name} nor their image have a size of a pixel and a step "
-            "along z: leave `neighbours` out."
+            f"Neither the labels {result.name} nor their image have a pixel size and a z step: "
+            "leave `neighbours` out."
         )
 
 

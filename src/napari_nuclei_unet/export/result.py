@@ -67,10 +67,13 @@ class Result:
         object.__setattr__(self, "table", pd.DataFrame(self.table))
         n = len(self.labels.shape)
         if self.labels.dtype.kind not in "ui":
-            raise UserError(f"Labels must be whole numbers to be saved, not {self.labels.dtype}.")
+            raise UserError(
+                f"Only labels that are whole numbers can be saved, not {self.labels.dtype}."
+            )
         if len(self.axes) != n or len(set(self.axes)) != n or self.axes[-2:] != "YX":
             raise UserError(
-                f"Give each of {n} axes of labels a letter, ending in YX, not '{self.axes}'."
+                f"Give each of the {n} axes of the labels a letter, ending in YX, not "
+                f"'{self.axes}'."
             )
         if any(len(given) not in (0, n) for given in (self.spacing, self.units)):
             raise UserError(
@@ -139,7 +142,7 @@ class Result:
         if "z" not in self.lead:
             raise UserError(
                 f"The labels {self.name} of axes {self.axes} have no axis Z, along which nuclei "
-                "could be objects: measure them plane by plane, or name the axes with `axes`."
+                "could be 3-D objects: measure them plane by plane, or name the axes with `axes`."
             )
         axis, slices = self.lead.index("z"), self.labels.shape[self.lead.index("z")]
         others = (*self.labels.shape[:axis], *self.labels.shape[axis + 1 : -2])
@@ -160,7 +163,9 @@ class Result:
     def _read_plane(self, index: tuple[int, ...]) -> NDArray[np.integer]:
         plane = np.asarray(self.labels[index if index else ...])
         if plane.min(initial=0) < 0:
-            raise UserError("Labels must not be negative: 0 is background, nuclei count from 1.")
+            raise UserError(
+                "Labels must not be negative: 0 is the background, and nuclei are numbered from 1."
+            )
         return plane
 
 

@@ -147,8 +147,8 @@ def _check_replaceable(path: Path) -> None:
     """Raise an error for a file or folder of another kind than that which replaces it."""
     is_geff = is_zarr(path) and (path / "nodes").is_dir()
     if path.exists() and not (is_geff if path.suffix == GEFF_SUFFIX else is_labels_store(path)):
-        kind = "GEFF" if path.suffix == GEFF_SUFFIX else "labels of this program"
-        raise UserError(f"{path} is no {kind} and is not overwritten: choose another name.")
+        kind = "a GEFF" if path.suffix == GEFF_SUFFIX else "labels of this program"
+        raise UserError(f"{path} is not {kind} and is not overwritten: choose another name.")
 
 
 def is_ome_tiff(path: str | Path) -> bool:
@@ -159,9 +159,9 @@ def is_ome_tiff(path: str | Path) -> bool:
 def _writer_for(name: str) -> Callable[..., None]:
     refused = REFUSED_CHARACTERS.search(name)
     if refused:
-        raise UserError(f"File names cannot have {refused[0]!r} in them: choose another name.")
+        raise UserError(f"File names cannot contain {refused[0]!r}: choose another name.")
     if RESERVED_NAMES.fullmatch(name):
-        raise UserError(f"Windows keeps the name {name} for itself: choose another name.")
+        raise UserError(f"Windows reserves the name {name}: choose another name.")
     extension = next((e for e in _WRITERS if name.lower().endswith(e)), None)
     if extension is None or len(name) == len(extension):
         endings = ", ".join((*FORMATS, OME_ZARR_SUFFIX, GEFF_SUFFIX))

@@ -53,7 +53,7 @@ class ImageGroup:
         Raises
         ------
         UserError
-            If labels of this shape are not those of the image.
+            If labels of this shape do not match the image.
         """
         own = dict(zip(self.grid.axes, self.grid.shape, strict=True))
         theirs = dict(zip(axes, shape, strict=True))
@@ -65,7 +65,7 @@ class ImageGroup:
             rest = iter(long)
             return tuple(next(rest) if n > 1 else None for n in own.values())
         raise UserError(
-            f"The labels of shape {tuple(shape)} ({axes}) are not those of the image {self.path} "
+            f"The labels of shape {tuple(shape)} ({axes}) do not match the image {self.path} "
             f"of shape {self.grid.shape} ({self.grid.axes}): take labels of all its planes in full "
             "resolution."
         )
@@ -89,16 +89,16 @@ def open_image_group(path: str | Path) -> ImageGroup:
     import zarr
 
     if URL.match(str(path)) and not Path(path).exists():
-        raise UserError(f"{path} is on the network: labels are written to this computer only.")
+        raise UserError(f"{path} is on the network: labels can only be written to this computer.")
     path = Path(path)
     if not path.exists():
         raise UserError(f"There is no file or folder {path}.")
     if not is_zarr(path):
-        raise UserError(f"{path} is no OME-Zarr image, and only such one can hold its labels.")
+        raise UserError(f"{path} is not an OME-Zarr image, and only those can contain labels.")
     images = list_zarr_images(path)
     if len(images) > 1:
         raise UserError(
-            f"{path} holds several images: choose one of the {len(images)}, such as "
+            f"{path} contains several images: choose one of the {len(images)}, such as "
             f"{path / images[0][0]}."
         )
     path = images[0][1]
@@ -110,10 +110,10 @@ def open_image_group(path: str | Path) -> ImageGroup:
 def _read_group(path: Path, group: Any, ngff: Mapping[str, Any]) -> ImageGroup:
     if "multiscales" not in ngff:
         raise UserError(
-            f"{path} is no OME-Zarr image, but an array: choose the folder of the image."
+            f"{path} is an array, not an OME-Zarr image: choose the folder of the image."
         )
     if "image-label" in ngff:
-        raise UserError(f"{path} holds labels: choose the image that they are of.")
+        raise UserError(f"{path} contains labels: choose the image to which they belong.")
     version = _read_version(path, group)
     image = ngff["multiscales"][0]
     return ImageGroup(path, version, _read_grid(path, image), len(image["datasets"]))
@@ -126,7 +126,7 @@ def _read_version(path: Path, group: Any) -> NgffVersion:
     version = str(attributes.get("ome", {}).get("version"))
     if zarr_format == 3 and version.startswith("0.5"):
         return "0.5"
-    raise UserError(f"{path} is neither of NGFF 0.4 nor of 0.5: convert it to one of them first.")
+    raise UserError(f"{path} is neither NGFF 0.4 nor 0.5: convert it to one of them first.")
 
 
 def _read_grid(path: Path, image: Mapping[str, Any]) -> LabelsGrid:

@@ -33,11 +33,11 @@ def check_name(image: ImageGroup, name: str, overwrite: bool) -> None:
     is_name = sanitize_name(name, "") == name != ""
     if not is_name or name.startswith((".", "__")) or name.lower().endswith(".zarr"):
         raise UserError(
-            f"Labels cannot have the name {name!r}: take letters, digits, spaces, - and _."
+            f"Labels cannot have the name {name!r}: use letters, digits, spaces, - and _."
         )
     if (image.labels / name).exists() and not overwrite:
         raise UserError(
-            f"{image.path} has labels {name} already: choose another name, or `overwrite` them."
+            f"{image.path} already has labels {name}: choose another name, or `overwrite` them."
         )
 
 
@@ -109,7 +109,7 @@ def _check_group(labels: Path, version: NgffVersion) -> None:
     with convert_decoder_errors(labels):
         node = zarr.open(labels, mode="r", use_consolidated=False)
     if isinstance(node, zarr.Array) or node.metadata.zarr_format != ZARR_FORMATS[version]:
-        raise UserError(f"{labels} is no group of labels of NGFF {version}: move it away first.")
+        raise UserError(f"{labels} is not a labels group of NGFF {version}: move it away first.")
 
 
 def _list_names(labels: Path, attributes: Mapping[str, Any]) -> list[str]:

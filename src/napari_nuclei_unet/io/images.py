@@ -36,7 +36,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         if path.is_dir():
             inside = list_image_files(path)
             if not inside:
-                raise UserError(f"The folder {path} holds no TIFF, PNG or JPEG image.")
+                raise UserError(f"The folder {path} contains no TIFF, PNG or JPEG image.")
             found += inside
         elif path.exists():
             found.append(path)
@@ -100,8 +100,8 @@ def read_plane(path: str | Path) -> NDArray[np.generic]:
     image = open_image(Path(path))
     if len(image.pixels.shape) - image.is_rgb != 2:
         raise UserError(
-            f"{path} is no single plane: its shape is {image.pixels.shape}; save the plane and "
-            "channel that show nuclei by themselves."
+            f"{path} is not a single plane: its shape is {image.pixels.shape}; save the plane and "
+            "channel that show nuclei as a file of their own."
         )
     return _read_whole(Path(path), image)
 
@@ -111,5 +111,6 @@ def _read_whole(path: Path, image: LazyImage) -> NDArray[np.generic]:
         return np.asarray(image.pixels)
     except MemoryError as error:
         raise UserError(
-            f"{path} does not fit into memory: it says that its shape is {image.pixels.shape}."
+            f"{path} does not fit into memory: according to its header, its shape is "
+            f"{image.pixels.shape}."
         ) from error

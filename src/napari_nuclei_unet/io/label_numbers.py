@@ -68,12 +68,12 @@ def to_labels(numbers: NDArray[Any], name: object) -> NDArray[Any]:
     plane = numbers
     if plane.ndim == 3 and plane.shape[-1] in (3, 4):
         raise UserError(
-            f"{name} holds colours of nuclei, no labels: save the numbers themselves, such as a "
+            f"{name} contains colours, not labels: save the numbers themselves, such as a "
             "TIFF of 16 bits, or a PNG with a palette."
         )
     if plane.ndim != 2:
         raise UserError(
-            f"{name} holds no labels of one plane: shape (Y, X) is needed, this is "
+            f"{name} contains no labels of a single plane: the shape must be (Y, X), but it is "
             f"{plane.shape}; save planes as files of their own, and masks of single nuclei as one "
             "image in which each has a number."
         )
@@ -82,9 +82,14 @@ def to_labels(numbers: NDArray[Any], name: object) -> NDArray[Any]:
     if plane.dtype.kind == "f":
         plane = _round(plane, name)
     if plane.dtype.kind not in "ui":
-        raise UserError(f"{name} holds no labels: whole numbers are needed, this is {plane.dtype}.")
+        raise UserError(
+            f"{name} contains no labels: they must be whole numbers, but are {plane.dtype}."
+        )
     if plane.min(initial=0) < 0:
-        raise UserError(f"{name} holds negative numbers: 0 is background, nuclei count from 1.")
+        raise UserError(
+            f"{name} contains negative numbers: 0 is the background, and nuclei are "
+            "numbered from 1."
+        )
     if plane.max(initial=0) > MAX_ID:
         ids, positions = np.unique(plane, return_inverse=True)
         first = 0 if ids[0] == 0 else 1
@@ -96,10 +101,10 @@ def _round(plane: NDArray[Any], name: object) -> NDArray[Any]:
     """Convert floats to integers."""
     if not np.isfinite(plane).all() or (plane != np.round(plane)).any():
         raise UserError(
-            f"{name} holds no labels: whole numbers are needed, and some are fractions, NaN or "
-            "infinite."
+            f"{name} contains no labels: they must be whole numbers, but some are fractions, NaN "
+            "or infinite."
         )
     limit = float(np.iinfo(np.int64).max)
     if float(np.abs(plane).max(initial=0)) >= limit:  # which half precision cannot hold
-        raise UserError(f"{name} holds no labels: its numbers are too large to be ids.")
+        raise UserError(f"{name} contains no labels: its numbers are too large.")
     return plane.astype(np.int64)

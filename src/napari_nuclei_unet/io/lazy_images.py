@@ -143,7 +143,7 @@ def check_scene(path: Path, scene: int, scenes: int) -> None:
     """Raise an error if a file of so many images does not have this one."""
     if not 0 <= scene < scenes:
         have = f"the images 0 to {scenes - 1}" if scenes > 1 else "one image, number 0,"
-        raise UserError(f"{path} holds {have} and no {scene}.")
+        raise UserError(f"{path} contains {have} and no {scene}.")
 
 
 def image_stem(path: Path) -> str:

@@ -81,7 +81,7 @@ def require_tiff_files(path: Path) -> tuple[Path, ...]:
     for one in parts:
         if not one.exists():
             raise UserError(
-                f"{path} is one of {len(parts)} files of an image, and {one} is missing: put it "
-                "there."
+                f"{path} is one of the {len(parts)} files of an image, and {one} is missing: put "
+                "it beside the others."
             )
     return tuple(parts)

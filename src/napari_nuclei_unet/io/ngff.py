@@ -30,8 +30,8 @@ def order_ngff_axes(axes: str) -> str:
     others = [name for name in axes[:-2] if name not in NGFF_ORDER]
     if len(others) > 1 or not axes.endswith("YX"):
         raise UserError(
-            f"OME-Zarr has no place for labels of the axes {axes}: it takes T, one other, Z, Y "
-            "and X, in this order."
+            f"OME-Zarr cannot store labels with the axes {axes}: it can store T, one other axis, "
+            "Z, Y and X, in this order."
         )
     return "T" * ("T" in axes) + "".join(others) + "Z" * ("Z" in axes) + "YX"
 

@@ -50,8 +50,8 @@ def find_images_in_folders(folder: Path) -> dict[str, Path]:
         images = list_image_files(own / IMAGES_FOLDER)
         if len(images) != 1:
             raise UserError(
-                f"{own / IMAGES_FOLDER} holds {len(images)} images: one is needed, of which "
-                f"{own / MASKS_FOLDER} has the nuclei."
+                f"{own / IMAGES_FOLDER} contains {len(images)} images: there must be one, with its "
+                f"nuclei in {own / MASKS_FOLDER}."
             )
         found[own.name] = images[0]
     return found
@@ -116,8 +116,8 @@ def find_nucleus_masks(folder: Path) -> dict[str, NucleusMasks]:
     }
     if bare := [own.name for own in ids if own.name not in masks or not masks[own.name].files]:
         raise UserError(
-            f"{folder} has no masks for {len(bare)} of its {len(ids)} images: each needs some in "
-            f"{MASKS_FOLDER} beside {IMAGES_FOLDER}, the first without is {bare[0]}."
+            f"{folder} has no masks for {len(bare)} of its {len(ids)} images: each needs masks in "
+            f"{MASKS_FOLDER} beside {IMAGES_FOLDER}, the first without masks is {bare[0]}."
         )
     return masks
 
@@ -129,8 +129,8 @@ def _read_mask(path: Path) -> NDArray[np.bool_]:
         numbers = numbers[..., 0]
     if numbers.ndim != 2:
         raise UserError(
-            f"{path} is no mask of a nucleus: shape (Y, X) in grey is needed, this is "
-            f"{numbers.shape}."
+            f"{path} is not a mask of a nucleus: it must be greyscale with the shape (Y, X), but "
+            f"is {numbers.shape}."
         )
     inside = np.asarray(numbers != 0)
     if not inside.any():
@@ -138,8 +138,8 @@ def _read_mask(path: Path) -> NDArray[np.bool_]:
     ids = np.unique(numbers[inside])
     if len(ids) > 1:
         raise UserError(
-            f"{path} is no mask of one nucleus: 0 and one other number are needed, such as 255; "
-            f"it has {len(ids)} others, as labels or smoothed edges have."
+            f"{path} is not a mask of one nucleus: it must contain 0 and one other number, such as "
+            f"255, but contains {len(ids)} others, as labels or smoothed edges do."
         )
     return inside
 

@@ -84,7 +84,7 @@ class LabelsStore:
         with convert_write_errors(path):
             ours = is_labels_store(path)
             if not ours and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
-                raise UserError(f"{path} exists and holds something else: choose another name.")
+                raise UserError(f"{path} exists and contains something else: choose another name.")
             if ours and not overwrite:
                 store = cls.open_existing(path)
                 _check_same(store, grid, np.dtype(dtype), version)
@@ -114,7 +114,7 @@ class LabelsStore:
         """
         path = Path(path)
         if not is_labels_store(path):
-            raise UserError(f"{path} holds no labels of this program: choose another folder.")
+            raise UserError(f"{path} contains no labels of this program: choose another folder.")
         return cls(path)
 
     @property
@@ -265,7 +265,7 @@ def _check_same(
     have = (store.grid.axes, store.grid.shape, store.labels.dtype)
     if have != (grid.axes, grid.shape, dtype):
         raise UserError(
-            f"{store.path} holds labels of shape {have[1]} ({have[0]}, {have[2]}), not "
+            f"{store.path} contains labels of shape {have[1]} ({have[0]}, {have[2]}), not "
             f"{grid.shape} ({grid.axes}, {dtype}): choose another name or `overwrite` them."
         )
     if store.version != version:

@@ -50,7 +50,9 @@ def find_reader(path: Path) -> ImageReader:
         raise UserError(f"There is no file or folder {path}.")
     if path.is_dir():
         if not ome_zarr.is_zarr(path):
-            raise UserError(f"The folder {path} is no OME-Zarr image: choose one, or a TIFF file.")
+            raise UserError(
+                f"The folder {path} is not an OME-Zarr image: choose one, or a TIFF file."
+            )
         return ZARR_READER
     if path.suffix.lower() in microscopes.SUFFIXES:
         return MICROSCOPE_READER
@@ -101,7 +103,7 @@ def open_image(path: Path, level: int = 0, scene: int | None = None) -> LazyImag
     names = image.scene_names or (() if scene is not None else reader.list_names(path))
     if scene is None and len(names) > 1:
         example = f", such as {path / names[0]}" if path.is_dir() else " with `scene`, from 0"
-        raise UserError(f"{path} holds several images: choose one of the {len(names)}{example}.")
+        raise UserError(f"{path} contains several images: choose one of the {len(names)}{example}.")
     return image
 
 

@@ -40,5 +40,5 @@ def convert_decoder_errors(path: Path, passed: type[Exception] = UserError) -> I
             raise UserError(known) from error
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path} cannot be read: it is no image of a known kind, or damaged ({reason})."
+            f"{path} cannot be read: it is not a known kind of image, or damaged ({reason})."
         ) from error

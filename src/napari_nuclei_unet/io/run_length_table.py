@@ -65,15 +65,17 @@ class NucleusRuns:
             numbers = np.array(row.split(), np.int64)
             starts, lengths = numbers.reshape(-1, 2).T
         except (ValueError, OverflowError) as error:
-            raise self._error(row, "pairs of whole numbers are needed, start and length") from error
+            raise self._error(
+                row, "they must be pairs of whole numbers, start and length"
+            ) from error
         if not starts.size:
-            raise self._error(row, "there is none, and the image has other rows")
+            raise self._error(row, "there are none, but the image has other rows")
         if starts.min() < 1 or lengths.min() < 1:
-            raise self._error(row, "starts and lengths count from 1")
+            raise self._error(row, "starts and lengths must be 1 or more")
         size = shape[0] * shape[1]
         # the length first, as a sum of huge numbers would not fit
         if lengths.max() > size or starts.max() > size or (starts + lengths).max() > size + 1:
-            raise self._error(row, f"they leave the image of {shape[0]} x {shape[1]} pixels")
+            raise self._error(row, f"they lie outside the image of {shape[0]} x {shape[1]} pixels")
         order = np.argsort(starts, kind="stable")
         starts, lengths = starts[order], lengths[order]
         if (starts[1:] < starts[:-1] + lengths[:-1]).any():
@@ -113,11 +115,11 @@ def read_run_length_table(path: Path) -> dict[str, NucleusRuns]:
     if missing := [name for name in (ID_COLUMN, RUNS_COLUMN) if name not in table]:
         columns = ", ".join(map(str, table.columns[:6]))
         raise UserError(
-            f"{path} is no table of run lengths: it has no column {' and no '.join(missing)}, but "
-            f"{columns}."
+            f"{path} is not a table of run lengths: it has no column {' and no '.join(missing)}, "
+            f"but {columns}."
         )
     if table.empty:
-        raise UserError(f"{path} has no row: one is needed for each nucleus.")
+        raise UserError(f"{path} has no rows: it needs one for each nucleus.")
     runs = table.groupby(ID_COLUMN, sort=False)[RUNS_COLUMN]
     return {
         str(name): NucleusRuns(f"{name} in {path}", tuple(str(row).strip() for row in rows))

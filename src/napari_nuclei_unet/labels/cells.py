@@ -96,7 +96,7 @@ class _Expansion:
 
 def _expand_blockwise(labels: NDArray[np.integer], expansion: _Expansion) -> NDArray[np.integer]:
     if not expansion.distance >= 0:
-        raise UserError(f"Rings and cells need a distance from 0 on, not {expansion.distance}.")
+        raise UserError(f"Rings and cells need a distance of 0 or more, not {expansion.distance}.")
     expanded = np.zeros_like(labels)
     # a distance past the plane is as good as infinite
     pixels = min(expansion.distance / min(expansion.spacing), max(labels.shape))

@@ -59,8 +59,7 @@ class VolumeFrame:
         for name, size in (("spacing", self.spacing), ("micrometers", self.micrometers)):
             if size is not None and not all(0 < value < np.inf for value in size):
                 raise UserError(
-                    f"Give `{name}` as sizes of a voxel along Z, Y and X, each more than 0, "
-                    f"not {size}."
+                    f"Give `{name}` as sizes of a voxel along Z, Y and X, each above 0, not {size}."
                 )
 
 

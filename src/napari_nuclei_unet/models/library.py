@@ -31,11 +31,11 @@ def check_model_name(name: str) -> str:
     name = name.strip()
     if sanitize_name(name, "") != name or not name:
         raise UserError(
-            f"'{name}' cannot be the name of a model: take letters, digits, spaces, - and _, at "
+            f"'{name}' cannot be the name of a model: use letters, digits, spaces, - and _, at "
             f"most {MAX_NAME_LENGTH}."
         )
     if name.lower() in {taken.lower() for taken in (*shipped_models(), RANDOM_WEIGHTS_NAME)}:
-        raise UserError(f"'{name}' is not a name for a model of yours: choose another name.")
+        raise UserError(f"'{name}' cannot be the name of a model of your own: choose another name.")
     return name
 
 
@@ -77,7 +77,7 @@ def rename_model(path: Path, name: str) -> Path:
     name = check_model_name(name)
     to = path.with_name(f"{name}{MODEL_SUFFIX}")
     if _is_name_taken(path.parent, name) and name.lower() != path.stem.lower():
-        raise UserError(f"There is a model '{name}' already: choose another name.")
+        raise UserError(f"There already is a model '{name}': choose another name.")
     card = read_card(path)
     with atomic_write(to) as aside:
         _copy_with_card(path, dataclasses.replace(card, name=name), aside)
@@ -139,7 +139,7 @@ def import_model(path: Path, folder: Path, overwrite: bool = False) -> Path:
     name = check_model_name(path.stem)
     if _is_name_taken(folder, name) and not overwrite:
         raise UserError(
-            f"There is a model '{name}' already: give the file another name, or `overwrite` it."
+            f"There already is a model '{name}': give the file another name, or `overwrite` it."
         )
     read_model(path)
     to = folder / f"{name}{MODEL_SUFFIX}"

@@ -176,7 +176,7 @@ def read_card(name: str | Path) -> ModelCard:
             header = opened.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise UserError(
-            f"{path.name} is not a whole safetensors file; copy or download it again. ({error})"
+            f"{path.name} is an incomplete safetensors file; copy or download it again. ({error})"
         ) from error
     made_by = header.get("format", "")
     if made_by != MODEL_FORMAT and MODEL_FORMAT_PATTERN.fullmatch(made_by):
@@ -185,7 +185,7 @@ def read_card(name: str | Path) -> ModelCard:
             "plugin to use it."
         )
     if made_by != MODEL_FORMAT:
-        raise UserError(f"{path.name} is not a model of this plugin: its header has no card.")
+        raise UserError(f"{path.name} is not a model of this plugin: its header has no model card.")
     known = {entry.name for entry in dataclasses.fields(ModelCard)}
     try:
         card = json.loads(header["card"])
@@ -202,7 +202,7 @@ def read_card(name: str | Path) -> ModelCard:
         return model_card
     except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(
-            f"The card of {path.name} is damaged; copy or download it again."
+            f"The model card of {path.name} is damaged; copy or download it again."
         ) from error
 
 
@@ -286,7 +286,7 @@ def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
     weights = load_file(path)
     if hash_weights(weights) != card.sha256:
         raise UserError(
-            f"{path.name} was changed or damaged: its checksum is not that of its card."
+            f"{path.name} was changed or damaged: its checksum does not match its model card."
         )
     try:
         config = UNetConfig(**card.network)
@@ -298,8 +298,8 @@ def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
             raise ValueError("other maps")
     except (TypeError, ValueError, RuntimeError, ArithmeticError, UserError) as error:
         raise UserError(
-            f"{path.name} holds a network of another architecture than this version knows; "
-            "update the plugin or choose another model."
+            f"{path.name} contains a network architecture that this version does not know: update "
+            "the plugin, or choose another model."
         ) from error
     return card, network
 

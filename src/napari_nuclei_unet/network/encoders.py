@@ -66,7 +66,7 @@ class Encoder(nn.Module):
                 if given is None or given.shape != value.shape:
                     fault = "is missing" if given is None else "has another shape"
                     raise UserError(
-                        f"These are no ImageNet weights for this encoder: {source}.{name} {fault}."
+                        f"These are not ImageNet weights for this encoder: {source}.{name} {fault}."
                     )
                 value.copy_(given)
 

@@ -45,9 +45,9 @@ def load_encoder_weights(encoder: str, source: str | Path | None) -> dict[str, T
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
     except Exception as error:  # torch's unpickler raises errors of many types
-        raise UserError(f"{path} holds no weights that can be read safely.") from error
+        raise UserError(f"{path} contains no weights that can be read safely.") from error
     if not isinstance(weights, dict):
-        raise UserError(f"{path} holds no named weights.")
+        raise UserError(f"{path} contains no named weights.")
     return weights
 
 

@@ -75,7 +75,7 @@ class UNetConfig:
         most = len(ENCODERS[self.encoder].channels) - 1
         if self.in_channels != 3 or self.stem != 2 or self.depth > most:
             raise UserError(
-                f"The encoder {self.encoder} takes 3 channels, a stem of 2, and a depth of 1 to "
+                f"The encoder {self.encoder} needs 3 channels, a stem of 2 and a depth of 1 to "
                 f"{most}; these are {self.in_channels}, {self.stem} and {self.depth}."
             )
 

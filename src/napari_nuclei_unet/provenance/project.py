@@ -286,7 +286,7 @@ def read_project(path: str | Path) -> Project:
     except ValueError as error:
         raise UserError(_damaged(path)) from error
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-        raise UserError(f"{path} is no project of this plugin: choose one that was saved by it.")
+        raise UserError(f"{path} is not a project of this plugin: choose one that was.")
     version = content.get("version")
     if isinstance(version, int) and version > VERSION:
         raise UserError(

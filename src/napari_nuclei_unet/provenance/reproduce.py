@@ -38,13 +38,13 @@ def format_command(provenance: Provenance) -> str:
     source = _get_source(provenance)
     if (provenance.join or "").upper() == "Z":
         raise UserError(
-            "The command line finds nuclei along Z as volumes, which is better than to join "
+            "The command line finds nuclei along Z as volumes, which is better than joining "
             "sections, but not the same: copy the Python code, or segment as a z-stack."
         )
     if source.path is None:
         raise UserError(
-            "The command line needs a file, and this image is in none that it can read: save the "
-            "image first, open it, and segment that."
+            "The command line needs a file, and this image is not in a file that it can read: "
+            "save the image, open the file, and segment that."
         )
     arguments = ["nuclei-unet", "segment", source.path, "--out", "results"]
     arguments += ["--model", provenance.model_file or provenance.model]
@@ -97,7 +97,7 @@ def format_python(provenance: Provenance) -> str:
         If the run was stopped, nuclei were tracked, or those at the border left out.
     """
     if provenance.track or provenance.exclude_border:
-        raise UserError("Only the command line makes this result again: copy the command.")
+        raise UserError("Only the command line can reproduce this result: copy the command.")
     source = _get_source(provenance)
     if _is_stack(source):
         return _format_stack_python(provenance, source)
@@ -235,7 +235,7 @@ def _format_layer(source: SourceImage) -> str:
 
 def _get_source(provenance: Provenance) -> SourceImage:
     if provenance.source is None:
-        raise UserError("This record does not say which image it is of.")
+        raise UserError("This record does not say which image it belongs to.")
     if provenance.stopped:
         raise UserError(
             "This run was stopped before it was finished, so it cannot be repeated exactly: "

@@ -165,7 +165,7 @@ def explain_out_of_memory() -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise UserError(
-            "There is not enough memory to train: make `batch` or `patch` smaller."
+            "There is not enough memory to train: reduce `batch` or `patch`."
         ) from error
 
 
@@ -190,7 +190,7 @@ def _resolve_device(device: str) -> str:
         raise UserError(f"There is no device '{device}': choose one of {', '.join(DEVICES)}.")
     if not there[device]:
         raise UserError(
-            f"This computer has no {device.upper()} that torch can use; choose cpu or auto."
+            f"This computer has no {device.upper()} that torch can use: choose cpu or auto."
         )
     return device
 
@@ -199,11 +199,11 @@ def _choose_precision(device: str, wanted: str, model: Model) -> str:
     """Choose a number format, of which 8 bits are one if the model has a form in them."""
     if wanted == "int8":
         if device != "cpu":
-            raise UserError("int8 is for the CPU: choose another precision, or the CPU.")
+            raise UserError("int8 works on the CPU only: choose another precision, or the CPU.")
         if not can_quantize(model.network):
             raise UserError(
-                "int8 needs the plain encoder, zero padding, and a torch with its operators, which "
-                "this model or computer has not: choose auto, fp32 or bf16."
+                "int8 needs the plain encoder, zero padding, and a torch with its operators, "
+                "which this model or computer does not have: choose auto, fp32 or bf16."
             )
         return "int8"
     precision = _resolve_precision(device, wanted)
@@ -216,7 +216,7 @@ def _choose_precision(device: str, wanted: str, model: Model) -> str:
 
 def _resolve_precision(device: str, wanted: str) -> str:
     if wanted == "fp16" and device == "cpu":
-        raise UserError("fp16 is for graphics cards; on the CPU choose auto, fp32 or bf16.")
+        raise UserError("fp16 works on graphics cards only; on the CPU, choose auto, fp32 or bf16.")
     if wanted != "auto":
         return wanted
     candidate = _supported_half_precision(device)

@@ -103,7 +103,7 @@ def check_plane(image: NDArray[np.generic], brightness: Brightness = AUTOMATIC_B
     try:
         pixels = np.asarray(image)
     except ValueError as error:
-        raise UserError("This is no image: its rows differ in length.") from error
+        raise UserError("This is not an image: its rows differ in length.") from error
     check_type_and_shape(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
@@ -176,12 +176,13 @@ def check_type_and_shape(pixels: Any) -> None:
     shape = tuple(pixels.shape)
     if np.dtype(pixels.dtype).kind not in "buif":
         raise UserError(
-            f"An image of type {pixels.dtype} cannot be segmented: convert it to real numbers."
+            f"An image of type {pixels.dtype} cannot be segmented: convert it to integers or real "
+            "numbers."
         )
     if 0 in shape:
         raise UserError(f"The image is empty: its shape is {shape}.")
     if len(shape) != 2 and not (len(shape) == 3 and shape[2] in (1, 3, 4)):
         raise UserError(
-            f"One plane is needed, of shape (Y, X) or (Y, X, 3); this array has the shape "
+            f"A single plane is needed, of shape (Y, X) or (Y, X, 3); this array has the shape "
             f"{shape}: pass its planes one by one."
         )

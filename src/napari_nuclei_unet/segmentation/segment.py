@@ -318,7 +318,7 @@ def retune(
         )
     except MemoryError as error:
         raise UserError(
-            "There is not enough memory to separate the nuclei; crop the image."
+            "There is not enough memory to separate the nuclei: crop the image."
         ) from error
     thresholds = {name: getattr(separation, name) for name in THRESHOLD_NAMES}
     thresholds["leave_out_fragments"] = params.leave_out_fragments

@@ -258,7 +258,7 @@ def check_depth_axis(lead: str) -> None:
     if DEPTH_AXIS not in lead:
         names = ", ".join(lead)
         have = f"{names}: name the axes with `axes`, such as ZYX" if lead else ONE_PLANE
-        raise UserError(f"A volume has slices, and here is no axis Z, but {have}.")
+        raise UserError(f"A volume needs slices along an axis Z, but there is only {have}.")
 
 
 def number_slices(picked: PlaneSelection) -> list[tuple[int, ...]]:

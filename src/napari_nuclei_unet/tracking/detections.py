@@ -171,7 +171,5 @@ def check_spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ..
     if spacing is None:
         return (1.0,) * ndim
     if len(spacing) != ndim or not all(size > 0 and np.isfinite(size) for size in spacing):
-        raise UserError(
-            f"The size of a pixel needs {ndim} numbers, each above 0, and is {tuple(spacing)}."
-        )
+        raise UserError(f"The pixel size needs {ndim} numbers above 0, but is {tuple(spacing)}.")
     return tuple(float(size) for size in spacing)

@@ -48,7 +48,9 @@ def build_track_graph(tracks: pd.DataFrame) -> TrackGraph:
     is_twice = nodes.duplicated(["track", TIME_COLUMN])
     if is_twice.any():
         twice = int(track[is_twice][0])
-        raise UserError(f"The track {twice} is twice in one frame: mend the table of tracks.")
+        raise UserError(
+            f"The track {twice} occurs twice in one frame: correct the table of tracks."
+        )
     is_first = np.append(True, track[1:] != track[:-1])[: len(track)]
     firsts = np.flatnonzero(is_first)
     lasts = np.append(firsts[1:], len(track)) - 1 if len(track) else firsts
@@ -64,7 +66,8 @@ def build_track_graph(tracks: pd.DataFrame) -> TrackGraph:
     time = nodes[TIME_COLUMN].to_numpy()
     if late := [row for mother, row in births if time[mother] >= time[row]]:
         raise UserError(
-            f"The track {track[late[0]]} begins before its parent ends: mend the table of tracks."
+            f"The track {track[late[0]]} begins before its parent ends: correct the table of "
+            "tracks."
         )
     within = np.flatnonzero(~is_first)
     edges = np.concatenate(

@@ -93,8 +93,8 @@ def cut_link(
         row = int(graph.before[row])
     if row < 0:
         raise UserError(
-            f"The nuclei {graph.track[source]} and {graph.track[target]} are not linked: click on "
-            "a nucleus, and on the one that it becomes."
+            f"The nuclei {graph.track[source]} and {graph.track[target]} are not linked: click a "
+            "nucleus, and then the one that it becomes."
         )
     link = graph.describe_link(int(graph.before[target]), target)
     graph.before[target] = -1
@@ -122,14 +122,14 @@ def make_link(
     Raises
     ------
     UserError
-        If they are linked already.
+        If they are already linked.
     """
     graph = _Graph(tracks)
     source, target = graph.find_pair(first, second)
     earlier = int(graph.before[target])
     if earlier == source:
         raise UserError(
-            f"The nuclei {graph.track[source]} and {graph.track[target]} are linked already."
+            f"The nuclei {graph.track[source]} and {graph.track[target]} are already linked."
         )
     made, cut = corrections.made, corrections.cut
     if earlier >= 0:
@@ -164,7 +164,9 @@ class _Graph:
     def find_pair(self, first: TrackNode, second: TrackNode) -> list[int]:
         """Return the rows of two nuclei, the earlier one first."""
         if first.time == second.time:
-            raise UserError("Both nuclei are in one frame: click on the second one in another.")
+            raise UserError(
+                "Both nuclei are in the same frame: click the second one in another frame."
+            )
         early, late = sorted((first, second), key=lambda node: node.time)
         return [self._find(early), self._find(late)]
 

@@ -262,23 +262,23 @@ def check_linking(lead: str, join: str | None, follow: bool, volume: bool = Fals
     """
     if join is not None and follow:
         raise UserError(
-            "Joining and tracking at once is not possible: leave out one of `join` and `track`."
+            "Joining and tracking cannot be combined: leave out one of `join` and `track`."
         )
     if join is not None and join.upper() not in list(lead):
         have = f"axes {', '.join(lead)}" if lead else "no other axis, as they are one plane"
         raise UserError(
-            f"Nuclei cannot be joined along {join.upper()}: beside Y and X these planes have "
+            f"Nuclei cannot be joined along {join.upper()}: apart from Y and X, these planes have "
             f"{have}; give one of them to `join`, or name the axes with `axes`."
         )
     if follow and "T" not in lead:
         raise UserError(
-            "Nuclei can only be tracked over time, and these planes have no axis T, or one frame "
-            "only: name the axes with `axes`, or leave `track` out."
+            "Nuclei can only be tracked over time, but these planes have no axis T, or only one "
+            "frame: name the axes with `axes`, or leave `track` out."
         )
     if follow and "Z" in lead and not volume:
         raise UserError(
-            "Nuclei are tracked in planes, and here are slices, too: choose one position on axis Z "
-            "with `planes`, or track volumes."
+            "Nuclei are tracked in planes, but this image also has slices: choose one position on "
+            "axis Z with `planes`, or track volumes."
         )
 
 

@@ -83,7 +83,9 @@ def open_scene(path: Path, scene: int = 0, level: int = 0) -> LazyImage:
     with _open(path) as opened:
         names = _scene_names(opened.images)
         if not 0 <= scene < len(names):
-            raise UserError(f"{path} holds {len(names)} images, and no number {scene} from 0.")
+            raise UserError(
+                f"{path} contains {len(names)} images, counted from 0, and no number {scene}."
+            )
         _check_whole(path, opened, scene)
         levels = opened.levels(scene)
         if not 0 <= level < len(levels):
@@ -167,7 +169,7 @@ def _open(path: Path) -> Iterator[File]:
     openreadout = _import_openreadout(path)
     with _convert_errors(path), openreadout.File(path) as opened:
         if not opened.images:
-            raise UserError(f"{path} cannot be read: it holds no image, or is damaged.")
+            raise UserError(f"{path} cannot be read: it contains no image, or is damaged.")
         yield opened
 
 

@@ -81,7 +81,7 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
 
     path = Path(path)
     if not is_zarr(path):
-        raise UserError(f"{path} is no OME-Zarr: choose the folder of one.")
+        raise UserError(f"{path} is not an OME-Zarr: choose the folder of one.")
     with convert_decoder_errors(path, MemoryError):
         node = zarr.open(path, mode="r")
         metadata = read_ngff(node.attrs)
@@ -98,7 +98,7 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
                 if "multiscales" in read_ngff(zarr.open(at, mode="r").attrs)
             ]
     if not images:
-        raise UserError(f"{path} holds no OME-Zarr image: choose another folder.")
+        raise UserError(f"{path} contains no OME-Zarr image: choose another folder.")
     return images
 
 

@@ -73,7 +73,7 @@ def open_scene(path: Path, scene: int = 0, level: int = 0) -> LazyImage:
         check_scene(path, scene, len(file.names))
         if scene >= len(file.images):
             raise UserError(
-                f"{path} is not whole: of its image {file.names[scene]} it holds nothing."
+                f"{path} is incomplete: of its image {file.names[scene]} it contains nothing."
             )
         image = file.images[scene]
         check_level(path, level, len(image.levels))
@@ -119,7 +119,7 @@ def _open_images(path: Path) -> Iterator[_TiffImages]:
             pages = check_pages(path, opened)
             file.images = find_tiff_images(opened)
             if not file.images:
-                raise UserError(f"{path} cannot be read: it holds no image.")
+                raise UserError(f"{path} cannot be read: it contains no image.")
             if pages is not None:
                 check_counts(path, opened, pages)
             file.empty = find_empty_images(path, opened)

@@ -78,12 +78,12 @@ def check_counts(path: Path, opened: Any, pages: int) -> None:
 def _miscount(path: Path, claimed: int, held: int) -> UserError:
     if claimed > held:
         return UserError(
-            f"{path} is not whole: it says {claimed} planes and holds {held}; copy it again, or "
-            "save it anew."
+            f"{path} is incomplete: it should have {claimed} planes, but contains {held}. Copy it "
+            "again, or save it again."
         )
     return UserError(
-        f"{path} has metadata that do not fit: they are of {claimed} planes, and it holds {held} "
-        "of another number or size; save it anew."
+        f"{path} has metadata that do not match: they describe {claimed} planes, but it contains "
+        f"{held} of another number or size. Save it again."
     )
 
 

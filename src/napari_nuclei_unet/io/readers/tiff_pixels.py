@@ -39,8 +39,8 @@ class TiffPixels:
         self._missing = find_missing_planes(series)
         if len(self._missing) < len(series.pages):
             raise UserError(
-                f"{path} says {len(self._missing)} planes and holds {len(series.pages)}: save it "
-                "anew."
+                f"{path} should have {len(self._missing)} planes, but contains "
+                f"{len(series.pages)}: save it again."
             )
         if self._missing.all():
             self._check(self._numbers)
@@ -76,11 +76,11 @@ class TiffPixels:
         total = len(self._missing)
         if total == 1:
             raise UserError(
-                f"{self._path} is not whole, or damaged: the end of its pixels is missing."
+                f"{self._path} is incomplete or damaged: the end of its pixels is missing."
             )
         raise UserError(
-            f"{self._path} says {total} planes and holds {total - len(lost)}: missing, or broken "
-            f"off, are those at {', '.join(names)}{more}, from 0."
+            f"{self._path} should have {total} planes, but contains {total - len(lost)}. Missing "
+            f"or incomplete, counted from 0: {', '.join(names)}{more}."
         )
 
     @cached_property

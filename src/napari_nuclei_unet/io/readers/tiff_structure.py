@@ -49,13 +49,13 @@ def check_pages(path: Path, opened: Any) -> int | None:
         return pages.count
     whole = pages.count
     if not whole:
-        raise UserError(f"{path} cannot be read: it is damaged or no TIFF.")
+        raise UserError(f"{path} cannot be read: it is damaged, or not a TIFF.")
     claimed = count_claimed_planes(opened)
     if claimed is None or claimed <= whole:
         held = f"it breaks off after {whole} of its pages"
     else:
         held = f"it says {claimed} planes and holds {whole}"
-    raise UserError(f"{path} is not whole: {held}; copy it again, or save it anew.")
+    raise UserError(f"{path} is incomplete: {held}; copy it again, or save it again.")
 
 
 @dataclass(frozen=True)
