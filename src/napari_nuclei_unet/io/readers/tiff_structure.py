@@ -54,8 +54,8 @@ def check_pages(path: Path, opened: Any) -> int | None:
     if claimed is None or claimed <= whole:
         held = f"it breaks off after {whole} of its pages"
     else:
-        held = f"it says {claimed} planes and holds {whole}"
-    raise UserError(f"{path} is incomplete: {held}; copy it again, or save it again.")
+        held = f"it should have {claimed} planes, but contains {whole}"
+    raise UserError(f"{path} is incomplete: {held}. Copy it again, or save it again.")
 
 
 @dataclass(frozen=True)
