@@ -8,11 +8,14 @@ from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
     QGraphicsView,
+    QLabel,
     QScrollArea,
     QSlider,
+    QToolButton,
 )
 
 from napari_nuclei_unet.widgets import ReviewWidget, SegmentWidget, TableWidget, TrainWidget
+from napari_nuclei_unet.widgets.common.notify import show_warning
 
 CONTROLS = QAbstractSpinBox, QComboBox, QSlider
 VALUES = "value", "currentIndex"
@@ -80,3 +83,24 @@ def test_with_the_focus_the_wheel_turns_a_control(qtbot, widget):
     qtbot.waitUntil(combo.hasFocus)
     scroll(combo)
     assert combo.currentIndex() == 1
+
+
+def test_help_is_a_page_that_is_installed(dock):
+    for button in dock.findChildren(QToolButton, "help"):
+        page = button.open_page()
+        assert len(page.toPlainText()) > 500
+        page.close()
+
+
+def test_notices_stand_whole_below_a_status_of_fixed_height(qtbot, widget):
+    widget.resize(380, 600)
+    widget.show()
+    status = widget.findChild(QLabel, "status")
+    area = status.parent().parent()
+    before = area.height()
+    text = "The image was changed while it was being segmented, so its nuclei were not added. " * 4
+    show_warning(text)
+    assert text in status.text()
+    assert status.toolTip() == status.text()
+    QApplication.processEvents()
+    assert area.height() == before

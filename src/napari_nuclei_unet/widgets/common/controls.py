@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from .dock_setup import DockSetup
+from .eliding import elide_in_middle
 
 # Height that every dock can shrink to, in screen pixels.
 LOWEST_DOCK = 200
@@ -50,6 +51,7 @@ def create_combo_box(name: str, tooltip: str, choices: Any) -> ComboBox:
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
     combo.native.setMinimumContentsLength(7)
+    elide_in_middle(combo.native)
     return combo
 
 

@@ -39,15 +39,18 @@ class StatusPanel(QWidget):
         self._bar = with_properties(QProgressBar(), objectName="progress")
         keep_room(self._bar)
         self._text = StatusLine("status")
+        self._state, self._missing = RunState.IDLE, ""
+        self._hints = {button: button.toolTip() for button in (self.segment, self.preview)}
         buttons = create_row(self.segment, self.preview, self.cancel)
         fill_layout(QVBoxLayout(self), buttons, self.continue_planes, self._bar, self._text)
         self.show_state(RunState.IDLE)
 
     def show_state(self, state: RunState, begins: str = "") -> None:
         """Show what the controller does; ``begins`` until its first step."""
+        self._state = state
         is_idle = state in (RunState.IDLE, RunState.ASKING)
-        for button in (self.segment, self.preview, self.continue_planes):
-            button.setEnabled(is_idle)
+        self.continue_planes.setEnabled(is_idle)
+        self.set_missing(self._missing)
         self.cancel.setEnabled(not is_idle)
         self._bar.setVisible(not is_idle)
         if state is RunState.RUNNING:
@@ -55,6 +58,14 @@ class StatusPanel(QWidget):
             self._text.start(begins)
         elif not is_idle:
             self.show_message("Stopping …")
+
+    def set_missing(self, missing: str) -> None:
+        """Set why nothing can be segmented, which buttons say then; empty: there is an image."""
+        self._missing = missing
+        is_idle = self._state in (RunState.IDLE, RunState.ASKING)
+        for button, hint in self._hints.items():
+            button.setEnabled(is_idle and not missing)
+            button.setToolTip(missing or hint)
 
     def step(self, done: int, total: int, message: str) -> None:
         """Show the progress of the task."""

@@ -12,7 +12,8 @@ from qtpy.QtWidgets import QFormLayout
 from ...arrays.axes import Channel
 from ...errors import UserError
 from ..common.canvas import find_canvas
-from ..common.controls import create_combo_box
+from ..common.controls import create_combo_box, create_row
+from ..common.help_button import HelpButton
 from ..common.layer_combo import reload_choices
 from ..layers.image_source import (
     VISIBLE_REGION,
@@ -118,7 +119,7 @@ class SourceForm(QObject):
     def fill(self, form: QFormLayout) -> None:
         """Add the controls to a form; those that do not apply are hidden."""
         self._form = form
-        form.addRow("Image", self.image.native)
+        form.addRow("Image", create_row(self.image.native, HelpButton("tutorial/first-nuclei")))
         form.addRow(self.pixel_size)
         form.addRow("Channel", self._channels.row)
         form.addRow("Planes", self.planes.row)

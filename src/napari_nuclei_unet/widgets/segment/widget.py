@@ -50,6 +50,7 @@ from .tuning_panel import TuningPanel
 if TYPE_CHECKING:
     import napari.viewer
 
+NO_IMAGE_TO_SEGMENT = "There is no image to segment: open one first (File ▸ Open)."
 SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision")
 
 
@@ -163,6 +164,7 @@ class SegmentWidget(ScrollableForm):
             self._display_options, self.retuner, controller,
         ):  # fmt: skip
             part.message.connect(panel.show_message)
+        panel.set_missing("" if self.source_form.image.value is not None else NO_IMAGE_TO_SEGMENT)
         self._linking_panel.requested.connect(self._link)
         self._tuning_panel.all_requested.connect(self.tune_all)
         self.model_form.changed.connect(self._offer_all)
@@ -174,6 +176,8 @@ class SegmentWidget(ScrollableForm):
         self.retuner.finished.connect(self._check_settled)
 
     def _on_source_changed(self) -> None:
+        has_image = self.source_form.image.value is not None
+        self._status_panel.set_missing("" if has_image else NO_IMAGE_TO_SEGMENT)
         if self.controller.is_idle:
             self._status_panel.show_message("")  # it belongs to another image
         self._offer_all()

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from ...counts import format_count
 from ...labels.regionprops import BORDER_COLUMN
 from ..common.controls import copy_text, create_button, create_check_box, create_label
+from ..common.help_button import HelpButton
 from ..common.notify import show_info
 from .model import NucleiModel
 from .nuclei_rows import format_as_tsv, touching_border
@@ -61,6 +62,7 @@ class NucleiPage(QWidget):
         footer = QHBoxLayout()
         footer.addWidget(self._leave_out, 1)
         footer.addWidget(copy)
+        footer.addWidget(HelpButton("how-to/measure"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
