@@ -14,7 +14,14 @@ from skimage.draw import ellipse
 import napari_nuclei_unet
 from napari_nuclei_unet import _deprecated
 from napari_nuclei_unet.metrics.error_types import compare
-from napari_nuclei_unet.samples.images import SAMPLES, fluorescence_errors, sample_layers
+from napari_nuclei_unet.samples.images import (
+    SAMPLES,
+    film,
+    fluorescence_errors,
+    sample_layers,
+    two_channels,
+    z_stack,
+)
 from napari_nuclei_unet.samples.planted_errors import plant_errors
 
 
@@ -149,7 +156,19 @@ def test_the_manifest_is_valid_and_complete():
     widgets = [one.display_name for one in manifest.contributions.widgets]
     assert widgets == ["Segment nuclei", "Train nuclei model", "Review nuclei", "Nuclei table"]
     samples = {sample.key for sample in manifest.contributions.sample_data}
-    assert samples == {*SAMPLES, "fluorescence_errors"}
+    assert samples == {*SAMPLES, "fluorescence_errors", "z_stack", "film", "two_channels"}
+
+
+@pytest.mark.parametrize(("make", "nuclei"), [(z_stack, 28), (film, 28), (two_channels, 106)])
+def test_the_composed_samples_are_aligned_and_always_the_same(make, nuclei):
+    (truth, placed, _), *images = sorted(make(), key=lambda one: one[2], reverse=True)
+    for pixels, options, kind in images:
+        assert kind == "image"
+        assert pixels.shape == truth.shape
+        assert all(options[name] == placed[name] for name in ("scale", "units", "axis_labels"))
+    assert len(np.unique(truth)) - 1 == nuclei
+    _, *again = sorted(make(), key=lambda one: one[2], reverse=True)
+    assert all((one[0] == other[0]).all() for one, other in zip(images, again, strict=True))
 
 
 def test_the_sample_with_ten_errors_has_ten():

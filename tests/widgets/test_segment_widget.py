@@ -131,9 +131,13 @@ def test_of_rgb_one_colour_can_be_segmented(qtbot, viewer, widget, three_discs):
     assert labels_in(viewer)[-1].data.shape == stack.shape[:3]
 
 
-def test_without_an_image_a_sentence(viewer, widget, messages):
-    click(widget, "segment")
-    assert messages == [("warning", "There is no image to segment: open one first (File ▸ Open).")]
+def test_without_an_image_buttons_say_what_is_missing(viewer, widget):
+    buttons = [widget.findChild(QPushButton, name) for name in ("segment", "preview")]
+    assert not any(button.isEnabled() for button in buttons)
+    assert all("no image to segment" in button.toolTip() for button in buttons)
+    viewer.add_image(np.zeros((20, 30)))
+    assert all(button.isEnabled() for button in buttons)
+    assert not any("no image" in button.toolTip() for button in buttons)
 
 
 def test_one_value_only_is_an_empty_layer_and_a_sentence(qtbot, viewer, widget, messages):

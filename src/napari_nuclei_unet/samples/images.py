@@ -1,7 +1,8 @@
 """The sample images of the package.
 
 Five images of the training part of the Data Science Bowl 2018 (BBBC038, CC0; Caicedo et al.
-2019, doi:10.1038/s41592-019-0612-7), each with its annotation.
+2019, doi:10.1038/s41592-019-0612-7), each with its annotation; and a film, a z-stack and a second
+channel, composed of their nuclei.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from .planted_errors import plant_errors
+from .synthetic import STACK_STEP, MadeImage, make_film, make_marker, make_stack
 
 SAMPLES = {
     "fluorescence_small": "Fluorescence (small)",
@@ -25,6 +27,9 @@ SAMPLES = {
     "histology_pink_purple": "Histology (pink and purple)",
     "grayscale_tissue": "Tissue (grey)",
 }
+# Of the samples that are composed: micrometres, as of a 20x objective, and time between frames.
+MADE_PIXEL, FRAME_MINUTES = 0.4, 10.0
+SampleLayer = tuple[Any, dict[str, Any], str]
 SAMPLES_FOLDER = Path(str(files("napari_nuclei_unet"))) / "sample_images"
 
 
@@ -71,7 +76,7 @@ def repeated_sample(edge: int = 4096) -> NDArray[np.uint8]:
     return np.pad(image, ((0, edge - height), (0, edge - width)), mode="symmetric")
 
 
-def sample_layers(name: str) -> list[tuple[Any, dict[str, Any], str]]:
+def sample_layers(name: str) -> list[SampleLayer]:
     """Return a sample as napari layer data: the image and its annotation."""
     image, annotation = read_sample(name)
     title = SAMPLES[name]
@@ -81,11 +86,53 @@ def sample_layers(name: str) -> list[tuple[Any, dict[str, Any], str]]:
     ]
 
 
-def fluorescence_errors() -> list[tuple[Any, dict[str, Any], str]]:
+def fluorescence_errors() -> list[SampleLayer]:
     """Return a sample with ten errors to correct, as napari layer data."""
     image, annotation = sample_layers("fluorescence_small")
     title = f"{SAMPLES['fluorescence_small']} to correct"
     return [image, annotation, (plant_errors(annotation[0]), {"name": title}, "labels")]
+
+
+def film() -> list[SampleLayer]:
+    """Return a film in which nuclei move and divide, as napari layer data."""
+    made = make_film(*read_sample("fluorescence_small"))
+    return _made_layers(made, "Film", ("t", "y", "x"), (FRAME_MINUTES, MADE_PIXEL, MADE_PIXEL))
+
+
+def z_stack() -> list[SampleLayer]:
+    """Return a z-stack, as napari layer data."""
+    made = make_stack(*read_sample("fluorescence_small"))
+    scale = STACK_STEP * MADE_PIXEL, MADE_PIXEL, MADE_PIXEL
+    return _made_layers(made, "Z-stack", ("z", "y", "x"), scale)
+
+
+def two_channels() -> list[SampleLayer]:
+    """Return nuclei, and a marker that a third of them have, as napari layer data."""
+    image, annotation = read_sample("fluorescence_small")
+    marker = make_marker(image, annotation)
+    place = _geometry(("y", "x"), (MADE_PIXEL, MADE_PIXEL))
+    look = {"blending": "additive", **place}
+    return [
+        (annotation, {"name": "Two channels annotation", "visible": False, **place}, "labels"),
+        (marker, {"name": "Two channels (marker)", "colormap": "magenta", **look}, "image"),
+        # last, so that it is selected, and Segment takes it
+        (image, {"name": "Two channels (DAPI)", "colormap": "cyan", **look}, "image"),
+    ]
+
+
+def _made_layers(
+    made: MadeImage, title: str, axes: tuple[str, ...], scale: tuple[float, ...]
+) -> list[SampleLayer]:
+    place = _geometry(axes, scale)
+    return [
+        (made.pixels, {"name": title, **place}, "image"),
+        (made.truth, {"name": f"{title} annotation", "visible": False, **place}, "labels"),
+    ]
+
+
+def _geometry(axes: tuple[str, ...], scale: tuple[float, ...]) -> dict[str, Any]:
+    units = tuple("min" if axis == "t" else "um" for axis in axes)
+    return {"axis_labels": axes, "scale": scale, "units": units}
 
 
 fluorescence_small = partial(sample_layers, "fluorescence_small")

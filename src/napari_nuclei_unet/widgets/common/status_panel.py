@@ -5,7 +5,8 @@ from __future__ import annotations
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from .controller import RunState
-from .controls import create_button, create_label, create_row, fill_layout, with_properties
+from .controls import create_button, create_row, fill_layout, keep_room, with_properties
+from .status_line import StatusLine
 
 
 class StatusPanel(QWidget):
@@ -21,34 +22,50 @@ class StatusPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.segment = create_button(
-            "segment", "Segment", "Find the nuclei in the plane on view, or in the planes chosen."
+            "segment",
+            "Segment",
+            "Find the nuclei in the plane shown, or in all planes that are chosen.",
         )
         self.preview = create_button(
-            "preview", "Preview", "Find the nuclei in what the view shows, before the long run."
+            "preview", "Preview", "Find the nuclei in the visible part only, to try the settings."
         )
-        self.cancel = create_button("cancel", "Cancel", "Stop after the tile at work.")
+        self.cancel = create_button(
+            "cancel", "Cancel", "Stop the run. Preferences say whether the finished part is kept."
+        )
         self.continue_planes = create_button(
-            "continue_planes", "Continue", "Do the planes that are left, with the same settings."
+            "continue_planes", "Continue", "Segment the remaining planes with the same settings."
         )
         self.continue_planes.setVisible(False)
         self._bar = with_properties(QProgressBar(), objectName="progress")
-        self._text = create_label("status")
+        keep_room(self._bar)
+        self._text = StatusLine("status")
+        self._state, self._missing = RunState.IDLE, ""
+        self._hints = {button: button.toolTip() for button in (self.segment, self.preview)}
         buttons = create_row(self.segment, self.preview, self.cancel)
         fill_layout(QVBoxLayout(self), buttons, self.continue_planes, self._bar, self._text)
         self.show_state(RunState.IDLE)
 
     def show_state(self, state: RunState, begins: str = "") -> None:
         """Show what the controller does; ``begins`` until its first step."""
+        self._state = state
         is_idle = state in (RunState.IDLE, RunState.ASKING)
-        for button in (self.segment, self.preview, self.continue_planes):
-            button.setEnabled(is_idle)
+        self.continue_planes.setEnabled(is_idle)
+        self.set_missing(self._missing)
         self.cancel.setEnabled(not is_idle)
         self._bar.setVisible(not is_idle)
         if state is RunState.RUNNING:
             self._bar.setRange(0, 0)  # busy, until the first step has a total
-            self.show_message(begins)
+            self._text.start(begins)
         elif not is_idle:
             self.show_message("Stopping …")
+
+    def set_missing(self, missing: str) -> None:
+        """Set why nothing can be segmented, which buttons say then; empty: there is an image."""
+        self._missing = missing
+        is_idle = self._state in (RunState.IDLE, RunState.ASKING)
+        for button, hint in self._hints.items():
+            button.setEnabled(is_idle and not missing)
+            button.setToolTip(missing or hint)
 
     def step(self, done: int, total: int, message: str) -> None:
         """Show the progress of the task."""

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_warning
 
+from ...counts import format_count
 from ...errors import UserError
 from ...labels.masks import MASK_HINT, is_mask
 from ...labels.surroundings import Distances, drop_unnamed_channel
 from ...progress import Step, Stop
 from ..common.controller import Task
+from ..common.notify import show_warning
 from ..layers.checksum import array_crc32
 from ..layers.geometry import full_resolution_data
 from ..layers.label_ids import LabelsIndex, index_axes, plane_key
@@ -151,9 +152,8 @@ class MeasureTask(Task):
             )
         table.publish()
         count = sum(len(plane.measurements) for plane in planes)
-        self.message = (
-            f"{count:,} nuclei measured, in {length_unit(self.layer, axes) or 'units of its scale'}"
-        )
+        unit = length_unit(self.layer, axes) or "units of its scale"
+        self.message = f"{format_count(count, 'nucleus')} measured, in {unit}"
         self.is_measured = True
         if self._is_mask:
             self.message = f"'{self.layer.name}' is {MASK_HINT}"

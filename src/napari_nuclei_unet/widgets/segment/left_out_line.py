@@ -14,6 +14,7 @@ from ...arrays.boxes import enlarged
 from ...errors import UserError
 from ...provenance.left_out_counts import LeftOutCounts
 from ..common.clickable_label import ClickableLabel
+from ..common.controls import keep_room
 from ..layers.label_ids import plane_key
 from ..layers.labels_record import LabelsRecord, get_record_entries
 from ..layers.metadata_keys import LEFT_OUT_KEY, find_marked_layer, list_layers
@@ -34,14 +35,14 @@ OUTLINE_COLOUR, CASING_COLOUR = (0.8, 0.8, 0.8, 1.0), (0.2, 0.2, 0.2, 1.0)
 # In pixels; of larger nuclei outlines are two pixels wide.
 LARGE_DIAMETER = 30.0
 LEFT_OUT_HINT = (
-    "What was found but is not counted as a nucleus: the model is less sure of it than "
-    "'Confidence' asks, it is below 'Smallest area', or it is a micronucleus or fragment. "
-    "Click to see where it is, as grey outlines; click again to hide them."
+    "What was found but is not counted as a nucleus: it is more doubtful than 'Leave out doubtful' "
+    "allows, smaller than 'Smallest area', or a micronucleus or fragment. "
+    "Click to show it as grey outlines; click again to hide them."
 )
 # Where results hold only how much it was.
-PREVIEW_OUTLINES = "Preview outlines it, in the part on view"
+PREVIEW_OUTLINES = "Preview outlines it, in the visible part"
 SEGMENT_OUTLINES = "Segment again to outline it"
-VOLUME_TEXT = "What is left out of a volume is not counted: lower 'Confidence' to see more of it."
+VOLUME_TEXT = "Volumes have no count of what is left out: lower 'Leave out doubtful' to keep more."
 
 
 class LeftOutLine(ClickableLabel):
@@ -62,6 +63,7 @@ class LeftOutLine(ClickableLabel):
         super().__init__("left_out", LEFT_OUT_HINT)
         self._viewer, self._source_form = viewer, source_form
         self._current_plane = current_plane
+        keep_room(self)
         # by layer and plane, so that a move of a slider draws one plane of a stack, not all
         self._drawn: weakref.WeakKeyDictionary[
             Image, dict[tuple[int | None, ...], LeftOutNuclei]

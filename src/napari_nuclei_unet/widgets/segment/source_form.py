@@ -12,7 +12,8 @@ from qtpy.QtWidgets import QFormLayout
 from ...arrays.axes import Channel
 from ...errors import UserError
 from ..common.canvas import find_canvas
-from ..common.controls import create_combo_box
+from ..common.controls import create_combo_box, create_row
+from ..common.help_button import HelpButton
 from ..common.layer_combo import reload_choices
 from ..layers.image_source import (
     VISIBLE_REGION,
@@ -88,8 +89,8 @@ class SourceForm(QObject):
         )
         self.region = create_combo_box(
             "region",
-            "Where nuclei are looked for: everywhere, where you look, or inside the rectangles "
-            "and polygons of a shapes layer. The rest of the labels stays as it is.",
+            "Where nuclei are looked for: in the whole image, in the part that the view shows, or "
+            "in the rectangles and polygons of a shapes layer. Labels outside stay as they are.",
             self._regions,
         )
         self._channels = ChannelForm()
@@ -118,7 +119,7 @@ class SourceForm(QObject):
     def fill(self, form: QFormLayout) -> None:
         """Add the controls to a form; those that do not apply are hidden."""
         self._form = form
-        form.addRow("Image", self.image.native)
+        form.addRow("Image", create_row(self.image.native, HelpButton("tutorial/first-nuclei")))
         form.addRow(self.pixel_size)
         form.addRow("Channel", self._channels.row)
         form.addRow("Planes", self.planes.row)
@@ -223,7 +224,7 @@ class SourceForm(QObject):
     def _regions(self, _: Any) -> list[Any]:
         shapes = list_layers(self._viewer, Shapes)
         inside = [(f"inside '{layer.name}'", layer) for layer in shapes]
-        return [(WHOLE_IMAGE, WHOLE_IMAGE), (VISIBLE_REGION, VISIBLE_REGION), *inside]
+        return [(WHOLE_IMAGE, WHOLE_IMAGE), ("visible part", VISIBLE_REGION), *inside]
 
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from napari.utils.notifications import show_info
 
 from ...arrays.axes import PlaneIndex
+from ...counts import format_count
 from ...models.model import load_model
 from ...progress import Step, Stop, forward_stop
 from ...provenance.record import Provenance
 from ..common.controller import Task
 from ..common.job import load_engine
-from ..common.notify import name_controls
+from ..common.notify import name_controls, show_info
 from ..layers.image_source import ImageSource
 from ..layers.label_ids import LabelsIndex
 from ..layers.labels_layer import show_labels
@@ -273,7 +273,7 @@ class VolumeTask(Task):
             return f"{self.end_word}: {rest}"
         parts = [summarize_volumes(sum(state.done.values()), len(state.done), volumes)]
         if state.failed:
-            parts.append(f"{len(state.failed):,} slices could not be read")
+            parts.append(f"{format_count(len(state.failed), 'slice')} could not be read")
         if state.edited:
             parts.append(f"{len(state.edited):,} edited by hand left alone")
         if state.wanted.z_step is None and state.step is not None:
@@ -338,7 +338,7 @@ def index_axis(index: LabelsIndex) -> int:
 
 def summarize_volumes(nuclei: int, done: int, volumes: int) -> str:
     """Summarize the nuclei of volumes in words."""
-    count = "1 nucleus" if nuclei == 1 else f"{nuclei:,} nuclei"
+    count = format_count(nuclei, "nucleus")
     if volumes == 1:
         return f"{count} in 3-D"
     return f"{count} in {done:,} of {volumes:,} volumes" if done < volumes else (

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from ...counts import format_count
 from ...labels.regionprops import BORDER_COLUMN
 from ..common.controls import copy_text, create_button, create_check_box, create_label
+from ..common.help_button import HelpButton
+from ..common.notify import show_info
 from .model import NucleiModel
 from .nuclei_rows import format_as_tsv, touching_border
 from .view import NucleiView
@@ -60,6 +62,7 @@ class NucleiPage(QWidget):
         footer = QHBoxLayout()
         footer.addWidget(self._leave_out, 1)
         footer.addWidget(copy)
+        footer.addWidget(HelpButton("how-to/measure"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
@@ -82,7 +85,7 @@ class NucleiPage(QWidget):
         """Copy rows to the clipboard, with tabs, and a header that names the units."""
         titled = rows.rename(columns=self._model.title)
         copy_text(format_as_tsv(titled))
-        show_info(f"{len(rows):,} rows copied.")
+        show_info(f"{format_count(len(rows), 'row')} copied.")
 
     def show_message(self, text: str) -> None:
         """Show why there are no rows, instead of them; empty: there are some."""
