@@ -31,13 +31,18 @@ from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
 from napari_nuclei_unet.models.model import read_card, read_model
 from napari_nuclei_unet.params import PARAMETER_LABELS
 from napari_nuclei_unet.training.checkpoint import load_checkpoint, save_checkpoint
+from napari_nuclei_unet.training.evaluation import FineTuned
+from napari_nuclei_unet.training.evidence import Evidence, Judgement
 from napari_nuclei_unet.training.finetune_data import Pair
 from napari_nuclei_unet.training.recipes import RECIPES
-from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
+from napari_nuclei_unet.widgets import TrainWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
+from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY
+from napari_nuclei_unet.widgets.session.model_form import ModelForm
 from napari_nuclei_unet.widgets.train.dataset_form import UNLABELLED_IS_BACKGROUND, DatasetChoice
 from napari_nuclei_unet.widgets.train.resume import ResumeState, find_interrupted
+from napari_nuclei_unet.widgets.train.use_model_panel import UseModelPanel
 from napari_nuclei_unet.widgets.train.validation_areas import (
     find_validation_layer,
     read_validation_areas,
@@ -302,7 +307,8 @@ def test_a_mask_among_labels_is_told_before_train_is_clicked(qtbot, viewer, trai
 # training
 
 
-def test_a_click_makes_a_model_that_both_widgets_offer(qtbot, viewer, trainer, widget, home):
+def test_a_click_makes_a_model_and_asks_whether_it_is_used(qtbot, viewer, trainer, widget, home):
+    """Four validation nuclei show nothing, so the user decides."""
     add_pair(viewer)
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
@@ -312,18 +318,43 @@ def test_a_click_makes_a_model_that_both_widgets_offer(qtbot, viewer, trainer, w
     assert list((home / "unfinished").iterdir()) == []
     looked(qtbot, trainer)
     assert "AP@0.5" in text(trainer, "verdict")
+    assert "of 4 nuclei that were not used for training" in text(trainer, "verdict")
     table = trainer.findChild(QTableWidget, "scores")
     assert "→" in table.item(0, 0).text()
-    for one in (trainer, widget):
-        assert one.findChild(QComboBox, "model").currentData() == str(path)  # it is no worse
+    assert "too few validation nuclei" in text(trainer, "use_model_text")
+    models = [one.findChild(QComboBox, "model") for one in (trainer, widget)]
+    assert str(path) not in [one.currentData() for one in models]
+    click(trainer, "use_for_session")
+    assert "until napari is closed" in text(trainer, "use_model_text")
+    assert [one.currentData() for one in models] == [str(path)] * 2
+    assert get_preference("model") == "nuclei"
     segmented(qtbot, widget)
     records = [one.metadata.get("napari_nuclei_unet", {}) for one in viewer.layers]
     assert "my nuclei" in [one.get("model") for one in records]
     trained(qtbot, trainer)
-    assert (home / "models" / "my nuclei 2.safetensors").is_file()
-    fresh = SegmentWidget(viewer)
-    qtbot.addWidget(fresh)
-    assert fresh.findChild(QComboBox, "model").currentText() == "my nuclei 2"
+    second = home / "models" / "my nuclei 2.safetensors"
+    click(trainer, "use_not")
+    assert [one.currentData() for one in models] == [str(path)] * 2
+    fresh = ModelForm()
+    assert fresh.value().model == str(path)  # of this session
+    trained(qtbot, trainer)
+    click(trainer, "use_from_now_on")
+    third = second.with_name("my nuclei 3.safetensors")
+    assert get_preference("model") == fresh.value().model == str(third)
+    looked(qtbot, trainer)
+
+
+def test_a_model_that_is_clearly_better_is_the_default(qtbot, home):
+    judged = FineTuned(None, None, {"held back": {}}, {}, 12, Judgement(Evidence.BETTER, 0.01))
+    home.mkdir()
+    panel, path = UseModelPanel(), home / "mine.safetensors"
+    qtbot.addWidget(panel)
+    panel.show_result(path, judged)
+    assert get_preference("model") == str(path)
+    worse = replace(judged, judgement=Judgement(Evidence.WORSE, 0.01))
+    panel.show_result(home / "other.safetensors", worse)
+    assert get_preference("model") == str(path)
+    assert "not used" in text(panel, "use_model_text")
 
 
 def test_the_widget_gives_the_weights_that_python_gives(qtbot, viewer, trainer, bright_file, home):

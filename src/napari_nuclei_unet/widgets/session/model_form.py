@@ -18,7 +18,7 @@ from ..common.controls import create_button, create_combo_box, create_row
 from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors
 from ..common.preferences import get_preference
-from .model_registry import MODEL_REGISTRY, user_model_folder
+from .model_registry import MODEL_REGISTRY, initial_model, user_model_folder
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ModelForm(QObject):
         )
         self._browse.setMaximumWidth(32)
         self.model.changed.connect(self._emit_changed)
-        self._select_model(get_preference("model"))
+        self._select_model(initial_model())
         MODEL_REGISTRY.changed.connect(self._refresh)
         MODEL_REGISTRY.default_changed.connect(self._select_model)
         self.model.native.destroyed.connect(self._disconnect_registry)  # the registry lives longer

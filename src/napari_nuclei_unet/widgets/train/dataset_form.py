@@ -34,6 +34,8 @@ UNLABELLED_IS_BACKGROUND, UNLABELLED_IS_UNKNOWN = (
     "background everywhere",
     "unknown, but for a margin around nuclei",
 )
+# Settings by which validation areas are chosen.
+CHOICE_SETTINGS = ("validation", "validation_nuclei", "seed")
 # Delay after the last stroke until labels are counted again, in milliseconds.
 RECOUNT_DELAY_MS = 700
 
@@ -244,9 +246,9 @@ class DatasetForm(QObject):
         self.data_changed.emit(f"A layer is '{event.source.name}' now.")
 
     def _on_setting(self, name: str) -> None:
-        if name in ("validation", "seed"):
+        if name in CHOICE_SETTINGS:
             self._clear_validation_areas(lambda _: True)
-        if name in ("validation", "seed", "margin"):
+        if name in (*CHOICE_SETTINGS, "margin"):
             self._timer.start()
 
     def _clear_validation_areas(self, gone: Callable[[Any], bool]) -> None:

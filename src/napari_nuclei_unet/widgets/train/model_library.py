@@ -35,7 +35,12 @@ from ..common.job import ThreadJob
 from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors, show_user_error
 from ..common.preferences import get_preference
-from ..session.model_registry import MODEL_REGISTRY, set_default_model, user_model_folder
+from ..session.model_registry import (
+    MODEL_REGISTRY,
+    set_default_model,
+    use_model_for_session,
+    user_model_folder,
+)
 from .curves import TrainingCurves
 from .score_table import ScoreTable
 
@@ -112,10 +117,13 @@ class ModelLibraryPanel(QWidget):
         old = self._path
         if (new := _try_action(lambda: library.rename_model(old, name))) is not None:
             was_default = get_preference("model") == str(old)
+            was_session_model = MODEL_REGISTRY.session_model == str(old)
             MODEL_REGISTRY.changed.emit()
             self.choose(new)
             if was_default:
                 set_default_model(new)
+            if was_session_model:
+                use_model_for_session(new)
 
     def delete(self, *_: object) -> None:
         """Ask, and delete the chosen model."""

@@ -35,6 +35,7 @@ from .resume import ResumeState, find_interrupted
 from .run_panel import RunPanel
 from .score_table import ScoreTable
 from .task import TrainRequest, TrainTask, TrainView
+from .use_model_panel import UseModelPanel
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 TRAIN_SETTINGS = (
     "epochs", "steps", "learning_rate", "batch", "patch", "augment", "frozen", "reference",
-    "patience", "validation", "precision", "seed",
+    "patience", "validation", "validation_nuclei", "precision", "seed",
 )  # fmt: skip
 DEFAULT_MARGIN = 8
 TRAINING_GOES_ON = "Training goes on with what it started with."
@@ -95,6 +96,7 @@ class TrainWidget(ScrollableForm):
     def _build(self) -> None:
         self._run_panel = RunPanel()
         self._curves, self._score_table = TrainingCurves(), ScoreTable()
+        self._use_model = UseModelPanel()
         self.set_parts(
             self._create_banner(),
             self._create_form(),
@@ -104,6 +106,7 @@ class TrainWidget(ScrollableForm):
             self._run_panel,
             self._curves,
             self._score_table,
+            self._use_model,
             create_section("models", "Models", self.library),
         )
 
@@ -207,8 +210,11 @@ class TrainWidget(ScrollableForm):
         self._banner.setVisible(False)
         self._curves.clear()
         self._score_table.hide()
+        self._use_model.hide()
         self._run_panel.show_note("")
-        view = TrainView(self._run_panel, self._curves, self._score_table, self.library)
+        view = TrainView(
+            self._run_panel, self._curves, self._score_table, self.library, self._use_model
+        )
         self._controller.start(TrainTask(request, view))
 
     # events of the controller and the form
