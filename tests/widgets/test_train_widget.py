@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QListWidget,
     QMessageBox,
+    QPlainTextEdit,
     QPushButton,
     QTableWidget,
     QWidget,
@@ -28,7 +29,7 @@ from skimage.measure import label
 from napari_nuclei_unet import fine_tune, load_model
 from napari_nuclei_unet.labels.masks import MASK_HINT
 from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
-from napari_nuclei_unet.models.model import read_card, read_model
+from napari_nuclei_unet.models.model import ModelCard, read_card, read_model, save_model
 from napari_nuclei_unet.params import PARAMETER_LABELS
 from napari_nuclei_unet.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_nuclei_unet.training.evaluation import FineTuned
@@ -40,6 +41,8 @@ from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY
 from napari_nuclei_unet.widgets.session.model_form import ModelForm
+from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY
+from napari_nuclei_unet.widgets.train.card_view import describe_card
 from napari_nuclei_unet.widgets.train.dataset_form import UNLABELLED_IS_BACKGROUND, DatasetChoice
 from napari_nuclei_unet.widgets.train.resume import ResumeState, find_interrupted
 from napari_nuclei_unet.widgets.train.use_model_panel import UseModelPanel
@@ -731,6 +734,11 @@ def test_models_are_imported_renamed_shown_exported_and_deleted(
     assert "already" in messages[-1][1]
     library.choose(home / "models" / "brighter.safetensors")
     click(with_model, "show_card")
+    assert text(library, "card_made_from") == "random weights"
+    assert (
+        '"description": "calls bright pixels nucleus"'
+        in library.findChild(QPlainTextEdit, "card_text").toPlainText()
+    )
     click(with_model, "show_curves")
     for dialog in library.findChildren(QWidget, "model_dialog"):
         assert dialog.isVisible()
@@ -740,6 +748,51 @@ def test_models_are_imported_renamed_shown_exported_and_deleted(
     next(one for one in box.buttons() if one.text() == "Delete").click()
     qtbot.waitUntil(lambda: not (home / "models" / "brighter.safetensors").exists())
     assert str(home / "models" / "brighter.safetensors") not in library.model.choices
+
+
+def test_models_are_called_by_what_they_are_for_or_by_name_and_date(qtbot, with_model, bright_file):
+    """Two models must not have one title: magicgui finds choices by their texts."""
+    folder = chosen(with_model).parent
+    card, network = read_model(bright_file)
+    for name, created in (
+        ("my nuclei", "2026-11-28"), ("my nuclei 2", "2026-11-28"), ("Mine", "2026-11-28"),
+        ("tissue", "2026-01-02T10:00"), ("old", ""),
+    ):  # fmt: skip
+        made = replace(card, name=name, created=created)
+        save_model(folder / f"{name}.safetensors", made, network.state_dict())
+    MODEL_REGISTRY.changed.emit()
+    combo = with_model.findChild(QComboBox, "model")
+    titles = {combo.itemData(row): combo.itemText(row) for row in range(combo.count())}
+    assert titles["nuclei"] == "Standard (fluorescence and H&E)"
+    own = {Path(path).stem: title for path, title in titles.items() if folder.name in path}
+    assert own == {
+        "bright": "bright", "my nuclei": "my nuclei", "my nuclei 2": "Mine 2, 28 Nov 2026",
+        "Mine": "Mine", "tissue": "tissue, 2 Jan 2026", "old": "old",
+    }  # fmt: skip
+
+
+def test_a_card_has_six_lines_whatever_it_knows():
+    card = ModelCard("mine", "", {}, {})
+    lines = describe_card(card)
+    assert [line.text for line in lines] == ["random weights", *["not known"] * 5]
+    scores = {"held back": {"AP@0.5": 0.8}, "reference images": {"AP@0.5": 0.9}}
+    card = replace(
+        card,
+        created="2026-11-28", parent={"name": "nuclei"},
+        trained_on={"annotated": [{"name": "a", "nuclei": 40}, {"name": "b", "nuclei": 2}]},
+        scores={"before": scores, "after": scores},
+        validated_on={"after": {"found": ["1101"]}, "evidence": "too few to judge"},
+        training={"epochs": 20, "steps": 1, "best_epoch": 3, "learning_rate": 5e-4},
+        history=[{"epoch": 11}],
+    )  # fmt: skip
+    assert [line.text for line in describe_card(card)] == [
+        "Standard (fluorescence and H&E)",
+        "28 Nov 2026",
+        "2 images: a, b",
+        "42 annotated, 4 of them for validation",
+        "AP@0.5 0.80 → 0.80 on validation, 0.90 → 0.90 on reference images (too few to judge)",
+        "epoch 3 of 11 epochs, 1 step each, learning rate 0.0005",
+    ]
 
 
 def test_what_is_no_model_is_not_imported(qtbot, with_model, tmp_path, messages, home):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,12 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QInputDialog,
     QMessageBox,
-    QPlainTextEdit,
     QVBoxLayout,
     QWidget,
 )
 
 from ...models import library
-from ...models.model import ModelCard, list_models, read_card
+from ...models.model import list_models, read_card
 from ...progress import Step
 from ..common.controls import (
     create_button,
@@ -41,6 +38,8 @@ from ..session.model_registry import (
     use_model_for_session,
     user_model_folder,
 )
+from ..session.model_titles import title_files, title_path
+from .card_view import CardView
 from .curves import TrainingCurves
 from .score_table import ScoreTable
 
@@ -93,7 +92,8 @@ class ModelLibraryPanel(QWidget):
             self.model.value = str(path)
 
     def _models(self, _: Any) -> list[tuple[str, str]]:
-        return [(path.stem, str(path)) for path in list_models(user_model_folder())]
+        paths = list_models(user_model_folder())
+        return list(zip(title_files(paths), map(str, paths), strict=True))
 
     def _refresh(self) -> None:
         reload_choices(self.model)
@@ -146,11 +146,9 @@ class ModelLibraryPanel(QWidget):
         box.open()
 
     def show_card(self, *_: object) -> None:
-        """Show the model card as text."""
+        """Show the model card."""
         if (card := _try_action(lambda: read_card(self._path))) is not None:
-            text = QPlainTextEdit(format_card(card))
-            with_properties(text, objectName="card_text", readOnly=True)
-            self._show(card, text)
+            self._show(CardView(card))
 
     def show_curves(self, *_: object) -> None:
         """Show curves and scores of the training."""
@@ -165,12 +163,12 @@ class ModelLibraryPanel(QWidget):
         if "after" in card.scores:
             scores.show_scores(card.scores, "" if card.history else "Its curves are not known.")
             layout.addWidget(scores)
-        self._show(card, content)
+        self._show(content)
 
-    def _show(self, card: ModelCard, content: QWidget) -> None:
+    def _show(self, content: QWidget) -> None:
         dialog = with_properties(QDialog(self), objectName="model_dialog")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle(card.name)
+        dialog.setWindowTitle(title_path(str(self._path), user_model_folder()))
         layout = QVBoxLayout(dialog)
         layout.addWidget(content)
         close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
@@ -249,13 +247,3 @@ def _try_action(action: Callable[[], Any]) -> Any:
     with report_user_errors():
         return action()
     return None
-
-
-def format_card(card: ModelCard) -> str:
-    """Format a model card: one line per field, nested values as JSON."""
-    lines = []
-    for name, value in dataclasses.asdict(card).items():
-        if value and name != "history":
-            plain = value if isinstance(value, str) else json.dumps(value, indent=2)
-            lines.append(f"{name}: {plain}")
-    return "\n".join(lines)

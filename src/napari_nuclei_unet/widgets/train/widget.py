@@ -28,6 +28,7 @@ from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
 from ..session.model_form import ModelForm
 from ..session.model_registry import user_model_folder
+from ..session.model_titles import DEFAULT_MODEL_NAME
 from .curves import TrainingCurves
 from .dataset_form import DatasetForm
 from .model_library import ModelLibraryPanel
@@ -84,7 +85,7 @@ class TrainWidget(ScrollableForm):
         self.params_form.set_value(dataclasses.replace(RECIPES["finetune"], margin=DEFAULT_MARGIN))
         self.dataset_form = DatasetForm(napari_viewer, self.params_form, self)
         self.model_form = ModelForm(allow_random=True)
-        self.name_edit = with_properties(QLineEdit("my nuclei"), objectName="model_name")
+        self.name_edit = with_properties(QLineEdit(DEFAULT_MODEL_NAME), objectName="model_name")
         self.library = ModelLibraryPanel()
         self._controller = Controller(self)
         self._build()
