@@ -182,6 +182,40 @@ def test_a_pair_whose_layer_is_removed_leaves_the_list(qtbot, viewer, trainer):
     looked(qtbot, trainer)
 
 
+def test_the_image_that_is_chosen_is_shown_alone_with_its_labels(qtbot, viewer, trainer):
+    """And what was shown before comes back when none is chosen, or the dock is left."""
+    add_pair(viewer, "one")
+    add_pair(viewer, "two")
+    viewer.layers["one nuclei"].visible = False
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+
+    def shown():
+        return [one.name for one in viewer.layers if one.visible and one not in held_layers(viewer)]
+
+    before = ["one", "two", "two nuclei"]
+    assert shown() == before
+    rows = trainer.findChild(QListWidget, "pairs")
+    rows.item(0).setSelected(True)
+    assert shown() == ["one", "one nuclei"]
+    rows.clearSelection()
+    rows.item(1).setSelected(True)
+    assert shown() == ["two", "two nuclei"]
+    viewer.layers["two nuclei"].visible = False  # by the user, which stays
+    rows.clearSelection()
+    assert shown() == ["one", "two"]
+    trainer.show()
+    rows.item(0).setSelected(True)
+    assert shown() == ["one", "one nuclei"]
+    trainer.hide()
+    assert shown() == ["one", "two"]
+    trainer.show()
+    assert shown() == ["one", "one nuclei"]
+    viewer.layers.remove("one")
+    assert shown() == ["two"]
+    looked(qtbot, trainer)
+
+
 def test_channels_are_chosen(qtbot, viewer, trainer):
     clean = discs((128, 128), GRID, 7)
     stack = np.stack([np.zeros_like(clean), clean]).astype(np.float32)

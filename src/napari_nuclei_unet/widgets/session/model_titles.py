@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...errors import UserError
-from ...models.library import MODEL_SUFFIX
 from ...models.model import ModelCard, read_card
 
 SHIPPED_TITLES = {"nuclei": "Standard (fluorescence and H&E)"}
@@ -36,14 +35,15 @@ def title_files(paths: Sequence[Path]) -> list[str]:
     -------
     list of str
     """
-    titles = [_title_file(path) for path in paths]
+    titles = [title_file(path) for path in paths]
     counts = Counter((*titles, *SHIPPED_TITLES.values()))
     return [
         path.stem if counts[title] > 1 else title for path, title in zip(paths, titles, strict=True)
     ]
 
 
-def _title_file(path: Path) -> str:
+def title_file(path: Path) -> str:
+    """Return the title of a model of the user's folder."""
     try:
         made = _read_date(path, path.stat().st_mtime_ns)
     except OSError:  # it has just been deleted
@@ -74,11 +74,3 @@ def format_created(card: ModelCard) -> str:
     except (TypeError, ValueError):
         return ""
     return f"{made.day} {MONTHS[made.month - 1]} {made.year}"
-
-
-def title_path(path: str, folder: Path) -> str:
-    """Return the title of a model by its file or name; that of other folders is its path."""
-    own = Path(path)
-    if own.suffix != MODEL_SUFFIX:
-        return title_model(path)
-    return title_files([own])[0] if own.parent == folder else path

@@ -38,7 +38,7 @@ from ..session.model_registry import (
     use_model_for_session,
     user_model_folder,
 )
-from ..session.model_titles import title_files, title_path
+from ..session.model_titles import title_file, title_files
 from .card_view import CardView
 from .curves import TrainingCurves
 from .score_table import ScoreTable
@@ -131,7 +131,7 @@ class ModelLibraryPanel(QWidget):
         box.setObjectName("delete_asked")
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setWindowTitle("Delete")
-        box.setText(f"Delete the model '{self._path.stem}'?")
+        box.setText(f"Delete the model '{title_file(self._path)}'?")
         box.setInformativeText("It cannot be brought back.")
         yes = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
         box.addButton(QMessageBox.StandardButton.Cancel)
@@ -168,7 +168,7 @@ class ModelLibraryPanel(QWidget):
     def _show(self, content: QWidget) -> None:
         dialog = with_properties(QDialog(self), objectName="model_dialog")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle(title_path(str(self._path), user_model_folder()))
+        dialog.setWindowTitle(title_file(self._path))
         layout = QVBoxLayout(dialog)
         layout.addWidget(content)
         close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
@@ -217,7 +217,7 @@ class ModelLibraryPanel(QWidget):
             return
         MODEL_REGISTRY.changed.emit()
         self.choose(path)
-        show_info(f"'{path.stem}' was added to your models.")
+        show_info(f"'{title_file(path)}' was added to your models.")
 
     def _ask_path(self, name: str, kind: str) -> str:
         return QFileDialog.getSaveFileName(self, "Export a model", name, kind)[0]

@@ -17,6 +17,7 @@ from ...progress import Step, Stop
 from ..common.controller import Task
 from ..common.job import load_engine
 from ..session.model_registry import MODEL_REGISTRY
+from ..session.model_titles import title_file
 from .resume import ResumeState
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class TrainTask(Task):
 
     def on_result(self, output: TrainTaskOutput) -> None:
         """Show the scores, add the new model to all lists, and use it or ask."""
-        result, name = output.result, output.path.stem
+        result, name = output.result, title_file(output.path)
         self._view.score_table.show_scores(result.card.scores, result.verdict)
         MODEL_REGISTRY.changed.emit()
         self._view.library.choose(output.path)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..common.controls import create_button, create_label, create_row, fill_layout
 from ..session.model_registry import set_default_model, use_model_for_session
+from ..session.model_titles import title_file
 
 if TYPE_CHECKING:
     from ...training.evaluation import FineTuned
@@ -57,17 +58,17 @@ class UseModelPanel(QWidget):
         if result.better:
             self._answer(USED_FROM_NOW_ON)
         elif result.worse:
-            self._text.setText(NOT_USED.format(name=path.stem))
+            self._text.setText(NOT_USED.format(name=title_file(path)))
         else:
             self._text.setText(
-                f"'{path.stem}' is saved. {_reason(result)} so please decide: use it in all docks?"
+                f"'{title_file(path)}' is saved. {_reason(result)} Use it in all docks?"
             )
         self.show()
 
     def _answer(self, answer: str, *_: object) -> None:
         """Do as the user has answered, and say so in place of the question."""
         self._buttons.hide()
-        self._text.setText(answer.format(name=self._path.stem))
+        self._text.setText(answer.format(name=title_file(self._path)))
         if answer == USED_FROM_NOW_ON:
             set_default_model(self._path)
         elif answer == USED_FOR_SESSION:
@@ -75,13 +76,13 @@ class UseModelPanel(QWidget):
 
 
 def _reason(result: FineTuned) -> str:
-    """Return why the user is asked, as the beginning of a sentence."""
+    """Return why the user is asked."""
     # loads torch, but the training has done so before
     from ...training.evidence import Evidence
 
     if not result.before:
-        return "It began with random weights and there is no model to compare it with,"
+        return "It began with random weights, so there is no model to compare it with."
     return {
-        Evidence.TOO_FEW: "There are too few validation nuclei to judge it by,",
-        Evidence.CHANCE: "It is neither clearly better nor clearly worse than before,",
-    }.get(result.judgement.evidence, "It is not known whether it is better than before,")
+        Evidence.TOO_FEW: "There are too few validation nuclei to judge it by.",
+        Evidence.CHANCE: "It is neither clearly better nor clearly worse than the model before.",
+    }.get(result.judgement.evidence, "It is not known whether it is better than the model before.")

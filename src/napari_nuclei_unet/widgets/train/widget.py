@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from ...errors import UserError
@@ -143,6 +144,18 @@ class TrainWidget(ScrollableForm):
         self._controller.progressed.connect(self._on_progressed)
         self._controller.notice.connect(self._on_notice)
         self._controller.finished.connect(self._on_finished)
+
+    # what the canvas shows while the dock is on the screen
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 Qt's name
+        """Show the images that are chosen in the list alone."""
+        super().showEvent(event)
+        self.dataset_form.show_chosen()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 Qt's name
+        """Show all layers as they were; another tab is in front, or the dock is closed."""
+        super().hideEvent(event)
+        self.dataset_form.show_all()
 
     # training
 
