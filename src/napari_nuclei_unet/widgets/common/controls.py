@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from magicgui.widgets import ComboBox
-from qtpy.QtCore import QObject, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import (
     QBoxLayout,
@@ -24,6 +24,10 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
+from .dock_setup import DockSetup
+
+# Height that every dock can shrink to, in screen pixels.
+LOWEST_DOCK = 200
 W = TypeVar("W", bound=QObject)
 
 
@@ -45,7 +49,7 @@ def create_combo_box(name: str, tooltip: str, choices: Any) -> ComboBox:
     combo.native.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
-    combo.native.setMinimumContentsLength(10)
+    combo.native.setMinimumContentsLength(7)
     return combo
 
 
@@ -92,6 +96,14 @@ def create_label(name: str) -> QLabel:
     return with_properties(QLabel(""), objectName=name, wordWrap=True)
 
 
+def keep_room(widget: QWidget) -> None:
+    """Keep the room of a line of a widget while it is hidden: what is below must not move."""
+    policy = widget.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    widget.setSizePolicy(policy)
+    widget.setMinimumHeight(widget.fontMetrics().lineSpacing() + 4)
+
+
 def create_section(name: str, title: str, content: QWidget) -> QCollapsible:
     """Create a section that a click on its title opens and closes; closed at first."""
     section = QCollapsible(title)
@@ -119,7 +131,15 @@ class Panel(QWidget):
 
 
 class ScrollableForm(QScrollArea):
-    """A form that scrolls vertically only: it is never narrower than its content."""
+    """A form that scrolls vertically only: it is never narrower than its content.
+
+    The wheel scrolls it also over controls and plots. When it is first shown in a dock, that joins
+    the other docks of the plugin as a tab.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        DockSetup(self)
 
     def set_parts(self, *parts: QWidget | QFormLayout) -> None:
         """Show parts, one below the other."""
@@ -132,17 +152,26 @@ class ScrollableForm(QScrollArea):
             else:
                 layout.addLayout(part)
         layout.addStretch(1)  # or the parts would share the remaining space
+        self.set_content(content)
+
+    def set_content(self, content: QWidget) -> None:
+        """Show a widget, which gets the room that there is, and scrolls where that is too low."""
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.setMinimumHeight(300)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Have the dock ask for the width again, when rows have been shown; called by Qt."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
         """Return the width of the form and its scroll bar."""
         bar, form = self.verticalScrollBar(), self.widget()
         widths = [part.minimumSizeHint().width() for part in (bar, form) if part is not None]
-        return QSize(sum(widths), 300)
+        return QSize(sum(widths), LOWEST_DOCK)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
         """Return a width that has room for the form."""
