@@ -24,7 +24,8 @@ def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
         None where the default is a bool; else ``min`` and ``max`` (included), ``step``, or
         ``choices``; ``slider``, the maximum of the slider as long as no larger value is set;
         ``decimals`` of a number that is typed instead, as its order of magnitude matters;
-        ``in_form``, False where a form has no control of its own for it.
+        ``in_form``, False where a form has no control of its own for it; ``choice_titles``, what a
+        form calls choices.
     """
     return field(default=default, metadata={"label": label, "help": help, **bounds})
 

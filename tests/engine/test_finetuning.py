@@ -239,7 +239,7 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
 @pytest.mark.parametrize(
     ("pairs", "words"),
     [
-        ([], "nothing to learn from"),
+        ([], "nothing to train on"),
         ([annotated_pair()[0]], "pairs"),
         ([(annotated_pair()[0], annotated_pair()[1][:-1])], "do not fit"),
         ([(annotated_pair()[0], np.zeros((128, 128), int))], "Nothing is annotated"),

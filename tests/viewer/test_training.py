@@ -38,7 +38,7 @@ def test_paint_train_segment_in_a_window(
         labels.paint(place, number)
     listed = trainer.findChild(QListWidget, "pairs")
     qtbot.waitUntil(lambda: "16 nuclei" in listed.item(0).text(), timeout=30_000)
-    assert [layer.name for layer in viewer.layers][-1] == "cells held back"
+    assert [layer.name for layer in viewer.layers][-1] == "cells validation areas"
     with qtbot.waitSignal(trainer.finished, timeout=120_000):
         click(trainer, "train")
     assert (tmp_path / "models" / "my nuclei.safetensors").is_file()

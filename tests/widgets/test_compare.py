@@ -97,7 +97,7 @@ def test_counts_scores_and_errors_are_shown(qtbot, viewer, part, layers):
     compared(qtbot, part)
     made = compare(annotation.data, result.data)
     counts, scores = text(part, "compare_counts"), text(part, "compare_scores")
-    assert "cells nuclei compared with annotation: 5 annotated, 5 found" in counts
+    assert "cells nuclei compared with annotation: 5 in the reference, 5 found" in counts
     assert f"{made.counts.matched[0]} right" in counts
     legend = " ".join(text(part, "compare_legend").split())
     assert legend == "■ 1 missed ■ 1 false ■ 1 split ■ 1 merged"
@@ -107,7 +107,7 @@ def test_counts_scores_and_errors_are_shown(qtbot, viewer, part, layers):
         assert f"{shown[name]:.3f}" in scores
     (layer,) = errors_on(viewer)
     assert np.array_equal(layer.data, made.errors)
-    assert part.words[-1] == f"{made.counts.matched[0]} of 5 annotated nuclei are right."
+    assert part.words[-1] == f"{made.counts.matched[0]} of 5 nuclei of the reference are right."
 
 
 def test_the_error_layer_lies_on_the_result_in_colours_of_the_legend(qtbot, viewer, part, layers):
@@ -182,7 +182,7 @@ def test_stacks_and_pyramids_are_compared_at_full_resolution(qtbot, viewer, part
 
 
 def refused(part):
-    click(part, "compare")
+    part.compare()
     assert part.controller.state is RunState.IDLE
     sentence = part.words[-1]
     assert sentence.endswith(".")
@@ -190,6 +190,9 @@ def refused(part):
 
 
 def test_what_cannot_be_compared_is_refused(viewer, part):
+    button = part.findChild(QPushButton, "compare")
+    assert not button.isEnabled()
+    assert button.toolTip() == TWO_LABELS_NEEDED
     assert refused(part) == TWO_LABELS_NEEDED
     one = viewer.add_labels(np.zeros((6, 6), int), name="one")
     assert refused(part) == TWO_LABELS_NEEDED
@@ -313,10 +316,11 @@ def test_a_mask_on_either_side_is_told(qtbot, viewer, part, side):
     }
     part.set_value(ComparedLayers(**layers))
     compared(qtbot, part)
-    assert part.words[-1] == f"The {side} is {MASK_HINT}"
+    called = {"result": "result", "annotation": "reference"}[side]
+    assert part.words[-1] == f"The {called} is {MASK_HINT}"
     layers[side].data = true
     compared(qtbot, part)
-    assert part.words[-1] == "3 of 3 annotated nuclei are right."
+    assert part.words[-1] == "3 of 3 nuclei of the reference are right."
 
 
 def test_a_result_that_was_saved_and_loaded_is_the_reference_of_one_made_here(viewer, part, layers):

@@ -344,7 +344,7 @@ def test_labels_in_a_file_are_corrected_in_the_file(viewer, review, labels, tmp_
 def test_the_image_may_go_while_labels_stay(viewer, labels, review):
     viewer.layers.remove("cells")
     assert "no image" not in use(review, DELETE, labels, (20, 25))
-    assert "under Image" in use(review, ADD, labels, (20, 25))
+    assert "at 'Measure in'" in use(review, ADD, labels, (20, 25))
     use(review, SPLIT, labels, (20, 68), (20, 92))
     assert len(labels.features) == 3
     labels.undo()
@@ -567,7 +567,7 @@ def test_the_queue_says_what_is_missing(viewer, review):
 
 def test_back_takes_back_what_was_accepted(labels, review):
     click(review, "back")
-    assert "No other" in said(review)
+    assert "no nucleus to go back to" in said(review)
     click(review, "next_doubtful")
     first = labels.selected_label
     click(review, "accept")

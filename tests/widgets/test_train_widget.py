@@ -131,7 +131,10 @@ def test_add_all_lists_every_image_with_labels_and_counts_their_nuclei(qtbot, vi
     add_pair(viewer, "two", scale=(0.5, 0.5), translate=(3, 4))
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
-    assert listed(trainer) == ["one · 16 nuclei in one nuclei", "two · 16 nuclei in two nuclei"]
+    assert listed(trainer) == [
+        "16 nuclei · one (labels: one nuclei)",
+        "16 nuclei · two (labels: two nuclei)",
+    ]
     assert len(held_layers(viewer)) >= 1
 
 
@@ -143,7 +146,7 @@ def test_the_selected_pair_is_added_and_removed_and_renamed(qtbot, viewer, train
     assert "listed already" in messages[-1][1]
     looked(qtbot, trainer)
     image.name = "renamed"
-    assert listed(trainer) == ["renamed · 16 nuclei in cells nuclei"]
+    assert listed(trainer) == ["16 nuclei · renamed (labels: cells nuclei)"]
     trainer.findChild(QListWidget, "pairs").item(0).setSelected(True)
     click(trainer, "remove_pair")
     assert listed(trainer) == []
@@ -313,7 +316,7 @@ def test_finished_areas_are_taken_from_shapes_in_the_world(qtbot, viewer, traine
     click(trainer, "add_all_pairs")
     upper = [[0, 0], [0, 255], [120, 255], [120, 0]]  # in the world: the upper half
     shapes = viewer.add_shapes([upper], shape_type="polygon", name="finished")
-    choose(trainer, "unlabelled", "unknown outside of 'finished'")
+    choose(trainer, "unlabelled", "all inside 'finished'")
     looked(qtbot, trainer)
     assert "8 nuclei" in listed(trainer)[0]
     viewer.layers.remove(shapes)
@@ -543,7 +546,7 @@ def test_what_changes_during_training_is_said_and_plays_no_part(qtbot, viewer, t
     image.name = "other"
     assert "'other' now" in text(trainer, "training_note")
     labels.fill((16, 16), 0)
-    assert "what it started with" in text(trainer, "training_note")
+    assert "as they were at its start" in text(trainer, "training_note")
     viewer.layers.remove(image)
     assert "The list was changed" in text(trainer, "training_note")
     trained(qtbot, trainer, "stop")
@@ -593,7 +596,7 @@ def test_what_was_unknown_does_not_become_background(qtbot, viewer, trainer):
     add_pair(viewer)
     click(trainer, "add_all_pairs")
     shapes = viewer.add_shapes([[[0, 0], [60, 127]]], shape_type="rectangle", name="finished")
-    choose(trainer, "unlabelled", "unknown outside of 'finished'")
+    choose(trainer, "unlabelled", "all inside 'finished'")
     viewer.layers.remove(shapes)
     assert trainer.dataset_form.params().margin > 0
     looked(qtbot, trainer)
@@ -643,7 +646,7 @@ def test_methods_do_what_the_buttons_do_and_the_state_tells(qtbot, viewer, train
     assert text(trainer, "training_status") == "Cancelled; nothing was kept."
     assert not list(home.rglob("*.safetensors"))
     trainer.resume()
-    assert messages[-1] == ("warning", "There is no training to resume any more.")
+    assert messages[-1] == ("warning", "There is no interrupted training any more.")
     assert trainer.state is RunState.IDLE
     looked(qtbot, trainer)
 
@@ -653,14 +656,14 @@ def test_the_choice_of_images_is_a_value(qtbot, viewer, trainer):
     add_pair(viewer, "two")
     shapes = viewer.add_shapes([[[0, 0], [60, 127]]], shape_type="rectangle", name="finished")
     click(trainer, "add_all_pairs")
-    choose(trainer, "unlabelled", "unknown outside of 'finished'")
+    choose(trainer, "unlabelled", "all inside 'finished'")
     chosen = trainer.dataset_form.value()
     assert [pair.image.name for pair in chosen.pairs] == ["one", "two"]
     assert chosen.unlabelled is shapes
     with qtbot.waitSignal(trainer.dataset_form.changed):
         trainer.dataset_form.set_value(DatasetChoice(chosen.pairs[1:], UNLABELLED_IS_BACKGROUND))
     looked(qtbot, trainer)
-    assert listed(trainer) == ["two · 16 nuclei in two nuclei"]
+    assert listed(trainer) == ["16 nuclei · two (labels: two nuclei)"]
     trainer.dataset_form.set_value(chosen)
     assert vars(trainer.dataset_form.value()) == vars(chosen)
     looked(qtbot, trainer)
@@ -689,8 +692,11 @@ def test_a_folder_is_in_use_as_long_as_its_process_trains(home):
 
 
 def test_train_without_pairs_and_with_a_bad_name_is_told(qtbot, viewer, trainer, messages, home):
-    click(trainer, "train")
-    assert "nothing to learn from" in messages[-1][1]
+    button = trainer.findChild(QPushButton, "train")
+    assert not button.isEnabled()
+    assert "nothing to train on" in button.toolTip()
+    trainer.train()
+    assert "nothing to train on" in messages[-1][1]
     add_pair(viewer)
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)

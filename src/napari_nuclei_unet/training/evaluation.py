@@ -27,7 +27,10 @@ from .threshold_tuning import (
     tune_thresholds_steps,
 )
 
+# Keys of scores, in cards and in Python.
 VALIDATION_PART, REFERENCE_PART = "held back", "reference images"
+# What the window and the command line call them.
+PART_TITLES = {VALIDATION_PART: "validation", REFERENCE_PART: "reference images"}
 # A fall of AP@0.5 on the reference images by more than this is reported.
 MAX_REFERENCE_DROP = 0.05
 # A fall of mean AP by less than this is not reported.
@@ -146,7 +149,7 @@ class FineTuned:
         if self.forgets:
             change = _format_change(self.before, self.after, REFERENCE_PART, "AP@0.5")
             sentences.append(
-                f"It forgets: AP@0.5 {change} on the reference images; mix in "
+                f"It forgets: AP@0.5 {change} on the reference images. Mix in "
                 "more of them, or use it for images like yours only."
             )
         return " ".join(sentences)

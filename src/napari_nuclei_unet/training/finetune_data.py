@@ -273,7 +273,7 @@ def make_finetune_data(
         )
     if not any(len(crop.centres) for crop in training):
         raise UserError(
-            "No nucleus is left to learn from: all lie in, or reach into, validation areas. Make "
+            "No nucleus is left to train on: all lie in, or reach into, validation areas. Make "
             "the rectangles smaller, or annotate more."
         )
     mixed = _weighted_references(training, params.reference, references)
@@ -291,7 +291,7 @@ def find_annotated_planes(
         As :func:`make_finetune_data`.
     """
     if not pairs:
-        raise UserError("There is nothing to learn from: add an image with its labels.")
+        raise UserError("There is nothing to train on: add an image with its labels.")
     found = [
         (number, at, plane)
         for number, pair in enumerate(pairs)

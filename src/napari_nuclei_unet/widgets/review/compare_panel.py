@@ -15,6 +15,7 @@ from ...metrics.error_types import ERROR_KINDS, Comparison
 from ...metrics.matching import IOU_THRESHOLDS
 from ..common.controller import Controller, RunState
 from ..common.controls import Panel, create_button, create_combo_box, create_label
+from ..common.disabled_button import disable
 from ..common.layer_combo import reload_choices
 from ..common.notify import describe_error, report_user_errors
 from ..layers.geometry import layer_shape
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 ERROR_KIND_MEANINGS = {
-    "missed": "annotated, and not found",
-    "false": "found, and not annotated",
-    "split": "one annotated nucleus, found in pieces",
-    "merged": "several annotated nuclei, found as one",
+    "missed": "in the reference, and not found",
+    "false": "found, and not in the reference",
+    "split": "one nucleus of the reference, found in pieces",
+    "merged": "several nuclei of the reference, found as one",
 }
 COMPARED_SCORES = ("mean AP", "F1", "PQ", *(f"AP@{threshold:g}" for threshold in IOU_THRESHOLDS))
 SCORES_PER_ROW = 4
-TWO_LABELS_NEEDED = "Two labels layers of one image are needed: open or paint the other one first."
+TWO_LABELS_NEEDED = "Two labels layers of one image are needed: open or paint a reference first."
 
 
 class ComparePanel(Panel):
@@ -82,15 +83,17 @@ class ComparePanel(Panel):
 
     def _build(self) -> None:
         self._result = create_combo_box(
-            "compare_result", "The labels that are judged.", self._labels_layers
+            "compare_result", "The nuclei that were found, and are judged.", self._labels_layers
         )
         self._annotation = create_combo_box(
-            "compare_annotation", "The labels that are taken for true.", self._labels_layers
+            "compare_annotation",
+            "The labels that are taken for right, such as painted by hand.",
+            self._labels_layers,
         )
         self._start = create_button(
             "compare",
             "Compare",
-            "Count and show the nuclei of the result that are missed, false, split or merged.",
+            "Count and show which nuclei are missed, false, split or merged.",
             self.compare,
         )
         self._counts = _text_label("compare_counts")
@@ -102,8 +105,8 @@ class ComparePanel(Panel):
         self._scores = _text_label("compare_scores")
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addRow("Result", self._result.native)
-        layout.addRow("Annotation", self._annotation.native)
+        layout.addRow("Nuclei", self._result.native)
+        layout.addRow("Reference", self._annotation.native)
         for widget in (self._start, self._counts, self._legend, self._scores):
             layout.addRow(widget)
 
@@ -145,6 +148,7 @@ class ComparePanel(Panel):
             result = self._set(self._result, self._guess_result(annotation))
         if annotation is None:
             self._set(self._annotation, self._guess_annotation(result))
+        self._offer()
         self._check_changed()
 
     def prefer_result(self, layer: Labels) -> None:
@@ -219,7 +223,8 @@ class ComparePanel(Panel):
         objects = " nuclei in all their slices" if is_volume(result) else ""
         self._counts.setText(
             f"<b>{escape(result.name)}</b> compared with <b>{escape(annotation.name)}</b>: "
-            f"{counts.n_true:,}{objects} annotated, {counts.n_predicted:,} found, {n_right:,} right"
+            f"{counts.n_true:,}{objects} in the reference, {counts.n_predicted:,} found, "
+            f"{n_right:,} right"
         )
         self._legend.setText(_legend(comparison.numbers))
         self._scores.setText(_scores_table(counts.scores()))
@@ -234,7 +239,13 @@ class ComparePanel(Panel):
         self.message.emit(describe_error(error))
 
     def _on_state(self, _: RunState) -> None:
-        self._start.setEnabled(self.controller.is_idle)
+        self._offer()
+
+    def _offer(self) -> None:
+        """Enable Compare where it can do something."""
+        is_possible = len(self._labels_layers(None)) > 1
+        reason = "" if is_possible else TWO_LABELS_NEEDED
+        disable(self._start, reason if self.controller.is_idle else CompareTask.begins)
 
 
 def _result_rank(layer: Labels) -> int:

@@ -9,7 +9,8 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
-from ..common.controls import create_check_box, create_combo_box
+from ..common.controls import create_check_box, create_combo_box, create_row
+from ..common.help_button import HelpButton
 from ..common.layer_combo import reload_choices
 from ..layers.geometry import layer_shape
 from ..layers.image_source import guess_layer_channel_axis
@@ -63,17 +64,19 @@ class TargetForm(QObject):
         super().__init__()
         self._viewer = viewer
         self._labels = create_combo_box(
-            "review_labels", "The nuclei that are reviewed.", self._results
+            "review_labels", "The nuclei that are corrected, measured and saved.", self._results
         )
         self._image = create_combo_box(
-            "review_image", "The image they are of: its intensities are measured.", self._images
+            "review_image",
+            "The image of these nuclei, in which intensities are measured.",
+            self._images,
         )
         self._image.null_value = NO_IMAGE_CHOICE
         self._is_volume = create_check_box(
             "nuclei_along_z",
             "A nucleus is one object along z",
             "Corrections act on a nucleus in all its slices, and the table has one row for it. "
-            "Tick it for labels of others, whose numbers go through the slices.",
+            "Tick it for labels of other programs that have one number through all slices.",
         )
         self._is_volume.clicked.connect(self._on_volume)
         self._pixel_size = PixelSizeOffer(viewer)
@@ -98,8 +101,10 @@ class TargetForm(QObject):
 
     def fill(self, form: QFormLayout) -> None:
         """Add the lists to a form."""
-        form.addRow("Nuclei", self._labels.native)
-        form.addRow("Image", self._image.native)
+        form.addRow(
+            "Correct these", create_row(self._labels.native, HelpButton("tutorial/correcting"))
+        )
+        form.addRow("Measure in", self._image.native)
         form.addRow(self._is_volume)
         form.addRow(self._pixel_size)
 

@@ -102,8 +102,9 @@ class DatasetForm(QObject):
         self.pair_list = PairList(viewer)
         self.unlabelled = create_combo_box(
             "unlabelled",
-            "What unlabelled pixels mean. Only what is known is learnt: leave out what you have "
-            "not finished, with a shapes layer around what you have, or with a margin.",
+            "all nuclei: pixels without a label are background. some nuclei: only a margin around "
+            "each is background, and the rest is ignored. all inside a shapes layer: everything "
+            "outside its shapes is ignored.",
             self._unlabelled_choices,
         )
         self._timer = with_properties(QTimer(self), singleShot=True, interval=RECOUNT_DELAY_MS)
@@ -127,7 +128,7 @@ class DatasetForm(QObject):
         """Add the controls to a form."""
         self.pair_list.fill(form)
         self._rows, self._margin = form, self._params_form.container("margin")
-        form.addRow("Unlabelled is", self.unlabelled.native)
+        form.addRow("I painted", self.unlabelled.native)
         form.addRow(self._margin)
         self._show_margin()
 
@@ -225,11 +226,11 @@ class DatasetForm(QObject):
 
     def _unlabelled_choices(self, _: Any) -> list[tuple[str, Any]]:
         shapes = list_layers(self._viewer, Shapes, without_key=VALIDATION_AREAS_KEY)
-        outside = [(f"unknown outside of '{layer.name}'", layer) for layer in shapes]
+        inside = [(f"all inside '{layer.name}'", layer) for layer in shapes]
         return [
-            (UNLABELLED_IS_BACKGROUND, UNLABELLED_IS_BACKGROUND),
-            (UNLABELLED_IS_UNKNOWN, UNLABELLED_IS_UNKNOWN),
-            *outside,
+            ("all nuclei", UNLABELLED_IS_BACKGROUND),
+            ("some nuclei", UNLABELLED_IS_UNKNOWN),
+            *inside,
         ]
 
     def _on_layers(self, _: Any = None) -> None:
@@ -270,7 +271,7 @@ class DatasetForm(QObject):
         self._timer.start()
 
     def _on_renamed(self, event: Any) -> None:
-        self.data_changed.emit(f"A layer is '{event.source.name}' now.")
+        self.data_changed.emit(f"A layer is called '{event.source.name}' now.")
 
     def _on_setting(self, name: str) -> None:
         if name in CHOICE_SETTINGS:

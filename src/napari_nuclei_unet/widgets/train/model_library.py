@@ -27,6 +27,7 @@ from ..common.controls import (
     fill_layout,
     with_properties,
 )
+from ..common.disabled_button import disable
 from ..common.job import ThreadJob
 from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors, show_info, show_user_error
@@ -43,6 +44,7 @@ from .curves import TrainingCurves
 from .score_table import ScoreTable
 
 PACKAGE_FILTER = "bioimage.io package (*.zip *.yaml)"
+NO_MODEL = "You have no model of your own yet: train one, or import one."
 MODEL_FILTER = "Model (*.safetensors)"
 
 
@@ -66,15 +68,25 @@ class ModelLibraryPanel(QWidget):
         self.model = create_combo_box("own_model", "Your own models.", self._models)
         specs = (
             ("rename_model", "Rename …", "Give the model another name.", self.rename),
-            ("delete_model", "Delete …", "Remove the model for good.", self.delete),
-            ("show_card", "Card", "Show what is known of the model.", self.show_card),
-            ("show_curves", "Curves", "Show how the model was trained.", self.show_curves),
+            ("delete_model", "Delete …", "Delete the model for good.", self.delete),
+            (
+                "show_card",
+                "Card",
+                "Show what the model was made from, its scores and its settings.",
+                self.show_card,
+            ),
+            (
+                "show_curves",
+                "Curves",
+                "Show the curves of its training, and its scores.",
+                self.show_curves,
+            ),
             ("import_model", "Import …", "Add a model from a file.", self.import_model),
             ("export_model", "Export …", "Save the model as a file of its own.", self.export),
             (
                 "export_package",
                 "bioimage.io …",
-                "Save the model as a package that ilastik, Fiji and others can run.",
+                "Save the model as a package that ilastik, Fiji and other programs can run.",
                 self.export_package,
             ),
         )
@@ -97,7 +109,7 @@ class ModelLibraryPanel(QWidget):
     def _refresh(self) -> None:
         reload_choices(self.model)
         for button in self._model_buttons:
-            button.setEnabled(self.model.value is not None)
+            disable(button, NO_MODEL if self.model.value is None else "")
 
     @property
     def _path(self) -> Path:
@@ -131,7 +143,7 @@ class ModelLibraryPanel(QWidget):
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setWindowTitle("Delete")
         box.setText(f"Delete the model '{title_file(self._path)}'?")
-        box.setInformativeText("It cannot be brought back.")
+        box.setInformativeText("This cannot be undone.")
         yes = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
         box.addButton(QMessageBox.StandardButton.Cancel)
         path = self._path
@@ -160,7 +172,9 @@ class ModelLibraryPanel(QWidget):
         layout.addWidget(curves)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         if "after" in card.scores:
-            scores.show_scores(card.scores, "" if card.history else "Its curves are not known.")
+            scores.show_scores(
+                card.scores, "" if card.history else "The curves of its training are not known."
+            )
             layout.addWidget(scores)
         self._show(content)
 

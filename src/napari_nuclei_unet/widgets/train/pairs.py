@@ -14,6 +14,8 @@ from ...arrays.axes import COLOURS, Channel, pair_plane_indices
 from ...errors import UserError
 from ...segmentation.intensity_range import AUTOMATIC_BRIGHTNESS, Brightness
 from ..common.controls import create_button, create_combo_box, create_row, with_properties
+from ..common.disabled_button import disable
+from ..common.help_button import HelpButton
 from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors, show_warning
 from ..layers.geometry import full_resolution_data, layer_shape
@@ -182,19 +184,24 @@ class PairList(QObject):
         self._chosen_keys: list[tuple[str, str]] = []
         self._nuclei: dict[tuple[str, str], str] = {}
         self._list = with_properties(QListWidget(), objectName="pairs")
-        self._list.setToolTip("What the model learns from: images with their labels.")
+        self._list.setToolTip(
+            "The images that the model is trained on, and their labels. Choose one to see it alone."
+        )
         self._list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
         self._list.setFixedHeight(90)
+        self._list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         specs = (
             ("add_pair", "Add selected", "Add the image and the labels selected in the layer list.",
              self.add_selected),
             ("add_all_pairs", "Add all", "Add every image that has labels of its shape.",
              self.add_all),
-            ("remove_pair", "Remove", "Take the pairs chosen here off the list.",
+            ("remove_pair", "Remove", "Take the chosen rows off the list; the layers stay.",
              self.remove_chosen),
         )  # fmt: skip
-        self._buttons = create_row(*(create_button(*spec) for spec in specs))
+        buttons = [create_button(*spec) for spec in specs]
+        self._remove = buttons[-1]
+        self._buttons = create_row(*buttons, HelpButton("tutorial/fine-tuning"))
         self.channel = create_combo_box(
             "train_channel", "The channel of the chosen images that shows nuclei.", self._channels
         )
@@ -250,8 +257,8 @@ class PairList(QObject):
         found = find_pairs(self._viewer)
         if not found:
             show_warning(
-                "No image has labels of its shape: segment one and correct it, or add a labels "
-                "layer and paint nuclei."
+                "No image has labels of its shape: segment and correct one, or paint nuclei into a "
+                "labels layer."
             )
         for pair in found:
             self._append(pair, quietly=True)
@@ -288,7 +295,7 @@ class PairList(QObject):
         for pair in self._pairs:
             nuclei = self._nuclei.get(pair.key, COUNT_PENDING)
             word = "nucleus" if nuclei == "1" else "nuclei"
-            text = f"{pair.image.name} · {nuclei} {word} in {pair.labels.name}"
+            text = f"{nuclei} {word} · {pair.image.name} (labels: {pair.labels.name})"
             item = QListWidgetItem(text)
             item.setToolTip(text)
             self._list.addItem(item)
@@ -322,6 +329,7 @@ class PairList(QObject):
         self._form.setRowVisible(self.channel.native, bool(pairs))
         reload_choices(self.channel, *(pair.channel for pair in pairs[:1]))
         keys = [pair.key for pair in self.chosen_pairs()]
+        disable(self._remove, "" if keys else "Choose a row of the list first.")
         if keys != self._chosen_keys:
             self._chosen_keys = keys
             self.chosen.emit()
