@@ -107,7 +107,10 @@ def test_counts_scores_and_errors_are_shown(qtbot, viewer, part, layers):
         assert f"{shown[name]:.3f}" in scores
     (layer,) = errors_on(viewer)
     assert np.array_equal(layer.data, made.errors)
-    assert part.words[-1] == f"{made.counts.matched[0]} of 5 nuclei of the reference are right."
+    assert (
+        part.words[-1]
+        == f"{made.counts.matched[0]} of 5 nuclei of the reference were found correctly."
+    )
 
 
 def test_the_error_layer_lies_on_the_result_in_colours_of_the_legend(qtbot, viewer, part, layers):
@@ -320,7 +323,7 @@ def test_a_mask_on_either_side_is_told(qtbot, viewer, part, side):
     assert part.words[-1] == f"The {called} is {MASK_HINT}"
     layers[side].data = true
     compared(qtbot, part)
-    assert part.words[-1] == "3 of 3 nuclei of the reference are right."
+    assert part.words[-1] == "3 of 3 nuclei of the reference were found correctly."
 
 
 def test_a_result_that_was_saved_and_loaded_is_the_reference_of_one_made_here(viewer, part, layers):

@@ -153,7 +153,7 @@ class CompareTask(Task):
         errors = show_errors(self._viewer, self._result, comparison.errors)
         self._show(comparison, errors)
         right, true = int(comparison.counts.matched[0]), comparison.counts.n_true
-        self.message = f"{right:,} of {true:,} nuclei of the reference are right."
+        self.message = f"{right:,} of {true:,} nuclei of the reference were found correctly."
 
     def show_error(self, error: Exception) -> None:
         """Raise what is a bug; the dock has a line for what the user has to know."""

@@ -15,6 +15,7 @@ from ...errors import UserError
 from ...params import TrainParams
 from ..common.controls import create_combo_box, with_properties
 from ..common.job import ThreadJob
+from ..common.key_bindings import unwrap_proxy
 from ..common.layer_combo import reload_choices
 from ..common.notify import name_controls
 from ..common.params_form import ParamsForm
@@ -113,7 +114,7 @@ class DatasetForm(QObject):
 
     def _watch(self, parent: QWidget) -> None:
         self.pair_list.changed.connect(self._on_pairs)
-        self.pair_list.chosen.connect(self.show_chosen)
+        self.pair_list.chosen.connect(self._on_chosen)
         self.unlabelled.changed.connect(self._on_meaning)
         self._params_form.changed.connect(self._on_setting)
         self._timer.timeout.connect(self._count)
@@ -217,6 +218,14 @@ class DatasetForm(QObject):
         if isinstance(self.unlabelled.value, Shapes):
             shown.append(self.unlabelled.value)
         self._isolated.show_only(shown)
+
+    def _on_chosen(self) -> None:
+        """Show the images that are chosen, and zoom to them, as their sizes may differ."""
+        self.show_chosen()
+        viewer = unwrap_proxy(self._viewer)
+        images = [unwrap_proxy(pair.image) for pair in self.pair_list.chosen_pairs()]
+        if images and hasattr(viewer, "fit_to_view"):  # from napari 0.9 on
+            viewer.fit_to_view(layers=images)
 
     def show_all(self) -> None:
         """Show all layers as before one was chosen in the list."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ...training.finetune_data import AnnotatedPosition, ValidationAreas
 
 MEAN_CHANNEL = "mean"
+ROW_NEEDED = "Choose a row of the list first."
 # Shown in place of the number while nuclei are counted.
 COUNT_PENDING = "…"
 
@@ -201,6 +202,7 @@ class PairList(QObject):
         )  # fmt: skip
         buttons = [create_button(*spec) for spec in specs]
         self._remove = buttons[-1]
+        disable(self._remove, ROW_NEEDED)
         self._buttons = create_row(*buttons, HelpButton("tutorial/fine-tuning"))
         self.channel = create_combo_box(
             "train_channel", "The channel of the chosen images that shows nuclei.", self._channels
@@ -329,7 +331,7 @@ class PairList(QObject):
         self._form.setRowVisible(self.channel.native, bool(pairs))
         reload_choices(self.channel, *(pair.channel for pair in pairs[:1]))
         keys = [pair.key for pair in self.chosen_pairs()]
-        disable(self._remove, "" if keys else "Choose a row of the list first.")
+        disable(self._remove, "" if keys else ROW_NEEDED)
         if keys != self._chosen_keys:
             self._chosen_keys = keys
             self.chosen.emit()
