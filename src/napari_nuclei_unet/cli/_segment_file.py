@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..counts import choose_noun
 from ..errors import UserError
 from ..io.paths import printable
 from ..progress import Interrupted
@@ -123,7 +124,8 @@ def _print_outcome(
         note += "; those at the edge are left out, to which the first and the last slice belong"
     left_out = describe_left_out(ended.left_out)
     lightened = _describe_gammas(ended)
-    console.print(f"{title}: {ended.nuclei} nuclei{planes}{left_out}{lightened}{before}{note}")
+    noun = choose_noun(ended.nuclei, "nucleus")
+    console.print(f"{title}: {ended.nuclei} {noun}{planes}{left_out}{lightened}{before}{note}")
     return {"status": "skipped" if ended.skipped else "done", **done}
 
 

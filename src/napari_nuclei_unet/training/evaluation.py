@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..counts import format_count
 from ..metrics.matching import MatchCounts, average_scores, pool_scores
 from ..models.model import Model, ModelCard, save_model
 from ..network.fusion import fuse_conv_bn_relu
@@ -123,7 +124,7 @@ class FineTuned:
     def finding(self) -> str:
         """What the model finds of the validation nuclei, and whether that shows something."""
         if not self.matches:
-            nuclei = "1 nucleus" if self.held == 1 else f"{self.held} nuclei"
+            nuclei = format_count(self.held, "nucleus")
             finding = f"{self._format_changes()} in the validation areas ({nuclei})."
             worse = " The model got worse there, so it was not made the default."
             return finding + (worse if self.worse else "")

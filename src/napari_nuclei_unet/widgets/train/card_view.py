@@ -8,6 +8,7 @@ import json
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
+from ...counts import format_count
 from ...models.model import ModelCard
 from ..common.controls import create_label, create_section, with_properties
 from ..session.model_titles import format_created, title_model
@@ -48,11 +49,11 @@ def _describe_images(card: ModelCard) -> str:
     annotated = card.trained_on.get("annotated")
     if not isinstance(annotated, list):
         count = card.trained_on.get("images")
-        return "not known" if count is None else _count(count, "image")
+        return "not known" if count is None else format_count(count, "image")
     names = [str(image.get("name", "")) for image in annotated]
     named = ", ".join(names[:MAX_NAMED_IMAGES])
     more = f" and {len(names) - MAX_NAMED_IMAGES} more" if len(names) > MAX_NAMED_IMAGES else ""
-    return f"{_count(len(names), 'image')}: {named}{more}"
+    return f"{format_count(len(names), 'image')}: {named}{more}"
 
 
 def _describe_nuclei(card: ModelCard) -> str:
@@ -87,16 +88,12 @@ def _describe_settings(card: ModelCard) -> str:
     if not params.get("epochs"):
         return "not known"
     done = int(card.history[-1].get("epoch", 0)) if card.history else params["epochs"]
-    texts = [f"epoch {params.get('best_epoch', done)} of {_count(done, 'epoch')}"]
+    texts = [f"epoch {params.get('best_epoch', done)} of {format_count(done, 'epoch')}"]
     if params.get("steps"):
-        texts.append(f"{_count(params['steps'], 'step')} each")
+        texts.append(f"{format_count(params['steps'], 'step')} each")
     if "learning_rate" in params:
         texts.append(f"learning rate {params['learning_rate']:g}")
     return ", ".join(texts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def format_card(card: ModelCard) -> str:
