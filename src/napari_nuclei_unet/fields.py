@@ -25,7 +25,8 @@ def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
         ``choices``; ``slider`` and ``slider_min``, the ends of the slider as long as no value
         beyond is set; ``inverted_help``, of a form that shows 1 minus the value;
         ``decimals`` of a number that is typed instead, as its order of magnitude matters;
-        ``in_form``, False where a form has no control of its own for it.
+        ``in_form``, False where a form has no control of its own for it; ``choice_titles``, what a
+        form calls choices.
     """
     return field(default=default, metadata={"label": label, "help": help, **bounds})
 

@@ -45,7 +45,7 @@ def test_it_gives_what_python_gives_and_says_what_it_brought(data, tmp_path, bri
     out = tmp_path / "made" / "mine.safetensors"
     assert train(data, out, "--from", str(bright_file), *ALL_FLAGS) == 0
     told = capsys.readouterr().out
-    for words in ("epoch 0/2", "epoch 2/2", "held back: AP@0.5", "reference images: count error"):
+    for words in ("epoch 0/2", "epoch 2/2", "validation: AP@0.5", "reference images: count error"):
         assert words in told
     names = {path.name for path in out.parent.iterdir()}
     assert names == {
@@ -67,7 +67,7 @@ def test_it_resumes_without_being_told_where_it_began(data, tmp_path, bright_fil
     assert train(data, out, "--from", str(bright_file), *FLAGS) == 0
     capsys.readouterr()
     assert train(data, out, "--resume") == 0
-    assert "held back: AP@0.5" in capsys.readouterr().out
+    assert "validation: AP@0.5" in capsys.readouterr().out
     assert read_card(out).parent["name"] == "bright"
     assert train(data, out, "--resume", "--epochs=9") == 2
     assert "epochs 2" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 from napari_nuclei_unet.limits import DEFAULT_LIMITS
 from napari_nuclei_unet.widgets import ReviewWidget, SegmentWidget, TableWidget, TrainWidget
+from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY
 
 
 @pytest.fixture
@@ -56,7 +57,8 @@ def table(qtbot, viewer):
 def home(tmp_path, monkeypatch, preferences):
     """A user's folder of its own, with nothing in it, and fresh preferences."""
     monkeypatch.setenv("NUCLEI_UNET_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+    yield tmp_path / "home"
+    MODEL_REGISTRY.session_model = ""
 
 
 @pytest.fixture

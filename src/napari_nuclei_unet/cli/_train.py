@@ -124,6 +124,7 @@ def _train(args: argparse.Namespace) -> None:
 
 def _fine_tune(args: argparse.Namespace) -> None:
     from ..training.dataset import read_pairs
+    from ..training.evaluation import PART_TITLES
     from ..training.finetune import fine_tune_steps
     from ..training.finetune_data import make_finetune_data
     from ..training.plots import plot_predictions
@@ -143,7 +144,7 @@ def _fine_tune(args: argparse.Namespace) -> None:
         before = tuned.before.get(on, {})
         for name, value in after.items():
             was = f"{before[name]:.3f} -> " if name in before else ""
-            print(f"{on}: {name} {was}{value:.3f}")
+            print(f"{PART_TITLES[on]}: {name} {was}{value:.3f}")
     print(tuned.verdict)
 
 

@@ -55,7 +55,7 @@ class TrainParams:
     )
     steps: int = parameter(
         480,
-        "Steps an epoch",
+        "Steps per epoch",
         "Batches in one epoch; 0: as many as it takes to see every image once.",
         min=0,
         max=100_000,
@@ -167,15 +167,16 @@ class TrainParams:
     )
     frozen: str = parameter(
         "nothing",
-        "Frozen",
-        "What stays as the model has it. encoder: the contracting path; fewer weights are learnt, "
-        "faster, and less is forgotten.",
+        "Keep early layers",
+        "encoder: the contracting path stays as the model has it, so that training is faster, and "
+        "the model forgets less. nothing: all weights are trained.",
         choices=("nothing", "encoder"),
+        choice_titles={"nothing": "no", "encoder": "yes (encoder)"},
     )
     patience: int = parameter(
         0,
-        "Patience",
-        "Epochs without a better validation loss after which training ends; 0: never.",
+        "Stop after N epochs without gain",
+        "Training ends after so many epochs without a lower validation loss; 0: never.",
         min=0,
         max=10_000,
     )
@@ -198,17 +199,26 @@ class TrainParams:
     margin: int = parameter(
         0,
         "Margin (px)",
-        "0: what is not labelled is background. Else only so many pixels around each nucleus are, "
-        "and what lies farther away is unknown and changes nothing.",
+        "0: pixels without a label are background. Else only so many pixels around each nucleus "
+        "are background, and those farther away are ignored.",
         min=0,
         max=1000,
     )
     validation: float = parameter(
         0.1,
         "Validation part",
-        "Share of the field groups, or of the annotated areas, that is held back.",
+        "Share of the field groups, of the images, or of the annotated areas that the model is "
+        "validated on, and never trained on.",
         min=0.01,
         max=0.9,
+    )
+    validation_nuclei: int = parameter(
+        10,
+        "Validation nuclei (at least)",
+        "The validation part is enlarged where it has fewer nuclei, up to half of all, and whole "
+        "images are taken where there are three or more; 0: the part alone decides.",
+        min=0,
+        max=1_000_000,
     )
     precision: str = parameter(
         "auto",

@@ -56,9 +56,7 @@ def split_by_group(examples: list[One], share: float, seed: int) -> tuple[list[O
         If there are fewer than two examples.
     """
     if len(examples) < 2:
-        raise UserError(
-            "Training needs at least two annotated images: one is held back to validate."
-        )
+        raise UserError("Training needs at least two annotated images: one is used for validation.")
     rng = np.random.default_rng(seed)
     groups: dict[str, set[str]] = defaultdict(set)
     for example in examples:

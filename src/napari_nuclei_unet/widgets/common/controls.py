@@ -172,8 +172,8 @@ class ScrollableForm(QScrollArea):
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
         """Return the width of the form and its scroll bar."""
         bar, form = self.verticalScrollBar(), self.widget()
-        widths = [part.minimumSizeHint().width() for part in (bar, form) if part is not None]
-        return QSize(sum(widths), LOWEST_DOCK)
+        width = 0 if form is None else form.minimumSizeHint().width()
+        return QSize(width + (0 if bar is None else bar.sizeHint().width()), LOWEST_DOCK)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
         """Return a width that has room for the form."""

@@ -93,7 +93,8 @@ def _create_control(field: dataclasses.Field[Any], hint: Any) -> Any:
     meta = field.metadata
     options = {key: meta[key] for key in ("min", "max", "step", "choices") if key in meta}
     if "choices" in options:
-        options["choices"] = list(options["choices"])
+        titles = meta.get("choice_titles", {})
+        options["choices"] = [(titles.get(one, one), one) for one in options["choices"]]
     elif "decimals" in meta:
         options |= {"widget_type": "FloatSpinBox", "step": 10.0 ** -meta["decimals"]}
     elif isinstance(field.default, bool):

@@ -15,26 +15,29 @@ from ...metrics.error_types import ERROR_KINDS, Comparison
 from ...metrics.matching import IOU_THRESHOLDS
 from ..common.controller import Controller, RunState
 from ..common.controls import Panel, create_button, create_combo_box, create_label
+from ..common.disabled_button import disable
 from ..common.layer_combo import reload_choices
 from ..common.notify import describe_error, report_user_errors
 from ..layers.geometry import layer_shape
+from ..layers.labels_record import is_attached
 from ..layers.metadata_keys import METADATA_KEY, list_nuclei
 from ..layers.volumes import is_volume
 from .compare_task import ERROR_COLORS, ComparedLayers, CompareTask
+from .greyed_result import GreyedResult
 
 if TYPE_CHECKING:
     from magicgui.widgets import ComboBox
     from napari.components import ViewerModel
 
 ERROR_KIND_MEANINGS = {
-    "missed": "annotated, and not found",
-    "false": "found, and not annotated",
-    "split": "one annotated nucleus, found in pieces",
-    "merged": "several annotated nuclei, found as one",
+    "missed": "in the reference, and not found",
+    "false": "found, and not in the reference",
+    "split": "one nucleus of the reference, found in pieces",
+    "merged": "several nuclei of the reference, found as one",
 }
 COMPARED_SCORES = ("mean AP", "F1", "PQ", *(f"AP@{threshold:g}" for threshold in IOU_THRESHOLDS))
 SCORES_PER_ROW = 4
-TWO_LABELS_NEEDED = "Two labels layers of one image are needed: open or paint the other one first."
+TWO_LABELS_NEEDED = "Two labels layers of one image are needed: open or paint a reference first."
 
 
 class ComparePanel(Panel):
@@ -64,6 +67,7 @@ class ComparePanel(Panel):
         self._user_chosen: set[str] = set()  # lists in which the user has chosen
         self._preferred: Labels | None = None  # as the result
         self.controller = Controller(self)
+        self._greyed = GreyedResult(viewer, self)
         self._build()
         self._value = self.value()
         for combo in (self._result, self._annotation):
@@ -79,15 +83,17 @@ class ComparePanel(Panel):
 
     def _build(self) -> None:
         self._result = create_combo_box(
-            "compare_result", "The labels that are judged.", self._labels_layers
+            "compare_result", "The nuclei that were found, and are judged.", self._labels_layers
         )
         self._annotation = create_combo_box(
-            "compare_annotation", "The labels that are taken for true.", self._labels_layers
+            "compare_annotation",
+            "The labels that are taken for right, such as painted by hand.",
+            self._labels_layers,
         )
         self._start = create_button(
             "compare",
             "Compare",
-            "Count and show the nuclei of the result that are missed, false, split or merged.",
+            "Count and show which nuclei are missed, false, split or merged.",
             self.compare,
         )
         self._counts = _text_label("compare_counts")
@@ -99,8 +105,8 @@ class ComparePanel(Panel):
         self._scores = _text_label("compare_scores")
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addRow("Result", self._result.native)
-        layout.addRow("Annotation", self._annotation.native)
+        layout.addRow("Nuclei", self._result.native)
+        layout.addRow("Reference", self._annotation.native)
         for widget in (self._start, self._counts, self._legend, self._scores):
             layout.addRow(widget)
 
@@ -142,6 +148,7 @@ class ComparePanel(Panel):
             result = self._set(self._result, self._guess_result(annotation))
         if annotation is None:
             self._set(self._annotation, self._guess_annotation(result))
+        self._offer()
         self._check_changed()
 
     def prefer_result(self, layer: Labels) -> None:
@@ -165,20 +172,30 @@ class ComparePanel(Panel):
         return layer
 
     def _guess_result(self, annotation: Labels | None) -> Labels | None:
-        """Return the preferred or latest that was segmented, or else of all, but the annotation."""
+        """Return the preferred or latest that was segmented, or else of all, but the annotation.
+
+        Where all have a record, as labels that were saved and loaded do, those that were made here
+        are the result.
+        """
         layers = self._labels_layers(None)
         offered = [layer for layer in layers if layer != annotation] or layers
-        segmented = [layer for layer in offered if METADATA_KEY in layer.metadata]
-        guesses = segmented or offered
-        return self._preferred if self._preferred in guesses else (guesses or [None])[-1]
+        ranks = {_result_rank(layer) for layer in offered}
+        likely = max(ranks, default=0)
+        least = min(likely, 1) if 0 in ranks or annotation is not None else likely
+        guesses = [layer for layer in offered if _result_rank(layer) >= least]
+        if self._preferred in guesses:
+            return self._preferred
+        guesses = [layer for layer in guesses if layer.visible] or guesses
+        return max(reversed(guesses), key=_result_rank, default=None)  # the latest
 
     def _guess_annotation(self, result: Labels | None) -> Labels | None:
         """Return another of the same shape, preferably not segmented, or preferred as a result."""
         others = [layer for layer in self._labels_layers(None) if layer != result]
 
-        def rank(layer: Labels) -> tuple[bool, bool, bool]:
+        def rank(layer: Labels) -> tuple[bool, int, bool, bool]:
             other_shape = layer_shape(layer) != layer_shape(result)
-            return other_shape, METADATA_KEY in layer.metadata, layer != self._preferred
+            is_other = layer != self._preferred
+            return other_shape, _result_rank(layer), not layer.visible, is_other
 
         return min(others, key=rank, default=result)
 
@@ -197,13 +214,17 @@ class ComparePanel(Panel):
             self.message.emit(task.begins)
             self.controller.start(task)
 
-    def _show(self, result: Labels, annotation: Labels, comparison: Comparison) -> None:
+    def _show(
+        self, result: Labels, annotation: Labels, comparison: Comparison, errors: Labels
+    ) -> None:
+        self._greyed.follow(result, errors)
         self._scored_layers = annotation, result
         counts, n_right = comparison.counts, int(comparison.counts.matched[0])
         objects = " nuclei in all their slices" if is_volume(result) else ""
         self._counts.setText(
             f"<b>{escape(result.name)}</b> compared with <b>{escape(annotation.name)}</b>: "
-            f"{counts.n_true:,}{objects} annotated, {counts.n_predicted:,} found, {n_right:,} right"
+            f"{counts.n_true:,}{objects} in the reference, {counts.n_predicted:,} found, "
+            f"{n_right:,} right"
         )
         self._legend.setText(_legend(comparison.numbers))
         self._scores.setText(_scores_table(counts.scores()))
@@ -218,7 +239,18 @@ class ComparePanel(Panel):
         self.message.emit(describe_error(error))
 
     def _on_state(self, _: RunState) -> None:
-        self._start.setEnabled(self.controller.is_idle)
+        self._offer()
+
+    def _offer(self) -> None:
+        """Enable Compare where it can do something."""
+        is_possible = len(self._labels_layers(None)) > 1
+        reason = "" if is_possible else TWO_LABELS_NEEDED
+        disable(self._start, reason if self.controller.is_idle else CompareTask.begins)
+
+
+def _result_rank(layer: Labels) -> int:
+    """Return 2 for labels that were segmented here, 1 for loaded or copied results, else 0."""
+    return is_attached(layer) + (METADATA_KEY in layer.metadata)
 
 
 def _legend(numbers: dict[str, Any]) -> str:

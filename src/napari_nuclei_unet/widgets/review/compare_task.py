@@ -65,7 +65,7 @@ def compare_steps(
     yield Step(2, 3)
     if not true.any() and not predicted.any():
         raise UserError("Neither layer has a nucleus, so there is nothing to compare.")
-    for labels, name in ((true, "The annotation"), (predicted, "The result")):
+    for labels, name in ((true, "The reference"), (predicted, "The result")):
         check_instances(name, labels.reshape(-1, *labels.shape[-2:]))
     try:
         comparison = compare(*(_separate_frames(one, frame_axes) for one in (true, predicted)))
@@ -111,7 +111,7 @@ class CompareTask(Task):
     viewer : napari.components.ViewerModel
     result, annotation : napari.layers.Labels
     show : callable
-        Is called with the comparison, if the labels are still the same.
+        Is called with the comparison and the layer of errors, if the labels are still the same.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class CompareTask(Task):
         viewer: ViewerModel,
         result: Labels,
         annotation: Labels,
-        show: Callable[[Comparison], None],
+        show: Callable[[Comparison, Labels], None],
     ) -> None:
         check_pair(viewer, result, annotation)
         self.title = f"Comparing {result.name}"
@@ -150,10 +150,10 @@ class CompareTask(Task):
             if LabelsState.of(layer).revision != revision:
                 self.message = LABELS_CHANGED_WHILE_COMPARING
                 return
-        show_errors(self._viewer, self._result, comparison.errors)
-        self._show(comparison)
+        errors = show_errors(self._viewer, self._result, comparison.errors)
+        self._show(comparison, errors)
         right, true = int(comparison.counts.matched[0]), comparison.counts.n_true
-        self.message = f"{right:,} of {true:,} annotated nuclei are right."
+        self.message = f"{right:,} of {true:,} nuclei of the reference were found correctly."
 
     def show_error(self, error: Exception) -> None:
         """Raise what is a bug; the dock has a line for what the user has to know."""
@@ -186,9 +186,7 @@ def check_pair(viewer: ViewerModel, result: Labels, annotation: Labels) -> None:
             "crop both to a part, or compare some of their planes."
         )
     if apart := _differing_geometry(viewer, result, annotation):
-        raise UserError(
-            f"{names} do not lie on each other: give both the same {' and '.join(apart)}."
-        )
+        raise UserError(f"{names} are not aligned: give both the same {' and '.join(apart)}.")
 
 
 def _differing_geometry(viewer: ViewerModel, first: Labels, second: Labels) -> list[str]:

@@ -34,11 +34,9 @@ UNMEASURED_MARGIN = 128
 # Diameter of a nucleus, in pixels, where none is known.
 DEFAULT_DIAMETER = 20.0
 PLANE_WITHOUT_PREDICTION = (
-    "The network has not seen this plane: click Segment, or paint the nucleus, with M for a new id."
+    "The network has not seen this plane: click Segment, or paint the nucleus (M: new id)."
 )
-IMAGE_NEEDED = (
-    "Choose the image of these labels under Image, or paint the nucleus, with M for an id."
-)
+IMAGE_NEEDED = "Choose the image of these labels at 'Measure in', or paint the nucleus (M: new id)."
 VIEW_NOT_2D = "Corrections are made in a 2-D view: switch off the 3-D one."
 StrokePoints = NDArray[np.floating]
 

@@ -29,8 +29,8 @@ MAX_DISTANCE = 9_999.0
 LIST_HEIGHT = 84
 ChannelKey = tuple[str, int]
 SIZE_NEEDED = (
-    "Neither the labels nor the images that are measured have a size of a pixel in a unit of "
-    "length: give distances in px, or set scale and units of the labels."
+    "Neither the labels nor the images have a pixel size: give distances in px, or set scale and "
+    "units of the labels."
 )
 
 
@@ -103,7 +103,9 @@ class MeasureForm(QWidget):
         self._ticks: WeakKeyDictionary[Labels, set[ChannelKey]] = WeakKeyDictionary()
         self._shown = ReviewTarget(None, None)
         self._list = with_properties(
-            QListWidget(), objectName="measure_in", toolTip="Measure the intensities in these."
+            QListWidget(),
+            objectName="measure_in",
+            toolTip="Intensities are measured in the channels that are ticked.",
         )
         self._list.setFixedHeight(LIST_HEIGHT)
         self._ring = _create_distance(
@@ -119,7 +121,7 @@ class MeasureForm(QWidget):
         self._cells = create_button(
             "add_cells",
             "Add cells",
-            "Add a labels layer of the nuclei with their rings, which have the same numbers.",
+            "Add a labels layer of the cells: nuclei with their rings, under the same numbers.",
             self.cells_requested.emit,
         )
         self._build()

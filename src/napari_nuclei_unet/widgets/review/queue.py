@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from ...provenance.project import ReviewPosition
 
-NOT_MEASURED = "Nothing is known of these nuclei yet: click Measure."
-NO_PREVIOUS_NUCLEUS = "No other nucleus was shown before."
+NOT_MEASURED = "These nuclei are not measured yet: click Measure."
+NO_PREVIOUS_NUCLEUS = "There is no nucleus to go back to."
 ALL_REVIEWED = "All nuclei have been reviewed."
 NO_CURRENT_NUCLEUS = "No nucleus is being reviewed: press N for the next doubtful one."
 
@@ -57,12 +57,13 @@ class ReviewQueue(Panel):
         # by plane, the ids that were shown and skipped
         self._skipped: defaultdict[Any, list[int]] = defaultdict(list)
         specs = (
-            ("next_doubtful", "Next doubtful (N)", "Go to the least confident nucleus not "
-             "reviewed.", self.next),
-            ("back", "Back (U)", "Go back to the nucleus of before; it is not accepted any more.",
+            ("next_doubtful", "Next doubtful (N)", "Go to the most doubtful nucleus that is not "
+             "reviewed yet.", self.next),
+            ("back", "Back (U)", "Go back to the nucleus before; its acceptance is undone.",
              self.back),
-            ("accept", "Accept (Y)", "This nucleus is right; go to the next.", self.accept),
-            ("remove", "Delete (Backspace)", "Delete this nucleus; go to the next.", self.delete),
+            ("accept", "Accept (Y)", "This nucleus is right; go to the next one.", self.accept),
+            ("remove", "Delete (Backspace)", "Delete this nucleus; go to the next one.",
+             self.delete),
         )  # fmt: skip
         fill_grid(self, [create_button(*spec) for spec in specs])
         target.changed.connect(self.start_over)

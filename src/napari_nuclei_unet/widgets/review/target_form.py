@@ -9,15 +9,17 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
-from ..common.controls import create_check_box, create_combo_box
+from ..common.controls import create_check_box, create_combo_box, create_row
+from ..common.help_button import HelpButton
 from ..common.layer_combo import reload_choices
 from ..layers.geometry import layer_shape
 from ..layers.image_source import guess_layer_channel_axis
-from ..layers.labels_record import get_record_entries, set_record_entries
+from ..layers.labels_record import find_labels_layer, get_record_entries, set_record_entries
 from ..layers.measured_channels import fits
 from ..layers.metadata_keys import list_image_layers, list_nuclei
 from ..layers.volumes import VOLUME_KEY, is_volume, may_have_slices
 from ..session.pixel_size_offer import PixelSizeOffer
+from ..session.session import Session
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -62,17 +64,19 @@ class TargetForm(QObject):
         super().__init__()
         self._viewer = viewer
         self._labels = create_combo_box(
-            "review_labels", "The nuclei that are reviewed.", self._results
+            "review_labels", "The nuclei that are corrected, measured and saved.", self._results
         )
         self._image = create_combo_box(
-            "review_image", "The image they are of: its intensities are measured.", self._images
+            "review_image",
+            "The image of these nuclei, in which intensities are measured.",
+            self._images,
         )
         self._image.null_value = NO_IMAGE_CHOICE
         self._is_volume = create_check_box(
             "nuclei_along_z",
             "A nucleus is one object along z",
             "Corrections act on a nucleus in all its slices, and the table has one row for it. "
-            "Tick it for labels of others, whose numbers go through the slices.",
+            "Tick it for labels of other programs that have one number through all slices.",
         )
         self._is_volume.clicked.connect(self._on_volume)
         self._pixel_size = PixelSizeOffer(viewer)
@@ -84,12 +88,23 @@ class TargetForm(QObject):
             event.connect(self.refresh_choices)
         layers.selection.events.active.connect(self._on_active)
         self.refresh_choices()
-        self._on_active()
+        self._open()
+
+    def _open(self) -> None:
+        """Begin with the labels that the user means, and show them if they are hidden."""
+        labels = find_reviewed(self._viewer)
+        if labels is None:
+            return
+        labels.visible = True
+        self._labels.value = labels
+        self._on_labels()
 
     def fill(self, form: QFormLayout) -> None:
         """Add the lists to a form."""
-        form.addRow("Nuclei", self._labels.native)
-        form.addRow("Image", self._image.native)
+        form.addRow(
+            "Correct these", create_row(self._labels.native, HelpButton("tutorial/correcting"))
+        )
+        form.addRow("Measure in", self._image.native)
         form.addRow(self._is_volume)
         form.addRow(self._pixel_size)
 
@@ -105,7 +120,8 @@ class TargetForm(QObject):
 
     def refresh_choices(self, *_: object) -> None:
         """Update the layers offered."""
-        if reload_choices(self._labels):
+        is_there = self._labels.value in self._viewer.layers
+        if reload_choices(self._labels, *(() if is_there else (find_reviewed(self._viewer),))):
             self._on_labels()
             return
         image_changed = reload_choices(self._image)
@@ -163,6 +179,33 @@ class TargetForm(QObject):
     def _images(self, _: Any) -> list[tuple[str, Image | None]]:
         offered = list_image_layers(self._viewer)
         return [(NO_IMAGE_CHOICE, None), *((layer.name, layer) for layer in offered)]
+
+
+def find_reviewed(viewer: ViewerModel) -> Labels | None:
+    """Find the labels to review, unless the user has chosen: visible ones, if there are any.
+
+    Those that are selected, if they were segmented; the result of the image that is chosen in
+    "Segment nuclei"; others that are selected; the topmost.
+    """
+    labels, active = list_nuclei(viewer), viewer.layers.selection.active
+    offered = [layer for layer in labels if layer.visible] or labels
+    result = _find_segmented(viewer)
+    likely = [active] if active is not None and get_record_entries(active) else []
+    for layer in (*likely, result, active):
+        if layer in offered:
+            return layer
+    return (offered or [None])[-1]
+
+
+def _find_segmented(viewer: ViewerModel) -> Labels | None:
+    """Find the result of the image that is chosen in "Segment nuclei"."""
+    settings = Session.of(viewer).segment_settings.value()
+    name = None if settings is None else settings.image
+    image = next((image for image in list_image_layers(viewer) if image.name == name), None)
+    if image is None:
+        return None
+    layers = (find_labels_layer(viewer, image, ndim) for ndim in (image.ndim, image.ndim - 1))
+    return next((layer for layer in layers if layer is not None), None)
 
 
 def _has_channels(labels: Labels, image: Image) -> bool:

@@ -60,7 +60,7 @@ EDIT_TOOLS = (
              _editing.merge_nuclei, merge_volumes, works_in_3d=True),
     EditTool("Split", "S", "Draw a line through a nucleus to cut it.",
              _editing.split_nuclei, split_volumes),
-    EditTool("Add", "A", "Click where the network has overlooked a nucleus.",
+    EditTool("Add", "A", "Click where a nucleus was missed.",
              _editing.add_nucleus, add_volume, is_click=True),
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFormLayout, QGroupBox, QVBoxLayout, QWidget
 
 from ..common.controller import RunState
 from ..common.controls import ScrollableForm, create_button, create_row, create_section
+from ..common.disabled_button import disable
 from ..common.dock_button import DockButton
 from ..common.key_bindings import KeyBindings, unwrap_proxy
 from ..common.status_line import StatusLine
@@ -25,7 +26,7 @@ from .link_tools import LinkToolbar
 from .measure_form import MeasureForm
 from .queue import ReviewQueue
 from .strokes import Stroke
-from .target_form import TargetForm
+from .target_form import LABELS_NEEDED, TargetForm
 from .tools import EditToolbar
 
 if TYPE_CHECKING:
@@ -95,13 +96,15 @@ class ReviewWidget(ScrollableForm):
         top = QFormLayout()
         self.target_form.fill(top)
         self._measure_button = create_button(
-            "measure", "Measure", "Fill the features table of the labels, from labels and images."
+            "measure", "Measure", "Measure all nuclei, and fill their table."
         )
         self._measure_button.clicked.connect(self._on_measure)
         self._exporter.measuring.state_changed.connect(self._show_measuring)
         self.measure_form.cells_requested.connect(self._exporter.add_cells)
-        save = create_button(
-            "save", "Save …", "A table, outlines for QuPath or Fiji, or the labels as OME-TIFF."
+        save = self._save_button = create_button(
+            "save",
+            "Save …",
+            "Save a table, outlines for QuPath or Fiji, or the labels as OME-TIFF.",
         )
         save.clicked.connect(self._exporter.ask)
         into_image = IntoImageButton(self.target_form, self._exporter, self)
@@ -116,7 +119,7 @@ class ReviewWidget(ScrollableForm):
             self._measure_section,
             create_row(self._measure_button, save, into_image, table),
             self._project_panel,
-            create_section("compare_section", "Compare with another layer", self.compare_panel),
+            create_section("compare_section", "Compare with a reference", self.compare_panel),
         )
 
     # public methods, for scripts and tests
@@ -158,7 +161,7 @@ class ReviewWidget(ScrollableForm):
         self._link_toolbar.apply_click(name, position)
 
     def next(self) -> None:
-        """Show the least confident nucleus that has not been reviewed."""
+        """Show the most doubtful nucleus that has not been reviewed."""
         self._queue.next()
 
     def back(self) -> None:
@@ -241,6 +244,8 @@ class ReviewWidget(ScrollableForm):
     def _bind(self) -> None:
         """Bind keys on the canvas while the labels are selected, and watch their features."""
         layer = self.target_form.value().labels
+        for button in (self._measure_button, self._save_button):
+            disable(button, LABELS_NEEDED if layer is None else "")
         self._keys.bind(layer)
         if self._watched_layer is not None:
             self._watched_layer.events.features.disconnect(self._on_features)

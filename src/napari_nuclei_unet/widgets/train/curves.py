@@ -24,8 +24,8 @@ PICTURE_HEIGHT = 150  # in screen pixels
 
 CurveSpec = tuple[str, str, str]  # column of the history, title, colour
 LOSS_CURVES: tuple[CurveSpec, ...] = (
-    ("training_loss", "learnt from", TRAINING_CURVE_COLOR),
-    ("validation_loss", "held back", VALIDATION_CURVE_COLOR),
+    ("training_loss", "training", TRAINING_CURVE_COLOR),
+    ("validation_loss", "validation", VALIDATION_CURVE_COLOR),
 )
 SCORE_CURVES: tuple[CurveSpec, ...] = (
     ("validation_ap", "AP@0.5", VALIDATION_CURVE_COLOR),
@@ -42,14 +42,14 @@ class TrainingCurves(QWidget):
         layout = QVBoxLayout(self)
         layout.setSpacing(2)
         self._loss = with_properties(_Plot("Loss", LOSS_CURVES), objectName="loss_plot")
-        self._scores = _Plot("Score, held back", SCORE_CURVES)
+        self._scores = _Plot("Validation score", SCORE_CURVES)
         self._scores.setObjectName("score_plot")
         self._scores.setYRange(0, 1, padding=0.02)
         self._picture = with_properties(QLabel(), objectName="held_back_picture")
         self._picture.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._picture.setToolTip(
-            "One of the areas that are held back: blue what you annotated, orange what the model "
-            "finds. What is darker does not count."
+            "One of the validation areas: your annotation in blue, the nuclei that the model finds "
+            "in orange. Darker parts are ignored."
         )
         fill_layout(layout, self._loss, self._scores, self._picture)
         self.clear()

@@ -15,6 +15,7 @@ from ...errors import UserError
 from ...params import TrainParams
 from ..common.controls import create_combo_box, with_properties
 from ..common.job import ThreadJob
+from ..common.key_bindings import unwrap_proxy
 from ..common.layer_combo import reload_choices
 from ..common.notify import name_controls
 from ..common.params_form import ParamsForm
@@ -22,8 +23,14 @@ from ..layers.geometry import full_resolution_data
 from ..layers.image_source import check_offline
 from ..layers.metadata_keys import VALIDATION_AREAS_KEY, list_layers
 from .annotation_count import AnnotationCount, annotation_count_steps
+from .isolated_layers import IsolatedLayers
 from .pairs import LayerPair, PairArrays, PairList
-from .validation_areas import draw_validation_areas, read_finished_areas, read_validation_areas
+from .validation_areas import (
+    draw_validation_areas,
+    find_validation_layer,
+    read_finished_areas,
+    read_validation_areas,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -34,6 +41,8 @@ UNLABELLED_IS_BACKGROUND, UNLABELLED_IS_UNKNOWN = (
     "background everywhere",
     "unknown, but for a margin around nuclei",
 )
+# Settings by which validation areas are chosen.
+CHOICE_SETTINGS = ("validation", "validation_nuclei", "seed")
 # Delay after the last stroke until labels are counted again, in milliseconds.
 RECOUNT_DELAY_MS = 700
 
@@ -94,15 +103,18 @@ class DatasetForm(QObject):
         self.pair_list = PairList(viewer)
         self.unlabelled = create_combo_box(
             "unlabelled",
-            "What unlabelled pixels mean. Only what is known is learnt: leave out what you have "
-            "not finished, with a shapes layer around what you have, or with a margin.",
+            "all nuclei: pixels without a label are background. some nuclei: only a margin around "
+            "each is background, and the rest is ignored. all inside a shapes layer: everything "
+            "outside its shapes is ignored.",
             self._unlabelled_choices,
         )
         self._timer = with_properties(QTimer(self), singleShot=True, interval=RECOUNT_DELAY_MS)
+        self._isolated = IsolatedLayers(viewer)
         self._watch(parent)
 
     def _watch(self, parent: QWidget) -> None:
         self.pair_list.changed.connect(self._on_pairs)
+        self.pair_list.chosen.connect(self._on_chosen)
         self.unlabelled.changed.connect(self._on_meaning)
         self._params_form.changed.connect(self._on_setting)
         self._timer.timeout.connect(self._count)
@@ -117,7 +129,7 @@ class DatasetForm(QObject):
         """Add the controls to a form."""
         self.pair_list.fill(form)
         self._rows, self._margin = form, self._params_form.container("margin")
-        form.addRow("Unlabelled is", self.unlabelled.native)
+        form.addRow("I painted", self.unlabelled.native)
         form.addRow(self._margin)
         self._show_margin()
 
@@ -192,15 +204,42 @@ class DatasetForm(QObject):
         self._is_suspended = False
         self._timer.start()
 
+    # what is shown
+
+    def show_chosen(self) -> None:
+        """Show the images that are chosen in the list alone, with their labels; none: as before."""
+        shown: list[Any] = []
+        for pair in self.pair_list.chosen_pairs():
+            areas = find_validation_layer(self._viewer, pair.labels)
+            shown += [pair.image, pair.labels, *([] if areas is None else [areas])]
+        if not shown:
+            self._isolated.restore()
+            return
+        if isinstance(self.unlabelled.value, Shapes):
+            shown.append(self.unlabelled.value)
+        self._isolated.show_only(shown)
+
+    def _on_chosen(self) -> None:
+        """Show the images that are chosen, and zoom to them, as their sizes may differ."""
+        self.show_chosen()
+        viewer = unwrap_proxy(self._viewer)
+        images = [unwrap_proxy(pair.image) for pair in self.pair_list.chosen_pairs()]
+        if images and hasattr(viewer, "fit_to_view"):  # from napari 0.9 on
+            viewer.fit_to_view(layers=images)
+
+    def show_all(self) -> None:
+        """Show all layers as before one was chosen in the list."""
+        self._isolated.restore()
+
     # changes in the viewer
 
     def _unlabelled_choices(self, _: Any) -> list[tuple[str, Any]]:
         shapes = list_layers(self._viewer, Shapes, without_key=VALIDATION_AREAS_KEY)
-        outside = [(f"unknown outside of '{layer.name}'", layer) for layer in shapes]
+        inside = [(f"all inside '{layer.name}'", layer) for layer in shapes]
         return [
-            (UNLABELLED_IS_BACKGROUND, UNLABELLED_IS_BACKGROUND),
-            (UNLABELLED_IS_UNKNOWN, UNLABELLED_IS_UNKNOWN),
-            *outside,
+            ("all nuclei", UNLABELLED_IS_BACKGROUND),
+            ("some nuclei", UNLABELLED_IS_UNKNOWN),
+            *inside,
         ]
 
     def _on_layers(self, _: Any = None) -> None:
@@ -241,12 +280,12 @@ class DatasetForm(QObject):
         self._timer.start()
 
     def _on_renamed(self, event: Any) -> None:
-        self.data_changed.emit(f"A layer is '{event.source.name}' now.")
+        self.data_changed.emit(f"A layer is called '{event.source.name}' now.")
 
     def _on_setting(self, name: str) -> None:
-        if name in ("validation", "seed"):
+        if name in CHOICE_SETTINGS:
             self._clear_validation_areas(lambda _: True)
-        if name in ("validation", "seed", "margin"):
+        if name in (*CHOICE_SETTINGS, "margin"):
             self._timer.start()
 
     def _clear_validation_areas(self, gone: Callable[[Any], bool]) -> None:

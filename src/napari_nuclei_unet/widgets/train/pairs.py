@@ -14,6 +14,8 @@ from ...arrays.axes import COLOURS, Channel, pair_plane_indices
 from ...errors import UserError
 from ...segmentation.intensity_range import AUTOMATIC_BRIGHTNESS, Brightness
 from ..common.controls import create_button, create_combo_box, create_row, with_properties
+from ..common.disabled_button import disable
+from ..common.help_button import HelpButton
 from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors, show_warning
 from ..layers.geometry import full_resolution_data, layer_shape
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ...training.finetune_data import AnnotatedPosition, ValidationAreas
 
 MEAN_CHANNEL = "mean"
+ROW_NEEDED = "Choose a row of the list first."
 # Shown in place of the number while nuclei are counted.
 COUNT_PENDING = "…"
 
@@ -168,29 +171,39 @@ class PairList(QObject):
     -------
     changed
         A pair was added or removed, or another channel was chosen.
+    chosen
+        Others are :meth:`chosen_pairs`.
     """
 
     changed = Signal()
+    chosen = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
         self._pairs: tuple[LayerPair, ...] = ()
+        self._chosen_keys: list[tuple[str, str]] = []
         self._nuclei: dict[tuple[str, str], str] = {}
         self._list = with_properties(QListWidget(), objectName="pairs")
-        self._list.setToolTip("What the model learns from: images with their labels.")
+        self._list.setToolTip(
+            "The images that the model is trained on, and their labels. Choose one to see it alone."
+        )
         self._list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
         self._list.setFixedHeight(90)
+        self._list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         specs = (
             ("add_pair", "Add selected", "Add the image and the labels selected in the layer list.",
              self.add_selected),
             ("add_all_pairs", "Add all", "Add every image that has labels of its shape.",
              self.add_all),
-            ("remove_pair", "Remove", "Take the pairs chosen here off the list.",
+            ("remove_pair", "Remove", "Take the chosen rows off the list; the layers stay.",
              self.remove_chosen),
         )  # fmt: skip
-        self._buttons = create_row(*(create_button(*spec) for spec in specs))
+        buttons = [create_button(*spec) for spec in specs]
+        self._remove = buttons[-1]
+        disable(self._remove, ROW_NEEDED)
+        self._buttons = create_row(*buttons, HelpButton("tutorial/fine-tuning"))
         self.channel = create_combo_box(
             "train_channel", "The channel of the chosen images that shows nuclei.", self._channels
         )
@@ -246,8 +259,8 @@ class PairList(QObject):
         found = find_pairs(self._viewer)
         if not found:
             show_warning(
-                "No image has labels of its shape: segment one and correct it, or add a labels "
-                "layer and paint nuclei."
+                "No image has labels of its shape: segment and correct one, or paint nuclei into a "
+                "labels layer."
             )
         for pair in found:
             self._append(pair, quietly=True)
@@ -260,7 +273,7 @@ class PairList(QObject):
 
     def remove_chosen(self, *_: object) -> None:
         """Remove the chosen pairs from the list; the layers stay."""
-        chosen = self._selected()
+        chosen = self.chosen_pairs()
         self._keep([pair for pair in self._pairs if pair not in chosen])
 
     def _on_removed(self, _: Any) -> None:
@@ -279,21 +292,21 @@ class PairList(QObject):
         self._write()
 
     def _write(self, _: Any = None) -> None:
-        chosen = [index.row() for index in self._list.selectedIndexes()]
         self._list.blockSignals(True)
         self._list.clear()
-        for index, pair in enumerate(self._pairs):
+        for pair in self._pairs:
             nuclei = self._nuclei.get(pair.key, COUNT_PENDING)
             word = "nucleus" if nuclei == "1" else "nuclei"
-            text = f"{pair.image.name} · {nuclei} {word} in {pair.labels.name}"
+            text = f"{nuclei} {word} · {pair.image.name} (labels: {pair.labels.name})"
             item = QListWidgetItem(text)
             item.setToolTip(text)
             self._list.addItem(item)
-            item.setSelected(index in chosen)
+            item.setSelected(pair.key in self._chosen_keys)
         self._list.blockSignals(False)
         self._on_chosen()
 
-    def _selected(self) -> list[LayerPair]:
+    def chosen_pairs(self) -> list[LayerPair]:
+        """Return the pairs whose rows are chosen."""
         rows = [index.row() for index in self._list.selectedIndexes()]
         return [pair for index, pair in enumerate(self._pairs) if index in rows]
 
@@ -301,7 +314,9 @@ class PairList(QObject):
 
     def _with_channels(self) -> list[LayerPair]:
         """Return the pairs with channels, of those chosen, or of all if none is chosen."""
-        return [pair for pair in self._selected() or self._pairs if pair.channel_axis is not None]
+        return [
+            pair for pair in self.chosen_pairs() or self._pairs if pair.channel_axis is not None
+        ]
 
     def _channels(self, _: Any) -> list[Any]:
         with_channels = self._with_channels()
@@ -315,6 +330,11 @@ class PairList(QObject):
         pairs = self._with_channels()
         self._form.setRowVisible(self.channel.native, bool(pairs))
         reload_choices(self.channel, *(pair.channel for pair in pairs[:1]))
+        keys = [pair.key for pair in self.chosen_pairs()]
+        disable(self._remove, "" if keys else ROW_NEEDED)
+        if keys != self._chosen_keys:
+            self._chosen_keys = keys
+            self.chosen.emit()
 
     def _on_channel(self, channel: Any) -> None:
         keys = [pair.key for pair in self._with_channels()]

@@ -6,9 +6,12 @@ from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from ..common.controller import RunState
 from ..common.controls import create_button, create_label, create_row, fill_layout, with_properties
+from ..common.disabled_button import disable
 from ..common.status_line import StatusLine
 from .task import READING_STATUS
 
+NO_TRAINING, TRAINING_RUNS = "No training is running.", "A training is running."
+ENDING = "The training is ending."
 # Shown when a state begins; in the others the text is that of a step, or of the form.
 STATE_MESSAGES = {
     RunState.RUNNING: READING_STATUS,
@@ -27,7 +30,7 @@ class RunPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.train = create_button("train", "Train", "Learn from the listed images.")
+        self.train = create_button("train", "Train", "Train a model on the listed images.")
         self.stop = create_button(
             "stop", "Stop and keep", "End now, and keep the best model so far."
         )
@@ -36,18 +39,31 @@ class RunPanel(QWidget):
         self._text, self._note = StatusLine("training_status"), create_label("training_note")
         buttons = create_row(self.train, self.stop, self.cancel)
         fill_layout(QVBoxLayout(self), buttons, self._bar, self._text, self._note)
+        self._state, self._problem = RunState.IDLE, ""
         self.show_state(RunState.IDLE)
 
     def show_state(self, state: RunState) -> None:
         """Show what can be clicked, and what is going on."""
-        self.train.setEnabled(state is RunState.IDLE)
-        self.stop.setEnabled(state is RunState.RUNNING)
-        self.cancel.setEnabled(state in (RunState.RUNNING, RunState.STOPPING))
+        self._state = state
+        self._offer_buttons()
         self._bar.setVisible(state is not RunState.IDLE)
         if state is RunState.RUNNING:
             self._bar.setRange(0, 0)  # busy, until the first step has a total
         if state in STATE_MESSAGES:
             self.show_message(STATE_MESSAGES[state])
+
+    def _offer_buttons(self) -> None:
+        """Enable the buttons that can do something, and say of the others why they cannot."""
+        is_idle, is_ending = self._state is RunState.IDLE, self._state is RunState.CANCELLING
+        ending = ENDING if is_ending else "" if not is_idle else NO_TRAINING
+        disable(self.train, self._problem if is_idle else TRAINING_RUNS)
+        disable(self.stop, ending or (ENDING if self._state is RunState.STOPPING else ""))
+        disable(self.cancel, ending)
+
+    def show_problem(self, problem: str) -> None:
+        """Show why nothing can be trained at present; empty: something can."""
+        self._problem = problem
+        self._offer_buttons()
 
     def show_progress(self, done: int, total: int) -> None:
         """Show how far the training is."""

@@ -11,7 +11,7 @@ from ..common.controls import create_label, fill_layout
 SCORE_ROWS = ("AP@0.5", "mean AP", "count error")
 # Scores of which lower is better.
 LOWER_IS_BETTER = ("count error",)
-SCORE_COLUMN_TITLES = {"held back": "held back", "reference images": "reference"}
+SCORE_COLUMN_TITLES = {"held back": "validation", "reference images": "reference images"}
 
 
 class ScoreTable(QWidget):
@@ -29,8 +29,8 @@ class ScoreTable(QWidget):
         assert header is not None  # a table has one
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self._table.setToolTip(
-            "Before and after, on the annotation that was held back and on reference images of the "
-            "package. Count error: nuclei too many or too few, as part of those there are."
+            "Before and after training, on the validation areas and on the reference images of the "
+            "package. Count error: nuclei too many or too few, as a share of those there are."
         )
         self._verdict = create_label("verdict")
         fill_layout(QVBoxLayout(self), self._table, self._verdict)

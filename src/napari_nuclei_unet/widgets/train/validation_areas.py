@@ -56,7 +56,7 @@ def draw_validation_areas(
     viewer.add_shapes(
         corners,
         shape_type="rectangle",
-        name=f"{pair.image.name} held back",
+        name=f"{pair.image.name} validation areas",
         face_color="#ffb00022",
         edge_color=VALIDATION_AREA_COLOR,
         edge_width=max(1.0, max(pair.labels_array.shape[-2:]) / 250),
@@ -142,8 +142,8 @@ def read_finished_areas(
     """
     if not shapes.nshapes:
         raise UserError(
-            f"'{shapes.name}' has no shape: outline what you have finished, or choose what "
-            "unlabelled pixels mean otherwise."
+            f"'{shapes.name}' has no shape: outline what you have painted completely, or choose "
+            "another answer at 'I painted'."
         )
     check_invertible(pair.labels)
     labels, (plane_axes, others) = pair.labels, _split_axes(pair)

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from ...errors import UserError
@@ -27,6 +28,7 @@ from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
 from ..session.model_form import ModelForm
 from ..session.model_registry import user_model_folder
+from ..session.model_titles import DEFAULT_MODEL_NAME, title_model
 from .curves import TrainingCurves
 from .dataset_form import DatasetForm
 from .model_library import ModelLibraryPanel
@@ -34,6 +36,7 @@ from .resume import ResumeState, find_interrupted
 from .run_panel import RunPanel
 from .score_table import ScoreTable
 from .task import TrainRequest, TrainTask, TrainView
+from .use_model_panel import UseModelPanel
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -42,10 +45,11 @@ if TYPE_CHECKING:
 
 TRAIN_SETTINGS = (
     "epochs", "steps", "learning_rate", "batch", "patch", "augment", "frozen", "reference",
-    "patience", "validation", "precision", "seed",
+    "patience", "validation", "validation_nuclei", "precision", "seed",
 )  # fmt: skip
 DEFAULT_MARGIN = 8
-TRAINING_GOES_ON = "Training goes on with what it started with."
+TRAINING_GOES_ON = "The training uses the data as they were at its start."
+NOTHING_LISTED = "There is nothing to train on: add an image with its labels (Add all)."
 
 
 class TrainWidget(ScrollableForm):
@@ -82,7 +86,7 @@ class TrainWidget(ScrollableForm):
         self.params_form.set_value(dataclasses.replace(RECIPES["finetune"], margin=DEFAULT_MARGIN))
         self.dataset_form = DatasetForm(napari_viewer, self.params_form, self)
         self.model_form = ModelForm(allow_random=True)
-        self.name_edit = with_properties(QLineEdit("my nuclei"), objectName="model_name")
+        self.name_edit = with_properties(QLineEdit(DEFAULT_MODEL_NAME), objectName="model_name")
         self.library = ModelLibraryPanel()
         self._controller = Controller(self)
         self._build()
@@ -94,6 +98,7 @@ class TrainWidget(ScrollableForm):
     def _build(self) -> None:
         self._run_panel = RunPanel()
         self._curves, self._score_table = TrainingCurves(), ScoreTable()
+        self._use_model = UseModelPanel()
         self.set_parts(
             self._create_banner(),
             self._create_form(),
@@ -103,15 +108,14 @@ class TrainWidget(ScrollableForm):
             self._run_panel,
             self._curves,
             self._score_table,
+            self._use_model,
             create_section("models", "Models", self.library),
         )
 
     def _create_form(self) -> QFormLayout:
         top = QFormLayout()
         self.dataset_form.fill(top)
-        self.name_edit.setToolTip(
-            "What the new model is called; a name that is taken gets a number."
-        )
+        self.name_edit.setToolTip("The name of the new model; if it is taken, a number is added.")
         self.model_form.fill(top)
         top.addRow("New model", self.name_edit)
         return top
@@ -120,8 +124,10 @@ class TrainWidget(ScrollableForm):
         self._interrupted_text = create_label("halted")
         self._banner = with_properties(QWidget(), objectName="resuming")
         buttons = create_row(
-            create_button("resume", "Resume", "Go on after the last finished epoch.", self.resume),
-            create_button("discard", "Discard", "Forget the interrupted training.", self._discard),
+            create_button(
+                "resume", "Resume", "Continue after the last finished epoch.", self.resume
+            ),
+            create_button("discard", "Discard", "Delete the interrupted training.", self._discard),
         )
         fill_layout(QVBoxLayout(self._banner), self._interrupted_text, buttons)
         return self._banner
@@ -132,12 +138,30 @@ class TrainWidget(ScrollableForm):
         panel.stop.clicked.connect(self.stop)
         panel.cancel.clicked.connect(self.cancel)
         self.dataset_form.message.connect(panel.show_message)
+        self.dataset_form.changed.connect(self._offer_training)
         self.dataset_form.failed.connect(self._on_count_failed)
         self.dataset_form.data_changed.connect(self._on_data_changed)
         self._controller.state_changed.connect(panel.show_state)
         self._controller.progressed.connect(self._on_progressed)
         self._controller.notice.connect(self._on_notice)
         self._controller.finished.connect(self._on_finished)
+        self._offer_training()
+
+    def _offer_training(self) -> None:
+        """Have a list without images disable Train."""
+        self._run_panel.show_problem("" if self.dataset_form.value().pairs else NOTHING_LISTED)
+
+    # what the canvas shows while the dock is on the screen
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 Qt's name
+        """Show the images that are chosen in the list alone."""
+        super().showEvent(event)
+        self.dataset_form.show_chosen()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 Qt's name
+        """Show all layers as they were; another tab is in front, or the dock is closed."""
+        super().hideEvent(event)
+        self.dataset_form.show_all()
 
     # training
 
@@ -152,9 +176,7 @@ class TrainWidget(ScrollableForm):
             return
         with report_user_errors(show_warning):
             if not self.dataset_form.value().pairs:
-                raise UserError(
-                    "There is nothing to learn from: add an image with its labels (Add all)."
-                )
+                raise UserError(NOTHING_LISTED)
             check_model_name(self.name_edit.text())
             self.dataset_form.when_ready(self._start)  # so that validation areas are seen first
 
@@ -172,7 +194,7 @@ class TrainWidget(ScrollableForm):
             return
         training = find_interrupted()
         if training is None:
-            show_warning("There is no training to resume any more.")
+            show_warning("There is no interrupted training any more.")
             self._offer_to_resume()
             return
         self._begin((), training.params, training.resume_state, resume=True)
@@ -206,8 +228,11 @@ class TrainWidget(ScrollableForm):
         self._banner.setVisible(False)
         self._curves.clear()
         self._score_table.hide()
+        self._use_model.hide()
         self._run_panel.show_note("")
-        view = TrainView(self._run_panel, self._curves, self._score_table, self.library)
+        view = TrainView(
+            self._run_panel, self._curves, self._score_table, self.library, self._use_model
+        )
         self._controller.start(TrainTask(request, view))
 
     # events of the controller and the form
@@ -240,9 +265,9 @@ class TrainWidget(ScrollableForm):
         self._banner.setVisible(training is not None)
         if training is not None:
             self._interrupted_text.setText(
-                f"The training of '{training.resume_state.name}', from '{training.parent}', "
-                f"was interrupted after epoch {training.done} of {training.params.epochs} "
-                f"({training.interrupted_at})."
+                f"The training of '{training.resume_state.name}', from "
+                f"'{title_model(training.parent)}', was interrupted after epoch {training.done} of "
+                f"{training.params.epochs} ({training.interrupted_at})."
             )
 
     def _discard(self, *_: object) -> None:
