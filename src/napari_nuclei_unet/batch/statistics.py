@@ -74,6 +74,19 @@ def describe_nuclei(job: ImageJob) -> NucleiStatistics:
         return NO_STATISTICS
     planes = len(job.selection.plane_indices)
     area = None if VOLUME_COLUMN in table else _segmented_area(job)
+    return describe_table(table, None if area is None else planes * area)
+
+
+def describe_table(table: pd.DataFrame, area: float | None) -> NucleiStatistics:
+    """Compute the statistics of a table of nuclei.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Has some of ``COLUMNS``.
+    area : float or None
+        Of all planes together that were segmented, in mm2, if it is known.
+    """
     means = {
         f"{statistic}_{name}": _round(getattr(table[name], statistic)())
         for name in SIZE_COLUMNS
@@ -83,7 +96,7 @@ def describe_nuclei(job: ImageJob) -> NucleiStatistics:
     if _is_numeric(table, "mean_intensity"):
         means["mean_intensity"] = _round(table["mean_intensity"].mean())
     return NucleiStatistics(
-        density_per_mm2=np.nan if area is None else _round(len(table) / (planes * area)),
+        density_per_mm2=np.nan if area is None else _round(len(table) / area),
         touching_border=_count_true(table, "touches_border"),
         **means,
     )
