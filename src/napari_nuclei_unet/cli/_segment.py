@@ -30,7 +30,6 @@ from ._results import (
     outline_options,
     parse_formats,
 )
-from ._segment_file import SegmentRun
 from ._segment_files import segment_files
 
 if TYPE_CHECKING:
@@ -206,6 +205,7 @@ def run_segment(args: argparse.Namespace) -> int:
         # in the functions, so that --help does not load torch
         from ..batch.inputs import describe_passed_over, find_inputs, select_scene
         from ..batch.run import SUMMARY_FILE_NAME, Summary
+        from ..batch.series_image import SegmentRun
         from ..batch.workers import plan_workers
         from ..io.locks import write_lock
 
