@@ -10,8 +10,8 @@ from functools import partial
 
 from ..progress import Interrupted, check_interruption
 from .inputs import InputImage
-from .run import SummaryRow
 from .series_image import ImageReport, SegmentRun, segment_image
+from .summary import SummaryRow
 from .workers import WorkerPlan, WorkerThreads
 
 # Images under way, or waiting to be reported, for each worker.

@@ -14,9 +14,10 @@ from ..segmentation.device import is_out_of_memory
 from .inputs import InputImage
 from .job import ImageJob, open_job
 from .outputs import Outcome, OutputOptions
-from .run import SummaryRow, describe_failures, segment_job_steps
+from .run import describe_failures, segment_job_steps
 from .settings import JobSettings
 from .statistics import describe_nuclei
+from .summary import SummaryRow
 
 if TYPE_CHECKING:
     from ..blockwise.run import ComputeBlocks

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from ..batch.inputs import InputImage
     from ..batch.job import ImageJob
     from ..batch.outputs import Outcome
-    from ..batch.run import SummaryRow
     from ..batch.series_image import SegmentRun
     from ..batch.settings import JobSettings
+    from ..batch.summary import SummaryRow
     from ..provenance.left_out_counts import LeftOutCounts
 
 _Result = TypeVar("_Result")

@@ -12,8 +12,8 @@ from ._segment_file import PrintedReport
 
 if TYPE_CHECKING:
     from ..batch.inputs import InputImage
-    from ..batch.run import SummaryRow
     from ..batch.series_image import SegmentRun
+    from ..batch.summary import SummaryRow
     from ..batch.workers import WorkerPlan
 
 
