@@ -9,7 +9,6 @@ from typing import Any
 
 from ..blockwise.journal import explain_differences
 from ..errors import UserError
-from ..export.read import has_own_table
 from ..io.atomic import file_crc32
 from ..io.labels import read_record
 from ..io.ome_zarr import LabelsStore, is_labels_store
@@ -23,7 +22,7 @@ from .statistics import describe_nuclei
 from .summary import SummaryRow
 
 # Of the record of labels that were corrected by hand since.
-EDITED_KEY = "edited"
+CORRECTED_MARK = "corrected"
 
 
 class ExistingKind(Enum):
@@ -63,7 +62,7 @@ def check_existing(
     if record is None:
         return ExistingResult(ExistingKind.NONE)
     kind = _compare(job, record)
-    return ExistingResult(kind, None if kind is ExistingKind.NONE else _describe(job, record))
+    return ExistingResult(kind, None if kind is ExistingKind.NONE else _describe(item, job, record))
 
 
 def _read_record(labels: Path) -> dict[str, Any] | None:
@@ -92,10 +91,10 @@ def _compare(job: ImageJob, record: dict[str, Any]) -> ExistingKind:
 
 def is_edited(results: ResultPaths, record: dict[str, Any]) -> bool:
     """Return whether a result was corrected by hand, by its record or as its table differs."""
-    if record.get(EDITED_KEY):
+    if record.get(CORRECTED_MARK):
         return True
     known, labels = record.get(TABLE_CRC_KEY), results.known_labels
-    if known is None or not results.table.is_file() or labels.is_dir() or has_own_table(labels):
+    if known is None or not results.table.is_file() or labels.is_dir():
         return False
     try:
         return file_crc32(results.table) != known
@@ -103,10 +102,10 @@ def is_edited(results: ResultPaths, record: dict[str, Any]) -> bool:
         return False
 
 
-def _describe(job: ImageJob, record: dict[str, Any]) -> SummaryRow:
+def _describe(item: InputImage, job: ImageJob, record: dict[str, Any]) -> SummaryRow:
     done = Provenance.from_json(record)
     return SummaryRow(
-        printable(job.path),
+        printable(item.location),
         printable(job.results.known_labels),
         len(job.selection.plane_indices),
         done.nuclei or 0,

@@ -14,6 +14,7 @@ from .summary import SUMMARY_FILE_NAME, SummaryRow, read_summary
 
 # What separates folders in the paths of a summary, which may come from another system.
 SEPARATORS = re.compile(r"[/\\]")
+LABELS_SUFFIXES = (LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,14 @@ def find_known_results(items: Iterable[InputImage], folder: Path) -> dict[InputI
 
 def _find_labels(item: InputImage, names: set[str]) -> str | None:
     """Return the suffix of the labels of an image; None if there are none."""
-    suffixes = (LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX)
-    return next((suffix for suffix in suffixes if f"{item.stem}{suffix}" in names), None)
+    return next((suffix for suffix in LABELS_SUFFIXES if f"{item.stem}{suffix}" in names), None)
+
+
+def find_result_paths(item: InputImage, folder: Path, row: SummaryRow) -> ResultPaths | None:
+    """Return the files of a result in a folder by its row of the summary; None: it has none."""
+    suffixes = (suffix for suffix in LABELS_SUFFIXES if row.result.endswith(suffix))
+    suffix = next(suffixes, None)
+    return None if suffix is None else result_paths_in(folder, item.stem, suffix)
 
 
 def _last_part(path: str) -> str:

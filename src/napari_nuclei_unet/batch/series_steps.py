@@ -38,11 +38,14 @@ class SeriesStep(Step):
         None: it is not over yet.
     is_running : bool
         Whether it is being segmented.
+    images : int
+        All of the series.
     """
 
     item: InputImage | None = None
     row: SummaryRow | None = None
     is_running: bool = False
+    images: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,9 @@ class _Progress:
         done = round(PARTS_PER_IMAGE * (self.ended + sum(self.shares.values())))
         total = PARTS_PER_IMAGE * self.total
         if event is None:
-            return SeriesStep(done, total)
-        return SeriesStep(done, total, event.notice, event.item, event.row, not event.is_over)
+            return SeriesStep(done, total, images=self.total)
+        is_running = not event.is_over
+        return SeriesStep(done, total, event.notice, event.item, event.row, is_running, self.total)
 
 
 @dataclass(frozen=True)
