@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from ..errors import UserError
 from ..io.tables import read_saved_table
 from ..labels.volume_regionprops import VOLUME_COLUMN
 from .job import ImageJob
+from .summary import NO_STATISTICS, NucleiStatistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,44 +23,6 @@ COLUMNS = (*SIZE_COLUMNS, "mean_intensity", "touches_border")
 # Edge of the squares of a plane in which the pixels of a region are counted.
 REGION_SQUARE = 4096
 SUMMARY_DIGITS = 6
-
-
-@dataclass(frozen=True)
-class NucleiStatistics:
-    """Statistics of the nuclei of an image; NaN: unknown.
-
-    A nucleus is counted on each of its planes, or, in volumes, once in each.
-
-    Attributes
-    ----------
-    density_per_mm2 : float
-        Nuclei on the area that was segmented, the mean of all planes; NaN of volumes.
-    mean_area, median_area : float
-        In pixels.
-    mean_area_um2, median_area_um2 : float
-    mean_intensity : float
-        Mean of the nuclei's means.
-    touching_border : int
-        Nuclei at the edge of the image.
-    mean_volume, median_volume : float
-        In voxels.
-    mean_volume_um3, median_volume_um3 : float
-    """
-
-    density_per_mm2: float = np.nan
-    mean_area: float = np.nan
-    median_area: float = np.nan
-    mean_area_um2: float = np.nan
-    median_area_um2: float = np.nan
-    mean_intensity: float = np.nan
-    touching_border: int = 0
-    mean_volume: float = np.nan
-    median_volume: float = np.nan
-    mean_volume_um3: float = np.nan
-    median_volume_um3: float = np.nan
-
-
-NO_STATISTICS = NucleiStatistics()
 
 
 def describe_nuclei(job: ImageJob) -> NucleiStatistics:

@@ -13,8 +13,8 @@ from qtpy.QtGui import QColor
 from ...io.paths import printable
 from .rows import ImageRow, RowStatus
 
-TITLES = ("Status", "Image", "Nuclei", "Median area", "Left out")
-TOOLTIPS = (
+COLUMN_TITLES = ("Status", "Image", "Nuclei", "Median area", "Left out")
+COLUMN_TOOLTIPS = (
     "Waiting, running, done or failed; rest the mouse on a failed one to see why.",
     "A click opens the image with its nuclei.",
     "How many nuclei were found.",
@@ -74,7 +74,7 @@ class RowModel(QAbstractTableModel):
     def set_row(self, index: int, row: ImageRow) -> None:
         """Show where an image stands now."""
         self._rows[index] = row
-        self.dataChanged.emit(self.index(index, 0), self.index(index, len(TITLES) - 1))
+        self.dataChanged.emit(self.index(index, 0), self.index(index, len(COLUMN_TITLES) - 1))
         self.rows_changed.emit()
 
     # what Qt asks for
@@ -85,17 +85,17 @@ class RowModel(QAbstractTableModel):
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
         """Return the number of columns."""
-        return 0 if parent is not None and parent.isValid() else len(TITLES)
+        return 0 if parent is not None and parent.isValid() else len(COLUMN_TITLES)
 
     def headerData(  # noqa: N802
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
         """Return the title of a column, and what it means."""
-        if orientation != Qt.Orientation.Horizontal or section >= len(TITLES):
+        if orientation != Qt.Orientation.Horizontal or section >= len(COLUMN_TITLES):
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return TITLES[section]
-        return TOOLTIPS[section] if role == Qt.ItemDataRole.ToolTipRole else None
+            return COLUMN_TITLES[section]
+        return COLUMN_TOOLTIPS[section] if role == Qt.ItemDataRole.ToolTipRole else None
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return the text, tooltip, colour or alignment of a cell."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ...batch.inputs import InputImage
     from ...batch.outputs import ResultPaths
-    from ...batch.run import SummaryRow
+    from ...batch.summary import SummaryRow
 
 
 class RowStatus(Enum):
