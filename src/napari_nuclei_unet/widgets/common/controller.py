@@ -7,13 +7,12 @@ from collections.abc import Generator
 from enum import Enum, auto
 from typing import Any, TypeVar
 
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
 
 from ...errors import UserError
 from ...progress import Step, Stop
 from .job import ThreadJob, UpdateThrottle
-from .notify import name_controls, report_user_errors, show_user_error
+from .notify import name_controls, report_user_errors, show_user_error, show_warning
 
 CANCELLED = "Cancelled."
 # Notices of one run that are shown: a thousand planes may have one each.

@@ -24,6 +24,10 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
+from .dock_setup import DockSetup
+
+# Height that every dock can shrink to, in screen pixels.
+LOWEST_DOCK = 200
 W = TypeVar("W", bound=QObject)
 
 
@@ -92,6 +96,14 @@ def create_label(name: str) -> QLabel:
     return with_properties(QLabel(""), objectName=name, wordWrap=True)
 
 
+def keep_room(widget: QWidget) -> None:
+    """Keep the room of a line of a widget while it is hidden: what is below must not move."""
+    policy = widget.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    widget.setSizePolicy(policy)
+    widget.setMinimumHeight(widget.fontMetrics().lineSpacing() + 4)
+
+
 def create_section(name: str, title: str, content: QWidget) -> QCollapsible:
     """Create a section that a click on its title opens and closes; closed at first."""
     section = QCollapsible(title)
@@ -119,7 +131,15 @@ class Panel(QWidget):
 
 
 class ScrollableForm(QScrollArea):
-    """A form that scrolls vertically only: it is never narrower than its content."""
+    """A form that scrolls vertically only: it is never narrower than its content.
+
+    The wheel scrolls it also over controls and plots. When it is first shown in a dock, that joins
+    the other docks of the plugin as a tab.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        DockSetup(self)
 
     def set_parts(self, *parts: QWidget | QFormLayout) -> None:
         """Show parts, one below the other."""
@@ -132,17 +152,20 @@ class ScrollableForm(QScrollArea):
             else:
                 layout.addLayout(part)
         layout.addStretch(1)  # or the parts would share the remaining space
+        self.set_content(content)
+
+    def set_content(self, content: QWidget) -> None:
+        """Show a widget, which gets the room that there is, and scrolls where that is too low."""
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.setMinimumHeight(300)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
         """Return the width of the form and its scroll bar."""
         bar, form = self.verticalScrollBar(), self.widget()
         widths = [part.minimumSizeHint().width() for part in (bar, form) if part is not None]
-        return QSize(sum(widths), 300)
+        return QSize(sum(widths), LOWEST_DOCK)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
         """Return a width that has room for the form."""

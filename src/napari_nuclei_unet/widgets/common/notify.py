@@ -1,14 +1,48 @@
-"""Notices that napari shows."""
+"""Notices that napari shows, and that lines of status have whole."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from napari.utils.notifications import show_error
+import napari.utils.notifications
+from qtpy.QtCore import QObject, Signal
 
 from ...errors import UserError, name_parameters
 from ...params import PARAMETER_LABELS
+
+
+class Notices(QObject):
+    """What this plugin has napari show.
+
+    Signals
+    -------
+    shown : str
+        The whole text: napari's notification shows the beginning of it.
+    """
+
+    shown = Signal(str)
+
+
+NOTICES = Notices()
+
+
+def show_info(text: str) -> None:
+    """Show a notice."""
+    napari.utils.notifications.show_info(text)
+    NOTICES.shown.emit(text)
+
+
+def show_warning(text: str) -> None:
+    """Show a warning."""
+    napari.utils.notifications.show_warning(text)
+    NOTICES.shown.emit(text)
+
+
+def show_error(text: str) -> None:
+    """Show an error of the user."""
+    napari.utils.notifications.show_error(text)
+    NOTICES.shown.emit(text)
 
 
 def name_controls(message: UserError | str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from .controller import RunState
-from .controls import create_button, create_label, create_row, fill_layout, with_properties
+from .controls import create_button, create_row, fill_layout, keep_room, with_properties
+from .status_line import StatusLine
 
 
 class StatusPanel(QWidget):
@@ -32,7 +33,8 @@ class StatusPanel(QWidget):
         )
         self.continue_planes.setVisible(False)
         self._bar = with_properties(QProgressBar(), objectName="progress")
-        self._text = create_label("status")
+        keep_room(self._bar)
+        self._text = StatusLine("status")
         buttons = create_row(self.segment, self.preview, self.cancel)
         fill_layout(QVBoxLayout(self), buttons, self.continue_planes, self._bar, self._text)
         self.show_state(RunState.IDLE)
@@ -46,7 +48,7 @@ class StatusPanel(QWidget):
         self._bar.setVisible(not is_idle)
         if state is RunState.RUNNING:
             self._bar.setRange(0, 0)  # busy, until the first step has a total
-            self.show_message(begins)
+            self._text.start(begins)
         elif not is_idle:
             self.show_message("Stopping …")
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari import current_viewer
-from napari.utils.notifications import show_warning
 
 from ...errors import UserError
+from ..common.notify import show_warning
 from .image_file import get_layer_path
 from .labels_image import LayerData, OpenedImage, open_labels_image
 from .link_corrections import read_recorded_corrections

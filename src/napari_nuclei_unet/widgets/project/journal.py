@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from ...progress import Step, Stop
 from ..common.controls import with_properties
 from ..common.job import ThreadJob, start_in_background
-from ..common.notify import describe_error, report_user_errors
+from ..common.notify import describe_error, report_user_errors, show_warning
 from ..layers.geometry import full_resolution_data
 from ..layers.labels_state import LabelsState
 from ..layers.metadata_keys import ERRORS_KEY

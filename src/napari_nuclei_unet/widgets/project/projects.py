@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
 
 from ...errors import UserError
@@ -19,6 +18,7 @@ from ...progress import Step, Stop
 from ..common.controller import Controller, Task
 from ..common.key_bindings import unwrap_proxy
 from ..common.lifetime import delete_with
+from ..common.notify import show_warning
 from ..layers.image_file import get_layer_path
 from ..layers.labels_state import LabelsState
 from ..layers.linked_image import is_same_path

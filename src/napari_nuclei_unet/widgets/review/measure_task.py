@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_warning
 
 from ...errors import UserError
 from ...labels.masks import MASK_HINT, is_mask
 from ...labels.surroundings import Distances, drop_unnamed_channel
 from ...progress import Step, Stop
 from ..common.controller import Task
+from ..common.notify import show_warning
 from ..layers.checksum import array_crc32
 from ..layers.geometry import full_resolution_data
 from ..layers.label_ids import LabelsIndex, index_axes, plane_key

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.notifications import show_warning
 
 from ...errors import UserError
 from ..common.controls import Panel, create_button, fill_grid
-from ..common.notify import name_controls
+from ..common.notify import name_controls, show_warning
 from ..layers.features import FeaturesTable
 from ..layers.label_edits import check_editable
 from ..layers.label_ids import plane_key

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.notifications import show_warning
 
 from ...progress import Step, Stop
 from ..common.controller import Task
+from ..common.notify import show_warning
 from ..layers.checksum import array_crc32
 from ..layers.export_result import build_export_result
 from ..layers.labels_state import LabelsState

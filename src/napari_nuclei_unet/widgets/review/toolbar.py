@@ -8,14 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from napari.layers import Labels
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton
 
 from ...errors import UserError
 from ..common.controls import Panel, create_button, fill_grid
 from ..common.key_bindings import KeyBindings
-from ..common.notify import name_controls
+from ..common.notify import name_controls, show_warning
 from .strokes import Stroke, Strokes
 from .target_form import LABELS_NEEDED, TargetForm
 

@@ -13,15 +13,10 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QVBoxLayout, QWidget
 
 from ..common.controller import RunState
-from ..common.controls import (
-    ScrollableForm,
-    create_button,
-    create_label,
-    create_row,
-    create_section,
-)
+from ..common.controls import ScrollableForm, create_button, create_row, create_section
 from ..common.dock_button import DockButton
 from ..common.key_bindings import KeyBindings, unwrap_proxy
+from ..common.status_line import StatusLine
 from ..project.panel import ProjectPanel, RestoreBar
 from .compare_panel import ComparePanel
 from .exporter import LabelsExporter
@@ -75,7 +70,7 @@ class ReviewWidget(ScrollableForm):
         self._exporter = LabelsExporter(napari_viewer, self.target_form, self.measure_form, self)
         self.compare_panel = ComparePanel(napari_viewer)
         self._watched_layer: Labels | None = None
-        self._text = create_label("review_status")
+        self._text = StatusLine("review_status")
         self._project_panel = ProjectPanel(napari_viewer)
         self._build()
         for part in (

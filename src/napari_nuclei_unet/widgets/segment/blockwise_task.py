@@ -6,13 +6,13 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from napari.utils.notifications import show_warning
 
 from ...arrays.axes import PlaneIndex
 from ...errors import UserError
 from ...limits import Limits
 from ...progress import Step, Stop
 from ..common.controller import Task
+from ..common.notify import show_warning
 from ..layers.image_source import ImageSource
 from ..layers.labels_record import get_record_entries, set_record_entries, write_record
 from ..layers.labels_state import LabelsState

@@ -14,6 +14,7 @@ from ...arrays.boxes import enlarged
 from ...errors import UserError
 from ...provenance.left_out_counts import LeftOutCounts
 from ..common.clickable_label import ClickableLabel
+from ..common.controls import keep_room
 from ..layers.label_ids import plane_key
 from ..layers.labels_record import LabelsRecord, get_record_entries
 from ..layers.metadata_keys import LEFT_OUT_KEY, find_marked_layer, list_layers
@@ -62,6 +63,7 @@ class LeftOutLine(ClickableLabel):
         super().__init__("left_out", LEFT_OUT_HINT)
         self._viewer, self._source_form = viewer, source_form
         self._current_plane = current_plane
+        keep_room(self)
         # by layer and plane, so that a move of a slider draws one plane of a stack, not all
         self._drawn: weakref.WeakKeyDictionary[
             Image, dict[tuple[int | None, ...], LeftOutNuclei]

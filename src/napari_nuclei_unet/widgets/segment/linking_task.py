@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
 from ...arrays.axes import axis_letters
@@ -17,6 +16,7 @@ from ...errors import UserError
 from ...progress import Step, Stop
 from ...tracking.corrections import LinkCorrections
 from ..common.controller import Task
+from ..common.notify import show_warning
 from ..layers.axis_names import TIME_AXIS_NAMES
 from ..layers.label_ids import LabelsIndex
 from ..layers.labels_record import get_record_entries, set_record_entries

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 
 from ...errors import convert_read_errors
@@ -19,7 +18,7 @@ from ...progress import Step, Stop
 from ...provenance.record import SourceImage
 from ..common.controller import CANCELLED, Task
 from ..common.job import load_engine
-from ..common.notify import name_controls
+from ..common.notify import name_controls, show_info
 from ..layers.checksum import array_crc32
 from ..layers.image_source import ImageSource
 from ..layers.labels_record import stale_ids_warning

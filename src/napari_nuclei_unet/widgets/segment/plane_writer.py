@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari.layers import Labels
-from napari.utils.notifications import show_info, show_warning
 
-from ..common.notify import report_user_errors
+from ..common.notify import report_user_errors, show_info, show_warning
 from ..layers.image_source import ImageSource
 from ..layers.labels_layer import show_labels
 from ..layers.labels_record import detach_labels, find_labels_layer

@@ -8,14 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.layers import Labels
-from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QHBoxLayout
 
 from ...errors import UserError
 from ...provenance.record import Provenance
 from ...provenance.reproduce import extend_to_stack, format_command, format_python
 from ..common.controls import Panel, copy_text, create_button, fill_layout
-from ..common.notify import report_user_errors
+from ..common.notify import report_user_errors, show_warning
 from ..layers.labels_record import LabelsRecord
 from ..layers.metadata_keys import METADATA_KEY
 

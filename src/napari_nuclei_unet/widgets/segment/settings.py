@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Shapes
-from napari.utils.notifications import show_warning
 
 from ...params import DEVICES
 from ...segmentation.intensity_range import AUTOMATIC_BRIGHTNESS, Brightness
+from ..common.notify import show_warning
 from ..layers.image_source import VISIBLE_REGION, WHOLE_IMAGE
 from ..session.model_form import ModelChoice
 from .brightness_form import AS_DISPLAYED

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from napari.utils.notifications import show_info
 
 from ...arrays.axes import PlaneIndex
 from ...models.model import load_model
@@ -16,7 +15,7 @@ from ...progress import Step, Stop, forward_stop
 from ...provenance.record import Provenance
 from ..common.controller import Task
 from ..common.job import load_engine
-from ..common.notify import name_controls
+from ..common.notify import name_controls, show_info
 from ..layers.image_source import ImageSource
 from ..layers.label_ids import LabelsIndex
 from ..layers.labels_layer import show_labels

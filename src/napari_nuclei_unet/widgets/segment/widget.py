@@ -8,16 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_warning
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout
 
 from ...limits import DEFAULT_LIMITS, Limits
 from ...params import RETUNED_NAMES, SegmentParams
 from ..common.controller import RunState, Task
-from ..common.controls import create_section
-from ..common.notify import report_user_errors
+from ..common.controls import ScrollableForm, create_section
+from ..common.notify import report_user_errors, show_warning
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
 from ..common.status_panel import StatusPanel
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
 SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision")
 
 
-class SegmentWidget(QWidget):
+class SegmentWidget(ScrollableForm):
     """Segments the nuclei of the image on view; sliders retune the result.
 
     Parameters
@@ -128,18 +127,16 @@ class SegmentWidget(QWidget):
         self._reproduce_panel = ReproducePanel(
             self._viewer, self.source_form, partial(use_record, self), self._current_plane
         )
-        layout = QVBoxLayout(self)
-        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         top = QFormLayout()
         self.source_form.fill(top)
         top.addRow("Brightness", self.brightness_form.combo.native)
         self.model_form.fill(top)
-        layout.addWidget(RestoreBar(self._viewer))
-        layout.addLayout(top)
         settings = self.params_form.container(*SEGMENT_SETTINGS)
-        for part in (
+        self.set_parts(
+            RestoreBar(self._viewer),
+            top,
             self._tuning_panel,
-            create_section("settings", "Settings of the network", settings),
+            create_section("settings", "Advanced", settings),
             self._status_panel,
             self._left_out,
             self._display_options,
@@ -147,8 +144,7 @@ class SegmentWidget(QWidget):
             self._linking_panel,
             self._reproduce_panel,
             self._project_panel,
-        ):
-            layout.addWidget(part)
+        )
 
     def _watch(self) -> None:
         panel, controller = self._status_panel, self.controller

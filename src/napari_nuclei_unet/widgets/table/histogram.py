@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QSize, Signal
 
 from .column_summary import OPEN_LIMITS, ValueLimits
 
 FEWEST_BINS, MOST_BINS = 8, 60
 BAR_COLOR, RANGE_COLOR, RANGE_LINE_COLOR = "#56b4e9", "#e69f0030", "#e69f00"
+PREFERRED_SIZE = 240, 100  # in screen pixels
 HISTOGRAM_BACKGROUND, HISTOGRAM_TEXT_COLOR = "#262930", "#d0d2d6"
 
 
@@ -31,6 +32,7 @@ class ColumnHistogram(pg.PlotWidget):  # type: ignore[misc]
         super().__init__(background=HISTOGRAM_BACKGROUND)
         self.setObjectName("histogram")
         self.setToolTip("Drag the orange lines: the nuclei between them are counted and coloured.")
+        self.setMinimumHeight(PREFERRED_SIZE[1])
         self.limits = OPEN_LIMITS
         self._ends = (0.0, 1.0)  # of the values
         item = self.getPlotItem()
@@ -54,6 +56,10 @@ class ColumnHistogram(pg.PlotWidget):  # type: ignore[misc]
         self.addItem(self._bars)
         self.addItem(self._range)
         self._range.sigRegionChanged.connect(self._on_moved)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 Qt's name
+        """Return a low size, as the dock may be; the plot takes what room there is."""
+        return QSize(*PREFERRED_SIZE)
 
     def show_values(self, values: NDArray[np.float64]) -> None:
         """Draw the histogram of values, missing ones left out; the limits stay."""

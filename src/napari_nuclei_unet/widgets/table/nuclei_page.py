@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ...labels.regionprops import BORDER_COLUMN
 from ..common.controls import copy_text, create_button, create_check_box, create_label
+from ..common.notify import show_info
 from .model import NucleiModel
 from .nuclei_rows import format_as_tsv, touching_border
 from .view import NucleiView

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from napari.layers import Labels
-from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, QTimer
 from qtpy.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from ...io.tables import CLASS_SUFFIX
-from ..common.controls import with_properties
-from ..common.notify import report_user_errors
+from ..common.controls import LOWEST_DOCK, ScrollableForm, with_properties
+from ..common.dock_setup import DockSetup
+from ..common.notify import report_user_errors, show_info
 from ..layers.label_edits import delete_nuclei
 from ..layers.labels_state import LabelsState
 from ..layers.measured_planes import list_column_units
@@ -86,10 +86,13 @@ class TableWidget(QWidget):
         self._tabs.addTab(self._page, "Nuclei")
         self._tabs.addTab(self.regions_panel, "Regions")
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
-        for part in (self._tabs, self.column_form):
+        self._column_area = ScrollableForm()
+        self._column_area.set_content(self.column_form)
+        for part in (self._tabs, self._column_area):
             self._splitter.addWidget(part)
         self._splitter.setSizes(PART_SIZES)
         QVBoxLayout(self).addWidget(self._splitter)
+        DockSetup(self)
 
     def _connect(self) -> None:
         self._follower.layer_changed.connect(self._on_layer)
@@ -326,12 +329,9 @@ class TableWidget(QWidget):
         self._coloring.restore()
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
-        """Return the room of one part, so that a dock below the canvas may be low; called by Qt.
-
-        The room of both depends on the direction, which Qt asks for before it has resized.
-        """
-        first, second = (part.minimumSizeHint() for part in (self._tabs, self.column_form))
-        return first.expandedTo(second)
+        """Return the width of one part: Qt asks before the direction is known."""
+        parts = self._tabs, self._column_area
+        return QSize(max(part.minimumSizeHint().width() for part in parts), LOWEST_DOCK)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         """Lay out for a wide or a narrow dock; called by Qt."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QDialog,
@@ -33,7 +32,7 @@ from ..common.controls import (
 )
 from ..common.job import ThreadJob
 from ..common.layer_combo import reload_choices
-from ..common.notify import report_user_errors, show_user_error
+from ..common.notify import report_user_errors, show_info, show_user_error
 from ..common.preferences import get_preference
 from ..session.model_registry import MODEL_REGISTRY, set_default_model, user_model_folder
 from .curves import TrainingCurves

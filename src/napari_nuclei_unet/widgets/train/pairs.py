@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem
 
@@ -16,7 +15,7 @@ from ...errors import UserError
 from ...segmentation.intensity_range import AUTOMATIC_BRIGHTNESS, Brightness
 from ..common.controls import create_button, create_combo_box, create_row, with_properties
 from ..common.layer_combo import reload_choices
-from ..common.notify import report_user_errors
+from ..common.notify import report_user_errors, show_warning
 from ..layers.geometry import full_resolution_data, layer_shape
 from ..layers.image_source import guess_layer_channel_axis
 from ..layers.labels_record import LabelsRecord, get_record_entries

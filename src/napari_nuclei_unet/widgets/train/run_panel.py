@@ -6,6 +6,7 @@ from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from ..common.controller import RunState
 from ..common.controls import create_button, create_label, create_row, fill_layout, with_properties
+from ..common.status_line import StatusLine
 from .task import READING_STATUS
 
 # Shown when a state begins; in the others the text is that of a step, or of the form.
@@ -32,7 +33,7 @@ class RunPanel(QWidget):
         )
         self.cancel = create_button("cancel_training", "Cancel", "End now; nothing is kept.")
         self._bar = with_properties(QProgressBar(), objectName="training_progress")
-        self._text, self._note = create_label("training_status"), create_label("training_note")
+        self._text, self._note = StatusLine("training_status"), create_label("training_note")
         buttons = create_row(self.train, self.stop, self.cancel)
         fill_layout(QVBoxLayout(self), buttons, self._bar, self._text, self._note)
         self.show_state(RunState.IDLE)

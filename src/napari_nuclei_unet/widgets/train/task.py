@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_info, show_warning
-
 from ...io.atomic import check_writable
 from ...models.library import find_free_model_path
 from ...params import TrainParams
 from ...progress import Step, Stop
 from ..common.controller import Task
 from ..common.job import load_engine
+from ..common.notify import show_info, show_warning
 from ..session.model_registry import MODEL_REGISTRY, set_default_model
 from .resume import ResumeState
 

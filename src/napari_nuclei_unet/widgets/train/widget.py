@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
@@ -23,7 +22,7 @@ from ..common.controls import (
     fill_layout,
     with_properties,
 )
-from ..common.notify import report_user_errors, show_user_error
+from ..common.notify import report_user_errors, show_user_error, show_warning
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
 from ..session.model_form import ModelForm
