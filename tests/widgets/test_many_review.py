@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QListWidget, QPushButton
 from napari_nuclei_unet.batch.corrections import is_corrected
 from napari_nuclei_unet.batch.inputs import find_inputs
 from napari_nuclei_unet.batch.outputs import result_paths_in
-from napari_nuclei_unet.batch.run import SummaryRow
+from napari_nuclei_unet.batch.summary import SummaryRow
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import LABELS_SUFFIX
 from napari_nuclei_unet.widgets.many.review_bar import ReviewBar

@@ -20,14 +20,14 @@ from ..io.labels import read_record
 from ..io.tables import SPREADSHEET_ENCODING, find_dialect, read_saved_table, write_table
 from .inputs import FileStamp, stamp_files
 from .outputs import ResultPaths
-from .run import SUMMARY_FILE_NAME, SummaryRow
 from .statistics import describe_table
+from .summary import SUMMARY_FILE_NAME, SummaryRow
 
 if TYPE_CHECKING:
     from ..export.result import Result
 
 # In the record of labels that somebody has corrected; the second of stacks only: which planes.
-CORRECTED_KEY, CORRECTED_PLANES_KEY = "corrected", "corrected_planes"
+CORRECTED_MARK, CORRECTED_PLANES_KEY = "corrected", "corrected_planes"
 StackPosition = tuple[int, ...]
 
 
@@ -51,7 +51,7 @@ class SavedCorrections:
 
 def is_corrected(labels: Path) -> bool:
     """Return whether labels in a file were corrected by hand."""
-    return bool((read_record(labels) or {}).get(CORRECTED_KEY))
+    return bool((read_record(labels) or {}).get(CORRECTED_MARK))
 
 
 def read_corrected_planes(record: dict[str, Any]) -> frozenset[StackPosition]:
@@ -77,7 +77,7 @@ def describe_corrections(
         That were corrected, by their positions on all axes but the last two.
     """
     nuclei = np.unique(labels)
-    entries = {CORRECTED_KEY: True, "nuclei": int(np.count_nonzero(nuclei))}
+    entries = {CORRECTED_MARK: True, "nuclei": int(np.count_nonzero(nuclei))}
     if labels.ndim > 2:
         return entries | {CORRECTED_PLANES_KEY: sorted(map(list, planes))}
     return entries

@@ -11,11 +11,12 @@ from ..arrays.tiling import split_box
 from ..errors import UserError
 from ..io.tables import read_saved_table
 from ..labels.volume_regionprops import VOLUME_COLUMN
-from .job import ImageJob
 from .summary import NO_STATISTICS, NucleiStatistics
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .job import ImageJob
 
 # Columns of the table of nuclei that are needed.
 SIZE_COLUMNS = ("area", "area_um2", VOLUME_COLUMN, "volume_um3")

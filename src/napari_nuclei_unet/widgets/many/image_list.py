@@ -71,7 +71,10 @@ class ImageList(QTableView):
         self.row_chosen.emit(index.row())
 
     def show_row(self, row: int) -> None:
-        """Select a row, and scroll to it."""
+        """Select a row, and scroll to it; -1: none."""
+        if row < 0:
+            self.clearSelection()
+            return
         self.selectRow(row)
         model = self.model()
         assert model is not None

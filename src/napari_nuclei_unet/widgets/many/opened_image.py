@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from ...batch.corrections import SavedCorrections
+    from ...batch.inputs import InputImage
     from .row_model import RowModel
 
 
@@ -45,6 +46,8 @@ class OpenedRow(QObject):
         Of the row that is shown; None: none is.
     result : ShownResult or None
         Its labels; None: it has none.
+    saved_items : set of InputImage
+        Images whose corrections were saved.
 
     Signals
     -------
@@ -66,6 +69,7 @@ class OpenedRow(QObject):
         Session.of(viewer)  # which links labels to their image
         self.index: int | None = None
         self.result: ShownResult | None = None
+        self.saved_items: set[InputImage] = set()
         self._row: ImageRow | None = None  # as it is shown
         self._canvas = CanvasLayers(self._viewer)
         self._wanted: int | None = None
@@ -130,6 +134,9 @@ class OpenedRow(QObject):
     def _go_on(self) -> None:
         if self._content is not None and self._content.index != self._wanted:
             self._content = None
+        if self._wanted is not None and self._wanted == self.index and self._is_present:
+            self._wanted = self._content = None
+            self._canvas.show(self._canvas.shown)  # others may have been shown with it
         if self._wanted is not None and self._content is None:
             if self._wanted < self._rows.rowCount():
                 self._start(ReadRowTask(self._wanted, self._rows.row(self._wanted)))
@@ -145,6 +152,13 @@ class OpenedRow(QObject):
         elif self._is_closing:
             self._close()
         self.finished.emit()
+
+    @property
+    def _is_present(self) -> bool:
+        """Whether the row is shown as it is in its files, with all its layers."""
+        layers = self._canvas.shown.everything
+        is_whole = all(layer in self._viewer.layers for layer in layers)
+        return bool(layers) and is_whole and not (self._row and self._is_outdated(self._row))
 
     def _start_saving(self) -> None:
         assert self.result is not None  # or nothing needs saving
@@ -186,6 +200,7 @@ class OpenedRow(QObject):
         """Show in the list what was saved."""
         if self.index is not None and self._row is not None:
             row = replace(self._rows.row(self.index), summary=saved.row)
+            self.saved_items.add(row.item)
             self._row = row  # or the list's signal would open it again
             self._rows.set_row(self.index, row)
 
@@ -261,8 +276,12 @@ class OpenedRow(QObject):
             return
         row = self._rows.row(self.index) if self.index < self._rows.rowCount() else None
         if row is None or row.item != self._row.item:
-            self.index = self._row = None  # its layers stay until another one is opened
-            self.shown.emit(-1)
+            items = [row.item for row in self._rows.rows()]
+            is_listed = self._row.item in items
+            self.index = items.index(self._row.item) if is_listed else None
+            self._row = None if self.index is None else self._rows.row(self.index)
+            # the layers of one that is gone stay until another one is opened
+            self.shown.emit(-1 if self.index is None else self.index)
         elif row is not self._row:
             self._row = row
             if self.is_idle and self._is_outdated(row) and not self._needs_saving:

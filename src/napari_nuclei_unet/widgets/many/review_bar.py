@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from ..common.controller import Controller
-from ..common.controls import Panel, create_button, fill_grid
+from ..common.controls import Panel, create_button, fill_grid, fill_layout
 from ..common.dock_button import DockButton
 from ..common.key_bindings import KeyBindings
-from ..common.notify import describe_error
+from ..common.notify import describe_error, report_user_errors
+from ..common.status_line import StatusLine
 from ..layers.geometry import plane_on_view
 from ..session.session import Session
 from .doubtful import PlanReviewTask
@@ -97,13 +98,13 @@ class ReviewBar(Panel):
         self._buttons: dict[str, QPushButton] = {
             name: create_button(name, text, HINTS[name], act) for name, text, act in specs
         }
-        fill_grid(self, self._buttons.values())
+        buttons = QWidget()
+        fill_grid(buttons, self._buttons.values())
+        line = StatusLine("many_review_status")
+        self.message.connect(line.setText)
+        fill_layout(QVBoxLayout(self), buttons, line)
         self._keys = KeyBindings({PREVIOUS_KEY: self.previous, NEXT_KEY: self.next})
         self._keys.bind(self._viewer)  # whichever layer is selected
-        for key, act in ((PREVIOUS_KEY, self.previous), (NEXT_KEY, self.next)):
-            shortcut = QShortcut(QKeySequence(key), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(act)
         # Qt calls no method of an object that is being destroyed
         self.destroyed.connect(partial(KeyBindings.bind, self._keys, None))
 
@@ -118,6 +119,13 @@ class ReviewBar(Panel):
         self._tour.ended.connect(self._on_reviewed)
         self._rows.rows_changed.connect(self._show_state)
         self._show_state()
+
+    def add_shortcuts(self, dock: QWidget) -> None:
+        """Bind the keys for while a dock has the focus; on the canvas they are bound already."""
+        for key, act in ((PREVIOUS_KEY, self.previous), (NEXT_KEY, self.next)):
+            shortcut = QShortcut(QKeySequence(key), dock)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(act)
 
     @property
     def is_idle(self) -> bool:
@@ -235,6 +243,18 @@ class ReviewBar(Panel):
         )
 
     # what is shown
+
+    def rewrite_summaries(self) -> None:
+        """Write corrected rows into the summaries again: a run writes what it has found."""
+        from ...batch.corrections import update_summary  # imports pandas
+        from ...batch.summary import SUMMARY_FILE_NAME
+
+        for row in self._rows.rows() if self.opened.saved_items else ():
+            results, summary = row.results, row.summary
+            if row.item in self.opened.saved_items and results is not None and summary is not None:
+                labels = results.known_labels
+                with report_user_errors(self.message.emit):
+                    update_summary(labels.parent / SUMMARY_FILE_NAME, labels, summary)
 
     def _on_shown(self, index: int) -> None:
         self.row_shown.emit(index)

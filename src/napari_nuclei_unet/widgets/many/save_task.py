@@ -23,7 +23,7 @@ from .read_row import RowContent, checksum_planes
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from ...batch.corrections import StackPosition, SavedCorrections
+    from ...batch.corrections import SavedCorrections, StackPosition
     from ...batch.inputs import FileStamp
 
 
@@ -66,11 +66,11 @@ class ShownResult:
     @property
     def corrected_planes(self) -> list[StackPosition]:
         """Planes that were corrected, now or before; that of a single plane has no position."""
-        from ...batch.corrections import CORRECTED_KEY, read_corrected_planes  # imports pandas
+        from ...batch.corrections import CORRECTED_MARK, read_corrected_planes  # imports pandas
 
         record, present = get_record_entries(self.labels), checksum_planes(self.labels.data)
         changed = {at for at, checksum in present.items() if self._opened.get(at) != checksum}
-        is_corrected_before = self.labels.ndim == 2 and record.get(CORRECTED_KEY)
+        is_corrected_before = self.labels.ndim == 2 and record.get(CORRECTED_MARK)
         before = read_corrected_planes(record) | ({()} if is_corrected_before else set())
         return sorted(changed | before)
 
@@ -124,7 +124,7 @@ class SaveCorrectionsTask(Task):
     def steps(self) -> Generator[Step, Stop, SavedCorrections]:
         """Write the files; runs in the thread."""
         from ...batch.corrections import save_corrections
-        from ...batch.run import SummaryRow
+        from ...batch.summary import SummaryRow
         from ...export.result import with_shapes
 
         yield Step(0, 1)

@@ -26,6 +26,7 @@ from .folder_form import OutFolder, SourceButtons
 from .image_list import ImageList
 from .image_rows import ImageRows, count_status, describe_end
 from .question_bar import QuestionBar
+from .review_bar import ReviewBar
 from .row_model import RowModel
 from .rows import ImageRow, RowStatus
 from .run_panel import RunPanel
@@ -51,6 +52,8 @@ class ManyImagesWidget(QWidget):
     list_model : RowModel
         The images as the list shows them.
     settings_form : SettingsForm
+    review_bar : ReviewBar
+        Opens the images, and collects what is corrected.
     question : QuestionBar
         Visible while the user is asked what becomes of earlier results.
     controller : Controller
@@ -78,6 +81,7 @@ class ManyImagesWidget(QWidget):
         self.list_model = RowModel()
         self._rows = ImageRows(self.list_model)
         self.controller = Controller(self)
+        self.review_bar = ReviewBar(napari_viewer, self.list_model)
         self._build()
         self._connect()
         self._show_state()
@@ -87,11 +91,6 @@ class ManyImagesWidget(QWidget):
         self._list = ImageList(self.list_model)
         self.settings_form = SettingsForm(self._session)
         self._panel, self.question = RunPanel(), QuestionBar()
-        # for what belongs to the image that is open, such as its review
-        self.below_list = QVBoxLayout()
-        below = QWidget()
-        below.setLayout(self.below_list)
-        self.below_list.setContentsMargins(0, 0, 0, 0)
         form = QFormLayout()
         form.addRow("Results in", self._out.row)
         form.addRow("Settings", self.settings_form)
@@ -100,7 +99,7 @@ class ManyImagesWidget(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         self._form = ScrollableForm()
         self._form.set_parts(
-            self._sources.row, self._list, below, parts, self.question, self._panel
+            self._sources.row, self._list, self.review_bar, parts, self.question, self._panel
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -111,6 +110,9 @@ class ManyImagesWidget(QWidget):
         self._sources.clear_clicked.connect(self.clear)
         self._list.paths_dropped.connect(self.add_paths)
         self._list.row_chosen.connect(self._on_row)
+        self.image_chosen.connect(self.review_bar.open_row)
+        self.review_bar.row_shown.connect(self._list.show_row)
+        self.review_bar.add_shortcuts(self)
         self._out.changed.connect(self._on_folder)
         self.settings_form.project_chosen.connect(self._use_project)
         self._panel.run.clicked.connect(self.run)
@@ -253,6 +255,7 @@ class ManyImagesWidget(QWidget):
     def _on_finished(self) -> None:
         task, self._task = self._task, None
         self._rows.end_run()
+        self.review_bar.rewrite_summaries()
         self._show_state()
         outcome = None if task is None else task.outcome
         if outcome is not None and outcome.other:
