@@ -217,6 +217,19 @@ def test_a_corrected_result_counts_as_done(qtbot, viewer, tmp_path, bright_file,
     assert summary["nuclei"].tolist() == [1, 1]
 
 
+def test_corrections_are_saved_when_the_dock_is_closed(qtbot, viewer, model):
+    bar = ReviewBar(viewer, model)
+    do(qtbot, bar, bar.open_row, 2)
+    erase(viewer.layers["cells2 nuclei"], 3)
+    with qtbot.waitSignal(bar.destroyed):
+        bar.deleteLater()
+    assert is_corrected(model.row(2).results.labels)
+    again = ReviewBar(viewer, model)
+    qtbot.addWidget(again)
+    do(qtbot, again, again.open_row, 2)
+    assert names(viewer) == ["cells2", "cells2 nuclei"]  # they are open already
+
+
 def test_nothing_is_written_where_nothing_was_corrected(qtbot, viewer, bar, model):
     stamp = model.row(0).results.labels.stat().st_mtime_ns
     do(qtbot, bar, bar.open_row, 0)

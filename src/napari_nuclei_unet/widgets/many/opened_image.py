@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels, Layer
@@ -31,6 +32,27 @@ if TYPE_CHECKING:
     from .row_model import RowModel
 
 
+@dataclass(eq=False)
+class _OpenResult:
+    """The labels that are open; it outlives the dock, and saves them when that is closed."""
+
+    viewer: ViewerModel
+    result: ShownResult | None = None
+
+    @property
+    def needs_saving(self) -> bool:
+        """Whether labels were corrected; those that the user has removed are not saved."""
+        result = self.result
+        return result is not None and result.labels in self.viewer.layers and result.needs_saving
+
+    def save(self) -> None:
+        """Save what was corrected, now: the dock or the window is closed."""
+        if self.needs_saving and self.result is not None:
+            with report_user_errors():
+                task = SaveCorrectionsTask(self.viewer, self.result)
+                task.on_result(run(task.steps()))
+
+
 class OpenedRow(QObject):
     """Opens rows of the list, one at a time, and saves what was corrected in them.
 
@@ -44,8 +66,6 @@ class OpenedRow(QObject):
     ----------
     index : int or None
         Of the row that is shown; None: none is.
-    result : ShownResult or None
-        Its labels; None: it has none.
     saved_items : set of InputImage
         Images whose corrections were saved.
 
@@ -68,7 +88,7 @@ class OpenedRow(QObject):
         self._viewer, self._rows = unwrap_proxy(viewer), rows  # or its layers are proxies, too
         Session.of(viewer)  # which links labels to their image
         self.index: int | None = None
-        self.result: ShownResult | None = None
+        self._open = _OpenResult(self._viewer)
         self.saved_items: set[InputImage] = set()
         self._row: ImageRow | None = None  # as it is shown
         self._canvas = CanvasLayers(self._viewer)
@@ -80,8 +100,15 @@ class OpenedRow(QObject):
         self._controller.failed.connect(self._on_failed)
         self._controller.finished.connect(self._on_finished)
         rows.rows_changed.connect(self._on_rows)
+        # Qt calls no method of an object that is being destroyed
+        self.destroyed.connect(partial(_save_at_end, self._open))
         if (app := QCoreApplication.instance()) is not None:
-            app.aboutToQuit.connect(self._save_at_end)
+            app.aboutToQuit.connect(self._on_quit)
+
+    @property
+    def result(self) -> ShownResult | None:
+        """The labels of the row that is shown; None: it has none."""
+        return self._open.result
 
     @property
     def is_idle(self) -> bool:
@@ -118,7 +145,7 @@ class OpenedRow(QObject):
 
     def save(self) -> None:
         """Save what was corrected in the row that is shown; it stays open."""
-        if self.is_idle and self._needs_saving:
+        if self.is_idle and self._open.needs_saving:
             self._start_saving()
         elif self.is_idle:
             self.finished.emit()
@@ -143,7 +170,7 @@ class OpenedRow(QObject):
                 return
             self._wanted = None  # there are other images by now
         is_leaving = self._content is not None or self._is_closing
-        if is_leaving and self._needs_saving:
+        if is_leaving and self._open.needs_saving:
             self._start_saving()
             return
         content, self._content, self._wanted = self._content, None, None
@@ -166,12 +193,6 @@ class OpenedRow(QObject):
             self._start(SaveCorrectionsTask(self._viewer, self.result))
         if self.is_idle:  # they cannot be saved
             self.finished.emit()
-
-    @property
-    def _needs_saving(self) -> bool:
-        """Whether labels were corrected; those that the user has removed are not saved."""
-        result = self.result
-        return result is not None and result.labels in self._viewer.layers and result.needs_saving
 
     def _start(self, task: Task) -> None:
         self._task = task
@@ -204,11 +225,8 @@ class OpenedRow(QObject):
             self._row = row  # or the list's signal would open it again
             self._rows.set_row(self.index, row)
 
-    def _save_at_end(self) -> None:
-        """Save what was corrected when napari is closed."""
-        if self.is_idle and self._needs_saving and self.result is not None:
-            with report_user_errors(self.message.emit):
-                run(SaveCorrectionsTask(self._viewer, self.result).steps())
+    def _on_quit(self) -> None:
+        self._open.save()
 
     # layers
 
@@ -225,7 +243,7 @@ class OpenedRow(QObject):
             if get_record_entries(labels):
                 detach_labels(labels)  # a run of another dock makes labels of its own
         self.index, self._row = content.index, content.row
-        self.result = None if labels is None else ShownResult(labels, content)
+        self._open.result = None if labels is None else ShownResult(labels, content)
         self._canvas.show(ShownLayers(tuple(images), labels, tuple(own)))
         if labels is not None and labels in own and content.labels is not None:
             labels.name = content.labels[1]["name"]  # that of earlier ones is free by now
@@ -264,7 +282,7 @@ class OpenedRow(QObject):
 
     def _close(self) -> None:
         self._is_closing = False
-        self.index = self.result = self._row = None
+        self.index = self._row = self._open.result = None
         self._canvas.close()
         self.shown.emit(-1)
 
@@ -284,7 +302,7 @@ class OpenedRow(QObject):
             self.shown.emit(-1 if self.index is None else self.index)
         elif row is not self._row:
             self._row = row
-            if self.is_idle and self._is_outdated(row) and not self._needs_saving:
+            if self.is_idle and self._is_outdated(row) and not self._open.needs_saving:
                 self.open(self.index)
 
     def _is_outdated(self, row: ImageRow) -> bool:
@@ -304,3 +322,7 @@ def _scene_of(image: Image) -> int:
     """Return the number of the image in its file; of other readers it is the first."""
     opened = image.metadata.get(IMAGE_FILE_KEY)
     return (opened.scene or 0) if isinstance(opened, OpenedFile) else 0
+
+
+def _save_at_end(opened: _OpenResult, *_: object) -> None:
+    opened.save()

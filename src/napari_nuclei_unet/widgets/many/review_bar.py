@@ -42,6 +42,7 @@ HINTS = {
     "least certain.",
     "add_to_training": "Collect the planes of this image that you have corrected, or else the one "
     "on view, for Train nuclei model.",
+    "train": "Open Train nuclei model, which has what was collected in its list.",
     "close_image": "Close this image, and show your other layers as they were.",
 }
 
@@ -81,9 +82,9 @@ class ReviewBar(Panel):
         self.opened = OpenedRow(viewer, row_model, self)
         self._planning = Controller(self)
         self._plan_task: PlanReviewTask | None = None
+        self._own_dock = DockButton(viewer, "Many images", "", "")
         self._review_dock = DockButton(viewer, "Review nuclei", "", "")
-        self._review_dock.setParent(self)
-        self._review_dock.hide()
+        self._train_dock = DockButton(viewer, "Train nuclei model", "Train …", HINTS["train"])
         self._build()
         self._watch()
 
@@ -99,7 +100,10 @@ class ReviewBar(Panel):
             name: create_button(name, text, HINTS[name], act) for name, text, act in specs
         }
         buttons = QWidget()
-        fill_grid(buttons, self._buttons.values())
+        fill_grid(buttons, (*self._buttons.values(), self._train_dock))
+        for opener in (self._own_dock, self._review_dock):  # are never seen
+            opener.setParent(self)
+            opener.hide()
         line = StatusLine("many_review_status")
         self.message.connect(line.setText)
         fill_layout(QVBoxLayout(self), buttons, line)
@@ -204,12 +208,11 @@ class ReviewBar(Panel):
             self._review_next()
             return
         number = self._review_count - len(self._to_review)
-        self.message.emit(
-            f"Image {number} of {self._review_count} with doubtful nuclei: Y accepts, N skips."
-        )
+        title = f"Image {number} of {self._review_count}"
+        self.message.emit(f"{title} with doubtful nuclei: Y accepts, N skips.")
         if hasattr(self._viewer, "window"):
             self._review_dock.open_dock()
-        self._tour.begin(self.opened.result.labels, self._max_confidence)
+        self._tour.begin(self.opened.result.labels, self._max_confidence, title)
 
     def _on_reviewed(self, labels: Labels) -> None:
         result = self.opened.result
@@ -238,8 +241,8 @@ class ReviewBar(Panel):
         self._corrected_pairs.add(name, image, labels, planes)
         count = len(self._corrected_pairs.value())
         self.message.emit(
-            f"{name} is collected for training, with {_count_images(count)} in all: open Train "
-            "nuclei model when you have corrected enough."
+            f"{name} is collected for training, {_count_images(count)} so far: click Train when "
+            "you have corrected enough."
         )
 
     # what is shown
@@ -269,6 +272,8 @@ class ReviewBar(Panel):
             self._plan()
             return
         if self._last_words:
+            if hasattr(self._viewer, "window"):
+                self._own_dock.open_dock()  # it is behind that of the review
             self.message.emit(self._last_words)
             self._last_words = ""
         self.finished.emit()

@@ -226,13 +226,18 @@ class ReviewQueue(Panel):
         layer, row = table.layer, plane.row(label)
         self._viewer.layers.selection.active = layer
         layer.selected_label = label
-        states: Any = [features.rows[STATE_COLUMN] for features in table.planes.values()]
-        total = sum(len(state) for state in states)
-        reviewed = sum(int((state != UNREVIEWED).sum()) for state in states)
+        is_on_tour, rows = self._tour.is_on(layer), [part.rows for part in table.planes.values()]
+        if is_on_tour:
+            rows = [part[part[CONFIDENCE_COLUMN] <= self._tour.max_confidence] for part in rows]
+        title = f"{self._tour.title} · " if is_on_tour else ""
+        total = sum(len(part) for part in rows)
+        reviewed = sum(int((part[STATE_COLUMN] != UNREVIEWED).sum()) for part in rows)
         confidence = plane.rows.loc[row, CONFIDENCE_COLUMN]
         text = "" if np.isnan(confidence) else f"confidence {confidence:.2f} · "
+        kind = "doubtful ones " if is_on_tour else ""
         self.message.emit(
-            f"{_swatch(layer, label)} Nucleus {label} · {text}{reviewed:,} of {total:,} reviewed"
+            f"{_swatch(layer, label)} {title}Nucleus {label} · {text}{reviewed:,} of {total:,} "
+            f"{kind}reviewed"
         )
 
 

@@ -17,6 +17,8 @@ class ReviewTour(QObject):
     ----------
     max_confidence : float
         Nuclei up to it are reviewed.
+    title : str
+        Which image this is, such as "Image 2 of 5".
 
     Signals
     -------
@@ -31,7 +33,7 @@ class ReviewTour(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.max_confidence = 1.0
+        self.max_confidence, self.title = 1.0, ""
         self._layer: weakref.ref[Labels] | None = None
 
     @property
@@ -43,10 +45,10 @@ class ReviewTour(QObject):
         """Return whether the doubtful nuclei of labels are reviewed."""
         return self.layer is not None and self.layer is unwrap_proxy(layer)
 
-    def begin(self, layer: Labels, max_confidence: float) -> None:
+    def begin(self, layer: Labels, max_confidence: float, title: str) -> None:
         """Begin the review of the doubtful nuclei of labels."""
         self._layer = weakref.ref(unwrap_proxy(layer))
-        self.max_confidence = max_confidence
+        self.max_confidence, self.title = max_confidence, title
         self.begun.emit(layer)
 
     def end(self) -> None:
