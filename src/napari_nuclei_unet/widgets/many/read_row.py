@@ -75,7 +75,7 @@ class ReadRowTask(Task):
     def __init__(self, index: int, row: ImageRow) -> None:
         self.content: RowContent | None = None
         self._index, self._row = index, row
-        self.begins = f"Opening {row.item.title} …"
+        self.begins = f"Opening {row.short_title} …"
 
     def steps(self) -> Generator[Step, Stop, RowContent]:
         """Read the files; runs in the thread."""

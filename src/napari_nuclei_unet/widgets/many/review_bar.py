@@ -237,11 +237,11 @@ class ReviewBar(Panel):
         if not planes:
             lead = plane_on_view(self._viewer, labels)[:-2]
             planes = [tuple(0 if isinstance(at, slice) else at for at in lead)]
-        name = result.content.row.item.title
-        self._corrected_pairs.add(name, image, labels, planes)
+        row = result.content.row
+        self._corrected_pairs.add(row.item.title, image, labels, planes)
         count = len(self._corrected_pairs.value())
         self.message.emit(
-            f"{name} is collected for training, {_count_images(count)} so far: click Train when "
+            f"{row.short_title} is collected for training, {_count_images(count)} so far: click Train when "
             "you have corrected enough."
         )
 

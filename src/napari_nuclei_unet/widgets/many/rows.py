@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ...batch.summary import SummaryRow
 
 
+# Of names of images in sentences.
+MAX_TITLE_LENGTH = 36
+
+
 class RowStatus(Enum):
     """Where an image of the list stands; the value is what the list shows."""
 
@@ -39,3 +43,9 @@ class ImageRow:
     status: RowStatus = RowStatus.WAITING
     summary: SummaryRow | None = None
     results: ResultPaths | None = None
+
+    @property
+    def short_title(self) -> str:
+        """Name of the image in a sentence: without the middle, if it is long."""
+        title, half = self.item.title, MAX_TITLE_LENGTH // 2
+        return title if len(title) <= MAX_TITLE_LENGTH else f"{title[:half]}…{title[-half:]}"

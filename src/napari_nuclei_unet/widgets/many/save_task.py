@@ -111,7 +111,7 @@ class SaveCorrectionsTask(Task):
         from ...batch.corrections import describe_corrections  # imports pandas
 
         row = shown.content.row
-        self.title, self.begins = "", f"Saving the corrections of {row.item.title} …"
+        self.title, self.begins = "", f"Saving the corrections of {row.short_title} …"
         self.saved: SavedCorrections | None = None
         self._viewer, self._shown, self._row = viewer, shown, row
         self._state = shown.read_state()
@@ -145,6 +145,6 @@ class SaveCorrectionsTask(Task):
         if not self._shown.needs_saving:  # or somebody has gone on meanwhile
             journal.mark_file_saved(self._shown.labels, has_labels=True, has_table=True)
         what = "Corrections" if self._entries else "Review"
-        self.message = f"{what} of {self._row.item.title} saved."
+        self.message = f"{what} of {self._row.short_title} saved."
         if result.notice:
             self.message += f" {result.notice}"
