@@ -94,7 +94,7 @@ def test_the_window_goes_on_where_the_command_line_has_begun(qtbot, many, images
     many.add_paths([images])
     assert states(many) == ["done", "done", "failed", "done", "done"]  # before anything runs
     assert counts(many) == [1, 2, 0, 4, 5]
-    assert many.findChild(QPushButton, "run").text() == "Continue"
+    assert many.findChild(QPushButton, "run").text() == "Run again"
     run(qtbot, many)
     assert states(many) == ["done"] * 5
     assert counts(many) == [1, 2, 2, 4, 5]
@@ -194,6 +194,33 @@ def test_what_cannot_be_used_is_one_sentence_and_the_list_stays(qtbot, many, ima
     many.clear()
     assert many.rows == ()
     assert many.out_folder is None
+
+
+def test_all_images_are_summed_up_and_saved(qtbot, many, images, tmp_path):
+    many.add_paths([images])
+    many.summary_panel.save(tmp_path / "none.csv", True)
+    assert "No image is done yet" in status(many)
+    run(qtbot, many)
+    many.summary_panel.refresh()
+    text = many.findChild(QLabel, "pooled").text()
+    assert text.startswith("4 images, 12 nuclei · per image 3 ± 1.83 (median 3)")
+    assert many.summary_panel.column.value == "Nuclei"
+    for name, is_pooled in (("pooled.csv", True), ("all.csv", False)):
+        with qtbot.waitSignal(many.finished, timeout=20_000):
+            many.summary_panel.save(tmp_path / name, is_pooled)
+        assert status(many) == f"{name} is saved, of 12 nuclei."
+    with (tmp_path / "all.csv").open(newline="") as opened:
+        names = [row["image"] for row in csv.DictReader(opened)]
+    assert names == ["i1.tif", *["i2.tif"] * 2, *["i4.tif"] * 4, *["i5.tif"] * 5]
+    with (tmp_path / "pooled.csv").open(newline="") as opened:
+        rows = {row["column"]: row for row in csv.DictReader(opened)}
+    assert rows["nuclei_per_image"]["mean"] == "3"
+    assert rows["area"]["count"] == "12"
+    many.rows[0].results.table.unlink()
+    (tmp_path / "folder.csv").mkdir()
+    with qtbot.waitSignal(many.finished, timeout=20_000):
+        many.summary_panel.save(tmp_path / "folder.csv", False)
+    assert "cannot be written" in status(many)
 
 
 def test_files_are_dropped_on_the_list_and_names_may_be_long(qtbot, many, tmp_path):

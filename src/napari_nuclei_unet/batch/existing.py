@@ -60,7 +60,12 @@ def check_existing(
     if record is None:
         return ExistingResult(ExistingKind.NONE)
     kind = _compare(job, record)
-    return ExistingResult(kind, None if kind is ExistingKind.NONE else _describe(item, job, record))
+    if kind is ExistingKind.NONE:
+        return ExistingResult(kind)
+    try:
+        return ExistingResult(kind, _describe(item, job, record))
+    except UserError:  # its record is damaged, which the run reports
+        return ExistingResult(ExistingKind.NONE)
 
 
 def _read_record(labels: Path) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ EMPTY_TEXT = "Drop images, or a folder of them, here"
 ROW_HEIGHT = 22
 # Of the columns beside that of names, which takes the rest.
 COLUMN_WIDTHS = {
-    RowColumn.STATUS: 66, RowColumn.NUCLEI: 58, RowColumn.AREA: 92, RowColumn.LEFT_OUT: 62,
+    RowColumn.STATUS: 58, RowColumn.NUCLEI: 52, RowColumn.AREA: 78, RowColumn.LEFT_OUT: 56,
 }  # fmt: skip
 MIN_NAME_WIDTH = 90
 # So many rows are always on view.
@@ -79,6 +79,12 @@ class ImageList(QTableView):
         model = self.model()
         assert model is not None
         self.scrollTo(model.index(row, RowColumn.IMAGE))
+
+    def follow(self, row: int) -> None:
+        """Scroll to a row, unless the mouse is on the list."""
+        model = self.model()
+        if row >= 0 and model is not None and not self.underMouse():
+            self.scrollTo(model.index(row, RowColumn.IMAGE))
 
     # files from outside
 

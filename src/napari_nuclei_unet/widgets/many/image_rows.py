@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...batch.known_results import KnownResult, find_known_results, find_result_paths
+from ...io.paths import printable
 from .row_model import RowModel
 from .rows import ImageRow, RowStatus
 
@@ -35,6 +36,10 @@ class ImageRows:
     def __init__(self, model: RowModel) -> None:
         self._model = model
         self._places: dict[InputImage, int] = {}
+
+    def place(self, item: InputImage) -> int:
+        """Return the place of an image in the list; -1: it is not there."""
+        return self._places.get(item, -1)
 
     def show_items(self, items: Sequence[InputImage]) -> None:
         """Show other images; those that stay keep what is known of them."""
@@ -106,3 +111,12 @@ def describe_end(rows: Sequence[ImageRow]) -> str:
     waiting = total - done - failed
     goes_on = " Click Continue to go on." if done and waiting else ""
     return f"{text}.{goes_on}"
+
+
+def describe_failure(row: ImageRow) -> str:
+    """Return why an image has failed, with its name instead of its path."""
+    assert row.summary is not None
+    title, error = row.item.title, row.summary.error
+    for path in (row.item.path.resolve(), row.item.path):
+        error = error.replace(printable(path), title)
+    return error if title in error else f"{title}: {error}"

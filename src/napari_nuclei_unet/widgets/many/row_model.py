@@ -13,7 +13,7 @@ from qtpy.QtGui import QColor
 from ...io.paths import printable
 from .rows import ImageRow, RowStatus
 
-COLUMN_TITLES = ("Status", "Image", "Nuclei", "Median area", "Left out")
+COLUMN_TITLES = ("Status", "Image", "Nuclei", "Area", "Left out")
 COLUMN_TOOLTIPS = (
     "Waiting, running, done or failed; rest the mouse on a failed one to see why.",
     "A click opens the image with its nuclei.",
@@ -135,7 +135,13 @@ def _describe_size(row: ImageRow) -> str:
         "µm³": known.median_volume_um3, "voxels": known.median_volume,
         "µm²": known.median_area_um2, "px": known.median_area,
     }  # fmt: skip
-    return next((f"{size:,.4g} {unit}" for unit, size in sizes.items() if math.isfinite(size)), "")
+    return next(
+        (f"{_round(size)} {unit}" for unit, size in sizes.items() if math.isfinite(size)), ""
+    )
+
+
+def _round(size: float) -> str:
+    return f"{size:,.0f}" if size >= 100 else f"{size:.3g}"
 
 
 def _describe_row(row: ImageRow) -> str:

@@ -74,7 +74,7 @@ class SettingsForm(QWidget):
 
     def refresh(self) -> None:
         """Show the settings as they are now."""
-        whose = f"of {self._name}" if self._project else "of Segment nuclei"
+        whose = f"of {self._name}" if self._project else "as in Segment nuclei"
         settings = self.value().segment
         self._text.setText(f"{whose}: {describe_settings(settings)}")
         self._reset.setVisible(self._project is not None)

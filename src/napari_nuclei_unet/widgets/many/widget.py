@@ -9,32 +9,35 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QBoxLayout, QFormLayout, QVBoxLayout, QWidget
 
 from ...batch.inputs import list_inputs
-from ...errors import UserError
 from ...limits import DEFAULT_LIMITS, Limits
 from ...progress import Step
 from ...provenance.project_paths import PROJECT_SUFFIX
-from ..common.controller import Controller, RunState
-from ..common.controls import ScrollableForm
+from ..common.controller import Controller, RunState, Task
+from ..common.controls import ScrollableForm, create_section
 from ..common.notify import describe_error, report_user_errors
 from ..common.preferences import get_preference
 from ..session.session import Session
 from ..session.warm_up import start_warm_up
 from .folder_form import OutFolder, SourceButtons
 from .image_list import ImageList
-from .image_rows import ImageRows, count_status, describe_end
+from .image_rows import ImageRows, count_status, describe_end, describe_failure
 from .question_bar import QuestionBar
 from .review_bar import ReviewBar
 from .row_model import RowModel
 from .rows import ImageRow, RowStatus
-from .run_panel import RunPanel
+from .run_panel import RowCounts, RunPanel
 from .run_task import FilesListed, ManyRequest, ManyTask, ReplaceAnswer
 from .settings_form import SettingsForm
+from .summary_panel import SaveTableTask, SummaryPanel
 
 if TYPE_CHECKING:
     import napari.viewer
+
+# The list grows with the dock, other parts do not.
+LIST_STRETCH = 100
 
 
 class ManyImagesWidget(QWidget):
@@ -77,7 +80,7 @@ class ManyImagesWidget(QWidget):
         self._session.join(self)
         self._paths: tuple[Path, ...] = ()
         self._request: ManyRequest | None = None  # of the last run
-        self._task: ManyTask | None = None
+        self._task: Task | None = None  # the last one
         self.list_model = RowModel()
         self._rows = ImageRows(self.list_model)
         self.controller = Controller(self)
@@ -91,6 +94,7 @@ class ManyImagesWidget(QWidget):
         self._list = ImageList(self.list_model)
         self.settings_form = SettingsForm(self._session)
         self._panel, self.question = RunPanel(), QuestionBar()
+        self.summary_panel = SummaryPanel(self.list_model)
         form = QFormLayout()
         form.addRow("Results in", self._out.row)
         form.addRow("Settings", self.settings_form)
@@ -99,8 +103,12 @@ class ManyImagesWidget(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         self._form = ScrollableForm()
         self._form.set_parts(
-            self._sources.row, self._list, self.review_bar, parts, self.question, self._panel
-        )
+            self._sources.row, self._list, self.review_bar, parts, self.question, self._panel,
+            create_section("summary", "Summary of all images", self.summary_panel),
+        )  # fmt: skip
+        content = self._form.widget()
+        if content is not None and isinstance(inside := content.layout(), QBoxLayout):
+            inside.setStretchFactor(self._list, LIST_STRETCH)  # takes the room that is left
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._form)
@@ -118,6 +126,9 @@ class ManyImagesWidget(QWidget):
         self._panel.run.clicked.connect(self.run)
         self._panel.pause.clicked.connect(self.pause)
         self.question.answered.connect(self._on_answer)
+        self.summary_panel.message.connect(self._panel.show_message)
+        self.summary_panel.image_clicked.connect(self._on_dot)
+        self.summary_panel.save_requested.connect(self._save)
         self.controller.state_changed.connect(self._on_state)
         self.controller.progressed.connect(self._panel.step)
         self.controller.notice.connect(show_warning)
@@ -218,10 +229,13 @@ class ManyImagesWidget(QWidget):
         with report_user_errors(self._panel.show_message):
             self.settings_form.use_project(path)
 
+    def _save(self, task: SaveTableTask) -> None:
+        if not self._is_busy():
+            self.controller.start(task)
+
     def _start(self, request: ManyRequest, answer: ReplaceAnswer | None) -> None:
         self._request = request
-        self._task = ManyTask(request, answer, self._on_step)
-        self.controller.start(self._task)
+        self.controller.start(ManyTask(request, answer, self._on_step))
 
     # events of the run
 
@@ -236,18 +250,22 @@ class ManyImagesWidget(QWidget):
             self._rows.set_summary(item, summary, self._request.folder)
         elif (is_running := getattr(step, "is_running", None)) is not None:
             self._rows.set_running(item, is_running)
+            if is_running:
+                self._list.follow(self._rows.place(item))
 
     def _on_answer(self, answer: ReplaceAnswer) -> None:
         if self._request is not None and self.state is RunState.IDLE:
             self._start(self._request, answer)
 
     def _on_state(self, _: RunState) -> None:
+        self._task = self.controller.task or self._task
         self._show_state()
 
     def _show_state(self) -> None:
         rows, task = self.rows, self.controller.task
-        done = count_status(rows, RowStatus.DONE)
-        self._panel.show_state(self.state, done, len(rows), "" if task is None else task.begins)
+        done, failed = (count_status(rows, one) for one in (RowStatus.DONE, RowStatus.FAILED))
+        counts = RowCounts(done, failed, len(rows))
+        self._panel.show_state(self.state, counts, "" if task is None else task.begins)
         is_idle = self.state is RunState.IDLE
         for part in (self._sources.row, self._out.row, self.settings_form):
             part.setEnabled(is_idle)
@@ -257,18 +275,25 @@ class ManyImagesWidget(QWidget):
         self._rows.end_run()
         self.review_bar.rewrite_summaries()
         self._show_state()
-        outcome = None if task is None else task.outcome
-        if outcome is not None and outcome.other:
-            self.question.ask(outcome)
-            self._panel.show_message("")
-        elif task is not None and isinstance(task.error, UserError):
-            self._panel.show_message(describe_error(task.error))
-        else:
-            self._panel.show_message(describe_end(self.rows))
+        self._panel.show_message(self._describe_end(task))
+        if isinstance(task, ManyTask) and task.outcome is not None and task.outcome.other:
+            self.question.ask(task.outcome)
         self.finished.emit()
 
+    def _describe_end(self, task: Task | None) -> str:
+        """Return what the dock says when nothing is at work any more."""
+        if task is not None and task.error is not None:
+            return describe_error(task.error)
+        if isinstance(task, SaveTableTask):
+            return task.message
+        return describe_end(self.rows)
+
+    def _on_dot(self, index: int) -> None:
+        self._list.show_row(index)
+        self._on_row(index)
+
     def _on_row(self, index: int) -> None:
-        summary = self.list_model.row(index).summary
-        if summary is not None and summary.error:
-            self._panel.show_message(f"{self.rows[index].item.title}: {summary.error}")
+        row = self.list_model.row(index)
+        if row.summary is not None and row.summary.error:
+            self._panel.show_message(describe_failure(row))
         self.image_chosen.emit(index)
