@@ -22,7 +22,8 @@ def parameter(default: Any, label: str, help: str, **bounds: Any) -> Any:
         One or two sentences for tooltip and ``--help``.
     **bounds
         None where the default is a bool; else ``min`` and ``max`` (included), ``step``, or
-        ``choices``; ``slider``, the maximum of the slider as long as no larger value is set;
+        ``choices``; ``slider`` and ``slider_min``, the ends of the slider as long as no value
+        beyond is set; ``inverted_help``, of a form that shows 1 minus the value;
         ``decimals`` of a number that is typed instead, as its order of magnitude matters;
         ``in_form``, False where a form has no control of its own for it.
     """

@@ -55,7 +55,7 @@ def test_what_is_left_out_of_a_part_has_its_place_in_the_plane():
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
-        (LeftOutCounts(340, 16), "356 left out: 340 uncertain, 16 too small"),
+        (LeftOutCounts(340, 16), "356 left out: 340 doubtful, 16 too small"),
         (LeftOutCounts(fragments=1), "1 left out: 1 micronucleus or fragment"),
         (LeftOutCounts(fragments=2), "2 left out: 2 micronuclei or fragments"),
         (LeftOutCounts(), "0 left out"),

@@ -309,7 +309,7 @@ def test_evaluate_tells_modalities_and_images_apart(tmp_path, capsys):
     args += ["--groups", str(tmp_path / "kinds.csv")]
     assert main([*args, "--each"]) == 0
     printed = capsys.readouterr().out
-    for row in ("bright (1 images), by image", "dark (2 images), pooled", "all (3 images)", "\nc "):
+    for row in ("bright (1 image), by image", "dark (2 images), pooled", "all (3 images)", "\nc "):
         assert row in printed
     assert main([*args, "--json"]) == 0
     table = json.loads(capsys.readouterr().out)

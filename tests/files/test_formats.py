@@ -157,7 +157,7 @@ def test_a_file_that_broke_off_is_one_sentence(
     assert main([*command, "--channel", "0", "--out", str(tmp_path / "out")]) == 2
     told = capfd.readouterr()
     assert told.err.count("\n") == told.err.count("cut.") - told.err.count(f"/cut{suffix}") == 1
-    assert "whole.tif: 1 nuclei" in told.out or "whole.tif: 0 nuclei" in told.out
+    assert "whole.tif: 1 nucleus" in told.out or "whole.tif: 0 nuclei" in told.out
     assert not list((tmp_path / "out").glob("cut*"))
 
 

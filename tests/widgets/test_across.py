@@ -115,7 +115,8 @@ def test_ids_that_hold_no_more_are_told(qtbot, viewer, widget, labels, how):
         with qtbot.waitSignal(widget.finished, timeout=60_000):
             click(widget, how)
     one = how in ("slider", "this one")
-    told = "ids of this plane are new: link again" if one else "ids are new: link again"
+    told = "nuclei of this plane are not linked any more: click Link over time"
+    told = told if one else "nuclei are not linked any more: click Link over time"
     assert status(widget).endswith(told)
     assert not labels.metadata[METADATA_KEY].get("track")
     assert len(tracks_in(viewer)) == (how != "segment")  # after it no nucleus has the old id
@@ -123,7 +124,7 @@ def test_ids_that_hold_no_more_are_told(qtbot, viewer, widget, labels, how):
     assert labels.metadata[METADATA_KEY]["join"] == "t"
     assert not tracks_in(viewer)
     slide(qtbot, widget, 0.7)
-    assert status(widget).endswith("ids of this plane are new: join again")
+    assert status(widget).endswith("sections of this plane are separate again: click Join slices")
 
 
 def test_a_run_over_some_planes_leaves_the_tracks(qtbot, viewer, widget, labels):
@@ -131,7 +132,7 @@ def test_a_run_over_some_planes_leaves_the_tracks(qtbot, viewer, widget, labels)
     choose(widget, planes="0-2")
     with qtbot.waitSignal(widget.finished, timeout=60_000):
         click(widget, "segment")
-    assert status(widget).endswith("ids are new: link again")
+    assert status(widget).endswith("nuclei are not linked any more: click Link over time")
     assert tracks_in(viewer)
 
 

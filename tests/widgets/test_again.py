@@ -485,12 +485,11 @@ def test_threads_are_left_free(viewer, widget, six, free, left):
 # look
 
 
-def test_outlines_and_probability(qtbot, viewer, widget, six):
+def test_outlines_and_probability(qtbot, viewer, widget, six, preferences):
     image = viewer.add_image(six, name="cells", scale=(2, 2))
     click_and_wait(qtbot, widget)
-    for name in ("outlines", "probability"):
-        widget.findChild(QCheckBox, name).click()
     assert result(viewer).contour > 0
+    widget.findChild(QCheckBox, "probability").click()
     shown = viewer.layers["cells probability"]
     np.testing.assert_array_equal(shown.data > 0.5, result(viewer).data > 0)
     np.testing.assert_array_equal(shown.scale, image.scale)
@@ -499,6 +498,7 @@ def test_outlines_and_probability(qtbot, viewer, widget, six):
     for name in ("outlines", "probability"):
         widget.findChild(QCheckBox, name).click()
     assert result(viewer).contour == 0
+    assert not preferences.outlines  # of the next window, too
     assert "cells probability" not in [layer.name for layer in viewer.layers]
 
 

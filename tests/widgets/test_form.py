@@ -47,6 +47,17 @@ def test_none_is_shown_as_auto_where_it_can_be(qtbot):
     assert form.container("diameter").findChild(QWidget, "diameter").text() == "auto"
 
 
+def test_more_sensitivity_is_a_lower_threshold(qtbot):
+    form = ParamsForm(SegmentParams)
+    shown = form.container("threshold", "confidence")
+    form.set_value(SegmentParams(threshold=0.3, confidence=0.2))
+    sensitivity = shown.findChild(QWidget, "threshold")
+    assert sensitivity.value() == pytest.approx(0.7)
+    sensitivity.setValue(0.9)
+    assert form.value().threshold == pytest.approx(0.1)
+    assert form.value().confidence == pytest.approx(0.2)  # below where the slider begins
+
+
 def test_none_keeps_what_is_shown(qtbot):
     form = ParamsForm(SegmentParams)
     form.set_value(SegmentParams(threshold=0.3))
@@ -62,7 +73,9 @@ def test_every_parameter_has_a_named_control_with_label_and_tooltip(qtbot, param
     form = ParamsForm(params)
     shown = form.container(*(field.name for field in shown_fields))
     for field in shown_fields:
-        assert shown.findChild(QWidget, field.name).toolTip() == field.metadata["help"]
+        assert shown.findChild(QWidget, field.name).toolTip() == field.metadata.get(
+            "inverted_help", field.metadata["help"]
+        )
         named = [*shown.findChildren(QLabel), *shown.findChildren(QCheckBox)]
         assert field.metadata["label"] in [control.text() for control in named]
 

@@ -216,7 +216,7 @@ def test_after_a_part_the_whole_is_still_live(qtbot, viewer, widget, result, sha
     image.corner_pixels = np.array([[0, 0], [60, 80]])
     viewer.layers.selection.active = image
     click_and_wait(qtbot, widget, "preview")
-    assert "in the region" in status(widget)
+    assert "in view (preview)" in status(widget)
     slide(qtbot, widget, threshold=0.7)
     np.testing.assert_array_equal(result.data, segment(shaded, bright, threshold=0.7))
 

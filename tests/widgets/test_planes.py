@@ -178,9 +178,9 @@ def test_a_lazy_stack_is_read_plane_by_plane_once(qtbot, viewer, widget, bright)
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "needs 2 parts"),
-        ("1-2", "needs 2 parts"),
-        ("1-2, 3, 4", "needs 2 parts"),
+        (" ", "Type the planes, such as 0-2, 0-3"),
+        ("1-2", "Type the planes, such as 0-2, 0-3"),
+        ("1-2, 3, 4", "Type the planes, such as 0-2, 0-3"),
         ("2-1, 0", "'2-1' is no range of t"),
         ("0-2, 4", "'4' is no range of z"),
         ("-1, 0", "'-1' is no range of t"),

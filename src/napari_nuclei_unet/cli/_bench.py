@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..batch.ownership import check_tables_overwritable
+from ..counts import choose_noun
 from ..errors import UserError
 from ..io.tables import TABLE_SUFFIX
 from ..models.model import Model, load_model
@@ -68,7 +69,8 @@ def run_demo(args: argparse.Namespace) -> int:
         result = run_with_bar(segment_steps(image, model), name)
         write_results(args.out, name, result)
         write_overlay(args.out / f"{name}_overlay.png", result.plane.normalized(), result.labels)
-        print(f"{title}: {result.count} nuclei (annotated: {len(set(annotation.flat)) - 1})")
+        noun, annotated = choose_noun(result.count, "nucleus"), len(set(annotation.flat)) - 1
+        print(f"{title}: {result.count} {noun} (annotated: {annotated})")
     print(f"Labels, tables and overlay pictures are in {args.out.resolve()}")
     return 0
 
@@ -98,7 +100,7 @@ def run_bench(args: argparse.Namespace) -> int:
         return 0
     print(
         f"{model.card.name} {model.card.sha256[:12]}: {bench.megapixels:.1f} Mpx, "
-        f"{bench.nuclei} nuclei, zoom {bench.zoom:g}"
+        f"{bench.nuclei} {choose_noun(bench.nuclei, 'nucleus')}, zoom {bench.zoom:g}"
     )
     print(f"{bench.plan}, {bench.plan.precision}, {bench.threads} threads, fastest of {args.runs}")
     print(*report.lines(), sep="\n")

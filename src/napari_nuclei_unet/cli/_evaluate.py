@@ -8,6 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..counts import format_count
 from ..errors import UserError
 from ._common import Commands
 
@@ -79,7 +80,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         return 0
     _print_stacks(pairs, compared)
     for name, table in [*modalities.items(), ("all", overall)]:
-        title = f"{name} ({table['images']} images)"
+        title = f"{name} ({format_count(table['images'], 'image')})"
         _print_scores({f"{title}, {way}": table[way] for way in ("by image", "pooled")})
     if args.each:
         _print_scores(each)
@@ -161,7 +162,8 @@ def _score_table(images: list[_ComparedImage]) -> dict[str, Any]:
 
 def _print_errors(table: dict[str, Any]) -> None:
     errors = ", ".join(f"{number:,} {kind}" for kind, number in table["errors"].items())
-    print(f"{table['annotated']:,} nuclei annotated, {table['found']:,} found: {errors}")
+    annotated = format_count(table["annotated"], "nucleus")
+    print(f"{annotated} annotated, {table['found']:,} found: {errors}")
 
 
 def _print_scores(rows: dict[str, dict[str, float]]) -> None:

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from ..counts import format_count
 from ..errors import UserError
 from ._common import Commands, add_decimal_comma_flag
 from ._measure_flags import add_border_flag, add_surroundings_flags, measure_options, read_chosen
@@ -62,5 +63,5 @@ def run_measure(args: argparse.Namespace) -> int:
     images = [name_axes(open_image(path), args.axes) for path in args.images]
     result = measure_result(result, images, options)
     save(target, result, decimal_comma=args.decimal_comma)
-    print(f"{len(result.table):,} nuclei measured: {target}")
+    print(f"{format_count(len(result.table), 'nucleus')} measured: {target}")
     return 0

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from ..counts import choose_noun
 from ..errors import UserError
 from ..progress import Step, Stop
 from ._bar import hidden_bar
@@ -65,8 +66,9 @@ class PrintedReport:
             note += "; those at the edge are left out, to which the first and the last slice belong"
         left_out = describe_left_out(ended.left_out)
         lightened = _describe_gammas(ended)
+        noun = choose_noun(ended.nuclei, "nucleus")
         self.console.print(
-            f"{self.item.title}: {ended.nuclei} nuclei{planes}{left_out}{lightened}{before}{note}"
+            f"{self.item.title}: {ended.nuclei} {noun}{planes}{left_out}{lightened}{before}{note}"
         )
 
     def show_error(self, error: UserError | OSError) -> None:

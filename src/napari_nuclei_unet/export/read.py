@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..arrays.selection import DEFAULT_AXES
+from ..counts import format_count
 from ..errors import UserError
 from ..io.image_labels import TABLE_IN_GROUP, find_labels_place
 from ..io.labels import LABELS_ENDING, read_labels, read_record
@@ -267,8 +268,8 @@ def _check_nuclei(result: Result, table: Path, labels: Path) -> None:
     others = sum(not math.isnan(pixels) and pixels != present[key] for key, pixels in known.items())
     if others:
         raise UserError(
-            f"{table} does not belong to {labels}: {others:,} nuclei have another {size}. Measure "
-            "them again with `overwrite`, or move it away."
+            f"{table} does not belong to {labels}: {format_count(others, 'nucleus')} with "
+            f"another {size}. Measure them again with `overwrite`, or move it away."
         )
 
 

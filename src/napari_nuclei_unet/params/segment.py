@@ -23,41 +23,46 @@ class SegmentParams:
     diameter: float | None = parameter(
         None,
         "Diameter (px)",
-        "Typical diameter of the nuclei. It is measured where it is not given; images with very "
-        "small or very large nuclei are zoomed for the network.",
+        "Typical diameter of the nuclei. auto: measured in the image. Images with very small or "
+        "very large nuclei are enlarged or reduced for the network.",
         min=1.0,
         max=5000.0,
         step=1.0,
     )
     threshold: float | None = parameter(
         None,
-        "Nucleus threshold",
-        "How sure the model must be that a pixel belongs to a nucleus. "
-        "Lower finds more and larger nuclei.",
+        "Sensitivity",
+        "How sure the network must be that a pixel belongs to a nucleus. A lower value finds more "
+        "nuclei, and draws them larger.",
         min=0.01,
         max=0.99,
         step=0.01,
+        inverted_help="A higher value finds more nuclei, and draws them larger. It is 1 minus the "
+        "threshold: how sure the network must be that a pixel belongs to a nucleus.",
     )
     separation: float | None = parameter(
         None,
-        "Separation",
-        "How readily touching nuclei are parted. Higher parts more, and may split one nucleus.",
+        "Split touching nuclei",
+        "How readily touching nuclei are split. A higher value splits more, and may cut one "
+        "nucleus in two.",
         min=0.01,
         max=0.99,
         step=0.01,
     )
     confidence: float | None = parameter(
         None,
-        "Confidence",
-        "How sure the model must be of a nucleus as a whole. Lower keeps more doubtful ones.",
+        "Leave out doubtful",
+        "How sure the network must be of a nucleus as a whole. A higher value leaves out more "
+        "doubtful nuclei; below 0.6 nothing changes.",
         min=0.0,
         max=0.99,
         step=0.01,
+        slider_min=0.6,
     )
     minimum_area: int | None = parameter(
         None,
         "Smallest area (px)",
-        "Nuclei with fewer pixels are left out. 0 in the form: the model's own.",
+        "Nuclei with fewer pixels are left out. 0 in the form: the value of the model.",
         min=1,
         max=1_000_000,
         step=1,
@@ -66,14 +71,14 @@ class SegmentParams:
     leave_out_fragments: bool = parameter(
         True,
         "Leave out micronuclei and fragments",
-        "Leave out what has less than a tenth of the area of a typical nucleus, unless the edge of "
-        "the image cuts it. In volumes this has no effect.",
+        "Leave out objects with less than a tenth of the area of a typical nucleus, unless the "
+        "edge of the image cuts them. Has no effect on volumes.",
     )
     tile: int = parameter(
         0,
         "Tile size (px, 0: auto)",
-        "Edge of the squares that go through the network, without the overlap. "
-        "0: chosen from the free memory. The result does not depend on it.",
+        "Edge of the tiles that go through the network, without their overlap. "
+        "0: chosen from the free memory. It does not change the result.",
         min=0,
         max=16_384,
         step=16,
@@ -81,7 +86,7 @@ class SegmentParams:
     batch: int = parameter(
         0,
         "Tiles at a time (0: auto)",
-        "How many tiles go through the network together. 0: chosen from the device.",
+        "How many tiles go through the network at once. 0: chosen for the device.",
         min=0,
         max=256,
         step=1,

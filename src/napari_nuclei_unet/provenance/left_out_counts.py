@@ -29,9 +29,9 @@ class LeftOutCounts:
         return self.uncertain + self.small + self.fragments
 
     def describe(self) -> str:
-        """Describe them in words, such as "12 left out: 9 uncertain, 3 too small"."""
+        """Describe them in words, such as "12 left out: 9 doubtful, 3 too small"."""
         counts = {
-            "uncertain": self.uncertain,
+            "doubtful": self.uncertain,
             "too small": self.small,
             _fragments_word(self.fragments): self.fragments,
         }

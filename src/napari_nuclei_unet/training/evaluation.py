@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..counts import format_count
 from ..metrics.matching import MatchCounts, average_scores, pool_scores
 from ..models.model import Model, ModelCard, save_model
 from ..network.fusion import fuse_conv_bn_relu
@@ -89,7 +90,7 @@ class FineTuned:
     @property
     def verdict(self) -> str:
         """The effect of the training, in a sentence or two."""
-        nuclei = "1 nucleus" if self.held == 1 else f"{self.held} nuclei"
+        nuclei = format_count(self.held, "nucleus")
         changes = ", ".join(
             f"{score} {_format_change(self.before, self.after, VALIDATION_PART, score)}"
             for score in ("AP@0.5", "mean AP")

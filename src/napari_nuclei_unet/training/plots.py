@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
+from ..counts import format_count
 from ..io.atomic import atomic_write
 from ..io.tables import write_table
 
@@ -102,9 +103,9 @@ def plot_predictions(path: Path, predictions: Sequence[ValidationPicture]) -> No
         axes[0].imshow(picture.image)
         axes[0].set_title(picture.title, fontsize=9)
         axes[1].imshow(draw_outlines(picture.image, picture.true, ANNOTATED_COLOR))
-        axes[1].set_title(f"annotated: {_count_nuclei(picture.true)} nuclei", fontsize=9)
+        axes[1].set_title(f"annotated: {_describe_nuclei(picture.true)}", fontsize=9)
         axes[2].imshow(draw_outlines(picture.image, picture.found, FOUND_COLOR))
-        axes[2].set_title(f"found: {_count_nuclei(picture.found)} nuclei", fontsize=9)
+        axes[2].set_title(f"found: {_describe_nuclei(picture.found)}", fontsize=9)
         for panel in axes:
             panel.set_axis_off()
     with atomic_write(path) as temporary:
@@ -121,5 +122,5 @@ def draw_outlines(
     return np.where(find_boundaries(labels, mode=mode)[..., None], colour, image)
 
 
-def _count_nuclei(labels: NDArray[np.integer]) -> int:
-    return int(np.count_nonzero(np.bincount(labels.ravel())[1:]))
+def _describe_nuclei(labels: NDArray[np.integer]) -> str:
+    return format_count(int(np.count_nonzero(np.bincount(labels.ravel())[1:])), "nucleus")

@@ -38,7 +38,7 @@ class DockSetup(QObject):
 
 
 def keep_sides_high(content: QWidget) -> None:
-    """Give the bottom corners to the docks at the sides, if this dock is at the bottom.
+    """Set the bottom corners to belong to the docks at the sides, if this dock is at the bottom.
 
     Else the window would grow for a dock that napari puts there, as it was there last time.
     """

@@ -21,6 +21,8 @@ from ...progress import Interrupted, check_interruption, interruptible
 
 # Seconds between looks whether a run that waits for imports was cancelled.
 IMPORT_POLL = 0.05
+LOADING = "Loading the network, once per session …"
+_was_loaded = threading.Event()
 # In seconds; of steps that follow each other faster, some are not shown.
 MIN_UPDATE_INTERVAL = 0.1
 
@@ -204,6 +206,12 @@ def load_engine(reserved: int) -> None:
     import torch  # here and below: importing it takes seconds
 
     torch.set_num_threads(max(1, _default_thread_count() - reserved))
+    _was_loaded.set()
+
+
+def describe_start(usual: str) -> str:
+    """Return what is shown until a run of the network begins: why its first one takes longer."""
+    return usual if _was_loaded.is_set() else LOADING
 
 
 def _import_engine() -> None:

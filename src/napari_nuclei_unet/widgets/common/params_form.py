@@ -6,7 +6,7 @@ import dataclasses
 from functools import partial
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
-from magicgui.widgets import CheckBox, Slider, create_widget
+from magicgui.widgets import CheckBox, FloatSlider, Slider, create_widget
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
@@ -78,9 +78,10 @@ class ParamsForm(QObject, Generic[_Params]):
         for name, control in self._controls.items():
             value = getattr(params, name)
             if value is not None:
-                if isinstance(control, Slider):  # its range includes every value
-                    control.max = max(control.max, value)
-                control.value = value
+                shown = 1 - value if control.is_inverted else value
+                if isinstance(control, Slider | FloatSlider):  # its range includes every value
+                    control.min, control.max = min(control.min, shown), max(control.max, shown)
+                control.value = shown
             elif control.auto:
                 control.value = AUTO_VALUE
 
@@ -98,11 +99,11 @@ def _create_control(field: dataclasses.Field[Any], hint: Any) -> Any:
     elif isinstance(field.default, bool):
         pass  # a check box needs nothing
     elif meta["max"] <= 1:
-        options["widget_type"] = "FloatSlider"
+        options |= {"widget_type": "FloatSlider", "min": meta.get("slider_min", meta["min"])}
     elif "slider" in meta:
         options |= {"widget_type": "Slider", "max": meta["slider"]}
     has_auto = field.default is None and options.get("widget_type") != "FloatSlider"
-    value = meta["min"] if field.default is None else field.default
+    value: Any = options.get("min") if field.default is None else field.default
     if has_auto:
         value = options["min"] = AUTO_VALUE
     kind = next((t for t in get_args(hint) if t is not type(None)), hint)
@@ -111,11 +112,14 @@ def _create_control(field: dataclasses.Field[Any], hint: Any) -> Any:
     )
     if has_auto and "widget_type" not in options:
         control.native.setSpecialValueText("auto")
-    control.auto = has_auto
+    control.auto, control.is_inverted = has_auto, "inverted_help" in meta
+    if control.is_inverted:
+        control.value = 1 - value
     control.digits = meta.get("decimals", 4)
-    control.tooltip = meta["help"]
+    explained = meta.get("inverted_help", meta["help"])
+    control.tooltip = explained
     control.native.setObjectName(field.name)
-    control.native.setToolTip(meta["help"])
+    control.native.setToolTip(explained)
     return control
 
 
@@ -124,4 +128,6 @@ def _get_value(control: Any) -> Any:
     value = control.value
     if control.auto and value == AUTO_VALUE:
         return None
+    if control.is_inverted:
+        value = 1 - value
     return round(value, control.digits) if isinstance(value, float) else value

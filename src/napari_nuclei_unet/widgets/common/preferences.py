@@ -15,6 +15,7 @@ DEFAULT_PREFERENCES: dict[str, Any] = {
     "threads_free": 0,
     "offline": False,
     "on_cancel": "ask",
+    "outlines": True,
 }
 
 

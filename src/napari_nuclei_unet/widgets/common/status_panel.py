@@ -22,14 +22,18 @@ class StatusPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.segment = create_button(
-            "segment", "Segment", "Find the nuclei in the plane on view, or in the planes chosen."
+            "segment",
+            "Segment",
+            "Find the nuclei in the plane shown, or in all planes that are chosen.",
         )
         self.preview = create_button(
-            "preview", "Preview", "Find the nuclei in what the view shows, before the long run."
+            "preview", "Preview", "Find the nuclei in the visible part only, to try the settings."
         )
-        self.cancel = create_button("cancel", "Cancel", "Stop after the tile at work.")
+        self.cancel = create_button(
+            "cancel", "Cancel", "Stop the run. Preferences say whether the finished part is kept."
+        )
         self.continue_planes = create_button(
-            "continue_planes", "Continue", "Do the planes that are left, with the same settings."
+            "continue_planes", "Continue", "Segment the remaining planes with the same settings."
         )
         self.continue_planes.setVisible(False)
         self._bar = with_properties(QProgressBar(), objectName="progress")

@@ -43,6 +43,8 @@ class ImageSource:
         Of a multiscale layer; 0 is full resolution.
     region : Region or None
         In pixels of the full plane; None: all of it.
+    is_view : bool
+        Whether the region is what the view showed.
     """
 
     image: Image
@@ -50,6 +52,7 @@ class ImageSource:
     plane_index: PlaneIndex
     level: int
     region: Region | None
+    is_view: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -209,7 +212,7 @@ def source_on_view(
             else f"The shapes of '{choice.region}' cover no pixel of '{image.name}': "
             "draw them on it."
         )
-    return dataclasses.replace(source, region=region)
+    return dataclasses.replace(source, region=region, is_view=choice.region == VISIBLE_REGION)
 
 
 def _plane_index_on_view(

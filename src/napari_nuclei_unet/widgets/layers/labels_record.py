@@ -141,4 +141,6 @@ def stale_ids_warning(labels: Labels, which: str = " of this plane") -> str:
     action, record = labels.metadata.get(LINKED_IDS_KEY), get_record_entries(labels)
     if action is None or record.get("join") or record.get("track"):
         return ""
-    return f" · ids{which} are new: {action} again"
+    if action == "link":
+        return f" · nuclei{which} are not linked any more: click Link over time"
+    return f" · sections{which} are separate again: click Join slices"

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from ...counts import format_count
 from ..common.controller import Controller
 from ..common.controls import Panel, create_button, fill_grid, fill_layout
 from ..common.dock_button import DockButton
@@ -193,7 +194,7 @@ class ReviewBar(Panel):
             self.opened.open(self._to_review[0])
             return
         self._last_words = (
-            f"The doubtful nuclei of {_count_images(self._review_count)} are reviewed."
+            f"The doubtful nuclei of {format_count(self._review_count, 'image')} are reviewed."
             if self._review_count
             else NOTHING_DOUBTFUL
         )
@@ -241,8 +242,8 @@ class ReviewBar(Panel):
         self._corrected_pairs.add(row.item.title, image, labels, planes)
         count = len(self._corrected_pairs.value())
         self.message.emit(
-            f"{row.short_title} is collected for training, {_count_images(count)} so far: click Train when "
-            "you have corrected enough."
+            f"{row.short_title} is collected for training, {format_count(count, 'image')} so far: "
+            "click Train when you have corrected enough."
         )
 
     # what is shown
@@ -292,7 +293,3 @@ class ReviewBar(Panel):
         for name, reason in reasons.items():
             self._buttons[name].setEnabled(not reason)
             self._buttons[name].setToolTip(reason or HINTS[name])
-
-
-def _count_images(count: int) -> str:
-    return f"{count:,} image{'' if count == 1 else 's'}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
+from ...counts import format_count
 from ...errors import UserError
 from ...labels.masks import MASK_HINT, is_mask
 from ...labels.surroundings import Distances, drop_unnamed_channel
@@ -151,9 +152,8 @@ class MeasureTask(Task):
             )
         table.publish()
         count = sum(len(plane.measurements) for plane in planes)
-        self.message = (
-            f"{count:,} nuclei measured, in {length_unit(self.layer, axes) or 'units of its scale'}"
-        )
+        unit = length_unit(self.layer, axes) or "units of its scale"
+        self.message = f"{format_count(count, 'nucleus')} measured, in {unit}"
         self.is_measured = True
         if self._is_mask:
             self.message = f"'{self.layer.name}' is {MASK_HINT}"

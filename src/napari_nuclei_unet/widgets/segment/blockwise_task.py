@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 
 from ...arrays.axes import PlaneIndex
+from ...counts import format_count
 from ...errors import UserError
 from ...limits import Limits
 from ...progress import Step, Stop
@@ -75,7 +76,9 @@ class BlockwiseTask(Task):
         """Return the text that describes the progress."""
         if not hasattr(step, "blocks"):
             return "Making the pyramid …" if step.done else "Looking at the image …"
-        message = f"Block {step.block + 1} of {step.blocks} · {step.nuclei:,} nuclei"
+        message = (
+            f"Block {step.block + 1} of {step.blocks} · {format_count(step.nuclei, 'nucleus')}"
+        )
         if step.planes > 1:
             message = f"Plane {step.plane + 1} of {step.planes} · {message}"
         begins = step.block == 0 and step.done * step.blocks < step.total
@@ -84,9 +87,8 @@ class BlockwiseTask(Task):
     def on_result(self, result: BlockwiseTaskOutput) -> None:
         """Show the labels, if all planes are finished."""
         if result.provenance is None:
-            self.message = (
-                f"Stopped after {result.progress.nuclei:,} nuclei; Segment goes on from there."
-            )
+            found = format_count(result.progress.nuclei, "nucleus")
+            self.message = f"Stopped after {found}; Segment goes on from there."
             return
         image = self.request.source.image
         if image not in self._writer.viewer.layers:
@@ -141,7 +143,7 @@ def _tabulate(layer: Labels, planes: Sequence[ImageSource], result: BlockwiseTas
 def _summary(result: BlockwiseTaskOutput) -> str:
     nuclei = result.progress.nuclei
     parts = [
-        "1 nucleus" if nuclei == 1 else f"{nuclei:,} nuclei",
+        format_count(nuclei, "nucleus"),
         ALREADY_SEGMENTED if result.already_done else f"{result.progress.seconds:.0f} s",
         f"labels and table are in {result.path.parent}",
     ]

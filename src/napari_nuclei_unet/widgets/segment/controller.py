@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject
 
 from ...arrays.axes import PlaneIndex
 from ..common.controller import Controller, Task
+from ..common.job import describe_start
 from ..common.preferences import get_preference
 from ..layers.image_source import check_offline
 from ..layers.labels_layer import check_labels_memory
@@ -73,7 +74,9 @@ class SegmentController(Controller):
         UserError
             If that is impossible.
         """
-        self.start(self._create_task(request, planes, in_memory, slices))
+        task = self._create_task(request, planes, in_memory, slices)
+        task.begins = describe_start(task.begins)
+        self.start(task)
         self._links_afterwards = self._is_time_series = is_time_series and planes is not None
 
     def _create_task(

@@ -35,14 +35,14 @@ OUTLINE_COLOUR, CASING_COLOUR = (0.8, 0.8, 0.8, 1.0), (0.2, 0.2, 0.2, 1.0)
 # In pixels; of larger nuclei outlines are two pixels wide.
 LARGE_DIAMETER = 30.0
 LEFT_OUT_HINT = (
-    "What was found but is not counted as a nucleus: the model is less sure of it than "
-    "'Confidence' asks, it is below 'Smallest area', or it is a micronucleus or fragment. "
-    "Click to see where it is, as grey outlines; click again to hide them."
+    "What was found but is not counted as a nucleus: it is more doubtful than 'Leave out doubtful' "
+    "allows, smaller than 'Smallest area', or a micronucleus or fragment. "
+    "Click to show it as grey outlines; click again to hide them."
 )
 # Where results hold only how much it was.
-PREVIEW_OUTLINES = "Preview outlines it, in the part on view"
+PREVIEW_OUTLINES = "Preview outlines it, in the visible part"
 SEGMENT_OUTLINES = "Segment again to outline it"
-VOLUME_TEXT = "What is left out of a volume is not counted: lower 'Confidence' to see more of it."
+VOLUME_TEXT = "Volumes have no count of what is left out: lower 'Leave out doubtful' to keep more."
 
 
 class LeftOutLine(ClickableLabel):

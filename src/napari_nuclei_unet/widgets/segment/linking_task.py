@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...arrays.axes import axis_letters
 from ...arrays.packed_labels import PackedLabels
+from ...counts import choose_noun
 from ...errors import UserError
 from ...progress import Step, Stop
 from ...tracking.corrections import LinkCorrections
@@ -287,7 +288,7 @@ def _describe_search(recovered: int | None, known: int, frames: Sequence[object]
     """Describe what the search for missed nuclei has found, and where it was not possible."""
     if recovered is None:
         return ""
-    noun = "nucleus" if recovered == 1 else "nuclei"
+    noun = choose_noun(recovered, "nucleus")
     found = f" · {recovered:,} missed {noun} found again" if recovered else ""
     where = f" · looked for missed nuclei in {known:,} of {len(frames):,} frames"
     return found + (where if known < len(frames) else "")

@@ -18,7 +18,7 @@ from ..common.controls import create_combo_box, create_row, fill_layout, with_pr
 from ..common.layer_combo import reload_choices
 from ..layers.axis_names import DEPTH_AXIS_NAMES, TIME_AXIS_NAMES
 from ..layers.geometry import hidden_axes, layer_shape
-from .plane_ranges import StackAxis, parse_plane_ranges
+from .plane_ranges import StackAxis, format_whole_range, parse_plane_ranges
 from .z_step import ZStepField
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class PlaneForm(QObject):
             reload_choices(self.depth, self._chosen_depth.get(image_id, guess), guess)
             self._select(_guess_planes(image, axes) if chosen is None else chosen)
         names = ", ".join(map(str, axes))
-        self.range.setPlaceholderText(", ".join(f"0-{axis.length - 1}" for axis in axes))
+        self.range.setPlaceholderText(format_whole_range(axes))
         self.range.setToolTip(
             f"First and last plane, such as 3-7, or a single one, along {names}"
             + ("; separated by commas." if len(axes) > 1 else ".")
@@ -270,6 +270,9 @@ class PlaneForm(QObject):
 
     def _on_chosen(self, _: Any = None) -> None:
         if self.axes:
+            if self.kind.value == PLANE_RANGE and not self.range.text():
+                with QSignalBlocker(self.range):  # all of them, to be shortened
+                    self.range.setText(format_whole_range(self.axes))
             self._chosen[self._image_id] = self.value()
         self._on_changed()
 

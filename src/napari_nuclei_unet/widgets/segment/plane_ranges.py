@@ -28,6 +28,11 @@ class StackAxis:
         return f"{self.name} (0-{self.length - 1})"
 
 
+def format_whole_range(axes: Sequence[StackAxis]) -> str:
+    """Return the range of all planes, as the user would type it: "0-50" for every axis."""
+    return ", ".join(f"0-{axis.length - 1}" for axis in axes)
+
+
 def parse_plane_ranges(text: str, axes: Sequence[StackAxis]) -> list[range]:
     """Parse the ranges that the user has typed, such as "0-9, 3": one for every axis.
 
@@ -39,10 +44,8 @@ def parse_plane_ranges(text: str, axes: Sequence[StackAxis]) -> list[range]:
     names = ", ".join(map(str, axes))
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != len(axes) or not all(parts):
-        raise UserError(
-            f"The range '{text}' needs {len(axes)} part{'s' if len(axes) > 1 else ''}, such as "
-            f"{', '.join(f'0-{axis.length - 1}' for axis in axes)}: first and last along {names}."
-        )
+        example = format_whole_range(axes)
+        raise UserError(f"Type the planes, such as {example}: first and last along {names}.")
     ranges = []
     for part, axis in zip(parts, axes, strict=True):
         match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part, re.ASCII)
@@ -50,8 +53,8 @@ def parse_plane_ranges(text: str, axes: Sequence[StackAxis]) -> list[range]:
         last = int(match[2] or first) if match else -1
         if not first <= last < axis.length:
             raise UserError(
-                f"'{part}' is no range of {axis.name}: write first-last, or one number, from 0 to "
-                f"{axis.length - 1}."
+                f"'{part}' is no range of {axis.name}. Type the planes, such as "
+                f"0-{axis.length - 1}, or the number of one."
             )
         ranges.append(range(first, last + 1))
     return ranges

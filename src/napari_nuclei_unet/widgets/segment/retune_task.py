@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...counts import format_count
 from ...params import SegmentParams
 from ...progress import Step, Stop
 from ..common.controller import Task
@@ -94,10 +95,10 @@ class RetuneTask(Task):
             self.message += stale_ids_warning(last.layer, "")
 
     def _summary(self) -> str:
-        planes = "1 plane" if self._tuned == 1 else f"{self._tuned:,} planes"
+        planes = format_count(self._tuned, "plane")
         parts = [f"{planes} tuned"] if self._all_done else [f"{self.end_word}: {planes} tuned"]
         if self._tuned:
-            parts.append("1 nucleus" if self._nuclei == 1 else f"{self._nuclei:,} nuclei")
+            parts.append(format_count(self._nuclei, "nucleus"))
         if self._edited:
             parts.append(f"{self._edited:,} edited by hand left alone")
         if self._stale:

@@ -88,8 +88,8 @@ class SourceForm(QObject):
         )
         self.region = create_combo_box(
             "region",
-            "Where nuclei are looked for: everywhere, where you look, or inside the rectangles "
-            "and polygons of a shapes layer. The rest of the labels stays as it is.",
+            "Where nuclei are looked for: in the whole image, in the part that the view shows, or "
+            "in the rectangles and polygons of a shapes layer. Labels outside stay as they are.",
             self._regions,
         )
         self._channels = ChannelForm()
@@ -223,7 +223,7 @@ class SourceForm(QObject):
     def _regions(self, _: Any) -> list[Any]:
         shapes = list_layers(self._viewer, Shapes)
         inside = [(f"inside '{layer.name}'", layer) for layer in shapes]
-        return [(WHOLE_IMAGE, WHOLE_IMAGE), (VISIBLE_REGION, VISIBLE_REGION), *inside]
+        return [(WHOLE_IMAGE, WHOLE_IMAGE), ("visible part", VISIBLE_REGION), *inside]
 
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)

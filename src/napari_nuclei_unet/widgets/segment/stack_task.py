@@ -12,6 +12,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from ...arrays.axes import PlaneIndex
+from ...counts import format_count
 from ...progress import Step, Stop
 from ...provenance.record import Provenance
 from ..common.controller import Task
@@ -24,7 +25,7 @@ from .linking_task import remove_tracks_layer
 from .plane_task import PlaneTaskOutput, SegmentRequest
 from .plane_writer import PlaneWriter
 from .stack_steps import StackPlaneStep, stack_task_steps
-from .summary import format_speed, summarize_areas
+from .summary import describe_region, format_speed, summarize_areas
 
 if TYPE_CHECKING:
     from ...segmentation.stack import StackOutcome
@@ -82,8 +83,8 @@ class StackState:
         done, planes = len(self.areas), len(self.plane_indices)
         areas = np.concatenate([*self.areas.values(), np.zeros(0, np.int64)])
         first, *median = summarize_areas(areas, self.request.source)
-        inside = " in the region" if self.request.source.region is not None else ""
-        total = "1 plane" if planes == 1 else f"{planes:,} planes"
+        inside = describe_region(self.request.source)
+        total = format_count(planes, "plane")
         parts = [f"{first}{inside} in " + (total if done == planes else f"{done:,} of {total}")]
         if self.failed:
             parts.append(f"{len(self.failed):,} could not be read")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ...counts import format_count
 from ...provenance.record import Provenance
 from ..layers.geometry import pixel_to_world
 from ..layers.image_source import ImageSource, plane_axes
@@ -26,14 +27,26 @@ def summarize_plane(retuned: RetunedPlane, source: ImageSource, seconds: float |
     if provenance.stopped:
         parts[0] += " in the part that was finished"
     elif retuned.inside is not None:
-        parts[0] += " in the region"
-    if provenance.zoom != 1:
-        parts.append(f"network zoom {provenance.zoom:.2g}")
+        parts[0] += describe_region(source)
+    if isinstance(provenance.zoom, float) and provenance.zoom != 1:
+        parts.append(describe_zoom(provenance.zoom))
     if provenance.gamma is not None:
         parts.append(f"lightened by a gamma of {provenance.gamma:.2g}")
     if seconds is not None:
         parts.append(format_speed(seconds, provenance))
     return " · ".join(parts)
+
+
+def describe_region(source: ImageSource) -> str:
+    """Return where nuclei were looked for; nothing, if everywhere."""
+    if source.region is None:
+        return ""
+    return " in view (preview)" if source.is_view else " in the region"
+
+
+def describe_zoom(zoom: float) -> str:
+    """Return how large the network has seen an image, and why."""
+    return f"seen at {100 * zoom:.0f} % (nuclei are {'large' if zoom < 1 else 'small'})"
 
 
 def format_speed(seconds: float, provenance: Provenance) -> str:
@@ -45,7 +58,7 @@ def format_speed(seconds: float, provenance: Provenance) -> str:
 def summarize_areas(areas: NDArray[np.integer], source: ImageSource) -> list[str]:
     """Summarize the number of nuclei and their median area."""
     count = len(areas)
-    parts = ["1 nucleus" if count == 1 else f"{count:,} nuclei"]
+    parts = [format_count(count, "nucleus")]
     return parts + (
         [f"median area {_format_area(float(np.median(areas)), source)}"] if count else []
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 
 from ...arrays.axes import PlaneIndex
+from ...counts import format_count
 from ...models.model import load_model
 from ...progress import Step, Stop, forward_stop
 from ...provenance.record import Provenance
@@ -272,7 +273,7 @@ class VolumeTask(Task):
             return f"{self.end_word}: {rest}"
         parts = [summarize_volumes(sum(state.done.values()), len(state.done), volumes)]
         if state.failed:
-            parts.append(f"{len(state.failed):,} slices could not be read")
+            parts.append(f"{format_count(len(state.failed), 'slice')} could not be read")
         if state.edited:
             parts.append(f"{len(state.edited):,} edited by hand left alone")
         if state.wanted.z_step is None and state.step is not None:
@@ -337,7 +338,7 @@ def index_axis(index: LabelsIndex) -> int:
 
 def summarize_volumes(nuclei: int, done: int, volumes: int) -> str:
     """Summarize the nuclei of volumes in words."""
-    count = "1 nucleus" if nuclei == 1 else f"{nuclei:,} nuclei"
+    count = format_count(nuclei, "nucleus")
     if volumes == 1:
         return f"{count} in 3-D"
     return f"{count} in {done:,} of {volumes:,} volumes" if done < volumes else (

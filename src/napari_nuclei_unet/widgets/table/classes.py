@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...counts import format_count
 from ...io.tables import CLASS_SUFFIX
 from .column_summary import ValueLimits
 from .nuclei_rows import (
@@ -102,4 +103,4 @@ def describe_deleted(count: int) -> str:
     """Return how many nuclei were deleted, as a sentence."""
     if not count:
         return "There are no such nuclei: nothing is deleted."
-    return f"{count:,} {'nucleus' if count == 1 else 'nuclei'} deleted. Ctrl+Z undoes."
+    return f"{format_count(count, 'nucleus')} deleted. Ctrl+Z undoes."

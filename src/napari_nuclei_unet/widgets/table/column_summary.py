@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...counts import format_count
 from .nuclei_rows import format_number
 
 
@@ -73,7 +74,7 @@ class ValueLimits:
         """Return how many values are within the limits, such as "35 of 105 (33 %) above 80"."""
         total = int(np.isfinite(values).sum())
         if self.is_open or not total:
-            return f"{total:,} nuclei" if total else "No values"
+            return format_count(total, "nucleus") if total else "No values"
         count, low, high = int(self.contain(values).sum()), self.low, self.high
         part = f"{count:,} of {total:,} ({round(100 * count / total)} %)"
         if math.isinf(low):

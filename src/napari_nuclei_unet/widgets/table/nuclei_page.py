@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from ...counts import format_count
 from ...labels.regionprops import BORDER_COLUMN
 from ..common.controls import copy_text, create_button, create_check_box, create_label
 from ..common.notify import show_info
@@ -82,7 +83,7 @@ class NucleiPage(QWidget):
         """Copy rows to the clipboard, with tabs, and a header that names the units."""
         titled = rows.rename(columns=self._model.title)
         copy_text(format_as_tsv(titled))
-        show_info(f"{len(rows):,} rows copied.")
+        show_info(f"{format_count(len(rows), 'row')} copied.")
 
     def show_message(self, text: str) -> None:
         """Show why there are no rows, instead of them; empty: there are some."""
