@@ -11,11 +11,11 @@ from napari_nuclei_unet import UserError
 from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.labels.centroids import locate_nuclei
 from napari_nuclei_unet.training.annotation import (
-    choose_validation_areas,
     crop_training_examples,
     crop_validation_examples,
     open_annotated_plane,
 )
+from napari_nuclei_unet.training.validation_choice import choose_validation_areas
 
 
 def plane_of(shape, centres, radius=6, **how):
@@ -89,6 +89,22 @@ def test_a_tenth_is_held_back_the_same_for_the_same_seed():
     assert held != choose_validation_areas(planes, 0.1, 8)
     pixels = sum((a.stop - a.start) * (b.stop - b.start) for boxes in held for a, b in boxes)
     assert 0.05 < pixels / (3 * 512 * 512) < 0.15
+
+
+def test_a_model_is_judged_by_enough_nuclei_and_keeps_enough_to_learn_from():
+    grid = [(y, x) for y in range(30, 512, 90) for x in range(30, 512, 90)]
+    planes = [plane_of((512, 512), grid)]
+    for wanted, least, most in ((0, 1, 9), (10, 10, 18), (30, 1, 9)):
+        (boxes,) = choose_validation_areas(planes, 0.1, 0, wanted)
+        held = sum(int(planes[0].nuclei.in_box(box).sum()) for box in boxes)
+        assert least <= held <= most, wanted
+    assert choose_validation_areas(planes, 0.1, 0, 30) == choose_validation_areas(planes, 0.1, 0)
+    images = planes * 4
+    whole = choose_validation_areas(images, 0.1, 0, 10, [0, 1, 2, 2])
+    assert {len(boxes) for boxes in whole} == {0, 1}
+    assert [bool(boxes) for boxes in whole][2:] in ([True] * 2, [False] * 2)  # slices of one
+    for boxes in whole:
+        assert boxes in ([], [(slice(0, 512), slice(0, 512))])
 
 
 def test_unfinished_areas_and_what_lies_beyond_the_margin_are_unknown():

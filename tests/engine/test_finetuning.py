@@ -15,6 +15,13 @@ from napari_nuclei_unet.models.model import read_model, save_model
 from napari_nuclei_unet.training.batches import _sampling_probabilities
 from napari_nuclei_unet.training.checkpoint import checkpoint_path
 from napari_nuclei_unet.training.evaluation import FineTuned
+from napari_nuclei_unet.training.evidence import (
+    Evidence,
+    ValidationMatches,
+    is_enough_to_judge,
+    judge,
+    sign_test,
+)
 from napari_nuclei_unet.training.finetune import fine_tune_steps
 from napari_nuclei_unet.training.finetune_data import FineTuneData, Pair, make_finetune_data
 from napari_nuclei_unet.training.loop import LOSS_NOT_FINITE, Epoch
@@ -288,6 +295,51 @@ def test_a_worse_model_says_so():
     assert FineTuned(None, None, before, mean).worse
     fine = FineTuned(None, None, before, before)
     assert not fine.worse
-    assert fine.better
+    assert not fine.better  # nothing shows that it is
     assert not FineTuned(None, None, {}, before).better  # from random weights
     assert not fine.forgets
+
+
+def test_what_chance_gives_is_no_difference():
+    """Six heads of six are rarer than one in twenty, five of five are not."""
+    assert sign_test(6, 0) == pytest.approx(2 / 2**6)
+    assert sign_test(0, 5) == pytest.approx(2 / 2**5)
+    assert sign_test(3, 3) == sign_test(0, 0) == 1
+    missed = ValidationMatches(("000000", "111111"), (0, 0))
+    found = ValidationMatches(("111111", "111111"), (0, 0))
+    assert judge(missed, found, True).evidence is Evidence.BETTER
+    assert judge(found, missed, True).evidence is Evidence.WORSE
+    assert judge(missed, found, False).evidence is Evidence.TOO_FEW
+    one_less = ValidationMatches(("011111", "111111"), (0, 0))
+    assert judge(missed, one_less, True).evidence is Evidence.CHANCE
+    invented = ValidationMatches(("111111", "111111"), (0, 1))  # and finds what is not there
+    assert judge(missed, invented, True).evidence is Evidence.CHANCE
+    assert judge(None, found, True).evidence is Evidence.NONE
+    assert judge(ValidationMatches(("0",), (0,)), found, True).evidence is Evidence.NONE
+
+
+def test_a_model_says_how_much_it_is_judged_by(bright_file, tmp_path):
+    tuned = fine_tune([annotated_pair()], bright_file, **QUICK)
+    assert "of 4 nuclei that were not used for training" in tuned.verdict
+    assert "too few to judge" in tuned.verdict
+    assert not tuned.better
+    assert not tuned.worse
+    tuned.save(tmp_path / "mine.safetensors")
+    card = load_model(tmp_path / "mine.safetensors").card
+    assert card.validated_on["evidence"] == "too few to judge"
+    assert ValidationMatches.from_json(card.validated_on["after"]) == tuned.matches[1]
+    assert ValidationMatches.from_json({"found": 3}) is None
+
+
+def test_whole_images_of_three_and_enough_nuclei_are_validated_on(bright_file):
+    pairs = [annotated_pair(seed) for seed in range(3)]
+    data = make_finetune_data([Pair.of(pair, i) for i, pair in enumerate(pairs, 1)], PARAMS)
+    (validation,) = data.validation
+    assert len(validation.centres) == 16
+    assert validation.ids.shape == (128, 128)
+    assert len(data.training) == 2
+    assert is_enough_to_judge(data.validation, data.training)
+    without = replace(PARAMS, validation_nuclei=0)
+    data = make_finetune_data([Pair.of(pair, i) for i, pair in enumerate(pairs, 1)], without)
+    assert len(data.training) == 3
+    assert not is_enough_to_judge(data.validation, data.training)

@@ -18,6 +18,7 @@ from napari_nuclei_unet.widgets import (
     TableWidget,
     TrainWidget,
 )
+from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY
 
 
 @pytest.fixture
@@ -71,7 +72,8 @@ def many(qtbot, viewer, bright_file, preferences):
 def home(tmp_path, monkeypatch, preferences):
     """A user's folder of its own, with nothing in it, and fresh preferences."""
     monkeypatch.setenv("NUCLEI_UNET_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+    yield tmp_path / "home"
+    MODEL_REGISTRY.session_model = ""
 
 
 @pytest.fixture

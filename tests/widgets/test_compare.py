@@ -8,6 +8,7 @@ import pytest
 from conftest import discs
 from napari.layers import Labels, Layer
 from napari.utils._proxies import PublicOnlyProxy
+from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtGui import QTextDocument
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 from skimage.measure import label
@@ -17,6 +18,7 @@ from napari_nuclei_unet.labels.masks import MASK_HINT
 from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, compare
 from napari_nuclei_unet.samples.images import read_sample
 from napari_nuclei_unet.widgets.common.controller import RunState
+from napari_nuclei_unet.widgets.layers.labels_record import set_record_entries
 from napari_nuclei_unet.widgets.layers.metadata_keys import ERRORS_KEY, METADATA_KEY
 from napari_nuclei_unet.widgets.review.compare_panel import TWO_LABELS_NEEDED, ComparePanel
 from napari_nuclei_unet.widgets.review.compare_task import (
@@ -315,3 +317,34 @@ def test_a_mask_on_either_side_is_told(qtbot, viewer, part, side):
     layers[side].data = true
     compared(qtbot, part)
     assert part.words[-1] == "3 of 3 annotated nuclei are right."
+
+
+def test_a_result_that_was_saved_and_loaded_is_the_reference_of_one_made_here(viewer, part, layers):
+    """Both have a record, and that of labels from a file names no layer, or another one."""
+    result, annotation = layers
+    set_record_entries(result, layer=str(result.unique_id))
+    loaded = viewer.add_labels(annotation.data.copy(), name="loaded", scale=(0.5, 0.5))
+    set_record_entries(loaded, layer="of a file")
+    viewer.layers.remove(annotation)
+    part.prefer_result(loaded)
+    assert part.value() == ComparedLayers(result, loaded)
+
+
+def test_the_result_is_grey_while_its_errors_are_shown(qtbot, viewer, part, layers):
+    result, _ = layers
+    before = result.get_color(40)
+    compared(qtbot, part)
+    (errors,) = errors_on(viewer)
+    np.testing.assert_allclose(result.get_color(40), result.get_color(10))
+    assert result.get_color(0) is None or not result.get_color(0)[3]
+    errors.visible = False
+    np.testing.assert_allclose(result.get_color(40), before)
+    errors.visible = True
+    assert not np.allclose(result.get_color(40), before)
+    viewer.layers.remove(errors)
+    np.testing.assert_allclose(result.get_color(40), before)
+    compared(qtbot, part)
+    colours = DirectLabelColormap(color_dict={None: "red", 0: "transparent"})
+    result.colormap = colours  # of the table, for instance
+    viewer.layers.remove(errors_on(viewer)[0])
+    np.testing.assert_allclose(result.get_color(40), (1, 0, 0, 1))

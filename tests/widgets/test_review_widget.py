@@ -963,3 +963,30 @@ def test_a_viewer_without_labels_is_no_mistake(qtbot, messages):
         if button.objectName() and not button.text().endswith("…"):  # which opens a dialog
             button.click()
     assert all(severity != "error" for severity, _ in messages)
+
+
+def test_the_dock_opens_on_the_result_of_the_image_in_segment(qtbot, viewer, widget):
+    """Not on what somebody painted, nor on what is hidden."""
+    for name in ("one", "two"):
+        viewer.add_image(discs((60, 80), [(15, 15), (40, 30)]), name=name)
+        click_and_wait(qtbot, widget)
+    painted = viewer.add_labels(np.ones((60, 80), int), name="painted")
+    one, two = viewer.layers["one nuclei"], viewer.layers["two nuclei"]
+    opened = []
+
+    def review_opens():
+        made = ReviewWidget(viewer)
+        qtbot.addWidget(made)
+        opened.append(made)
+        return made.target_form.value().labels
+
+    assert viewer.layers.selection.active == painted
+    assert review_opens() == two
+    one.visible, two.visible = True, False
+    viewer.layers.selection.active = two
+    assert review_opens() != two
+    for layer in (one, two, painted):
+        layer.visible = False
+    viewer.layers.selection.active = viewer.layers["one"]
+    assert review_opens() == one
+    assert one.visible

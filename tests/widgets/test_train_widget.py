@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QListWidget,
     QMessageBox,
+    QPlainTextEdit,
     QPushButton,
     QTableWidget,
     QWidget,
@@ -28,16 +29,23 @@ from skimage.measure import label
 from napari_nuclei_unet import fine_tune, load_model
 from napari_nuclei_unet.labels.masks import MASK_HINT
 from napari_nuclei_unet.models.library import RANDOM_WEIGHTS_NAME
-from napari_nuclei_unet.models.model import read_card, read_model
+from napari_nuclei_unet.models.model import ModelCard, read_card, read_model, save_model
 from napari_nuclei_unet.params import PARAMETER_LABELS
 from napari_nuclei_unet.training.checkpoint import load_checkpoint, save_checkpoint
+from napari_nuclei_unet.training.evaluation import FineTuned
+from napari_nuclei_unet.training.evidence import Evidence, Judgement
 from napari_nuclei_unet.training.finetune_data import Pair
 from napari_nuclei_unet.training.recipes import RECIPES
-from napari_nuclei_unet.widgets import SegmentWidget, TrainWidget
+from napari_nuclei_unet.widgets import TrainWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
+from napari_nuclei_unet.widgets.common.preferences import get_preference
 from napari_nuclei_unet.widgets.layers.metadata_keys import VALIDATION_AREAS_KEY
+from napari_nuclei_unet.widgets.session.model_form import ModelForm
+from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY
+from napari_nuclei_unet.widgets.train.card_view import describe_card
 from napari_nuclei_unet.widgets.train.dataset_form import UNLABELLED_IS_BACKGROUND, DatasetChoice
 from napari_nuclei_unet.widgets.train.resume import ResumeState, find_interrupted
+from napari_nuclei_unet.widgets.train.use_model_panel import UseModelPanel
 from napari_nuclei_unet.widgets.train.validation_areas import (
     find_validation_layer,
     read_validation_areas,
@@ -174,6 +182,40 @@ def test_a_pair_whose_layer_is_removed_leaves_the_list(qtbot, viewer, trainer):
     looked(qtbot, trainer)
 
 
+def test_the_image_that_is_chosen_is_shown_alone_with_its_labels(qtbot, viewer, trainer):
+    """And what was shown before comes back when none is chosen, or the dock is left."""
+    add_pair(viewer, "one")
+    add_pair(viewer, "two")
+    viewer.layers["one nuclei"].visible = False
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+
+    def shown():
+        return [one.name for one in viewer.layers if one.visible and one not in held_layers(viewer)]
+
+    before = ["one", "two", "two nuclei"]
+    assert shown() == before
+    rows = trainer.findChild(QListWidget, "pairs")
+    rows.item(0).setSelected(True)
+    assert shown() == ["one", "one nuclei"]
+    rows.clearSelection()
+    rows.item(1).setSelected(True)
+    assert shown() == ["two", "two nuclei"]
+    viewer.layers["two nuclei"].visible = False  # by the user, which stays
+    rows.clearSelection()
+    assert shown() == ["one", "two"]
+    trainer.show()
+    rows.item(0).setSelected(True)
+    assert shown() == ["one", "one nuclei"]
+    trainer.hide()
+    assert shown() == ["one", "two"]
+    trainer.show()
+    assert shown() == ["one", "one nuclei"]
+    viewer.layers.remove("one")
+    assert shown() == ["two"]
+    looked(qtbot, trainer)
+
+
 def test_channels_are_chosen(qtbot, viewer, trainer):
     clean = discs((128, 128), GRID, 7)
     stack = np.stack([np.zeros_like(clean), clean]).astype(np.float32)
@@ -302,7 +344,8 @@ def test_a_mask_among_labels_is_told_before_train_is_clicked(qtbot, viewer, trai
 # training
 
 
-def test_a_click_makes_a_model_that_both_widgets_offer(qtbot, viewer, trainer, widget, home):
+def test_a_click_makes_a_model_and_asks_whether_it_is_used(qtbot, viewer, trainer, widget, home):
+    """Four validation nuclei show nothing, so the user decides."""
     add_pair(viewer)
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
@@ -312,18 +355,43 @@ def test_a_click_makes_a_model_that_both_widgets_offer(qtbot, viewer, trainer, w
     assert list((home / "unfinished").iterdir()) == []
     looked(qtbot, trainer)
     assert "AP@0.5" in text(trainer, "verdict")
+    assert "of 4 nuclei that were not used for training" in text(trainer, "verdict")
     table = trainer.findChild(QTableWidget, "scores")
     assert "→" in table.item(0, 0).text()
-    for one in (trainer, widget):
-        assert one.findChild(QComboBox, "model").currentData() == str(path)  # it is no worse
+    assert "too few validation nuclei" in text(trainer, "use_model_text")
+    models = [one.findChild(QComboBox, "model") for one in (trainer, widget)]
+    assert str(path) not in [one.currentData() for one in models]
+    click(trainer, "use_for_session")
+    assert "until napari is closed" in text(trainer, "use_model_text")
+    assert [one.currentData() for one in models] == [str(path)] * 2
+    assert get_preference("model") == "nuclei"
     segmented(qtbot, widget)
     records = [one.metadata.get("napari_nuclei_unet", {}) for one in viewer.layers]
     assert "my nuclei" in [one.get("model") for one in records]
     trained(qtbot, trainer)
-    assert (home / "models" / "my nuclei 2.safetensors").is_file()
-    fresh = SegmentWidget(viewer)
-    qtbot.addWidget(fresh)
-    assert fresh.findChild(QComboBox, "model").currentText() == "my nuclei 2"
+    second = home / "models" / "my nuclei 2.safetensors"
+    click(trainer, "use_not")
+    assert [one.currentData() for one in models] == [str(path)] * 2
+    fresh = ModelForm()
+    assert fresh.value().model == str(path)  # of this session
+    trained(qtbot, trainer)
+    click(trainer, "use_from_now_on")
+    third = second.with_name("my nuclei 3.safetensors")
+    assert get_preference("model") == fresh.value().model == str(third)
+    looked(qtbot, trainer)
+
+
+def test_a_model_that_is_clearly_better_is_the_default(qtbot, home):
+    judged = FineTuned(None, None, {"held back": {}}, {}, 12, Judgement(Evidence.BETTER, 0.01))
+    home.mkdir()
+    panel, path = UseModelPanel(), home / "mine.safetensors"
+    qtbot.addWidget(panel)
+    panel.show_result(path, judged)
+    assert get_preference("model") == str(path)
+    worse = replace(judged, judgement=Judgement(Evidence.WORSE, 0.01))
+    panel.show_result(home / "other.safetensors", worse)
+    assert get_preference("model") == str(path)
+    assert "not used" in text(panel, "use_model_text")
 
 
 def test_the_widget_gives_the_weights_that_python_gives(qtbot, viewer, trainer, bright_file, home):
@@ -700,6 +768,11 @@ def test_models_are_imported_renamed_shown_exported_and_deleted(
     assert "already" in messages[-1][1]
     library.choose(home / "models" / "brighter.safetensors")
     click(with_model, "show_card")
+    assert text(library, "card_made_from") == "random weights"
+    assert (
+        '"description": "calls bright pixels nucleus"'
+        in library.findChild(QPlainTextEdit, "card_text").toPlainText()
+    )
     click(with_model, "show_curves")
     for dialog in library.findChildren(QWidget, "model_dialog"):
         assert dialog.isVisible()
@@ -709,6 +782,51 @@ def test_models_are_imported_renamed_shown_exported_and_deleted(
     next(one for one in box.buttons() if one.text() == "Delete").click()
     qtbot.waitUntil(lambda: not (home / "models" / "brighter.safetensors").exists())
     assert str(home / "models" / "brighter.safetensors") not in library.model.choices
+
+
+def test_models_are_called_by_what_they_are_for_or_by_name_and_date(qtbot, with_model, bright_file):
+    """Two models must not have one title: magicgui finds choices by their texts."""
+    folder = chosen(with_model).parent
+    card, network = read_model(bright_file)
+    for name, created in (
+        ("my nuclei", "2026-11-28"), ("my nuclei 2", "2026-11-28"), ("Mine", "2026-11-28"),
+        ("tissue", "2026-01-02T10:00"), ("old", ""),
+    ):  # fmt: skip
+        made = replace(card, name=name, created=created)
+        save_model(folder / f"{name}.safetensors", made, network.state_dict())
+    MODEL_REGISTRY.changed.emit()
+    combo = with_model.findChild(QComboBox, "model")
+    titles = {combo.itemData(row): combo.itemText(row) for row in range(combo.count())}
+    assert titles["nuclei"] == "Standard (fluorescence and H&E)"
+    own = {Path(path).stem: title for path, title in titles.items() if folder.name in path}
+    assert own == {
+        "bright": "bright", "my nuclei": "my nuclei", "my nuclei 2": "Mine 2, 28 Nov 2026",
+        "Mine": "Mine", "tissue": "tissue, 2 Jan 2026", "old": "old",
+    }  # fmt: skip
+
+
+def test_a_card_has_six_lines_whatever_it_knows():
+    card = ModelCard("mine", "", {}, {})
+    lines = describe_card(card)
+    assert [line.text for line in lines] == ["random weights", *["not known"] * 5]
+    scores = {"held back": {"AP@0.5": 0.8}, "reference images": {"AP@0.5": 0.9}}
+    card = replace(
+        card,
+        created="2026-11-28", parent={"name": "nuclei"},
+        trained_on={"annotated": [{"name": "a", "nuclei": 40}, {"name": "b", "nuclei": 2}]},
+        scores={"before": scores, "after": scores},
+        validated_on={"after": {"found": ["1101"]}, "evidence": "too few to judge"},
+        training={"epochs": 20, "steps": 1, "best_epoch": 3, "learning_rate": 5e-4},
+        history=[{"epoch": 11}],
+    )  # fmt: skip
+    assert [line.text for line in describe_card(card)] == [
+        "Standard (fluorescence and H&E)",
+        "28 Nov 2026",
+        "2 images: a, b",
+        "42 annotated, 4 of them for validation",
+        "AP@0.5 0.80 → 0.80 on validation, 0.90 → 0.90 on reference images (too few to judge)",
+        "epoch 3 of 11 epochs, 1 step each, learning rate 0.0005",
+    ]
 
 
 def test_what_is_no_model_is_not_imported(qtbot, with_model, tmp_path, messages, home):

@@ -133,9 +133,17 @@ def count_annotated_matches(
     -------
     MatchCounts
     """
-    if annotated.all():
-        return count_matches(true, predicted)
-    return count_matches(_keep_inside(true, annotated), _keep_inside(predicted, annotated))
+    return count_overlaps(find_annotated_overlaps(true, predicted, annotated))
+
+
+def find_annotated_overlaps(
+    true: NDArray[np.integer], predicted: NDArray[np.integer], annotated: NDArray[np.bool_]
+) -> Overlaps:
+    """Find the pairs that share pixels of nuclei as in :func:`count_annotated_matches`."""
+    if not annotated.all():
+        true, predicted = _keep_inside(true, annotated), _keep_inside(predicted, annotated)
+    (t, _), (p, _) = relabel_sequential(true), relabel_sequential(predicted)
+    return find_overlaps(t, p)
 
 
 def _keep_inside(labels: NDArray[np.integer], annotated: NDArray[np.bool_]) -> NDArray[np.integer]:

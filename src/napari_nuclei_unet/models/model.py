@@ -62,8 +62,8 @@ class ModelCard:
         form in 8 bits; empty: they are measured when they are needed.
     parent : dict
         ``name`` and ``sha256`` of the model that training began with; empty: random weights.
-    trained_on, training, scores : dict
-        Data, parameters, and validation scores.
+    trained_on, training, scores, validated_on : dict
+        Data, parameters, validation scores, and nuclei found (``training.evidence``).
     history : list of dict
         One row per epoch, as in ``training.loop.Epoch``; row 0 is that of the parent.
     sha256 : str
@@ -79,6 +79,7 @@ class ModelCard:
     trained_on: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    validated_on: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     activation_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     parent: dict[str, str] = field(default_factory=dict)

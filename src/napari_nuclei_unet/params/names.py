@@ -57,6 +57,11 @@ def complete_params(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {"leave_out_fragments": False, **stored}
 
 
+def complete_train_params(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return training parameters from a file, so that its validation areas are chosen as then."""
+    return {"validation_nuclei": 0, **stored}
+
+
 def with_changes(params: P, changes: dict[str, Any]) -> P:
     """Replace parameters by name, with checks of names and values.
 

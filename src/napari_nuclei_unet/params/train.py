@@ -210,6 +210,14 @@ class TrainParams:
         min=0.01,
         max=0.9,
     )
+    validation_nuclei: int = parameter(
+        10,
+        "Validation nuclei, at least",
+        "More than the validation part is used where that has fewer nuclei, up to half of all, "
+        "and whole images where there are three or more; 0: the part alone decides.",
+        min=0,
+        max=1_000_000,
+    )
     precision: str = parameter(
         "auto",
         "Precision",

@@ -33,10 +33,6 @@ from ..segmentation.intensity_range import AUTOMATIC_BRIGHTNESS, Brightness
 from ..segmentation.normalization import Plane, check_lazy_plane
 from .example import Example, make_example
 
-# Edges of validation areas, in pixels: the largest that gives enough of them is used.
-AREA_EDGES = (512, 256, 128, 64, 32)
-# An area should hold whole nuclei: its edge is at least so many diameters, where that is possible.
-MIN_AREA_DIAMETERS = 3.0
 # Larger planes are cropped for training: edge and context of a crop, in pixels; and the most crops
 # that are kept in memory, of which this share at most has no nucleus.
 CROP_EDGE, CROP_CONTEXT = 512, 64
@@ -160,81 +156,6 @@ def open_annotated_plane(
     return AnnotatedPlane(name, plane, labels, nuclei, finished, margin or None)
 
 
-def choose_validation_areas(
-    planes: Sequence[AnnotatedPlane], share: float, seed: int
-) -> list[list[Box]]:
-    """Choose areas of annotated planes to validate on.
-
-    All planes are split into areas of one size, so that about as many have nuclei as it takes to
-    validate on ``share`` of them. An area is at least three nuclei wide, if that leaves two.
-
-    Parameters
-    ----------
-    planes : sequence of AnnotatedPlane
-    share : float, 0 to 1
-        Of the areas that have nuclei; at least one, but not all.
-    seed : int
-
-    Returns
-    -------
-    list of list of (slice, slice)
-        Areas of each plane.
-
-    Raises
-    ------
-    UserError
-        If there are fewer than two areas with a nucleus.
-    """
-    total = sum(int(plane.is_counted.sum()) for plane in planes)
-    if total == 0 and planes:
-        raise UserError(
-            "No annotated nucleus has its centre in what is outlined as finished: outline whole "
-            "nuclei."
-        )
-    if total == 0:
-        raise UserError(
-            "Nothing is annotated: paint nuclei into the labels, each with a number of its own."
-        )
-    if total == 1:
-        raise UserError(
-            "Only one nucleus is annotated, or all have the same number: give every nucleus a "
-            "number of its own (key M in the labels layer), and paint two or more, as one is held "
-            "back to validate."
-        )
-    areas = _areas_with_nuclei(planes, share)
-    if len(areas) < 2:
-        raise UserError(
-            "The annotated nuclei lie so close together that none can be held back to validate: "
-            "paint some more, farther away."
-        )
-    n = min(max(1, round(share * len(areas))), len(areas) - 1)
-    chosen: list[list[Box]] = [[] for _ in planes]
-    for index in np.random.default_rng(seed).permutation(len(areas))[:n]:
-        number, box = areas[index]
-        chosen[number].append(box)
-    return chosen
-
-
-def _areas_with_nuclei(planes: Sequence[AnnotatedPlane], share: float) -> list[tuple[int, Box]]:
-    diameters = [plane.nuclei.diameter for plane in planes if len(plane.nuclei)]
-    min_edge = MIN_AREA_DIAMETERS * float(np.median(diameters))
-    best: list[tuple[int, Box]] = []
-    for edge in AREA_EDGES:
-        if edge < min_edge and len(best) > 1:
-            break
-        found = [
-            (index, box)
-            for index, plane in enumerate(planes)
-            for box in split_into_squares(plane.plane.shape, edge)
-            if (plane.nuclei.in_box(box) & plane.is_counted).any()
-        ]
-        if len(found) > len(best):
-            best = found
-        if len(best) >= 1 / share:
-            break
-    return best
-
-
 def crop_training_examples(
     plane: AnnotatedPlane, validation_areas: Sequence[Box], max_crops: int = MAX_TRAINING_CROPS
 ) -> list[Example]:
@@ -276,14 +197,11 @@ def crop_training_examples(
 def crop_validation_examples(plane: AnnotatedPlane, area: Box) -> list[Example]:
     """Crop a validation area, with some context; in pieces where it is large."""
     crops = []
-    squares = list(split_into_squares(box_shape(area), CROP_EDGE))
-    for square in _sample_evenly(squares, MAX_CROPS_PER_VALIDATION_AREA):
-        box = from_frame(square, area)
+    boxes = [from_frame(one, area) for one in split_into_squares(box_shape(area), CROP_EDGE)]
+    full = [box for box in boxes if (plane.is_counted & plane.nuclei.in_box(box)).any()]
+    for box in _sample_evenly(full, MAX_CROPS_PER_VALIDATION_AREA):
         nuclei = plane.is_counted & plane.nuclei.in_box(box)
-        if nuclei.any():
-            crops.append(
-                _crop(plane, _box_with_context(box, plane, nuclei), nuclei, (), inside=box)
-            )
+        crops.append(_crop(plane, _box_with_context(box, plane, nuclei), nuclei, (), inside=box))
     return crops
 
 

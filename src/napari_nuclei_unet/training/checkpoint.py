@@ -15,6 +15,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..io.atomic import atomic_write
 from ..params import TrainParams
+from ..params.names import complete_train_params
 
 CHECKPOINT_FORMAT = "nuclei-unet-checkpoint-1"
 
@@ -86,7 +87,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             card = json.loads(header["training"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return Checkpoint(
-            params=TrainParams(**card["params"]),
+            params=TrainParams(**complete_train_params(card["params"])),
             network=card["network"],
             data=card["data"],
             history=tuple(card["history"]),

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..models.model import Model, ModelCard, save_model
 from ..network.fusion import fuse_conv_bn_relu
 from ..network.unet import UNet
 from ..progress import Step, Stop, forward_stop
+from .evidence import NO_JUDGEMENT, Evidence, Judgement, ValidationMatches, match_example
 from .example import Example
 from .finetune_data import FineTuneData
 from .threshold_tuning import (
@@ -40,6 +41,28 @@ Scores = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
+class ScoredModel:
+    """What a model scores.
+
+    Attributes
+    ----------
+    scores : dict of dict
+        As in :class:`FineTuned`.
+    matches : ValidationMatches or None
+        None: they are not known, as of a training that an earlier version began.
+    """
+
+    scores: Scores = field(default_factory=dict)
+    matches: ValidationMatches | None = None
+
+    @classmethod
+    def before(cls, card: ModelCard) -> ScoredModel:
+        """Read from a card what the model scored that its training began with."""
+        matches = ValidationMatches.from_json(card.validated_on.get("before"))
+        return cls(card.scores["before"], matches)
+
+
+@dataclass(frozen=True, eq=False)
 class FineTuned:
     """A fine-tuned model.
 
@@ -53,6 +76,11 @@ class FineTuned:
         validation (``held back``) and ``reference images``; none before if it began at random.
     held : int
         Nuclei in the validation set.
+    judgement : Judgement
+        Whether it is clearly better on validation than the model before, as from
+        ``evidence.judge``; by default nothing is known but the scores.
+    matches : tuple of ValidationMatches
+        Before and after, where they are known.
     """
 
     card: ModelCard
@@ -60,6 +88,8 @@ class FineTuned:
     before: Scores
     after: Scores
     held: int = 0
+    judgement: Judgement = NO_JUDGEMENT
+    matches: tuple[ValidationMatches, ...] = ()
 
     @property
     def model(self) -> Model:
@@ -68,16 +98,16 @@ class FineTuned:
 
     @property
     def worse(self) -> bool:
-        """Whether AP@0.5 on validation has fallen, or mean AP if AP@0.5 is the same."""
-        if not self.before:
-            return False
+        """Whether it is clearly worse on validation; by AP alone if nothing else is known."""
+        if not self.before or self.judgement.evidence is not Evidence.NONE:
+            return self.judgement.evidence is Evidence.WORSE
         gain = self._gain(VALIDATION_PART)
         return gain < 0 or (gain == 0 and self._gain(VALIDATION_PART, "mean AP") < -NEGLIGIBLE_DROP)
 
     @property
     def better(self) -> bool:
-        """Whether it may replace the model it began with; False without one."""
-        return bool(self.before) and not self.worse
+        """Whether it is clearly better on validation, so that it may become the default."""
+        return self.judgement.evidence is Evidence.BETTER
 
     @property
     def forgets(self) -> bool:
@@ -88,16 +118,32 @@ class FineTuned:
         return self.after[on][score] - self.before[on][score]
 
     @property
-    def verdict(self) -> str:
-        """The effect of the training, in a sentence or two."""
-        nuclei = format_count(self.held, "nucleus")
-        changes = ", ".join(
+    def finding(self) -> str:
+        """What the model finds of the validation nuclei, and whether that shows something."""
+        if not self.matches:
+            nuclei = format_count(self.held, "nucleus")
+            finding = f"{self._format_changes()} in the validation areas ({nuclei})."
+            worse = " The model got worse there, so it was not made the default."
+            return finding + (worse if self.worse else "")
+        after, before = self.matches[-1], self.matches[:-1]
+        found = f"finds {after.n_found} of {after.nuclei} nuclei that were not used for training"
+        was = f" ({before[0].n_found} before)" if before else ""
+        p = "" if math.isnan(self.judgement.p) else f" (p = {self.judgement.p:.2g})"
+        end = ", so it was not made the default" if self.worse else ""
+        return f"The new model {found}{was}: {self.judgement.evidence.value}{p}{end}."
+
+    def _format_changes(self) -> str:
+        return ", ".join(
             f"{score} {_format_change(self.before, self.after, VALIDATION_PART, score)}"
             for score in ("AP@0.5", "mean AP")
         )
-        sentences = [f"{changes} on what was held back ({nuclei})."]
-        if self.worse:
-            sentences.append("The model got worse there, so it was not made the default.")
+
+    @property
+    def verdict(self) -> str:
+        """The effect of the training, in a few sentences."""
+        sentences = [self.finding]
+        if self.matches:
+            sentences.append(f"{self._format_changes()} in the validation areas.")
         if self.forgets:
             change = _format_change(self.before, self.after, REFERENCE_PART, "AP@0.5")
             sentences.append(
@@ -176,7 +222,7 @@ def tune_model_thresholds_steps(
 
 def score_model_steps(
     model: Model, finetune_data: FineTuneData, references: list[Example], device: str, step: Step
-) -> Generator[Step, Stop, Scores]:
+) -> Generator[Step, Stop, ScoredModel]:
     """Score a model on the validation set, and on the reference images.
 
     Parameters
@@ -191,20 +237,23 @@ def score_model_steps(
 
     Returns
     -------
-    dict of dict
-        As in :class:`FineTuned`.
+    ScoredModel
     """
+    thresholds, rows = model.card.thresholds, []
     counts: dict[str, list[MatchCounts]] = {VALIDATION_PART: [], REFERENCE_PART: []}
     for on, examples in ((VALIDATION_PART, finetune_data.validation), (REFERENCE_PART, references)):
         for example in examples:
             yield step
             (predicted,) = predict_examples(model, [example], device)
-            counts[on].append(predicted.count(model.card.thresholds))
+            counts[on].append(predicted.count(thresholds))
+            if on == VALIDATION_PART:
+                rows.append(match_example(predicted, thresholds))
     # validation areas are small, so their nuclei are pooled; reference images weigh the same
-    return {
+    scores = {
         VALIDATION_PART: _round_scores(pool_scores, counts[VALIDATION_PART]),
         REFERENCE_PART: _round_scores(average_scores, counts[REFERENCE_PART]),
     }
+    return ScoredModel(scores, ValidationMatches.of(rows))
 
 
 def _round_scores(

@@ -24,7 +24,8 @@ from .batches import steps_per_epoch
 from .calibration import calibrate_on_examples
 from .card import build_model_card
 from .checkpoint import Checkpoint, checkpoint_path, load_matching_checkpoint, save_checkpoint
-from .evaluation import FineTuned, Scores, score_model_steps, tune_model_thresholds_steps
+from .evaluation import FineTuned, ScoredModel, score_model_steps, tune_model_thresholds_steps
+from .evidence import is_enough_to_judge, judge
 from .example import Example
 from .finetune_data import FineTuneData, Pair, make_finetune_data
 from .loop import Epoch, first_epoch, train_steps
@@ -99,7 +100,7 @@ def _fine_tune_steps(
     references, before = read_reference_images("score"), start.before
     if finetune_data.warning:
         yield Step(0, total, finetune_data.warning)
-    if start.parent is not None and not before:
+    if start.parent is not None and not before.scores:
         initial = Model(start.parent, fuse_conv_bn_relu(copy.deepcopy(network)))
         before = yield from score_model_steps(
             initial, finetune_data, references, device, Step(0, total)
@@ -133,7 +134,7 @@ class _Start:
     network: UNet
     checkpoint: Checkpoint | None = None
     best: UNet | None = None
-    before: Scores = field(default_factory=dict)
+    before: ScoredModel = field(default_factory=ScoredModel)
 
     @classmethod
     def of(
@@ -148,7 +149,7 @@ class _Start:
             params = _fit_patch_size(params, finetune_data, best.config)
             data = fingerprint_examples([*finetune_data.training, *finetune_data.validation])
             checkpoint = load_matching_checkpoint(out, params, data)
-            before = card.scores["before"]
+            before = ScoredModel.before(card)
             return cls(params, _parent_card(card), UNet(best.config), checkpoint, best, before)
         if model is None:
             network = new_network(params, finetune_data.training)
@@ -187,7 +188,7 @@ class _BestNetwork:
     """Keeps and writes the best network of a training, and its checkpoint."""
 
     def __init__(
-        self, finetune_data: FineTuneData, start: _Start, before: Scores, out: Path | None
+        self, finetune_data: FineTuneData, start: _Start, before: ScoredModel, out: Path | None
     ) -> None:
         self.finetune_data, self.start, self.before, self.out = finetune_data, start, before, out
         self.network, self.checkpoint = start.best, start.checkpoint
@@ -228,9 +229,28 @@ def _finish_steps(
     after = yield from score_model_steps(
         dataclasses.replace(model, card=card), best.finetune_data, references, device, step
     )
-    scores = {"before": best.before, "after": after}
-    nuclei = sum(len(example.centres) for example in best.finetune_data.validation)
-    return FineTuned(dataclasses.replace(card, scores=scores), network, best.before, after, nuclei)
+    return _compare(card, best, after)
+
+
+def _compare(card: ModelCard, best: _BestNetwork, after: ScoredModel) -> FineTuned:
+    """Compare the new model with the one it began with, and complete its card."""
+    assert best.network is not None
+    data, before = best.finetune_data, best.before
+    nuclei = sum(len(example.centres) for example in data.validation)
+    judgement = judge(
+        before.matches, after.matches, is_enough_to_judge(data.validation, data.training)
+    )
+    card = dataclasses.replace(
+        card,
+        scores={"before": before.scores, "after": after.scores},
+        validated_on={
+            **card.validated_on,
+            "after": None if after.matches is None else dataclasses.asdict(after.matches),
+            "evidence": judgement.evidence.value,
+        },
+    )
+    matches = tuple(one.matches for one in (before, after) if one.matches is not None)
+    return FineTuned(card, best.network, before.scores, after.scores, nuclei, judgement, matches)
 
 
 def fine_tune(
@@ -305,13 +325,16 @@ def _fine_tuned_card(
     finetune_data: FineTuneData,
     checkpoint: Checkpoint,
     parent: ModelCard | None,
-    before: Scores,
+    before: ScoredModel,
 ) -> ModelCard:
     card = build_model_card(name, finetune_data.training, checkpoint)
     card = dataclasses.replace(
         card,
         trained_on=card.trained_on | {"annotated": finetune_data.images},
-        scores={"before": before},
+        scores={"before": before.scores},
+        validated_on={
+            "before": None if before.matches is None else dataclasses.asdict(before.matches)
+        },
     )
     if parent is None:
         return card

@@ -27,13 +27,13 @@ from ..segmentation.intensity_range import AUTOMATIC_BRIGHTNESS, Brightness
 from .annotation import (
     MAX_TRAINING_CROPS,
     AnnotatedPlane,
-    choose_validation_areas,
     crop_training_examples,
     crop_validation_examples,
     open_annotated_plane,
 )
 from .example import Example
 from .reference_images import read_reference_images
+from .validation_choice import choose_validation_areas
 
 FINETUNE_DATA_FORMAT = "nuclei-unet-lesson-1"
 
@@ -268,13 +268,13 @@ def make_finetune_data(
         images.append(_image_record(plane, [*training_crops, *validation_crops]))
     if not validation:
         raise UserError(
-            "No annotated nucleus has its centre in what is held back to validate: move the "
-            "rectangles over some nuclei."
+            "No annotated nucleus has its centre in a validation area: move the rectangles over "
+            "some nuclei."
         )
     if not any(len(crop.centres) for crop in training):
         raise UserError(
-            "No nucleus is left to learn from: all lie in, or reach into, what is held back. "
-            "Make the rectangles smaller, or annotate more."
+            "No nucleus is left to learn from: all lie in, or reach into, validation areas. Make "
+            "the rectangles smaller, or annotate more."
         )
     mixed = _weighted_references(training, params.reference, references)
     return FineTuneData([*training, *mixed], validation, images)
@@ -292,11 +292,18 @@ def find_annotated_planes(
     """
     if not pairs:
         raise UserError("There is nothing to learn from: add an image with its labels.")
-    found = [(pair, at, plane) for pair in pairs for at, plane in pair.planes(params.margin)]
-    planes = [plane for _, _, plane in found]
-    if all(pair.validation_areas is None for pair in pairs):
-        return planes, choose_validation_areas(planes, params.validation, params.seed)
-    return planes, [list((pair.validation_areas or {}).get(at, ())) for pair, at, _ in found]
+    found = [
+        (number, at, plane)
+        for number, pair in enumerate(pairs)
+        for at, plane in pair.planes(params.margin)
+    ]
+    planes, areas = [plane for *_, plane in found], [pair.validation_areas for pair in pairs]
+    if all(of_pair is None for of_pair in areas):
+        images = [number for number, *_ in found]
+        return planes, choose_validation_areas(
+            planes, params.validation, params.seed, params.validation_nuclei, images
+        )
+    return planes, [list((areas[number] or {}).get(at, ())) for number, at, _ in found]
 
 
 def _image_record(plane: AnnotatedPlane, examples: list[Example]) -> dict[str, Any]:

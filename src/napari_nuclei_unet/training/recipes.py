@@ -8,7 +8,7 @@ from ..params import TrainParams
 ARCHITECTURE = ("encoder", "width", "depth", "stem", "detail", "goal", "normalize")
 
 # Those of a fine-tuning only.
-FINE_TUNING = ("reference", "margin")
+FINE_TUNING = ("reference", "margin", "validation_nuclei")
 
 # Recipes of a full training that begins with a model; the others fine-tune it.
 WARM_START = ("long",)

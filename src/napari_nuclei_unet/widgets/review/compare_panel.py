@@ -18,9 +18,11 @@ from ..common.controls import Panel, create_button, create_combo_box, create_lab
 from ..common.layer_combo import reload_choices
 from ..common.notify import describe_error, report_user_errors
 from ..layers.geometry import layer_shape
+from ..layers.labels_record import is_attached
 from ..layers.metadata_keys import METADATA_KEY, list_nuclei
 from ..layers.volumes import is_volume
 from .compare_task import ERROR_COLORS, ComparedLayers, CompareTask
+from .greyed_result import GreyedResult
 
 if TYPE_CHECKING:
     from magicgui.widgets import ComboBox
@@ -64,6 +66,7 @@ class ComparePanel(Panel):
         self._user_chosen: set[str] = set()  # lists in which the user has chosen
         self._preferred: Labels | None = None  # as the result
         self.controller = Controller(self)
+        self._greyed = GreyedResult(viewer, self)
         self._build()
         self._value = self.value()
         for combo in (self._result, self._annotation):
@@ -165,20 +168,30 @@ class ComparePanel(Panel):
         return layer
 
     def _guess_result(self, annotation: Labels | None) -> Labels | None:
-        """Return the preferred or latest that was segmented, or else of all, but the annotation."""
+        """Return the preferred or latest that was segmented, or else of all, but the annotation.
+
+        Where all have a record, as labels that were saved and loaded do, those that were made here
+        are the result.
+        """
         layers = self._labels_layers(None)
         offered = [layer for layer in layers if layer != annotation] or layers
-        segmented = [layer for layer in offered if METADATA_KEY in layer.metadata]
-        guesses = segmented or offered
-        return self._preferred if self._preferred in guesses else (guesses or [None])[-1]
+        ranks = {_result_rank(layer) for layer in offered}
+        likely = max(ranks, default=0)
+        least = min(likely, 1) if 0 in ranks or annotation is not None else likely
+        guesses = [layer for layer in offered if _result_rank(layer) >= least]
+        if self._preferred in guesses:
+            return self._preferred
+        guesses = [layer for layer in guesses if layer.visible] or guesses
+        return max(reversed(guesses), key=_result_rank, default=None)  # the latest
 
     def _guess_annotation(self, result: Labels | None) -> Labels | None:
         """Return another of the same shape, preferably not segmented, or preferred as a result."""
         others = [layer for layer in self._labels_layers(None) if layer != result]
 
-        def rank(layer: Labels) -> tuple[bool, bool, bool]:
+        def rank(layer: Labels) -> tuple[bool, int, bool, bool]:
             other_shape = layer_shape(layer) != layer_shape(result)
-            return other_shape, METADATA_KEY in layer.metadata, layer != self._preferred
+            is_other = layer != self._preferred
+            return other_shape, _result_rank(layer), not layer.visible, is_other
 
         return min(others, key=rank, default=result)
 
@@ -197,7 +210,10 @@ class ComparePanel(Panel):
             self.message.emit(task.begins)
             self.controller.start(task)
 
-    def _show(self, result: Labels, annotation: Labels, comparison: Comparison) -> None:
+    def _show(
+        self, result: Labels, annotation: Labels, comparison: Comparison, errors: Labels
+    ) -> None:
+        self._greyed.follow(result, errors)
         self._scored_layers = annotation, result
         counts, n_right = comparison.counts, int(comparison.counts.matched[0])
         objects = " nuclei in all their slices" if is_volume(result) else ""
@@ -219,6 +235,11 @@ class ComparePanel(Panel):
 
     def _on_state(self, _: RunState) -> None:
         self._start.setEnabled(self.controller.is_idle)
+
+
+def _result_rank(layer: Labels) -> int:
+    """Return 2 for labels that were segmented here, 1 for loaded or copied results, else 0."""
+    return is_attached(layer) + (METADATA_KEY in layer.metadata)
 
 
 def _legend(numbers: dict[str, Any]) -> str:

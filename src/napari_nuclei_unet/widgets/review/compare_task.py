@@ -111,7 +111,7 @@ class CompareTask(Task):
     viewer : napari.components.ViewerModel
     result, annotation : napari.layers.Labels
     show : callable
-        Is called with the comparison, if the labels are still the same.
+        Is called with the comparison and the layer of errors, if the labels are still the same.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class CompareTask(Task):
         viewer: ViewerModel,
         result: Labels,
         annotation: Labels,
-        show: Callable[[Comparison], None],
+        show: Callable[[Comparison, Labels], None],
     ) -> None:
         check_pair(viewer, result, annotation)
         self.title = f"Comparing {result.name}"
@@ -150,8 +150,8 @@ class CompareTask(Task):
             if LabelsState.of(layer).revision != revision:
                 self.message = LABELS_CHANGED_WHILE_COMPARING
                 return
-        show_errors(self._viewer, self._result, comparison.errors)
-        self._show(comparison)
+        errors = show_errors(self._viewer, self._result, comparison.errors)
+        self._show(comparison, errors)
         right, true = int(comparison.counts.matched[0]), comparison.counts.n_true
         self.message = f"{right:,} of {true:,} annotated nuclei are right."
 

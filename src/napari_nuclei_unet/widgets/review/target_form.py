@@ -13,11 +13,12 @@ from ..common.controls import create_check_box, create_combo_box
 from ..common.layer_combo import reload_choices
 from ..layers.geometry import layer_shape
 from ..layers.image_source import guess_layer_channel_axis
-from ..layers.labels_record import get_record_entries, set_record_entries
+from ..layers.labels_record import find_labels_layer, get_record_entries, set_record_entries
 from ..layers.measured_channels import fits
 from ..layers.metadata_keys import list_image_layers, list_nuclei
 from ..layers.volumes import VOLUME_KEY, is_volume, may_have_slices
 from ..session.pixel_size_offer import PixelSizeOffer
+from ..session.session import Session
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -84,7 +85,16 @@ class TargetForm(QObject):
             event.connect(self.refresh_choices)
         layers.selection.events.active.connect(self._on_active)
         self.refresh_choices()
-        self._on_active()
+        self._open()
+
+    def _open(self) -> None:
+        """Begin with the labels that the user means, and show them if they are hidden."""
+        labels = find_reviewed(self._viewer)
+        if labels is None:
+            return
+        labels.visible = True
+        self._labels.value = labels
+        self._on_labels()
 
     def fill(self, form: QFormLayout) -> None:
         """Add the lists to a form."""
@@ -105,7 +115,8 @@ class TargetForm(QObject):
 
     def refresh_choices(self, *_: object) -> None:
         """Update the layers offered."""
-        if reload_choices(self._labels):
+        is_there = self._labels.value in self._viewer.layers
+        if reload_choices(self._labels, *(() if is_there else (find_reviewed(self._viewer),))):
             self._on_labels()
             return
         image_changed = reload_choices(self._image)
@@ -163,6 +174,33 @@ class TargetForm(QObject):
     def _images(self, _: Any) -> list[tuple[str, Image | None]]:
         offered = list_image_layers(self._viewer)
         return [(NO_IMAGE_CHOICE, None), *((layer.name, layer) for layer in offered)]
+
+
+def find_reviewed(viewer: ViewerModel) -> Labels | None:
+    """Find the labels to review, unless the user has chosen: visible ones, if there are any.
+
+    Those that are selected, if they were segmented; the result of the image that is chosen in
+    "Segment nuclei"; others that are selected; the topmost.
+    """
+    labels, active = list_nuclei(viewer), viewer.layers.selection.active
+    offered = [layer for layer in labels if layer.visible] or labels
+    result = _find_segmented(viewer)
+    likely = [active] if active is not None and get_record_entries(active) else []
+    for layer in (*likely, result, active):
+        if layer in offered:
+            return layer
+    return (offered or [None])[-1]
+
+
+def _find_segmented(viewer: ViewerModel) -> Labels | None:
+    """Find the result of the image that is chosen in "Segment nuclei"."""
+    settings = Session.of(viewer).segment_settings.value()
+    name = None if settings is None else settings.image
+    image = next((image for image in list_image_layers(viewer) if image.name == name), None)
+    if image is None:
+        return None
+    layers = (find_labels_layer(viewer, image, ndim) for ndim in (image.ndim, image.ndim - 1))
+    return next((layer for layer in layers if layer is not None), None)
 
 
 def _has_channels(labels: Labels, image: Image) -> bool:

@@ -35,14 +35,21 @@ class SavePanel(Panel):
         super().__init__()
         self._viewer, self._source_form = viewer, source_form
         self._review = DockButton(viewer, "Review nuclei", "Correct, measure …", REVIEW_HINT)
+        self._review.clicked.connect(self._select_result)
         save = create_button("save_nuclei", "Save …", SAVE_HINT, self._save)
         save.setVisible(hasattr(viewer, "window"))
         fill_layout(QHBoxLayout(self), self._review, save)
 
+    def _select_result(self, *_: object) -> None:
+        """Select the nuclei of the image, which are then reviewed, and show them."""
+        if (labels := self._source_form.find_result()) is not None:
+            labels.visible = True
+            self._viewer.layers.selection.active = labels
+
     def _save(self, *_: object) -> None:
         """Have the nuclei of the image saved by the dock that measures them."""
-        if (labels := self._source_form.find_result()) is None:
+        if self._source_form.find_result() is None:
             self.message.emit(NO_NUCLEI_TO_SAVE)
             return
-        self._viewer.layers.selection.active = labels  # which are those that are reviewed
+        self._select_result()
         self._review.open_dock().ask_to_save()

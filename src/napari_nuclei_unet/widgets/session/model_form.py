@@ -18,7 +18,8 @@ from ..common.controls import create_button, create_combo_box, create_row
 from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors
 from ..common.preferences import get_preference
-from .model_registry import MODEL_REGISTRY, user_model_folder
+from .model_registry import MODEL_REGISTRY, initial_model, user_model_folder
+from .model_titles import title_files, title_model
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class ModelForm(QObject):
         )
         self._browse.setMaximumWidth(32)
         self.model.changed.connect(self._emit_changed)
-        self._select_model(get_preference("model"))
+        self._select_model(initial_model())
         MODEL_REGISTRY.changed.connect(self._refresh)
         MODEL_REGISTRY.default_changed.connect(self._select_model)
         self.model.native.destroyed.connect(self._disconnect_registry)  # the registry lives longer
@@ -123,20 +124,17 @@ class ModelForm(QObject):
         return bool(self.model.value == model)
 
     def _models(self, _: Any) -> list[tuple[str, str]]:
-        own = [str(path) for path in list_models(user_model_folder())]
-        files = [*own, *(path for path in self._files if path not in own)]
-        shipped = [(name, name) for name in shipped_models()]
+        own = list_models(user_model_folder())
+        files = [path for path in self._files if Path(path) not in own]
+        shipped = [(title_model(name), name) for name in shipped_models()]
         random = [(RANDOM_WEIGHTS_NAME, RANDOM_WEIGHTS_NAME)] if self._allow_random else []
-        return [*shipped, *((self._title(path), path) for path in files), *random]
+        titles = zip(title_files(own), map(str, own), strict=True)
+        return [*shipped, *titles, *((path, path) for path in files), *random]
 
     def _disconnect_registry(self) -> None:
         with suppress(RuntimeError):  # at the exit of Python the registry may be gone before
             MODEL_REGISTRY.changed.disconnect(self._refresh)
             MODEL_REGISTRY.default_changed.disconnect(self._select_model)
-
-    def _title(self, path: str) -> str:
-        """Return the name of a file, with its folder if that is not the user's own."""
-        return Path(path).stem if Path(path).parent == user_model_folder() else path
 
     def _refresh(self) -> None:
         """Offer the present models, and keep the selected one if it is still there."""

@@ -18,12 +18,17 @@ ModelStamp = tuple[str, int]
 class ModelRegistry(QObject):
     """Tells all docks that models were added, removed, or made the default.
 
+    Attributes
+    ----------
+    session_model : str
+        File of the model that is used in place of the default until napari is closed; empty: none.
+
     Signals
     -------
     changed
         Models were added or removed.
     default_changed : str
-        File of the new default model.
+        File of the model that all docks select.
     """
 
     changed = Signal()
@@ -31,6 +36,7 @@ class ModelRegistry(QObject):
 
     def __init__(self) -> None:
         super().__init__()
+        self.session_model = ""
         self._stamps: dict[str, ModelStamp] = {}
         self.changed.connect(self._stamps.clear)
 
@@ -64,6 +70,23 @@ def user_model_folder() -> Path:
 
 def set_default_model(path: Path) -> None:
     """Select a model in all widgets, and in those that are opened later."""
+    MODEL_REGISTRY.session_model = ""
     set_preference("model", str(path))
+    _select_everywhere(path)
+
+
+def use_model_for_session(path: Path) -> None:
+    """Select a model in all widgets, and in those that are opened until napari is closed."""
+    MODEL_REGISTRY.session_model = str(path)
+    _select_everywhere(path)
+
+
+def _select_everywhere(path: Path) -> None:
     MODEL_REGISTRY.changed.emit()
     MODEL_REGISTRY.default_changed.emit(str(path))
+
+
+def initial_model() -> str:
+    """Return the model that a dock begins with: that of this session, or the default."""
+    model = MODEL_REGISTRY.session_model
+    return model if model and Path(model).is_file() else str(get_preference("model"))

@@ -40,8 +40,8 @@ def annotation_count_steps(
 ) -> Generator[Step, Stop, AnnotationCount]:
     """Count nuclei, and choose validation areas; runs in the thread."""
     # torch is imported when it is needed: the dock opens faster
-    from ...training.annotation import choose_validation_areas
     from ...training.finetune_data import Pair
+    from ...training.validation_choice import choose_validation_areas
 
     pairs = [Pair(**vars(item)) for item in arrays]
     if not pairs:
@@ -55,7 +55,10 @@ def annotation_count_steps(
                 nuclei[index] += int(plane.is_counted.sum())
                 places.append((index, place))
                 planes.append(plane)
-        chosen = choose_validation_areas(planes, params.validation, params.seed)
+        images = [index for index, _ in places]
+        chosen = choose_validation_areas(
+            planes, params.validation, params.seed, params.validation_nuclei, images
+        )
     except UserError as error:
         return AnnotationCount(nuclei, areas, str(error))
     for (index, place), boxes in zip(places, chosen, strict=True):

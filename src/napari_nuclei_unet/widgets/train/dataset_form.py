@@ -22,8 +22,14 @@ from ..layers.geometry import full_resolution_data
 from ..layers.image_source import check_offline
 from ..layers.metadata_keys import VALIDATION_AREAS_KEY, list_layers
 from .annotation_count import AnnotationCount, annotation_count_steps
+from .isolated_layers import IsolatedLayers
 from .pairs import LayerPair, PairArrays, PairList
-from .validation_areas import draw_validation_areas, read_finished_areas, read_validation_areas
+from .validation_areas import (
+    draw_validation_areas,
+    find_validation_layer,
+    read_finished_areas,
+    read_validation_areas,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -34,6 +40,8 @@ UNLABELLED_IS_BACKGROUND, UNLABELLED_IS_UNKNOWN = (
     "background everywhere",
     "unknown, but for a margin around nuclei",
 )
+# Settings by which validation areas are chosen.
+CHOICE_SETTINGS = ("validation", "validation_nuclei", "seed")
 # Delay after the last stroke until labels are counted again, in milliseconds.
 RECOUNT_DELAY_MS = 700
 
@@ -99,10 +107,12 @@ class DatasetForm(QObject):
             self._unlabelled_choices,
         )
         self._timer = with_properties(QTimer(self), singleShot=True, interval=RECOUNT_DELAY_MS)
+        self._isolated = IsolatedLayers(viewer)
         self._watch(parent)
 
     def _watch(self, parent: QWidget) -> None:
         self.pair_list.changed.connect(self._on_pairs)
+        self.pair_list.chosen.connect(self.show_chosen)
         self.unlabelled.changed.connect(self._on_meaning)
         self._params_form.changed.connect(self._on_setting)
         self._timer.timeout.connect(self._count)
@@ -192,6 +202,25 @@ class DatasetForm(QObject):
         self._is_suspended = False
         self._timer.start()
 
+    # what is shown
+
+    def show_chosen(self) -> None:
+        """Show the images that are chosen in the list alone, with their labels; none: as before."""
+        shown: list[Any] = []
+        for pair in self.pair_list.chosen_pairs():
+            areas = find_validation_layer(self._viewer, pair.labels)
+            shown += [pair.image, pair.labels, *([] if areas is None else [areas])]
+        if not shown:
+            self._isolated.restore()
+            return
+        if isinstance(self.unlabelled.value, Shapes):
+            shown.append(self.unlabelled.value)
+        self._isolated.show_only(shown)
+
+    def show_all(self) -> None:
+        """Show all layers as before one was chosen in the list."""
+        self._isolated.restore()
+
     # changes in the viewer
 
     def _unlabelled_choices(self, _: Any) -> list[tuple[str, Any]]:
@@ -244,9 +273,9 @@ class DatasetForm(QObject):
         self.data_changed.emit(f"A layer is '{event.source.name}' now.")
 
     def _on_setting(self, name: str) -> None:
-        if name in ("validation", "seed"):
+        if name in CHOICE_SETTINGS:
             self._clear_validation_areas(lambda _: True)
-        if name in ("validation", "seed", "margin"):
+        if name in (*CHOICE_SETTINGS, "margin"):
             self._timer.start()
 
     def _clear_validation_areas(self, gone: Callable[[Any], bool]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,12 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QInputDialog,
     QMessageBox,
-    QPlainTextEdit,
     QVBoxLayout,
     QWidget,
 )
 
 from ...models import library
-from ...models.model import ModelCard, list_models, read_card
+from ...models.model import list_models, read_card
 from ...progress import Step
 from ..common.controls import (
     create_button,
@@ -34,7 +31,14 @@ from ..common.job import ThreadJob
 from ..common.layer_combo import reload_choices
 from ..common.notify import report_user_errors, show_info, show_user_error
 from ..common.preferences import get_preference
-from ..session.model_registry import MODEL_REGISTRY, set_default_model, user_model_folder
+from ..session.model_registry import (
+    MODEL_REGISTRY,
+    set_default_model,
+    use_model_for_session,
+    user_model_folder,
+)
+from ..session.model_titles import title_file, title_files
+from .card_view import CardView
 from .curves import TrainingCurves
 from .score_table import ScoreTable
 
@@ -87,7 +91,8 @@ class ModelLibraryPanel(QWidget):
             self.model.value = str(path)
 
     def _models(self, _: Any) -> list[tuple[str, str]]:
-        return [(path.stem, str(path)) for path in list_models(user_model_folder())]
+        paths = list_models(user_model_folder())
+        return list(zip(title_files(paths), map(str, paths), strict=True))
 
     def _refresh(self) -> None:
         reload_choices(self.model)
@@ -111,10 +116,13 @@ class ModelLibraryPanel(QWidget):
         old = self._path
         if (new := _try_action(lambda: library.rename_model(old, name))) is not None:
             was_default = get_preference("model") == str(old)
+            was_session_model = MODEL_REGISTRY.session_model == str(old)
             MODEL_REGISTRY.changed.emit()
             self.choose(new)
             if was_default:
                 set_default_model(new)
+            if was_session_model:
+                use_model_for_session(new)
 
     def delete(self, *_: object) -> None:
         """Ask, and delete the chosen model."""
@@ -122,7 +130,7 @@ class ModelLibraryPanel(QWidget):
         box.setObjectName("delete_asked")
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setWindowTitle("Delete")
-        box.setText(f"Delete the model '{self._path.stem}'?")
+        box.setText(f"Delete the model '{title_file(self._path)}'?")
         box.setInformativeText("It cannot be brought back.")
         yes = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
         box.addButton(QMessageBox.StandardButton.Cancel)
@@ -137,11 +145,9 @@ class ModelLibraryPanel(QWidget):
         box.open()
 
     def show_card(self, *_: object) -> None:
-        """Show the model card as text."""
+        """Show the model card."""
         if (card := _try_action(lambda: read_card(self._path))) is not None:
-            text = QPlainTextEdit(format_card(card))
-            with_properties(text, objectName="card_text", readOnly=True)
-            self._show(card, text)
+            self._show(CardView(card))
 
     def show_curves(self, *_: object) -> None:
         """Show curves and scores of the training."""
@@ -156,12 +162,12 @@ class ModelLibraryPanel(QWidget):
         if "after" in card.scores:
             scores.show_scores(card.scores, "" if card.history else "Its curves are not known.")
             layout.addWidget(scores)
-        self._show(card, content)
+        self._show(content)
 
-    def _show(self, card: ModelCard, content: QWidget) -> None:
+    def _show(self, content: QWidget) -> None:
         dialog = with_properties(QDialog(self), objectName="model_dialog")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle(card.name)
+        dialog.setWindowTitle(title_file(self._path))
         layout = QVBoxLayout(dialog)
         layout.addWidget(content)
         close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
@@ -210,7 +216,7 @@ class ModelLibraryPanel(QWidget):
             return
         MODEL_REGISTRY.changed.emit()
         self.choose(path)
-        show_info(f"'{path.stem}' was added to your models.")
+        show_info(f"'{title_file(path)}' was added to your models.")
 
     def _ask_path(self, name: str, kind: str) -> str:
         return QFileDialog.getSaveFileName(self, "Export a model", name, kind)[0]
@@ -240,13 +246,3 @@ def _try_action(action: Callable[[], Any]) -> Any:
     with report_user_errors():
         return action()
     return None
-
-
-def format_card(card: ModelCard) -> str:
-    """Format a model card: one line per field, nested values as JSON."""
-    lines = []
-    for name, value in dataclasses.asdict(card).items():
-        if value and name != "history":
-            plain = value if isinstance(value, str) else json.dumps(value, indent=2)
-            lines.append(f"{name}: {plain}")
-    return "\n".join(lines)

@@ -170,14 +170,18 @@ class PairList(QObject):
     -------
     changed
         A pair was added or removed, or another channel was chosen.
+    chosen
+        Others are :meth:`chosen_pairs`.
     """
 
     changed = Signal()
+    chosen = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
         self._pairs: tuple[LayerPair, ...] = ()
+        self._chosen_keys: list[tuple[str, str]] = []
         self._nuclei: dict[tuple[str, str], str] = {}
         self._list = with_properties(QListWidget(), objectName="pairs")
         self._list.setToolTip("What the model learns from: images with their labels.")
@@ -270,7 +274,7 @@ class PairList(QObject):
 
     def remove_chosen(self, *_: object) -> None:
         """Remove the chosen pairs from the list; the layers stay."""
-        chosen = self._selected()
+        chosen = self.chosen_pairs()
         self._keep([pair for pair in self._pairs if pair not in chosen])
 
     def _on_removed(self, _: Any) -> None:
@@ -289,21 +293,21 @@ class PairList(QObject):
         self._write()
 
     def _write(self, _: Any = None) -> None:
-        chosen = [index.row() for index in self._list.selectedIndexes()]
         self._list.blockSignals(True)
         self._list.clear()
-        for index, pair in enumerate(self._pairs):
+        for pair in self._pairs:
             nuclei = self._nuclei.get(pair.key, COUNT_PENDING)
             word = "nucleus" if nuclei == "1" else "nuclei"
             text = f"{pair.image.name} · {nuclei} {word} in {pair.labels.name}"
             item = QListWidgetItem(text)
             item.setToolTip(text)
             self._list.addItem(item)
-            item.setSelected(index in chosen)
+            item.setSelected(pair.key in self._chosen_keys)
         self._list.blockSignals(False)
         self._on_chosen()
 
-    def _selected(self) -> list[LayerPair]:
+    def chosen_pairs(self) -> list[LayerPair]:
+        """Return the pairs whose rows are chosen."""
         rows = [index.row() for index in self._list.selectedIndexes()]
         return [pair for index, pair in enumerate(self._pairs) if index in rows]
 
@@ -311,7 +315,9 @@ class PairList(QObject):
 
     def _with_channels(self) -> list[LayerPair]:
         """Return the pairs with channels, of those chosen, or of all if none is chosen."""
-        return [pair for pair in self._selected() or self._pairs if pair.channel_axis is not None]
+        return [
+            pair for pair in self.chosen_pairs() or self._pairs if pair.channel_axis is not None
+        ]
 
     def _channels(self, _: Any) -> list[Any]:
         with_channels = self._with_channels()
@@ -325,6 +331,10 @@ class PairList(QObject):
         pairs = self._with_channels()
         self._form.setRowVisible(self.channel.native, bool(pairs))
         reload_choices(self.channel, *(pair.channel for pair in pairs[:1]))
+        keys = [pair.key for pair in self.chosen_pairs()]
+        if keys != self._chosen_keys:
+            self._chosen_keys = keys
+            self.chosen.emit()
 
     def _on_channel(self, channel: Any) -> None:
         keys = [pair.key for pair in self._with_channels()]

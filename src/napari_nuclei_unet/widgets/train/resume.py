@@ -19,6 +19,7 @@ from ...io.atomic import atomic_write
 from ...io.paths import unfinished_folder
 from ...models.model import read_card
 from ...params import TrainParams
+from ...params.names import complete_train_params
 
 # Files of the folder, beside the model: the name it will have, and the process that trains it, as
 # long as it does.
@@ -144,7 +145,7 @@ def _read_interrupted(folder: Path) -> InterruptedTraining | None:
         changed = time.localtime(state.checkpoint.stat().st_mtime)
         return InterruptedTraining(
             state,
-            TrainParams(**card["params"]),
+            TrainParams(**complete_train_params(card["params"])),
             int(card["history"][-1]["epoch"]),
             parent,
             time.strftime("%d %b, %H:%M", changed),

@@ -15,7 +15,8 @@ from ...progress import Step, Stop
 from ..common.controller import Task
 from ..common.job import load_engine
 from ..common.notify import show_info, show_warning
-from ..session.model_registry import MODEL_REGISTRY, set_default_model
+from ..session.model_registry import MODEL_REGISTRY
+from ..session.model_titles import title_file
 from .resume import ResumeState
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .pairs import PairArrays
     from .run_panel import RunPanel
     from .score_table import ScoreTable
+    from .use_model_panel import UseModelPanel
 
 
 READING_STATUS = "Reading images and labels …"
@@ -123,12 +125,15 @@ class TrainView:
     score_table : ScoreTable
     library : ModelLibraryPanel
         Where a new model is chosen.
+    use_model : UseModelPanel
+        Asks whether it is used.
     """
 
     run_panel: RunPanel
     curves: TrainingCurves
     score_table: ScoreTable
     library: ModelLibraryPanel
+    use_model: UseModelPanel
 
 
 class TrainTask(Task):
@@ -182,18 +187,18 @@ class TrainTask(Task):
         return f"{epoch} · {_format_duration(seconds)} left at most"
 
     def on_result(self, output: TrainTaskOutput) -> None:
-        """Show the scores, and add the new model to all lists; a better one is the default."""
-        result = output.result
+        """Show the scores, add the new model to all lists, and use it or ask."""
+        result, name = output.result, title_file(output.path)
         self._view.score_table.show_scores(result.card.scores, result.verdict)
-        if result.better:
-            set_default_model(output.path)
-        else:
-            MODEL_REGISTRY.changed.emit()
+        MODEL_REGISTRY.changed.emit()
         self._view.library.choose(output.path)
-        if result.worse or result.forgets:
-            show_warning(result.verdict)
+        self._view.use_model.show_result(output.path, result)
+        if result.worse:
+            show_warning(f"'{name}' is saved, but finds nuclei worse than the model before.")
+        elif result.forgets:
+            show_warning(f"'{name}' is saved, but finds nuclei worse on the reference images.")
         else:
-            show_info(f"'{output.path.stem}' is saved: {result.verdict.split('. ')[0]}")
+            show_info(f"'{name}' is saved.")
 
     def on_end(self) -> None:
         """Show no status any more."""

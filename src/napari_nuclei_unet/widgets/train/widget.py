@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from ...errors import UserError
@@ -27,6 +28,7 @@ from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
 from ..session.model_form import ModelForm
 from ..session.model_registry import user_model_folder
+from ..session.model_titles import DEFAULT_MODEL_NAME
 from .curves import TrainingCurves
 from .dataset_form import DatasetForm
 from .model_library import ModelLibraryPanel
@@ -34,6 +36,7 @@ from .resume import ResumeState, find_interrupted
 from .run_panel import RunPanel
 from .score_table import ScoreTable
 from .task import TrainRequest, TrainTask, TrainView
+from .use_model_panel import UseModelPanel
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 
 TRAIN_SETTINGS = (
     "epochs", "steps", "learning_rate", "batch", "patch", "augment", "frozen", "reference",
-    "patience", "validation", "precision", "seed",
+    "patience", "validation", "validation_nuclei", "precision", "seed",
 )  # fmt: skip
 DEFAULT_MARGIN = 8
 TRAINING_GOES_ON = "Training goes on with what it started with."
@@ -82,7 +85,7 @@ class TrainWidget(ScrollableForm):
         self.params_form.set_value(dataclasses.replace(RECIPES["finetune"], margin=DEFAULT_MARGIN))
         self.dataset_form = DatasetForm(napari_viewer, self.params_form, self)
         self.model_form = ModelForm(allow_random=True)
-        self.name_edit = with_properties(QLineEdit("my nuclei"), objectName="model_name")
+        self.name_edit = with_properties(QLineEdit(DEFAULT_MODEL_NAME), objectName="model_name")
         self.library = ModelLibraryPanel()
         self._controller = Controller(self)
         self._build()
@@ -94,6 +97,7 @@ class TrainWidget(ScrollableForm):
     def _build(self) -> None:
         self._run_panel = RunPanel()
         self._curves, self._score_table = TrainingCurves(), ScoreTable()
+        self._use_model = UseModelPanel()
         self.set_parts(
             self._create_banner(),
             self._create_form(),
@@ -103,6 +107,7 @@ class TrainWidget(ScrollableForm):
             self._run_panel,
             self._curves,
             self._score_table,
+            self._use_model,
             create_section("models", "Models", self.library),
         )
 
@@ -138,6 +143,18 @@ class TrainWidget(ScrollableForm):
         self._controller.progressed.connect(self._on_progressed)
         self._controller.notice.connect(self._on_notice)
         self._controller.finished.connect(self._on_finished)
+
+    # what the canvas shows while the dock is on the screen
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 Qt's name
+        """Show the images that are chosen in the list alone."""
+        super().showEvent(event)
+        self.dataset_form.show_chosen()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 Qt's name
+        """Show all layers as they were; another tab is in front, or the dock is closed."""
+        super().hideEvent(event)
+        self.dataset_form.show_all()
 
     # training
 
@@ -206,8 +223,11 @@ class TrainWidget(ScrollableForm):
         self._banner.setVisible(False)
         self._curves.clear()
         self._score_table.hide()
+        self._use_model.hide()
         self._run_panel.show_note("")
-        view = TrainView(self._run_panel, self._curves, self._score_table, self.library)
+        view = TrainView(
+            self._run_panel, self._curves, self._score_table, self.library, self._use_model
+        )
         self._controller.start(TrainTask(request, view))
 
     # events of the controller and the form
