@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels, Layer
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 
 from ...progress import run
 from ..common.controller import Controller, Task
 from ..common.key_bindings import unwrap_proxy
+from ..common.lifetime import call_when_destroyed
 from ..common.notify import describe_error, report_user_errors
 from ..layers.image_file import OpenedFile, get_layer_path
 from ..layers.labels_image import LayerData
@@ -32,24 +34,27 @@ if TYPE_CHECKING:
     from .row_model import RowModel
 
 
-@dataclass(eq=False)
 class _OpenResult:
     """The labels that are open; it outlives the dock, and saves them when that is closed."""
 
-    viewer: ViewerModel
-    result: ShownResult | None = None
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = weakref.ref(viewer)
+        self.result: ShownResult | None = None
 
     @property
     def needs_saving(self) -> bool:
         """Whether labels were corrected; those that the user has removed are not saved."""
-        result = self.result
-        return result is not None and result.labels in self.viewer.layers and result.needs_saving
+        result, viewer = self.result, self._viewer()
+        if result is None or viewer is None or result.labels not in viewer.layers:
+            return False
+        return result.needs_saving
 
     def save(self) -> None:
         """Save what was corrected, now: the dock or the window is closed."""
-        if self.needs_saving and self.result is not None:
-            with report_user_errors():
-                task = SaveCorrectionsTask(self.viewer, self.result)
+        viewer = self._viewer()
+        if self.needs_saving and self.result is not None and viewer is not None:
+            with report_user_errors(show_warning):  # of napari: our lines of status may be gone
+                task = SaveCorrectionsTask(viewer, self.result)
                 task.on_result(run(task.steps()))
 
 
@@ -100,8 +105,7 @@ class OpenedRow(QObject):
         self._controller.failed.connect(self._on_failed)
         self._controller.finished.connect(self._on_finished)
         rows.rows_changed.connect(self._on_rows)
-        # Qt calls no method of an object that is being destroyed
-        self.destroyed.connect(partial(_save_at_end, self._open))
+        call_when_destroyed(self, self._open.save)
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self._on_quit)
 
@@ -322,7 +326,3 @@ def _scene_of(image: Image) -> int:
     """Return the number of the image in its file; of other readers it is the first."""
     opened = image.metadata.get(IMAGE_FILE_KEY)
     return (opened.scene or 0) if isinstance(opened, OpenedFile) else 0
-
-
-def _save_at_end(opened: _OpenResult, *_: object) -> None:
-    opened.save()

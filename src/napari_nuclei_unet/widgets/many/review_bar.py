@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from ..common.controller import Controller
 from ..common.controls import Panel, create_button, fill_grid, fill_layout
 from ..common.dock_button import DockButton
 from ..common.key_bindings import KeyBindings
+from ..common.lifetime import call_when_destroyed
 from ..common.notify import describe_error, report_user_errors
 from ..common.status_line import StatusLine
 from ..layers.geometry import plane_on_view
@@ -108,10 +111,10 @@ class ReviewBar(Panel):
         line = StatusLine("many_review_status")
         self.message.connect(line.setText)
         fill_layout(QVBoxLayout(self), buttons, line)
-        self._keys = KeyBindings({PREVIOUS_KEY: self.previous, NEXT_KEY: self.next})
-        self._keys.bind(self._viewer)  # whichever layer is selected
-        # Qt calls no method of an object that is being destroyed
-        self.destroyed.connect(partial(KeyBindings.bind, self._keys, None))
+        actions = {PREVIOUS_KEY: self.previous, NEXT_KEY: self.next}
+        keys = KeyBindings({key: _weakly(act) for key, act in actions.items()})
+        keys.bind(self._viewer)  # whichever layer is selected
+        call_when_destroyed(self, partial(keys.bind, None))
 
     def _watch(self) -> None:
         self.opened.message.connect(self.message)
@@ -293,3 +296,14 @@ class ReviewBar(Panel):
         for name, reason in reasons.items():
             self._buttons[name].setEnabled(not reason)
             self._buttons[name].setToolTip(reason or HINTS[name])
+
+
+def _weakly(method: Callable[[], object]) -> Callable[[], object]:
+    """Return a function that calls a method, and does not keep its object alive."""
+    found = weakref.WeakMethod(method)
+
+    def call() -> object:
+        bound = found()
+        return None if bound is None else bound()
+
+    return call
