@@ -16,10 +16,10 @@ from conftest import bright_network, discs
 from napari_nuclei_unet import SegmentParams, UserError
 from napari_nuclei_unet.batch.inputs import find_inputs
 from napari_nuclei_unet.batch.outputs import OutputOptions
+from napari_nuclei_unet.batch.series_image import SegmentRun
 from napari_nuclei_unet.batch.settings import JobSettings
 from napari_nuclei_unet.batch.workers import THREAD_PREFIX, WorkerPlan, plan_workers
 from napari_nuclei_unet.cli import main
-from napari_nuclei_unet.cli._segment_file import SegmentRun
 from napari_nuclei_unet.cli._segment_files import segment_files
 from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.labels.threads import WAIT_POLICY, choose_wait_policy

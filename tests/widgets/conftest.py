@@ -11,7 +11,13 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 from napari_nuclei_unet.limits import DEFAULT_LIMITS
-from napari_nuclei_unet.widgets import ReviewWidget, SegmentWidget, TableWidget, TrainWidget
+from napari_nuclei_unet.widgets import (
+    ManyImagesWidget,
+    ReviewWidget,
+    SegmentWidget,
+    TableWidget,
+    TrainWidget,
+)
 from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY
 
 
@@ -50,6 +56,15 @@ def table(qtbot, viewer):
     qtbot.addWidget(made)
     made.resize(1000, 300)
     made.show()
+    return made
+
+
+@pytest.fixture
+def many(qtbot, viewer, bright_file, preferences):
+    """The widget "Many images" with the brightness network as default."""
+    preferences.model = str(bright_file)
+    made = ManyImagesWidget(viewer)
+    qtbot.addWidget(made)
     return made
 
 

@@ -20,6 +20,7 @@ from ..io.nucleus_masks import IMAGES_FOLDER, has_image_folders
 from ..io.open import list_images, open_image
 from ..io.paths import printable
 from ..io.readers.ome_zarr import ZARR_METADATA_FILES, is_zarr, list_zarr_images
+from ..progress import check_interruption
 from .folders import Selection, select_images
 
 # Suffixes of files that may hold a part of an image.
@@ -113,6 +114,43 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
     return [replace(image, title=printable(image.title)) for image in inputs]
 
 
+def list_inputs(given: Iterable[str | Path]) -> list[InputImage]:
+    """List images by their names alone, without opening a file: one for each file.
+
+    It is what the window shows at once of a folder of thousands; :func:`find_inputs` knows also
+    which files hold several images, or a part of one.
+
+    Parameters
+    ----------
+    given : iterable of str or Path
+        As of :func:`find_inputs`, without patterns.
+
+    Raises
+    ------
+    UserError
+        If a path does not exist or cannot be listed, a folder holds no image, or two images would
+        write the same results.
+    """
+    found: list[Path] = []
+    for path in map(Path, given):
+        if not (path.exists() or path.is_symlink()):
+            raise UserError(f"There is no file or folder {path}.")
+        if not path.is_dir() or is_zarr(path):
+            found.append(path)
+            continue
+        try:
+            inside = select_images(path.iterdir()).images
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"The folder {path} cannot be read: {reason}.") from error
+        if not inside:
+            raise UserError(_explain_no_image(path))
+        found += inside
+    inputs = [InputImage(path, image_stem(path), path.name) for path in dict.fromkeys(found)]
+    _check_clashes(inputs)
+    return [replace(image, title=printable(image.title)) for image in inputs]
+
+
 def _explain_no_image(folder: Path) -> str:
     """Explain what a folder holds instead of images, and where these are, if that is known."""
     others = select_images(folder.iterdir()).describe()
@@ -170,6 +208,7 @@ def _list_images(path: Path) -> Iterator[InputImage]:
 
 def _list_images_at(path: Path) -> Iterator[InputImage]:
     """List the images of a file, or of an OME-Zarr."""
+    check_interruption()  # thousands of files take a while
     if not is_zarr(path):
         yield from _list_scenes(path)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +11,12 @@ from ..arrays.tiling import split_box
 from ..errors import UserError
 from ..io.tables import read_saved_table
 from ..labels.volume_regionprops import VOLUME_COLUMN
-from .job import ImageJob
+from .summary import NO_STATISTICS, NucleiStatistics
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .job import ImageJob
 
 # Columns of the table of nuclei that are needed.
 SIZE_COLUMNS = ("area", "area_um2", VOLUME_COLUMN, "volume_um3")
@@ -23,44 +24,6 @@ COLUMNS = (*SIZE_COLUMNS, "mean_intensity", "touches_border")
 # Edge of the squares of a plane in which the pixels of a region are counted.
 REGION_SQUARE = 4096
 SUMMARY_DIGITS = 6
-
-
-@dataclass(frozen=True)
-class NucleiStatistics:
-    """Statistics of the nuclei of an image; NaN: unknown.
-
-    A nucleus is counted on each of its planes, or, in volumes, once in each.
-
-    Attributes
-    ----------
-    density_per_mm2 : float
-        Nuclei on the area that was segmented, the mean of all planes; NaN of volumes.
-    mean_area, median_area : float
-        In pixels.
-    mean_area_um2, median_area_um2 : float
-    mean_intensity : float
-        Mean of the nuclei's means.
-    touching_border : int
-        Nuclei at the edge of the image.
-    mean_volume, median_volume : float
-        In voxels.
-    mean_volume_um3, median_volume_um3 : float
-    """
-
-    density_per_mm2: float = np.nan
-    mean_area: float = np.nan
-    median_area: float = np.nan
-    mean_area_um2: float = np.nan
-    median_area_um2: float = np.nan
-    mean_intensity: float = np.nan
-    touching_border: int = 0
-    mean_volume: float = np.nan
-    median_volume: float = np.nan
-    mean_volume_um3: float = np.nan
-    median_volume_um3: float = np.nan
-
-
-NO_STATISTICS = NucleiStatistics()
 
 
 def describe_nuclei(job: ImageJob) -> NucleiStatistics:
@@ -74,6 +37,19 @@ def describe_nuclei(job: ImageJob) -> NucleiStatistics:
         return NO_STATISTICS
     planes = len(job.selection.plane_indices)
     area = None if VOLUME_COLUMN in table else _segmented_area(job)
+    return describe_table(table, None if area is None else planes * area)
+
+
+def describe_table(table: pd.DataFrame, area: float | None) -> NucleiStatistics:
+    """Compute the statistics of a table of nuclei.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Has some of ``COLUMNS``.
+    area : float or None
+        Of all planes together that were segmented, in mm2, if it is known.
+    """
     means = {
         f"{statistic}_{name}": _round(getattr(table[name], statistic)())
         for name in SIZE_COLUMNS
@@ -83,7 +59,7 @@ def describe_nuclei(job: ImageJob) -> NucleiStatistics:
     if _is_numeric(table, "mean_intensity"):
         means["mean_intensity"] = _round(table["mean_intensity"].mean())
     return NucleiStatistics(
-        density_per_mm2=np.nan if area is None else _round(len(table) / (planes * area)),
+        density_per_mm2=np.nan if area is None else _round(len(table) / area),
         touching_border=_count_true(table, "touches_border"),
         **means,
     )

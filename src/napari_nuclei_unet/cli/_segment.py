@@ -30,15 +30,14 @@ from ._results import (
     outline_options,
     parse_formats,
 )
-from ._segment_file import SegmentRun
 from ._segment_files import segment_files
 
 if TYPE_CHECKING:
     from ..arrays.selection import Positions
     from ..batch.inputs import InputImage
     from ..batch.outputs import OutputOptions
-    from ..batch.run import SummaryRow
     from ..batch.settings import JobSettings
+    from ..batch.summary import SummaryRow
     from ..blockwise.run import ComputeBlocks
 
 LABELS_FILE_SUFFIXES = (".tif", ".tiff", ".zarr")
@@ -206,7 +205,8 @@ def run_segment(args: argparse.Namespace) -> int:
     with pause_garbage_collection():
         # in the functions, so that --help does not load torch
         from ..batch.inputs import describe_passed_over, find_inputs, select_scene
-        from ..batch.run import SUMMARY_FILE_NAME, Summary
+        from ..batch.series_image import SegmentRun
+        from ..batch.summary import SUMMARY_FILE_NAME, Summary
         from ..batch.workers import plan_workers
         from ..io.locks import write_lock
 

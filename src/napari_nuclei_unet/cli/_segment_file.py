@@ -1,18 +1,17 @@
-"""``segment`` for one of its images."""
+"""``segment`` for one of its images: what is printed of it, and written beside its results."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from ..counts import choose_noun
 from ..errors import UserError
-from ..io.paths import printable
-from ..progress import Interrupted
+from ..progress import Step, Stop
+from ._bar import hidden_bar
 from ._common import error_message
-from ._console import Console
+from ._console import Console, Transcript
 from ._extras import write_extras
 from ._into_image import check_into_image
 from ._results import check_formats_writable
@@ -20,113 +19,74 @@ from ._results import check_formats_writable
 if TYPE_CHECKING:
     from ..batch.inputs import InputImage
     from ..batch.job import ImageJob
-    from ..batch.outputs import Outcome, OutputOptions
-    from ..batch.run import SummaryRow
+    from ..batch.outputs import Outcome
+    from ..batch.series_image import SegmentRun
     from ..batch.settings import JobSettings
-    from ..blockwise.run import ComputeBlocks
+    from ..batch.summary import SummaryRow
     from ..provenance.left_out_counts import LeftOutCounts
 
-MEMORY_SHORT = "There is not enough memory: close other programs, or use --format zarr."
-PARTS_UNREADABLE = "Parts could not be read, and have no nuclei"
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class SegmentRun:
-    """What the images of a run have in common.
+class PrintedReport:
+    """Prints what comes of an image; its methods are those of ``batch.series_image.ImageReport``.
 
     Attributes
     ----------
-    settings : JobSettings
-    output : OutputOptions
-    overwrite : bool
-    compute : callable or None
-        As in ``segment_job_steps``.
-    """
-
-    settings: JobSettings
-    output: OutputOptions
-    overwrite: bool
-    compute: ComputeBlocks | None
-
-
-def segment_file(
-    item: InputImage,
-    run: SegmentRun,
-    console: Console,
-    suits: Callable[[ImageJob], bool] | None = None,
-) -> SummaryRow | None:
-    """Segment an image, and return its row of the summary; a failure is printed.
-
-    Parameters
-    ----------
     item : InputImage
-    run : SegmentRun
+    asked : SegmentRun
     console : Console
-    suits : callable, optional
-        Says whether an image may run beside others. None is returned for one that may not, or for
-        which memory is short.
     """
-    # in the functions, so that --help does not load torch
-    from ..batch.job import open_job
-    from ..batch.run import segment_job_steps
 
-    since = time.monotonic()
-    job: ImageJob | None = None
-    try:
-        job = open_job(item, run.settings, run.output)
-        if suits is not None and not suits(job):
-            return None
-        check_into_image(job, run.output.into_image, run.overwrite)
-        check_formats_writable(job, run.output.save, run.overwrite)
-        steps = segment_job_steps(job, run.overwrite, run.compute)
-        ended = console.run(steps, item.title)
-        write_extras(job, run.output, ended, run.overwrite)
-        columns = _print_outcome(job, ended, item.title, run.settings, console)
-        return _summary_row(item, since, **columns)
-    except (MemoryError, UserError, OSError) as error:  # the other files go on
-        if suits is not None and _is_memory_short(error):
-            return None
-        if isinstance(error, MemoryError):
-            error = UserError(MEMORY_SHORT)
-        console.print_error(error, f"{item.title}: ")
-        return _summary_row(item, since, "failed", error=error_message(error))
-    except (KeyboardInterrupt, Interrupted):
-        from ..batch.out_of_core import read_partial_outcome
+    item: InputImage
+    asked: SegmentRun
+    console: Console
 
-        partial = read_partial_outcome(job) if job and job.results.is_store else None
-        columns = _result_columns(job, partial) if job and partial else {}
-        return _summary_row(item, since, "stopped", **columns)
+    def run(self, steps: Generator[Step, Stop, _Result], name: str) -> _Result:
+        """Run a generator of steps to its end; print its notices on stderr."""
+        return self.console.run(steps, name)
 
+    def begin(self, job: ImageJob) -> None:
+        """Raise a UserError if what is written beside the results could not be."""
+        output, overwrite = self.asked.output, self.asked.overwrites(self.item)
+        check_into_image(job, output.into_image, overwrite)
+        check_formats_writable(job, output.save, overwrite)
 
-def _is_memory_short(error: BaseException) -> bool:
-    from ..segmentation.device import is_out_of_memory
+    def complete(self, job: ImageJob, ended: Outcome) -> None:
+        """Write a result in other formats and into its image, and its tables for spreadsheets."""
+        write_extras(job, self.asked.output, ended, self.asked.overwrites(self.item))
 
-    return is_out_of_memory(error) or is_out_of_memory(error.__cause__ or error)
+    def show_outcome(self, job: ImageJob, ended: Outcome) -> None:
+        """Print the outcome of an image on stdout."""
+        planes = f" in {ended.planes} planes" if ended.planes > 1 else ""
+        before = " (done before)" if ended.skipped else ""
+        note = _describe_missing_axes(self.asked.settings, job.settings)
+        if job.settings.volume and job.settings.exclude_border and not ended.nuclei:
+            note += "; those at the edge are left out, to which the first and the last slice belong"
+        left_out = describe_left_out(ended.left_out)
+        lightened = _describe_gammas(ended)
+        noun = choose_noun(ended.nuclei, "nucleus")
+        self.console.print(
+            f"{self.item.title}: {ended.nuclei} {noun}{planes}{left_out}{lightened}{before}{note}"
+        )
 
+    def show_error(self, error: UserError | OSError) -> None:
+        """Print an error on stderr, in one line."""
+        self.console.print_error(error, f"{self.item.title}: ")
 
-def _print_outcome(
-    job: ImageJob, ended: Outcome, title: str, asked: JobSettings, console: Console
-) -> dict[str, Any]:
-    """Print the outcome of an image, and return its columns of the summary."""
-    from ..batch.run import describe_failures
-    from ..batch.statistics import describe_nuclei
+    def describe_error(self, error: UserError | OSError) -> str:
+        """Return an error in one sentence, with flags."""
+        return error_message(error)
 
-    done = _result_columns(job, ended) | {"statistics": describe_nuclei(job)}
-    if ended.failed:
-        some = UserError(f"{PARTS_UNREADABLE}: {describe_failures(ended)}")
-        # which, and why, was told when each was left out
-        console.print_error(UserError(f"{PARTS_UNREADABLE}."), f"{title}: ")
-        return {"status": "failed", "error": error_message(some), **done}
-    planes = f" in {ended.planes} planes" if ended.planes > 1 else ""
-    before = " (done before)" if ended.skipped else ""
-    note = _describe_missing_axes(asked, job.settings)
-    if job.settings.volume and job.settings.exclude_border and not ended.nuclei:
-        note += "; those at the edge are left out, to which the first and the last slice belong"
-    left_out = describe_left_out(ended.left_out)
-    lightened = _describe_gammas(ended)
-    noun = choose_noun(ended.nuclei, "nucleus")
-    console.print(f"{title}: {ended.nuclei} {noun}{planes}{left_out}{lightened}{before}{note}")
-    return {"status": "skipped" if ended.skipped else "done", **done}
+    def end(self, _: SummaryRow | None) -> None:
+        """Do nothing: all is printed already."""
+
+    def replay(self) -> None:
+        """Print what was kept of an image that ran beside others."""
+        if isinstance(self.console, Transcript):
+            with hidden_bar():
+                self.console.replay()
 
 
 def describe_left_out(counts: LeftOutCounts | None) -> str:
@@ -154,18 +114,3 @@ def _describe_missing_axes(asked: JobSettings, used: JobSettings) -> str:
             "; it has no axis T, and is not tracked" if asked.track and not used.track else "",
         ]
     )
-
-
-def _result_columns(job: ImageJob, ended: Outcome) -> dict[str, Any]:
-    return {
-        "result": printable(job.results.known_labels),
-        "planes": ended.planes,
-        "nuclei": ended.nuclei,
-    } | ({} if ended.left_out is None else {"left_out": ended.left_out.total})
-
-
-def _summary_row(item: InputImage, since: float, status: str, **columns: Any) -> SummaryRow:
-    from ..batch.run import SummaryRow
-
-    seconds = round(time.monotonic() - since, 3)
-    return SummaryRow(printable(item.location), seconds=seconds, status=status, **columns)

@@ -5,9 +5,10 @@ from typing import Any
 
 from .segment.widget import SegmentWidget
 
-__all__ = ["ReviewWidget", "SegmentWidget", "TableWidget", "TrainWidget"]
+__all__ = ["ManyImagesWidget", "ReviewWidget", "SegmentWidget", "TableWidget", "TrainWidget"]
 
 _LAZY_WIDGETS = {
+    "ManyImagesWidget": "many.widget",
     "ReviewWidget": "review.widget",
     "TableWidget": "table.widget",
     "TrainWidget": "train.widget",

@@ -51,7 +51,7 @@ class OpenedImage:
         return str(self.layers[self.segmented][1]["name"]) if self.layers else ""
 
 
-def open_labels_image(result: Result, labels: Path) -> OpenedImage:
+def open_labels_image(result: Result, labels: Path, image: Path | None = None) -> OpenedImage:
     """Open the image of labels; a file that is gone, or does not fit, is left out with a notice.
 
     Parameters
@@ -60,6 +60,9 @@ def open_labels_image(result: Result, labels: Path) -> OpenedImage:
         The labels.
     labels : Path
         Their file.
+    image : Path, optional
+        Its file; by default where the record of the labels says, or in the same place relative to
+        them.
     """
     try:
         provenance = Provenance.from_json(result.record)
@@ -68,7 +71,7 @@ def open_labels_image(result: Result, labels: Path) -> OpenedImage:
     source = provenance.source
     if source is None or source.path is None or "://" in source.path:
         return OpenedImage()
-    path = find_image(source.path, labels)
+    path = image or find_image(source.path, labels)
     if path is None:
         return OpenedImage(
             notice=f"The image of these labels, {source.path}, is not there any more: open it "
@@ -78,6 +81,31 @@ def open_labels_image(result: Result, labels: Path) -> OpenedImage:
         return _open(path, source, result, _describe_change(path, provenance))
     except (UserError, OSError, MemoryError) as error:
         return OpenedImage(notice=f"The image of these labels cannot be opened: {error}")
+
+
+def open_image_layers(path: Path, scene: int | None = None) -> tuple[LayerData, ...]:
+    """Open an image that has no labels yet: one layer, or one for each channel.
+
+    Parameters
+    ----------
+    path : Path
+    scene : int, optional
+        Number of the image in a file of several.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or a plane of it does not fit into memory.
+    """
+    file = OpenedFile(str(path), scene)
+    image = file.open()
+    if is_plane_too_large(image):
+        raise UserError(f"The image {path} is large: open it yourself.")
+    axes = image.axes or ""
+    file = replace(file, positions=(None,) * (len(image.pixels.shape) - image.is_rgb))
+    if "C" in axes and not image.is_rgb:
+        return _create_channels(file, image, axes.index("C"), None)
+    return (_create_layer(file, image, None),)
 
 
 def find_image(recorded: str, labels: Path) -> Path | None:
@@ -178,16 +206,17 @@ def _to_position(planes: int | str) -> AxisPosition:
     return None if planes == "all" else (int(first), int(last) + 1)
 
 
-def _create_layer(file: OpenedFile, image: LazyImage, result: Result, **others: Any) -> LayerData:
+def _create_layer(
+    file: OpenedFile, image: LazyImage, result: Result | None, **others: Any
+) -> LayerData:
     """Create the layer of a part of an image, with the geometry of the labels where they have it.
 
-    Its other axes have that of the image.
+    Its other axes, and all where there are no labels, have that of the image.
     """
     kept = [axis for axis, at in enumerate(file.positions) if not isinstance(at, int)]
     scale, units = [image.scale[axis] for axis in kept], [image.units[axis] for axis in kept]
     letters = [(image.axes or "")[axis : axis + 1].lower() for axis in kept]
-    count = len(result.axes)
-    if len(kept) >= count:
+    if result is not None and len(kept) >= (count := len(result.axes)):
         letters[-count:] = result.axes.lower()
         if result.spacing:
             scale[-count:], units[-count:] = result.spacing, result.units or (None,) * count
@@ -204,7 +233,7 @@ def _create_layer(file: OpenedFile, image: LazyImage, result: Result, **others: 
 
 
 def _create_channels(
-    file: OpenedFile, image: LazyImage, axis: int, result: Result
+    file: OpenedFile, image: LazyImage, axis: int, result: Result | None
 ) -> tuple[LayerData, ...]:
     """Create a layer for each channel."""
     count = image.pixels.shape[axis]

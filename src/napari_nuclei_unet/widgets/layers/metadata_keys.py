@@ -52,6 +52,9 @@ IMAGE_FILE_KEY = "napari_nuclei_unet_image_file"
 # Says of labels that were read from a file which file their image is; until they are linked.
 LABELS_IMAGE_KEY = "napari_nuclei_unet_labels_image"
 
+# Says which result of the list of images labels show: the path of its labels.
+RESULT_FILE_KEY = "napari_nuclei_unet_result_file"
+
 # By column of the features of labels, the rule by which its nuclei have classes.
 CLASS_RULES_KEY = "napari_nuclei_unet_class_rules"
 

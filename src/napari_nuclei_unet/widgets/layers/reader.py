@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,26 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
     return read_layers
 
 
+@dataclass(frozen=True, eq=False)
+class ResultLayers:
+    """What a result is shown with.
+
+    Attributes
+    ----------
+    image : OpenedImage
+    labels : LayerData
+    tracks : tuple of LayerData
+        None or one.
+    notices : tuple of str
+        What is not as it was.
+    """
+
+    image: OpenedImage
+    labels: LayerData
+    tracks: tuple[LayerData, ...]
+    notices: tuple[str, ...]
+
+
 def read_layers(path: str) -> list[LayerData]:
     """Read the image of labels, if it is there and not open yet, labels and their tracks as layers.
 
@@ -56,21 +77,43 @@ def read_layers(path: str) -> list[LayerData]:
     UserError
         If the labels cannot be read.
     """
+    read = read_result_layers(path)
+    for notice in read.notices:
+        show_warning(notice)
+    return [*_missing_layers(read.image), read.labels, *read.tracks]
+
+
+def read_result_layers(path: str, image_path: Path | None = None) -> ResultLayers:
+    """Read labels, their image and their tracks, and touch no viewer: a thread may do it.
+
+    Parameters
+    ----------
+    path : str
+        Of the labels.
+    image_path : Path, optional
+        Of their image, where that is known.
+
+    Raises
+    ------
+    UserError
+        If the labels cannot be read.
+    """
     from ...export.read import read_labels_of_result, read_result  # imports pandas
 
+    notices = []
     try:
         result = read_result(path)
     except UserError as error:
         result = read_labels_of_result(path)  # raises an error if these are the fault
-        show_warning(str(error))
-    image = open_labels_image(result, Path(path))
+        notices.append(str(error))
+    image = open_labels_image(result, Path(path), image_path)
     if image.notice:
-        show_warning(image.notice)
+        notices.append(image.notice)
     labels = labels_layer_data(result, image)
     tracks = _tracks_layers(result, mark := uuid.uuid4().hex)
     if tracks:
         labels[1]["metadata"] |= {TRACKS_KEY: mark, LINKED_IDS_KEY: "link"}
-    return [*_missing_layers(image), labels, *tracks]
+    return ResultLayers(image, labels, tuple(tracks), tuple(notices))
 
 
 def _missing_layers(image: OpenedImage) -> tuple[LayerData, ...]:

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ...batch.inputs import InputImage
     from ...batch.outputs import ResultPaths
-    from ...batch.run import SummaryRow
+    from ...batch.summary import SummaryRow
+
+
+# Of names of images in sentences.
+MAX_TITLE_LENGTH = 36
 
 
 class RowStatus(Enum):
@@ -39,3 +43,9 @@ class ImageRow:
     status: RowStatus = RowStatus.WAITING
     summary: SummaryRow | None = None
     results: ResultPaths | None = None
+
+    @property
+    def short_title(self) -> str:
+        """Name of the image in a sentence: without the middle, if it is long."""
+        title, half = self.item.title, MAX_TITLE_LENGTH // 2
+        return title if len(title) <= MAX_TITLE_LENGTH else f"{title[:half]}…{title[-half:]}"

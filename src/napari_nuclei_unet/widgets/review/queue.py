@@ -68,7 +68,12 @@ class ReviewQueue(Panel):
         fill_grid(self, [create_button(*spec) for spec in specs])
         target.changed.connect(self.start_over)
         self.start_over()
-        Session.of(viewer).review_position.connect(self, self.position, self.go_on)
+        session = Session.of(viewer)
+        session.review_position.connect(self, self.position, self.go_on)
+        self._tour = session.review_tour
+        self._tour.begun.connect(self._begin_tour)
+        if self._tour.layer is not None:
+            self._begin_tour(self._tour.layer)
 
     @property
     def keys(self) -> dict[str, Callable[..., None]]:
@@ -115,6 +120,12 @@ class ReviewQueue(Panel):
             self._current_nucleus = plane, position.label
             self._report(self._state.features, plane, position.label)
 
+    def _begin_tour(self, labels: Labels) -> None:
+        """Review the doubtful nuclei of labels, one of many images."""
+        self._viewer.layers.selection.active = labels
+        if self._state is not None and self._tour.is_on(self._state.layer):
+            self.next()
+
     def next(self, *_: object) -> None:
         """Show the least confident nucleus that has not been reviewed."""
         if self._state is None:
@@ -128,6 +139,10 @@ class ReviewQueue(Panel):
         if self._current_nucleus is not None:
             self._previous_nuclei.append(self._current_nucleus)
         doubtful = self._least_confident(table)
+        if doubtful is None and self._tour.is_on(table.layer):
+            self._current_nucleus = None
+            self._tour.end()  # the next image is opened
+            return
         if doubtful is None and any(self._skipped.values()):
             self._skipped.clear()  # those that were skipped come again
             doubtful = self._least_confident(table)
@@ -191,11 +206,13 @@ class ReviewQueue(Panel):
 
     def _least_confident(self, table: FeaturesTable) -> tuple[PlaneFeatures, int] | None:
         best: tuple[float, PlaneFeatures, int] | None = None
+        limit = self._tour.max_confidence if self._tour.is_on(table.layer) else np.inf
         for plane in table.planes.values():
             rows = plane.rows[plane.rows[STATE_COLUMN] == UNREVIEWED].set_index("label")
             rows = rows.drop(self._skipped[plane_key(plane.index)], errors="ignore")
             confidences = rows[CONFIDENCE_COLUMN].fillna(np.inf)
-            if len(rows) and (best is None or confidences.min() < best[0]):
+            confidences = confidences[confidences <= limit]
+            if len(confidences) and (best is None or confidences.min() < best[0]):
                 best = float(confidences.min()), plane, int(confidences.idxmin())
         return None if best is None else best[1:]
 
@@ -210,13 +227,18 @@ class ReviewQueue(Panel):
         layer, row = table.layer, plane.row(label)
         self._viewer.layers.selection.active = layer
         layer.selected_label = label
-        states: Any = [features.rows[STATE_COLUMN] for features in table.planes.values()]
-        total = sum(len(state) for state in states)
-        reviewed = sum(int((state != UNREVIEWED).sum()) for state in states)
+        is_on_tour, rows = self._tour.is_on(layer), [part.rows for part in table.planes.values()]
+        if is_on_tour:
+            rows = [part[part[CONFIDENCE_COLUMN] <= self._tour.max_confidence] for part in rows]
+        title = f"{self._tour.title} · " if is_on_tour else ""
+        total = sum(len(part) for part in rows)
+        reviewed = sum(int((part[STATE_COLUMN] != UNREVIEWED).sum()) for part in rows)
         confidence = plane.rows.loc[row, CONFIDENCE_COLUMN]
         text = "" if np.isnan(confidence) else f"confidence {confidence:.2f} · "
+        kind = "doubtful ones " if is_on_tour else ""
         self.message.emit(
-            f"{_swatch(layer, label)} Nucleus {label} · {text}{reviewed:,} of {total:,} reviewed"
+            f"{_swatch(layer, label)} {title}Nucleus {label} · {text}{reviewed:,} of {total:,} "
+            f"{kind}reviewed"
         )
 
 

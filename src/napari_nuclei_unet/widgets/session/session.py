@@ -11,9 +11,11 @@ from ...limits import DEFAULT_LIMITS, Limits
 from ..common.key_bindings import unwrap_proxy
 from ..common.lifetime import delete_with
 from ..layers.watcher import LayerWatcher
+from .corrected_pairs import CorrectedPairs
 from .image_links import ImageLinker
 from .model_registry import MODEL_REGISTRY
 from .predictions import Predictions
+from .review_tour import ReviewTour
 from .shared_form import SharedForm
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ class Session(QObject):
         Of the viewer.
     segment_settings, review_position : SharedForm
         Of the docks "Segment nuclei" and "Review nuclei".
+    review_tour : ReviewTour
+        Of the review of many images.
+    corrected_pairs : CorrectedPairs
+        What was corrected in many images, for training.
     """
 
     def __init__(self, viewer: ViewerModel, limits: Limits) -> None:
@@ -50,6 +56,8 @@ class Session(QObject):
         self.watcher.invalidated.connect(self._on_invalidated)
         self.segment_settings: SharedForm[SegmentSettings] = SharedForm()
         self.review_position: SharedForm[ReviewPosition] = SharedForm()
+        self.review_tour = ReviewTour(self)
+        self.corrected_pairs = CorrectedPairs(viewer, self)
         self._linker = ImageLinker(viewer, self)
         self._docks = 0
 

@@ -22,6 +22,8 @@ from ..layers.geometry import full_resolution_data, layer_shape
 from ..layers.image_source import guess_layer_channel_axis
 from ..layers.labels_record import LabelsRecord, get_record_entries
 from ..layers.metadata_keys import list_image_layers, list_nuclei
+from ..session.corrected_pairs import CorrectedPair
+from ..session.session import Session
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -210,6 +212,8 @@ class PairList(QObject):
         self._list.itemSelectionChanged.connect(self._on_chosen)
         self.channel.changed.connect(self._on_channel)
         viewer.layers.events.removed.connect(self._on_removed)
+        self._corrected = Session.of(viewer).corrected_pairs
+        self._corrected.added.connect(self._add_corrected)
 
     def fill(self, form: QFormLayout) -> None:
         """Add the controls to a form."""
@@ -218,6 +222,8 @@ class PairList(QObject):
         form.addRow(self._buttons)
         form.addRow("Channel", self.channel.native)
         form.setRowVisible(self.channel.native, False)
+        for pair in self._corrected.value():  # of "Many images", before this dock was opened
+            self._add_corrected(pair)
 
     def value(self) -> tuple[LayerPair, ...]:
         """Return the listed pairs."""
@@ -264,6 +270,10 @@ class PairList(QObject):
             )
         for pair in found:
             self._append(pair, quietly=True)
+
+    def _add_corrected(self, pair: CorrectedPair) -> None:
+        with report_user_errors(show_warning):
+            self._append(pair_layers(pair.image, pair.labels), quietly=True)
 
     def _append(self, pair: LayerPair, quietly: bool = False) -> None:
         if pair.key not in [listed.key for listed in self._pairs]:

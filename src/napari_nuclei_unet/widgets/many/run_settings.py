@@ -1,0 +1,113 @@
+"""The settings of a run over many images: those of the dock "Segment nuclei", or of a project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import UserError
+from ...params import PARAMETER_LABELS, SegmentParams
+from ...provenance.project import SegmentSettings, read_project
+from ..common.preferences import get_preference
+from ..layers.image_source import WHOLE_IMAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...batch.inputs import InputImage
+    from ...batch.settings import JobSettings
+    from ..session.session import Session
+
+# Of a form that nobody has changed; a sentence with more than these is not read.
+MAX_DESCRIBED = 4
+
+
+@dataclass(frozen=True)
+class ManySettings:
+    """How all images are segmented.
+
+    Attributes
+    ----------
+    segment : SegmentSettings
+        The layer, its region and its planes are those of the image on view, and are ignored.
+    volume : bool
+        Whether slices of z-stacks are a volume.
+    """
+
+    segment: SegmentSettings
+    volume: bool = False
+
+
+def session_settings(session: Session) -> SegmentSettings:
+    """Return the settings of the dock "Segment nuclei"; its defaults, if it was never opened."""
+    chosen = session.segment_settings.value()
+    if chosen is not None:
+        return chosen
+    return SegmentSettings(
+        params=SegmentParams(), as_displayed=False, model=get_preference("model"),
+        device=get_preference("device"), image=None, channel_axis=None, channel=None, level=0,
+        region=WHOLE_IMAGE, region_is_layer=False, planes="",
+    )  # fmt: skip
+
+
+def read_project_settings(path: Path) -> SegmentSettings:
+    """Read the settings that are saved in a project.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or has none.
+    """
+    settings = read_project(path).settings
+    if settings is None:
+        raise UserError(
+            f"{path.name} has no settings: save it while the dock 'Segment nuclei' is open."
+        )
+    return settings
+
+
+def describe_settings(settings: SegmentSettings) -> str:
+    """Return the model, and what differs from the defaults, such as "Diameter 12"."""
+    default, params = SegmentParams(), settings.params
+    changed = [
+        f"{PARAMETER_LABELS.get(one.name, one.name).strip(chr(39))} {getattr(params, one.name):g}"
+        for one in fields(params)
+        if isinstance(value := getattr(params, one.name), int | float)
+        and not isinstance(value, bool)
+        and value != getattr(default, one.name)
+    ]
+    more = [f"{len(changed) - MAX_DESCRIBED} more"] if len(changed) > MAX_DESCRIBED else []
+    channel = [] if settings.channel is None else [f"channel {settings.channel}"]
+    model = Path(settings.model).stem
+    return ", ".join([f"model {model}", *channel, *changed[:MAX_DESCRIBED], *more])
+
+
+def create_job_settings(chosen: ManySettings, inputs: Sequence[InputImage]) -> JobSettings:
+    """Create the settings of a run; runs in the thread, as it loads the model.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be loaded.
+    """
+    # imports torch
+    from ...batch.inputs import any_has_channels
+    from ...batch.settings import JobSettings
+    from ...models.model import load_model
+
+    segment = chosen.segment
+    params = segment.params
+    if segment.as_displayed:  # of one image layer
+        params = replace(params, black=None, white=None)
+    is_file = segment.model.endswith(".safetensors")
+    return JobSettings(
+        model=load_model(segment.model),
+        model_name=str(Path(segment.model).resolve()) if is_file else segment.model,
+        params=params,
+        device=segment.device,
+        channel=segment.channel,
+        volume=chosen.volume,
+        is_mixed=True,
+        has_multichannel=isinstance(segment.channel, int) and any_has_channels(inputs, None),
+    )

@@ -1,0 +1,299 @@
+"""The dock widget "Many images"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QBoxLayout, QFormLayout, QVBoxLayout, QWidget
+
+from ...batch.inputs import list_inputs
+from ...limits import DEFAULT_LIMITS, Limits
+from ...progress import Step
+from ...provenance.project_paths import PROJECT_SUFFIX
+from ..common.controller import Controller, RunState, Task
+from ..common.controls import ScrollableForm, create_section
+from ..common.notify import describe_error, report_user_errors
+from ..common.preferences import get_preference
+from ..session.session import Session
+from ..session.warm_up import start_warm_up
+from .folder_form import OutFolder, SourceButtons
+from .image_list import ImageList
+from .image_rows import ImageRows, count_status, describe_end, describe_failure
+from .question_bar import QuestionBar
+from .review_bar import ReviewBar
+from .row_model import RowModel
+from .rows import ImageRow, RowStatus
+from .run_panel import RowCounts, RunPanel
+from .run_task import FilesListed, ManyRequest, ManyTask, ReplaceAnswer
+from .settings_form import SettingsForm
+from .summary_panel import SaveTableTask, SummaryPanel
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+# The list grows with the dock, other parts do not.
+LIST_STRETCH = 100
+
+
+class ManyImagesWidget(QWidget):
+    """Segments the images of a folder, and shows where each of them stands.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        A ``napari.components.ViewerModel`` will do.
+    limits : Limits, optional
+        Of the session, if this dock is its first.
+
+    Attributes
+    ----------
+    list_model : RowModel
+        The images as the list shows them.
+    settings_form : SettingsForm
+    review_bar : ReviewBar
+        Opens the images, and collects what is corrected.
+    question : QuestionBar
+        Visible while the user is asked what becomes of earlier results.
+    controller : Controller
+
+    Signals
+    -------
+    finished
+        A run is over, or was paused, or waits for an answer.
+    image_chosen : int
+        A row was clicked.
+    """
+
+    finished = Signal()
+    image_chosen = Signal(int)
+
+    def __init__(
+        self, napari_viewer: napari.viewer.Viewer, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        super().__init__()
+        self._session = Session.of(napari_viewer, limits)
+        self._session.join(self)
+        self._paths: tuple[Path, ...] = ()
+        self._request: ManyRequest | None = None  # of the last run
+        self._task: Task | None = None  # the last one
+        self.list_model = RowModel()
+        self._rows = ImageRows(self.list_model)
+        self.controller = Controller(self)
+        self.review_bar = ReviewBar(napari_viewer, self.list_model)
+        self._build()
+        self._connect()
+        self._show_state()
+
+    def _build(self) -> None:
+        self._sources, self._out = SourceButtons(), OutFolder()
+        self._list = ImageList(self.list_model)
+        self.settings_form = SettingsForm(self._session)
+        self._panel, self.question = RunPanel(), QuestionBar()
+        self.summary_panel = SummaryPanel(self.list_model)
+        form = QFormLayout()
+        form.addRow("Results in", self._out.row)
+        form.addRow("Settings", self.settings_form)
+        parts = QWidget()
+        parts.setLayout(form)
+        form.setContentsMargins(0, 0, 0, 0)
+        self._form = ScrollableForm()
+        self._form.set_parts(
+            self._sources.row, self._list, self.review_bar, parts, self.question, self._panel,
+            create_section("summary", "Summary of all images", self.summary_panel),
+        )  # fmt: skip
+        content = self._form.widget()
+        if content is not None and isinstance(inside := content.layout(), QBoxLayout):
+            inside.setStretchFactor(self._list, LIST_STRETCH)  # takes the room that is left
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._form)
+
+    def _connect(self) -> None:
+        self._sources.paths_chosen.connect(self.add_paths)
+        self._sources.clear_clicked.connect(self.clear)
+        self._list.paths_dropped.connect(self.add_paths)
+        self._list.row_chosen.connect(self._on_row)
+        self.image_chosen.connect(self.review_bar.open_row)
+        self.review_bar.row_shown.connect(self._list.show_row)
+        self.review_bar.add_shortcuts(self)
+        self._out.changed.connect(self._on_folder)
+        self.settings_form.project_chosen.connect(self._use_project)
+        self._panel.run.clicked.connect(self.run)
+        self._panel.pause.clicked.connect(self.pause)
+        self.question.answered.connect(self._on_answer)
+        self.summary_panel.message.connect(self._panel.show_message)
+        self.summary_panel.image_clicked.connect(self._on_dot)
+        self.summary_panel.save_requested.connect(self._save)
+        self.controller.state_changed.connect(self._on_state)
+        self.controller.progressed.connect(self._panel.step)
+        self.controller.notice.connect(show_warning)
+        self.controller.finished.connect(self._on_finished)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 Qt's name
+        """Load what the first click needs as soon as the dock is on the screen."""
+        super().showEvent(event)
+        QTimer.singleShot(0, start_warm_up)
+
+    def enterEvent(self, event: Any) -> None:  # noqa: N802 Qt's name
+        """Show the settings as they are now: another dock may have changed them."""
+        super().enterEvent(event)
+        self.settings_form.refresh()
+
+    # public methods, for scripts and tests
+
+    @property
+    def rows(self) -> tuple[ImageRow, ...]:
+        """The images, and where each of them stands."""
+        return self.list_model.rows()
+
+    @property
+    def state(self) -> RunState:
+        """What the dock does."""
+        return self.controller.state
+
+    @property
+    def out_folder(self) -> Path | None:
+        """The folder of the results; None: there is no image yet."""
+        return self._out.value()
+
+    @out_folder.setter
+    def out_folder(self, folder: str | Path) -> None:
+        self._out.set_value(Path(folder))
+
+    def add_paths(self, paths: Iterable[str | Path]) -> None:
+        """Add images, and the images of folders; a project brings its settings.
+
+        What cannot be added is reported in the dock, and leaves the list as it was.
+        """
+        given = [Path(path) for path in paths]
+        for project in [path for path in given if path.name.endswith(PROJECT_SUFFIX)]:
+            given.remove(project)
+            self._use_project(project)
+        new = tuple(dict.fromkeys((*self._paths, *given)))
+        if not given or self._is_busy():
+            return
+        with report_user_errors(self._panel.show_message):
+            self._show_items(list_inputs(new), new)
+
+    def clear(self) -> None:
+        """Empty the list; no file is deleted."""
+        if not self._is_busy():
+            self._show_items([], ())
+
+    def run(self, *_: object) -> None:
+        """Segment the images that are not done, as a click on Run does."""
+        folder = self._out.value()
+        if self.state is not RunState.IDLE or folder is None:
+            return
+        self.question.setVisible(False)
+        self._start(
+            ManyRequest(
+                self._paths, folder, self.settings_form.value(), get_preference("threads_free")
+            ),
+            None,
+        )
+
+    def pause(self, *_: object) -> None:
+        """Finish the images that are under way, and begin no other; a second time, drop them."""
+        if self.state is RunState.STOPPING:
+            self.controller.cancel()
+        else:
+            self.controller.stop()
+
+    def _is_busy(self) -> bool:
+        """Return whether a run is under way, and say so."""
+        if self.state is not RunState.IDLE:
+            self._panel.show_message("Images are being segmented: pause the run first.")
+            return True
+        return False
+
+    def _show_items(self, items: list[Any], paths: tuple[Path, ...]) -> None:
+        self._paths = paths
+        self._rows.show_items(items)
+        self._out.follow(paths)
+        self._on_folder()
+
+    def _on_folder(self) -> None:
+        if self.state is RunState.IDLE:
+            self.question.setVisible(False)
+            self._rows.show_known(self._out.value())
+            self._panel.show_message(describe_end(self.rows))
+            self._show_state()
+
+    def _use_project(self, path: Path) -> None:
+        with report_user_errors(self._panel.show_message):
+            self.settings_form.use_project(path)
+
+    def _save(self, task: SaveTableTask) -> None:
+        if not self._is_busy():
+            self.controller.start(task)
+
+    def _start(self, request: ManyRequest, answer: ReplaceAnswer | None) -> None:
+        self._request = request
+        self.controller.start(ManyTask(request, answer, self._on_step))
+
+    # events of the run
+
+    def _on_step(self, step: Step) -> None:
+        if isinstance(step, FilesListed):
+            self._rows.show_items(step.items)
+            return
+        item, summary = getattr(step, "item", None), getattr(step, "row", None)
+        if item is None or self._request is None:
+            return
+        if summary is not None:
+            self._rows.set_summary(item, summary, self._request.folder)
+        elif (is_running := getattr(step, "is_running", None)) is not None:
+            self._rows.set_running(item, is_running)
+            if is_running:
+                self._list.follow(self._rows.place(item))
+
+    def _on_answer(self, answer: ReplaceAnswer) -> None:
+        if self._request is not None and self.state is RunState.IDLE:
+            self._start(self._request, answer)
+
+    def _on_state(self, _: RunState) -> None:
+        self._task = self.controller.task or self._task
+        self._show_state()
+
+    def _show_state(self) -> None:
+        rows, task = self.rows, self.controller.task
+        done, failed = (count_status(rows, one) for one in (RowStatus.DONE, RowStatus.FAILED))
+        counts = RowCounts(done, failed, len(rows))
+        self._panel.show_state(self.state, counts, "" if task is None else task.begins)
+        is_idle = self.state is RunState.IDLE
+        for part in (self._sources.row, self._out.row, self.settings_form):
+            part.setEnabled(is_idle)
+
+    def _on_finished(self) -> None:
+        task, self._task = self._task, None
+        self._rows.end_run()
+        self.review_bar.rewrite_summaries()
+        self._show_state()
+        self._panel.show_message(self._describe_end(task))
+        if isinstance(task, ManyTask) and task.outcome is not None and task.outcome.other:
+            self.question.ask(task.outcome)
+        self.finished.emit()
+
+    def _describe_end(self, task: Task | None) -> str:
+        """Return what the dock says when nothing is at work any more."""
+        if task is not None and task.error is not None:
+            return describe_error(task.error)
+        if isinstance(task, SaveTableTask):
+            return task.message
+        return describe_end(self.rows)
+
+    def _on_dot(self, index: int) -> None:
+        self._list.show_row(index)
+        self._on_row(index)
+
+    def _on_row(self, index: int) -> None:
+        row = self.list_model.row(index)
+        if row.summary is not None and row.summary.error:
+            self._panel.show_message(describe_failure(row))
+        self.image_chosen.emit(index)
