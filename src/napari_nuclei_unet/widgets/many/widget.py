@@ -27,7 +27,7 @@ from .image_rows import ImageRows, count_status, describe_end, describe_failure
 from .question_bar import QuestionBar
 from .row_model import RowModel
 from .rows import ImageRow, RowStatus
-from .run_panel import RowCounts, RunPanel
+from .run_panel import RowCounts, RunControls
 from .run_task import FilesListed, ManyRequest, ManyTask, ReplaceAnswer
 from .settings_form import SettingsForm
 from .summary_panel import SaveTableTask, SummaryPanel
@@ -89,7 +89,7 @@ class ManyImagesWidget(QWidget):
         self._sources, self._out = SourceButtons(), OutFolder()
         self._list = ImageList(self.list_model)
         self.settings_form = SettingsForm(self._session)
-        self._panel, self.question = RunPanel(), QuestionBar()
+        self._panel, self.question = RunControls(), QuestionBar()
         self.summary_panel = SummaryPanel(self.list_model)
         # for what belongs to the image that is open, such as its review
         self.below_list = QVBoxLayout()
