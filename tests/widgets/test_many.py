@@ -14,10 +14,12 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QLineEdit, QPushButton, QTableView
 
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.locks import write_lock
+from napari_nuclei_unet.widgets import ManyImagesWidget
 from napari_nuclei_unet.widgets.common.controller import RunState
 from napari_nuclei_unet.widgets.many.rows import RowStatus
 from napari_nuclei_unet.widgets.many.run_settings import session_settings
 from napari_nuclei_unet.widgets.session.session import Session
+from widgets.conftest import no_thread_is_at_work
 
 
 @pytest.fixture
@@ -168,6 +170,26 @@ def test_a_run_is_paused_and_goes_on(qtbot, many, tmp_path):
     many.list_model.rows_changed.disconnect(pause_once)
     run(qtbot, many)
     assert states(many) == ["done"] * 30
+
+
+def test_a_window_that_is_closed_in_the_middle_goes_on_next_time(qtbot, viewer, many, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(12):
+        tifffile.imwrite(folder / f"i{number:02}.tif", discs((256, 256), [(20, 20)]))
+    closed = ManyImagesWidget(viewer)
+    closed.add_paths([folder])
+    closed.run()
+    qtbot.waitUntil(lambda: "done" in states(closed), timeout=60_000)
+    with qtbot.waitSignal(closed.destroyed):
+        closed.deleteLater()
+    qtbot.waitUntil(no_thread_is_at_work, timeout=20_000)
+    many.add_paths([folder])
+    assert "done" in states(many)
+    before = {path: path.stat().st_mtime_ns for path in (folder / "nuclei").glob("*.ome.tif")}
+    run(qtbot, many)
+    assert states(many) == ["done"] * 12
+    assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in before.items())
 
 
 def test_what_cannot_be_used_is_one_sentence_and_the_list_stays(qtbot, many, images, tmp_path):

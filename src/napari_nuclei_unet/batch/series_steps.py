@@ -81,7 +81,7 @@ class _EventReport:
         return run(steps, put)
 
     def begin(self, _: ImageJob) -> None:
-        """Say that the image is being segmented."""
+        """Report that the image is being segmented."""
         self.events.put(_Event(self.item))
 
     def complete(self, job: ImageJob, ended: Outcome) -> None:

@@ -105,7 +105,7 @@ class ImageList(QTableView):
             self.paths_dropped.emit(paths)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
-        """Say what to do while there is no image."""
+        """Draw what to do while there is no image."""
         super().paintEvent(event)
         model, viewport = self.model(), self.viewport()
         if model is None or viewport is None or model.rowCount():

@@ -29,7 +29,7 @@ IMAGE_NUMBERS: dict[str, Callable[[SummaryRow], float]] = {
 }
 
 
-def read_numbers(rows: Sequence[ImageRow], name: str) -> NDArray[np.float64]:
+def read_image_numbers(rows: Sequence[ImageRow], name: str) -> NDArray[np.float64]:
     """Return a number of each image; NaN where it is not known."""
     read = IMAGE_NUMBERS[name]
     known = [np.nan if _is_unknown(row) else read(row.summary) for row in rows]  # type: ignore[arg-type]
@@ -42,12 +42,12 @@ def _is_unknown(row: ImageRow) -> bool:
 
 def list_numbers(rows: Sequence[ImageRow]) -> list[str]:
     """Return the numbers that are known of at least one image."""
-    return [name for name in IMAGE_NUMBERS if np.isfinite(read_numbers(rows, name)).any()]
+    return [name for name in IMAGE_NUMBERS if np.isfinite(read_image_numbers(rows, name)).any()]
 
 
 def describe_images(rows: Sequence[ImageRow]) -> str:
     """Return how many nuclei all images have, and how large these are."""
-    counts = read_numbers(rows, NUCLEI)
+    counts = read_image_numbers(rows, NUCLEI)
     known = counts[np.isfinite(counts)]
     if not known.size:
         return "No image is done yet."
@@ -58,7 +58,7 @@ def describe_images(rows: Sequence[ImageRow]) -> str:
         spread = f"{known.mean():,.3g} ± {known.std(ddof=1):,.3g}"
         parts.append(f"per image {spread} (median {np.median(known):,.4g})")
     for name, unit in (("Mean area (µm²)", "µm²"), ("Mean area (px)", "px")):
-        means = read_numbers(rows, name)
+        means = read_image_numbers(rows, name)
         is_known = np.isfinite(means) & (counts > 0)
         if is_known.any():
             pooled = np.average(means[is_known], weights=counts[is_known])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QWheelEvent
 
-DOT_COLOR, PLOT_BACKGROUND, PLOT_TEXT_COLOR = "#56b4e9", "#262930", "#d0d2d6"
+DOT_COLOR, IMAGE_PLOT_BACKGROUND, IMAGE_PLOT_TEXT_COLOR = "#56b4e9", "#262930", "#d0d2d6"
 MEDIAN_COLOR = "#e69f00"
 PLOT_HEIGHT = 170
 
@@ -27,7 +27,7 @@ class ImagePlot(pg.PlotWidget):  # type: ignore[misc]
     image_clicked = Signal(int)
 
     def __init__(self) -> None:
-        super().__init__(background=PLOT_BACKGROUND)
+        super().__init__(background=IMAGE_PLOT_BACKGROUND)
         self.setObjectName("image_plot")
         self.setToolTip("A dot for each image, in the order of the list; the line is the median.")
         self.setFixedHeight(PLOT_HEIGHT)
@@ -35,8 +35,8 @@ class ImagePlot(pg.PlotWidget):  # type: ignore[misc]
         item.setMenuEnabled(False)
         item.hideButtons()
         for side in ("left", "bottom"):
-            item.getAxis(side).setTextPen(PLOT_TEXT_COLOR)
-            item.getAxis(side).setPen(PLOT_TEXT_COLOR)
+            item.getAxis(side).setTextPen(IMAGE_PLOT_TEXT_COLOR)
+            item.getAxis(side).setPen(IMAGE_PLOT_TEXT_COLOR)
         item.setLabel("bottom", "image")
         self.setMouseEnabled(x=False, y=False)
         self._dots = pg.ScatterPlotItem(size=8, pen=None, brush=DOT_COLOR, hoverable=True)

@@ -33,7 +33,7 @@ class RowCounts:
         return "Continue" if 0 < begun < self.total else "Run"
 
 
-class RunPanel(QWidget):
+class RunControls(QWidget):
     """Starts, pauses and goes on.
 
     Attributes

@@ -22,7 +22,7 @@ from ..common.controls import (
     fill_layout,
     with_properties,
 )
-from .image_numbers import describe_images, list_numbers, read_numbers
+from .image_numbers import describe_images, list_numbers, read_image_numbers
 from .image_plot import ImagePlot
 from .row_model import RowModel
 
@@ -61,7 +61,7 @@ class SaveTableTask(Task):
         return (yield from save(self._tables, self._path))
 
     def on_result(self, count: int) -> None:
-        """Say what was saved."""
+        """Report what was saved."""
         nuclei = "1 nucleus" if count == 1 else f"{count:,} nuclei"
         self.message = f"{self._path.name} is saved, of {nuclei}."
 
@@ -156,7 +156,7 @@ class SummaryPanel(Panel):
         for button in (self._pooled, self._all):
             button.setEnabled(name is not None)
         if name is not None:
-            self._plot.show_numbers(read_numbers(self._model.rows(), name))
+            self._plot.show_numbers(read_image_numbers(self._model.rows(), name))
 
     def _ask(self, is_pooled: bool) -> None:
         results = [row.results for row in self._model.rows() if row.results is not None]

@@ -28,7 +28,7 @@ from .question_bar import QuestionBar
 from .review_bar import ReviewBar
 from .row_model import RowModel
 from .rows import ImageRow, RowStatus
-from .run_panel import RowCounts, RunPanel
+from .run_panel import RowCounts, RunControls
 from .run_task import FilesListed, ManyRequest, ManyTask, ReplaceAnswer
 from .settings_form import SettingsForm
 from .summary_panel import SaveTableTask, SummaryPanel
@@ -93,7 +93,7 @@ class ManyImagesWidget(QWidget):
         self._sources, self._out = SourceButtons(), OutFolder()
         self._list = ImageList(self.list_model)
         self.settings_form = SettingsForm(self._session)
-        self._panel, self.question = RunPanel(), QuestionBar()
+        self._panel, self.question = RunControls(), QuestionBar()
         self.summary_panel = SummaryPanel(self.list_model)
         form = QFormLayout()
         form.addRow("Results in", self._out.row)
