@@ -23,7 +23,7 @@ COLUMN_TOOLTIPS = (
 )
 # Seen on dark and on light themes.
 STATUS_COLORS = {
-    RowStatus.RUNNING: QColor("#56b4e9"),
+    RowStatus.RUNNING: QColor("#3a9bdc"),
     RowStatus.DONE: QColor("#009e73"),
     RowStatus.FAILED: QColor("#d55e00"),
 }

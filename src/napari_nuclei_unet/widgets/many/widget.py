@@ -215,8 +215,10 @@ class ManyImagesWidget(QWidget):
     def _show_items(self, items: list[Any], paths: tuple[Path, ...]) -> None:
         self._paths = paths
         self._rows.show_items(items)
+        before = self._out.value()
         self._out.follow(paths)
-        self._on_folder()
+        if self._out.value() == before:  # else it has told of its change
+            self._on_folder()
 
     def _on_folder(self) -> None:
         if self.state is RunState.IDLE:
