@@ -12,9 +12,6 @@ from .preferences import PLUGIN_NAME
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-# Of a dock below the canvas, in screen pixels.
-BOTTOM_DOCK_HEIGHT = 260
-
 
 class DockButton(QPushButton):
     """Opens a dock beside the others, or below the canvas; hidden where there is no window.
@@ -52,13 +49,9 @@ class DockButton(QPushButton):
         """Open the dock, or bring it to the front, and return its widget."""
         window, main = self._viewer.window, _main_window(self)
         is_open = any(name.startswith(f"{self._dock_name} (") for name in window.dock_widgets)
-        if self._below_canvas and not is_open:  # the docks at the sides keep their height
-            main.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
-            main.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         dock, widget = window.add_plugin_dock_widget(PLUGIN_NAME, self._dock_name, tabify=True)
         if self._below_canvas and not is_open:
             main.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-            main.resizeDocks([dock], [BOTTOM_DOCK_HEIGHT], Qt.Orientation.Vertical)
         dock.show()
         dock.raise_()  # it may be open, behind another tab
         return widget

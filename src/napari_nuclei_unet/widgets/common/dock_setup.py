@@ -8,9 +8,12 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 from .preferences import PLUGIN_NAME
 from .wheel import guard_wheel
 
+# Of a dock below the canvas, in screen pixels.
+BOTTOM_DOCK_HEIGHT = 260
+
 
 class DockSetup(QObject):
-    """Sets up a dock when it is shown: the wheel always, its place the first time.
+    """Sets up a dock: its place in the window, and the wheel.
 
     Parameters
     ----------
@@ -25,30 +28,36 @@ class DockSetup(QObject):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Set the dock up; called by Qt."""
-        if event is not None and event.type() == QEvent.Type.Show and watched is self._content:
+        kind = None if event is None else event.type()
+        if kind == QEvent.Type.ParentChange and isinstance(watched, QWidget):
+            self._on_parent(watched.parent())
+        elif kind == QEvent.Type.Show and watched is self._content:
             guard_wheel(self._content)
             if not self._has_place:
                 self._has_place = True
-                keep_sides_high(self._content)
                 QTimer.singleShot(0, self._join)  # napari is still putting the dock in its place
         return False
 
+    def _on_parent(self, parent: QObject | None) -> None:
+        """Follow the dock into its window: before it is laid out, or the window would grow."""
+        if isinstance(parent, QDockWidget):
+            parent.installEventFilter(self)
+        elif isinstance(parent, QMainWindow):
+            keep_sides_high(parent)
+
     def _join(self) -> None:
         join_tabs(self._content)
+        lower_bottom_dock(self._content)
 
 
-def keep_sides_high(content: QWidget) -> None:
-    """Set the bottom corners to belong to the docks at the sides, if this dock is at the bottom.
+def keep_sides_high(main: QMainWindow) -> None:
+    """Set the bottom corners of a window to belong to the docks at its sides.
 
-    Else the window would grow for a dock that napari puts there, as it was there last time.
+    Else these would have to share their height with a dock at the bottom, and a low window grows.
     """
-    dock = content.parent()
-    main = None if not isinstance(dock, QDockWidget) else dock.parent()
-    if isinstance(dock, QDockWidget) and isinstance(main, QMainWindow):
-        areas = Qt.DockWidgetArea
-        if main.dockWidgetArea(dock) == areas.BottomDockWidgetArea:
-            main.setCorner(Qt.Corner.BottomLeftCorner, areas.LeftDockWidgetArea)
-            main.setCorner(Qt.Corner.BottomRightCorner, areas.RightDockWidgetArea)
+    areas = Qt.DockWidgetArea
+    main.setCorner(Qt.Corner.BottomLeftCorner, areas.LeftDockWidgetArea)
+    main.setCorner(Qt.Corner.BottomRightCorner, areas.RightDockWidgetArea)
 
 
 def join_tabs(content: QWidget) -> None:
@@ -70,3 +79,13 @@ def join_tabs(content: QWidget) -> None:
             main.tabifyDockWidget(other, dock)
             dock.raise_()
             return
+
+
+def lower_bottom_dock(content: QWidget) -> None:
+    """Resize the dock of a widget, if it is below the canvas, or no canvas would be left."""
+    dock = content.parent()
+    main = dock.parent() if isinstance(dock, QDockWidget) else None
+    if not isinstance(dock, QDockWidget) or not isinstance(main, QMainWindow):
+        return
+    if main.dockWidgetArea(dock) == Qt.DockWidgetArea.BottomDockWidgetArea:
+        main.resizeDocks([dock], [BOTTOM_DOCK_HEIGHT], Qt.Orientation.Vertical)
