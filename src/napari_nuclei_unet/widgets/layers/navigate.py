@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 
 from ...arrays.boxes import Box
+from ..common.key_bindings import unwrap_proxy
 from .geometry import layer_shape, viewer_unit_lengths, world_to_positions
 from .label_ids import LabelsIndex
 
@@ -23,6 +24,15 @@ MIN_SCREEN_WIDTH, ZOOMED_SCREEN_WIDTH, MAX_SCREEN_WIDTH = 50, 120, 400
 def viewer_camera(viewer: ViewerModel) -> Any:
     """Return the camera of a viewer, which belongs to its scene from napari 0.9 on."""
     return getattr(viewer, "scene", viewer).camera
+
+
+def fit_view(viewer: ViewerModel, layers: Sequence[Layer]) -> None:
+    """Zoom to layers, whatever else is open; before napari 0.9 to all of them."""
+    viewer = unwrap_proxy(viewer)
+    if hasattr(viewer, "fit_to_view"):
+        viewer.fit_to_view(layers=[unwrap_proxy(layer) for layer in layers])
+    else:
+        viewer.reset_view()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from napari.layers import Image, Labels, Layer
 from ..layers.geometry import layer_shape
 from ..layers.labels_record import get_record_entries
 from ..layers.metadata_keys import CELLS_KEY, ERRORS_KEY, OVERLAY_KEYS, VALIDATION_AREAS_KEY
-from ..layers.navigate import viewer_camera
+from ..layers.navigate import fit_view, viewer_camera
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -84,7 +84,7 @@ class CanvasLayers:
         if is_same:
             view.restore(self._viewer)
         else:
-            self._viewer.reset_view()
+            fit_view(self._viewer, shown.everything)
         active = shown.labels if shown.labels is not None else next(iter(shown.images), None)
         self._viewer.layers.selection.active = active
 

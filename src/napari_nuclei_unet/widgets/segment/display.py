@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.colormaps import CyclicLabelColormap
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QHBoxLayout
 
 from ...arrays.boxes import full_box
 from ..common.controls import Panel, create_check_box, fill_layout
 from ..common.preferences import get_preference, set_preference
+from ..layers.labels_display import draw_nuclei, nuclei_colormap
 from ..layers.metadata_keys import PROBABILITY_KEY, find_marked_layer
 from ..layers.placement import set_geometry
 from ..session.plane_result import PlaneResult
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
 
     from .current_plane import CurrentPlane
     from .source_form import SourceForm
-
-# Width of outlines in pixels.
-OUTLINE_WIDTH = 2
-FILLED_OPACITY = 0.7
-# Bright on black, and far from the purple and pink of stained sections, from grey and from white:
-# CIEDE2000 of at least 26 to each; of napari's own 49 colours the half is nearer than 24, and ten
-# nearer than 10, which as outlines cannot be seen. Neighbours in the list differ most, as nuclei
-# that lie side by side often have ids that follow each other.
-OUTLINE_COLORS = (
-    (0.0, 0.7, 1.0), (1.0, 0.7, 0.2), (0.3, 1.0, 0.0), (1.0, 0.5, 0.3), (0.3, 0.9, 1.0),
-    (0.7, 0.7, 0.0), (0.0, 0.8, 0.7), (1.0, 1.0, 0.7), (0.0, 0.7, 0.3),
-)  # fmt: skip
 
 
 class DisplayOptions(Panel):
@@ -70,15 +58,8 @@ class DisplayOptions(Panel):
 
         In colours that the user has chosen, or that show measurements, they are no more new.
         """
-        colors = [(0.0, 0.0, 0.0, 0.0), *((*color, 1.0) for color in OUTLINE_COLORS)]
-        layer.colormap = CyclicLabelColormap(colors=colors)
-        self._draw(layer)
-
-    def _draw(self, layer: Labels) -> None:
-        """Draw outlines, which have to be opaque to be seen, or fill the nuclei."""
-        is_outlined = self._outlines.isChecked()
-        layer.contour = OUTLINE_WIDTH if is_outlined else 0
-        layer.opacity = 1.0 if is_outlined else FILLED_OPACITY
+        layer.colormap = nuclei_colormap()
+        draw_nuclei(layer, self._outlines.isChecked())
 
     def show_map(self, result: PlaneResult, refresh: bool = True) -> None:
         """Show the probability map of a prediction, if enabled; draw it if it is on view."""
@@ -89,7 +70,7 @@ class DisplayOptions(Panel):
     def _on_outlines(self, checked: bool) -> None:
         set_preference("outlines", checked)
         if (layer := self._source_form.find_result()) is not None:
-            self._draw(layer)
+            draw_nuclei(layer, checked)
 
     def _on_probability(self, checked: bool) -> None:
         if checked:

@@ -15,13 +15,13 @@ from ...errors import UserError
 from ...params import TrainParams
 from ..common.controls import create_combo_box, with_properties
 from ..common.job import ThreadJob
-from ..common.key_bindings import unwrap_proxy
 from ..common.layer_combo import reload_choices
 from ..common.notify import name_controls
 from ..common.params_form import ParamsForm
 from ..layers.geometry import full_resolution_data
 from ..layers.image_source import check_offline
 from ..layers.metadata_keys import VALIDATION_AREAS_KEY, list_layers
+from ..layers.navigate import fit_view
 from .annotation_count import AnnotationCount, annotation_count_steps
 from .isolated_layers import IsolatedLayers
 from .pairs import LayerPair, PairArrays, PairList
@@ -222,10 +222,8 @@ class DatasetForm(QObject):
     def _on_chosen(self) -> None:
         """Show the images that are chosen, and zoom to them, as their sizes may differ."""
         self.show_chosen()
-        viewer = unwrap_proxy(self._viewer)
-        images = [unwrap_proxy(pair.image) for pair in self.pair_list.chosen_pairs()]
-        if images and hasattr(viewer, "fit_to_view"):  # from napari 0.9 on
-            viewer.fit_to_view(layers=images)
+        if images := [pair.image for pair in self.pair_list.chosen_pairs()]:
+            fit_view(self._viewer, images)
 
     def show_all(self) -> None:
         """Show all layers as before one was chosen in the list."""
