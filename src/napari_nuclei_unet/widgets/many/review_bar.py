@@ -37,7 +37,7 @@ EMPTY_LIST, FIRST_IMAGE, LAST_IMAGE = (
     "The list has no image.", "This is the first image.", "This is the last image.",
 )  # fmt: skip
 NO_RESULT = "Click on an image that is done: only nuclei that were found can be corrected."
-NOTHING_DONE = "No image is done yet."
+NOTHING_TO_REVIEW = "No image is done yet."
 HINTS = {
     "previous_image": "Open the image before this one in the list. Corrections are saved.",
     "next_image": "Open the image after this one in the list. Corrections are saved.",
@@ -289,7 +289,7 @@ class ReviewBar(Panel):
         reasons = {
             "previous_image": "" if index else FIRST_IMAGE,
             "next_image": EMPTY_LIST if not count else LAST_IMAGE if index == count - 1 else "",
-            "review_doubtful": "" if is_done else NOTHING_DONE,
+            "review_doubtful": "" if is_done else NOTHING_TO_REVIEW,
             "add_to_training": "" if self.opened.result is not None else NO_RESULT,
             "close_image": "" if self.opened.images else "No image of the list is open.",
         }
