@@ -155,7 +155,7 @@ def test_a_record_is_offered_by_its_numbers(widget):
 
 
 def test_a_model_is_fine_tuned_on_what_it_will_see(qtbot, viewer, widget, image):
-    from napari_nuclei_unet.widgets.train.pairs import pair_layers
+    from napari_nuclei_unet.widgets.train.layer_pairs import pair_layers
 
     image.contrast_limits = (0, 800)
     select(widget, "brightness", AS_DISPLAYED)

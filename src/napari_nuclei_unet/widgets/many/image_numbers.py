@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...counts import format_count
 from .rows import ImageRow
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 NUCLEI = "Nuclei"
 IMAGE_NUMBERS: dict[str, Callable[[SummaryRow], float]] = {
     NUCLEI: lambda row: row.nuclei,
-    "Median area (px)": lambda row: row.statistics.median_area,
+    "Median area (px²)": lambda row: row.statistics.median_area,
     "Median area (µm²)": lambda row: row.statistics.median_area_um2,
-    "Mean area (px)": lambda row: row.statistics.mean_area,
+    "Mean area (px²)": lambda row: row.statistics.mean_area,
     "Mean area (µm²)": lambda row: row.statistics.mean_area_um2,
     "Median volume (voxels)": lambda row: row.statistics.median_volume,
     "Median volume (µm³)": lambda row: row.statistics.median_volume_um3,
@@ -51,13 +52,12 @@ def describe_images(rows: Sequence[ImageRow]) -> str:
     known = counts[np.isfinite(counts)]
     if not known.size:
         return "No image is done yet."
-    images = "1 image" if known.size == 1 else f"{known.size:,} images"
-    nuclei = "1 nucleus" if known.sum() == 1 else f"{known.sum():,.0f} nuclei"
+    images, nuclei = format_count(known.size, "image"), format_count(int(known.sum()), "nucleus")
     parts = [f"{images}, {nuclei}"]
     if known.size > 1:
         spread = f"{known.mean():,.3g} ± {known.std(ddof=1):,.3g}"
         parts.append(f"per image {spread} (median {np.median(known):,.4g})")
-    for name, unit in (("Mean area (µm²)", "µm²"), ("Mean area (px)", "px")):
+    for name, unit in (("Mean area (µm²)", "µm²"), ("Mean area (px²)", "px²")):
         means = read_image_numbers(rows, name)
         is_known = np.isfinite(means) & (counts > 0)
         if is_known.any():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...batch.known_results import KnownResult, find_known_results, find_result_paths
+from ...counts import format_count
 from ...io.paths import printable
 from .row_model import RowModel
 from .rows import ImageRow, RowStatus
@@ -102,9 +103,9 @@ def describe_end(rows: Sequence[ImageRow]) -> str:
     if not total:
         return ""
     nuclei = sum(row.summary.nuclei for row in rows if row.summary is not None)
-    images = "1 image" if total == 1 else f"{total:,} images"
+    images = format_count(total, "image")
     if done == total:
-        return f"{images} done: {nuclei:,} {'nucleus' if nuclei == 1 else 'nuclei'}."
+        return f"{images} done: {format_count(nuclei, 'nucleus')}."
     text = f"{done:,} of {images} done"
     if failed:
         text += f", {failed:,} failed (rest the mouse on one to see why)"

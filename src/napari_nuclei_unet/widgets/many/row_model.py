@@ -133,7 +133,7 @@ def _describe_size(row: ImageRow) -> str:
     known = row.summary.statistics
     sizes = {
         "µm³": known.median_volume_um3, "voxels": known.median_volume,
-        "µm²": known.median_area_um2, "px": known.median_area,
+        "µm²": known.median_area_um2, "px²": known.median_area,
     }  # fmt: skip
     return next(
         (f"{_round(size)} {unit}" for unit, size in sizes.items() if math.isfinite(size)), ""

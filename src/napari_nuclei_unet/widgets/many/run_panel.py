@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from ..common.controller import RunState
-from ..common.controls import create_button, create_label, create_row, fill_layout, with_properties
+from ..common.controls import create_button, create_row, fill_layout, keep_room, with_properties
+from ..common.status_line import StatusLine
 from .run_task import PAUSING_TEXT
 
-STATUS_LINES = 2
 NO_IMAGES = "Add images, or a folder of them, first."
 RUN_TOOLTIP = "Segment all images of the list, and skip those that are done."
 
@@ -48,9 +47,8 @@ class RunControls(QWidget):
         self.run = create_button("run", "Run", RUN_TOOLTIP)
         self.pause = create_button("pause", "Pause", "")
         self._bar = with_properties(QProgressBar(), objectName="progress")
-        self._text = create_label("status")
-        self._text.setMinimumHeight(STATUS_LINES * self._text.fontMetrics().lineSpacing() + 2)
-        self._text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        keep_room(self._bar)
+        self._text = StatusLine("status")
         fill_layout(QVBoxLayout(self), create_row(self.run, self.pause), self._bar, self._text)
 
     def show_state(self, state: RunState, counts: RowCounts, begins: str = "") -> None:
@@ -98,4 +96,3 @@ class RunControls(QWidget):
     def show_message(self, message: str) -> None:
         """Show a sentence, whole."""
         self._text.setText(message)
-        self._text.setToolTip(message)

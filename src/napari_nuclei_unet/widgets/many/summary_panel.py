@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout
 
+from ...counts import format_count
 from ...errors import UserError
 from ...progress import Step, Stop
 from ..common.controller import Task
@@ -62,7 +63,7 @@ class SaveTableTask(Task):
 
     def on_result(self, count: int) -> None:
         """Report what was saved."""
-        nuclei = "1 nucleus" if count == 1 else f"{count:,} nuclei"
+        nuclei = format_count(count, "nucleus")
         self.message = f"{self._path.name} is saved, of {nuclei}."
 
     def show_error(self, error: Exception) -> None:

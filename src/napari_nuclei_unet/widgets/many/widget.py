@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QBoxLayout, QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QBoxLayout, QFormLayout, QWidget
 
 from ...batch.inputs import list_inputs
 from ...limits import DEFAULT_LIMITS, Limits
 from ...progress import Step
 from ...provenance.project_paths import PROJECT_SUFFIX
 from ..common.controller import Controller, RunState, Task
-from ..common.controls import ScrollableForm, create_section
+from ..common.controls import ScrollableForm, create_row, create_section
+from ..common.help_button import HelpButton
 from ..common.notify import describe_error, report_user_errors
 from ..common.preferences import get_preference
 from ..session.session import Session
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 LIST_STRETCH = 100
 
 
-class ManyImagesWidget(QWidget):
+class ManyImagesWidget(ScrollableForm):
     """Segments the images of a folder, and shows where each of them stands.
 
     Parameters
@@ -101,17 +102,14 @@ class ManyImagesWidget(QWidget):
         parts = QWidget()
         parts.setLayout(form)
         form.setContentsMargins(0, 0, 0, 0)
-        self._form = ScrollableForm()
-        self._form.set_parts(
-            self._sources.row, self._list, self.review_bar, parts, self.question, self._panel,
+        self.set_parts(
+            create_row(self._sources.row, HelpButton("tutorial/many-images")), self._list,
+            self._panel, self.question, self.review_bar, parts,
             create_section("summary", "Summary of all images", self.summary_panel),
         )  # fmt: skip
-        content = self._form.widget()
+        content = self.widget()
         if content is not None and isinstance(inside := content.layout(), QBoxLayout):
             inside.setStretchFactor(self._list, LIST_STRETCH)  # takes the room that is left
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._form)
 
     def _connect(self) -> None:
         self._sources.paths_chosen.connect(self.add_paths)

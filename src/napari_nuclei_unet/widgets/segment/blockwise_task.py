@@ -148,6 +148,6 @@ def _summary(result: BlockwiseTaskOutput) -> str:
         f"labels and table are in {result.path.parent}",
     ]
     if failed := len(result.progress.failed):
-        failed_parts = "1 part" if failed == 1 else f"{failed} parts"
+        failed_parts = format_count(failed, "part")
         parts.insert(1, f"{failed_parts} could not be read; Segment tries again")
     return " · ".join(parts)

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, QSignalBlocker, Signal
 from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from ...arrays.axes import PlaneIndex
+from ...counts import format_count
 from ...errors import UserError
 from ..common.controls import create_combo_box, create_row, fill_layout, with_properties
 from ..common.layer_combo import reload_choices
@@ -177,7 +178,7 @@ class PlaneForm(QObject):
         except UserError:
             return "Segment"
         count, noun = math.prod(chosen), "frame" if value == TIME_PLANES else "plane"
-        return f"Segment {count:,} {noun}{'' if count == 1 else 's'}"
+        return f"Segment {format_count(count, noun)}"
 
     def _range_lengths(self, text: str) -> list[int]:
         return [len(one) for one in parse_plane_ranges(text, self.axes)]

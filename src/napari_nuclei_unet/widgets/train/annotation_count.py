@@ -13,7 +13,7 @@ from ...progress import Step, Stop
 if TYPE_CHECKING:
     from ...arrays.boxes import Box
     from ...training.finetune_data import AnnotatedPosition
-    from .pairs import PairArrays
+    from .layer_pairs import PairArrays
 
 
 @dataclass(frozen=True, eq=False)

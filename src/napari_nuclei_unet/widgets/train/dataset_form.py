@@ -24,7 +24,8 @@ from ..layers.metadata_keys import VALIDATION_AREAS_KEY, list_layers
 from ..layers.navigate import fit_view
 from .annotation_count import AnnotationCount, annotation_count_steps
 from .isolated_layers import IsolatedLayers
-from .pairs import LayerPair, PairArrays, PairList
+from .layer_pairs import LayerPair, PairArrays
+from .pairs import PairList
 from .validation_areas import (
     draw_validation_areas,
     find_validation_layer,

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ...training.evaluation import FineTuned
     from ...training.loop import Epoch
     from .curves import TrainingCurves
+    from .layer_pairs import PairArrays
     from .model_library import ModelLibraryPanel
-    from .pairs import PairArrays
     from .run_panel import RunPanel
     from .score_table import ScoreTable
     from .use_model_panel import UseModelPanel

@@ -16,7 +16,7 @@ from ..layers.geometry import check_invertible, shape_outline
 from ..layers.metadata_keys import VALIDATION_AREAS_KEY, find_marked_layer
 from ..layers.placement import get_geometry
 from ..layers.plane_outlines import world_outlines
-from .pairs import LayerPair
+from .layer_pairs import LayerPair
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -41,7 +41,7 @@ from .use_model_panel import UseModelPanel
 if TYPE_CHECKING:
     import napari.viewer
 
-    from .pairs import PairArrays
+    from .layer_pairs import PairArrays
 
 TRAIN_SETTINGS = (
     "epochs", "steps", "learning_rate", "batch", "patch", "augment", "frozen", "reference",
