@@ -56,7 +56,9 @@ def main() -> None:
     training = model.card.training
     _, validation = split_by_group(others, training["validation"], training["seed"])
     fluorescence = [one for one in validation if one.kind.startswith("fluorescence")]
-    params = changed(RECIPES["finetune"], args.set)
+    # validated on a tenth, as the numbers in the docs were measured
+    recipe = dataclasses.replace(RECIPES["finetune"], validation_nuclei=0)
+    params = changed(recipe, args.set)
     files = {image_stem(path): path for path in find_images([args.images])}
     print(f"base {model.card.sha256[:12]}, {torch.get_num_threads()} threads, {params}")
     for seed in range(args.seeds):
