@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from napari.layers import Labels
 from napari.utils.colormaps import CyclicLabelColormap
 
@@ -28,17 +26,9 @@ def nuclei_colormap() -> CyclicLabelColormap:
     return CyclicLabelColormap(colors=colors)
 
 
-def draw_nuclei(layer: Labels, is_outlined: bool) -> None:
-    """Draw outlines, which have to be opaque to be seen, or fill the nuclei."""
-    for name, value in display_attributes(is_outlined).items():
-        setattr(layer, name, value)
-
-
-def display_attributes(is_outlined: bool | None = None) -> dict[str, Any]:
-    """Return what a labels layer is drawn with; ``None``: as the user prefers."""
+def draw_nuclei(layer: Labels, is_outlined: bool | None = None) -> None:
+    """Draw outlines, which have to be opaque to be seen, or fill nuclei; None: as preferred."""
     if is_outlined is None:
         is_outlined = bool(get_preference("outlines"))
-    return {
-        "contour": OUTLINE_WIDTH if is_outlined else 0,
-        "opacity": 1.0 if is_outlined else FILLED_OPACITY,
-    }
+    layer.contour = OUTLINE_WIDTH if is_outlined else 0
+    layer.opacity = 1.0 if is_outlined else FILLED_OPACITY

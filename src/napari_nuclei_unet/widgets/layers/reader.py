@@ -14,7 +14,7 @@ from napari import current_viewer
 from ...errors import UserError
 from ..common.notify import show_warning
 from .image_file import get_layer_path
-from .labels_display import display_attributes, nuclei_colormap
+from .labels_display import nuclei_colormap
 from .labels_image import LayerData, OpenedImage, open_labels_image
 from .link_corrections import read_recorded_corrections
 from .linked_image import LabelsImage, is_same_path
@@ -139,7 +139,6 @@ def labels_layer_data(result: Result, image: OpenedImage | None = None) -> Layer
         "metadata": metadata,
         "features": features,
         "colormap": nuclei_colormap(),
-        **display_attributes(),
         **_geometry(result),
     }
     return result.labels, attributes, "labels"

@@ -16,6 +16,7 @@ from ..common.key_bindings import unwrap_proxy
 from ..common.lifetime import call_when_destroyed
 from ..common.notify import describe_error, report_user_errors
 from ..layers.image_file import OpenedFile, get_layer_path
+from ..layers.labels_display import draw_nuclei
 from ..layers.labels_image import LayerData
 from ..layers.labels_record import detach_labels, get_record_entries
 from ..layers.linked_image import is_same_path
@@ -243,6 +244,7 @@ class OpenedRow(QObject):
         labels = self._find_labels(content)
         if labels is None and content.labels is not None:
             labels = self._add(content.labels)
+            draw_nuclei(labels)
             own += [labels, *(self._add(data) for data in content.tracks)]
             if get_record_entries(labels):
                 detach_labels(labels)  # a run of another dock makes labels of its own
