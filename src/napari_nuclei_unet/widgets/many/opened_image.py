@@ -169,6 +169,7 @@ class OpenedRow(QObject):
         if self._wanted is not None and self._wanted == self.index and self._is_present:
             self._wanted = self._content = None
             self._canvas.show(self._canvas.shown)  # others may have been shown with it
+            self.shown.emit(self.index)
         if self._wanted is not None and self._content is None:
             if self._wanted < self._rows.rowCount():
                 self._start(ReadRowTask(self._wanted, self._rows.row(self._wanted)))
