@@ -89,7 +89,7 @@ def test_processes_of_this_machine_can_be_asked_for(tmp_path, image, bright_bloc
         ("local:none", "number of processes"),
         ("local", "local:N"),
         ("foo", "tcp://host:port"),
-        ("/no/such.json", "scheduler file that is there"),
+        ("/no/such.json", "existing scheduler file"),
         ("tcp://foo", "cannot be reached"),
         ("tcp://127.0.0.1:9", "cannot be reached"),
     ],
@@ -155,7 +155,7 @@ def test_a_scheduler_file_is_read(tmp_path, image, cluster):
         assert callable(compute)
     file.write_text("[]")
     with (
-        pytest.raises(UserError, match="no scheduler file"),
+        pytest.raises(UserError, match="not a scheduler file"),
         connect_to_cluster(str(file), "nuclei"),
     ):
         pass

@@ -190,7 +190,7 @@ def test_volumes_are_linked_in_space():
     assert locate_nuclei(balls((3, 30, 30))).centres.tolist() == [[3, 30, 30]]
     with pytest.raises(UserError, match="needs 3 numbers"):
         track_nuclei(moved, spacing=(1, 1))
-    with pytest.raises(UserError, match="each above 0"):
+    with pytest.raises(UserError, match="above 0"):
         track_nuclei(moved, spacing=(0, 1, 1))
 
 

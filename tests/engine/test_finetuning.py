@@ -241,7 +241,7 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
     [
         ([], "nothing to train on"),
         ([annotated_pair()[0]], "pairs"),
-        ([(annotated_pair()[0], annotated_pair()[1][:-1])], "do not fit"),
+        ([(annotated_pair()[0], annotated_pair()[1][:-1])], "do not match"),
         ([(annotated_pair()[0], np.zeros((128, 128), int))], "Nothing is annotated"),
         ([(np.zeros((0, 5)), np.zeros((0, 5), int))], "Nothing is annotated"),
         ([(np.full((128, 128), 7), annotated_pair()[1])], "wrong plane"),

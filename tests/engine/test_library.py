@@ -62,9 +62,9 @@ def test_a_renamed_model_knows_its_name_and_keeps_its_weights(mine):
 def test_what_is_no_model_is_neither_taken_in_nor_given_away(mine, tmp_path):
     wrong = tmp_path / "wrong.safetensors"
     wrong.write_bytes(b"x" * 50)
-    with pytest.raises(UserError, match="not a whole safetensors file"):
+    with pytest.raises(UserError, match="incomplete safetensors file"):
         copy_into_library(wrong, mine)
-    with pytest.raises(UserError, match="not a whole safetensors file"):
+    with pytest.raises(UserError, match="incomplete safetensors file"):
         copy_from_library(wrong, tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
     copy_from_library(mine / "bright.safetensors", tmp_path / "out.safetensors")

@@ -32,19 +32,19 @@ def test_missing(tmp_path):
 def test_truncated(bright_file, tmp_path):
     path = tmp_path / "short.safetensors"
     path.write_bytes(bright_file.read_bytes()[:-100])
-    refused(path, "not a whole safetensors file")
+    refused(path, "incomplete safetensors file")
 
 
 def test_pickle_is_not_unpickled(tmp_path):
     path = tmp_path / "weights.pt"
     path.write_bytes(pickle.dumps({"a": np.zeros(3)}))
-    refused(path, "not a whole safetensors file")
+    refused(path, "incomplete safetensors file")
 
 
 def test_empty_file_and_folder(tmp_path):
     path = tmp_path / "empty.safetensors"
     path.touch()
-    refused(path, "not a whole safetensors file")
+    refused(path, "incomplete safetensors file")
     refused(tmp_path, "There is no model")
 
 
@@ -80,7 +80,7 @@ def test_another_architecture(network, tmp_path):
     path = tmp_path / "other.safetensors"
     card = ModelCard("other", "", network, THRESHOLDS)
     save_model(path, card, bright_network().state_dict())
-    refused(path, "another architecture")
+    refused(path, "network architecture")
 
 
 def test_damaged_card(bright_file, tmp_path):

@@ -88,7 +88,7 @@ def test_parameters_count(bright, three_discs):
         ({"precision": "fp8"}, "precision must be one of"),
         ({"sharpness": 1}, "no parameter 'sharpness'"),
         ({"device": "tpu"}, "no device 'tpu'"),
-        ({"precision": "fp16", "device": "cpu"}, "fp16 is for graphics cards"),
+        ({"precision": "fp16", "device": "cpu"}, "fp16 works on graphics cards"),
         ({"model": "liver"}, "no model 'liver'"),
     ],
 )

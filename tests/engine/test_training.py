@@ -175,7 +175,7 @@ def test_resume_refuses_other_parameters_and_other_images(tmp_path):
     with pytest.raises(UserError, match="other images"):
         train(examples(9), TINY, out, TrainStart(resume=True))
     checkpoint_path(out).write_bytes(b"not this")
-    with pytest.raises(UserError, match="no checkpoint of this version"):
+    with pytest.raises(UserError, match="not a checkpoint of this version"):
         train(examples(8), TINY, out, TrainStart(resume=True))
 
 

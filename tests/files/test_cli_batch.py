@@ -157,7 +157,7 @@ def test_seven_dimensions_are_not_too_many(tmp_path, segment, capsys):
     assert labels.size == pixels.size
     assert labels.max() == 4 * 8
     assert segment(path, "--format", "zarr") == 2
-    told(capsys, "no place for labels of the axes ABTDZYX", "--format tiff")
+    told(capsys, "cannot store labels with the axes ABTDZYX", "--format tiff")
     assert segment(path, out=tmp_path / "seven.ome.tif") == 2
     told(capsys, "OME-TIFF cannot store the axes ABTDZYX")
 
@@ -354,7 +354,7 @@ def test_a_single_image_may_be_written_under_any_name(tmp_path, segment, capsys)
     assert segment(path, out=tmp_path / "y" / "mine.ome.zarr") == 0
     assert sorted(os.listdir(tmp_path / "y")) == ["mine.ome.zarr", "mine_nuclei.csv"]
     assert segment(path, "--format", "tiff", out=tmp_path / "z.zarr") == 2
-    told(capsys, "is no tiff")
+    told(capsys, "does not match --format tiff")
     assert segment(path, path.with_name("b.tif"), out=tmp_path / "x.tif") == 2
     told(capsys, "no file or folder")
     shutil.copy(path, tmp_path / "b.tif")
@@ -525,7 +525,7 @@ def test_a_table_that_was_changed_is_noticed(tmp_path, segment, capsys):
         header, _, rows = before.partition("\n")
         table.write_text(f"{header}\n{rows[::-1]}")  # as long as before
     assert segment(path, "--format", "zarr") == 2
-    told(capsys, "gone or was changed", "--overwrite")
+    told(capsys, "missing or was changed", "--overwrite")
     assert segment(path) == 2
     told(capsys, "was edited, or belongs to other labels", "--overwrite")
     assert segment(path, "--overwrite") == 0
@@ -779,7 +779,7 @@ def test_a_file_of_several_that_is_missing_is_told(tmp_path, segment, capsys):
     paths = write_ome_files(tmp_path / "images", moving())
     paths[1].unlink()
     assert segment(paths[0]) == 2
-    told(capsys, "m_0.ome.tif is one of 3 files of an image, and", "m_1.ome.tif is missing")
+    told(capsys, "m_0.ome.tif is one of the 3 files of an image, and", "m_1.ome.tif is missing")
     renamed = paths[2].rename(tmp_path / "images" / "single.ome.tif")
     (alone,) = write_ome_files(tmp_path / "alone", moving()[:1])
     alone = alone.rename(alone.with_name("renamed.ome.tif"))  # it still knows itself
@@ -962,7 +962,7 @@ def test_of_a_folder_only_images_with_channels_ask_for_one(mixed, tmp_path, segm
     for labels in (tmp_path / "out").glob("*_labels.ome.tif"):
         assert tifffile.imread(labels).shape == (60, 80)
     assert segment(mixed / "grey.png", "--channel", 1) == 2
-    told(capsys, "no channels to choose from")
+    told(capsys, "has no channels")
 
 
 def test_a_channel_that_is_not_there_is_told_in_a_folder_too(mixed, tmp_path, segment, capsys):
@@ -1080,7 +1080,7 @@ def test_a_summary_of_an_earlier_version_is_replaced(tmp_path, segment):
     assert segment(tmp_path / "a.tif") == 2
 
 
-@pytest.mark.parametrize(("out", "words"), [("res.png", "is no folder"), ("", "is empty")])
+@pytest.mark.parametrize(("out", "words"), [("res.png", "is not a folder"), ("", "is empty")])
 def test_an_out_that_can_be_no_folder_is_refused(
     tmp_path, bright_file, capsys, monkeypatch, out, words
 ):
@@ -1101,7 +1101,7 @@ def test_a_damaged_tiff_is_told_once_and_plainly(tmp_path, bright_file):
     done = run_process(main, list(map(str, args)))
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.endswith("is damaged or no TIFF.")
+    assert line.endswith("is damaged, or not a TIFF.")
 
 
 @POSIX

@@ -64,7 +64,7 @@ def test_a_table_that_a_spreadsheet_has_saved_is_read_and_blocks_nothing(results
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda table: table.iloc[1:], "does not belong to .* 1 of those there are not in it"),
+        (lambda table: table.iloc[1:], "does not belong to .* 1 of theirs are not in it"),
         (lambda table: table.assign(label=table["label"] + 1), "2 of its nuclei are not there"),
         (lambda table: table.rename(columns={"label": "id"}), "has no column label"),
         (lambda table: table.drop(columns="z"), "has no column z"),

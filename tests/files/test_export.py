@@ -405,7 +405,7 @@ def test_cells_in_micrometers_and_of_stacks(tmp_path):
         assert np.subtract(nucleus.bounds[:2], cell.bounds[:2]).tolist() == [
             min(2, nucleus.bounds[0]), 1
         ]  # fmt: skip
-    with told("how large a pixel is", "in pixels"):
+    with told("have no pixel size", "in pixels"):
         save(tmp_path / "b.geojson", replace(result, spacing=()), OutlineOptions(0.5, True))
     assert not (tmp_path / "b.geojson").exists()
 
@@ -621,7 +621,7 @@ def test_axes_of_a_layer(names, expected, layer, tmp_path):
 def test_layers_of_many_axes_and_of_several_resolutions(layer, tmp_path):
     from napari.layers import Labels
 
-    with told("no place for the axes"):
+    with told("cannot store the axes"):
         Labels(np.ones((1, 1, 1, 1, 3, 3), int)).save(
             tmp_path / "a.ome.tif", plugin="napari-nuclei-unet"
         )

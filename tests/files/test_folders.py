@@ -113,7 +113,7 @@ def test_a_run_says_how_many_files_it_passed_over_and_why(images, nuclei, run):
 
 def test_a_folder_without_an_image_says_what_it_holds(images):
     (images / "d.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(UserError, match=r"holds no .*image: 1 file passed over: 1 an HDF5 file"):
+    with pytest.raises(UserError, match=r"contains no .*image: 1 file passed over: 1 an HDF5 file"):
         find_inputs([images])
 
 

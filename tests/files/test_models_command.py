@@ -99,10 +99,10 @@ def test_a_model_goes_out_and_comes_in(mine, bright_file, tmp_path, capsys):
     ("args", "words"),
     [
         (["--import", "{0}/none.safetensors"], "There is no file"),
-        (["--import", "{0}/text.safetensors"], "not a whole safetensors file"),
+        (["--import", "{0}/text.safetensors"], "incomplete safetensors file"),
         (["--import", "{0}/changed.safetensors"], "checksum"),
         (["--import", "{0}/foreign.safetensors"], "not a model of this plugin"),
-        (["--import", "{0}/nuclei.safetensors", "--overwrite"], "not a name for a model of yours"),
+        (["--import", "{0}/nuclei.safetensors", "--overwrite"], "cannot be the name of a model of your own"),
         (["--export", "nothing", "{0}/a.safetensors"], "There is no model 'nothing'"),
         (["--export", "nuclei", "{0}/a.zip"], "must end in .safetensors"),
         (["--export", "nuclei", "{0}/text.safetensors"], "exists: choose another name, or --overw"),

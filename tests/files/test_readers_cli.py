@@ -168,7 +168,7 @@ def test_a_folder_that_is_named_like_an_image_holds_none(tmp_path, segment, caps
     (tmp_path / "x.tif").mkdir()
     assert segment(tmp_path / "x.tif") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "x.tif holds no TIFF" in line
+    assert "x.tif contains no TIFF" in line
 
 
 def test_of_a_stack_that_was_stopped_the_planes_are_segmented_and_the_rest_is_failed(

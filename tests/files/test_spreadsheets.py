@@ -128,7 +128,7 @@ def test_a_table_of_other_nuclei_is_none_of_these(segment, tmp_path, capsys):
     table.write_text(table.read_text().replace("\n2,", "\n1,"))
     capsys.readouterr()
     assert segment("--format", "zarr") == 2
-    assert "is gone or was changed" in capsys.readouterr().err
+    assert "is missing or was changed" in capsys.readouterr().err
 
 
 def test_measure_and_convert_write_them_too(segment, folder, tmp_path):

@@ -161,7 +161,7 @@ def test_stopped_and_gone_on_with_equals_uninterrupted(tmp_path, open_file, trac
         if stop is None:
             run(segment_job_steps(open_file(path, track=track)), leave)
         else:
-            with pytest.raises(UserError, match="run it again to go on"):
+            with pytest.raises(UserError, match="run it again to resume"):
                 run(segment_job_steps(open_file(path, track=track)), leave)
             leave_half_a_volume(tmp_path / "out", track)
         first.append(min(plane for plane in planes if plane >= 0) // SHAPE[0])

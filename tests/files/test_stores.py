@@ -278,11 +278,11 @@ def test_what_cannot_be_opened(tmp_path):
         open_lazily(tmp_path / "cut.tif")
     (tmp_path / "empty").mkdir()
     for what in (open_lazily, list_zarr_images):
-        with told("empty", "no OME-Zarr"):
+        with told("empty", "not an OME-Zarr"):
             what(tmp_path / "empty")
     zarr.create_group(tmp_path / "bare.zarr", zarr_format=2)
     for what in (open_lazily, list_zarr_images):
-        with told("bare.zarr", "no OME-Zarr image"):
+        with told("bare.zarr", "not an OME-Zarr image"):
             what(tmp_path / "bare.zarr")
     (tmp_path / "bad.zarr").mkdir()
     (tmp_path / "bad.zarr" / ".zgroup").write_text("{")

@@ -164,7 +164,7 @@ def test_neighbours_need_the_step_along_z(stack, tmp_path):
     tifffile.imwrite(tmp_path / "plain.tif", stack)
     options = MeasureOptions(neighbours=3, in_micrometers=True)
     flat = Result(stack, {}, "ZYX", (1.0, 0.5, 0.5), (None, *UNITS[1:]), VOLUME)
-    with pytest.raises(UserError, match="step along z"):
+    with pytest.raises(UserError, match="z step"):
         measure_result(flat, [open_lazily(tmp_path / "plain.tif")], options)
 
 

@@ -324,7 +324,7 @@ def test_without_a_file_python_takes_the_layer_and_the_command_is_refused(
     assert "no result yet" in messages[-1][1]
     click_and_wait(qtbot, widget)
     click(widget, "copy_command")
-    assert "save the image first" in messages[-1][1]
+    assert "save the image" in messages[-1][1]
     click(widget, "copy_python")
     names = {"viewer": viewer}
     exec(QGuiApplication.clipboard().text(), names)

@@ -89,7 +89,7 @@ def test_labels_that_are_there_are_replaced_only_if_that_is_meant(
     save(qtbot, review)
     labels.data[:] = 7
     review.save_into_image()
-    assert "has labels nuclei already" in said(review)
+    assert "already has labels nuclei" in said(review)
     answer_dialogs(qtbot, "nuclei", QMessageBox.StandardButton.No)
     click(review, "save_into_image")
     assert np.max(read_result(stored / "labels" / "nuclei").labels) == 1
@@ -150,7 +150,7 @@ def test_labels_of_another_shape_are_refused_with_a_sentence(viewer, review, sto
     viewer.add_labels(np.ones((5, 6), np.int32), name="small")
     review.target_form.set_value(type(review.target_form.value())(viewer.layers["small"], channel))
     review.save_into_image()
-    assert "choose the image to which they belong" in said(review)
+    assert "choose the image that they belong to" in said(review)
     assert not (stored / "labels").exists()
 
 

@@ -400,7 +400,7 @@ def test_the_command_makes_a_large_plane_again(
     click_and_wait(qtbot, widget)
     click(widget, "copy_command")
     if held != "file":
-        assert "save the image first" in messages[-1][1]
+        assert "save the image" in messages[-1][1]
         return
     words = shlex.split(QGuiApplication.clipboard().text())
     words[words.index("--out") + 1] = str(tmp_path / "again")

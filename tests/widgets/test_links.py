@@ -129,7 +129,7 @@ def test_clicks_that_mean_nothing_are_told(viewer, review, labels):
     click_on(viewer, review, "Make link", 0, (55, 60))  # another first one
     assert f"Nucleus {ids(labels, 'lower')[0]} of frame 0" in status(review)
     click_on(viewer, review, "Make link", 1, (55, 61))
-    assert "linked already" in status(review)
+    assert "already linked" in status(review)
     np.testing.assert_array_equal(labels.data, before)
 
 

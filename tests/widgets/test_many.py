@@ -199,7 +199,7 @@ def test_what_cannot_be_used_is_one_sentence_and_the_list_stays(qtbot, many, ima
     other.mkdir()
     tifffile.imwrite(other / "i1.tif", np.zeros((8, 8), np.uint8))
     for path, sentence in (
-        (empty, "holds no TIFF"),
+        (empty, "contains no TIFF"),
         (tmp_path / "gone", "There is no file or folder"),
         (other, "would write the same result files"),
     ):

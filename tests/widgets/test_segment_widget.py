@@ -156,7 +156,7 @@ def test_mistakes_are_sentences_and_the_next_run_works(
     widget.params_form.set_value(SegmentParams(precision="fp16"))
     click_and_wait(qtbot, widget)
     assert messages[-1][0] == "error"
-    assert "fp16 is for graphics cards" in messages[-1][1]
+    assert "fp16 works on graphics cards" in messages[-1][1]
     assert not labels_in(viewer)
     widget.params_form.set_value(SegmentParams(precision="auto"))
     if not torch.cuda.is_available():
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_model_is_refused(widget, messages, tmp_path):
     before = widget.model_form.value()
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
     widget.use_model_file(tmp_path / "bad.safetensors")
-    assert "not a whole safetensors file" in messages[-1][1]
+    assert "incomplete safetensors file" in messages[-1][1]
     assert widget.model_form.value() == before
 
 

@@ -839,7 +839,7 @@ def test_what_is_no_model_is_not_imported(qtbot, with_model, tmp_path, messages,
     wrong = tmp_path / "wrong.safetensors"
     wrong.write_bytes(b"not this")
     bring_in(qtbot, with_model, wrong)
-    assert "not a whole safetensors file" in messages[-1][1]
+    assert "incomplete safetensors file" in messages[-1][1]
     assert len(list((home / "models").iterdir())) == 1
 
 

@@ -154,7 +154,7 @@ def list_inputs(given: Iterable[str | Path]) -> list[InputImage]:
 def _explain_no_image(folder: Path) -> str:
     """Explain what a folder holds instead of images, and where these are, if that is known."""
     others = select_images(folder.iterdir()).describe()
-    reason = f"The folder {folder} holds no TIFF, PNG, JPEG or OME-Zarr image"
+    reason = f"The folder {folder} contains no TIFF, PNG, JPEG or OME-Zarr image"
     sentence = f"{reason}{others and f': {others}'}."
     if not has_image_folders(folder):
         return sentence

@@ -202,8 +202,8 @@ class ImageJob:
     @property
     def _gone(self) -> UserError:
         return UserError(
-            f"{self.path} cannot be opened any more: see that its disk or server is there, then "
-            "run it again to go on."
+            f"{self.path} can no longer be opened: check that its disk or server is connected, "
+            "then run it again to resume."
         )
 
     def find_done(self) -> Provenance | None:
@@ -220,7 +220,8 @@ class ImageJob:
             return None
         if not isinstance(previous := record.get(FINGERPRINT_KEY), dict):
             raise UserError(
-                f"{labels} holds labels of another run: choose another name, or `overwrite` them."
+                f"{labels} contains labels of another run: choose another name, or `overwrite` "
+                "them."
             )
         what = f"{labels} was made"
         if reason := explain_differences(what, self.fingerprint, previous, "folder"):
@@ -301,7 +302,7 @@ def _check_measure(job: ImageJob, options: MeasureOptions) -> None:
     """Raise an error if an image has no such channels, or is not measured as a whole."""
     if job.results.is_store and not job.settings.volume:
         raise UserError(
-            "Labels in OME-Zarr are measured block by block, in what is segmented: leave out "
+            "Labels in OME-Zarr are measured block by block, in the segmented channel: leave out "
             "`measure`, `ring` and `neighbours`, and measure them afterwards with the command "
             "measure."
         )

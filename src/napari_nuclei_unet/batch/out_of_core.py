@@ -48,7 +48,7 @@ def segment_out_of_core_steps(
         check_tables_overwritable(*job.written_tables)
     ended = yield from segment_to_store_steps(store_job)
     if not ended.is_whole:
-        raise UserError(f"{job.path} was stopped: run it again to go on.")
+        raise UserError(f"{job.path} was stopped: run it again to resume.")
     failed = tuple(block.message for block in ended.progress.failed)
     left_out = None if job.settings.volume else ended.progress.left_out
     gammas = ended.progress.list_gammas()
@@ -140,9 +140,9 @@ class _JobLinker:
         have = psutil.virtual_memory().available
         if need > have:
             raise UserError(
-                "Joining and tracking look at whole planes, or volumes, and these need "
-                f"{need / 1e9:.1f} GB of memory, of which {have / 1e9:.1f} GB are free: leave "
-                "`join` and `track` out, or choose a smaller `level`."
+                f"Joining and tracking need whole planes, or volumes, and {need / 1e9:.1f} GB of "
+                f"memory for them, of which {have / 1e9:.1f} GB are free: leave `join` and `track` "
+                "out, or choose a smaller `level`."
             )
 
     def steps(self, unlinked: OpenStore, linked: OpenStore) -> Generator[Step, Stop, int]:

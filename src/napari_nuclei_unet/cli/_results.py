@@ -37,7 +37,7 @@ def parse_formats(text: str) -> list[str]:
     formats = [part.strip() for part in text.split(",")]
     if unknown := [part for part in formats if part not in ENDINGS]:
         raise argparse.ArgumentTypeError(
-            f"'{unknown[0]}': choose among {', '.join(ENDINGS)}, with commas between them"
+            f"'{unknown[0]}': choose among {', '.join(ENDINGS)}, separated by commas"
         )
     return list(dict.fromkeys(formats))
 
@@ -74,7 +74,7 @@ def check_saved_formats(args: argparse.Namespace) -> None:
     if "geff" not in args.save:
         return
     if not args.track:
-        raise UserError("GEFF holds tracks: give `track`, too, or leave geff out of the formats.")
+        raise UserError("GEFF contains tracks: add `track`, or leave geff out of the formats.")
     # in the functions, so that --help does not load pandas
     from ..export.geff import check_geff_installed
 

@@ -211,7 +211,7 @@ def run_segment(args: argparse.Namespace) -> int:
         from ..io.locks import write_lock
 
     if args.z_step is not None and not args.volume and args.join not in ("z", "Z"):
-        raise UserError("`z_step` is that of volumes: give `volume`, too, or leave it out.")
+        raise UserError("`z_step` only applies to volumes: add `volume`, or leave it out.")
     inputs = find_inputs(args.paths)
     args.out = choose_out(args, inputs)
     if args.scene is not None:
@@ -293,17 +293,20 @@ def _output_options(args: argparse.Namespace, count: int) -> OutputOptions:
     is_file = suffix in LABELS_FILE_SUFFIXES and (suffix == ".zarr" or not out.is_dir())
     if suffix in REFUSED_OUT_SUFFIXES and not out.is_dir():
         raise UserError(
-            f"--out {out} is no folder: give one, or a file .ome.tif or .zarr for the labels."
+            f"--out {out} is not a folder: give a folder, or a file .ome.tif or .zarr for the "
+            "labels."
         )
     if is_file and count > 1:
         raise UserError(f"--out {out} is one file for {count} images: give a folder.")
     if is_file:
         written = "zarr" if suffix == ".zarr" else "tiff"
         if kind not in (None, written):
-            raise UserError(f"--out {out} is no {kind}: leave --format out, or name a folder.")
+            raise UserError(
+                f"--out {out} does not match --format {kind}: leave --format out, or name a folder."
+            )
         kind = written
     if args.scheduler and kind == "tiff":
-        raise UserError("A cluster writes OME-Zarr: with --scheduler take --format zarr.")
+        raise UserError("A cluster writes OME-Zarr: use --format zarr with --scheduler.")
     return OutputOptions(
         out, is_file, kind, bool(args.scheduler), tuple(args.save),
         into_image=args.into_image, decimal_comma=args.decimal_comma,

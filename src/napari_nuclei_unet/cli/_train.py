@@ -73,7 +73,7 @@ def run_train(args: argparse.Namespace) -> int:
     _check_model_name(args.out)
     _check_beginning(args)
     if not (args.resume or args.overwrite) and args.out.is_file():
-        raise UserError(f"{args.out} exists: go on with --resume, or replace it with --overwrite.")
+        raise UserError(f"{args.out} exists: resume with --resume, or replace it with --overwrite.")
     before = _modified_at(args.out)
     try:
         _fine_tune(args) if _is_fine_tuning(args) else _train(args)
@@ -177,19 +177,22 @@ def _check_beginning(args: argparse.Namespace) -> None:
     """Raise an error for flags that would have no effect."""
     if args.resume and (args.start or args.encoder_weights):
         raise UserError(
-            "--resume goes on with the weights of its checkpoint: leave --from and "
-            "--encoder-weights out."
+            "--resume uses the weights of its checkpoint: leave --from and --encoder-weights out."
         )
     if args.start and args.encoder_weights:
         raise UserError("--from takes the network as it is: leave --encoder-weights out.")
     idle = [name for name in FINE_TUNING if getattr(args, name) is not None]
     if args.recipe in WARM_START:
         if not (args.start or args.resume):
-            raise UserError(f"--recipe {args.recipe} takes a model further: add --from MODEL.")
+            raise UserError(f"--recipe {args.recipe} starts from a model: add --from MODEL.")
         if idle:
-            raise UserError(f"--{' and --'.join(idle)} go with a fine-tuning: leave --recipe out.")
+            raise UserError(
+                f"--{' and --'.join(idle)} only apply to fine-tuning: leave --recipe out."
+            )
     if idle and not (args.start or args.resume):
-        raise UserError(f"--{' and --'.join(idle)} go with a model to begin with: add --from.")
+        raise UserError(
+            f"--{' and --'.join(idle)} only apply with a model to start from: add --from."
+        )
     given = [name for name in ARCHITECTURE if getattr(args, name) is not None]
     if args.start and given:
         raise UserError(f"--from takes the network as it is: leave --{' and --'.join(given)} out.")

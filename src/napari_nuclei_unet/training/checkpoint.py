@@ -96,7 +96,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(
-            f"{path} is no checkpoint of this version: train without `resume`."
+            f"{path} is not a checkpoint of this version: train without `resume`."
         ) from error
 
 

@@ -246,7 +246,7 @@ def read_groups(
         )
     except (OSError, ValueError) as error:
         wanted = ", ".join(("id", *columns))
-        raise UserError(f"{path} is no CSV table with the columns {wanted}.") from error
+        raise UserError(f"{path} is not a CSV table with the columns {wanted}.") from error
     rows = table.drop_duplicates("id", keep="last").set_index("id").to_dict("index")
     if missing := [stem for stem in stems if stem not in rows]:
         raise UserError(

@@ -226,7 +226,7 @@ class FineTuneData:
                     parts[part].append(Example(name, image, labels, group, kind, known, weight))
             return cls(parts["training"], parts["validation"], header["images"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path.name} cannot be read: train anew.") from error
+            raise UserError(f"{path.name} cannot be read: train again.") from error
 
 
 def _as_sliceable(given: Any) -> Any:
