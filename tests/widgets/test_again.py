@@ -10,7 +10,7 @@ import torch
 from conftest import discs
 from napari.layers import Labels
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QCheckBox, QMessageBox, QProgressBar
+from qtpy.QtWidgets import QCheckBox, QMessageBox, QProgressBar, QPushButton
 
 from napari_nuclei_unet import SegmentParams, run, segment
 from napari_nuclei_unet.arrays.axes import PlaneIndex
@@ -320,8 +320,9 @@ def test_without_a_file_python_takes_the_layer_and_the_command_is_refused(
     qtbot, viewer, widget, six, messages
 ):
     viewer.add_image(six, name="cells")
-    click(widget, "copy_command")
-    assert "no result yet" in messages[-1][1]
+    button = widget.findChild(QPushButton, "copy_command")
+    assert not button.isEnabled()
+    assert "no result yet" in button.toolTip()
     click_and_wait(qtbot, widget)
     click(widget, "copy_command")
     assert "save the image" in messages[-1][1]
@@ -376,7 +377,7 @@ def test_labels_from_a_file_bring_their_record(viewer, widget, six, tmp_path, br
     assert main(["segment", str(path), "--out", str(out), "--model", str(bright_file), *words]) == 0
     viewer.open(path, plugin="napari")
     (labels,) = viewer.open(out / "cells_labels.ome.tif", plugin="napari", layer_type="labels")
-    select(widget, "model", "nuclei")
+    select(widget, "model", "Standard (fluorescence and H&E)")
     viewer.layers.selection.active = labels
     click(widget, "restore")
     assert widget.params_form.value().threshold == 0.31
@@ -386,12 +387,9 @@ def test_labels_from_a_file_bring_their_record(viewer, widget, six, tmp_path, br
 
 
 def test_the_record_of_a_model_that_is_gone(qtbot, viewer, widget, six, messages, bright_file):
-    labels = viewer.add_labels(np.zeros((9, 9), int))
     params = {"threshold": 0.25, "separation": 0.7}
-    labels.metadata = {
-        METADATA_KEY: {"model": "mine", "model_file": "/no/mine.st", "params": params}
-    }
-    viewer.layers.selection.active = labels
+    record = {"model": "mine", "model_file": "/no/mine.st", "params": params}
+    labels = viewer.add_labels(np.zeros((9, 9), int), metadata={METADATA_KEY: record})
     click(widget, "restore")
     assert "'mine' of these labels is not here" in messages[-1][1]
     assert widget.model_form.value().model == str(bright_file)

@@ -152,7 +152,7 @@ def test_the_cache_does_not_answer_for_other_pixels(qtbot, viewer, widget, resul
 
 def test_another_model_ends_it(qtbot, widget, result):
     before = result.data.copy()
-    select(widget, "model", "nuclei")
+    select(widget, "model", "Standard (fluorescence and H&E)")
     slide(qtbot, widget, threshold=0.9)
     np.testing.assert_array_equal(result.data, before)
 

@@ -3,6 +3,7 @@
 import csv
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,6 +140,7 @@ def test_results_with_other_settings_are_asked_for_and_corrected_ones_kept(
         click(qtbot, many, "replace_results")
     assert (out / "i1_labels.ome.tif").stat().st_mtime_ns > before
     assert table.read_text() == corrected
+    assert "1 image was kept as corrected by hand" in status(many)
     many.findChild(QCheckBox, "replace_edited").setChecked(True)
     use_diameter(viewer, 13.0)
     run(qtbot, many)
@@ -147,7 +149,35 @@ def test_results_with_other_settings_are_asked_for_and_corrected_ones_kept(
         click(qtbot, many, "replace_results")
     assert table.read_text() != corrected
     with (out / "nuclei_summary.csv").open(newline="") as opened:
-        assert len(list(csv.DictReader(opened))) == 5
+        rows = [Path(row["image"]).stem for row in csv.DictReader(opened)]
+    assert rows == ["i1", "i2", "i3", "i4", "i5"]
+
+
+def test_what_is_corrected_in_the_open_image_is_saved_before_a_run(qtbot, viewer, many, images):
+    many.add_paths([images])
+    run(qtbot, many)
+    with qtbot.waitSignal(many.review_bar.finished, timeout=60_000):
+        many.review_bar.open_row(1)
+    labels = viewer.layers["i2 nuclei"]
+    labels.data_setitem(np.nonzero(labels.data == 1), 0)
+    use_diameter(viewer, 12.0)
+    run(qtbot, many)
+    with qtbot.waitSignal(many.finished, timeout=60_000):
+        click(qtbot, many, "replace_results")
+    written = tifffile.imread(images / "nuclei" / "i2_labels.ome.tif")
+    np.testing.assert_array_equal(written, labels.data)
+
+
+def test_of_images_with_channels_one_is_chosen(qtbot, viewer, many, tmp_path):
+    nuclei = discs((64, 120), [(20, 15)])
+    path = tmp_path / "two.ome.tif"
+    tifffile.imwrite(path, np.stack([np.zeros_like(nuclei), nuclei]), metadata={"axes": "CYX"})
+    many.add_paths([path])
+    run(qtbot, many)
+    assert "'Channel'" in many.rows[0].summary.error
+    many.settings_form.channel.value = 1
+    run(qtbot, many)
+    assert counts(many) == [1]
 
 
 def test_a_run_is_paused_and_goes_on(qtbot, many, tmp_path):

@@ -179,7 +179,7 @@ def test_a_file_that_is_no_model_is_refused(widget, messages, tmp_path):
 def test_choosing_a_model_keeps_the_other_settings(widget):
     wish = SegmentParams(tile=64, batch=3, precision="fp32")
     widget.params_form.set_value(wish)
-    select(widget, "model", "nuclei")
+    select(widget, "model", "Standard (fluorescence and H&E)")
     shown = widget.params_form.value()
     assert (shown.tile, shown.batch, shown.precision) == (64, 3, "fp32")
 

@@ -134,7 +134,7 @@ def _check_same(labels: Path, stamp: FileStamp) -> None:
     if not is_same:
         raise UserError(
             f"The corrections are not saved, as {labels} was written again meanwhile: save them "
-            "under another name with Save in Review nuclei."
+            "under another name with Save in Review nuclei, or remove the layer."
         )
 
 

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from ..errors import UserError
+from ..io.paths import printable
 from ..progress import Step, Stop, check_interruption, interruptible, run
 from .inputs import InputImage
 from .job import ImageJob
@@ -138,6 +139,8 @@ class SeriesJob:
     run : SegmentRun
     plan : WorkerPlan
     summary : Summary
+    listed : sequence of InputImage
+        All images of the list, in its order.
     known : mapping of InputImage to SummaryRow
         Results that are there: the summary keeps them where the run does not come to them.
     describe_error : callable
@@ -148,6 +151,7 @@ class SeriesJob:
     run: SegmentRun
     plan: WorkerPlan
     summary: Summary
+    listed: Sequence[InputImage]
     known: Mapping[InputImage, SummaryRow]
     describe_error: DescribeError
 
@@ -216,8 +220,9 @@ def _drive(
 
 
 def _keep_known(job: SeriesJob) -> None:
-    """Keep results in the summary to which the run did not come."""
+    """Keep results in the summary to which the run did not come; all in the order of the list."""
     written = {row.image for row in job.summary.rows}
     for row in job.known.values():
         if row.image not in written:
             job.summary.add(row)
+    job.summary.sort([printable(item.location) for item in job.listed])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from io import StringIO
 from pathlib import Path
@@ -136,10 +137,29 @@ class Summary:
             If it cannot be written.
         """
         self.rows.append(row)
-        if self.path is None:
+        if self.path is not None:
+            self._lines.append(self._format(row, header=not self._lines))
+            self._write(self.path)
+
+    def sort(self, images: Sequence[str]) -> None:
+        """Sort the rows as these images are listed, and replace the file; others come last.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written.
+        """
+        places = {image: place for place, image in enumerate(images)}
+        rows = sorted(self.rows, key=lambda row: places.get(row.image, len(places)))
+        if rows == self.rows:
             return
-        self._lines.append(self._format(row, header=not self._lines))
-        with atomic_write(self.path) as aside:
+        self.rows[:] = rows
+        if self.path is not None:
+            self._lines[:] = [self._format(row, not place) for place, row in enumerate(rows)]
+            self._write(self.path)
+
+    def _write(self, path: Path) -> None:
+        with atomic_write(path) as aside:
             encoding = SPREADSHEET_ENCODING if self.decimal_comma else "utf-8"
             aside.write_bytes("".join(self._lines).encode(encoding, "backslashreplace"))
 

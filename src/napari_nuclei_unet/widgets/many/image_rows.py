@@ -96,8 +96,21 @@ def count_status(rows: Iterable[ImageRow], status: RowStatus) -> int:
     return sum(row.status is status for row in rows)
 
 
-def describe_end(rows: Sequence[ImageRow]) -> str:
-    """Return in a sentence how far the images are when nothing runs."""
+def describe_end(rows: Sequence[ImageRow], kept: int = 0) -> str:
+    """Return in a sentence or two how far the images are when nothing runs.
+
+    Parameters
+    ----------
+    rows : sequence of ImageRow
+    kept : int, optional
+        Results that were corrected by hand, and keep their other settings.
+    """
+    if kept:
+        was = "was" if kept == 1 else "were"
+        return (
+            f"{describe_end(rows)} {format_count(kept, 'image')} {was} kept as corrected by hand, "
+            "with earlier settings: to segment such an image again, delete its result."
+        )
     total, done = len(rows), count_status(rows, RowStatus.DONE)
     failed = count_status(rows, RowStatus.FAILED)
     if not total:

@@ -121,6 +121,11 @@ class OpenedRow(QObject):
         return self._controller.is_idle
 
     @property
+    def needs_saving(self) -> bool:
+        """Whether the labels that are open have corrections that are in no file."""
+        return self._open.needs_saving
+
+    @property
     def images(self) -> tuple[Image, ...]:
         """The image that is shown; a layer for each channel."""
         return self._canvas.shown.images

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ...arrays.axes import Channel, Colour
 from ...errors import UserError
 from ...params import PARAMETER_LABELS, SegmentParams
 from ...provenance.project import SegmentSettings, read_project
@@ -33,10 +34,13 @@ class ManySettings:
         The layer, its region and its planes are those of the image on view, and are ignored.
     volume : bool
         Whether slices of z-stacks are a volume.
+    channel : int or str or None
+        Of images with several; None: that of ``segment``.
     """
 
     segment: SegmentSettings
     volume: bool = False
+    channel: Channel | Colour | None = None
 
 
 def session_settings(session: Session) -> SegmentSettings:
@@ -70,8 +74,9 @@ def read_project_settings(path: Path) -> SegmentSettings:
 def describe_settings(settings: SegmentSettings) -> str:
     """Return the model, and what differs from the defaults, such as "Diameter 12"."""
     default, params = SegmentParams(), settings.params
+
     changed = [
-        f"{PARAMETER_LABELS.get(one.name, one.name).strip(chr(39))} {getattr(params, one.name):g}"
+        f"{PARAMETER_LABELS.get(one.name, one.name).strip(chr(39))} {_shown_value(one, params):g}"
         for one in fields(params)
         if isinstance(value := getattr(params, one.name), int | float)
         and not isinstance(value, bool)
@@ -81,6 +86,12 @@ def describe_settings(settings: SegmentSettings) -> str:
     channel = [] if settings.channel is None else [f"channel {settings.channel}"]
     model = Path(settings.model).stem
     return ", ".join([f"model {model}", *channel, *changed[:MAX_DESCRIBED], *more])
+
+
+def _shown_value(one: Field[Any], params: SegmentParams) -> float:
+    """Return a value as the form shows it."""
+    value = float(getattr(params, one.name))
+    return 1 - value if "inverted_help" in one.metadata else value
 
 
 def create_job_settings(chosen: ManySettings, inputs: Sequence[InputImage]) -> JobSettings:
@@ -98,6 +109,7 @@ def create_job_settings(chosen: ManySettings, inputs: Sequence[InputImage]) -> J
 
     segment = chosen.segment
     params = segment.params
+    channel = segment.channel if chosen.channel is None else chosen.channel
     if segment.as_displayed:  # of one image layer
         params = replace(params, black=None, white=None)
     is_file = segment.model.endswith(".safetensors")
@@ -106,8 +118,8 @@ def create_job_settings(chosen: ManySettings, inputs: Sequence[InputImage]) -> J
         model_name=str(Path(segment.model).resolve()) if is_file else segment.model,
         params=params,
         device=segment.device,
-        channel=segment.channel,
+        channel=channel,
         volume=chosen.volume,
         is_mixed=True,
-        has_multichannel=isinstance(segment.channel, int) and any_has_channels(inputs, None),
+        has_multichannel=isinstance(channel, int) and any_has_channels(inputs, None),
     )

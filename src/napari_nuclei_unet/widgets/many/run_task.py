@@ -85,10 +85,13 @@ class ManyOutcome:
     other, edited : int
         Results with other settings, and corrected by hand, of which the user is asked before
         anything is replaced. None of either: the run has begun.
+    kept : int
+        Results that were corrected by hand, and keep their other settings.
     """
 
     other: int = 0
     edited: int = 0
+    kept: int = 0
 
 
 class ManyTask(Task):
@@ -203,9 +206,9 @@ def _segment_steps(
     run = dataclasses.replace(run, replaced=frozenset(replaced))
     plan = plan_workers(None, len(chosen), settings)
     yield from segment_series_steps(
-        SeriesJob(chosen, run, plan, summary, known, describe_image_error)
+        SeriesJob(chosen, run, plan, summary, inputs, known, describe_image_error)
     )
-    return ManyOutcome()
+    return ManyOutcome(kept=len([item for item in edited if item in kept]))
 
 
 def _list_kind(existing: Mapping[InputImage, ExistingResult], name: str) -> list[InputImage]:

@@ -6,15 +6,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QVBoxLayout, QWidget
 
+from ...arrays.axes import COLOURS
 from ...provenance.project import SegmentSettings
 from ...provenance.project_paths import PROJECT_SUFFIX
-from ..common.controls import create_button, create_check_box, create_label, create_row, fill_layout
+from ..common.controls import (
+    create_button,
+    create_check_box,
+    create_combo_box,
+    create_label,
+    create_row,
+    fill_layout,
+)
 from .run_settings import ManySettings, describe_settings, read_project_settings, session_settings
 
 if TYPE_CHECKING:
     from ..session.session import Session
+
+
+AS_IN_SEGMENT = "as in these settings"
+# What the list offers, without opening an image; a number that an image does not have is reported.
+MOST_CHANNELS = 8
+CHANNELS = (AS_IN_SEGMENT, *range(MOST_CHANNELS), "mean", *COLOURS)
 
 
 class SettingsForm(QWidget):
@@ -46,14 +60,27 @@ class SettingsForm(QWidget):
             "Nuclei of z-stacks are objects in 3-D, with one row each. Otherwise each slice is "
             "segmented by itself. Images without slices are segmented as they are.",
         )  # fmt: skip
+        self.channel = create_combo_box(
+            "many_channel",
+            "The channel that shows nuclei, of images with several; others are segmented as they "
+            "are.",
+            CHANNELS,
+        )
         buttons = create_row(self._choose, self._reset)
-        fill_layout(QVBoxLayout(self), self._text, buttons, self.volume)
+        channel = QFormLayout()
+        channel.addRow("Channel", self.channel.native)
+        layout = QVBoxLayout(self)
+        fill_layout(layout, self._text, buttons)
+        layout.addLayout(channel)
+        layout.addWidget(self.volume)
         self.refresh()
 
     def value(self) -> ManySettings:
         """Return the settings as they are now."""
         return ManySettings(
-            self._project or session_settings(self._session), self.volume.isChecked()
+            self._project or session_settings(self._session),
+            self.volume.isChecked(),
+            None if self.channel.value == AS_IN_SEGMENT else self.channel.value,
         )
 
     def use_project(self, path: Path) -> None:

@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 # The list grows with the dock, other parts do not.
 LIST_STRETCH = 100
 
+UNSAVED = (
+    "The corrections of the open image are not saved, for the reason below: save them, or remove "
+    "the layer, then click Run."
+)
+
 
 class ManyImagesWidget(ScrollableForm):
     """Segments the images of a folder, and shows where each of them stands.
@@ -82,6 +87,7 @@ class ManyImagesWidget(ScrollableForm):
         self._paths: tuple[Path, ...] = ()
         self._request: ManyRequest | None = None  # of the last run
         self._task: Task | None = None  # the last one
+        self._next_task: ManyTask | None = None  # waits until corrections are saved
         self.list_model = RowModel()
         self._rows = ImageRows(self.list_model)
         self.controller = Controller(self)
@@ -118,6 +124,7 @@ class ManyImagesWidget(ScrollableForm):
         self._list.row_chosen.connect(self._on_row)
         self.image_chosen.connect(self.review_bar.open_row)
         self.review_bar.row_shown.connect(self._list.show_row)
+        self.review_bar.opened.finished.connect(self._start_next)
         self.review_bar.add_shortcuts(self)
         self._out.changed.connect(self._on_folder)
         self.settings_form.project_chosen.connect(self._use_project)
@@ -182,6 +189,7 @@ class ManyImagesWidget(ScrollableForm):
         """Empty the list; no file is deleted."""
         if not self._is_busy():
             self._show_items([], ())
+            self.review_bar.message.emit("")
 
     def run(self, *_: object) -> None:
         """Segment the images that are not done, as a click on Run does."""
@@ -234,8 +242,22 @@ class ManyImagesWidget(ScrollableForm):
             self.controller.start(task)
 
     def _start(self, request: ManyRequest, answer: ReplaceAnswer | None) -> None:
+        """Start a run, once what was corrected in the open image is saved: it might replace it."""
         self._request = request
-        self.controller.start(ManyTask(request, answer, self._on_step))
+        self._next_task = ManyTask(request, answer, self._on_step)
+        if self.review_bar.opened.needs_saving:
+            self.review_bar.opened.save()
+        else:
+            self._start_next()
+
+    def _start_next(self) -> None:
+        task, self._next_task = self._next_task, None
+        if task is None or self.state is not RunState.IDLE:
+            return
+        if self.review_bar.opened.needs_saving:
+            self._panel.show_message(UNSAVED)
+        else:
+            self.controller.start(task)
 
     # events of the run
 
@@ -286,7 +308,8 @@ class ManyImagesWidget(ScrollableForm):
             return describe_error(task.error)
         if isinstance(task, SaveTableTask):
             return task.message
-        return describe_end(self.rows)
+        outcome = task.outcome if isinstance(task, ManyTask) else None
+        return describe_end(self.rows, 0 if outcome is None else outcome.kept)
 
     def _on_dot(self, index: int) -> None:
         self._list.show_row(index)
@@ -296,4 +319,6 @@ class ManyImagesWidget(ScrollableForm):
         row = self.list_model.row(index)
         if row.summary is not None and row.summary.error:
             self._panel.show_message(describe_failure(row))
+        elif self.state is RunState.IDLE:
+            self._panel.show_message(describe_end(self.rows))
         self.image_chosen.emit(index)

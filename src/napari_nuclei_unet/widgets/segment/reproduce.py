@@ -14,6 +14,7 @@ from ...errors import UserError
 from ...provenance.record import Provenance
 from ...provenance.reproduce import extend_to_stack, format_command, format_python
 from ..common.controls import Panel, copy_text, create_button, fill_layout
+from ..common.disabled_button import disable
 from ..common.notify import report_user_errors, show_warning
 from ..layers.labels_record import LabelsRecord
 from ..layers.metadata_keys import METADATA_KEY
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .source_form import SourceForm
 
 
+NO_RECORD = "There is no result yet: click Segment, or select its labels layer."
 MIXED_SETTINGS = (
     "planes were made with different settings, and these are those of the plane on view"
 )
@@ -72,7 +74,18 @@ class ReproducePanel(Panel):
             "Set the form to what made the selected labels layer, or the result of the image.",
             self._restore,
         )
-        fill_layout(QHBoxLayout(self), command, python, restore)
+        self._buttons = command, python, restore
+        fill_layout(QHBoxLayout(self), *self._buttons)
+        source_form.result_changed.connect(self._show_reason)
+        self._show_reason()
+
+    def _show_reason(self) -> None:
+        """Disable the buttons while there is no labels layer that may have a record."""
+        active = self._viewer.layers.selection.active
+        has_file = isinstance(active, Labels) and bool(active.source.path)
+        has_record = has_file or self._source_form.find_result() is not None
+        for button in self._buttons:
+            disable(button, "" if has_record else NO_RECORD)
 
     def _copy(self, format_result: Callable[[Provenance], str], noun: str, *_: object) -> None:
         with report_user_errors(show_warning):
@@ -131,7 +144,7 @@ class ReproducePanel(Panel):
                 return LabelsRecord.from_json(file_record)
         layer = self._source_form.find_result()
         if layer is None:
-            raise UserError("There is no result yet: click Segment, or select its labels layer.")
+            raise UserError(NO_RECORD)
         record = LabelsRecord.from_json(layer.metadata[METADATA_KEY])
         plane = self._current_plane.provenance(layer)
         if plane is None:

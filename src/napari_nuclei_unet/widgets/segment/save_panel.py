@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QHBoxLayout
 
 from ..common.controls import Panel, create_button, fill_layout
+from ..common.disabled_button import disable
 from ..common.dock_button import DockButton
 
 if TYPE_CHECKING:
@@ -36,9 +37,15 @@ class SavePanel(Panel):
         self._viewer, self._source_form = viewer, source_form
         self._review = DockButton(viewer, "Review nuclei", "Correct, measure …", REVIEW_HINT)
         self._review.clicked.connect(self._select_result)
-        save = create_button("save_nuclei", "Save …", SAVE_HINT, self._save)
-        save.setVisible(hasattr(viewer, "window"))
-        fill_layout(QHBoxLayout(self), self._review, save)
+        self._save_button = create_button("save_nuclei", "Save …", SAVE_HINT, self._save)
+        self._save_button.setVisible(hasattr(viewer, "window"))
+        fill_layout(QHBoxLayout(self), self._review, self._save_button)
+        source_form.result_changed.connect(self._show_reason)
+        self._show_reason()
+
+    def _show_reason(self) -> None:
+        has_result = self._source_form.find_result() is not None
+        disable(self._save_button, "" if has_result else NO_NUCLEI_TO_SAVE)
 
     def _select_result(self, *_: object) -> None:
         """Select the nuclei of the image, which are then reviewed, and show them."""
@@ -48,8 +55,5 @@ class SavePanel(Panel):
 
     def _save(self, *_: object) -> None:
         """Have the nuclei of the image saved by the dock that measures them."""
-        if self._source_form.find_result() is None:
-            self.message.emit(NO_NUCLEI_TO_SAVE)
-            return
         self._select_result()
         self._review.open_dock().ask_to_save()

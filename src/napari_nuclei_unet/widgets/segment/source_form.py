@@ -73,10 +73,13 @@ class SourceForm(QObject):
         The value is another.
     image_changed
         Another image is chosen, or it has other data.
+    result_changed
+        :meth:`find_result` may find other labels.
     """
 
     changed = Signal()
     image_changed = Signal()
+    result_changed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
@@ -111,6 +114,10 @@ class SourceForm(QObject):
         layers.events.inserted.connect(self._on_inserted)
         layers.events.removed.connect(self._refresh)
         layers.selection.events.active.connect(self._follow_selection)
+        for event in (
+            layers.events.inserted, layers.events.removed, layers.selection.events.active,
+        ):  # fmt: skip
+            event.connect(self.announce_result)
         for layer in layers:
             self._watch(layer)
         self._follow_selection()
@@ -178,6 +185,10 @@ class SourceForm(QObject):
         self.planes.z_step.interpretText()  # what is typed, and not entered yet
         if self.planes.depth_axis is not None and self.planes.z_step.file_step is not None:
             self.pixel_size.use()
+
+    def announce_result(self, *_: object) -> None:
+        """Emit :attr:`result_changed`: labels were written, or others are selected."""
+        self.result_changed.emit()
 
     def find_result(self) -> Labels | None:
         """Find the labels with a record that are selected, or those of the chosen image."""
@@ -265,6 +276,7 @@ class SourceForm(QObject):
         reload_choices(self.level, 0)
         self._offer_planes()
         self.image_changed.emit()
+        self.announce_result()
         self._on_changed()
 
     def _on_changed(self, _: Any = None) -> None:

@@ -337,3 +337,4 @@ class SegmentWidget(ScrollableForm):
     def _offer_all(self, *_: object) -> None:
         self._stack_tuning.offer_all(self._tuning_panel)
         self._left_out.refresh()
+        self.source_form.announce_result()
