@@ -131,7 +131,10 @@ def test_what_does_not_fit_gets_a_sentence(folder, capsys):
     tifffile.imwrite(folder / "small.tif", np.zeros((40, 40), np.uint8))
     before = (folder / "cells_nuclei.csv").read_bytes()
     for args, words in (
-        ({"images": ("small.tif",)}, "planes of 40 x 40 pixels and the labels of 90 x 120"),
+        (
+            {"images": ("small.tif",)},
+            "planes of 40 x 40 pixels, but those of the labels have 90 x 120",
+        ),
         ({"images": ("none.tif",)}, "no file or folder"),
         ({"labels": "small.tif", "images": ("cells.ome.tif",)}, "planes of 90 x 120"),
     ):
@@ -358,7 +361,7 @@ def test_axes_name_those_of_labels_and_images(tmp_path, names, axes):
 def test_axes_that_do_not_fit_are_refused(tmp_path, capsys):
     tifffile.imwrite(tmp_path / "a_labels.tif", np.eye(9, dtype=np.uint8)[None].repeat(5, 0))
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 9, 9), np.uint8))
-    for axes, message in (("ZY", "each of 3 axes"), ("QYX", "no axis Z")):
+    for axes, message in (("ZY", "each of the 3 axes"), ("QYX", "no axis Z")):
         args = ("--volume", "--axes", axes)
         assert measure(tmp_path, *args, labels="a_labels.tif", images=["a.tif"]) == 2
         assert message in capsys.readouterr().err

@@ -89,7 +89,7 @@ def test_a_model_goes_out_and_comes_in(mine, bright_file, tmp_path, capsys):
     shutil.copy(bright_file, tmp_path / "copy.safetensors")
     code, _, err = run(capsys, "--import", tmp_path / "copy.safetensors")
     assert code == 2
-    assert "There is a model 'copy' already: give the file another name, or --overwrite it" in err
+    assert "There already is a model 'copy': give the file another name, or --overwrite it" in err
     assert load_model("copy").card.sha256 == load_model("nuclei").card.sha256
     assert run(capsys, "--import", tmp_path / "copy.safetensors", "--overwrite")[0] == 0
     assert load_model("copy").card.name == "bright"
@@ -102,7 +102,10 @@ def test_a_model_goes_out_and_comes_in(mine, bright_file, tmp_path, capsys):
         (["--import", "{0}/text.safetensors"], "incomplete safetensors file"),
         (["--import", "{0}/changed.safetensors"], "checksum"),
         (["--import", "{0}/foreign.safetensors"], "not a model of this plugin"),
-        (["--import", "{0}/nuclei.safetensors", "--overwrite"], "cannot be the name of a model of your own"),
+        (
+            ["--import", "{0}/nuclei.safetensors", "--overwrite"],
+            "cannot be the name of a model of your own",
+        ),
         (["--export", "nothing", "{0}/a.safetensors"], "There is no model 'nothing'"),
         (["--export", "nuclei", "{0}/a.zip"], "must end in .safetensors"),
         (["--export", "nuclei", "{0}/text.safetensors"], "exists: choose another name, or --overw"),

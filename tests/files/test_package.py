@@ -154,7 +154,9 @@ def test_the_manifest_is_valid_and_complete():
     manifest = PluginManifest.from_distribution("napari-nuclei-unet")
     manifest.validate_imports()
     widgets = [one.display_name for one in manifest.contributions.widgets]
-    assert widgets == ["Segment nuclei", "Train nuclei model", "Review nuclei", "Nuclei table"]
+    assert widgets == [
+        "Segment nuclei", "Train nuclei model", "Review nuclei", "Nuclei table", "Many images",
+    ]  # fmt: skip
     samples = {sample.key for sample in manifest.contributions.sample_data}
     assert samples == {*SAMPLES, "fluorescence_errors", "z_stack", "film", "two_channels"}
 

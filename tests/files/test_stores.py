@@ -282,7 +282,7 @@ def test_what_cannot_be_opened(tmp_path):
             what(tmp_path / "empty")
     zarr.create_group(tmp_path / "bare.zarr", zarr_format=2)
     for what in (open_lazily, list_zarr_images):
-        with told("bare.zarr", "not an OME-Zarr image"):
+        with told("bare.zarr", "no OME-Zarr image"):
             what(tmp_path / "bare.zarr")
     (tmp_path / "bad.zarr").mkdir()
     (tmp_path / "bad.zarr" / ".zgroup").write_text("{")

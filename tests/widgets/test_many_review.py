@@ -312,8 +312,8 @@ def test_corrected_images_are_collected_for_training(qtbot, viewer, bar, request
     bar.add_to_training()
     listed = [(pair.image.name, pair.labels.name) for pair in trainer.dataset_form.value().pairs]
     assert listed == [
-        ("cells2.tif corrected", "cells2.tif corrected nuclei"),
-        ("cells1.tif corrected", "cells1.tif corrected nuclei"),
+        ("cells2.tif (training)", "cells2.tif (training) nuclei"),
+        ("cells1.tif (training)", "cells1.tif (training) nuclei"),
     ]
     pair = trainer.dataset_form.value().pairs[0]
     assert np.unique(pair.labels.data).tolist() == [0, 2, 3]
@@ -341,9 +341,9 @@ def test_only_corrected_planes_of_a_stack_are_collected(
     do(qtbot, bar, bar.next)
     do(qtbot, bar, bar.previous)
     bar.add_to_training()
-    image = viewer.layers["film.ome.tif corrected"]
+    image = viewer.layers["film.ome.tif (training)"]
     assert image.data.shape == (2, 90, 120)
     np.testing.assert_array_equal(
-        viewer.layers["film.ome.tif corrected nuclei"].data,
+        viewer.layers["film.ome.tif (training) nuclei"].data,
         viewer.layers["film nuclei"].data[[1, 3]],
     )

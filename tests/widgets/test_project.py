@@ -266,7 +266,7 @@ def test_what_can_be_opened_is(
 def test_what_is_no_project_is_refused(window, tmp_path, text):
     path = tmp_path / "a.nuclei.json"
     path.write_text(text)
-    with pytest.raises(UserError, match=r"no project of this plugin|is damaged"):
+    with pytest.raises(UserError, match=r"not a project of this plugin|is damaged"):
         window.projects.open(path)
 
 

@@ -132,8 +132,8 @@ def test_add_all_lists_every_image_with_labels_and_counts_their_nuclei(qtbot, vi
     click(trainer, "add_all_pairs")
     looked(qtbot, trainer)
     assert listed(trainer) == [
-        "16 nuclei · one (labels: one nuclei)",
-        "16 nuclei · two (labels: two nuclei)",
+        "16 nuclei · one · one nuclei",
+        "16 nuclei · two · two nuclei",
     ]
     assert len(held_layers(viewer)) >= 1
 
@@ -146,7 +146,7 @@ def test_the_selected_pair_is_added_and_removed_and_renamed(qtbot, viewer, train
     assert "listed already" in messages[-1][1]
     looked(qtbot, trainer)
     image.name = "renamed"
-    assert listed(trainer) == ["16 nuclei · renamed (labels: cells nuclei)"]
+    assert listed(trainer) == ["16 nuclei · renamed · cells nuclei"]
     trainer.findChild(QListWidget, "pairs").item(0).setSelected(True)
     click(trainer, "remove_pair")
     assert listed(trainer) == []
@@ -663,7 +663,7 @@ def test_the_choice_of_images_is_a_value(qtbot, viewer, trainer):
     with qtbot.waitSignal(trainer.dataset_form.changed):
         trainer.dataset_form.set_value(DatasetChoice(chosen.pairs[1:], UNLABELLED_IS_BACKGROUND))
     looked(qtbot, trainer)
-    assert listed(trainer) == ["16 nuclei · two (labels: two nuclei)"]
+    assert listed(trainer) == ["16 nuclei · two · two nuclei"]
     trainer.dataset_form.set_value(chosen)
     assert vars(trainer.dataset_form.value()) == vars(chosen)
     looked(qtbot, trainer)

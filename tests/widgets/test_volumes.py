@@ -368,7 +368,7 @@ def test_volumes_are_compared_as_objects(qtbot, viewer, review, volume):
     with qtbot.waitSignal(review.finished, timeout=15_000):
         review.compare()
     counts = review.findChild(QLabel, "compare_counts").text()
-    assert "3 nuclei in all their slices annotated, 2 found" in counts
+    assert "3 nuclei in all their slices in the reference, 2 found" in counts
     legend = review.findChild(QLabel, "compare_legend").text()
     assert all(f"1 {kind}" in legend for kind in ("missed", "false", "merged"))
     errors = viewer.layers[f"{result.name} errors"]
@@ -386,7 +386,7 @@ def test_time_points_are_compared_one_by_one(qtbot, viewer, review):
     panel.set_value(type(panel.value())(result, truth))
     with qtbot.waitSignal(review.finished, timeout=15_000):
         review.compare()
-    assert "5 of 6 annotated nuclei are right" in said(review)
+    assert "5 of 6 nuclei of the reference were found correctly" in said(review)
 
 
 # adding from predictions

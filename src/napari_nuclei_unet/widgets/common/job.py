@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from napari.utils import progress
-from qtpy.QtCore import QCoreApplication, QObject, Signal
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from superqt.utils import GeneratorWorker
 
 from ...progress import Interrupted, check_interruption, interruptible
@@ -105,6 +105,7 @@ class ThreadJob(QObject):
         super().__init__()
         self._worker: _Worker | None = None
         self._bar: progress | None = None
+        self._is_updating = False
         self.at_end: Callable[[], object] | None = None
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self.cancel)
@@ -159,10 +160,12 @@ class ThreadJob(QObject):
 
     def _step(self, event: Any) -> None:
         self.stepped.emit(event)
-        if self._bar is not None and self._throttle.is_due(event):
-            # last: napari's bar processes events, which may end the job
-            self._bar.total = event.total
-            self._bar.update(event.done - self._bar.n)
+        if self._bar is not None and not self._is_updating and self._throttle.is_due(event):
+            # last: napari's bar processes events, which may bring the next step, or end the job
+            bar, self._is_updating = self._bar, True
+            bar.total = event.total
+            bar.update(event.done - bar.n)
+            self._is_updating = False
 
     def _on_returned(self, result: Any) -> None:
         # a method, as Qt disconnects it with its object: a bound ``emit`` would use what is deleted
@@ -175,7 +178,10 @@ class ThreadJob(QObject):
         self._worker = None
         if self._bar is not None:
             bar, self._bar = self._bar, None
-            bar.close()
+            if self._is_updating:  # it is in use until that returns
+                QTimer.singleShot(0, bar.close)
+            else:
+                bar.close()
         if self.at_end is not None:
             at_end, self.at_end = self.at_end, None
             at_end()

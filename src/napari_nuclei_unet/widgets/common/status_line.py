@@ -63,7 +63,7 @@ class StatusLine(QScrollArea):
 
     def sizeHint(self) -> QSize:  # noqa: N802 Qt's name
         """Return the room of three lines; called by Qt."""
-        return QSize(100, SHOWN_LINES * self.fontMetrics().lineSpacing() + 2)
+        return QSize(100, SHOWN_LINES * self._label.fontMetrics().lineSpacing() + 6)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 Qt's name
         """Return the room of three lines, of any width; called by Qt."""

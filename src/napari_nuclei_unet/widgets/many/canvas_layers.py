@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # Marks of layers that show something of another one, and go with it.
 DEPENDENT_KEYS = (*OVERLAY_KEYS, ERRORS_KEY, CELLS_KEY, VALIDATION_AREAS_KEY)
 KEPT_OF_IMAGES = ("gamma", "colormap", "opacity", "blending", "interpolation2d")
-KEPT_OF_LABELS = ("contour", "opacity", "blending")
+PAINTING_TOOLS = ("paint", "erase", "fill", "polygon")
+KEPT_OF_LABELS = ("contour", "opacity", "blending", "brush_size")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,7 @@ class CanvasLayers:
         before, view = self.shown, _View.of(self._viewer)
         if not before.everything:
             self._view = view if len(self._viewer.layers) > len(shown.own) else None
+        tool = "" if before.labels is None else str(before.labels.mode)
         contrast = {str(one.unique_id): list(one.contrast_limits) for one in shown.images}
         self._carry_over_display(before, shown)
         self._contrast = contrast
@@ -87,6 +89,8 @@ class CanvasLayers:
             fit_view(self._viewer, shown.everything)
         active = shown.labels if shown.labels is not None else next(iter(shown.images), None)
         self._viewer.layers.selection.active = active
+        if tool in PAINTING_TOOLS and shown.labels is not None and shown.labels in shown.own:
+            shown.labels.mode = tool
 
     def close(self) -> None:
         """Remove the layers that are shown, and show those of the user as they were."""
@@ -96,8 +100,16 @@ class CanvasLayers:
             if layer in self._visible:
                 layer.visible = self._visible[layer]
         self._visible.clear()
+        self._hide_orphans()
         if self._view is not None:
             self._view.restore(self._viewer)
+
+    def _hide_orphans(self) -> None:
+        """Hide validation areas of labels that are hidden."""
+        hidden = {str(layer.unique_id) for layer in self._viewer.layers if not layer.visible}
+        for layer in self._viewer.layers:
+            if layer.metadata.get(VALIDATION_AREAS_KEY) in hidden:
+                layer.visible = False
 
     def _hide(self, layer: Layer) -> None:
         if layer.visible:

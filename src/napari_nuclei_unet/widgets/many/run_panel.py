@@ -40,7 +40,11 @@ class RunControls(QWidget):
     run, pause : QPushButton
         "Run" reads "Continue" where a part is done; "Pause" reads "Stop now" while images that
         are under way are being finished.
+    message : str
+        The sentence that is shown.
     """
+
+    message = ""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,4 +99,5 @@ class RunControls(QWidget):
 
     def show_message(self, message: str) -> None:
         """Show a sentence, whole."""
+        self.message = message
         self._text.setText(message)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from ...arrays.axes import Channel, Colour
 from ...errors import UserError
+from ...models.library import MODEL_SUFFIX
 from ...params import PARAMETER_LABELS, SegmentParams
 from ...provenance.project import SegmentSettings, read_project
 from ..common.preferences import get_preference
 from ..layers.image_source import WHOLE_IMAGE
+from ..session.model_titles import title_file, title_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +86,8 @@ def describe_settings(settings: SegmentSettings) -> str:
     ]
     more = [f"{len(changed) - MAX_DESCRIBED} more"] if len(changed) > MAX_DESCRIBED else []
     channel = [] if settings.channel is None else [f"channel {settings.channel}"]
-    model = Path(settings.model).stem
+    is_file = settings.model.endswith(MODEL_SUFFIX)
+    model = title_file(Path(settings.model)) if is_file else title_model(settings.model)
     return ", ".join([f"model {model}", *channel, *changed[:MAX_DESCRIBED], *more])
 
 
@@ -112,7 +115,7 @@ def create_job_settings(chosen: ManySettings, inputs: Sequence[InputImage]) -> J
     channel = segment.channel if chosen.channel is None else chosen.channel
     if segment.as_displayed:  # of one image layer
         params = replace(params, black=None, white=None)
-    is_file = segment.model.endswith(".safetensors")
+    is_file = segment.model.endswith(MODEL_SUFFIX)
     return JobSettings(
         model=load_model(segment.model),
         model_name=str(Path(segment.model).resolve()) if is_file else segment.model,

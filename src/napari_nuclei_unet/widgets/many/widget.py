@@ -87,6 +87,7 @@ class ManyImagesWidget(ScrollableForm):
         self._paths: tuple[Path, ...] = ()
         self._request: ManyRequest | None = None  # of the last run
         self._task: Task | None = None  # the last one
+        self._end = ""  # what was said of all images when the last run was over
         self._next_task: ManyTask | None = None  # waits until corrections are saved
         self.list_model = RowModel()
         self._rows = ImageRows(self.list_model)
@@ -125,6 +126,7 @@ class ManyImagesWidget(ScrollableForm):
         self.image_chosen.connect(self.review_bar.open_row)
         self.review_bar.row_shown.connect(self._list.show_row)
         self.review_bar.opened.finished.connect(self._start_next)
+        self.list_model.rows_changed.connect(self._update_end)
         self.review_bar.add_shortcuts(self)
         self._out.changed.connect(self._on_folder)
         self.settings_form.project_chosen.connect(self._use_project)
@@ -230,7 +232,7 @@ class ManyImagesWidget(ScrollableForm):
         if self.state is RunState.IDLE:
             self.question.setVisible(False)
             self._rows.show_known(self._out.value())
-            self._panel.show_message(describe_end(self.rows))
+            self._show_end()
             self._show_state()
 
     def _use_project(self, path: Path) -> None:
@@ -254,6 +256,7 @@ class ManyImagesWidget(ScrollableForm):
         task, self._next_task = self._next_task, None
         if task is None or self.state is not RunState.IDLE:
             return
+        self.settings_form.refresh()  # to what the run uses
         if self.review_bar.opened.needs_saving:
             self._panel.show_message(UNSAVED)
         else:
@@ -297,7 +300,8 @@ class ManyImagesWidget(ScrollableForm):
         self._rows.end_run()
         self.review_bar.rewrite_summaries()
         self._show_state()
-        self._panel.show_message(self._describe_end(task))
+        self._end = self._describe_end(task)
+        self._panel.show_message(self._end)
         if isinstance(task, ManyTask) and task.outcome is not None and task.outcome.other:
             self.question.ask(task.outcome)
         self.finished.emit()
@@ -311,6 +315,15 @@ class ManyImagesWidget(ScrollableForm):
         outcome = task.outcome if isinstance(task, ManyTask) else None
         return describe_end(self.rows, 0 if outcome is None else outcome.kept)
 
+    def _show_end(self) -> None:
+        self._end = describe_end(self.rows)
+        self._panel.show_message(self._end)
+
+    def _update_end(self) -> None:
+        """Count again after corrections, unless something else is said by now."""
+        if self.state is RunState.IDLE and self._end and self._panel.message == self._end:
+            self._show_end()
+
     def _on_dot(self, index: int) -> None:
         self._list.show_row(index)
         self._on_row(index)
@@ -320,5 +333,5 @@ class ManyImagesWidget(ScrollableForm):
         if row.summary is not None and row.summary.error:
             self._panel.show_message(describe_failure(row))
         elif self.state is RunState.IDLE:
-            self._panel.show_message(describe_end(self.rows))
+            self._show_end()
         self.image_chosen.emit(index)

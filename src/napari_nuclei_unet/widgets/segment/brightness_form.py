@@ -36,8 +36,8 @@ class BrightnessForm(QObject):
         self._recorded = AUTOMATIC_BRIGHTNESS
         self.combo = create_combo_box(
             "brightness",
-            "What is black and white to the network. automatic: measured in each plane, without "
-            "what is no measurement, and stained sections that are dark are lightened; "
+            "What is black and white to the network. automatic: measured in each plane, ignoring "
+            "artefacts such as scale bars, and stained sections that are dark are lightened; "
             "automatic, not lightened: the same without that; as displayed: the contrast limits "
             "and gamma that the image layer has at the click.",
             self._choices,

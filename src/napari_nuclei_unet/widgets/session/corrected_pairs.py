@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 # Of the name of an image that was collected.
-CORRECTED_ENDING = " corrected"
+COPY_ENDING = " (training)"
 # Entries of the record that copies of planes do not have.
 DROPPED_ENTRIES = ("layer", "plane", "planes_written", "join", "track", "along", VOLUME_KEY,
                    FINGERPRINT_KEY)  # fmt: skip
@@ -110,7 +110,7 @@ def _copy_planes(
         pixels, ids = (_take_planes(data, planes) for data in (pixels, ids))
     pixels, ids = np.array(pixels), np.array(ids)
     copy = Image(
-        pixels, rgb=image.rgb, name=f"{name}{CORRECTED_ENDING}", visible=False,
+        pixels, rgb=image.rgb, name=f"{name}{COPY_ENDING}", visible=False,
         **_take_geometry(image, pixels.ndim - image.rgb),
         **{key: getattr(image, key) for key in ("colormap", "contrast_limits", "gamma")},
     )  # fmt: skip

@@ -74,13 +74,15 @@ def _describe_scores(card: ModelCard) -> str:
     if not after:
         score = card.scores.get("all", {}).get("AP@0.5")
         return "not known" if score is None else f"AP@0.5 {score:.2f} on validation images"
+    evidence = card.validated_on.get("evidence", "")
     parts = []
     for on, where in (("held back", "on validation"), ("reference images", "on reference images")):
         was, now = before.get(on, {}).get("AP@0.5"), after.get(on, {}).get("AP@0.5")
         if now is not None:
-            parts.append(f"{now:.2f} {where}" if was is None else f"{was:.2f} → {now:.2f} {where}")
-    evidence = card.validated_on.get("evidence", "")
-    return f"AP@0.5 {', '.join(parts)}" + (f" ({evidence})" if evidence else "")
+            what = f" ({evidence})" if evidence and on == "held back" else ""
+            change = f"{now:.2f}" if was is None else f"{was:.2f} → {now:.2f}"
+            parts.append(f"{change} {where}{what}")
+    return f"AP@0.5 {', '.join(parts)}"
 
 
 def _describe_settings(card: ModelCard) -> str:

@@ -176,7 +176,7 @@ class PairList(QObject):
         for pair in self._pairs:
             nuclei = self._nuclei.get(pair.key, COUNT_PENDING)
             word = "nucleus" if nuclei == "1" else "nuclei"
-            text = f"{nuclei} {word} · {pair.image.name} (labels: {pair.labels.name})"
+            text = f"{nuclei} {word} · {pair.image.name} · {pair.labels.name}"
             item = QListWidgetItem(text)
             item.setToolTip(text)
             self._list.addItem(item)

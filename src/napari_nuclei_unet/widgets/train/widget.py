@@ -106,9 +106,9 @@ class TrainWidget(ScrollableForm):
                 "train_settings", "Settings", self.params_form.container(*TRAIN_SETTINGS)
             ),
             self._run_panel,
+            self._use_model,  # first: a question must not be out of sight
             self._curves,
             self._score_table,
-            self._use_model,
             create_section("models", "Models", self.library),
         )
 
