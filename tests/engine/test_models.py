@@ -53,7 +53,7 @@ def test_safetensors_of_another_program(tmp_path):
 
     path = tmp_path / "other.safetensors"
     save_file({"a": torch.zeros(3)}, path)
-    refused(path, "no card")
+    refused(path, "no model card")
 
 
 def test_changed_weights(bright_file, tmp_path):

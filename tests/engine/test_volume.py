@@ -220,7 +220,7 @@ def test_a_step_of_ten_nuclei_is_told(stack, bright):
 
 
 def test_planes_without_slices_are_refused(stack, bright):
-    with pytest.raises(UserError, match="no axis Z"):
+    with pytest.raises(UserError, match="along an axis Z"):
         segment_volume(stack[0], "TYX", model=bright)
 
 

@@ -103,7 +103,7 @@ def break_one(data, how):
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("rgb", ("1.tif", "no labels")),
+        ("rgb", ("1.tif", "not labels")),
         ("float", ("1.tif", "no labels")),
         ("negative", ("1.tif", "negative")),
         ("shape", ("1:", "size")),

@@ -160,8 +160,8 @@ def test_all_channels_are_measured(tmp_path, segment_files):
         (["--z-step", "0"], "--z-step"),
         (["--z-step", "1000000000um"], "10,000 pixels at most"),
         (["--join", "z"], "leave out --join or --volume"),
-        (["--planes", "3"], "no axis Z, but a single plane"),
-        (["--axes", "QYX"], "no axis Z, but Q: name the axes with --axes"),
+        (["--planes", "3"], "axis Z, but there is only a single plane"),
+        (["--axes", "QYX"], "axis Z, but there is only Q: name the axes with --axes"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, segment_files, capsys, flags, message):
@@ -240,7 +240,7 @@ def test_rings_and_a_step_without_volumes_are_refused(tmp_path, segment_files, c
     assert segment_files(path, "--ring", "2um") == 2
     assert "leave out --ring" in capsys.readouterr().err
     assert segment_files(path, "--z-step", "2px", volume=False) == 2
-    assert "give --volume" in capsys.readouterr().err
+    assert "add --volume" in capsys.readouterr().err
 
 
 def test_the_step_is_not_taken_from_an_empty_frame(tmp_path, segment_files, capsys):

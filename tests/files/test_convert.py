@@ -65,7 +65,10 @@ def test_a_table_that_a_spreadsheet_has_saved_is_read_and_blocks_nothing(results
     ("spoil", "sentence"),
     [
         (lambda table: table.iloc[1:], "does not belong to .* 1 of theirs are not in it"),
-        (lambda table: table.assign(label=table["label"] + 1), "2 of its nuclei are not there"),
+        (
+            lambda table: table.assign(label=table["label"] + 1),
+            "2 of its nuclei are not in the labels",
+        ),
         (lambda table: table.rename(columns={"label": "id"}), "has no column label"),
         (lambda table: table.drop(columns="z"), "has no column z"),
         (lambda table: pd.concat([table, table]), "must name each nucleus once"),
@@ -206,7 +209,7 @@ def test_labels_become_an_ome_zarr_of_their_own(results, ngff):
 def test_a_folder_of_others_is_no_ome_zarr_to_replace(tmp_path):
     (tmp_path / "a.ome.zarr").mkdir()
     (tmp_path / "a.ome.zarr" / "mine").write_text("precious")
-    with pytest.raises(UserError, match="no labels of this program"):
+    with pytest.raises(UserError, match="is not the labels of a result"):
         save(tmp_path / "a.ome.zarr", Result(np.eye(9, dtype=np.uint8), {}))
     assert (tmp_path / "a.ome.zarr" / "mine").read_text() == "precious"
 

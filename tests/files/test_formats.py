@@ -90,7 +90,7 @@ def test_scenes_of_any_size_are_images(bright_file, tmp_path, openreadout):
     write_czi(tmp_path / "a.czi", tiles)
     assert open_lazily(tmp_path / "a.czi", scene=1).pixels.shape == (40, 25)
     for read in (open_lazily, read_image):
-        with pytest.raises(UserError, match=r"a\.czi holds .*images: .*scene"):
+        with pytest.raises(UserError, match=r"a\.czi contains .*images: .*scene"):
             read(tmp_path / "a.czi")
     with pytest.raises(UserError, match="no number 3"):
         open_lazily(tmp_path / "a.czi", scene=3)

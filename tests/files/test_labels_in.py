@@ -89,8 +89,8 @@ WRONG = {
     "negative": (lambda a: a.astype(np.int16) - 1, "negative"),
     "negative float": (lambda a: a.astype(np.float32) - 1, "negative"),
     "complex": (lambda a: a.astype(np.complex64), "complex64"),
-    "stack": (lambda a: np.stack([a] * 5), r"one plane.*\(5, 60, 80\)"),
-    "one-hot": (lambda a: np.stack([a == n for n in range(7)]).astype(np.uint8), "one plane"),
+    "stack": (lambda a: np.stack([a] * 5), r"a single plane.*\(5, 60, 80\)"),
+    "one-hot": (lambda a: np.stack([a == n for n in range(7)]).astype(np.uint8), "a single plane"),
     "colours": (lambda a: np.stack([a, a * 2, a * 3], -1), "colours"),
 }
 

@@ -158,7 +158,7 @@ def test_a_graph_is_replaced_and_nothing_else(tmp_path):
     assert len(read_back(save(path, alone))["node_ids"]) == 2
     (tmp_path / "b.geff").mkdir()
     (tmp_path / "b.geff" / "notes.txt").write_text("precious")
-    with pytest.raises(UserError, match="is not a GEFF and is not overwritten"):
+    with pytest.raises(UserError, match="is not a GEFF, and is not overwritten"):
         save(tmp_path / "b.geff", alone)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.geff", "b.geff"]
 
@@ -212,7 +212,7 @@ def test_the_command_line_writes_graphs(tmp_path, bright_file, capsys):
     command = ["segment", str(tmp_path / "a.ome.tif"), "--out", str(out), "--diameter", "12"]
     command += ["--model", str(bright_file), "--save", "geff"]
     assert main(command) == 2
-    assert "give --track" in capsys.readouterr().err
+    assert "add --track" in capsys.readouterr().err
     assert main([*command, "--track"]) == 0
     read = read_back(out / "a_tracks.geff")
     assert len(read["node_ids"]) == 9

@@ -830,7 +830,7 @@ def test_a_card_has_six_lines_whatever_it_knows():
         "28 Nov 2026",
         "2 images: a, b",
         "42 annotated, 4 of them for validation",
-        "AP@0.5 0.80 → 0.80 on validation, 0.90 → 0.90 on reference images (too few to judge)",
+        "AP@0.5 0.80 → 0.80 on validation (too few to judge), 0.90 → 0.90 on reference images",
         "epoch 3 of 11 epochs, 1 step each, learning rate 0.0005",
     ]
 

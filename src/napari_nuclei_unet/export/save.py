@@ -147,8 +147,8 @@ def _check_replaceable(path: Path) -> None:
     """Raise an error for a file or folder of another kind than that which replaces it."""
     is_geff = is_zarr(path) and (path / "nodes").is_dir()
     if path.exists() and not (is_geff if path.suffix == GEFF_SUFFIX else is_labels_store(path)):
-        kind = "a GEFF" if path.suffix == GEFF_SUFFIX else "labels of this program"
-        raise UserError(f"{path} is not {kind} and is not overwritten: choose another name.")
+        kind = "a GEFF" if path.suffix == GEFF_SUFFIX else "the labels of a result"
+        raise UserError(f"{path} is not {kind}, and is not overwritten: choose another name.")
 
 
 def is_ome_tiff(path: str | Path) -> bool:

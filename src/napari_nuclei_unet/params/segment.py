@@ -62,8 +62,7 @@ class SegmentParams:
     minimum_area: int | None = parameter(
         None,
         "Smallest area (px)",
-        "Nuclei with fewer pixels are left out. By default, or 0 in the window: the value of the "
-        "model.",
+        "Nuclei with fewer pixels are left out. In the window, 0 is the value of the model.",
         min=1,
         max=1_000_000,
         step=1,
