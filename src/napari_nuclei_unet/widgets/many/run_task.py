@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import UserError
 from ...progress import Step, Stop, check_interruption
 from ..common.controller import Task
-from ..common.job import load_engine
+from ..common.job import describe_start, load_engine
 from ..common.notify import name_controls
 from .run_settings import ManySettings, create_job_settings
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from ...batch.summary import Summary, SummaryRow
 
 LOOKING_TEXT = "Looking at the files …"
-LOADING_TEXT = "Loading the network, once per session …"
 PAUSING_TEXT = "Finishing the images that are under way …"
 
 
@@ -115,7 +113,7 @@ class ManyTask(Task):
         on_event: Callable[[Step], object],
     ) -> None:
         self.request, self.answer, self._on_event = request, answer, on_event
-        self.begins = LOOKING_TEXT if "torch" in sys.modules else LOADING_TEXT
+        self.begins = describe_start(LOOKING_TEXT)
         self.outcome: ManyOutcome | None = None
         self._skipped = self._ended = 0
 
