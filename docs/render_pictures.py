@@ -11,19 +11,23 @@ from pathlib import Path
 
 import napari
 import numpy as np
-from qtpy.QtCore import QEventLoop, Qt, QTimer
+import tifffile
+from qtpy.QtCore import QEventLoop, QSignalBlocker, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QAbstractButton,
     QApplication,
     QCheckBox,
     QLabel,
+    QLineEdit,
     QListWidget,
     QPushButton,
     QWidget,
 )
 from superqt import QCollapsible
 
+from napari_nuclei_unet import read_sample
+from napari_nuclei_unet.samples.images import SAMPLES
 from napari_nuclei_unet.widgets.table.column_form import ColumnChoice
 from napari_nuclei_unet.widgets.table.column_summary import ValueLimits
 
@@ -58,29 +62,24 @@ def save(viewer: napari.Viewer, name: str) -> None:
 def segmented() -> None:
     """Show a sample after one click, the nuclei outlined."""
     viewer, widget = opened("fluorescence_small")
-    widget.findChild(QCheckBox, "outlines").click()
     click(widget, "segment")
     wait_for_end(widget)
-    viewer.layers.selection.active.opacity = 1
     save(viewer, "segment_nuclei")
 
 
 def settings() -> None:
     """Show purple histology, with the settings unfolded."""
     viewer, widget = opened("histology_purple")
-    widget.findChild(QCheckBox, "outlines").click()
     widget.findChild(QCollapsible, "settings").expand(animate=False)
     click(widget, "segment")
     wait_for_end(widget)
-    viewer.layers.selection.active.opacity = 1
     save(viewer, "segment_histology")
 
 
 def tuned() -> None:
     """Show a sample after a move of a slider, with its probability map."""
     viewer, widget = opened("fluorescence_large")
-    for name in ("outlines", "probability"):
-        widget.findChild(QCheckBox, name).click()
+    click(widget, "probability", QCheckBox)
     click(widget, "segment")
     wait_for_end(widget)
     widget.params_form.set_value(replace(widget.params_form.value(), threshold=0.8))
@@ -166,6 +165,27 @@ def region() -> None:
     save(viewer, "region")
 
 
+def many() -> None:
+    """Show images that were segmented, one of them opened."""
+    viewer, widget = opened("fluorescence_small", "Many images")
+    viewer.layers.clear()
+    with tempfile.TemporaryDirectory() as base:
+        folder = Path(base) / "experiment"
+        folder.mkdir()
+        for name in SAMPLES:
+            pixels, _ = read_sample(name)
+            tifffile.imwrite(folder / f"{name}.tif", pixels)
+        widget.add_paths([folder])
+        widget.run()
+        wait_for_end(widget)
+        widget.review_bar.open_row(4)
+        # the picture shows no path of this computer
+        with QSignalBlocker(shown := widget.findChild(QLineEdit, "out_folder")):
+            shown.setText("experiment/nuclei")
+        pause(3000)
+        save(viewer, "many")
+
+
 def trained() -> None:
     """Show a training in its middle, and what it has brought."""
     viewer, widget = opened("histology_purple", "Train nuclei model")
@@ -208,6 +228,6 @@ def pause(milliseconds: int) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:  # a user without models, who keeps none of these
         os.environ["NUCLEI_UNET_HOME"] = home
-        pictures = (segmented, settings, tuned, region, review, table, measure, trained)
+        pictures = (segmented, settings, tuned, region, review, table, measure, many, trained)
         for picture in pictures:
             picture()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtCore import QModelIndex, Qt, Signal
+from qtpy.QtCore import QModelIndex, QSize, Qt, Signal
 from qtpy.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
@@ -14,9 +14,9 @@ EMPTY_TEXT = "Drop images, or a folder of them, here"
 ROW_HEIGHT = 22
 # Of the columns beside that of names, which takes the rest.
 COLUMN_WIDTHS = {
-    RowColumn.STATUS: 58, RowColumn.NUCLEI: 52, RowColumn.AREA: 78, RowColumn.LEFT_OUT: 56,
+    RowColumn.STATUS: 56, RowColumn.NUCLEI: 48, RowColumn.AREA: 74, RowColumn.LEFT_OUT: 54,
 }  # fmt: skip
-MIN_NAME_WIDTH = 90
+MIN_NAME_WIDTH, USUAL_NAME_WIDTH = 90, 190
 # So many rows are always on view.
 MIN_ROWS = 4
 
@@ -51,6 +51,10 @@ class ImageList(QTableView):
         self.setMinimumHeight((MIN_ROWS + 1) * ROW_HEIGHT + 8)
         self.clicked.connect(self._on_index)
         self.activated.connect(self._on_index)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - the name is Qt's
+        """Return a width that has room for names of files."""
+        return QSize(sum(COLUMN_WIDTHS.values()) + USUAL_NAME_WIDTH, super().sizeHint().height())
 
     def _set_header(self) -> None:
         rows, columns = self.verticalHeader(), self.horizontalHeader()
