@@ -309,8 +309,12 @@ def test_a_named_z_stack_is_segmented_as_one_until_the_user_says_otherwise(widge
     stack = add_stack(viewer)
     assert widget.source_form.value().planes == VOLUME_PLANES
     assert segment_text(widget) == "Segment 14 slices"
+    fragments = widget.findChild(QCheckBox, "leave_out_fragments")
+    assert not fragments.isEnabled()
+    assert "In volumes" in fragments.toolTip()
     select(widget, "planes", "this plane")
     assert segment_text(widget) == "Segment"
+    assert fragments.isEnabled()
     viewer.add_image(ball_stack(), name="unnamed")
     assert widget.source_form.value().planes == CURRENT_PLANE
     add_stack(viewer, np.stack([ball_stack()] * 2), "tzyx")

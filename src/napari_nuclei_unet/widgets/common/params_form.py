@@ -10,6 +10,8 @@ from magicgui.widgets import CheckBox, FloatSlider, Slider, create_widget
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
+from .disabled_button import disable
+
 _Params = TypeVar("_Params")
 
 # Value of a control that means "auto"; below the minimum of every such parameter.
@@ -62,6 +64,10 @@ class ParamsForm(QObject, Generic[_Params]):
             else:
                 layout.addRow(control.label, control.native)
         return container
+
+    def disable(self, name: str, reason: str) -> None:
+        """Disable a check box, with the reason as its tooltip; without one enable it again."""
+        disable(self._controls[name].native, reason)
 
     def value(self) -> _Params:
         """Return the values as the dataclass; auto is None."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 NO_IMAGE_TO_SEGMENT = "There is no image to segment: open one first (File ▸ Open)."
+NO_EFFECT_IN_VOLUMES = "In volumes, what is smaller than a tenth of a typical nucleus is left out."
 SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision")
 
 
@@ -172,6 +173,7 @@ class SegmentWidget(ScrollableForm):
         self._session.watcher.invalidated.connect(self._on_invalidated)
         self._queues.emptied.connect(self._check_settled)
         self.source_form.image_changed.connect(self._on_source_changed)
+        self.source_form.planes.described.connect(self._show_what_applies)
         self.retuner.retuned.connect(self._on_retuned)
         self.retuner.finished.connect(self._check_settled)
 
@@ -181,6 +183,11 @@ class SegmentWidget(ScrollableForm):
         if self.controller.is_idle:
             self._status_panel.show_message("")  # it belongs to another image
         self._offer_all()
+
+    def _show_what_applies(self, *_: object) -> None:
+        is_volume = self.source_form.planes.slices() is not None
+        reason = NO_EFFECT_IN_VOLUMES if is_volume else ""
+        self.params_form.disable("leave_out_fragments", reason)
 
     def _on_invalidated(self, _: Any) -> None:
         self.controller.check()
