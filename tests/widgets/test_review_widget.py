@@ -556,8 +556,10 @@ def test_a_nucleus_that_was_corrected_needs_no_review(labels, review):
 
 
 def test_the_queue_says_what_is_missing(viewer, review):
-    click(review, "next_doubtful")
-    assert "Choose a labels layer" in said(review)
+    for name in ("next_doubtful", "accept", "tool_merge"):
+        button = review.findChild(QPushButton, name)
+        assert not button.isEnabled()
+        assert "Choose a labels layer" in button.toolTip()
     viewer.add_labels(np.ones((9, 9), np.int32))
     click(review, "next_doubtful")
     assert "Measure" in said(review)

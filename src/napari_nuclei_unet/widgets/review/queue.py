@@ -11,6 +11,7 @@ from napari.layers import Labels
 
 from ...errors import UserError
 from ..common.controls import Panel, create_button, fill_grid
+from ..common.disabled_button import disable
 from ..common.notify import name_controls, show_warning
 from ..layers.features import FeaturesTable
 from ..layers.label_edits import check_editable
@@ -65,7 +66,8 @@ class ReviewQueue(Panel):
             ("remove", "Delete (Backspace)", "Delete this nucleus; go to the next one.",
              self.delete),
         )  # fmt: skip
-        fill_grid(self, [create_button(*spec) for spec in specs])
+        self._buttons = [create_button(*spec) for spec in specs]
+        fill_grid(self, self._buttons)
         target.changed.connect(self.start_over)
         self.start_over()
         session = Session.of(viewer)
@@ -88,6 +90,8 @@ class ReviewQueue(Panel):
         self._current_nucleus = None
         self._previous_nuclei.clear()
         self._skipped.clear()
+        for button in self._buttons:
+            disable(button, LABELS_NEEDED if labels is None else "")
 
     def position(self) -> ReviewPosition | None:
         """Return how far the review is; None: no labels are reviewed."""

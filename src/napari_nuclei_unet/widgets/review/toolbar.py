@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QPushButton
 
 from ...errors import UserError
 from ..common.controls import Panel, create_button, fill_grid
+from ..common.disabled_button import disable
 from ..common.key_bindings import KeyBindings
 from ..common.notify import name_controls, show_warning
 from .strokes import Stroke, Strokes
@@ -79,9 +80,15 @@ class Toolbar(Panel, Generic[ToolT]):
         self._strokes.drawn.connect(self._on_drawn)
         self._strokes.lost.connect(self.deactivate)
         target.changed.connect(self.deactivate)
+        target.changed.connect(self._show_reason)
+        self._show_reason()
         viewer.layers.selection.events.active.connect(self._on_active)
         # Qt calls no method of an object that is being destroyed, such as strokes, a child of this
         self.destroyed.connect(partial(_release, self._strokes, self._escape))
+
+    def _show_reason(self) -> None:
+        for button in self._buttons.values():
+            disable(button, LABELS_NEEDED if self._target.value().labels is None else "")
 
     @property
     def keys(self) -> dict[str, Callable[[], None]]:
