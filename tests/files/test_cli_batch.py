@@ -680,7 +680,7 @@ def test_an_image_that_is_gone_ends_the_run_which_goes_on_later(
         if getattr(step, "plane", 0) == 2 and path.exists():
             path.rename(away)
 
-    with pytest.raises(UserError, match=r"a\.zarr cannot be opened any more.*run it again.*\.$"):
+    with pytest.raises(UserError, match=r"a\.zarr can no longer be opened.*run it again.*\.$"):
         run(segment_job_steps(job_of(path, out, bright_file, kind)), leave)
     if kind == "zarr":
         about = json.loads((out / "a_labels.ome.zarr" / "nuclei_unet_journal.json").read_text())

@@ -78,6 +78,7 @@ def test_the_wheel_scrolls_the_dock_and_changes_nothing(qtbot, dock):
 
 def test_with_the_focus_the_wheel_turns_a_control(qtbot, widget):
     widget.show()
+    widget.activateWindow()  # or nothing in it has the focus
     combo = widget.findChild(QComboBox, "device")
     combo.setFocus()
     qtbot.waitUntil(combo.hasFocus)
