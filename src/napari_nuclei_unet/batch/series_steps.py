@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -23,6 +24,8 @@ from .workers import WorkerPlan
 
 # Of the progress of an image.
 PARTS_PER_IMAGE = 100
+# Seconds between events of an image: of small ones only their beginning and end is shown.
+EVENT_INTERVAL = 0.25
 _Result = TypeVar("_Result")
 DescribeError = Callable[[UserError | OSError], str]
 
@@ -70,14 +73,18 @@ class _EventReport:
 
     def run(self, steps: Generator[Step, Stop, _Result], name: str) -> _Result:
         """Run a generator of steps to its end."""
-        seen: set[str] = set()
+        seen: set[str] = {""}
+        last = time.monotonic()
 
         def put(step: Step) -> None:
+            nonlocal last
             check_interruption()
-            share = step.done / max(step.total, 1)
-            notice = f"{name}: {step.notice}" if step.notice and step.notice not in seen else ""
-            seen.add(step.notice)
-            self.events.put(_Event(self.item, share, notice))
+            now, is_new = time.monotonic(), step.notice not in seen
+            if is_new or now - last >= EVENT_INTERVAL:
+                last = now
+                seen.add(step.notice)
+                notice = f"{name}: {step.notice}" if is_new else ""
+                self.events.put(_Event(self.item, step.done / max(step.total, 1), notice))
 
         return run(steps, put)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,12 @@ from .run_panel import RowCounts, RunControls
 from .run_task import FilesListed, ManyRequest, ManyTask, ReplaceAnswer
 from .settings_form import SettingsForm
 from .summary_panel import SaveTableTask, SummaryPanel
+from .update_buffer import UpdateBuffer
 
 if TYPE_CHECKING:
     import napari.viewer
+
+    from ...batch.inputs import InputImage
 
 # The list grows with the dock, other parts do not.
 LIST_STRETCH = 100
@@ -87,6 +91,7 @@ class ManyImagesWidget(ScrollableForm):
         self._paths: tuple[Path, ...] = ()
         self._request: ManyRequest | None = None  # of the last run
         self._task: Task | None = None  # the last one
+        self._buffer = UpdateBuffer(self)
         self._end = ""  # what was said of all images when the last run was over
         self._next_task: ManyTask | None = None  # waits until corrections are saved
         self.list_model = RowModel()
@@ -137,7 +142,9 @@ class ManyImagesWidget(ScrollableForm):
         self.summary_panel.image_clicked.connect(self._on_dot)
         self.summary_panel.save_requested.connect(self._save)
         self.controller.state_changed.connect(self._on_state)
-        self.controller.progressed.connect(self._panel.step)
+        self.controller.progressed.connect(
+            lambda *progress: self._buffer.add("progress", partial(self._panel.step, *progress))
+        )
         self.controller.notice.connect(show_warning)
         self.controller.finished.connect(self._on_finished)
 
@@ -266,23 +273,29 @@ class ManyImagesWidget(ScrollableForm):
 
     def _on_step(self, step: Step) -> None:
         if isinstance(step, FilesListed):
+            self._buffer.flush()
             self._rows.show_items(step.items)
             return
         item, summary = getattr(step, "item", None), getattr(step, "row", None)
         if item is None or self._request is None:
             return
         if summary is not None:
-            self._rows.set_summary(item, summary, self._request.folder)
+            folder = self._request.folder
+            self._buffer.add(item, partial(self._rows.set_summary, item, summary, folder))
         elif (is_running := getattr(step, "is_running", None)) is not None:
-            self._rows.set_running(item, is_running)
-            if is_running:
-                self._list.follow(self._rows.place(item))
+            self._buffer.add(item, partial(self._show_running, item, is_running))
+
+    def _show_running(self, item: InputImage, is_running: bool) -> None:
+        self._rows.set_running(item, is_running)
+        if is_running:
+            self._list.follow(self._rows.place(item))
 
     def _on_answer(self, answer: ReplaceAnswer) -> None:
         if self._request is not None and self.state is RunState.IDLE:
             self._start(self._request, answer)
 
     def _on_state(self, _: RunState) -> None:
+        self._buffer.flush()
         self._task = self.controller.task or self._task
         self._show_state()
 
