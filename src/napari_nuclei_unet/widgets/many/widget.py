@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QBoxLayout, QFormLayout, QWidget
@@ -19,7 +18,7 @@ from ...provenance.project_paths import PROJECT_SUFFIX
 from ..common.controller import Controller, RunState, Task
 from ..common.controls import ScrollableForm, create_row, create_section
 from ..common.help_button import HelpButton
-from ..common.notify import describe_error, report_user_errors
+from ..common.notify import describe_error, report_user_errors, show_warning
 from ..common.preferences import get_preference
 from ..session.session import Session
 from ..session.warm_up import start_warm_up
