@@ -11,6 +11,7 @@ from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.export.project_files import ProjectContent, write_project
 from napari_nuclei_unet.export.result import Result
 from napari_nuclei_unet.export.unsaved import UnsavedFolder, find_unsaved_edits
+from napari_nuclei_unet.io.locks import write_lock
 from napari_nuclei_unet.provenance.project import (
     Project,
     SavedDisplay,
@@ -120,3 +121,20 @@ def test_what_is_too_much_is_removed_the_oldest_first(tmp_path):
     assert found.time.day == 2
     found.discard()
     assert not any(one.is_dir() for one in (tmp_path / "unsaved").iterdir())
+
+
+def test_a_window_that_closes_while_it_writes_leaves_nothing_that_others_are_offered(tmp_path):
+    folder = UnsavedFolder(tmp_path)
+
+    class ClosedMeanwhile(dict):
+        def items(self):
+            folder.close()
+            with pytest.raises(UserError, match="another program"), write_lock(folder.path.parent):
+                pass  # as another window would, which looks for what crashes left behind
+            return super().items()
+
+    one = content()
+    folder.write(replace(one, labels=ClosedMeanwhile(one.labels)))
+    assert not any(tmp_path.iterdir())
+    folder.write(one)  # of a timer that was late
+    assert not any(tmp_path.iterdir())

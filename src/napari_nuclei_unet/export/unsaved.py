@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from uuid import uuid4
 
 from ..errors import UserError
@@ -37,31 +38,44 @@ class UnsavedFolder:
         self.path = self._folder / _PROJECT_NAME
         self._lock = ExitStack()
         self._is_locked = self._is_closed = False
+        self._writing = Lock()
 
     def write(self, content: ProjectContent) -> None:
-        """Replace what is kept; may run in a thread.
+        """Replace what is kept, unless the folder is closed; may run in a thread.
 
         Raises
         ------
         UserError
             If it cannot be written.
         """
-        if not self._is_locked:
-            self._lock.enter_context(write_lock(self._folder))
-            self._is_locked = True
         try:
-            write_project(self.path, content)
+            with self._writing:
+                if self._is_closed:
+                    return
+                if not self._is_locked:
+                    self._lock.enter_context(write_lock(self._folder))
+                    self._is_locked = True
+                write_project(self.path, content)
         finally:
             if self._is_closed:  # meanwhile
-                self.close()
+                self._remove()
 
     def clear(self) -> None:
         """Remove what is kept: all is saved."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Remove the folder: the window is closed."""
+        """Remove the folder: the window is closed.
+
+        What is being written is removed at its end: unlocked before, it would look like the edits
+        of a crash, and other windows would offer it.
+        """
         self._is_closed = True
+        if self._writing.acquire(blocking=False):
+            self._remove()
+            self._writing.release()
+
+    def _remove(self) -> None:
         self.clear()
         self._lock.close()
         self._is_locked = False
