@@ -119,6 +119,12 @@ def test_a_second_target_makes_a_division(viewer, review, labels):
     assert set(tracks.features["generation"]) == {0}
 
 
+def test_divisions_are_counted_in_the_status(qtbot, viewer, widget, review, labels):
+    link(viewer, review, "Make link", (2, (20, 24)), (3, (55, 93)))
+    click_and_wait(qtbot, widget, "link_frames")
+    assert widget.findChild(QLabel, "status").text() == "4 tracks along t · 1 division"
+
+
 def test_clicks_that_mean_nothing_are_told(viewer, review, labels):
     before = labels.data.copy()
     click_on(viewer, review, "Cut link", 0, (2, 2))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...arrays.axes import axis_letters
 from ...arrays.packed_labels import PackedLabels
-from ...counts import choose_noun
+from ...counts import choose_noun, format_count
 from ...errors import UserError
 from ...progress import Step, Stop
 from ...tracking.corrections import LinkCorrections
@@ -216,6 +216,7 @@ class LinkingTask(Task):
             self._show_tracks(layer, linked)
         noun = "tracks" if self._choice.over_time else "nuclei joined"
         self.message = f"{linked.count:,} {noun} along {axis_name(layer, self._choice.axis)}"
+        self.message += _describe_divisions(linked)
         self.message += _describe_search(linked.recovered, len(self._choice.known), result.planes)
 
     def show_error(self, error: Exception) -> None:
@@ -282,6 +283,15 @@ def _count_recovered(known: Iterable[KnownFrame]) -> int:
         for result in results
         for pixels in result.recovered
     )
+
+
+def _describe_divisions(linked: LinkedLabels) -> str:
+    """Describe how many nuclei have divided; nothing where none has."""
+    if linked.tracks is None:
+        return ""
+    parents = linked.tracks["parent"]
+    count = int(parents[parents > 0].nunique())
+    return f" · {format_count(count, 'division')}" if count else ""
 
 
 def _describe_search(recovered: int | None, known: int, frames: Sequence[object]) -> str:
