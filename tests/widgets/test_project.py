@@ -1,5 +1,6 @@
 """Work, save, quit, start, go on: nothing is lost."""
 
+import gc
 import json
 import shutil
 import subprocess
@@ -379,6 +380,17 @@ def test_files_that_are_saved_count_too(qtbot, window, image_file, home, tmp_pat
     with qtbot.waitSignal(window.review.finished, timeout=15_000):
         window.review.save(tmp_path / "a_labels.ome.tif")  # with its table
     assert not journal.has_unsaved_edits
+
+
+def test_a_viewer_that_is_gone_leaves_nothing(qtbot, home):
+    viewers = [ViewerModel()]  # no variable, which a snapshot of the frame would keep alive
+    Projects.of(viewers[0])
+    viewers[0].add_labels(np.zeros((40, 40), np.int32))
+    viewers[0].layers[0].data_setitem((np.array([1]), np.array([2])), 1)
+    qtbot.waitUntil(lambda: any(home.glob("unsaved/*/*.json")), timeout=30_000)
+    viewers.clear()
+    gc.collect()
+    qtbot.waitUntil(lambda: not folders(home))
 
 
 def test_labels_that_are_too_large_are_not_kept(qtbot, home, messages):

@@ -16,6 +16,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from ...progress import Step, Stop
 from ..common.controls import with_properties
 from ..common.job import ThreadJob, start_in_background
+from ..common.lifetime import call_when_destroyed
 from ..common.notify import describe_error, report_user_errors, show_warning
 from ..layers.geometry import full_resolution_data
 from ..layers.labels_state import LabelsState
@@ -86,7 +87,7 @@ class EditJournal(QObject):
         viewer.layers.events.removed.connect(self._on_removed)
         for layer in viewer.layers:
             self._watch(layer)
-        self.destroyed.connect(self._disk.close)
+        call_when_destroyed(self, self._disk.close)
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self._disk.close)
 

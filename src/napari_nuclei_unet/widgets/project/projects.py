@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from ...io.paths import unsaved_folder
 from ...progress import Step, Stop
 from ..common.controller import Controller, Task
 from ..common.key_bindings import unwrap_proxy
-from ..common.lifetime import delete_with
+from ..common.lifetime import call_when_destroyed, delete_with
 from ..common.notify import show_warning
 from ..layers.image_file import get_layer_path
 from ..layers.labels_state import LabelsState
@@ -118,7 +119,7 @@ class Projects(QObject):
         self.path: Path | None = None
         self.unsaved: list[UnsavedEdits] = []
         viewer.layers.events.inserted.connect(self._on_inserted)
-        self.destroyed.connect(lambda *_, unsaved=self.unsaved: _release(unsaved))
+        call_when_destroyed(self, partial(_release, self.unsaved))
         self._look_for_unsaved()
 
     @staticmethod
