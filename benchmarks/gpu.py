@@ -20,11 +20,12 @@ from dataclasses import dataclass
 
 import torch
 
+from napari_nuclei_unet.memory import is_out_of_memory
 from napari_nuclei_unet.models.model import Model, load_model
 from napari_nuclei_unet.params import SegmentParams
 from napari_nuclei_unet.samples.images import repeated_sample
 from napari_nuclei_unet.segmentation.benchmark import BenchmarkResult, run_benchmark
-from napari_nuclei_unet.segmentation.device import AUTOCAST_DTYPES, InferencePlan, is_out_of_memory
+from napari_nuclei_unet.segmentation.device import AUTOCAST_DTYPES, InferencePlan
 from napari_nuclei_unet.segmentation.flops import count_flop_per_pixel, measure_peak_gflops
 
 EXPECTED_SHARE, EXPECTED_PEAK_SHARE = 0.80, 0.50

@@ -2,6 +2,7 @@
 
     python benchmarks/larger_than_memory.py [--sizes 4096 8192 16384 32768]
                                             [--figure docs/images/larger_than_memory.png]
+                                            [--limits 2000 1500 1000 [--ulimit]]
 
 For each size a 16-bit zarr is written, chunk by chunk: a fluorescence sample, mirrored again and
 again. A process of its own streams it into labels on disk, with table, journal and pyramid, while
@@ -10,6 +11,11 @@ pages that they share count more than once). The same sample at 4096 x 4096, all
 without a table, says what that costs. Both are warm before the clock starts: model and torch are
 loaded. All files are in a temporary folder (`TMPDIR`), which is removed; the largest take 3 GB. If
 that folder is itself in memory, its files are not counted.
+
+With `--limits`, in MB, it instead runs the command line on each image under each limit, as in a
+SLURM job, and says what came of it: nuclei, or one sentence, and how much memory it had. With
+`--ulimit` the limit is one of the address space, to which libraries count, too, and which the
+system enforces.
 """
 
 import argparse
@@ -41,7 +47,12 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[4096, 8192, 16384, 32768])
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--runs", type=int, default=1, help="of each; the fastest counts")
+    parser.add_argument("--limits", type=int, nargs="+", help="in MB")
+    parser.add_argument("--ulimit", action="store_true")
     args = parser.parse_args()
+    if args.limits:
+        under_limits(args)
+        return
     made = {size: measured(STREAM, size, args.runs) for size in sorted(args.sizes)}
     edge = min(IN_MEMORY, max(args.sizes))
     whole = measured(WHOLE, edge, args.runs)
@@ -99,6 +110,42 @@ def once(what: str, size: int) -> dict:
         if child.returncode:
             raise SystemExit(f"the process ended with {child.returncode}: {said}")
         return json.loads(said.splitlines()[-1]) | {"peak": peak}
+
+
+def under_limits(args: argparse.Namespace) -> None:
+    """Print what comes of each size under each limit."""
+    print("| edge | limit (MB) | peak (MB) | seconds | exit code | result |")
+    print("|---|---|---|---|---|---|")
+    for size in args.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            image = Path(folder) / "image.zarr"
+            write_image(image, size)
+            for limit in args.limits:
+                out = Path(folder) / f"out{limit}"
+                peak, seconds, code, said = run_limited(image, out, limit, args.ulimit)
+                print(
+                    f"| {size} | {limit} | {peak} | {seconds:.0f} | {code} | {said} |", flush=True
+                )
+
+
+def run_limited(image: Path, out: Path, limit: int, ulimit: bool) -> tuple[int, float, int, str]:
+    """Segment an image; return the peak of memory in MB, seconds, exit code and the last line."""
+    program = [sys.executable, "-m", "napari_nuclei_unet.cli", "segment", image, "--out", out]
+    if ulimit:
+        program = ["sh", "-c", f'ulimit -v {limit * 1000} && exec "$@"', "sh", *program]
+    slurm = {} if ulimit else {"SLURM_MEM_PER_NODE": str(limit * 10**6 // 2**20)}
+    begun, peak = time.perf_counter(), 0
+    with tempfile.TemporaryFile("w+") as written:
+        child = subprocess.Popen(
+            program, env=os.environ | slurm, stdout=written, stderr=subprocess.STDOUT
+        )
+        while child.poll() is None:
+            peak = max(peak, resident(child.pid))
+            time.sleep(POLL)
+        written.seek(0)
+        lines = [line.strip() for line in written.read().replace("\r", "\n").splitlines()]
+    said = " / ".join([line for line in lines if line][-2:])
+    return round(peak / 1e6), time.perf_counter() - begun, child.returncode, said
 
 
 def resident(pid: int) -> int:

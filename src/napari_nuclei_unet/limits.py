@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from .memory import available_memory, require_memory
 
 
 @dataclass(frozen=True)
@@ -13,8 +16,11 @@ class Limits:
     ----------
     large_plane_pixels : int
         Planes of more pixels are segmented block by block.
+    plane_bytes_per_pixel : int
+        Memory that segmenting a plane in memory takes for each pixel, beyond the image.
     block_size : int
         Edge of the core of a block, in pixels: larger ones read less twice and take more memory.
+        Where that is short, blocks are smaller.
     chunk : int
         Largest edge of a chunk of labels in OME-Zarr, in pixels.
     volume_block_voxels : int
@@ -39,6 +45,7 @@ class Limits:
     """
 
     large_plane_pixels: int = 64_000_000
+    plane_bytes_per_pixel: int = 40
     block_size: int = 4096
     chunk: int = 1024
     volume_block_voxels: int = 48_000_000
@@ -49,6 +56,41 @@ class Limits:
     paintable_pixels: int = 300_000_000
     cached_bytes: int = 1_500_000_000
     unsaved_bytes: int = 2_000_000_000
+
+    def needs_blocks(self, pixels: int, bytes_read: int = 0) -> bool:
+        """Return whether a plane has to be segmented block by block, not in memory.
+
+        Parameters
+        ----------
+        pixels : int
+            Of the plane.
+        bytes_read : int, optional
+            Of the plane in its file, if it is not in memory yet.
+        """
+        if pixels > self.large_plane_pixels:
+            return True
+        return self.plane_bytes_per_pixel * pixels + bytes_read > available_memory()
+
+    def require_plane_memory(self, shape: tuple[int, int], bytes_read: int = 0) -> None:
+        """Raise an error if even the smallest tiles need more memory than there is for a plane.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Height and width of the plane, or of the part that is segmented.
+        bytes_read : int, optional
+            As in :meth:`needs_blocks`.
+
+        Raises
+        ------
+        UserError
+            With the number.
+        """
+        require_memory(
+            self.plane_bytes_per_pixel * math.prod(shape) + bytes_read,
+            f"Segmenting {shape[0]} x {shape[1]} pixels in memory takes",
+            "segment a part of the image, or block by block, with `format` zarr.",
+        )
 
 
 DEFAULT_LIMITS = Limits()

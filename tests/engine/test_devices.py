@@ -5,9 +5,10 @@ import sys
 import pytest
 import torch
 
+from napari_nuclei_unet.memory import is_out_of_memory
 from napari_nuclei_unet.models.model import load_model
 from napari_nuclei_unet.params import SegmentParams
-from napari_nuclei_unet.segmentation.device import InferencePlan, is_out_of_memory, plan_inference
+from napari_nuclei_unet.segmentation.device import InferencePlan, plan_inference
 
 
 def test_what_is_set_is_obeyed():

@@ -9,6 +9,7 @@ from itertools import count as count_from
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import zarr
 from processes import process
@@ -16,7 +17,7 @@ from processes import process
 from napari_nuclei_unet import UserError, run, segment
 from napari_nuclei_unet.arrays.blocks import number_surviving_labels
 from napari_nuclei_unet.arrays.roi import Region
-from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
+from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane, fit_block_size
 from napari_nuclei_unet.blockwise.journal import Journal
 from napari_nuclei_unet.blockwise.run import compute_locally_steps, segment_blockwise_steps
 from napari_nuclei_unet.blockwise.stages import BlockStep, BlockwisePlane
@@ -436,6 +437,30 @@ def test_a_run_that_goes_on_sees_the_plane_as_before(tmp_path, bright_blocks):
         )
     )
     assert not journal.progress.surveys
+
+
+def test_a_run_that_goes_on_has_the_same_blocks(tmp_path, bright_blocks):
+    """Other memory may be free by then, for which others would be chosen."""
+    image = mosaic("fluorescence_small", (600, 600))
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    _, expected = stream(image, tmp_path / "whole", bright_blocks)
+    turns = count_from(1)
+    progress, _ = stream(image, tmp_path / "parts", bright_blocks, lambda _: next(turns) > 6)
+    assert progress.plane == 0
+    larger = replace(bright_blocks, size=2 * bright_blocks.size)
+    _, labels = stream(image, tmp_path / "parts", larger)
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_blocks_are_smaller_where_memory_is_short(monkeypatch):
+    used = psutil.Process().memory_info().rss // 2**20
+    for megabytes, size in ((2000, 4096), (600, 2048), (180, 1024)):
+        monkeypatch.setenv("SLURM_MEM_PER_NODE", str(used + megabytes))
+        assert fit_block_size(4096, (9000, 9000)) == size
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", str(used + 20))
+    with pytest.raises(UserError, match=r"1024 x 1024 pixels take 0\.\d+ GB of memory"):
+        fit_block_size(4096, (9000, 9000))
 
 
 def test_large_numbers_on_a_large_offset_are_seen(tmp_path, bright, bright_blocks):

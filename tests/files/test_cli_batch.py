@@ -800,6 +800,27 @@ def test_large_planes_go_to_zarr_by_themselves(tmp_path, segment):
     assert tifffile.imread(tmp_path / "out" / "a_labels.ome.tif").max() == 3
 
 
+def test_planes_for_which_memory_is_short_go_to_zarr_or_are_told(tmp_path, segment, capsys):
+    short = Limits(plane_bytes_per_pixel=10**12, block_size=64)
+    for stem in "ab":
+        tifffile.imwrite(tmp_path / f"{stem}.tif", moving()[0])
+    assert segment(tmp_path / "a.tif", limits=short) == 0
+    assert segment(tmp_path / "b.tif") == 0
+    for limits in (DEFAULT_LIMITS, short):  # results keep their format
+        assert segment(tmp_path / "a.tif", tmp_path / "b.tif", limits=limits) == 0
+        assert [row["status"] for row in rows_of(tmp_path / "out" / "nuclei_summary.csv")] == [
+            "skipped",
+            "skipped",
+        ]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"a_labels.ome.zarr", "b_labels.ome.tif"} <= names
+    assert not {"a_labels.ome.tif", "b_labels.ome.zarr"} & names
+    capsys.readouterr()
+    alone = (tmp_path / "a.tif", "--format", "tiff")
+    assert segment(*alone, out=tmp_path / "alone", limits=short) == 2
+    told(capsys, "60 x 80 pixels in memory takes 4800.0 GB of memory, of which", "--format zarr")
+
+
 def test_levels_and_regions_of_stacks(tmp_path, segment):
     stack = np.kron(moving(), np.ones((1, 2, 2), np.uint8))
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as out:

@@ -15,6 +15,10 @@ Positions = int | Sequence[int] | None
 # Letters of axes without names; the plane is always last.
 DEFAULT_AXES, DEFAULT_AXES_WITH_CHANNELS = "HMPTZYX", "HMPTZCYX"
 
+# Without names, a last axis up to this length, if the two before it are so many times as long, may
+# be that of channels as well as a side of narrow planes.
+MAX_AMBIGUOUS_LENGTH, NARROW_PLANE_RATIO = 16, 8
+
 
 @dataclass(frozen=True)
 class PlaneSelection:
@@ -124,6 +128,8 @@ def select_planes(
     default = axes is None and not planes and channel is None
     if default and _is_plane(shape, file_axes, is_rgb):
         return PlaneSelection("YX", PlaneIndex((None, None)), "", (), (shape[0], shape[1]))
+    if not (axes or file_axes):
+        _check_last_axis(shape, is_rgb)
     letters = _resolve_letters(shape, axes or file_axes, channel is not None, is_rgb)
     coloured = _has_colours(shape, letters, is_rgb)
     if coloured and channel is not None and "C" not in letters:
@@ -222,6 +228,21 @@ def _resolve_letters(
         return DEFAULT_AXES[1 - len(shape) :] + "C"
     letters = DEFAULT_AXES_WITH_CHANNELS if channels and not coloured else DEFAULT_AXES
     return letters[-(len(shape) - coloured) :]
+
+
+def _check_last_axis(shape: tuple[int, ...], is_rgb: bool | None) -> None:
+    """Raise an error if the last axis, which has no name, may be that of channels or of planes."""
+    length = shape[-1]
+    if len(shape) < 3 or not 1 < length <= MAX_AMBIGUOUS_LENGTH:
+        return
+    is_known = length in (3, 4) if is_rgb is None else is_rgb or length <= MAX_GUESSED_CHANNELS
+    if is_known or NARROW_PLANE_RATIO * length > min(shape[-3:-1]):
+        return
+    planes, channels = DEFAULT_AXES[-len(shape) :], DEFAULT_AXES[1 - len(shape) :] + "C"
+    raise UserError(
+        f"The last axis of an image of shape {shape} may be channels or a side of narrow planes: "
+        f"say with `axes` what it is, {channels} or {planes}."
+    )
 
 
 def _resolve_positions(selected: Positions, length: int, letter: str) -> tuple[int, ...]:

@@ -83,7 +83,9 @@ def plan_tiles(
     pixels around it, but no further than one divisor beyond the plane, where every tiling ends
     alike. So with a halo of at least the network's receptive field the result
     does not depend on the tiling (Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28).
-    All tiles begin at multiples of the divisor, or max pooling would see shifted windows.
+    All tiles begin at multiples of the divisor, or max pooling would see shifted windows. Along an
+    axis of no more than half a divisor, where there is one tile only, no more than one divisor is
+    read: else nearly all of it would be mirror image.
 
     Parameters
     ----------
@@ -178,6 +180,8 @@ class _Axis:
     def __init__(self, extent: int, part: slice, halo: int, divisor: int) -> None:
         self._halo, self._divisor = _round_up(halo, divisor), divisor
         self._end = _round_up(extent + divisor, divisor)
+        margin = (divisor - extent) // 2
+        self._only_read = slice(-margin, divisor - margin) if 2 * extent <= divisor else None
         self._part = slice(part.start // divisor * divisor, part.stop)
         self.length = self._part.stop - self._part.start
 
@@ -197,6 +201,8 @@ class _Axis:
         return []
 
     def _read(self, core: slice) -> slice:
+        if self._only_read is not None:
+            return self._only_read
         stop = min(self._end, _round_up(core.stop, self._divisor) + self._halo)
         return slice(max(-self._divisor, core.start - self._halo), stop)
 

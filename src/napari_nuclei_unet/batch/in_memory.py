@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -41,6 +42,7 @@ from .candidates import CandidateStore
 from .finish import describe_result, link_planes_steps, write_tracks
 from .inputs import OME_TIFF_SUFFIXES
 from .job import ImageJob
+from .labels_format import count_plane_bytes
 from .measure import measure_segmentation, read_full_labels
 from .outputs import Outcome
 from .ownership import check_tables_overwritable
@@ -54,7 +56,7 @@ def segment_in_memory_steps(
 
     Arguments, steps and errors as in ``run.segment_job_steps``.
     """
-    done = None if overwrite else job.find_done()
+    settings, done = job.settings, None if overwrite else job.find_done()
     if done is not None:
         planes = len(job.selection.plane_indices)
         return Outcome(
@@ -62,7 +64,9 @@ def segment_in_memory_steps(
         )
     check_overwritable(job.results.labels)
     check_tables_overwritable(*job.written_tables)
-    results, settings = _PlaneResults(job), job.settings
+    read = count_plane_bytes(job.opened, math.prod(job.selection.size))
+    settings.limits.require_plane_memory(job.selection.size, read)
+    results = _PlaneResults(job)
     # an error that would be the same for every plane is raised once
     plan_inference(settings.params, settings.device, settings.model)
     last_step = yield from forward_stop(_segment_steps(job), results.collect)

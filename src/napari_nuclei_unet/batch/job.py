@@ -30,6 +30,7 @@ from ..segmentation.volume import check_step
 from ..tracking.linking import check_linking
 from .fingerprint import describe_job
 from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, stamp_files
+from .labels_format import count_plane_bytes, is_written_in_blocks
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
 from .settings import JobSettings
 from .volume_settings import check_level_slices, resolve_volume
@@ -273,8 +274,8 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
     else:
         # also of a lower level: labels in TIFF have full resolution
         pixels = max(math.prod(selection.size), _plane_pixels(full, selection))
-        large = pixels > settings.limits.large_plane_pixels
-        store = output.format == "zarr" or (output.format is None and (large or output.on_cluster))
+        read = count_plane_bytes(opened, math.prod(selection.size))
+        store = is_written_in_blocks(output, item.stem, pixels, read, settings.limits)
         results = result_paths_in(
             output.out, item.stem, _choose_suffix(selection.label_axes, store)
         )

@@ -10,7 +10,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from ..arrays.axes import PlaneIndex, PlaneView
@@ -23,6 +22,7 @@ from ..blockwise.to_store import OpenStore, StoreFiles, StoreJob, segment_to_sto
 from ..errors import UserError
 from ..io.atomic import atomic_write
 from ..io.tables import read_table, write_table
+from ..memory import require_memory
 from ..progress import Step, Stop
 from ..segmentation.volumes import number_slices
 from .finish import describe_result, link_planes_steps, write_tracks
@@ -137,13 +137,11 @@ class _JobLinker:
         if job.settings.volume:
             need = limits.linking_bytes_per_voxel * len(self._parts[0])
         need *= math.prod(job.selection.size)
-        have = psutil.virtual_memory().available
-        if need > have:
-            raise UserError(
-                f"Joining and tracking need whole planes, or volumes, and {need / 1e9:.1f} GB of "
-                f"memory for them, of which {have / 1e9:.1f} GB are free: leave `join` and `track` "
-                "out, or choose a smaller `level`."
-            )
+        require_memory(
+            need,
+            "Joining and tracking need whole planes, or volumes, and for them",
+            "leave `join` and `track` out, or choose a smaller `level`.",
+        )
 
     def steps(self, unlinked: OpenStore, linked: OpenStore) -> Generator[Step, Stop, int]:
         """Write labels and tables with ids that are linked over planes; return their number."""

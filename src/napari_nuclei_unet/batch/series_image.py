@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import UserError
 from ..io.paths import printable
+from ..memory import MEMORY_SHORT, is_out_of_memory
 from ..progress import Interrupted, Step, Stop
-from ..segmentation.device import is_out_of_memory
 from .inputs import InputImage
 from .job import ImageJob, open_job
 from .outputs import Outcome, OutputOptions
@@ -22,7 +22,6 @@ from .summary import SummaryRow
 if TYPE_CHECKING:
     from ..blockwise.run import ComputeBlocks
 
-MEMORY_SHORT = "There is not enough memory: close other programs, or use `format` zarr."
 PARTS_UNREADABLE = "Parts could not be read, and have no nuclei"
 
 _Result = TypeVar("_Result")
@@ -121,10 +120,12 @@ def _segment(
         ended = report.run(segment_job_steps(job, run.overwrites(item), run.compute), item.title)
         report.complete(job, ended)
         return _summary_row(item, since, **_show_outcome(job, ended, report))
-    except (MemoryError, UserError, OSError) as error:  # the other files go on
+    except (MemoryError, RuntimeError, UserError, OSError) as error:  # the other files go on
         if suits is not None and _is_memory_short(error):
             return None
-        if isinstance(error, MemoryError):
+        if isinstance(error, MemoryError | RuntimeError):
+            if not is_out_of_memory(error):
+                raise
             error = UserError(MEMORY_SHORT)
         report.show_error(error)
         return _summary_row(item, since, "failed", error=report.describe_error(error))

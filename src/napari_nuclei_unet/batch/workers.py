@@ -9,16 +9,17 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import psutil
 import torch
 
 from ..errors import UserError
 from ..labels.threads import limit_threads
+from ..memory import available_memory
 from ..network.unet import UNetConfig
 from ..progress import interruptible
 from ..segmentation.device import BYTES_PER_FLOAT32, CPU_TILE, plan_inference
 from ..segmentation.network_form import network_form
 from .job import ImageJob
+from .labels_format import count_plane_bytes
 from .settings import JobSettings
 
 # Share of the free memory that all workers may take.
@@ -84,7 +85,7 @@ def plan_workers(wanted: int | None, images: int, settings: JobSettings) -> Work
     """
     if wanted is not None and wanted < 1:
         raise UserError(f"`workers` is {wanted}: give 1 or more, or leave it out.")
-    threads, free = torch.get_num_threads(), int(psutil.virtual_memory().available)
+    threads, free = torch.get_num_threads(), available_memory()
     fitting = int(WORKER_MEMORY_SHARE * free) // MIN_WORKER_BYTES
     most = threads if wanted is None else wanted
     if images > 1 and not _runs_on_cpu(settings) and wanted is None:
@@ -113,10 +114,9 @@ def _estimate_bytes(job: ImageJob) -> int:
     config: UNetConfig = job.settings.model.network.config
     height, width = job.full_size
     seen = min(TYPICAL_ENLARGEMENT * height * width, (CPU_TILE + 2 * config.halo) ** 2)
-    read = job.full.pixels
-    whole = math.prod(read.shape) * read.dtype.itemsize if job.full.is_read_whole else 0
+    read = count_plane_bytes(job.full, height * width)
     network = BYTES_PER_FLOAT32 * config.working_channels * seen
-    return int(BYTES_PER_PIXEL * height * width + network + whole)
+    return int(BYTES_PER_PIXEL * height * width + network + read)
 
 
 class WorkerThreads:

@@ -26,10 +26,10 @@ from ..arrays.relabel import consecutive_ids
 from ..arrays.resampling import resample_to_plane
 from ..arrays.roi import Region
 from ..arrays.tiling import ArrayLike
-from ..errors import UserError
 from ..labels.border import find_border_ids
 from ..labels.regionprops import Frame, measure
 from ..limits import DEFAULT_LIMITS
+from ..memory import available_memory, explain_out_of_memory, require_memory
 from ..models.model import Model, load_model
 from ..params import SegmentParams
 from ..progress import Step, Stop
@@ -47,6 +47,9 @@ from .survey import ReadablePlane, Survey, UnreadablePlaneError
 # How much more a block sees on every side, in pixels that the network sees: half a nucleus that
 # reaches over the edge, and its neighbours, with which separating them has to do.
 BLOCK_HALO = 128
+# What segmenting a block takes for each of its pixels; where it is too much, blocks are smaller, to
+# this edge.
+BLOCK_BYTES_PER_PIXEL, MIN_BLOCK_SIZE = 50, 1024
 # Larger tiles would need too much memory; two cover a block of the usual size.
 MAX_BLOCK_TILE = 2176
 
@@ -156,6 +159,36 @@ def plan_blocks_at_zoom(shape: tuple[int, ...], zoom: Fraction, size: int) -> li
     )
 
 
+def fit_block_size(size: int, shape: tuple[int, ...]) -> int:
+    """Return the edge of blocks for which there is memory: so many pixels, or fewer.
+
+    Parameters
+    ----------
+    size : int
+        Largest edge of what a block answers for.
+    shape : (int, int)
+        Height and width of the plane in pixels.
+
+    Raises
+    ------
+    UserError
+        If not even the smallest blocks fit, with the memory that they need.
+    """
+    while size > MIN_BLOCK_SIZE and _estimate_block_bytes(size, shape) > available_memory():
+        size = max(size // 2, MIN_BLOCK_SIZE)
+    require_memory(
+        _estimate_block_bytes(size, shape),
+        f"Blocks of {size} x {size} pixels take",
+        "close other programs, or ask for more memory.",
+    )
+    return size
+
+
+def _estimate_block_bytes(size: int, shape: tuple[int, ...]) -> int:
+    seen = (min(size + 2 * BLOCK_HALO, extent) for extent in shape[:2])
+    return BLOCK_BYTES_PER_PIXEL * math.prod(seen)
+
+
 def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | None]:
     """Find the nuclei that a block answers for.
 
@@ -194,9 +227,10 @@ def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | 
         maps = yield from predict_maps_steps(plane, network, plan, notices, window)
         if maps.finished is not None:
             return None
-        kept = maps.quantized
-        kept = kept if zoom == 1 else resample_to_plane(kept, zoom, block.shape)
-        return _separate_block(pixels, kept, task, model, tuple(notices))
+        with explain_out_of_memory():
+            kept = maps.quantized
+            kept = kept if zoom == 1 else resample_to_plane(kept, zoom, block.shape)
+            return _separate_block(pixels, kept, task, model, tuple(notices))
     except UnreadablePlaneError as error:
         return empty_block_result(block, pixels.shape, task.block_params, str(error))
 
@@ -260,12 +294,7 @@ def _separate_block(
     if dead.any():
         maps[0][dead] = 0
     separation = resolve_separation(task.block_params.params, model.card, zoom, survey.diameter)
-    try:
-        found = separate_plane(maps, separation)
-    except MemoryError as error:
-        raise UserError(
-            "There is not enough memory to separate the nuclei of a block: close other programs."
-        ) from error
+    found = separate_plane(maps, separation)
     labels, left_out = found.labels, found.left_out
     if task.block_params.region is not None:
         inside = task.block_params.region.part(block.read)

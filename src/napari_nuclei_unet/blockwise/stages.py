@@ -24,6 +24,7 @@ from .block import (
     BlockTask,
     PlaneSource,
     empty_block_result,
+    fit_block_size,
     plan_blocks_at_zoom,
 )
 from .journal import Journal
@@ -199,8 +200,9 @@ class PlaneSurvey:
     def record(self, survey: Survey) -> list[str]:
         """Write down what was seen; return what the user has to know."""
         self._run.check(bool(self._notices))
-        size = self._run.block_params.size
-        blocks = plan_blocks_at_zoom(self._pixels.shape, survey.zoom, size)
+        shape = self._pixels.shape
+        survey = replace(survey, block_size=fit_block_size(self._run.block_params.size, shape))
+        blocks = plan_blocks_at_zoom(shape, survey.zoom, survey.block_size)
         self._run.record_survey(self._number, survey, len(blocks))
         return self._notices
 
@@ -228,7 +230,9 @@ class RemainingBlocks:
         self._run, self._number = run, number
         progress, source = run.journal.progress, run.planes[number].source
         survey = Survey.from_json(progress.surveys[str(number)])
-        blocks = plan_blocks_at_zoom(source.open().shape, survey.zoom, run.block_params.size)
+        # a run that is resumed has the same blocks, however much memory is free now
+        size = survey.block_size or run.block_params.size
+        blocks = plan_blocks_at_zoom(source.open().shape, survey.zoom, size)
         self._left = progress.remaining_blocks(number, len(blocks))
         self._tasks = [
             BlockTask(source, blocks[one], survey, run.block_params) for one in self._left

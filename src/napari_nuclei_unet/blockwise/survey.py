@@ -36,7 +36,7 @@ from ..segmentation.intensity_range import (
 from ..segmentation.normalization import Plane, shape_without_alpha
 from ..segmentation.probe import PROBE_EDGE, Probe, measure_contrast, probe_corners
 from ..segmentation.scale import look_at_size_steps
-from ..segmentation.size_band import SizeBand
+from ..segmentation.size_band import SizeBand, is_measured
 
 PART_UNREAD = "A part of the image could not be read at first ({}); its block is tried again."
 # Rows and columns that are read at once.
@@ -57,6 +57,8 @@ class Survey:
         Typical one of a nucleus, in pixels; None where nothing was found.
     foreground : ndarray, shape (Y / 256, X / 256), bool
         Squares of 256 pixels in which there may be nuclei.
+    block_size : int
+        Edge of what a block answers for, which memory may have limited; 0: as ever.
     """
 
     low: float
@@ -66,11 +68,13 @@ class Survey:
     diameter: float | None
     foreground: NDArray[np.bool_]
     gamma: float = 1.0
+    block_size: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Convert to what JSON can hold."""
         made = {
-            name: getattr(self, name) for name in ("low", "middle", "high", "diameter", "gamma")
+            name: getattr(self, name)
+            for name in ("low", "middle", "high", "diameter", "gamma", "block_size")
         }
         rows = [np.packbits(row).tobytes().hex() for row in self.foreground]
         return made | {"zoom": str(self.zoom), "live": rows, "columns": self.foreground.shape[1]}
@@ -81,8 +85,9 @@ class Survey:
         packed = [np.frombuffer(bytes.fromhex(row), np.uint8) for row in data["live"]]
         live = np.array([np.unpackbits(row, count=data["columns"]) for row in packed], bool)
         low, middle, high = data["low"], data["middle"], data["high"]
-        gamma = data.get("gamma", 1.0)  # journals of before have none
-        return cls(low, middle, high, Fraction(data["zoom"]), data["diameter"], live, gamma)
+        # journals of before have neither
+        gamma, size = data.get("gamma", 1.0), data.get("block_size", 0)
+        return cls(low, middle, high, Fraction(data["zoom"]), data["diameter"], live, gamma, size)
 
     def plane(self, pixels: ArrayLike) -> Plane:
         """Return pixels of the plane, which are seen as the whole of it is."""
@@ -151,10 +156,10 @@ def survey_steps(
     zoom, diameter = 1.0, params.diameter
     if model.card.sizes and seen.probe is not None and low < high:
         whole = Plane(plane, low, middle, high, gamma=gamma)
-        if diameter is None:
-            zoom, diameter = yield from _measure_steps(whole, seen, model, plan, notices)
-        else:
+        if diameter is not None:
             zoom = SizeBand.of(model.card).suit(whole).choose_zoom(diameter)
+        elif is_measured(model.card, plane.shape):
+            zoom, diameter = yield from _measure_steps(whole, seen, model, plan, notices)
     return Survey(low, middle, high, as_fraction(zoom), diameter, live, gamma)
 
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from ..errors import UserError
 from ..labels.threads import set_wait_policy
 from ..limits import DEFAULT_LIMITS, Limits
+from ..memory import explain_out_of_memory
 from . import _bench, _convert, _evaluate, _measure, _models, _segment, _train
 from ._common import Parser, print_error, report_stopped, silence_libraries
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None, limits: Limits = DEFAULT_LIMITS) -> 
     given = [_as_path(text) for text in (sys.argv[1:] if argv is None else argv)]
     args = _parser().parse_args(given, argparse.Namespace(limits=limits))
     try:
-        with silence_libraries():
+        with silence_libraries(), explain_out_of_memory():
             done = int(args.command(args) or 0)
         sys.stdout.flush()
         return done

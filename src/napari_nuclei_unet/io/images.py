@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..memory import available_memory, format_gigabytes
 from .lazy_images import LazyImage, image_stem
 from .open import IMAGE_SUFFIXES, open_image
 
@@ -107,10 +109,14 @@ def read_plane(path: str | Path) -> NDArray[np.generic]:
 
 
 def _read_whole(path: Path, image: LazyImage) -> NDArray[np.generic]:
+    size = math.prod(image.pixels.shape) * image.pixels.dtype.itemsize
+    too_large = UserError(
+        f"{path} does not fit into memory: according to its header, its shape is "
+        f"{image.pixels.shape}, which takes {format_gigabytes(size)}."
+    )
+    if size > available_memory():
+        raise too_large
     try:
         return np.asarray(image.pixels)
     except MemoryError as error:
-        raise UserError(
-            f"{path} does not fit into memory: according to its header, its shape is "
-            f"{image.pixels.shape}."
-        ) from error
+        raise too_large from error

@@ -5,16 +5,15 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
-import psutil
 import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..memory import available_memory
 from ..models.model import Model
 from ..network.fusion import has_bf16
 from ..network.quantization import can_quantize
@@ -36,17 +35,6 @@ AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Share of the free memory that the activations of one batch may take.
 ACTIVATION_MEMORY_SHARE = 0.25
 BYTES_PER_FLOAT32 = 4  # of a number in fp32
-# How torch and oneDNN put it, in lower case.
-OUT_OF_MEMORY_MESSAGES = (
-    "out of memory",
-    "can't allocate memory",
-    "not enough memory",
-    "alloc_failed",
-    "unable to find an engine",
-    "unable to find a valid cudnn",
-    "bad_alloc",
-    "could not create a primitive",
-)
 
 
 @dataclass(frozen=True)
@@ -132,12 +120,6 @@ def choose_device_and_precision(device: str, precision: str) -> tuple[str, str]:
     return device, _resolve_precision(device, precision)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether torch or numpy ran out of memory, on whatever device."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY_MESSAGES)
-
-
 @cache
 def _find_malloc_trim() -> Callable[[int], int] | None:
     """Ask the C library of Linux for its way to give memory back; others do so by themselves."""
@@ -148,25 +130,6 @@ def _find_malloc_trim() -> Callable[[int], int] | None:
     except (OSError, AttributeError):  # another C library than glibc
         return None
     return trim
-
-
-@contextmanager
-def explain_out_of_memory() -> Iterator[None]:
-    """Raise a sentence for the user when a training runs out of memory.
-
-    Raises
-    ------
-    UserError
-        Instead of what torch or numpy raise.
-    """
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UserError(
-            "There is not enough memory to train: reduce `batch` or `patch`."
-        ) from error
 
 
 def release_memory() -> None:
@@ -313,4 +276,4 @@ def _free_memory(device: str) -> int:
     """Return the bytes of memory that are available now."""
     if device == "cuda":
         return int(torch.cuda.mem_get_info()[0])
-    return int(psutil.virtual_memory().available)
+    return available_memory()

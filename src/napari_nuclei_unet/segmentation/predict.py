@@ -15,10 +15,11 @@ from torch import Tensor
 from ..arrays.boxes import Box, box_shape, full_box
 from ..arrays.tiling import Tile, intersect_tile, plan_tiles, plan_tiles_around
 from ..errors import UserError
+from ..memory import is_out_of_memory
 from ..network.aligned_halo import aligned_halo
 from ..network.unet import TARGETS, UNetConfig, UNetForm
 from ..progress import Step, Stop, StopRequested
-from .device import InferencePlan, is_out_of_memory, release_memory
+from .device import InferencePlan, release_memory
 from .network_runner import FetchMaps, NetworkRunner, release_device_memory
 from .normalization import Plane
 

@@ -24,9 +24,10 @@ from ..arrays.quantization import dequantize_unit, quantize_unit
 from ..arrays.resampling import ZoomedView, as_fraction, resample_to_plane, resize_channels
 from ..arrays.tiling import MappedView
 from ..labels.diameter import equivalent_diameters, estimate_diameter
+from ..memory import available_memory, is_out_of_memory
 from ..models.model import Model
 from ..progress import Step, Stop, forward_stop
-from .device import InferencePlan, is_out_of_memory
+from .device import InferencePlan
 from .foreground import ForegroundCells
 from .kernel_choice import KERNELS
 from .network_form import network_form
@@ -41,7 +42,7 @@ from .predict import (
     predict_maps_steps,
 )
 from .probe import Probe, find_probe
-from .size_band import SizeBand
+from .size_band import SizeBand, is_measured
 from .watershed import SeparationParams, separate_nuclei
 
 # So much around what is wanted of a plane is predicted with it, in pixels that the network sees:
@@ -51,6 +52,8 @@ BOX_CONTEXT = 64
 MAX_PROBE_PREDICTIONS = 3
 # Zoom of a second look at a probe in which nothing was found: very large nuclei may be there.
 LARGE_NUCLEI_ZOOM = 0.25
+# Maps in 16 bits, and one of them in float32, when they are resampled.
+ENLARGED_BYTES_PER_PIXEL = 8
 NO_MEMORY_TO_ENLARGE = (
     "There is not enough memory to enlarge the image; small nuclei may be missed."
 )
@@ -98,11 +101,10 @@ def predict_zoomed_maps_steps(
     """
     KERNELS.expect(math.prod(plane.shape))
     known = None
-    if not model.card.sizes:
-        zoom = 1.0
-    elif diameter is not None:
+    zoom = 1.0
+    if model.card.sizes and diameter is not None:
         zoom = SizeBand.of(model.card, plane.shape).suit(plane).choose_zoom(diameter)
-    else:
+    elif is_measured(model.card, plane.shape):
         probe = find_probe(plane)
         band = SizeBand.of(model.card, plane.shape).suit(plane)
         looking = look_at_size_steps(probe, band, model, plan, notices)
@@ -229,6 +231,8 @@ def _predict_at_zoom_steps(
     fraction = as_fraction(zoom)  # as planes that are seen block by block must have it
     try:
         zoomed = view_at_zoom(plane, fraction)
+        if box is None and ENLARGED_BYTES_PER_PIXEL * math.prod(zoomed.shape) > available_memory():
+            raise MemoryError
         place = None if box is None else _zoomed_box(box, plane.shape, zoomed.shape)
         request = replace(request, box=place, has_foreground=_in_plane(request, fraction, plane))
         maps = yield from predict_maps_steps(zoomed, network, plan, notices, request)

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays.boxes import bounding_box
+from ..arrays.boxes import bounding_box, box_shape
 from ..arrays.quantization import dequantize_unit
 from ..arrays.roi import Polygons, Region
-from ..errors import UserError
+from ..limits import DEFAULT_LIMITS
+from ..memory import explain_out_of_memory
 from ..models.model import THRESHOLD_NAMES, Model, ModelCard, load_model
 from ..params import SegmentParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
@@ -174,7 +175,8 @@ def segment(
     """
     where = None if region is None else Region.of(region)
     wanted = with_changes(SegmentParams(), params)
-    result = run(segment_steps(image, model, wanted, device, where))
+    with explain_out_of_memory():
+        result = run(segment_steps(image, model, wanted, device, where))
     for notice in result.notices:
         warnings.warn(notice, stacklevel=2)
     return result.labels
@@ -246,6 +248,7 @@ def predict_plane_steps(
         notices.append("All pixels have the same value: there is nothing to find.")
     else:
         box = None if inside is None else bounding_box(inside)
+        DEFAULT_LIMITS.require_plane_memory(plane.shape if box is None else box_shape(box))
         maps, zoom, diameter = yield from forward_stop(
             predict_zoomed_maps_steps(plane, model, params.diameter, how, notices, box)
         )
@@ -312,14 +315,10 @@ def retune(
     assert not isinstance(diameter, tuple)  # of one plane
     separation = resolve_separation(params, predicted.card, predicted.zoom, diameter)
     context = context_width(predicted.zoom)
-    try:
+    with explain_out_of_memory():
         found = separate_inside(
             predicted.quantized_maps, predicted.inside, context, separation, relief
         )
-    except MemoryError as error:
-        raise UserError(
-            "There is not enough memory to separate the nuclei: crop the image."
-        ) from error
     thresholds = {name: getattr(separation, name) for name in THRESHOLD_NAMES}
     thresholds["leave_out_fragments"] = params.leave_out_fragments
     used = dataclasses.replace(predicted.provenance.params, **thresholds)

@@ -19,6 +19,14 @@ SMALL_PLANE_PIXELS = 2**20
 # nuclei are often measured too small, are enlarged to so much less than others.
 MIN_ENLARGEMENT = math.sqrt(2)
 
+# In a plane that is narrower, in pixels, no nucleus is whole, and none is measured.
+MIN_MEASURED_EDGE = 8
+
+
+def is_measured(card: ModelCard, shape: tuple[int, ...]) -> bool:
+    """Return whether a network measures nuclei, and a plane is wide enough to have whole ones."""
+    return bool(card.sizes) and min(shape[:2]) >= MIN_MEASURED_EDGE
+
 
 @dataclass(frozen=True)
 class SizeBand:

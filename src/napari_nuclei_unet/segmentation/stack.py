@@ -17,6 +17,7 @@ from ..arrays.roi import Polygons, Region
 from ..arrays.selection import PlaneSelection, Positions, select_planes
 from ..arrays.tiling import ArrayLike
 from ..errors import UserError, convert_read_errors
+from ..memory import explain_out_of_memory
 from ..models.model import Model, load_model
 from ..params import SegmentParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
@@ -210,7 +211,8 @@ def run_with_warnings(steps: Generator[Step, Stop, object], take: Callable[[Step
         found = getattr(step, "result", None)
         said.update(dict.fromkeys([step.notice, *(() if found is None else found.notices)]))
 
-    run(steps, on_step)
+    with explain_out_of_memory():
+        run(steps, on_step)
     for notice in filter(None, said):
         warnings.warn(notice, stacklevel=3)
 

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from ..errors import UserError
+from ..memory import explain_out_of_memory
 from ..models.model import Model, ModelCard, read_model, save_model
 from ..network.fusion import fuse_conv_bn_relu
 from ..network.unet import UNet, UNetConfig
 from ..params import TrainParams, with_changes
 from ..progress import Step, Stop, forward_stop, run
-from ..segmentation.device import explain_out_of_memory
 from ..segmentation.normalization import check_plane
 from ..segmentation.size_band import SizeBand
 from .batches import steps_per_epoch
@@ -28,7 +28,7 @@ from .evaluation import FineTuned, ScoredModel, score_model_steps, tune_model_th
 from .evidence import is_enough_to_judge, judge
 from .example import Example
 from .finetune_data import FineTuneData, Pair, make_finetune_data
-from .loop import Epoch, first_epoch, train_steps
+from .loop import TRAINING_MEMORY_SHORT, Epoch, first_epoch, train_steps
 from .recipes import RECIPES
 from .reference_images import read_reference_images
 from .split import fingerprint_examples
@@ -81,7 +81,7 @@ def fine_tune_steps(
         If the images are too small, a file cannot be written, no epoch was finished, or the
         checkpoint is of another training.
     """
-    with explain_out_of_memory():
+    with explain_out_of_memory(TRAINING_MEMORY_SHORT):
         return (yield from _fine_tune_steps(finetune_data, model, params, device, out, resume))
 
 

@@ -9,10 +9,11 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from ..memory import is_out_of_memory
 from ..network.unet import UNet
 from ..params import TrainParams
 from ..progress import Step, Stop
-from ..segmentation.device import choose_device_and_precision, is_out_of_memory, release_memory
+from ..segmentation.device import choose_device_and_precision, release_memory
 from .batches import count_processes, iter_batches, steps_per_epoch
 from .checkpoint import Checkpoint
 from .example import Example
@@ -21,6 +22,7 @@ from .split import fingerprint_examples
 from .trainer import Trainer
 from .validation import Validation, ValidationResult
 
+TRAINING_MEMORY_SHORT = "There is not enough memory to train: reduce `batch` or `patch`."
 LOSS_NOT_FINITE = (
     "The loss is no number any more, so training ended; the best model so far is kept. Try a lower "
     "learning rate."

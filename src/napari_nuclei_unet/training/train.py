@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
+from ..memory import explain_out_of_memory
 from ..models.model import Model, ModelCard, read_card, read_model, save_model
 from ..network.fusion import fuse_conv_bn_relu
 from ..network.pretrained import load_encoder_weights
 from ..network.unet import UNet, UNetConfig
 from ..params import TrainParams
-from ..segmentation.device import explain_out_of_memory
 from .calibration import calibrate_on_examples
 from .card import build_model_card
 from .checkpoint import Checkpoint, checkpoint_path, load_matching_checkpoint, save_checkpoint
 from .example import Example
-from .loop import Epoch, first_epoch, train_steps
+from .loop import TRAINING_MEMORY_SHORT, Epoch, first_epoch, train_steps
 from .photometric import disturbed
 from .plots import plot_curves, plot_predictions, write_history
 from .split import fingerprint_examples, split_by_group
@@ -96,7 +96,7 @@ def train(
     _check_patches(start.network.config, params, len(training))
     is_saved, checkpoint = begin.resume, start.checkpoint
     prepared = Validation.resized(validation, params.resize)
-    with explain_out_of_memory():
+    with explain_out_of_memory(TRAINING_MEMORY_SHORT):
         if begin.model is not None:
             before = first_epoch(training, prepared, start.network, params, device)
             report(str(before))

@@ -9,6 +9,7 @@ import napari.utils.notifications
 from qtpy.QtCore import QObject, Signal
 
 from ...errors import UserError, name_parameters
+from ...memory import MEMORY_SHORT, explain_out_of_memory, is_out_of_memory
 from ...params import PARAMETER_LABELS
 
 
@@ -51,8 +52,10 @@ def name_controls(message: UserError | str) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """Return the sentence of a UserError; of any other error none, as it is a bug."""
-    return name_controls(error) if isinstance(error, UserError) else ""
+    """Return the sentence of a UserError, or a lack of memory; of a bug none."""
+    if isinstance(error, UserError):
+        return name_controls(error)
+    return name_controls(MEMORY_SHORT) if is_out_of_memory(error) else ""
 
 
 @contextmanager
@@ -65,6 +68,9 @@ def report_user_errors(report: Callable[[str], object] = show_error) -> Iterator
 
 
 def show_user_error(error: Exception) -> None:
-    """Show a UserError as a sentence; raise any other error: it is a bug, and napari shows it."""
-    with report_user_errors():
+    """Show a UserError, or a lack of memory, as a sentence.
+
+    Any other error is raised: it is a bug, and napari shows it.
+    """
+    with report_user_errors(), explain_out_of_memory():
         raise error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 
+from ...memory import available_memory
 from .metadata_keys import IMAGE_FILE_KEY
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class OpenedFile:
             slice(*at) if isinstance(at, tuple) else slice(None) if at is None else at
             for at in self.positions
         )
-        if count_bytes(image, len(image.pixels.shape)) <= MAX_BYTES_IN_MEMORY:
+        if _fits_memory(count_bytes(image, len(image.pixels.shape))):
             return image.pixels[index]
         import dask.array as da  # takes a second
 
@@ -71,7 +72,12 @@ class OpenedFile:
 
 def is_plane_too_large(image: LazyImage) -> bool:
     """Return whether a plane of an image does not fit into memory."""
-    return count_bytes(image, 2 + image.is_rgb) > MAX_BYTES_IN_MEMORY
+    return not _fits_memory(count_bytes(image, 2 + image.is_rgb))
+
+
+def _fits_memory(size: int) -> bool:
+    """Return whether so many bytes leave as much memory free for what is done with them."""
+    return size <= min(MAX_BYTES_IN_MEMORY, available_memory() // 2)
 
 
 def count_bytes(image: LazyImage, axes: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from ...errors import UserError
+from ...memory import require_memory
 from ...provenance.record import Provenance
 from .label_ids import LabelIds, LabelsIndex, plane_key
 from .labels_record import find_labels_layer, list_written_planes, write_record
@@ -129,6 +131,12 @@ def check_labels_memory(image: Image, placement: LayerPlacement, layer: Labels |
     UserError
         With what to do.
     """
+    if layer is None or layer.data.shape != placement.shape:
+        require_memory(
+            np.dtype(np.int32).itemsize * math.prod(placement.shape),
+            f"Labels of the shape of '{image.name}' need",
+            "open fewer of its planes.",
+        )
     _allocate_labels(image, placement.shape, layer)
 
 

@@ -31,7 +31,7 @@ ALREADY_SEGMENTED = "segmented before with the same settings; what was painted s
 def is_large(source: ImageSource, limits: Limits) -> bool:
     """Return whether a plane has to be segmented block by block."""
     height, width = source.shape
-    return source.level == 0 and height * width > limits.large_plane_pixels
+    return source.level == 0 and limits.needs_blocks(height * width)
 
 
 class BlockwiseTask(Task):

@@ -8,6 +8,7 @@ from typing import Any
 from napari.layers import Labels
 from qtpy.QtCore import QObject
 
+from ...memory import available_memory
 from ...provenance.record import Provenance
 from ..layers.image_source import ImageSource
 from ..layers.label_ids import LabelsIndex, plane_key
@@ -54,7 +55,8 @@ class Predictions(QObject):
             for stored in self._plane_results.values()
             if stored.size and not self.disk_cache.is_queued(stored)
         ]
-        excess = sum(stored.size for stored in in_memory) - self.max_bytes
+        total = sum(stored.size for stored in in_memory)
+        excess = total - min(self.max_bytes, (total + available_memory()) // 2)
         for stored in in_memory[:-1]:
             if excess <= 0:
                 break

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...io.atomic import check_writable
+from ...memory import explain_out_of_memory
 from ...models.library import find_free_model_path
 from ...params import TrainParams
 from ...progress import Step, Stop
@@ -91,9 +92,9 @@ def train_task_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOu
 def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTaskOutput]:
     load_engine(request.threads_free)
     # torch is imported when it is needed: the dock opens faster
-    from ...segmentation.device import explain_out_of_memory
     from ...training.finetune import fine_tune_steps
     from ...training.finetune_data import FineTuneData, Pair, make_finetune_data
+    from ...training.loop import TRAINING_MEMORY_SHORT
 
     yield Step(0, 1)
     state = request.resume_state
@@ -101,7 +102,7 @@ def _train_model_steps(request: TrainRequest) -> Generator[Step, Stop, TrainTask
     if request.resume:
         data = FineTuneData.load(state.data_path)
     else:
-        with explain_out_of_memory():
+        with explain_out_of_memory(TRAINING_MEMORY_SHORT):
             pairs = [Pair(**vars(item)) for item in request.arrays]
             data = make_finetune_data(pairs, request.params)
         data.save(state.data_path)

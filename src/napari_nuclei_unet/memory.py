@@ -1,0 +1,198 @@
+"""How much memory this process may take, and what is said where that is not enough."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from .errors import UserError
+
+# How torch and oneDNN put it, in lower case.
+OUT_OF_MEMORY_MESSAGES = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "unable to find an engine",
+    "unable to find a valid cudnn",
+    "bad_alloc",
+    "could not create a primitive",
+)
+MEMORY_SHORT = (
+    "There is not enough memory: close other programs, segment a part of the image, or use "
+    "`format` zarr."
+)
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+# In a container of cgroup v1 without a limit it is a number of pages near 2**63.
+NO_LIMIT = 2**60
+MEBIBYTE = 2**20
+SLURM_VARIABLES = ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE")
+
+
+@dataclass(frozen=True)
+class _CgroupFiles:
+    """Names of the files of a control group, by the version of cgroups."""
+
+    limits: tuple[str, ...]
+    usage: str
+    reclaimable: str  # cache of files that the system takes back before a limit is reached
+
+
+_V1 = _CgroupFiles(("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file")
+_V2 = _CgroupFiles(("memory.max", "memory.high"), "memory.current", "inactive_file")
+
+
+def available_memory() -> int:
+    """Return the bytes of memory that this process may still take.
+
+    Whatever ends first counts: what is free on the machine, the limits of the control groups of a
+    container or job, the memory that SLURM has allotted, and the limits of ``ulimit``.
+    """
+    used = psutil.Process().memory_info()
+    free = [int(psutil.virtual_memory().available), *free_in_slurm(os.environ, used.rss)]
+    if sys.platform == "linux":
+        free += free_in_cgroups(_read_text(Path("/proc/self/cgroup")), CGROUP_ROOT)
+        free += _free_under_ulimit(used.vms, used.data)
+    return max(min(free), 0)
+
+
+def require_memory(need: int, subject: str, advice: str) -> None:
+    """Raise an error with the number if so much memory may not be taken.
+
+    Parameters
+    ----------
+    need : int
+        Bytes.
+    subject : str
+        First words of the message: what needs it, and its verb.
+    advice : str
+        Last words: what to do.
+
+    Raises
+    ------
+    UserError
+    """
+    have = available_memory()
+    if need > have:
+        raise UserError(
+            f"{subject} {format_gigabytes(need)} of memory, of which "
+            f"{format_gigabytes(have)} are free: {advice}"
+        ) from MemoryError()
+
+
+def format_gigabytes(size: int) -> str:
+    """Return bytes as a text in GB."""
+    return f"{size / 1e9:.2f} GB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+
+
+def free_in_cgroups(memberships: str, root: Path) -> list[int]:
+    """Return what is left of the limits of a process' control groups, and those above them.
+
+    Inside a container the paths may be those of the host, which are not there; the group of the
+    container then lies at the root.
+
+    Parameters
+    ----------
+    memberships : str
+        Of ``/proc/self/cgroup``: a line for each hierarchy.
+    root : Path
+        Where hierarchies are mounted.
+
+    Returns
+    -------
+    list of int
+        Bytes; empty if nothing is limited.
+    """
+    free: list[int] = []
+    for line in memberships.splitlines():
+        _, _, named = line.partition(":")
+        controllers, _, path = named.partition(":")
+        if "memory" in controllers.split(","):
+            top, files = root / "memory", _V1
+        elif not controllers:
+            top, files = root, _V2
+        else:
+            continue
+        group = top.joinpath(*Path(path.lstrip("/")).parts)
+        for folder in (group, *group.parents):
+            free += _free_in_group(folder, files)
+            if folder == top:
+                break
+    return free
+
+
+def _free_in_group(folder: Path, files: _CgroupFiles) -> list[int]:
+    limits = [_read_text(folder / name).strip() for name in files.limits]
+    finite = [int(text) for text in limits if text.isdigit() and int(text) < NO_LIMIT]
+    usage = _read_text(folder / files.usage).strip()
+    if not finite or not usage.isdigit():
+        return []
+    stat = dict(line.split(" ", 1) for line in _read_text(folder / "memory.stat").splitlines())
+    return [min(finite) - int(usage) + int(stat.get(files.reclaimable, 0))]
+
+
+def _read_text(path: Path) -> str:
+    """Return the content of a file of the system; "" if there is none."""
+    try:
+        return path.read_text()
+    except (OSError, ValueError):
+        return ""
+
+
+def free_in_slurm(environment: Mapping[str, str], used: int) -> list[int]:
+    """Return what is left of the memory that SLURM has allotted to a job on this machine.
+
+    Not every cluster enforces it by control groups, but then it ends the job.
+
+    Parameters
+    ----------
+    environment : mapping
+        Has SLURM's variables, in MB, in a job.
+    used : int
+        Bytes that this process has.
+
+    Returns
+    -------
+    list of int
+        Bytes; empty outside of a job, or where all of the memory is allotted.
+    """
+    values = [environment.get(name, "") for name in SLURM_VARIABLES]
+    per_node, per_cpu, cpus = (int(text) if text.isdigit() else 0 for text in values)
+    return [MEBIBYTE * size - used for size in (per_node, per_cpu * cpus) if size]
+
+
+def _free_under_ulimit(address_space: int, data: int) -> list[int]:
+    import resource  # Windows has none
+
+    taken = {resource.RLIMIT_AS: address_space, resource.RLIMIT_DATA: data}
+    limits = {limit: resource.getrlimit(limit)[0] for limit in taken}
+    return [soft - taken[limit] for limit, soft in limits.items() if soft != resource.RLIM_INFINITY]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether torch or numpy ran out of memory, on whatever device."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY_MESSAGES)
+
+
+@contextmanager
+def explain_out_of_memory(sentence: str = MEMORY_SHORT) -> Iterator[None]:
+    """Raise a sentence for the user where memory runs out; it decorates functions, too.
+
+    Raises
+    ------
+    UserError
+        Instead of what torch or numpy raise.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(sentence) from error
