@@ -37,10 +37,10 @@ class LabelsStore:
 
     def __init__(self, path: Path) -> None:
         # here and below: takes a moment to load, and few labels are zarr
-        import zarr
+        from .zarr_nodes import open_group
 
         self.path = path
-        self._group = zarr.open_group(path, mode="r+", use_consolidated=False)
+        self._group = open_group(path, mode="r+")
         self.labels: Any = self._group["0"]
 
     @classmethod
@@ -279,8 +279,10 @@ def is_labels_store(path: str | Path) -> bool:
     """Return whether a folder is labels in OME-Zarr that this program wrote."""
     import zarr
 
+    from .zarr_nodes import open_group
+
     try:
-        group = zarr.open_group(path, mode="r", use_consolidated=False)
+        group = open_group(path)
         return isinstance(group.attrs[RECORD_KEY], dict) and isinstance(group["0"], zarr.Array)
     except Exception:  # whatever zarr raises for an unknown format
         return False
