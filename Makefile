@@ -24,8 +24,8 @@ test-engine: $(VENV)/.dev
 test-pyqt6 test-pyside6: test-%: $(VENV)/.dev
 	QT_API=$* PYTEST_QT_API=$* sh tools/with_display.sh $(BIN)/python -m pytest tests/widgets tests/viewer
 
-fuzz: $(VENV)/.dev            ## run the command line on 600 damaged inputs
-	$(BIN)/python tests/fuzz_inputs.py --cases 600
+fuzz: $(VENV)/.dev            ## run the command line on 1200 damaged inputs
+	$(BIN)/python tests/fuzz_inputs.py --cases 1200
 
 check: $(VENV)/.dev           ## static checks
 	$(BIN)/ruff format --check .
