@@ -9,7 +9,7 @@ else
 endif
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-engine test-pyqt6 test-pyside6 check wheel pictures clean
+.PHONY: help demo test test-engine test-pyqt6 test-pyside6 fuzz check wheel pictures clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile
 
@@ -23,6 +23,9 @@ test-engine: $(VENV)/.dev
 
 test-pyqt6 test-pyside6: test-%: $(VENV)/.dev
 	QT_API=$* PYTEST_QT_API=$* sh tools/with_display.sh $(BIN)/python -m pytest tests/widgets tests/viewer
+
+fuzz: $(VENV)/.dev            ## run the command line on 1200 damaged inputs
+	$(BIN)/python tests/fuzz_inputs.py --cases 1200
 
 check: $(VENV)/.dev           ## static checks
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +14,8 @@ from .axes import COLOURS, MAX_GUESSED_CHANNELS, Channel, Colour, PlaneIndex, pl
 # Selected positions on an axis: one, some, or None for all.
 Positions = int | Sequence[int] | None
 # Letters of axes without names; the plane is always last.
+# Of more planes, or of larger ones, there is no list in memory; no microscope makes so many.
+MAX_PLANES, MAX_PLANE_PIXELS, MAX_EDGE = 1_000_000, 10**12, 2**24
 DEFAULT_AXES, DEFAULT_AXES_WITH_CHANNELS = "HMPTZYX", "HMPTZCYX"
 
 # Without names, a last axis up to this length, if the two before it are so many times as long, may
@@ -127,6 +130,7 @@ def select_planes(
         raise UserError(f"The image is empty: its shape is {shape}.")
     default = axes is None and not planes and channel is None
     if default and _is_plane(shape, file_axes, is_rgb):
+        _check_size((), (), shape[:2])
         return PlaneSelection("YX", PlaneIndex((None, None)), "", (), (shape[0], shape[1]))
     if not (axes or file_axes):
         _check_last_axis(shape, is_rgb)
@@ -149,6 +153,8 @@ def select_planes(
             f"for each of its axes other than plane and channel ({names}): give {len(free)} with "
             "`planes`, or leave it out for all."
         )
+    height, width = (shape[axis] for axis, name in enumerate(letters) if name in "YX")
+    _check_size(selections, [shape[axis] for axis in free], (height, width))
     index, lead, positions = list(plane_index.index), "", []
     for axis, selected in zip(free, selections, strict=True):
         places = _resolve_positions(selected, shape[axis], letters[axis])
@@ -156,9 +162,28 @@ def select_planes(
         if not isinstance(selected, int):
             lead += letters[axis]
             positions.append(places)
-    height, width = (shape[axis] for axis, name in enumerate(letters) if name in "YX")
     first_plane = PlaneIndex(tuple(index), plane_index.channel_axis)
     return PlaneSelection(letters, first_plane, lead, tuple(positions), (height, width))
+
+
+def _check_size(
+    selections: Sequence[Positions], lengths: Sequence[int], size: Sequence[int]
+) -> None:
+    """Raise an error for more planes, or larger ones, than an image can have."""
+    counts = [
+        length if selected is None else 1 if isinstance(selected, int) else len(selected)
+        for selected, length in zip(selections, lengths, strict=True)
+    ]
+    if (planes := math.prod(counts)) > MAX_PLANES:
+        raise UserError(
+            f"According to its file the image has {planes:,} planes: check that it is whole, or "
+            "choose some of them with `planes`."
+        )
+    if math.prod(size) > MAX_PLANE_PIXELS or max(size) > MAX_EDGE:
+        raise UserError(
+            f"According to its file a plane of the image has {size[0]:,} x {size[1]:,} pixels: "
+            "check that it is whole, or choose another `level`."
+        )
 
 
 def _is_plane(shape: tuple[int, ...], file_axes: str | None, is_rgb: bool | None) -> bool:

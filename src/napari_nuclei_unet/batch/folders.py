@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,8 +22,6 @@ RESULT_ENDINGS = (
     LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX, TABLE_SUFFIX, TRACKS_SUFFIX,
     LINEAGE_SUFFIX, TRACK_GRAPH_SUFFIX, "nuclei_summary.csv",
 )  # fmt: skip
-# Folders of pixels that belong to a file beside them, such as a.oif.files and _a_ of a.vsi.
-PART_FOLDERS = ((".oif", "{}.files"), (".vsi", "_{}_"))
 MAX_REASONS = 6
 MASKS, FOLDERS = "masks, labels or outlines beside their images", "folders, which are not searched"
 ONE = {MASKS: "mask, labels or outlines beside its image", FOLDERS: "folder, which is not searched"}
@@ -63,7 +62,10 @@ def select_images(paths: Iterable[Path]) -> Selection:
     """
     given = sorted(paths)
     beside = [path for path in given if not path.name.startswith(".")]
-    masks, parts = find_masks(beside), {part for path in beside for part in _list_parts(path)}
+    masks, parts = (
+        find_masks(beside),
+        {part for path in beside for part in microscopes.list_part_folders(path)},
+    )
     images, passed_over = [], Counter[str]()
     for path in given:
         if path in parts:
@@ -76,16 +78,6 @@ def select_images(paths: Iterable[Path]) -> Selection:
     return Selection(tuple(images), passed_over)
 
 
-def _list_parts(path: Path) -> list[Path]:
-    suffix = path.suffix.lower()
-    names = [
-        form.format(path.name if suffix == ".oif" else path.stem)
-        for end, form in PART_FOLDERS
-        if suffix == end
-    ]
-    return [path.with_name(name) for name in names]
-
-
 def _find_reason(path: Path, masks: set[Path]) -> str | None:
     """Return why a path is no image to segment; None if it is one."""
     if path.name.startswith("."):
@@ -95,7 +87,7 @@ def _find_reason(path: Path, masks: set[Path]) -> str | None:
     if path in masks:
         return MASKS
     suffix = path.suffix.lower()
-    if path.is_dir():
+    if os.path.isdir(path):  # a path that may not be looked at raises no error
         return None if is_zarr(path) else FOLDERS
     if suffix in microscopes.SUFFIXES:
         return None if microscopes.can_read() else f"of a microscope ({microscopes.INSTALL})"

@@ -22,6 +22,7 @@ from ..io.paths import printable
 from ..io.readers.ome_zarr import ZARR_METADATA_FILES, is_zarr, list_zarr_images
 from ..progress import check_interruption
 from .folders import Selection, select_images
+from .patterns import expand_pattern
 
 # Suffixes of files that may hold a part of an image.
 OME_TIFF_SUFFIXES = (".ome.tif", ".ome.tiff")
@@ -102,7 +103,7 @@ def find_inputs(given: Iterable[str | Path]) -> list[InputImage]:
             if not inside:
                 raise UserError(_explain_no_image(path))
         elif glob.has_magic(str(text)):
-            matches = select_images(map(Path, glob.glob(str(text), recursive=True))).images
+            matches = select_images(expand_pattern(str(text))).images
             inside = [image for path in matches for image in _list_images_at(path)]
             if not inside:
                 raise UserError(f"No image fits the pattern {text}.")
@@ -292,7 +293,7 @@ def _walk_folder(path: Path, is_top: bool = False) -> Iterator[os.DirEntry[str]]
         for entry in sorted(entries, key=lambda entry: entry.name):
             if is_top and (entry.name in ignored or _is_hidden(entry.name)):
                 continue
-            if entry.is_dir():
+            if entry.is_dir(follow_symlinks=False):  # links may lead around in a loop
                 yield from _walk_folder(Path(entry.path))
             else:
                 yield entry

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..arrays.roi import Region
 from ..arrays.selection import PlaneSelection, select_planes
-from ..blockwise.journal import explain_differences
+from ..blockwise.journal import JOURNAL_FILE_NAME, explain_differences
 from ..errors import UserError
 from ..export.channels import channel_names, check_channels
 from ..export.ome_tiff import ome_axes
@@ -23,6 +23,7 @@ from ..io.lazy_images import LazyImage
 from ..io.multifile_tiff import require_tiff_files
 from ..io.ngff import LabelsGrid, order_ngff_axes
 from ..io.open import open_image
+from ..io.openable import check_openable
 from ..io.readers.ome_zarr import is_zarr
 from ..io.units import voxel_micrometers
 from ..provenance.record import FINGERPRINT_KEY, Provenance
@@ -247,6 +248,7 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
     UserError
         If it cannot be read, or the settings do not fit it.
     """
+    check_openable(item.path)
     path = item.path.resolve()
     if not path.exists():
         raise UserError(f"{item.path} cannot be read: there is no file {path}.")
@@ -279,6 +281,13 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         results = result_paths_in(
             output.out, item.stem, _choose_suffix(selection.label_axes, store)
         )
+    for written in (
+        results.labels,
+        results.labels / JOURNAL_FILE_NAME,
+        results.table,
+        results.tracks,
+    ):
+        check_openable(written)
     settings = settings.for_axes(selection.lead)
     settings = resolve_volume(settings, selection, output.on_cluster)
     check_linking(selection.lead, settings.join, settings.track, settings.volume)

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..io.paths import printable
 from ..progress import Step, Stop, run
 from ._common import name_flags
 
@@ -35,7 +36,7 @@ def run_with_bar(steps: Generator[Step, Stop, _Result], name: str) -> _Result:
     def write(notice: str) -> None:
         if notice and notice not in written:
             written.add(notice)
-            tqdm.write(f"{name}: {name_flags(notice)}", file=sys.stderr)
+            tqdm.write(printable(f"{name}: {name_flags(notice)}"), file=sys.stderr)
 
     with tqdm(
         desc=f"{name}, {SURVEYING_TEXT}", leave=False, disable=None, **_terminal_size()

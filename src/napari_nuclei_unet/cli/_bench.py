@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..batch.ownership import check_tables_overwritable
 from ..counts import choose_noun
 from ..errors import UserError
+from ..io.paths import printable
 from ..io.tables import TABLE_SUFFIX
 from ..models.model import Model, load_model
 from ..params import DEVICES, SegmentParams
@@ -77,7 +78,7 @@ def run_demo(args: argparse.Namespace) -> int:
         write_overlay(args.out / f"{name}_overlay.png", result.plane.normalized(), result.labels)
         noun, annotated = choose_noun(result.count, "nucleus"), len(set(annotation.flat)) - 1
         print(f"{title}: {result.count} {noun} (annotated: {annotated})")
-    print(f"Labels, tables and overlay pictures are in {args.out.resolve()}")
+    print(f"Labels, tables and overlay pictures are in {printable(args.out.resolve())}")
     return 0
 
 

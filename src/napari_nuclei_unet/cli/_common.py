@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
     """Prints an error in one line, without the whole usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
 
 
 # argparse has no public name for it

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from ..errors import UserError
+from ..io.paths import printable
 from ..progress import Step, Stop, check_interruption, run
 from ._bar import run_with_bar
 from ._common import name_flags, print_error
@@ -34,7 +35,7 @@ class Screen:
 
     def print(self, line: str) -> None:
         """Print a line on stdout."""
-        print(line, flush=True)
+        print(printable(line), flush=True)
 
     def print_error(self, error: UserError | OSError, prefix: str) -> None:
         """Print an error on stderr, in one line."""
@@ -56,7 +57,7 @@ class Transcript:
 
     def print(self, line: str) -> None:
         """Print a line on stdout."""
-        self._kept.append(partial(print, line, flush=True))
+        self._kept.append(partial(print, printable(line), flush=True))
 
     def print_error(self, error: UserError | OSError, prefix: str) -> None:
         """Print an error on stderr, in one line."""
@@ -73,7 +74,7 @@ class Transcript:
         result = run(steps, keep)
         notices |= dict.fromkeys(getattr(result, "notices", ()))
         for notice in filter(None, notices):
-            line = f"{name}: {name_flags(notice)}"
+            line = printable(f"{name}: {name_flags(notice)}")
             self._kept.append(partial(print, line, file=sys.stderr))
         return result
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..io.image_labels import DEFAULT_NAME
+from ..io.paths import printable
 from ._bar import run_with_bar
 from ._common import Commands, add_decimal_comma_flag, print_error
 from ._into_image import add_ngff_flag
@@ -65,7 +66,7 @@ def run_convert(args: argparse.Namespace) -> int:
     for path in args.paths:
         try:
             for target in _convert(path, args):
-                print(target)
+                print(printable(target))
         except (UserError, OSError) as error:
             print_error(error)
             failed = True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..counts import format_count
 from ..errors import UserError
+from ..io.paths import printable
 from ._common import Commands
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def _print_errors(table: dict[str, Any]) -> None:
 
 def _print_scores(rows: dict[str, dict[str, float]]) -> None:
     """Print a table with a column for each score."""
+    rows = {printable(title): scores for title, scores in rows.items()}
     width = max(map(len, rows))
     names = list(next(iter(rows.values())))
     print(" " * width, *(f"{name:>7}" for name in names))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..counts import format_count
 from ..errors import UserError
+from ..io.paths import printable
 from ._common import Commands, add_decimal_comma_flag
 from ._measure_flags import add_border_flag, add_surroundings_flags, measure_options, read_chosen
 
@@ -63,5 +64,5 @@ def run_measure(args: argparse.Namespace) -> int:
     images = [name_axes(open_image(path), args.axes) for path in args.images]
     result = measure_result(result, images, options)
     save(target, result, decimal_comma=args.decimal_comma)
-    print(f"{format_count(len(result.table), 'nucleus')} measured: {target}")
+    print(f"{format_count(len(result.table), 'nucleus')} measured: {printable(target)}")
     return 0

@@ -66,7 +66,7 @@ def run_models(args: argparse.Namespace) -> int:
     """List the models, or copy one."""
     if args.export:
         name, file = args.export
-        print(_export(name, Path(file), args.overwrite))
+        print(printable(_export(name, Path(file), args.overwrite)))
         return 0
     if args.import_file:
         added = import_model(args.import_file, model_folder(), args.overwrite)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..arrays.axes import COLOURS
 from ..errors import UserError
 from ..io.atomic import check_writable
+from ..io.paths import printable
 from ..models.model import load_model
 from ..params import DEVICES, SegmentParams
 from ._common import (
@@ -246,7 +247,7 @@ def _report_end(rows: list[SummaryRow], out: Path) -> int:
     count = {s: sum(row.status == s for row in rows) for s in ("failed", "skipped")}
     before = f", {count['skipped']} of them before" if count["skipped"] else ""
     written = sum(bool(row.result) for row in rows)  # also where parts could not be read
-    print(f"{written} of {len(rows)} files written to {out}{before}")
+    print(f"{written} of {len(rows)} files written to {printable(out)}{before}")
     return 2 if count["failed"] else 0
 
 

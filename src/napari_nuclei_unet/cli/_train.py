@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..io.atomic import check_writable
+from ..io.paths import printable
 from ..models.model import read_card
 from ..params import DEVICES, TrainParams
 from ..progress import Step, run
@@ -114,7 +115,9 @@ def _train(args: argparse.Namespace) -> None:
         args.device,
         _print_message,
     )
-    print(f"{args.out}, best epoch {card.training['best_epoch']}, thresholds {card.thresholds}")
+    _print_message(
+        f"{args.out}, best epoch {card.training['best_epoch']}, thresholds {card.thresholds}"
+    )
     for kind, scores in card.scores.items():
         print(
             f"{kind}: AP@0.5 {scores['AP@0.5']:.3f}, mean AP {scores['mean AP']:.3f} by image "
@@ -139,7 +142,9 @@ def _fine_tune(args: argparse.Namespace) -> None:
     plot_predictions(
         args.out.with_name("predictions.png"), make_validation_pictures(predicted, card.thresholds)
     )
-    print(f"{args.out}, best epoch {card.training['best_epoch']}, thresholds {card.thresholds}")
+    _print_message(
+        f"{args.out}, best epoch {card.training['best_epoch']}, thresholds {card.thresholds}"
+    )
     for on, after in tuned.after.items():
         before = tuned.before.get(on, {})
         for name, value in after.items():
@@ -162,7 +167,7 @@ def _report_epoch(out: Path, step: Step) -> None:
 
 
 def _print_message(message: str) -> None:
-    print(name_flags(message), flush=True)
+    print(printable(name_flags(message)), flush=True)
 
 
 def _check_model_name(out: Path) -> None:

@@ -24,8 +24,10 @@ from torch import nn
 
 from ..errors import UserError
 from ..io.atomic import atomic_write
+from ..io.openable import check_openable
 from ..models.library import find_path_for_copy
-from ..models.model import IMAGE_CHANNELS, ModelCard, find_model_path, read_card, read_model
+from ..models.model import ModelCard, find_model_path, read_card, read_model
+from ..models.stored_network import IMAGE_CHANNELS
 from ..network.unet import UNet
 from ..samples.images import repeated_sample
 from ..segmentation.normalization import check_plane
@@ -202,6 +204,7 @@ def _iter_model_files(path: Path, folder: Path) -> Iterator[Path]:
         if any(unpacked.glob("*.yaml")):
             yield from sorted(unpacked.glob(f"*{PACKED_SUFFIX}"))
         return
+    check_openable(path)
     with ZipFile(path) as package:
         members = [file for file in package.infolist() if file.filename.endswith(PACKED_SUFFIX)]
         if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:

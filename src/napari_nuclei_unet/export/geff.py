@@ -145,8 +145,10 @@ def read_geff(path: str | Path) -> pd.DataFrame:
     check_geff_installed()
     from geff.core_io import read_to_memory
 
+    from ..io.zarr_nodes import FileStore
+
     try:
-        read = read_to_memory(str(path))
+        read = read_to_memory(FileStore(Path(path), read_only=True))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is not a readable GEFF: {error}.") from error
     names = [axis.name for axis in read["metadata"].axes or []]

@@ -80,7 +80,7 @@ def _features(result: Result, options: OutlineOptions) -> Iterator[dict[str, Any
             cell = cells.get(contour.label)
             yield {
                 "type": "Feature",
-                "id": str(uuid5(NAMESPACE_OID, key)),
+                "id": str(uuid5(NAMESPACE_OID, key.encode("utf-8", "backslashreplace").decode())),
                 "geometry": _geometry(cell, position) if cell else nucleus,
                 **({"nucleusGeometry": nucleus} if cell else {}),
                 "properties": {

@@ -19,6 +19,7 @@ from ..errors import UserError
 from ..io.atomic import atomic_write
 from ..io.labels import LABELS_SUFFIX, MIN_BIGTIFF_BYTES
 from ..io.locks import write_lock
+from ..io.openable import check_openable
 from ..io.paths import sanitize_name
 from ..io.tables import TABLE_SUFFIX, TRACKS_SUFFIX, with_time_column, write_table
 from ..provenance.project import Project, SavedImage, SavedLabels, SavedTracks, read_project
@@ -199,6 +200,7 @@ def read_copy(path: str | Path, shape: tuple[int, ...]) -> NDArray[Any]:
     UserError
         If it cannot be read.
     """
+    check_openable(path)
     try:
         return np.asarray(tifffile.imread(path)).reshape(shape)
     except (OSError, ValueError, tifffile.TiffFileError) as error:

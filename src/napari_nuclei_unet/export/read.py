@@ -17,7 +17,7 @@ from ..counts import format_count
 from ..errors import UserError
 from ..io.image_labels import TABLE_IN_GROUP, find_labels_place
 from ..io.labels import LABELS_ENDING, read_labels, read_record
-from ..io.lazy_images import image_stem
+from ..io.lazy_images import LazyArray, image_stem
 from ..io.ome_zarr import LabelsStore
 from ..io.open import open_lazily
 from ..io.readers.ome_zarr import is_zarr
@@ -168,7 +168,10 @@ def _read_store(path: Path, given: str | None) -> Result:
     if not store.finished:
         raise UserError(f"The labels {path} are incomplete: run their command again.")
     grid = store.grid
-    return _create(path, store.labels, given or grid.axes, (grid.scale, grid.units), store.record)
+    labels = LazyArray(
+        store.labels, range(store.labels.ndim), path
+    )  # of which chunks may be damaged
+    return _create(path, labels, given or grid.axes, (grid.scale, grid.units), store.record)
 
 
 def _read_tiff(path: Path, given: str | None) -> Result:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import UserError
+from .openable import check_openable
 from .suffixes import TIFF_SUFFIXES
 
 FIJI = "open it in Fiji and save it as OME-TIFF"
@@ -157,9 +159,10 @@ def _find_kinds(path: Path, suffix: str) -> Iterator[FileKind]:
 
 def _read_head(path: Path) -> bytes:
     try:
+        check_openable(path)
         with path.open("rb") as opened:
             return opened.read(HEAD_BYTES)
-    except OSError:
+    except (OSError, UserError):
         return b""
 
 

@@ -10,6 +10,7 @@ import PIL.Image
 from ..errors import UserError
 from .lazy_images import LazyImage
 from .open import open_image
+from .openable import check_openable
 from .pixel_size import UM, check_spacings, parse_spacing
 from .units import parse_unit, to_micrometers
 
@@ -72,6 +73,7 @@ def _measure(image: LazyImage) -> PixelSize | None:
 
 def _read_png(path: Path) -> PixelSize | None:
     try:
+        check_openable(path)
         with PIL.Image.open(path) as picture:
             across, down = picture.info["dpi"]
     except Exception:  # whatever a decoder raises, or no such entry

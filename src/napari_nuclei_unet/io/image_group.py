@@ -86,7 +86,7 @@ def open_image_group(path: str | Path) -> ImageGroup:
         If labels cannot be written there.
     """
     # takes a moment to load, and few images are zarr
-    import zarr
+    from .zarr_nodes import open_node
 
     if URL.match(str(path)) and not Path(path).exists():
         raise UserError(f"{path} is on the network: labels can only be written to this computer.")
@@ -103,7 +103,7 @@ def open_image_group(path: str | Path) -> ImageGroup:
         )
     path = images[0][1]
     with convert_decoder_errors(path):
-        group = zarr.open(path, mode="r", use_consolidated=False)
+        group = open_node(path, use_consolidated=False)
         return _read_group(path, group, read_ngff(group.attrs))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import warnings
@@ -14,6 +13,7 @@ from typing import Any
 
 from ..errors import UserError
 from .image_group import LABELS_GROUP, ImageGroup
+from .json_text import parse_json
 from .locks import write_lock
 from .ngff import ZARR_FORMATS, NgffVersion, read_ngff
 from .paths import sanitize_name
@@ -104,10 +104,12 @@ def _check_group(labels: Path, version: NgffVersion) -> None:
     """Raise a UserError if a folder that exists cannot become, or is not, a group of labels."""
     import zarr
 
+    from .zarr_nodes import open_node
+
     if not is_zarr(labels):
         return
     with convert_decoder_errors(labels):
-        node = zarr.open(labels, mode="r", use_consolidated=False)
+        node = open_node(labels, use_consolidated=False)
     if isinstance(node, zarr.Array) or node.metadata.zarr_format != ZARR_FORMATS[version]:
         raise UserError(f"{labels} is not a labels group of NGFF {version}: move it away first.")
 
@@ -147,8 +149,8 @@ def has_consolidated_metadata(folder: Path) -> bool:
     if (folder / ".zmetadata").is_file():
         return True
     try:
-        return bool(json.loads((folder / "zarr.json").read_bytes()).get("consolidated_metadata"))
-    except (OSError, ValueError):
+        return bool(parse_json((folder / "zarr.json").read_bytes())["consolidated_metadata"])
+    except (OSError, ValueError, TypeError, KeyError):
         return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def list_image_files(folder: Path) -> list[Path]:
 
 def _is_image(path: Path) -> bool:
     hidden = path.name.startswith(".")  # such as those that macOS adds to other disks
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and os.path.isfile(path)
 
 
 def read_image(path: str | Path, level: int = 0, scene: int | None = None) -> NDArray[np.generic]:

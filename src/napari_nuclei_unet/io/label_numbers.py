@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from .images import read_image
+from .multifile_tiff import check_other_files
+from .openable import check_openable
 from .read_errors import convert_decoder_errors
 from .suffixes import TIFF_SUFFIXES
 
@@ -32,10 +34,13 @@ def read_numbers(path: Path) -> NDArray[Any]:
     suffix = path.suffix.lower()
     if suffix in LOSSY_SUFFIXES:
         raise UserError(f"{path} is a JPEG, which changes numbers: save labels as TIFF or PNG.")
+    check_openable(path)
     with convert_decoder_errors(path):
         if suffix in TIFF_SUFFIXES:
             with tifffile.TiffFile(path) as opened:
                 is_palette = opened.pages.first.photometric == tifffile.PHOTOMETRIC.PALETTE
+                if is_palette:
+                    check_other_files(path, opened)
                 if is_palette and len(opened.series) == 1:
                     return np.asarray(opened.series[0].asarray()).squeeze()
         elif suffix == ".png":

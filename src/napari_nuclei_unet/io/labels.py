@@ -14,7 +14,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from .json_text import parse_json
 from .label_numbers import read_numbers, to_labels
+from .openable import check_openable
 
 LABELS_ENDING = "_labels"
 LABELS_SUFFIX = LABELS_ENDING + ".ome.tif"
@@ -46,9 +48,12 @@ def check_overwritable(labels: Path) -> None:
 def read_record(path: str | Path) -> dict[str, Any] | None:
     """Read the record of a TIFF of this program; None of any other file."""
     try:
+        check_openable(path)
         with tifffile.TiffFile(path) as opened:
             text = opened.pages.first.description
-            record = _read_annotation(text) if opened.is_ome else json.loads(text)[RECORD_KEY]
+            record = _read_annotation(text) if opened.is_ome else parse_json(text)[RECORD_KEY]
+    except UserError:
+        return None
     except (tifffile.TiffFileError, ET.ParseError, OSError, ValueError, KeyError, TypeError):
         return None
     return record if isinstance(record, dict) else None
@@ -57,7 +62,7 @@ def read_record(path: str | Path) -> dict[str, Any] | None:
 def _read_annotation(xml: str) -> Any:
     """Read the record in an annotation of OME-XML."""
     found = ET.fromstring(xml).find(f".//{{*}}MapAnnotation//{{*}}M[@K='{RECORD_KEY}']")
-    return None if found is None else json.loads(found.text or "")
+    return None if found is None else parse_json(found.text or "")
 
 
 def write_labels_tiff(path: Path, labels: NDArray[np.integer], record: dict[str, Any]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import tifffile
 
 from ..errors import UserError
+from .openable import check_openable
 from .read_errors import silence_tifffile
-from .readers.tiff import SUFFIXES
+from .suffixes import TIFF_SUFFIXES
 
 
 def list_tiff_files(path: Path) -> list[Path]:
@@ -25,7 +27,11 @@ def list_tiff_files(path: Path) -> list[Path]:
         First the one with the metadata: this one, if its OME-XML names others, or the one to which
         it refers.
     """
-    if path.suffix.lower() not in SUFFIXES or not path.is_file():
+    return _list_files(path, follows=True)
+
+
+def _list_files(path: Path, follows: bool) -> list[Path]:
+    if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file():
         return [path]
     try:
         with silence_tifffile(), tifffile.TiffFile(path) as opened:
@@ -37,7 +43,8 @@ def list_tiff_files(path: Path) -> list[Path]:
         return [path]
     if (referred := root.find("{*}BinaryOnly")) is not None:
         first = path.parent / referred.get("MetadataFile", path.name)
-        others = list_tiff_files(first) if first != path and first.is_file() else []
+        # two files may refer to each other
+        others = _list_files(first, False) if follows and first.is_file() else []
         return others if path in others else [path]
     return list(
         dict.fromkeys([path, *(path.parent / name for name in _find_file_names(root, path))])
@@ -67,6 +74,33 @@ def _find_files(image: ET.Element, root: ET.Element, path: Path, own: bool = Fal
     return found
 
 
+def check_other_files(path: Path, opened: Any) -> None:
+    """Raise an error if a decoder would open what is no file beside a TIFF, and might wait for it.
+
+    Parameters
+    ----------
+    path : Path
+    opened : tifffile.TiffFile
+        Whose series are not listed yet.
+
+    Raises
+    ------
+    UserError
+    """
+    xml = (opened.ome_metadata if opened.is_ome else None) or ""
+    if "FileName=" in xml:
+        try:
+            root = ET.fromstring(xml)
+        except ET.ParseError:  # of which no series is made
+            return
+        named = {uuid.get("FileName", "") for uuid in root.iterfind(".//{*}UUID")}
+        for name in named:
+            check_openable(path.parent / name)
+    if opened.is_micromanager:  # its files are found by their names
+        for other in path.parent.iterdir():
+            check_openable(other)
+
+
 def require_tiff_files(path: Path) -> tuple[Path, ...]:
     """List the files of an image that is read by this one.
 
@@ -79,6 +113,7 @@ def require_tiff_files(path: Path) -> tuple[Path, ...]:
     if parts[0] != path:  # it can be read, but by itself
         return (path,)
     for one in parts:
+        check_openable(one)
         if not one.exists():
             raise UserError(
                 f"{path} is one of the {len(parts)} files of an image, and {one} is missing: put "

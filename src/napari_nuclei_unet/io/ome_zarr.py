@@ -19,6 +19,7 @@ from ..limits import DEFAULT_LIMITS
 from ..progress import Step
 from .labels import RECORD_KEY
 from .ngff import DEFAULT_NGFF, ZARR_FORMATS, LabelsGrid, NgffVersion, read_ngff, with_ngff
+from .read_errors import convert_decoder_errors
 from .zarr_levels import add_level, convert_write_errors, list_chunk_boxes, read_every_second
 
 
@@ -37,10 +38,10 @@ class LabelsStore:
 
     def __init__(self, path: Path) -> None:
         # here and below: takes a moment to load, and few labels are zarr
-        import zarr
+        from .zarr_nodes import open_group
 
         self.path = path
-        self._group = zarr.open_group(path, mode="r+", use_consolidated=False)
+        self._group = open_group(path, mode="r+")
         self.labels: Any = self._group["0"]
 
     @classmethod
@@ -110,12 +111,16 @@ class LabelsStore:
         Raises
         ------
         UserError
-            If there are none.
+            If there are none, or their metadata are damaged.
         """
         path = Path(path)
         if not is_labels_store(path):
             raise UserError(f"{path} contains no labels of this program: choose another folder.")
-        return cls(path)
+        with convert_decoder_errors(path, MemoryError):
+            store = cls(path)
+            # raise an error where somebody has changed what they are read from
+            _ = store.grid, store.levels, store.finished
+            return store
 
     @property
     def _image(self) -> dict[str, Any]:
@@ -135,7 +140,7 @@ class LabelsStore:
         return LabelsGrid(
             tuple(self.labels.shape),
             "".join(axis["name"].upper() for axis in axes),
-            tuple(scale["scale"]),
+            tuple(map(float, scale["scale"])),
             tuple(axis.get("unit") for axis in axes),
             tuple(moved[0]["translation"]) if moved else (),
         )
@@ -279,8 +284,10 @@ def is_labels_store(path: str | Path) -> bool:
     """Return whether a folder is labels in OME-Zarr that this program wrote."""
     import zarr
 
+    from .zarr_nodes import open_group
+
     try:
-        group = zarr.open_group(path, mode="r", use_consolidated=False)
+        group = open_group(path)
         return isinstance(group.attrs[RECORD_KEY], dict) and isinstance(group["0"], zarr.Array)
     except Exception:  # whatever zarr raises for an unknown format
         return False

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from .lazy_images import LazyImage
+from .openable import check_openable
 from .readers import microscopes, ome_zarr, picture, tiff
 
 IMAGE_SUFFIXES = (*tiff.SUFFIXES, *picture.SUFFIXES)
@@ -46,6 +47,7 @@ def find_reader(path: Path) -> ImageReader:
     UserError
         If there is none, or no such file.
     """
+    check_openable(path)
     if not path.exists():
         raise UserError(f"There is no file or folder {path}.")
     if path.is_dir():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import UserError
 from .atomic import atomic_write
+from .openable import check_openable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,11 +34,13 @@ def read_table(path: Path, **options: Any) -> Any:
     """Read a table of CSV; options as of ``pandas.read_csv``."""
     import pandas as pd  # in functions all over the package, as it takes longer than a dock to load
 
+    check_openable(path)
     return pd.read_csv(path, **options)
 
 
 def find_dialect(path: Path) -> dict[str, str]:
     """Return the options of pandas by which a table is read: none, or those of decimal commas."""
+    check_openable(path)
     with path.open(encoding="latin-1") as file:  # as any file is text in that
         header = file.readline()
     return DECIMAL_COMMA if header.count(";") > header.count(",") else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -11,25 +10,21 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from safetensors import SafetensorError, safe_open
+from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 from ..errors import UserError
 from ..io.atomic import atomic_write
+from ..io.json_text import parse_json
 from ..io.paths import model_folder
 from ..params import SegmentParams
+from .header import read_metadata
 
 if TYPE_CHECKING:
     from ..network.unet import UNet
 
 # Later formats, which this version cannot read, have another number.
 MODEL_FORMAT = "nuclei-unet-1"
-MODEL_FORMAT_PATTERN = re.compile(r"nuclei-unet-\d+")
-# Channels of the input of every model.
-IMAGE_CHANNELS = 3
-# Numbers of maps: nucleus only; with border and distance; with size.
-SUPPORTED_MAP_COUNTS = (1, 3, 4)
+MODEL_FORMAT_PATTERN = re.compile(r"nuclei-unet-\d{1,9}")
 THRESHOLD_NAMES = ("threshold", "separation", "confidence", "minimum_area")
 SHIPPED_MODELS_FOLDER = Path(str(files("napari_nuclei_unet"))) / "weights"
 # Layers of a network that works give no such numbers.
@@ -172,13 +167,7 @@ def read_card(name: str | Path) -> ModelCard:
         If it is no model file of this plugin.
     """
     path = find_model_path(name)
-    try:
-        with safe_open(path, framework="np") as opened:
-            header = opened.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path.name} is an incomplete safetensors file; copy or download it again. ({error})"
-        ) from error
+    header = read_metadata(path)
     made_by = header.get("format", "")
     if made_by != MODEL_FORMAT and MODEL_FORMAT_PATTERN.fullmatch(made_by):
         raise UserError(
@@ -189,7 +178,8 @@ def read_card(name: str | Path) -> ModelCard:
         raise UserError(f"{path.name} is not a model of this plugin: its header has no model card.")
     known = {entry.name for entry in dataclasses.fields(ModelCard)}
     try:
-        card = json.loads(header["card"])
+        card = parse_json(header["card"])
+        _check_types(card)
         card["thresholds"] = {"confidence": 0.0} | card["thresholds"]
         ranges = card.get("activation_ranges") or _shipped_ranges().get(card["sha256"], {})
         card["activation_ranges"] = _check_ranges(ranges)
@@ -201,10 +191,20 @@ def read_card(name: str | Path) -> ModelCard:
             SegmentParams(diameter=largest)
             SegmentParams(diameter=model_card.ideal)
         return model_card
-    except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UserError) as error:
         raise UserError(
             f"The model card of {path.name} is damaged; copy or download it again."
         ) from error
+
+
+def _check_types(card: Any) -> None:
+    """Raise an error for a card with values of other types than those of :class:`ModelCard`."""
+    for name, hint in get_type_hints(ModelCard).items():
+        kind = get_origin(hint) or hint
+        if kind in (str, dict, list) and not isinstance(card.get(name, kind()), kind):
+            raise TypeError(f"{name} is no {kind.__name__}")
+    if not all(isinstance(row, dict) for row in card.get("history", ())):
+        raise TypeError("history has rows of another kind")
 
 
 def _check_ranges(ranges: Any) -> dict[str, tuple[float, float]]:
@@ -277,32 +277,11 @@ def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
     UserError
         As :func:`load_model`.
     """
-    import torch
-    from safetensors.torch import load_file
-
-    from ..network.unet import UNet, UNetConfig
+    from .stored_network import read_network
 
     path = find_model_path(name)
     card = read_card(path)
-    weights = load_file(path)
-    if hash_weights(weights) != card.sha256:
-        raise UserError(
-            f"{path.name} was changed or damaged: its checksum does not match its model card."
-        )
-    try:
-        config = UNetConfig(**card.network)
-        network = UNet(config)
-        network.load_state_dict(weights)
-        network = network.float().eval()
-        network(torch.zeros(1, IMAGE_CHANNELS, config.divisor, config.divisor))
-        if config.out_channels not in SUPPORTED_MAP_COUNTS:
-            raise ValueError("other maps")
-    except (TypeError, ValueError, RuntimeError, ArithmeticError, UserError) as error:
-        raise UserError(
-            f"{path.name} contains a network architecture that this version does not know: update "
-            "the plugin, or choose another model."
-        ) from error
-    return card, network
+    return card, read_network(path, card.network, card.sha256)
 
 
 def save_model(path: Path, card: ModelCard, weights: Mapping[str, Any]) -> ModelCard:
@@ -329,21 +308,11 @@ def save_model(path: Path, card: ModelCard, weights: Mapping[str, Any]) -> Model
     """
     from safetensors.torch import save
 
+    from .stored_network import hash_weights
+
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     card = dataclasses.replace(card, sha256=hash_weights(tensors))
     header = {"format": MODEL_FORMAT, "card": json.dumps(dataclasses.asdict(card))}
     with atomic_write(path) as aside:
         aside.write_bytes(save(tensors, metadata=header))
     return card
-
-
-def hash_weights(weights: Mapping[str, Any]) -> str:
-    """Compute the SHA-256 of names, types, shapes and bytes of tensors, in alphabetical order."""
-    import torch
-
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        tensor = weights[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -19,6 +19,12 @@ TARGETS = ("nucleus", "border", "distance", "size")
 # and the margin in rows of the level below.
 MAX_STRIP_PIXELS, STRIP_MARGIN_ROWS = 2**18, 2
 
+# Of the fields of a configuration that are numbers: the smallest and the largest.
+BOUNDS = {
+    "in_channels": (1, 64), "out_channels": (1, 64), "width": (1, 1024), "depth": (1, 8),
+    "stem": (1, 8), "detail": (0, 1024),
+}  # fmt: skip
+
 PaddingMode = Literal["zeros", "reflect", "replicate"]
 
 
@@ -65,9 +71,18 @@ class UNetConfig:
     encoder: str = "plain"
 
     def __post_init__(self) -> None:
+        for name, (least, most) in BOUNDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not least <= value <= most:
+                raise UserError(
+                    f"The {name} of a network must be a whole number from {least} to {most}, it is "
+                    f"{value}."
+                )
         # read from the JSON of a model card, these are lists
         object.__setattr__(self, "mean", tuple(self.mean) or (0.0,) * self.in_channels)
         object.__setattr__(self, "std", tuple(self.std) or (1.0,) * self.in_channels)
+        if not len(self.mean) == len(self.std) == self.in_channels or not all(self.std):
+            raise UserError("A network needs a mean, and a std that is not 0, for each channel.")
         if self.encoder == "plain":
             return
         if self.encoder not in ENCODERS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import UserError
+from ..io.json_text import parse_json
+from ..io.openable import check_openable
 from ..params import SegmentParams, complete_params
 from .project_paths import ProjectFile, project_folder
 
@@ -279,8 +280,9 @@ def read_project(path: str | Path) -> Project:
         If it cannot be read, is none or damaged, or of a newer version.
     """
     path = Path(path)
+    check_openable(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:

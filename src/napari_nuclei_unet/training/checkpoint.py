@@ -14,6 +14,8 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..io.atomic import atomic_write
+from ..io.json_text import parse_json
+from ..io.openable import check_openable
 from ..params import TrainParams
 from ..params.names import complete_train_params
 
@@ -82,9 +84,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise UserError(f"There is no checkpoint {path} to resume from: train without `resume`.")
     try:
+        check_openable(path)
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            card = json.loads(header["training"])
+            card = parse_json(header["training"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return Checkpoint(
             params=TrainParams(**complete_train_params(card["params"])),

@@ -21,6 +21,8 @@ from ..arrays.roi import Polygons, Region
 from ..arrays.tiling import ArrayLike
 from ..errors import UserError
 from ..io.atomic import atomic_write
+from ..io.json_text import parse_json
+from ..io.openable import check_openable
 from ..labels.masks import check_instances
 from ..params import TrainParams
 from ..segmentation.intensity_range import AUTOMATIC_BRIGHTNESS, Brightness
@@ -212,9 +214,10 @@ class FineTuneData:
             If it is not there, or damaged.
         """
         parts: dict[str, list[Example]] = {"training": [], "validation": []}
+        check_openable(path)
         try:
             with safe_open(path, framework="pt") as file:
-                header = json.loads(file.metadata()["lesson"])
+                header = parse_json(file.metadata()["lesson"])
                 names = set(file.keys())
                 for part, *rest in header["rows"]:
                     key = f"{part}.{len(parts[part])}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..memory import explain_out_of_memory
+from ..io.openable import check_openable
 from ..models.model import Model, ModelCard, read_card, read_model, save_model
 from ..network.fusion import fuse_conv_bn_relu
 from ..network.pretrained import load_encoder_weights
@@ -158,6 +159,8 @@ def _first_network(params: TrainParams, training: list[Example], begin: TrainSta
         )
     network = new_network(params, training)
     if params.encoder != "plain":
+        if begin.encoder_weights is not None:
+            check_openable(begin.encoder_weights)
         pretrained = load_encoder_weights(params.encoder, begin.encoder_weights)
         if pretrained is not None:
             network.encoder.load(pretrained)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import UserError
 from ..lazy_images import LazyArray, LazyImage
+from ..openable import check_openable
 from ..paths import sanitize_name
 from ..pixel_size import UM, UNKNOWN_SPACING, Spacings, check_spacings, parse_spacing
 from ..suffixes import MICROSCOPE_KINDS
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = tuple(MICROSCOPE_KINDS)
 INSTALL = 'pip install "napari-nuclei-unet[formats]"'
+# Folders of pixels that belong to a file beside them, such as a.oif.files and _a_ of a.vsi.
+PART_FOLDERS = ((".oif", "{name}.files"), (".vsi", "_{stem}_"))
 # How openreadout orders the axes of all files; colours follow.
 AXES = "TCZYX"
 # Whose check reads the headers of all planes, in milliseconds, but no pixels.
@@ -31,6 +34,13 @@ CHECKED_FORMATS = ("czi", "nd2", "lif")
 # What a check finds wrong, the most telling first.
 MISSING_PLANES = "missing_planes"
 TELLING_FINDINGS = (MISSING_PLANES, "truncated")
+
+
+def list_part_folders(path: Path) -> list[Path]:
+    """List the folders beside a file in which its pixels would be."""
+    suffix = path.suffix.lower()
+    names = [form.format(name=path.name, stem=path.stem) for s, form in PART_FOLDERS if s == suffix]
+    return [path.with_name(name) for name in names]
 
 
 def can_read() -> bool:
@@ -167,6 +177,9 @@ def _import_openreadout(path: Path) -> Any:
 @contextmanager
 def _open(path: Path) -> Iterator[File]:
     openreadout = _import_openreadout(path)
+    for folder in list_part_folders(path):
+        for part in folder.iterdir() if folder.is_dir() else ():
+            check_openable(part)
     with _convert_errors(path), openreadout.File(path) as opened:
         if not opened.images:
             raise UserError(f"{path} cannot be read: it contains no image, or is damaged.")

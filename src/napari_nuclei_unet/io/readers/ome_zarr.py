@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ ZARR_METADATA_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 def is_zarr(path: str | Path) -> bool:
     """Return whether this is a folder of zarr: an array, an image, or several of them."""
-    return any((Path(path) / mark).is_file() for mark in ZARR_METADATA_FILES)
+    return any(os.path.isfile(Path(path) / mark) for mark in ZARR_METADATA_FILES)
 
 
 def list_scenes(path: Path) -> list[str]:
@@ -79,11 +80,13 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
     # here and below: takes a moment to load, and few images are zarr
     import zarr
 
+    from ..zarr_nodes import open_node
+
     path = Path(path)
     if not is_zarr(path):
         raise UserError(f"{path} is not an OME-Zarr: choose the folder of one.")
     with convert_decoder_errors(path, MemoryError):
-        node = zarr.open(path, mode="r")
+        node = open_node(path)
         metadata = read_ngff(node.attrs)
         if isinstance(node, zarr.Array) or "multiscales" in metadata:
             return [(name_zarr(path), path)]
@@ -93,9 +96,7 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
             numbers = (p.name for p in path.iterdir() if p.name.isdecimal() and is_zarr(p))
             images = [(number, path / number) for number in sorted(numbers, key=int)]
             images = [
-                (name, at)
-                for name, at in images
-                if "multiscales" in read_ngff(zarr.open(at, mode="r").attrs)
+                (name, at) for name, at in images if "multiscales" in read_ngff(open_node(at).attrs)
             ]
     if not images:
         raise UserError(f"{path} contains no OME-Zarr image: choose another folder.")
@@ -103,11 +104,11 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
 
 
 def _iter_fields(plate: Path, wells: list[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
-    import zarr
+    from ..zarr_nodes import open_node
 
     for name in (well["path"] for well in wells):
         if is_zarr(plate / name):
-            for image in read_ngff(zarr.open(plate / name, mode="r").attrs)["well"]["images"]:
+            for image in read_ngff(open_node(plate / name).attrs)["well"]["images"]:
                 field = f"{name}/{image['path']}"
                 if is_zarr(plate / field):
                     yield field, plate / field
@@ -131,7 +132,9 @@ def name_zarr(path: str | Path) -> str:
 def _open_zarr(path: Path, level: int) -> LazyImage:
     import zarr
 
-    node = zarr.open(path, mode="r")
+    from ..zarr_nodes import open_node
+
+    node = open_node(path)
     metadata = read_ngff(node.attrs)
     if isinstance(node, zarr.Array):
         check_level(path, level, 1)

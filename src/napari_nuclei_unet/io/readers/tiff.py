@@ -13,11 +13,12 @@ import tifffile
 from ...errors import UserError
 from ..channel_names import read_ome_channel_names
 from ..lazy_images import LazyArray, LazyImage, check_level, check_scene, name_image
+from ..multifile_tiff import check_other_files
 from ..pixel_size import UNKNOWN_SPACING, Spacings, read_spacings
 from ..read_errors import convert_decoder_errors, silence_tifffile
 from ..suffixes import TIFF_SUFFIXES
 from .tiff_colours import Samples, interpret_samples
-from .tiff_counts import check_counts, find_empty_images
+from .tiff_counts import check_claimed, check_counts, find_empty_images
 from .tiff_images import TiffImage, find_tiff_images
 from .tiff_pixels import TiffPixels
 from .tiff_structure import check_pages
@@ -117,6 +118,8 @@ def _open_images(path: Path) -> Iterator[_TiffImages]:
         file = _TiffImages(opened, [])
         try:
             pages = check_pages(path, opened)
+            check_other_files(path, opened)
+            check_claimed(path, opened)
             file.images = find_tiff_images(opened)
             if not file.images:
                 raise UserError(f"{path} cannot be read: it contains no image.")

@@ -17,6 +17,8 @@ from ...errors import UserError
 
 # Kinds of series of which no metadata are used.
 GENERIC_KINDS = {"generic", "uniform"}
+# More planes than these are a mistake in the metadata.
+MAX_CLAIMED_PLANES = 2_000_000
 
 
 def count_claimed_planes(opened: Any) -> int | None:
@@ -43,6 +45,42 @@ def _count_ome_planes(element: ET.Element) -> int:
     channel = element.find("{*}Channel")
     samples = 1 if channel is None else int(channel.get("SamplesPerPixel", 1))
     return math.prod(int(element.attrib[f"Size{axis}"]) for axis in "ZTC") // samples
+
+
+def check_claimed(path: Path, opened: Any) -> None:
+    """Raise an error for more planes than any file has, before a list of them is made.
+
+    Parameters
+    ----------
+    path : Path
+    opened : tifffile.TiffFile
+        Whose series are not listed yet.
+
+    Raises
+    ------
+    UserError
+    """
+    claimed = max(count_claimed_planes(opened) or 0, _find_largest_claim(opened))
+    if claimed > MAX_CLAIMED_PLANES:
+        raise UserError(
+            f"{path} is damaged: according to its metadata it has {claimed:,} planes. Save it "
+            "again."
+        )
+
+
+def _find_largest_claim(opened: Any) -> int:
+    """Return the most planes, or steps of an axis, that an entry of OME-XML claims."""
+    try:
+        root = ET.fromstring(opened.ome_metadata if opened.is_ome else "<OME/>")
+    except ET.ParseError:  # of which no series is made
+        return 0
+    counts = [
+        data.get(name, "0")
+        for data in root.iterfind(".//{*}TiffData")
+        for name in ("NumPlanes", "PlaneCount")
+    ]
+    counts += [axis.get("End", "0") for axis in root.iter() if axis.tag[:-1].endswith("Along")]
+    return max((int(count) for count in counts if count.isdecimal()), default=0)
 
 
 def check_counts(path: Path, opened: Any, pages: int) -> None:

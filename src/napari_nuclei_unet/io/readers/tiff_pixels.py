@@ -17,6 +17,8 @@ from .tiff_counts import find_missing_planes
 Index = tuple[int | slice, ...]
 # Most missing planes that a message names.
 MAX_NAMED_PLANES = 5
+# An image that lacks more planes cannot be read at all: each would be reported by itself.
+MAX_MISSING_PLANES = 10_000
 
 
 class TiffPixels:
@@ -42,7 +44,7 @@ class TiffPixels:
                 f"{path} should have {len(self._missing)} planes, but contains "
                 f"{len(series.pages)}: save it again."
             )
-        if self._missing.all():
+        if self._missing.all() or self._missing.sum() > MAX_MISSING_PLANES:
             self._check(self._numbers)
         self._zarr: Any = None
 

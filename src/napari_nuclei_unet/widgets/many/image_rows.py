@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,6 @@ def describe_failure(row: ImageRow) -> str:
     """Return why an image has failed, with its name instead of its path."""
     assert row.summary is not None
     title, error = row.item.title, row.summary.error
-    for path in (row.item.path.resolve(), row.item.path):
+    for path in (os.path.realpath(row.item.path), row.item.path):
         error = error.replace(printable(path), title)
     return error if title in error else f"{title}: {error}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QPlainTextEdit, QVBoxLayout, QWidget
@@ -15,6 +16,7 @@ from ..session.model_titles import format_created, title_model
 
 # Images that are named; of more, their number is given.
 MAX_NAMED_IMAGES = 3
+NOT_KNOWN = "not known"
 # Of the JSON, in screen pixels.
 DETAILS_HEIGHT = 260
 
@@ -34,22 +36,35 @@ class CardLine:
 
 def describe_card(card: ModelCard) -> tuple[CardLine, ...]:
     """Describe a model in six lines."""
+    lines = {
+        "Made from": _describe_parent,
+        "Date": format_created,
+        "Images": _describe_images,
+        "Nuclei": _describe_nuclei,
+        "Scores": _describe_scores,
+        "Settings": _describe_settings,
+    }
+    return tuple(CardLine(title, _describe(describe, card)) for title, describe in lines.items())
+
+
+def _describe(describe: Callable[[ModelCard], str], card: ModelCard) -> str:
+    """Return the text of a line; a card of others may have anything in its fields."""
+    try:
+        return describe(card) or NOT_KNOWN
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
+        return NOT_KNOWN
+
+
+def _describe_parent(card: ModelCard) -> str:
     parent = card.parent.get("name", "")
-    return (
-        CardLine("Made from", title_model(parent) if parent else "random weights"),
-        CardLine("Date", format_created(card) or "not known"),
-        CardLine("Images", _describe_images(card)),
-        CardLine("Nuclei", _describe_nuclei(card)),
-        CardLine("Scores", _describe_scores(card)),
-        CardLine("Settings", _describe_settings(card)),
-    )
+    return title_model(parent) if parent else "random weights"
 
 
 def _describe_images(card: ModelCard) -> str:
     annotated = card.trained_on.get("annotated")
     if not isinstance(annotated, list):
         count = card.trained_on.get("images")
-        return "not known" if count is None else format_count(count, "image")
+        return NOT_KNOWN if count is None else format_count(count, "image")
     names = [str(image.get("name", "")) for image in annotated]
     named = ", ".join(names[:MAX_NAMED_IMAGES])
     more = f" and {len(names) - MAX_NAMED_IMAGES} more" if len(names) > MAX_NAMED_IMAGES else ""
@@ -63,7 +78,7 @@ def _describe_nuclei(card: ModelCard) -> str:
     else:
         count = card.trained_on.get("nuclei", -1)
     if count < 0:
-        return "not known"
+        return NOT_KNOWN
     found = (card.validated_on.get("after") or {}).get("found", ())
     judged = sum(map(len, found))
     return f"{count:,} annotated" + (f", {judged:,} of them for validation" if judged else "")
@@ -73,7 +88,7 @@ def _describe_scores(card: ModelCard) -> str:
     before, after = card.scores.get("before", {}), card.scores.get("after", {})
     if not after:
         score = card.scores.get("all", {}).get("AP@0.5")
-        return "not known" if score is None else f"AP@0.5 {score:.2f} on validation images"
+        return NOT_KNOWN if score is None else f"AP@0.5 {score:.2f} on validation images"
     evidence = card.validated_on.get("evidence", "")
     parts = []
     for on, where in (("held back", "on validation"), ("reference images", "on reference images")):
@@ -88,7 +103,7 @@ def _describe_scores(card: ModelCard) -> str:
 def _describe_settings(card: ModelCard) -> str:
     params = card.training
     if not params.get("epochs"):
-        return "not known"
+        return NOT_KNOWN
     done = int(card.history[-1].get("epoch", 0)) if card.history else params["epochs"]
     texts = [f"epoch {params.get('best_epoch', done)} of {format_count(done, 'epoch')}"]
     if params.get("steps"):
