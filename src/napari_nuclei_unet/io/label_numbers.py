@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from .images import read_image
+from .linked_files import check_tiff_references
 from .read_errors import convert_decoder_errors
 from .suffixes import TIFF_SUFFIXES
 
@@ -35,6 +36,7 @@ def read_numbers(path: Path) -> NDArray[Any]:
     with convert_decoder_errors(path):
         if suffix in TIFF_SUFFIXES:
             with tifffile.TiffFile(path) as opened:
+                check_tiff_references(path, opened)
                 is_palette = opened.pages.first.photometric == tifffile.PHOTOMETRIC.PALETTE
                 if is_palette and len(opened.series) == 1:
                     return np.asarray(opened.series[0].asarray()).squeeze()

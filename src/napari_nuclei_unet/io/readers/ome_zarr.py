@@ -10,6 +10,7 @@ from ...arrays.axes import CHANNEL_NAMES
 from ...errors import UserError
 from ..channel_names import read_ngff_channel_names
 from ..lazy_images import LazyArray, LazyImage, check_level, check_scene
+from ..linked_files import check_below
 from ..ngff import read_ngff
 from ..read_errors import convert_decoder_errors
 
@@ -106,8 +107,10 @@ def _iter_fields(plate: Path, wells: list[dict[str, Any]]) -> Iterator[tuple[str
     import zarr
 
     for name in (well["path"] for well in wells):
+        check_below(plate, name)
         if is_zarr(plate / name):
             for image in read_ngff(zarr.open(plate / name, mode="r").attrs)["well"]["images"]:
+                check_below(plate / name, image["path"])
                 field = f"{name}/{image['path']}"
                 if is_zarr(plate / field):
                     yield field, plate / field
