@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -41,7 +41,7 @@ def read_table(file: Path | TextIO, **options: Any) -> Any:
     return _map_text(pd.read_csv(file, **options), _unescape_formula)
 
 
-def iter_table(path: Path, rows: int, **options: Any) -> Iterator[pd.DataFrame]:
+def iter_table(path: Path, rows: int, **options: Any) -> Generator[pd.DataFrame, None, None]:
     """Read a table of CSV that may be larger than memory, so many rows at a time."""
     import pandas as pd
 
