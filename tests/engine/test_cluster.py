@@ -12,6 +12,7 @@ from itertools import count
 
 import dask
 import numpy as np
+import psutil
 import pytest
 import tifffile
 from processes import run_process, use_fork_server
@@ -20,6 +21,7 @@ from test_streaming import begin, mosaic, stream
 from napari_nuclei_unet import UserError, run
 from napari_nuclei_unet.arrays.axes import PlaneIndex
 from napari_nuclei_unet.blockwise.cluster import FilePlane, connect_to_cluster
+from napari_nuclei_unet.blockwise.processes import compute_in_processes
 from napari_nuclei_unet.blockwise.run import segment_blockwise_steps
 from napari_nuclei_unet.blockwise.stages import BlockwisePlane
 from napari_nuclei_unet.cli import main
@@ -54,10 +56,14 @@ def cluster():
 
 
 def on_cluster(address, folder, blocks, on_step=None, timeout=15):
+    with connect_to_cluster(address, blocks.model, timeout) as compute:
+        return compute_blocks(folder, blocks, compute, on_step)
+
+
+def compute_blocks(folder, blocks, compute, on_step=None):
     store, journal = begin(folder, (700, 700))
     layers = [BlockwisePlane(FilePlane(str(folder / "image.tif"), 0, PlaneIndex((None, None))))]
-    with connect_to_cluster(address, blocks.model, timeout) as compute:
-        progress = run(segment_blockwise_steps(layers, store, journal, blocks, compute), on_step)
+    progress = run(segment_blockwise_steps(layers, store, journal, blocks, compute), on_step)
     return progress, store.labels[:]
 
 
@@ -76,11 +82,33 @@ def test_a_worker_that_dies_costs_nothing_but_time(tmp_path, image, cluster, bri
     assert np.array_equal(labels, expected)
 
 
-def test_processes_of_this_machine_can_be_asked_for(tmp_path, image, bright_blocks):
+def test_processes_of_this_machine_open_no_port_and_are_replaced(tmp_path, image, bright_blocks):
+    """Whoever reaches a scheduler has it run anything; and a process that is killed costs time."""
     _, expected = stream(image, tmp_path / "here", bright_blocks)
-    progress, labels = on_cluster("local:2", tmp_path, bright_blocks)
+    others, ports, workers = children(), listening(), set()
+
+    def look(step):
+        if step.done and not workers:
+            workers.update(children() - others)
+            assert listening() == ports
+            next(iter(workers)).kill()
+
+    with compute_in_processes(2, "forkserver") as compute:
+        progress, labels = compute_blocks(tmp_path, bright_blocks, compute, look)
+    assert workers
     assert not progress.failed
     assert np.array_equal(labels, expected)
+    assert children() == others
+
+
+def children():
+    return set(psutil.Process().children(recursive=True))
+
+
+def listening():
+    """Ports of the network at which this process, or one that it has started, listens."""
+    found = [one.net_connections("inet") for one in (psutil.Process(), *children())]
+    return {socket.laddr for some in found for socket in some if socket.status == "LISTEN"}
 
 
 @pytest.mark.parametrize(

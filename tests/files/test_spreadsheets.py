@@ -7,8 +7,14 @@ import tifffile
 from conftest import discs
 
 from napari_nuclei_unet import Result, UserError, read_result, save
+from napari_nuclei_unet.batch.summary import read_summary
 from napari_nuclei_unet.cli import main
-from napari_nuclei_unet.io.tables import read_saved_table, rewrite_with_decimal_comma
+from napari_nuclei_unet.io.tables import (
+    escape_formulas,
+    read_saved_table,
+    rewrite_with_decimal_comma,
+    write_table,
+)
 
 CENTRES = [(20, 20), (40, 60)]
 SPREADSHEET = {"sep": ";", "decimal": ",", "encoding": "utf-8-sig"}
@@ -153,3 +159,46 @@ def test_what_is_no_table_is_told(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"label;\x81\n1;2\n")
     with pytest.raises(UserError, match="cannot be read"):
         read_saved_table(tmp_path / "a.csv")
+
+
+FORMULAS = [
+    "=1+1",
+    "+1+1",
+    "-2+3",
+    "@sum(a1)",
+    "\t=1",
+    "\r=1",
+    "'=1+1",
+    "''@x",
+    "=cmd|' /C calc'!A0",
+]
+HARMLESS = ["-1.5", "+3", "-1,5e-07", "-inf", "a=b", "'quoted'", "Ki67: positive"]
+
+
+def test_text_is_no_formula_of_a_spreadsheet_and_comes_back(tmp_path):
+    texts = FORMULAS + HARMLESS
+    written = escape_formulas(pd.DataFrame({"text": texts}))["text"]
+    assert [new == f"'{old}" for new, old in zip(written, texts, strict=True)] == [
+        *[True] * len(FORMULAS), *[False] * len(HARMLESS),
+    ]  # fmt: skip
+    table = pd.DataFrame({"label": range(len(texts)), "size": -1.5, "=a_class": texts})
+    table["kind"] = pd.Categorical(texts)
+    for decimal_comma in (False, True):
+        path = tmp_path / f"{decimal_comma}.csv"
+        write_table(path, table, decimal_comma=decimal_comma)
+        read = read_saved_table(path, dtype=str, keep_default_na=False)
+        assert read["=a_class"].tolist() == read["kind"].tolist() == texts
+        assert "'=a_class" in path.read_text("utf-8-sig").splitlines()[0]
+    rewrite_with_decimal_comma(tmp_path / "False.csv")
+    written = read_saved_table(tmp_path / "False.csv", keep_default_na=False)
+    assert written["kind"].tolist() == texts
+    assert written["size"].eq(-1.5).all()
+
+
+def test_the_summary_of_an_image_with_such_a_name(bright_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tifffile.imwrite("=1+1.tif", discs((60, 80), CENTRES))
+    assert main(["segment", "=1+1.tif", "--out", "out", "--model", str(bright_file)]) == 0
+    (row,) = read_summary(tmp_path / "out" / "nuclei_summary.csv")
+    assert row.image == "=1+1.tif"
+    assert "\n'=1+1.tif" in (tmp_path / "out" / "nuclei_summary.csv").read_text()

@@ -210,7 +210,7 @@ def test_labels_open_without_an_image_that_is_gone(tmp_path, viewer, run, messag
     (tmp_path / "cells.ome.tif").unlink()
     add(viewer, labels)
     assert names(viewer) == ["cells nuclei"]
-    assert "is not there any more" in messages[-1][1]
+    assert "was not found" in messages[-1][1]
 
 
 def test_labels_do_not_lie_on_an_image_of_another_shape(tmp_path, viewer, run, messages):

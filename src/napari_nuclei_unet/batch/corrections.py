@@ -17,7 +17,13 @@ from ..errors import UserError
 from ..export.save import save_with_table
 from ..io.atomic import atomic_write
 from ..io.labels import read_record
-from ..io.tables import SPREADSHEET_ENCODING, find_dialect, read_saved_table, write_table
+from ..io.tables import (
+    SPREADSHEET_ENCODING,
+    find_dialect,
+    read_saved_table,
+    read_table,
+    write_table,
+)
 from .inputs import FileStamp, stamp_files
 from .outputs import ResultPaths
 from .statistics import describe_table
@@ -196,5 +202,5 @@ def _format_cells(row: SummaryRow, decimal_comma: bool) -> dict[str, str]:
     write_table(text, columns, float_format=None, decimal_comma=decimal_comma)
     text.seek(0)
     options = {"sep": ";"} if decimal_comma else {}
-    cells = pd.read_csv(text, dtype=str, keep_default_na=False, **options)
+    cells = read_table(text, dtype=str, keep_default_na=False, **options)
     return {str(name): str(cells[name].iloc[0]) for name in cells}

@@ -27,7 +27,7 @@ def describe_job(job: ImageJob) -> dict[str, Any]:
     values = _describe_params(job) | {
         "version": plugin_version(),
         "model": settings.model.card.sha256,
-        "image": [str(job.path), job.stamp],
+        "image": [job.path.name, job.stamp],  # whose folder says who made it
         "image size": job.opened.pixels.shape,
         "image type": str(job.opened.pixels.dtype),
         "axes": selection.axes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from ..blockwise.stages import BlockwisePlane
 from ..blockwise.to_store import OpenStore, StoreFiles, StoreJob, segment_to_store_steps
 from ..errors import UserError
 from ..io.atomic import atomic_write
-from ..io.tables import read_table, write_table
+from ..io.tables import iter_table, read_table, write_table
 from ..memory import require_memory
 from ..progress import Step, Stop
 from ..segmentation.volumes import number_slices
@@ -185,8 +186,8 @@ def _sort_table_with_ids(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
 def _copy_table_with_ids(old: Path, new: Path, ids: NDArray[np.int32]) -> None:
     """Copy a table, which may be larger than memory, with other ids in place of its labels."""
     # as text, so that no digit changes
-    parts = read_table(old, dtype=str, keep_default_na=False, chunksize=COPIED_ROWS)
-    with new.open("w", newline="", encoding="utf-8") as out, parts:
+    parts = iter_table(old, COPIED_ROWS, dtype=str, keep_default_na=False)
+    with new.open("w", newline="", encoding="utf-8") as out, closing(parts):
         for part in parts:
             table = part.assign(label=ids[part["label"].astype(int)])
             write_table(out, table, header=out.tell() == 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 from asyncio import CancelledError
 from collections.abc import Generator, Iterator, Sequence
@@ -21,11 +20,11 @@ from ..arrays.tiling import ArrayLike
 from ..errors import UserError
 from ..io.lazy_images import LazyArray
 from ..io.open import open_lazily
-from ..labels.threads import choose_wait_policy
 from ..limits import DEFAULT_LIMITS
 from ..models.model import load_model
 from ..progress import Step, Stop, run
 from .block import BlockResult, BlockTask, segment_block_steps
+from .processes import POLL_INTERVAL, TASKS_PER_WORKER, WORKERS_CRASHED, compute_in_processes
 from .run import ComputeBlocks
 from .stages import SegmentedBlockStep
 
@@ -40,10 +39,6 @@ SCHEDULER_GONE = "The scheduler is gone: start it, then run it again to resume."
 LOCAL_PREFIX = "local:"
 # With a port, or with what may have none, such as inproc.
 ADDRESS_PATTERN = re.compile(r"\w+://.+|[^/]+:\d+")
-# Blocks under way, or waiting to be written, for each worker.
-TASKS_PER_WORKER = 2
-# Seconds between looks whether the run shall stop.
-POLL_INTERVAL = 0.2
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,8 @@ def connect_to_cluster(
     Parameters
     ----------
     address : str
-        ``tcp://host:port``, the path of a scheduler file, or ``local:N`` for N processes here.
+        ``tcp://host:port``, the path of a scheduler file, or ``local:N`` for N processes here,
+        which need no scheduler.
     model : str
         Name or file; the workers must have the same.
     timeout : float, optional
@@ -102,9 +98,14 @@ def connect_to_cluster(
     Raises
     ------
     UserError
-        If dask.distributed is missing, the scheduler does not answer, has no worker, or a worker
-        has another version of this program or another model of this name.
+        If a scheduler is asked for, and dask.distributed is missing, the scheduler does not
+        answer or has no worker, or a worker has another version of this program or another model
+        of this name.
     """
+    if address.startswith(LOCAL_PREFIX):
+        with compute_in_processes(_count_processes(address)) as compute:
+            yield compute
+        return
     try:  # optional dependency
         import distributed  # noqa: F401
     except ImportError as error:
@@ -114,26 +115,17 @@ def connect_to_cluster(
         yield lambda tasks: _compute_on_workers_steps(client, tasks)
 
 
+def _count_processes(address: str) -> int:
+    count = address.removeprefix(LOCAL_PREFIX)
+    if not count.isdecimal() or not int(count):
+        raise UserError(f"'{address}' is not a scheduler: local: takes a number of processes.")
+    return int(count)
+
+
 @contextmanager
 def _connect_client(address: str, timeout: float) -> Iterator[Client]:
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
-    if address.startswith(LOCAL_PREFIX):
-        count = address.removeprefix(LOCAL_PREFIX)
-        if not count.isdigit() or not int(count):
-            raise UserError(f"'{address}' is not a scheduler: local: takes a number of processes.")
-        cores = max(1, (os.cpu_count() or 1) // int(count))
-        with (
-            LocalCluster(
-                n_workers=int(count),
-                threads_per_worker=1,
-                dashboard_address=None,
-                env={"OMP_NUM_THREADS": str(cores)} | choose_wait_policy(),
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            yield client
-        return
     where = _resolve_address(address)
     try:
         with ThreadPoolExecutor(1) as aside:  # there may be a loop of asyncio in this thread
@@ -257,7 +249,4 @@ def _get_result(future: Future[Any]) -> Any:
     except CancelledError as error:
         raise UserError(SCHEDULER_GONE) from error
     except KilledWorker as error:
-        raise UserError(
-            "A block crashed several workers, most likely because they ran out of memory: give "
-            "them more."
-        ) from error
+        raise UserError(WORKERS_CRASHED) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import UserError
 from ..io.atomic import atomic_write, file_crc32
+from ..io.record_paths import name_image_of_run
 from ..io.tables import read_table, write_table
 from .retry import RunProgress
 
@@ -35,6 +36,7 @@ def describe_differences(fingerprint: dict[str, Any], other: dict[str, Any]) -> 
     Of another image only that is named, for much else may follow from it. Parameters, which have
     the form of flags on the disk, are named as in any message.
     """
+    fingerprint, other = name_image_of_run(fingerprint), name_image_of_run(other)
     names = sorted(
         one for one in fingerprint.keys() | other.keys() if fingerprint.get(one) != other.get(one)
     )

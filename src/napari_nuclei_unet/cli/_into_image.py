@@ -14,6 +14,7 @@ from ..io.labels import read_record
 from ..io.ngff import DEFAULT_NGFF, ZARR_FORMATS
 from ..io.ome_zarr import LabelsStore, is_labels_store
 from ..io.readers.ome_zarr import find_outer_zarr
+from ..io.record_paths import name_paths
 from ._bar import run_with_bar
 
 if TYPE_CHECKING:
@@ -93,7 +94,10 @@ def write_into_image(labels: Path, image: Path, name: str | None, overwrite: boo
 def _has_same_record(labels: Path, other: Path) -> bool:
     """Return whether two files of labels are of the same run."""
     record = _read_record(labels)
-    return record is not None and record == _read_record(other)
+    other_record = _read_record(other)
+    if record is None or other_record is None:
+        return False
+    return name_paths(record) == name_paths(other_record)
 
 
 def _read_record(labels: Path) -> dict[str, object] | None:

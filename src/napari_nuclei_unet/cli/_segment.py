@@ -139,8 +139,8 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     add_result_flags(parser)
     group.add_argument(
         "--scheduler", metavar="ADDRESS",
-        help="compute on a dask.distributed cluster: tcp://host:port, a scheduler file, or local:N "
-        "for N processes on this computer",
+        help="compute in N processes on this computer, local:N, or on a dask.distributed cluster: "
+        "tcp://host:port or a scheduler file",
     )  # fmt: skip
     group.add_argument(
         "--workers", type=_parse_workers, metavar="N",

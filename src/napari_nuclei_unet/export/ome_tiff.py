@@ -12,6 +12,7 @@ import tifffile
 
 from ..errors import UserError
 from ..io.labels import MIN_BIGTIFF_BYTES, RECORD_KEY, UINT16_MAX
+from ..io.record_paths import shorten_paths
 from .result import Result
 
 # Units of OME-XML by their names in UDUNITS.
@@ -71,7 +72,7 @@ def write_ome_tiff(path: Path, result: Result, max_label: int | None = None) -> 
             **({"Channel": {"Name": CHANNEL_NAME}} if set(axes) <= set("TZYX") else {}),
             "MapAnnotation": {
                 "Namespace": RECORD_KEY,
-                RECORD_KEY: json.dumps(result.record, default=str),
+                RECORD_KEY: json.dumps(shorten_paths(result.record, path.parent), default=str),
             },
         },
     )

@@ -210,6 +210,8 @@ def read_copy(path: str | Path, shape: tuple[int, ...]) -> NDArray[Any]:
 def _own_files(path: Path) -> set[Path]:
     """Return the files in the folder of a project that it refers to; none where there is none."""
     folder = project_folder(path)
+    if folder.is_symlink():  # what is elsewhere is not its own
+        return set()
     try:
         project = read_project(path)
     except UserError:

@@ -150,7 +150,8 @@ def _take(folder: Path) -> UnsavedEdits | None:
             project = read_project(folder / _PROJECT_NAME)
             datetime.fromisoformat(project.time)
         except (UserError, ValueError):
-            shutil.rmtree(folder, ignore_errors=True)  # it was not written to its end
+            if not (folder / _PROJECT_NAME).exists():  # it was not written to its end
+                shutil.rmtree(folder, ignore_errors=True)
             return None
         return UnsavedEdits(folder / _PROJECT_NAME, project, lock.pop_all())
     return None

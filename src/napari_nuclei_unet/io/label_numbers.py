@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from .images import read_image
+from .linked_files import check_tiff_references
 from .multifile_tiff import check_other_files
 from .openable import check_openable
 from .read_errors import convert_decoder_errors
@@ -38,6 +39,7 @@ def read_numbers(path: Path) -> NDArray[Any]:
     with convert_decoder_errors(path):
         if suffix in TIFF_SUFFIXES:
             with tifffile.TiffFile(path) as opened:
+                check_tiff_references(path, opened)
                 is_palette = opened.pages.first.photometric == tifffile.PHOTOMETRIC.PALETTE
                 if is_palette:
                     check_other_files(path, opened)

@@ -17,6 +17,7 @@ from ..errors import UserError
 from .json_text import parse_json
 from .label_numbers import read_numbers, to_labels
 from .openable import check_openable
+from .record_paths import resolve_paths, shorten_paths
 
 LABELS_ENDING = "_labels"
 LABELS_SUFFIX = LABELS_ENDING + ".ome.tif"
@@ -46,7 +47,7 @@ def check_overwritable(labels: Path) -> None:
 
 
 def read_record(path: str | Path) -> dict[str, Any] | None:
-    """Read the record of a TIFF of this program; None of any other file."""
+    """Read the record of a TIFF of this program, with absolute paths; None of any other file."""
     try:
         check_openable(path)
         with tifffile.TiffFile(path) as opened:
@@ -56,7 +57,7 @@ def read_record(path: str | Path) -> dict[str, Any] | None:
         return None
     except (tifffile.TiffFileError, ET.ParseError, OSError, ValueError, KeyError, TypeError):
         return None
-    return record if isinstance(record, dict) else None
+    return resolve_paths(record, Path(path).parent) if isinstance(record, dict) else None
 
 
 def _read_annotation(xml: str) -> Any:
@@ -80,7 +81,7 @@ def write_labels_tiff(path: Path, labels: NDArray[np.integer], record: dict[str,
         path,
         labels.astype(dtype),
         compression="zlib",
-        description=json.dumps({RECORD_KEY: record}),
+        description=json.dumps({RECORD_KEY: shorten_paths(record, path.parent)}),
         metadata=None,
     )
 
@@ -116,7 +117,7 @@ def write_labels_stack(
         bigtiff=math.prod(shape) * dtype.itemsize > MIN_BIGTIFF_BYTES,
         compression="zlib",
         photometric="minisblack",
-        metadata={"axes": axes, RECORD_KEY: record},
+        metadata={"axes": axes, RECORD_KEY: shorten_paths(record, path.parent)},
     )
 
 

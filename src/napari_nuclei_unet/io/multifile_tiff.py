@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import tifffile
 
 from ..errors import UserError
+from .linked_files import is_below
 from .openable import check_openable
 from .read_errors import silence_tifffile
 from .suffixes import TIFF_SUFFIXES
@@ -42,9 +43,11 @@ def _list_files(path: Path, follows: bool) -> list[Path]:
     if root is None:
         return [path]
     if (referred := root.find("{*}BinaryOnly")) is not None:
-        first = path.parent / referred.get("MetadataFile", path.name)
+        name = referred.get("MetadataFile", path.name)
+        first = path.parent / name
         # two files may refer to each other
-        others = _list_files(first, False) if follows and first.is_file() else []
+        is_other = follows and is_below(name) and first.is_file()
+        others = _list_files(first, False) if is_other else []
         return others if path in others else [path]
     return list(
         dict.fromkeys([path, *(path.parent / name for name in _find_file_names(root, path))])
@@ -68,6 +71,8 @@ def _find_files(image: ET.Element, root: ET.Element, path: Path, own: bool = Fal
     for data in image.iterfind("{*}Pixels/{*}TiffData"):
         uuid = data.find("{*}UUID")
         name = path.name if uuid is None else uuid.get("FileName", path.name)
+        if not is_below(name):  # opening the file reports it
+            continue
         is_own = uuid is None or uuid.text == root.get("UUID") or name.lower() == path.name.lower()
         if is_own == own:
             found.append(name)

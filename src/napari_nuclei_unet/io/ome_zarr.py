@@ -20,6 +20,7 @@ from ..progress import Step
 from .labels import RECORD_KEY
 from .ngff import DEFAULT_NGFF, ZARR_FORMATS, LabelsGrid, NgffVersion, read_ngff, with_ngff
 from .read_errors import convert_decoder_errors
+from .record_paths import resolve_paths, shorten_paths
 from .zarr_levels import add_level, convert_write_errors, list_chunk_boxes, read_every_second
 
 
@@ -152,8 +153,9 @@ class LabelsStore:
 
     @property
     def record(self) -> dict[str, Any]:
-        """Provenance of the labels."""
-        return {key: value for key, value in self._stored_record.items() if key != "finished"}
+        """Provenance of the labels, with absolute paths."""
+        record = resolve_paths(self._stored_record, self.path.parent)
+        return {key: value for key, value in record.items() if key != "finished"}
 
     @property
     def finished(self) -> bool:
@@ -173,6 +175,7 @@ class LabelsStore:
         UserError
             If it cannot be written.
         """
+        record = shorten_paths(record, self.path.parent)
         self._update_attributes({RECORD_KEY: {**record, "finished": self.finished}})
 
     def finish(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -28,14 +30,64 @@ WESTERN_ENCODING = "cp1252"
 TIME_COLUMN, OLD_TIME_COLUMN = "time", "t"
 # Rows of a table that are converted at a time.
 CONVERTED_ROWS = 100_000
+# What a spreadsheet runs as a formula: also from Eastern keyboards, and behind white space.
+FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+SIGNED_NUMBER = re.compile(r"[+-](\d+([.,]\d*)?|[.,]\d+|inf|nan)(e[+-]?\d+)?", re.IGNORECASE)
 
 
-def read_table(path: Path, **options: Any) -> Any:
+def read_table(file: Path | TextIO, **options: Any) -> Any:
     """Read a table of CSV; options as of ``pandas.read_csv``."""
     import pandas as pd  # in functions all over the package, as it takes longer than a dock to load
 
+    if isinstance(file, Path):
+        check_openable(file)
+    return _map_text(pd.read_csv(file, **options), _unescape_formula)
+
+
+def iter_table(path: Path, rows: int, **options: Any) -> Generator[pd.DataFrame, None, None]:
+    """Read a table of CSV that may be larger than memory, so many rows at a time."""
+    import pandas as pd
+
     check_openable(path)
-    return pd.read_csv(path, **options)
+    with pd.read_csv(path, chunksize=rows, **options) as parts:
+        for part in parts:
+            yield _map_text(part, _unescape_formula)
+
+
+def escape_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose text no spreadsheet runs: what looks like a formula has a ' before it.
+
+    So has text that has one already, so that :func:`read_table` returns what was written. Numbers
+    are none, also those that are text.
+    """
+    return _map_text(table, _escape_formula)
+
+
+def _map_text(table: pd.DataFrame, convert: Callable[[str], str]) -> pd.DataFrame:
+    """Convert all text in a table, and the names of its columns; most tables stay as they are."""
+    import pandas as pd
+
+    changed = {}
+    for name, column in table.items():
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            continue
+        texts = [text for text in column.unique() if isinstance(text, str)]
+        others = {text: new for text in texts if (new := convert(text)) != text}
+        if others:
+            changed[str(name)] = column.map(lambda cell, others=others: others.get(cell, cell))
+    return table.assign(**changed).rename(columns=lambda name: convert(str(name)))
+
+
+def _is_formula(text: str) -> bool:
+    return bool(FORMULA.match(text)) and not SIGNED_NUMBER.fullmatch(text)
+
+
+def _escape_formula(text: str) -> str:
+    return f"'{text}" if _is_formula(text) else text
+
+
+def _unescape_formula(text: str) -> str:
+    return text[1:] if text.startswith("'") and _is_formula(text[1:]) else text
 
 
 def find_dialect(path: Path) -> dict[str, str]:
@@ -85,7 +137,7 @@ def write_table(
     float_format: str | None = "%.9g",
     decimal_comma: bool = False,
 ) -> None:
-    """Write a table as CSV, without its index.
+    """Write a table as CSV, without its index; its text as of :func:`escape_formulas`.
 
     Parameters
     ----------
@@ -98,7 +150,7 @@ def write_table(
     decimal_comma : bool, optional
         For spreadsheets: numbers with a decimal comma, and semicolons between columns.
     """
-    table.to_csv(
+    escape_formulas(table).to_csv(
         file,
         index=False,
         header=header,
@@ -121,9 +173,8 @@ def rewrite_with_decimal_comma(path: Path) -> None:
     """
     if find_dialect(path):
         return
-    parts = read_table(path, chunksize=CONVERTED_ROWS)
     with (
-        parts,
+        closing(iter_table(path, CONVERTED_ROWS)) as parts,
         atomic_write(path) as aside,
         aside.open("w", newline="", encoding=SPREADSHEET_ENCODING) as out,
     ):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path, PurePath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
+
+from ..io.record_paths import keeps_absolute_paths, relative_path
 
 PROJECT_SUFFIX = ".nuclei.json"
 # Of the folder beside the file that has its labels and tables.
@@ -20,7 +21,8 @@ class ProjectFile:
     relative : str
         Path from the folder of the project, with slashes; is tried first.
     absolute : str
-        An address of the network has this one only.
+        Of addresses of the network, and of files on another disk; of others only where the user
+        wants it, as it tells who made the project.
     bytes : int or None
         None: it is a folder, or in the network.
     modified : int or None
@@ -37,26 +39,29 @@ class ProjectFile:
         """Describe a file for a project in a folder."""
         if is_address(path):
             return cls("", str(path))
-        file = Path(path).resolve()
-        try:
-            relative = PurePath(os.path.relpath(file, folder.resolve())).as_posix()
-        except ValueError:  # on another drive of Windows
-            relative = file.name
+        file, relative = Path(path).resolve(), relative_path(path, folder)
+        absolute = str(file) if relative is None or keeps_absolute_paths() else ""
+        relative = relative or file.name
         if not file.is_file():
-            return cls(relative, str(file))
+            return cls(relative, absolute)
         status = file.stat()
-        return cls(relative, str(file), status.st_size, status.st_mtime_ns)
+        return cls(relative, absolute, status.st_size, status.st_mtime_ns)
+
+    @property
+    def path(self) -> str:
+        """Where it was, for messages."""
+        return self.absolute or self.relative
 
     @property
     def name(self) -> str:
         """Name of the file; the path may be one of another computer."""
-        return PureWindowsPath(self.absolute).name
+        return PureWindowsPath(self.path).name
 
     def find(self, folder: Path) -> str | None:
         """Return the present path of the file, or None: from the project, absolute, or beside."""
         if is_address(self.absolute):
             return self.absolute
-        places = (folder / self.relative, Path(self.absolute), folder / self.name)
+        places = (folder / self.relative, Path(self.path), folder / self.name)
         return next((str(path) for path in places if self.name and _exists(path)), None)
 
     def is_same_size(self, path: str) -> bool:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from ..memory import explain_out_of_memory
 from ..io.openable import check_openable
+from ..memory import explain_out_of_memory
 from ..models.model import Model, ModelCard, read_card, read_model, save_model
 from ..network.fusion import fuse_conv_bn_relu
 from ..network.pretrained import load_encoder_weights

@@ -11,6 +11,7 @@ from ...arrays.axes import CHANNEL_NAMES
 from ...errors import UserError
 from ..channel_names import read_ngff_channel_names
 from ..lazy_images import LazyArray, LazyImage, check_level, check_scene
+from ..linked_files import check_below
 from ..ngff import read_ngff
 from ..read_errors import convert_decoder_errors
 
@@ -107,8 +108,10 @@ def _iter_fields(plate: Path, wells: list[dict[str, Any]]) -> Iterator[tuple[str
     from ..zarr_nodes import open_node
 
     for name in (well["path"] for well in wells):
+        check_below(plate, name)
         if is_zarr(plate / name):
             for image in read_ngff(open_node(plate / name).attrs)["well"]["images"]:
+                check_below(plate / name, image["path"])
                 field = f"{name}/{image['path']}"
                 if is_zarr(plate / field):
                     yield field, plate / field

@@ -13,6 +13,7 @@ import tifffile
 from ...errors import UserError
 from ..channel_names import read_ome_channel_names
 from ..lazy_images import LazyArray, LazyImage, check_level, check_scene, name_image
+from ..linked_files import check_tiff_references
 from ..multifile_tiff import check_other_files
 from ..pixel_size import UNKNOWN_SPACING, Spacings, read_spacings
 from ..read_errors import convert_decoder_errors, silence_tifffile
@@ -117,6 +118,7 @@ def _open_images(path: Path) -> Iterator[_TiffImages]:
         opened = tifffile.TiffFile(path)
         file = _TiffImages(opened, [])
         try:
+            check_tiff_references(path, opened)
             pages = check_pages(path, opened)
             check_other_files(path, opened)
             check_claimed(path, opened)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.colormaps import CYMRGB, MAGENTA_GREEN
 
 from ...errors import UserError
+from ...io.record_paths import NEAR_FOLDERS, is_far
 from ...provenance.record import Provenance, SourceImage
 from .image_file import AxisPosition, OpenedFile, is_plane_too_large
 from .metadata_keys import IMAGE_FILE_KEY
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from ...export.result import Result
     from ...io.lazy_images import LazyImage
 
-# Folders above the labels in which a moved image is looked for, and parts of its path there.
-SEARCHED_FOLDERS, SEARCHED_PARTS = 3, 3
+# Parts of its path by which a moved image is looked for, in the folders above the labels.
+SEARCHED_PARTS = 3
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -74,11 +75,14 @@ def open_labels_image(result: Result, labels: Path, image: Path | None = None) -
     path = image or find_image(source.path, labels)
     if path is None:
         return OpenedImage(
-            notice=f"The image of these labels, {source.path}, is not there any more: open it "
-            "yourself, and choose it in Review nuclei."
+            notice=f"The image of these labels, {source.path}, was not found: open it yourself, "
+            "and choose it in Review nuclei."
         )
     try:
-        return _open(path, source, result, _describe_change(path, provenance))
+        notice = _describe_change(path, provenance, labels)
+        if image is None and is_far(path, labels.parent):
+            notice = f"The image of these labels was opened from {path}. {notice}".strip()
+        return _open(path, source, result, notice)
     except (UserError, OSError, MemoryError) as error:
         return OpenedImage(notice=f"The image of these labels cannot be opened: {error}")
 
@@ -116,22 +120,23 @@ def find_image(recorded: str, labels: Path) -> Path | None:
 def _places(recorded: str, labels: Path) -> Iterator[Path]:
     yield Path(recorded)
     parts = PureWindowsPath(recorded).parts  # which reads paths of all systems
-    for folder in list(labels.resolve().parents)[:SEARCHED_FOLDERS]:
+    for folder in list(labels.resolve().parents)[:NEAR_FOLDERS]:
         for count in range(1, min(SEARCHED_PARTS, len(parts)) + 1):
             yield folder.joinpath(*parts[-count:])
 
 
-def _describe_change(path: Path, provenance: Provenance) -> str:
+def _describe_change(path: Path, provenance: Provenance, labels: Path) -> str:
     """Return a notice if a file is not the one that was segmented, as far as its record says."""
     given = (provenance.fingerprint or {}).get("image")
     if not (isinstance(given, list) and len(given) == 2 and isinstance(given[1], list)):
         return ""
     modified, size, *_ = [*given[1], 0, 0]
     status = path.stat()
-    same_place = Path(str(given[0])) == path
-    if path.is_file() and (
-        status.st_size != size or (same_place and status.st_mtime_ns != modified)
-    ):
+    same_place = provenance.source is not None and provenance.source.path == str(path)
+    # a copy of a folder has other times, too, but its image is seldom newer than its labels
+    is_newer = status.st_mtime_ns > labels.stat().st_mtime_ns
+    is_touched = same_place and is_newer and status.st_mtime_ns != modified
+    if path.is_file() and (status.st_size != size or is_touched):
         return f"The image {path} has changed since these labels were made: check that they fit."
     return ""
 

@@ -11,6 +11,8 @@ from napari.layers import Image, Layer
 
 from ...errors import UserError
 from ...export.project_files import read_copy
+from ...io.paths import unsaved_folder
+from ...io.record_paths import is_far
 from ...provenance.project import ImagePart, SavedImage
 from ...provenance.project_paths import is_address
 from ..common.preferences import get_preference
@@ -54,7 +56,14 @@ class ImageOpener:
         except (UserError, OSError, MemoryError, ValueError) as error:
             self._notify(f"The image '{saved.name}' cannot be opened: {error}")
             return None
+        if path is not None and not is_address(path) and self._is_far(path):
+            self._notify(f"The image '{saved.name}' was opened from {path}.")
         return self._choose(saved, path, candidates)
+
+    def _is_far(self, path: str) -> bool:
+        """Return whether a file is not near the project; edits of a crash are near none."""
+        is_own = unsaved_folder() in self._folder.parents
+        return is_far(path, self._folder) and not is_own
 
     def finish(self) -> None:
         """Remove layers of files that are not in the project."""
@@ -77,7 +86,7 @@ class ImageOpener:
             raise UserError("it was in no file when the project was saved: open it yourself.")
         if path is None:
             raise UserError(
-                f"{saved.file.absolute} is not there any more: put it back, or beside the project."
+                f"{saved.file.path} is not there any more: put it back, or beside the project."
             )
         if is_address(path) and get_preference("offline"):
             raise UserError(f"{path} is in the network, which is switched off in Preferences.")

@@ -11,6 +11,7 @@ from napari.layers import Image, Labels, Layer
 
 from ...errors import UserError
 from ...export.read import read_labels_of_result, result_table_path, with_saved_table
+from ...io.record_paths import is_far
 from ...io.tables import read_saved_table
 from ...provenance.project import (
     Project,
@@ -107,8 +108,10 @@ class ProjectOpener:
     def _path(self, saved: SavedLabels | SavedTracks) -> Path:
         path = None if saved.file is None else saved.file.find(self._folder)
         if path is None:
-            missing = "" if saved.file is None else saved.file.absolute
+            missing = "" if saved.file is None else saved.file.path
             raise UserError(f"{missing} is not there any more: put it back where it was.")
+        if is_far(path, self._folder):
+            self.notices.append(f"'{saved.name}' was opened from {path}.")
         return Path(path)
 
     def _open_labels(self, saved: SavedLabels) -> Labels:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...io.tables import escape_formulas
 from ...labels.regionprops import BORDER_COLUMN
 
 # Holds the label of a nucleus, as napari reads features of labels.
@@ -84,7 +85,7 @@ def sort_places(values: pd.Series, descending: bool = False) -> NDArray[np.intp]
 
 def format_as_tsv(rows: pd.DataFrame) -> str:
     """Return rows as text with tabs and a header, which spreadsheets take from the clipboard."""
-    return rows.to_csv(sep="\t", index=False, lineterminator="\n")
+    return escape_formulas(rows).to_csv(sep="\t", index=False, lineterminator="\n")
 
 
 class NumberFormat:

@@ -1,0 +1,117 @@
+"""Paths in the record of a result: in memory absolute, in files without the names of users.
+
+A file with a record may leave the computer, together with its image or without it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path, PurePath, PureWindowsPath
+from typing import Any
+
+# "absolute" in this environment variable: records hold the paths of this computer.
+PATHS_VARIABLE, ABSOLUTE = "NUCLEI_UNET_RECORD_PATHS", "absolute"
+# Entries of a record that are paths, beside that of its source.
+PATH_KEYS = ("model_file", "store")
+# A file that another one names is near if it is in one of so many folders above that.
+NEAR_FOLDERS = 3
+# Folders in which each user has one.
+USERS_FOLDERS = ("home", "users")
+
+
+def keeps_absolute_paths() -> bool:
+    """Return whether the user wants absolute paths in files."""
+    return os.environ.get(PATHS_VARIABLE, "").strip().lower() == ABSOLUTE
+
+
+def shorten_paths(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a record as a file in a folder holds it: paths relative to that, or names alone."""
+    if keeps_absolute_paths():
+        return dict(record)
+    return _map_paths(record, lambda text: _shorten(text, folder))
+
+
+def resolve_paths(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a record of a file in a folder, with the absolute paths of what is there."""
+    return _map_paths(record, lambda text: _resolve(text, folder))
+
+
+def name_paths(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with names instead of paths: the same of files in different folders."""
+    return _map_paths(record, lambda text: PureWindowsPath(text).name)
+
+
+def name_image_of_run(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run is of with the name of its image: earlier versions wrote its path."""
+    image = fingerprint.get("image")
+    if not (isinstance(image, list | tuple) and image and isinstance(image[0], str)):
+        return fingerprint
+    return fingerprint | {"image": [PureWindowsPath(image[0]).name, *image[1:]]}
+
+
+def is_far(path: str | Path, folder: Path) -> bool:
+    """Return whether a file is none that one expects to be read with a file in a folder.
+
+    Such files are read, but not without a word.
+    """
+    near = [folder.resolve(), *folder.resolve().parents][:NEAR_FOLDERS]
+    return near[-1] not in Path(path).resolve().parents
+
+
+def relative_path(path: str | Path, folder: Path) -> str | None:
+    """Return the path of a file from a folder, with slashes; None if they share no disk."""
+    try:
+        relative = os.path.relpath(Path(path).resolve(), folder.resolve())
+    except ValueError:  # on another drive of Windows
+        return None
+    return PurePath(relative).as_posix()
+
+
+def _map_paths(record: Mapping[str, Any], convert: Callable[[str], str]) -> dict[str, Any]:
+    """Convert the paths in a record, also that of the image in messages of what has failed."""
+    mapped = dict(record)
+    mapped |= {key: convert(mapped[key]) for key in PATH_KEYS if isinstance(mapped.get(key), str)}
+    source, failed = record.get("source"), record.get("failed")
+    if isinstance(source, Mapping) and isinstance(old := source.get("path"), str):
+        new = convert(old)
+        mapped["source"] = {**source, "path": new}
+        if isinstance(failed, list | tuple):
+            mapped["failed"] = [str(message).replace(old, new) for message in failed]
+    if isinstance(fingerprint := record.get("wish"), dict):
+        mapped["wish"] = name_image_of_run(fingerprint)
+    return mapped
+
+
+def _shorten(text: str, folder: Path) -> str:
+    if not Path(text).is_absolute():  # also an address of the network
+        return text
+    file, relative = Path(text), relative_path(text, folder)
+    if relative is None or _share_the_disk_only(file, folder) or _names_a_user(relative):
+        return file.name
+    return relative
+
+
+def _share_the_disk_only(file: Path, folder: Path) -> bool:
+    """Return whether two paths share no more than the disk, so that one tells all of the other."""
+    common = Path(os.path.commonpath([file.resolve(), folder.resolve()]))
+    return common == common.parent
+
+
+def _names_a_user(relative: str) -> bool:
+    users = set(USERS_FOLDERS)
+    with suppress(OSError, KeyError, ImportError, RuntimeError):  # some containers know no user
+        users |= {Path.home().name.casefold(), getpass.getuser().casefold()}
+    return not users.isdisjoint(part.casefold() for part in PurePath(relative).parts)
+
+
+def _resolve(text: str, folder: Path) -> str:
+    if not text or "://" in text or Path(text).is_absolute():
+        return text
+    path = os.path.normpath(folder.resolve() / text)
+    try:
+        return path if os.path.exists(path) else text
+    except ValueError:  # no name that this system can have
+        return text
