@@ -9,7 +9,7 @@ else
 endif
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-engine test-pyqt6 test-pyside6 check wheel pictures clean
+.PHONY: help demo test test-engine test-pyqt6 test-pyside6 soak check wheel pictures clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile
 
@@ -23,6 +23,11 @@ test-engine: $(VENV)/.dev
 
 test-pyqt6 test-pyside6: test-%: $(VENV)/.dev
 	QT_API=$* PYTEST_QT_API=$* sh tools/with_display.sh $(BIN)/python -m pytest tests/widgets tests/viewer
+
+SEED ?= 7
+ACTIONS ?= 400
+soak: $(VENV)/.dev            ## random actions in real windows; SEED=7 ACTIONS=400 are others
+	sh tools/with_display.sh $(BIN)/python tests/soak.py --seed $(SEED) --actions $(ACTIONS)
 
 check: $(VENV)/.dev           ## static checks
 	$(BIN)/ruff format --check .
