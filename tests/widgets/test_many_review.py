@@ -127,6 +127,13 @@ def test_images_are_opened_one_by_one_and_alone(qtbot, viewer, bar):
     assert not hidden.visible
 
 
+def test_a_plane_is_opened_beside_a_stack(qtbot, viewer, bar):
+    """The view has an axis that the layers of the row do not have."""
+    viewer.add_image(np.zeros((3, 20, 30)), name="stack")
+    do(qtbot, bar, bar.open_row, 0)
+    assert visible(viewer) == ["cells0", "cells0 nuclei"]
+
+
 def test_the_last_one_that_is_wanted_is_shown(qtbot, viewer, bar):
     shown = []
     bar.row_shown.connect(shown.append)
