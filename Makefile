@@ -9,7 +9,7 @@ else
 endif
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-engine test-pyqt6 test-pyside6 fuzz check wheel pictures clean
+.PHONY: help demo test test-engine test-pyqt6 test-pyside6 fuzz soak check wheel pictures clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile
 
@@ -26,6 +26,11 @@ test-pyqt6 test-pyside6: test-%: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev            ## run the command line on 1200 damaged inputs
 	$(BIN)/python tests/fuzz_inputs.py --cases 1200
+
+SEED ?= 7
+ACTIONS ?= 400
+soak: $(VENV)/.dev            ## random actions in real windows; SEED=7 ACTIONS=400 are others
+	sh tools/with_display.sh $(BIN)/python tests/soak.py --seed $(SEED) --actions $(ACTIONS)
 
 check: $(VENV)/.dev           ## static checks
 	$(BIN)/ruff format --check .

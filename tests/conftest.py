@@ -44,10 +44,8 @@ def bright_network() -> UNet:
     return network.eval()
 
 
-@pytest.fixture(scope="session")
-def bright_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The brightness network as a model file."""
-    path = tmp_path_factory.mktemp("models") / "bright.safetensors"
+def save_bright_model(path: Path) -> Path:
+    """Save the brightness network as a model file."""
     network = bright_network()
     card = ModelCard(
         name="bright",
@@ -57,6 +55,12 @@ def bright_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     save_model(path, card, network.state_dict())
     return path
+
+
+@pytest.fixture(scope="session")
+def bright_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The brightness network as a model file."""
+    return save_bright_model(tmp_path_factory.mktemp("models") / "bright.safetensors")
 
 
 @pytest.fixture(scope="session")

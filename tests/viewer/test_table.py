@@ -56,6 +56,11 @@ def test_review_opens_the_table_below_the_canvas_of_a_small_screen(opened):
 def test_nothing_makes_the_window_of_a_small_screen_larger(opened, theme):
     viewer, layer, table = opened
     viewer.theme = theme
+    QApplication.processEvents()
+    histogram = table.column_form.histogram
+    is_dark = histogram.backgroundBrush().color().lightness() < 128
+    assert is_dark is (theme == "dark")
+    assert (histogram.text_color.lightness() < 128) is (theme == "light")
     viewer.add_image(np.zeros(layer.data.shape), name="a channel with a rather long name")
     viewer.add_shapes([[[5, 5], [5, 50], [50, 50], [50, 5]]], name="regions")
     viewer.layers.selection.active = layer

@@ -40,6 +40,12 @@ def run(qtbot, many):
         many.run()
 
 
+def add(qtbot, many, *paths):
+    """Add images, and wait until they are listed."""
+    with qtbot.waitSignal(many.listed, timeout=20_000):
+        many.add_paths(paths)
+
+
 def states(many):
     return [row.status.value for row in many.rows]
 
@@ -66,7 +72,7 @@ def test_a_folder_is_segmented_and_the_command_line_goes_on(
 ):
     chosen = []
     many.image_chosen.connect(chosen.append)
-    many.add_paths([images])
+    add(qtbot, many, images)
     assert states(many) == ["waiting"] * 5
     assert many.out_folder == images / "nuclei"
     run(qtbot, many)
@@ -94,7 +100,7 @@ def test_the_window_goes_on_where_the_command_line_has_begun(qtbot, many, images
     assert command(images, bright_file) == 2
     tifffile.imwrite(images / "i3.tif", discs((64, 120), [(20, 15), (40, 40)]))
     before = (images / "nuclei" / "i1_labels.ome.tif").stat().st_mtime_ns
-    many.add_paths([images])
+    add(qtbot, many, images)
     assert states(many) == ["done", "done", "failed", "done", "done"]  # before anything runs
     assert counts(many) == [1, 2, 0, 4, 5]
     assert many.findChild(QPushButton, "run").text() == "Run again"
@@ -114,7 +120,7 @@ def use_diameter(viewer, diameter):
 def test_results_with_other_settings_are_asked_for_and_corrected_ones_kept(
     qtbot, viewer, many, images
 ):
-    many.add_paths([images])
+    add(qtbot, many, images)
     run(qtbot, many)
     out = images / "nuclei"
     table = out / "i2_nuclei.csv"
@@ -154,7 +160,7 @@ def test_results_with_other_settings_are_asked_for_and_corrected_ones_kept(
 
 
 def test_what_is_corrected_in_the_open_image_is_saved_before_a_run(qtbot, viewer, many, images):
-    many.add_paths([images])
+    add(qtbot, many, images)
     run(qtbot, many)
     with qtbot.waitSignal(many.review_bar.finished, timeout=60_000):
         many.review_bar.open_row(1)
@@ -172,7 +178,7 @@ def test_of_images_with_channels_one_is_chosen(qtbot, viewer, many, tmp_path):
     nuclei = discs((64, 120), [(20, 15)])
     path = tmp_path / "two.ome.tif"
     tifffile.imwrite(path, np.stack([np.zeros_like(nuclei), nuclei]), metadata={"axes": "CYX"})
-    many.add_paths([path])
+    add(qtbot, many, path)
     run(qtbot, many)
     assert "'Channel'" in many.rows[0].summary.error
     many.settings_form.channel.value = 1
@@ -185,7 +191,7 @@ def test_a_run_is_paused_and_goes_on(qtbot, many, tmp_path):
     folder.mkdir()
     for number in range(30):
         tifffile.imwrite(folder / f"i{number:02}.tif", discs((256, 256), [(20, 20)]))
-    many.add_paths([folder])
+    add(qtbot, many, folder)
 
     def pause_once(*_):
         if many.state is RunState.RUNNING and "done" in states(many):
@@ -208,13 +214,13 @@ def test_a_window_that_is_closed_in_the_middle_goes_on_next_time(qtbot, viewer, 
     for number in range(12):
         tifffile.imwrite(folder / f"i{number:02}.tif", discs((256, 256), [(20, 20)]))
     closed = ManyImagesWidget(viewer)
-    closed.add_paths([folder])
+    add(qtbot, closed, folder)
     closed.run()
     qtbot.waitUntil(lambda: "done" in states(closed), timeout=60_000)
     with qtbot.waitSignal(closed.destroyed):
         closed.deleteLater()
     qtbot.waitUntil(no_thread_is_at_work, timeout=20_000)
-    many.add_paths([folder])
+    add(qtbot, many, folder)
     assert "done" in states(many)
     before = {path: path.stat().st_mtime_ns for path in (folder / "nuclei").glob("*.ome.tif")}
     run(qtbot, many)
@@ -223,7 +229,7 @@ def test_a_window_that_is_closed_in_the_middle_goes_on_next_time(qtbot, viewer, 
 
 
 def test_what_cannot_be_used_is_one_sentence_and_the_list_stays(qtbot, many, images, tmp_path):
-    many.add_paths([images])
+    add(qtbot, many, images)
     empty, other = tmp_path / "empty", tmp_path / "other"
     empty.mkdir()
     other.mkdir()
@@ -233,7 +239,7 @@ def test_what_cannot_be_used_is_one_sentence_and_the_list_stays(qtbot, many, ima
         (tmp_path / "gone", "There is no file or folder"),
         (other, "would write the same result files"),
     ):
-        many.add_paths([path])
+        add(qtbot, many, path)
         assert sentence in status(many)
         assert len(many.rows) == 5
     with write_lock(images / "nuclei" / "nuclei_summary.csv"):
@@ -249,7 +255,7 @@ def test_what_cannot_be_used_is_one_sentence_and_the_list_stays(qtbot, many, ima
 
 
 def test_all_images_are_summed_up_and_saved(qtbot, many, images, tmp_path):
-    many.add_paths([images])
+    add(qtbot, many, images)
     many.summary_panel.save(tmp_path / "none.csv", True)
     assert "No image is done yet" in status(many)
     run(qtbot, many)
@@ -275,6 +281,23 @@ def test_all_images_are_summed_up_and_saved(qtbot, many, images, tmp_path):
     assert "cannot be written" in status(many)
 
 
+def test_run_waits_for_all_that_is_added_and_clear_drops_it(qtbot, many, images, tmp_path):
+    more = tmp_path / "more"
+    more.mkdir()
+    tifffile.imwrite(more / "i6.tif", discs((64, 120), [(20, 15)]))
+    with qtbot.waitSignal(many.finished, timeout=60_000):
+        for path in (images, tmp_path / "gone", more):  # what is missing is no reason to lose more
+            many.add_paths([path])
+        many.run()
+        many.run()
+    assert counts(many) == [1, 2, 0, 4, 5, 1]
+    with qtbot.waitSignal(many.listed):
+        many.add_paths([more / "i6.tif"])
+        many.clear()
+    assert many.rows == ()
+    assert status(many) == ""
+
+
 def test_files_are_dropped_on_the_list_and_names_may_be_long(qtbot, many, tmp_path):
     path = tmp_path / f"{'μ核' * 30} .tif"
     tifffile.imwrite(path, discs((40, 60), [(20, 20)]))
@@ -282,7 +305,8 @@ def test_files_are_dropped_on_the_list_and_names_may_be_long(qtbot, many, tmp_pa
     data.setUrls([QUrl.fromLocalFile(str(path))])
     none = Qt.KeyboardModifier.NoModifier
     at, left = QPointF(5, 5), Qt.MouseButton.LeftButton
-    view.dropEvent(QDropEvent(at, Qt.DropAction.CopyAction, data, left, none))
+    with qtbot.waitSignal(many.listed):
+        view.dropEvent(QDropEvent(at, Qt.DropAction.CopyAction, data, left, none))
     assert [row.item.path for row in many.rows] == [path]
     assert many.findChild(QLineEdit, "out_folder").text() == str(tmp_path / "nuclei")
     assert view.textElideMode() is Qt.TextElideMode.ElideMiddle
@@ -290,11 +314,13 @@ def test_files_are_dropped_on_the_list_and_names_may_be_long(qtbot, many, tmp_pa
     assert counts(many) == [1]
 
 
-def test_ten_thousand_files_are_listed_without_opening_one(many, tmp_path):
+def test_ten_thousand_files_are_listed_without_opening_one(qtbot, many, tmp_path):
     for number in range(10_000):
         (tmp_path / f"{number:05}.tif").touch()
     since = time.process_time()
-    many.add_paths([tmp_path])
+    with qtbot.waitSignal(many.listed, timeout=20_000):
+        many.add_paths([tmp_path])
+        assert not many.rows  # they are listed in a thread
     assert len(many.rows) == 10_000
     assert time.process_time() - since < 5  # 1 s
     assert many.list_model.data(many.list_model.index(9_999, 1)) == "09999.tif"

@@ -127,6 +127,13 @@ def test_images_are_opened_one_by_one_and_alone(qtbot, viewer, bar):
     assert not hidden.visible
 
 
+def test_a_plane_is_opened_beside_a_stack(qtbot, viewer, bar):
+    """The view has an axis that the layers of the row do not have."""
+    viewer.add_image(np.zeros((3, 20, 30)), name="stack")
+    do(qtbot, bar, bar.open_row, 0)
+    assert visible(viewer) == ["cells0", "cells0 nuclei"]
+
+
 def test_the_last_one_that_is_wanted_is_shown(qtbot, viewer, bar):
     shown = []
     bar.row_shown.connect(shown.append)
@@ -240,13 +247,15 @@ def test_nothing_is_written_where_nothing_was_corrected(qtbot, viewer, bar, mode
     assert model.row(0).results.labels.stat().st_mtime_ns == stamp
 
 
-@pytest.mark.parametrize("kind", ["deleted", "written again", "read-only"])
+@pytest.mark.parametrize("kind", ["deleted", "written again", "read-only", "other labels"])
 def test_what_cannot_be_saved_stays_open(qtbot, viewer, bar, model, kind, base):
     do(qtbot, bar, bar.open_row, 2)
     erase(viewer.layers["cells2 nuclei"], 1)
     labels = model.row(2).results.labels
     if kind == "deleted":
         labels.unlink()
+    elif kind == "other labels":  # a script has put them into the layer
+        viewer.layers["cells2 nuclei"].data = np.ones((9, 9), np.int32)
     elif kind == "written again":
         shutil.copy(base / "out" / "cells1_labels.ome.tif", labels)
     else:  # a folder is where the table shall be
@@ -255,7 +264,7 @@ def test_what_cannot_be_saved_stays_open(qtbot, viewer, bar, model, kind, base):
     do(qtbot, bar, bar.previous)
     assert names(viewer) == ["cells2", "cells2 nuclei"]
     said = {"deleted": "is not there any more", "written again": "was written again meanwhile",
-            "read-only": "cannot be written"}  # fmt: skip
+            "read-only": "cannot be written", "other labels": "another shape now"}  # fmt: skip
     assert said[kind] in bar.texts[-1]
 
 

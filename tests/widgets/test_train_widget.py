@@ -277,6 +277,29 @@ def test_what_is_held_back_grows_with_what_is_painted(qtbot, viewer, trainer):
     assert read_validation_areas(viewer, [pair])[pair.key] != few
 
 
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_what_is_held_back_is_drawn_again_in_a_3d_view(qtbot, viewer, trainer, lead):
+    """The rectangles of before stay until the new ones are there, and their layer is the same."""
+    clean = np.broadcast_to(discs((128, 128), GRID, 7), (*lead, 128, 128))
+    viewer.add_image(clean.astype(np.float32), name="cells")
+    labels = viewer.add_labels(label(clean > 0), name="cells nuclei")
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    layer, (pair,) = find_validation_layer(viewer, labels), pairs(trainer)
+    before = read_validation_areas(viewer, [pair])[pair.key]
+    counts = []
+    layer.events.data.connect(lambda _: counts.append(layer.nshapes))
+    viewer.dims.ndisplay = 3
+    labels.data[labels.data > 8] = 0
+    labels.paint((*[0] * len(lead), 120, 120), 8)
+    looked(qtbot, trainer)
+    assert find_validation_layer(viewer, labels) is layer
+    assert read_validation_areas(viewer, [pair])[pair.key] != before
+    assert min(counts) > 0
+    viewer.dims.ndisplay = 2
+    assert layer.nshapes == len(layer.data) > 0
+
+
 def test_moving_the_slider_of_a_stack_is_no_painting(qtbot, viewer, trainer):
     clean = discs((128, 128), GRID, 7)
     truth = np.zeros((4, 128, 128), int)

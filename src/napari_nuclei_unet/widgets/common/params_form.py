@@ -84,7 +84,7 @@ class ParamsForm(QObject, Generic[_Params]):
         for name, control in self._controls.items():
             value = getattr(params, name)
             if value is not None:
-                shown = 1 - value if control.is_inverted else value
+                shown = convert_shown(control.field, value)
                 if isinstance(control, Slider | FloatSlider):  # its range includes every value
                     control.min, control.max = min(control.min, shown), max(control.max, shown)
                 control.value = shown
@@ -93,6 +93,11 @@ class ParamsForm(QObject, Generic[_Params]):
 
     def _on_changed(self, name: str, _: Any) -> None:
         self.changed.emit(name)
+
+
+def convert_shown(field: dataclasses.Field[Any], value: Any) -> Any:
+    """Convert a value to what a form shows of it, or back: of some parameters it is 1 minus it."""
+    return 1 - value if "inverted_help" in field.metadata else value
 
 
 def _create_control(field: dataclasses.Field[Any], hint: Any) -> Any:
@@ -115,13 +120,15 @@ def _create_control(field: dataclasses.Field[Any], hint: Any) -> Any:
         value = options["min"] = AUTO_VALUE
     kind = next((t for t in get_args(hint) if t is not type(None)), hint)
     control: Any = create_widget(
-        name=field.name, label=meta["label"], annotation=kind, value=value, options=options
+        name=field.name,
+        label=meta["label"],
+        annotation=kind,
+        value=convert_shown(field, value),
+        options=options,
     )
     if has_auto and "widget_type" not in options:
         control.native.setSpecialValueText("auto")
-    control.auto, control.is_inverted = has_auto, "inverted_help" in meta
-    if control.is_inverted:
-        control.value = 1 - value
+    control.auto, control.field = has_auto, field
     control.digits = meta.get("decimals", 4)
     explained = meta.get("inverted_help", meta["help"])
     control.tooltip = explained
@@ -135,6 +142,5 @@ def _get_value(control: Any) -> Any:
     value = control.value
     if control.auto and value == AUTO_VALUE:
         return None
-    if control.is_inverted:
-        value = 1 - value
+    value = convert_shown(control.field, value)
     return round(value, control.digits) if isinstance(value, float) else value

@@ -16,6 +16,8 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from .array_reference import ArrayReference
+from .geometry import full_resolution_data
 from .label_ids import LabelsIndex
 
 # Steps that napari can undo and redo; fewer where each comparison reads a file.
@@ -59,6 +61,8 @@ class EditHistory:
         Is not kept alive.
     changed : callable
         Is called with the edits that were made, undone or redone.
+    replaced : callable
+        Is called when the array of the layer is another, with nothing of the old one left here.
 
     Attributes
     ----------
@@ -70,33 +74,68 @@ class EditHistory:
         Number of times that labels were edited, by a tool, undo or redo, or replaced.
     """
 
-    def __init__(self, layer: Labels, changed: Callable[[Sequence[LayerEdit]], None]) -> None:
-        self._layer, self._changed = weakref.ref(layer), changed
-        in_memory = isinstance(layer.data, np.ndarray)
+    def __init__(
+        self,
+        layer: Labels,
+        changed: Callable[[Sequence[LayerEdit]], None],
+        replaced: Callable[[], None],
+    ) -> None:
+        self._layer, self._changed, self._replaced = weakref.ref(layer), changed, replaced
+        self.revision = 0
+        self._watch(full_resolution_data(layer))
+        layer.events.paint.connect(self._on_paint)
+        layer.events.labels_update.connect(self._on_updated)
+        layer.events.set_data.connect(self._on_drawn)
+        layer.events.data.connect(self._follow_array)
+
+    def _watch(self, data: Any) -> None:
+        """Begin with an array, of which no edit is known."""
+        self._array = ArrayReference(data)
+        in_memory = isinstance(data, np.ndarray)
         self._edits: deque[LayerEdit] = deque(
             maxlen=MAX_UNDO_STEPS if in_memory else MAX_UNDO_STEPS_IN_FILES
         )
         self._pending: list[LayerEdit] = []
-        self.max_used_id, self.is_complete, self.revision = 0, False, 0
-        layer.events.paint.connect(self._on_paint)
-        layer.events.labels_update.connect(self._on_updated)
-        layer.events.set_data.connect(self._on_drawn)
+        self.max_used_id, self.is_complete = 0, False
 
     def intersects_plane(self, index: LabelsIndex) -> bool:
         """Return whether a plane was edited."""
+        self._follow_array()
         return any(box_intersects_plane(edit.box, index) for edit in self._edits)
 
     def update_known_values(self) -> None:
         """Read the present values again, after the program itself has written labels."""
+        self._follow_array()
         self._pending = []
         for edit in self._edits:
             edit.current_values = self._read(edit)
 
     def clear(self) -> None:
-        """Discard all edits; the labels are others."""
-        self.revision += 1
+        """Discard all edits, also for napari: undo would mix them with what was written since.
+
+        Locking a layer for a moment is napari's way to do that.
+        """
+        layer, self.revision = self._layer(), self.revision + 1
+        if layer is not None and layer.editable:
+            mode = layer.mode
+            layer.editable = False
+            layer.editable = True
+            layer.mode = mode
         self._edits.clear()
         self._pending = []
+
+    def _follow_array(self, *_: object) -> None:
+        """Begin anew, if the array of the layer is another: the steps of undo belong to the old.
+
+        A layer is drawn before it says that it has other data: whatever happens asks here first.
+        """
+        layer = self._layer()
+        if layer is None or self._array.is_to(data := full_resolution_data(layer)):
+            return
+        self._array = ArrayReference(data)  # first: what follows may draw the layer again
+        self.clear()
+        self._watch(data)
+        self._replaced()
 
     @property
     def _data(self) -> Any:
@@ -109,6 +148,7 @@ class EditHistory:
 
     def _on_paint(self, event: Any) -> None:
         """Record an edit; napari may send the event before it is made."""
+        self._follow_array()
         self.revision += 1
         edit = _merge_atoms(event.value, self._data.shape)
         edit.current_values = self._read(edit)
@@ -120,10 +160,12 @@ class EditHistory:
             self._pending.append(edit)
 
     def _on_updated(self, _: Any) -> None:
+        self._follow_array()
         if self._pending:
             self._report(self._pending)
 
     def _on_drawn(self, _: Any) -> None:
+        self._follow_array()
         self._report(self._pending)
 
     def _report(self, new: list[LayerEdit]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...arrays.boxes import enclose_boxes, stack_boxes
 from .edit_history import EditHistory, LayerEdit, box_intersects_plane
 from .foreign_columns import ForeignColumns
-from .geometry import pixel_to_world
+from .geometry import full_resolution_data, pixel_to_world
 from .label_ids import LabelsIndex, crop_plane_index, index_axes, plane_key
 from .measure_queue import MeasureQueue, UnmeasuredPlane
 from .measurements import Measurable, box_columns, measure_box
@@ -56,14 +56,12 @@ class FeaturesTable:
     def __init__(self, layer: Labels) -> None:
         self._layer = weakref.ref(layer)
         self.planes: dict[tuple[int | None, ...], PlaneFeatures] = {}
-        self.history = EditHistory(layer, self._on_changed)
+        self.history = EditHistory(layer, self._on_changed, self._on_replaced)
         self.queue = MeasureQueue(self)
-        self._data = weakref.ref(layer.data)
         # rows of nuclei before edits, so that undo restores every column
         self._known_rows: dict[str, dict[str, Any]] = {}
         self._foreign = ForeignColumns()
         self._published: pd.DataFrame | None = None  # None: it is outdated
-        layer.events.data.connect(self._on_data)
         for name in GEOMETRY_ATTRIBUTES:
             layer.events[name].connect(self._on_moved)
 
@@ -95,10 +93,13 @@ class FeaturesTable:
 
     def read_plane(self, index: LabelsIndex) -> NDArray[Any]:
         """Return the labels of a plane, not a copy; empty if the layer no longer has it."""
+        data = full_resolution_data(self.layer)
         try:
-            return np.asarray(self.layer.data[index])
+            if data.ndim == len(index):
+                return np.asarray(data[index])
         except IndexError:
-            return np.zeros((0, 0), np.int32)
+            pass  # its axes are shorter
+        return np.zeros((0, 0), np.int32)
 
     # measuring
 
@@ -287,13 +288,10 @@ class FeaturesTable:
             if not np.allclose(spacing, plane.measurement_source.spacing, atol=0):
                 self.queue.put(plane.with_spacing(spacing))
 
-    def _on_data(self, _: Any) -> None:
+    def _on_replaced(self) -> None:
         """Drop the features of labels that were replaced."""
-        if self.layer.data is self._data():
-            return
-        self._data = weakref.ref(self.layer.data)
-        self.history.clear()
         self.queue.clear()
+        self._known_rows.clear()
         if self.planes:
             self.planes.clear()
             self.layer.features = self._build_table()

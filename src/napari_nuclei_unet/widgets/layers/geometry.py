@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...arrays.axes import PlaneIndex
 from ...errors import UserError
+from .array_reference import unwrap_array
 from .label_ids import LabelsIndex, plane_key
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def full_resolution_data(image: Image) -> Any:
 
 def is_same_array(first: Any, second: Any) -> bool:
     """Return whether two arrays are the same object, apart from the proxies a plugin gets."""
-    return getattr(first, "__wrapped__", first) is getattr(second, "__wrapped__", second)
+    return unwrap_array(first) is unwrap_array(second)
 
 
 def layer_shape(image: Image) -> tuple[int, ...]:

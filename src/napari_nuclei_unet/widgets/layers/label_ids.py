@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from ...arrays.boxes import paste_labels
 from ...errors import UserError
+from .array_reference import ArrayReference
 
 MAX_LABEL_ID = np.iinfo(np.int32).max
 LabelsIndex = tuple[slice | int, ...]
@@ -30,14 +30,14 @@ class LabelIds:
     """
 
     def __init__(self, data: NDArray[Any], largest: int | None = None) -> None:
-        self._data = weakref.ref(data)
+        self._array = ArrayReference(data)
         self._max_id = largest
         # by plane: the id below its first one, and the number of ids
         self._id_ranges: dict[tuple[int | None, ...], tuple[int, int]] = {}
 
     def belongs_to(self, data: Any) -> bool:
         """Return whether these are the ids of an array, and not of one that it has replaced."""
-        return self._data() is data
+        return self._array.is_to(data)
 
     def id_offset(self, index: LabelsIndex) -> int:
         """Return the offset that was added to the labels of a plane when it was written, or 0."""

@@ -18,7 +18,7 @@ from .label_ids import LabelIds, LabelsIndex, plane_key
 from .labels_record import find_labels_layer, list_written_planes, write_record
 from .labels_state import LabelsState
 from .metadata_keys import LABELS_LAYER_ENDING
-from .placement import LayerPlacement, set_geometry
+from .placement import LayerPlacement, can_hold, set_geometry
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -69,7 +69,7 @@ def show_labels(
     else:
         if layer.data.shape != data.shape:
             LabelsState.of(layer).forget_written()
-        layer.data = data  # also clears the undo history, which belongs to the old labels
+        layer.data = data  # another array also has no undo history, which belongs to the old one
         set_geometry(layer, placement)
         write_record(layer, image, placement.index, provenance)
     LabelsState.of(layer).ids = ids
@@ -116,8 +116,8 @@ def write_plane_labels(
         Whether the plane is on view, and has to be redrawn.
     """
     data = layer.data
-    if not isinstance(data, np.ndarray) or not data.flags.writeable:  # such as a memory-mapped file
-        layer.data = data = np.array(data)
+    if not can_hold(data, data.shape, np.int32):  # such as a memory-mapped file
+        layer.data = data = np.array(data, np.int32)
     LabelsState.of(layer).ids.write(data, placement.index, labels, inside)
     if refresh:
         layer.refresh(extent=False)
@@ -149,7 +149,7 @@ def _allocate_labels(
             data = np.zeros(shape, np.int32)
             return data, LabelIds(data, 0)
         data = layer.data
-        if isinstance(data, np.ndarray) and data.dtype == np.int32 and data.flags.writeable:
+        if can_hold(data, shape, np.int32):
             return data, LabelsState.of(layer).ids
         data = np.array(data, np.int32)
         return data, LabelIds(data)

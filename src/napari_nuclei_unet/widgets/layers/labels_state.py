@@ -21,6 +21,7 @@ from ..common.key_bindings import unwrap_proxy
 from ..common.lifetime import delete_with
 from .checksum import array_crc32
 from .features import FeaturesTable
+from .geometry import full_resolution_data
 from .label_ids import LabelIds, LabelsIndex, plane_key
 from .saved_table import adopt_saved_table
 
@@ -173,7 +174,7 @@ class LabelsState:
     @property
     def has_edits(self) -> bool:
         """Whether any plane was edited since it was written, or without a run."""
-        parts, data = self._parts_on(None), self.layer.data
+        parts, data = self._parts_on(None), full_resolution_data(self.layer)
         if not all(part.is_unedited(self.read_plane(part.index)) for part in parts):
             return True
         unwritten = np.asarray(data) != 0
@@ -255,13 +256,8 @@ class LabelsState:
         part.checksum = checksum
 
     def forget_edits(self, index: LabelsIndex) -> None:
-        """Clear the undo history if it has steps of a plane that was written: undo would mix them.
-
-        Locking a layer for a moment is napari's way to do that.
-        """
+        """Clear the undo history if it has steps of a plane that was written."""
         if self.features.history.intersects_plane(index):
-            self.layer.editable = False
-            self.layer.editable = True
             self.features.history.clear()
 
     def _parts_on(self, index: LabelsIndex | None) -> list[WrittenPart]:

@@ -16,6 +16,8 @@ from napari.layers import Labels, Tracks
 from numpy.typing import NDArray
 
 from ..common.key_bindings import unwrap_proxy
+from .array_reference import ArrayReference
+from .geometry import full_resolution_data
 from .label_edits import write_pixels
 from .label_ids import LabelsIndex
 from .labels_state import LabelsState, WrittenPart
@@ -86,6 +88,7 @@ class LinkHistory:
         self._done: list[_Step] = []
         self._undone: list[_Step] = []
         self._known_revision = -1  # of labels that the tracks are of
+        self._array = ArrayReference(full_resolution_data(layer))
         layer.events.set_data.connect(self._on_drawn)
 
     @property
@@ -167,6 +170,8 @@ class LinkHistory:
         layer = self._layer()
         if layer is None:
             return
+        if not self._array.is_to(data := full_resolution_data(layer)):  # nothing of it is left
+            self._array, self._done, self._undone = ArrayReference(data), [], []
         if self._done and _shows(layer, self._done[-1].pixels, self._done[-1].old):
             self._undone.append(self._done.pop())
             self._show(self._undone[-1], self._undone[-1].before)
@@ -195,11 +200,8 @@ def _find_pixels(data: NDArray[np.integer], one: NewTrackId) -> tuple[NDArray[np
 
 
 def _shows(layer: Labels, pixels: tuple[NDArray[np.intp], ...], ids: NDArray[Any]) -> bool:
-    """Return whether pixels have these ids, in labels that may be others by now."""
-    inside = len(pixels) == layer.data.ndim and all(
-        axis.max(initial=0) < n for axis, n in zip(pixels, layer.data.shape, strict=True)
-    )
-    return inside and bool(np.array_equal(layer.data[pixels], ids))
+    """Return whether pixels have these ids."""
+    return bool(np.array_equal(layer.data[pixels], ids))
 
 
 def _read_rows(state: LabelsState, edit: LinkEdit) -> dict[tuple[int | None, ...], pd.DataFrame]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +20,7 @@ from ...labels.surroundings import Distances, measure_surroundings
 from ...labels.volume_boxes import find_volume_boxes
 from ...labels.volume_regionprops import VOLUME_COLUMN
 from ...segmentation.normalization import check_type_and_shape
+from .array_reference import ArrayReference
 from .channel_names import find_channel_names
 from .geometry import full_resolution_data, layer_shape, pixel_to_world
 from .image_source import ImageSource, guess_layer_channel_axis, plane_axes
@@ -256,21 +256,13 @@ def create_measurement_source(source: ImageSource, maps: MapsGetter) -> Measurem
     if plane_index.channel_axis == source.image.ndim:  # all colours are measured
         plane_index = PlaneIndex(plane_index.index[: source.image.ndim])
     titles = _name_channels(source.image, plane_index)
-    image = MeasuredImage(_weak_reference(source.full_resolution), plane_index, titles)
+    image = MeasuredImage(ArrayReference(source.full_resolution).get, plane_index, titles)
     return MeasurementSource(source.shape, spacing, (image,), maps)
 
 
 def _name_channels(image: Image, plane_index: PlaneIndex) -> dict[int, str] | None:
     """Return the names of all channels, if they are known."""
     return dict(enumerate(find_channel_names(image, plane_index.channel_axis))) or None
-
-
-def _weak_reference(pixels: Any) -> Callable[[], Any]:
-    """Return a weak reference to an array, or a strong one where that is impossible."""
-    try:
-        return weakref.ref(getattr(pixels, "__wrapped__", pixels))
-    except TypeError:
-        return lambda: pixels
 
 
 def create_labels_measurement_source(
@@ -303,7 +295,7 @@ def create_labels_measurement_source(
         plane_index = find_image_plane(shape, index, layer)
         check_type_and_shape(MultichannelView(pixels, plane_index))
         known = _name_channels(layer, plane_index) if list(titles.values()) == [""] else titles
-        images.append(MeasuredImage(_weak_reference(pixels), plane_index, known))
+        images.append(MeasuredImage(ArrayReference(pixels).get, plane_index, known))
     plane_shape = shape[axes[0]], shape[axes[1]]
     return MeasurementSource(plane_shape, pixel_spacing(labels, axes), tuple(images), maps)
 

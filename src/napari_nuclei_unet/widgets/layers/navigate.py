@@ -27,9 +27,14 @@ def viewer_camera(viewer: ViewerModel) -> Any:
 
 
 def fit_view(viewer: ViewerModel, layers: Sequence[Layer]) -> None:
-    """Zoom to layers, whatever else is open; before napari 0.9 to all of them."""
+    """Zoom to layers, whatever else is open.
+
+    Before napari 0.9 to all of them; so, too, where an axis of the view is none of these layers,
+    as of planes beside a stack: napari 0.9 raises an IndexError there.
+    """
     viewer = unwrap_proxy(viewer)
-    if hasattr(viewer, "fit_to_view"):
+    has_all_axes = max((layer.ndim for layer in layers), default=0) == viewer.dims.ndim
+    if has_all_axes and hasattr(viewer, "fit_to_view"):
         viewer.fit_to_view(layers=[unwrap_proxy(layer) for layer in layers])
     else:
         viewer.reset_view()
@@ -78,6 +83,8 @@ def navigate_to_box(viewer: ViewerModel, layer: Labels, index: LabelsIndex, box:
     for axis in range(layer.ndim):
         if axis not in displayed:
             viewer.dims.set_point(axis + offset, centre[axis])
+    if not displayed:  # the view is along other axes
+        return
     camera = viewer_camera(viewer)
     camera.center = (*camera.center[: -len(displayed)], *centre[displayed])
     width = float(np.abs(high - low)[displayed].max()) or 1.0

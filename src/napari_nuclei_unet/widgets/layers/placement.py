@@ -82,6 +82,15 @@ def _drop_first_axis(geometry: dict[str, Any]) -> dict[str, Any]:
     return vectors | {"rotate": geometry["rotate"][1:, 1:], "shear": shear, "affine": affine}
 
 
+def can_hold(data: Any, shape: tuple[int, ...], dtype: type[np.generic]) -> bool:
+    """Return whether results of a shape and type can be written into an array as it is.
+
+    Scripts may give a layer a lazy, read-only or other array at any time.
+    """
+    in_memory = isinstance(data, np.ndarray) and bool(data.flags.writeable)
+    return in_memory and data.shape == shape and data.dtype == dtype
+
+
 def set_geometry(layer: Layer, placement: LayerPlacement) -> None:
     """Set the geometry of a layer, where it differs: setting it redraws everything."""
     for name, value in placement.geometry.items():

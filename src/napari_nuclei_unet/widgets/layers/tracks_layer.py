@@ -100,9 +100,13 @@ def update_tracks_layer(layer: Tracks, tracks: pd.DataFrame) -> None:
 
 
 def find_tracks_layer(viewer: ViewerModel, labels: Labels) -> Tracks | None:
-    """Find the tracks of labels, also of those that were read with them from a file."""
-    marks = {str(labels.unique_id), labels.metadata.get(TRACKS_KEY)}
+    """Find the tracks of labels, also of those that were read with them from a file.
+
+    They are none of labels that have other axes by now.
+    """
+    marks = {str(labels.unique_id), labels.metadata.get(TRACKS_KEY)} - {None}
     for layer in viewer.layers:
-        if isinstance(layer, Tracks) and layer.metadata.get(TRACKS_KEY) in marks - {None}:
+        is_its = isinstance(layer, Tracks) and layer.metadata.get(TRACKS_KEY) in marks
+        if is_its and layer.ndim == labels.ndim:
             return layer
     return None

@@ -8,14 +8,14 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
-from qtpy.QtGui import QWheelEvent
 
-DOT_COLOR, IMAGE_PLOT_BACKGROUND, IMAGE_PLOT_TEXT_COLOR = "#56b4e9", "#262930", "#d0d2d6"
-MEDIAN_COLOR = "#e69f00"
+from ..common.themed_plot import ThemedPlot
+
+DOT_COLOR, MEDIAN_COLOR = "#56b4e9", "#e69f00"
 PLOT_HEIGHT = 170
 
 
-class ImagePlot(pg.PlotWidget):  # type: ignore[misc]
+class ImagePlot(ThemedPlot):
     """Shows a number of each image in the order of the list, and the median as a line.
 
     Signals
@@ -27,18 +27,11 @@ class ImagePlot(pg.PlotWidget):  # type: ignore[misc]
     image_clicked = Signal(int)
 
     def __init__(self) -> None:
-        super().__init__(background=IMAGE_PLOT_BACKGROUND)
+        super().__init__()
         self.setObjectName("image_plot")
         self.setToolTip("A dot for each image, in the order of the list; the line is the median.")
         self.setFixedHeight(PLOT_HEIGHT)
-        item = self.getPlotItem()
-        item.setMenuEnabled(False)
-        item.hideButtons()
-        for side in ("left", "bottom"):
-            item.getAxis(side).setTextPen(IMAGE_PLOT_TEXT_COLOR)
-            item.getAxis(side).setPen(IMAGE_PLOT_TEXT_COLOR)
-        item.setLabel("bottom", "image")
-        self.setMouseEnabled(x=False, y=False)
+        self.getPlotItem().setLabel("bottom", "image")
         self._dots = pg.ScatterPlotItem(size=8, pen=None, brush=DOT_COLOR, hoverable=True)
         self._median = pg.InfiniteLine(angle=0, pen=pg.mkPen(MEDIAN_COLOR, width=2))
         self.addItem(self._dots)
@@ -55,11 +48,6 @@ class ImagePlot(pg.PlotWidget):  # type: ignore[misc]
         self._median.setPos(float(np.median(numbers[places])))
         self.setXRange(1, max(len(numbers), 2), padding=0.03)
         self.setYRange(min(0.0, float(numbers[places].min())), float(numbers[places].max()) or 1.0)
-
-    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802 Qt's name
-        """Leave the wheel to the dock, which scrolls."""
-        if event is not None:
-            event.ignore()
 
     def _on_clicked(self, _: Any, dots: Any, *_event: Any) -> None:
         if len(dots):

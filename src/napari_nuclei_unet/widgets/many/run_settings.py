@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...arrays.axes import Channel, Colour
 from ...errors import UserError
 from ...models.library import MODEL_SUFFIX
 from ...params import PARAMETER_LABELS, SegmentParams
 from ...provenance.project import SegmentSettings, read_project
+from ..common.params_form import convert_shown
 from ..common.preferences import get_preference
 from ..layers.image_source import WHOLE_IMAGE
 from ..session.model_titles import title_file, title_model
@@ -78,7 +79,7 @@ def describe_settings(settings: SegmentSettings) -> str:
     default, params = SegmentParams(), settings.params
 
     changed = [
-        f"{PARAMETER_LABELS.get(one.name, one.name).strip(chr(39))} {_shown_value(one, params):g}"
+        f"{_label(one.name)} {convert_shown(one, float(value)):g}"
         for one in fields(params)
         if isinstance(value := getattr(params, one.name), int | float)
         and not isinstance(value, bool)
@@ -91,10 +92,9 @@ def describe_settings(settings: SegmentSettings) -> str:
     return ", ".join([f"model {model}", *channel, *changed[:MAX_DESCRIBED], *more])
 
 
-def _shown_value(one: Field[Any], params: SegmentParams) -> float:
-    """Return a value as the form shows it."""
-    value = float(getattr(params, one.name))
-    return 1 - value if "inverted_help" in one.metadata else value
+def _label(name: str) -> str:
+    """Return the label of a parameter without quotes."""
+    return PARAMETER_LABELS.get(name, name).strip("'")
 
 
 def create_job_settings(chosen: ManySettings, inputs: Sequence[InputImage]) -> JobSettings:

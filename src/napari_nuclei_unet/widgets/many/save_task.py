@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Labels
 
+from ...errors import UserError
 from ...progress import Step, Stop
 from ..common.controller import Task
 from ..layers.export_result import build_export_result
@@ -103,6 +104,11 @@ class SaveCorrectionsTask(Task):
     ----------
     saved : SavedCorrections or None
         None: they were not saved.
+
+    Raises
+    ------
+    UserError
+        If the labels have another shape by now: they are none of the image.
     """
 
     has_parts = False
@@ -110,7 +116,12 @@ class SaveCorrectionsTask(Task):
     def __init__(self, viewer: ViewerModel, shown: ShownResult) -> None:
         from ...batch.corrections import describe_corrections  # imports pandas
 
-        row = shown.content.row
+        row, read = shown.content.row, shown.content.labels
+        if read is not None and tuple(shown.labels.data.shape) != tuple(read[0].shape):
+            raise UserError(
+                f"The labels of {row.short_title} have another shape now, so they are not saved "
+                "into its result: save them in 'Review nuclei', and remove the layer."
+            )
         self.title, self.begins = "", f"Saving the corrections of {row.short_title} …"
         self.saved: SavedCorrections | None = None
         self._viewer, self._shown, self._row = viewer, shown, row

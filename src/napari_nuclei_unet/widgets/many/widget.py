@@ -11,7 +11,6 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QBoxLayout, QFormLayout, QWidget
 
-from ...batch.inputs import list_inputs
 from ...limits import DEFAULT_LIMITS, Limits
 from ...progress import Step
 from ...provenance.project_paths import PROJECT_SUFFIX
@@ -24,6 +23,7 @@ from ..session.session import Session
 from ..session.warm_up import start_warm_up
 from .folder_form import OutFolder, SourceButtons
 from .image_list import ImageList
+from .image_lister import ImageLister
 from .image_rows import ImageRows, count_status, describe_end, describe_failure
 from .question_bar import QuestionBar
 from .review_bar import ReviewBar
@@ -74,11 +74,14 @@ class ManyImagesWidget(ScrollableForm):
     -------
     finished
         A run is over, or was paused, or waits for an answer.
+    listed
+        What was added is in the list, or the dock says why not.
     image_chosen : int
         A row was clicked.
     """
 
     finished = Signal()
+    listed = Signal()
     image_chosen = Signal(int)
 
     def __init__(
@@ -87,7 +90,6 @@ class ManyImagesWidget(ScrollableForm):
         super().__init__()
         self._session = Session.of(napari_viewer, limits)
         self._session.join(self)
-        self._paths: tuple[Path, ...] = ()
         self._request: ManyRequest | None = None  # of the last run
         self._task: Task | None = None  # the last one
         self._buffer = UpdateBuffer(self)
@@ -95,6 +97,7 @@ class ManyImagesWidget(ScrollableForm):
         self._next_task: ManyTask | None = None  # waits until corrections are saved
         self.list_model = RowModel()
         self._rows = ImageRows(self.list_model)
+        self._lister = ImageLister(self)
         self.controller = Controller(self)
         self.review_bar = ReviewBar(napari_viewer, self.list_model)
         self._build()
@@ -127,6 +130,9 @@ class ManyImagesWidget(ScrollableForm):
         self._sources.clear_clicked.connect(self.clear)
         self._list.paths_dropped.connect(self.add_paths)
         self._list.row_chosen.connect(self._on_row)
+        self._lister.listed.connect(self._show_items)
+        self._lister.message.connect(self._panel.show_message)
+        self._lister.finished.connect(self.listed)
         self.image_chosen.connect(self.review_bar.open_row)
         self.review_bar.row_shown.connect(self._list.show_row)
         self.review_bar.opened.finished.connect(self._start_next)
@@ -179,7 +185,7 @@ class ManyImagesWidget(ScrollableForm):
         self._out.set_value(Path(folder))
 
     def add_paths(self, paths: Iterable[str | Path]) -> None:
-        """Add images, and the images of folders; a project brings its settings.
+        """Add images, and the images of folders, soon; a project brings its settings.
 
         What cannot be added is reported in the dock, and leaves the list as it was.
         """
@@ -187,30 +193,24 @@ class ManyImagesWidget(ScrollableForm):
         for project in [path for path in given if path.name.endswith(PROJECT_SUFFIX)]:
             given.remove(project)
             self._use_project(project)
-        new = tuple(dict.fromkeys((*self._paths, *given)))
-        if not given or self._is_busy():
-            return
-        with report_user_errors(self._panel.show_message):
-            self._show_items(list_inputs(new), new)
+        if given and not self._is_busy():
+            self._lister.add(given)
 
     def clear(self) -> None:
         """Empty the list; no file is deleted."""
         if not self._is_busy():
-            self._show_items([], ())
+            self._lister.clear()
             self.review_bar.message.emit("")
 
     def run(self, *_: object) -> None:
-        """Segment the images that are not done, as a click on Run does."""
-        folder = self._out.value()
-        if self.state is not RunState.IDLE or folder is None:
-            return
-        self.question.setVisible(False)
-        self._start(
-            ManyRequest(
-                self._paths, folder, self.settings_form.value(), get_preference("threads_free")
-            ),
-            None,
-        )
+        """Segment the images that are not done, as a click on Run does, once all are listed."""
+        self._lister.when_idle(self._run)
+
+    def _run(self) -> None:
+        if self.state is RunState.IDLE and (folder := self._out.value()) is not None:
+            self.question.setVisible(False)
+            settings, threads = self.settings_form.value(), get_preference("threads_free")
+            self._start(ManyRequest(self._lister.paths, folder, settings, threads), None)
 
     def pause(self, *_: object) -> None:
         """Finish the images that are under way, and begin no other; a second time, drop them."""
@@ -226,11 +226,10 @@ class ManyImagesWidget(ScrollableForm):
             return True
         return False
 
-    def _show_items(self, items: list[Any], paths: tuple[Path, ...]) -> None:
-        self._paths = paths
+    def _show_items(self, items: list[InputImage]) -> None:
         self._rows.show_items(items)
         before = self._out.value()
-        self._out.follow(paths)
+        self._out.follow(self._lister.paths)
         if self._out.value() == before:  # else it has told of its change
             self._on_folder()
 
@@ -290,7 +289,7 @@ class ManyImagesWidget(ScrollableForm):
             self._list.follow(self._rows.place(item))
 
     def _on_answer(self, answer: ReplaceAnswer) -> None:
-        if self._request is not None and self.state is RunState.IDLE:
+        if self._request is not None and self.state is RunState.IDLE and self._lister.is_idle:
             self._start(self._request, answer)
 
     def _on_state(self, _: RunState) -> None:

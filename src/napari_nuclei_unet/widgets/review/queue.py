@@ -13,7 +13,9 @@ from ...errors import UserError
 from ..common.controls import Panel, create_button, fill_grid
 from ..common.disabled_button import disable
 from ..common.notify import name_controls, show_warning
+from ..layers.array_reference import ArrayReference
 from ..layers.features import FeaturesTable
+from ..layers.geometry import full_resolution_data
 from ..layers.label_edits import check_editable
 from ..layers.label_ids import plane_key
 from ..layers.labels_state import LabelsState
@@ -87,16 +89,24 @@ class ReviewQueue(Panel):
         labels = self._target.value().labels
         # a new state watches edits from now on
         self._state = None if labels is None else LabelsState.of(labels)
+        self._array = ArrayReference(None if labels is None else full_resolution_data(labels))
         self._current_nucleus = None
         self._previous_nuclei.clear()
         self._skipped.clear()
         for button in self._buttons:
             disable(button, LABELS_NEEDED if labels is None else "")
 
+    def _follow_array(self) -> None:
+        """Start over if the labels have another array, in which nothing was skipped."""
+        state = self._state
+        if state is not None and not self._array.is_to(full_resolution_data(state.layer)):
+            self.start_over()
+
     def position(self) -> ReviewPosition | None:
         """Return how far the review is; None: no labels are reviewed."""
         from ...provenance.project import ReviewPosition, SkippedNuclei  # imports pandas
 
+        self._follow_array()
         if self._state is None:
             return None
         plane, label = self._current_nucleus or (None, 0)
@@ -132,6 +142,7 @@ class ReviewQueue(Panel):
 
     def next(self, *_: object) -> None:
         """Show the least confident nucleus that has not been reviewed."""
+        self._follow_array()
         if self._state is None:
             self.message.emit(LABELS_NEEDED)
             return
@@ -160,6 +171,7 @@ class ReviewQueue(Panel):
 
     def back(self, *_: object) -> None:
         """Show the previous nucleus again, and undo its acceptance."""
+        self._follow_array()
         if self._state is not None:
             self._state.features.measure_now()
         while self._state is not None and self._previous_nuclei:
@@ -199,6 +211,7 @@ class ReviewQueue(Panel):
 
     def _current(self) -> tuple[FeaturesTable, PlaneFeatures, int] | None:
         """Return the nucleus on view, if it is still there."""
+        self._follow_array()
         if self._state is not None and self._current_nucleus is not None:
             (plane, label), table = self._current_nucleus, self._state.features
             table.measure_now()

@@ -90,10 +90,12 @@ class BlockwiseTask(Task):
             found = format_count(result.progress.nuclei, "nucleus")
             self.message = f"Stopped after {found}; Segment goes on from there."
             return
-        image = self.request.source.image
-        if image not in self._writer.viewer.layers:
+        source, image = self.request.source, self.request.source.image
+        is_there = image in self._writer.viewer.layers
+        if not is_there or not source.is_current:
+            done = "changed" if is_there else "removed"
             show_warning(
-                f"The image '{image.name}' was removed meanwhile; its nuclei are in {result.path}."
+                f"The image '{image.name}' was {done} meanwhile; its nuclei are in {result.path}."
             )
             return
         self._show(result)
@@ -107,17 +109,18 @@ class BlockwiseTask(Task):
         assert result.provenance is not None  # it was not stopped
         source, viewer = self.request.source, self._writer.viewer
         store, key = LabelsStore.open_existing(result.path), str(result.path)
-        for layer in list(viewer.layers):
-            if get_record_entries(layer).get("store") == key:
-                viewer.layers.remove(layer)
         height, width = source.shape
         paintable = height * width <= self._writer.limits.paintable_pixels or len(store.levels) == 1
-        layer = viewer.add_labels(
+        layer = Labels(
             store.labels if paintable else store.levels,
             name=f"{source.image.name} nuclei",
             multiscale=not paintable,
             **source.placement.geometry,
         )
+        for before in list(viewer.layers):
+            if get_record_entries(before).get("store") == key:
+                viewer.layers.remove(before)
+        viewer.add_layer(layer)
         planes = [source.at_plane(index) for index in self._plane_indices]
         *others, last = [plane.placement.index for plane in planes]
         write_record(layer, source.image, last, result.provenance, others)

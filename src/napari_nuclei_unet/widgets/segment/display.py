@@ -14,7 +14,7 @@ from ..common.controls import Panel, create_check_box, fill_layout
 from ..common.preferences import get_preference, set_preference
 from ..layers.labels_display import draw_nuclei, nuclei_colormap
 from ..layers.metadata_keys import PROBABILITY_KEY, find_marked_layer
-from ..layers.placement import set_geometry
+from ..layers.placement import can_hold, set_geometry
 from ..session.plane_result import PlaneResult
 
 if TYPE_CHECKING:
@@ -100,14 +100,12 @@ def show_probability(
     image, place = result.source.image, result.placement
     where = True if result.part.inside is None else result.part.inside
     layer = find_marked_layer(viewer, PROBABILITY_KEY, image)
-    if layer is not None and layer.data.shape == place.shape:
+    if layer is not None and can_hold(layer.data, place.shape, np.float32):
         np.copyto(layer.data[place.index], probability, where=where)
         set_geometry(layer, place)
         if refresh:
             layer.refresh(extent=False)
         return layer
-    if layer is not None:
-        viewer.layers.remove(layer)
     data = np.zeros(place.shape, np.float32)
     np.copyto(data[place.index], probability, where=where)
     active = viewer.layers.selection.active
@@ -121,6 +119,8 @@ def show_probability(
         metadata={PROBABILITY_KEY: str(image.unique_id)},
         **place.geometry,
     )
+    if layer is not None:  # its array is another
+        viewer.layers.remove(layer)
     viewer.layers.insert(viewer.layers.index(image) + 1, probability_layer)
     viewer.layers.selection.active = active  # or the form would switch to the map
     return probability_layer

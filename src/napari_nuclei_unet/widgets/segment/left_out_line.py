@@ -18,7 +18,7 @@ from ..common.controls import keep_room
 from ..layers.label_ids import plane_key
 from ..layers.labels_record import LabelsRecord, get_record_entries
 from ..layers.metadata_keys import LEFT_OUT_KEY, find_marked_layer, list_layers
-from ..layers.placement import set_geometry
+from ..layers.placement import can_hold, set_geometry
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -124,7 +124,7 @@ class LeftOutLine(ClickableLabel):
     def _draw(self, layer: Image, results: Sequence[PlaneResult]) -> None:
         """Outline what was left out of all planes."""
         place = results[0].placement
-        if layer.data.shape != place.shape:
+        if not can_hold(layer.data, place.shape, np.uint8):
             self._viewer.layers.remove(layer)
             layer = add_outlines_layer(self._viewer, results[0])
         set_geometry(layer, place)

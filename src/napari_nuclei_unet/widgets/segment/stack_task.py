@@ -215,9 +215,12 @@ class StackTask(Task):
 
     def _stale_ids_warning(self) -> str:
         """Return a warning if ids no longer match across planes; remove outdated tracks."""
+        source = self.stack.request.source
         if (layer := self.stack.layer) is None or layer not in self._writer.viewer.layers:
             return ""
-        place = self.stack.request.source.placement
+        if not source.is_current:  # its axes may be others
+            return ""
+        place = source.placement
         at = zip(place.shape, place.index, strict=True)
         planes = [length for length, part in at if not isinstance(part, slice)]
         warning = stale_ids_warning(layer, "")

@@ -76,6 +76,8 @@ class RetuneVolumesTask(Task):
         volume, layer = step.volume, step.volume.layer
         if layer not in self._writer.viewer.layers or not layer.editable:
             return
+        if not volume.sources[0].is_current:  # its axes may be others
+            return
         if not volume.is_unedited():
             self._edited = True
             return

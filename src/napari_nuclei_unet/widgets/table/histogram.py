@@ -9,15 +9,15 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Signal
 
+from ..common.themed_plot import ThemedPlot
 from .column_summary import OPEN_LIMITS, ValueLimits
 
 FEWEST_BINS, MOST_BINS = 8, 60
 BAR_COLOR, RANGE_COLOR, RANGE_LINE_COLOR = "#56b4e9", "#e69f0030", "#e69f00"
 PREFERRED_SIZE = 240, 100  # in screen pixels
-HISTOGRAM_BACKGROUND, HISTOGRAM_TEXT_COLOR = "#262930", "#d0d2d6"
 
 
-class ColumnHistogram(pg.PlotWidget):  # type: ignore[misc]
+class ColumnHistogram(ThemedPlot):
     """Shows how values are distributed, and selects a range of them.
 
     Signals
@@ -29,19 +29,12 @@ class ColumnHistogram(pg.PlotWidget):  # type: ignore[misc]
     limits_changed = Signal()
 
     def __init__(self) -> None:
-        super().__init__(background=HISTOGRAM_BACKGROUND)
+        super().__init__()
         self.setObjectName("histogram")
         self.setToolTip("Drag the orange lines: the nuclei between them are counted and coloured.")
         self.setMinimumHeight(PREFERRED_SIZE[1])
         self.limits = OPEN_LIMITS
         self._ends = (0.0, 1.0)  # of the values
-        item = self.getPlotItem()
-        item.setMenuEnabled(False)
-        item.hideButtons()
-        for side in ("left", "bottom"):
-            item.getAxis(side).setTextPen(HISTOGRAM_TEXT_COLOR)
-            item.getAxis(side).setPen(HISTOGRAM_TEXT_COLOR)
-        self.setMouseEnabled(x=False, y=False)
         self._bars = pg.PlotCurveItem(
             np.array(self._ends),
             np.zeros(1),

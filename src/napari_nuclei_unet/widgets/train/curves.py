@@ -13,13 +13,13 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ...training.plots import ANNOTATED_COLOR, FOUND_COLOR, best_epoch_row, draw_outlines
 from ..common.controls import fill_layout, with_properties
+from ..common.themed_plot import ThemedPlot
 
 if TYPE_CHECKING:
     from ...training.plots import ValidationPicture
 
-# Blue and orange on a dark background, which all kinds of colour vision can distinguish.
+# Blue and orange, which all kinds of colour vision can distinguish.
 TRAINING_CURVE_COLOR, VALIDATION_CURVE_COLOR, SECOND_CURVE_COLOR = "#56b4e9", "#e69f00", "#cc79a7"
-PLOT_BACKGROUND, PLOT_TEXT_COLOR = "#262930", "#d0d2d6"
 PICTURE_HEIGHT = 150  # in screen pixels
 
 CurveSpec = tuple[str, str, str]  # column of the history, title, colour
@@ -80,25 +80,20 @@ class TrainingCurves(QWidget):
         )
 
 
-class _Plot(pg.PlotWidget):  # type: ignore[misc]
+class _Plot(ThemedPlot):
     """Columns of the history against the epoch."""
 
+    _has_parts = False
+
     def __init__(self, title: str, curves: Sequence[CurveSpec]) -> None:
-        super().__init__(background=PLOT_BACKGROUND)
+        super().__init__()
         self.setFixedHeight(130)
         item = self.getPlotItem()
         # a legend inside would cover the curves
-        legend = "".join(
+        self._title = title + "".join(
             f" &nbsp; <span style='color:{c}'>● {name}</span>" for _, name, c in curves
         )
-        item.setTitle(title + legend, color=PLOT_TEXT_COLOR, size="9pt")
-        item.setMenuEnabled(False)
-        item.hideButtons()
         item.showGrid(y=True, alpha=0.2)
-        for side in ("left", "bottom"):
-            item.getAxis(side).setTextPen(PLOT_TEXT_COLOR)
-            item.getAxis(side).setPen(PLOT_TEXT_COLOR)
-        self.setMouseEnabled(x=False, y=False)
         self._curves = {
             column: item.plot(
                 name=column,
@@ -110,12 +105,19 @@ class _Plot(pg.PlotWidget):  # type: ignore[misc]
             )
             for column, _, colour in curves
         }
-        self._best = pg.InfiniteLine(
-            pen=pg.mkPen(PLOT_TEXT_COLOR, style=Qt.PenStyle.DotLine),
-            label="best",
-            labelOpts={"position": 0.12, "color": PLOT_TEXT_COLOR},
-        )
+        self._best = pg.InfiniteLine(label="best", labelOpts={"position": 0.12})
         self.addItem(self._best)
+        self._has_parts = True
+        self.use_theme()
+
+    def use_theme(self) -> None:
+        """Draw everything but the curves in the colours of the theme."""
+        super().use_theme()
+        if self._has_parts:
+            color = self.text_color
+            self.getPlotItem().setTitle(self._title, color=color, size="9pt")
+            self._best.setPen(pg.mkPen(color, style=Qt.PenStyle.DotLine))
+            self._best.label.setColor(color)
 
     def draw(self, history: Sequence[dict[str, float]]) -> None:
         """Draw a history; values that are not finite are left out."""

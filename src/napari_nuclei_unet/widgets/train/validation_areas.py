@@ -43,14 +43,20 @@ def draw_validation_areas(
     areas : dict of AnnotatedPosition to list of (slice, slice)
     """
     layer = find_validation_layer(viewer, pair.labels)
+    if layer is not None and not layer.nshapes:
+        viewer.layers.remove(layer)
+        layer = None
     corners = [_corners(position, box, pair) for position, boxes in areas.items() for box in boxes]
     if not corners:
         if layer is not None:
             viewer.layers.remove(layer)
         return
     if layer is not None:
-        layer.data = []
+        # those of before go last: napari cannot fill an empty layer of a plane in a 3-D view
+        drawn_before = set(range(layer.nshapes))
         layer.add(corners, shape_type="rectangle")
+        layer.selected_data = drawn_before
+        layer.remove_selected()
         return
     selected = list(viewer.layers.selection)
     viewer.add_shapes(
