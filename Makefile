@@ -9,7 +9,7 @@ else
 endif
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-engine test-pyqt6 test-pyside6 check wheel pictures clean
+.PHONY: help demo test test-engine test-pyqt6 test-pyside6 kills check wheel pictures clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile
 
@@ -23,6 +23,9 @@ test-engine: $(VENV)/.dev
 
 test-pyqt6 test-pyside6: test-%: $(VENV)/.dev
 	QT_API=$* PYTEST_QT_API=$* sh tools/with_display.sh $(BIN)/python -m pytest tests/widgets tests/viewer
+
+kills: $(VENV)/.dev           ## kill 100 runs, trainings and exports, and compare what comes of them
+	PYTHONPATH=tests $(BIN)/python -c "import kills; kills.run_command()" --kills 100 --seed 0
 
 check: $(VENV)/.dev           ## static checks
 	$(BIN)/ruff format --check .
