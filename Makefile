@@ -9,7 +9,7 @@ else
 endif
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-engine test-pyqt6 test-pyside6 fuzz soak check wheel pictures clean
+.PHONY: help demo test test-engine test-pyqt6 test-pyside6 fuzz kills soak check wheel pictures clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile
 
@@ -31,6 +31,9 @@ SEED ?= 7
 ACTIONS ?= 400
 soak: $(VENV)/.dev            ## random actions in real windows; SEED=7 ACTIONS=400 are others
 	sh tools/with_display.sh $(BIN)/python tests/soak.py --seed $(SEED) --actions $(ACTIONS)
+
+kills: $(VENV)/.dev           ## kill 100 runs, trainings and exports, and compare what comes of them
+	PYTHONPATH=tests $(BIN)/python -c "import kills; kills.run_command()" --kills 100 --seed 0
 
 check: $(VENV)/.dev           ## static checks
 	$(BIN)/ruff format --check .

@@ -116,6 +116,7 @@ def begin(tmp_path, folder, bright):
         settings = JobSettings(
             Model(bright.card, network), "bright", SegmentParams(diameter=12, precision="fp32")
         )
+        (tmp_path / "out").mkdir(exist_ok=True)
         run = SegmentRun(settings, OutputOptions(tmp_path / "out"), overwrite=False, compute=None)
         return segment_files(find_inputs([folder]), run, plan or three_workers())
 

@@ -26,14 +26,15 @@ from ..io.tables import (
 )
 from .inputs import FileStamp, stamp_files
 from .outputs import ResultPaths
+from .ownership import CORRECTED_MARK
 from .statistics import describe_table
 from .summary import SUMMARY_FILE_NAME, SummaryRow
 
 if TYPE_CHECKING:
     from ..export.result import Result
 
-# In the record of labels that somebody has corrected; the second of stacks only: which planes.
-CORRECTED_MARK, CORRECTED_PLANES_KEY = "corrected", "corrected_planes"
+# In the record of a stack that somebody has corrected: which planes.
+CORRECTED_PLANES_KEY = "corrected_planes"
 StackPosition = tuple[int, ...]
 
 

@@ -14,10 +14,10 @@ from ..io.labels import read_record
 from ..io.ome_zarr import LabelsStore, is_labels_store
 from ..io.paths import printable
 from ..provenance.record import FINGERPRINT_KEY, TABLE_CRC_KEY, Provenance
-from .corrections import CORRECTED_MARK
 from .inputs import InputImage
 from .job import ImageJob, open_job
 from .outputs import OutputOptions, ResultPaths
+from .ownership import CORRECTED_MARK
 from .settings import JobSettings
 from .statistics import describe_nuclei
 from .summary import SummaryRow

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ..export.track_tables import lineage_path, write_track_tables
+from ..export.track_tables import lineage_path, tracks_crc32, write_track_tables
 from ..io.atomic import atomic_write
 from ..models.model import shipped_models
 from ..progress import Step, Stop
@@ -51,7 +52,16 @@ def describe_result(provenance: Provenance, job: ImageJob) -> Provenance:
         volume=settings.volume,
         exclude_border=settings.exclude_border,
         format="zarr" if job.results.is_store else "tiff",
+        tracks_crc=_read_tracks_crc(job) if job.results.is_store else None,
     )
+
+
+def _read_tracks_crc(job: ImageJob) -> int | None:
+    """Compute the checksum of the tables of tracks that are written; None: there are none."""
+    tables = job.results.tracks, lineage_path(job.results.tracks)
+    if not (job.settings.track and all(path.is_file() for path in tables)):
+        return None
+    return tracks_crc32(*tables)
 
 
 def link_planes_steps(
@@ -114,11 +124,23 @@ def _track_volumes_steps(
     return replace(linked.spread(volumes), tracks=tracks)
 
 
-def write_tracks(job: ImageJob, linked: LinkedLabels) -> None:
-    """Write the tables of tracks and of lineages, if nuclei were tracked."""
+@contextmanager
+def write_tracks(job: ImageJob, linked: LinkedLabels) -> Iterator[int | None]:
+    """Write the tables of tracks and of lineages aside, then move them to their places.
+
+    Yields
+    ------
+    int or None
+        Their checksum, for the record; None: nuclei were not tracked, and nothing is written.
+    """
     if linked.tracks is None:
+        yield None
         return
     path, grid = job.results.tracks, job.grid
     scale = TrackScale.of(grid.axes, grid.scale, grid.units)
-    with atomic_write(path) as tracks, atomic_write(lineage_path(path)) as lineages:
+    with (
+        atomic_write(path, create_folder=False) as tracks,
+        atomic_write(lineage_path(path), create_folder=False) as lineages,
+    ):
         write_track_tables(tracks, lineages, linked.tracks, scale)
+        yield tracks_crc32(tracks, lineages)

@@ -18,7 +18,7 @@ from ..arrays.relabel import relabel_sequential
 from ..errors import UserError
 from ..export.ome_tiff import write_ome_tiff
 from ..export.result import Result
-from ..io.atomic import atomic_write, file_crc32
+from ..io.atomic import atomic_write, check_writable, file_crc32
 from ..io.labels import check_overwritable, write_labels_stack, write_labels_tiff
 from ..io.lazy_images import image_stem
 from ..io.tables import insert_position, write_table
@@ -39,6 +39,7 @@ from ..segmentation.volumes import (
 )
 from ..tracking.linking import LinkedLabels
 from .candidates import CandidateStore
+from .edited import check_nothing_edited
 from .finish import describe_result, link_planes_steps, write_tracks
 from .inputs import OME_TIFF_SUFFIXES
 from .job import ImageJob
@@ -66,6 +67,9 @@ def segment_in_memory_steps(
     check_tables_overwritable(*job.written_tables)
     read = count_plane_bytes(job.opened, math.prod(job.selection.size))
     settings.limits.require_plane_memory(job.selection.size, read)
+    if not overwrite:
+        check_nothing_edited(job)
+    check_writable(job.results.labels.parent)
     results = _PlaneResults(job)
     # an error that would be the same for every plane is raised once
     plan_inference(settings.params, settings.device, settings.model)
@@ -179,14 +183,22 @@ class _PlaneResults:
         return self.labels.read(number)
 
     def write(self, linked: LinkedLabels) -> None:
-        """Write all files, or none."""
+        """Write all files, or none; labels come to their place first.
+
+        Where only some did, as the program was killed, no table is without the labels by whose
+        record it is known as unedited.
+        """
         job, provenance = self.job, self._describe(linked)
         results = job.results
-        with atomic_write(results.labels) as labels, atomic_write(results.table) as table:
+        with (
+            write_tracks(job, linked) as tracks_crc,
+            atomic_write(results.table, create_folder=False) as table,
+            atomic_write(results.labels, create_folder=False) as labels,
+        ):
             write_table(table, self._table(linked))
-            record = dataclasses.replace(provenance, table_crc=file_crc32(table)).to_json()
+            crc = file_crc32(table)
+            record = dataclasses.replace(provenance, table_crc=crc, tracks_crc=tracks_crc).to_json()
             self._write_labels(labels, linked, record)
-            write_tracks(job, linked)
         results.remove_earlier_labels()
 
     def _write_labels(self, path: Path, linked: LinkedLabels, record: dict[str, Any]) -> None:

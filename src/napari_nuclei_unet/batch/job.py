@@ -14,7 +14,7 @@ from ..blockwise.journal import JOURNAL_FILE_NAME, explain_differences
 from ..errors import UserError
 from ..export.channels import channel_names, check_channels
 from ..export.ome_tiff import ome_axes
-from ..export.read import has_own_table
+from ..export.read import has_own_table, read_labels_of_result
 from ..export.remeasure import MeasureOptions
 from ..export.track_tables import lineage_path
 from ..io.atomic import file_crc32
@@ -231,6 +231,8 @@ class ImageJob:
         done = Provenance.from_json(record)
         if done.failed or not all(table.is_file() for table in self.tables):
             return None
+        if self.settings.verify:
+            _check_readable(labels)
         # labels in OME-Zarr have a table of the same name
         if file_crc32(self.results.table) == done.table_crc or has_own_table(labels):
             return done
@@ -306,6 +308,14 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
     if settings.in_micrometers and job.grid.micrometers is None:
         raise UserError(f"{path} does not say how large its pixels are: give distances in pixels.")
     return job
+
+
+def _check_readable(labels: Path) -> None:
+    """Raise an error if labels in TIFF cannot be read to their end."""
+    try:
+        read_labels_of_result(labels)
+    except UserError as error:
+        raise UserError(f"{labels} is damaged: make it anew with `overwrite`.") from error
 
 
 def _check_measure(job: ImageJob, options: MeasureOptions) -> None:

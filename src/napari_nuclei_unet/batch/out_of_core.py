@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Generator
 from contextlib import closing
@@ -17,6 +16,7 @@ from ..arrays.axes import PlaneIndex, PlaneView
 from ..arrays.relabel import relabel_sequential
 from ..blockwise.block import BlockParams, InMemoryPlane
 from ..blockwise.cluster import FilePlane
+from ..blockwise.journal import read_journal
 from ..blockwise.run import ComputeBlocks, compute_locally_steps
 from ..blockwise.stages import BlockwisePlane
 from ..blockwise.to_store import OpenStore, StoreFiles, StoreJob, segment_to_store_steps
@@ -26,6 +26,7 @@ from ..io.tables import iter_table, read_table, write_table
 from ..memory import require_memory
 from ..progress import Step, Stop
 from ..segmentation.volumes import number_slices
+from .edited import check_nothing_edited
 from .finish import describe_result, link_planes_steps, write_tracks
 from .job import ImageJob
 from .outputs import Outcome
@@ -47,6 +48,8 @@ def segment_out_of_core_steps(
     store_job = _store_job(job, overwrite, compute)
     if overwrite or not store_job.files.journal.exists():
         check_tables_overwritable(*job.written_tables)
+    if not overwrite:
+        check_nothing_edited(job)
     ended = yield from segment_to_store_steps(store_job)
     if not ended.is_whole:
         raise UserError(f"{job.path} was stopped: run it again to resume.")
@@ -62,11 +65,8 @@ def read_partial_outcome(job: ImageJob) -> Outcome | None:
     """Return how far a stopped run got; None if nothing of it is kept."""
     files = _store_files(job)
     for journal in (files.unlinked.journal, files.journal) if _is_linked(job) else (files.journal,):
-        try:
-            progress = json.loads(journal.read_text())["progress"]
-            return Outcome(progress["plane"], progress["nuclei"])
-        except (OSError, ValueError, KeyError):
-            continue
+        if (kept := read_journal(journal)) is not None:
+            return Outcome(kept.progress.plane, kept.progress.nuclei)
     return None
 
 
@@ -98,6 +98,7 @@ def _store_job(job: ImageJob, overwrite: bool, compute: ComputeBlocks | None) ->
         overwrite=overwrite,
         chunk=settings.limits.chunk,
         ngff=settings.ngff,
+        verify=settings.verify,
     )
 
 
@@ -152,7 +153,7 @@ class _JobLinker:
 
         @lru_cache(maxsize=1)  # slices of a volume are read together, and then one by one
         def read_part(part: tuple[int, ...]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-            stored = [np.asarray(unlinked.labels.labels[indices[number]]) for number in part]
+            stored = [unlinked.labels.read(indices[number]) for number in part]
             return relabel_sequential(np.stack(stored))
 
         def read(number: int) -> NDArray[np.integer]:
@@ -165,12 +166,14 @@ class _JobLinker:
             linked.labels.write(index, found.ids[number][read(number)])
             ids[read_part(parts[number])[1]] = found.ids[number]
             yield Step(number + 1, len(indices))
-        with atomic_write(job.results.table) as temporary:
+        with (
+            write_tracks(job, found),
+            atomic_write(job.results.table, create_folder=False) as temporary,
+        ):
             if job.settings.volume:
                 _sort_table_with_ids(unlinked.journal.table, temporary, ids)
             else:
                 _copy_table_with_ids(unlinked.journal.table, temporary, ids)
-        write_tracks(job, found)
         return found.count
 
 

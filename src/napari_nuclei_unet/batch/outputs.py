@@ -11,7 +11,7 @@ import numpy as np
 
 from ..export.ome_tiff import write_ome_tiff
 from ..export.result import Result
-from ..io.atomic import atomic_write
+from ..io.atomic import atomic_write, removed_error
 from ..io.labels import (
     LABELS_ENDING,
     LABELS_SUFFIX,
@@ -145,6 +145,17 @@ class OutputOptions:
     save: tuple[str, ...] = ()
     into_image: str | None = None
     decimal_comma: bool = False
+
+    def check_folder(self) -> None:
+        """Raise an error if the folder of the results is gone, which was there when a run began.
+
+        Raises
+        ------
+        UserError
+        """
+        folder = self.out.parent if self.is_file else self.out
+        if not folder.is_dir():
+            raise removed_error(folder)
 
 
 def write_results(folder: Path, stem: str, result: Segmentation) -> None:

@@ -13,6 +13,8 @@ NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})
 BOM = "\xef\xbb\xbf"
 TRACKS_COLUMNS = frozenset({"track", "parent", "y", "x"})
 LINEAGE_COLUMNS = frozenset({"track", "parent", "lineage"})
+# In the record of labels that somebody has corrected.
+CORRECTED_MARK = "corrected"
 
 
 def check_tables_overwritable(*tables: Path) -> None:

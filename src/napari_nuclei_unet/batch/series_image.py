@@ -113,6 +113,7 @@ def _segment(
     since = time.monotonic()
     job: ImageJob | None = None
     try:
+        run.output.check_folder()
         job = open_job(item, run.settings, run.output)
         if suits is not None and not suits(job):
             return None

@@ -59,6 +59,8 @@ class JobSettings:
     limits : Limits
     ngff : {"0.4", "0.5"}
         Version of labels in OME-Zarr.
+    verify : bool
+        Whether results that are there are read as a whole before they count as done.
     """
 
     model: Model
@@ -81,6 +83,7 @@ class JobSettings:
     outlines: OutlineOptions = NUCLEI_ONLY
     limits: Limits = DEFAULT_LIMITS
     ngff: NgffVersion = DEFAULT_NGFF
+    verify: bool = False
 
     def for_axes(self, lead: str) -> JobSettings:
         """Return the settings of an image with these axes before those of the plane.

@@ -148,6 +148,7 @@ class StoredVolumes:
         unreadable, provenance = result.prediction.failed, result.provenance
         nuclei = keep_nuclei(job, [self._plane(number) for number in numbers], result)
         job.check_available(bool(unreadable))
+        store.journal.check_unchanged()
         ids = np.where(nuclei.numbers > 0, nuclei.numbers + before.nuclei, 0).astype(np.int32)
         for z, number in enumerate(numbers):
             store.labels.write(job.selection.label_indices[number], ids[result.read_labels(z)])
@@ -179,6 +180,7 @@ class StoredVolumes:
         """Write background for a volume of which nothing could be read."""
         job, before = self.job, store.journal.progress
         job.check_available(True)
+        store.journal.check_unchanged()
         for number in numbers:
             store.labels.write(job.selection.label_indices[number], 0)
         failed = [ReadFailure(numbers[0], None, reason)]

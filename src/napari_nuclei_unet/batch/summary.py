@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
-from ..io.atomic import atomic_write
+from ..io.atomic import atomic_write, removed_error
 from ..io.tables import SPREADSHEET_ENCODING, read_saved_table, write_table
 from .ownership import foreign_file_error, read_header
 
@@ -159,7 +159,9 @@ class Summary:
             self._write(self.path)
 
     def _write(self, path: Path) -> None:
-        with atomic_write(path) as aside:
+        if len(self.rows) > 1 and not path.is_file():
+            raise removed_error(path)
+        with atomic_write(path, create_folder=False) as aside:
             encoding = SPREADSHEET_ENCODING if self.decimal_comma else "utf-8"
             aside.write_bytes("".join(self._lines).encode(encoding, "backslashreplace"))
 

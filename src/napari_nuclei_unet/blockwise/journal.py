@@ -4,30 +4,80 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import UserError
-from ..io.atomic import atomic_write, file_crc32
+from ..io.atomic import atomic_write, file_crc32, removed_error
 from ..io.record_paths import name_image_of_run
+from ..io.store_files import ChunkFile
 from ..io.tables import read_table, write_table
 from .retry import RunProgress
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Name of the file, in the folder of the labels.
-JOURNAL_FILE_NAME = "nuclei_unet_journal.json"
-
 
 def read_fingerprint(path: Path) -> dict[str, Any] | None:
-    """Read what the run of a journal is of; None where there is no journal."""
+    """Read what the run of a journal is of; None where there is no journal, or a damaged one."""
     try:
-        wish: dict[str, Any] = json.loads(path.read_text())["wish"]
-    except (OSError, ValueError, KeyError):
+        wish = json.loads(path.read_bytes())["wish"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return wish
+    return wish if isinstance(wish, dict) else None
+
+
+@dataclass(frozen=True)
+class JournalContent:
+    """What a journal holds beside its fingerprint.
+
+    Attributes
+    ----------
+    progress : RunProgress
+        What has failed is tried again.
+    chunks : dict of str to ChunkFile, or None
+        Files of the labels when they were finished; None: they are not.
+    """
+
+    progress: RunProgress
+    chunks: dict[str, ChunkFile] | None = None
+
+
+def read_journal(path: Path) -> JournalContent | None:
+    """Read a journal; None where there is none, or it is damaged.
+
+    Raises
+    ------
+    UserError
+        If it is there, but cannot be read now.
+    """
+    try:
+        return _parse(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
+
+
+def _parse(text: bytes) -> JournalContent | None:
+    try:
+        kept = json.loads(text)
+        crc = kept.pop("crc", None)  # earlier versions had none
+        if crc is not None and crc != _checksum(kept):
+            return None
+        chunks = kept.get("chunks")
+        return JournalContent(
+            RunProgress.from_json(kept["progress"]),
+            None if chunks is None else {key: ChunkFile(*one) for key, one in chunks.items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _checksum(content: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
 def describe_differences(fingerprint: dict[str, Any], other: dict[str, Any]) -> str:
@@ -92,6 +142,8 @@ class Journal:
     table: Path
     fingerprint: dict[str, Any]
     progress: RunProgress = field(default_factory=RunProgress)
+    chunks: dict[str, ChunkFile] | None = None
+    _written: bytes | None = None
 
     def begin(self) -> bool:
         """Resume an earlier run, or begin; return whether there was one.
@@ -103,18 +155,37 @@ class Journal:
         UserError
             If the earlier run was another one, or something cannot be written.
         """
-        try:
-            kept = json.loads(self.path.read_text())
-        except (FileNotFoundError, ValueError):
+        kept = read_journal(self.path)
+        self.check_same_run()
+        if kept is None:
             self.commit(RunProgress())
             return False
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be read ({error.strerror or error}).") from error
-        own, what = json.loads(json.dumps(self.fingerprint)), f"{self.path.parent} was begun"
-        if reason := explain_differences(what, own, kept["wish"], "name"):
-            raise UserError(reason)
-        self.progress = RunProgress.from_json(kept["progress"])
+        self.progress, self.chunks = kept.progress, kept.chunks
+        self._written = self.path.read_bytes()
         return True
+
+    def check_same_run(self) -> None:
+        """Raise an error if there is a journal of another run."""
+        own, what = json.loads(json.dumps(self.fingerprint)), f"{self.path.parent} was begun"
+        earlier = read_fingerprint(self.path)
+        if earlier is not None and (reason := explain_differences(what, own, earlier, "name")):
+            raise UserError(reason)
+
+    def check_unchanged(self) -> None:
+        """Raise an error if the file is not the one that was written last.
+
+        Its folder was removed then, or others write it: what is there is not that of this run.
+
+        Raises
+        ------
+        UserError
+        """
+        try:
+            is_same = self.path.read_bytes() == self._written
+        except OSError:
+            is_same = False
+        if not is_same:
+            raise removed_error(self.path.parent)
 
     def add(self, rows: pd.DataFrame, progress: RunProgress) -> None:
         """Append rows to the table, and say that a block is finished.
@@ -126,6 +197,7 @@ class Journal:
         UserError
             If something cannot be written.
         """
+        self.check_unchanged()
         try:
             start = self.progress.table_bytes
             size = self._append(rows, start)
@@ -146,18 +218,27 @@ class Journal:
         """
         self.commit(progress)
         try:
+            self._check_length(progress.table_bytes)
             with self.table.open("a+b") as out:
                 out.truncate(progress.table_bytes)
         except OSError as error:
             raise self._not_written(error) from error
 
     def _not_written(self, error: OSError) -> UserError:
+        if not self.table.parent.is_dir():
+            return removed_error(self.table.parent)
         return UserError(
             f"{self.table} cannot be written ({error.strerror or error}): free some space, "
             "then run it again to resume."
         )
 
+    def _check_length(self, start: int) -> None:
+        """Raise an error if the table has lost rows: it would be filled up with NUL bytes."""
+        if start and not (self.table.is_file() and self.table.stat().st_size >= start):
+            raise removed_error(self.table)
+
     def _append(self, rows: pd.DataFrame, start: int) -> int:
+        self._check_length(start)
         if start and list(read_table(self.table, nrows=0)) != list(rows):
             raise UserError(
                 f"{self.table} was started by another version, with other columns: choose another "
@@ -169,12 +250,28 @@ class Journal:
             _sync_to_disk(out)
             return out.tell()
 
-    def commit(self, progress: RunProgress) -> None:
-        """Replace the journal."""
-        with atomic_write(self.path) as aside, aside.open("w", encoding="utf-8") as out:
-            json.dump({"wish": self.fingerprint, "progress": asdict(progress)}, out)
+    def commit(self, progress: RunProgress, chunks: dict[str, ChunkFile] | None = None) -> None:
+        """Replace the journal.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written, or was removed or replaced by others.
+        """
+        if self._written is not None:
+            self.check_unchanged()
+        content: dict[str, Any] = {"wish": self.fingerprint, "progress": asdict(progress)}
+        if chunks is not None:
+            content["chunks"] = chunks
+        content = json.loads(json.dumps(content))
+        text = json.dumps(content | {"crc": _checksum(content)})
+        with (
+            atomic_write(self.path, create_folder=False) as aside,
+            aside.open("w", encoding="utf-8") as out,
+        ):
+            out.write(text)
             _sync_to_disk(out)
-        self.progress = progress
+        self.progress, self.chunks, self._written = progress, chunks, text.encode()
 
 
 def _sync_to_disk(out: TextIO) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 
+from ..io.store_repair import RepairableLabels
 from ..progress import Step, Stop, forward_stop
 from .block import BlockParams, BlockTask, segment_block_steps
 from .journal import Journal
@@ -15,7 +16,6 @@ from .stages import (
     PlaneSurvey,
     RemainingBlocks,
     SegmentedBlockStep,
-    WritableLabels,
 )
 from .survey import UnreadablePlaneError
 
@@ -37,7 +37,7 @@ def _skip_check(_: bool) -> None:
 
 def segment_blockwise_steps(
     planes: Sequence[BlockwisePlane],
-    store: WritableLabels,
+    store: RepairableLabels,
     journal: Journal,
     block_params: BlockParams,
     compute: ComputeBlocks = compute_locally_steps,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.blocks import Block, number_surviving_labels, write_block_labels
 from ..arrays.boxes import full_box
+from ..errors import UserError
+from ..io.store_repair import RepairableLabels, clear_unreadable
 from ..io.tables import insert_position
 from ..models.model import load_model
 from ..progress import Step, Stop
@@ -35,15 +37,6 @@ from .survey import Survey, survey_steps
 BLOCKWISE_PROGRESS_PER_PLANE = 10_000
 PART_EMPTY = "A part is empty"
 PlanePosition = tuple[int | slice, ...]
-
-
-class WritableLabels(Protocol):
-    """Labels that can be read and written in parts; an ``io.ome_zarr.LabelsStore`` is one."""
-
-    labels: Any
-
-    def write(self, place: PlanePosition, values: NDArray[np.integer]) -> None:
-        """Write labels."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +95,7 @@ class BlockwiseRun:
     """Writes what blocks give, and counts."""
 
     planes: Sequence[BlockwisePlane]
-    store: WritableLabels
+    store: RepairableLabels
     journal: Journal
     block_params: BlockParams
     check: CheckSource
@@ -125,11 +118,12 @@ class BlockwiseRun:
         What the user has to know, and where labels were written.
         """
         self.check(bool(found.error))
+        self.journal.check_unchanged()
         layer, before = self.planes[number], self.journal.progress
         written: PlanePosition | None = None
         if found.labels.size:
             written = (*layer.index, found.box[0], found.box[1])
-            window = np.asarray(self.store.labels[written])
+            window = self.store.read(written)
             found = _drop_overwritten(found, window)
             write_block_labels(found.labels, window, before.nuclei + 1)
             self.store.write(written, window)
@@ -148,11 +142,19 @@ class BlockwiseRun:
         release_memory()
         return f"{PART_EMPTY} ({told})." if failed else " ".join(found.notices), written
 
-    def clear_leftovers(self, number: int, task: BlockTask) -> None:
-        """Remove what a run that was broken off has left of the block that is next."""
-        rows, columns = task.block.read
-        place_of: PlanePosition = (*self.planes[number].index, rows, columns)
-        window = np.asarray(self.store.labels[place_of])
+    def clear_leftovers(self, number: int, block: Block, finished: Sequence[Block]) -> None:
+        """Remove what a run that was broken off has left of the block that is next.
+
+        Chunks that it has not written to their end become background, but where finished blocks
+        have labels in them.
+        """
+        index = self.planes[number].index
+        place_of: PlanePosition = (*index, *block.read)
+        try:
+            window = self.store.read(place_of)
+        except UserError:
+            clear_unreadable(self.store, place_of, [(*index, *one.read) for one in finished])
+            window = self.store.read(place_of)
         left = window > self.journal.progress.nuclei
         if left.any():
             window[left] = 0
@@ -234,6 +236,8 @@ class RemainingBlocks:
         size = survey.block_size or run.block_params.size
         blocks = plan_blocks_at_zoom(source.open().shape, survey.zoom, size)
         self._left = progress.remaining_blocks(number, len(blocks))
+        left = set(self._left)
+        self._finished = [one for at, one in enumerate(blocks) if at not in left]
         self._tasks = [
             BlockTask(source, blocks[one], survey, run.block_params) for one in self._left
         ]
@@ -243,7 +247,7 @@ class RemainingBlocks:
 
     def begin(self) -> list[BlockTask]:
         """Remove what a run that was broken off has left of the next block; return all tasks."""
-        self._run.clear_leftovers(self._number, self._tasks[0])
+        self._run.clear_leftovers(self._number, self._tasks[0].block, self._finished)
         self._since = time.monotonic()
         return self._tasks
 

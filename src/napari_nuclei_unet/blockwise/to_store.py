@@ -12,7 +12,9 @@ from ..errors import UserError
 from ..io.atomic import file_crc32
 from ..io.locks import write_lock
 from ..io.ngff import DEFAULT_NGFF, LabelsGrid, NgffVersion
-from ..io.ome_zarr import LabelsStore
+from ..io.ome_zarr import LabelsStore, is_labels_store
+from ..io.store_files import JOURNAL_FILE_NAME, read_chunk_files, remove_partial_chunks
+from ..io.store_repair import check_chunks
 from ..io.tables import read_saved_table
 from ..limits import DEFAULT_LIMITS
 from ..models.model import load_model
@@ -20,7 +22,7 @@ from ..progress import Step, Stop
 from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference
 from .block import BlockParams
-from .journal import JOURNAL_FILE_NAME, Journal
+from .journal import Journal, read_journal
 from .retry import RunProgress
 from .run import ComputeBlocks, compute_locally_steps, segment_blockwise_steps
 from .stages import BlockwisePlane
@@ -117,6 +119,8 @@ class StoreJob:
         As in ``LabelsStore.create``.
     ngff : {"0.4", "0.5"}, optional
         Version of the labels.
+    verify : bool, optional
+        Whether all of labels that are finished already is read, and compared with its checksums.
     """
 
     files: StoreFiles
@@ -132,6 +136,7 @@ class StoreJob:
     overwrite: bool = False
     chunk: int = DEFAULT_LIMITS.chunk
     ngff: NgffVersion = DEFAULT_NGFF
+    verify: bool = False
 
     def segment_blocks_steps(self, store: OpenStore) -> Generator[Step, Stop, RunProgress]:
         """Segment planes block by block; returns as ``segment_blockwise_steps``."""
@@ -189,8 +194,9 @@ def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]
     Raises
     ------
     UserError
-        If another program writes these labels, they are of another run, something cannot be used or
-        written, or the image is gone. Finished blocks are kept, and the next run resumes there.
+        If another program writes these labels, they are of another run or damaged, something cannot
+        be used or written, or the image is gone. Finished blocks are kept, and the next run
+        resumes there.
     """
     files, linker = job.files, job.linker
     with write_lock(files.labels):
@@ -198,6 +204,8 @@ def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]
         if result.labels.finished or linker is None:
             files.unlinked.remove()  # a run that was killed may have left them
         if result.labels.finished:
+            if result.journal.chunks is not None:  # earlier versions wrote none
+                check_chunks(result.labels, result.journal.chunks, job.verify)
             nuclei = result.labels.record.get("nuclei") or 0
             return StoreOutcome(result.journal.progress, nuclei, already_done=True)
         if linker is not None:
@@ -214,17 +222,39 @@ def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]
 
 def _open_store(job: StoreJob, files: StoreFiles) -> OpenStore:
     """Open labels with their journal: new ones, or those of a run to resume."""
-    fresh = job.overwrite or not files.labels.exists()
-    labels = LabelsStore.create(files.labels, job.grid, "i4", job.chunk, job.overwrite, job.ngff)
-    if not fresh and not files.journal.exists() and (labels.finished or labels.record):
+    journal = Journal(files.journal, files.table, job.fingerprint)
+    anew = job.overwrite
+    if not anew and is_labels_store(files.labels):
+        journal.check_same_run()
+        anew = _is_without_journal(files)
+    labels = LabelsStore.create(files.labels, job.grid, "i4", job.chunk, anew, job.ngff)
+    if journal.begin() and not labels.finished:
+        remove_partial_chunks(files.labels)
+    _check_table(files, journal.progress, labels.finished)
+    return OpenStore(labels, journal)
+
+
+def _is_without_journal(files: StoreFiles) -> bool:
+    """Return whether labels of a run have no journal, or a damaged one: they are begun anew.
+
+    Raises
+    ------
+    UserError
+        If they are finished.
+    """
+    if read_journal(files.journal) is not None:
+        return False
+    labels = LabelsStore.open_existing(files.labels)
+    if files.journal.exists() and labels.finished:
+        raise UserError(
+            f"The journal of {files.labels} is damaged: choose another name, or `overwrite` them."
+        )
+    if labels.finished or (labels.record and not files.journal.exists()):
         raise UserError(
             f"{files.labels} contains labels of another run: choose another name, or `overwrite` "
             "them."
         )
-    journal = Journal(files.journal, files.table, job.fingerprint)
-    journal.begin()
-    _check_table(files, journal.progress, labels.finished)
-    return OpenStore(labels, journal)
+    return True
 
 
 def _check_table(files: StoreFiles, progress: RunProgress, finished: bool) -> None:
@@ -255,7 +285,10 @@ def _link_steps(
     """Write the labels of a hidden run with linked ids."""
     journal = linked.journal
     journal.commit(RunProgress())  # the table is replaced: its length is known afterwards
+    if linked.labels.record:  # of an earlier pass, whose tables are replaced, too
+        linked.labels.write_record({})
     nuclei = yield from linker.steps(unlinked, linked)
+    unlinked.journal.check_unchanged()  # or zeros may have been read
     after = replace(
         unlinked.journal.progress,
         nuclei=nuclei,
@@ -278,6 +311,7 @@ def _finish_steps(job: StoreJob, result: OpenStore) -> Generator[Step, Stop, Sto
         job.image.check_unchanged()
         labels.write_record(record)
     if not progress.failed:
+        result.journal.commit(progress, read_chunk_files(labels.path))
         labels.finish()
         job.files.unlinked.remove()
     return StoreOutcome(progress, progress.nuclei)
@@ -301,6 +335,7 @@ def _describe_run(params: BlockParams, progress: RunProgress) -> Provenance:
         nuclei=progress.nuclei,
         left_out=None if volumes else progress.left_out,
         failed=tuple(block.message for block in progress.failed),
+        table_crc=progress.table_crc,
     )
 
 

@@ -148,6 +148,11 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
         "alone. Default: one per core, as far as memory allows; 1 on a graphics card",
     )  # fmt: skip
     group.add_argument(
+        "--verify", action="store_true",
+        help="read finished results as a whole before they are skipped: labels in OME-Zarr are "
+        "compared with their checksums, labels in TIFF must be readable",
+    )  # fmt: skip
+    group.add_argument(
         "--overwrite", action="store_true",
         help="replace existing results; without this flag, finished images are skipped",
     )  # fmt: skip
@@ -283,6 +288,7 @@ def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSett
         outlines=outline_options(args, args.save),
         limits=args.limits,
         ngff=args.ngff,
+        verify=args.verify,
     )
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..io.image_group import open_image_group
-from ..io.image_labels import DEFAULT_NAME, TABLE_IN_GROUP, write_aside
-from ..io.ome_zarr import LabelsStore
+from ..io.image_labels import DEFAULT_NAME, write_aside
+from ..io.ome_zarr import LabelsStore, is_labels_store
+from ..io.store_files import TABLE_IN_GROUP, check_only_own
 from ..io.tables import write_table
 from ..progress import Step, Stop, run
 from .ome_zarr_labels import fill_store_steps, find_labels_dtype
@@ -57,6 +58,8 @@ def save_into_image_steps(
     """
     group = open_image_group(image)
     order = group.match_axes(result.axes, result.labels.shape)
+    if overwrite and is_labels_store(group.labels / name):
+        check_only_own(group.labels / name)
     with write_aside(group, name, overwrite) as aside:
         dtype = find_labels_dtype(result.labels)
         store = LabelsStore.create(aside, group.grid, dtype, version=group.version)

@@ -15,12 +15,13 @@ import pandas as pd
 from ..arrays.selection import DEFAULT_AXES
 from ..counts import format_count
 from ..errors import UserError
-from ..io.image_labels import TABLE_IN_GROUP, find_labels_place
+from ..io.image_labels import find_labels_place
 from ..io.labels import LABELS_ENDING, read_labels, read_record
 from ..io.lazy_images import LazyArray, image_stem
 from ..io.ome_zarr import LabelsStore
 from ..io.open import open_lazily
 from ..io.readers.ome_zarr import is_zarr
+from ..io.store_files import TABLE_IN_GROUP
 from ..io.tables import (
     CLASS_SUFFIX,
     TABLE_SUFFIX,

@@ -18,8 +18,9 @@ from ..io.ngff import DEFAULT_NGFF, NgffVersion
 from ..io.ome_zarr import is_labels_store
 from ..io.paths import REFUSED_CHARACTERS, RESERVED_NAMES
 from ..io.readers.ome_zarr import is_zarr
+from ..io.store_files import check_only_own
 from ..io.tables import write_table
-from ..provenance.record import FINGERPRINT_KEY, TABLE_CRC_KEY
+from ..provenance.record import FINGERPRINT_KEY, TABLE_CRC_KEY, TRACKS_CRC_KEY
 from ..tracking.lineage import TrackScale
 from .geff import GEFF_SUFFIX, write_geff
 from .geojson import NUCLEI_ONLY, OutlineOptions, write_geojson
@@ -28,7 +29,7 @@ from .ome_tiff import write_ome_tiff
 from .ome_zarr_labels import write_ome_zarr
 from .read import result_table_path, result_tracks_path
 from .result import Result
-from .track_tables import lineage_path, write_track_tables
+from .track_tables import lineage_path, tracks_crc32, write_track_tables
 
 OME_ZARR_SUFFIX = ".ome.zarr"
 FORMATS = {
@@ -132,6 +133,8 @@ def save_with_table(
             scale = TrackScale.of(result.axes, result.spacing, result.units)
             write_track_tables(links, lineages, result.tracks, scale, decimal_comma)
         record = result.record
+        if TRACKS_CRC_KEY in record and result.tracks is not None:
+            record = record | {TRACKS_CRC_KEY: tracks_crc32(links, lineages)}
         if FINGERPRINT_KEY in record:  # or a run over its folder would compute it again
             record = record | {TABLE_CRC_KEY: file_crc32(rows)}
         write_ome_tiff(labels, replace(result, record=record))
@@ -149,6 +152,8 @@ def _check_replaceable(path: Path) -> None:
     if path.exists() and not (is_geff if path.suffix == GEFF_SUFFIX else is_labels_store(path)):
         kind = "a GEFF" if path.suffix == GEFF_SUFFIX else "the labels of a result"
         raise UserError(f"{path} is not {kind}, and is not overwritten: choose another name.")
+    if path.exists() and not is_geff:
+        check_only_own(path)
 
 
 def is_ome_tiff(path: str | Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -126,6 +126,7 @@ def find_unsaved_edits(parent: Path, max_bytes: int) -> list[UnsavedEdits]:
     max_bytes : int
         Of all of them together.
     """
+    _remove_locks(parent)
     folders = [folder for folder in parent.iterdir() if folder.is_dir()] if parent.is_dir() else []
     found = [edits for folder in folders if (edits := _take(folder)) is not None]
     found.sort(key=lambda edits: edits.time.timestamp(), reverse=True)
@@ -137,6 +138,15 @@ def find_unsaved_edits(parent: Path, max_bytes: int) -> list[UnsavedEdits]:
         else:
             kept.append(edits)
     return kept
+
+
+def _remove_locks(parent: Path) -> None:
+    """Remove the locks of windows that were killed when all of their edits were saved."""
+    for file in parent.glob(".*.lock"):
+        folder = parent / file.name.removeprefix(".").removesuffix(".lock")
+        if not folder.exists():
+            with suppress(UserError), write_lock(folder):
+                pass
 
 
 def _take(folder: Path) -> UnsavedEdits | None:

@@ -4,29 +4,45 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
 
 from ..errors import UserError
+from .temporary import (
+    NEW_FOLDER_NAME,
+    OLD_FOLDER_NAME,
+    remove_leftovers,
+    remove_temporary,
+    temporary_path,
+)
 
 _ADVICE = "choose another folder or free some space"
 # Bytes read at a time.
 READ_CHUNK_BYTES = 2**20
 
 
+def removed_error(path: Path) -> UserError:
+    """Return the error for a file or folder that is not there any more while it is used."""
+    return UserError(
+        f"{path} was removed or replaced while it was in use: check that its disk or folder is "
+        "there, then run it again."
+    )
+
+
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, create_folder: bool = True) -> Iterator[Path]:
     """Write a file aside, then move it to its place.
 
     Parameters
     ----------
     path : Path
-        Target of the file; its folder is created.
+        Target of the file.
+    create_folder : bool, optional
+        Whether its folder is created. A file that is written again and again must not come up
+        anew where its folder was removed meanwhile.
 
     Yields
     ------
@@ -36,20 +52,18 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises
     ------
     UserError
-        If the folder cannot be written or the disk is full.
+        If the folder cannot be written, is gone, or the disk is full.
     """
-    aside = path.with_name(f".{uuid4().hex}{path.suffix}")
+    aside = temporary_path(path.parent, path.suffix)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _prepare(path.parent, create_folder)
         yield aside
         os.replace(aside, path)
     except OSError as error:
-        reason = error.strerror or str(error)
-        what = "give the image a shorter name" if error.errno == errno.ENAMETOOLONG else _ADVICE
-        raise UserError(f"{path} cannot be written ({reason}): {what}.") from error
+        raise _not_written(path, error) from error
     finally:
         with suppress(OSError):
-            aside.unlink(missing_ok=True)
+            remove_temporary(aside)
 
 
 @contextmanager
@@ -71,20 +85,37 @@ def atomic_write_folder(path: Path) -> Iterator[Path]:
     UserError
         If the folder cannot be written or the disk is full.
     """
-    aside, old = (path.with_name(f".{uuid4().hex}{path.suffix}") for _ in range(2))
+    work = temporary_path(path.parent)
+    new, old = (work / part / path.name for part in (NEW_FOLDER_NAME, OLD_FOLDER_NAME))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
+        _prepare(path.parent, True)
+        new.parent.mkdir(parents=True)
+        yield new
         if path.exists():
-            os.replace(path, old)
-        os.replace(aside, path)
+            old.parent.mkdir()
+            os.replace(path, old)  # at once: half of it would look complete
+        os.replace(new, path)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}): {_ADVICE}."
-        ) from error
+        raise _not_written(path, error) from error
     finally:
-        for left in (aside, old):
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):
+            remove_temporary(work)
+
+
+def _prepare(folder: Path, create: bool) -> None:
+    if create:
+        folder.mkdir(parents=True, exist_ok=True)
+    elif not folder.is_dir():
+        raise removed_error(folder)
+    remove_leftovers(folder)
+
+
+def _not_written(path: Path, error: OSError) -> UserError:
+    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+        return removed_error(path.parent)
+    reason = error.strerror or str(error)
+    what = "give the image a shorter name" if error.errno == errno.ENAMETOOLONG else _ADVICE
+    return UserError(f"{path} cannot be written ({reason}): {what}.")
 
 
 def file_crc32(path: Path, start: int = 0, stop: int | None = None, before: int = 0) -> int:
@@ -107,7 +138,7 @@ def file_crc32(path: Path, start: int = 0, stop: int | None = None, before: int 
 
 
 def check_writable(folder: Path) -> None:
-    """Check before long work that results can be written.
+    """Check before long work that results can be written; what killed programs left is removed.
 
     Raises
     ------
@@ -116,6 +147,7 @@ def check_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         reason = error.strerror or error

@@ -22,8 +22,6 @@ from .readers.ome_zarr import find_outer_zarr, is_zarr, name_zarr
 from .zarr_levels import convert_write_errors
 
 DEFAULT_NAME = "nuclei"
-# Of a group of labels that is in an image: their table is in its folder.
-TABLE_IN_GROUP = "nuclei_unet_table.csv"
 # Hidden folders beside ``labels``: labels before they are complete, and those they replace.
 NEW_FOLDER, OLD_FOLDER = ".nuclei_unet_new", ".nuclei_unet_old"
 

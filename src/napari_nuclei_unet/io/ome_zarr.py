@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -17,11 +14,19 @@ from numpy.typing import DTypeLike, NDArray
 from ..errors import UserError
 from ..limits import DEFAULT_LIMITS
 from ..progress import Step
+from .atomic import atomic_write_folder
 from .labels import RECORD_KEY
 from .ngff import DEFAULT_NGFF, ZARR_FORMATS, LabelsGrid, NgffVersion, read_ngff, with_ngff
 from .read_errors import convert_decoder_errors
 from .record_paths import resolve_paths, shorten_paths
-from .zarr_levels import add_level, convert_write_errors, list_chunk_boxes, read_every_second
+from .store_files import check_only_own, is_damaged_store
+from .zarr_levels import (
+    add_level,
+    convert_write_errors,
+    list_chunk_boxes,
+    read_chunks,
+    read_every_second,
+)
 
 
 class LabelsStore:
@@ -39,10 +44,12 @@ class LabelsStore:
 
     def __init__(self, path: Path) -> None:
         # here and below: takes a moment to load, and few labels are zarr
-        from .zarr_nodes import open_group
+        import zarr
+
+        from .anchored_store import AnchoredStore
 
         self.path = path
-        self._group = open_group(path, mode="r+")
+        self._group = zarr.open_group(AnchoredStore(path), mode="r+", use_consolidated=False)
         self.labels: Any = self._group["0"]
 
     @classmethod
@@ -67,7 +74,8 @@ class LabelsStore:
         chunk : int, optional
             Largest edge of a chunk, in pixels.
         overwrite : bool, optional
-            Delete existing labels of this program; nothing else is ever deleted.
+            Delete existing labels of this program; what others have put into their folder is
+            never deleted.
         version : {"0.4", "0.5"}, optional
             Of NGFF: 0.4 is written as zarr 2, 0.5 as zarr 3.
 
@@ -85,24 +93,17 @@ class LabelsStore:
         path = Path(path)
         with convert_write_errors(path):
             ours = is_labels_store(path)
-            if not ours and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
-                raise UserError(f"{path} exists and contains something else: choose another name.")
+            if not ours:
+                _check_usable(path, overwrite)
             if ours and not overwrite:
                 store = cls.open_existing(path)
                 _check_same(store, grid, np.dtype(dtype), version)
                 return store
-            aside = path.with_name(f".{uuid4().hex}.zarr")
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                name = path.name.removesuffix(".zarr").removesuffix(".ome")
+            if path.is_dir():
+                check_only_own(path)
+            name = path.name.removesuffix(".zarr").removesuffix(".ome")
+            with atomic_write_folder(path) as aside:
                 _create(aside, name, grid, np.dtype(dtype), chunk, version)
-                old = path.with_name(f".{uuid4().hex}.zarr")
-                if path.exists():
-                    os.replace(path, old)  # at once: half of it would look complete
-                os.replace(aside, path)
-                shutil.rmtree(old, ignore_errors=True)
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
             return cls(path)
 
     @classmethod
@@ -118,9 +119,13 @@ class LabelsStore:
         if not is_labels_store(path):
             raise UserError(f"{path} contains no labels of this program: choose another folder.")
         with convert_decoder_errors(path, MemoryError):
-            store = cls(path)
-            # raise an error where somebody has changed what they are read from
-            _ = store.grid, store.levels, store.finished
+            try:
+                store = cls(path)
+                if len(store.grid.shape) != store.labels.ndim or not store.levels:
+                    raise ValueError
+                _ = store.finished  # raises an error where somebody has changed it
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+                raise _damaged_error(path) from error
             return store
 
     @property
@@ -160,7 +165,7 @@ class LabelsStore:
     @property
     def finished(self) -> bool:
         """Whether all labels are written."""
-        return bool(self._stored_record["finished"])
+        return bool(self._stored_record.get("finished"))
 
     @property
     def _stored_record(self) -> dict[str, Any]:
@@ -214,6 +219,16 @@ class LabelsStore:
         with convert_write_errors(self.path):
             self.labels[place] = values
 
+    def read(self, place: tuple[int | slice, ...]) -> NDArray[np.integer]:
+        """Read labels of full resolution.
+
+        Raises
+        ------
+        UserError
+            If a chunk is damaged.
+        """
+        return read_chunks(self.labels, place, self.path)
+
     def build_pyramid(self, least: int = 1) -> Iterator[Step]:
         """Build, or rebuild, the smaller levels, down to the size of one chunk in Y and X.
 
@@ -245,6 +260,8 @@ class LabelsStore:
             count += 1
         self._write_levels(1)
         arrays = [self.labels]
+        for box in list_chunk_boxes(self.labels) if count == 1 else ():
+            self.read(box)  # as the next level would have: damaged chunks are not finished
         with convert_write_errors(self.path):
             for level in range(1, count):
                 chunks, dtype = tuple(self.labels.chunks), self.labels.dtype
@@ -255,7 +272,7 @@ class LabelsStore:
         for below, array in itertools.pairwise(arrays):
             for box in list_chunk_boxes(array):
                 with convert_write_errors(self.path):
-                    array[box] = read_every_second(below, box, grid.axes)
+                    array[box] = read_every_second(below, box, grid.axes, self.path)
                 done += 1
                 yield Step(done, total)
         self._write_levels(count)
@@ -281,6 +298,22 @@ def _check_same(
             f"{store.path} is of NGFF {store.version}, not {version}: choose another name or "
             "`overwrite` it."
         )
+
+
+def _check_usable(path: Path, overwrite: bool) -> None:
+    """Raise a UserError if something that is no store of ours stands in the way of one."""
+    if path.is_dir() and is_damaged_store(path):
+        if not overwrite:
+            raise _damaged_error(path)
+    elif path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise UserError(f"{path} exists and contains something else: choose another name.")
+
+
+def _damaged_error(path: Path) -> UserError:
+    return UserError(
+        f"{path} is damaged, as its metadata cannot be read: choose another name, or `overwrite` "
+        "it."
+    )
 
 
 def is_labels_store(path: str | Path) -> bool:

@@ -64,10 +64,34 @@ def list_chunk_boxes(array: Any) -> list[tuple[slice, ...]]:
     return list(itertools.product(*(split_extent(slice(0, n), edge) for n, edge in axes)))
 
 
-def read_every_second(below: Any, box: tuple[slice, ...], axes: str) -> NDArray[Any]:
+def read_chunks(array: Any, place: tuple[int | slice, ...], path: Path) -> NDArray[Any]:
+    """Read a part of an array of labels.
+
+    Raises
+    ------
+    UserError
+        If a chunk is damaged.
+    """
+    try:
+        return np.asarray(array[place])
+    except (UserError, MemoryError):
+        raise
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror or error}): check that its disk or server is "
+            "connected, then run it again."
+        ) from error
+    except Exception as error:  # codecs raise all sorts
+        raise UserError(
+            f"{path} is damaged, as some of its chunks cannot be read: make it anew with "
+            "`overwrite`, or under another name."
+        ) from error
+
+
+def read_every_second(below: Any, box: tuple[slice, ...], axes: str, path: Path) -> NDArray[Any]:
     """Read every second pixel of the level below for a chunk."""
     factors = [2 if axis in "YX" else 1 for axis in axes]
     pairs = list(zip(box, factors, strict=True))
     # the part is read with step 1, which zarr does by whole chunks
-    part = below[tuple(slice(at.start * f, at.stop * f) for at, f in pairs)]
-    return np.asarray(part)[tuple(slice(None, None, f) for _, f in pairs)]
+    place = tuple(slice(at.start * f, at.stop * f) for at, f in pairs)
+    return read_chunks(below, place, path)[tuple(slice(None, None, f) for _, f in pairs)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import zarr
 from zarr.storage import LocalStore
@@ -36,24 +36,16 @@ class FileStore(LocalStore):
 
 def open_node(path: str | Path, **options: Any) -> Any:
     """Open a group or an array for reading; options as of ``zarr.open``."""
-    return zarr.open(_create_store(path, read_only=True), mode="r", **options)
+    return zarr.open(_create_store(path), mode="r", **options)
 
 
-def open_group(path: str | Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
-    """Open a group, from its own metadata alone.
-
-    Parameters
-    ----------
-    path : str or Path
-    mode : {"r", "r+"}, optional
-        Whether it is also written.
-    """
-    store = _create_store(path, read_only=mode == "r")
-    return zarr.open_group(store, mode=mode, use_consolidated=False)
+def open_group(path: str | Path) -> zarr.Group:
+    """Open a group for reading, from its own metadata alone."""
+    return zarr.open_group(_create_store(path), mode="r", use_consolidated=False)
 
 
-def _create_store(path: str | Path, read_only: bool) -> FileStore:
-    """Create a store for a folder that exists: with "r+", zarr would make it."""
+def _create_store(path: str | Path) -> FileStore:
+    """Create a store for a folder that exists: zarr's message for others is of no help."""
     if not Path(path).is_dir():
         raise UserError(f"There is no folder {path}.")
-    return FileStore(path, read_only=read_only)
+    return FileStore(path, read_only=True)

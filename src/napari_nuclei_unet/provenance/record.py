@@ -26,7 +26,7 @@ DAMAGED_RECORD = "The record of these labels is damaged, or of another version."
 PLANES = re.compile(r"all|\d+-\d+")
 # Keys of files that are not the names of attributes.
 FINGERPRINT_KEY = "wish"
-TABLE_CRC_KEY = "table_crc"
+TABLE_CRC_KEY, TRACKS_CRC_KEY = "table_crc", "tracks_crc"
 JSON_KEYS = {"fingerprint": FINGERPRINT_KEY}
 
 
@@ -213,6 +213,8 @@ class Provenance:
         Everything that affects the result, under the names of flags.
     table_crc : int or None
         CRC-32 of the file of the table.
+    tracks_crc : int or None
+        CRC-32 of the tables of tracks and of lineages, one after the other.
     """
 
     version: str | None = None
@@ -243,6 +245,7 @@ class Provenance:
     failed: tuple[str, ...] = ()
     fingerprint: dict[str, Any] | None = None
     table_crc: int | None = None
+    tracks_crc: int | None = None
 
     @classmethod
     def of_run(cls, **values: Any) -> Provenance:
@@ -270,6 +273,8 @@ class Provenance:
             del values["exclude_border"]  # as in files of the time when it was not noted
         if self.recovered is None:
             del values["recovered"]  # as in files of other runs than of films
+        if self.tracks_crc is None:
+            del values["tracks_crc"]  # as in files of other runs than of films
         if self.left_out is None:
             del values["left_out"]  # as in files of the time when it was not counted
         if not self.params.leave_out_fragments:

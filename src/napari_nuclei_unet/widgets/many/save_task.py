@@ -67,7 +67,8 @@ class ShownResult:
     @property
     def corrected_planes(self) -> list[StackPosition]:
         """Planes that were corrected, now or before; that of a single plane has no position."""
-        from ...batch.corrections import CORRECTED_MARK, read_corrected_planes  # imports pandas
+        from ...batch.corrections import read_corrected_planes  # imports pandas
+        from ...batch.ownership import CORRECTED_MARK
 
         record, present = get_record_entries(self.labels), checksum_planes(self.labels.data)
         changed = {at for at, checksum in present.items() if self._opened.get(at) != checksum}

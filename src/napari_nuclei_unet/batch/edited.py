@@ -1,0 +1,88 @@
+"""Tables that somebody has edited: a run replaces them only if it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+from ..export.track_tables import lineage_path, tracks_crc32
+from ..io.atomic import file_crc32
+from ..io.labels import read_record
+from ..io.ome_zarr import LabelsStore, is_labels_store
+from ..provenance.record import TABLE_CRC_KEY, TRACKS_CRC_KEY
+from .ownership import CORRECTED_MARK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .job import ImageJob
+    from .outputs import ResultPaths
+
+
+def check_nothing_edited(job: ImageJob) -> None:
+    """Raise an error if a run would replace what somebody has, or may have, edited.
+
+    Raises
+    ------
+    UserError
+        If a table or labels are not as the record says, or a table is there without its labels,
+        so that nobody knows.
+    """
+    results, labels = job.results, job.results.known_labels
+    if not labels.exists():
+        tables = [path for path in job.written_tables if path.is_file() and path.stat().st_size]
+        if tables:
+            raise UserError(
+                f"{tables[0]} is there without its labels {labels.name}: move it away, choose "
+                "another folder, or `overwrite` it."
+            )
+        return
+    record = _read_replaced(labels)
+    if record.get(CORRECTED_MARK):
+        raise UserError(
+            f"{labels} was corrected by hand, but parts of its result are missing: move it away, "
+            "or `overwrite` it."
+        )
+    if edited := find_edited_tables(results, record):
+        raise UserError(
+            f"{edited[0]} was edited, or belongs to other labels than {labels}: move it away, or "
+            "`overwrite` it."
+        )
+
+
+def _read_replaced(labels: Path) -> dict[str, Any]:
+    """Read what is known of tables that the run replaces; nothing where it replaces none."""
+    record = read_any_record(labels) or {}
+    if labels.is_dir():
+        record.pop(TABLE_CRC_KEY, None)  # its journal knows more
+        is_done = is_labels_store(labels) and LabelsStore.open_existing(labels).finished
+        return {} if is_done else record
+    return record
+
+
+def find_edited_tables(results: ResultPaths, record: Mapping[str, Any]) -> list[Path]:
+    """Find the tables that are others than those which a record knows.
+
+    Parameters
+    ----------
+    results : ResultPaths
+    record : mapping
+        Of their labels. One of earlier versions knows less, and what it does not know is as good.
+    """
+    edited = []
+    known = record.get(TABLE_CRC_KEY)
+    if known is not None and results.table.is_file() and file_crc32(results.table) != known:
+        edited.append(results.table)
+    tables = [results.tracks, lineage_path(results.tracks)]
+    known = record.get(TRACKS_CRC_KEY)
+    if known is not None and all(path.is_file() for path in tables):
+        edited += [] if tracks_crc32(*tables) == known else tables
+    return edited
+
+
+def read_any_record(labels: Path) -> dict[str, Any] | None:
+    """Read the record of labels in TIFF or OME-Zarr; None of any others."""
+    if not labels.is_dir():
+        return read_record(labels)
+    return LabelsStore.open_existing(labels).record if is_labels_store(labels) else None

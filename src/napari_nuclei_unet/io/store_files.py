@@ -1,0 +1,109 @@
+"""Files in a folder of labels in OME-Zarr: ours, those of others, and how long they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import UserError
+from .atomic import file_crc32
+from .labels import RECORD_KEY
+from .readers.ome_zarr import ZARR_METADATA_FILES
+
+# Name of the journal of the run that writes labels, in their folder.
+JOURNAL_FILE_NAME = "nuclei_unet_journal.json"
+# Of a group of labels that is in an image: their table is in its folder.
+TABLE_IN_GROUP = "nuclei_unet_table.csv"
+OWN_FILES = (JOURNAL_FILE_NAME, TABLE_IN_GROUP, *ZARR_METADATA_FILES)
+# What systems put into any folder, beside hidden files.
+SYSTEM_FILES = ("Thumbs.db", "desktop.ini")
+# Attributes of an array, which any program may change.
+ATTRIBUTES_FILE = ".zattrs"
+# Of chunks that zarr had not written to their end.
+PARTIAL_SUFFIX = ".partial"
+
+
+class ChunkFile(NamedTuple):
+    """Size of a file of an array in bytes, and its CRC-32."""
+
+    size: int
+    crc: int
+
+
+def check_only_own(store: Path) -> None:
+    """Raise an error if a folder of labels contains something that others have put there.
+
+    Raises
+    ------
+    UserError
+    """
+    for path in sorted(store.iterdir()):
+        is_level = path.name.isdecimal() and path.is_dir()
+        is_hidden = path.name.startswith(".") or path.name in SYSTEM_FILES
+        if not (is_level or is_hidden or path.name in OWN_FILES):
+            raise UserError(
+                f"{store} also contains {path.name}, which was not made by this program and is not "
+                "overwritten: move it away, or choose another name."
+            )
+
+
+def is_damaged_store(store: Path) -> bool:
+    """Return whether a folder that cannot be opened was one of labels of this program."""
+    if (store / JOURNAL_FILE_NAME).is_file():
+        return True
+    for name in ZARR_METADATA_FILES:
+        try:
+            if f'"{RECORD_KEY}"'.encode() in (store / name).read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def remove_partial_chunks(store: Path) -> None:
+    """Remove what a program that was killed has left of chunks that it was writing."""
+    for path in _iter_level_files(store):
+        if path.suffix == PARTIAL_SUFFIX:
+            path.unlink(missing_ok=True)
+
+
+def read_chunk_files(store: Path) -> dict[str, ChunkFile]:
+    """Read size and checksum of all files of the arrays of a store, by their place in it."""
+    return {
+        path.relative_to(store).as_posix(): ChunkFile(path.stat().st_size, file_crc32(path))
+        for path in _iter_level_files(store)
+        if path.suffix != PARTIAL_SUFFIX and path.name != ATTRIBUTES_FILE
+    }
+
+
+def iter_changed_chunks(
+    store: Path, chunks: dict[str, ChunkFile], checksums: bool = False
+) -> Iterator[str]:
+    """Yield the files of arrays that are missing, or are others than before.
+
+    Parameters
+    ----------
+    store : Path
+    chunks : dict of str to ChunkFile
+        As of :func:`read_chunk_files`.
+    checksums : bool, optional
+        Whether files are read, too; else only their sizes are compared.
+    """
+    for key, known in chunks.items():
+        path = store / key
+        try:
+            is_same = path.stat().st_size == known.size and (
+                not checksums or file_crc32(path) == known.crc
+            )
+        except OSError:
+            is_same = False
+        if not is_same:
+            yield key
+
+
+def _iter_level_files(store: Path) -> Iterator[Path]:
+    for level in sorted(path for path in store.iterdir() if path.name.isdecimal()):
+        for folder, _, names in os.walk(level):
+            yield from (Path(folder, name) for name in sorted(names))

@@ -1,0 +1,401 @@
+"""Folders that vanish, damaged and edited files, programs that are killed: nothing is lost."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from conftest import discs
+from processes import process
+
+from napari_nuclei_unet import SegmentParams, UserError, read_result, run
+from napari_nuclei_unet.batch.inputs import find_inputs
+from napari_nuclei_unet.batch.job import open_job
+from napari_nuclei_unet.batch.outputs import OutputOptions
+from napari_nuclei_unet.batch.run import segment_job_steps
+from napari_nuclei_unet.batch.settings import JobSettings
+from napari_nuclei_unet.batch.summary import Summary, SummaryRow
+from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.export.save import save
+from napari_nuclei_unet.io.atomic import atomic_write, atomic_write_folder
+from napari_nuclei_unet.io.ngff import LabelsGrid
+from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.io.store_files import JOURNAL_FILE_NAME
+from napari_nuclei_unet.models.model import load_model
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+PLANE = LabelsGrid((60, 80), "YX", (1, 1), (None, None))
+GONE = r"was removed or replaced while it was in use: .*run it again\.$"
+STORE, TABLE = "a_labels.ome.zarr", "a_nuclei.csv"
+
+
+@pytest.fixture
+def image(tmp_path):
+    """Three discs that move to the right, in four planes."""
+    centres = [(15, 15), (40, 30), (30, 60)]
+    planes = [discs((60, 80), [(y, x + 2 * t) for y, x in centres]) for t in range(4)]
+    about = {"metadata": {"axes": "TYX"}, "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", np.stack(planes), **about)
+    return tmp_path / "a.tif"
+
+
+@pytest.fixture
+def open_image_job(image, bright_file):
+    def open_it(out, kind="zarr", **settings):
+        made = JobSettings(
+            load_model(bright_file), str(bright_file), SegmentParams(diameter=12.0), **settings
+        )
+        return open_job(find_inputs([image])[0], made, OutputOptions(out, format=kind))
+
+    return open_it
+
+
+@pytest.fixture
+def segment(image, bright_file, tmp_path, capsys):
+    """Run the command; returns its exit code, and what it says on stderr."""
+
+    def run_command(*flags):
+        args = ["segment", image, "--out", tmp_path / "out", "--model", bright_file, *flags]
+        code = main([*map(str, args), "--diameter", "12"])
+        error = capsys.readouterr().err
+        assert "Traceback" not in error
+        return code, error
+
+    return run_command
+
+
+def stop_at(plane):
+    return lambda step: getattr(step, "plane", 0) >= plane
+
+
+# folders that vanish
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_store_that_was_removed_is_not_written_or_read_from_nothing(tmp_path, version):
+    store = LabelsStore.create(tmp_path / STORE, PLANE, "i4", chunk=32, version=version)
+    store.write((slice(0, 60), slice(0, 80)), 3)
+    shutil.rmtree(store.path)
+    for use in (
+        lambda: store.write((slice(0, 9), slice(0, 9)), 7),
+        lambda: store.read((slice(0, 9), slice(0, 9))),
+        lambda: store.write_record({}),
+        lambda: list(store.build_pyramid()),
+        store.finish,
+    ):
+        with pytest.raises(UserError, match=GONE):
+            use()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("settings", [{}, {"join": "t"}], ids=["plain", "joined"])
+@pytest.mark.parametrize("how", ["removed", "replaced", "its store removed", "its table removed"])
+def test_a_folder_that_vanishes_ends_the_run(tmp_path, open_image_job, settings, how):
+    out = tmp_path / "out"
+    gone = {"its store removed": STORE, "its table removed": TABLE}.get(how, "")
+    if settings and gone:
+        gone = f".a_nuclei_unlinked{'.csv' if gone == TABLE else '.ome.zarr'}"
+
+    def vanish(step):
+        if getattr(step, "plane", 0) == 2 and not (tmp_path / "away").exists():
+            (out / gone).rename(tmp_path / "away")
+            if how == "replaced":
+                out.mkdir()
+
+    with pytest.raises(UserError, match=GONE):
+        run(segment_job_steps(open_image_job(out, **settings)), vanish)
+    assert (tmp_path / "away").exists()
+    assert not (out / gone).exists() or how == "replaced"
+    assert how != "replaced" or not list(out.iterdir())
+    run(segment_job_steps(open_image_job(out, **settings), overwrite=True))
+    assert LabelsStore.open_existing(out / STORE).finished
+
+
+def test_a_summary_does_not_come_up_again(tmp_path):
+    summary = Summary(tmp_path / "out" / "nuclei_summary.csv")
+    with pytest.raises(UserError, match=GONE):
+        summary.add(SummaryRow("a.tif"))
+    summary.path.parent.mkdir()
+    summary = Summary(summary.path)
+    summary.add(SummaryRow("b.tif"))
+    summary.path.unlink()
+    with pytest.raises(UserError, match=GONE):
+        summary.add(SummaryRow("c.tif"))
+    assert not list(summary.path.parent.iterdir())
+
+
+# tables that somebody has edited
+
+
+def add_column(table):
+    """As a script does it."""
+    edited = pd.read_csv(table).assign(mine="007")
+    edited.to_csv(table, index=False)
+    return table.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_an_edited_table_is_not_converted(tmp_path, segment, kind):
+    assert segment("--format", kind)[0] == 0
+    edited = add_column(tmp_path / "out" / TABLE)
+    assert segment("--format", kind, "--decimal-comma")[0] == 0
+    assert (tmp_path / "out" / TABLE).read_bytes() == edited
+    assert segment("--format", kind, "--decimal-comma", "--overwrite")[0] == 0
+    assert (tmp_path / "out" / TABLE).read_text("utf-8-sig").startswith("t;label;")
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_a_table_without_its_labels_is_not_replaced(tmp_path, segment, kind):
+    assert segment("--format", "tiff")[0] == 0
+    out = tmp_path / "out"
+    if kind == "tiff":  # else they are there, in the other format
+        (out / "a_labels.ome.tif").unlink()
+    edited = add_column(out / TABLE)
+    code, error = segment("--format", kind)
+    assert code == 2
+    assert f"{TABLE} is there without its labels" in error
+    assert "--overwrite" in error
+    assert (out / TABLE).read_bytes() == edited
+    assert segment("--format", kind, "--overwrite")[0] == 0
+    assert "mine" not in (out / TABLE).read_text()
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_edited_tables_of_a_result_that_lacks_another_are_not_replaced(tmp_path, segment, kind):
+    pytest.importorskip("laptrack")
+    flags = ("--format", kind, "--track")
+    assert segment(*flags)[0] == 0
+    out = tmp_path / "out"
+    edited = add_column(out / TABLE)
+    if kind == "tiff":
+        (out / "a_tracks.csv").unlink()
+        code, error = segment(*flags)
+        assert code == 2
+        assert f"{TABLE} was edited, or belongs to other labels" in error
+    else:  # as if parts of the image could not be read
+        store = LabelsStore.open_existing(out / STORE)
+        record = store.record
+        assert record["tracks_crc"]
+        shutil.rmtree(store.path)
+        code, error = segment(*flags)
+        assert code == 2
+        assert f"{TABLE} is there without its labels" in error
+    assert (out / TABLE).read_bytes() == edited
+
+
+def test_corrected_labels_are_not_replaced_as_their_table_is_missing(tmp_path, segment):
+    assert segment()[0] == 0
+    labels = tmp_path / "out" / "a_labels.ome.tif"
+    result = read_result(labels)
+    result.record["corrected"] = True
+    save(labels, result)
+    (tmp_path / "out" / TABLE).unlink()
+    before = labels.read_bytes()
+    code, error = segment()
+    assert code == 2
+    assert "was corrected by hand" in error
+    assert labels.read_bytes() == before
+
+
+# damaged files
+
+
+def damage_progress(journal):
+    about = json.loads(journal.read_text())
+    about["progress"]["plane"] += 1
+    journal.write_text(json.dumps(about))
+
+
+JOURNALS = {
+    "empty": lambda path: path.write_text(""),
+    "null": lambda path: path.write_text("null"),
+    "list": lambda path: path.write_text("[]"),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-40]),
+    "another run": lambda path: path.write_text('{"wish": {}, "progress": null}'),
+    "unknown keys": lambda path: path.write_text('{"progress": {"hours": 3}}'),
+    "other numbers": damage_progress,
+    "removed": lambda path: path.unlink(),
+}
+
+
+@pytest.fixture
+def whole(tmp_path, open_image_job):
+    """Labels and table of a run that was left alone."""
+    run(segment_job_steps(open_image_job(tmp_path / "whole")))
+    store = LabelsStore.open_existing(tmp_path / "whole" / STORE)
+    return store.labels[:], (tmp_path / "whole" / TABLE).read_bytes()
+
+
+@pytest.mark.parametrize("damage", JOURNALS.values(), ids=JOURNALS)
+def test_a_damaged_journal_costs_the_run_but_nothing_else(tmp_path, open_image_job, whole, damage):
+    """Labels that were written are not taken for those of earlier blocks."""
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(open_image_job(out)), stop_at(2))
+    store = LabelsStore.open_existing(out / STORE)
+    store.labels[3, 30:40] = 99
+    damage(out / STORE / JOURNAL_FILE_NAME)
+    with contextlib.suppress(UserError):  # of the one that says to be of another run
+        run(segment_job_steps(open_image_job(out)))
+    store = LabelsStore.open_existing(out / STORE)
+    assert store.finished == (damage is not JOURNALS["another run"])
+    run(segment_job_steps(open_image_job(out), overwrite=not store.finished))
+    assert_same(out, whole)
+    damage(out / STORE / JOURNAL_FILE_NAME)
+    with pytest.raises(UserError, match=r"`overwrite` (it|them)\.$"):
+        run(segment_job_steps(open_image_job(out)))
+    run(segment_job_steps(open_image_job(out), overwrite=True))
+    assert_same(out, whole)
+
+
+def assert_same(out, whole):
+    store = LabelsStore.open_existing(out / STORE)
+    assert store.finished
+    np.testing.assert_array_equal(store.labels[:], whole[0])
+    assert (out / TABLE).read_bytes() == whole[1]
+
+
+@pytest.mark.parametrize("plane", [1, 3], ids=["finished", "next"])
+@pytest.mark.parametrize("content", [b"", b"\x02\x01!"], ids=["empty", "cut"])
+def test_a_damaged_chunk_is_told_or_written_again(tmp_path, open_image_job, whole, plane, content):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(open_image_job(out)), stop_at(3))
+    chunk = out / STORE / "0" / str(plane) / "0" / "0"
+    chunk.parent.mkdir(parents=True, exist_ok=True)
+    chunk.write_bytes(content)
+    (chunk.parent / f"0.{'0' * 32}.partial").write_bytes(b"of a program that was killed")
+    if plane == 1:
+        with pytest.raises(UserError, match=r"is damaged, as some of its chunks .* name\.$"):
+            run(segment_job_steps(open_image_job(out)))
+        run(segment_job_steps(open_image_job(out), overwrite=True))
+    else:
+        run(segment_job_steps(open_image_job(out)))
+    assert_same(out, whole)
+    assert not list((out / STORE).rglob("*.partial"))
+
+
+METADATA = {
+    "empty": ("{}", ".zattrs"),
+    "no array": (None, "0/.zarray"),
+    "null": ('{"napari_nuclei_unet": null}', ".zattrs"),
+    "axes": ('{"napari_nuclei_unet": {}, "multiscales": null}', ".zattrs"),
+}
+
+
+@pytest.mark.parametrize(("content", "name"), METADATA.values(), ids=METADATA)
+def test_a_store_with_damaged_metadata_may_be_replaced(
+    tmp_path, open_image_job, whole, content, name
+):
+    out = tmp_path / "out"
+    run(segment_job_steps(open_image_job(out)))
+    if content is None:
+        (out / STORE / name).unlink()
+    else:
+        (out / STORE / name).write_text(content)
+    with pytest.raises(UserError, match=r"is damaged, as its metadata .* `overwrite` it\.$"):
+        run(segment_job_steps(open_image_job(out)))
+    run(segment_job_steps(open_image_job(out), overwrite=True))
+    assert_same(out, whole)
+
+
+def test_a_finished_store_is_checked(tmp_path, open_image_job):
+    out = tmp_path / "out"
+    run(segment_job_steps(open_image_job(out)))
+    store = LabelsStore.open_existing(out / STORE)
+    chunk = out / STORE / "0" / "1" / "0" / "0"
+    good = chunk.read_bytes()
+    changed = r"is damaged, or was changed .* 0/1/0/0 is not what it was: .*`overwrite`\.$"
+
+    def look(**settings):
+        return run(segment_job_steps(open_image_job(out, **settings))).skipped
+
+    assert look()
+    assert look(verify=True)
+    chunk.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    assert look()  # as long as before
+    with pytest.raises(UserError, match=changed):
+        look(verify=True)
+    for content in (good[:-9], b"", None):
+        chunk.unlink() if content is None else chunk.write_bytes(content)
+        with pytest.raises(UserError, match=changed):
+            look()
+    chunk.write_bytes(good)
+    store.labels[1, 20:50, 20:50] = np.arange(900).reshape(30, 30)  # painted in napari
+    assert look()
+
+
+def test_a_tiff_is_verified(tmp_path, segment):
+    assert segment()[0] == 0
+    assert segment("--verify")[0] == 0
+    labels = tmp_path / "out" / "a_labels.ome.tif"
+    with tifffile.TiffFile(labels) as opened:
+        start = opened.pages[2].dataoffsets[0]
+    with labels.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(20))
+    assert segment()[0] == 0
+    code, error = segment("--verify")
+    assert code == 2
+    assert "is damaged: make it anew with --overwrite" in error
+
+
+# what others have put into a store
+
+
+def test_what_others_have_put_into_a_store_is_not_overwritten(tmp_path, open_image_job):
+    out = tmp_path / "out"
+    run(segment_job_steps(open_image_job(out)))
+    mine = out / STORE / "corrected" / "0.0"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    match = r"also contains corrected, which was not made by this program .* another name\.$"
+    with pytest.raises(UserError, match=match):
+        run(segment_job_steps(open_image_job(out), overwrite=True))
+    with pytest.raises(UserError, match=match):
+        save(out / STORE, read_result(out / STORE))
+    assert mine.read_text() == "mine"
+    assert LabelsStore.open_existing(out / STORE).finished
+    shutil.rmtree(mine.parent)
+    (out / STORE / ".DS_Store").write_text("of the system")
+    run(segment_job_steps(open_image_job(out), overwrite=True))
+
+
+# programs that are killed
+
+
+def write_and_wait(folder):
+    with atomic_write(folder / "a.csv") as file, atomic_write_folder(folder / "b.zarr") as made:
+        made.mkdir()
+        file.write_text("half")
+        (folder / "old.zarr").mkdir()
+        old = made.parents[1] / "old"
+        old.mkdir()
+        (folder / "old.zarr").rename(old / "old.zarr")  # where it could be killed, too
+        sys.stdout.write("written\n")
+        signal.pause()
+
+
+@POSIX
+def test_temporary_files_of_killed_programs_are_removed_and_others_stay(tmp_path):
+    folder, mine = tmp_path / "a", ".nuclei-unet-notes.txt"
+    folder.mkdir()
+    (folder / mine).write_text("mine")
+    told, end = os.pipe()
+    with process(write_and_wait, folder, out=end, err=os.dup(end)) as other, open(told) as lines:
+        assert lines.readline() == "written\n"
+        shutil.copytree(folder, tmp_path / "alive")
+        with atomic_write(tmp_path / "alive" / "c.csv") as file:
+            file.write_text("whole")
+        assert len(list((tmp_path / "alive").glob(".nuclei-unet-*"))) == 3
+        other.kill()
+    with atomic_write(folder / "c.csv") as file:
+        file.write_text("whole")
+    assert sorted(os.listdir(folder)) == [mine, "c.csv", "old.zarr"]
+    assert (folder / mine).read_text() == "mine"
