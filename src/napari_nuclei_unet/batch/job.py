@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..arrays.roi import Region
 from ..arrays.selection import PlaneSelection, select_planes
-from ..blockwise.journal import JOURNAL_FILE_NAME, explain_differences
+from ..blockwise.journal import explain_differences
 from ..errors import UserError
 from ..export.channels import channel_names, check_channels
-from ..export.ome_tiff import ome_axes
 from ..export.read import has_own_table, read_labels_of_result
 from ..export.remeasure import MeasureOptions
 from ..export.track_tables import lineage_path
 from ..io.atomic import file_crc32
-from ..io.labels import LABELS_SUFFIX, PLAIN_LABELS_SUFFIX, STORE_SUFFIX, read_record
+from ..io.labels import read_record
 from ..io.lazy_images import LazyImage
 from ..io.multifile_tiff import require_tiff_files
 from ..io.ngff import LabelsGrid, order_ngff_axes
 from ..io.open import open_image
 from ..io.openable import check_openable
 from ..io.readers.ome_zarr import is_zarr
+from ..io.store_files import JOURNAL_FILE_NAME
 from ..io.units import voxel_micrometers
 from ..provenance.record import FINGERPRINT_KEY, Provenance
 from ..segmentation.volume import check_step
 from ..tracking.linking import check_linking
 from .fingerprint import describe_job
-from .inputs import OME_TIFF_SUFFIXES, FileStamp, InputImage, stamp_files
-from .labels_format import count_plane_bytes, is_written_in_blocks
-from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
+from .inputs import FileStamp, InputImage, stamp_files
+from .labels_format import choose_result_paths
+from .outputs import OutputOptions, ResultPaths
 from .settings import JobSettings
 from .volume_settings import check_level_slices, resolve_volume
 
@@ -271,18 +270,7 @@ def open_job(item: InputImage, settings: JobSettings, output: OutputOptions) -> 
         opened.axes,
         opened.is_rgb,
     )
-    if output.is_file:
-        results = result_paths_beside(output.out)
-        if output.out.name.lower().endswith(OME_TIFF_SUFFIXES):
-            ome_axes(selection.label_axes)  # raises an error if it cannot hold them
-    else:
-        # also of a lower level: labels in TIFF have full resolution
-        pixels = max(math.prod(selection.size), _plane_pixels(full, selection))
-        read = count_plane_bytes(opened, math.prod(selection.size))
-        store = is_written_in_blocks(output, item.stem, pixels, read, settings.limits)
-        results = result_paths_in(
-            output.out, item.stem, _choose_suffix(selection.label_axes, store)
-        )
+    results = choose_result_paths(output, item.stem, opened, full, selection, settings.limits)
     for written in (
         results.labels,
         results.labels / JOURNAL_FILE_NAME,
@@ -332,23 +320,6 @@ def _check_measure(job: ImageJob, options: MeasureOptions) -> None:
             "command measure counts neighbours of volumes."
         )
     check_channels(options.channels, channel_names(job.full, job.selection.first_plane))
-
-
-def _choose_suffix(axes: str, store: bool) -> str:
-    """Return the suffix of labels: of OME-TIFF, unless it cannot hold their axes."""
-    if store:
-        return STORE_SUFFIX
-    try:
-        ome_axes(axes)
-    except UserError:
-        return PLAIN_LABELS_SUFFIX
-    return LABELS_SUFFIX
-
-
-def _plane_pixels(opened: LazyImage, selection: PlaneSelection) -> int:
-    """Return the number of pixels in a plane."""
-    lengths = zip(selection.axes, opened.pixels.shape, strict=False)
-    return math.prod(length for name, length in lengths if name in "YX")
 
 
 def _in_ngff_order(picked: PlaneSelection) -> PlaneSelection:
