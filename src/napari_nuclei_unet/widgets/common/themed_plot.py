@@ -6,8 +6,8 @@ import pyqtgraph as pg
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QColor, QPalette, QWheelEvent
 
-# Of the text, in the frame and the numbers of the axes.
-AXES = ("left", "bottom")
+# Those that are drawn.
+PLOT_AXES = ("left", "bottom")
 
 
 class ThemedPlot(pg.PlotWidget):  # type: ignore[misc]
@@ -32,7 +32,7 @@ class ThemedPlot(pg.PlotWidget):  # type: ignore[misc]
     def use_theme(self) -> None:
         """Draw background and axes in the colours of the theme."""
         self.setBackground(self.palette().color(QPalette.ColorRole.Window))
-        for side in AXES:
+        for side in PLOT_AXES:
             axis = self.getPlotItem().getAxis(side)
             axis.setTextPen(self.text_color)
             axis.setPen(self.text_color)
