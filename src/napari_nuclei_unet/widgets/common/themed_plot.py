@@ -6,7 +6,7 @@ import pyqtgraph as pg
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QColor, QPalette, QWheelEvent
 
-# Of the text, in the frame and the numbers of the axes.
+# Those that are drawn.
 PLOT_AXES = ("left", "bottom")
 
 
