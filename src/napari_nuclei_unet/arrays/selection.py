@@ -15,7 +15,7 @@ from .axes import COLOURS, MAX_GUESSED_CHANNELS, Channel, Colour, PlaneIndex, pl
 Positions = int | Sequence[int] | None
 # Letters of axes without names; the plane is always last.
 # Of more planes, or of larger ones, there is no list in memory; no microscope makes so many.
-MAX_PLANES, MAX_PLANE_PIXELS, MAX_EDGE = 1_000_000, 10**12, 2**24
+MAX_PLANES, MAX_PLANE_PIXELS, MAX_PLANE_EDGE = 1_000_000, 10**12, 2**24
 DEFAULT_AXES, DEFAULT_AXES_WITH_CHANNELS = "HMPTZYX", "HMPTZCYX"
 
 
@@ -173,7 +173,7 @@ def _check_size(
             f"According to its file the image has {planes:,} planes: check that it is whole, or "
             "choose some of them with `planes`."
         )
-    if math.prod(size) > MAX_PLANE_PIXELS or max(size) > MAX_EDGE:
+    if math.prod(size) > MAX_PLANE_PIXELS or max(size) > MAX_PLANE_EDGE:
         raise UserError(
             f"According to its file a plane of the image has {size[0]:,} x {size[1]:,} pixels: "
             "check that it is whole, or choose another `level`."
