@@ -148,7 +148,7 @@ def read_geff(path: str | Path) -> pd.DataFrame:
     from ..io.zarr_nodes import FileStore
 
     try:
-        read = read_to_memory(FileStore(Path(path), read_only=True))
+        read = read_to_memory(FileStore(Path(path)))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is not a readable GEFF: {error}.") from error
     names = [axis.name for axis in read["metadata"].axes or []]
