@@ -801,7 +801,7 @@ def test_large_planes_go_to_zarr_by_themselves(tmp_path, segment):
 
 
 def test_planes_for_which_memory_is_short_go_to_zarr_or_are_told(tmp_path, segment, capsys):
-    short = Limits(plane_bytes_per_pixel=10**12, block_size=64)
+    short = Limits(plane_bytes_per_pixel=10**9, block_size=64)
     for stem in "ab":
         tifffile.imwrite(tmp_path / f"{stem}.tif", moving()[0])
     assert segment(tmp_path / "a.tif", limits=short) == 0
