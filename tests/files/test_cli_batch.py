@@ -500,7 +500,7 @@ def test_zarr_holds_what_tiff_holds_where_the_image_has_it(tmp_path, segment):
     both = np.stack([stack * 0, stack], axis=2)
     path = write_zarr(tmp_path / "a.zarr", both, "tzcyx", scale=[2, 3, 1, 0.5, 0.25])
     assert segment(path, "--channel", 1) == 0
-    assert segment(path, "--channel", 1, "--format", "zarr") == 0
+    assert segment(path, "--channel", 1, "--format", "zarr", "--overwrite") == 0
     opened = open_lazily(tmp_path / "out" / "a_labels.ome.zarr")
     assert opened.axes == "TZYX"
     assert opened.scale == (2, 3, 0.5, 0.25)
@@ -519,8 +519,8 @@ def test_zarr_holds_what_tiff_holds_where_the_image_has_it(tmp_path, segment):
 def test_a_table_that_was_changed_is_noticed(tmp_path, segment, capsys):
     path = write_tiff(tmp_path / "a.tif", moving(), "TYX")
     table = tmp_path / "out" / "a_nuclei.csv"
-    for kind in ("tiff", "zarr"):
-        assert segment(path, "--format", kind) == 0
+    for kind in ("tiff", "zarr"):  # they share the table
+        assert segment(path, "--format", kind, "--overwrite") == 0
         before = table.read_text()
         header, _, rows = before.partition("\n")
         table.write_text(f"{header}\n{rows[::-1]}")  # as long as before
@@ -536,7 +536,7 @@ def test_a_table_that_was_changed_is_noticed(tmp_path, segment, capsys):
 def test_the_axes_of_labels_in_zarr_are_in_the_order_that_ngff_wants(tmp_path, segment):
     path = write_tiff(tmp_path / "a.tif", moving(4).reshape(2, 2, 60, 80), "ZTYX")
     assert segment(path) == 0
-    assert segment(path, "--format", "zarr") == 0
+    assert segment(path, "--format", "zarr", "--overwrite") == 0
     opened = open_lazily(tmp_path / "out" / "a_labels.ome.zarr")
     assert opened.axes == "TZYX"
     turned = np.swapaxes(tifffile.imread(tmp_path / "out" / "a_labels.ome.tif"), 0, 1)
@@ -796,7 +796,7 @@ def test_large_planes_go_to_zarr_by_themselves(tmp_path, segment):
         labels = open_lazily(tmp_path / "out" / f"{stem}_labels.ome.zarr").pixels
         assert labels.shape == (60, 80)
         assert labels[...].max() == 3
-    assert segment(tmp_path / "a.tif", "--format", "tiff", limits=limits) == 0
+    assert segment(tmp_path / "a.tif", "--format", "tiff", "--overwrite", limits=limits) == 0
     assert tifffile.imread(tmp_path / "out" / "a_labels.ome.tif").max() == 3
 
 
@@ -834,7 +834,7 @@ def test_levels_and_regions_of_stacks(tmp_path, segment):
     assert labels[:, :, 82:].max() == 0
     assert len(np.unique(labels[0])) == 3
     args = ("--level", 1, "--region", box, "--format", "zarr")
-    assert segment(tmp_path / "a.ome.tif", *args) == 0
+    assert segment(tmp_path / "a.ome.tif", *args, "--overwrite") == 0
     opened = open_lazily(tmp_path / "out" / "a_labels.ome.zarr")
     assert opened.pixels.shape == (3, 60, 80)
     assert opened.scale[2] == 1
@@ -1192,6 +1192,7 @@ def test_the_record_of_a_stack_makes_it_again(tmp_path, segment, monkeypatch, ca
     np.testing.assert_array_equal(tifffile.imread("results/a_labels.ome.tif"), expected)
     assert segment(path, "--planes", "0,all", "--format", "zarr", out=tmp_path / "z") == 0
     record = LabelsStore.open_existing(tmp_path / "z" / "a_labels.ome.zarr").record
+    shutil.rmtree("results")
     assert main(shlex.split(format_command(Provenance.from_json(record)))[1:]) == 0
     assert open_lazily(tmp_path / "results" / "a_labels.ome.zarr").axes == "TYX"
 

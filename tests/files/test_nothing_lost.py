@@ -159,7 +159,7 @@ def test_a_table_without_its_labels_is_not_replaced(tmp_path, segment, kind):
     edited = add_column(out / TABLE)
     code, error = segment("--format", kind)
     assert code == 2
-    assert f"{TABLE} is there without its labels" in error
+    assert f"{TABLE} belongs to other labels, or has none any more" in error
     assert "--overwrite" in error
     assert (out / TABLE).read_bytes() == edited
     assert segment("--format", kind, "--overwrite")[0] == 0
@@ -185,7 +185,7 @@ def test_edited_tables_of_a_result_that_lacks_another_are_not_replaced(tmp_path,
         shutil.rmtree(store.path)
         code, error = segment(*flags)
         assert code == 2
-        assert f"{TABLE} is there without its labels" in error
+        assert f"{TABLE} belongs to other labels, or has none any more" in error
     assert (out / TABLE).read_bytes() == edited
 
 

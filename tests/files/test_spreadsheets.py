@@ -130,7 +130,7 @@ def test_a_table_of_other_nuclei_is_none_of_these(segment, tmp_path, capsys):
         assert table.read_bytes() == before
         assert segment("--overwrite") == 0
         assert table.read_bytes() == good
-    assert segment("--format", "zarr") == 0
+    assert segment("--format", "zarr", "--overwrite") == 0
     table.write_text(table.read_text().replace("\n2,", "\n1,"))
     capsys.readouterr()
     assert segment("--format", "zarr") == 2

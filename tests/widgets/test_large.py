@@ -19,11 +19,11 @@ from napari_nuclei_unet.batch.job import open_job
 from napari_nuclei_unet.batch.outputs import OutputOptions
 from napari_nuclei_unet.batch.run import segment_job_steps
 from napari_nuclei_unet.batch.settings import JobSettings
-from napari_nuclei_unet.blockwise.journal import JOURNAL_FILE_NAME
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.io.locks import write_lock
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
+from napari_nuclei_unet.io.store_files import JOURNAL_FILE_NAME
 from napari_nuclei_unet.limits import Limits
 from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.widgets import ReviewWidget

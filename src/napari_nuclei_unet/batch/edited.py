@@ -34,7 +34,7 @@ def check_nothing_edited(job: ImageJob) -> None:
         tables = [path for path in job.written_tables if path.is_file() and path.stat().st_size]
         if tables:
             raise UserError(
-                f"{tables[0]} is there without its labels {labels.name}: move it away, choose "
+                f"{tables[0]} belongs to other labels, or has none any more: move it away, choose "
                 "another folder, or `overwrite` it."
             )
         return
