@@ -52,8 +52,8 @@ BOX_CONTEXT = 64
 MAX_PROBE_PREDICTIONS = 3
 # Zoom of a second look at a probe in which nothing was found: very large nuclei may be there.
 LARGE_NUCLEI_ZOOM = 0.25
-# Maps in 16 bits, and one of them in float32, when they are resampled.
-ENLARGED_BYTES_PER_PIXEL = 8
+# Maps in 16 bits, and one of them in float32, when they are resampled; measured, with copies.
+ENLARGED_BYTES_PER_PIXEL = 12
 NO_MEMORY_TO_ENLARGE = (
     "There is not enough memory to enlarge the image; small nuclei may be missed."
 )
