@@ -7,12 +7,13 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from ..blockwise.journal import explain_differences
+from ..blockwise.journal import explain_differences, read_fingerprint
 from ..errors import UserError
 from ..io.atomic import file_crc32
 from ..io.labels import read_record
 from ..io.ome_zarr import LabelsStore, is_labels_store
 from ..io.paths import printable
+from ..io.store_files import JOURNAL_FILE_NAME
 from ..provenance.record import FINGERPRINT_KEY, TABLE_CRC_KEY, Provenance
 from .inputs import InputImage
 from .job import ImageJob, open_job
@@ -83,7 +84,10 @@ def _read_record(labels: Path) -> dict[str, Any] | None:
 def _compare(job: ImageJob, record: dict[str, Any]) -> ExistingKind:
     if is_edited(job.results, record):
         return ExistingKind.EDITED
-    previous = record.get(FINGERPRINT_KEY)
+    if job.results.is_store:
+        previous = read_fingerprint(job.results.labels / JOURNAL_FILE_NAME)
+    else:
+        previous = record.get(FINGERPRINT_KEY)
     if not isinstance(previous, dict):  # saved from the window
         return ExistingKind.EDITED
     if explain_differences("", job.fingerprint, previous, ""):

@@ -20,6 +20,7 @@ from .ngff import DEFAULT_NGFF, ZARR_FORMATS, LabelsGrid, NgffVersion, read_ngff
 from .read_errors import convert_decoder_errors
 from .record_paths import resolve_paths, shorten_paths
 from .store_files import check_only_own, is_damaged_store
+from .temporary import find_final_folder
 from .zarr_levels import (
     add_level,
     convert_write_errors,
@@ -159,7 +160,7 @@ class LabelsStore:
     @property
     def record(self) -> dict[str, Any]:
         """Provenance of the labels, with absolute paths."""
-        record = resolve_paths(self._stored_record, self.path.parent)
+        record = resolve_paths(self._stored_record, find_final_folder(self.path))
         return {key: value for key, value in record.items() if key != "finished"}
 
     @property
@@ -180,7 +181,7 @@ class LabelsStore:
         UserError
             If it cannot be written.
         """
-        record = shorten_paths(record, self.path.parent)
+        record = shorten_paths(record, find_final_folder(self.path))
         self._update_attributes({RECORD_KEY: {**record, "finished": self.finished}})
 
     def finish(self) -> None:

@@ -29,6 +29,12 @@ def temporary_path(folder: Path, suffix: str = "") -> Path:
     return folder / name
 
 
+def find_final_folder(path: Path) -> Path:
+    """Find the folder in which a file or folder lies in the end that may be written aside now."""
+    aside = next((folder for folder in path.parents if NAME.fullmatch(folder.name)), path)
+    return aside.parent
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files of programs that were killed; each folder once in this program."""
     _remove_once(folder.absolute(), os.getpid())
