@@ -159,6 +159,22 @@ def test_results_with_other_settings_are_asked_for_and_corrected_ones_kept(
     assert rows == ["i1", "i2", "i3", "i4", "i5"]
 
 
+def test_results_in_ome_zarr_are_known_by_their_settings_too(
+    qtbot, viewer, many, images, bright_file
+):
+    (images / "i3.tif").unlink()
+    assert command(images, bright_file, "--format", "zarr") == 0
+    add(qtbot, many, images)
+    run(qtbot, many)
+    assert many.question.isHidden()
+    assert states(many) == ["done"] * 4
+    use_diameter(viewer, 12.0)
+    run(qtbot, many)
+    assert "4 images were segmented with other settings" in (
+        many.findChild(QLabel, "question_text").text()
+    )
+
+
 def test_what_is_corrected_in_the_open_image_is_saved_before_a_run(qtbot, viewer, many, images):
     add(qtbot, many, images)
     run(qtbot, many)
