@@ -213,11 +213,11 @@ def test_of_a_stack_the_annotated_planes_count_and_channels_are_chosen():
 
 
 def broken_file(tmp_path):
-    """A model of which every gradient is no number."""
+    """A model whose weights are numbers, and its gradients none."""
     network = bright_network()
     with torch.no_grad():
-        network.head.weight *= 1e38
-        network.head.bias *= 1e38
+        network.head.weight *= 1e37
+        network.head.bias *= 1e37
     card, _ = read_model("nuclei")
     path = tmp_path / "broken.safetensors"
     save_model(path, replace(card, network=vars(network.config), sizes=()), network.state_dict())
