@@ -242,13 +242,15 @@ def damage_record(rng, base, case):
     import tifffile
     from mutations import mutate_json, pick
 
-    from napari_nuclei_unet.io.labels import read_record, write_labels_tiff
+    from napari_nuclei_unet.io.labels import RECORD_KEY, read_record
 
     record = read_record(base / "done_tiff" / "out" / "a_labels.ome.tif")
     (case / "out").mkdir()
     labels = case / "out" / "a_labels.tif"
     record = json.loads(mutate_json(rng, json.dumps(record), can_break=False))
-    write_labels_tiff(labels, tifffile.imread(base / "done_tiff/out/a_labels.ome.tif"), record)
+    pixels = tifffile.imread(base / "done_tiff/out/a_labels.ome.tif")
+    text = json.dumps({RECORD_KEY: record})
+    tifffile.imwrite(labels, pixels, compression="zlib", description=text, metadata=None)
     image = base / "done_tiff" / "images" / "a.tif"
     command = pick(rng, (
         ("segment", image, "--out", case / "out", "--model", base / "bright.safetensors"),
