@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from .images import read_image
 from .linked_files import check_tiff_references
-from .multifile_tiff import check_other_files
 from .openable import check_openable
 from .read_errors import convert_decoder_errors
 from .suffixes import TIFF_SUFFIXES
@@ -41,8 +40,6 @@ def read_numbers(path: Path) -> NDArray[Any]:
             with tifffile.TiffFile(path) as opened:
                 check_tiff_references(path, opened)
                 is_palette = opened.pages.first.photometric == tifffile.PHOTOMETRIC.PALETTE
-                if is_palette:
-                    check_other_files(path, opened)
                 if is_palette and len(opened.series) == 1:
                     return np.asarray(opened.series[0].asarray()).squeeze()
         elif suffix == ".png":

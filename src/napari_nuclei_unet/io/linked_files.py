@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import tifffile
 
 from ..errors import UserError
+from .openable import check_openable
 
 # Beside the files of an image of Micro-Manager; names all of them.
 NDTIFF_INDEX = "NDTiff.index"
@@ -45,7 +46,7 @@ def check_below(file: Path, name: str) -> None:
 
 
 def check_tiff_references(path: Path, opened: Any) -> None:
-    """Refuse a TIFF whose metadata name files outside of its folder, which tifffile would open.
+    """Refuse a TIFF for which tifffile would open files outside of its folder, or what is no file.
 
     Parameters
     ----------
@@ -61,13 +62,22 @@ def check_tiff_references(path: Path, opened: Any) -> None:
     if opened.is_ndtiff and index.is_file():
         for name in {fields[1] for fields in tifffile.read_ndtiff_index(index)}:
             check_below(index, name)
-    xml = opened.ome_metadata if opened.is_ome else None
-    if xml is None or "UUID" not in xml:
-        return
+    for name in _list_other_names(opened):
+        check_below(path, name)
+        check_openable(path.parent / name)
+    if opened.is_micromanager:  # its files are found by their names
+        for other in path.parent.iterdir():
+            check_openable(other)
+
+
+def _list_other_names(opened: Any) -> set[str]:
+    """List the names of other files in the OME-XML of a TIFF."""
+    xml = (opened.ome_metadata if opened.is_ome else None) or ""
+    if "UUID" not in xml:
+        return set()
     try:
         root = ET.fromstring(xml)
     except ET.ParseError:  # then nothing is followed
-        return
-    for uuid in root.iter():
-        if uuid.tag.endswith("UUID") and uuid.text != root.get("UUID"):
-            check_below(path, uuid.get("FileName", ""))
+        return set()
+    others = (uuid for uuid in root.iterfind(".//{*}UUID") if uuid.text != root.get("UUID"))
+    return {uuid.get("FileName", "") for uuid in others}

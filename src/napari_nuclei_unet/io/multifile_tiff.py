@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import tifffile
@@ -77,33 +76,6 @@ def _find_files(image: ET.Element, root: ET.Element, path: Path, own: bool = Fal
         if is_own == own:
             found.append(name)
     return found
-
-
-def check_other_files(path: Path, opened: Any) -> None:
-    """Raise an error if a decoder would open what is no file beside a TIFF, and might wait for it.
-
-    Parameters
-    ----------
-    path : Path
-    opened : tifffile.TiffFile
-        Whose series are not listed yet.
-
-    Raises
-    ------
-    UserError
-    """
-    xml = (opened.ome_metadata if opened.is_ome else None) or ""
-    if "FileName=" in xml:
-        try:
-            root = ET.fromstring(xml)
-        except ET.ParseError:  # of which no series is made
-            return
-        named = {uuid.get("FileName", "") for uuid in root.iterfind(".//{*}UUID")}
-        for name in named:
-            check_openable(path.parent / name)
-    if opened.is_micromanager:  # its files are found by their names
-        for other in path.parent.iterdir():
-            check_openable(other)
 
 
 def require_tiff_files(path: Path) -> tuple[Path, ...]:

@@ -14,7 +14,6 @@ from ...errors import UserError
 from ..channel_names import read_ome_channel_names
 from ..lazy_images import LazyArray, LazyImage, check_level, check_scene, name_image
 from ..linked_files import check_tiff_references
-from ..multifile_tiff import check_other_files
 from ..pixel_size import UNKNOWN_SPACING, Spacings, read_spacings
 from ..read_errors import convert_decoder_errors, silence_tifffile
 from ..suffixes import TIFF_SUFFIXES
@@ -120,7 +119,6 @@ def _open_images(path: Path) -> Iterator[_TiffImages]:
         try:
             check_tiff_references(path, opened)
             pages = check_pages(path, opened)
-            check_other_files(path, opened)
             check_claimed(path, opened)
             file.images = find_tiff_images(opened)
             if not file.images:
