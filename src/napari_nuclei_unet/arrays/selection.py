@@ -13,9 +13,9 @@ from .axes import COLOURS, MAX_GUESSED_CHANNELS, Channel, Colour, PlaneIndex, pl
 
 # Selected positions on an axis: one, some, or None for all.
 Positions = int | Sequence[int] | None
-# Letters of axes without names; the plane is always last.
 # Of more planes, or of larger ones, there is no list in memory; no microscope makes so many.
 MAX_PLANES, MAX_PLANE_PIXELS, MAX_PLANE_EDGE = 1_000_000, 10**12, 2**24
+# Letters of axes without names; the plane is always last.
 DEFAULT_AXES, DEFAULT_AXES_WITH_CHANNELS = "HMPTZYX", "HMPTZCYX"
 
 # Without names, a last axis up to this length, if the two before it are so many times as long, may

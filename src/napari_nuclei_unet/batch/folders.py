@@ -62,10 +62,8 @@ def select_images(paths: Iterable[Path]) -> Selection:
     """
     given = sorted(paths)
     beside = [path for path in given if not path.name.startswith(".")]
-    masks, parts = (
-        find_masks(beside),
-        {part for path in beside for part in microscopes.list_part_folders(path)},
-    )
+    masks = find_masks(beside)
+    parts = {part for path in beside for part in microscopes.list_part_folders(path)}
     images, passed_over = [], Counter[str]()
     for path in given:
         if path in parts:

@@ -169,9 +169,8 @@ def _read_store(path: Path, given: str | None) -> Result:
     if not store.finished:
         raise UserError(f"The labels {path} are incomplete: run their command again.")
     grid = store.grid
-    labels = LazyArray(
-        store.labels, range(store.labels.ndim), path
-    )  # of which chunks may be damaged
+    # its chunks may be damaged, which it says in a sentence
+    labels = LazyArray(store.labels, range(store.labels.ndim), path)
     return _create(path, labels, given or grid.axes, (grid.scale, grid.units), store.record)
 
 
