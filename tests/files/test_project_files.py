@@ -81,6 +81,12 @@ def test_a_path_that_no_file_can_have_is_not_found(tmp_path, name):
     assert ProjectFile(name, name).find(tmp_path) is None
 
 
+def test_a_relative_path_is_not_looked_for_in_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "a.tif").write_bytes(b"of another project")
+    monkeypatch.chdir(tmp_path)
+    assert ProjectFile("a.tif", "").find(tmp_path / "elsewhere") is None
+
+
 def test_the_relative_path_is_tried_first(tmp_path):
     for folder in ("here", "there"):
         (tmp_path / folder).mkdir()

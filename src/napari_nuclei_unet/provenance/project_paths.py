@@ -61,7 +61,8 @@ class ProjectFile:
         """Return the present path of the file, or None: from the project, absolute, or beside."""
         if is_address(self.absolute):
             return self.absolute
-        places = (folder / self.relative, Path(self.path), folder / self.name)
+        before = [Path(self.absolute)] if self.absolute else []
+        places = (folder / self.relative, *before, folder / self.name)
         return next((str(path) for path in places if self.name and _exists(path)), None)
 
     def is_same_size(self, path: str) -> bool:
