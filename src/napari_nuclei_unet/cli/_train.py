@@ -75,7 +75,11 @@ def run_train(args: argparse.Namespace) -> int:
     _check_beginning(args)
     if not (args.resume or args.overwrite) and args.out.is_file():
         raise UserError(f"{args.out} exists: resume with --resume, or replace it with --overwrite.")
+    from ..training.plots import NO_PLOTS, can_plot  # here, so that --help starts fast
+
     before = _modified_at(args.out)
+    if not can_plot():
+        _print_message(NO_PLOTS)
     try:
         _fine_tune(args) if _is_fine_tuning(args) else _train(args)
     except KeyboardInterrupt:

@@ -110,13 +110,29 @@ def _contains(outline: NDArray[np.floating], points: NDArray[np.floating]) -> ND
 
 def _clipped_area(outline: NDArray[np.floating], shape: tuple[int, int]) -> float:
     """Return the area of the part of a polygon that lies in a plane, in pixels."""
-    from matplotlib.path import Path
-    from matplotlib.transforms import Bbox
+    for axis, size in enumerate(shape):
+        for side, end in ((-1, 0.5), (1, size - 0.5)):
+            outline = _clip_polygon(outline, axis, side, end)
+    return _polygon_area(outline)
 
-    ends = Bbox([[-0.5, -0.5], [shape[0] - 0.5, shape[1] - 0.5]])
-    closed = Path(outline, closed=False)
-    parts = closed.clip_to_bbox(ends).to_polygons()
-    return float(sum(_polygon_area(np.asarray(part)) for part in parts))
+
+def _clip_polygon(
+    vertices: NDArray[np.floating], axis: int, side: int, end: float
+) -> NDArray[np.floating]:
+    """Return the part of a polygon that lies on one side of a line along an axis.
+
+    References
+    ----------
+    .. [1] Sutherland, Hodgman, "Reentrant polygon clipping", Commun. ACM 17, 32-42 (1974),
+           doi:10.1145/360767.360802
+    """
+    following = np.roll(vertices, -1, axis=0)
+    depth, next_depth = (end - side * points[:, axis] for points in (vertices, following))
+    crosses = (depth >= 0) != (next_depth >= 0)
+    share = np.divide(depth, depth - next_depth, out=np.zeros_like(depth), where=crosses)
+    crossings = vertices + share[:, None] * (following - vertices)
+    both = np.stack([vertices, crossings], axis=1).reshape(-1, 2)
+    return both[np.stack([depth >= 0, crosses], axis=1).ravel()]
 
 
 def _polygon_area(vertices: NDArray[np.floating]) -> float:

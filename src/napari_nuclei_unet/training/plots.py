@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
@@ -18,6 +18,15 @@ from ..io.tables import write_table
 
 # Distinguishable with every kind of colour vision, and on dark, bright and purple backgrounds.
 ANNOTATED_COLOR, FOUND_COLOR = (0.0, 0.85, 1.0), (1.0, 0.75, 0.0)
+NO_PLOTS = (
+    "curves.png and predictions.png are not drawn, as matplotlib is not installed: "
+    "pip install 'napari-nuclei-unet[train]'."
+)
+
+
+def can_plot() -> bool:
+    """Return whether matplotlib, of the extra ``train``, is installed."""
+    return find_spec("matplotlib") is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +70,15 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
         A PNG.
     history : sequence of dict
         As in ``loop.Epoch``.
+
+    Notes
+    -----
+    Draws nothing without matplotlib (``can_plot``).
     """
+    if not can_plot():
+        return
+    from matplotlib.figure import Figure
+
     epochs = [row["epoch"] for row in history]
     best = best_epoch_row(history)
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -96,7 +113,15 @@ def plot_predictions(path: Path, predictions: Sequence[ValidationPicture]) -> No
         A PNG.
     predictions : sequence of ValidationPicture
         One row each.
+
+    Notes
+    -----
+    Draws nothing without matplotlib (``can_plot``).
     """
+    if not can_plot():
+        return
+    from matplotlib.figure import Figure
+
     rows = len(predictions)
     figure = Figure(figsize=(10, 3.5 * rows), layout="constrained")
     for axes, picture in zip(figure.subplots(rows, 3, squeeze=False), predictions, strict=True):
