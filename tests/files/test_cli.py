@@ -2,6 +2,7 @@
 
 import csv
 import json
+import platform
 import shlex
 import subprocess
 import sys
@@ -334,6 +335,15 @@ def test_bench_says_how_fast_on_what(images, bright_file, capsys):
     assert made["peak_gflops"] > 0
     assert set(made["core_use"]) == set(made["cpu_seconds"]) == set(made["seconds"])
     assert made["read_seconds"] > 0
+
+
+def test_a_report_names_versions_and_nobody(capsys):
+    assert main(["bench", "--report"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("Python: 3.", "GB", "runs on: ", f"numpy {np.__version__}", "napari-nuclei-unet "):
+        assert word in printed
+    for secret in (platform.node(), str(Path.home()), str(Path.cwd()), sys.prefix):
+        assert secret not in printed
 
 
 def test_bench_runs_another_program_in_turn(images, bright_file, capsys):

@@ -57,6 +57,10 @@ def add_bench_commands(commands: Commands) -> None:
         f"processes; in the command, {IMAGE_PLACEHOLDER} stands for the image file",
     )  # fmt: skip
     bench.add_argument("--json", action="store_true", help="print JSON instead of text")
+    bench.add_argument(
+        "--report", action="store_true",
+        help="measure nothing: print versions, processor, memory and plugins for an issue report",
+    )  # fmt: skip
     add_flags(bench, SegmentParams)
     bench.set_defaults(command=run_bench)
 
@@ -83,7 +87,12 @@ def run_demo(args: argparse.Namespace) -> int:
 
 
 def run_bench(args: argparse.Namespace) -> int:
-    """Print how fast this computer segments."""
+    """Print how fast this computer segments, or what a report of a fault should say of it."""
+    if args.report:
+        from ._system_report import iter_report_lines
+
+        print(*iter_report_lines(), sep="\n")
+        return 0
     from ..io.images import read_plane
     from ..samples.images import repeated_sample
     from ..segmentation.benchmark import run_benchmark
