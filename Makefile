@@ -9,7 +9,7 @@ else
 endif
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-engine test-pyqt6 test-pyside6 fuzz kills soak check wheel pictures clean
+.PHONY: help demo test test-engine test-pyqt6 test-pyside6 fuzz kills soak check wheel docs pictures clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile
 
@@ -41,12 +41,20 @@ check: $(VENV)/.dev           ## static checks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/npe2 validate napari-nuclei-unet
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
 wheel: $(VENV)/.dev           ## build the wheel and try it in a clean environment
 	PYTHON=$(PYTHON) BIN=$(BIN) sh tools/try_wheel.sh
 
+docs: $(VENV)/.dev            ## build the site into docs/_build/html; a broken link is an error
+	$(BIN)/sphinx-build --fail-on-warning --quiet -b html docs docs/_build/html
+
 pictures: $(VENV)/.dev        ## render the pictures of the docs from a real window
 	sh tools/with_display.sh $(BIN)/python docs/render_pictures.py
+	$(BIN)/python docs/render_failures.py
 
 clean:           ## remove what the commands above made
 	rm -rf $(VENV) demo dist

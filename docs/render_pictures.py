@@ -11,6 +11,7 @@ from pathlib import Path
 
 import napari
 import numpy as np
+import PIL.Image
 import tifffile
 from qtpy.QtCore import QEventLoop, QSignalBlocker, Qt, QTimer
 from qtpy.QtTest import QTest
@@ -54,9 +55,19 @@ def save(viewer: napari.Viewer, name: str) -> None:
     """Save a picture of the window and close it."""
     viewer.reset_view()
     pause(800)
-    IMAGES.mkdir(exist_ok=True)
-    viewer.window.screenshot(str(IMAGES / f"{name}.png"), canvas_only=False, flash=False)
+    write_picture(grab_window(viewer), name)
     viewer.close()
+
+
+def grab_window(viewer: napari.Viewer) -> np.ndarray:
+    """Return what the window shows as RGBA."""
+    return viewer.window.screenshot(canvas_only=False, flash=False)
+
+
+def write_picture(pixels: np.ndarray, name: str) -> None:
+    """Write a PNG with 256 colours: half as large, as the wheel carries the pictures."""
+    picture = PIL.Image.fromarray(pixels).convert("RGB").quantize(256)
+    picture.save(IMAGES / f"{name}.png", optimize=True)
 
 
 def segmented() -> None:
@@ -199,14 +210,16 @@ def trained() -> None:
     status = widget.findChild(QLabel, "training_status")
     while not status.text().startswith(("Epoch 8", "Epoch 9")):
         pause(100)
-    viewer.window.screenshot(str(IMAGES / "training.png"), canvas_only=False, flash=False)
+    write_picture(grab_window(viewer), "training")
     while widget.state.name != "IDLE":
         pause(100)
     widget.findChild(QCollapsible, "models").expand(animate=False)
     bar = widget.verticalScrollBar()
     bar.setValue(bar.maximum())
     pause(500)
-    widget.grab().save(str(IMAGES / "trained.png"))
+    picture = IMAGES / "trained.png"
+    widget.grab().save(str(picture))
+    write_picture(np.asarray(PIL.Image.open(picture)), "trained")
     viewer.close()
 
 

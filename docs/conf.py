@@ -1,0 +1,48 @@
+"""Sphinx configuration of the documentation: ``make docs``."""
+
+import re
+from importlib.metadata import version as installed_version
+from typing import Any
+
+project = "napari-nuclei-unet"
+author = "The napari-nuclei-unet developers"
+version = release = installed_version(project).split("+")[0]
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
+root_doc = "index"
+# docs/README.md is the index on GitHub and in the window
+exclude_patterns = ["README.md", "_build"]
+
+# links to headings, as GitHub has them
+myst_heading_anchors = 3
+# words such as "shape" in the types of parameters are taken for references to attributes
+suppress_warnings = ["ref.python"]
+autosummary_generate = True
+autodoc_typehints = "none"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = project
+html_theme_options = {
+    "source_repository": "https://github.com/napari-nuclei-unet/napari-nuclei-unet/",
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
+
+
+def translate_github(_app: Any, _name: str, source: list[str]) -> None:
+    """Translate what GitHub and the window understand, and MyST does not, in place."""
+    anchored = re.sub(r'<a id="([\w-]+)"></a>\n', r"(\1)=\n", source[0])
+    source[0] = re.sub(r"\((?:\.\./)+CONTRIBUTING\.md", "(/contributing.md", anchored)
+
+
+def setup(app: Any) -> None:
+    """Connect the hook."""
+    app.connect("source-read", translate_github)
