@@ -5,28 +5,26 @@ from importlib.metadata import version as installed_version
 from typing import Any
 
 project = "napari-nuclei-unet"
-author = "The napari-nuclei-unet developers"
+author = copyright = "The napari-nuclei-unet developers"
 version = release = installed_version(project).split("+")[0]
 
 extensions = [
     "myst_parser",
+    "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
 root_doc = "index"
 # docs/README.md is the index on GitHub and in the window
 exclude_patterns = ["README.md", "_build"]
+templates_path = ["_templates"]
 
 # links to headings, as GitHub has them
 myst_heading_anchors = 3
-# words such as "shape" in the types of parameters are taken for references to attributes
-suppress_warnings = ["ref.python"]
 autosummary_generate = True
 autodoc_typehints = "none"
-napoleon_google_docstring = False
-napoleon_use_rtype = False
+numpydoc_show_class_members = False
 
 html_theme = "furo"
 html_title = project

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import imageio.v3 as imageio
