@@ -2,13 +2,17 @@
 
 import importlib
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+import yaml
 from skimage.draw import ellipse
 
 import napari_nuclei_unet
@@ -23,6 +27,8 @@ from napari_nuclei_unet.samples.images import (
     z_stack,
 )
 from napari_nuclei_unet.samples.planted_errors import plant_errors
+
+ROOT = Path(__file__).parents[2]
 
 
 def python(program: str) -> str:
@@ -196,3 +202,17 @@ def test_every_sample_comes_with_its_annotation(name):
     assert image.shape[:2] == annotation.shape
     assert set(np.unique(annotation)) == set(range(annotation.max() + 1))
     assert annotation.max() > 10
+
+
+def test_the_recipe_for_conda_has_the_same_requirements():
+    recipe = yaml.safe_load((ROOT / "packaging/conda/recipe.yaml").read_text("utf-8"))
+    theirs = {line.replace(" ", "") for line in recipe["requirements"]["run"][1:]}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert theirs == {line.replace("torch>", "pytorch>") for line in project["dependencies"]}
+    assert recipe["context"]["python_min"] == project["requires-python"].removeprefix(">=")
+
+
+def test_every_public_name_is_in_the_reference():
+    page = (ROOT / "docs/reference/api.md").read_text("utf-8")
+    listed = re.findall(r"^   (\w+)$", page, re.MULTILINE)
+    assert sorted(listed) == sorted(set(napari_nuclei_unet.__all__))
