@@ -59,7 +59,7 @@ class Orientation:
         return MappedView(read, (*shape, *colours))
 
     def _mirror(self, plane: NDArray[Any]) -> NDArray[Any]:
-        return np.flip(plane, [axis for axis in (0, 1) if self.mirrored[axis]])
+        return np.flip(plane, tuple(axis for axis in (0, 1) if self.mirrored[axis]))
 
     def _mirror_box(self, box: Box, shape: Sequence[int]) -> Box:
         rows, columns = (

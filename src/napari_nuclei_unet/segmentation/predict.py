@@ -218,7 +218,7 @@ def _average_orientations_steps(
                 into += orientation.turn_back(one)
         n = len(ORIENTATIONS)
         mean = ((total + n // 2) // n).astype(np.uint16)
-        stop = yield tiled.add([Tile(tile.core, tile.core)], lambda mean=mean: mean[None])
+        stop = yield tiled.add([Tile(tile.core, tile.core)], mean[None].view)
 
 
 def _read_ahead(
