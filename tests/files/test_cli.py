@@ -104,7 +104,8 @@ def test_every_parameter_has_a_flag(images, tmp_path, bright_file):
     flags = {"diameter": 9.0,
              "threshold": 0.3, "separation": 0.6, "confidence": 0.5,
              "minimum_area": 2, "leave_out_fragments": True, "tile": 32, "batch": 2,
-             "precision": "fp32", "black": -3.5, "white": 900.0, "gamma": 0.5}  # fmt: skip
+             "precision": "fp32", "average_orientations": True,
+             "black": -3.5, "white": 900.0, "gamma": 0.5}  # fmt: skip
     assert flags.keys() == vars(SegmentParams()).keys()
     args = [str(part) for name, value in flags.items()
             for part in ("--" + name.replace("_", "-"), value)]  # fmt: skip

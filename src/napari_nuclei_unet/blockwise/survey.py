@@ -24,7 +24,7 @@ from ..segmentation.foreground import (
     CELL_EDGE,
     CELLS_PER_PIXEL,
     POOL_EDGE,
-    max_empty_contrast,
+    find_foreground,
     pool_means,
 )
 from ..segmentation.intensity_range import (
@@ -152,10 +152,10 @@ def survey_steps(
     bright = sample_intensity_range(seen.sample, seen.step, Brightness.of(params))
     low, middle, high, gamma = bright.low, bright.middle, bright.high, bright.gamma
     notices += bright.notices
-    live = seen.foreground(high - low, gamma)
+    whole = Plane(plane, low, middle, high, gamma=gamma)
+    live = seen.foreground(whole)
     zoom, diameter = 1.0, params.diameter
     if model.card.sizes and seen.probe is not None and low < high:
-        whole = Plane(plane, low, middle, high, gamma=gamma)
         if diameter is not None:
             zoom = SizeBand.of(model.card).suit(whole).choose_zoom(diameter)
         elif is_measured(model.card, plane.shape):
@@ -227,7 +227,9 @@ class _SurveyAccumulator:
         self.sample = np.full((*size, *shape_without_alpha(shape)[2:]), np.nan)
         self.is_empty = True
         cells = [-(-edge // CELL_EDGE) for edge in shape[:2]]
-        self.lowest, self.highest = np.full(cells, np.inf), np.full(cells, -np.inf)
+        colours = math.prod(shape_without_alpha(shape)[2:])
+        self.lowest = np.full((*cells, colours), np.inf)
+        self.highest = -self.lowest
         self.probe: NDArray[np.generic] | None = None
         self.probe_box: Box | None = None  # None: all of the plane
         self._max_contrast = -1.0
@@ -277,11 +279,9 @@ class _SurveyAccumulator:
             for column in range(0, strip.shape[1], CELL_EDGE // POOL_EDGE):
                 cell = strip[:, column : column + CELL_EDGE // POOL_EDGE]
                 at = top + row // CELL_EDGE, left + column * POOL_EDGE // CELL_EDGE
-                self.lowest[at], self.highest[at] = cell.min(), cell.max()
+                self.lowest[at], self.highest[at] = cell.min(axis=(0, 1)), cell.max(axis=(0, 1))
 
-    def foreground(self, span: float, gamma: float) -> NDArray[np.bool_]:
+    def foreground(self, plane: Plane) -> NDArray[np.bool_]:
         """Return the cells that are not empty, and those beside them: nuclei reach over edges."""
-        with np.errstate(invalid="ignore"):
-            full = self.highest - self.lowest > max_empty_contrast(gamma) * span
-        full |= ~np.isfinite(self.highest)  # not read: its block shall try
+        full = find_foreground(self.lowest, self.highest, plane)  # unread: its block shall try
         return np.asarray(ndimage.binary_dilation(full, np.ones((3, 3))))

@@ -98,6 +98,13 @@ class SegmentParams:
         "faster with them and the model is prepared for them, else fp32.",
         choices=("auto", "fp32", "bf16", "fp16", "int8"),
     )
+    average_orientations: bool = parameter(
+        False,
+        "Average eight orientations",
+        "Show the network each image rotated and mirrored, too, and average what it predicts "
+        "(test-time augmentation). The result depends less on how the image lies, in eight times "
+        "the time.",
+    )
     black: float | None = parameter(
         None,
         "Black point",
@@ -136,5 +143,8 @@ class SegmentParams:
         """Return what affects the result, as in earlier versions where nothing newer is set."""
         values = asdict(self)
         del values["batch"]  # the number of tiles in a batch changes nothing
-        newer = {"black": None, "white": None, "gamma": None, "leave_out_fragments": False}
+        newer = {
+            "black": None, "white": None, "gamma": None, "leave_out_fragments": False,
+            "average_orientations": False,
+        }  # fmt: skip
         return {name: at for name, at in values.items() if name not in newer or at != newer[name]}

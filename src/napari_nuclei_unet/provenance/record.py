@@ -250,8 +250,9 @@ class Provenance:
     @classmethod
     def of_run(cls, **values: Any) -> Provenance:
         """Describe a run of this version of the plugin that ends now."""
-        time, ran_on = datetime.now(UTC).isoformat(timespec="seconds"), asdict(values.pop("ran_on"))
-        settings = InferenceSettings(**ran_on)  # not of a subclass, or it would not be equal
+        time, plan = datetime.now(UTC).isoformat(timespec="seconds"), values.pop("ran_on")
+        # not of a subclass, or it would not be equal
+        settings = InferenceSettings(plan.device, plan.precision, plan.tile, plan.batch)
         return cls(version=plugin_version(), time=time, ran_on=settings, **values)
 
     @property
@@ -279,6 +280,8 @@ class Provenance:
             del values["left_out"]  # as in files of the time when it was not counted
         if not self.params.leave_out_fragments:
             del values["params"]["leave_out_fragments"]  # as in files of the time before it
+        if not self.params.average_orientations:
+            del values["params"]["average_orientations"]  # as in files of the time before it
         return {"plugin": PLUGIN} | {JSON_KEYS.get(name, name): values[name] for name in values}
 
     @classmethod

@@ -248,6 +248,8 @@ def _get_settings(provenance: Provenance) -> dict[str, Any]:
     """Return what is set, and how the network ran, which another machine might choose otherwise."""
     params, ran_on = provenance.params, provenance.ran_on
     given = {name: value for name, value in asdict(params).items() if value is not None}
+    if not params.average_orientations:
+        del given["average_orientations"]  # as in scripts of the time before it
     return given | ({} if ran_on is None else asdict(ran_on))
 
 

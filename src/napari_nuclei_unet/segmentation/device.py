@@ -39,7 +39,15 @@ BYTES_PER_FLOAT32 = 4  # of a number in fp32
 
 @dataclass(frozen=True)
 class InferencePlan(InferenceSettings):
-    """How tiles go through the network; can be made smaller where memory runs out."""
+    """How tiles go through the network; can be made smaller where memory runs out.
+
+    Attributes
+    ----------
+    averages_orientations : bool
+        Whether each goes through in eight orientations.
+    """
+
+    averages_orientations: bool = False
 
     def smaller(self) -> InferencePlan | None:
         """Return a plan with half as much in memory at once, or None after the smallest."""
@@ -49,7 +57,7 @@ class InferencePlan(InferenceSettings):
             return replace(self, tile=max(self.tile // 2, MIN_TILE))
         if self.device != "cpu":
             precision = _resolve_precision("cpu", "fp32" if self.precision == "fp32" else "auto")
-            return InferencePlan("cpu", precision, CPU_TILE, 1)
+            return replace(self, device="cpu", precision=precision, tile=CPU_TILE, batch=1)
         return None
 
     def __str__(self) -> str:
@@ -95,7 +103,7 @@ def plan_inference(
     if batch == 0:
         fitting = int(pixels // (tile + 2 * config.halo) ** 2)
         batch = 1 if device == "cpu" else min(max(fitting, 1), GPU_BATCH)
-    return InferencePlan(device, precision, tile, batch)
+    return InferencePlan(device, precision, tile, batch, params.average_orientations)
 
 
 def choose_device_and_precision(device: str, precision: str) -> tuple[str, str]:

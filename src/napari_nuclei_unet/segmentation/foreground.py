@@ -15,23 +15,13 @@ CELL_EDGE = 256
 CELLS_PER_PIXEL = (Fraction(1, CELL_EDGE),) * 2
 # Means of so many pixels squared are compared, so that noise of single pixels plays no part.
 POOL_EDGE = 4
-# A square is empty where they differ by no more than this part of the range from black to white.
-MAX_EMPTY_CONTRAST = 0.05
-# In memory they are compared as the network sees them, colour by colour: it finds none that differ
-# from their ground by less than 0.02.
-MAX_EMPTY_SEEN_CONTRAST = 0.01
-
-
-def max_empty_contrast(gamma: float) -> float:
-    """Return how much of the range means may differ in an empty square.
-
-    A gamma below 1 raises contrast, most of all near black.
-    """
-    return float(MAX_EMPTY_CONTRAST ** max(1.0, 1 / gamma))
+# A square is empty where they differ by no more than this, as the network sees them, in no colour:
+# it finds nothing that differs from its ground by less than 0.02.
+MAX_EMPTY_CONTRAST = 0.01
 
 
 def pool_means(part: NDArray[np.generic]) -> NDArray[np.floating]:
-    """Compute means of ``POOL_EDGE`` x ``POOL_EDGE`` pixels; the edge is repeated.
+    """Compute means of ``POOL_EDGE`` x ``POOL_EDGE`` pixels by colour; the edge is repeated.
 
     Parameters
     ----------
@@ -40,17 +30,41 @@ def pool_means(part: NDArray[np.generic]) -> NDArray[np.floating]:
 
     Returns
     -------
-    ndarray, shape (Y / 4, X / 4), floating
+    ndarray, shape (Y / 4, X / 4, C), floating
     """
     # as in Plane.normalized: large numbers need more digits
     exact = np.dtype(np.float32 if part.dtype.itemsize <= 2 else np.float64)
-    grey = part if part.ndim == 2 else part.mean(axis=2, dtype=exact)
-    strip = np.nan_to_num(grey.astype(exact))
-    missing = [(0, -edge % POOL_EDGE) for edge in strip.shape]
-    whole = np.pad(strip, missing, mode="edge") if any(map(sum, missing)) else strip
-    height, width = (edge // POOL_EDGE for edge in whole.shape)
-    pooled = whole.reshape(height, POOL_EDGE, width, POOL_EDGE).mean(axis=(1, 3))
+    values = np.atleast_3d(part).astype(exact)
+    if part.dtype.kind == "f":
+        np.nan_to_num(values, copy=False)
+    missing = [*((0, -edge % POOL_EDGE) for edge in values.shape[:2]), (0, 0)]
+    whole = np.pad(values, missing, mode="edge") if any(map(sum, missing)) else values
+    height, width = (edge // POOL_EDGE for edge in whole.shape[:2])
+    pooled = whole.reshape(height, POOL_EDGE, width, POOL_EDGE, -1).mean(axis=(1, 3))
     return np.asarray(pooled)
+
+
+def find_foreground(
+    lowest: NDArray[np.floating], highest: NDArray[np.floating], plane: Plane
+) -> NDArray[np.bool_]:
+    """Find squares that are not empty, in a plane in memory as block by block.
+
+    Parameters
+    ----------
+    lowest, highest : ndarray, shape (..., C), floating
+        Of the means of each square, colour by colour; what is not finite is not known.
+    plane : Plane
+        Has black, white and gamma.
+
+    Returns
+    -------
+    ndarray, shape (...), bool
+        True of what is not known, too.
+    """
+    ends = np.stack([lowest, highest]).astype(np.float64)
+    seen = plane.normalized(ends)
+    differs = seen[1] - seen[0] > MAX_EMPTY_CONTRAST
+    return np.asarray((differs | ~np.isfinite(ends).all(axis=0)).any(axis=-1))
 
 
 class ForegroundCells:
@@ -79,9 +93,7 @@ class ForegroundCells:
     def _has_contrast(self, row: int, column: int) -> bool:
         if (row, column) not in self._is_full:
             box = tuple(slice(n * CELL_EDGE, (n + 1) * CELL_EDGE) for n in (row, column))
-            seen = np.atleast_3d(self._plane.normalized(np.asarray(self._plane.pixels[box])))
-            self._is_full[row, column] = any(
-                np.ptp(pool_means(seen[..., colour])) > MAX_EMPTY_SEEN_CONTRAST
-                for colour in range(seen.shape[2])
-            )
+            means = pool_means(np.asarray(self._plane.pixels[box]))
+            ends = means.min(axis=(0, 1)), means.max(axis=(0, 1))
+            self._is_full[row, column] = bool(find_foreground(*ends, self._plane))
         return self._is_full[row, column]

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..arrays.boxes import Box, box_shape, full_box
+from ..arrays.orientation import ORIENTATIONS
 from ..arrays.tiling import Tile, intersect_tile, plan_tiles, plan_tiles_around
 from ..errors import UserError
 from ..memory import is_out_of_memory
 from ..network.aligned_halo import aligned_halo
 from ..network.unet import TARGETS, UNetConfig, UNetForm
-from ..progress import Step, Stop, StopRequested
+from ..progress import Step, Stop, StopRequested, forward_stop
 from .device import InferencePlan, release_memory
 from .network_runner import FetchMaps, NetworkRunner, release_device_memory
 from .normalization import Plane
@@ -98,6 +99,11 @@ class PredictedMaps:
     finished: NDArray[np.bool_] | None = None
     size: NDArray[np.uint16] | None = None
 
+    @property
+    def all_maps(self) -> list[NDArray[np.uint16]]:
+        """Those of nuclei, and that of size where it is there."""
+        return [*self.quantized, *([] if self.size is None else [self.size])]
+
 
 def count_kept_maps(out_channels: int) -> int:
     """Return how many maps are kept of those that a network predicts."""
@@ -143,8 +149,11 @@ def predict_maps_steps(
         tiled = None  # the memory of the attempt before is free
         try:
             tiled = _TiledMaps(plane, network.config, plan, request)
-            runner = NetworkRunner(network, plane, plan, tiled.channels)
-            yield from _predict_tiles_steps(tiled, runner)
+            if plan.averages_orientations:
+                yield from _average_orientations_steps(tiled, plane, network, plan, notices)
+            else:
+                runner = NetworkRunner(network, plane, plan, tiled.channels)
+                yield from _predict_tiles_steps(tiled, runner)
             release_memory()  # in the end only: the next tile needs what this one took
             return tiled.maps()
         except (RuntimeError, MemoryError) as error:
@@ -177,6 +186,39 @@ def _predict_tiles_steps(tiled: _TiledMaps, runner: NetworkRunner) -> Generator[
             stop = yield tiled.add(*under_way.popleft())
     for tiles, fetch in under_way:
         yield tiled.add(tiles, fetch)
+
+
+def _average_orientations_steps(
+    tiled: _TiledMaps, plane: Plane, network: UNetForm, plan: InferencePlan, notices: list[str]
+) -> Generator[Step, Stop, None]:
+    """Predict each tile in the eight orientations of the plane; their maps are averaged.
+
+    It is the plane that is turned, not what a tile reads: what is pooled together begins at the
+    edge of the plane, so that a plane and its mirror image have the same eight predictions,
+    whatever its size is.
+    """
+    upright = replace(plan, averages_orientations=False)
+    stop = yield Step(0, tiled.total)
+    for tile in [tile for tiles in tiled.batches for tile in tiles]:
+        if stop:
+            break
+        total = np.zeros((len(tiled.channels), *box_shape(tile.core)), np.uint32)
+        for orientation in ORIENTATIONS:
+            turned = replace(plane, pixels=orientation.view(plane.pixels), invalid=None)
+            box = orientation.turn_box(tile.core, plane.shape)
+            request = MapsRequest(box, is_window=True, with_size=SIZE_CHANNEL in tiled.channels)
+            seen = yield from forward_stop(
+                predict_maps_steps(turned, network, upright, notices, request),
+                lambda step: Step(tiled.done, tiled.total, step.notice),
+            )
+            if seen.finished is not None:
+                return
+            upright = seen.plan
+            for into, one in zip(total, seen.all_maps, strict=True):
+                into += orientation.turn_back(one)
+        n = len(ORIENTATIONS)
+        mean = ((total + n // 2) // n).astype(np.uint16)
+        stop = yield tiled.add([Tile(tile.core, tile.core)], mean[None].view)
 
 
 def _read_ahead(

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 NO_IMAGE_TO_SEGMENT = "There is no image to segment: open one first (File ▸ Open)."
 NO_EFFECT_IN_VOLUMES = "In volumes, what is smaller than a tenth of a typical nucleus is left out."
-SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision")
+SEGMENT_SETTINGS = ("diameter", "tile", "batch", "precision", "average_orientations")
 
 
 class SegmentWidget(ScrollableForm):
