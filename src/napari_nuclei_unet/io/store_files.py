@@ -16,7 +16,9 @@ from .readers.ome_zarr import ZARR_METADATA_FILES
 JOURNAL_FILE_NAME = "nuclei_unet_journal.json"
 # Of a group of labels that is in an image: their table is in its folder.
 TABLE_IN_GROUP = "nuclei_unet_table.csv"
-OWN_FILES = (JOURNAL_FILE_NAME, TABLE_IN_GROUP, *ZARR_METADATA_FILES)
+# Of the log of its blocks, while it is not finished.
+LOG_FILE_NAME = "nuclei_unet_journal.jsonl"
+OWN_FILES = (JOURNAL_FILE_NAME, LOG_FILE_NAME, TABLE_IN_GROUP, *ZARR_METADATA_FILES)
 # What systems put into any folder, beside hidden files.
 SYSTEM_FILES = ("Thumbs.db", "desktop.ini")
 # Attributes of an array, which any program may change.
@@ -49,7 +51,24 @@ def check_only_own(store: Path) -> None:
             )
 
 
-def is_damaged_store(store: Path) -> bool:
+def check_usable(path: Path, overwrite: bool) -> None:
+    """Raise a UserError if something that is no store of ours stands in the way of one."""
+    if path.is_dir() and _is_damaged_store(path):
+        if not overwrite:
+            raise damaged_store_error(path)
+    elif path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise UserError(f"{path} exists and contains something else: choose another name.")
+
+
+def damaged_store_error(path: Path) -> UserError:
+    """Return the error for labels of this program that cannot be opened."""
+    return UserError(
+        f"{path} is damaged, as its metadata cannot be read: choose another name, or `overwrite` "
+        "it."
+    )
+
+
+def _is_damaged_store(store: Path) -> bool:
     """Return whether a folder that cannot be opened was one of labels of this program."""
     if (store / JOURNAL_FILE_NAME).is_file():
         return True
@@ -72,10 +91,15 @@ def remove_partial_chunks(store: Path) -> None:
 def read_chunk_files(store: Path) -> dict[str, ChunkFile]:
     """Read size and checksum of all files of the arrays of a store, by their place in it."""
     return {
-        path.relative_to(store).as_posix(): ChunkFile(path.stat().st_size, file_crc32(path))
+        path.relative_to(store).as_posix(): read_chunk_file(path)
         for path in _iter_level_files(store)
         if path.suffix != PARTIAL_SUFFIX and path.name != ATTRIBUTES_FILE
     }
+
+
+def read_chunk_file(path: Path) -> ChunkFile:
+    """Read size and checksum of a file of an array."""
+    return ChunkFile(path.stat().st_size, file_crc32(path))
 
 
 def iter_changed_chunks(
