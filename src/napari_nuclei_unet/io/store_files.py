@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,13 +41,23 @@ def check_only_own(store: Path) -> None:
     ------
     UserError
     """
-    for path in sorted(store.iterdir()):
-        is_level = path.name.isdecimal() and path.is_dir()
+    levels = {path.name for path in store.iterdir() if path.name.isdecimal() and path.is_dir()}
+    check_contains_only(store, store, {*OWN_FILES, *levels})
+
+
+def check_contains_only(whole: Path, folder: Path, names: Container[str]) -> None:
+    """Raise an error if a folder within a whole has other names than these, and those of systems.
+
+    Raises
+    ------
+    UserError
+    """
+    for path in sorted(folder.iterdir()):
         is_hidden = path.name.startswith(".") or path.name in SYSTEM_FILES
-        if not (is_level or is_hidden or path.name in OWN_FILES):
+        if not (is_hidden or path.name in names):
             raise UserError(
-                f"{store} also contains {path.name}, which was not made by this program and is not "
-                "overwritten: move it away, or choose another name."
+                f"{whole} also contains {path.relative_to(whole).as_posix()}, which was not made "
+                "by this program and is not overwritten: move it away, or choose another name."
             )
 
 
