@@ -443,6 +443,29 @@ def test_a_tiff_is_verified(tmp_path, segment):
     assert "is damaged: make it anew with --overwrite" in error
 
 
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_a_table_that_was_cut_in_its_header_is_made_anew_with_overwrite(tmp_path, segment, kind):
+    assert segment("--format", kind)[0] == 0
+    table = tmp_path / "out" / TABLE
+    whole = table.read_bytes()
+    for size in (1, 2, 5, 8, 30):
+        table.write_bytes(whole[:size])
+        code, error = segment("--format", kind)
+        assert code == 2
+        assert "--overwrite" in error
+        assert segment("--format", kind, "--overwrite")[0] == 0
+        assert table.read_bytes() == whole
+
+
+@pytest.mark.parametrize("text", ["notes", "t,notes", "labels,mine", "t,label,mine\n1,2,3\n", "\n"])
+def test_a_short_file_of_others_is_not_taken_for_a_cut_table(tmp_path, segment, text):
+    table = tmp_path / "out" / TABLE
+    table.parent.mkdir()
+    table.write_text(text)
+    assert segment("--overwrite")[0] == 2
+    assert table.read_text() == text
+
+
 # what others have put into a store
 
 
@@ -462,6 +485,34 @@ def test_what_others_have_put_into_a_store_is_not_overwritten(tmp_path, open_ima
     shutil.rmtree(mine.parent)
     (out / STORE / ".DS_Store").write_text("of the system")
     run(segment_job_steps(open_image_job(out), overwrite=True))
+
+
+@pytest.mark.parametrize("linked", ["0", "0/3"])
+def test_what_links_lead_to_is_not_written(tmp_path, open_image_job, whole, linked):
+    out, away = tmp_path / "out", tmp_path / "away"
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(open_image_job(out)), stop_at(2))
+    folder = out / STORE / linked
+    folder.mkdir(exist_ok=True)
+    folder.rename(away)
+    folder.symlink_to(away, target_is_directory=True)
+    (tmp_path / "mine.csv").write_bytes((out / TABLE).read_bytes())
+    before = list_files(away)
+    match = r"is a link to another folder, .* or make .* anew with `overwrite`\.$"
+    with pytest.raises(UserError, match=match):
+        run(segment_job_steps(open_image_job(out)))
+    assert list_files(away) == before
+    mine = (tmp_path / "mine.csv").read_bytes()
+    (out / TABLE).unlink()
+    (out / TABLE).symlink_to(tmp_path / "mine.csv")
+    run(segment_job_steps(open_image_job(out), overwrite=True))
+    assert list_files(away) == before
+    assert (tmp_path / "mine.csv").read_bytes() == mine
+    assert_same(out, whole)
+
+
+def list_files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # programs that are killed

@@ -267,6 +267,8 @@ class Journal:
                 f"{self.table} was started by another version, with other columns: choose another "
                 "name, or `overwrite` it."
             )
+        if not start:
+            self.table.unlink(missing_ok=True)  # or what a link leads to would be overwritten
         with self.table.open("a+", newline="", encoding="utf-8") as out:
             out.truncate(start)
             write_table(out, rows, header=start == 0)

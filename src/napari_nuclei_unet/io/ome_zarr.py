@@ -20,7 +20,6 @@ from .ngff import DEFAULT_NGFF, LabelsGrid, NgffVersion, read_ngff, with_ngff
 from .read_errors import convert_decoder_errors
 from .record_paths import resolve_paths, shorten_paths
 from .store_files import check_only_own, check_usable, damaged_store_error
-from .temporary import find_final_folder
 from .zarr_levels import (
     add_level,
     convert_write_errors,
@@ -164,7 +163,7 @@ class LabelsStore:
     @property
     def record(self) -> dict[str, Any]:
         """Provenance of the labels, with absolute paths."""
-        record = resolve_paths(self._stored_record, find_final_folder(self.path))
+        record = resolve_paths(self._stored_record, self.path)
         return {key: value for key, value in record.items() if key not in STATE_KEYS}
 
     @property
@@ -191,7 +190,7 @@ class LabelsStore:
         UserError
             If it cannot be written.
         """
-        record = shorten_paths(record, find_final_folder(self.path))
+        record = shorten_paths(record, self.path)
         self._update_attributes({RECORD_KEY: {**record, "finished": self.finished}})
 
     def finish(self, fingerprint: dict[str, Any] | None = None) -> None:
