@@ -210,9 +210,18 @@ def test_corrected_labels_are_not_replaced_as_their_table_is_missing(tmp_path, s
 
 
 def damage_progress(journal):
-    about = json.loads(journal.read_text())
-    about["progress"]["plane"] += 1
-    journal.write_text(json.dumps(about))
+    edit_json(journal, lambda about: about["progress"].update(plane=99))
+
+
+def edit_journal(journal):
+    """As a script does it that knows of no checksum."""
+    edit_json(journal, lambda about: (about["progress"].update(plane=-1), about.pop("crc")))
+
+
+def edit_json(path, change):
+    about = json.loads(path.read_text())
+    change(about)
+    path.write_text(json.dumps(about))
 
 
 JOURNALS = {
@@ -222,7 +231,9 @@ JOURNALS = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-40]),
     "another run": lambda path: path.write_text('{"wish": {}, "progress": null}'),
     "unknown keys": lambda path: path.write_text('{"progress": {"hours": 3}}'),
+    "too deep": lambda path: path.write_text("[" * 100_000),
     "other numbers": damage_progress,
+    "no checksum": edit_journal,
     "removed": lambda path: path.unlink(),
 }
 
@@ -283,7 +294,7 @@ def test_a_damaged_log_of_blocks_costs_the_run_but_nothing_else(
     with pytest.raises(UserError, match="was stopped"):
         run(segment_job_steps(open_image_job(out)), stop_at(3))
     log = out / STORE / LOG_FILE_NAME
-    if damage is damage_progress:
+    if damage in (damage_progress, edit_journal):
         log.write_bytes(log.read_bytes().replace(b'"nuclei": 3', b'"nuclei": 4'))
     else:
         damage(log)
@@ -400,6 +411,51 @@ def test_a_store_with_damaged_metadata_may_be_replaced(
         run(segment_job_steps(open_image_job(out)))
     run(segment_job_steps(open_image_job(out), overwrite=True))
     assert_same(out, whole)
+
+
+@pytest.mark.parametrize("key", ["chunks", "fill_value", "shape", "dtype"])
+def test_an_array_that_cannot_be_of_labels_is_damaged(tmp_path, open_image_job, whole, key):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(open_image_job(out)), stop_at(2))
+    wrong = {"chunks": [0, 60, 80], "fill_value": 7, "shape": [2, 60, 80], "dtype": "<f4"}[key]
+    edit_json(out / STORE / "0" / ".zarray", lambda about: about.update({key: wrong}))
+    with pytest.raises(UserError, match=r"(`overwrite` it|or `overwrite` them)\.$"):
+        run(segment_job_steps(open_image_job(out)))
+    run(segment_job_steps(open_image_job(out), overwrite=True))
+    assert_same(out, whole)
+
+
+@pytest.mark.parametrize("word", [True, "no"])
+def test_an_unfinished_store_is_not_finished_as_somebody_says_so(
+    tmp_path, open_image_job, whole, word
+):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(open_image_job(out)), stop_at(2))
+    edit_json(
+        out / STORE / ".zattrs", lambda about: about["napari_nuclei_unet"].update(finished=word)
+    )
+    assert not run(segment_job_steps(open_image_job(out))).skipped
+    assert_same(out, whole)
+
+
+def test_a_chunk_that_was_replaced_by_another_is_found_by_verify(tmp_path, open_image_job, whole):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(open_image_job(out)), stop_at(3))
+    chunks = [out / STORE / "0" / str(plane) / "0" / "0" for plane in range(2)]
+    chunks[1].write_bytes(chunks[0].read_bytes())
+    run(segment_job_steps(open_image_job(out, verify=True)))
+    assert_same(out, whole)
+
+
+def test_a_table_with_a_row_twice_is_not_believed(tmp_path, open_image_job):
+    run(segment_job_steps(open_image_job(tmp_path)))
+    rows = (tmp_path / TABLE).read_bytes()
+    (tmp_path / TABLE).write_bytes(rows + rows.splitlines(True)[-1])
+    with pytest.raises(UserError, match=r"is missing or was changed: .*`overwrite` both\.$"):
+        run(segment_job_steps(open_image_job(tmp_path)))
 
 
 def test_a_finished_store_is_checked(tmp_path, open_image_job):

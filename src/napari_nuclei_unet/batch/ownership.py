@@ -15,7 +15,7 @@ BOM = "\xef\xbb\xbf"
 TRACKS_COLUMNS = frozenset({"track", "parent", "y", "x"})
 LINEAGE_COLUMNS = frozenset({"track", "parent", "lineage"})
 # With which they begin, but for the position on each other axis, which is a letter.
-FIRST_COLUMNS = ("label", "track")
+HEADER_STARTS = ("label", "track")
 POSITION_COLUMNS = re.compile(r"^([a-z]([,;]|$))*")
 MAX_HEADER_LENGTH = 10_000
 # In the record of labels that somebody has corrected.
@@ -68,8 +68,8 @@ def _is_cut_header(path: Path) -> bool:
     except OSError:
         return False
     first, *others = POSITION_COLUMNS.sub("", text).replace(";", ",").split(",")
-    is_whole = first in FIRST_COLUMNS
-    is_beginning = not others and any(name.startswith(first) for name in FIRST_COLUMNS)
+    is_whole = first in HEADER_STARTS
+    is_beginning = not others and any(name.startswith(first) for name in HEADER_STARTS)
     is_alone = len(text) < MAX_HEADER_LENGTH and not {"\r", "\n"} & set(text)
     return is_alone and (is_whole or is_beginning)
 

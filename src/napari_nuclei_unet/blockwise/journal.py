@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..io.atomic import atomic_write, file_crc32, removed_error, sync_to_disk
+from ..io.json_text import parse_json
 from ..io.record_paths import name_image_of_run
 from ..io.store_files import ChunkFile
 from ..io.tables import read_table, write_table
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def read_fingerprint(path: Path) -> dict[str, Any] | None:
     """Read what the run of a journal is of; None where there is no journal, or a damaged one."""
     try:
-        wish = json.loads(path.read_bytes())["wish"]
+        wish = parse_json(path.read_bytes())["wish"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return wish if isinstance(wish, dict) else None
@@ -67,9 +68,8 @@ def read_journal(path: Path) -> JournalContent | None:
 
 def _parse(text: bytes) -> JournalContent | None:
     try:
-        kept = json.loads(text)
-        crc = kept.pop("crc", None)  # earlier versions had none
-        if crc is not None and crc != _checksum(kept):
+        kept = parse_json(text)
+        if kept.pop("crc") != _checksum(kept):
             return None
         chunks = kept.get("chunks")
         return JournalContent(

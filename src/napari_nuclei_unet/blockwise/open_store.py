@@ -67,24 +67,34 @@ class OpenStore:
     labels: LabelsStore
     journal: Journal
 
-    def resume(self) -> None:
+    @property
+    def is_done(self) -> bool:
+        """Whether the labels are finished, by their own word and by the journal."""
+        left = self.journal.progress.next_plane(_count_planes(self.labels))
+        return self.labels.finished and left is None
+
+    def resume(self, verify: bool) -> None:
         """Go on with the run of the journal, or begin one.
 
         Of a run that was broken off, partial files are removed, and it goes back to before the
         first block of which labels are lost.
+
+        Parameters
+        ----------
+        verify : bool
+            Whether labels are lost, too, where their chunks are others than they were.
 
         Raises
         ------
         UserError
             If it was another run, the table was changed, or something cannot be written.
         """
-        is_resumed, is_finished = self.journal.begin(), self.labels.finished
-        if is_resumed and not is_finished:
+        if self.journal.begin() and not self.is_done:
             remove_partial_chunks(self.labels.path)
-        _check_table(self.labels.path, self.journal.table, self.journal.progress, is_finished)
-        if is_finished:
+        _check_table(self.labels.path, self.journal.table, self.journal.progress, self.is_done)
+        if self.is_done:
             self.journal.log.path.unlink(missing_ok=True)  # a run that was killed may have left it
-        elif lost := self._find_lost():
+        elif lost := self._find_lost(verify):
             self._go_back(lost)
 
     def check_written(self) -> None:
@@ -94,7 +104,7 @@ class OpenStore:
         ------
         UserError
         """
-        if lost := self._find_lost():
+        if lost := self._find_lost(verify=False):
             raise UserError(
                 f"{self.labels.path} was changed by another program while it was written, as "
                 f"{min(lost)} is gone or damaged: run it again to write that anew."
@@ -103,17 +113,17 @@ class OpenStore:
     def _read_entries(self) -> list[BlockEntry]:
         return self.journal.log.read() or []
 
-    def _find_lost(self) -> set[str]:
+    def _find_lost(self, verify: bool) -> set[str]:
         written: dict[str, ChunkFile] = {}
         for entry in self._read_entries():
             written |= entry.chunks
-        return find_lost_chunks(self.labels, written)
+        return find_lost_chunks(self.labels, written, verify)
 
     def _go_back(self, lost: set[str]) -> None:
         progress = find_restart(self._read_entries(), lost, self.journal.progress)
         progress = progress or RunProgress()
         self.journal.truncate(progress)
-        clear_labels_above(self.labels, progress.nuclei)
+        clear_labels_above(self.labels, progress.nuclei, lost)
 
 
 def can_resume(labels: LabelsStore, journal: Journal) -> bool:
@@ -206,6 +216,9 @@ def _is_saved_again(table: Path, nuclei: int) -> bool:
             file.seek(-1, os.SEEK_END)
             if file.read() not in b"\r\n":
                 return False  # cut in its last row
-        return int(read_saved_table(table, usecols=["label"])["label"].nunique()) == nuclei
-    except (UserError, OSError):
+        names = list(read_saved_table(table, nrows=0))
+        keys = names[: names.index("label") + 1]  # behind the position on other axes
+        rows = read_saved_table(table, usecols=keys)
+        return int(rows["label"].nunique()) == nuclei and not rows.duplicated().any()
+    except (UserError, OSError, ValueError):
         return False

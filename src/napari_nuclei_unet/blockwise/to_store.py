@@ -76,7 +76,7 @@ class StoreJob:
     ngff : {"0.4", "0.5"}, optional
         Version of the labels.
     verify : bool, optional
-        Whether all of labels that are finished already is read, and compared with its checksums.
+        Whether all of labels that are there already is read, and compared with its checksums.
     """
 
     files: StoreFiles
@@ -157,9 +157,9 @@ def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]
     files, linker = job.files, job.linker
     with write_lock(files.labels):
         result = _open_store(job, files)
-        if result.labels.finished or linker is None:
+        if result.is_done or linker is None:
             files.unlinked.remove()  # a run that was killed may have left them
-        if result.labels.finished:
+        if result.is_done:
             if result.journal.chunks is not None:  # earlier versions wrote none
                 check_chunks(result.labels, result.journal.chunks, job.verify)
             nuclei = result.labels.record.get("nuclei") or 0
@@ -185,7 +185,7 @@ def _open_store(job: StoreJob, files: StoreFiles) -> OpenStore:
         anew = not can_resume(LabelsStore.open_existing(files.labels), journal)
     labels = LabelsStore.create(files.labels, job.grid, "i4", job.chunk, anew, job.ngff)
     opened = OpenStore(labels, journal)
-    opened.resume()
+    opened.resume(job.verify)
     return opened
 
 

@@ -127,6 +127,8 @@ class LabelsStore:
                 store = cls(path)
                 if len(store.grid.shape) != store.labels.ndim or not store.levels:
                     raise ValueError
+                if min(store.labels.chunks) < 1 or store.labels.fill_value != 0:
+                    raise ValueError
                 _ = store.finished  # raises an error where somebody has changed it
             except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
                 raise damaged_store_error(path) from error
@@ -169,7 +171,7 @@ class LabelsStore:
     @property
     def finished(self) -> bool:
         """Whether all labels are written."""
-        return bool(self._stored_record.get("finished"))
+        return self._stored_record.get("finished") is True
 
     @property
     def fingerprint(self) -> dict[str, Any] | None:

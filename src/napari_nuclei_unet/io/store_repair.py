@@ -79,16 +79,20 @@ def read_written_chunks(store: RepairableLabels, place: Place) -> dict[str, Chun
     """
     files = {}
     for numbers in list_chunk_numbers(store.labels, place):
-        key = f"{store.labels.path}/{store.labels.metadata.encode_chunk_key(numbers)}"
+        key = _chunk_key(store, numbers)
         with contextlib.suppress(FileNotFoundError):
             files[key] = read_chunk_file(store.path / key)
     return files
 
 
-def find_lost_chunks(store: LabelsStore, chunks: dict[str, ChunkFile]) -> set[str]:
-    """Find the chunks of unfinished labels that are gone, or cannot be read any more."""
+def find_lost_chunks(store: LabelsStore, chunks: dict[str, ChunkFile], checksums: bool) -> set[str]:
+    """Find the chunks of unfinished labels that are gone, or cannot be read any more.
+
+    Others may differ from what they were, as a block that was not finished has written to them,
+    or somebody has painted; with ``checksums``, they are lost, too.
+    """
     changed = iter_changed_chunks(store.path, chunks, checksums=True)
-    return {key for key in changed if not _is_readable(store, key)}
+    return {key for key in changed if checksums or not _is_readable(store, key)}
 
 
 def check_levels(store: LabelsStore, nuclei: int) -> None:
@@ -153,15 +157,29 @@ def _is_readable(store: LabelsStore, key: str) -> bool:
     return True
 
 
-def clear_labels_above(store: RepairableLabels, nuclei: int) -> None:
-    """Fill the nuclei that follow so many with background, and all chunks that cannot be read."""
-    for box in list_chunk_boxes(store.labels):
+def clear_labels_above(store: RepairableLabels, nuclei: int, lost: set[str]) -> None:
+    """Fill the nuclei that follow so many with background, and all chunks that are lost.
+
+    Parameters
+    ----------
+    store : RepairableLabels
+    nuclei : int
+    lost : set of str
+        As of :func:`find_lost_chunks`. Others that cannot be read count as lost.
+    """
+    keys = (_chunk_key(store, numbers) for numbers in list_chunk_numbers(store.labels, ()))
+    for key, box in zip(keys, list_chunk_boxes(store.labels), strict=True):
         try:
-            labels = store.read(box)
+            labels = np.where(key in lost, nuclei + 1, store.read(box))
         except DamagedChunkError:
             labels = np.full([at.stop - at.start for at in box], nuclei + 1)
         if (labels > nuclei).any():
             store.write(box, np.where(labels > nuclei, 0, labels))
+
+
+def _chunk_key(store: RepairableLabels, numbers: tuple[int, ...]) -> str:
+    """Return the place of a chunk in the folder."""
+    return f"{store.labels.path}/{store.labels.metadata.encode_chunk_key(numbers)}"
 
 
 def clear_unreadable(store: RepairableLabels, place: Place) -> None:
