@@ -222,7 +222,7 @@ def test_a_table_with_the_columns_of_another_version_is_not_gone_on_with(tmp_pat
             pd.DataFrame({"label": [2], "area": [9], "circularity": [1]}), journal.progress, {}
         )
     assert journal.table.read_bytes() == before
-    journal.add(pd.DataFrame({"label": [2], "area": [9]}), journal.progress)
+    journal.add(pd.DataFrame({"label": [2], "area": [9]}), journal.progress, {})
     assert len(pd.read_csv(journal.table)) == 2
 
 
