@@ -19,6 +19,7 @@ from napari_nuclei_unet.arrays.blocks import number_surviving_labels
 from napari_nuclei_unet.arrays.roi import Region
 from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane, fit_block_size
 from napari_nuclei_unet.blockwise.journal import Journal
+from napari_nuclei_unet.blockwise.open_store import OpenStore
 from napari_nuclei_unet.blockwise.run import compute_locally_steps, segment_blockwise_steps
 from napari_nuclei_unet.blockwise.stages import BlockStep, BlockwisePlane
 from napari_nuclei_unet.blockwise.survey import survey_steps
@@ -214,12 +215,14 @@ def test_what_could_not_be_read_at_first_only_is_told_with_the_reason(tmp_path, 
 
 def test_a_table_with_the_columns_of_another_version_is_not_gone_on_with(tmp_path):
     _, journal = begin(tmp_path, (8, 8))
-    journal.add(pd.DataFrame({"label": [1], "area": [9]}), journal.progress)
+    journal.add(pd.DataFrame({"label": [1], "area": [9]}), journal.progress, {})
     before = journal.table.read_bytes()
     with pytest.raises(UserError, match=r"out\.csv was started by another version"):
-        journal.add(pd.DataFrame({"label": [2], "area": [9], "circularity": [1]}), journal.progress)
+        journal.add(
+            pd.DataFrame({"label": [2], "area": [9], "circularity": [1]}), journal.progress, {}
+        )
     assert journal.table.read_bytes() == before
-    journal.add(pd.DataFrame({"label": [2], "area": [9]}), journal.progress)
+    journal.add(pd.DataFrame({"label": [2], "area": [9]}), journal.progress, {})
     assert len(pd.read_csv(journal.table)) == 2
 
 
@@ -419,6 +422,44 @@ def test_what_a_killed_run_has_left_of_a_block_is_removed(tmp_path, bright_block
     store.labels[0:300, 0:300] = 77
     _, labels = stream(image, tmp_path, bright_blocks)
     assert np.array_equal(labels, expected)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "unlogged"])
+@pytest.mark.parametrize(("chunk", "block"), [("0/0/0", 0), ("0/2/4", 4), ("0/3/0", 3)])
+def test_a_run_goes_back_to_the_first_block_of_which_labels_are_lost(
+    tmp_path, bright_blocks, chunk, block, damage
+):
+    image = mosaic("fluorescence_small", (600, 600))
+    (tmp_path / "whole").mkdir()
+    _, expected = stream(image, tmp_path / "whole", bright_blocks)
+    grid = LabelsGrid((600, 600), "YX", (1, 1), (None, None))
+
+    def open_it():
+        labels = LabelsStore.create(tmp_path / "out.zarr", grid, "i4", chunk=128)
+        journal = Journal(tmp_path / "out.zarr" / "journal.json", tmp_path / "out.csv", {})
+        opened = OpenStore(labels, journal)
+        opened.resume(verify=False)
+        return opened
+
+    def steps(opened):
+        plane = BlockwisePlane(InMemoryPlane(image))
+        return segment_blockwise_steps([plane], opened.labels, opened.journal, bright_blocks)
+
+    run(steps(open_it()), lambda step: isinstance(step, BlockStep) and step.block >= 6)
+    lost = tmp_path / "out.zarr" / chunk
+    lost.unlink() if damage == "missing" else lost.write_bytes(b"\x02\x01!")
+    if damage == "unlogged":  # of the block that was at work, and in no line yet
+        late = tmp_path / "out.zarr" / "0" / "4" / "4"
+        late.parent.mkdir(exist_ok=True)
+        late.write_bytes(b"")
+    opened = open_it()
+    assert opened.journal.progress.block == block
+    assert opened.labels.labels[:].max() == opened.journal.progress.nuclei
+    run(steps(opened))
+    assert np.array_equal(opened.labels.labels[:], expected)
+    table = (tmp_path / "whole" / "out.csv").read_bytes()
+    assert (tmp_path / "out.csv").read_bytes() == table
+    opened.check_written()
 
 
 def test_a_run_that_goes_on_sees_the_plane_as_before(tmp_path, bright_blocks):

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -21,12 +22,14 @@ from napari_nuclei_unet.batch.outputs import OutputOptions
 from napari_nuclei_unet.batch.run import segment_job_steps
 from napari_nuclei_unet.batch.settings import JobSettings
 from napari_nuclei_unet.batch.summary import Summary, SummaryRow
+from napari_nuclei_unet.blockwise.journal import read_journal
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.export.save import save
 from napari_nuclei_unet.io.atomic import atomic_write, atomic_write_folder
 from napari_nuclei_unet.io.ngff import LabelsGrid
 from napari_nuclei_unet.io.ome_zarr import LabelsStore
-from napari_nuclei_unet.io.store_files import JOURNAL_FILE_NAME
+from napari_nuclei_unet.io.store_files import JOURNAL_FILE_NAME, LOG_FILE_NAME
+from napari_nuclei_unet.io.store_repair import check_levels
 from napari_nuclei_unet.models.model import load_model
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -207,9 +210,18 @@ def test_corrected_labels_are_not_replaced_as_their_table_is_missing(tmp_path, s
 
 
 def damage_progress(journal):
-    about = json.loads(journal.read_text())
-    about["progress"]["plane"] += 1
-    journal.write_text(json.dumps(about))
+    edit_json(journal, lambda about: about["progress"].update(plane=99))
+
+
+def edit_journal(journal):
+    """As a script does it that knows of no checksum."""
+    edit_json(journal, lambda about: (about["progress"].update(plane=-1), about.pop("crc")))
+
+
+def edit_json(path, change):
+    about = json.loads(path.read_text())
+    change(about)
+    path.write_text(json.dumps(about))
 
 
 JOURNALS = {
@@ -219,7 +231,9 @@ JOURNALS = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-40]),
     "another run": lambda path: path.write_text('{"wish": {}, "progress": null}'),
     "unknown keys": lambda path: path.write_text('{"progress": {"hours": 3}}'),
+    "too deep": lambda path: path.write_text("[" * 100_000),
     "other numbers": damage_progress,
+    "no checksum": edit_journal,
     "removed": lambda path: path.unlink(),
 }
 
@@ -247,11 +261,6 @@ def test_a_damaged_journal_costs_the_run_but_nothing_else(tmp_path, open_image_j
     assert store.finished == (damage is not JOURNALS["another run"])
     run(segment_job_steps(open_image_job(out), overwrite=not store.finished))
     assert_same(out, whole)
-    damage(out / STORE / JOURNAL_FILE_NAME)
-    with pytest.raises(UserError, match=r"`overwrite` (it|them)\.$"):
-        run(segment_job_steps(open_image_job(out)))
-    run(segment_job_steps(open_image_job(out), overwrite=True))
-    assert_same(out, whole)
 
 
 def assert_same(out, whole):
@@ -262,23 +271,122 @@ def assert_same(out, whole):
 
 
 @pytest.mark.parametrize("plane", [1, 3], ids=["finished", "next"])
-@pytest.mark.parametrize("content", [b"", b"\x02\x01!"], ids=["empty", "cut"])
-def test_a_damaged_chunk_is_told_or_written_again(tmp_path, open_image_job, whole, plane, content):
+@pytest.mark.parametrize("content", [b"", b"\x02\x01!", None], ids=["empty", "cut", "missing"])
+def test_a_damaged_chunk_is_written_again(tmp_path, open_image_job, whole, plane, content):
     out = tmp_path / "out"
     with pytest.raises(UserError, match="was stopped"):
         run(segment_job_steps(open_image_job(out)), stop_at(3))
     chunk = out / STORE / "0" / str(plane) / "0" / "0"
     chunk.parent.mkdir(parents=True, exist_ok=True)
-    chunk.write_bytes(content)
+    chunk.unlink(missing_ok=True) if content is None else chunk.write_bytes(content)
     (chunk.parent / f"0.{'0' * 32}.partial").write_bytes(b"of a program that was killed")
-    if plane == 1:
-        with pytest.raises(UserError, match=r"is damaged, as some of its chunks .* name\.$"):
-            run(segment_job_steps(open_image_job(out)))
-        run(segment_job_steps(open_image_job(out), overwrite=True))
-    else:
-        run(segment_job_steps(open_image_job(out)))
+    run(segment_job_steps(open_image_job(out)))
     assert_same(out, whole)
+    assert sorted(os.listdir(out / STORE)) == [".zattrs", ".zgroup", "0", JOURNAL_FILE_NAME]
     assert not list((out / STORE).rglob("*.partial"))
+
+
+@pytest.mark.parametrize("damage", JOURNALS.values(), ids=JOURNALS)
+def test_a_damaged_log_of_blocks_costs_the_run_but_nothing_else(
+    tmp_path, open_image_job, whole, damage
+):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(open_image_job(out)), stop_at(3))
+    log = out / STORE / LOG_FILE_NAME
+    if damage in (damage_progress, edit_journal):
+        log.write_bytes(log.read_bytes().replace(b'"nuclei": 3', b'"nuclei": 4'))
+    else:
+        damage(log)
+    (out / STORE / "0" / "1" / "0" / "0").unlink()
+    run(segment_job_steps(open_image_job(out)))
+    assert_same(out, whole)
+
+
+def test_a_chunk_that_vanishes_while_others_are_written_ends_the_run(
+    tmp_path, open_image_job, whole
+):
+    out = tmp_path / "out"
+    chunk = out / STORE / "0" / "1" / "0" / "0"
+
+    def vanish(step):
+        if getattr(step, "plane", 0) == 2:
+            chunk.unlink(missing_ok=True)
+
+    with pytest.raises(UserError, match=r"0/1/0/0 is gone or damaged: run it again .*anew\.$"):
+        run(segment_job_steps(open_image_job(out)), vanish)
+    run(segment_job_steps(open_image_job(out)))
+    assert_same(out, whole)
+
+
+@pytest.mark.parametrize("damage", JOURNALS.values(), ids=JOURNALS)
+def test_the_journal_of_finished_labels_is_written_again(tmp_path, open_image_job, whole, damage):
+    out, job = tmp_path / "whole", open_image_job(tmp_path / "whole", verify=True)
+    journal = out / STORE / JOURNAL_FILE_NAME
+    before = read_journal(journal)
+    damage(journal)
+    if damage is JOURNALS["another run"]:
+        with pytest.raises(UserError, match=r"was begun with another image: .*`overwrite` it\.$"):
+            run(segment_job_steps(job))
+        return
+    assert run(segment_job_steps(job)).skipped
+    assert_same(out, whole)
+    after = read_journal(journal)
+    assert after.chunks == before.chunks
+    assert after.progress == replace(before.progress, seconds=after.progress.seconds)
+    assert run(segment_job_steps(job)).skipped
+
+
+def cut_table(out, size=30):
+    (out / TABLE).write_bytes((out / TABLE).read_bytes()[:-size])
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda out: next((out / STORE / "0").rglob("1/0/0")).unlink(),
+        lambda out: next((out / STORE / "0").rglob("1/0/0")).write_bytes(b"\x02\x01!"),
+        cut_table,
+        lambda out: (out / TABLE).unlink(),
+        lambda out: LabelsStore.open_existing(out / STORE).write((3,), 0),
+        lambda out: LabelsStore.open_existing(out / STORE).write((3,), 2),
+    ],
+    ids=["no chunk", "damaged chunk", "cut table", "no table", "empty plane", "other ids"],
+)
+def test_without_its_journal_only_a_whole_result_is_believed(
+    tmp_path, open_image_job, damage, version
+):
+    out = tmp_path / "out"
+    run(segment_job_steps(open_image_job(out, ngff=version)))
+    (out / STORE / JOURNAL_FILE_NAME).unlink()
+    damage(out)
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"`overwrite`( both)?(, or under another name)?\.$"):
+            run(segment_job_steps(open_image_job(out, ngff=version)))
+    assert not (out / STORE / JOURNAL_FILE_NAME).exists()
+
+
+def test_a_finished_result_whose_table_was_cut_is_not_believed(tmp_path, open_image_job):
+    run(segment_job_steps(open_image_job(tmp_path)))
+    for cut in (1, 30):  # of the last cell, and of a row
+        cut_table(tmp_path, cut + 2)
+        with pytest.raises(UserError, match=r"is missing or was changed: .*`overwrite` both\.$"):
+            run(segment_job_steps(open_image_job(tmp_path)))
+
+
+def test_levels_show_what_a_result_without_its_journal_lacks(tmp_path):
+    grid = LabelsGrid((2100, 2100), "YX", (1, 1), (None, None))
+    store = LabelsStore.create(tmp_path / "a.zarr", grid, "i4")
+    store.write((slice(1000, 1050), slice(1000, 1050)), 1)  # in four chunks
+    list(store.build_pyramid())
+    check_levels(store, 1)
+    for chunk in ("0/1/1", "0/0/0", "1/0/0"):
+        shutil.move(tmp_path / "a.zarr" / chunk, tmp_path / "away")
+        with pytest.raises(UserError, match=r"is damaged, or was changed, .*`overwrite`\.$"):
+            check_levels(store, 1)
+        shutil.move(tmp_path / "away", tmp_path / "a.zarr" / chunk)
+    check_levels(store, 1)
 
 
 METADATA = {
@@ -303,6 +411,51 @@ def test_a_store_with_damaged_metadata_may_be_replaced(
         run(segment_job_steps(open_image_job(out)))
     run(segment_job_steps(open_image_job(out), overwrite=True))
     assert_same(out, whole)
+
+
+@pytest.mark.parametrize("key", ["chunks", "fill_value", "shape", "dtype"])
+def test_an_array_that_cannot_be_of_labels_is_damaged(tmp_path, open_image_job, whole, key):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(open_image_job(out)), stop_at(2))
+    wrong = {"chunks": [0, 60, 80], "fill_value": 7, "shape": [2, 60, 80], "dtype": "<f4"}[key]
+    edit_json(out / STORE / "0" / ".zarray", lambda about: about.update({key: wrong}))
+    with pytest.raises(UserError, match=r"(`overwrite` it|or `overwrite` them)\.$"):
+        run(segment_job_steps(open_image_job(out)))
+    run(segment_job_steps(open_image_job(out), overwrite=True))
+    assert_same(out, whole)
+
+
+@pytest.mark.parametrize("word", [True, "no"])
+def test_an_unfinished_store_is_not_finished_as_somebody_says_so(
+    tmp_path, open_image_job, whole, word
+):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(open_image_job(out)), stop_at(2))
+    edit_json(
+        out / STORE / ".zattrs", lambda about: about["napari_nuclei_unet"].update(finished=word)
+    )
+    assert not run(segment_job_steps(open_image_job(out))).skipped
+    assert_same(out, whole)
+
+
+def test_a_chunk_that_was_replaced_by_another_is_found_by_verify(tmp_path, open_image_job, whole):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(open_image_job(out)), stop_at(3))
+    chunks = [out / STORE / "0" / str(plane) / "0" / "0" for plane in range(2)]
+    chunks[1].write_bytes(chunks[0].read_bytes())
+    run(segment_job_steps(open_image_job(out, verify=True)))
+    assert_same(out, whole)
+
+
+def test_a_table_with_a_row_twice_is_not_believed(tmp_path, open_image_job):
+    run(segment_job_steps(open_image_job(tmp_path)))
+    rows = (tmp_path / TABLE).read_bytes()
+    (tmp_path / TABLE).write_bytes(rows + rows.splitlines(True)[-1])
+    with pytest.raises(UserError, match=r"is missing or was changed: .*`overwrite` both\.$"):
+        run(segment_job_steps(open_image_job(tmp_path)))
 
 
 def test_a_finished_store_is_checked(tmp_path, open_image_job):
@@ -346,6 +499,29 @@ def test_a_tiff_is_verified(tmp_path, segment):
     assert "is damaged: make it anew with --overwrite" in error
 
 
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_a_table_that_was_cut_in_its_header_is_made_anew_with_overwrite(tmp_path, segment, kind):
+    assert segment("--format", kind)[0] == 0
+    table = tmp_path / "out" / TABLE
+    whole = table.read_bytes()
+    for size in (1, 2, 5, 8, 30):
+        table.write_bytes(whole[:size])
+        code, error = segment("--format", kind)
+        assert code == 2
+        assert "--overwrite" in error
+        assert segment("--format", kind, "--overwrite")[0] == 0
+        assert table.read_bytes() == whole
+
+
+@pytest.mark.parametrize("text", ["notes", "t,notes", "labels,mine", "t,label,mine\n1,2,3\n", "\n"])
+def test_a_short_file_of_others_is_not_taken_for_a_cut_table(tmp_path, segment, text):
+    table = tmp_path / "out" / TABLE
+    table.parent.mkdir()
+    table.write_text(text)
+    assert segment("--overwrite")[0] == 2
+    assert table.read_text() == text
+
+
 # what others have put into a store
 
 
@@ -365,6 +541,34 @@ def test_what_others_have_put_into_a_store_is_not_overwritten(tmp_path, open_ima
     shutil.rmtree(mine.parent)
     (out / STORE / ".DS_Store").write_text("of the system")
     run(segment_job_steps(open_image_job(out), overwrite=True))
+
+
+@pytest.mark.parametrize("linked", ["0", "0/3"])
+def test_what_links_lead_to_is_not_written(tmp_path, open_image_job, whole, linked):
+    out, away = tmp_path / "out", tmp_path / "away"
+    with pytest.raises(UserError, match="was stopped"):
+        run(segment_job_steps(open_image_job(out)), stop_at(2))
+    folder = out / STORE / linked
+    folder.mkdir(exist_ok=True)
+    folder.rename(away)
+    folder.symlink_to(away, target_is_directory=True)
+    (tmp_path / "mine.csv").write_bytes((out / TABLE).read_bytes())
+    before = list_files(away)
+    match = r"is a link to another folder, .* or make .* anew with `overwrite`\.$"
+    with pytest.raises(UserError, match=match):
+        run(segment_job_steps(open_image_job(out)))
+    assert list_files(away) == before
+    mine = (tmp_path / "mine.csv").read_bytes()
+    (out / TABLE).unlink()
+    (out / TABLE).symlink_to(tmp_path / "mine.csv")
+    run(segment_job_steps(open_image_job(out), overwrite=True))
+    assert list_files(away) == before
+    assert (tmp_path / "mine.csv").read_bytes() == mine
+    assert_same(out, whole)
+
+
+def list_files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # programs that are killed

@@ -176,6 +176,31 @@ def test_stopped_and_gone_on_with_equals_uninterrupted(tmp_path, open_file, trac
     }
 
 
+@pytest.mark.parametrize("track", [False, True], ids=["plain", "tracked"])
+def test_a_volume_of_which_labels_are_lost_is_computed_again(tmp_path, open_file, track):
+    path = write_film(tmp_path / "a.zarr", step=None)
+    run(segment_job_steps(open_file(path, "whole", track=track)))
+    stop = 2 * SHAPE[0] + 1
+    with pytest.raises(UserError, match="run it again to resume"):
+        run(
+            segment_job_steps(open_file(path, track=track)),
+            lambda step: getattr(step, "plane", -1) == stop,
+        )
+    (labels,) = (tmp_path / "out").glob(".*.ome.zarr" if track else "a_*.ome.zarr")
+    lost = next(one for one in sorted((labels / "0" / "1").rglob("*")) if one.is_file())
+    lost.unlink()
+    planes = []
+    run(
+        segment_job_steps(open_file(path, track=track)),
+        lambda step: planes.append(getattr(step, "plane", stop)),
+    )
+    assert min(planes) // SHAPE[0] == 1
+    store, whole = open_store(tmp_path), open_store(tmp_path, "whole")
+    np.testing.assert_array_equal(store.labels[:], whole.labels[:])
+    assert tables(tmp_path / "out") == tables(tmp_path / "whole")
+    assert store.record["z_step"] == whole.record["z_step"]
+
+
 @pytest.mark.parametrize(
     ("slices", "flags"), [((6,), ()), (range(SHAPE[0]), ("--track",))], ids=["slice", "volume"]
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import zarr
 from conftest import discs
 
 from napari_nuclei_unet import Result, UserError, exclude_border, read_result, save
@@ -45,6 +46,39 @@ def read_back(path):
     geff.validate_structure(path)
     checks = ValidationConfig(graph=True, lineage=True, tracklet=True)
     return read_to_memory(path, data_validation=checks)
+
+
+@pytest.mark.parametrize(
+    "mine",
+    ["notes.txt", "corrected/0", "nodes/props/fate/values/0", "nodes/props/y/mine/0",
+     "edges/props/score/values/0"],
+)  # fmt: skip
+@pytest.mark.parametrize("is_marked", [True, False], ids=["of this program", "of any"])
+def test_what_others_have_put_into_a_graph_is_not_overwritten(tmp_path, mine, is_marked):
+    path = save(tmp_path / "a.geff", tracked())
+    if not is_marked:
+        group = zarr.open_group(path, mode="r+")
+        group.attrs["geff"] = dict(group.attrs["geff"]) | {"extra": {}}
+    save(path, tracked())
+    if not is_marked:
+        group.attrs["geff"] = dict(group.attrs["geff"]) | {"extra": {}}
+    (path / mine).parent.mkdir(parents=True, exist_ok=True)
+    (path / mine).write_text("mine")
+    with pytest.raises(UserError, match=r"a\.geff also contains .* not overwritten: move it away"):
+        save(path, tracked())
+    assert (path / mine).read_text() == "mine"
+
+
+def test_a_property_that_was_added_by_geff_is_not_overwritten(tmp_path):
+    from geff.core_io import write_arrays
+
+    path = save(tmp_path / "a.geff", tracked())
+    read = read_back(path)
+    nodes = {**read["node_props"], "fate": {"values": read["node_ids"], "missing": None}}
+    edges = read["edge_ids"], {}
+    write_arrays(path, read["node_ids"], nodes, *edges, read["metadata"], overwrite=True)
+    with pytest.raises(UserError, match="also contains nodes/props/fate"):
+        save(path, tracked())
 
 
 def test_a_graph_has_nuclei_links_axes_and_labels(tmp_path):

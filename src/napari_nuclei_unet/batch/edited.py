@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..blockwise.open_store import read_run
 from ..errors import UserError
 from ..export.track_tables import lineage_path, tracks_crc32
 from ..io.atomic import file_crc32
 from ..io.labels import read_record
 from ..io.ome_zarr import LabelsStore, is_labels_store
-from ..provenance.record import TABLE_CRC_KEY, TRACKS_CRC_KEY
+from ..provenance.record import FINGERPRINT_KEY, TABLE_CRC_KEY, TRACKS_CRC_KEY
 from .ownership import CORRECTED_MARK
 
 if TYPE_CHECKING:
@@ -18,6 +19,22 @@ if TYPE_CHECKING:
 
     from .job import ImageJob
     from .outputs import ResultPaths
+
+
+class ExistingLabels(NamedTuple):
+    """What labels that are there say of themselves.
+
+    Attributes
+    ----------
+    record : dict
+    finished : bool
+    fingerprint : object
+        What their run was of: a dict, if it is known.
+    """
+
+    record: dict[str, Any]
+    finished: bool
+    fingerprint: Any
 
 
 def check_nothing_edited(job: ImageJob) -> None:
@@ -38,7 +55,12 @@ def check_nothing_edited(job: ImageJob) -> None:
                 "another folder, or `overwrite` it."
             )
         return
-    record = _read_replaced(labels)
+    known = read_existing_labels(labels)
+    if known is None or (labels.is_dir() and known.finished):  # the run replaces nothing
+        return
+    record = known.record
+    if labels.is_dir():
+        record = record | {TABLE_CRC_KEY: None}  # its journal knows more
     if record.get(CORRECTED_MARK):
         raise UserError(
             f"{labels} was corrected by hand, but parts of its result are missing: move it away, "
@@ -49,16 +71,6 @@ def check_nothing_edited(job: ImageJob) -> None:
             f"{edited[0]} was edited, or belongs to other labels than {labels}: move it away, or "
             "`overwrite` it."
         )
-
-
-def _read_replaced(labels: Path) -> dict[str, Any]:
-    """Read what is known of tables that the run replaces; nothing where it replaces none."""
-    record = read_any_record(labels) or {}
-    if labels.is_dir():
-        record.pop(TABLE_CRC_KEY, None)  # its journal knows more
-        is_done = is_labels_store(labels) and LabelsStore.open_existing(labels).finished
-        return {} if is_done else record
-    return record
 
 
 def find_edited_tables(results: ResultPaths, record: Mapping[str, Any]) -> list[Path]:
@@ -81,8 +93,28 @@ def find_edited_tables(results: ResultPaths, record: Mapping[str, Any]) -> list[
     return edited
 
 
-def read_any_record(labels: Path) -> dict[str, Any] | None:
-    """Read the record of labels in TIFF or OME-Zarr; None of any others."""
-    if not labels.is_dir():
-        return read_record(labels)
-    return LabelsStore.open_existing(labels).record if is_labels_store(labels) else None
+def is_edited(results: ResultPaths, record: Mapping[str, Any]) -> bool:
+    """Return whether a finished result was corrected by hand, by its record or by its tables.
+
+    A run takes any table of an OME-Zarr that has all of its nuclei.
+    """
+    if record.get(CORRECTED_MARK):
+        return True
+    return not results.known_labels.is_dir() and bool(find_edited_tables(results, record))
+
+
+def read_existing_labels(labels: Path) -> ExistingLabels | None:
+    """Read what labels in TIFF or OME-Zarr say of themselves; None of others.
+
+    Raises
+    ------
+    UserError
+        If they are an OME-Zarr of this program whose metadata are damaged.
+    """
+    if labels.is_dir():
+        if not is_labels_store(labels):
+            return None
+        store = LabelsStore.open_existing(labels)
+        return ExistingLabels(store.record, store.finished, read_run(store))
+    record = read_record(labels)
+    return None if record is None else ExistingLabels(record, True, record.get(FINGERPRINT_KEY))

@@ -17,9 +17,10 @@ from ..arrays.relabel import relabel_sequential
 from ..blockwise.block import BlockParams, InMemoryPlane
 from ..blockwise.cluster import FilePlane
 from ..blockwise.journal import read_journal
+from ..blockwise.open_store import OpenStore, StoreFiles
 from ..blockwise.run import ComputeBlocks, compute_locally_steps
 from ..blockwise.stages import BlockwisePlane
-from ..blockwise.to_store import OpenStore, StoreFiles, StoreJob, segment_to_store_steps
+from ..blockwise.to_store import StoreJob, segment_to_store_steps
 from ..errors import UserError
 from ..io.atomic import atomic_write
 from ..io.tables import iter_table, read_table, write_table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ..errors import UserError
@@ -13,6 +14,10 @@ NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})
 BOM = "\xef\xbb\xbf"
 TRACKS_COLUMNS = frozenset({"track", "parent", "y", "x"})
 LINEAGE_COLUMNS = frozenset({"track", "parent", "lineage"})
+# With which they begin, but for the position on each other axis, which is a letter.
+HEADER_STARTS = ("label", "track")
+POSITION_COLUMNS = re.compile(r"^([a-z]([,;]|$))*")
+MAX_HEADER_LENGTH = 10_000
 # In the record of labels that somebody has corrected.
 CORRECTED_MARK = "corrected"
 
@@ -33,7 +38,8 @@ def check_tables_overwritable(*tables: Path) -> None:
     for path in tables:
         header = read_header(path)
         known = (NUCLEI_COLUMNS, TRACKS_COLUMNS, LINEAGE_COLUMNS)
-        if header and not any(set(header) >= columns for columns in known):
+        is_own = not header or any(set(header) >= columns for columns in known)
+        if not (is_own or _is_cut_header(path)):
             raise foreign_file_error(path)
 
 
@@ -49,6 +55,23 @@ def read_header(path: Path) -> list[str]:
         return [name.removeprefix(BOM).strip('"') for name in header] or [""]
     except (OSError, ValueError):
         return [""]
+
+
+def _is_cut_header(path: Path) -> bool:
+    """Return whether a file is the beginning of a header of ours, as a full disk leaves it.
+
+    Nothing is lost with it, whoever wrote it: it has no row.
+    """
+    try:
+        with path.open(encoding="latin-1", newline="") as file:
+            text = file.read(MAX_HEADER_LENGTH).removeprefix(BOM)
+    except OSError:
+        return False
+    first, *others = POSITION_COLUMNS.sub("", text).replace(";", ",").split(",")
+    is_whole = first in HEADER_STARTS
+    is_beginning = not others and any(name.startswith(first) for name in HEADER_STARTS)
+    is_alone = len(text) < MAX_HEADER_LENGTH and not {"\r", "\n"} & set(text)
+    return is_alone and (is_whole or is_beginning)
 
 
 def foreign_file_error(path: Path) -> UserError:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays.axes import PlaneIndex
+from ..blockwise.open_store import OpenStore
 from ..blockwise.retry import ReadFailure, RunProgress, WrittenVolume
-from ..blockwise.to_store import OpenStore
 from ..errors import UserError, convert_read_errors
+from ..io.store_files import ChunkFile
+from ..io.store_repair import read_written_chunks
 from ..io.tables import insert_position
 from ..progress import Step, Stop, forward_stop
 from ..segmentation.device import plan_inference, release_memory
@@ -150,8 +152,11 @@ class StoredVolumes:
         job.check_available(bool(unreadable))
         store.journal.check_unchanged()
         ids = np.where(nuclei.numbers > 0, nuclei.numbers + before.nuclei, 0).astype(np.int32)
+        chunks: dict[str, ChunkFile] = {}
         for z, number in enumerate(numbers):
-            store.labels.write(job.selection.label_indices[number], ids[result.read_labels(z)])
+            index = job.selection.label_indices[number]
+            store.labels.write(index, ids[result.read_labels(z)])
+            chunks |= read_written_chunks(store.labels, index)
         position = self._position(numbers)
         where = "".join(f"{name} {at}, " for name, at in position.items())
         failed = [
@@ -174,7 +179,7 @@ class StoredVolumes:
             seconds=before.seconds + (provenance.seconds or 0),
         )
         rows = nuclei.table.assign(label=nuclei.table["label"] + before.nuclei)
-        store.journal.add(insert_position(rows, position), after)
+        store.journal.add(insert_position(rows, position), after, chunks)
 
     def _write_unreadable(self, store: OpenStore, numbers: tuple[int, ...], reason: str) -> None:
         """Write background for a volume of which nothing could be read."""

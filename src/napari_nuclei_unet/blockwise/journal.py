@@ -7,13 +7,15 @@ import os
 import zlib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from ..io.atomic import atomic_write, file_crc32, removed_error
+from ..io.atomic import atomic_write, file_crc32, removed_error, sync_to_disk
+from ..io.json_text import parse_json
 from ..io.record_paths import name_image_of_run
 from ..io.store_files import ChunkFile
 from ..io.tables import read_table, write_table
+from .block_log import EMPTY_LOG, LOG_SUFFIX, BlockLog, LogEnd
 from .retry import RunProgress
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 def read_fingerprint(path: Path) -> dict[str, Any] | None:
     """Read what the run of a journal is of; None where there is no journal, or a damaged one."""
     try:
-        wish = json.loads(path.read_bytes())["wish"]
+        wish = parse_json(path.read_bytes())["wish"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return wish if isinstance(wish, dict) else None
@@ -39,10 +41,13 @@ class JournalContent:
         What has failed is tried again.
     chunks : dict of str to ChunkFile, or None
         Files of the labels when they were finished; None: they are not.
+    log_end : LogEnd
+        Of the log of blocks.
     """
 
     progress: RunProgress
     chunks: dict[str, ChunkFile] | None = None
+    log_end: LogEnd = EMPTY_LOG
 
 
 def read_journal(path: Path) -> JournalContent | None:
@@ -63,14 +68,14 @@ def read_journal(path: Path) -> JournalContent | None:
 
 def _parse(text: bytes) -> JournalContent | None:
     try:
-        kept = json.loads(text)
-        crc = kept.pop("crc", None)  # earlier versions had none
-        if crc is not None and crc != _checksum(kept):
+        kept = parse_json(text)
+        if kept.pop("crc") != _checksum(kept):
             return None
         chunks = kept.get("chunks")
         return JournalContent(
             RunProgress.from_json(kept["progress"]),
             None if chunks is None else {key: ChunkFile(*one) for key, one in chunks.items()},
+            LogEnd(*kept.get("log", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -143,7 +148,13 @@ class Journal:
     fingerprint: dict[str, Any]
     progress: RunProgress = field(default_factory=RunProgress)
     chunks: dict[str, ChunkFile] | None = None
+    log_end: LogEnd = EMPTY_LOG
     _written: bytes | None = None
+
+    @property
+    def log(self) -> BlockLog:
+        """The log of blocks."""
+        return BlockLog(self.path.with_suffix(LOG_SUFFIX), self.log_end)
 
     def begin(self) -> bool:
         """Resume an earlier run, or begin; return whether there was one.
@@ -160,7 +171,7 @@ class Journal:
         if kept is None:
             self.commit(RunProgress())
             return False
-        self.progress, self.chunks = kept.progress, kept.chunks
+        self.progress, self.chunks, self.log_end = kept.progress, kept.chunks, kept.log_end
         self._written = self.path.read_bytes()
         return True
 
@@ -187,10 +198,18 @@ class Journal:
         if not is_same:
             raise removed_error(self.path.parent)
 
-    def add(self, rows: pd.DataFrame, progress: RunProgress) -> None:
+    def add(self, rows: pd.DataFrame, progress: RunProgress, chunks: dict[str, ChunkFile]) -> None:
         """Append rows to the table, and say that a block is finished.
 
         Rows that a run that was broken off has left behind are overwritten.
+
+        Parameters
+        ----------
+        rows : pandas.DataFrame
+        progress : RunProgress
+            After it.
+        chunks : dict of str to ChunkFile
+            Files of labels that it has written.
 
         Raises
         ------
@@ -202,20 +221,24 @@ class Journal:
             start = self.progress.table_bytes
             size = self._append(rows, start)
             crc = file_crc32(self.table, start, size, self.progress.table_crc)
+            log_end = self.log.append(self.progress, chunks) if chunks else self.log_end
         except OSError as error:
             raise self._not_written(error) from error
         if hasattr(os, "sync"):
             os.sync()  # the labels are on the disk before the journal says so
+        self.log_end = log_end
         self.commit(replace(progress, table_bytes=size, table_crc=crc))
 
     def truncate(self, progress: RunProgress) -> None:
-        """Write down how far a run is, and remove rows that came after that.
+        """Write down how far a run is, and remove rows and blocks that came after that.
 
         Raises
         ------
         UserError
             If something cannot be written.
         """
+        before = [entry.before["table_bytes"] for entry in self.log.read() or ()]
+        self.log_end = self.log.end_before(sum(size < progress.table_bytes for size in before))
         self.commit(progress)
         try:
             self._check_length(progress.table_bytes)
@@ -244,10 +267,12 @@ class Journal:
                 f"{self.table} was started by another version, with other columns: choose another "
                 "name, or `overwrite` it."
             )
+        if not start:
+            self.table.unlink(missing_ok=True)  # or what a link leads to would be overwritten
         with self.table.open("a+", newline="", encoding="utf-8") as out:
             out.truncate(start)
             write_table(out, rows, header=start == 0)
-            _sync_to_disk(out)
+            sync_to_disk(out)
             return out.tell()
 
     def commit(self, progress: RunProgress, chunks: dict[str, ChunkFile] | None = None) -> None:
@@ -261,20 +286,14 @@ class Journal:
         if self._written is not None:
             self.check_unchanged()
         content: dict[str, Any] = {"wish": self.fingerprint, "progress": asdict(progress)}
-        if chunks is not None:
-            content["chunks"] = chunks
-        content = json.loads(json.dumps(content))
-        text = json.dumps(content | {"crc": _checksum(content)})
+        content |= {"log": self.log_end} if self.log_end.size else {}
+        content |= {} if chunks is None else {"chunks": chunks}
+        text = json.dumps(content, sort_keys=True)  # as its checksum is of
+        text = f'{text[:-1]}, "crc": {zlib.crc32(text.encode())}}}'
         with (
             atomic_write(self.path, create_folder=False) as aside,
             aside.open("w", encoding="utf-8") as out,
         ):
             out.write(text)
-            _sync_to_disk(out)
+            sync_to_disk(out)
         self.progress, self.chunks, self._written = progress, chunks, text.encode()
-
-
-def _sync_to_disk(out: TextIO) -> None:
-    """Wait until a file is on the disk."""
-    out.flush()
-    os.fsync(out.fileno())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -109,6 +109,25 @@ class RunProgress:
             **data
             | {"failed": (), "again": tuple(missing), "volumes": volumes, "left_out": left_out}
         )
+
+    def to_snapshot(self) -> dict[str, Any]:
+        """Return what :meth:`restore` needs to know, of the same length however far a run is."""
+        plain = asdict(replace(self, surveys={}, gammas={}, volumes=()))
+        return plain | {"volumes": len(self.volumes)}
+
+    def restore(self, snapshot: dict[str, Any]) -> RunProgress | None:
+        """Return how far this run was; None if what was seen of a plane then is not known now."""
+        plane, missing = snapshot["plane"], (*snapshot["again"], *snapshot["failed"])
+        begun = {number for number, block, _ in missing if block is not None}
+        begun |= {plane} if snapshot["block"] else set()
+        surveys = {name: one for name, one in self.surveys.items() if int(name) in begun}
+        if len(surveys) < len(begun):
+            return None
+        gammas = {
+            name: one for name, one in self.gammas.items() if int(name) < plane or name in surveys
+        }
+        volumes = self.volumes[: snapshot["volumes"]]
+        return self.from_json(snapshot | {"surveys": surveys, "gammas": gammas, "volumes": volumes})
 
     def list_gammas(self) -> tuple[float, ...]:
         """Return by which gammas planes, or volumes, were lightened."""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..arrays.blocks import Block, number_surviving_labels, write_block_labels
 from ..arrays.boxes import full_box
-from ..errors import UserError
-from ..io.store_repair import RepairableLabels, clear_unreadable
+from ..io.store_repair import RepairableLabels, clear_unreadable, read_written_chunks
 from ..io.tables import insert_position
+from ..io.zarr_levels import DamagedChunkError
 from ..models.model import load_model
 from ..progress import Step, Stop
 from ..segmentation.device import plan_inference, release_memory
@@ -138,22 +138,22 @@ class BlockwiseRun:
             seconds=before.seconds + seconds,
             left_out=before.add_left_out(found.left_out),
         )
-        self.journal.add(insert_position(table, layer.columns), after)
+        chunks = {} if written is None else read_written_chunks(self.store, written)
+        self.journal.add(insert_position(table, layer.columns), after, chunks)
         release_memory()
         return f"{PART_EMPTY} ({told})." if failed else " ".join(found.notices), written
 
-    def clear_leftovers(self, number: int, block: Block, finished: Sequence[Block]) -> None:
+    def clear_leftovers(self, number: int, block: Block) -> None:
         """Remove what a run that was broken off has left of the block that is next.
 
-        Chunks that it has not written to their end become background, but where finished blocks
-        have labels in them.
+        Chunks that it has not written to their end become background.
         """
         index = self.planes[number].index
         place_of: PlanePosition = (*index, *block.read)
         try:
             window = self.store.read(place_of)
-        except UserError:
-            clear_unreadable(self.store, place_of, [(*index, *one.read) for one in finished])
+        except DamagedChunkError:
+            clear_unreadable(self.store, place_of)
             window = self.store.read(place_of)
         left = window > self.journal.progress.nuclei
         if left.any():
@@ -236,8 +236,6 @@ class RemainingBlocks:
         size = survey.block_size or run.block_params.size
         blocks = plan_blocks_at_zoom(source.open().shape, survey.zoom, size)
         self._left = progress.remaining_blocks(number, len(blocks))
-        left = set(self._left)
-        self._finished = [one for at, one in enumerate(blocks) if at not in left]
         self._tasks = [
             BlockTask(source, blocks[one], survey, run.block_params) for one in self._left
         ]
@@ -247,7 +245,7 @@ class RemainingBlocks:
 
     def begin(self) -> list[BlockTask]:
         """Remove what a run that was broken off has left of the next block; return all tasks."""
-        self._run.clear_leftovers(self._number, self._tasks[0].block, self._finished)
+        self._run.clear_leftovers(self._number, self._tasks[0].block)
         self._since = time.monotonic()
         return self._tasks
 

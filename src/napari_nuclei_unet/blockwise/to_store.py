@@ -2,71 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import UserError
 from ..io.atomic import file_crc32
 from ..io.locks import write_lock
 from ..io.ngff import DEFAULT_NGFF, LabelsGrid, NgffVersion
 from ..io.ome_zarr import LabelsStore, is_labels_store
-from ..io.store_files import JOURNAL_FILE_NAME, read_chunk_files, remove_partial_chunks
+from ..io.store_files import read_chunk_files
 from ..io.store_repair import check_chunks
-from ..io.tables import read_saved_table
 from ..limits import DEFAULT_LIMITS
 from ..models.model import load_model
 from ..progress import Step, Stop
 from ..provenance.record import Provenance
 from ..segmentation.device import plan_inference
 from .block import BlockParams
-from .journal import Journal, read_journal
+from .journal import Journal
+from .open_store import OpenStore, StoreFiles, can_resume
 from .retry import RunProgress
 from .run import ComputeBlocks, compute_locally_steps, segment_blockwise_steps
 from .stages import BlockwisePlane
-
-
-@dataclass(frozen=True)
-class StoreFiles:
-    """Files of a run.
-
-    Attributes
-    ----------
-    labels : Path
-        An OME-Zarr, with the journal in its folder.
-    table : Path
-        Of all nuclei.
-    """
-
-    labels: Path
-    table: Path
-
-    @property
-    def journal(self) -> Path:
-        """Path of the journal."""
-        return self.labels / JOURNAL_FILE_NAME
-
-    @property
-    def unlinked(self) -> StoreFiles:
-        """Hidden files of the labels before they are linked."""
-        name = f".{self.table.stem}_unlinked"
-        folder = self.labels.parent
-        return StoreFiles(folder / f"{name}.ome.zarr", folder / f"{name}.csv")
-
-    def remove(self) -> None:
-        """Delete all of them that exist."""
-        shutil.rmtree(self.labels, ignore_errors=True)
-        self.table.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True, eq=False)
-class OpenStore:
-    """Labels of a run, and its journal."""
-
-    labels: LabelsStore
-    journal: Journal
 
 
 class StoredImage(Protocol):
@@ -120,7 +76,7 @@ class StoreJob:
     ngff : {"0.4", "0.5"}, optional
         Version of the labels.
     verify : bool, optional
-        Whether all of labels that are finished already is read, and compared with its checksums.
+        Whether all of labels that are there already is read, and compared with its checksums.
     """
 
     files: StoreFiles
@@ -201,9 +157,9 @@ def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]
     files, linker = job.files, job.linker
     with write_lock(files.labels):
         result = _open_store(job, files)
-        if result.labels.finished or linker is None:
+        if result.is_done or linker is None:
             files.unlinked.remove()  # a run that was killed may have left them
-        if result.labels.finished:
+        if result.is_done:
             if result.journal.chunks is not None:  # earlier versions wrote none
                 check_chunks(result.labels, result.journal.chunks, job.verify)
             nuclei = result.labels.record.get("nuclei") or 0
@@ -213,6 +169,7 @@ def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]
         segmented = result if linker is None else _open_store(job, files.unlinked)
         progress = yield from (job.segment or job.segment_blocks_steps)(segmented)
         job.image.check_unchanged()
+        segmented.check_written()
         if progress.next_plane(len(job.planes)) is not None:
             return StoreOutcome(progress, progress.nuclei, is_whole=False)
         if linker is not None:
@@ -225,58 +182,11 @@ def _open_store(job: StoreJob, files: StoreFiles) -> OpenStore:
     journal = Journal(files.journal, files.table, job.fingerprint)
     anew = job.overwrite
     if not anew and is_labels_store(files.labels):
-        journal.check_same_run()
-        anew = _is_without_journal(files)
+        anew = not can_resume(LabelsStore.open_existing(files.labels), journal)
     labels = LabelsStore.create(files.labels, job.grid, "i4", job.chunk, anew, job.ngff)
-    if journal.begin() and not labels.finished:
-        remove_partial_chunks(files.labels)
-    _check_table(files, journal.progress, labels.finished)
-    return OpenStore(labels, journal)
-
-
-def _is_without_journal(files: StoreFiles) -> bool:
-    """Return whether labels of a run have no journal, or a damaged one: they are begun anew.
-
-    Raises
-    ------
-    UserError
-        If they are finished.
-    """
-    if read_journal(files.journal) is not None:
-        return False
-    labels = LabelsStore.open_existing(files.labels)
-    if files.journal.exists() and labels.finished:
-        raise UserError(
-            f"The journal of {files.labels} is damaged: choose another name, or `overwrite` them."
-        )
-    if labels.finished or (labels.record and not files.journal.exists()):
-        raise UserError(
-            f"{files.labels} contains labels of another run: choose another name, or `overwrite` "
-            "them."
-        )
-    return True
-
-
-def _check_table(files: StoreFiles, progress: RunProgress, finished: bool) -> None:
-    """Raise an error if the table is not the one that the journal knows."""
-    table, known = files.table, progress.table_bytes
-    size = table.stat().st_size if table.is_file() else 0
-    same = size >= known and (not known or file_crc32(table, stop=known) == progress.table_crc)
-    # an unfinished run may have written rows that are not in the journal yet
-    is_good = same and not (size > known and finished)
-    if not is_good and not (finished and _is_saved_again(table, progress.nuclei)):
-        raise UserError(
-            f"{table}, the table of {files.labels}, is missing or was changed: put it back, or "
-            "`overwrite` both."
-        )
-
-
-def _is_saved_again(table: Path, nuclei: int) -> bool:
-    """Return whether a table has so many nuclei, as one that a spreadsheet has saved again."""
-    try:
-        return int(read_saved_table(table, usecols=["label"])["label"].nunique()) == nuclei
-    except (UserError, OSError):
-        return False
+    opened = OpenStore(labels, journal)
+    opened.resume(job.verify)
+    return opened
 
 
 def _link_steps(
@@ -312,7 +222,8 @@ def _finish_steps(job: StoreJob, result: OpenStore) -> Generator[Step, Stop, Sto
         labels.write_record(record)
     if not progress.failed:
         result.journal.commit(progress, read_chunk_files(labels.path))
-        labels.finish()
+        labels.finish(result.journal.fingerprint)
+        result.journal.log.path.unlink(missing_ok=True)
         job.files.unlinked.remove()
     return StoreOutcome(progress, progress.nuclei)
 

@@ -30,10 +30,11 @@ def write_extras(job: ImageJob, output: OutputOptions, ended: Outcome, overwrite
 
 def _rewrite_tables(job: ImageJob) -> None:
     # in the function, so that --help does not load pandas
-    from ..batch.edited import find_edited_tables, read_any_record
+    from ..batch.edited import find_edited_tables, read_existing_labels
     from ..io.tables import rewrite_with_decimal_comma
 
-    edited = find_edited_tables(job.results, read_any_record(job.results.known_labels) or {})
+    known = read_existing_labels(job.results.known_labels)
+    edited = find_edited_tables(job.results, {} if known is None else known.record)
     for table in job.written_tables:
         if table.is_file() and table not in edited:  # earlier versions wrote no lineages
             rewrite_with_decimal_comma(table)

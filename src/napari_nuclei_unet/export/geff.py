@@ -11,6 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..io.labels import RECORD_KEY
+from ..io.readers.ome_zarr import ZARR_METADATA_FILES
+from ..io.store_files import check_contains_only
 from ..io.tables import TIME_COLUMN
 from ..tracking.graph import TrackGraph, build_track_graph, number_tracks
 from ..tracking.lineage import TrackScale, measure_tracks
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 GEFF_SUFFIX = ".geff"
 # Properties of nodes: the label in the labels, the track, and the track of the first ancestor.
 SEGMENTATION, TRACKLET, LINEAGE = "seg_id", "tracklet", "lineage"
+# Arrays of a property.
+PROPERTY_ARRAYS = ("values", "missing", "data")
 
 
 def is_geff_installed() -> bool:
@@ -72,8 +77,44 @@ def write_geff(path: Path, result: Result) -> None:
         {name: {"values": values, "missing": None} for name, values in properties.items()},
         graph.edges.astype(np.uint64),
         {},
-        _describe(graph, result),
+        _describe(graph, result, list(properties)),
     )
+
+
+def check_only_own_geff(path: Path) -> None:
+    """Raise an error if a GEFF contains something that others have put there.
+
+    Raises
+    ------
+    UserError
+    """
+    nodes, edges = _read_own_properties(path)
+    check_contains_only(path, path, {"nodes", "edges", *ZARR_METADATA_FILES})
+    for part, names in (("nodes", nodes), ("edges", edges)):
+        check_contains_only(path, path / part, {"ids", "props", *ZARR_METADATA_FILES})
+        props = path / part / "props"
+        if props.is_dir():
+            check_contains_only(path, props, names | {*ZARR_METADATA_FILES})
+        for name in names:
+            if (props / name).is_dir():
+                check_contains_only(path, props / name, {*PROPERTY_ARRAYS, *ZARR_METADATA_FILES})
+
+
+def _read_own_properties(path: Path) -> tuple[set[str], set[str]]:
+    """Read which properties of nodes and of edges this program has written.
+
+    Where that is not known, they are all that the metadata list.
+    """
+    from ..io.zarr_nodes import open_group  # takes a moment to load
+
+    try:
+        about: Any = open_group(path).attrs["geff"]
+        own = (about.get("extra") or {}).get(RECORD_KEY)
+        if own is not None:
+            return set(own["node_props"]), set()
+        return set(about["node_props_metadata"]), set(about["edge_props_metadata"])
+    except Exception:  # whatever zarr raises for damaged metadata
+        return set(), set()
 
 
 def _node_properties(graph: TrackGraph, result: Result) -> dict[str, NDArray[Any]]:
@@ -100,7 +141,7 @@ def _is_number(column: pd.Series[Any]) -> bool:
     return column.dtype.kind in "biuf"
 
 
-def _describe(graph: TrackGraph, result: Result) -> GeffMetadata:
+def _describe(graph: TrackGraph, result: Result, properties: list[str]) -> GeffMetadata:
     """Return axes, with their sizes where known, and what the properties mean."""
     from geff import GeffMetadata
     from geff_spec import Axis  # one of geff's own
@@ -121,6 +162,7 @@ def _describe(graph: TrackGraph, result: Result) -> GeffMetadata:
         node_props_metadata={},
         edge_props_metadata={},
         track_node_props=meaning,
+        extra={RECORD_KEY: {"node_props": properties}},  # others may be added
     )
 
 
@@ -145,7 +187,7 @@ def read_geff(path: str | Path) -> pd.DataFrame:
     check_geff_installed()
     from geff.core_io import read_to_memory
 
-    from ..io.zarr_nodes import FileStore
+    from ..io.zarr_nodes import FileStore  # takes a moment to load
 
     try:
         read = read_to_memory(FileStore(Path(path)))

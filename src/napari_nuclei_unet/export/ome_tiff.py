@@ -72,7 +72,7 @@ def write_ome_tiff(path: Path, result: Result, max_label: int | None = None) -> 
             **({"Channel": {"Name": CHANNEL_NAME}} if set(axes) <= set("TZYX") else {}),
             "MapAnnotation": {
                 "Namespace": RECORD_KEY,
-                RECORD_KEY: json.dumps(shorten_paths(result.record, path.parent), default=str),
+                RECORD_KEY: json.dumps(shorten_paths(result.record, path), default=str),
             },
         },
     )

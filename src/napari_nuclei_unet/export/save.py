@@ -22,7 +22,7 @@ from ..io.store_files import check_only_own
 from ..io.tables import write_table
 from ..provenance.record import FINGERPRINT_KEY, TABLE_CRC_KEY, TRACKS_CRC_KEY
 from ..tracking.lineage import TrackScale
-from .geff import GEFF_SUFFIX, write_geff
+from .geff import GEFF_SUFFIX, check_only_own_geff, write_geff
 from .geojson import NUCLEI_ONLY, OutlineOptions, write_geojson
 from .imagej_roi import write_rois
 from .ome_tiff import write_ome_tiff
@@ -152,8 +152,8 @@ def _check_replaceable(path: Path) -> None:
     if path.exists() and not (is_geff if path.suffix == GEFF_SUFFIX else is_labels_store(path)):
         kind = "a GEFF" if path.suffix == GEFF_SUFFIX else "the labels of a result"
         raise UserError(f"{path} is not {kind}, and is not overwritten: choose another name.")
-    if path.exists() and not is_geff:
-        check_only_own(path)
+    if path.exists():
+        check_only_own_geff(path) if is_geff else check_only_own(path)
 
 
 def is_ome_tiff(path: str | Path) -> bool:

@@ -1,10 +1,11 @@
-"""Folders of zarr that must stay where they were opened."""
+"""Folders of zarr that must stay where they were opened, and are written nowhere else."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import UserError
 from .atomic import removed_error
 from .readers.ome_zarr import ZARR_METADATA_FILES
 from .zarr_nodes import FileStore
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 class AnchoredStore(FileStore):
     """A folder of zarr that was opened, and is not created again where it was removed meanwhile.
 
-    zarr would read zeros from it, and write chunks into a new folder without their array.
+    zarr would read zeros from it, and write chunks into a new folder without their array. Nor does
+    it write through links to other folders.
 
     Parameters
     ----------
@@ -44,13 +46,35 @@ class AnchoredStore(FileStore):
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write a file."""
-        self._check()
+        self._check_target(key)
         await super().set(key, value)
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write a file that does not exist."""
-        self._check()
+        self._check_target(key)
         await super().set_if_not_exists(key, value)
+
+    async def delete(self, key: str) -> None:
+        """Remove a file."""
+        self._check_target(key)
+        await super().delete(key)
+
+    async def delete_dir(self, prefix: str) -> None:
+        """Remove a folder."""
+        self._check_target(f"{prefix}/")
+        await super().delete_dir(prefix)
+
+    def _check_target(self, key: str) -> None:
+        """Raise an error if a file is not in the folder itself, or that is gone."""
+        self._check()
+        folder = self.root
+        for name in key.split("/")[:-1]:
+            folder /= name
+            if folder.is_symlink():
+                raise UserError(
+                    f"{folder} is a link to another folder, in which nothing is written: put a "
+                    f"copy of that in its place, or make {self.root} anew with `overwrite`."
+                )
 
     def _check(self) -> None:
         """Raise an error if the folder is gone."""

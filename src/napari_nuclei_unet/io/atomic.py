@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from ..errors import UserError
 from .temporary import (
@@ -116,6 +117,12 @@ def _not_written(path: Path, error: OSError) -> UserError:
     reason = error.strerror or str(error)
     what = "give the image a shorter name" if error.errno == errno.ENAMETOOLONG else _ADVICE
     return UserError(f"{path} cannot be written ({reason}): {what}.")
+
+
+def sync_to_disk(out: IO[Any]) -> None:
+    """Wait until a file is on the disk."""
+    out.flush()
+    os.fsync(out.fileno())
 
 
 def file_crc32(path: Path, start: int = 0, stop: int | None = None, before: int = 0) -> int:

@@ -57,7 +57,7 @@ def read_record(path: str | Path) -> dict[str, Any] | None:
         return None
     except (tifffile.TiffFileError, ET.ParseError, OSError, ValueError, KeyError, TypeError):
         return None
-    return resolve_paths(record, Path(path).parent) if isinstance(record, dict) else None
+    return resolve_paths(record, Path(path)) if isinstance(record, dict) else None
 
 
 def _read_annotation(xml: str) -> Any:
@@ -81,7 +81,7 @@ def write_labels_tiff(path: Path, labels: NDArray[np.integer], record: dict[str,
         path,
         labels.astype(dtype),
         compression="zlib",
-        description=json.dumps({RECORD_KEY: shorten_paths(record, path.parent)}),
+        description=json.dumps({RECORD_KEY: shorten_paths(record, path)}),
         metadata=None,
     )
 
@@ -117,7 +117,7 @@ def write_labels_stack(
         bigtiff=math.prod(shape) * dtype.itemsize > MIN_BIGTIFF_BYTES,
         compression="zlib",
         photometric="minisblack",
-        metadata={"axes": axes, RECORD_KEY: shorten_paths(record, path.parent)},
+        metadata={"axes": axes, RECORD_KEY: shorten_paths(record, path)},
     )
 
 

@@ -16,18 +16,21 @@ from ..limits import DEFAULT_LIMITS
 from ..progress import Step
 from .atomic import atomic_write_folder
 from .labels import RECORD_KEY
-from .ngff import DEFAULT_NGFF, ZARR_FORMATS, LabelsGrid, NgffVersion, read_ngff, with_ngff
+from .ngff import DEFAULT_NGFF, LabelsGrid, NgffVersion, read_ngff, with_ngff
 from .read_errors import convert_decoder_errors
 from .record_paths import resolve_paths, shorten_paths
-from .store_files import check_only_own, is_damaged_store
-from .temporary import find_final_folder
+from .store_files import check_only_own, check_usable, damaged_store_error
 from .zarr_levels import (
     add_level,
     convert_write_errors,
+    create_labels_group,
     list_chunk_boxes,
     read_chunks,
     read_every_second,
 )
+
+# Of what is stored with the record, what is no part of it.
+STATE_KEYS = ("finished", "wish")
 
 
 class LabelsStore:
@@ -95,7 +98,7 @@ class LabelsStore:
         with convert_write_errors(path):
             ours = is_labels_store(path)
             if not ours:
-                _check_usable(path, overwrite)
+                check_usable(path, overwrite)
             if ours and not overwrite:
                 store = cls.open_existing(path)
                 _check_same(store, grid, np.dtype(dtype), version)
@@ -104,7 +107,7 @@ class LabelsStore:
                 check_only_own(path)
             name = path.name.removesuffix(".zarr").removesuffix(".ome")
             with atomic_write_folder(path) as aside:
-                _create(aside, name, grid, np.dtype(dtype), chunk, version)
+                create_labels_group(aside, name, grid, np.dtype(dtype), chunk, version)
             return cls(path)
 
     @classmethod
@@ -124,9 +127,11 @@ class LabelsStore:
                 store = cls(path)
                 if len(store.grid.shape) != store.labels.ndim or not store.levels:
                     raise ValueError
+                if min(store.labels.chunks) < 1 or store.labels.fill_value != 0:
+                    raise ValueError
                 _ = store.finished  # raises an error where somebody has changed it
             except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-                raise _damaged_error(path) from error
+                raise damaged_store_error(path) from error
             return store
 
     @property
@@ -160,13 +165,19 @@ class LabelsStore:
     @property
     def record(self) -> dict[str, Any]:
         """Provenance of the labels, with absolute paths."""
-        record = resolve_paths(self._stored_record, find_final_folder(self.path))
-        return {key: value for key, value in record.items() if key != "finished"}
+        record = resolve_paths(self._stored_record, self.path)
+        return {key: value for key, value in record.items() if key not in STATE_KEYS}
 
     @property
     def finished(self) -> bool:
         """Whether all labels are written."""
-        return bool(self._stored_record.get("finished"))
+        return self._stored_record.get("finished") is True
+
+    @property
+    def fingerprint(self) -> dict[str, Any] | None:
+        """What the run that has finished them was of, where that is known."""
+        written = self._stored_record.get("wish")
+        return written if isinstance(written, dict) else None
 
     @property
     def _stored_record(self) -> dict[str, Any]:
@@ -174,25 +185,31 @@ class LabelsStore:
         return dict(written)
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Replace the record, which is JSON; its key "finished" is reserved.
+        """Replace the record, which is JSON; its keys "finished" and "wish" are reserved.
 
         Raises
         ------
         UserError
             If it cannot be written.
         """
-        record = shorten_paths(record, find_final_folder(self.path))
+        record = shorten_paths(record, self.path)
         self._update_attributes({RECORD_KEY: {**record, "finished": self.finished}})
 
-    def finish(self) -> None:
+    def finish(self, fingerprint: dict[str, Any] | None = None) -> None:
         """Mark the labels as finished.
+
+        Parameters
+        ----------
+        fingerprint : dict, optional
+            What the run was of; JSON.
 
         Raises
         ------
         UserError
             If it cannot be written.
         """
-        self._update_attributes({RECORD_KEY: {**self._stored_record, "finished": True}})
+        state = {"finished": True} | ({} if fingerprint is None else {"wish": fingerprint})
+        self._update_attributes({RECORD_KEY: {**self._stored_record, **state}})
 
     def write_source(self, image: str) -> None:
         """Write which image the labels are of: its path, seen from here."""
@@ -301,22 +318,6 @@ def _check_same(
         )
 
 
-def _check_usable(path: Path, overwrite: bool) -> None:
-    """Raise a UserError if something that is no store of ours stands in the way of one."""
-    if path.is_dir() and is_damaged_store(path):
-        if not overwrite:
-            raise _damaged_error(path)
-    elif path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise UserError(f"{path} exists and contains something else: choose another name.")
-
-
-def _damaged_error(path: Path) -> UserError:
-    return UserError(
-        f"{path} is damaged, as its metadata cannot be read: choose another name, or `overwrite` "
-        "it."
-    )
-
-
 def is_labels_store(path: str | Path) -> bool:
     """Return whether a folder is labels in OME-Zarr that this program wrote."""
     import zarr
@@ -328,23 +329,3 @@ def is_labels_store(path: str | Path) -> bool:
         return isinstance(group.attrs[RECORD_KEY], dict) and isinstance(group["0"], zarr.Array)
     except Exception:  # whatever zarr raises for an unknown format
         return False
-
-
-def _create(
-    path: Path,
-    name: str,
-    grid: LabelsGrid,
-    dtype: np.dtype[Any],
-    chunk: int,
-    version: NgffVersion,
-) -> None:
-    """Create a store of background."""
-    import zarr
-
-    if dtype.kind not in "ui":
-        raise ValueError(f"labels are integers, not {dtype}")
-    ngff = grid.to_ngff(name, 1, version)
-    about = with_ngff(ngff, **{"image-label": {"version": version}})
-    attributes = {**ngff, **about, RECORD_KEY: {"finished": False}}
-    group = zarr.create_group(path, zarr_format=ZARR_FORMATS[version], attributes=attributes)
-    add_level(group, 0, grid, grid.chunks(chunk), dtype)

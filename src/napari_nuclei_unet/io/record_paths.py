@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
+from .temporary import find_final_folder
+
 # "absolute" in this environment variable: records hold the paths of this computer.
 PATHS_VARIABLE, ABSOLUTE = "NUCLEI_UNET_RECORD_PATHS", "absolute"
 # Entries of a record that are paths, beside that of its source.
@@ -27,15 +29,24 @@ def keeps_absolute_paths() -> bool:
     return os.environ.get(PATHS_VARIABLE, "").strip().lower() == ABSOLUTE
 
 
-def shorten_paths(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a record as a file in a folder holds it: paths relative to that, or names alone."""
+def shorten_paths(record: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Return a record as a file holds it: paths relative to its folder, or names alone.
+
+    Parameters
+    ----------
+    record : mapping
+    file : Path
+        Or a folder of zarr. It may be written aside now.
+    """
     if keeps_absolute_paths():
         return dict(record)
+    folder = find_final_folder(file)
     return _map_paths(record, lambda text: _shorten(text, folder))
 
 
-def resolve_paths(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a record of a file in a folder, with the absolute paths of what is there."""
+def resolve_paths(record: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Return a record of a file as of :func:`shorten_paths`, with absolute paths of what exists."""
+    folder = find_final_folder(file)
     return _map_paths(record, lambda text: _resolve(text, folder))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,9 @@ from .readers.ome_zarr import ZARR_METADATA_FILES
 JOURNAL_FILE_NAME = "nuclei_unet_journal.json"
 # Of a group of labels that is in an image: their table is in its folder.
 TABLE_IN_GROUP = "nuclei_unet_table.csv"
-OWN_FILES = (JOURNAL_FILE_NAME, TABLE_IN_GROUP, *ZARR_METADATA_FILES)
+# Of the log of its blocks, while it is not finished.
+LOG_FILE_NAME = "nuclei_unet_journal.jsonl"
+OWN_FILES = (JOURNAL_FILE_NAME, LOG_FILE_NAME, TABLE_IN_GROUP, *ZARR_METADATA_FILES)
 # What systems put into any folder, beside hidden files.
 SYSTEM_FILES = ("Thumbs.db", "desktop.ini")
 # Attributes of an array, which any program may change.
@@ -39,17 +41,44 @@ def check_only_own(store: Path) -> None:
     ------
     UserError
     """
-    for path in sorted(store.iterdir()):
-        is_level = path.name.isdecimal() and path.is_dir()
+    levels = {path.name for path in store.iterdir() if path.name.isdecimal() and path.is_dir()}
+    check_contains_only(store, store, {*OWN_FILES, *levels})
+
+
+def check_contains_only(whole: Path, folder: Path, names: Container[str]) -> None:
+    """Raise an error if a folder within a whole has other names than these, and those of systems.
+
+    Raises
+    ------
+    UserError
+    """
+    for path in sorted(folder.iterdir()):
         is_hidden = path.name.startswith(".") or path.name in SYSTEM_FILES
-        if not (is_level or is_hidden or path.name in OWN_FILES):
+        if not (is_hidden or path.name in names):
             raise UserError(
-                f"{store} also contains {path.name}, which was not made by this program and is not "
-                "overwritten: move it away, or choose another name."
+                f"{whole} also contains {path.relative_to(whole).as_posix()}, which was not made "
+                "by this program and is not overwritten: move it away, or choose another name."
             )
 
 
-def is_damaged_store(store: Path) -> bool:
+def check_usable(path: Path, overwrite: bool) -> None:
+    """Raise a UserError if something that is no store of ours stands in the way of one."""
+    if path.is_dir() and _is_damaged_store(path):
+        if not overwrite:
+            raise damaged_store_error(path)
+    elif path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise UserError(f"{path} exists and contains something else: choose another name.")
+
+
+def damaged_store_error(path: Path) -> UserError:
+    """Return the error for labels of this program that cannot be opened."""
+    return UserError(
+        f"{path} is damaged, as its metadata cannot be read: choose another name, or `overwrite` "
+        "it."
+    )
+
+
+def _is_damaged_store(store: Path) -> bool:
     """Return whether a folder that cannot be opened was one of labels of this program."""
     if (store / JOURNAL_FILE_NAME).is_file():
         return True
@@ -72,10 +101,15 @@ def remove_partial_chunks(store: Path) -> None:
 def read_chunk_files(store: Path) -> dict[str, ChunkFile]:
     """Read size and checksum of all files of the arrays of a store, by their place in it."""
     return {
-        path.relative_to(store).as_posix(): ChunkFile(path.stat().st_size, file_crc32(path))
+        path.relative_to(store).as_posix(): read_chunk_file(path)
         for path in _iter_level_files(store)
         if path.suffix != PARTIAL_SUFFIX and path.name != ATTRIBUTES_FILE
     }
+
+
+def read_chunk_file(path: Path) -> ChunkFile:
+    """Read size and checksum of a file of an array."""
+    return ChunkFile(path.stat().st_size, file_crc32(path))
 
 
 def iter_changed_chunks(

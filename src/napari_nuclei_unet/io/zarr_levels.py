@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..arrays.tiling import split_extent
 from ..errors import UserError
-from .ngff import LabelsGrid
+from .labels import RECORD_KEY
+from .ngff import ZARR_FORMATS, LabelsGrid, NgffVersion, with_ngff
 
 if TYPE_CHECKING:
     import zarr
@@ -28,6 +29,10 @@ COMPRESSORS: dict[int, Any] = {
 }
 
 
+class DamagedChunkError(UserError):
+    """A chunk that cannot be decoded."""
+
+
 @contextmanager
 def convert_write_errors(path: Path) -> Iterator[None]:
     """Convert errors of writing to a folder to a :class:`UserError`."""
@@ -38,6 +43,35 @@ def convert_write_errors(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path} cannot be written ({reason}): choose another folder or free some space."
         ) from error
+
+
+def unreadable_error(path: Path, error: OSError) -> UserError:
+    """Return the error for a folder that cannot be read now, though it may be whole."""
+    return UserError(
+        f"{path} cannot be read ({error.strerror or error}): check that its disk or server is "
+        "connected, then run it again."
+    )
+
+
+def create_labels_group(
+    path: Path,
+    name: str,
+    grid: LabelsGrid,
+    dtype: np.dtype[Any],
+    chunk: int,
+    version: NgffVersion,
+) -> None:
+    """Create labels of background, with their metadata."""
+    # takes a moment to load, and few labels are zarr
+    import zarr
+
+    if dtype.kind not in "ui":
+        raise ValueError(f"labels are integers, not {dtype}")
+    ngff = grid.to_ngff(name, 1, version)
+    about = with_ngff(ngff, **{"image-label": {"version": version}})
+    attributes = {**ngff, **about, RECORD_KEY: {"finished": False}}
+    group = zarr.create_group(path, zarr_format=ZARR_FORMATS[version], attributes=attributes)
+    add_level(group, 0, grid, grid.chunks(chunk), dtype)
 
 
 def add_level(
@@ -64,25 +98,33 @@ def list_chunk_boxes(array: Any) -> list[tuple[slice, ...]]:
     return list(itertools.product(*(split_extent(slice(0, n), edge) for n, edge in axes)))
 
 
+def list_chunk_numbers(array: Any, place: tuple[int | slice, ...]) -> list[tuple[int, ...]]:
+    """List the chunks, by their numbers along each axis, that overlap a part of an array."""
+    whole = (slice(0, n) for n in array.shape[len(place) :])
+    parts = (at if isinstance(at, slice) else slice(at, at + 1) for at in place)
+    spans = zip((*parts, *whole), array.chunks, strict=True)
+    return list(
+        itertools.product(*(range(at.start // edge, -(-at.stop // edge)) for at, edge in spans))
+    )
+
+
 def read_chunks(array: Any, place: tuple[int | slice, ...], path: Path) -> NDArray[Any]:
     """Read a part of an array of labels.
 
     Raises
     ------
+    DamagedChunkError
     UserError
-        If a chunk is damaged.
+        If a chunk cannot be read now.
     """
     try:
         return np.asarray(array[place])
     except (UserError, MemoryError):
         raise
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror or error}): check that its disk or server is "
-            "connected, then run it again."
-        ) from error
+        raise unreadable_error(path, error) from error
     except Exception as error:  # codecs raise all sorts
-        raise UserError(
+        raise DamagedChunkError(
             f"{path} is damaged, as some of its chunks cannot be read: make it anew with "
             "`overwrite`, or under another name."
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ class FileStore(LocalStore):
 
     async def get(self, key: str, *args: Any, **options: Any) -> Any:
         """Read a value; None where it is missing."""
-        await asyncio.to_thread(check_openable, self.root / key)
+        check_openable(self.root / key)
         return await super().get(key, *args, **options)
 
     def get_sync(self, key: str, **options: Any) -> Any:
@@ -30,7 +29,7 @@ class FileStore(LocalStore):
         """Read parts of values."""
         wanted = list(key_ranges)
         for key, _ in wanted:
-            await asyncio.to_thread(check_openable, self.root / key)
+            check_openable(self.root / key)
         return await super().get_partial_values(prototype, wanted)
 
 

@@ -31,7 +31,8 @@ from .plane_task import SegmentRequest, describe_origin
 from .source_file import find_sampled_file, sample_checksum
 
 if TYPE_CHECKING:
-    from ...blockwise.to_store import StoreFiles, StoreJob
+    from ...blockwise.open_store import StoreFiles
+    from ...blockwise.to_store import StoreJob
 
 
 RUN_WITH_FRAGMENTS = (
@@ -278,7 +279,7 @@ def _identify_layer_run(request: SegmentRequest, planes: Sequence[ImageSource]) 
 def _choose_files(run: _RunIdentity) -> StoreFiles:
     """Return the files of a run that was begun, or the first free ones."""
     from ...batch.outputs import result_paths_in
-    from ...blockwise.to_store import StoreFiles
+    from ...blockwise.open_store import StoreFiles
     from ...io.labels import STORE_SUFFIX
 
     for number in count(1):
