@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .memory import available_memory, require_memory
+from .memory import available_memory, format_gigabytes, require_memory
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,22 @@ class Limits:
         bytes_read : int, optional
             Of the plane in its file, if it is not in memory yet.
         """
+        return bool(self.explain_blocks(pixels, bytes_read))
+
+    def explain_blocks(self, pixels: int, bytes_read: int = 0) -> str:
+        """Return why a plane has to be segmented block by block; empty if it has not.
+
+        Parameters as in :meth:`needs_blocks`.
+        """
         if pixels > self.large_plane_pixels:
-            return True
-        return self.plane_bytes_per_pixel * pixels + bytes_read > available_memory()
+            return f"The plane has more than {self.large_plane_pixels:,} pixels"
+        need, free = self.plane_bytes_per_pixel * pixels + bytes_read, available_memory()
+        if need <= free:
+            return ""
+        return (
+            f"In memory, the plane would take {format_gigabytes(need)}, of which "
+            f"{format_gigabytes(free)} are free"
+        )
 
     def require_plane_memory(self, shape: tuple[int, int], bytes_read: int = 0) -> None:
         """Raise an error if even the smallest tiles need more memory than there is for a plane.

@@ -23,6 +23,8 @@ OUT_OF_MEMORY_MESSAGES = (
     "unable to find a valid cudnn",
     "bad_alloc",
     "could not create a primitive",
+    "cannot allocate memory",
+    "failed to map segment from shared object",
 )
 MEMORY_SHORT = (
     "There is not enough memory: close other programs, segment a part of the image, or use "
@@ -33,6 +35,12 @@ CGROUP_ROOT = Path("/sys/fs/cgroup")
 NO_LIMIT = 2**60
 MEBIBYTE = 2**20
 SLURM_VARIABLES = ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE")
+# What torch, the shipped model and its smallest tile take beyond what the command line has before:
+# resident, and of address space, to which libraries count as a whole and threads reserve more.
+# Measured: `python benchmarks/larger_than_memory.py --sizes 128 --limits 380`, and `--ulimit`.
+NETWORK_BYTES = 330_000_000
+NETWORK_ADDRESS_SPACE, THREAD_ADDRESS_SPACE, MAX_RESERVING_THREADS = 600_000_000, 100_000_000, 8
+NETWORK_SUBJECT = "Loading the network takes"
 
 
 @dataclass(frozen=True)
@@ -54,12 +62,40 @@ def available_memory() -> int:
     Whatever ends first counts: what is free on the machine, the limits of the control groups of a
     container or job, the memory that SLURM has allotted, and the limits of ``ulimit``.
     """
-    used = psutil.Process().memory_info()
-    free = [int(psutil.virtual_memory().available), *free_in_slurm(os.environ, used.rss)]
+    return max(min(_free_resident(), _free_under_ulimit("RLIMIT_AS", "vms")), 0)
+
+
+def _free_resident() -> int:
+    """Return what is left of all limits but that of the address space."""
+    used = psutil.Process().memory_info().rss
+    free = [int(psutil.virtual_memory().available), *free_in_slurm(os.environ, used)]
     if sys.platform == "linux":
         free += free_in_cgroups(_read_text(Path("/proc/self/cgroup")), CGROUP_ROOT)
-        free += _free_under_ulimit(used.vms, used.data)
-    return max(min(free), 0)
+    return min(*free, _free_under_ulimit("RLIMIT_DATA", "data"))
+
+
+def require_network_memory() -> None:
+    """Raise an error if there is too little memory to load torch, a model and its smallest tile.
+
+    Has to be called before torch is imported, which may end the process. Once torch is there, it
+    does nothing.
+
+    Raises
+    ------
+    UserError
+        With the number.
+    """
+    if "torch" in sys.modules:
+        return
+    used = psutil.Process().memory_info()
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    count = int(threads) if threads.isdecimal() else os.cpu_count() or 1
+    reserved = THREAD_ADDRESS_SPACE * min(count, MAX_RESERVING_THREADS)
+    _require(
+        NETWORK_BYTES, _free_resident(), NETWORK_SUBJECT, _advise_limit(NETWORK_BYTES, used.rss)
+    )
+    need, free = NETWORK_ADDRESS_SPACE + reserved, _free_under_ulimit("RLIMIT_AS", "vms")
+    _require(need, free, NETWORK_SUBJECT, _advise_limit(need, used.vms))
 
 
 def require_memory(need: int, subject: str, advice: str) -> None:
@@ -78,11 +114,26 @@ def require_memory(need: int, subject: str, advice: str) -> None:
     ------
     UserError
     """
-    have = available_memory()
-    if need > have:
+    _require(need, available_memory(), subject, advice)
+
+
+def require_memory_or_more(need: int, subject: str) -> None:
+    """Raise an error as :func:`require_memory`; its advice is the limit that is needed in all."""
+    used = psutil.Process().memory_info()
+    is_resident = _free_resident() <= _free_under_ulimit("RLIMIT_AS", "vms")
+    require_memory(need, subject, _advise_limit(need, used.rss if is_resident else used.vms))
+
+
+def _advise_limit(need: int, used: int) -> str:
+    total = format_gigabytes(used + need)
+    return f"close other programs, or give it at least {total} of memory in all."
+
+
+def _require(need: int, free: int, subject: str, advice: str) -> None:
+    if need > free:
         raise UserError(
             f"{subject} {format_gigabytes(need)} of memory, of which "
-            f"{format_gigabytes(have)} are free: {advice}"
+            f"{format_gigabytes(max(free, 0))} are free: {advice}"
         ) from MemoryError()
 
 
@@ -167,16 +218,20 @@ def free_in_slurm(environment: Mapping[str, str], used: int) -> list[int]:
     return [MEBIBYTE * size - used for size in (per_node, per_cpu * cpus) if size]
 
 
-def _free_under_ulimit(address_space: int, data: int) -> list[int]:
+def _free_under_ulimit(limit: str, used: str) -> int:
+    """Return what is left of a limit of ``ulimit``, given what of psutil counts to it."""
+    if sys.platform != "linux":
+        return sys.maxsize
     import resource  # Windows has none
 
-    taken = {resource.RLIMIT_AS: address_space, resource.RLIMIT_DATA: data}
-    limits = {limit: resource.getrlimit(limit)[0] for limit in taken}
-    return [soft - taken[limit] for limit, soft in limits.items() if soft != resource.RLIM_INFINITY]
+    soft, _ = resource.getrlimit(getattr(resource, limit))
+    if soft == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return soft - int(getattr(psutil.Process().memory_info(), used))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether torch or numpy ran out of memory, on whatever device."""
+    """Return whether torch or numpy, or loading them, ran out of memory, on whatever device."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY_MESSAGES)
 
@@ -192,7 +247,7 @@ def explain_out_of_memory(sentence: str = MEMORY_SHORT) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, ImportError) as error:
         if not is_out_of_memory(error):
             raise
         raise UserError(sentence) from error

@@ -149,6 +149,21 @@ def test_kernels_are_loaded_when_they_pay():
     assert choice.find(1) is not None
 
 
+def test_kernels_are_not_loaded_where_memory_is_short():
+    program = (
+        "import os, psutil\n"
+        "from napari_nuclei_unet.segmentation.kernel_choice import KernelChoice\n"
+        "used = psutil.Process().memory_info().rss // 2**20\n"
+        "os.environ['SLURM_MEM_PER_NODE'] = str(used + 300)\n"
+        "choice = KernelChoice()\n"
+        "print(choice.find(20_000_000))\n"
+        "os.environ['SLURM_MEM_PER_NODE'] = str(used + 3000)\n"
+        "print(choice.find(20_000_000))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["None", "<module"]
+
+
 def test_kernels_are_loaded_beside_other_work():
     choice = KernelChoice()
     choice.expect(20_000_000)

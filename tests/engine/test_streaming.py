@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from itertools import count as count_from
 
 import numpy as np
@@ -498,10 +499,35 @@ def test_blocks_are_smaller_where_memory_is_short(monkeypatch):
     used = psutil.Process().memory_info().rss // 2**20
     for megabytes, size in ((2000, 4096), (600, 2048), (180, 1024)):
         monkeypatch.setenv("SLURM_MEM_PER_NODE", str(used + megabytes))
-        assert fit_block_size(4096, (9000, 9000)) == size
-    monkeypatch.setenv("SLURM_MEM_PER_NODE", str(used + 20))
+        assert fit_block_size(4096, (9000, 9000), Fraction(1)) == size
+    assert fit_block_size(4096, (900, 900), Fraction(1)) == 4096  # one block, which is small
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", str(used + 100))
     with pytest.raises(UserError, match=r"1024 x 1024 pixels take 0\.\d+ GB of memory"):
-        fit_block_size(4096, (9000, 9000))
+        fit_block_size(4096, (9000, 9000), Fraction(1))
+    # an enlarged plane takes more
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", str(used + 150))
+    assert fit_block_size(4096, (9000, 9000), Fraction(1)) == 1024
+    with pytest.raises(UserError, match=r"1024 x 1024 pixels take 0\.\d+ GB of memory"):
+        fit_block_size(4096, (9000, 9000), Fraction(3))
+
+
+def test_too_little_memory_for_any_block_is_told_before_the_image_is_read(
+    tmp_path, bright_blocks, monkeypatch
+):
+    used = psutil.Process().memory_info().rss // 2**20
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", str(used + 150))
+    read = []
+
+    class Plane:
+        shape, dtype = (2000, 2000), np.dtype(np.uint8)
+
+        def __getitem__(self, box):
+            read.append(box)
+            return np.zeros((2000, 2000), np.uint8)[box]
+
+    with pytest.raises(UserError, match=r"blocks takes 0\.\d+ GB of memory, .* at least 0\.\d+ GB"):
+        stream(Plane(), tmp_path, bright_blocks)
+    assert not read
 
 
 def test_large_numbers_on_a_large_offset_are_seen(tmp_path, bright, bright_blocks):

@@ -805,13 +805,20 @@ def test_planes_for_which_memory_is_short_go_to_zarr_or_are_told(tmp_path, segme
     for stem in "ab":
         tifffile.imwrite(tmp_path / f"{stem}.tif", moving()[0])
     assert segment(tmp_path / "a.tif", limits=short) == 0
+    [notice] = capsys.readouterr().err.splitlines()
+    assert notice.startswith("a.tif: In memory, the plane would take 4800.0 GB, of which")
+    assert notice.endswith("written block by block, as OME-Zarr, to a_labels.ome.zarr.")
+    [row] = rows_of(tmp_path / "out" / "nuclei_summary.csv")
+    assert row["result"] == str(tmp_path / "out" / "a_labels.ome.zarr")
     assert segment(tmp_path / "b.tif") == 0
+    capsys.readouterr()
     for limits in (DEFAULT_LIMITS, short):  # results keep their format
         assert segment(tmp_path / "a.tif", tmp_path / "b.tif", limits=limits) == 0
         assert [row["status"] for row in rows_of(tmp_path / "out" / "nuclei_summary.csv")] == [
             "skipped",
             "skipped",
         ]
+        assert "OME-Zarr" not in capsys.readouterr().err
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"a_labels.ome.zarr", "b_labels.ome.tif"} <= names
     assert not {"a_labels.ome.tif", "b_labels.ome.zarr"} & names

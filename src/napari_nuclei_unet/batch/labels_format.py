@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from ..arrays.selection import PlaneSelection
 from ..errors import UserError
@@ -12,6 +13,8 @@ from ..io.lazy_images import LazyImage
 from ..limits import Limits
 from .inputs import OME_TIFF_SUFFIXES
 from .outputs import OutputOptions, ResultPaths, result_paths_beside, result_paths_in
+
+NOTICE = "{}: its labels are written block by block, as OME-Zarr, to {}."
 
 
 def choose_result_paths(
@@ -48,7 +51,10 @@ def choose_result_paths(
     pixels = max(math.prod(selection.size), _plane_pixels(full, selection))
     read = count_plane_bytes(opened, math.prod(selection.size))
     if _is_written_in_blocks(output, stem, pixels, read, limits):
-        return result_paths_in(output.out, stem, STORE_SUFFIX)
+        store = result_paths_in(output.out, stem, STORE_SUFFIX)
+        is_new = output.format is None and not output.on_cluster and not store.labels.is_dir()
+        reason = limits.explain_blocks(pixels, read) if is_new else ""
+        return replace(store, notice=NOTICE.format(reason, store.labels.name) if reason else "")
     return result_paths_in(output.out, stem, _choose_tiff_suffix(selection.label_axes))
 
 

@@ -51,6 +51,8 @@ def segment_out_of_core_steps(
         check_tables_overwritable(*job.written_tables)
     if not overwrite:
         check_nothing_edited(job)
+    if job.results.notice:
+        yield Step(0, 1, job.results.notice)
     ended = yield from segment_to_store_steps(store_job)
     if not ended.is_whole:
         raise UserError(f"{job.path} was stopped: run it again to resume.")

@@ -40,12 +40,15 @@ class ResultPaths:
         The last only if nuclei are tracked.
     earlier_labels : Path or None
         Name that earlier versions gave to the same labels.
+    notice : str
+        Why labels become an OME-Zarr without being asked for; mostly empty.
     """
 
     labels: Path
     table: Path
     tracks: Path
     earlier_labels: Path | None = None
+    notice: str = ""
 
     @property
     def is_store(self) -> bool:

@@ -23,6 +23,7 @@ from typing import Literal
 import torch
 
 from ..errors import UserError
+from ..memory import require_memory
 from ..progress import Step, Stop, run
 from .block import BlockResult, BlockTask, segment_block_steps
 from .run import ComputeBlocks
@@ -31,6 +32,8 @@ from .stages import SegmentedBlockStep
 WORKERS_CRASHED = (
     "A block crashed several workers, most likely because they ran out of memory: give them more."
 )
+# Of a process: Python, the network, and the smallest block.
+PROCESS_BYTES = 500_000_000
 # Blocks under way, or waiting to be written, for each worker.
 TASKS_PER_WORKER = 2
 # How often a block may crash a process before the run ends.
@@ -55,7 +58,17 @@ def compute_in_processes(
     ------
     callable
         Instead of ``run.compute_locally_steps``.
+
+    Raises
+    ------
+    UserError
+        If there is not enough memory for so many.
     """
+    require_memory(
+        count * PROCESS_BYTES,
+        f"{count} processes take at least",
+        "start fewer of them, or give them more memory.",
+    )
     pool = _Pool(count, method)
     try:
         yield partial(_compute_steps, pool)

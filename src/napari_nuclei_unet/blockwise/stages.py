@@ -28,6 +28,7 @@ from .block import (
     empty_block_result,
     fit_block_size,
     plan_blocks_at_zoom,
+    require_survey_memory,
 )
 from .journal import Journal
 from .retry import ReadFailure
@@ -192,6 +193,7 @@ class PlaneSurvey:
         model = load_model(params.model)
         plan = plan_inference(params.params, params.device, model)
         check_type_and_shape(self._pixels)
+        require_survey_memory(self._pixels.shape)
         return survey_steps(self._pixels, model, params.params, plan, self._notices)
 
     def count(self, step: Step) -> BlockStep:
@@ -202,8 +204,8 @@ class PlaneSurvey:
     def record(self, survey: Survey) -> list[str]:
         """Write down what was seen; return what the user has to know."""
         self._run.check(bool(self._notices))
-        shape = self._pixels.shape
-        survey = replace(survey, block_size=fit_block_size(self._run.block_params.size, shape))
+        shape, size = self._pixels.shape, self._run.block_params.size
+        survey = replace(survey, block_size=fit_block_size(size, shape, survey.zoom))
         blocks = plan_blocks_at_zoom(shape, survey.zoom, survey.block_size)
         self._run.record_survey(self._number, survey, len(blocks))
         return self._notices

@@ -20,7 +20,7 @@ from ..models.model import Model, load_model
 from ..params import DEVICES, SegmentParams
 from ._against import IMAGE_PLACEHOLDER, SpeedComparison, compare_in_turn, image_file
 from ._bar import run_with_bar
-from ._common import Commands, add_flags, params_from_flags
+from ._common import Commands, add_flags, loads_network, params_from_flags
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +65,7 @@ def add_bench_commands(commands: Commands) -> None:
     bench.set_defaults(command=run_bench)
 
 
+@loads_network
 def run_demo(args: argparse.Namespace) -> int:
     """Segment the samples of the package."""
     # in the functions, so that --help does not load torch
@@ -86,6 +87,7 @@ def run_demo(args: argparse.Namespace) -> int:
     return 0
 
 
+@loads_network
 def run_bench(args: argparse.Namespace) -> int:
     """Print how fast this computer segments, or what a report of a fault should say of it."""
     if args.report:

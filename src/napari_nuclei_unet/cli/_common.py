@@ -8,12 +8,14 @@ import gc
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import NoReturn, TypeAlias, TypeVar, get_args, get_type_hints
 
 from ..errors import UserError, name_parameters
 from ..io.paths import printable
+from ..memory import require_network_memory
 from ..params import PARAMETER_LABELS, SegmentParams, TrainParams
 
 # Default in --help of parameters that are None and do not come from the model.
@@ -84,6 +86,17 @@ def silence_libraries() -> Iterator[None]:
     finally:
         for log, level in zip(logs, before, strict=True):
             log.setLevel(level)
+
+
+def loads_network(command: Callable[[argparse.Namespace], int]) -> Callable[..., int]:
+    """Convert a command to one that ends with a sentence where torch does not fit into memory."""
+
+    @wraps(command)
+    def run(args: argparse.Namespace) -> int:
+        require_network_memory()
+        return command(args)
+
+    return run
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..counts import format_count
 from ..errors import UserError
 from ..io.paths import printable
-from ._common import Commands
+from ._common import Commands, loads_network
 
 if TYPE_CHECKING:
     from ..export import Result
@@ -57,6 +57,7 @@ class _ComparedImage(NamedTuple):
     volumes: int
 
 
+@loads_network
 def run_evaluate(args: argparse.Namespace) -> int:
     """Print how well labels agree with annotations."""
     # in the functions, so that --help does not load torch

@@ -18,6 +18,7 @@ from ._common import (
     Commands,
     add_decimal_comma_flag,
     add_flags,
+    loads_network,
     params_from_flags,
     pause_garbage_collection,
     report_stopped,
@@ -206,6 +207,7 @@ def _parse_polygon(text: str) -> list[list[float]]:
         raise argparse.ArgumentTypeError(message) from error
 
 
+@loads_network
 def run_segment(args: argparse.Namespace) -> int:
     """Segment files; a bad one does not stop the rest."""
     with pause_garbage_collection():

@@ -13,7 +13,7 @@ from ..models.model import read_card
 from ..params import DEVICES, TrainParams
 from ..progress import Step, run
 from ..training.recipes import ARCHITECTURE, FINE_TUNING, RECIPES, WARM_START
-from ._common import Commands, add_flags, name_flags, params_from_flags, print_error
+from ._common import Commands, add_flags, loads_network, name_flags, params_from_flags, print_error
 
 
 def add_train_command(commands: Commands) -> None:
@@ -69,6 +69,7 @@ def add_train_command(commands: Commands) -> None:
     parser.set_defaults(command=run_train)
 
 
+@loads_network
 def run_train(args: argparse.Namespace) -> int:
     """Train a model, or resume its training."""
     _check_model_name(args.out)

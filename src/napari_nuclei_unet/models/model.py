@@ -16,6 +16,7 @@ from ..errors import UserError
 from ..io.atomic import atomic_write
 from ..io.json_text import parse_json
 from ..io.paths import model_folder
+from ..memory import require_network_memory
 from ..params import SegmentParams
 from .header import read_metadata
 
@@ -251,10 +252,10 @@ def load_model(name: str | Path = "nuclei") -> Model:
 
 @lru_cache(maxsize=4)
 def _load_cached(path: Path, _changed: int) -> Model:
+    card, network = read_model(path)
     # here and below: torch takes seconds to import, and models are listed without it
     from ..network.fusion import fuse_conv_bn_relu
 
-    card, network = read_model(path)
     return Model(card, fuse_conv_bn_relu(network))
 
 
@@ -277,10 +278,11 @@ def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
     UserError
         As :func:`load_model`.
     """
-    from .stored_network import read_network
-
     path = find_model_path(name)
     card = read_card(path)
+    require_network_memory()
+    from .stored_network import read_network
+
     return card, read_network(path, card.network, card.sha256)
 
 

@@ -13,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.relabel import MAX_INT32_PIXELS
+from ..memory import available_memory
 
 # Loading pays from so many pixels on: with numba, and where something else has loaded numba.
 _PIXELS_WORTH_NUMBA = 10_000_000
 _PIXELS_WORTH_KERNELS = 4_000_000
+# Memory that numba takes with the kernels, and beside it separating a plane, for each pixel.
+_NUMBA_BYTES, _SEPARATION_BYTES_PER_PIXEL = 160_000_000, 50
 
 
 class KernelChoice:
@@ -36,7 +39,7 @@ class KernelChoice:
         n_pixels : int
             Of the plane.
         """
-        if self._loading is None and self._pays(self._n_pixels + n_pixels):
+        if self._loading is None and self._pays(self._n_pixels + n_pixels, n_pixels):
             self._loading = Thread(target=load_kernels, name="kernels of the watershed")
             self._loading.start()
 
@@ -55,11 +58,14 @@ class KernelChoice:
         self._n_pixels += n_pixels  # a few are lost if another thread adds too
         if self._loading is not None and self._loading.is_alive():
             return None  # compiling takes longer
-        return load_kernels() if self._pays(self._n_pixels) else None
+        return load_kernels() if self._pays(self._n_pixels, n_pixels) else None
 
-    def _pays(self, n_pixels: int) -> bool:
-        is_loaded = "numba" in sys.modules
-        return n_pixels >= (_PIXELS_WORTH_KERNELS if is_loaded else _PIXELS_WORTH_NUMBA)
+    def _pays(self, total: int, n_pixels: int) -> bool:
+        """Return whether loading pays after so many pixels in total, and memory suffices."""
+        if "numba" in sys.modules:
+            return total >= _PIXELS_WORTH_KERNELS
+        need = _NUMBA_BYTES + _SEPARATION_BYTES_PER_PIXEL * n_pixels
+        return total >= _PIXELS_WORTH_NUMBA and need <= available_memory()
 
 
 @cache

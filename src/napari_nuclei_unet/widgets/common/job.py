@@ -17,6 +17,7 @@ from napari.utils import progress
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from superqt.utils import GeneratorWorker
 
+from ...memory import require_network_memory
 from ...progress import Interrupted, check_interruption, interruptible
 
 # Seconds between looks whether a run that waits for imports was cancelled.
@@ -221,6 +222,7 @@ def describe_start(usual: str) -> str:
 
 
 def _import_engine() -> None:
+    require_network_memory()
     from ...segmentation import segment  # noqa: F401
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,7 @@ class BlockwiseTask(Task):
     ) -> None:
         self.request, self._plane_indices, self._writer = request, plane_indices, writer
         self.title = f"Nuclei in {request.source.image.name}"
+        self._reason = writer.limits.explain_blocks(math.prod(request.source.shape))
         self._placement = request.source.placement
         if [isinstance(part, slice) for part in self._placement.index[-2:]] != [True, True]:
             raise UserError(
@@ -99,7 +101,7 @@ class BlockwiseTask(Task):
             )
             return
         self._show(result)
-        self.message = _summary(result)
+        self.message = _summary(result, self._reason)
 
     def _show(self, result: BlockwiseTaskOutput) -> None:
         """Add the store as a layer, replacing one that shows it already."""
@@ -143,13 +145,15 @@ def _tabulate(layer: Labels, planes: Sequence[ImageSource], result: BlockwiseTas
     features.publish()
 
 
-def _summary(result: BlockwiseTaskOutput) -> str:
+def _summary(result: BlockwiseTaskOutput, reason: str) -> str:
     nuclei = result.progress.nuclei
     parts = [
         format_count(nuclei, "nucleus"),
         ALREADY_SEGMENTED if result.already_done else f"{result.progress.seconds:.0f} s",
         f"labels and table are in {result.path.parent}",
     ]
+    if reason and not result.already_done:
+        parts.append(f"OME-Zarr, block by block: {reason[0].lower()}{reason[1:]}")
     if failed := len(result.progress.failed):
         failed_parts = format_count(failed, "part")
         parts.insert(1, f"{failed_parts} could not be read; Segment tries again")

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from napari.utils.transforms import Affine
 
+from ...errors import UserError
 from ...labels.threads import set_wait_policy
+from ...memory import require_network_memory
 from ...params import SegmentParams
 from ...provenance.record import Provenance
 from ..common.job import start_in_background
@@ -37,6 +39,10 @@ def _define_units() -> None:
 
 
 def _warm_up() -> None:
+    try:
+        require_network_memory()
+    except UserError:  # the first click says it
+        return
     _load_torch_library()
     # imported as the first click will, and with them torch, which takes seconds
     from ...segmentation import segment  # noqa: F401
