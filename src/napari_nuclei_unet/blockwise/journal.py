@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import UserError
 from ..io.atomic import atomic_write, file_crc32, removed_error
+from ..io.json_text import parse_json, read_json
+from ..io.openable import read_small_file
 from ..io.record_paths import name_image_of_run
 from ..io.store_files import ChunkFile
 from ..io.tables import read_table, write_table
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 def read_fingerprint(path: Path) -> dict[str, Any] | None:
     """Read what the run of a journal is of; None where there is no journal, or a damaged one."""
     try:
-        wish = json.loads(path.read_bytes())["wish"]
-    except (OSError, ValueError, KeyError, TypeError):
+        wish = read_json(path)["wish"]
+    except (OSError, ValueError, KeyError, TypeError, UserError):
         return None
     return wish if isinstance(wish, dict) else None
 
@@ -51,10 +53,10 @@ def read_journal(path: Path) -> JournalContent | None:
     Raises
     ------
     UserError
-        If it is there, but cannot be read now.
+        If it is there, but no file, or cannot be read now.
     """
     try:
-        return _parse(path.read_bytes())
+        return _parse(read_small_file(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -63,7 +65,7 @@ def read_journal(path: Path) -> JournalContent | None:
 
 def _parse(text: bytes) -> JournalContent | None:
     try:
-        kept = json.loads(text)
+        kept = parse_json(text)
         crc = kept.pop("crc", None)  # earlier versions had none
         if crc is not None and crc != _checksum(kept):
             return None
@@ -161,7 +163,7 @@ class Journal:
             self.commit(RunProgress())
             return False
         self.progress, self.chunks = kept.progress, kept.chunks
-        self._written = self.path.read_bytes()
+        self._written = read_small_file(self.path)
         return True
 
     def check_same_run(self) -> None:
@@ -181,8 +183,8 @@ class Journal:
         UserError
         """
         try:
-            is_same = self.path.read_bytes() == self._written
-        except OSError:
+            is_same = read_small_file(self.path) == self._written
+        except (OSError, UserError):
             is_same = False
         if not is_same:
             raise removed_error(self.path.parent)

@@ -51,7 +51,7 @@ def _open_header(path: Path) -> Iterator[Any]:
             raise UserError(f"{path.name} is no model: its header has {length:,} bytes.")
         with safe_open(path, framework="np") as opened:
             yield opened
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, MemoryError) as error:
         raise UserError(
             f"{path.name} is an incomplete safetensors file; copy or download it again. ({error})"
         ) from error
