@@ -94,7 +94,7 @@ def test_a_name_that_no_file_can_have(tmp_path, name, odd):
 def test_a_file_larger_than_memory_is_not_read(tmp_path, name):
     with (tmp_path / name).open("wb") as file:
         file.truncate(2 * max(available_memory(), MAX_READ_BYTES))
-    with pytest.raises(UserError, match="bytes, more than|fit into memory"):
+    with pytest.raises(UserError, match=r"bytes, more than|fit into memory"):
         READERS[name](tmp_path / name)
 
 

@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..io.atomic import atomic_write, file_crc32, removed_error
 from ..io.json_text import parse_json, read_json
 from ..io.openable import read_small_file
-from ..io.record_paths import name_image_of_run
+from ..io.record_paths import drop_folders, name_image_of_run
 from ..io.store_files import ChunkFile
 from ..io.tables import read_table, write_table
 from .retry import RunProgress
@@ -138,11 +138,14 @@ class Journal:
         CSV to which rows are appended.
     fingerprint : dict
         What the run is of: another one does not go on with it. JSON.
+    image : Path, optional
+        File of the image, whose folder does not stand in the journal.
     """
 
     path: Path
     table: Path
     fingerprint: dict[str, Any]
+    image: Path | None = None
     progress: RunProgress = field(default_factory=RunProgress)
     chunks: dict[str, ChunkFile] | None = None
     _written: bytes | None = None
@@ -262,7 +265,8 @@ class Journal:
         """
         if self._written is not None:
             self.check_unchanged()
-        content: dict[str, Any] = {"wish": self.fingerprint, "progress": asdict(progress)}
+        written = asdict(self._without_folders(progress))
+        content: dict[str, Any] = {"wish": self.fingerprint, "progress": written}
         if chunks is not None:
             content["chunks"] = chunks
         content = json.loads(json.dumps(content))
@@ -274,6 +278,15 @@ class Journal:
             out.write(text)
             _sync_to_disk(out)
         self.progress, self.chunks, self._written = progress, chunks, text.encode()
+
+    def _without_folders(self, progress: RunProgress) -> RunProgress:
+        """Return progress as files hold it, which may leave this computer."""
+        files = [self.path.parent, *([] if self.image is None else [self.image])]
+        failed, again = (
+            tuple(one._replace(message=drop_folders(one.message, files)) for one in failures)
+            for failures in (progress.failed, progress.again)
+        )
+        return replace(progress, failed=failed, again=again)
 
 
 def _sync_to_disk(out: TextIO) -> None:

@@ -52,8 +52,7 @@ class StoreFiles:
     def unlinked(self) -> StoreFiles:
         """Hidden files of the labels before they are linked."""
         name = f".{self.table.stem}_unlinked"
-        folder = self.labels.parent
-        return StoreFiles(folder / f"{name}.ome.zarr", folder / f"{name}.csv")
+        return StoreFiles(*(self.labels.with_name(name + end) for end in (".ome.zarr", ".csv")))
 
     def remove(self) -> None:
         """Delete all of them that exist."""
@@ -71,6 +70,10 @@ class OpenStore:
 
 class StoredImage(Protocol):
     """The file of the image, which may change, or be gone, while it is read."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where it is, if that is known."""
 
     def check_available(self, failed: bool) -> None:
         """Raise a UserError if it is gone; ``failed``: reading something of it has failed."""
@@ -222,7 +225,7 @@ def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]
 
 def _open_store(job: StoreJob, files: StoreFiles) -> OpenStore:
     """Open labels with their journal: new ones, or those of a run to resume."""
-    journal = Journal(files.journal, files.table, job.fingerprint)
+    journal = Journal(files.journal, files.table, job.fingerprint, job.image.path)
     anew = job.overwrite
     if not anew and is_labels_store(files.labels):
         journal.check_same_run()
@@ -295,7 +298,6 @@ def _link_steps(
         table_bytes=journal.table.stat().st_size,
         table_crc=file_crc32(journal.table),
         surveys={},
-        gammas=unlinked.journal.progress.gammas,
     )
     journal.commit(after)
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
+
+from .paths import printable
 
 # "absolute" in this environment variable: records hold the paths of this computer.
 PATHS_VARIABLE, ABSOLUTE = "NUCLEI_UNET_RECORD_PATHS", "absolute"
@@ -32,6 +34,20 @@ def shorten_paths(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if keeps_absolute_paths():
         return dict(record)
     return _map_paths(record, lambda text: _shorten(text, folder))
+
+
+def drop_folders(message: str, files: Iterable[Path]) -> str:
+    """Return a message as a file holds it: without the folders above these files.
+
+    What lies beside them, or in them, keeps its path from there.
+    """
+    if keeps_absolute_paths():
+        return message
+    both = [one.parent for file in files for one in (file.absolute(), file.resolve())]
+    texts = {write(folder) for folder in both for write in (str, printable)}
+    for text in sorted(texts, key=len, reverse=True):
+        message = message.replace(text.rstrip(os.sep) + os.sep, "")
+    return message
 
 
 def resolve_paths(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
