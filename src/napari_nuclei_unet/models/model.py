@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 from ..errors import UserError
 from ..io.atomic import atomic_write
 from ..io.json_text import parse_json
+from ..io.openable import check_openable
 from ..io.paths import model_folder
 from ..params import SegmentParams
 from .header import read_metadata
@@ -136,12 +137,13 @@ def find_model_path(name: str | Path) -> Path:
     Raises
     ------
     UserError
-        If there is neither such a model nor such a file.
+        If there is neither such a model nor such a file, or it is a pipe or a device.
     """
     known = available_models()
     if str(name) in known:
         return known[str(name)]
     path = Path(str(name))
+    check_openable(path)
     try:
         if path.is_file():
             return path
