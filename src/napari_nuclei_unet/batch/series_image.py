@@ -123,6 +123,8 @@ def _segment(
         ended = report.run(segment_job_steps(job, run.overwrites(item), run.compute), item.title)
         report.complete(job, ended)
         return _summary_row(item, run, since, **_show_outcome(job, ended, report))
+    except BrokenPipeError:  # nobody reads what is printed
+        raise
     except (MemoryError, RuntimeError, UserError, OSError) as error:  # the other files go on
         if suits is not None and _is_memory_short(error):
             return None
