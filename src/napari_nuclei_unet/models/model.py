@@ -248,11 +248,12 @@ def load_model(name: str | Path = "nuclei") -> Model:
         If the file is missing, damaged, of another architecture, or its checksum is wrong.
     """
     path = find_model_path(name)
-    return _load_cached(path, path.stat().st_mtime_ns)
+    status = path.stat()  # times count in milliseconds on some disks: a new file has another number
+    return _load_cached(path, (status.st_mtime_ns, status.st_size, status.st_ino))
 
 
 @lru_cache(maxsize=4)
-def _load_cached(path: Path, _changed: int) -> Model:
+def _load_cached(path: Path, _changed: tuple[int, ...]) -> Model:
     # here and below: torch takes seconds to import, and models are listed without it
     from ..network.fusion import fuse_conv_bn_relu
 
