@@ -1,6 +1,7 @@
 """What the tests share: a network that is a brightness threshold, and images with known nuclei."""
 
 import os
+import signal
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -106,3 +107,17 @@ def preferences():
     yield page
     for name, value in before.items():
         setattr(page, name, value)
+
+
+@pytest.fixture
+def alarm():
+    """End a test that waits for ever, as opening a pipe does."""
+
+    def ring(*_):
+        raise TimeoutError("it waits for ever")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

@@ -201,6 +201,44 @@ def odd_entry(rng, base, case):
     return segment(base, case, *more)
 
 
+def odd_format(rng, base, case):
+    """Put a file that claims to be of some kind, with absurd sizes, loops or texts, by an image."""
+    from mutations import mutate_bytes, pick
+    from odd_files import MAKERS
+
+    name, make = pick(rng, MAKERS)
+    odd = case / "images" / f"{ODD}_{name}"
+    make(rng, odd, base)
+    if odd.is_file() and rng.random() < 0.3:
+        odd.write_bytes(mutate_bytes(rng, odd.read_bytes()))
+    return segment(base, case, *pick(rng, FLAGS))
+
+
+def odd_table(rng, base, case):
+    """Put text of no table in place of one, and read annotations or a result with it."""
+    from mutations import pick
+    from odd_files import TABLES
+
+    data = pick(rng, TABLES)(rng)
+    if rng.random() < 0.5:
+        shutil.copytree(base / "annotations", case, dirs_exist_ok=True)
+        table = pick(rng, ("runs.csv", "groups.csv"))
+        (case / table).write_bytes(data)
+        true = "runs.csv" if table == "runs.csv" else "masks"
+        groups = ("--groups", case / "groups.csv", "--each") if table == "groups.csv" else ()
+        return describe(*run_cli("evaluate", case / "found", case / true, *groups))
+    out = case / "out"
+    shutil.copytree(base / "done_tiff" / "out", out)
+    (out / pick(rng, ("a_nuclei.csv", "nuclei_summary.csv"))).write_bytes(data)
+    labels, image = out / "a_labels.ome.tif", base / "done_tiff" / "images" / "a.tif"
+    command = pick(rng, (
+        ("segment", image, "--out", out, "--model", base / "bright.safetensors"),
+        ("convert", labels, "--to", pick(rng, sorted(formats())), "--out", case / "converted"),
+        ("measure", labels, image, "--out", case / "new.csv"),
+    ))  # fmt: skip
+    return describe(*run_cli(*command))
+
+
 def formats():
     """Return the formats of --save."""
     from napari_nuclei_unet.cli._results import ENDINGS
@@ -344,6 +382,7 @@ def damage_project(rng, base, case):
 KINDS = [
     damage_image, damage_zarr, damage_description, damage_model, damage_image, damage_result,
     damage_zarr, odd_entry, damage_record, damage_annotation, damage_project, damage_image,
+    odd_format, odd_table,
 ]  # fmt: skip
 
 

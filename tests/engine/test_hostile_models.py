@@ -106,6 +106,24 @@ def test_deep_and_long_headers(tmp_path):
         read_card(path)
 
 
+def test_a_header_of_very_many_weights(tmp_path):
+    """To parse it would take seconds, and hundreds of megabytes."""
+    none = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    path = tmp_path / "odd.safetensors"
+    write(path, json.dumps({f"weight {number}": none for number in range(100_000)}))
+    with pytest.raises(UserError, match=r"its header has 7,\d+,\d+ bytes"):
+        read_card(path)
+
+
+def test_a_header_after_very_many_epochs(bright_file, tmp_path):
+    path = tmp_path / "long.safetensors"
+    shutil.copy(bright_file, path)
+    change_card(
+        path, {"history": [{"epoch": float(n), "loss": 0.123456789} for n in range(10_000)]}
+    )
+    assert len(load_model(path).card.history) == 10_000
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems lack these entries")
 def test_a_bad_file_of_each_kind_does_not_hide_the_others(
     bright_file, tmp_path, monkeypatch, capsys
@@ -128,3 +146,5 @@ def test_a_bad_file_of_each_kind_does_not_hide_the_others(
     assert {"good", "shown"} <= {line.split()[0] for line in out.splitlines()}
     for name in ("pipe", "folder", "loop", "red"):
         assert f"{name}.safetensors" in err, name
+    assert "is a named pipe" in err
+    assert "leads back to itself" in err

@@ -4,7 +4,6 @@ import csv
 import json
 import platform
 import shlex
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -397,15 +396,6 @@ def test_the_version_is_told(capsys):
         main(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out.strip() == version("napari-nuclei-unet")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
-def test_a_reader_that_has_seen_enough_is_no_mistake():
-    command = [sys.executable, "-m", "napari_nuclei_unet.cli", "models", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
-        run.stdout.close()  # before anything is printed
-        assert run.stderr.read() == b""
-    assert run.returncode == 0
 
 
 def test_the_axes_of_a_file_are_believed(tmp_path, bright_file, three_discs, capsys):

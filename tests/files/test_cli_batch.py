@@ -603,12 +603,12 @@ def test_why_a_page_cannot_be_read_is_told_once_and_files_are_counted(
     assert (failed["status"], failed["planes"], failed["nuclei"]) == ("failed", "4", "8")
     error = failed["error"]
     assert error.count(" be read") == 2  # that parts could not be, and why
-    reason = error[error.index(str(path)) :]
+    reason = error[error.index("stack.tif cannot") :]  # without its folder
     assert reason.startswith(
-        f"{path} cannot be read: it is not a known kind of image, or damaged ("
+        "stack.tif cannot be read: it is not a known kind of image, or damaged ("
     )
     assert printed.err.splitlines() == [
-        f"stack.tif: {notice.format(reason)}",
+        f"stack.tif: {notice.format(f'{tmp_path}/{reason}')}",
         "nuclei-unet: stack.tif: Parts could not be read, and have no nuclei.",
     ]
     assert printed.out.startswith("1 of 1 files written")

@@ -23,21 +23,10 @@ from napari_nuclei_unet.io.ome_zarr import is_labels_store
 from napari_nuclei_unet.io.open import list_images, open_image
 from napari_nuclei_unet.io.tables import read_table
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems lack these entries")
-
-
-@pytest.fixture(autouse=True)
-def alarm():
-    """End a test that waits for ever, as opening a pipe does."""
-
-    def ring(*_):
-        raise TimeoutError("it waits for ever")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="other systems lack these entries"),
+    pytest.mark.usefixtures("alarm"),
+]
 
 
 @pytest.fixture

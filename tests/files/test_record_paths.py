@@ -1,8 +1,10 @@
 """Files that leave the computer: what they say about it, and what they may have opened there."""
 
+import csv
 import shlex
 import shutil
 
+import numpy as np
 import pytest
 import tifffile
 import zarr
@@ -30,14 +32,14 @@ def segment(bright_file, tmp_path):
     model.parent.mkdir()
     shutil.copy(bright_file, model)
 
-    def run(image="study/images/a.tif", out="study/results", kind="tiff"):
+    def run(image="study/images/a.tif", out="study/results", kind="tiff", code=0):
         image, out = tmp_path / image, tmp_path / out
         if not image.exists():
             image.parent.mkdir(parents=True, exist_ok=True)
             tifffile.imwrite(image, PIXELS)
         command = ["segment", str(image), "--out", str(out), "--model", str(model)]
-        assert main([*command, "--format", kind]) == 0
-        return read(out, kind)
+        assert main([*command, "--format", kind]) == code
+        return None if code else read(out, kind)
 
     return run
 
@@ -83,6 +85,38 @@ def test_names_of_users_are_left_out_unless_wished(segment, tmp_path, monkeypatc
     monkeypatch.setenv("NUCLEI_UNET_RECORD_PATHS", "absolute")
     record = segment("anna/a.tif", "wished")
     assert record["source"]["path"] == str(tmp_path / "anna" / "a.tif")
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_what_failed_is_told_without_folders_unless_wished(
+    segment, tmp_path, kind, monkeypatch, capsys
+):
+    def errors(folder):
+        with (tmp_path / folder / "nuclei_summary.csv").open(encoding="utf-8") as table:
+            told = "".join(row["error"] for row in csv.DictReader(table))
+        journals = [file.read_text() for file in (tmp_path / folder).rglob("*_journal.json")]
+        assert len(journals) == (kind == "zarr")
+        return told + "".join(journals)
+
+    image = tmp_path / "study" / "images" / "a.zarr"
+    planes = np.stack([PIXELS] * 2)
+    zarr.create_array(image, data=planes, chunks=(1, 60, 80), zarr_format=2)
+    (image / "1.0.0").write_bytes(b"damaged")
+    segment("study/images/a.zarr", "study/results", kind, code=2)
+    assert "a.zarr cannot be read" in errors("study/results")
+    assert tmp_path.name not in errors("study/results")
+    capsys.readouterr()
+    segment("study/images/a.zarr", "study/results", kind, code=2)
+    assert "a.zarr cannot be read" in errors("study/results")
+    monkeypatch.setenv("NUCLEI_UNET_RECORD_PATHS", "absolute")
+    segment("study/images/a.zarr", "wished", kind, code=2)
+    assert f"{image} cannot be read" in errors("wished")
+
+
+def test_messages_of_what_could_not_be_opened_name_no_folder(segment, tmp_path):
+    (tmp_path / "a.tif").write_text("none")
+    segment("a.tif", "out", code=2)
+    assert '"a.tif cannot be read' in (tmp_path / "out" / "nuclei_summary.csv").read_text()
 
 
 @pytest.mark.parametrize("path", ["/data/anna/a.tif", "C:\\Users\\anna\\a.tif"])

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -231,6 +232,12 @@ def saved(qtbot, window, image_file):
     ("change", "names", "sentence"),
     [
         ("gone", ["cells nuclei"], "is not there any more"),
+        pytest.param(
+            "a pipe",
+            ["cells nuclei"],
+            "is a named pipe",
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="it has none"),
+        ),
         ("another shape", ["cells nuclei"], "has changed: its shape was (160, 170)"),
         ("another content", ["cells", "cells nuclei"], "has changed since the project was saved"),
         ("no labels", ["cells"], "is not there any more: put it back"),
@@ -247,6 +254,7 @@ def test_what_can_be_opened_is(
     labels, table = folder / "cells_labels.ome.tif", folder / "cells_nuclei.csv"
     changes = {
         "gone": lambda: image_file.unlink(),
+        "a pipe": lambda: (image_file.unlink(), os.mkfifo(image_file)),
         "another shape": lambda: tifffile.imwrite(image_file, np.zeros((90, 80), np.uint8)),
         "another content": lambda: tifffile.imwrite(image_file, np.zeros(SHAPE, np.uint8)),
         "no labels": lambda: labels.unlink(),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from ..export.track_tables import lineage_path, tracks_crc32, write_track_tables
 from ..io.atomic import atomic_write
+from ..io.record_paths import real_path
 from ..models.model import shipped_models
 from ..progress import Step, Stop
 from ..provenance.record import Provenance, SourceImage
@@ -46,7 +46,7 @@ def describe_result(provenance: Provenance, job: ImageJob) -> Provenance:
             scene=job.scene,
         ),
         region=None if settings.region is None else settings.region.polygons,
-        model_file=None if is_shipped else str(Path(settings.model_name).resolve()),
+        model_file=None if is_shipped else str(real_path(settings.model_name)),
         join=settings.join and settings.join.upper(),
         track=settings.track,
         volume=settings.volume,

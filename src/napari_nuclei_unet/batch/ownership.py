@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 from pathlib import Path
 
 from ..errors import UserError
-from ..io.tables import find_dialect, read_table
+from ..io.tables import find_dialect, read_first_line, read_table
 
 # Columns that tables of nuclei, of tracks and of lineages have had in all versions.
 NUCLEI_COLUMNS = frozenset({"label", "centroid_y", "confidence"})
@@ -47,10 +48,9 @@ def read_header(path: Path) -> list[str]:
     """Read the names of a table's columns; none if the file is empty or missing."""
     if not path.exists() or (path.is_file() and not path.stat().st_size):
         return []
-    try:  # any file is text in Latin-1
-        header = read_table(
-            path, nrows=0, skip_blank_lines=False, encoding="latin-1", **find_dialect(path)
-        )
+    try:
+        line, options = read_first_line(path), find_dialect(path)
+        header = read_table(StringIO(line), nrows=0, skip_blank_lines=False, **options)
         # pandas knows no quotes after the mark that spreadsheets write
         return [name.removeprefix(BOM).strip('"') for name in header] or [""]
     except (OSError, ValueError):

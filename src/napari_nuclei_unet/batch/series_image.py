@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import UserError
 from ..io.paths import printable
+from ..io.record_paths import drop_folders
 from ..memory import MEMORY_SHORT, is_out_of_memory
 from ..progress import Interrupted, Step, Stop
 from .inputs import InputImage
@@ -120,7 +122,9 @@ def _segment(
         report.begin(job)
         ended = report.run(segment_job_steps(job, run.overwrites(item), run.compute), item.title)
         report.complete(job, ended)
-        return _summary_row(item, since, **_show_outcome(job, ended, report))
+        return _summary_row(item, run, since, **_show_outcome(job, ended, report))
+    except BrokenPipeError:  # nobody reads what is printed
+        raise
     except (MemoryError, RuntimeError, UserError, OSError) as error:  # the other files go on
         if suits is not None and _is_memory_short(error):
             return None
@@ -129,14 +133,14 @@ def _segment(
                 raise
             error = UserError(MEMORY_SHORT)
         report.show_error(error)
-        return _summary_row(item, since, "failed", error=report.describe_error(error))
+        return _summary_row(item, run, since, "failed", error=report.describe_error(error))
     except (KeyboardInterrupt, Interrupted):
         # takes a moment to load, and most images are in memory
         from .out_of_core import read_partial_outcome
 
         partial = read_partial_outcome(job) if job and job.results.is_store else None
         columns = _result_columns(job, partial) if job and partial else {}
-        return _summary_row(item, since, "stopped", **columns)
+        return _summary_row(item, run, since, "stopped", **columns)
 
 
 def _is_memory_short(error: BaseException) -> bool:
@@ -163,6 +167,11 @@ def _result_columns(job: ImageJob, ended: Outcome) -> dict[str, Any]:
     } | ({} if ended.left_out is None else {"left_out": ended.left_out.total})
 
 
-def _summary_row(item: InputImage, since: float, status: str, **columns: Any) -> SummaryRow:
+def _summary_row(
+    item: InputImage, run: SegmentRun, since: float, status: str, error: str = "", **columns: Any
+) -> SummaryRow:
     seconds = round(time.monotonic() - since, 3)
-    return SummaryRow(printable(item.location), seconds=seconds, status=status, **columns)
+    error = drop_folders(error, (item.path, run.output.out, Path(run.settings.model_name)))
+    return SummaryRow(
+        printable(item.location), seconds=seconds, status=status, error=error, **columns
+    )

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..errors import UserError
 from ..io.atomic import removed_error, sync_to_disk
+from ..io.openable import read_small_file
 from ..io.store_files import ChunkFile
 from .retry import RunProgress
 
@@ -88,9 +90,8 @@ class BlockLog:
         if not self.end.size:
             return []
         try:
-            with self.path.open("rb") as file:
-                text = file.read(self.end.size)
-        except OSError:
+            text = read_small_file(self.path)[: self.end.size]
+        except (OSError, UserError):
             return None
         return text.splitlines(True) if LogEnd(len(text), zlib.crc32(text)) == self.end else None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from asyncio import CancelledError
 from collections.abc import Generator, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..arrays.axes import PlaneIndex, PlaneView
 from ..arrays.tiling import ArrayLike
 from ..errors import UserError
+from ..io.json_text import read_json
 from ..io.lazy_images import LazyArray
 from ..io.open import open_lazily
 from ..limits import DEFAULT_LIMITS
@@ -145,7 +145,7 @@ def _resolve_address(address: str) -> str:
     file = Path(address)
     if file.is_file():
         try:
-            return str(json.loads(file.read_text(encoding="utf-8"))["address"])
+            return str(read_json(file)["address"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{file} is not a scheduler file: give one written by dask.") from error
     if not ADDRESS_PATTERN.fullmatch(address):

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..io.atomic import atomic_write, file_crc32, removed_error, sync_to_disk
-from ..io.json_text import parse_json
-from ..io.record_paths import name_image_of_run
+from ..io.json_text import parse_json, read_json
+from ..io.openable import read_small_file
+from ..io.record_paths import drop_folders, name_image_of_run
 from ..io.store_files import ChunkFile
 from ..io.tables import read_table, write_table
 from .block_log import EMPTY_LOG, LOG_SUFFIX, BlockLog, LogEnd
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 def read_fingerprint(path: Path) -> dict[str, Any] | None:
     """Read what the run of a journal is of; None where there is no journal, or a damaged one."""
     try:
-        wish = parse_json(path.read_bytes())["wish"]
-    except (OSError, ValueError, KeyError, TypeError):
+        wish = read_json(path)["wish"]
+    except (OSError, ValueError, KeyError, TypeError, UserError):
         return None
     return wish if isinstance(wish, dict) else None
 
@@ -56,10 +57,10 @@ def read_journal(path: Path) -> JournalContent | None:
     Raises
     ------
     UserError
-        If it is there, but cannot be read now.
+        If it is there, but no file, or cannot be read now.
     """
     try:
-        return _parse(path.read_bytes())
+        return _parse(read_small_file(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -141,11 +142,14 @@ class Journal:
         CSV to which rows are appended.
     fingerprint : dict
         What the run is of: another one does not go on with it. JSON.
+    image : Path, optional
+        File of the image, whose folder does not stand in the journal.
     """
 
     path: Path
     table: Path
     fingerprint: dict[str, Any]
+    image: Path | None = None
     progress: RunProgress = field(default_factory=RunProgress)
     chunks: dict[str, ChunkFile] | None = None
     log_end: LogEnd = EMPTY_LOG
@@ -172,7 +176,7 @@ class Journal:
             self.commit(RunProgress())
             return False
         self.progress, self.chunks, self.log_end = kept.progress, kept.chunks, kept.log_end
-        self._written = self.path.read_bytes()
+        self._written = read_small_file(self.path)
         return True
 
     def check_same_run(self) -> None:
@@ -192,8 +196,8 @@ class Journal:
         UserError
         """
         try:
-            is_same = self.path.read_bytes() == self._written
-        except OSError:
+            is_same = read_small_file(self.path) == self._written
+        except (OSError, UserError):
             is_same = False
         if not is_same:
             raise removed_error(self.path.parent)
@@ -285,7 +289,8 @@ class Journal:
         """
         if self._written is not None:
             self.check_unchanged()
-        content: dict[str, Any] = {"wish": self.fingerprint, "progress": asdict(progress)}
+        written = asdict(self._without_folders(progress))
+        content: dict[str, Any] = {"wish": self.fingerprint, "progress": written}
         content |= {"log": self.log_end} if self.log_end.size else {}
         content |= {} if chunks is None else {"chunks": chunks}
         text = json.dumps(content, sort_keys=True)  # as its checksum is of
@@ -297,3 +302,12 @@ class Journal:
             out.write(text)
             sync_to_disk(out)
         self.progress, self.chunks, self._written = progress, chunks, text.encode()
+
+    def _without_folders(self, progress: RunProgress) -> RunProgress:
+        """Return progress as files hold it, which may leave this computer."""
+        files = [self.path.parent, *([] if self.image is None else [self.image])]
+        failed, again = (
+            tuple(one._replace(message=drop_folders(one.message, files)) for one in failures)
+            for failures in (progress.failed, progress.again)
+        )
+        return replace(progress, failed=failed, again=again)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from ..io.atomic import file_crc32
@@ -27,6 +28,10 @@ from .stages import BlockwisePlane
 
 class StoredImage(Protocol):
     """The file of the image, which may change, or be gone, while it is read."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where it is, if that is known."""
 
     def check_available(self, failed: bool) -> None:
         """Raise a UserError if it is gone; ``failed``: reading something of it has failed."""
@@ -179,7 +184,7 @@ def segment_to_store_steps(job: StoreJob) -> Generator[Step, Stop, StoreOutcome]
 
 def _open_store(job: StoreJob, files: StoreFiles) -> OpenStore:
     """Open labels with their journal: new ones, or those of a run to resume."""
-    journal = Journal(files.journal, files.table, job.fingerprint)
+    journal = Journal(files.journal, files.table, job.fingerprint, job.image.path)
     anew = job.overwrite
     if not anew and is_labels_store(files.labels):
         anew = not can_resume(LabelsStore.open_existing(files.labels), journal)
@@ -205,7 +210,6 @@ def _link_steps(
         table_bytes=journal.table.stat().st_size,
         table_crc=file_crc32(journal.table),
         surveys={},
-        gammas=unlinked.journal.progress.gammas,
     )
     journal.commit(after)
 

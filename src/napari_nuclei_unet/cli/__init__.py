@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from ..errors import UserError
-from ..labels.threads import set_wait_policy
-from ..limits import DEFAULT_LIMITS, Limits
-from ..memory import explain_out_of_memory
-from . import _bench, _convert, _evaluate, _measure, _models, _segment, _train
-from ._common import Parser, print_error, report_stopped, silence_libraries
+from ._interruption import PIPE_CLOSED, ending_at_interruption
+
+if TYPE_CHECKING:
+    from ..limits import Limits
 
 
-def main(argv: Sequence[str] | None = None, limits: Limits = DEFAULT_LIMITS) -> int:
+def main(argv: Sequence[str] | None = None, limits: Limits | None = None) -> int:
     """Run the command line.
 
     Parameters
@@ -29,48 +26,29 @@ def main(argv: Sequence[str] | None = None, limits: Limits = DEFAULT_LIMITS) -> 
     Returns
     -------
     int
-        Exit code: 0, or 2 after an error, which is printed on stderr in one line, or 130 after
-        Ctrl-C. A training that Ctrl-C stops prints where its best model is: 2.
+        Exit code: 0, or 2 after an error, which is printed on stderr in one line, 130 after
+        Ctrl-C, or 141 if the output was closed, as by ``| head``. A training that Ctrl-C stops
+        prints where its best model is: 2.
     """
-    for stream in (sys.stdout, sys.stderr):  # names of files may have what a screen lacks
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    set_wait_policy()
-    given = [_as_path(text) for text in (sys.argv[1:] if argv is None else argv)]
-    args = _parser().parse_args(given, argparse.Namespace(limits=limits))
+    with ending_at_interruption():
+        # here: loading takes a second, in which Ctrl-C may come
+        from ._commands import run_command
     try:
-        with silence_libraries(), explain_out_of_memory():
-            done = int(args.command(args) or 0)
+        done = run_command(argv, limits)
         sys.stdout.flush()
-        return done
-    except BrokenPipeError:  # the reader of the output has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (UserError, OSError) as error:
-        print_error(error)
-        return 2
-    except KeyboardInterrupt:
-        return report_stopped()
+    except BrokenPipeError:
+        _discard_output()
+        return PIPE_CLOSED
+    return done
 
 
-def _as_path(text: str) -> str:
-    """Return an argument that is a file whose name begins with a dash, as no flag begins."""
-    is_file = text.startswith("-") and "." in text and os.path.lexists(text)
-    return os.path.join(os.curdir, text) if is_file else text
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="nuclei-unet", description="Find and separate nuclei in microscope images."
-    )
-    parser.add_argument("--version", action="version", version=version("napari-nuclei-unet"))
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    _segment.add_segment_command(commands)
-    _bench.add_bench_commands(commands)
-    _convert.add_convert_command(commands)
-    _measure.add_measure_command(commands)
-    _evaluate.add_evaluate_command(commands)
-    _models.add_models_command(commands)
-    _train.add_train_command(commands)
-    return parser
+def _discard_output() -> None:
+    """Write what is left of the output nowhere: Python would complain of it in the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            with suppress(OSError):
+                os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -17,6 +17,7 @@ from ..errors import UserError, name_parameters
 from ..io.paths import printable
 from ..memory import require_network_memory
 from ..params import PARAMETER_LABELS, SegmentParams, TrainParams
+from ._interruption import INTERRUPTED, ending_at_interruption
 
 # Default in --help of parameters that are None and do not come from the model.
 AUTOMATIC_DEFAULTS = {
@@ -55,7 +56,7 @@ def report_stopped(is_resumable: bool = False) -> int:
         else "the files that were finished stay"
     )
     print(f"nuclei-unet: stopped; {left}.", file=sys.stderr)
-    return 130
+    return INTERRUPTED
 
 
 def error_message(error: UserError | OSError) -> str:
@@ -111,7 +112,8 @@ def pause_garbage_collection() -> Iterator[None]:
         return
     gc.disable()
     try:
-        yield
+        with ending_at_interruption():
+            yield
     finally:
         gc.freeze()
         gc.enable()

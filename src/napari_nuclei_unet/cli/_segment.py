@@ -12,6 +12,7 @@ from ..arrays.axes import COLOURS
 from ..errors import UserError
 from ..io.atomic import check_writable
 from ..io.paths import printable
+from ..io.record_paths import real_path
 from ..models.model import load_model
 from ..params import DEVICES, SegmentParams
 from ._common import (
@@ -269,7 +270,7 @@ def _job_settings(args: argparse.Namespace, inputs: list[InputImage]) -> JobSett
     is_file = args.model.endswith(".safetensors")
     return JobSettings(
         model=load_model(args.model),
-        model_name=str(Path(args.model).resolve()) if is_file else args.model,
+        model_name=str(real_path(args.model)) if is_file else args.model,
         params=params_from_flags(args, SegmentParams()),
         device=args.device,
         axes=args.axes,

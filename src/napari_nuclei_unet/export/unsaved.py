@@ -126,8 +126,11 @@ def find_unsaved_edits(parent: Path, max_bytes: int) -> list[UnsavedEdits]:
     max_bytes : int
         Of all of them together.
     """
-    _remove_locks(parent)
-    folders = [folder for folder in parent.iterdir() if folder.is_dir()] if parent.is_dir() else []
+    try:
+        _remove_locks(parent)
+        folders = [folder for folder in parent.iterdir() if folder.is_dir()]
+    except OSError:  # it is not there, or may not be read
+        return []
     found = [edits for folder in folders if (edits := _take(folder)) is not None]
     found.sort(key=lambda edits: edits.time.timestamp(), reverse=True)
     kept, size = [], 0
@@ -158,8 +161,8 @@ def _take(folder: Path) -> UnsavedEdits | None:
             return None
         try:
             project = read_project(folder / _PROJECT_NAME)
-            datetime.fromisoformat(project.time)
-        except (UserError, ValueError):
+            datetime.fromisoformat(project.time).timestamp()
+        except (UserError, OSError, ValueError, OverflowError):
             if not (folder / _PROJECT_NAME).exists():  # it was not written to its end
                 shutil.rmtree(folder, ignore_errors=True)
             return None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import UserError
+from .openable import check_openable
 from .temporary import (
     NEW_FOLDER_NAME,
     OLD_FOLDER_NAME,
@@ -135,7 +136,13 @@ def file_crc32(path: Path, start: int = 0, stop: int | None = None, before: int 
         Of the part, in bytes.
     before : int, optional
         Checksum of what comes before the part: the result is that of both.
+
+    Raises
+    ------
+    UserError
+        If it is no file.
     """
+    check_openable(path)
     with path.open("rb") as opened:
         opened.seek(start)
         left = path.stat().st_size - start if stop is None else stop - start

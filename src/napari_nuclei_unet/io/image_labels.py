@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import UserError
 from .image_group import LABELS_GROUP, ImageGroup
-from .json_text import parse_json
+from .json_text import read_json
 from .locks import write_lock
 from .ngff import ZARR_FORMATS, NgffVersion, read_ngff
 from .paths import sanitize_name
@@ -147,8 +147,8 @@ def has_consolidated_metadata(folder: Path) -> bool:
     if (folder / ".zmetadata").is_file():
         return True
     try:
-        return bool(parse_json((folder / "zarr.json").read_bytes())["consolidated_metadata"])
-    except (OSError, ValueError, TypeError, KeyError):
+        return bool(read_json(folder / "zarr.json")["consolidated_metadata"])
+    except (OSError, ValueError, TypeError, KeyError, UserError):
         return False
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
+from .paths import printable
 from .temporary import find_final_folder
 
 # "absolute" in this environment variable: records hold the paths of this computer.
@@ -29,6 +30,14 @@ def keeps_absolute_paths() -> bool:
     return os.environ.get(PATHS_VARIABLE, "").strip().lower() == ABSOLUTE
 
 
+def real_path(path: str | Path) -> Path:
+    """Return an absolute path without links; one that leads back to itself stays (it has no end).
+
+    ``Path.resolve`` raises a RuntimeError there, in some versions of Python.
+    """
+    return Path(os.path.realpath(path))
+
+
 def shorten_paths(record: Mapping[str, Any], file: Path) -> dict[str, Any]:
     """Return a record as a file holds it: paths relative to its folder, or names alone.
 
@@ -42,6 +51,20 @@ def shorten_paths(record: Mapping[str, Any], file: Path) -> dict[str, Any]:
         return dict(record)
     folder = find_final_folder(file)
     return _map_paths(record, lambda text: _shorten(text, folder))
+
+
+def drop_folders(message: str, files: Iterable[Path]) -> str:
+    """Return a message as a file holds it: without the folders above these files.
+
+    What lies beside them, or in them, keeps its path from there.
+    """
+    if keeps_absolute_paths():
+        return message
+    both = [one.parent for file in files for one in (file.absolute(), real_path(file))]
+    texts = {write(folder) for folder in both for write in (str, printable)}
+    for text in sorted(texts, key=len, reverse=True):
+        message = message.replace(text.rstrip(os.sep) + os.sep, "")
+    return message
 
 
 def resolve_paths(record: Mapping[str, Any], file: Path) -> dict[str, Any]:
@@ -68,14 +91,14 @@ def is_far(path: str | Path, folder: Path) -> bool:
 
     Such files are read, but not without a word.
     """
-    near = [folder.resolve(), *folder.resolve().parents][:NEAR_FOLDERS]
-    return near[-1] not in Path(path).resolve().parents
+    near = [real_path(folder), *real_path(folder).parents][:NEAR_FOLDERS]
+    return near[-1] not in real_path(path).parents
 
 
 def relative_path(path: str | Path, folder: Path) -> str | None:
     """Return the path of a file from a folder, with slashes; None if they share no disk."""
     try:
-        relative = os.path.relpath(Path(path).resolve(), folder.resolve())
+        relative = os.path.relpath(real_path(path), real_path(folder))
     except ValueError:  # on another drive of Windows
         return None
     return PurePath(relative).as_posix()
@@ -107,7 +130,7 @@ def _shorten(text: str, folder: Path) -> str:
 
 def _share_the_disk_only(file: Path, folder: Path) -> bool:
     """Return whether two paths share no more than the disk, so that one tells all of the other."""
-    common = Path(os.path.commonpath([file.resolve(), folder.resolve()]))
+    common = Path(os.path.commonpath([real_path(file), real_path(folder)]))
     return common == common.parent
 
 
@@ -121,7 +144,7 @@ def _names_a_user(relative: str) -> bool:
 def _resolve(text: str, folder: Path) -> str:
     if not text or "://" in text or Path(text).is_absolute():
         return text
-    path = os.path.normpath(folder.resolve() / text)
+    path = os.path.normpath(real_path(folder) / text)
     try:
         return path if os.path.exists(path) else text
     except ValueError:  # no name that this system can have

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..errors import UserError
 from .atomic import file_crc32
 from .labels import RECORD_KEY
+from .openable import read_small_file
 from .readers.ome_zarr import ZARR_METADATA_FILES
 
 # Name of the journal of the run that writes labels, in their folder.
@@ -84,9 +85,9 @@ def _is_damaged_store(store: Path) -> bool:
         return True
     for name in ZARR_METADATA_FILES:
         try:
-            if f'"{RECORD_KEY}"'.encode() in (store / name).read_bytes():
+            if f'"{RECORD_KEY}"'.encode() in read_small_file(store / name):
                 return True
-        except OSError:
+        except (OSError, UserError):
             continue
     return False
 
@@ -131,7 +132,7 @@ def iter_changed_chunks(
             is_same = path.stat().st_size == known.size and (
                 not checksums or file_crc32(path) == known.crc
             )
-        except OSError:
+        except (OSError, UserError):
             is_same = False
         if not is_same:
             yield key

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import UserError
+from ..memory import available_memory, format_gigabytes
 from .atomic import atomic_write
 from .openable import check_openable
 
@@ -30,6 +31,8 @@ WESTERN_ENCODING = "cp1252"
 TIME_COLUMN, OLD_TIME_COLUMN = "time", "t"
 # Rows of a table that are converted at a time.
 CONVERTED_ROWS = 100_000
+# Most letters of the first line that are looked at.
+MAX_HEADER_LETTERS = 2**20
 # What a spreadsheet runs as a formula: also from Eastern keyboards, and behind white space.
 FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 SIGNED_NUMBER = re.compile(r"[+-](\d+([.,]\d*)?|[.,]\d+|inf|nan)(e[+-]?\d+)?", re.IGNORECASE)
@@ -41,7 +44,17 @@ def read_table(file: Path | TextIO, **options: Any) -> Any:
 
     if isinstance(file, Path):
         check_openable(file)
+        if "nrows" not in options:
+            _check_size(file)
     return _map_text(pd.read_csv(file, **options), _unescape_formula)
+
+
+def _check_size(path: Path) -> None:
+    """Raise an error for a table that does not fit into memory: reading it would take for ever."""
+    if path.is_file() and (size := path.stat().st_size) > available_memory():
+        raise UserError(
+            f"The table {path} does not fit into memory: it has {format_gigabytes(size)}."
+        )
 
 
 def iter_table(path: Path, rows: int, **options: Any) -> Generator[pd.DataFrame, None, None]:
@@ -90,11 +103,16 @@ def _unescape_formula(text: str) -> str:
     return text[1:] if text.startswith("'") and _is_formula(text[1:]) else text
 
 
+def read_first_line(path: Path) -> str:
+    """Read the line of a table in which its columns are named, as Latin-1: any file is text so."""
+    check_openable(path)
+    with path.open(encoding="latin-1", newline="") as file:
+        return file.readline(MAX_HEADER_LETTERS)
+
+
 def find_dialect(path: Path) -> dict[str, str]:
     """Return the options of pandas by which a table is read: none, or those of decimal commas."""
-    check_openable(path)
-    with path.open(encoding="latin-1") as file:  # as any file is text in that
-        header = file.readline()
+    header = read_first_line(path)
     return DECIMAL_COMMA if header.count(";") > header.count(",") else {}
 
 

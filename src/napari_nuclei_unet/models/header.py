@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from ..errors import UserError
 from ..io.openable import check_openable
 
-# A header has a few kilobytes, and so many bytes before it say how many.
-MAX_HEADER_BYTES, LENGTH_BYTES = 32 * 2**20, 8
+# A header has some hundred kilobytes after a thousand epochs, and so many bytes before it say how
+# many. Those of 32 MiB took seconds to parse, and 260 MB.
+MAX_HEADER_BYTES, LENGTH_BYTES = 4 * 2**20, 8
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -51,7 +52,7 @@ def _open_header(path: Path) -> Iterator[Any]:
             raise UserError(f"{path.name} is no model: its header has {length:,} bytes.")
         with safe_open(path, framework="np") as opened:
             yield opened
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, MemoryError) as error:
         raise UserError(
             f"{path.name} is an incomplete safetensors file; copy or download it again. ({error})"
         ) from error

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 from ..errors import UserError
 from ..io.atomic import atomic_write
 from ..io.json_text import parse_json
+from ..io.openable import check_openable
 from ..io.paths import model_folder
 from ..memory import require_network_memory
 from ..params import SegmentParams
@@ -137,12 +138,13 @@ def find_model_path(name: str | Path) -> Path:
     Raises
     ------
     UserError
-        If there is neither such a model nor such a file.
+        If there is neither such a model nor such a file, or it is a pipe or a device.
     """
     known = available_models()
     if str(name) in known:
         return known[str(name)]
     path = Path(str(name))
+    check_openable(path)
     try:
         if path.is_file():
             return path
@@ -247,11 +249,12 @@ def load_model(name: str | Path = "nuclei") -> Model:
         If the file is missing, damaged, of another architecture, or its checksum is wrong.
     """
     path = find_model_path(name)
-    return _load_cached(path, path.stat().st_mtime_ns)
+    status = path.stat()  # times count in milliseconds on some disks: a new file has another number
+    return _load_cached(path, (status.st_mtime_ns, status.st_size, status.st_ino))
 
 
 @lru_cache(maxsize=4)
-def _load_cached(path: Path, _changed: int) -> Model:
+def _load_cached(path: Path, _changed: tuple[int, ...]) -> Model:
     card, network = read_model(path)
     # here and below: torch takes seconds to import, and models are listed without it
     from ..network.fusion import fuse_conv_bn_relu

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import UserError
-from ..io.json_text import parse_json
-from ..io.openable import check_openable
+from ..io.json_text import read_json
 from ..params import SegmentParams, complete_params
 from .project_paths import ProjectFile, project_folder
 
@@ -280,9 +279,8 @@ def read_project(path: str | Path) -> Project:
         If it cannot be read, is none or damaged, or of a newer version.
     """
     path = Path(path)
-    check_openable(path)
     try:
-        content = parse_json(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:

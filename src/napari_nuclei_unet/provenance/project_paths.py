@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from ..io.record_paths import keeps_absolute_paths, relative_path
+from ..io.record_paths import keeps_absolute_paths, real_path, relative_path
 
 PROJECT_SUFFIX = ".nuclei.json"
 # Of the folder beside the file that has its labels and tables.
@@ -39,7 +39,7 @@ class ProjectFile:
         """Describe a file for a project in a folder."""
         if is_address(path):
             return cls("", str(path))
-        file, relative = Path(path).resolve(), relative_path(path, folder)
+        file, relative = real_path(path), relative_path(path, folder)
         absolute = str(file) if relative is None or keeps_absolute_paths() else ""
         relative = relative or file.name
         if not file.is_file():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.colormaps import CYMRGB, MAGENTA_GREEN
 
 from ...errors import UserError
-from ...io.record_paths import NEAR_FOLDERS, is_far
+from ...io.record_paths import NEAR_FOLDERS, is_far, real_path
 from ...provenance.record import Provenance, SourceImage
 from .image_file import AxisPosition, OpenedFile, is_plane_too_large
 from .metadata_keys import IMAGE_FILE_KEY
@@ -120,7 +120,7 @@ def find_image(recorded: str, labels: Path) -> Path | None:
 def _places(recorded: str, labels: Path) -> Iterator[Path]:
     yield Path(recorded)
     parts = PureWindowsPath(recorded).parts  # which reads paths of all systems
-    for folder in list(labels.resolve().parents)[:NEAR_FOLDERS]:
+    for folder in list(real_path(labels).parents)[:NEAR_FOLDERS]:
         for count in range(1, min(SEARCHED_PARTS, len(parts)) + 1):
             yield folder.joinpath(*parts[-count:])
 

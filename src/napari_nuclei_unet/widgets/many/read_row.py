@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import UserError
+from ...io.record_paths import real_path
 from ...progress import Step, Stop
 from ..common.controller import Task
 from ..layers.checksum import array_crc32
@@ -105,7 +106,7 @@ def read_row(index: int, row: ImageRow) -> RowContent:
         image = open_image_layers(row.item.path, row.item.scene)
         return RowContent(index, row, image, notices=(f"The result {labels} was deleted.",))
     stamp = stamp_files(labels)  # before they are read: what changes later is noticed
-    image_path = row.item.path.resolve()
+    image_path = real_path(row.item.path)
     read = read_result_layers(str(labels), image_path if image_path.exists() else None)
     image, notices = _find_image(read, row)
     return RowContent(
@@ -122,7 +123,7 @@ def _find_image(read: ResultLayers, row: ImageRow) -> tuple[tuple[LayerData, ...
         image = open_image_layers(row.item.path, row.item.scene)
     except (UserError, OSError) as error:
         return (), (*notices, str(error))
-    path, name = str(row.item.path.resolve()), str(image[0][1]["name"])
+    path, name = str(real_path(row.item.path)), str(image[0][1]["name"])
     read.labels[1]["metadata"][LABELS_IMAGE_KEY] = LabelsImage(path, name)
     return image, notices
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...arrays.axes import Channel, Colour
 from ...errors import UserError
+from ...io.record_paths import real_path
 from ...models.library import MODEL_SUFFIX
 from ...params import PARAMETER_LABELS, SegmentParams
 from ...provenance.project import SegmentSettings, read_project
@@ -118,7 +119,7 @@ def create_job_settings(chosen: ManySettings, inputs: Sequence[InputImage]) -> J
     is_file = segment.model.endswith(MODEL_SUFFIX)
     return JobSettings(
         model=load_model(segment.model),
-        model_name=str(Path(segment.model).resolve()) if is_file else segment.model,
+        model_name=str(real_path(segment.model)) if is_file else segment.model,
         params=params,
         device=segment.device,
         channel=channel,

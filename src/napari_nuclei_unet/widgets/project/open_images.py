@@ -11,6 +11,7 @@ from napari.layers import Image, Layer
 
 from ...errors import UserError
 from ...export.project_files import read_copy
+from ...io.openable import check_openable
 from ...io.paths import unsaved_folder
 from ...io.record_paths import is_far
 from ...provenance.project import ImagePart, SavedImage
@@ -90,6 +91,8 @@ class ImageOpener:
             )
         if is_address(path) and get_preference("offline"):
             raise UserError(f"{path} is in the network, which is switched off in Preferences.")
+        if not is_address(path):
+            check_openable(path)
         if path not in self._unclaimed:
             self._unclaimed[path] = self._read_file(saved, path)
         return self._unclaimed[path]

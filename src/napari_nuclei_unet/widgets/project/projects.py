@@ -209,7 +209,10 @@ class Projects(QObject):
     def _look_for_unsaved(self) -> None:
         """Look for edits that crashes have left behind; those of open images come first."""
         folder = unsaved_folder()
-        if not folder.is_dir() or not any(folder.iterdir()):
+        try:
+            if not any(folder.iterdir()):
+                return
+        except OSError:  # it is not there, or may not be read
             return
         from ...export.unsaved import find_unsaved_edits
 

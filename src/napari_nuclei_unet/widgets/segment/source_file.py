@@ -6,13 +6,13 @@ import dataclasses
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...arrays.axes import PlaneView
 from ...errors import UserError
+from ...io.record_paths import real_path
 from ..layers.checksum import array_crc32
 from ..layers.image_source import ImageSource
 
@@ -71,7 +71,7 @@ def _iter_images(source: ImageSource, level: int) -> Iterator[tuple[SourceFile, 
     if source.path is None:
         return
     try:
-        path = Path(source.path).resolve()
+        path = real_path(source.path)
         names = list_images(path)
         for scene in range(len(names)):
             number = scene if len(names) > 1 else None

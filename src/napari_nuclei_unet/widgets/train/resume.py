@@ -12,11 +12,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import psutil
-from safetensors import SafetensorError, safe_open
 
 from ...errors import UserError
 from ...io.atomic import atomic_write
+from ...io.json_text import parse_json, read_json
 from ...io.paths import unfinished_folder
+from ...models.header import read_metadata
 from ...models.model import read_card
 from ...params import TrainParams
 from ...params.names import complete_train_params
@@ -26,6 +27,8 @@ from ...params.names import complete_train_params
 ABOUT_FILE, LOCK_FILE = "about.json", "lock.json"
 # In seconds: the system's clock, by which it tells when a process started, may be set meanwhile.
 START_TIME_TOLERANCE = 10.0
+# What reading files raises in which others stand than was written.
+DAMAGED = (UserError, LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class ResumeState:
     @classmethod
     def read(cls, folder: Path) -> ResumeState:
         """Read the state of a training that has begun."""
-        return cls(folder, str(json.loads((folder / ABOUT_FILE).read_text())["name"]))
+        return cls(folder, str(read_json(folder / ABOUT_FILE)["name"]))
 
     @property
     def model(self) -> Path:
@@ -72,11 +75,11 @@ class ResumeState:
     def is_in_use(self) -> bool:
         """Whether a training runs in the folder, in this or another process."""
         try:
-            lock = json.loads((self.folder / LOCK_FILE).read_text())
+            lock = read_json(self.folder / LOCK_FILE)
             started = psutil.Process(lock["process"]).create_time()
             return bool(abs(started - lock["since"]) < START_TIME_TOLERANCE)
-        except (OSError, psutil.Error):
-            return False  # it has ended, or its process has
+        except (OSError, psutil.Error, *DAMAGED):
+            return False  # it has ended, or its process has; or nobody can know
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -139,8 +142,7 @@ def _read_interrupted(folder: Path) -> InterruptedTraining | None:
         state = ResumeState.read(folder)
         if state.is_in_use:
             return None
-        with safe_open(state.checkpoint, framework="np") as opened:
-            card = json.loads(opened.metadata()["training"])
+        card = parse_json(read_metadata(state.checkpoint)["training"])
         parent = read_card(state.model).parent.get("name", "random weights")
         changed = time.localtime(state.checkpoint.stat().st_mtime)
         return InterruptedTraining(
@@ -150,5 +152,5 @@ def _read_interrupted(folder: Path) -> InterruptedTraining | None:
             parent,
             time.strftime("%d %b, %H:%M", changed),
         )
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, UserError):
+    except (OSError, *DAMAGED):
         return None  # not far enough to resume, or of another version
