@@ -255,7 +255,11 @@ def main() -> int:
         day.dock(DOCKS[0])
         before, since = process.memory_info().rss, time.monotonic()
         threads = threading.active_count()
-        wrong = soak(day, troubles, parsed.actions, log)
+        try:
+            wrong = soak(day, troubles, parsed.actions, log)
+        except Exception as error:  # else the hook above would note it, and nothing is printed
+            troubles.note(error)
+            wrong = [f"The soak itself ended at {troubles.action}"]
     grown = (process.memory_info().rss - before) / 1e6
     print(*troubles.texts, sep="\n")
     print(f"seed {parsed.seed}, {parsed.actions} actions, {time.monotonic() - since:.0f} s")

@@ -309,6 +309,8 @@ class ManyImagesWidget(ScrollableForm):
     def _on_finished(self) -> None:
         task, self._task = self._task, None
         self._rows.end_run()
+        if isinstance(task, ManyTask) and task.error is not None:  # its folder may be gone
+            self._rows.show_known(task.request.folder)
         self.review_bar.rewrite_summaries()
         self._show_state()
         self._end = self._describe_end(task)
