@@ -212,11 +212,11 @@ def soak(day: Day, troubles: Troubles, actions: int, log: Callable[[str], None])
         faulthandler.dump_traceback_later(ACTION_SECONDS, exit=True)
         try:
             ACTIONS[name].do(day)
+            day.remove_oldest()
         except NotNow:
             pass
         except Exception as error:
             troubles.note(error)
-        day.remove_oldest()
         day.let_pass(int(day.rng.integers(1, 12)))
         if day.rng.random() < 0.3:
             day.wait(2)
