@@ -35,8 +35,10 @@ from napari_nuclei_unet.widgets.common.preferences import set_preference
 
 PLUGIN, PACKAGE = "napari-nuclei-unet", "napari_nuclei_unet"
 DOCKS = "Segment nuclei", "Review nuclei", "Nuclei table", "Train nuclei model", "Many images"
-# Seconds for all docks to come to rest in the end, and for one action.
-SETTLE_SECONDS, ACTION_SECONDS = 90, 60
+# Seconds for all docks to come to rest in the end, and for one action on a busy machine.
+SETTLE_SECONDS, ACTION_SECONDS = 90, 180
+# Of a window: with more, each change of one of them takes napari seconds in the grid.
+MAX_LAYERS = 20
 
 
 @dataclass
@@ -153,6 +155,12 @@ class Day:
         viewer = next(one for one in self.viewers if id(one) == key[0])
         viewer.window.remove_dock_widget(widget)
 
+    def remove_oldest(self) -> None:
+        """Keep the number of layers of each window small."""
+        for viewer in self.viewers:
+            while len(viewer.layers) > MAX_LAYERS:
+                viewer.layers.pop(0)
+
     def let_pass(self, events: int) -> None:
         """Let events pass."""
         for _ in range(events):
@@ -204,6 +212,7 @@ def soak(day: Day, troubles: Troubles, actions: int, log: Callable[[str], None])
         faulthandler.dump_traceback_later(ACTION_SECONDS, exit=True)
         try:
             ACTIONS[name].do(day)
+            day.remove_oldest()
         except NotNow:
             pass
         except Exception as error:
@@ -255,7 +264,11 @@ def main() -> int:
         day.dock(DOCKS[0])
         before, since = process.memory_info().rss, time.monotonic()
         threads = threading.active_count()
-        wrong = soak(day, troubles, parsed.actions, log)
+        try:
+            wrong = soak(day, troubles, parsed.actions, log)
+        except Exception as error:  # else the hook above would note it, and nothing is printed
+            troubles.note(error)
+            wrong = [f"The soak itself ended at {troubles.action}"]
     grown = (process.memory_info().rss - before) / 1e6
     print(*troubles.texts, sep="\n")
     print(f"seed {parsed.seed}, {parsed.actions} actions, {time.monotonic() - since:.0f} s")

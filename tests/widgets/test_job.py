@@ -161,3 +161,31 @@ def test_cancel_does_not_wait_until_the_engine_is_imported():
     command = [sys.executable, "-W", "ignore", "-c", CANCELLED_IMPORT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.stdout.split() == ["cancelled"], done.stderr
+
+
+def test_a_job_may_end_in_the_midst_of_its_step(qtbot):
+    """PyQt had deleted what calls the slot when the slot returned, and the program crashed."""
+    program = """
+from qtpy.QtWidgets import QApplication
+application = QApplication([])
+from napari_nuclei_unet.progress import Step
+from napari_nuclei_unet.widgets.common.job import ThreadJob
+def steps():
+    for number in range(5):
+        yield Step(number, 5)
+for _ in range(50):
+    job, seen = ThreadJob(), []
+    def process_events(step):
+        seen.append(step)
+        while job.is_running and len(seen) < 3:
+            application.processEvents()
+        for _ in range(3):
+            application.processEvents()
+    job.stepped.connect(process_events)
+    job.start("", steps)
+    while job.is_running:
+        application.processEvents()
+    assert len(seen) == 5, seen
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr

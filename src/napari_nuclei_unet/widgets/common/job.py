@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
@@ -56,6 +57,12 @@ class _Worker(GeneratorWorker[Any, Any, Any]):
         if isinstance(result, RuntimeError):
             raise _WrappedRuntimeError(result)
         return result
+
+
+# A worker that has ended is kept until others have. Its signals would go with it, maybe in its own
+# thread, and PyQt crashes when they do while a slot of theirs is called: napari's bar processes
+# events, so the end of a job may come in the midst of its step.
+_ended_workers: deque[_Worker] = deque(maxlen=8)
 
 
 class _WrappedRuntimeError(Exception):
@@ -176,7 +183,9 @@ class ThreadJob(QObject):
         self.failed.emit(error.args[0] if isinstance(error, _WrappedRuntimeError) else error)
 
     def _end(self, *_: object) -> None:
-        self._worker = None
+        if (worker := self._worker) is not None:
+            worker.owner = self._worker = None
+            _ended_workers.append(worker)
         if self._bar is not None:
             bar, self._bar = self._bar, None
             if self._is_updating:  # it is in use until that returns

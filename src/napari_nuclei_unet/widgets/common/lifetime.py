@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 
-from qtpy.QtCore import QCoreApplication, QObject
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Slot
 
 
 def delete_with(owner: object, dependent: QObject) -> None:
@@ -28,8 +29,8 @@ def delete_with(owner: object, dependent: QObject) -> None:
 def call_when_destroyed(owner: QObject, function: Callable[[], object]) -> None:
     """Call a function when an object of Qt is destroyed, whoever destroys it.
 
-    Python may have collected the object before, with all that only its signals refer to, and PyQt
-    crashes when it calls a function that was collected: it is kept alive here until then.
+    Python may have collected the object before. With it goes whatever its signals call, unless that
+    is a slot of another object of Qt: such a one is kept here until then.
 
     Parameters
     ----------
@@ -39,17 +40,19 @@ def call_when_destroyed(owner: QObject, function: Callable[[], object]) -> None:
     """
     call = _DestroyedCall(function)
     _waiting.add(call)
-    owner.destroyed.connect(call)
+    owner.destroyed.connect(call.run)
 
 
-class _DestroyedCall:
-    """A function that is called once."""
+class _DestroyedCall(QObject):
+    """A function that is called once, in the thread of the window."""
 
     def __init__(self, function: Callable[[], object]) -> None:
+        super().__init__()
         self._function = function
 
-    def __call__(self, *_: object) -> None:
-        _waiting.discard(self)
+    @Slot()
+    def run(self) -> None:
+        QTimer.singleShot(0, partial(_waiting.discard, self))  # not while its slot is called
         self._function()
 
 

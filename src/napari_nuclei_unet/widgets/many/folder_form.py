@@ -86,14 +86,18 @@ class OutFolder(QObject):
         self._is_chosen = True
         self._show(folder)
 
+    def suggest(self, paths: tuple[Path, ...]) -> Path | None:
+        """Return a folder beside images, or that which was chosen; without images there is none."""
+        if not paths or self._is_chosen:
+            return self._folder if paths else None
+        first = paths[0].absolute()
+        return (first if first.is_dir() else first.parent) / RESULTS_NAME
+
     def follow(self, paths: tuple[Path, ...]) -> None:
-        """Suggest a folder beside images, unless one was chosen; without images there is none."""
-        if not paths:
-            self._is_chosen = False
-            self._show(None)
-        elif not self._is_chosen:
-            first = paths[0].absolute()
-            self._show((first if first.is_dir() else first.parent) / RESULTS_NAME)
+        """Show the suggested folder."""
+        folder = self.suggest(paths)
+        self._is_chosen = self._is_chosen and bool(paths)
+        self._show(folder)
 
     def _show(self, folder: Path | None) -> None:
         is_other, self._folder = folder != self._folder, folder

@@ -1,4 +1,7 @@
-"""Images that are added to the list: their files are listed in a thread, as shares may be slow."""
+"""Images that are added to the list: they and their results are looked for in a thread.
+
+Shares may be slow, and thousands of rows take a second.
+"""
 
 from __future__ import annotations
 
@@ -14,41 +17,44 @@ from ...errors import UserError
 from ...progress import Step, Stop
 from ..common.controller import Controller, Task
 from ..common.notify import describe_error
+from .image_rows import list_known_rows
 
 if TYPE_CHECKING:
-    from ...batch.inputs import InputImage
+    from .rows import ImageRow
 
 LISTING_TEXT = "Listing the images …"
 
 
 class ListTask(Task):
-    """Lists the images of files and folders.
+    """Lists the images of files and folders, and what earlier runs have left of them.
 
     Parameters
     ----------
     paths : tuple of Path
+    folder : Path or None
+        Of the results; None: there are none.
 
     Attributes
     ----------
-    items : list of InputImage or None
+    rows : list of ImageRow or None
         None: they are not known.
     """
 
     has_parts = False
     begins = LISTING_TEXT
 
-    def __init__(self, paths: tuple[Path, ...]) -> None:
-        self.paths = paths
-        self.items: list[InputImage] | None = None
+    def __init__(self, paths: tuple[Path, ...], folder: Path | None) -> None:
+        self.paths, self.folder = paths, folder
+        self.rows: list[ImageRow] | None = None
 
-    def steps(self) -> Generator[Step, Stop, list[InputImage]]:
-        """List images by their names; runs in the thread."""
+    def steps(self) -> Generator[Step, Stop, list[ImageRow]]:
+        """List images and results by their names; runs in the thread."""
         yield Step(0, 1)
-        return list_inputs(self.paths)
+        return list_known_rows(list_inputs(self.paths), self.folder)
 
-    def on_result(self, items: list[InputImage]) -> None:
+    def on_result(self, rows: list[ImageRow]) -> None:
         """Keep what the thread has returned."""
-        self.items = items
+        self.rows = rows
 
     def show_error(self, error: Exception) -> None:
         """Raise what is a bug; the dock shows the sentence of a UserError whole."""
@@ -62,15 +68,19 @@ class ImageLister(QObject):
     Parameters
     ----------
     parent : QObject
+    suggest_folder : callable
+        Returns the folder of the results of files and folders.
 
     Attributes
     ----------
     paths : tuple of Path
         Files and folders that are listed.
+    folder : Path or None
+        Of the results that were looked for.
 
     Signals
     -------
-    listed : list of InputImage
+    listed : list of ImageRow
         All images of the list.
     message : str
         What is being done, or why nothing was added.
@@ -82,9 +92,13 @@ class ImageLister(QObject):
     message = Signal(str)
     finished = Signal()
 
-    def __init__(self, parent: QObject) -> None:
+    def __init__(
+        self, parent: QObject, suggest_folder: Callable[[tuple[Path, ...]], Path | None]
+    ) -> None:
         super().__init__(parent)
+        self._suggest_folder = suggest_folder
         self.paths: tuple[Path, ...] = ()
+        self.folder: Path | None = None
         self._added: deque[tuple[Path, ...]] = deque()
         self._task: ListTask | None = None
         self._then: Callable[[], object] | None = None
@@ -101,11 +115,16 @@ class ImageLister(QObject):
         self._added.append(tuple(paths))
         self._go_on()
 
+    def renew(self) -> None:
+        """Look for the results of all images again, soon: their folder is another."""
+        if self.paths or not self.is_idle:
+            self.add(())
+
     def clear(self) -> None:
         """Empty the list; what is being listed is not added."""
         self._added.clear()
         self._controller.cancel()
-        self.paths = ()
+        self.paths, self.folder = (), None
         self.listed.emit([])
 
     def when_idle(self, then: Callable[[], object]) -> None:
@@ -118,7 +137,7 @@ class ImageLister(QObject):
     def _go_on(self) -> None:
         if self._task is None and self._added:
             paths = tuple(dict.fromkeys((*self.paths, *self._added.popleft())))
-            self._task = ListTask(paths)
+            self._task = ListTask(paths, self._suggest_folder(paths))
             self.message.emit(self._task.begins)
             self._controller.start(self._task)
 
@@ -126,9 +145,9 @@ class ImageLister(QObject):
         task, self._task = self._task, None
         if task is not None and task.error is not None:
             self.message.emit(describe_error(task.error))
-        elif task is not None and task.items is not None:
-            self.paths = task.paths
-            self.listed.emit(task.items)
+        elif task is not None and task.rows is not None:
+            self.paths, self.folder = task.paths, task.folder
+            self.listed.emit(task.rows)
         self._go_on()
         if self.is_idle:
             then, self._then = self._then, None

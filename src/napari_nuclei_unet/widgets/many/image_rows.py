@@ -52,11 +52,14 @@ class ImageRows:
         self._places = {item: place for place, item in enumerate(items)}
         self._model.set_rows(known.get(item, ImageRow(item)) for item in items)
 
+    def show_rows(self, rows: Sequence[ImageRow]) -> None:
+        """Show other images, and what is known of them."""
+        self._places = {row.item: place for place, row in enumerate(rows)}
+        self._model.set_rows(rows)
+
     def show_known(self, folder: Path | None) -> None:
-        """Show what earlier runs have left in a folder, without opening a file of it."""
-        items = list(self._places)
-        known = {} if folder is None else find_known_results(items, folder)
-        self._model.set_rows(_known_row(item, known.get(item)) for item in items)
+        """Show what runs have left in a folder."""
+        self.show_rows(list_known_rows(list(self._places), folder))
 
     def set_running(self, item: InputImage, is_running: bool) -> None:
         """Show that an image is being segmented, or waits again."""
@@ -79,6 +82,12 @@ class ImageRows:
         for place, row in enumerate(self._model.rows()):
             if row.status is RowStatus.RUNNING:
                 self._model.set_row(place, replace(row, status=RowStatus.WAITING))
+
+
+def list_known_rows(items: Sequence[InputImage], folder: Path | None) -> list[ImageRow]:
+    """List what earlier runs have left of images in a folder, without opening a file of it."""
+    known = {} if folder is None else find_known_results(items, folder)
+    return [_known_row(item, known.get(item)) for item in items]
 
 
 def _known_row(item: InputImage, known: KnownResult | None) -> ImageRow:

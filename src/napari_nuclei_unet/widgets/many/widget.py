@@ -97,7 +97,8 @@ class ManyImagesWidget(ScrollableForm):
         self._next_task: ManyTask | None = None  # waits until corrections are saved
         self.list_model = RowModel()
         self._rows = ImageRows(self.list_model)
-        self._lister = ImageLister(self)
+        self._sources, self._out = SourceButtons(), OutFolder()
+        self._lister = ImageLister(self, self._out.suggest)
         self.controller = Controller(self)
         self.review_bar = ReviewBar(napari_viewer, self.list_model)
         self._build()
@@ -105,7 +106,6 @@ class ManyImagesWidget(ScrollableForm):
         self._show_state()
 
     def _build(self) -> None:
-        self._sources, self._out = SourceButtons(), OutFolder()
         self._list = ImageList(self.list_model)
         self.settings_form = SettingsForm(self._session)
         self._panel, self.question = RunControls(), QuestionBar()
@@ -130,7 +130,7 @@ class ManyImagesWidget(ScrollableForm):
         self._sources.clear_clicked.connect(self.clear)
         self._list.paths_dropped.connect(self.add_paths)
         self._list.row_chosen.connect(self._on_row)
-        self._lister.listed.connect(self._show_items)
+        self._lister.listed.connect(self._show_listed)
         self._lister.message.connect(self._panel.show_message)
         self._lister.finished.connect(self.listed)
         self.image_chosen.connect(self.review_bar.open_row)
@@ -226,19 +226,17 @@ class ManyImagesWidget(ScrollableForm):
             return True
         return False
 
-    def _show_items(self, items: list[InputImage]) -> None:
-        self._rows.show_items(items)
-        before = self._out.value()
+    def _show_listed(self, rows: list[ImageRow]) -> None:
+        self._rows.show_rows(rows)
         self._out.follow(self._lister.paths)
-        if self._out.value() == before:  # else it has told of its change
-            self._on_folder()
+        self.question.setVisible(False)
+        self._show_end()
+        self._show_state()
 
     def _on_folder(self) -> None:
-        if self.state is RunState.IDLE:
+        if self.state is RunState.IDLE and self._out.value() != self._lister.folder:
             self.question.setVisible(False)
-            self._rows.show_known(self._out.value())
-            self._show_end()
-            self._show_state()
+            self._lister.renew()
 
     def _use_project(self, path: Path) -> None:
         with report_user_errors(self._panel.show_message):
@@ -309,6 +307,8 @@ class ManyImagesWidget(ScrollableForm):
     def _on_finished(self) -> None:
         task, self._task = self._task, None
         self._rows.end_run()
+        if isinstance(task, ManyTask) and task.error is not None:  # its folder may be gone
+            self._rows.show_known(task.request.folder)
         self.review_bar.rewrite_summaries()
         self._show_state()
         self._end = self._describe_end(task)
