@@ -21,7 +21,7 @@ from napari_nuclei_unet.io.ome_zarr import LabelsStore
 from napari_nuclei_unet.io.open import list_images, open_image
 from napari_nuclei_unet.io.openable import MAX_READ_BYTES
 from napari_nuclei_unet.io.run_length_table import read_run_length_table
-from napari_nuclei_unet.io.store_files import is_damaged_store
+from napari_nuclei_unet.io.store_files import check_usable
 from napari_nuclei_unet.io.tables import read_saved_table
 from napari_nuclei_unet.memory import available_memory
 from napari_nuclei_unet.models.library import copy_into_library
@@ -125,7 +125,8 @@ def test_what_is_only_looked_at_raises_nothing(tmp_path):
         assert read_pixel_size(path) == read_pixel_size(tmp_path / "none")
         assert read_fingerprint(path) is None
         assert read_summary(path) == []
-        assert not is_damaged_store(folder)
+        with pytest.raises(UserError, match="something else"):
+            check_usable(folder, overwrite=True)
         assert find_unsaved_edits(path, 10) == []
 
 
