@@ -249,8 +249,9 @@ def load_model(name: str | Path = "nuclei") -> Model:
         If the file is missing, damaged, of another architecture, or its checksum is wrong.
     """
     path = find_model_path(name)
-    status = path.stat()  # times count in milliseconds on some disks: a new file has another number
-    return _load_cached(path, (status.st_mtime_ns, status.st_size, status.st_ino))
+    # any one of them may be that of another file, as copies keep times, and disks use numbers again
+    at = path.stat()
+    return _load_cached(path, (at.st_mtime_ns, at.st_ctime_ns, at.st_size, at.st_ino))
 
 
 @lru_cache(maxsize=4)
