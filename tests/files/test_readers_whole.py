@@ -275,3 +275,17 @@ def test_planes_are_never_what_lies_between_pages(tmp_path):
     path = pages(tmp_path / "a.tif", '{"shape": [5, 40, 48]}')
     with pytest.raises(UserError, match="5 planes, but contains 4"):
         open_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_damaged_picture_is_decoded_once(tmp_path, suffix):
+    """One that claims a billion pixels would take a minute if each slice decoded it again."""
+    path = tmp_path / f"a{suffix}"
+    PIL.Image.fromarray(COLOURS).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    image = open_image(path)
+    for _ in range(2):
+        with pytest.raises(UserError, match="damaged|cannot be read|cut off"):
+            np.asarray(image.pixels[:2])
+        path.write_bytes(whole)  # what was opened was damaged

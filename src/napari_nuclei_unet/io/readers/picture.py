@@ -72,6 +72,7 @@ class _Picture:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._pixels: NDArray[Any] | None = None
+        self._damage: Exception | None = None
         self._is_wide = _has_16_bits(path)
         with _open_picture(path) as picture:
             self._mode = _choose_mode(picture)
@@ -85,9 +86,22 @@ class _Picture:
         self.shape: tuple[int, ...] = (*size, samples) if samples > 2 else size
 
     def __getitem__(self, index: tuple[int | slice, ...]) -> NDArray[Any]:
+        if self._damage is not None:
+            raise self._damage
         if self._pixels is None:
-            self._pixels = self._read()
+            self._pixels = self._read_once()
         return self._pixels[index].copy()
+
+    def _read_once(self) -> NDArray[Any]:
+        """Read all pixels; what is damaged is not decoded again for the next slice."""
+        try:
+            return self._read()
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise all sorts
+            if getattr(error, "errno", None) is None:  # no disk that will be there again
+                self._damage = error
+            raise
 
     def _read(self) -> NDArray[Any]:
         with _open_picture(self._path) as picture:
