@@ -286,6 +286,6 @@ def test_a_damaged_picture_is_decoded_once(tmp_path, suffix):
     path.write_bytes(whole[: len(whole) // 2])
     image = open_image(path)
     for _ in range(2):
-        with pytest.raises(UserError, match="damaged|cannot be read|cut off"):
+        with pytest.raises(UserError, match=r"damaged|cannot be read|cut off"):
             np.asarray(image.pixels[:2])
         path.write_bytes(whole)  # what was opened was damaged
