@@ -21,6 +21,8 @@ class Interrupt:
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Interrupt())
+# jobs in the background of a shell ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from napari_nuclei_unet.cli import main
 sys.exit(main(sys.argv[2:]))
 """

@@ -29,9 +29,6 @@ from .zarr_levels import (
     read_every_second,
 )
 
-# Of what is stored with the record, what is no part of it.
-STATE_KEYS = ("finished", "wish")
-
 
 class LabelsStore:
     """Labels on disk, with their pyramid and the record of their provenance.
@@ -166,7 +163,7 @@ class LabelsStore:
     def record(self) -> dict[str, Any]:
         """Provenance of the labels, with absolute paths."""
         record = resolve_paths(self._stored_record, self.path)
-        return {key: value for key, value in record.items() if key not in STATE_KEYS}
+        return {key: value for key, value in record.items() if key != "finished"}
 
     @property
     def finished(self) -> bool:
@@ -185,7 +182,7 @@ class LabelsStore:
         return dict(written)
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Replace the record, which is JSON; its keys "finished" and "wish" are reserved.
+        """Replace the record, which is JSON; its key "finished" is reserved.
 
         Raises
         ------
