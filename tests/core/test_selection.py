@@ -45,3 +45,10 @@ def test_what_is_clear_is_not_asked_for(shape, is_rgb, axes):
 def test_a_stack_in_python_is_asked_for_its_axes(bright):
     with pytest.raises(UserError, match="may be channels"):
         segment_stack(np.zeros((120, 130, 5), np.uint8), model=bright)
+
+
+@pytest.mark.parametrize("shape", [(), (5,)])
+@pytest.mark.parametrize("axes", [None, "YX"])
+def test_what_has_no_plane_is_refused(shape, axes):
+    with pytest.raises(UserError, match="at least the axes Y and X"):
+        select_planes(shape, axes)

@@ -79,7 +79,8 @@ def test_a_card_of_a_huge_network_takes_no_memory(tmp_path, network):
     "fields",
     [
         {"name": 1}, {"description": ["x"]}, {"created": None}, {"scores": [1]}, {"history": [1]},
-        {"parent": "x"}, {"trained_on": 3}, {"sizes": [1, 2, 3]}, {"sizes": [1e400, 2]},
+        {"parent": "x"}, {"trained_on": 3}, {"sizes": [1, 2, 3]}, {"sizes": 0}, {"ideal": "x"},
+        {"sizes": [1e400, 2]},
         {"sha256": {}}, {"network": []},
     ],
 )  # fmt: skip

@@ -14,6 +14,8 @@ import tifffile
 import zarr
 
 from napari_nuclei_unet import UserError, read_image
+from napari_nuclei_unet.io.file_pixel_size import read_pixel_size
+from napari_nuclei_unet.io.labels import read_record
 from napari_nuclei_unet.io.open import list_images, open_image
 
 RNG = np.random.default_rng(0)
@@ -289,3 +291,11 @@ def test_a_damaged_picture_is_decoded_once(tmp_path, suffix):
         with pytest.raises(UserError, match=r"damaged|cannot be read|cut off"):
             np.asarray(image.pixels[:2])
         path.write_bytes(whole)  # what was opened was damaged
+
+
+def test_a_tiff_without_pages_has_no_record_and_no_pixel_size(tmp_path):
+    path = tmp_path / "a_labels.ome.tif"
+    path.write_bytes(b"II*\0" + bytes(12))
+    assert read_record(path) is None
+    assert read_pixel_size(path) == read_pixel_size(tmp_path / "none.tif")
+    assert read_or_refused(path) is None

@@ -128,6 +128,8 @@ def select_planes(
     shape = tuple(shape)
     if 0 in shape:
         raise UserError(f"The image is empty: its shape is {shape}.")
+    if len(shape) < 2:
+        raise UserError(f"An image has at least the axes Y and X; this one has the shape {shape}.")
     default = axes is None and not planes and channel is None
     if default and _is_plane(shape, file_axes, is_rgb):
         _check_size((), (), shape[:2])

@@ -53,9 +53,9 @@ def read_record(path: str | Path) -> dict[str, Any] | None:
         with tifffile.TiffFile(path) as opened:
             text = opened.pages.first.description
             record = _read_annotation(text) if opened.is_ome else parse_json(text)[RECORD_KEY]
-    except UserError:
+    except (UserError, tifffile.TiffFileError, ET.ParseError):
         return None
-    except (tifffile.TiffFileError, ET.ParseError, OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError):  # a damaged file has no page, or no key
         return None
     return resolve_paths(record, Path(path)) if isinstance(record, dict) else None
 

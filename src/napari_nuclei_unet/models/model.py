@@ -204,8 +204,11 @@ def _check_types(card: Any) -> None:
     """Raise an error for a card with values of other types than those of :class:`ModelCard`."""
     for name, hint in get_type_hints(ModelCard).items():
         kind = get_origin(hint) or hint
+        kind = list if kind is tuple else kind  # as JSON has it
         if kind in (str, dict, list) and not isinstance(card.get(name, kind()), kind):
             raise TypeError(f"{name} is no {kind.__name__}")
+    if not isinstance(card.get("ideal"), int | float | None):
+        raise TypeError("ideal is no number")
     if not all(isinstance(row, dict) for row in card.get("history", ())):
         raise TypeError("history has rows of another kind")
 
