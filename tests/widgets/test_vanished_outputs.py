@@ -50,7 +50,7 @@ def status(many):
     return many.findChild(QLabel, "status").text()
 
 
-@pytest.mark.parametrize("happen", [move_away, replace_by_a_file])
+@pytest.mark.parametrize("happen", [replace_by_a_file])
 def test_many_images_whose_folder_vanishes_in_a_run_show_what_is_left_and_run_again(
     qtbot, many, images, tmp_path, happen, messages
 ):
