@@ -24,6 +24,7 @@ from napari_nuclei_unet.batch.settings import JobSettings
 from napari_nuclei_unet.batch.summary import Summary, SummaryRow
 from napari_nuclei_unet.blockwise.journal import read_journal
 from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.cli._extras import write_extras
 from napari_nuclei_unet.export.save import save
 from napari_nuclei_unet.io.atomic import atomic_write, atomic_write_folder
 from napari_nuclei_unet.io.ngff import LabelsGrid
@@ -118,6 +119,33 @@ def test_a_folder_that_vanishes_ends_the_run(tmp_path, open_image_job, settings,
     assert how != "replaced" or not list(out.iterdir())
     run(segment_job_steps(open_image_job(out, **settings), overwrite=True))
     assert LabelsStore.open_existing(out / STORE).finished
+
+
+@pytest.mark.parametrize("plane", [0, 2], ids=["before it begins", "in its midst"])
+def test_tiff_of_an_image_do_not_make_the_folder_of_a_run_again(tmp_path, open_image_job, plane):
+    out = tmp_path / "out"
+    job = open_image_job(out, kind="tiff")
+
+    def vanish(step):
+        if getattr(step, "plane", 0) == plane and out.exists():
+            out.rmdir()
+
+    if plane:  # else it is gone already
+        out.mkdir()
+    with pytest.raises(UserError, match=GONE):
+        run(segment_job_steps(job), vanish)
+    assert not out.exists()
+
+
+def test_what_is_saved_beside_a_result_does_not_make_the_folder_again(tmp_path, open_image_job):
+    out = tmp_path / "out"
+    out.mkdir()
+    job = open_image_job(out, kind="tiff")
+    ended = run(segment_job_steps(job))
+    out.rename(tmp_path / "away")
+    with pytest.raises(UserError, match=GONE):
+        write_extras(job, OutputOptions(out, save=("geojson",)), ended, False)
+    assert not out.exists()
 
 
 def test_a_summary_does_not_come_up_again(tmp_path):

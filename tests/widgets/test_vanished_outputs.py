@@ -50,13 +50,7 @@ def status(many):
     return many.findChild(QLabel, "status").text()
 
 
-# an image that is being written then makes the folder again, so that its row may stand as done
-COMES_UP_AGAIN = pytest.mark.xfail(reason="an open fault of runs, seen in one of three")
-
-
-@pytest.mark.parametrize(
-    "happen", [pytest.param(move_away, marks=COMES_UP_AGAIN), replace_by_a_file]
-)
+@pytest.mark.parametrize("happen", [move_away, replace_by_a_file])
 def test_many_images_whose_folder_vanishes_in_a_run_show_what_is_left_and_run_again(
     qtbot, many, images, tmp_path, happen, messages
 ):

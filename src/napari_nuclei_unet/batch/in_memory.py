@@ -69,7 +69,7 @@ def segment_in_memory_steps(
     settings.limits.require_plane_memory(job.selection.size, read)
     if not overwrite:
         check_nothing_edited(job)
-    check_writable(job.results.labels.parent)
+    check_writable(job.results.labels.parent, create_folder=False)
     results = _PlaneResults(job)
     # an error that would be the same for every plane is raised once
     plan_inference(settings.params, settings.device, settings.model)

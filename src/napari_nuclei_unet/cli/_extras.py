@@ -20,6 +20,7 @@ def write_extras(job: ImageJob, output: OutputOptions, ended: Outcome, overwrite
     UserError
         If something cannot be written.
     """
+    output.check_folder()  # what is saved beside the result would make it anew
     save_formats(job, output.save, ended.skipped, output.decimal_comma)
     if ended.failed:
         return  # such a result is done again

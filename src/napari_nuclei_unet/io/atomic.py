@@ -151,17 +151,22 @@ def file_crc32(path: Path, start: int = 0, stop: int | None = None, before: int 
     return before
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, create_folder: bool = True) -> None:
     """Check before long work that results can be written; what killed programs left is removed.
+
+    Parameters
+    ----------
+    folder : Path
+    create_folder : bool, optional
+        Whether it is created: where a run begins, but not for each of its images.
 
     Raises
     ------
     UserError
-        If the folder cannot be created or written to.
+        If the folder cannot be created or written to, or is gone.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
+        _prepare(folder, create_folder)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         reason = error.strerror or error
