@@ -40,7 +40,7 @@ def read_sample(name: str) -> tuple[NDArray[Any], NDArray[np.uint16]]:
     Parameters
     ----------
     name : str
-        A key of ``SAMPLES``, or one that is composed: ``"two_channels"``, ``"z_stack"``, ``"film"``.
+        A key of ``SAMPLES``, or of those that are composed: "two_channels", "z_stack", "film".
 
     Returns
     -------
