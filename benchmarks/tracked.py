@@ -60,7 +60,7 @@ def name_state() -> list[str]:
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     extra = next((name for name in INSTRUCTIONS if able.get(name)), "")
     instructions = " ".join([torch.backends.cpu.get_cpu_capability(), extra]).strip()
-    processor = f"{report['processor']}, {instructions}"
+    processor = f"{report['processor']}, {torch.get_num_threads()} used, {instructions}"
     return [commit or "?", f"{dt.date.today()}", processor, torch.__version__]
 
 
