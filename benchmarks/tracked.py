@@ -45,7 +45,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2)
     args = parser.parse_args()
     before = f"{psutil.getloadavg()[0]:.1f}"
-    cells = [*name_state(), before, *score_samples(), *time_planes(args), *time_start()]
+    state = name_state()
+    precision, *scores = score_samples()
+    cells = [*state[:2], f"{state[2]}, {precision}", before, *scores]
+    cells += [*time_planes(args), *time_start()]
     row = f"| {' | '.join(cells)} |"
     print(row)
     with args.table.open("a", encoding="utf-8") as table:
@@ -53,15 +56,15 @@ def main() -> None:
 
 
 def name_state() -> list[str]:
-    """Return commit, date, processor with its instructions, and torch."""
+    """Return commit, date, and processor with its instructions and torch."""
     git = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True).stdout.strip()
     report = dict(line.split(": ", 1) for line in iter_report_lines())
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     extra = next((name for name in INSTRUCTIONS if able.get(name)), "")
     instructions = " ".join([torch.backends.cpu.get_cpu_capability(), extra]).strip()
-    processor = f"{report['processor']}, {torch.get_num_threads()} used, {instructions}"
-    return [commit or "?", f"{dt.date.today()}", processor, torch.__version__]
+    used = f"{torch.get_num_threads()} used, {instructions}, torch {torch.__version__}"
+    return [commit or "?", f"{dt.date.today()}", f"{report['processor']}, {used}"]
 
 
 def score_samples() -> list[str]:
@@ -81,12 +84,9 @@ def time_planes(args: argparse.Namespace) -> list[str]:
     whole = larger_than_memory.measured(larger_than_memory.WHOLE, args.edge, args.runs)
     stream = larger_than_memory.measured(larger_than_memory.STREAM, args.stream_edge, 1)
     return [
-        cell
+        f"{larger_than_memory.megapixels(edge) / made['seconds']:.2f} Mpx/s, "
+        f"{made['peak'] / 1e9:.2f} GB"
         for edge, made in ((args.edge, whole), (args.stream_edge, stream))
-        for cell in (
-            f"{larger_than_memory.megapixels(edge) / made['seconds']:.2f}",
-            f"{made['peak'] / 1e9:.2f}",
-        )
     ]
 
 
@@ -97,7 +97,7 @@ def time_start() -> list[str]:
         PIL.Image.fromarray(speed.crop(speed.SMALL_EDGE)).save(image)
         segment = [*speed.OURS, "segment", str(image), "--overwrite", "--out", f"{folder}/out"]
         commands = segment, [sys.executable, "-c", "import napari_nuclei_unet"]
-        return [f"{median_seconds(command):.2f}" for command in commands]
+        return [f"{median_seconds(command):.2f} s" for command in commands]
 
 
 def median_seconds(command: list[str]) -> float:

@@ -80,7 +80,7 @@ def _compose_channels() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     return np.stack([image, make_marker(image, annotation)]), annotation
 
 
-COMPOSED = {
+COMPOSED: dict[str, Callable[[], tuple[NDArray[np.uint16], NDArray[np.uint16]]]] = {
     "two_channels": _compose_channels,
     "z_stack": partial(_compose, make_stack),
     "film": partial(_compose, make_film),
