@@ -9,7 +9,7 @@ else
 endif
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-engine test-pyqt6 test-pyside6 fuzz kills soak check wheel docs pictures clean
+.PHONY: help demo test test-engine test-pyqt6 test-pyside6 fuzz kills soak check wheel docs pictures bench clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile
 
@@ -55,6 +55,11 @@ docs: $(VENV)/.dev            ## build the site into docs/_build/html; a broken 
 pictures: $(VENV)/.dev        ## render the pictures of the docs from a real window
 	sh tools/with_display.sh $(BIN)/python docs/render_pictures.py
 	$(BIN)/python docs/render_failures.py
+	$(BIN)/python docs/render_gallery.py
+	sh tools/with_display.sh $(BIN)/python docs/render_animation.py
+
+bench: $(VENV)/.dev           ## measure scores, speed, memory and start-up for docs/reference/benchmarks.md
+	$(BIN)/python benchmarks/tracked.py
 
 clean:           ## remove what the commands above made
 	rm -rf $(VENV) demo dist

@@ -50,7 +50,7 @@ def main() -> None:
     for row, failure in zip(figure.subplots(3, 4).reshape(6, 2), FAILURES, strict=True):
         image, _ = read_sample(failure.sample)
         window = tuple(slice(start, start + EDGE) for start in failure.corner)
-        shown = _to_rgb(image)[window]
+        shown = to_rgb(image)[window]
         for axes, params in zip(row, (failure.before, failure.after), strict=True):
             found = segment(image, **params)[window]
             axes.imshow(draw_outlines(shown, found, FOUND_COLOR))
@@ -59,7 +59,7 @@ def main() -> None:
     figure.savefig(OUT, pil_kwargs={"quality": 85})
 
 
-def _to_rgb(image: np.ndarray) -> np.ndarray:
+def to_rgb(image: np.ndarray) -> np.ndarray:
     """Convert to RGB from 0 to 1, as bright as can be seen."""
     low, high = np.percentile(image, (1, 99.8))
     bright = np.clip((image - low) / (high - low), 0, 1)

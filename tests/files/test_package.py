@@ -179,6 +179,20 @@ def test_the_composed_samples_are_aligned_and_always_the_same(make, nuclei):
     assert all((one[0] == other[0]).all() for one, other in zip(images, again, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "make"), [("z_stack", z_stack), ("film", film), ("two_channels", two_channels)]
+)
+def test_composed_samples_can_be_read_as_the_window_opens_them(name, make):
+    image, annotation = napari_nuclei_unet.read_sample(name)
+    shown = {options["name"]: pixels for pixels, options, _ in make()}
+    labels = next(pixels for title, pixels in shown.items() if title.endswith("annotation"))
+    assert image.ndim == 3
+    assert (annotation == labels).all()
+    images = [pixels for pixels in shown.values() if pixels is not labels]
+    channels = image[::-1] if len(images) > 1 else [image]
+    assert all((a == b).all() for a, b in zip(images, channels, strict=True))
+
+
 def test_the_sample_with_ten_errors_has_ten():
     _, (truth, *_), (labels, *_) = fluorescence_errors()
     numbers = compare(truth, labels).numbers

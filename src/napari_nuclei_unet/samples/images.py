@@ -7,6 +7,7 @@ channel, composed of their nuclei.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -33,30 +34,57 @@ SampleLayer = tuple[Any, dict[str, Any], str]
 SAMPLES_FOLDER = Path(str(files("napari_nuclei_unet"))) / "sample_images"
 
 
-def read_sample(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+def read_sample(name: str) -> tuple[NDArray[Any], NDArray[np.uint16]]:
     """Read a sample image and its annotation.
 
     Parameters
     ----------
     name : str
-        A key of ``SAMPLES``.
+        A key of ``SAMPLES``, or of those that are composed: "two_channels", "z_stack", "film".
 
     Returns
     -------
-    image : ndarray, shape (Y, X) or (Y, X, 3), uint8
-    annotation : ndarray, shape (Y, X), uint16
-        0 is background, else the nucleus' id.
+    image : ndarray, uint8, uint16 if composed
+        Of shape (Y, X) or (Y, X, 3), if composed (C, Y, X), (Z, Y, X) or (T, Y, X).
+    annotation : ndarray, uint16
+        0 is background, else the nucleus' id. It has all axes but channels and colours.
 
     Raises
     ------
     UserError
         If there is no such sample.
     """
-    if name not in SAMPLES:
-        raise UserError(f"There is no sample '{name}': choose one of {', '.join(SAMPLES)}.")
+    if name in SAMPLES:
+        return _read_bundled(name)
+    if name not in COMPOSED:
+        known = ", ".join([*SAMPLES, *COMPOSED])
+        raise UserError(f"There is no sample '{name}': choose one of {known}.")
+    return COMPOSED[name]()
+
+
+def _read_bundled(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     image = np.asarray(PIL.Image.open(SAMPLES_FOLDER / f"{name}.png"))
     annotation = np.asarray(PIL.Image.open(SAMPLES_FOLDER / f"{name}_annotation.png"))
     return image, annotation.astype(np.uint16)
+
+
+def _compose(
+    make: Callable[[NDArray[Any], NDArray[Any]], MadeImage],
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    made = make(*_read_bundled("fluorescence_small"))
+    return made.pixels, made.truth
+
+
+def _compose_channels() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    image, annotation = _read_bundled("fluorescence_small")
+    return np.stack([image, make_marker(image, annotation)]), annotation
+
+
+COMPOSED: dict[str, Callable[[], tuple[NDArray[np.uint16], NDArray[np.uint16]]]] = {
+    "two_channels": _compose_channels,
+    "z_stack": partial(_compose, make_stack),
+    "film": partial(_compose, make_film),
+}
 
 
 def repeated_sample(edge: int = 4096) -> NDArray[np.uint8]:
@@ -71,7 +99,7 @@ def repeated_sample(edge: int = 4096) -> NDArray[np.uint8]:
     -------
     ndarray, shape (edge, edge), uint8
     """
-    image, _ = read_sample("fluorescence_small")
+    image, _ = _read_bundled("fluorescence_small")
     height, width = image.shape
     return np.pad(image, ((0, edge - height), (0, edge - width)), mode="symmetric")
 
@@ -95,20 +123,18 @@ def fluorescence_errors() -> list[SampleLayer]:
 
 def film() -> list[SampleLayer]:
     """Return a film in which nuclei move and divide, as napari layer data."""
-    made = make_film(*read_sample("fluorescence_small"))
-    return _made_layers(made, "Film", ("t", "y", "x"), (FRAME_MINUTES, MADE_PIXEL, MADE_PIXEL))
+    return _made_layers("film", "Film", ("t", "y", "x"), (FRAME_MINUTES, MADE_PIXEL, MADE_PIXEL))
 
 
 def z_stack() -> list[SampleLayer]:
     """Return a z-stack, as napari layer data."""
-    made = make_stack(*read_sample("fluorescence_small"))
     scale = STACK_STEP * MADE_PIXEL, MADE_PIXEL, MADE_PIXEL
-    return _made_layers(made, "Z-stack", ("z", "y", "x"), scale)
+    return _made_layers("z_stack", "Z-stack", ("z", "y", "x"), scale)
 
 
 def two_channels() -> list[SampleLayer]:
     """Return nuclei, and a marker that a third of them have, as napari layer data."""
-    image, annotation = read_sample("fluorescence_small")
+    image, annotation = _read_bundled("fluorescence_small")
     marker = make_marker(image, annotation)
     place = _geometry(("y", "x"), (MADE_PIXEL, MADE_PIXEL))
     look = {"blending": "additive", **place}
@@ -121,12 +147,13 @@ def two_channels() -> list[SampleLayer]:
 
 
 def _made_layers(
-    made: MadeImage, title: str, axes: tuple[str, ...], scale: tuple[float, ...]
+    name: str, title: str, axes: tuple[str, ...], scale: tuple[float, ...]
 ) -> list[SampleLayer]:
+    pixels, truth = read_sample(name)
     place = _geometry(axes, scale)
     return [
-        (made.pixels, {"name": title, **place}, "image"),
-        (made.truth, {"name": f"{title} annotation", "visible": False, **place}, "labels"),
+        (pixels, {"name": title, **place}, "image"),
+        (truth, {"name": f"{title} annotation", "visible": False, **place}, "labels"),
     ]
 
 
