@@ -9,7 +9,7 @@ else
 endif
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-engine test-pyqt6 test-pyside6 fuzz kills soak check wheel docs pictures bench clean
+.PHONY: help demo test test-engine test-pyqt6 test-pyside6 coverage fuzz kills soak check wheel docs pictures bench clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile
 
@@ -23,6 +23,13 @@ test-engine: $(VENV)/.dev
 
 test-pyqt6 test-pyside6: test-%: $(VENV)/.dev
 	QT_API=$* PYTEST_QT_API=$* sh tools/with_display.sh $(BIN)/python -m pytest tests/widgets tests/viewer
+
+coverage: $(VENV)/.dev        ## which part of the code all tests run; what Qt's threads and compiled loops do is not seen
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --ignore=tests/widgets --ignore=tests/viewer
+	QT_API=pyqt6 PYTEST_QT_API=pyqt6 sh tools/with_display.sh $(BIN)/coverage run -m pytest tests/widgets tests/viewer
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
 
 fuzz: $(VENV)/.dev            ## run the command line on 1200 damaged inputs
 	$(BIN)/python tests/fuzz_inputs.py --cases 1200

@@ -4,8 +4,8 @@ import static qupath.lib.scripting.QP.*
 
 def results = buildFilePath(PROJECT_BASE_DIR, 'results') // where the .geojson files are
 
-def name = new File(getCurrentServer().getURIs().first()).name.replaceAll(/(\.ome)?\.[^.]+$/, '')
-def file = new File(results, name + '_labels.geojson')
+def name = new File(getCurrentServer().getURIs().first().path).name.replaceAll(/(?i)(\.ome)?\.[^.]+$/, '')
+def file = new File(results, name + '_nuclei.geojson')
 if (!file.exists()) {
     print "No nuclei: $file does not exist"
     return

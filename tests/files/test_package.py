@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 
@@ -159,6 +160,8 @@ def test_the_manifest_is_valid_and_complete():
 
     manifest = PluginManifest.from_distribution("napari-nuclei-unet")
     manifest.validate_imports()
+    package, icon = manifest.icon.split(":")
+    assert resources.files(package).joinpath(icon).read_text("utf-8").startswith("<svg")
     widgets = [one.display_name for one in manifest.contributions.widgets]
     assert widgets == [
         "Segment nuclei", "Train nuclei model", "Review nuclei", "Nuclei table", "Many images",

@@ -21,16 +21,19 @@ def actions(menu):
             yield action
 
 
-def test_the_layers_menu_opens_the_widget(make_napari_viewer):
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [("Segment", "Segment nuclei"), ("Measure", "Review nuclei"), ("Measure", "Nuclei table")],
+)
+def test_the_layers_menu_opens_the_widget(make_napari_viewer, kind, title):
     viewer = make_napari_viewer()
     menu = viewer.window.layers_menu
     menu.aboutToShow.emit()
-    for sub in menu.actions():
-        if sub.menu() is not None:
-            sub.menu().aboutToShow.emit()
-    (action,) = (a for a in actions(menu) if "Segment nuclei" in a.text())
+    (sub,) = (a.menu() for a in menu.actions() if a.text().replace("&", "") == kind)
+    sub.aboutToShow.emit()
+    (action,) = (a for a in actions(sub) if title in a.text())
     action.trigger()
-    assert any("Segment nuclei" in name for name in viewer.window.dock_widgets)
+    assert any(title in name for name in viewer.window.dock_widgets)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
