@@ -29,6 +29,7 @@ from napari_nuclei_unet.models.model import read_card
 from napari_nuclei_unet.provenance.project import read_project
 from napari_nuclei_unet.training.checkpoint import load_checkpoint
 from napari_nuclei_unet.training.dataset import read_groups
+from napari_nuclei_unet.training.pretrained_encoder import load_encoder_weights
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="other systems lack these entries"),
@@ -60,6 +61,8 @@ READERS = {
     "runs.csv": read_run_length_table,
     "store.zarr": LabelsStore.open_existing,
     "table.csv": read_saved_table,
+    "weights.pth": lambda path: load_encoder_weights("resnet34", path),
+    "weights.safetensors": lambda path: load_encoder_weights("resnet34", path),
 }
 
 
