@@ -511,6 +511,19 @@ def test_blocks_are_smaller_where_memory_is_short(monkeypatch):
         fit_block_size(4096, (9000, 9000), Fraction(3))
 
 
+def test_blocks_of_several_processes_share_the_memory(monkeypatch):
+    used = psutil.Process().memory_info().rss // 2**20
+
+    def fit(processes, shape=(9000, 9000)):
+        return fit_block_size(4096, shape, Fraction(1), processes)
+
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", str(used + 4000))
+    assert [fit(count) for count in (0, 1, 4, 8)] == [4096, 4096, 2048, 1024]
+    assert fit(8, (4000, 4000)) == 4096  # one block: the others have nothing to do
+    with pytest.raises(UserError, match=r"1024 x 1024 pixels in 20 processes take 9\.\d GB"):
+        fit(20)
+
+
 def test_too_little_memory_for_any_block_is_told_before_the_image_is_read(
     tmp_path, bright_blocks, monkeypatch
 ):

@@ -29,7 +29,7 @@ from ..arrays.tiling import ArrayLike
 from ..labels.border import find_border_ids
 from ..labels.regionprops import Frame, measure
 from ..limits import DEFAULT_LIMITS
-from ..memory import available_memory, explain_out_of_memory, require_memory_or_more
+from ..memory import NETWORK_BYTES, available_memory, explain_out_of_memory, require_memory_or_more
 from ..models.model import Model, load_model
 from ..params import SegmentParams
 from ..progress import Step, Stop
@@ -165,7 +165,7 @@ def _resolve_size(size: int, zoom: Fraction) -> int:
     return size if zoom <= 1 else max(int(size / zoom) // MIN_BLOCK_SIZE, 1) * MIN_BLOCK_SIZE
 
 
-def fit_block_size(size: int, shape: tuple[int, ...], zoom: Fraction) -> int:
+def fit_block_size(size: int, shape: tuple[int, ...], zoom: Fraction, processes: int = 0) -> int:
     """Return the edge of blocks for which there is memory: so many pixels, or fewer.
 
     Parameters
@@ -176,17 +176,27 @@ def fit_block_size(size: int, shape: tuple[int, ...], zoom: Fraction) -> int:
         Height and width of the plane in pixels.
     zoom : Fraction
         At which the network sees it.
+    processes : int, optional
+        That segment blocks on this computer, beside this one; 0: this one does.
 
     Raises
     ------
     UserError
         If not even the smallest blocks fit, with the memory that they need.
     """
-    while size > MIN_BLOCK_SIZE and _estimate_block_bytes(size, shape, zoom) > available_memory():
+
+    def need() -> int:
+        one = _estimate_block_bytes(size, shape, zoom)
+        edge = _resolve_size(size, zoom)
+        blocks = math.prod(math.ceil(extent / edge) for extent in shape[:2])
+        return min(processes, blocks) * (one + NETWORK_BYTES) if processes else one
+
+    while size > MIN_BLOCK_SIZE and need() > available_memory():
         size = max(size // 2, MIN_BLOCK_SIZE)
     edge = _resolve_size(size, zoom)
-    need = _estimate_block_bytes(size, shape, zoom)
-    require_memory_or_more(need, f"Blocks of {edge} x {edge} pixels take")
+    subject = f"Blocks of {edge} x {edge} pixels"
+    subject = f"{subject} in {processes} processes" if processes > 1 else subject
+    require_memory_or_more(need(), f"{subject} take")
     return size
 
 

@@ -100,6 +100,7 @@ class BlockwiseRun:
     journal: Journal
     block_params: BlockParams
     check: CheckSource
+    processes: int = 0
 
     def record_survey(self, number: int, survey: Survey, blocks: int) -> None:
         """Write down what was seen of a plane."""
@@ -205,7 +206,8 @@ class PlaneSurvey:
         """Write down what was seen; return what the user has to know."""
         self._run.check(bool(self._notices))
         shape, size = self._pixels.shape, self._run.block_params.size
-        survey = replace(survey, block_size=fit_block_size(size, shape, survey.zoom))
+        fitting = fit_block_size(size, shape, survey.zoom, self._run.processes)
+        survey = replace(survey, block_size=fitting)
         blocks = plan_blocks_at_zoom(shape, survey.zoom, survey.block_size)
         self._run.record_survey(self._number, survey, len(blocks))
         return self._notices
