@@ -55,6 +55,18 @@ def test_a_table_is_written_as_spreadsheets_read_it(tmp_path):
     assert '"area":3.5' in (tmp_path / "a.geojson").read_text()
 
 
+def test_a_folder_that_is_called_as_the_home_folder_is_short_for(tmp_path, monkeypatch):
+    """A script may name it so, and no shell has replaced it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for folder in ("~", "home"):
+        (tmp_path / folder).mkdir()
+    write_table(Path("~/a.csv"), pd.DataFrame({"label": [1]}))
+    assert [path.name for path in (tmp_path / "~").iterdir()] == ["a.csv"]
+    assert read_table(Path("~/a.csv"))["label"].tolist() == [1]
+    assert not list((tmp_path / "home").iterdir())
+
+
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_a_table_is_written_anew_once(tmp_path, rows):
     table = pd.DataFrame({"label": np.arange(rows), "area": np.arange(rows) / 4 + 0.25})
