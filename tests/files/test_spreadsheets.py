@@ -1,5 +1,7 @@
 """Tables for spreadsheets that write decimal commas, and such that were saved there."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.tables import (
     escape_formulas,
     read_saved_table,
+    read_table,
     rewrite_with_decimal_comma,
     write_table,
 )
