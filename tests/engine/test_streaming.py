@@ -18,7 +18,8 @@ from processes import process
 from napari_nuclei_unet import UserError, run, segment
 from napari_nuclei_unet.arrays.blocks import number_surviving_labels
 from napari_nuclei_unet.arrays.roi import Region
-from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane, fit_block_size
+from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
+from napari_nuclei_unet.blockwise.block_size import fit_block_size
 from napari_nuclei_unet.blockwise.journal import Journal
 from napari_nuclei_unet.blockwise.open_store import OpenStore
 from napari_nuclei_unet.blockwise.run import compute_locally_steps, segment_blockwise_steps

@@ -20,16 +20,8 @@ from ..progress import Step, Stop
 from ..segmentation.device import plan_inference, release_memory
 from ..segmentation.intensity_range import automatic_gamma
 from ..segmentation.normalization import check_type_and_shape, shape_without_alpha
-from .block import (
-    BlockParams,
-    BlockResult,
-    BlockTask,
-    PlaneSource,
-    empty_block_result,
-    fit_block_size,
-    plan_blocks_at_zoom,
-    require_survey_memory,
-)
+from .block import BlockParams, BlockResult, BlockTask, PlaneSource, empty_block_result
+from .block_size import fit_block_size, plan_blocks_at_zoom, require_survey_memory
 from .journal import Journal
 from .retry import ReadFailure
 from .survey import Survey, survey_steps
