@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from skimage.measure import label
 
+from napari_nuclei_unet import UserError
 from napari_nuclei_unet.metrics.error_types import ERROR_KINDS, compare
 from napari_nuclei_unet.metrics.matching import count_matches
 from napari_nuclei_unet.samples.images import read_sample
@@ -218,3 +219,12 @@ def test_nothing_against_nothing_and_something():
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="shapes differ"):
         compare(np.zeros((2, 2), int), np.zeros((4,), int))
+
+
+@pytest.mark.parametrize("odd", [-1, 0.5, True, 1j])
+def test_what_is_no_labels_is_one_sentence_and_no_count(odd):
+    good = np.array([[1, 0], [2, 3]])
+    for function in (compare, count_matches):
+        for pair in ((good, good * odd), (good * odd, good)):
+            with pytest.raises(UserError, match="Labels must"):
+                function(*[one if one is good else one.astype(type(odd)) for one in pair])

@@ -1,9 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from skimage.draw import disk
+from skimage.draw import disk, line
 
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.labels import editing as corrections
@@ -14,6 +16,7 @@ from napari_nuclei_unet.labels.editing import (
     merge_labels,
     remove_label,
     split_labels,
+    stroke_pixels,
 )
 from napari_nuclei_unet.samples.images import read_sample
 
@@ -201,3 +204,29 @@ def test_whatever_the_stroke_only_its_nuclei_change(stroke, seed):
             np.testing.assert_array_equal(after == nucleus, labels == nucleus)
         assert set(made.ids) <= set(np.unique(after).tolist())
         assert not ((labels > 0) & (after == 0)).any()
+
+
+@pytest.mark.parametrize("far", [1e13, 1e300, np.inf])
+def test_a_stroke_far_beyond_the_plane_needs_no_memory_for_its_pixels(far):
+    labels = disks((30, 20), (30, 60))
+    across = np.array([[30, -far], [30, far]])
+    if far < 1e15:  # beyond, a float does not know the pixel
+        assert merge_labels(labels, across).ids == (1,)
+    else:
+        with pytest.raises(UserError):
+            merge_labels(labels, across)
+    for start, end in (((-9.0, -far), (-9.0, far)), ((far, far), (far, 2 * far))):
+        with pytest.raises(UserError, match="no nucleus"):
+            merge_labels(labels, np.array([start, end]))
+
+
+@given(st.lists(st.tuples(st.integers(-60, 119), st.integers(-80, 159)), min_size=1, max_size=4))
+def test_strokes_that_leave_the_plane_a_little_are_drawn_as_a_whole(points):
+    rows, columns = stroke_pixels(np.array(points, float), SHAPE)
+    whole = [
+        pixel
+        for start, end in itertools.pairwise(points if len(points) > 1 else points * 2)
+        for pixel in zip(*line(*start, *end), strict=True)
+    ]
+    expected = [(y, x) for y, x in whole if 0 <= y < SHAPE[0] and 0 <= x < SHAPE[1]]
+    assert list(zip(rows, columns, strict=True)) == expected

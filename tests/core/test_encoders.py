@@ -9,8 +9,8 @@ from skimage import data
 from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.network.encoders import ENCODERS, EfficientNetLite0, ResNet34
 from napari_nuclei_unet.network.fusion import fuse_conv_bn_relu
-from napari_nuclei_unet.network.pretrained import load_encoder_weights
 from napari_nuclei_unet.network.unet import UNet, UNetConfig
+from napari_nuclei_unet.training.pretrained_encoder import load_encoder_weights
 
 BOTH = sorted(ENCODERS)
 

@@ -46,6 +46,26 @@ def test_limits_of_control_groups_count(tmp_path, memberships, group, files, fre
     assert free_in_cgroups(memberships, tmp_path) == free
 
 
+def test_each_control_group_above_a_process_counts_with_its_own_use(tmp_path):
+    """As the kernel writes the files of a job in a slice of systemd, with cgroups of version 2."""
+    stat = "anon {anon}\nfile {file}\nkernel 28672\ninactive_anon {anon}\ninactive_file {file}\n"
+    groups = {  # the root has no limits, and no use
+        "": {"memory.stat": stat.format(anon=9_000_000, file=8_000_000), "cgroup.procs": "1\n"},
+        "user.slice": {"memory.max": "max\n", "memory.high": "max\n"},
+        "user.slice/job.scope": {"memory.max": "70000000\n", "memory.high": "60000000\n"},
+        "user.slice/job.scope/step": {"memory.max": "65536000\n", "memory.high": "max\n"},
+    }
+    use = {"user.slice": 80_000_000, "user.slice/job.scope": 50_000_000}
+    for group, files in groups.items():
+        (tmp_path / group).mkdir(exist_ok=True)
+        current = use.get(group, 20_000_000)
+        known = {"memory.current": f"{current}\n", "memory.stat": stat.format(anon=7, file=4096)}
+        for name, text in ({} if group == "" else known).items() | files.items():
+            (tmp_path / group / name).write_text(text)
+    free = free_in_cgroups("0::/user.slice/job.scope/step\n", tmp_path)
+    assert free == [45_536_000 + 4096, 10_000_000 + 4096]
+
+
 @pytest.mark.parametrize(
     ("environment", "free"),
     [

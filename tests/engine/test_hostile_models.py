@@ -81,7 +81,8 @@ def test_a_card_of_a_huge_network_takes_no_memory(tmp_path, network):
         {"name": 1}, {"description": ["x"]}, {"created": None}, {"scores": [1]}, {"history": [1]},
         {"parent": "x"}, {"trained_on": 3}, {"sizes": [1, 2, 3]}, {"sizes": 0}, {"ideal": "x"},
         {"sizes": [1e400, 2]},
-        {"sha256": {}}, {"network": []},
+        {"sha256": {}}, {"network": []}, {"sizes": [40, 12]},
+        *({"thresholds": THRESHOLDS | {name: None}} for name in THRESHOLDS),
     ],
 )  # fmt: skip
 def test_a_card_with_fields_of_other_types(tmp_path, fields):

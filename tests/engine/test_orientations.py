@@ -98,12 +98,13 @@ def test_tiles_and_windows_do_not_change_averaged_maps(lopsided, tile):
     assert np.abs(whole[:, *box] - part).max() <= 65
 
 
-def test_a_section_has_as_many_nuclei_however_it_lies():
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_section_has_as_many_nuclei_however_it_lies(precision):
     image = read_sample("histology_purple")[0][:131, 3:160]
-    labels = segment(image, average_orientations=True, precision="fp32")
+    labels = segment(image, average_orientations=True, precision=precision)
     assert labels.max() > 10
     for orientation in ORIENTATIONS[1:]:
-        turned = segment(orientation.turn(image), average_orientations=True, precision="fp32")
+        turned = segment(orientation.turn(image), average_orientations=True, precision=precision)
         assert np.array_equal(turned > 0, orientation.turn(labels > 0))
         assert turned.max() == labels.max()
 

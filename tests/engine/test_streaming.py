@@ -18,7 +18,8 @@ from processes import process
 from napari_nuclei_unet import UserError, run, segment
 from napari_nuclei_unet.arrays.blocks import number_surviving_labels
 from napari_nuclei_unet.arrays.roi import Region
-from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane, fit_block_size
+from napari_nuclei_unet.blockwise.block import BlockParams, InMemoryPlane
+from napari_nuclei_unet.blockwise.block_size import fit_block_size
 from napari_nuclei_unet.blockwise.journal import Journal
 from napari_nuclei_unet.blockwise.open_store import OpenStore
 from napari_nuclei_unet.blockwise.run import compute_locally_steps, segment_blockwise_steps
@@ -509,6 +510,19 @@ def test_blocks_are_smaller_where_memory_is_short(monkeypatch):
     assert fit_block_size(4096, (9000, 9000), Fraction(1)) == 1024
     with pytest.raises(UserError, match=r"1024 x 1024 pixels take 0\.\d+ GB of memory"):
         fit_block_size(4096, (9000, 9000), Fraction(3))
+
+
+def test_blocks_of_several_processes_share_the_memory(monkeypatch):
+    used = psutil.Process().memory_info().rss // 2**20
+
+    def fit(processes, shape=(9000, 9000)):
+        return fit_block_size(4096, shape, Fraction(1), processes)
+
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", str(used + 4000))
+    assert [fit(count) for count in (0, 1, 4, 8)] == [4096, 4096, 2048, 1024]
+    assert fit(8, (4000, 4000)) == 4096  # one block: the others have nothing to do
+    with pytest.raises(UserError, match=r"1024 x 1024 pixels in 20 processes take 9\.\d GB"):
+        fit(20)
 
 
 def test_too_little_memory_for_any_block_is_told_before_the_image_is_read(

@@ -42,6 +42,14 @@ def test_errors_are_one_line_of_the_text(folders, capsys):
     assert lines[-1] == "6 nuclei annotated, 5 found: 1 missed, 0 false, 1 split, 1 merged"
 
 
+def test_rows_of_one_image_that_differ_are_told(folders, tmp_path, capsys):
+    groups = tmp_path / "groups.csv"
+    for second, code in (("tissue", 0), ("cells", 2)):
+        groups.write_text(f"id,modality\na,tissue\na,{second}\nb,cells\n")
+        assert main(["evaluate", *folders, "--groups", str(groups)]) == code
+    assert "several rows for a, which differ" in capsys.readouterr().err
+
+
 def write_stacks(tmp_path, found, true, axes="ZYX", record=None):
     for folder, labels in (("found", found), ("truth", true)):
         (tmp_path / folder).mkdir()

@@ -68,6 +68,15 @@ def test_a_picture_of_two_colours_is_a_mask_of_0_and_1(image, tmp_path):
     np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), image > 0)
 
 
+def test_a_tiff_in_which_0_is_white_has_the_numbers_of_its_file(image, tmp_path):
+    """So tifffile writes masks; as the picture that is shown they are the background."""
+    nucleus = image > 0
+    tifffile.imwrite(tmp_path / "a.tif", nucleus)
+    with tifffile.TiffFile(tmp_path / "a.tif") as written:
+        assert written.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), nucleus)
+
+
 @given(st.lists(st.integers(1, 2**53), min_size=4, max_size=4, unique=True))
 def test_ids_of_any_size_stay_apart(tmp_path_factory, ids):
     labels = label(discs((60, 80), SPOTS) > 0)

@@ -1,7 +1,10 @@
 """What users, and files of others, name to be opened: it is a file, or one sentence at once."""
 
+import json
 import os
 import sys
+import zlib
+from dataclasses import asdict
 
 import pytest
 
@@ -10,6 +13,7 @@ from napari_nuclei_unet.batch.ownership import read_header
 from napari_nuclei_unet.batch.summary import read_summary
 from napari_nuclei_unet.blockwise.cluster import connect_to_cluster
 from napari_nuclei_unet.blockwise.journal import read_fingerprint, read_journal
+from napari_nuclei_unet.blockwise.retry import RunProgress
 from napari_nuclei_unet.export.bioimageio import import_bioimage
 from napari_nuclei_unet.export.project_files import read_copy
 from napari_nuclei_unet.export.read import read_result
@@ -29,6 +33,7 @@ from napari_nuclei_unet.models.model import read_card
 from napari_nuclei_unet.provenance.project import read_project
 from napari_nuclei_unet.training.checkpoint import load_checkpoint
 from napari_nuclei_unet.training.dataset import read_groups
+from napari_nuclei_unet.training.pretrained_encoder import load_encoder_weights
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="other systems lack these entries"),
@@ -60,6 +65,8 @@ READERS = {
     "runs.csv": read_run_length_table,
     "store.zarr": LabelsStore.open_existing,
     "table.csv": read_saved_table,
+    "weights.pth": lambda path: load_encoder_weights("resnet34", path),
+    "weights.safetensors": lambda path: load_encoder_weights("resnet34", path),
 }
 
 
@@ -111,6 +118,30 @@ def test_a_damaged_journal_is_none(tmp_path):
         path.write_text(text)
         assert read_journal(path) is None
         assert read_fingerprint(path) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"chunks": {key: [1, 1]}} for key in ("../../a.tif", "/etc/passwd", "0", "0/../1", "")),
+        *({"chunks": {"0/0": known}} for known in ([1], ["1", 1], [1, None])),
+        *({"progress": {"plane": plane}} for plane in (-1, "1", 1.5, True, None)),
+        {"progress": {"gammas": {"0": "1"}}},
+        {"progress": {"surveys": {"a": {}}}},
+        {"progress": {"again": [[0, "1", ""]]}},
+        {"progress": {"again": [[0, 1, 2]]}},
+        {"progress": {"volumes": [["a", 1, 1, 1]]}},
+    ],
+)
+def test_a_journal_of_somebody_else_leads_nowhere(tmp_path, changed):
+    """Its checksum is right, but no run has written it: no file outside the labels is read."""
+    path = tmp_path / "journal.json"
+    for progress, is_good in ((asdict(RunProgress()), True), (changed.get("progress", {}), False)):
+        content = {"wish": {}, "chunks": {"0/0": [1, 1]}} | ({} if is_good else changed)
+        content["progress"] = asdict(RunProgress()) | progress
+        text = json.dumps(content, sort_keys=True).encode()
+        path.write_text(json.dumps(content | {"crc": zlib.crc32(text)}))
+        assert (read_journal(path) is not None) == is_good
 
 
 def test_what_is_only_looked_at_raises_nothing(tmp_path):

@@ -1,5 +1,7 @@
 """Tables for spreadsheets that write decimal commas, and such that were saved there."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.tables import (
     escape_formulas,
     read_saved_table,
+    read_table,
     rewrite_with_decimal_comma,
     write_table,
 )
@@ -53,6 +56,18 @@ def test_a_table_is_written_as_spreadsheets_read_it(tmp_path):
     )
     save(tmp_path / "a.geojson", result, decimal_comma=True)
     assert '"area":3.5' in (tmp_path / "a.geojson").read_text()
+
+
+def test_a_folder_that_is_called_as_the_home_folder_is_short_for(tmp_path, monkeypatch):
+    """A script may name it so, and no shell has replaced it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for folder in ("~", "home"):
+        (tmp_path / folder).mkdir()
+    write_table(Path("~/a.csv"), pd.DataFrame({"label": [1]}))
+    assert [path.name for path in (tmp_path / "~").iterdir()] == ["a.csv"]
+    assert read_table(Path("~/a.csv"))["label"].tolist() == [1]
+    assert not list((tmp_path / "home").iterdir())
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3])

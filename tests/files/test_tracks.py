@@ -11,6 +11,7 @@ from conftest import discs
 
 from napari_nuclei_unet import Result, UserError, exclude_border, read_result, save
 from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.io.tables import with_time_column
 from napari_nuclei_unet.labels.regionprops import measure
 
 geff = pytest.importorskip("geff")
@@ -223,6 +224,25 @@ def test_other_graphs_get_a_sentence(tmp_path):
         read_result(tmp_path / "cells_labels.ome.tif")
     (tmp_path / "cells_tracks.csv").write_text("ID,FRAME\r\n1,2\r\n")  # of another program
     assert read_result(tmp_path / "cells_labels.ome.tif").tracks is None
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("y", "=1+1"), ("x", "inf"), ("y", ""), ("parent", ""), ("time", "1.5"), ("track", "a")],
+)
+def test_an_edited_table_of_tracks_gets_a_sentence(tmp_path, column, value):
+    path = tmp_path / "cells_labels.ome.tif"
+    save(path, tracked())
+    rows = with_time_column(family())
+    for table, is_whole in ((rows, True), (rows.astype({column: object}), False)):
+        if not is_whole:
+            table.loc[table.index[0], column] = value
+        table.to_csv(tmp_path / "cells_tracks.csv", index=False)
+        if is_whole:
+            assert len(read_result(path).tracks) == len(rows)
+        else:
+            with pytest.raises(UserError, match="needs numbers in all rows"):
+                read_result(path)
 
 
 def test_without_the_package_a_sentence_names_it(tmp_path, monkeypatch):

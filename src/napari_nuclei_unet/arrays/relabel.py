@@ -30,14 +30,21 @@ def relabel_sequential(
     Parameters
     ----------
     labels : ndarray, integer
-        0 is background, and none is negative.
+        0 is background.
 
     Returns
     -------
     labels : ndarray of the same shape, int32 or int64
     ids : ndarray, shape (n + 1,), integer
         The id that each label had; 0 for the background, whether or not there is any.
+
+    Raises
+    ------
+    UserError
+        If they are no whole numbers from 0.
     """
+    if labels.dtype.kind not in "ui":
+        raise UserError(f"Labels must be whole numbers, but are {labels.dtype}.")
     flat = labels.ravel()
     if flat.size and flat.min() >= 0 and flat.max() <= 4 * flat.size:
         used = np.bincount(flat.astype(np.intp, copy=False)) > 0  # quicker than sorting
@@ -45,6 +52,7 @@ def relabel_sequential(
         dtype = np.int32 if flat.size < MAX_INT32_PIXELS else np.int64
         return (np.cumsum(used, dtype=dtype) - 1)[labels], np.flatnonzero(used)
     ids, place = np.unique(np.append(flat.dtype.type(0), flat), return_inverse=True)
+    check_not_negative(ids)
     return place[1:].reshape(labels.shape), ids
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..arrays.blocks import Block, find_core_ids, find_core_labels, plan_blocks
+from ..arrays.blocks import Block, find_core_ids, find_core_labels
 from ..arrays.boxes import (
     Box,
     bounding_box,
@@ -29,7 +28,7 @@ from ..arrays.tiling import ArrayLike
 from ..labels.border import find_border_ids
 from ..labels.regionprops import Frame, measure
 from ..limits import DEFAULT_LIMITS
-from ..memory import available_memory, explain_out_of_memory, require_memory_or_more
+from ..memory import explain_out_of_memory
 from ..models.model import Model, load_model
 from ..params import SegmentParams
 from ..progress import Step, Stop
@@ -40,18 +39,10 @@ from ..segmentation.network_form import network_form
 from ..segmentation.normalization import Plane
 from ..segmentation.plane_separation import resolve_separation
 from ..segmentation.predict import MapsRequest, predict_maps_steps
-from ..segmentation.scale import ENLARGED_BYTES_PER_PIXEL, view_at_zoom
+from ..segmentation.scale import view_at_zoom
 from ..segmentation.watershed import separate_plane
 from .survey import ReadablePlane, Survey, UnreadablePlaneError
 
-# How much more a block sees on every side, in pixels that the network sees: half a nucleus that
-# reaches over the edge, and its neighbours, with which separating them has to do.
-BLOCK_HALO = 128
-# What segmenting a block takes for each of its pixels, and besides: a tile of the network, and what
-# stays of the blocks before. Where it is too much, blocks are smaller, to this edge.
-BLOCK_BYTES_PER_PIXEL, BLOCK_BYTES, MIN_BLOCK_SIZE = 50, 50_000_000, 1024
-# What stays of the survey, and of the libraries that are loaded with the first block.
-SURVEY_BYTES = 50_000_000
 # Larger tiles would need too much memory; two cover a block of the usual size.
 MAX_BLOCK_TILE = 2176
 
@@ -139,79 +130,6 @@ class BlockResult:
     notices: tuple[str, ...] = ()
     error: str = ""
     left_out: LeftOutCounts = field(default_factory=LeftOutCounts)
-
-
-def plan_blocks_at_zoom(shape: tuple[int, ...], zoom: Fraction, size: int) -> list[Block]:
-    """Cut a plane into blocks that begin where pixels begin at either resolution.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        Height and width of the plane in pixels.
-    zoom : Fraction
-        At which the network sees it.
-    size : int
-        Edge of what a block answers for, in pixels; smaller where the plane is enlarged.
-    """
-    size = _resolve_size(size, zoom)
-    # 64: of what networks halve, so that pooling sees the same squares in every block
-    return plan_blocks(
-        (shape[0], shape[1]), size, math.ceil(BLOCK_HALO / zoom), 64 * zoom.denominator
-    )
-
-
-def _resolve_size(size: int, zoom: Fraction) -> int:
-    """Return the edge of blocks of a plane, which is smaller where it is enlarged."""
-    return size if zoom <= 1 else max(int(size / zoom) // MIN_BLOCK_SIZE, 1) * MIN_BLOCK_SIZE
-
-
-def fit_block_size(size: int, shape: tuple[int, ...], zoom: Fraction) -> int:
-    """Return the edge of blocks for which there is memory: so many pixels, or fewer.
-
-    Parameters
-    ----------
-    size : int
-        Largest edge of what a block answers for.
-    shape : (int, int)
-        Height and width of the plane in pixels.
-    zoom : Fraction
-        At which the network sees it.
-
-    Raises
-    ------
-    UserError
-        If not even the smallest blocks fit, with the memory that they need.
-    """
-    while size > MIN_BLOCK_SIZE and _estimate_block_bytes(size, shape, zoom) > available_memory():
-        size = max(size // 2, MIN_BLOCK_SIZE)
-    edge = _resolve_size(size, zoom)
-    need = _estimate_block_bytes(size, shape, zoom)
-    require_memory_or_more(need, f"Blocks of {edge} x {edge} pixels take")
-    return size
-
-
-def require_survey_memory(shape: tuple[int, ...]) -> None:
-    """Raise an error if a survey and the smallest blocks after it need more memory than there is.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        Height and width of the plane in pixels.
-
-    Raises
-    ------
-    UserError
-        With the memory that they need.
-    """
-    need = SURVEY_BYTES + _estimate_block_bytes(MIN_BLOCK_SIZE, shape, Fraction(1))
-    require_memory_or_more(need, "Segmenting the smallest blocks takes")
-
-
-def _estimate_block_bytes(size: int, shape: tuple[int, ...], zoom: Fraction) -> int:
-    halo = math.ceil(BLOCK_HALO / zoom)
-    seen = math.prod(min(_resolve_size(size, zoom) + 2 * halo, extent) for extent in shape[:2])
-    enlarged = math.ceil(ENLARGED_BYTES_PER_PIXEL * zoom**2) if zoom > 1 else 0
-    return BLOCK_BYTES + (BLOCK_BYTES_PER_PIXEL + enlarged) * seen
 
 
 def segment_block_steps(task: BlockTask) -> Generator[Step, Stop, BlockResult | None]:

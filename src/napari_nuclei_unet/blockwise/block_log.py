@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..errors import UserError
 from ..io.atomic import removed_error, sync_to_disk
 from ..io.openable import read_small_file
-from ..io.store_files import ChunkFile
+from ..io.store_files import ChunkFile, parse_chunk_files
 from .retry import RunProgress
 
 # Of a log, which has the name of its journal.
@@ -75,11 +75,11 @@ class BlockLog:
         """Read all blocks; None where the file is damaged or missing."""
         if (lines := self._read_lines()) is None:
             return None
-        entries = (json.loads(line) for line in lines)
-        return [
-            BlockEntry(before, {key: ChunkFile(*file) for key, file in chunks.items()})
-            for before, chunks in entries
-        ]
+        try:
+            entries = [json.loads(line) for line in lines]
+            return [BlockEntry(before, parse_chunk_files(chunks)) for before, chunks in entries]
+        except (ValueError, TypeError, AttributeError):
+            return None
 
     def end_before(self, number: int) -> LogEnd:
         """Return where the log ends if one of its blocks is the next."""

@@ -14,7 +14,7 @@ from ..io.atomic import atomic_write, file_crc32, removed_error, sync_to_disk
 from ..io.json_text import parse_json, read_json
 from ..io.openable import read_small_file
 from ..io.record_paths import drop_folders, name_image_of_run
-from ..io.store_files import ChunkFile
+from ..io.store_files import ChunkFile, parse_chunk_files
 from ..io.tables import read_table, write_table
 from .block_log import EMPTY_LOG, LOG_SUFFIX, BlockLog, LogEnd
 from .retry import RunProgress
@@ -75,7 +75,7 @@ def _parse(text: bytes) -> JournalContent | None:
         chunks = kept.get("chunks")
         return JournalContent(
             RunProgress.from_json(kept["progress"]),
-            None if chunks is None else {key: ChunkFile(*one) for key, one in chunks.items()},
+            None if chunks is None else parse_chunk_files(chunks),
             LogEnd(*kept.get("log", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):

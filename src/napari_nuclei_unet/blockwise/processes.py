@@ -13,7 +13,6 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_end
@@ -71,24 +70,33 @@ def compute_in_processes(
     )
     pool = _Pool(count, method)
     try:
-        yield partial(_compute_steps, pool)
+        yield pool
     finally:
         pool.close()
 
 
 class _Pool:
-    """Processes that are replaced when one of them has crashed, and that never outlive this one."""
+    """Processes that are replaced when one of them has crashed, and that never outlive this one.
 
-    def __init__(self, count: int, method: str) -> None:
-        self.count, self._method = count, method
+    Attributes
+    ----------
+    processes : int
+    """
+
+    def __init__(self, processes: int, method: str) -> None:
+        self.processes, self._method = processes, method
         self._start()
+
+    def __call__(self, tasks: Sequence[BlockTask]) -> Generator[Step, Stop, None]:
+        """Find the nuclei of blocks; as ``run.compute_locally_steps``."""
+        return _compute_steps(self, tasks)
 
     def _start(self) -> None:
         context = get_context(self._method)
         self._stopped, self._open_end = context.Pipe(duplex=False)
-        threads = max(1, (os.cpu_count() or 1) // self.count)
+        threads = max(1, (os.cpu_count() or 1) // self.processes)
         self._executor = ProcessPoolExecutor(
-            self.count, context, _begin_process, (threads, self._stopped)
+            self.processes, context, _begin_process, (threads, self._stopped)
         )
 
     def submit(self, task: BlockTask) -> Future[BlockResult | None]:
@@ -145,7 +153,7 @@ def _compute_steps(pool: _Pool, tasks: Sequence[BlockTask]) -> Generator[Step, S
     try:
         while (waiting or under_way) and not wish:
             try:
-                while waiting and len(under_way) < TASKS_PER_WORKER * pool.count:
+                while waiting and len(under_way) < TASKS_PER_WORKER * pool.processes:
                     under_way.append((waiting[0], pool.submit(waiting[0])))
                     waiting.popleft()
                 first = under_way[0][1]

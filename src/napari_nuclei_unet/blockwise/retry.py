@@ -100,15 +100,38 @@ class RunProgress:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RunProgress:
-        """Make it again of what a journal holds; what has failed is tried again."""
+        """Make it again of what a journal holds; what has failed is tried again.
+
+        Raises
+        ------
+        ValueError
+            If a value is none that a run has written.
+        """
         missing = [ReadFailure(*one) for one in (*data["again"], *data["failed"])]
         volumes = tuple(WrittenVolume(*one) for one in data.get("volumes", ()))
         counts = data.get("left_out")
         left_out = None if counts is None else LeftOutCounts(**counts)
-        return cls(
+        progress = cls(
             **data
             | {"failed": (), "again": tuple(missing), "volumes": volumes, "left_out": left_out}
         )
+        progress._check_types()
+        return progress
+
+    def _check_types(self) -> None:
+        counts = [self.plane, self.block, self.nuclei, self.table_bytes, self.table_crc]
+        counts += [at for one in self.again for at in one[:2] if at is not None]
+        numbers = [self.seconds, *self.gammas.values()]
+        numbers += [value for one in self.volumes for value in one if value is not None]
+        names = [*self.surveys, *self.gammas]
+        if not (
+            all(type(one) is int and one >= 0 for one in counts)
+            and all(isinstance(one, (int, float)) and one >= 0 for one in numbers)
+            and all(name.isdecimal() for name in names)
+            and all(isinstance(one, dict) for one in self.surveys.values())
+            and all(isinstance(one.message, str) for one in self.again)
+        ):
+            raise ValueError("no progress of a run")
 
     def to_snapshot(self) -> dict[str, Any]:
         """Return what :meth:`restore` needs to know, of the same length however far a run is."""

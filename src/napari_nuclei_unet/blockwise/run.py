@@ -19,7 +19,8 @@ from .stages import (
 )
 from .survey import UnreadablePlaneError
 
-# Finds the nuclei of tasks and yields them in their order, as ``SegmentedBlockStep``.
+# Finds the nuclei of tasks and yields them in their order, as ``SegmentedBlockStep``. Where it has
+# an attribute ``processes``, so many of this computer do that at once, beside this one.
 ComputeBlocks = Callable[[Sequence[BlockTask]], Generator[Step, Stop, None]]
 
 
@@ -81,7 +82,8 @@ def segment_blockwise_steps(
     UserError
         If something cannot be used or written; the journal stays as it is.
     """
-    run = BlockwiseRun(planes, store, journal, block_params, check)
+    processes = getattr(compute, "processes", 0)
+    run = BlockwiseRun(planes, store, journal, block_params, check, processes)
     stop: Stop = None
     while not stop and (number := journal.progress.next_plane(len(planes))) is not None:
         if str(number) in journal.progress.surveys:

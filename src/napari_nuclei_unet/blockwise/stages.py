@@ -20,16 +20,8 @@ from ..progress import Step, Stop
 from ..segmentation.device import plan_inference, release_memory
 from ..segmentation.intensity_range import automatic_gamma
 from ..segmentation.normalization import check_type_and_shape, shape_without_alpha
-from .block import (
-    BlockParams,
-    BlockResult,
-    BlockTask,
-    PlaneSource,
-    empty_block_result,
-    fit_block_size,
-    plan_blocks_at_zoom,
-    require_survey_memory,
-)
+from .block import BlockParams, BlockResult, BlockTask, PlaneSource, empty_block_result
+from .block_size import fit_block_size, plan_blocks_at_zoom, require_survey_memory
 from .journal import Journal
 from .retry import ReadFailure
 from .survey import Survey, survey_steps
@@ -100,6 +92,7 @@ class BlockwiseRun:
     journal: Journal
     block_params: BlockParams
     check: CheckSource
+    processes: int = 0
 
     def record_survey(self, number: int, survey: Survey, blocks: int) -> None:
         """Write down what was seen of a plane."""
@@ -205,7 +198,8 @@ class PlaneSurvey:
         """Write down what was seen; return what the user has to know."""
         self._run.check(bool(self._notices))
         shape, size = self._pixels.shape, self._run.block_params.size
-        survey = replace(survey, block_size=fit_block_size(size, shape, survey.zoom))
+        fitting = fit_block_size(size, shape, survey.zoom, self._run.processes)
+        survey = replace(survey, block_size=fitting)
         blocks = plan_blocks_at_zoom(shape, survey.zoom, survey.block_size)
         self._run.record_survey(self._number, survey, len(blocks))
         return self._notices

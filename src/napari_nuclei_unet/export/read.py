@@ -122,6 +122,7 @@ def read_tracks(labels: str | Path) -> pd.DataFrame | None:
     if not {"track", "parent"} & set(tracks):
         return None  # of another program
     _check_columns(tracks, NEEDED_OF_TRACKS, path)
+    _check_track_numbers(tracks, path)
     return drop_track_measurements(tracks)
 
 
@@ -228,6 +229,23 @@ def _check_columns(table: pd.DataFrame, names: Sequence[str], path: Path) -> Non
         raise UserError(
             f"{path} has no column {' and no column '.join(missing)}: restore the names of its "
             "columns, or move it away."
+        )
+
+
+def _check_track_numbers(tracks: pd.DataFrame, path: Path) -> None:
+    """Raise an error for tracks with text, or without a number, where one is needed."""
+    needed = tracks[[name for name in (*NEEDED_OF_TRACKS, "z") if name in tracks]]
+    if not len(needed):  # its columns have no type
+        return
+    whole = needed[["track", TIME_COLUMN, "parent"]]
+    if (
+        any(column.dtype.kind not in "iuf" for _, column in needed.items())
+        or not np.isfinite(needed).all(axis=None)
+        or (whole % 1 != 0).any(axis=None)
+    ):
+        raise UserError(
+            f"{path} needs numbers in all rows, and whole ones in the columns track, "
+            f"{TIME_COLUMN} and parent: correct it, or move it away."
         )
 
 

@@ -21,10 +21,14 @@ from .suffixes import TIFF_SUFFIXES
 MAX_ID = 2**31 - 1
 # Compression of JPEG changes numbers.
 LOSSY_SUFFIXES = (".jpg", ".jpeg")
+# TIFF whose numbers are others than what is shown: tifffile writes masks so that 0 is white.
+SHOWN_OTHERWISE = (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.MINISWHITE)
 
 
 def read_numbers(path: Path) -> NDArray[Any]:
-    """Read a label image; of a palette the indices, which number the nuclei, not the colours.
+    """Read a label image: its numbers, not what is shown for them.
+
+    Of a palette these are the indices; where 0 is white, it is the background all the same.
 
     Raises
     ------
@@ -39,8 +43,8 @@ def read_numbers(path: Path) -> NDArray[Any]:
         if suffix in TIFF_SUFFIXES:
             with tifffile.TiffFile(path) as opened:
                 check_tiff_references(path, opened)
-                is_palette = opened.pages.first.photometric == tifffile.PHOTOMETRIC.PALETTE
-                if is_palette and len(opened.series) == 1:
+                keeps_numbers = opened.pages.first.photometric in SHOWN_OTHERWISE
+                if keeps_numbers and len(opened.series) == 1:
                     return np.asarray(opened.series[0].asarray()).squeeze()
         elif suffix == ".png":
             with PIL.Image.open(path) as picture:

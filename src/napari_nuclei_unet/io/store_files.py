@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import UserError
 from .atomic import file_crc32
@@ -111,6 +111,22 @@ def read_chunk_files(store: Path) -> dict[str, ChunkFile]:
 def read_chunk_file(path: Path) -> ChunkFile:
     """Read size and checksum of a file of an array."""
     return ChunkFile(path.stat().st_size, file_crc32(path))
+
+
+def parse_chunk_files(data: dict[str, Any]) -> dict[str, ChunkFile]:
+    """Make what :func:`read_chunk_files` gave again of JSON, which somebody may have changed.
+
+    Raises
+    ------
+    ValueError
+        If a file is none of an array in the store, or what is known of it are no numbers.
+    """
+    for key, known in data.items():
+        level, *place = key.split("/")
+        is_inside = level.isdecimal() and place and not {"", ".", ".."} & {*place}
+        if not is_inside or "\\" in key or [type(one) for one in known] != [int, int]:
+            raise ValueError(f"{key} is no file of an array")
+    return {key: ChunkFile(*known) for key, known in data.items()}
 
 
 def iter_changed_chunks(

@@ -145,6 +145,8 @@ def _is_readable(store: LabelsStore, key: str) -> bool:
         raise unreadable_error(store.path, error) from error
     level, *place = key.split("/")
     numbers = [int(part) for part in place if part.isdecimal()]  # of zarr 3 they follow a "c"
+    if int(level) >= len(store.levels):
+        return False
     array: Any = store.levels[int(level)]
     if len(numbers) != array.ndim:
         return False

@@ -46,7 +46,12 @@ def read_table(file: Path | TextIO, **options: Any) -> Any:
         check_openable(file)
         if "nrows" not in options:
             _check_size(file)
-    return _map_text(pd.read_csv(file, **options), _unescape_formula)
+    return _map_text(pd.read_csv(_as_named(file), **options), _unescape_formula)
+
+
+def _as_named(file: Path | TextIO) -> Path | TextIO:
+    """Return a file whose path pandas takes as it is: a ~ in front would be the home folder."""
+    return file.absolute() if isinstance(file, Path) else file
 
 
 def _check_size(path: Path) -> None:
@@ -62,7 +67,7 @@ def iter_table(path: Path, rows: int, **options: Any) -> Generator[pd.DataFrame,
     import pandas as pd
 
     check_openable(path)
-    with pd.read_csv(path, chunksize=rows, **options) as parts:
+    with pd.read_csv(_as_named(path), chunksize=rows, **options) as parts:
         for part in parts:
             yield _map_text(part, _unescape_formula)
 
@@ -169,7 +174,7 @@ def write_table(
         For spreadsheets: numbers with a decimal comma, and semicolons between columns.
     """
     escape_formulas(table).to_csv(
-        file,
+        _as_named(file),
         index=False,
         header=header,
         float_format=float_format,

@@ -302,11 +302,37 @@ def find_under_stroke(
 def stroke_pixels(
     stroke: NDArray[np.floating], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the pixels of the plane under a stroke, in its order."""
-    points = np.round(np.asarray(stroke, np.float64)).astype(int)
+    """Return the pixels of the plane under a stroke, in its order.
+
+    Of strokes that leave the plane farther than it is large, only what is near is drawn: with a
+    tiny scale they have more pixels than fit into memory.
+    """
+    points = np.round(np.asarray(stroke, np.float64))
+    points = points[np.isfinite(points).all(axis=1)]
     if len(points) == 1:
         points = np.vstack([points, points])
-    pieces = [np.array(line(*a, *b)) for a, b in itertools.pairwise(points)]
+    extent = np.array(shape[:2])
+    pieces = [np.zeros((2, 0), np.intp)]
+    for start, end in itertools.pairwise(points):
+        near = _clip_segment(start, end, -extent - 0.5, 2 * extent + 0.5)
+        pieces += [np.array(line(*near[0], *near[1]))] if near else []
     rows, columns = np.concatenate(pieces, axis=1)
     inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
     return rows[inside], columns[inside]
+
+
+def _clip_segment(
+    start: NDArray[np.floating],
+    end: NDArray[np.floating],
+    lowest: NDArray[np.floating],
+    highest: NDArray[np.floating],
+) -> tuple[list[int], list[int]] | None:
+    """Clip a segment to a rectangle (Liang and Barsky 1984); None if it is outside."""
+    way = end - start
+    with np.errstate(divide="ignore"):
+        crossings = np.sort([(lowest - start) / way, (highest - start) / way], axis=0)
+    enter, leave = max(0.0, crossings[0].max()), min(1.0, crossings[1].min())
+    if enter > leave:
+        return None
+    first, last = (np.round(start + at * way).astype(int).tolist() for at in (enter, leave))
+    return first, last

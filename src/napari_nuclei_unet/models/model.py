@@ -190,6 +190,8 @@ def read_card(name: str | Path) -> ModelCard:
         SegmentParams(**{name: model_card.thresholds[name] for name in THRESHOLD_NAMES})
         if model_card.sizes:
             smallest, largest = model_card.sizes
+            if smallest > largest:
+                raise ValueError("sizes are not in order")
             SegmentParams(diameter=smallest)
             SegmentParams(diameter=largest)
             SegmentParams(diameter=model_card.ideal)
@@ -209,6 +211,8 @@ def _check_types(card: Any) -> None:
             raise TypeError(f"{name} is no {kind.__name__}")
     if not isinstance(card.get("ideal"), int | float | None):
         raise TypeError("ideal is no number")
+    if None in card["thresholds"].values():  # which parameters may be, but not those of a model
+        raise TypeError("a threshold is no number")
     if not all(isinstance(row, dict) for row in card.get("history", ())):
         raise TypeError("history has rows of another kind")
 

@@ -1,1 +1,1 @@
-"""The U-Net, its encoders and pretrained weights."""
+"""The U-Net and its encoders."""

@@ -102,8 +102,8 @@ class SegmentParams:
         False,
         "Average eight orientations",
         "Show the network each image rotated and mirrored, too, and average what it predicts "
-        "(test-time augmentation). The result depends less on how the image lies, in eight times "
-        "the time.",
+        "(test-time augmentation). The result depends less on how the image lies, in up to eight "
+        "times the time.",
     )
     black: float | None = parameter(
         None,

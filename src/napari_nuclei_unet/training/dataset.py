@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,7 +217,7 @@ def find_labels_by_stem(folder: Path, images: Collection[str] = ()) -> dict[str,
 
 
 def read_groups(
-    path: Path, stems: Iterable[str], columns: Sequence[str]
+    path: Path, stems: Collection[str], columns: Sequence[str]
 ) -> dict[str, dict[str, str]]:
     """Read columns of a table of images.
 
@@ -225,7 +225,7 @@ def read_groups(
     ----------
     path : Path
         A CSV table with a column ``id``, the stem of an image's name.
-    stems : iterable of str
+    stems : collection of str
         The images.
     columns : sequence of str
         The columns to read.
@@ -238,7 +238,7 @@ def read_groups(
     Raises
     ------
     UserError
-        If it is no such table, or has no row for an image.
+        If it is no such table, or has no row for an image, or several that differ.
     """
     try:
         table = read_table(
@@ -247,7 +247,11 @@ def read_groups(
     except (OSError, ValueError) as error:
         wanted = ", ".join(("id", *columns))
         raise UserError(f"{path} is not a CSV table with the columns {wanted}.") from error
-    rows = table.drop_duplicates("id", keep="last").set_index("id").to_dict("index")
+    table = table.drop_duplicates()
+    twice = set(table["id"][table["id"].duplicated()])
+    if named_twice := [stem for stem in stems if stem in twice]:
+        raise UserError(f"{path} has several rows for {named_twice[0]}, which differ: keep one.")
+    rows = table.drop_duplicates("id").set_index("id").to_dict("index")
     if missing := [stem for stem in stems if stem not in rows]:
         raise UserError(
             f"{path} has no row for {len(missing)} of the images, the first is {missing[0]}."

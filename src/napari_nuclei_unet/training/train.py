@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from ..io.openable import check_openable
 from ..memory import explain_out_of_memory
 from ..models.model import Model, ModelCard, read_card, read_model, save_model
 from ..network.fusion import fuse_conv_bn_relu
-from ..network.pretrained import load_encoder_weights
 from ..network.unet import UNet, UNetConfig
 from ..params import TrainParams
 from .calibration import calibrate_on_examples
@@ -24,6 +22,7 @@ from .example import Example
 from .loop import TRAINING_MEMORY_SHORT, Epoch, first_epoch, train_steps
 from .photometric import disturbed
 from .plots import plot_curves, plot_predictions, write_history
+from .pretrained_encoder import load_encoder_weights
 from .split import fingerprint_examples, split_by_group
 from .threshold_tuning import (
     make_validation_pictures,
@@ -42,7 +41,7 @@ class TrainStart:
     Attributes
     ----------
     encoder_weights : str or Path, optional
-        Weights of a pretrained encoder, as in ``pretrained.load_encoder_weights``.
+        Weights of a pretrained encoder, as in ``pretrained_encoder.load_encoder_weights``.
     resume : bool
         Resume from the checkpoint beside the model's file.
     model : str or Path, optional
@@ -159,8 +158,6 @@ def _first_network(params: TrainParams, training: list[Example], begin: TrainSta
         )
     network = new_network(params, training)
     if params.encoder != "plain":
-        if begin.encoder_weights is not None:
-            check_openable(begin.encoder_weights)
         pretrained = load_encoder_weights(params.encoder, begin.encoder_weights)
         if pretrained is not None:
             network.encoder.load(pretrained)

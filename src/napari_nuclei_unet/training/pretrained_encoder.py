@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import UserError
+from ..io.openable import check_openable
 
 RANDOM_ENCODER_WEIGHTS = "random"
 
@@ -33,11 +34,12 @@ def load_encoder_weights(encoder: str, source: str | Path | None) -> dict[str, T
     Raises
     ------
     UserError
-        If the file cannot be read, or the package is not installed.
+        If it is no file, cannot be read, or the package is not installed.
     """
     if source == RANDOM_ENCODER_WEIGHTS or (source is None and encoder != "efficientnet_lite0"):
         return None
     path = _packaged_weights_path() if source is None else Path(source)
+    check_openable(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
