@@ -1,12 +1,13 @@
 """Real widgets on a real viewer model, without a window system of its own."""
 
+import gc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from npe2 import DynamicPlugin
-from qtpy.QtCore import Qt, QThreadPool
+from qtpy.QtCore import QCoreApplication, QEvent, Qt, QThreadPool
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
@@ -19,6 +20,8 @@ from napari_nuclei_unet.widgets import (
     TrainWidget,
 )
 from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY
+
+gc.freeze()  # modules stay: collecting after each test need not look at them
 
 
 @pytest.fixture
@@ -88,6 +91,18 @@ def trainer(qtbot, viewer, bright_file, home):
     quick = {"epochs": 2, "steps": 3, "batch": 2, "patch": 32, "reference": 0.0}
     made.params_form.set_value(replace(made.params_form.value(), **quick))
     return made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown():
+    """Delete what a test leaves behind, in the thread of the window.
+
+    Forms without a dock belong to Python, which may collect them in any thread.
+    """
+    result = yield
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    gc.collect()
+    return result
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import sys
 import threading
 
 import pytest
+from qtpy.QtCore import QObject
 
 from napari_nuclei_unet.progress import Step, check_interruption
 from napari_nuclei_unet.widgets.common.job import ThreadJob
@@ -12,7 +13,9 @@ from napari_nuclei_unet.widgets.common.job import ThreadJob
 
 @pytest.fixture
 def job(qtbot):
-    return ThreadJob()
+    owner = QObject()
+    yield ThreadJob(owner)
+    owner.deleteLater()
 
 
 def count_to(n, log):
@@ -114,8 +117,8 @@ def process_events(seconds):
 
 app = QApplication([])
 for turn in range(100):
-    owner, job = QObject(), ThreadJob()
-    job.setParent(owner)
+    owner = QObject()
+    job = ThreadJob(owner)
     job.start("", steps)
     process_events(0.01 + 0.001 * (turn % 20))
     delete(owner)  # and the job with it, as labels take theirs along
@@ -149,7 +152,7 @@ def tell():
 
 app = QApplication([])
 assert "torch" not in sys.modules
-job = ThreadJob()
+job = ThreadJob(app)
 job.finished.connect(tell)
 job.start("", steps)
 QTimer.singleShot(50, job.cancel)
@@ -174,7 +177,7 @@ def steps():
     for number in range(5):
         yield Step(number, 5)
 for _ in range(50):
-    job, seen = ThreadJob(), []
+    job, seen = ThreadJob(application), []
     def process_events(step):
         seen.append(step)
         while job.is_running and len(seen) < 3:

@@ -1,13 +1,15 @@
 """What is closed is gone: docks, viewers, and all that was known of them."""
 
 import gc
+import warnings
 import weakref
 from functools import partial
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.compat import isalive
+from qtpy.QtCore import QCoreApplication, QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_nuclei_unet.widgets import (
@@ -18,6 +20,7 @@ from napari_nuclei_unet.widgets import (
     TrainWidget,
 )
 from napari_nuclei_unet.widgets.common.lifetime import call_when_destroyed
+from napari_nuclei_unet.widgets.session.session import Session
 
 DOCKS = [ManyImagesWidget, ReviewWidget, SegmentWidget, TableWidget, TrainWidget]
 PACKAGE = "napari_nuclei_unet"
@@ -33,9 +36,29 @@ class Owner(QWidget):
 
 def collect():
     for _ in range(3):
-        QCoreApplication.processEvents()
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        delete_closed()
         gc.collect()
+
+
+def delete_closed():
+    """Delete what Qt deletes when nothing else is to be done."""
+    QCoreApplication.processEvents()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+def list_alive():
+    """List the objects of Qt that are not deleted."""
+    with warnings.catch_warnings(action="ignore"):  # of what is looked at
+        known = [one for one in gc.get_objects() if issubclass(type(one), QObject)]
+    return [one for one in known if isalive(one)]
+
+
+def open_and_close(dock, viewer):
+    widget = dock(viewer)
+    widget.show()
+    QCoreApplication.processEvents()
+    widget.deleteLater()
+    return weakref.ref(widget)
 
 
 def count_ours():
@@ -78,3 +101,45 @@ def test_nothing_of_a_closed_dock_and_viewer_is_left(qtbot, home, preferences, d
         collect()
         assert [one() for one in closed] == [None, None]
     assert count_ours() == before
+
+
+@pytest.mark.parametrize("dock", DOCKS)
+def test_nothing_of_a_closed_dock_waits_for_the_collector_to_be_deleted(
+    qtbot, home, preferences, dock
+):
+    """Python may collect in any thread and in any call, and PySide crashes where that deletes."""
+    work_with(qtbot, dock)
+    collect()
+    before = {id(one) for one in list_alive()}
+    gc.disable()
+    try:
+        work_with(qtbot, dock)
+        delete_closed()
+        new = [one for one in list_alive() if id(one) not in before]
+        of_nobody = [(type(one).__name__, weakref.ref(one)) for one in new if one.parent() is None]
+        del new
+        gc.collect()
+    finally:
+        gc.enable()
+    assert [name for name, one in of_nobody if one() is None] == []
+
+
+@pytest.mark.parametrize("dock", [ReviewWidget, SegmentWidget])
+def test_a_closed_dock_is_not_kept_by_what_its_viewer_knows(qtbot, home, preferences, dock):
+    viewer = ViewerModel()
+    viewer.add_labels(np.eye(20, 30, dtype=np.int32))
+    closed = open_and_close(dock, viewer)
+    collect()
+    assert closed() is None
+    assert Session.of(viewer).segment_settings.value() is None
+    assert Session.of(viewer).review_position.value() is None
+
+
+@pytest.mark.parametrize("dock", DOCKS)
+def test_only_qt_deletes_a_dock_that_nobody_holds(qtbot, home, preferences, dock):
+    opened = weakref.ref(dock(ViewerModel()))
+    gc.collect()
+    assert opened() is not None
+    opened().deleteLater()
+    collect()
+    assert opened() is None

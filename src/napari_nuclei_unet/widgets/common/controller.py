@@ -183,12 +183,11 @@ class Controller(QObject):
         self._follow_up: Task | None = None
         self._notices: set[str] = set()  # of this run
         self._throttle = UpdateThrottle()
-        self._job = ThreadJob()
+        self._job = ThreadJob(self)
         self._job.stepped.connect(self._on_step)
         self._job.returned.connect(self._on_result)
         self._job.failed.connect(self._on_failed)
         self._job.finished.connect(self._on_finished)
-        parent.destroyed.connect(self._job.cancel)
 
     @property
     def is_idle(self) -> bool:

@@ -26,6 +26,7 @@ from superqt import QCollapsible
 
 from .dock_setup import DockSetup
 from .eliding import elide_in_middle
+from .lifetime import adopt_event_filter
 
 # Height that every dock can shrink to, in screen pixels.
 LOWEST_DOCK = 200
@@ -52,6 +53,7 @@ def create_combo_box(name: str, tooltip: str, choices: Any) -> ComboBox:
     )
     combo.native.setMinimumContentsLength(7)
     elide_in_middle(combo.native)
+    adopt_event_filter(combo)
     return combo
 
 

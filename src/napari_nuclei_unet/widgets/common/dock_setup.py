@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from .lifetime import keep_until_destroyed
 from .preferences import PLUGIN_NAME
 from .wheel import guard_wheel
 
@@ -13,7 +14,7 @@ BOTTOM_DOCK_HEIGHT = 260
 
 
 class DockSetup(QObject):
-    """Sets up a dock: its place in the window, and the wheel.
+    """Sets up a dock: its place in the window, and the wheel; keeps it until Qt deletes it.
 
     Parameters
     ----------
@@ -25,6 +26,7 @@ class DockSetup(QObject):
         super().__init__(content)
         self._content, self._has_place = content, False
         content.installEventFilter(self)
+        keep_until_destroyed(content)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Set the dock up; called by Qt."""

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from napari.utils import progress
-from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 from superqt.utils import GeneratorWorker
 
 from ...memory import require_network_memory
@@ -87,6 +87,11 @@ class UpdateThrottle:
 class ThreadJob(QObject):
     """Runs one generator at a time.
 
+    Parameters
+    ----------
+    owner : QObject
+        The job is cancelled when it is destroyed, and deleted when the thread has ended.
+
     Attributes
     ----------
     at_end : callable or None
@@ -109,13 +114,15 @@ class ThreadJob(QObject):
     failed = Signal(object)
     finished = Signal()
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, owner: QObject) -> None:
+        app = QCoreApplication.instance()
+        super().__init__(app)
         self._worker: _Worker | None = None
         self._bar: progress | None = None
-        self._is_updating = False
+        self._is_updating = self._is_left = False
         self.at_end: Callable[[], object] | None = None
-        if (app := QCoreApplication.instance()) is not None:
+        owner.destroyed.connect(self._leave)
+        if app is not None:
             app.aboutToQuit.connect(self.cancel)
 
     @property
@@ -166,6 +173,14 @@ class ThreadJob(QObject):
         if self._worker is not None:
             self._worker.stop_requested, self._worker.stop_in_step = True, in_step
 
+    @Slot()
+    def _leave(self) -> None:
+        """End without the owner."""
+        self._is_left = True
+        self.cancel()
+        if not self.is_running:
+            self.deleteLater()
+
     def _step(self, event: Any) -> None:
         self.stepped.emit(event)
         if self._bar is not None and not self._is_updating and self._throttle.is_due(event):
@@ -196,6 +211,8 @@ class ThreadJob(QObject):
             at_end, self.at_end = self.at_end, None
             at_end()
         self.finished.emit()
+        if self._is_left:
+            self.deleteLater()
 
 
 def start_in_background(function: Callable[[], object]) -> None:

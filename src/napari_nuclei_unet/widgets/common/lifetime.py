@@ -5,8 +5,26 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Slot
+
+
+def adopt(owner: QObject, *parts: QObject) -> None:
+    """Have Qt delete parts with their owner, in the thread of the window.
+
+    What belongs to nobody waits for Python's collector, which may run in any thread, and in the
+    midst of any call: with PySide the program crashes now and then.
+    """
+    for part in parts:
+        part.setParent(owner)
+
+
+def adopt_event_filter(control: Any) -> None:
+    """Have a control of magicgui own the filter that watches it, which belongs to nobody."""
+    event_filter = getattr(control._widget, "_event_filter", None)  # noqa: SLF001 no other way
+    if isinstance(event_filter, QObject):
+        adopt(control.native, event_filter)
 
 
 def delete_with(owner: object, dependent: QObject) -> None:
@@ -36,11 +54,20 @@ def call_when_destroyed(owner: QObject, function: Callable[[], object]) -> None:
     ----------
     owner : QObject
     function : callable
-        Must not refer to the owner, except weakly.
+        If it refers to the owner, that is kept until then.
     """
     call = _DestroyedCall(function)
     _waiting.add(call)
     owner.destroyed.connect(call.run)
+
+
+def keep_until_destroyed(owner: QObject) -> None:
+    """Keep an object of Qt until Qt destroys it: Python's collector never deletes it."""
+    call_when_destroyed(owner, partial(_let_go, owner))
+
+
+def _let_go(_: QObject) -> None:
+    """Do nothing: soon after it is called, what refers to the object is dropped."""
 
 
 class _DestroyedCall(QObject):

@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from .disabled_button import disable
+from .lifetime import adopt_event_filter
 
 _Params = TypeVar("_Params")
 
@@ -45,6 +46,7 @@ class ParamsForm(QObject, Generic[_Params]):
         }
         for name, control in self._controls.items():
             control.changed.connect(partial(self._on_changed, name))
+            self.destroyed.connect(control.native.deleteLater)  # also if it is in no container
 
     def container(self, *names: str) -> QWidget:
         """Lay out some of the controls, one below the other.
@@ -133,6 +135,7 @@ def _create_control(field: dataclasses.Field[Any], hint: Any) -> Any:
     explained = meta.get("inverted_help", meta["help"])
     control.tooltip = explained
     control.native.setObjectName(field.name)
+    adopt_event_filter(control)
     control.native.setToolTip(explained)
     return control
 

@@ -20,6 +20,8 @@ class ThemedPlot(pg.PlotWidget):  # type: ignore[misc]
         item = self.getPlotItem()
         item.setMenuEnabled(False)
         item.hideButtons()
+        for unused in (item.ctrlMenu, item.stateGroup):  # which belong to nobody
+            self.destroyed.connect(unused.deleteLater)
         self.setMouseEnabled(x=False, y=False)
         self._is_built = True
         self.use_theme()

@@ -86,8 +86,7 @@ class MeasureQueue(QObject):
         self._measuring: tuple[UnmeasuredPlane, int] | None = None  # with the revision of labels
         self._timer = with_properties(QTimer(self), singleShot=True)
         self._timer.timeout.connect(self._start)
-        self._job = ThreadJob()
-        self._job.setParent(self)
+        self._job = ThreadJob(self)
         self._job.returned.connect(self._on_measured)
         self._job.failed.connect(self._on_failed)
         self._job.finished.connect(self._on_finished)

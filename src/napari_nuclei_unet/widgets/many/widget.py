@@ -17,6 +17,7 @@ from ...provenance.project_paths import PROJECT_SUFFIX
 from ..common.controller import Controller, RunState, Task
 from ..common.controls import ScrollableForm, create_row, create_section
 from ..common.help_button import HelpButton
+from ..common.lifetime import adopt
 from ..common.notify import describe_error, report_user_errors, show_warning
 from ..common.preferences import get_preference
 from ..session.session import Session
@@ -98,6 +99,7 @@ class ManyImagesWidget(ScrollableForm):
         self.list_model = RowModel()
         self._rows = ImageRows(self.list_model)
         self._sources, self._out = SourceButtons(), OutFolder()
+        adopt(self, self.list_model, self._sources, self._out)
         self._lister = ImageLister(self, self._out.suggest)
         self.controller = Controller(self)
         self.review_bar = ReviewBar(napari_viewer, self.list_model)

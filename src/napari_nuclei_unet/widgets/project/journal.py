@@ -78,8 +78,7 @@ class EditJournal(QObject):
         self._began = 0.0
         self._timer = with_properties(QTimer(self), singleShot=True, interval=JOURNAL_DELAY_MS)
         self._timer.timeout.connect(self.write)
-        self._job = ThreadJob()  # which outlives the journal while it writes
-        self.destroyed.connect(self._job.cancel)
+        self._job = ThreadJob(self)
         self._job.failed.connect(self._on_failed)
         self._job.returned.connect(self._on_written)
         self._job.finished.connect(self._on_finished)

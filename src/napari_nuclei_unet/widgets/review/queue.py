@@ -73,7 +73,7 @@ class ReviewQueue(Panel):
         target.changed.connect(self.start_over)
         self.start_over()
         session = Session.of(viewer)
-        session.review_position.connect(self, self.position, self.go_on)
+        session.review_position.connect(self, ReviewQueue.position, ReviewQueue.go_on)
         self._tour = session.review_tour
         self._tour.begun.connect(self._begin_tour)
         if self._tour.layer is not None:

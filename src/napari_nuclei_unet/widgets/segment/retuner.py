@@ -76,12 +76,11 @@ class Retuner(QObject):
         self._relief: Relief | None = None  # of the plane that was retuned last
         self._timer = with_properties(QTimer(self), singleShot=True, interval=RETUNE_DELAY_MS)
         self._timer.timeout.connect(self._start)
-        self._job = ThreadJob()
+        self._job = ThreadJob(self)
         self._job.stepped.connect(self.stepped)
         self._job.returned.connect(self._on_result)
         self._job.failed.connect(self._on_failed)
         self._job.finished.connect(self._on_finished)
-        parent.destroyed.connect(self._job.cancel)
 
     @property
     def is_busy(self) -> bool:

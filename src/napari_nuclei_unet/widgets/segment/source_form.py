@@ -15,6 +15,7 @@ from ..common.canvas import find_canvas
 from ..common.controls import create_combo_box, create_row
 from ..common.help_button import HelpButton
 from ..common.layer_combo import reload_choices
+from ..common.lifetime import adopt
 from ..layers.image_source import (
     VISIBLE_REGION,
     WHOLE_IMAGE,
@@ -98,6 +99,7 @@ class SourceForm(QObject):
         )
         self._channels = ChannelForm()
         self.planes = PlaneForm(viewer)
+        adopt(self, self._channels, self.planes)
         self.pixel_size = PixelSizeOffer(viewer)
         self.pixel_size.channels_named.connect(self._channels.refresh_names)
         self.pixel_size.offered.connect(self._offer_planes)

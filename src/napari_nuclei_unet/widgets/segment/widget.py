@@ -16,6 +16,7 @@ from ...limits import DEFAULT_LIMITS, Limits
 from ...params import RETUNED_NAMES, SegmentParams
 from ..common.controller import RunState, Task
 from ..common.controls import ScrollableForm, create_section
+from ..common.lifetime import adopt
 from ..common.notify import report_user_errors, show_warning
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
@@ -102,11 +103,10 @@ class SegmentWidget(ScrollableForm):
             self._current_plane, self._session.predictions, self._writer, self._request,
             self._start_task,
         )  # fmt: skip
-        self._stack_tuning.setParent(self)
+        adopt(self, self._stack_tuning)
         self._watch()
         self._restoring = False
-        read, use = partial(read_settings, self), partial(use_settings, self)
-        self._session.segment_settings.connect(self, read, use)
+        self._session.segment_settings.connect(self, read_settings, use_settings)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 Qt's name
         """Load what the first click needs as soon as the dock is on the screen."""
@@ -118,6 +118,8 @@ class SegmentWidget(ScrollableForm):
         self.brightness_form = BrightnessForm()
         self.model_form = ModelForm()
         self.params_form = ParamsForm(SegmentParams)
+        forms = self.source_form, self.brightness_form, self.model_form, self.params_form
+        adopt(self, *forms, self._queues)
         self._current_plane = CurrentPlane(self.source_form, self.model_form, self._session)
         self._tuning_panel = TuningPanel(self.params_form, self.model_form)
         self._status_panel = StatusPanel()

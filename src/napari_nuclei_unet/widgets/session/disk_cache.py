@@ -34,14 +34,14 @@ class DiskCache(QObject):
 
     failed = Signal(object)
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
         self._folder: tempfile.TemporaryDirectory[str] | None = None  # also removed at exit
         self._waiting: deque[PlaneResult] = deque()
         self._writing: PlaneResult | None = None
         self._count = 0
         self._is_outdated = False  # the folder goes as soon as no file is being written
-        self._job = ThreadJob()
+        self._job = ThreadJob(self)
         self._job.returned.connect(self._on_written)
         self._job.finished.connect(self._on_finished)
         if (app := QCoreApplication.instance()) is not None:

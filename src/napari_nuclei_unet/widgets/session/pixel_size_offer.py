@@ -59,10 +59,9 @@ class PixelSizeOffer(QWidget):
         self._use = create_button("use_pixel_size", "Use", TOOLTIP, self.use)
         fill_layout(layout := QHBoxLayout(self), self._text, self._use)
         layout.setStretch(0, 1)
-        self._job = ThreadJob()
+        self._job = ThreadJob(self)
         self._job.returned.connect(self._on_read)
         self._job.finished.connect(self._refresh)
-        self.destroyed.connect(self._job.cancel)
         self.hide()
 
     def set_image(self, image: Image | None) -> None:

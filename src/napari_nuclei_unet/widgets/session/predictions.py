@@ -36,7 +36,7 @@ class Predictions(QObject):
         super().__init__()
         self.max_bytes = max_bytes
         self._plane_results: OrderedDict[Any, PlaneResult] = OrderedDict()
-        self.disk_cache = DiskCache()
+        self.disk_cache = DiskCache(self)
         self.volumes = VolumeResults(max_bytes)
         self.disk_cache.failed.connect(self._drop)
 

@@ -96,12 +96,12 @@ class DatasetForm(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._params_form = viewer, params_form
-        self._job = ThreadJob()
+        self._job = ThreadJob(self)
         self._count_again = False
         self._when_counted: Callable[[], object] | None = None
         self._is_suspended = False
         self._drawn_areas: dict[Any, Any] = {}  # validation areas, as they were chosen
-        self.pair_list = PairList(viewer)
+        self.pair_list = PairList(viewer, self)
         self.unlabelled = create_combo_box(
             "unlabelled",
             "all nuclei: pixels without a label are background. some nuclei: only a margin around "
@@ -111,9 +111,9 @@ class DatasetForm(QObject):
         )
         self._timer = with_properties(QTimer(self), singleShot=True, interval=RECOUNT_DELAY_MS)
         self._isolated = IsolatedLayers(viewer)
-        self._watch(parent)
+        self._watch()
 
-    def _watch(self, parent: QWidget) -> None:
+    def _watch(self) -> None:
         self.pair_list.changed.connect(self._on_pairs)
         self.pair_list.chosen.connect(self._on_chosen)
         self.unlabelled.changed.connect(self._on_meaning)
@@ -124,7 +124,6 @@ class DatasetForm(QObject):
         self._job.finished.connect(self._on_ended)
         self._viewer.layers.events.inserted.connect(self._on_layers)
         self._viewer.layers.events.removed.connect(self._on_layers)
-        parent.destroyed.connect(self._job.cancel)
 
     def fill(self, form: QFormLayout) -> None:
         """Add the controls to a form."""

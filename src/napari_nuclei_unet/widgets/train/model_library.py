@@ -61,7 +61,7 @@ class ModelLibraryPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._job = ThreadJob()
+        self._job = ThreadJob(self)
         self._job.returned.connect(self._on_done)
         self._job.failed.connect(show_user_error)
         self._job.finished.connect(self.finished)

@@ -49,8 +49,8 @@ class PairList(QObject):
     changed = Signal()
     chosen = Signal()
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__()
+    def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
+        super().__init__(parent)
         self._viewer = viewer
         self._pairs: tuple[LayerPair, ...] = ()
         self._chosen_keys: list[tuple[str, str]] = []
