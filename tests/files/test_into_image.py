@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import warnings
 
 import numpy as np
@@ -239,6 +240,19 @@ def test_a_name_that_a_file_has_is_told(tmp_path, stack):
     with told("cannot be written"):
         save_into_image(image, Result(stack[0, 0], {}))
     assert (image / "labels").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("name", ["labels", ".nuclei_unet_new", ".nuclei_unet_old"])
+def test_nothing_is_written_through_a_link_inside_the_image(tmp_path, stack, name):
+    image = write_image(tmp_path / "a.ome.zarr", stack[0, 0], "yx")
+    others = tmp_path / "others"
+    (others / "kept").mkdir(parents=True)
+    (image / name).symlink_to(others)
+    with told("is a link to another folder, in which nothing is written"):
+        save_into_image(image, Result(stack[0, 0], {}))
+    assert [path.name for path in others.rglob("*")] == ["kept"]
+    assert not (image / "labels" / "nuclei").exists()
 
 
 def test_an_interrupted_writing_leaves_nothing(tmp_path, stack):

@@ -27,7 +27,8 @@ NEW_FOLDER, OLD_FOLDER = ".nuclei_unet_new", ".nuclei_unet_old"
 
 
 def check_name(image: ImageGroup, name: str, overwrite: bool) -> None:
-    """Raise a UserError if labels cannot have this name, or others have it."""
+    """Raise a UserError if labels cannot have this name or be written, or others have it."""
+    _check_links(image)
     is_name = sanitize_name(name, "") == name != ""
     if not is_name or name.startswith((".", "__")) or name.lower().endswith(".zarr"):
         raise UserError(
@@ -37,6 +38,16 @@ def check_name(image: ImageGroup, name: str, overwrite: bool) -> None:
         raise UserError(
             f"{image.path} already has labels {name}: choose another name, or `overwrite` them."
         )
+
+
+def _check_links(image: ImageGroup) -> None:
+    """Raise a UserError if labels would be written into a folder that is not of the image."""
+    for folder in (image.labels, image.path / NEW_FOLDER, image.path / OLD_FOLDER):
+        if folder.is_symlink():
+            raise UserError(
+                f"{folder} is a link to another folder, in which nothing is written: put a copy "
+                "of that in its place."
+            )
 
 
 @contextmanager
@@ -67,6 +78,7 @@ def write_aside(image: ImageGroup, name: str, overwrite: bool) -> Iterator[Path]
     new, old = image.path / NEW_FOLDER / name, image.path / OLD_FOLDER / name
     target = image.labels / name
     with write_lock(image.labels), convert_write_errors(image.path):
+        _check_links(image)
         _restore(image)
         check_name(image, name, overwrite)
         _check_group(image.labels, image.version)

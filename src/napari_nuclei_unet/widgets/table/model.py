@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 from qtpy.QtGui import QColor
 
 from .nuclei_rows import (
@@ -29,8 +29,8 @@ _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 class NucleiModel(QAbstractTableModel):
     """Shows rows of nuclei, and keeps the order in which they are shown."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
         self._sorted_by, self._descending = INDEX_COLUMN, False
         self._rows: pd.DataFrame = select_nuclei_rows(pd.DataFrame())
         self._units: Mapping[str, str] = {}

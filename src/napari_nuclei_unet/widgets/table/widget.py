@@ -16,7 +16,6 @@ from qtpy.QtWidgets import QSplitter, QTabWidget, QVBoxLayout, QWidget
 from ...io.tables import CLASS_SUFFIX
 from ..common.controls import LOWEST_DOCK, ScrollableForm, with_properties
 from ..common.dock_setup import DockSetup
-from ..common.lifetime import adopt
 from ..common.notify import report_user_errors, show_info
 from ..layers.label_edits import delete_nuclei
 from ..layers.labels_state import LabelsState
@@ -66,8 +65,7 @@ class TableWidget(QWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._model = NucleiModel()
-        adopt(self, self._model)
+        self._model = NucleiModel(self)
         self._page = NucleiPage(self._model)
         self._view = self._page.view
         self.column_form = ColumnForm()
