@@ -146,3 +146,19 @@ def test_models_in_a_read_only_home_are_told_where_to_go(bright_file, tmp_path, 
     assert_one_sentence(done, "(Read-only file system)", "variable NUCLEI_UNET_HOME to a folder")
     again = run_program(*args, before=before, HOME=str(home), NUCLEI_UNET_HOME=str(tmp_path / "x"))
     assert again.returncode == 0, again.stderr
+
+
+def test_an_old_napari_is_told():
+    program = (
+        "import napari\nnapari.__version__ = '0.6.6'\n"
+        "import napari_nuclei_unet.widgets as widgets\n"
+        "for name in widgets.__all__:\n"
+        "    try:\n        getattr(widgets, name)\n"
+        "    except widgets.UserError as error:\n        print(error)"
+    )
+    *told, last = run(
+        sys.executable, "-c", program, QT_QPA_PLATFORM="offscreen"
+    ).stdout.splitlines()
+    assert set(told) == {last}
+    assert len(told) == 4
+    assert last.startswith("napari 0.6.6 is too old for Nuclei U-Net, which needs 0.7 or newer: ")

@@ -16,7 +16,8 @@ def load_torch() -> None:
     """
     require_network_memory()
     try:
-        import torch  # noqa: F401 - here: importing it takes seconds
+        # here: importing it takes seconds
+        import torch  # noqa: F401
     except (ImportError, OSError) as error:  # OSError: of its own libraries
         if is_out_of_memory(error):
             raise UserError(MEMORY_SHORT) from error
