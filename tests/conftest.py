@@ -98,12 +98,10 @@ def three_discs() -> np.ndarray:
 @pytest.fixture
 def preferences():
     """The plugin's page in Preferences, as it is in a fresh napari; put back in the end."""
-    from napari.settings import get_plugin_settings
+    from napari_nuclei_unet.widgets.common.preferences import DEFAULT_PREFERENCES, preferences_page
 
-    from napari_nuclei_unet.widgets.common.preferences import PLUGIN_NAME
-
-    page = get_plugin_settings(PLUGIN_NAME).segment
-    before = page.model_dump()
+    page = preferences_page()
+    before = {name: getattr(page, name) for name in DEFAULT_PREFERENCES}
     yield page
     for name, value in before.items():
         setattr(page, name, value)

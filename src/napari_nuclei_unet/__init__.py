@@ -11,7 +11,7 @@ from typing import Any
 import lazy_loader
 
 from . import _deprecated
-from .memory import require_network_memory
+from .network.loading import load_torch
 
 # Linux then gives large arrays in pages of 2 MB instead of 4 kB, which saves a fifth of the
 # network's time. torch reads it when it makes its first array, so it is set before that.
@@ -30,7 +30,7 @@ _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 def __getattr__(name: str) -> Any:
     if name in _OF_THE_NETWORK:
-        require_network_memory()
+        load_torch()
     return _load(name)
 
 

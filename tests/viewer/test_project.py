@@ -6,6 +6,7 @@ import tifffile
 from conftest import discs
 
 from napari_nuclei_unet.cli import main
+from napari_nuclei_unet.widgets.layers.navigate import viewer_camera
 from napari_nuclei_unet.widgets.project.projects import Projects
 
 pytestmark = pytest.mark.viewer
@@ -29,7 +30,7 @@ def test_a_project_is_opened_by_its_reader(make_napari_viewer, qtbot, image_file
     labels = np.zeros((90, 120), np.int32)
     labels[10:30, 10:30] = 4
     viewer.add_labels(labels, name="by hand")
-    viewer.scene.camera.zoom = 3.5
+    viewer_camera(viewer).zoom = 3.5
     projects = Projects.of(viewer)
     with qtbot.waitSignal(projects.finished, timeout=30_000):
         projects.save(image_file.with_name("a.nuclei.json"))
@@ -37,7 +38,7 @@ def test_a_project_is_opened_by_its_reader(make_napari_viewer, qtbot, image_file
     assert viewer.open(str(image_file.with_name("a.nuclei.json")), plugin=PLUGIN) == []
     assert names(viewer) == ["cells", "by hand"]
     np.testing.assert_array_equal(viewer.layers["by hand"].data, labels)
-    assert viewer.scene.camera.zoom == 3.5
+    assert viewer_camera(viewer).zoom == 3.5
 
 
 def test_labels_do_not_bring_an_image_that_is_open(

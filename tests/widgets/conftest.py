@@ -24,6 +24,14 @@ from napari_nuclei_unet.widgets.session.model_registry import MODEL_REGISTRY
 gc.freeze()  # modules stay: collecting after each test need not look at them
 
 
+@pytest.fixture(scope="session", autouse=True)
+def readers():
+    """The readers of napari: before 0.9, windows load them, of which there are none here."""
+    from napari.plugins import _initialize_plugins
+
+    _initialize_plugins()
+
+
 @pytest.fixture
 def viewer():
     return ViewerModel()

@@ -448,7 +448,7 @@ def test_cancel_asks_once_and_remembers(qtbot, viewer, widget, big, bright, wish
 
 
 def test_the_manifest_declares_what_the_code_reads(preferences):
-    assert preferences.model_dump() == DEFAULT_PREFERENCES
+    assert vars(preferences) == DEFAULT_PREFERENCES
 
 
 def test_preferences_fill_the_form(qtbot, viewer, preferences, bright_file):

@@ -16,6 +16,7 @@ from napari_nuclei_unet.batch.outputs import result_paths_in
 from napari_nuclei_unet.batch.summary import SummaryRow
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.io.labels import LABELS_SUFFIX
+from napari_nuclei_unet.widgets.layers.navigate import viewer_camera
 from napari_nuclei_unet.widgets.many.review_bar import ReviewBar
 from napari_nuclei_unet.widgets.many.row_model import RowModel
 from napari_nuclei_unet.widgets.many.rows import ImageRow, RowStatus
@@ -149,7 +150,7 @@ def test_the_last_one_that_is_wanted_is_shown(qtbot, viewer, bar):
 def test_view_and_contrast_stay_between_images_of_one_shape(qtbot, viewer, bar):
     do(qtbot, bar, bar.open_row, 0)
     viewer.layers["cells0"].contrast_limits = (0, 77)
-    camera = viewer.scene.camera
+    camera = viewer_camera(viewer)
     camera.center, camera.zoom = (0, 12, 34), 5
     do(qtbot, bar, bar.next)
     do(qtbot, bar, bar.next)

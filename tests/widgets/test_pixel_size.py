@@ -7,6 +7,7 @@ from conftest import discs
 from qtpy.QtWidgets import QLabel, QListWidget, QPushButton
 
 from napari_nuclei_unet.widgets import ReviewWidget
+from napari_nuclei_unet.widgets.layers.navigate import viewer_camera
 from widgets.conftest import click, click_and_wait, no_thread_is_at_work, offered, select, settle
 
 
@@ -37,15 +38,15 @@ def test_the_size_in_a_file_is_offered_and_used_for_what_lies_on_the_image(
     other = viewer.add_image(np.zeros((20, 30)), name="other")
     widget.source_form.image.value = image
     qtbot.waitUntil(lambda: is_offered(widget))
-    before = np.array(viewer.scene.camera.center), viewer.scene.camera.zoom
+    before = np.array(viewer_camera(viewer).center), viewer_camera(viewer).zoom
     click(widget, "use_pixel_size")
     for layer in (image, labels, shapes):
         assert list(layer.scale) == [0.325, 0.325]
         assert [str(unit) for unit in layer.units] == ["micrometer"] * 2
     assert list(other.scale) == [1, 1]
     assert not is_offered(widget)
-    np.testing.assert_allclose(viewer.scene.camera.center, before[0] * [1, 0.325, 0.325])
-    assert viewer.scene.camera.zoom == pytest.approx(before[1] / 0.325)
+    np.testing.assert_allclose(viewer_camera(viewer).center, before[0] * [1, 0.325, 0.325])
+    assert viewer_camera(viewer).zoom == pytest.approx(before[1] / 0.325)
     click_and_wait(qtbot, widget)
     assert len(viewer.layers) == 4  # the same labels
     pixels = np.count_nonzero(labels.data)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ..network.loading import describe_damage
 from ._interruption import PIPE_CLOSED, ending_at_interruption
 
 if TYPE_CHECKING:
@@ -30,15 +31,20 @@ def main(argv: Sequence[str] | None = None, limits: Limits | None = None) -> int
         Ctrl-C, or 141 if the output was closed, as by ``| head``. A training that Ctrl-C stops
         prints where its best model is: 2.
     """
-    with ending_at_interruption():
-        # here: loading takes a second, in which Ctrl-C may come
-        from ._commands import run_command
     try:
+        with ending_at_interruption():
+            # here: loading takes a second, in which Ctrl-C may come
+            from ._commands import run_command
         done = run_command(argv, limits)
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()
         return PIPE_CLOSED
+    except ImportError as error:
+        if (error.name or "").startswith(__package__.partition(".")[0]):
+            raise  # a mistake of this program
+        print(f"nuclei-unet: {describe_damage(error)}", file=sys.stderr)
+        return 2
     return done
 
 

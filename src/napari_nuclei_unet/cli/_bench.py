@@ -87,14 +87,18 @@ def run_demo(args: argparse.Namespace) -> int:
     return 0
 
 
-@loads_network
 def run_bench(args: argparse.Namespace) -> int:
     """Print how fast this computer segments, or what a report of a fault should say of it."""
-    if args.report:
-        from ._system_report import iter_report_lines
+    if not args.report:
+        return _run_benchmark(args)
+    from ._system_report import iter_report_lines
 
-        print(*iter_report_lines(), sep="\n")
-        return 0
+    print(*iter_report_lines(), sep="\n")
+    return 0
+
+
+@loads_network
+def _run_benchmark(args: argparse.Namespace) -> int:
     from ..io.images import read_plane
     from ..samples.images import repeated_sample
     from ..segmentation.benchmark import run_benchmark

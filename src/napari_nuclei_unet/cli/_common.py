@@ -15,7 +15,7 @@ from typing import NoReturn, TypeAlias, TypeVar, get_args, get_type_hints
 
 from ..errors import UserError, name_parameters
 from ..io.paths import printable
-from ..memory import require_network_memory
+from ..network.loading import load_torch
 from ..params import PARAMETER_LABELS, SegmentParams, TrainParams
 from ._interruption import INTERRUPTED, ending_at_interruption
 
@@ -90,11 +90,12 @@ def silence_libraries() -> Iterator[None]:
 
 
 def loads_network(command: Callable[[argparse.Namespace], int]) -> Callable[..., int]:
-    """Convert a command to one that ends with a sentence where torch does not fit into memory."""
+    """Convert a command to one that ends with a sentence where torch cannot be loaded."""
 
     @wraps(command)
     def run(args: argparse.Namespace) -> int:
-        require_network_memory()
+        with pause_garbage_collection():
+            load_torch()
         return command(args)
 
     return run

@@ -21,10 +21,10 @@ from ._common import (
     add_flags,
     loads_network,
     params_from_flags,
-    pause_garbage_collection,
     report_stopped,
 )
 from ._distance import parse_distance
+from ._interruption import ending_at_interruption
 from ._into_image import add_store_flags, choose_out
 from ._results import (
     add_result_flags,
@@ -211,8 +211,8 @@ def _parse_polygon(text: str) -> list[list[float]]:
 @loads_network
 def run_segment(args: argparse.Namespace) -> int:
     """Segment files; a bad one does not stop the rest."""
-    with pause_garbage_collection():
-        # in the functions, so that --help does not load torch
+    with ending_at_interruption():
+        # in the functions, so that --help does not load pandas
         from ..batch.inputs import describe_passed_over, find_inputs, select_scene
         from ..batch.series_image import SegmentRun
         from ..batch.summary import SUMMARY_FILE_NAME, Summary

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from ..errors import UserError
 from ..memory import available_memory
+from ..network.loading import load_torch
 
 DISTRIBUTION = "napari-nuclei-unet"
 QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5")
@@ -32,6 +34,11 @@ def iter_report_lines() -> Iterator[str]:
 
 
 def _iter_torch_lines() -> Iterator[str]:
+    try:
+        load_torch()
+    except UserError:  # its message names folders
+        yield "torch: cannot be loaded"
+        return
     import torch  # here, so that --help does not load it
 
     from ..models.model import load_model

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from ..errors import UserError
 from .openable import check_openable
+from .paths import HOME_ADVICE, is_in_user_folder
 from .temporary import (
     NEW_FOLDER_NAME,
     OLD_FOLDER_NAME,
@@ -116,7 +117,11 @@ def _not_written(path: Path, error: OSError) -> UserError:
     if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
         return removed_error(path.parent)
     reason = error.strerror or str(error)
-    what = "give the image a shorter name" if error.errno == errno.ENAMETOOLONG else _ADVICE
+    what = _ADVICE
+    if error.errno == errno.ENAMETOOLONG:
+        what = "give the image a shorter name"
+    elif is_in_user_folder(path):
+        what = HOME_ADVICE
     return UserError(f"{path} cannot be written ({reason}): {what}.")
 
 
@@ -170,4 +175,5 @@ def check_writable(folder: Path, create_folder: bool = True) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"{folder} cannot be written ({reason}): choose another folder.") from error
+        advice = HOME_ADVICE if is_in_user_folder(folder) else "choose another folder"
+        raise UserError(f"{folder} cannot be written ({reason}): {advice}.") from error

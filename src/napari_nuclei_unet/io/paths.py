@@ -13,6 +13,10 @@ HOME_VARIABLE = "NUCLEI_UNET_HOME"
 REFUSED_CHARACTERS = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
 MAX_NAME_LENGTH = 80
+HOME_ADVICE = (
+    f"free some space, or set the environment variable {HOME_VARIABLE} to a folder that can be "
+    "written"
+)
 
 
 def sanitize_name(name: str, default: str) -> str:
@@ -25,6 +29,11 @@ def user_folder() -> Path:
     """Return the folder of this program: from the environment variable, or the system's default."""
     set_by_user = os.environ.get(HOME_VARIABLE)
     return Path(set_by_user) if set_by_user else user_data_path("napari-nuclei-unet", False)
+
+
+def is_in_user_folder(path: Path) -> bool:
+    """Return whether a path lies in the folder of this program, which nobody chose."""
+    return path.is_relative_to(user_folder())
 
 
 def model_folder() -> Path:

@@ -17,7 +17,7 @@ from ..io.atomic import atomic_write
 from ..io.json_text import parse_json
 from ..io.openable import check_openable
 from ..io.paths import model_folder
-from ..memory import require_network_memory
+from ..network.loading import load_torch
 from ..params import SegmentParams
 from .header import read_metadata
 
@@ -291,7 +291,7 @@ def read_model(name: str | Path) -> tuple[ModelCard, UNet]:
     """
     path = find_model_path(name)
     card = read_card(path)
-    require_network_memory()
+    load_torch()
     from .stored_network import read_network
 
     return card, read_network(path, card.network, card.sha256)

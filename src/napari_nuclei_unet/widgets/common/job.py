@@ -18,7 +18,7 @@ from napari.utils import progress
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 from superqt.utils import GeneratorWorker
 
-from ...memory import require_network_memory
+from ...network.loading import load_torch
 from ...progress import Interrupted, check_interruption, interruptible
 
 # Seconds between looks whether a run that waits for imports was cancelled.
@@ -248,7 +248,7 @@ def describe_start(usual: str) -> str:
 
 
 def _import_engine() -> None:
-    require_network_memory()
+    load_torch()
     from ...segmentation import segment  # noqa: F401
 
 

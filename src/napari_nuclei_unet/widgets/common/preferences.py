@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import napari.settings
 
 PLUGIN_NAME = "napari-nuclei-unet"
-# Used where napari has no settings of the plugin.
 DEFAULT_PREFERENCES: dict[str, Any] = {
     "device": "auto",
     "model_folder": "",
@@ -17,6 +17,8 @@ DEFAULT_PREFERENCES: dict[str, Any] = {
     "on_cancel": "ask",
     "outlines": True,
 }
+# Of this session, where napari has no settings of the plugin: before 0.9, or not installed in it.
+_SESSION_PREFERENCES = SimpleNamespace(**DEFAULT_PREFERENCES)
 
 
 def get_preference(name: str) -> Any:
@@ -27,17 +29,17 @@ def get_preference(name: str) -> Any:
     name : str
         One of ``DEFAULT_PREFERENCES``.
     """
-    return getattr(_settings(), name, DEFAULT_PREFERENCES[name])
+    return getattr(preferences_page(), name)
 
 
 def set_preference(name: str, value: Any) -> None:
-    """Set a value; napari writes it to its settings."""
-    if (settings := _settings()) is not None:
-        setattr(settings, name, value)
+    """Set a value; napari writes it to its settings, from 0.9 on."""
+    setattr(preferences_page(), name, value)
 
 
-def _settings() -> Any:
+def preferences_page() -> Any:
+    """Return the object of which the attributes are the values."""
     try:
         return napari.settings.get_plugin_settings(PLUGIN_NAME).segment
-    except (KeyError, AttributeError):  # an older napari, or not installed in it
-        return None
+    except (KeyError, AttributeError):
+        return _SESSION_PREFERENCES

@@ -14,6 +14,7 @@ from napari.utils.transforms import Affine
 from ...errors import UserError
 from ...labels.threads import set_wait_policy
 from ...memory import require_network_memory
+from ...network.loading import load_torch
 from ...params import SegmentParams
 from ...provenance.record import Provenance
 from ..common.job import start_in_background
@@ -41,10 +42,11 @@ def _define_units() -> None:
 def _warm_up() -> None:
     try:
         require_network_memory()
+        _load_torch_library()
+        load_torch()
     except UserError:  # the first click says it
         return
-    _load_torch_library()
-    # imported as the first click will, and with them torch, which takes seconds
+    # imported as the first click will
     from ...segmentation import segment  # noqa: F401
 
     _create_labels()
