@@ -124,6 +124,34 @@ def test_nothing_of_a_closed_dock_waits_for_the_collector_to_be_deleted(
     assert [name for name, one in of_nobody if one() is None] == []
 
 
+@pytest.mark.parametrize("dock", DOCKS)
+def test_what_was_a_dock_is_not_asked_until_python_collects_it(
+    qtbot, home, preferences, messages, dock
+):
+    """napari forgets a listener only then."""
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((4, 20, 30), np.uint8))
+    labels = viewer.add_labels(np.eye(20, 30, dtype=np.int32))
+    widget = dock(viewer)
+    parts = [widget, *widget.findChildren(QObject)]  # kept, as in a cycle of references
+    widget.show()
+    qtbot.waitUntil(lambda: getattr(widget, "is_settled", True), timeout=20_000)
+    widget.deleteLater()
+    delete_closed()
+    delete_closed()
+    assert not isalive(parts[0])
+    image = viewer.add_image(np.zeros((20, 30), np.uint8))
+    viewer.layers.selection.active = labels
+    labels.mode, labels.selected_label, labels.name = "paint", 3, "others"
+    labels.features = {"label": [1, 2]}
+    image.data = np.ones((20, 30), np.uint8)
+    viewer.dims.ndisplay = 3
+    viewer.dims.set_current_step(0, 2)
+    viewer.layers.move(0, 2)
+    viewer.layers.clear()
+    assert messages == []
+
+
 @pytest.mark.parametrize("dock", [ReviewWidget, SegmentWidget])
 def test_a_closed_dock_is_not_kept_by_what_its_viewer_knows(qtbot, home, preferences, dock):
     viewer = ViewerModel()

@@ -128,7 +128,7 @@ def test_a_training_whose_folder_of_models_became_a_file_is_resumed(
     with qtbot.waitSignal(trainer.finished, timeout=120_000):
         trainer.train()
     assert [severity for severity, _ in messages] == ["error"]
-    assert messages[0][1].endswith("choose another folder or free some space.")
+    assert messages[0][1].endswith("NUCLEI_UNET_HOME to a folder that can be written.")
     assert find_interrupted().resume_state.name == "my nuclei"
     models.unlink()
     with qtbot.waitSignal(trainer.finished, timeout=120_000):

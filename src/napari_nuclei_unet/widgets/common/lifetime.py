@@ -7,7 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from napari.components import ViewerModel
+from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Slot
+
+from .key_bindings import unwrap_proxy
 
 
 def adopt(owner: QObject, *parts: QObject) -> None:
@@ -64,6 +68,36 @@ def call_when_destroyed(owner: QObject, function: Callable[[], object]) -> None:
 def keep_until_destroyed(owner: QObject) -> None:
     """Keep an object of Qt until Qt destroys it: Python's collector never deletes it."""
     call_when_destroyed(owner, partial(_let_go, owner))
+
+
+def stop_listening_when_destroyed(dock: QObject, viewer: ViewerModel) -> None:
+    """Have the parts of a dock listen to a viewer until Qt destroys them, and no longer.
+
+    napari forgets a listener when Python collects it, which is later, and until then it would be
+    called.
+
+    Parameters
+    ----------
+    dock : QObject
+    viewer : napari.components.ViewerModel
+        Is not kept alive.
+    """
+    drop = partial(_drop_destroyed_listeners, weakref.ref(unwrap_proxy(viewer)))
+    # soon: parts are destroyed after it
+    call_when_destroyed(dock, partial(QTimer.singleShot, 0, drop))
+
+
+def _drop_destroyed_listeners(viewer: weakref.ref[ViewerModel]) -> None:
+    if (of := viewer()) is None:
+        return
+    layers = of.layers
+    groups: list[Any] = [layers.events, layers.selection.events, of.dims.events]
+    for group in (*groups, *(layer.events for layer in layers)):
+        for emitter in group.emitters.values():
+            for callback in tuple(emitter.callbacks):
+                listener = callback[0]() if isinstance(callback, tuple) else None
+                if isinstance(listener, QObject) and not isalive(listener):  # type: ignore[no-untyped-call]
+                    emitter.disconnect(listener)
 
 
 def _let_go(_: QObject) -> None:

@@ -16,7 +16,7 @@ from ..common.controller import Controller
 from ..common.controls import Panel, create_button, fill_grid, fill_layout
 from ..common.dock_button import DockButton
 from ..common.key_bindings import KeyBindings
-from ..common.lifetime import call_when_destroyed
+from ..common.lifetime import call_when_destroyed, stop_listening_when_destroyed
 from ..common.notify import describe_error, report_user_errors
 from ..common.status_line import StatusLine
 from ..layers.geometry import plane_on_view
@@ -115,6 +115,7 @@ class ReviewBar(Panel):
         keys = KeyBindings({key: _weakly(act) for key, act in actions.items()})
         keys.bind(self._viewer)  # whichever layer is selected
         call_when_destroyed(self, partial(keys.bind, None))
+        stop_listening_when_destroyed(self, self._viewer)
 
     def _watch(self) -> None:
         self.opened.message.connect(self.message)

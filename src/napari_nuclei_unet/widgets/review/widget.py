@@ -17,7 +17,7 @@ from ..common.controls import ScrollableForm, create_button, create_row, create_
 from ..common.disabled_button import disable
 from ..common.dock_button import DockButton
 from ..common.key_bindings import KeyBindings, unwrap_proxy
-from ..common.lifetime import adopt
+from ..common.lifetime import adopt, stop_listening_when_destroyed
 from ..common.status_line import StatusLine
 from ..project.panel import ProjectPanel, RestoreBar
 from .compare_panel import ComparePanel
@@ -64,6 +64,7 @@ class ReviewWidget(ScrollableForm):
         self._viewer = napari_viewer
         self.target_form = TargetForm(napari_viewer)
         adopt(self, self.target_form)
+        stop_listening_when_destroyed(self, napari_viewer)
         self._edit_toolbar = EditToolbar(napari_viewer, self.target_form)
         self._link_toolbar = LinkToolbar(napari_viewer, self.target_form)
         self._edit_toolbar.activated.connect(self._link_toolbar.deactivate)

@@ -16,7 +16,7 @@ from ...limits import DEFAULT_LIMITS, Limits
 from ...params import RETUNED_NAMES, SegmentParams
 from ..common.controller import RunState, Task
 from ..common.controls import ScrollableForm, create_section
-from ..common.lifetime import adopt
+from ..common.lifetime import adopt, stop_listening_when_destroyed
 from ..common.notify import report_user_errors, show_warning
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
@@ -104,6 +104,7 @@ class SegmentWidget(ScrollableForm):
             self._start_task,
         )  # fmt: skip
         adopt(self, self._stack_tuning)
+        stop_listening_when_destroyed(self, napari_viewer)
         self._watch()
         self._restoring = False
         self._session.segment_settings.connect(self, read_settings, use_settings)

@@ -23,7 +23,7 @@ from ..common.controls import (
     fill_layout,
     with_properties,
 )
-from ..common.lifetime import adopt
+from ..common.lifetime import adopt, stop_listening_when_destroyed
 from ..common.notify import report_user_errors, show_user_error, show_warning
 from ..common.params_form import ParamsForm
 from ..common.preferences import get_preference
@@ -88,6 +88,7 @@ class TrainWidget(ScrollableForm):
         self.dataset_form = DatasetForm(napari_viewer, self.params_form, self)
         self.model_form = ModelForm(allow_random=True)
         adopt(self, self.params_form, self.model_form)
+        stop_listening_when_destroyed(self, napari_viewer)
         self.name_edit = with_properties(QLineEdit(DEFAULT_MODEL_NAME), objectName="model_name")
         self.library = ModelLibraryPanel()
         self._controller = Controller(self)
