@@ -619,6 +619,7 @@ def job_of(path, out, bright_file, kind="zarr", **settings):
     made = JobSettings(
         load_model(bright_file), str(bright_file), SegmentParams(diameter=12.0), **settings
     )
+    out.mkdir(exist_ok=True)
     return open_job(find_inputs([path])[0], made, OutputOptions(out, format=kind))
 
 
