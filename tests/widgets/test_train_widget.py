@@ -300,6 +300,26 @@ def test_what_is_held_back_is_drawn_again_in_a_3d_view(qtbot, viewer, trainer, l
     assert layer.nshapes == len(layer.data) > 0
 
 
+@pytest.mark.parametrize("lead", [((), (3,)), ((3,), ())], ids=["plane to stack", "stack to plane"])
+def test_what_is_held_back_is_chosen_anew_where_labels_have_other_axes(
+    qtbot, viewer, trainer, lead, messages
+):
+    clean = discs((128, 128), GRID, 7)
+    before, after = (np.broadcast_to(clean, (*one, 128, 128)).copy() for one in lead)
+    image = viewer.add_image(before.astype(np.float32), name="cells")
+    labels = viewer.add_labels(label(before > 0), name="cells nuclei")
+    click(trainer, "add_all_pairs")
+    looked(qtbot, trainer)
+    assert find_validation_layer(viewer, labels).ndim == before.ndim
+    labels.data, image.data = label(after > 0), after.astype(np.float32)
+    looked(qtbot, trainer)
+    assert messages == []
+    (pair,) = pairs(trainer)
+    areas = read_validation_areas(viewer, [pair])[pair.key]
+    assert {len(position) for position in areas} == {len(lead[1])}
+    assert find_validation_layer(viewer, labels).ndim == after.ndim
+
+
 def test_moving_the_slider_of_a_stack_is_no_painting(qtbot, viewer, trainer):
     clean = discs((128, 128), GRID, 7)
     truth = np.zeros((4, 128, 128), int)

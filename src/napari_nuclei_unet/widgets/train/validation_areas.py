@@ -43,7 +43,7 @@ def draw_validation_areas(
     areas : dict of AnnotatedPosition to list of (slice, slice)
     """
     layer = find_validation_layer(viewer, pair.labels)
-    if layer is not None and not layer.nshapes:
+    if layer is not None and not (layer.nshapes and _fits(layer, pair)):
         viewer.layers.remove(layer)
         layer = None
     corners = [_corners(position, box, pair) for position, boxes in areas.items() for box in boxes]
@@ -104,8 +104,14 @@ def read_validation_areas(
     areas = {}
     for pair in pairs:
         layer = find_validation_layer(viewer, pair.labels)
-        areas[pair.key] = {} if layer is None else _boxes(layer, pair)
+        is_known = layer is not None and _fits(layer, pair)
+        areas[pair.key] = _boxes(layer, pair) if is_known else {}
     return areas if any(areas.values()) else {}
+
+
+def _fits(layer: Shapes, pair: LayerPair) -> bool:
+    """Return whether labels have as many axes as when their areas were drawn."""
+    return bool(layer.ndim == len(pair.labels_array.shape))
 
 
 def _boxes(layer: Shapes, pair: LayerPair) -> dict[AnnotatedPosition, list[Box]]:
