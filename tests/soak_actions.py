@@ -210,6 +210,8 @@ def replace_image(day):
 
 @action()
 def replace_shapes(day):
+    if day.viewer.dims.ndisplay == 3:
+        raise NotNow  # napari alone cannot fill shapes of a plane that were emptied there
     _, layer = _layers(day, Shapes)
     layer.data = [np.asarray(one) + 1 for one in layer.data][: int(day.rng.integers(3))]
 
