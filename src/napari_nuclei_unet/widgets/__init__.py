@@ -17,7 +17,7 @@ _LAZY_WIDGETS = {
     "TableWidget": "table.widget",
     "TrainWidget": "train.widget",
 }
-OLDEST_NAPARI = (0, 7)
+OLDEST_NAPARI = (0, 9)
 
 
 def __getattr__(name: str) -> Any:
