@@ -192,12 +192,19 @@ def _other_data(day: Day, old: Any) -> Any:
     return {"bool": old > 0, "empty": old * 0}.get(str(kind), old[..., ::-1].copy())
 
 
+def _replace_data(day: Day, layer: Any) -> None:
+    data = _other_data(day, layer.data)
+    if not layer.visible and data.ndim != layer.ndim:
+        raise NotNow  # napari alone keeps the extent of a hidden layer, and cannot draw it then
+    layer.data = data
+
+
 @action(3)
 def replace_labels(day):
     _, layer = _layers(day, Labels)
     if layer.multiscale or layer.ndim > 4:
         raise NotNow
-    layer.data = _other_data(day, layer.data)
+    _replace_data(day, layer)
 
 
 @action(2)
@@ -205,7 +212,7 @@ def replace_image(day):
     _, layer = _layers(day, Image)
     if layer.multiscale or layer.rgb or layer.ndim > 4:
         raise NotNow
-    layer.data = _other_data(day, layer.data)
+    _replace_data(day, layer)
 
 
 @action()

@@ -227,7 +227,8 @@ def show_errors(viewer: ViewerModel, result: Labels, errors: NDArray[np.uint8]) 
     """
     geometry = get_geometry(result)
     for layer in viewer.layers:
-        if layer.metadata.get(ERRORS_KEY) == [str(result.unique_id), str(layer.unique_id)]:
+        is_its = layer.metadata.get(ERRORS_KEY) == [str(result.unique_id), str(layer.unique_id)]
+        if is_its and layer.ndim == errors.ndim:
             layer.data = errors
             set_geometry(layer, LayerPlacement(errors.shape, (), geometry))
             return layer
