@@ -1,7 +1,7 @@
 """Measure time and memory of planes that are segmented block by block, as they grow.
 
     python benchmarks/larger_than_memory.py [--sizes 4096 8192 16384 32768]
-                                            [--figure docs/images/larger_than_memory.png]
+                                            [--figure docs/images/larger_than_memory.webp]
                                             [--limits 2000 1500 1000 [--ulimit]]
 
 For each size a 16-bit zarr is written, chunk by chunk: a fluorescence sample, mirrored again and

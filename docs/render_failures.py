@@ -1,4 +1,4 @@
-"""Render docs/images/failures.jpg: typical failures, and what mends each.
+"""Render docs/images/failures.webp: typical failures, and what mends each.
 
 python docs/render_failures.py
 """
@@ -16,7 +16,7 @@ from napari_nuclei_unet import read_sample, segment
 from napari_nuclei_unet.training.plots import FOUND_COLOR, draw_outlines
 
 EDGE = 128
-OUT = Path(__file__).parent / "images" / "failures.jpg"
+OUT = Path(__file__).parent / "images" / "failures.webp"
 
 
 BACKGROUND = {"confidence": 0.6, "threshold": 0.3}
@@ -56,7 +56,7 @@ def main() -> None:
             axes.imshow(draw_outlines(shown, found, FOUND_COLOR))
             axes.set_axis_off()
         row[0].set_title(failure.title, loc="left", fontsize=11)
-    figure.savefig(OUT, pil_kwargs={"quality": 85})
+    figure.savefig(OUT, pil_kwargs={"quality": 80})
 
 
 def to_rgb(image: np.ndarray) -> np.ndarray:

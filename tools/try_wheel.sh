@@ -4,6 +4,8 @@ set -eu
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 "$BIN/python" -m build --wheel --outdir "$place/dist" . >/dev/null
+size=$(cat "$place"/dist/*.whl | wc -c)
+[ "$size" -lt 15000000 ] || { echo "the wheel has $size bytes, over 15 MB" >&2; exit 1; }
 "$BIN/twine" check --strict "$place"/dist/*.whl
 "$PYTHON" -m venv "$place/venv"
 "$place/venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt \

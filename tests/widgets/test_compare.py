@@ -184,6 +184,15 @@ def test_stacks_and_pyramids_are_compared_at_full_resolution(qtbot, viewer, part
     assert not layer.multiscale
 
 
+def test_labels_of_other_axes_get_another_layer_of_errors(qtbot, viewer, part, layers):
+    compared(qtbot, part)
+    errors_on(viewer)[0].visible = False  # napari keeps its extent, so it cannot take other axes
+    for layer in layers:
+        layer.data = np.stack([layer.data, layer.data])
+    compared(qtbot, part)
+    assert [layer.ndim for layer in errors_on(viewer)] == [2, 3]
+
+
 def refused(part):
     part.compare()
     assert part.controller.state is RunState.IDLE
