@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.measure import regionprops_table
 
+from napari_nuclei_unet.errors import UserError
 from napari_nuclei_unet.labels import run_lengths as runs
 from napari_nuclei_unet.labels import shape as outlines
 from napari_nuclei_unet.labels.regionprops import Frame, bounding_boxes, measure
+from napari_nuclei_unet.labels.volume_regionprops import measure_volume
 from napari_nuclei_unet.samples.images import read_sample
 
 SHAPES = {
@@ -236,3 +238,22 @@ def test_every_nucleus_has_its_box():
     ids, found = bounding_boxes(labels)
     np.testing.assert_array_equal(ids, theirs["label"])
     np.testing.assert_array_equal(found, np.stack([theirs[f"bbox-{n}"] for n in range(4)], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("measure_objects", "labels", "image"),
+    [
+        (measure, (6, 7), (5, 7)),
+        (measure, (6, 7), (8, 9)),
+        (measure, (6, 7), (2, 6, 7)),
+        (measure, (1, 6, 7), (6, 7)),
+        (measure_volume, (2, 6, 7), (3, 4, 7)),  # as many voxels
+        (measure_volume, (6, 7), (2, 6, 7)),
+    ],
+)
+def test_an_image_of_another_shape_is_refused(measure_objects, labels, image):
+    with pytest.raises(UserError, match=r"^(`labels` have the shape|Give `labels` of shape) .*\.$"):
+        measure_objects(np.ones(labels, int), np.ones(image))
+    if len(labels) == len(image):
+        with pytest.raises(UserError, match=r"but `nucleus` has"):
+            measure_objects(np.ones(labels, int), None, np.ones(image))

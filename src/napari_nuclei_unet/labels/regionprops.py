@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.quantization import UNIT_STEPS
+from ..errors import UserError
 from .intensities import compute_intensities, iter_run_values
 from .run_lengths import RunLengths, encode_run_lengths
 from .shape import HullRows, find_hull_rows, perimeter
@@ -96,9 +97,15 @@ def measure(
         micrometers, also ``centroid_y_um``, ``centroid_x_um``, ``area_um2`` and all lengths, such
         as ``perimeter_um``. Without nuclei it has all
         columns, and no row.
+
+    Raises
+    ------
+    UserError
+        If they are not of one plane.
     """
     import pandas as pd  # takes longer to load than a dock
 
+    check_measured_shapes(labels, "YX", image=image, nucleus=nucleus)
     runs = encode_run_lengths(labels)
     hull = find_hull_rows(runs)
     compute_shapes = partial(_compute_shapes, runs, labels, hull)
@@ -117,6 +124,26 @@ def measure(
             **_convert_to_micrometers(centroids, shapes, compute_shapes, frame),
         }
     )
+
+
+def check_measured_shapes(
+    labels: NDArray[np.integer], axes: str, **pixels: NDArray[Any] | None
+) -> None:
+    """Raise an error if labels have other axes, or are not of the shape of some pixels.
+
+    Raises
+    ------
+    UserError
+        With both shapes.
+    """
+    if labels.ndim != len(axes):
+        raise UserError(f"Give `labels` of shape ({', '.join(axes)}), not {labels.shape}.")
+    for name, values in pixels.items():
+        if values is not None and values.shape[: len(axes)] != labels.shape:
+            raise UserError(
+                f"`labels` have the shape {labels.shape}, but `{name}` has {values.shape}: give "
+                "both of the same pixels."
+            )
 
 
 def _compute_shapes(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from .intensities import compute_intensities
-from .regionprops import BORDER_COLUMN, mean_probability
+from .regionprops import BORDER_COLUMN, check_measured_shapes, mean_probability
 from .run_lengths import RunLengths, encode_run_lengths, find_changes
 from .surface_area import count_exits, weigh_exits
 
@@ -108,9 +108,15 @@ def measure_volume(
         frame has micrometers, also ``centroid_z_um`` and so on, ``volume_um3``,
         ``surface_area_um2`` and all lengths, such as ``major_axis_um``. Without nuclei it has all
         columns, and no row.
+
+    Raises
+    ------
+    UserError
+        If they are not of one stack.
     """
     import pandas as pd  # takes longer to load than a dock
 
+    check_measured_shapes(labels, "ZYX", image=image, nucleus=nucleus)
     plane = labels.reshape(-1, labels.shape[2])
     volume = _encode_volume(plane, labels.shape)
     runs = volume.runs
