@@ -253,6 +253,30 @@ def test_the_fields_of_a_plate(tmp_path, version):
         open_lazily(path)
 
 
+def test_a_field_is_listed_once_however_it_is_named(tmp_path):
+    path = tmp_path / "screen.zarr"
+    fields = write_plate(path, "0.4")
+    about = {"wells": [{"path": at} for at in ("A/1", "A//1", "A/./1", "A/1/", "B/2")]}
+    (path / ".zattrs").write_text(json.dumps({"plate": about}))
+    about = {"images": [{"path": at} for at in ("0", "1", "./0", "1/")]}
+    (path / "A" / "1" / ".zattrs").write_text(json.dumps({"well": about}))
+    assert list_zarr_images(path) == [(field, path / field) for field in fields]
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{", '{"well": null}', '{"well": {"images": [{"path": null}]}}', "[" * 100_000]
+)
+def test_a_damaged_well_does_not_cost_the_others(tmp_path, damage):
+    path = tmp_path / "screen.zarr"
+    write_plate(path, "0.4")
+    (path / "A" / "1" / ".zattrs").write_text(damage)
+    listed = list_zarr_images(path)
+    assert listed == [("A/1", path / "A" / "1"), ("B/2/0", path / "B" / "2" / "0")]
+    assert open_lazily(listed[1][1]).pixels[0, 0, 0] == 2
+    with told("A/1"):
+        open_lazily(listed[0][1])
+
+
 def test_the_series_of_bioformats2raw(tmp_path, pixels):
     path = tmp_path / "many.zarr"
     zarr.create_group(path, zarr_format=2, attributes={"bioformats2raw.layout": 3})

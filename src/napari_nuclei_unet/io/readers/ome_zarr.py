@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ...arrays.axes import CHANNEL_NAMES
@@ -70,8 +70,9 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
     -------
     list of (str, Path)
         Names inside the store, such as "A/1/0" (row, column, field of a plate) or "0", and paths
-        for :func:`open_scene`. Wells and fields that are listed but missing are left out. A
-        single image has the name of its file without the suffix.
+        for :func:`open_scene`. Wells and fields that are listed but missing are left out; a well
+        that is damaged stands for its fields. A single image has the name of its file without
+        the suffix.
 
     Raises
     ------
@@ -105,16 +106,28 @@ def list_zarr_images(path: str | Path) -> list[tuple[str, Path]]:
 
 
 def _iter_fields(plate: Path, wells: list[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
-    from ..zarr_nodes import open_node
-
-    for name in (well["path"] for well in wells):
+    """Iterate over the fields of all wells, each once, however often and however it is named."""
+    for name in dict.fromkeys(str(PurePosixPath(well["path"])) for well in wells):
         check_below(plate, name)
         if is_zarr(plate / name):
-            for image in read_ngff(open_node(plate / name).attrs)["well"]["images"]:
-                check_below(plate / name, image["path"])
-                field = f"{name}/{image['path']}"
+            for field in _list_fields(plate, name):
                 if is_zarr(plate / field):
                     yield field, plate / field
+
+
+def _list_fields(plate: Path, well: str) -> list[str]:
+    """List the fields of a well; itself if it is damaged, so that opening it tells why."""
+    from ..zarr_nodes import open_node
+
+    try:
+        with convert_decoder_errors(plate / well, MemoryError):
+            images = read_ngff(open_node(plate / well).attrs)["well"]["images"]
+            names = [str(PurePosixPath(image["path"])) for image in images]
+    except UserError:
+        return [well]
+    for name in names:
+        check_below(plate / well, name)
+    return list(dict.fromkeys(str(PurePosixPath(well, name)) for name in names))
 
 
 def find_outer_zarr(path: str | Path) -> Path:
