@@ -116,6 +116,15 @@ def test_labels_that_are_none_are_told(data, tmp_path, capsys, how, words):
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.parametrize("value", [7, np.nan])
+@pytest.mark.parametrize("start", [[], ["--from", "nuclei"]], ids=["from nothing", "from a model"])
+def test_an_image_without_a_picture_is_told(data, tmp_path, capsys, value, start):
+    shape = tifffile.imread(data[0] / "1.tif").shape
+    tifffile.imwrite(data[0] / "1.tif", np.full(shape, value, np.float32))
+    assert train(data, tmp_path / "m.safetensors", *SMALL[:4], *start) == 2
+    refused(capsys, "1: all pixels of the image have the same value where nuclei are labelled")
+
+
 @pytest.mark.parametrize("missing", [0, 1], ids=["image", "labels"])
 def test_a_missing_partner_is_told(data, tmp_path, capsys, missing):
     (data[missing] / "3.tif").unlink()

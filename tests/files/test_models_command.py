@@ -1,6 +1,7 @@
 """The command ``models``: a table for a terminal, cards as JSON, models in and out."""
 
 import json
+import os
 import shutil
 from dataclasses import asdict, replace
 
@@ -99,6 +100,9 @@ def test_a_model_goes_out_and_comes_in(mine, bright_file, tmp_path, capsys):
     ("args", "words"),
     [
         (["--import", "{0}/none.safetensors"], "There is no file"),
+        (["--import", "{0}"], "is a folder: give a file that ends in .safetensors"),
+        (["--import", "{0}/pipe.safetensors"], "is a named pipe, not a file"),
+        (["--export", "nuclei", "{0}/pipe.safetensors", "--overwrite"], "is a named pipe, not a"),
         (["--import", "{0}/text.safetensors"], "incomplete safetensors file"),
         (["--import", "{0}/changed.safetensors"], "checksum"),
         (["--import", "{0}/foreign.safetensors"], "not a model of this plugin"),
@@ -115,6 +119,7 @@ def test_what_cannot_be_done_is_told(mine, bright_file, tmp_path, capsys, args, 
     from safetensors.numpy import save_file
 
     (tmp_path / "text.safetensors").write_text("no model")
+    os.mkfifo(tmp_path / "pipe.safetensors")
     data = bytearray(bright_file.read_bytes())
     data[-1] ^= 1
     (tmp_path / "changed.safetensors").write_bytes(data)
@@ -125,6 +130,7 @@ def test_what_cannot_be_done_is_told(mine, bright_file, tmp_path, capsys, args, 
     assert words in err
     assert not mine.exists() or not list(mine.iterdir())
     assert (tmp_path / "text.safetensors").read_text() == "no model"
+    assert (tmp_path / "pipe.safetensors").is_fifo()
 
 
 def test_a_damaged_model_does_not_hide_the_others(mine, bright_file, capsys):

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
+import psutil
 import pytest
 import tifffile
 from conftest import discs
@@ -54,6 +56,28 @@ def test_ctrl_c_while_modules_are_loaded(images, tmp_path, module):
     assert (ended.returncode, ended.stdout) == (128 + signal.SIGINT, "")
     assert ended.stderr == "nuclei-unet: stopped before it began.\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_while_processes_start(tmp_path, bright_file):
+    """A terminal sends it to all of them, and what they load takes seconds."""
+    tifffile.imwrite(tmp_path / "a.tif", discs((600, 800), [(20, 20), (400, 600)]))
+    command = [sys.executable, "-m", "napari_nuclei_unet.cli", "segment", tmp_path / "a.tif"]
+    command += ["--out", tmp_path / "out", "--model", bright_file, "--device", "cpu"]
+    command += ["--scheduler", "local:2"]
+    started = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with started:
+        workers = []
+        while not workers and started.poll() is None:
+            with suppress(psutil.NoSuchProcess):
+                some = psutil.Process(started.pid).children()
+                workers = [one for one in some if "spawn_main" in " ".join(one.cmdline())]
+        os.killpg(started.pid, signal.SIGINT)
+        told = started.communicate(timeout=120)[1]
+    assert "Traceback" not in told
+    assert (started.returncode, told.count("\n")) == (128 + signal.SIGINT, 1)
+    assert not any(one.is_running() for one in workers)
 
 
 def read_and_close(*args, lines):

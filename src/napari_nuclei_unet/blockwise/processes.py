@@ -10,7 +10,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
@@ -85,6 +85,9 @@ class _Pool:
 
     def __init__(self, processes: int, method: str) -> None:
         self.processes, self._method = processes, method
+        # Processes start in a thread of their own: Ctrl-C does not break off what it does, and is
+        # kept from what it starts, from the beginning.
+        self._starter = ThreadPoolExecutor(1, initializer=_block_interrupts)
         self._start()
 
     def __call__(self, tasks: Sequence[BlockTask]) -> Generator[Step, Stop, None]:
@@ -100,17 +103,27 @@ class _Pool:
         )
 
     def submit(self, task: BlockTask) -> Future[BlockResult | None]:
-        return self._executor.submit(_segment_block, task)
+        return self._starter.submit(self._executor.submit, _segment_block, task).result()
 
     def restart(self) -> None:
-        self.close()
+        self._end()
         self._start()
 
     def close(self) -> None:
         """End the processes; those at work drop their blocks."""
+        self._starter.shutdown(cancel_futures=True)
+        self._end()
+
+    def _end(self) -> None:
         self._open_end.close()
         self._executor.shutdown(cancel_futures=True)
         self._stopped.close()
+
+
+def _block_interrupts() -> None:
+    """Keep Ctrl-C from this thread, and from what it starts, where a system can."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 # Of a process: a pipe whose other end is closed when its blocks are not wanted any more.

@@ -55,8 +55,10 @@ def atomic_write(path: Path, create_folder: bool = True) -> Iterator[Path]:
     Raises
     ------
     UserError
-        If the folder cannot be written, is gone, or the disk is full.
+        If the folder cannot be written, is gone, or the disk is full; or a pipe or a device is in
+        the place of the file.
     """
+    check_openable(path)
     aside = temporary_path(path.parent, path.suffix)
     try:
         _prepare(path.parent, create_folder)

@@ -105,7 +105,7 @@ def measure(
     """
     import pandas as pd  # takes longer to load than a dock
 
-    check_measured_shapes(labels, "YX", image=image, nucleus=nucleus)
+    check_measured_shapes(labels, "YX", image=image, probability=nucleus)
     runs = encode_run_lengths(labels)
     hull = find_hull_rows(runs)
     compute_shapes = partial(_compute_shapes, runs, labels, hull)
@@ -137,11 +137,11 @@ def check_measured_shapes(
         With both shapes.
     """
     if labels.ndim != len(axes):
-        raise UserError(f"Give `labels` of shape ({', '.join(axes)}), not {labels.shape}.")
+        raise UserError(f"Give labels of shape ({', '.join(axes)}), not {labels.shape}.")
     for name, values in pixels.items():
         if values is not None and values.shape[: len(axes)] != labels.shape:
             raise UserError(
-                f"`labels` have the shape {labels.shape}, but `{name}` has {values.shape}: give "
+                f"The labels have the shape {labels.shape}, but the {name} {values.shape}: give "
                 "both of the same pixels."
             )
 

@@ -116,7 +116,7 @@ def measure_volume(
     """
     import pandas as pd  # takes longer to load than a dock
 
-    check_measured_shapes(labels, "ZYX", image=image, nucleus=nucleus)
+    check_measured_shapes(labels, "ZYX", image=image, probability=nucleus)
     plane = labels.reshape(-1, labels.shape[2])
     volume = _encode_volume(plane, labels.shape)
     runs = volume.runs

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..io.atomic import atomic_write
+from ..io.openable import check_openable
 from ..io.paths import MAX_NAME_LENGTH, sanitize_name
 from .model import ModelCard, read_card, read_model, shipped_models
 
@@ -134,6 +135,9 @@ def import_model(path: Path, folder: Path, overwrite: bool = False) -> Path:
         If it is no model, its name is taken or that of a model of the package, or it cannot be
         written.
     """
+    check_openable(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give a file that ends in {MODEL_SUFFIX}.")
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
     name = check_model_name(path.stem)

@@ -37,6 +37,11 @@ from .example import Example, make_example
 # that are kept in memory, of which this share at most has no nucleus.
 CROP_EDGE, CROP_CONTEXT = 512, 64
 MAX_TRAINING_CROPS, MAX_EMPTY_CROP_SHARE = 96, 0.25
+# What is wrong with such an image.
+BLANK_UNDER_LABELS = (
+    "all pixels of the image have the same value where nuclei are labelled: are the labels on the "
+    "wrong plane?"
+)
 # Most pieces of a validation area.
 MAX_CROPS_PER_VALIDATION_AREA = 8
 
@@ -149,10 +154,7 @@ def open_annotated_plane(
             f"{name}: the image has the size {plane.shape}, its labels {tuple(labels.shape)}."
         )
     if plane.is_blank:
-        raise UserError(
-            f"{name}: all pixels of the image have the same value where nuclei are labelled: are "
-            "the labels on the wrong plane?"
-        )
+        raise UserError(f"{name}: {BLANK_UNDER_LABELS}")
     return AnnotatedPlane(name, plane, labels, nuclei, finished, margin or None)
 
 

@@ -28,6 +28,7 @@ from ..io.tables import read_table
 from ..labels.masks import check_all_instances
 from ..params import TrainParams
 from ..segmentation.normalization import check_plane
+from .annotation import BLANK_UNDER_LABELS
 from .example import Example, make_example
 from .finetune_data import Pair, ValidationAreas
 from .split import split_by_group
@@ -276,5 +277,7 @@ def _read_example(stem: str, image: Path, annotation: Annotation, row: dict[str,
         plane = check_plane(pixels)
     except UserError as error:
         raise UserError(f"{stem}: {error}") from error
+    if plane.is_blank and truth.any():
+        raise UserError(f"{stem}: {BLANK_UNDER_LABELS}")
     group, kind = row.get("field_group") or stem, row.get("modality", "")
     return make_example(stem, plane.normalized(), truth, group, kind)
