@@ -15,15 +15,15 @@ python3 -m pip install --quiet --disable-pip-version-check --target "$venv/uv" u
 uv="$venv/uv/bin/uv"
 "$uv" venv --quiet "$venv/env"
 install() { "$uv" pip install --quiet --python "$venv/env/bin/python" "$@"; }
-tests="hypothesis pytest pytest-qt shapely"
+tests="hypothesis pytest shapely"
 extras="cluster,fast,formats,track,train"
 napari=$(sed -n 's/^napari = .*"napari>=\([0-9.]*\)".*/\1/p' pyproject.toml)
 
 case $1 in
 lowest) install --resolution lowest-direct -e ".[napari,$extras]" && install $tests ;;
 no-qt) install -e . $tests ;;
-oldest-napari) install -e ".[napari,$extras]" "napari==$napari" PyQt6 $tests ;;
-newest-napari) install --prerelease allow -e ".[napari,$extras]" napari PyQt6 $tests ;;
+oldest-napari) install -e ".[napari,$extras]" "napari==$napari" PyQt6 pytest-qt $tests ;;
+newest-napari) install --prerelease allow -e ".[napari,$extras]" napari PyQt6 pytest-qt $tests ;;
 *) echo "one of lowest, no-qt, oldest-napari, newest-napari" >&2 && exit 2 ;;
 esac
 
