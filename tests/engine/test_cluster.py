@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
-import dask
 import numpy as np
 import psutil
 import pytest
@@ -27,6 +26,7 @@ from napari_nuclei_unet.blockwise.stages import BlockwisePlane
 from napari_nuclei_unet.cli import main
 from napari_nuclei_unet.limits import Limits
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 
