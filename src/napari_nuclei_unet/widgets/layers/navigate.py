@@ -34,7 +34,7 @@ def fit_view(viewer: ViewerModel, layers: Sequence[Layer]) -> None:
     """
     viewer = unwrap_proxy(viewer)
     has_all_axes = max((layer.ndim for layer in layers), default=0) == viewer.dims.ndim
-    if has_all_axes and hasattr(viewer, "fit_to_view"):
+    if has_all_axes and hasattr(viewer, "scene"):  # as from 0.9 on
         viewer.fit_to_view(layers=[unwrap_proxy(layer) for layer in layers])
     else:
         viewer.reset_view()
