@@ -465,8 +465,13 @@ def test_names_that_some_file_system_refuses(name, tmp_path):
 def test_paths_that_cannot_be_written(end, tmp_path):
     (tmp_path / "file").write_text("precious")
     (tmp_path / f"folder{end}").mkdir()
-    for path in (f"file/a{end}", f"folder{end}", f"{'long' * 70}{end}"):
-        with told("cannot be written"):
+    refused = {
+        f"file/a{end}": "cannot be written",
+        f"folder{end}": "cannot be written",
+        f"{'long' * 70}{end}": "cannot be the name of a file: choose another",
+    }
+    for path, words in refused.items():
+        with told(words):
             save(tmp_path / path, measured(hand_painted()))
     assert sorted(os.listdir(tmp_path)) == ["file", f"folder{end}"]
     assert (tmp_path / "file").read_text() == "precious"

@@ -30,6 +30,16 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+LISTENING = """
+import signal, sys
+
+# jobs in the background of a shell ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from napari_nuclei_unet.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.fixture
 def images(tmp_path):
     folder = tmp_path / "images"
@@ -61,7 +71,7 @@ def test_ctrl_c_while_modules_are_loaded(images, tmp_path, module):
 def test_ctrl_c_while_processes_start(tmp_path, bright_file):
     """A terminal sends it to all of them, and what they load takes seconds."""
     tifffile.imwrite(tmp_path / "a.tif", discs((600, 800), [(20, 20), (400, 600)]))
-    command = [sys.executable, "-m", "napari_nuclei_unet.cli", "segment", tmp_path / "a.tif"]
+    command = [sys.executable, "-c", LISTENING, "segment", tmp_path / "a.tif"]
     command += ["--out", tmp_path / "out", "--model", bright_file, "--device", "cpu"]
     command += ["--scheduler", "local:2"]
     started = subprocess.Popen(
