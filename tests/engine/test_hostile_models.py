@@ -80,7 +80,7 @@ def test_a_card_of_a_huge_network_takes_no_memory(tmp_path, network):
     [
         {"name": 1}, {"description": ["x"]}, {"created": None}, {"scores": [1]}, {"history": [1]},
         {"parent": "x"}, {"trained_on": 3}, {"sizes": [1, 2, 3]}, {"sizes": 0}, {"ideal": "x"},
-        {"sizes": [1e400, 2]},
+        {"sizes": [1e400, 2]}, {"sizes": [], "ideal": -1}, {"sizes": [], "ideal": 1e30},
         {"sha256": {}}, {"network": []}, {"sizes": [40, 12]},
         *({"thresholds": THRESHOLDS | {name: None}} for name in THRESHOLDS),
     ],

@@ -188,13 +188,13 @@ def read_card(name: str | Path) -> ModelCard:
         card["activation_ranges"] = _check_ranges(ranges)
         model_card = ModelCard(**{key: value for key, value in card.items() if key in known})
         SegmentParams(**{name: model_card.thresholds[name] for name in THRESHOLD_NAMES})
+        SegmentParams(diameter=model_card.ideal)
         if model_card.sizes:
             smallest, largest = model_card.sizes
             if smallest > largest:
                 raise ValueError("sizes are not in order")
             SegmentParams(diameter=smallest)
             SegmentParams(diameter=largest)
-            SegmentParams(diameter=model_card.ideal)
         return model_card
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UserError) as error:
         raise UserError(
