@@ -7,6 +7,7 @@ import math
 import os
 import re
 import socket
+from copy import deepcopy
 
 # What programs, disks and people put in the place of a number or a text.
 VALUES = [
@@ -71,13 +72,13 @@ def mutate_json(rng, text, can_break=True):
     for _ in range(int(rng.integers(1, 4))):
         places = list(_places(content))
         if not places or rng.random() < 0.04:
-            content = pick(rng, VALUES)
+            content = deepcopy(pick(rng, VALUES))
             break
         holder, key = pick(rng, places)
         if rng.random() < 0.2:
             del holder[key]
         else:
-            holder[key] = pick(rng, VALUES)
+            holder[key] = deepcopy(pick(rng, VALUES))  # or a change of it would change VALUES
     text = json.dumps(content)
     if can_break and rng.random() < 0.08:
         return re.sub(r"\[\]|\{\}|0", "[" * 100_000, text, count=1)
