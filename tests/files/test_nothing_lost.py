@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -146,6 +147,54 @@ def test_what_is_saved_beside_a_result_does_not_make_the_folder_again(tmp_path, 
     with pytest.raises(UserError, match=GONE):
         write_extras(job, OutputOptions(out, save=("geojson",)), ended, False)
     assert not out.exists()
+
+
+def move_away(folder):
+    folder.rename(folder.with_name("elsewhere"))
+
+
+def replace_by_a_file(folder):
+    move_away(folder)
+    folder.write_text("of somebody")
+
+
+def replace_by_a_folder(folder):
+    move_away(folder)
+    folder.mkdir()
+    (folder / "mine").write_text("of somebody")
+
+
+def write_file(path, happen, **options):
+    with atomic_write(path, **options) as aside:
+        aside.write_text("whole")
+        happen()
+
+
+def write_folder(path, happen):
+    with atomic_write_folder(path) as aside:
+        aside.mkdir()
+        happen()
+
+
+def write_late(path, happen):
+    with atomic_write_folder(path) as aside:
+        happen()
+        aside.mkdir()
+
+
+@pytest.mark.parametrize("happen", [move_away, replace_by_a_file, replace_by_a_folder])
+@pytest.mark.parametrize("above", [0, 1], ids=["folder", "folder above"])
+@pytest.mark.parametrize(
+    "write", [write_file, partial(write_file, create_folder=False), write_folder, write_late]
+)
+def test_a_folder_that_vanishes_while_a_file_is_written_is_told(tmp_path, write, above, happen):
+    folder = tmp_path / "out" / "sub"
+    folder.mkdir(parents=True)
+    gone = [folder, folder.parent][above]
+    with pytest.raises(UserError, match=GONE):
+        write(folder / "a", lambda: happen(gone))
+    assert happen is move_away or b"of somebody" in list_files(tmp_path).values()
+    assert not (folder / "a").exists()
 
 
 def test_a_summary_does_not_come_up_again(tmp_path):

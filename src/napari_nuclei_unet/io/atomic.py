@@ -60,11 +60,15 @@ def atomic_write(path: Path, create_folder: bool = True) -> Iterator[Path]:
     """
     check_openable(path)
     aside = temporary_path(path.parent, path.suffix)
+    in_use = not create_folder
     try:
         _prepare(path.parent, create_folder)
+        in_use = True
         yield aside
         os.replace(aside, path)
     except OSError as error:
+        if in_use and _is_gone(aside, error):
+            raise removed_error(path.parent) from error
         raise _not_written(path, error) from error
     finally:
         with suppress(OSError):
@@ -92,8 +96,10 @@ def atomic_write_folder(path: Path) -> Iterator[Path]:
     """
     work = temporary_path(path.parent)
     new, old = (work / part / path.name for part in (NEW_FOLDER_NAME, OLD_FOLDER_NAME))
+    in_use = False
     try:
         _prepare(path.parent, True)
+        in_use = True
         new.parent.mkdir(parents=True)
         yield new
         if path.exists():
@@ -101,6 +107,8 @@ def atomic_write_folder(path: Path) -> Iterator[Path]:
             os.replace(path, old)  # at once: half of it would look complete
         os.replace(new, path)
     except OSError as error:
+        if in_use and _is_gone(new, error):
+            raise removed_error(path.parent) from error
         raise _not_written(path, error) from error
     finally:
         with suppress(OSError):
@@ -115,9 +123,14 @@ def _prepare(folder: Path, create: bool) -> None:
     remove_leftovers(folder)
 
 
+def _is_gone(aside: Path, error: OSError) -> bool:
+    """Return whether writing failed as the folder was moved away, whatever took its place."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        return False
+    return not aside.parent.is_dir() or str(error.filename) == str(aside)
+
+
 def _not_written(path: Path, error: OSError) -> UserError:
-    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
-        return removed_error(path.parent)
     reason = error.strerror or str(error)
     what = _ADVICE
     if error.errno == errno.ENAMETOOLONG:
@@ -172,10 +185,14 @@ def check_writable(folder: Path, create_folder: bool = True) -> None:
     UserError
         If the folder cannot be created or written to, or is gone.
     """
+    in_use = not create_folder
     try:
         _prepare(folder, create_folder)
+        in_use = True
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
+        if in_use and _is_gone(folder / "probe", error):
+            raise removed_error(folder) from error
         reason = error.strerror or error
         advice = HOME_ADVICE if is_in_user_folder(folder) else "choose another folder"
         raise UserError(f"{folder} cannot be written ({reason}): {advice}.") from error
