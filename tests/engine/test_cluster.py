@@ -107,7 +107,8 @@ def children():
 
 def listening():
     """Ports of the network at which this process, or one that it has started, listens."""
-    found = [one.net_connections("inet") for one in (psutil.Process(), *children())]
+    name = "net_connections" if psutil.version_info >= (6,) else "connections"
+    found = [getattr(one, name)("inet") for one in (psutil.Process(), *children())]
     return {socket.laddr for some in found for socket in some if socket.status == "LISTEN"}
 
 
