@@ -4,9 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+import skimage
 from conftest import region_median
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.version import Version
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from scipy.special import elliprg
@@ -58,6 +60,10 @@ def count_steps_out(mask, step):
     return int((padded & ~np.roll(padded, -step, (0, 1, 2))).sum())
 
 
+@pytest.mark.skipif(
+    Version(skimage.__version__) < Version("0.26"),
+    reason="its minor axis is the root of a number that rounding makes negative",
+)
 @settings(max_examples=60, deadline=None)
 @given(volumes, st.sampled_from(SPACINGS))
 def test_shapes_and_intensities_are_those_of_scikit_image(volume, spacing):
