@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import discs
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_streaming import mosaic, stream
 
@@ -68,6 +68,16 @@ def test_a_turned_plane_is_read_where_it_was(shape, orientation, ends):
 def test_orientations_are_the_eight_that_there_are():
     seen = {orientation.turn(np.arange(6).reshape(2, 3)).tobytes() for orientation in ORIENTATIONS}
     assert len(seen) == len(ORIENTATIONS) == 8
+
+
+@given(st.tuples(st.integers(1, 60), st.integers(1, 60)), st.sampled_from(ORIENTATIONS[1:]))
+@settings(max_examples=300)
+@example((12, 33), ORIENTATIONS[1])
+def test_exposure_is_that_of_the_turned_plane(shape, orientation):
+    """Noise is near the limit of what counts as stained, and squares of pixels decide."""
+    image = noise(shape)
+    turned, seen = check_plane(orientation.turn(image)), check_plane(image)
+    assert (turned.low, turned.high, turned.gamma) == (seen.low, seen.high, seen.gamma)
 
 
 @given(st.tuples(st.integers(2, 60), st.integers(2, 60)), st.sampled_from(ORIENTATIONS[1:]))

@@ -72,8 +72,8 @@ def is_stained(sample: NDArray[np.float64], black: float, white: float) -> bool:
     """
     if sample.ndim == 2:
         return False
-    height, width = (extent // POOLED_VALUES for extent in sample.shape[:2])
-    whole = sample[: height * POOLED_VALUES, : width * POOLED_VALUES]
+    whole = _fill_squares(_fill_squares(sample, 0), 1)
+    height, width = (extent // POOLED_VALUES for extent in whole.shape[:2])
     squares = whole.reshape(height, POOLED_VALUES, width, POOLED_VALUES, sample.shape[2])
     with np.errstate(invalid="ignore"):  # infinity and its opposite
         pooled = squares.mean(axis=(1, 3))
@@ -86,3 +86,10 @@ def is_stained(sample: NDArray[np.float64], black: float, white: float) -> bool:
     correlation = np.corrcoef(columns.T)
     is_absorbing = correlation[-1, -2] < MAX_COLOUR_CORRELATION
     return bool(is_absorbing and correlation[:-2, :-2].min() > MIN_CHANNEL_CORRELATION)
+
+
+def _fill_squares(sample: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Leave out what no square holds, in the middle: a plane and its mirror image are the same."""
+    rest = sample.shape[axis] % POOLED_VALUES
+    middle = sample.shape[axis] // POOLED_VALUES * POOLED_VALUES // 2
+    return np.delete(sample, slice(middle, middle + rest), axis) if rest else sample
