@@ -161,4 +161,4 @@ def test_an_old_napari_is_told():
     ).stdout.splitlines()
     assert set(told) == {last}
     assert len(told) == 4
-    assert last.startswith("napari 0.6.6 is too old for Nuclei U-Net, which needs 0.9 or newer: ")
+    assert last.startswith("napari 0.6.6 is too old for Nuclei U-Net, which needs 0.7.1 or newer: ")

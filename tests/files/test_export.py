@@ -490,11 +490,13 @@ def test_a_full_disk_leaves_what_was_there(end, tmp_path):
         labels = read_sample("fluorescence_large")[1]
         result = Result(labels, measure(labels, None))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
         try:
             save(sys.argv[1], result)
         except UserError as error:
             print(error)
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)  # coverage.py writes at the end
     """
     path = tmp_path / f"a{end}"
     path.write_text("precious")

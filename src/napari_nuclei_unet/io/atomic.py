@@ -22,7 +22,6 @@ from .temporary import (
     temporary_path,
 )
 
-_ADVICE = "choose another folder or free some space"
 # Bytes read at a time.
 READ_CHUNK_BYTES = 2**20
 
@@ -131,13 +130,12 @@ def _is_gone(aside: Path, error: OSError) -> bool:
 
 
 def _not_written(path: Path, error: OSError) -> UserError:
-    reason = error.strerror or str(error)
-    what = _ADVICE
+    advice = "choose another folder or free some space"
     if error.errno == errno.ENAMETOOLONG:
-        what = "give the image a shorter name"
+        advice = "give the image a shorter name"
     elif is_in_user_folder(path):
-        what = HOME_ADVICE
-    return UserError(f"{path} cannot be written ({reason}): {what}.")
+        advice = HOME_ADVICE
+    return UserError(f"{path} cannot be written ({error.strerror or error}): {advice}.")
 
 
 def sync_to_disk(out: IO[Any]) -> None:
@@ -193,6 +191,4 @@ def check_writable(folder: Path, create_folder: bool = True) -> None:
     except OSError as error:
         if in_use and _is_gone(folder / "probe", error):
             raise removed_error(folder) from error
-        reason = error.strerror or error
-        advice = HOME_ADVICE if is_in_user_folder(folder) else "choose another folder"
-        raise UserError(f"{folder} cannot be written ({reason}): {advice}.") from error
+        raise _not_written(folder, error) from error

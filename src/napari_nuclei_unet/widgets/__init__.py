@@ -17,7 +17,7 @@ _LAZY_WIDGETS = {
     "TableWidget": "table.widget",
     "TrainWidget": "train.widget",
 }
-OLDEST_NAPARI = (0, 9)
+OLDEST_NAPARI = (0, 7, 1)
 
 
 def __getattr__(name: str) -> Any:
@@ -30,7 +30,7 @@ def __getattr__(name: str) -> Any:
 
 def _require_napari() -> None:
     """Raise an error in an old napari: it may have been there before, and pip leaves it."""
-    installed = tuple(int(part) for part in re.findall(r"\d+", napari.__version__)[:2])
+    installed = tuple(int(part) for part in re.findall(r"\d+", napari.__version__)[:3])
     if installed < OLDEST_NAPARI:
         oldest = ".".join(map(str, OLDEST_NAPARI))
         raise UserError(
