@@ -53,7 +53,9 @@ def read_spacings(opened: Any, image: int = 0) -> Spacings:
         spacings = _read_lsm(opened.lsm_metadata)
     elif opened.is_stk:
         spacings = _read_stk(opened.stk_metadata)
-    elif opened.is_svs:
+    elif (
+        opened.pages.first.is_svs
+    ):  # the file's own property asks for tiles, too, in newer versions
         spacings = _read_svs(opened.pages.first.description)
     elif opened.is_sis:
         spacings = _read_sis(opened.sis_metadata)
